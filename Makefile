@@ -1,0 +1,44 @@
+# Tollgate: the commands of everyday work. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: run
+run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit
+	@scripts/install.sh build
+	@$(CARGO) build --quiet --release -p gateway -p billing -p keyctl -p loadtest
+	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
+
+.PHONY: test
+test: ## Run every test against real servers (starts its own PostgreSQL)
+	@scripts/install.sh build test
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace --no-fail-fast
+
+.PHONY: lint
+lint: ## Check format, lints, documentation and licences
+	@scripts/install.sh build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+	$(CARGO) deny check licenses bans sources
+
+.PHONY: bench
+bench: ## Run the criterion benchmarks; ARGS are passed on
+	@scripts/install.sh build
+	$(CARGO) bench -p benches -- $(ARGS)
+
+.PHONY: loadtest
+loadtest: ## Compare gateway, bare Pingora, nginx and the upstream alone in one interleaved run; ARGS="--help" for more
+	@scripts/install.sh build loadtest
+	$(CARGO) build --profile dist -p gateway -p billing -p loadtest
+	@exec target/dist/loadtest $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built and what `make run` left behind
+	$(CARGO) clean

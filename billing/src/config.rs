@@ -1,0 +1,138 @@
+//! `config/billing.yaml`: what operators set, checked as it is read.
+//!
+//! The environment overrides the file, so that a password or a pepper never has to stand in one.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use common::{
+    config::{self, ConfigError},
+    key::{Pepper, PepperError},
+};
+use serde::{Deserialize, Deserializer, de};
+
+/// Where the settings stand unless the command line says otherwise.
+pub const DEFAULT_FILE: &str = "config/billing.yaml";
+
+/// Environment variable that overrides `store`.
+const STORE_VARIABLE: &str = "TOLLGATE_STORE";
+
+/// Environment variable that overrides `pepper_file` with the pepper itself.
+const PEPPER_VARIABLE: &str = "TOLLGATE_PEPPER";
+
+/// The settings of `billing`. Not printable: the store's URL may hold a password.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address that the business API listens on.
+    #[serde(deserialize_with = "listen_address")]
+    pub listen: SocketAddr,
+    /// URL of the store.
+    pub store: String,
+    /// File that holds the pepper.
+    pub pepper_file: Option<PathBuf>,
+}
+
+/// What the environment overrides.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// URL of the store.
+    pub store: Option<String>,
+    /// The pepper itself.
+    pub pepper: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
+            store: "sqlite://data/tollgate.db".into(),
+            pepper_file: None,
+        }
+    }
+}
+
+impl Environment {
+    /// What this process was started with.
+    pub fn of_process() -> Self {
+        Self { store: config::environment(STORE_VARIABLE), pepper: config::environment(PEPPER_VARIABLE) }
+    }
+}
+
+impl Config {
+    /// Reads `file`; the environment's store takes the place of the file's.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut config = Self::parse(&config::read(file)?, &file.display().to_string())?;
+        if let Some(store) = &environment.store {
+            config.store.clone_from(store);
+        }
+        Ok(config)
+    }
+
+    /// The pepper, from the environment if it is there, else from `pepper_file`.
+    pub fn pepper(&self, environment: &Environment) -> Result<Pepper, PepperError> {
+        Pepper::load(environment.pepper.as_deref(), self.pepper_file.as_deref())
+    }
+
+    /// Parses settings; `file` names them in errors. Text without any setting stands for all defaults.
+    fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let settings: Option<Self> = config::parse_yaml(text, file)?;
+        Ok(settings.unwrap_or_default())
+    }
+}
+
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        de::Error::custom(format!("`{text}` is not an address to listen on: write IP and port, as in 127.0.0.1:8090"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::parse(text, "billing.yaml").err().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_shipped_file_states_the_embedded_default() {
+        let shipped = Config::parse(include_str!("../../config/billing.yaml"), "billing.yaml").unwrap();
+        assert!(shipped == Config { pepper_file: Some("data/pepper".into()), ..Config::default() });
+    }
+
+    #[test]
+    fn every_setting_may_be_left_out() {
+        for text in ["", "# nothing\n", "{}"] {
+            assert!(Config::parse(text, "billing.yaml").unwrap() == Config::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn faults_name_file_line_and_reason() {
+        let unknown = refusal("listen: 127.0.0.1:1\nstroe: sqlite://x\n");
+        assert!(unknown.starts_with("billing.yaml:2: ") && unknown.contains("stroe"), "{unknown}");
+        let host = refusal("\nlisten: localhost:8090\n");
+        assert!(host.starts_with("billing.yaml:2: ") && host.contains("as in 127.0.0.1:8090"), "{host}");
+        let malformed = refusal("store: [\n");
+        assert!(malformed.starts_with("billing.yaml:"), "{malformed}");
+        let missing = Config::load(Path::new("/nowhere/billing.yaml"), &Environment::default()).err().unwrap();
+        assert!(missing.to_string().contains("/nowhere/billing.yaml"), "{missing}");
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("billing.yaml");
+        std::fs::write(&file, "store: sqlite://file.db\npepper_file: /nowhere/pepper\n").unwrap();
+        let environment =
+            Environment { store: Some("postgres://db/tollgate".into()), pepper: Some("0123456789abcdef".into()) };
+        let config = Config::load(&file, &environment).unwrap();
+        assert_eq!(config.store, "postgres://db/tollgate");
+        assert!(config.pepper(&environment).is_ok());
+        assert!(config.pepper(&Environment::default()).is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! The business plane: what the gateways metered becomes lines on a bill.
+//!
+//! Read it in that order: [`ingest`] books usage exactly once, [`rating`] prices the usage of a period by a plan,
+//! [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`command`] the command line,
+//! [`config`] what operators set.
+
+pub mod api;
+pub mod command;
+pub mod config;
+pub mod ingest;
+pub mod invoice;
+pub mod rating;

@@ -1,0 +1,125 @@
+//! One line of an invoice.
+
+use common::{
+    money::{Currency, Money, UnitPrice, decimal_places},
+    plan::{Charge, Plan, Tier},
+};
+use serde::Serialize;
+
+use super::RatingError;
+use crate::invoice::grouped;
+
+/// One line of an invoice: what was used, and what that costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Why the line is there.
+    pub kind: LineKind,
+    /// What people read.
+    pub description: String,
+    /// The meter whose units these are; none for the flat fee.
+    pub meter: Option<String>,
+    /// Units; 1 for the flat fee.
+    pub quantity: u64,
+    /// What the units cost, if they cost anything.
+    pub unit_price: Option<UnitPrice>,
+    /// Quantity times price, rounded once.
+    pub amount: Money,
+}
+
+/// Why a line is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    /// The plan's flat fee.
+    FlatFee,
+    /// Units that the flat fee pays for.
+    Included,
+    /// Units that one tier of a charge prices.
+    Usage,
+    /// Units that the plan puts no price on.
+    NotCharged,
+}
+
+impl Line {
+    pub(super) fn flat_fee(plan: &Plan, fee: Money) -> Self {
+        Self {
+            kind: LineKind::FlatFee,
+            description: format!("{}, flat fee", plan.name),
+            meter: None,
+            quantity: 1,
+            unit_price: None,
+            amount: fee,
+        }
+    }
+
+    pub(super) fn included(currency: Currency, charge: &Charge, units: u64) -> Self {
+        let description = format!("{}: up to {}", charge.meter, grouped(charge.included));
+        Self::free(LineKind::Included, currency, &charge.meter, units, description)
+    }
+
+    /// The line of a tier that starts with unit number `first` beyond the allowance.
+    pub(super) fn usage(
+        currency: Currency,
+        charge: &Charge,
+        tier: &Tier,
+        first: u64,
+        units: u64,
+    ) -> Result<Self, RatingError> {
+        let from = grouped(charge.included.saturating_add(first));
+        let description = match tier.up_to {
+            Some(up_to) => {
+                format!("{}: from {from} to {}", charge.meter, grouped(charge.included.saturating_add(up_to)))
+            }
+            None => format!("{}: from {from} on", charge.meter),
+        };
+        let amount = match tier.price.amount_for(units, currency) {
+            Ok(amount) => amount,
+            Err(source) => return Err(RatingError::Amount { line: description, source }),
+        };
+        Ok(Self {
+            kind: LineKind::Usage,
+            description,
+            meter: Some(charge.meter.clone()),
+            quantity: units,
+            unit_price: Some(tier.price),
+            amount,
+        })
+    }
+
+    pub(super) fn beyond_every_tier(currency: Currency, charge: &Charge, units: u64) -> Self {
+        let description = format!("{}: beyond the included units", charge.meter);
+        Self::free(LineKind::NotCharged, currency, &charge.meter, units, description)
+    }
+
+    pub(super) fn uncharged_meter(currency: Currency, meter: &str, units: u64) -> Self {
+        let description = format!("{meter}: not part of the plan");
+        Self::free(LineKind::NotCharged, currency, meter, units, description)
+    }
+
+    fn free(kind: LineKind, currency: Currency, meter: &str, quantity: u64, description: String) -> Self {
+        let amount = Money::zero(currency);
+        Self { kind, description, meter: Some(meter.into()), quantity, unit_price: None, amount }
+    }
+}
+
+/// A price's amount with at least the decimal places of its currency: `4.00`, `0.0005`.
+pub fn price_digits(price: &UnitPrice, currency: Currency) -> String {
+    let mut amount = price.amount;
+    if amount.scale() < decimal_places(currency) {
+        amount.rescale(decimal_places(currency));
+    }
+    amount.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_shows_at_least_the_places_of_its_currency() {
+        let digits = |amount: &str| price_digits(&UnitPrice { amount: amount.parse().unwrap(), per: 1 }, Currency::USD);
+        assert_eq!(digits("4"), "4.00");
+        assert_eq!(digits("4.00"), "4.00");
+        assert_eq!(digits("0.0005"), "0.0005");
+    }
+}

@@ -1,0 +1,196 @@
+//! What is stored of a secret: HMAC-SHA-256 under a pepper that the store never sees.
+//!
+//! A copy of the database is then useless for finding keys, and whoever can only write to the database cannot plant
+//! a key that works.
+
+use std::{fmt, path::Path};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use super::Secret;
+
+/// Shortest pepper that is accepted, in bytes.
+const PEPPER_MIN_BYTES: usize = 16;
+
+/// Why there is no pepper to hash with.
+#[derive(Debug, thiserror::Error)]
+pub enum PepperError {
+    /// Too short to protect anything.
+    #[error(
+        "pepper has {0} bytes; at least {PEPPER_MIN_BYTES} are needed (32 random ones are best: `openssl rand -hex 32`)"
+    )]
+    TooShort(usize),
+    /// The file that should hold it cannot be read.
+    #[error(
+        "cannot read the pepper from {path}: {source}; set `pepper_file` or the environment variable TOLLGATE_PEPPER"
+    )]
+    Unreadable {
+        /// The file named in the configuration.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Neither a file nor the environment names one.
+    #[error("no pepper is configured: set `pepper_file` or the environment variable TOLLGATE_PEPPER")]
+    Missing,
+}
+
+/// The secret under which keys are hashed. It never leaves the process.
+#[derive(Clone)]
+pub struct Pepper {
+    id: String,
+    keyed: Hmac<Sha256>,
+}
+
+/// The keyed hash of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KeyHash([u8; 32]);
+
+/// The bearer token with which a gateway hands usage to `billing`, derived from the pepper that both hold.
+#[derive(Clone)]
+pub struct IngestToken(String);
+
+impl Pepper {
+    /// A pepper from its bytes; surrounding white space (a file's last newline) does not count.
+    pub fn new(bytes: &[u8]) -> Result<Self, PepperError> {
+        let bytes = bytes.trim_ascii();
+        if bytes.len() < PEPPER_MIN_BYTES {
+            return Err(PepperError::TooShort(bytes.len()));
+        }
+        let Ok(keyed) = Hmac::<Sha256>::new_from_slice(bytes) else {
+            return Err(PepperError::TooShort(bytes.len()));
+        };
+        let mut unnamed = Self { id: String::new(), keyed };
+        let fingerprint = unnamed.mac(b"tollgate pepper id");
+        unnamed.id = hex(&fingerprint[..4]);
+        Ok(unnamed)
+    }
+
+    /// The pepper from the environment variable's value if there is one, else from the file.
+    pub fn load(environment: Option<&str>, file: Option<&Path>) -> Result<Self, PepperError> {
+        match (environment, file) {
+            (Some(value), _) => Self::new(value.as_bytes()),
+            (None, Some(path)) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|source| PepperError::Unreadable { path: path.display().to_string(), source })?;
+                Self::new(&bytes)
+            }
+            (None, None) => Err(PepperError::Missing),
+        }
+    }
+
+    /// Eight hex digits that tell peppers apart without revealing any.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The keyed hash of a secret.
+    pub fn hash(&self, secret: &Secret) -> KeyHash {
+        KeyHash(self.mac(secret.as_bytes()))
+    }
+
+    /// The token that gateways and `billing` derive alike.
+    pub fn ingest_token(&self) -> IngestToken {
+        IngestToken(hex(&self.mac(b"tollgate usage ingest")))
+    }
+
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        let mut keyed = self.keyed.clone();
+        keyed.update(message);
+        keyed.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Pepper({})", self.id)
+    }
+}
+
+impl KeyHash {
+    /// The hash from its 64 hex digits, as stored.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// 64 hex digits, for the store.
+    pub fn to_hex(self) -> String {
+        hex(&self.0)
+    }
+
+    /// Whether two hashes are equal, in a time that does not depend on where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeyHash(..)")
+    }
+}
+
+impl IngestToken {
+    /// The token itself, for the `Authorization` header.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `presented` is this token, in constant time.
+    pub fn matches(&self, presented: &str) -> bool {
+        self.0.as_bytes().ct_eq(presented.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for IngestToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("IngestToken(..)")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Mode;
+
+    #[test]
+    fn the_hash_depends_on_the_pepper() {
+        let secret = Secret::generate(Mode::Live);
+        let one = Pepper::new(b"0123456789abcdef").unwrap();
+        let other = Pepper::new(b"0123456789abcdeg").unwrap();
+        assert!(one.hash(&secret).matches(&one.hash(&secret)));
+        assert!(!one.hash(&secret).matches(&other.hash(&secret)));
+        assert_ne!(one.id(), other.id());
+        assert_eq!(KeyHash::from_hex(&one.hash(&secret).to_hex()), Some(one.hash(&secret)));
+    }
+
+    #[test]
+    fn a_files_last_newline_does_not_count() {
+        assert_eq!(Pepper::new(b"0123456789abcdef\n").unwrap().id(), Pepper::new(b"0123456789abcdef").unwrap().id());
+    }
+
+    #[test]
+    fn a_weak_or_missing_pepper_is_refused() {
+        assert!(matches!(Pepper::new(b"short"), Err(PepperError::TooShort(5))));
+        assert!(matches!(Pepper::load(None, None), Err(PepperError::Missing)));
+        let unreadable = Pepper::load(None, Some(Path::new("/nowhere/pepper"))).unwrap_err();
+        assert!(unreadable.to_string().contains("/nowhere/pepper"));
+    }
+}

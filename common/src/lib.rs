@@ -1,0 +1,15 @@
+//! The domain that the gateway, billing and `keyctl` share.
+//!
+//! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
+//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
+//! [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible.
+
+pub mod config;
+pub mod id;
+pub mod key;
+pub mod money;
+pub mod plan;
+pub mod store;
+pub mod tenant;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,188 @@
+//! Plans: what a tenant may do and what it pays, as `config/plans.yaml` states it.
+//!
+//! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one.
+
+mod charge;
+mod file;
+mod limit;
+
+use std::{fmt, str::FromStr};
+
+pub use charge::{Charge, Tier};
+pub use file::{PlanFile, PlanFileError};
+pub use limit::{PlanLimits, RateLimit, RateLimits, RateWindow};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::{
+    money::{Currency, Money, MoneyError},
+    time::Micros,
+};
+
+/// The meter that counts requests, for routes that name no other.
+pub const REQUESTS_METER: &str = "requests";
+
+/// A plan's name in files, commands and headers: 1 to 64 of a-z, 0-9, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct PlanId(String);
+
+/// A plan as people write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The name that commands and headers use.
+    pub id: PlanId,
+    /// The name on invoices.
+    pub name: String,
+    /// The currency of every amount in this plan.
+    pub currency: Currency,
+    /// Charged once per period whatever the usage, in major units: `"29.00"`.
+    pub flat_fee: String,
+    /// What usage costs, per meter.
+    #[serde(default)]
+    pub charges: Vec<Charge>,
+    /// Hard caps on usage per month, per meter.
+    #[serde(default)]
+    pub quotas: Vec<Quota>,
+    /// How fast it may come.
+    #[serde(default)]
+    pub limits: PlanLimits,
+}
+
+/// A hard cap: the gateway refuses what would exceed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// The meter that is capped.
+    pub meter: String,
+    /// Units allowed in each calendar month of the tenant's time zone.
+    pub per_month: u64,
+}
+
+/// A stored plan with its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanVersion {
+    /// Counts from 1 within the plan.
+    pub version: i64,
+    /// When this version was applied.
+    pub created_at: Micros,
+    /// The plan itself.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+/// Why a plan is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Not a plan name.
+    #[error("`{0}` is not a plan id: use 1 to 64 characters of a-z, 0-9, - and _")]
+    Id(String),
+    /// The flat fee is not an amount of the plan's currency.
+    #[error("flat_fee: {0}")]
+    FlatFee(MoneyError),
+    /// The flat fee would pay the customer.
+    #[error("flat_fee is negative")]
+    NegativeFlatFee,
+    /// One meter is charged or capped twice.
+    #[error("meter `{meter}` has more than one {what}")]
+    DuplicateMeter {
+        /// The meter.
+        meter: String,
+        /// `charge` or `quota`.
+        what: &'static str,
+    },
+    /// A charge's tiers do not make sense.
+    #[error("charge on meter `{meter}`: {reason}")]
+    Charge {
+        /// The charge's meter.
+        meter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A limit is zero or absurdly large.
+    #[error("limits.{scope}.{window}: {reason}")]
+    Limit {
+        /// `tenant` or `key`.
+        scope: &'static str,
+        /// `per_second`, `per_minute` or `per_day`.
+        window: RateWindow,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A meter's name is not one.
+    #[error("`{0}` is not a meter name: use 1 to 64 characters of a-z, 0-9, - and _")]
+    Meter(String),
+}
+
+impl Plan {
+    /// Checks all that the types alone cannot hold.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        if self.flat_fee()?.minor() < 0 {
+            return Err(PlanError::NegativeFlatFee);
+        }
+        unique_meters("charge", self.charges.iter().map(|charge| charge.meter.as_str()))?;
+        unique_meters("quota", self.quotas.iter().map(|quota| quota.meter.as_str()))?;
+        self.charges.iter().try_for_each(Charge::validate)?;
+        self.limits.validate()
+    }
+
+    /// The flat fee as money.
+    pub fn flat_fee(&self) -> Result<Money, PlanError> {
+        Money::parse(&self.flat_fee, self.currency).map_err(PlanError::FlatFee)
+    }
+
+    /// The hard cap on `meter`, if there is one.
+    pub fn quota(&self, meter: &str) -> Option<&Quota> {
+        self.quotas.iter().find(|quota| quota.meter == meter)
+    }
+}
+
+fn unique_meters<'a>(what: &'static str, meters: impl Iterator<Item = &'a str>) -> Result<(), PlanError> {
+    let mut seen = std::collections::HashSet::new();
+    for meter in meters {
+        validate_meter(meter)?;
+        if !seen.insert(meter) {
+            return Err(PlanError::DuplicateMeter { meter: meter.into(), what });
+        }
+    }
+    Ok(())
+}
+
+/// Checks the name of a meter, in plans and in routes alike.
+pub fn validate_meter(meter: &str) -> Result<(), PlanError> {
+    if is_slug(meter) { Ok(()) } else { Err(PlanError::Meter(meter.chars().take(80).collect())) }
+}
+
+fn is_slug(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+}
+
+// === impl PlanId ===
+
+impl PlanId {
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl FromStr for PlanId {
+    type Err = PlanError;
+
+    fn from_str(text: &str) -> Result<Self, PlanError> {
+        if is_slug(text) { Ok(Self(text.into())) } else { Err(PlanError::Id(text.chars().take(80).collect())) }
+    }
+}
+
+impl<'de> Deserialize<'de> for PlanId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

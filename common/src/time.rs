@@ -1,0 +1,284 @@
+//! Time: instants as whole microseconds, billing periods as half-open ranges in the tenant's own time zone.
+//!
+//! Every job takes its time from a [`Clock`], so that tests and `billing run --now` can travel.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Why a time, a period or a zone could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// Not `YYYY-MM`.
+    #[error("`{0}` is not a billing period: write year and month, as in 2026-11")]
+    Period(String),
+    /// Not a name of the IANA time zone database.
+    #[error("`{0}` is not a time zone: use a name of the IANA database, as in Europe/Berlin")]
+    Zone(String),
+    /// Not an RFC 3339 instant.
+    #[error("`{0}` is not an instant: write it as in 2026-11-22T01:30:00Z")]
+    Instant(String),
+    /// Outside of the years that can be computed with.
+    #[error("time is out of range")]
+    OutOfRange,
+}
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// Microseconds in one second.
+    pub const PER_SECOND: i64 = 1_000_000;
+
+    /// This instant plus a number of seconds, stopping at the end of time.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(Self::PER_SECOND)))
+    }
+
+    fn timestamp(self) -> Result<Timestamp, TimeError> {
+        Timestamp::from_microsecond(self.0).map_err(|_| TimeError::OutOfRange)
+    }
+}
+
+impl fmt::Display for Micros {
+    /// RFC 3339 in UTC; an instant outside its years shows as plain microseconds.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.timestamp() {
+            Ok(timestamp) => formatter.pad(&timestamp.to_string()),
+            Err(_) => write!(formatter, "{}us", self.0),
+        }
+    }
+}
+
+impl FromStr for Micros {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let timestamp: Timestamp = text.parse().map_err(|_| TimeError::Instant(text.into()))?;
+        Ok(Self(timestamp.as_microsecond()))
+    }
+}
+
+/// Where a job takes its time from.
+pub trait Clock: Send + Sync {
+    /// The instant that counts as now.
+    fn now(&self) -> Micros;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Micros {
+        Micros(Timestamp::now().as_microsecond())
+    }
+}
+
+/// A clock that stands still, for tests and for `--now`.
+#[derive(Debug, Clone, Copy)]
+pub struct FixedClock(pub Micros);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Micros {
+        self.0
+    }
+}
+
+/// A tenant's time zone, by its name in the IANA database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    name: String,
+    zone: TimeZone,
+}
+
+impl Zone {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self { name: "UTC".into(), zone: TimeZone::UTC }
+    }
+
+    /// The name in the IANA database.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Start of the hour of this zone that holds `at`. Zones whose offset is not a whole hour get hours that start
+    /// on their own clock's hour, so that no hour ever straddles two of the zone's days or months.
+    pub fn hour_start(&self, at: Micros) -> Micros {
+        const HOUR: i64 = 3_600 * Micros::PER_SECOND;
+        let offset_seconds = at.timestamp().map_or(0, |timestamp| self.zone.to_offset(timestamp).seconds());
+        let local = at.0.saturating_add(i64::from(offset_seconds) * Micros::PER_SECOND);
+        Micros(at.0.saturating_sub(local.rem_euclid(HOUR)))
+    }
+
+    fn month_start(&self, year: i16, month: i8) -> Result<Micros, TimeError> {
+        let midnight = civil::Date::new(year, month, 1).map_err(|_| TimeError::OutOfRange)?;
+        let start = midnight.to_zoned(self.zone.clone()).map_err(|_| TimeError::OutOfRange)?;
+        Ok(Micros(start.timestamp().as_microsecond()))
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.name)
+    }
+}
+
+impl FromStr for Zone {
+    type Err = TimeError;
+
+    fn from_str(name: &str) -> Result<Self, TimeError> {
+        let zone = TimeZone::get(name).map_err(|_| TimeError::Zone(name.chars().take(64).collect()))?;
+        Ok(Self { name: zone.iana_name().unwrap_or(name).to_owned(), zone })
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A calendar month, `2026-11`: what one invoice covers. Which instants it holds depends on the tenant's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Period {
+    year: i16,
+    month: i8,
+}
+
+/// A half-open range of instants: `start <= t < end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The first instant inside.
+    pub start: Micros,
+    /// The first instant after.
+    pub end: Micros,
+}
+
+impl Window {
+    /// Whether `at` lies inside.
+    pub const fn contains(&self, at: Micros) -> bool {
+        self.start.0 <= at.0 && at.0 < self.end.0
+    }
+}
+
+impl Period {
+    /// The month that holds `at` on the clocks of `zone`.
+    pub fn containing(at: Micros, zone: &Zone) -> Result<Self, TimeError> {
+        let local = at.timestamp()?.to_zoned(zone.zone.clone());
+        Ok(Self { year: local.year(), month: local.month() })
+    }
+
+    /// The instants of this month on the clocks of `zone`.
+    pub fn window(self, zone: &Zone) -> Result<Window, TimeError> {
+        let next = self.next();
+        Ok(Window { start: zone.month_start(self.year, self.month)?, end: zone.month_start(next.year, next.month)? })
+    }
+
+    /// The month after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.month == 12 {
+            Self { year: self.year + 1, month: 1 }
+        } else {
+            Self { year: self.year, month: self.month + 1 }
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&format!("{:04}-{:02}", self.year, self.month))
+    }
+}
+
+impl FromStr for Period {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let parse = || {
+            let (year, month) = text.split_once('-')?;
+            let all_digits = (year.to_owned() + month).bytes().all(|byte| byte.is_ascii_digit());
+            let shaped = year.len() == 4 && month.len() == 2 && all_digits;
+            let period = Self { year: year.parse().ok()?, month: month.parse().ok()? };
+            (shaped && (1970..=9000).contains(&period.year) && (1..=12).contains(&period.month)).then_some(period)
+        };
+        parse().ok_or_else(|| TimeError::Period(text.chars().take(64).collect()))
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_period_follows_the_clocks_of_the_zone() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let october: Period = "2026-10".parse().unwrap();
+        let window = october.window(&berlin).unwrap();
+        assert_eq!(window.start, "2026-09-30T22:00:00Z".parse().unwrap());
+        assert_eq!(window.end, "2026-10-31T23:00:00Z".parse().unwrap());
+        assert_eq!(Period::containing(window.start, &berlin), Ok(october));
+        assert_eq!(Period::containing(window.end, &berlin), Ok(october.next()));
+    }
+
+    #[test]
+    fn hours_of_a_zone_off_by_45_minutes_start_on_its_own_hour() {
+        let kathmandu: Zone = "Asia/Kathmandu".parse().unwrap();
+        let at = "2026-11-22T01:30:00Z".parse().unwrap();
+        assert_eq!(kathmandu.hour_start(at).to_string(), "2026-11-22T01:15:00Z");
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_an_example() {
+        for text in ["2026-13", "2026-1", "26-11", "2026-11-01", "", "2026/11", "+026-11"] {
+            let error = text.parse::<Period>().unwrap_err().to_string();
+            assert!(error.contains("as in 2026-11"), "{error}");
+        }
+        assert!("Mars/Olympus".parse::<Zone>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn an_hour_belongs_to_the_period_of_every_event_in_it(
+            seconds in 1_600_000_000_i64..2_000_000_000,
+            zone in prop::sample::select(vec![
+                "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe",
+                "Pacific/Chatham", "Pacific/Kiritimati", "America/Havana", "America/St_Johns",
+            ]),
+        ) {
+            let zone: Zone = zone.parse().unwrap();
+            let at = Micros(seconds * Micros::PER_SECOND + 123);
+            let period = Period::containing(at, &zone).unwrap();
+            let window = period.window(&zone).unwrap();
+            prop_assert!(window.contains(at));
+            prop_assert!(window.contains(zone.hour_start(at)), "hour {} of {at} is outside", zone.hour_start(at));
+            prop_assert_eq!(window.end, period.next().window(&zone).unwrap().start);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Usage: what the gateways report and billing books.
+//!
+//! Each gateway writes streams of entries numbered without gaps. A [`UsageBatch`] carries a contiguous range of one
+//! stream, so that whoever books it can tell a repetition (numbers seen before) from a loss (numbers skipped).
+
+mod wire;
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+pub use wire::BatchError;
+
+use crate::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    time::Micros,
+};
+
+/// Most entries that one batch may carry.
+pub const BATCH_MAX_ENTRIES: usize = 4_096;
+
+/// Largest encoded batch, in bytes.
+pub const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// `Content-Type` of an encoded batch.
+pub const BATCH_CONTENT_TYPE: &str = "application/vnd.tollgate.usage-batch+protobuf";
+
+/// Path at which `billing` takes batches by POST.
+pub const BATCH_PATH: &str = "/v1/usage/batches";
+
+/// One source of numbered entries: a lane of one life of one gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    gateway: String,
+    boot: u128,
+    lane: u16,
+}
+
+/// Why a text is not a stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a stream: expected gateway/boot/lane, as in edge-1/01jd0000000000000000000000/0")]
+pub struct StreamIdError(String);
+
+/// A contiguous range of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageBatch {
+    /// The stream.
+    pub stream: StreamId,
+    /// Number of the first entry; the others follow without gaps.
+    pub first_seq: u64,
+    /// The entries, in order.
+    pub entries: Vec<UsageEntry>,
+}
+
+/// One numbered entry of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageEntry {
+    /// A request that was forwarded and answered.
+    Request(UsageRecord),
+    /// Requests that the gateway itself refused, summed up.
+    Refusals(RefusalCount),
+}
+
+/// A request that was forwarded to the upstream and answered by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// When the response header was known.
+    pub at: Micros,
+    /// Who used it.
+    pub tenant: TenantId,
+    /// With which key.
+    pub key: KeyId,
+    /// Through which route.
+    pub route: Arc<str>,
+    /// What is counted.
+    pub meter: Arc<str>,
+    /// How much of it.
+    pub units: u64,
+    /// HTTP status of the upstream's answer.
+    pub status: u16,
+    /// Whether this answer is billed, by the route's rule. Test keys are never billed, whatever this says.
+    pub billable: bool,
+    /// Mode of the key.
+    pub mode: Mode,
+}
+
+/// Refusals of one reason under one key since the last such entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// When the sum was taken.
+    pub at: Micros,
+    /// Who was refused.
+    pub tenant: TenantId,
+    /// With which key.
+    pub key: KeyId,
+    /// The problem code that the client was told, such as `rate_limited`.
+    pub reason: Arc<str>,
+    /// How many times.
+    pub count: u64,
+}
+
+impl UsageBatch {
+    /// The batch as protobuf.
+    pub fn encode(&self) -> Vec<u8> {
+        wire::encode(self)
+    }
+
+    /// The batch from protobuf; everything about the bytes is checked.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BatchError> {
+        wire::decode(bytes)
+    }
+
+    /// Number after the last entry.
+    pub fn end_seq(&self) -> u64 {
+        self.first_seq.saturating_add(self.entries.len() as u64)
+    }
+}
+
+impl UsageEntry {
+    /// Who used or was refused.
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::Request(record) => record.tenant,
+            Self::Refusals(refusals) => refusals.tenant,
+        }
+    }
+}
+
+// === impl StreamId ===
+
+impl StreamId {
+    /// A stream of lane `lane` of the gateway called `gateway` in the life that `boot` numbers.
+    pub fn new(gateway: &str, boot: u128, lane: u16) -> Result<Self, StreamIdError> {
+        let named = (1..=128).contains(&gateway.len())
+            && gateway.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if named {
+            Ok(Self { gateway: gateway.to_owned(), boot, lane })
+        } else {
+            Err(StreamIdError(gateway.chars().take(160).collect()))
+        }
+    }
+
+    /// The gateway's name.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// Which life of the gateway.
+    pub const fn boot(&self) -> u128 {
+        self.boot
+    }
+
+    /// Which lane of it.
+    pub const fn lane(&self) -> u16 {
+        self.lane
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let boot = ulid::Ulid(self.boot).to_string().to_ascii_lowercase();
+        formatter.pad(&format!("{}/{boot}/{}", self.gateway, self.lane))
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = StreamIdError;
+
+    fn from_str(text: &str) -> Result<Self, StreamIdError> {
+        let refuse = || StreamIdError(text.chars().take(160).collect());
+        let mut parts = text.split('/');
+        let (Some(gateway), Some(boot), Some(lane), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(refuse());
+        };
+        let boot = ulid::Ulid::from_string(boot).map_err(|_| refuse())?;
+        Self::new(gateway, boot.0, lane.parse().map_err(|_| refuse())?)
+    }
+}
+
+impl Serialize for StreamId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StreamId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,324 @@
+//! The batch on the wire: protobuf with a dictionary, so that an entry is a few small numbers.
+//!
+//! Field numbers are the protocol and never change meaning. Routes, meters, reasons and parties (tenant and key)
+//! stand once per batch; entries refer to them by index. Times are differences to the batch's first.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use prost::Message;
+
+use super::{BATCH_MAX_ENTRIES, RefusalCount, StreamIdError, UsageBatch, UsageEntry, UsageRecord};
+use crate::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    time::Micros,
+};
+
+/// Largest number that a stream may reach; it has to fit the store's signed 64 bits.
+const SEQ_MAX: u64 = i64::MAX as u64;
+
+/// Longest route, meter or reason, in bytes.
+const NAME_MAX_BYTES: usize = 256;
+
+/// Why bytes are not a batch.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Not protobuf, or cut short.
+    #[error("batch is not readable: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+    /// Fewer or more entries than stated.
+    #[error("batch states {stated} entries and holds {found}: it was cut short")]
+    Truncated {
+        /// As stated by the sender.
+        stated: u32,
+        /// As found.
+        found: usize,
+    },
+    /// The stream's name is not one.
+    #[error(transparent)]
+    Stream(#[from] StreamIdError),
+    /// More than the limit, or nothing at all.
+    #[error("batch has {0} entries; 1 to {BATCH_MAX_ENTRIES} are allowed")]
+    Entries(usize),
+    /// Numbers beyond what can be stored.
+    #[error("batch ends beyond the highest sequence number")]
+    SequenceOverflow,
+    /// An entry says something that cannot be.
+    #[error("entry {index}: {reason}")]
+    Entry {
+        /// Position in the batch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The dictionary holds something that cannot be.
+    #[error("dictionary: {0}")]
+    Dictionary(&'static str),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireBatch {
+    #[prost(string, tag = "1")]
+    stream: String,
+    #[prost(uint64, tag = "2")]
+    first_seq: u64,
+    #[prost(int64, tag = "3")]
+    base_micros: i64,
+    #[prost(string, repeated, tag = "4")]
+    names: Vec<String>,
+    #[prost(message, repeated, tag = "5")]
+    parties: Vec<WireParty>,
+    #[prost(message, repeated, tag = "6")]
+    entries: Vec<WireEntry>,
+    /// Number of entries, last on the wire: bytes cut off at a field's edge would else read as a shorter batch.
+    #[prost(uint32, tag = "7")]
+    entry_count: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireParty {
+    #[prost(bytes = "vec", tag = "1")]
+    tenant: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    key: Vec<u8>,
+    #[prost(bool, tag = "3")]
+    test: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct WireEntry {
+    #[prost(sint64, tag = "1")]
+    micros_after_base: i64,
+    #[prost(uint32, tag = "2")]
+    party: u32,
+    /// Index of the route's name; of the reason's, if `refusals` is set.
+    #[prost(uint32, tag = "3")]
+    name: u32,
+    #[prost(uint32, tag = "4")]
+    meter: u32,
+    /// Units used; requests refused, if `refusals` is set.
+    #[prost(uint64, tag = "5")]
+    units: u64,
+    #[prost(uint32, tag = "6")]
+    status: u32,
+    #[prost(bool, tag = "7")]
+    billable: bool,
+    #[prost(bool, tag = "8")]
+    refusals: bool,
+}
+
+pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
+    let base = batch.entries.first().map_or(0, |entry| time_of(entry).0);
+    let mut names = Interned::default();
+    let mut parties = Interned::default();
+    let entries: Vec<_> = batch
+        .entries
+        .iter()
+        .map(|entry| WireEntry {
+            micros_after_base: time_of(entry).0.wrapping_sub(base),
+            ..match entry {
+                UsageEntry::Request(record) => WireEntry {
+                    party: parties.index((record.tenant, record.key, record.mode)),
+                    name: names.index(Arc::clone(&record.route)),
+                    meter: names.index(Arc::clone(&record.meter)),
+                    units: record.units,
+                    status: u32::from(record.status),
+                    billable: record.billable,
+                    ..WireEntry::default()
+                },
+                UsageEntry::Refusals(refusals) => WireEntry {
+                    party: parties.index((refusals.tenant, refusals.key, Mode::Live)),
+                    name: names.index(Arc::clone(&refusals.reason)),
+                    units: refusals.count,
+                    refusals: true,
+                    ..WireEntry::default()
+                },
+            }
+        })
+        .collect();
+    let wire = WireBatch {
+        stream: batch.stream.to_string(),
+        first_seq: batch.first_seq,
+        base_micros: base,
+        names: names.values.iter().map(|name| name.to_string()).collect(),
+        parties: parties
+            .values
+            .iter()
+            .map(|(tenant, key, mode)| WireParty {
+                tenant: tenant.as_u128().to_be_bytes().to_vec(),
+                key: key.as_u128().to_be_bytes().to_vec(),
+                test: *mode == Mode::Test,
+            })
+            .collect(),
+        entry_count: u32::try_from(entries.len()).unwrap_or(u32::MAX),
+        entries,
+    };
+    wire.encode_to_vec()
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<UsageBatch, BatchError> {
+    let wire = WireBatch::decode(bytes)?;
+    let count = wire.entries.len();
+    if count != wire.entry_count as usize {
+        return Err(BatchError::Truncated { stated: wire.entry_count, found: count });
+    }
+    if count == 0 || count > BATCH_MAX_ENTRIES {
+        return Err(BatchError::Entries(count));
+    }
+    if wire.first_seq.checked_add(count as u64).is_none_or(|end| end > SEQ_MAX) {
+        return Err(BatchError::SequenceOverflow);
+    }
+    let dictionary = Dictionary::read(&wire)?;
+    let entries = wire
+        .entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            dictionary.entry(wire.base_micros, entry).map_err(|reason| BatchError::Entry { index, reason })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(UsageBatch { stream: wire.stream.parse()?, first_seq: wire.first_seq, entries })
+}
+
+fn time_of(entry: &UsageEntry) -> Micros {
+    match entry {
+        UsageEntry::Request(record) => record.at,
+        UsageEntry::Refusals(refusals) => refusals.at,
+    }
+}
+
+struct Interned<T> {
+    values: Vec<T>,
+    indexes: HashMap<T, u32>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), indexes: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn index(&mut self, value: T) -> u32 {
+        if let Some(index) = self.indexes.get(&value) {
+            return *index;
+        }
+        let index = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
+        self.indexes.insert(value, index);
+        index
+    }
+}
+
+struct Dictionary {
+    names: Vec<Arc<str>>,
+    parties: Vec<(TenantId, KeyId, Mode)>,
+}
+
+impl Dictionary {
+    fn read(wire: &WireBatch) -> Result<Self, BatchError> {
+        if wire
+            .names
+            .iter()
+            .any(|name| name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains(char::is_control))
+        {
+            return Err(BatchError::Dictionary("a name is empty, too long or contains control characters"));
+        }
+        let number = |bytes: &[u8]| {
+            let bytes = bytes.try_into().map_err(|_| BatchError::Dictionary("an id does not have 16 bytes"))?;
+            Ok::<_, BatchError>(u128::from_be_bytes(bytes))
+        };
+        let party = |party: &WireParty| {
+            let mode = if party.test { Mode::Test } else { Mode::Live };
+            Ok((TenantId::from_u128(number(&party.tenant)?), KeyId::from_u128(number(&party.key)?), mode))
+        };
+        Ok(Self {
+            names: wire.names.iter().map(|name| Arc::from(name.as_str())).collect(),
+            parties: wire.parties.iter().map(party).collect::<Result<_, BatchError>>()?,
+        })
+    }
+
+    fn entry(&self, base_micros: i64, entry: &WireEntry) -> Result<UsageEntry, &'static str> {
+        let at = Micros(base_micros.checked_add(entry.micros_after_base).ok_or("its time is out of range")?);
+        let (tenant, key, mode) =
+            *self.parties.get(entry.party as usize).ok_or("its party is not in the dictionary")?;
+        let name = Arc::clone(self.name(entry.name)?);
+        if i64::try_from(entry.units).is_err() {
+            return Err("its units do not fit 63 bits");
+        }
+        if entry.refusals {
+            return Ok(UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: name, count: entry.units }));
+        }
+        let status = u16::try_from(entry.status).ok().filter(|status| (100..=999).contains(status));
+        Ok(UsageEntry::Request(UsageRecord {
+            at,
+            tenant,
+            key,
+            route: name,
+            meter: Arc::clone(self.name(entry.meter)?),
+            units: entry.units,
+            status: status.ok_or("its status is not an HTTP status")?,
+            billable: entry.billable,
+            mode,
+        }))
+    }
+
+    fn name(&self, index: u32) -> Result<&Arc<str>, &'static str> {
+        self.names.get(index as usize).ok_or("a name of it is not in the dictionary")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::usage::StreamId;
+
+    fn entries() -> impl Strategy<Value = Vec<UsageEntry>> {
+        let name = prop::sample::select(vec!["search", "upload", "requests", "tokens"]).prop_map(Arc::<str>::from);
+        let party = (any::<u128>(), any::<u128>(), any::<bool>());
+        let entry =
+            (any::<u32>(), party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), any::<bool>());
+        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, billable, refused)| {
+            let (at, tenant, key) = (Micros(i64::from(at)), TenantId::from_u128(tenant), KeyId::from_u128(key));
+            if refused {
+                UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units })
+            } else {
+                let mode = if test { Mode::Test } else { Mode::Live };
+                UsageEntry::Request(UsageRecord { at, tenant, key, route, meter, units, status, billable, mode })
+            }
+        });
+        prop::collection::vec(entry, 1..50)
+    }
+
+    fn batch(first_seq: u64, entries: Vec<UsageEntry>) -> UsageBatch {
+        UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq, entries }
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_arrives_as_it_was_sent(first_seq in 0..SEQ_MAX - 100, entries in entries()) {
+            let sent = batch(first_seq, entries);
+            prop_assert_eq!(UsageBatch::decode(&sent.encode()).unwrap(), sent);
+        }
+
+        #[test]
+        fn a_truncated_batch_is_never_taken_for_a_whole_one(entries in entries(), cut in 0.0..1.0_f64) {
+            let bytes = batch(3, entries).encode();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a length")]
+            let kept = (bytes.len() as f64 * cut) as usize;
+            prop_assert!(UsageBatch::decode(&bytes[..kept]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = UsageBatch::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_is_refused() {
+        assert!(matches!(UsageBatch::decode(&batch(0, Vec::new()).encode()), Err(BatchError::Entries(0))));
+    }
+}

@@ -1,0 +1,22 @@
+//! The data plane. A request walks through the rooms in this order and never turns back:
+//!
+//! | room | what happens |
+//! |---|---|
+//! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
+//! | [`route`] | host, path, method -> route and upstream |
+//! | [`limit`] | rates of key and tenant, hard quota: local cells, no I/O |
+//! | [`proxy`] | upstream choice, forwarding, identity headers |
+//! | [`meter`] | usage record into the journal, before the first response byte leaves |
+//!
+//! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics; [`config`] reads and
+//! watches what operators edit.
+
+pub mod admin;
+pub mod answer;
+pub mod auth;
+pub mod catalog;
+pub mod config;
+pub mod limit;
+pub mod meter;
+pub mod proxy;
+pub mod route;

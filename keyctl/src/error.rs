@@ -1,0 +1,80 @@
+//! What can go wrong, and the exit codes by which scripts tell it apart.
+
+use common::{
+    config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError,
+};
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The store failed or said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan file cannot be read or is invalid.
+    #[error("{0}; nothing was applied")]
+    PlanFile(#[from] PlanFileError),
+    /// The pepper is unusable.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
+    /// There is no pepper at all.
+    #[error("no pepper to hash the key with: give --pepper-file FILE or set TOLLGATE_PEPPER, to the gateways' pepper")]
+    PepperMissing,
+    /// A period that cannot be computed with.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// The answer cannot be expressed as JSON.
+    #[error("cannot write the answer as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Standard output does not take the answer.
+    #[error("cannot write the answer: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// What a script needs to know of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Something did not work; it may later.
+    Failed,
+    /// The command was not complete.
+    Usage,
+    /// What it names does not exist.
+    NotFound,
+    /// A rule says no; it will say no again.
+    Refused,
+}
+
+impl Failure {
+    /// The class that decides the exit code.
+    pub(crate) const fn class(&self) -> Class {
+        match self {
+            Self::PepperMissing => Class::Usage,
+            Self::Store(StoreError::NotFound { .. }) => Class::NotFound,
+            Self::Store(StoreError::Refused(_)) | Self::Pepper(PepperError::TooShort(_)) => Class::Refused,
+            Self::PlanFile(PlanFileError::Config(ConfigError::Unreadable { .. })) => Class::Failed,
+            Self::PlanFile(_) => Class::Refused,
+            Self::Store(_) | Self::Pepper(_) | Self::Time(_) | Self::Json(_) | Self::Write(_) => Class::Failed,
+        }
+    }
+}
+
+impl Class {
+    /// The process's exit code.
+    pub(crate) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Refused => 4,
+        }
+    }
+
+    /// The word for it in JSON.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+        }
+    }
+}

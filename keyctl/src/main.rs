@@ -1,0 +1,28 @@
+//! `keyctl`: the admins' command line for tenants, plans, keys and usage.
+//!
+//! It speaks to the store alone, never to a gateway: gateways follow the store's change log and see each change
+//! within a second. Answers go to standard output, everything else to standard error, so that scripts can read them.
+
+mod cli;
+mod command;
+mod duration;
+mod error;
+mod output;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let output = cli.global.output();
+    match command::run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.report(&failure);
+            ExitCode::from(failure.class().exit_code())
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Answers and errors, as a table for people or as JSON for programs.
+//!
+//! Nothing printed here contains a control character, wherever the text came from: a name in the store or an error of
+//! a driver can neither move the cursor nor forge a line.
+
+use std::io::{self, Write as _};
+
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::Failure;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, for people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Where answers and errors go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+/// Something that can be shown in both forms: its JSON is its [`Serialize`].
+pub(crate) trait View: Serialize {
+    /// The rows of its table.
+    fn table(&self) -> Rows;
+}
+
+/// A thing of which a list has one row each.
+pub(crate) trait ListRow: Serialize {
+    /// Names of the columns.
+    const COLUMNS: &'static [&'static str];
+
+    /// One text per column.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// The text of a table, before it is aligned.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Output {
+    /// Output in this form.
+    pub(crate) const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Prints an answer.
+    pub(crate) fn show(self, view: &impl View) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => print(&view.table().align()),
+            Format::Json => print(&json_without_controls(&serde_json::to_string_pretty(view)?)),
+        }
+    }
+
+    /// Tells people something beside the answer. Programs get the answer only.
+    pub(crate) fn note(self, text: &str) {
+        if self.format == Format::Table {
+            let _ = writeln!(io::stderr().lock(), "{}", without_controls(text));
+        }
+    }
+
+    /// Prints why a command failed. There is nobody left to tell if this fails too.
+    pub(crate) fn report(self, failure: &Failure) {
+        let message = without_controls(&failure.to_string());
+        let text = match self.format {
+            Format::Table => format!("error: {message}"),
+            Format::Json => json!({ "error": { "code": failure.class().code(), "message": message } }).to_string(),
+        };
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// Prints text and a line break. A reader that has seen enough, as `head` has, is no error.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Write(error)),
+        _ => Ok(()),
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    /// The properties of one thing, one below the other.
+    pub(crate) fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let rows = pairs.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        Self { header: Vec::new(), rows }
+    }
+
+    /// Adds one property.
+    pub(crate) fn push(&mut self, name: &str, value: String) {
+        self.rows.push(vec![name.to_owned(), value]);
+    }
+
+    fn align(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if !self.header.is_empty() {
+            table.set_header(self.header.iter().enumerate().map(|(index, name)| self.cell(index, name)));
+        }
+        for row in &self.rows {
+            table.add_row(row.iter().enumerate().map(|(index, text)| self.cell(index, text)));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.trim_fmt()
+    }
+
+    fn cell(&self, column: usize, text: &str) -> Cell {
+        let cell = Cell::new(without_controls(text));
+        if self.is_numeric(column) { cell.set_alignment(CellAlignment::Right) } else { cell }
+    }
+
+    /// Only lists have columns of numbers; properties stay on the left.
+    fn is_numeric(&self, column: usize) -> bool {
+        let is_number = |row: &Vec<String>| row[column].bytes().all(|byte| byte.is_ascii_digit());
+        !self.header.is_empty() && !self.rows.is_empty() && self.rows.iter().all(is_number)
+    }
+}
+
+impl<T: ListRow> View for Vec<T> {
+    fn table(&self) -> Rows {
+        Rows {
+            header: T::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
+            rows: self.iter().map(ListRow::cells).collect(),
+        }
+    }
+}
+
+/// A value that may be missing, in a table.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Control characters, and those that turn the direction of the text around them.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, character| {
+        if is_unsafe(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+        safe
+    })
+}
+
+/// JSON escapes only the first 32 control characters by itself. All others stand inside of strings, so that the
+/// escape of JSON fits; the line breaks between values stay.
+fn json_without_controls(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut safe, character| {
+        if is_unsafe(character) && character != '\n' {
+            safe.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            safe.push(character);
+        }
+        safe
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[2J\n\u{9b}1m\u{7f}\u{202e}b";
+
+    #[derive(Serialize)]
+    struct Item {
+        name: String,
+        count: u64,
+    }
+
+    impl ListRow for Item {
+        const COLUMNS: &'static [&'static str] = &["NAME", "COUNT"];
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.name.clone(), self.count.to_string()]
+        }
+    }
+
+    #[test]
+    fn no_control_character_reaches_the_terminal() {
+        let items = vec![Item { name: HOSTILE.into(), count: 1 }];
+        let table = items.table().align();
+        assert_eq!(table.lines().count(), 2, "{table:?}");
+        assert!(table.lines().all(|line| !line.contains(is_unsafe)), "{table:?}");
+        let json = json_without_controls(&serde_json::to_string_pretty(&items).unwrap());
+        assert!(json.lines().all(|line| !line.contains(is_unsafe)), "{json:?}");
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(parsed[0]["name"], HOSTILE);
+    }
+
+    #[test]
+    fn numbers_stand_on_the_right_and_lines_end_without_blanks() {
+        let items = vec![Item { name: "long name".into(), count: 1 }, Item { name: "x".into(), count: 12_345 }];
+        assert_eq!(items.table().align(), "NAME       COUNT\nlong name      1\nx          12345");
+    }
+}

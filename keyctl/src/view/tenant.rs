@@ -1,0 +1,85 @@
+//! A tenant with the plan it is on.
+
+use common::{
+    id::TenantId,
+    plan::PlanId,
+    store::Subscription,
+    tenant::{Tenant, TenantKind, TenantStatus},
+    time::Zone,
+};
+use serde::Serialize;
+
+use super::Instant;
+use crate::output::{ListRow, Rows, View, or_dash};
+
+/// A tenant as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct TenantView {
+    id: TenantId,
+    parent: Option<TenantId>,
+    kind: TenantKind,
+    name: String,
+    status: TenantStatus,
+    plan: Option<PlanRef>,
+    time_zone: Zone,
+    created_at: Instant,
+}
+
+/// The plan version that a subscription pins.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PlanRef {
+    id: PlanId,
+    version: i64,
+}
+
+impl TenantView {
+    /// `tenant` with the subscription that is in force.
+    pub(crate) fn new(tenant: Tenant, subscription: Option<Subscription>) -> Self {
+        Self {
+            id: tenant.id,
+            parent: tenant.parent,
+            kind: tenant.kind,
+            name: tenant.name,
+            status: tenant.status,
+            plan: subscription.map(|subscription| PlanRef { id: subscription.plan, version: subscription.version }),
+            time_zone: tenant.zone,
+            created_at: Instant(tenant.created_at),
+        }
+    }
+
+    fn plan_text(&self) -> String {
+        or_dash(self.plan.as_ref().map(|plan| format!("{} v{}", plan.id, plan.version)))
+    }
+}
+
+impl View for TenantView {
+    fn table(&self) -> Rows {
+        Rows::properties([
+            ("id", self.id.to_string()),
+            ("name", self.name.clone()),
+            ("kind", self.kind.to_string()),
+            ("parent", or_dash(self.parent)),
+            ("status", self.status.to_string()),
+            ("plan", self.plan_text()),
+            ("time zone", self.time_zone.to_string()),
+            ("created", self.created_at.to_string()),
+        ])
+    }
+}
+
+impl ListRow for TenantView {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "KIND", "PARENT", "STATUS", "PLAN", "TIME ZONE", "CREATED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.kind.to_string(),
+            or_dash(self.parent),
+            self.status.to_string(),
+            self.plan_text(),
+            self.time_zone.to_string(),
+            self.created_at.to_string(),
+        ]
+    }
+}

@@ -1,0 +1,47 @@
+//! Who plays in the demo: a root, a reseller and two customers on two plans.
+
+use common::{id::TenantId, key::Mode};
+
+use super::keyctl::{CreatedKey, Keyctl, KeyctlError};
+
+/// Everyone in the demo.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    /// The company that sells the API.
+    pub root: TenantId,
+    /// Sells it on.
+    pub reseller: TenantId,
+    /// Its two customers.
+    pub customers: Vec<Customer>,
+}
+
+/// A customer with its keys.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: &'static str,
+    /// Its plan.
+    pub plan: &'static str,
+    /// The key that is billed.
+    pub live: CreatedKey,
+    /// The key that is only metered.
+    pub test: CreatedKey,
+}
+
+impl Cast {
+    /// Sets everyone up in an empty store.
+    pub async fn create(keyctl: &Keyctl) -> Result<Self, KeyctlError> {
+        let root = keyctl.create_tenant("Example API", "root", None, None).await?;
+        let reseller = keyctl.create_tenant("Northwind Resale", "reseller", Some(root), None).await?;
+        let mut customers = Vec::new();
+        for (name, plan) in [("Acme", "growth"), ("Globex", "starter")] {
+            let tenant = keyctl.create_tenant(name, "customer", Some(reseller), Some(plan)).await?;
+            let live = keyctl.create_key(tenant, "demo", Mode::Live).await?;
+            let test = keyctl.create_key(tenant, "demo sandbox", Mode::Test).await?;
+            customers.push(Customer { tenant, name, plan, live, test });
+        }
+        Ok(Self { root, reseller, customers })
+    }
+}

@@ -1,0 +1,18 @@
+//! The embedded form at work, for people and for scripts: `make run`.
+//!
+//! The demo starts the real `billing` and `gateway` on SQLite with a demo upstream, sets up a root, a reseller and two
+//! customers with the real `keyctl`, sends a little traffic and shows the bill. It holds the bill against what its own
+//! client counted; it never looks inside the servers.
+
+mod bill;
+mod cast;
+mod display;
+mod keyctl;
+mod run;
+mod traffic;
+
+pub use bill::{Bill, BillError, Invoice};
+pub use cast::{Cast, Customer};
+pub use keyctl::{Keyctl, KeyctlError};
+pub use run::{DemoError, Options, run};
+pub use traffic::{Counted, Traffic};
