@@ -9,4 +9,5 @@ pub mod command;
 pub mod config;
 pub mod ingest;
 pub mod invoice;
+mod number;
 pub mod rating;

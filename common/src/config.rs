@@ -52,16 +52,19 @@ pub fn environment(name: &str) -> Option<String> {
 ///
 /// YAML values carry no position once parsed; this finds the place again for checks that look at the whole.
 pub fn line_of(text: &str, field: &str, value: &str, occurrence: usize) -> usize {
-    let is_entry = |line: &str| {
-        line.split([',', '{', '-']).map(str::trim).chain([line.trim().trim_start_matches("- ")]).any(|part| {
-            part.strip_prefix(field).and_then(|rest| rest.trim_start().strip_prefix(':')).is_some_and(|rest| {
-                let written = rest.split(" #").next().unwrap_or_default();
-                written.trim().trim_end_matches('}').trim().trim_matches(['"', '\'']) == value
-            })
-        })
-    };
-    let found = text.lines().enumerate().filter(|(_, line)| is_entry(line)).nth(occurrence.saturating_sub(1));
-    found.map_or(1, |(index, _)| index + 1)
+    let lines = text.lines().enumerate().filter(|(_, line)| states(line, field, value));
+    lines.map(|(index, _)| index + 1).nth(occurrence.saturating_sub(1)).unwrap_or(1)
+}
+
+/// Whether `line` holds `field: value`, in block or flow style.
+fn states(line: &str, field: &str, value: &str) -> bool {
+    line.match_indices(field).any(|(start, _)| {
+        let stands_alone = line[..start].chars().next_back().is_none_or(|before| " {,\t".contains(before));
+        let Some(rest) = line[start + field.len()..].trim_start().strip_prefix(':') else { return false };
+        let written = rest.split([',', '}']).next().unwrap_or_default();
+        let written = written.split(" #").next().unwrap_or_default();
+        stands_alone && written.trim().trim_matches(['"', '\'']) == value
+    })
 }
 
 #[cfg(test)]

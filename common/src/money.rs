@@ -64,6 +64,10 @@ impl Money {
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
         let places = decimal_places(currency);
         let invalid = || MoneyError::Invalid { text: text.chars().take(40).collect(), currency, places };
+        // The parser would take exponents and underscores too; an amount has neither.
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-') {
+            return Err(invalid());
+        }
         let decimal = Decimal::from_str(text).map_err(|_| invalid())?.normalize();
         if decimal.scale() > places {
             return Err(invalid());

@@ -9,7 +9,7 @@
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |
 //!
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics; [`config`] reads and
-//! watches what operators edit.
+//! watches what operators edit; [`server`] starts and ends all of it in order.
 
 pub mod admin;
 pub mod answer;
@@ -17,6 +17,10 @@ pub mod auth;
 pub mod catalog;
 pub mod config;
 pub mod limit;
+mod lock;
 pub mod meter;
+pub mod metrics;
+mod outage;
 pub mod proxy;
 pub mod route;
+pub mod server;

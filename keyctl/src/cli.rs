@@ -4,12 +4,17 @@ use clap::{Args, Parser, Subcommand};
 use common::config;
 
 use crate::{
-    command::{completions::CompletionsArgs, key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand},
+    command::{
+        completions::CompletionsArgs, key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand,
+    },
     output::{Format, Output},
 };
 
 /// The same file that `config/` names for the gateway and billing.
 const DEFAULT_STORE: &str = "sqlite://data/tollgate.db";
+
+const STORE_HELP: &str = "Store to work on, sqlite://PATH or postgres://USER@HOST/DATABASE [env: TOLLGATE_STORE] \
+    [default: sqlite://data/tollgate.db]";
 
 const HELP: &str = "\
 Examples:
@@ -26,12 +31,13 @@ Exit codes:
   3  not found: no such tenant, plan or key
   4  refused: a rule says no, such as an expiry that has passed or an invalid plan file
 
-Errors go to standard error; with --output json as {\"error\":{\"code\":\"not_found\",\"message\":\"..\"}}.
+Errors go to standard error; with --output json as {\"error\":{\"code\":\"not_found\",\"message\":\"..\"}}
+(wrong usage is always plain text).
 Times are RFC 3339 in UTC.";
 
 /// Manages the tenants, plans and API keys of Tollgate, and shows their usage.
 #[derive(Debug, Parser)]
-#[command(name = "keyctl", version, max_term_width = 110, arg_required_else_help = true, after_help = HELP)]
+#[command(name = "keyctl", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
@@ -42,10 +48,8 @@ pub(crate) struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
-    /// Store to work on: sqlite://PATH or `postgres://USER@HOST/DATABASE` [env: `TOLLGATE_STORE`]
-    /// [default: sqlite://data/tollgate.db]
-    // Read from the environment by hand: clap would print the value, password and all, in every help text.
-    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    // Not clap's `env`: it would print the variable's value, password and all, in every help text.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options", help = STORE_HELP)]
     store: Option<String>,
 
     /// Form of the answer and of errors
@@ -80,10 +84,7 @@ impl GlobalArgs {
 
     /// URL of the store: the option, else the environment, else the default.
     pub(crate) fn store_url(&self) -> String {
-        self.store
-            .clone()
-            .or_else(|| config::environment("TOLLGATE_STORE"))
-            .unwrap_or_else(|| DEFAULT_STORE.to_owned())
+        self.store.clone().or_else(|| config::environment("TOLLGATE_STORE")).unwrap_or_else(|| DEFAULT_STORE.to_owned())
     }
 }
 
@@ -96,5 +97,40 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_every_example_can_be_typed() {
+        check_examples(&Cli::command());
+    }
+
+    fn check_examples(command: &clap::Command) {
+        for subcommand in command.get_subcommands() {
+            check_examples(subcommand);
+        }
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples"));
+        let typed: Vec<_> = examples.lines().filter_map(|line| line.find("keyctl ").map(|at| &line[at..])).collect();
+        assert!(!typed.is_empty(), "{command} has no examples");
+        for line in typed {
+            assert!(line.len() <= 98, "`{line}` is wider than a help page");
+            if let Err(error) = Cli::try_parse_from(words(line)) {
+                panic!("`{line}` is refused: {error}");
+            }
+        }
+    }
+
+    /// The words of one command as a shell would pass them: quotes hold words together, a pipe or redirection ends it.
+    fn words(line: &str) -> Vec<String> {
+        let command = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or_default();
+        let mut words = Vec::new();
+        for (index, part) in command.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(ToOwned::to_owned));
+            }
+        }
+        words
     }
 }

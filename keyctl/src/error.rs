@@ -1,8 +1,6 @@
 //! What can go wrong, and the exit codes by which scripts tell it apart.
 
-use common::{
-    config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError,
-};
+use common::{config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +47,19 @@ impl Failure {
         match self {
             Self::PepperMissing => Class::Usage,
             Self::Store(StoreError::NotFound { .. }) => Class::NotFound,
-            Self::Store(StoreError::Refused(_)) | Self::Pepper(PepperError::TooShort(_)) => Class::Refused,
-            Self::PlanFile(PlanFileError::Config(ConfigError::Unreadable { .. })) => Class::Failed,
-            Self::PlanFile(_) => Class::Refused,
-            Self::Store(_) | Self::Pepper(_) | Self::Time(_) | Self::Json(_) | Self::Write(_) => Class::Failed,
+            Self::Store(StoreError::Refused(_))
+            | Self::Pepper(PepperError::TooShort(_))
+            | Self::PlanFile(
+                PlanFileError::Config(ConfigError::Invalid { .. })
+                | PlanFileError::Plan { .. }
+                | PlanFileError::Duplicate { .. },
+            ) => Class::Refused,
+            Self::Store(_)
+            | Self::Pepper(_)
+            | Self::PlanFile(PlanFileError::Config(ConfigError::Unreadable { .. }))
+            | Self::Time(_)
+            | Self::Json(_)
+            | Self::Write(_) => Class::Failed,
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Nothing printed here contains a control character, wherever the text came from: a name in the store or an error of
 //! a driver can neither move the cursor nor forge a line.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -12,12 +15,11 @@ use serde_json::json;
 
 use crate::error::Failure;
 
-/// The form of an answer.
+/// The form of an answer: aligned columns for people, or JSON for programs.
+// The variants bear no documentation: it would become help text and stretch every page of it to twice its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned columns, for people
     Table,
-    /// For programs
     Json,
 }
 
@@ -167,7 +169,7 @@ fn without_controls(text: &str) -> String {
 fn json_without_controls(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut safe, character| {
         if is_unsafe(character) && character != '\n' {
-            safe.push_str(&format!("\\u{:04x}", u32::from(character)));
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
         } else {
             safe.push(character);
         }

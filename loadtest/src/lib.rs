@@ -1,1 +1,9 @@
-//!
+//! Everything that puts Tollgate to work from outside: the demo, a load generator, peers to compare with, and drills.
+
+pub mod cli;
+pub mod compare;
+pub mod demo;
+pub mod fleet;
+pub mod load;
+pub mod passthrough;
+pub mod upstream;

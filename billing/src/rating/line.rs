@@ -7,7 +7,7 @@ use common::{
 use serde::Serialize;
 
 use super::RatingError;
-use crate::invoice::grouped;
+use crate::number::grouped;
 
 /// One line of an invoice: what was used, and what that costs.
 #[derive(Debug, Clone, PartialEq, Eq)]

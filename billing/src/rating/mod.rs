@@ -61,10 +61,7 @@ pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError>
 
 /// The sum of the lines' amounts, in `currency`.
 pub fn total(lines: &[Line], currency: Currency) -> Result<Money, RatingError> {
-    lines
-        .iter()
-        .try_fold(Money::zero(currency), |sum, line| sum.checked_add(line.amount))
-        .map_err(RatingError::Total)
+    lines.iter().try_fold(Money::zero(currency), |sum, line| sum.checked_add(line.amount)).map_err(RatingError::Total)
 }
 
 fn rate_charge(currency: Currency, charge: &Charge, units: u64, lines: &mut Vec<Line>) -> Result<(), RatingError> {

@@ -30,7 +30,9 @@ fn row(meter: &str, units: u64) -> UsageSum {
 
 fn usage(rows: &[UsageSum]) -> TenantTotals {
     let mut totals = Totals::default();
-    rows.iter().for_each(|row| totals.add(row).unwrap());
+    for row in rows {
+        totals.add(row).unwrap();
+    }
     totals.tenant(TENANT).cloned().unwrap_or_default()
 }
 

@@ -71,13 +71,11 @@ impl TenantTotals {
         }
         add_to(&mut self.billable_requests, sum.requests, "billable requests")?;
         add_to(&mut self.billable_units, sum.units, "billable units")?;
-        match self.billable_by_meter.get_mut(&sum.meter) {
-            Some(total) => add_to(total, sum.units, "billable units on a meter"),
-            None => {
-                self.billable_by_meter.insert(sum.meter.clone(), sum.units);
-                Ok(())
-            }
+        if let Some(total) = self.billable_by_meter.get_mut(&sum.meter) {
+            return add_to(total, sum.units, "billable units on a meter");
         }
+        self.billable_by_meter.insert(sum.meter.clone(), sum.units);
+        Ok(())
     }
 }
 

@@ -1,12 +1,23 @@
 //! The change log that gateways follow, and the whole catalog that they start from.
 
-use super::{Store, StoreError, Subscription};
+use sqlx::{Row as _, any::AnyRow};
+
+use super::{
+    Store, StoreError, Subscription, keys, plans,
+    row::{corrupt, instant, parsed},
+    tenants,
+};
 use crate::{
     id::{KeyId, TenantId},
     key::Key,
     plan::PlanVersion,
     tenant::Tenant,
+    time::{Clock as _, SystemClock},
 };
+
+/// How long after its end a key or a subscription still is in the catalog, so that a gateway whose clock is behind
+/// sees it end by itself.
+const KEPT_AFTER_END_SECONDS: i64 = 86_400;
 
 /// One committed change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +57,46 @@ pub struct Catalog {
 impl Store {
     /// The whole catalog, from one consistent view of the store.
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
-        todo!()
+        let mut snapshot = self.begin_snapshot().await?;
+        let head = sqlx::query("SELECT seq, at FROM change_head").fetch_one(&mut *snapshot).await?;
+        // The earlier of two clocks, as either may be ahead, and to leave out what is still served would be an outage.
+        let now = instant(&head, "at")?.min(SystemClock.now());
+        let cutoff = now.plus_seconds(-KEPT_AFTER_END_SECONDS);
+        let catalog = Catalog {
+            seq: head.try_get("seq")?,
+            tenants: tenants::all(&mut snapshot).await?,
+            subscriptions: plans::subscriptions_since(&mut snapshot, cutoff).await?,
+            plans: plans::pinned_since(&mut snapshot, cutoff).await?,
+            keys: keys::served_since(&mut snapshot, cutoff).await?,
+        };
+        snapshot.commit().await?;
+        Ok(catalog)
     }
 
     /// Number of the last change; 0 before the first.
     pub async fn last_change(&self) -> Result<i64, StoreError> {
-        todo!()
+        let head = sqlx::query("SELECT seq FROM change_head").fetch_one(&self.pool).await?;
+        Ok(head.try_get("seq")?)
     }
 
     /// Up to `limit` changes after number `after`, in order.
     pub async fn changes_after(&self, after: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
-        let _ = (after, limit);
-        todo!()
+        let rows = sqlx::query("SELECT seq, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
     }
+}
+
+fn read(row: &AnyRow) -> Result<Change, StoreError> {
+    let kind: String = row.try_get("kind")?;
+    let changed = match kind.as_str() {
+        "tenant" => Changed::Tenant(parsed(row, "subject")?),
+        "key" => Changed::Key(parsed(row, "subject")?),
+        "plans" => Changed::Plans,
+        other => return Err(corrupt("change", format!("`{other}` is not a kind of change"))),
+    };
+    Ok(Change { seq: row.try_get("seq")?, changed })
 }

@@ -1,6 +1,27 @@
 //! Opening the store.
+//!
+//! A connection is tried once by itself before there is a pool: a pool would repeat what cannot succeed until its
+//! deadline, and then say no more than that it has passed.
 
-use super::StoreError;
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{AnyConnection, Connection as _, any::AnyPoolOptions};
+use tokio::sync::Mutex;
+
+use super::{Migrated, StoreError, address::Address, migrate};
+
+/// How long to wait for a connection, whether to the server or out of the pool.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Connections of one process; of SQLite, only one at a time writes.
+const POOL_SIZE: u32 = 10;
+
+/// FULL: what was acknowledged also survives a power cut; NORMAL would lose the last commits then. The first pragma
+/// makes a writer wait for another process instead of failing at once.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
+/// The same wait as above, so that both engines tell `Locked` alike.
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = '10s'";
 
 /// The database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,19 +37,31 @@ pub enum Engine {
 pub struct Store {
     pub(super) pool: sqlx::AnyPool,
     pub(super) engine: Engine,
+    /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
+    pub(super) writers: Arc<Mutex<()>>,
 }
 
 impl Store {
     /// Opens a store whose schema is up to date.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let _ = url;
-        todo!()
+        let address = Address::parse(url)?;
+        let url = address.driver_url(false)?;
+        let mut connection = connect(&address, &url).await?;
+        let checked = migrate::check_version(&mut connection, address.engine).await;
+        close(connection).await;
+        checked.map_err(|error| at_opening(&address, error))?;
+        Self::with_pool(&address, &url)
     }
 
     /// Opens a store, creating the SQLite file and bringing the schema up to date first.
-    pub async fn open_and_migrate(url: &str) -> Result<(Self, super::Migrated), StoreError> {
-        let _ = url;
-        todo!()
+    pub async fn open_and_migrate(url: &str) -> Result<(Self, Migrated), StoreError> {
+        let address = Address::parse(url)?;
+        let url = address.driver_url(true)?;
+        let mut connection = connect(&address, &url).await?;
+        let migrated = migrate::migrate(&mut connection, address.engine).await;
+        close(connection).await;
+        let migrated = migrated.map_err(|error| at_opening(&address, error))?;
+        Ok((Self::with_pool(&address, &url)?, migrated))
     }
 
     /// Which database this is.
@@ -38,11 +71,60 @@ impl Store {
 
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        sqlx::query("SELECT seq FROM change_head").execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    fn with_pool(address: &Address, url: &str) -> Result<Self, StoreError> {
+        let settings = settings(address.engine);
+        let pool = AnyPoolOptions::new()
+            .max_connections(POOL_SIZE)
+            .acquire_timeout(CONNECT_DEADLINE)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
+            })
+            .connect_lazy(url)
+            .map_err(|error| at_opening(address, error.into()))?;
+        Ok(Self { pool, engine: address.engine, writers: Arc::default() })
+    }
+}
+
+const fn settings(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => SQLITE_SETTINGS,
+        Engine::Postgres => POSTGRES_SETTINGS,
+    }
+}
+
+async fn connect(address: &Address, url: &str) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let connecting = async {
+        let mut connection = AnyConnection::connect(url).await?;
+        sqlx::raw_sql(settings(address.engine)).execute(&mut connection).await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
+        Ok(connected) => connected.map_err(|error| at_opening(address, error.into())),
+        Err(_) => Err(address.unavailable(format!("no answer within {} s", CONNECT_DEADLINE.as_secs()))),
+    }
+}
+
+/// The connection has done its work: whether it says goodbye does not matter.
+async fn close(connection: AnyConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "connection_not_closed");
+    }
+}
+
+/// What the driver says while opening is about the place, so the place is named.
+fn at_opening(address: &Address, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database(error) => address.unavailable(error.to_string()),
+        other => other,
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong with the store, told so that an operator knows what to do.
 
+use sqlx::{error::DatabaseError, sqlite::SqliteError};
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -61,4 +63,69 @@ pub enum StoreError {
     /// Anything else the driver said.
     #[error("store: {0}")]
     Database(sqlx::Error),
+}
+
+impl StoreError {
+    /// `what` of this id is not there.
+    pub(super) fn not_found(what: &'static str, id: &impl std::fmt::Display) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+
+    /// The change would break a rule.
+    pub(super) fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused(reason.into())
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return Self::Database(error);
+        };
+        let message = database.message().to_owned();
+        match Fault::of(database) {
+            Fault::Locked => Self::Locked(message),
+            Fault::ReadOnly => Self::ReadOnly(message),
+            Fault::SumOverflow => Self::Refused("a sum would exceed what the store can hold".into()),
+            Fault::Other => Self::Database(error),
+        }
+    }
+}
+
+/// What the engines' codes mean, as far as an operator has to act on it.
+enum Fault {
+    Locked,
+    ReadOnly,
+    SumOverflow,
+    Other,
+}
+
+impl Fault {
+    fn of(error: &dyn DatabaseError) -> Self {
+        let code = error.code().unwrap_or_default();
+        if error.try_downcast_ref::<SqliteError>().is_some() {
+            return code.parse().map_or(Self::Other, Self::of_sqlite);
+        }
+        match &*code {
+            "55P03" => Self::Locked,
+            "25006" => Self::ReadOnly,
+            "22003" => Self::SumOverflow,
+            _ => Self::Other,
+        }
+    }
+
+    /// The low byte is the primary code, the rest says more about it.
+    const fn of_sqlite(code: i32) -> Self {
+        const BUSY: i32 = 5;
+        const LOCKED: i32 = 6;
+        const READONLY: i32 = 8;
+        // A number column is given a float, which only an overflowing sum is.
+        const CONSTRAINT_DATATYPE: i32 = 3_091;
+        match (code, code & 0xff) {
+            (CONSTRAINT_DATATYPE, _) => Self::SumOverflow,
+            (_, BUSY | LOCKED) => Self::Locked,
+            (_, READONLY) => Self::ReadOnly,
+            _ => Self::Other,
+        }
+    }
 }

@@ -1,4 +1,13 @@
 //! Bringing the schema up to date.
+//!
+//! All steps that are missing run in one transaction that first takes a lock, so that of two processes one does the
+//! work and the other finds it done, and a step that fails leaves nothing behind.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AnyConnection, Connection as _, Row as _};
+
+use super::{Engine, StoreError};
 
 /// What a migration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -7,4 +16,131 @@ pub struct Migrated {
     pub from: i64,
     /// Schema version after.
     pub to: i64,
+}
+
+/// One step of the schema. A step that was released never changes.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_base")];
+
+/// The version that this program was built for.
+const LATEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+/// How long to wait for another process that migrates.
+const LOCK_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Number of the advisory lock that migrating processes contend for: "tollgate" in ASCII.
+const ADVISORY_LOCK: i64 = 0x746f_6c6c_6761_7465;
+
+const VERSIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    version    BIGINT NOT NULL PRIMARY KEY,
+    name       TEXT   NOT NULL,
+    applied_at TEXT   NOT NULL DEFAULT CURRENT_TIMESTAMP
+)";
+
+/// Refuses a schema that this program was not built for.
+pub(super) async fn check_version(connection: &mut AnyConnection, engine: Engine) -> Result<(), StoreError> {
+    let found = version(connection, engine).await?;
+    if found < LATEST {
+        return Err(StoreError::SchemaOlder { found, needed: LATEST });
+    }
+    refuse_newer(found)
+}
+
+/// Runs the steps that are missing.
+pub(super) async fn migrate(connection: &mut AnyConnection, engine: Engine) -> Result<Migrated, StoreError> {
+    if engine == Engine::Sqlite {
+        use_write_ahead_log(connection).await?;
+    }
+    let mut transaction = match engine {
+        Engine::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await?,
+        Engine::Postgres => connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?,
+    };
+    if engine == Engine::Postgres {
+        sqlx::query("SELECT set_config('lock_timeout', $1, true)")
+            .bind(format!("{}s", LOCK_DEADLINE.as_secs()))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ADVISORY_LOCK).execute(&mut *transaction).await?;
+    }
+    let from = version(&mut transaction, engine).await?;
+    refuse_newer(from)?;
+    if from == LATEST {
+        return Ok(Migrated { from, to: LATEST });
+    }
+    sqlx::raw_sql(VERSIONS_TABLE).execute(&mut *transaction).await?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > from) {
+        let statements = match engine {
+            Engine::Sqlite => migration.sqlite,
+            Engine::Postgres => migration.postgres,
+        };
+        sqlx::raw_sql(statements).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO schema_migrations (version, name) VALUES ($1, $2)")
+            .bind(migration.version)
+            .bind(migration.name)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(Migrated { from, to: LATEST })
+}
+
+fn refuse_newer(found: i64) -> Result<(), StoreError> {
+    if found > LATEST { Err(StoreError::SchemaNewer { found, known: LATEST }) } else { Ok(()) }
+}
+
+/// Version of the schema; 0 if there is none.
+async fn version(connection: &mut AnyConnection, engine: Engine) -> Result<i64, StoreError> {
+    let table = match engine {
+        Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'",
+        Engine::Postgres => "SELECT 'schema_migrations' WHERE to_regclass('schema_migrations') IS NOT NULL",
+    };
+    if sqlx::query(table).fetch_optional(&mut *connection).await?.is_none() {
+        return Ok(0);
+    }
+    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_migrations").fetch_one(connection).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Readers then never wait for the writer. The file remembers it. SQLite does not wait by itself for another process
+/// that is just doing the same, so this does.
+async fn use_write_ahead_log(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let deadline = Instant::now() + LOCK_DEADLINE;
+    loop {
+        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await.map_err(StoreError::from) {
+            Err(StoreError::Locked(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => return done.map(drop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_up_and_names_carry_them() {
+        for (index, migration) in (1..).zip(MIGRATIONS) {
+            assert_eq!(migration.version, index);
+            assert!(migration.name.starts_with(&format!("{index:04}_")), "{}", migration.name);
+        }
+    }
 }

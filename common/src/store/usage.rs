@@ -1,29 +1,17 @@
-//! Usage in the store: entries exactly once per (stream, number), and hourly sums kept in the same transaction.
+//! Hourly sums of usage, as they stand in the store. [`super::booking`] writes them.
 
 use serde::Serialize;
+use sqlx::{Any, AssertSqlSafe, Row as _, any::AnyArguments, any::AnyRow, query::Query};
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    row::{corrupt, count, instant, parsed},
+};
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     time::{Micros, Window},
-    usage::UsageBatch,
 };
-
-/// What booking a batch did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Booked {
-    /// Number after the highest entry of the stream that is booked.
-    pub next_seq: u64,
-    /// Entries booked now.
-    pub booked: u64,
-    /// Entries that were booked before and changed nothing.
-    pub replayed: u64,
-    /// Numbers skipped by this batch: booked as a gap, which a late batch may still fill.
-    pub gap: u64,
-    /// Tenants that the store does not know; their usage is kept and can be billed once they exist.
-    pub unknown_tenants: Vec<TenantId>,
-}
 
 /// Which usage to sum.
 #[derive(Debug, Clone, Default)]
@@ -73,22 +61,69 @@ pub struct RefusalSum {
 }
 
 impl Store {
-    /// Books a batch exactly once: entries whose numbers are booked already are passed over, skipped numbers become a
-    /// gap that a late batch may fill, and entries, sums and the stream's mark change in one transaction.
-    pub async fn book_usage(&self, batch: &UsageBatch, now: Micros) -> Result<Booked, StoreError> {
-        let _ = (batch, now);
-        todo!()
-    }
-
     /// Hourly sums, by hour, tenant, key, route and meter.
     pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageSum>, StoreError> {
-        let _ = filter;
-        todo!()
+        let statement = filter.statement(
+            "SELECT hour, tenant_id, key_id, route, meter, mode, billable, requests, units FROM usage_hourly",
+            "hour, tenant_id, key_id, route, meter, mode, billable",
+        );
+        let rows = filter.bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(&self.pool).await?;
+        rows.iter().map(read_usage).collect()
     }
 
     /// Hourly refusals, by hour, tenant, key and reason.
     pub async fn refusals(&self, filter: &UsageFilter) -> Result<Vec<RefusalSum>, StoreError> {
-        let _ = filter;
-        todo!()
+        let statement = filter.statement(
+            "SELECT hour, tenant_id, key_id, reason, count FROM refusals_hourly",
+            "hour, tenant_id, key_id, reason",
+        );
+        let rows = filter.bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(&self.pool).await?;
+        rows.iter().map(read_refusals).collect()
     }
+}
+
+impl UsageFilter {
+    /// Put together from constants alone.
+    fn statement(&self, select: &'static str, order: &'static str) -> String {
+        let tenant = if self.tenant.is_some() { " AND tenant_id = $3" } else { "" };
+        format!("{select} WHERE hour >= $1 AND hour < $2{tenant} ORDER BY {order}")
+    }
+
+    fn bind<'q>(&self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
+        let always = Window { start: Micros(i64::MIN), end: Micros(i64::MAX) };
+        let window = self.window.unwrap_or(always);
+        let query = query.bind(window.start.0).bind(window.end.0);
+        match self.tenant {
+            Some(tenant) => query.bind(tenant.to_string()),
+            None => query,
+        }
+    }
+}
+
+fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
+    Ok(UsageSum {
+        hour: instant(row, "hour")?,
+        tenant: parsed(row, "tenant_id")?,
+        key: parsed(row, "key_id")?,
+        route: row.try_get("route")?,
+        meter: row.try_get("meter")?,
+        mode: parsed(row, "mode")?,
+        billable: match row.try_get("billable")? {
+            0_i64 => false,
+            1 => true,
+            other => return Err(corrupt("usage sum", format!("billable is {other}"))),
+        },
+        requests: count(row, "requests")?,
+        units: count(row, "units")?,
+    })
+}
+
+fn read_refusals(row: &AnyRow) -> Result<RefusalSum, StoreError> {
+    Ok(RefusalSum {
+        hour: instant(row, "hour")?,
+        tenant: parsed(row, "tenant_id")?,
+        key: parsed(row, "key_id")?,
+        reason: row.try_get("reason")?,
+        count: count(row, "count")?,
+    })
 }

@@ -140,7 +140,7 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
         stream: batch.stream.to_string(),
         first_seq: batch.first_seq,
         base_micros: base,
-        names: names.values.iter().map(|name| name.to_string()).collect(),
+        names: names.values.iter().map(|name| name.as_ref().to_owned()).collect(),
         parties: parties
             .values
             .iter()

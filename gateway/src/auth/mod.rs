@@ -1,58 +1,144 @@
 //! Who is calling: the credential of a request becomes a [`Caller`], from memory, without I/O.
+//!
+//! A text that cannot be a key is refused by its form alone; a key that is not known, by one look-up of its keyed
+//! hash. Refusals of a known key name its owner, who is told precisely what is wrong.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use common::{key::Pepper, time::Micros};
+use common::{
+    id::{KeyId, TenantId},
+    key::{Pepper, Secret, SecretError},
+    time::Micros,
+};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use crate::catalog::{Catalog, KeyEntry, TenantEntry};
+use crate::catalog::{Catalog, KeyEntry, Standing, TenantEntry};
+
+/// The header that carries a bare key.
+pub const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
+const BEARER: &[u8] = b"bearer";
 
 /// Checks credentials against the catalog.
 pub struct Authenticator {
+    /// Where keys and tenants are looked up.
     pub catalog: Arc<Catalog>,
+    /// What keys are hashed with.
     pub pepper: Pepper,
 }
 
 /// An authenticated key with its tenant.
 #[derive(Clone)]
 pub struct Caller {
+    /// The key.
     pub key: Arc<KeyEntry>,
+    /// The tenant that the key belongs to.
     pub tenant: Arc<TenantEntry>,
 }
 
-/// Why a request is not let in. Once the key is known, the refusal names its owner, so that it can be counted.
+/// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
+    /// No credential at all.
     #[error("no API key: send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")]
     Missing,
+    /// Two credentials, or one header twice.
     #[error("more than one credential: send the API key once, in one header")]
     Ambiguous,
+    /// An `Authorization` header of another kind.
     #[error("`Authorization` must be `Bearer <key>`")]
     Scheme,
+    /// Not a key of ours; told without any look-up.
     #[error(transparent)]
-    Malformed(#[from] common::key::SecretError),
+    Malformed(#[from] SecretError),
+    /// Well-formed, but never issued here.
     #[error("API key is not known")]
     Unknown,
+    /// Revoked by an admin.
     #[error("API key was revoked")]
     Revoked,
+    /// Past its expiry.
     #[error("API key has expired")]
     Expired,
+    /// The tenant or one above it is suspended.
     #[error("tenant is suspended")]
     Suspended,
+    /// No subscription is in force.
     #[error("tenant has no plan")]
     NoPlan,
 }
 
-/// A refusal with its owner, if the key was recognised.
-#[derive(Debug, Clone, Copy)]
+/// A refusal with its owner, if the key was recognised, so that it can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthRefusal {
+    /// Why.
     pub error: AuthError,
-    pub owner: Option<(common::id::TenantId, common::id::KeyId)>,
+    /// Tenant and key, once the key is known.
+    pub owner: Option<(TenantId, KeyId)>,
 }
 
 impl Authenticator {
     /// The caller behind the credential in `headers` (`Authorization: Bearer` or `X-Api-Key`).
     pub fn authenticate(&self, headers: &http::HeaderMap, now: Micros) -> Result<Caller, AuthRefusal> {
-        let _ = (headers, now);
-        todo!()
+        let secret = credential(headers).and_then(|text| Ok(Secret::parse(text)?)).map_err(AuthRefusal::of_nobody)?;
+        let hash = self.pepper.hash(&secret);
+        let found = self.catalog.key(&hash).filter(|key| key.hash.matches(&hash));
+        let key = found.ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
+        match self.standing(&key, now) {
+            Ok(tenant) => Ok(Caller { key, tenant }),
+            Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
+        }
     }
+
+    fn standing(&self, key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> {
+        if key.revoked {
+            return Err(AuthError::Revoked);
+        }
+        if key.expires_at.is_some_and(|expiry| expiry <= now) {
+            return Err(AuthError::Expired);
+        }
+        match self.catalog.standing(key.tenant) {
+            Standing::Served(tenant) => Ok(tenant),
+            Standing::Suspended => Err(AuthError::Suspended),
+            Standing::NoPlan => Err(AuthError::NoPlan),
+        }
+    }
+}
+
+impl AuthRefusal {
+    const fn of_nobody(error: AuthError) -> Self {
+        Self { error, owner: None }
+    }
+}
+
+/// The one credential that a request carries, as it stands there.
+fn credential(headers: &http::HeaderMap) -> Result<&[u8], AuthError> {
+    let authorization = only(headers, &AUTHORIZATION)?;
+    let api_key = only(headers, &API_KEY_HEADER)?;
+    match (authorization, api_key) {
+        (None, None) => Err(AuthError::Missing),
+        (Some(_), Some(_)) => Err(AuthError::Ambiguous),
+        (None, Some(key)) => Ok(key.trim_ascii()),
+        (Some(value), None) => bearer(value).ok_or(AuthError::Scheme),
+    }
+}
+
+/// The value of a header that may stand once at most.
+fn only<'a>(headers: &'a http::HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(AuthError::Ambiguous);
+    }
+    Ok(first.map(HeaderValue::as_bytes))
+}
+
+/// What follows the scheme `Bearer`, whose case does not matter.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.trim_ascii_start().split_at_checked(BEARER.len())?;
+    let separated = rest.first().is_none_or(u8::is_ascii_whitespace);
+    (scheme.eq_ignore_ascii_case(BEARER) && separated).then(|| rest.trim_ascii())
 }

@@ -12,10 +12,10 @@ use std::fmt;
 
 use common::time::Micros;
 pub(crate) use key::{CreatedKey, KeyView, RotatedKey};
-pub(crate) use plan::{AppliedView, PlanRow, PlanView};
+pub(crate) use plan::PlanView;
 use serde::{Serialize, Serializer};
-pub(crate) use tenant::{PlanRef, TenantView};
-pub(crate) use usage::{Counts, Subject, UsageReport, UsageRow};
+pub(crate) use tenant::TenantView;
+pub(crate) use usage::{Subject, UsageTotals};
 
 /// An instant that reads as `2026-11-22T01:30:00Z` in every form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

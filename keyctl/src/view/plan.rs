@@ -1,7 +1,7 @@
 //! A plan version: one row in a list, every price and limit when shown by itself.
 
 use common::{
-    plan::{Charge, Plan, PlanId, PlanVersion, RateLimits},
+    plan::{Charge, Plan, PlanVersion, RateLimits, RateWindow},
     store::{AppliedPlan, PlanOutcome},
 };
 use serde::Serialize;
@@ -12,21 +12,94 @@ use crate::output::{ListRow, Rows, View};
 /// A plan version as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct PlanView {
-    version: i64,
-    created_at: Instant,
     #[serde(flatten)]
     plan: Plan,
+    version: i64,
+    created_at: Instant,
 }
 
-/// A plan version as a list shows it; the same JSON.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct PlanRow(PlanView);
+impl PlanView {
+    /// `stored` as people read it.
+    pub(crate) fn new(stored: PlanVersion) -> Self {
+        Self { plan: stored.plan, version: stored.version, created_at: Instant(stored.created_at) }
+    }
 
-/// What applying a plan did.
-#[derive(Debug, Serialize)]
-pub(crate) struct AppliedView {
-    id: PlanId,
-    version: i64,
-    outcome: PlanOutcome,
+    /// The flat fee as an amount; as it was written where it is none.
+    fn flat_fee(&self) -> String {
+        self.plan.flat_fee().map_or_else(|_| self.plan.flat_fee.clone(), |fee| fee.to_string())
+    }
+}
+
+impl View for PlanView {
+    fn table(&self) -> Rows {
+        let plan = &self.plan;
+        let mut rows = Rows::properties([
+            ("id", plan.id.to_string()),
+            ("name", plan.name.clone()),
+            ("version", self.version.to_string()),
+            ("applied", self.created_at.to_string()),
+            ("flat fee", format!("{} per month", self.flat_fee())),
+        ]);
+        for charge in &plan.charges {
+            rows.push(&format!("charge {}", charge.meter), charge_text(charge, plan.currency.code()));
+        }
+        for quota in &plan.quotas {
+            rows.push(&format!("quota {}", quota.meter), format!("{} units per month", quota.per_month));
+        }
+        for (scope, limits) in [("tenant", &plan.limits.tenant), ("each key", &plan.limits.key)] {
+            rows.push(&format!("limit {scope}"), limits_text(limits));
+        }
+        rows
+    }
+}
+
+impl ListRow for PlanView {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "VERSION", "FLAT FEE", "APPLIED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.plan.id.to_string(),
+            self.plan.name.clone(),
+            self.version.to_string(),
+            self.flat_fee(),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+impl ListRow for AppliedPlan {
+    const COLUMNS: &'static [&'static str] = &["PLAN", "VERSION", "OUTCOME"];
+
+    fn cells(&self) -> Vec<String> {
+        let outcome = match self.outcome {
+            PlanOutcome::Created => "created",
+            PlanOutcome::Updated => "updated",
+            PlanOutcome::Unchanged => "unchanged",
+        };
+        vec![self.id.to_string(), self.version.to_string(), outcome.to_owned()]
+    }
+}
+
+fn charge_text(charge: &Charge, currency: &str) -> String {
+    let tiers = charge.tiers.iter().map(|tier| {
+        let reach = tier.up_to.map_or_else(|| "then".to_owned(), |units| format!("up to {units} more"));
+        format!("{reach} {} {currency} per {}", tier.price.amount, tier.price.per)
+    });
+    [format!("{} units included", charge.included)].into_iter().chain(tiers).collect::<Vec<_>>().join(", ")
+}
+
+fn limits_text(limits: &RateLimits) -> String {
+    let texts: Vec<_> = limits
+        .iter()
+        .map(|(window, rate)| {
+            let unit = match window {
+                RateWindow::Second => "s",
+                RateWindow::Minute => "min",
+                RateWindow::Day => "day",
+            };
+            let burst = if rate.burst == rate.limit { String::new() } else { format!(" (burst {})", rate.burst) };
+            format!("{}/{unit}{burst}", rate.limit)
+        })
+        .collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

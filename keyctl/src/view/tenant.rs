@@ -27,7 +27,7 @@ pub(crate) struct TenantView {
 
 /// The plan version that a subscription pins.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct PlanRef {
+struct PlanRef {
     id: PlanId,
     version: i64,
 }
@@ -68,7 +68,8 @@ impl View for TenantView {
 }
 
 impl ListRow for TenantView {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "KIND", "PARENT", "STATUS", "PLAN", "TIME ZONE", "CREATED"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "NAME", "KIND", "PARENT", "STATUS", "PLAN", "TIME ZONE", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::{bill::Bill, cast::Cast, traffic::Traffic};
 
 /// Prints keys and the first commands to try.
-pub fn introduce(out: &mut impl Write, cast: &Cast, gateway: &str, directory: &str) -> io::Result<()> {
+pub(super) fn introduce(out: &mut impl Write, cast: &Cast, gateway: &str, directory: &str) -> io::Result<()> {
     writeln!(out, "\nTollgate is running: gateway {gateway}, data in {directory}\n")?;
     writeln!(out, "  root      Example API       {}", cast.root)?;
     writeln!(out, "  reseller  Northwind Resale  {}", cast.reseller)?;
@@ -28,19 +28,19 @@ pub fn introduce(out: &mut impl Write, cast: &Cast, gateway: &str, directory: &s
 }
 
 /// Shows the bill again and again, in place on a terminal, as a line per tenant elsewhere.
-pub struct LiveBill {
+pub(super) struct LiveBill {
     in_place: bool,
     lines_shown: usize,
 }
 
 impl LiveBill {
     /// A display for standard output.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { in_place: io::stdout().is_terminal(), lines_shown: 0 }
     }
 
     /// Shows the bill next to what the client counted.
-    pub fn show(&mut self, out: &mut impl Write, bill: &Bill, cast: &Cast, traffic: &Traffic) -> io::Result<()> {
+    pub(super) fn show(&mut self, out: &mut impl Write, bill: &Bill, cast: &Cast, traffic: &Traffic) -> io::Result<()> {
         if !self.in_place {
             for invoice in &bill.invoices {
                 let (name, requests, units) = (&invoice.name, invoice.requests, invoice.billable_units);
@@ -49,7 +49,7 @@ impl LiveBill {
             return out.flush();
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["tenant", "plan", "client counted", "requests", "billed", "units", "refused", "charge"]);
         for customer in &cast.customers {
             let Some(invoice) = bill.of(customer.tenant) else { continue };

@@ -110,10 +110,10 @@ impl Keyctl {
         let mut command = Command::new(&self.binary);
         command.args(["--output", "json", "--store", &self.store]).args(arguments);
         command.env("TOLLGATE_PEPPER", &self.pepper);
-        let finished = command.output().await.map_err(|source| KeyctlError::Start {
-            binary: self.binary.display().to_string(),
-            source,
-        })?;
+        let finished = command
+            .output()
+            .await
+            .map_err(|source| KeyctlError::Start { binary: self.binary.display().to_string(), source })?;
         if finished.status.success() {
             return Ok(finished.stdout);
         }

@@ -11,7 +11,7 @@ mod keyctl;
 mod run;
 mod traffic;
 
-pub use bill::{Bill, BillError, Invoice};
+pub use bill::{Bill, BillError, BillReader, Invoice};
 pub use cast::{Cast, Customer};
 pub use keyctl::{Keyctl, KeyctlError};
 pub use run::{DemoError, Options, run};

@@ -1,1 +1,16 @@
+//! Real servers on private ports and in private directories, for tests and drills.
 //!
+//! Each server has a file of its own; the handling of processes is shared: a server can be killed, paused, resumed and
+//! restarted, and neither it nor its directory outlives the program that started it, however that program ends.
+
+mod directory;
+mod error;
+mod port;
+mod postgres;
+mod privilege;
+mod process;
+
+pub use error::StackError;
+pub use port::free_port;
+pub use postgres::{Postgres, PostgresOptions};
+pub use privilege::Unprivileged;

@@ -1,0 +1,180 @@
+//! `POST /v1/usage/batches`: where gateways hand in usage.
+//!
+//! Checked in this order: token, content type, size and arrival of the body, the batch itself. Nothing of the body is
+//! read for a caller without the token.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest as _, Request, State},
+    http::{HeaderMap, StatusCode, header},
+};
+use common::{
+    key::IngestToken,
+    store::{Booked, StoreError},
+    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Problem, ProblemCode, Services, problem::ProblemDocument};
+use crate::ingest::IngestError;
+
+/// Longest that the body of a batch may take to arrive.
+const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(super) struct BookedDocument {
+    /// Number after the highest entry of the stream that is booked.
+    next_seq: u64,
+    /// Entries booked now.
+    booked: u64,
+    /// Entries that were booked before and changed nothing.
+    replayed: u64,
+    /// Numbers that this batch skipped; a late batch may still fill them.
+    gap: u64,
+    /// Tenants that are not known; their usage is kept.
+    #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
+    unknown_tenants: Vec<common::id::TenantId>,
+}
+
+impl From<Booked> for BookedDocument {
+    fn from(booked: Booked) -> Self {
+        let Booked { next_seq, booked, replayed, gap, unknown_tenants } = booked;
+        Self { next_seq, booked, replayed, gap, unknown_tenants }
+    }
+}
+
+/// Hand in a usage batch
+///
+/// Booked exactly once per stream and number: handing it in again changes nothing. On 408, on any 5xx and without an
+/// answer, keep the batch and hand it in again.
+#[utoipa::path(
+    post,
+    path = BATCH_PATH,
+    tag = "usage",
+    security(("ingest_token" = [])),
+    request_body(content_type = BATCH_CONTENT_TYPE, description = "Protobuf, at most 4 MiB"),
+    responses(
+        (status = 200, description = "Booked, now or before", body = BookedDocument),
+        (status = 400, description = "Cut off, or not a batch", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong token", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 413, description = "More than 4 MiB", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 415, description = "Another content type", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 422, description = "Its units add up to more than can be stored", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 500, description = "The store failed", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 503, description = "The store is locked or unavailable", body = ProblemDocument,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
+    ),
+)]
+pub(super) async fn take_batch(
+    State(services): State<Arc<Services>>,
+    request: Request,
+) -> Result<Json<BookedDocument>, Problem> {
+    let bytes = authorized_body(&services.ingest_token, request).await.inspect_err(|problem| {
+        // Anybody may cause this, so it must not fill the logs; the metric shows it.
+        tracing::debug!(?problem, "batch_rejected");
+        services.intake.metrics().count_rejected();
+    })?;
+    let booked = services.intake.take(&bytes).await?;
+    Ok(Json(booked.into()))
+}
+
+async fn authorized_body(token: &IngestToken, request: Request) -> Result<Bytes, Problem> {
+    authorize(token, request.headers())?;
+    require_batch_type(request.headers())?;
+    match tokio::time::timeout(BODY_TIME_LIMIT, Bytes::from_request(request, &())).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Problem::new(ProblemCode::BodyTooLarge, format!("a batch has at most {BATCH_MAX_BYTES} bytes")))
+        }
+        Ok(Err(rejection)) => Err(Problem::new(ProblemCode::BodyUnreadable, rejection.body_text())),
+        Err(_) => {
+            let seconds = BODY_TIME_LIMIT.as_secs();
+            Err(Problem::new(ProblemCode::BodyTimeout, format!("the body did not arrive within {seconds} s")))
+        }
+    }
+}
+
+fn authorize(token: &IngestToken, headers: &HeaderMap) -> Result<(), Problem> {
+    let refuse = |detail: &str| Err(Problem::new(ProblemCode::Unauthorized, detail));
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return refuse("exactly one Authorization header is needed: Bearer and the ingest token");
+    };
+    let presented = value.to_str().ok().and_then(|value| value.split_once(' '));
+    match presented {
+        Some((scheme, presented)) if scheme.eq_ignore_ascii_case("bearer") && token.matches(presented) => Ok(()),
+        _ => refuse("not the ingest token: the gateway and billing must have the same pepper"),
+    }
+}
+
+fn require_batch_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = stated.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(BATCH_CONTENT_TYPE) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, format!("Content-Type must be {BATCH_CONTENT_TYPE}")))
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        let code = match &error {
+            IngestError::Undecodable(_) => ProblemCode::BatchInvalid,
+            IngestError::Store(StoreError::Refused(_)) => ProblemCode::BatchRefused,
+            _ if error.is_temporary() => ProblemCode::StoreUnavailable,
+            _ => ProblemCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[test]
+    fn the_answer_says_all_that_the_store_says() {
+        let booked = Booked {
+            next_seq: 9,
+            booked: 2,
+            replayed: 1,
+            gap: 3,
+            unknown_tenants: vec![common::id::TenantId::from_u128(4)],
+        };
+        let document = serde_json::to_value(BookedDocument::from(booked.clone())).unwrap();
+        assert_eq!(document, serde_json::to_value(booked).unwrap());
+    }
+
+    #[test]
+    fn what_the_store_refuses_is_not_worth_another_try() {
+        let refused = Problem::from(IngestError::Store(StoreError::Refused("too large".into()))).into_response();
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[test]
+    fn a_store_that_may_recover_asks_for_another_try() {
+        let answer = |error: StoreError| Problem::from(IngestError::Store(error)).into_response();
+        let locked = answer(StoreError::Locked("busy".into()));
+        assert_eq!(locked.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(locked.headers()[header::RETRY_AFTER], "1");
+        let corrupt = answer(StoreError::Corrupt { what: "tenant", reason: "no".into() });
+        assert_eq!(corrupt.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!corrupt.headers().contains_key(header::RETRY_AFTER));
+    }
+}

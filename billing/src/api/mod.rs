@@ -1,0 +1,80 @@
+//! The HTTP face of `billing`: one table of routes, described by `/openapi.json`; every error is a problem document.
+
+mod batches;
+mod document;
+mod observe;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, Uri},
+    routing::{MethodRouter, get, post},
+};
+use common::{
+    key::IngestToken,
+    store::Store,
+    usage::{BATCH_MAX_BYTES, BATCH_PATH},
+};
+pub use problem::{Problem, ProblemCode};
+use prometheus::Registry;
+
+use crate::ingest::Intake;
+
+/// Where health is told.
+pub const HEALTH_PATH: &str = "/health";
+
+/// Where metrics are read.
+pub const METRICS_PATH: &str = "/metrics";
+
+/// Where the interface describes itself.
+pub const DOCUMENT_PATH: &str = "/openapi.json";
+
+/// What the handlers work with.
+pub struct Services {
+    /// Books usage.
+    pub intake: Intake,
+    /// What a gateway has to present.
+    pub ingest_token: IngestToken,
+    /// Asked whether it answers.
+    pub store: Store,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+}
+
+/// The whole interface.
+pub fn router(services: Services) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))
+        .with_state(Arc::new(services))
+}
+
+fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 4] {
+    [
+        (HEALTH_PATH, get(observe::health)),
+        (METRICS_PATH, get(observe::metrics)),
+        (DOCUMENT_PATH, get(document::document)),
+        (BATCH_PATH, post(batches::take_batch)),
+    ]
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(ProblemCode::NotFound, format!("there is nothing at {path}; {DOCUMENT_PATH} lists what there is"))
+}
+
+async fn no_such_method(method: Method) -> Problem {
+    let method: String = method.as_str().chars().take(40).collect();
+    Problem::new(
+        ProblemCode::MethodNotAllowed,
+        format!("{method} is not possible here; the Allow header lists what is"),
+    )
+}

@@ -1,0 +1,60 @@
+//! `/health` and `/metrics`: how this process is doing.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use prometheus::TextEncoder;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{HEALTH_PATH, METRICS_PATH, Problem, ProblemCode, Services, problem::ProblemDocument};
+
+/// Longest that the store may take to answer before it counts as unavailable.
+const PING_TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// All is well.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HealthDocument {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Whether usage can be taken
+#[utoipa::path(
+    get,
+    path = HEALTH_PATH,
+    tag = "operations",
+    responses(
+        (status = 200, description = "The store answers", body = HealthDocument),
+        (status = 503, description = "The store does not answer", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn health(State(services): State<Arc<Services>>) -> Result<Json<HealthDocument>, Problem> {
+    let reason = match tokio::time::timeout(PING_TIME_LIMIT, services.store.ping()).await {
+        Ok(Ok(())) => return Ok(Json(HealthDocument { status: "ok" })),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store did not answer within {} s", PING_TIME_LIMIT.as_secs()),
+    };
+    Err(Problem::new(ProblemCode::StoreUnavailable, reason))
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(
+    get,
+    path = METRICS_PATH,
+    tag = "operations",
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")),
+)]
+pub(super) async fn metrics(State(services): State<Arc<Services>>) -> Result<Response, Problem> {
+    let text = TextEncoder::new()
+        .encode_to_string(&services.registry.gather())
+        .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}

@@ -1,0 +1,123 @@
+//! Problem details (RFC 9457): the one form and the one table of all errors that this interface answers with.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// `Content-Type` of a problem document.
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Seconds after which a caller may try again what could not be done now.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// An error as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    code: ProblemCode,
+    detail: String,
+}
+
+/// Every error that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// No or a wrong ingest token.
+    Unauthorized,
+    /// No such path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The body is of another type.
+    UnsupportedMediaType,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body took too long.
+    BodyTimeout,
+    /// The body was cut off or garbled on its way.
+    BodyUnreadable,
+    /// The body is not a usage batch.
+    BatchInvalid,
+    /// The batch cannot be booked, now or later.
+    BatchRefused,
+    /// The store cannot do it now.
+    StoreUnavailable,
+    /// A fault on this side.
+    Internal,
+}
+
+/// The document itself.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemDocument {
+    /// Names the kind of problem; stable.
+    #[schema(example = "urn:tollgate:problem:batch_invalid")]
+    r#type: String,
+    /// The kind of problem in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// The kind of problem for programs.
+    code: ProblemCode,
+    /// What is wrong with this request.
+    detail: String,
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` says what is wrong here.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+impl ProblemCode {
+    /// Status, name and title: the table.
+    const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "No such path"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed on this path")
+            }
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported content type")
+            }
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "Body took too long"),
+            Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "Body not readable"),
+            Self::BatchInvalid => (StatusCode::BAD_REQUEST, "batch_invalid", "Not a usage batch"),
+            Self::BatchRefused => (StatusCode::UNPROCESSABLE_ENTITY, "batch_refused", "Usage batch refused"),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, name, title) = self.code.row();
+        let document = ProblemDocument {
+            r#type: format!("urn:tollgate:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+        };
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        match self.code {
+            ProblemCode::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            ProblemCode::StoreUnavailable => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            }
+            _ => {}
+        }
+        response
+    }
+}

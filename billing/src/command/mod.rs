@@ -1,0 +1,136 @@
+//! The command line: one file per command. Results go to stdout, logs and errors to stderr.
+
+mod log;
+mod migrate;
+mod run;
+mod serve;
+mod store;
+
+use std::{io::Write as _, net::SocketAddr};
+
+use clap::{Parser, Subcommand};
+use common::{config::ConfigError, key::PepperError, store::StoreError};
+
+use crate::{config::Environment, invoice::InvoiceError};
+
+const HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed; stderr says why
+  2  the command line makes no sense
+
+Environment:
+  TOLLGATE_STORE   URL of the store, in place of the file's `store`
+  TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
+  RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
+
+Examples:
+  billing migrate --store sqlite://data/tollgate.db
+  billing serve --config config/billing.yaml
+  billing run --period 2026-11 --dry-run
+  billing run --dry-run --output json --store sqlite://data/tollgate.db";
+
+/// The business plane of Tollgate: takes usage from the gateways and turns it into invoices.
+#[derive(Debug, Parser)]
+#[command(name = "billing", version, after_help = HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the business API: take usage batches, tell health and metrics
+    Serve(serve::ServeArguments),
+    /// Draft the invoices of a period
+    Run(run::RunArguments),
+    /// Bring the store's schema up to date
+    Migrate(migrate::MigrateArguments),
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// The settings are not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no pepper.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
+    /// The store is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on port {port} ({address}): {source}; set `listen` in {file} to another address")]
+    Listen {
+        /// The port alone.
+        port: u16,
+        /// The whole address.
+        address: SocketAddr,
+        /// Where it is set.
+        file: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The metrics do not fit together.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Serving ended by itself.
+    #[error("cannot serve: {0}")]
+    Serve(std::io::Error),
+    /// Invoices could not be drafted.
+    #[error(transparent)]
+    Invoice(#[from] InvoiceError),
+    /// The result cannot be written as JSON.
+    #[error("cannot write the result as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The result cannot be written.
+    #[error("cannot write to stdout: {0}")]
+    Output(std::io::Error),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    pub async fn execute(self) -> Result<(), CommandError> {
+        let environment = Environment::of_process();
+        match self.command {
+            Command::Serve(arguments) => serve::execute(&arguments, &environment).await,
+            Command::Run(arguments) => run::execute(&arguments, &environment).await,
+            Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
+        }
+    }
+}
+
+impl CommandError {
+    /// What scripts see: 2 for a senseless command line, 1 for everything else.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Writes a result to stdout. A reader that has seen enough is a normal end.
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

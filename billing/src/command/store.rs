@@ -1,0 +1,45 @@
+//! Which store a command works on.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::CommandError;
+use crate::config::{Config, DEFAULT_FILE, Environment};
+
+/// Names the store: by URL, or by the settings that hold it.
+#[derive(Debug, Args)]
+pub(super) struct StoreArguments {
+    /// Settings that name the store.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "store",
+        help = "Settings that name the store, if TOLLGATE_STORE does not [default: config/billing.yaml]"
+    )]
+    config: Option<PathBuf>,
+    /// URL of the store.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "URL of the store, as in sqlite://data/tollgate.db; no settings are read then"
+    )]
+    store: Option<String>,
+}
+
+impl StoreArguments {
+    /// The URL: from the command line, else from the environment, else from the settings.
+    pub(super) fn url(&self, environment: &Environment) -> Result<String, CommandError> {
+        if let Some(url) = &self.store {
+            return Ok(url.clone());
+        }
+        match (&self.config, &environment.store) {
+            // The environment alone is enough: a host without a settings file is fine then.
+            (None, Some(url)) => Ok(url.clone()),
+            (file, _) => {
+                let file = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+                Ok(Config::load(file, environment)?.store)
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What ingest counts, for `/metrics`.
+
+use std::time::Duration;
+
+use common::store::Booked;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+use super::IngestError;
+
+/// Counters and timings of ingest.
+#[derive(Clone)]
+pub struct IngestMetrics {
+    batches: IntCounterVec,
+    booked_entries: IntCounter,
+    replayed_entries: IntCounter,
+    gap_entries: IntCounter,
+    undecodable_batches: IntCounter,
+    seconds: Histogram,
+}
+
+/// How the handing in of a batch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// At least one entry is new.
+    Booked,
+    /// Every entry was booked before.
+    Replayed,
+    /// The bytes are not a batch.
+    Undecodable,
+    /// Refused before its bytes were looked at: wrong token, wrong type, too large, cut off.
+    Rejected,
+    /// The store cannot take it now.
+    Unavailable,
+    /// The store failed.
+    Failed,
+}
+
+impl IngestMetrics {
+    /// Metrics that `registry` collects. Every outcome is there from the start, at 0.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let batches = IntCounterVec::new(
+            Opts::new("tollgate_ingest_batches_total", "Usage batches handed in, by how that ended"),
+            &["outcome"],
+        )?;
+        let entries = IntCounterVec::new(
+            Opts::new("tollgate_ingest_entries_total", "Usage entries of accepted batches: new, or booked before"),
+            &["outcome"],
+        )?;
+        let gap_entries = IntCounter::new(
+            "tollgate_usage_gap_entries_total",
+            "Usage entries skipped by their stream when first seen",
+        )?;
+        let undecodable_batches =
+            IntCounter::new("tollgate_ingest_undecodable_batches_total", "Usage batches that could not be decoded")?;
+        let seconds = Histogram::with_opts(HistogramOpts::new(
+            "tollgate_ingest_seconds",
+            "Time to decode and book a usage batch",
+        ))?;
+        registry.register(Box::new(batches.clone()))?;
+        registry.register(Box::new(entries.clone()))?;
+        registry.register(Box::new(gap_entries.clone()))?;
+        registry.register(Box::new(undecodable_batches.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        for outcome in BatchOutcome::ALL {
+            batches.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(Self {
+            batches,
+            booked_entries: entries.with_label_values(&["booked"]),
+            replayed_entries: entries.with_label_values(&["replayed"]),
+            gap_entries,
+            undecodable_batches,
+            seconds,
+        })
+    }
+
+    /// Counts a batch that was refused before its bytes were looked at.
+    pub fn count_rejected(&self) {
+        self.count(BatchOutcome::Rejected);
+    }
+
+    pub(super) fn observe(&self, elapsed: Duration, outcome: BatchOutcome) {
+        self.seconds.observe(elapsed.as_secs_f64());
+        self.count(outcome);
+        if outcome == BatchOutcome::Undecodable {
+            self.undecodable_batches.inc();
+        }
+    }
+
+    pub(super) fn count_booked(&self, booked: &Booked) {
+        self.booked_entries.inc_by(booked.booked);
+        self.replayed_entries.inc_by(booked.replayed);
+        self.gap_entries.inc_by(booked.gap);
+    }
+
+    fn count(&self, outcome: BatchOutcome) {
+        self.batches.with_label_values(&[outcome.as_str()]).inc();
+    }
+}
+
+impl BatchOutcome {
+    const ALL: [Self; 6] =
+        [Self::Booked, Self::Replayed, Self::Undecodable, Self::Rejected, Self::Unavailable, Self::Failed];
+
+    pub(super) fn of(taken: &Result<Booked, IngestError>) -> Self {
+        match taken {
+            Ok(booked) if booked.booked == 0 => Self::Replayed,
+            Ok(_) => Self::Booked,
+            Err(IngestError::Undecodable(_)) => Self::Undecodable,
+            Err(error) if error.is_temporary() => Self::Unavailable,
+            Err(_) => Self::Failed,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::Replayed => "replayed",
+            Self::Undecodable => "undecodable",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What gateways hand in is booked exactly once, and everything else is refused with a reason.
+
+use common::{
+    id::TenantId,
+    store::{Store, UsageFilter, UsageSum},
+    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, UsageBatch, UsageEntry},
+};
+use reqwest::Response;
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::site::{Server, Site, batch, customer, request, token};
+
+const AT: &str = "2026-11-10T12:00:00Z";
+
+fn ten_requests(tenant: TenantId, first_seq: u64) -> UsageBatch {
+    batch(first_seq, (0..10).map(|units| UsageEntry::Request(request(tenant, AT, units))))
+}
+
+async fn usage(store: &Store) -> Vec<UsageSum> {
+    store.usage(&UsageFilter::default()).await.unwrap()
+}
+
+async fn assert_problem(response: Response, status: u16, code: &str) -> String {
+    assert_eq!(response.status(), status);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], code, "{problem}");
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_batch_is_booked_and_its_repetition_changes_nothing() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let server = site.serve().await;
+    let sent = ten_requests(tenant, 0);
+
+    let first = server.book(&sent).await;
+    assert_eq!(first, json!({ "next_seq": 10, "booked": 10, "replayed": 0, "gap": 0, "unknown_tenants": [] }));
+    let booked = usage(&store).await;
+    assert_eq!(booked.iter().map(|sum| (sum.requests, sum.units)).collect::<Vec<_>>(), [(10, 45)]);
+
+    let again = server.book(&sent).await;
+    assert_eq!(again, json!({ "next_seq": 10, "booked": 0, "replayed": 10, "gap": 0, "unknown_tenants": [] }));
+    assert_eq!(usage(&store).await, booked);
+    assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 10);
+    assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"replayed\"}").await, 10);
+    assert_eq!(server.metric("tollgate_ingest_batches_total{outcome=\"replayed\"}").await, 1);
+    assert_eq!(server.metric("tollgate_ingest_seconds_count").await, 2);
+}
+
+#[tokio::test]
+async fn batches_out_of_order_leave_a_gap_that_the_late_one_fills() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let server = site.serve().await;
+
+    let ahead = server.book(&ten_requests(tenant, 10)).await;
+    assert_eq!((&ahead["next_seq"], &ahead["booked"], &ahead["gap"]), (&json!(20), &json!(10), &json!(10)));
+    let logged = server.logged("usage_gap").await;
+    assert_eq!((&logged["level"], &logged["gap"]), (&json!("WARN"), &json!(10)));
+    assert!(logged["stream"].as_str().unwrap().starts_with("edge-1/"), "{logged}");
+    assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 10);
+
+    let late = server.book(&ten_requests(tenant, 0)).await;
+    assert_eq!((&late["next_seq"], &late["booked"], &late["gap"]), (&json!(20), &json!(10), &json!(0)));
+    assert_eq!(usage(&store).await[0].requests, 20);
+    assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 10);
+}
+
+#[tokio::test]
+async fn what_is_not_a_batch_is_refused_with_the_reason() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let server = site.serve().await;
+    let whole = ten_requests(root, 0).encode();
+    for bytes in [whole[..whole.len() - 1].to_vec(), whole[..whole.len() / 2].to_vec(), Vec::new(), vec![0xff; 100]] {
+        let detail = assert_problem(server.post(bytes).await, 400, "batch_invalid").await;
+        assert!(detail.contains("batch"), "{detail}");
+    }
+    assert_eq!(server.metric("tollgate_ingest_undecodable_batches_total").await, 4);
+    assert_eq!(server.logged("batch_undecodable").await["level"], "WARN");
+    assert_eq!(usage(&store).await, []);
+}
+
+#[tokio::test]
+async fn only_the_ingest_token_opens_the_door() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let server = site.serve().await;
+    let bytes = ten_requests(root, 0).encode();
+    let token = token();
+    let wrong = format!("{}x", &token[1..]);
+    let attempts: [&[String]; 6] = [
+        &[],
+        &[format!("Bearer {wrong}")],
+        &["Bearer ".into()],
+        &[format!("Basic {token}")],
+        std::slice::from_ref(&token),
+        &[format!("Bearer {token}"), format!("Bearer {token}")],
+    ];
+    for headers in attempts {
+        let response = server
+            .hand_in(bytes.clone(), |request| {
+                let request = request.header("content-type", BATCH_CONTENT_TYPE);
+                headers.iter().fold(request, |request, value| request.header("authorization", value))
+            })
+            .await;
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        assert_problem(response, 401, "unauthorized").await;
+    }
+    assert_eq!(usage(&store).await, []);
+    assert_eq!(server.metric("tollgate_ingest_batches_total{outcome=\"rejected\"}").await, 6);
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_or_size_is_refused() {
+    let site = Site::new();
+    let (_store, root) = site.store().await;
+    let server = site.serve().await;
+    let bytes = ten_requests(root, 0).encode();
+    for content_type in ["application/json", "application/x-protobuf", ""] {
+        let response = server
+            .hand_in(bytes.clone(), |request| request.bearer_auth(token()).header("content-type", content_type))
+            .await;
+        let detail = assert_problem(response, 415, "unsupported_media_type").await;
+        assert!(detail.contains(BATCH_CONTENT_TYPE), "{detail}");
+    }
+    let largest = vec![0; BATCH_MAX_BYTES];
+    assert_problem(server.post(largest).await, 400, "batch_invalid").await;
+    let larger = vec![0; BATCH_MAX_BYTES + 1];
+    assert_problem(server.post(larger).await, 413, "body_too_large").await;
+}
+
+#[tokio::test]
+async fn usage_of_an_unknown_tenant_is_kept_and_reported() {
+    let site = Site::new();
+    let (store, _root) = site.store().await;
+    let server = site.serve().await;
+    let stranger = TenantId::from_u128(99);
+    let answer = server.book(&ten_requests(stranger, 0)).await;
+    assert_eq!(answer["unknown_tenants"], json!([stranger]));
+    assert_eq!(server.logged("unknown_tenants").await["count"], 1);
+    assert_eq!(usage(&store).await[0].tenant, stranger);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_booked() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let server = site.serve().await;
+    let bytes = ten_requests(root, 0).encode();
+    let mut connection = TcpStream::connect(&server.address).await.unwrap();
+    connection.write_all(head(bytes.len() + 1).as_bytes()).await.unwrap();
+    connection.write_all(&bytes).await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.get("/health").await.status(), 200);
+    assert_eq!(usage(&store).await, []);
+}
+
+#[tokio::test]
+async fn a_locked_store_delays_a_batch_and_loses_nothing() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let server = site.serve().await;
+    let mut other = sqlx::SqliteConnection::connect(&site.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+
+    let refused = server.post(ten_requests(tenant, 0).encode()).await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_problem(refused, 503, "store_unavailable").await;
+    assert_eq!(server.metric("tollgate_ingest_batches_total{outcome=\"unavailable\"}").await, 1);
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(server.book(&ten_requests(tenant, 0)).await["booked"], 10);
+    assert_eq!(usage(&store).await[0].requests, 10);
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_before_the_process_ends() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let mut server: Server = site.serve().await;
+    let bytes = ten_requests(tenant, 0).encode();
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    let mut connection = TcpStream::connect(&server.address).await.unwrap();
+    connection
+        .write_all(head(bytes.len()).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    // The server asks for the body once the request has reached its handler.
+    let mut go_on = [0; 25];
+    connection.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.write_all(first).await.unwrap();
+    server.signal("TERM");
+    assert_eq!(server.logged("stopping").await["signal"], "SIGTERM");
+    connection.write_all(rest).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(server.exit_code().await, Some(0));
+    assert_eq!(usage(&store).await[0].requests, 10);
+}
+
+fn head(length: usize) -> String {
+    format!(
+        "POST /v1/usage/batches HTTP/1.1\r\nHost: billing\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: {BATCH_CONTENT_TYPE}\r\nContent-Length: {length}\r\n\r\n",
+        token()
+    )
+}

@@ -1,0 +1,60 @@
+//! The process itself: how it starts, why it does not, and how it ends.
+
+use std::net::TcpListener;
+
+use crate::site::{Site, stderr, stdout};
+
+#[tokio::test]
+async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {
+    for signal in ["TERM", "INT"] {
+        let site = Site::new();
+        let mut server = site.serve().await;
+        assert!(site.path("tollgate.db").exists());
+        assert_eq!(server.get("/health").await.text().await.unwrap(), r#"{"status":"ok"}"#);
+        server.signal(signal);
+        assert_eq!(server.exit_code().await, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_setting() {
+    let site = Site::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    site.write_settings(&address.to_string());
+    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("port {}", address.port())), "{said}");
+    assert!(said.contains("`listen` in billing.yaml"), "{said}");
+}
+
+#[tokio::test]
+async fn bad_settings_are_named_by_file_and_line() {
+    let site = Site::new();
+    std::fs::write(site.path("billing.yaml"), "store: sqlite://x.db\nlisten_on: 1\n").unwrap();
+    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: billing.yaml:2: ") && said.contains("listen_on"), "{said}");
+}
+
+#[tokio::test]
+async fn a_missing_pepper_is_named_with_the_setting() {
+    let site = Site::new();
+    std::fs::remove_file(site.path("pepper")).unwrap();
+    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`pepper_file`"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    let site = Site::new();
+    let first = site.run(&["migrate", "--config", "billing.yaml"]).await;
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    assert!(stdout(&first).starts_with("schema version 0 -> "), "{}", stdout(&first));
+    let second = site.run(&["migrate", "--store", &site.url()]).await;
+    assert_eq!(second.status.code(), Some(0));
+    assert!(stdout(&second).ends_with("(up to date)\n"), "{}", stdout(&second));
+}

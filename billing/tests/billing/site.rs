@@ -1,0 +1,226 @@
+//! A place of its own for each test: settings, a pepper and a store, and the real binary working on them.
+
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::{Mode, Pepper},
+    plan::{PlanFile, REQUESTS_METER},
+    store::{NewTenant, Store},
+    tenant::{Tenant, TenantKind},
+    time::Micros,
+    usage::{BATCH_CONTENT_TYPE, BATCH_PATH, StreamId, UsageBatch, UsageEntry, UsageRecord},
+};
+use reqwest::{Client, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStderr, Command},
+};
+
+/// Far more than anything here takes; only a hang reaches it.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+const PEPPER: &str = "0123456789abcdef";
+
+/// A directory with settings, pepper and, once opened, a store.
+pub(crate) struct Site {
+    directory: TempDir,
+}
+
+/// A running `billing serve`. Dropping it kills the process.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+    client: Client,
+    log: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let site = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::write(site.path("pepper"), PEPPER).unwrap();
+        site.write_settings("127.0.0.1:0");
+        site
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.path("tollgate.db").display())
+    }
+
+    pub(crate) fn write_settings(&self, listen: &str) {
+        let settings = format!("listen: {listen}\nstore: {}\npepper_file: pepper\n", self.url());
+        std::fs::write(self.path("billing.yaml"), settings).unwrap();
+    }
+
+    /// The store, up to date, with the shipped plans and a root tenant of this id.
+    pub(crate) async fn store(&self) -> (Store, TenantId) {
+        let (store, _) = Store::open_and_migrate(&self.url()).await.unwrap();
+        let plans = PlanFile::parse(include_str!("../../../config/plans.yaml"), "plans.yaml").unwrap().plans;
+        store.apply_plans(&plans, instant("2026-01-01T00:00:00Z")).await.unwrap();
+        let root = NewTenant {
+            parent: None,
+            kind: TenantKind::Root,
+            name: "Root".into(),
+            zone: "UTC".parse().unwrap(),
+            plan: None,
+        };
+        let root = store.create_tenant(&root, instant("2026-01-01T00:00:00Z")).await.unwrap();
+        (store, root.id)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_billing"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_remove("TOLLGATE_STORE")
+            .env_remove("TOLLGATE_PEPPER")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        tokio::time::timeout(DEADLINE, self.command(arguments).output()).await.unwrap().unwrap()
+    }
+
+    /// Starts `billing serve` and waits until it says where it listens.
+    pub(crate) async fn serve(&self) -> Server {
+        let mut command = self.command(&["serve", "--config", "billing.yaml"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::default();
+        let lines = child.stderr.take().unwrap();
+        tokio::spawn(collect(lines, Arc::clone(&log)));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut server = Server { child, address: String::new(), client: Client::new(), log };
+        let serving = server.logged("serving").await;
+        server.address.push_str(serving["listen"].as_str().unwrap());
+        server
+    }
+}
+
+async fn collect(stderr: ChildStderr, log: Arc<Mutex<Vec<Value>>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.lock().unwrap().push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+    }
+}
+
+impl Server {
+    /// The first log line of this event, once it is there.
+    pub(crate) async fn logged(&self, event: &str) -> Value {
+        let found = async {
+            loop {
+                if let Some(line) = self.log.lock().unwrap().iter().find(|line| line["message"] == event) {
+                    return line.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, found).await;
+        found.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.log.lock().unwrap()))
+    }
+
+    /// Hands in bytes as a gateway does; `adjust` may spoil the request.
+    pub(crate) async fn hand_in(
+        &self,
+        bytes: Vec<u8>,
+        adjust: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Response {
+        let request = self.client.post(format!("http://{}{BATCH_PATH}", self.address)).body(bytes);
+        adjust(request).send().await.unwrap()
+    }
+
+    /// Hands in a batch with the right token and type.
+    pub(crate) async fn post(&self, bytes: Vec<u8>) -> Response {
+        self.hand_in(bytes, |request| request.bearer_auth(token()).header("content-type", BATCH_CONTENT_TYPE)).await
+    }
+
+    /// Hands in a batch that has to be accepted, and gives the answer.
+    pub(crate) async fn book(&self, batch: &UsageBatch) -> Value {
+        let response = self.post(batch.encode()).await;
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
+    /// The value of one metric, named with its labels as `/metrics` writes it.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").await.text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+    }
+
+    /// Sends SIGTERM or SIGINT.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    }
+
+    /// The exit code, once the process has ended.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        tokio::time::timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap().code()
+    }
+}
+
+pub(crate) fn token() -> String {
+    Pepper::new(PEPPER.as_bytes()).unwrap().ingest_token().expose().to_owned()
+}
+
+pub(crate) fn instant(text: &str) -> Micros {
+    text.parse().unwrap()
+}
+
+pub(crate) async fn customer(store: &Store, root: TenantId, name: &str, zone: &str, plan: &str) -> Tenant {
+    let new = NewTenant {
+        parent: Some(root),
+        kind: TenantKind::Customer,
+        name: name.into(),
+        zone: zone.parse().unwrap(),
+        plan: Some(plan.parse().unwrap()),
+    };
+    store.create_tenant(&new, instant("2026-02-01T00:00:00Z")).await.unwrap()
+}
+
+/// A billable request under a live key.
+pub(crate) fn request(tenant: TenantId, at: &str, units: u64) -> UsageRecord {
+    UsageRecord {
+        at: instant(at),
+        tenant,
+        key: KeyId::from_u128(7),
+        route: "search".into(),
+        meter: REQUESTS_METER.into(),
+        units,
+        status: 200,
+        billable: true,
+        mode: Mode::Live,
+    }
+}
+
+pub(crate) fn batch(first_seq: u64, entries: impl IntoIterator<Item = UsageEntry>) -> UsageBatch {
+    UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq, entries: entries.into_iter().collect() }
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}

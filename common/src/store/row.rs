@@ -1,0 +1,44 @@
+//! Reading columns: what somebody else wrote into the store is checked, not trusted.
+
+use std::{fmt::Display, str::FromStr};
+
+use sqlx::{Row as _, any::AnyRow};
+
+use super::StoreError;
+use crate::time::Micros;
+
+/// A text column that stands for something.
+pub(super) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|error: T::Err| corrupt(column, error))
+}
+
+/// A text column that stands for something or is null.
+pub(super) fn parsed_or_null<T: FromStr<Err: Display>>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error: T::Err| corrupt(column, error))).transpose()
+}
+
+/// An instant.
+pub(super) fn instant(row: &AnyRow, column: &'static str) -> Result<Micros, StoreError> {
+    Ok(Micros(row.try_get(column)?))
+}
+
+/// An instant or null.
+pub(super) fn instant_or_null(row: &AnyRow, column: &'static str) -> Result<Option<Micros>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Micros))
+}
+
+/// A count.
+pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    let number: i64 = row.try_get(column)?;
+    u64::try_from(number).map_err(|_| corrupt(column, format!("{number} is negative")))
+}
+
+/// The column holds what cannot be.
+pub(super) fn corrupt(what: &'static str, reason: impl Display) -> StoreError {
+    StoreError::Corrupt { what, reason: reason.to_string() }
+}

@@ -1,0 +1,254 @@
+//! Usage is booked exactly once, wherever and however often it comes from, and the sums say what the records say.
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    store::{Booked, NewTenant, StoreError, UsageFilter},
+    tenant::TenantKind,
+    time::{Micros, Window},
+    usage::{BATCH_MAX_ENTRIES, UsageBatch, UsageEntry, UsageRecord},
+};
+
+use crate::harness::{
+    NOW, Place, batch, new_tenant, on_both_engines, refusals, request, root, stream, units_of, usage_of,
+};
+
+on_both_engines!(
+    exactly_once,
+    overlaps_are_booked_once,
+    a_gap_can_be_filled_late_and_in_parts,
+    duplicates_at_once_are_booked_once,
+    streams_at_once_do_not_deadlock,
+    usage_of_unknown_tenants_is_kept,
+    sums_are_per_hour_of_the_tenants_clock,
+    what_differs_is_summed_apart,
+    refusals_are_counted_once,
+    the_largest_batch_is_booked,
+    a_sum_that_would_overflow_is_refused_and_books_nothing,
+    numbers_beyond_63_bits_are_refused,
+    a_filter_selects_tenant_and_hours,
+);
+
+fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
+    Booked { next_seq, booked, replayed, gap, unknown_tenants: Vec::new() }
+}
+
+async fn exactly_once(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let (lane, other_lane) = (stream(1), stream(2));
+    assert_eq!(store.book_usage(&batch(&lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 10, 0, 0));
+    assert_eq!(store.book_usage(&batch(&lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 0, 10, 0));
+    assert_eq!(store.book_usage(&batch(&other_lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 10, 0, 0));
+    assert_eq!(units_of(&store, tenant).await, 20);
+    // Records may be dropped after some time: what was booked stays booked.
+    place.execute("DELETE FROM usage_records").await.unwrap();
+    assert_eq!(store.book_usage(&batch(&lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 0, 10, 0));
+    assert_eq!(units_of(&store, tenant).await, 20);
+}
+
+async fn overlaps_are_booked_once(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let lane = stream(1);
+    assert_eq!(store.book_usage(&batch(&lane, 0, 5, tenant), NOW).await.unwrap(), booked(5, 5, 0, 0));
+    assert_eq!(store.book_usage(&batch(&lane, 3, 5, tenant), NOW).await.unwrap(), booked(8, 3, 2, 0));
+    assert_eq!(units_of(&store, tenant).await, 8);
+    place.assert_sums_match_records().await;
+}
+
+async fn a_gap_can_be_filled_late_and_in_parts(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let lane = stream(1);
+    // A stream begins at 0: what is missing before is a gap as well.
+    assert_eq!(store.book_usage(&batch(&lane, 10, 2, tenant), NOW).await.unwrap(), booked(12, 2, 0, 10));
+    assert_eq!(store.book_usage(&batch(&lane, 4, 2, tenant), NOW).await.unwrap(), booked(12, 2, 0, 0));
+    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 2, "the gap was split");
+    assert_eq!(store.book_usage(&batch(&lane, 3, 5, tenant), NOW).await.unwrap(), booked(12, 3, 2, 0));
+    assert_eq!(store.book_usage(&batch(&lane, 0, 14, tenant), NOW).await.unwrap(), booked(14, 7, 7, 0));
+    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 0, "the gap was closed");
+    assert_eq!(store.book_usage(&batch(&lane, 0, 14, tenant), NOW).await.unwrap(), booked(14, 0, 14, 0));
+    assert_eq!(units_of(&store, tenant).await, 14);
+    assert_eq!(place.number("SELECT COUNT(DISTINCT seq) FROM usage_records").await, 14);
+    place.assert_sums_match_records().await;
+}
+
+async fn duplicates_at_once_are_booked_once(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let lane = stream(1);
+    for round in 0..5 {
+        let same = batch(&lane, round * 20, 20, tenant);
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let (store, same) = (store.clone(), same.clone());
+                tokio::spawn(async move { store.book_usage(&same, NOW).await.unwrap().booked })
+            })
+            .collect();
+        let mut total = 0;
+        for task in tasks {
+            total += task.await.unwrap();
+        }
+        assert_eq!(total, 20);
+    }
+    assert_eq!(units_of(&store, tenant).await, 100);
+    place.assert_sums_match_records().await;
+}
+
+async fn streams_at_once_do_not_deadlock(place: Place) {
+    let store = place.store().await;
+    let tenants: Vec<_> = (0..8).map(TenantId::from_u128).collect();
+    let tasks: Vec<_> = (0..6_usize)
+        .map(|lane| {
+            let (store, mut tenants) = (store.clone(), tenants.clone());
+            // Each meets the same sums in another order.
+            tenants.rotate_left(lane);
+            if lane % 2 == 0 {
+                tenants.reverse();
+            }
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    let entries = tenants.iter().map(|tenant| UsageEntry::Request(request(*tenant))).collect();
+                    let batch = UsageBatch { stream: stream(lane as u128), first_seq: round * 8, entries };
+                    store.book_usage(&batch, NOW).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for tenant in tenants {
+        assert_eq!(units_of(&store, tenant).await, 60);
+    }
+    place.assert_sums_match_records().await;
+}
+
+async fn usage_of_unknown_tenants_is_kept(place: Place) {
+    let store = place.store().await;
+    let known = root(&store).await.id;
+    let unknown: Vec<_> = (1..=20).map(TenantId::from_u128).collect();
+    let entries = unknown.iter().chain([&known]).map(|tenant| UsageEntry::Request(request(*tenant))).collect();
+    let outcome = store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    assert_eq!(outcome, Booked { unknown_tenants: unknown.clone(), ..booked(21, 21, 0, 0) });
+    for tenant in unknown.iter().chain([&known]) {
+        assert_eq!(units_of(&store, *tenant).await, 1);
+    }
+}
+
+async fn sums_are_per_hour_of_the_tenants_clock(place: Place) {
+    let store = place.store().await;
+    let new = NewTenant { zone: "Asia/Kathmandu".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
+    let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
+    let at = |text: &str| text.parse::<Micros>().unwrap();
+    let times = ["2026-11-22T01:14:59.999999Z", "2026-11-22T01:15:00Z", "2026-11-22T02:14:59Z"];
+    let entries = times.map(|time| UsageEntry::Request(UsageRecord { at: at(time), ..request(tenant) }));
+    let batch = UsageBatch { stream: stream(1), first_seq: 0, entries: entries.into() };
+    store.book_usage(&batch, NOW).await.unwrap();
+    let hours: Vec<_> = usage_of(&store, tenant).await.iter().map(|sum| (sum.hour, sum.requests)).collect();
+    assert_eq!(hours, [(at("2026-11-22T00:15:00Z"), 1), (at("2026-11-22T01:15:00Z"), 2)]);
+}
+
+async fn what_differs_is_summed_apart(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let base = request(tenant);
+    let entries = vec![
+        base.clone(),
+        UsageRecord { units: 41, ..base.clone() },
+        UsageRecord { route: "upload".into(), ..base.clone() },
+        UsageRecord { meter: "tokens".into(), ..base.clone() },
+        UsageRecord { key: KeyId::from_u128(8), ..base.clone() },
+        UsageRecord { billable: false, status: 503, ..base.clone() },
+        UsageRecord { mode: Mode::Test, ..base.clone() },
+    ];
+    let entries = entries.into_iter().map(UsageEntry::Request).collect();
+    store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    let sums = usage_of(&store, tenant).await;
+    let main = sums.iter().find(|sum| sum.requests == 2).unwrap();
+    assert_eq!((main.units, main.billable, main.mode, &*main.route), (42, true, Mode::Live, "search"));
+    assert_eq!(sums.len(), 6);
+    assert!(sums.iter().all(|sum| sum.mode == Mode::Live || !sum.billable), "test usage is never billed");
+    assert_eq!(sums.iter().filter(|sum| !sum.billable).count(), 2);
+    place.assert_sums_match_records().await;
+}
+
+async fn refusals_are_counted_once(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let mut mixed = batch(&stream(1), 0, 2, tenant);
+    mixed.entries.extend([refusals(tenant, 30), refusals(tenant, 12)]);
+    for _ in 0..2 {
+        store.book_usage(&mixed, NOW).await.unwrap();
+    }
+    let sums = store.refusals(&UsageFilter::default()).await.unwrap();
+    assert_eq!(sums.len(), 1);
+    assert_eq!((sums[0].count, sums[0].tenant, sums[0].reason.as_str()), (42, tenant, "rate_limited"));
+    assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
+}
+
+async fn the_largest_batch_is_booked(place: Place) {
+    let store = place.store().await;
+    let entries: Vec<_> = (0..BATCH_MAX_ENTRIES as u128)
+        .map(|number| UsageEntry::Request(request(TenantId::from_u128(number))))
+        .collect();
+    let largest = UsageBatch { stream: stream(1), first_seq: 0, entries };
+    let outcome = store.book_usage(&largest, NOW).await.unwrap();
+    assert_eq!((outcome.booked, outcome.unknown_tenants.len()), (4096, 4096));
+    assert_eq!(store.usage(&UsageFilter::default()).await.unwrap().len(), 4096);
+    place.assert_sums_match_records().await;
+}
+
+async fn a_sum_that_would_overflow_is_refused_and_books_nothing(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let huge = |count: usize, first_seq| {
+        let entry = UsageEntry::Request(UsageRecord { units: i64::MAX as u64, ..request(tenant) });
+        UsageBatch { stream: stream(1), first_seq, entries: vec![entry; count] }
+    };
+    store.book_usage(&huge(1, 0), NOW).await.unwrap();
+    for too_much in [huge(1, 1), huge(2, 1), batch(&stream(1), 1, 1, tenant)] {
+        let error = store.book_usage(&too_much, NOW).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+        assert!(error.to_string().contains("a sum would exceed"), "{error}");
+    }
+    assert_eq!(units_of(&store, tenant).await, i64::MAX as u64);
+    let other = TenantId::from_u128(5);
+    assert_eq!(store.book_usage(&batch(&stream(1), 1, 1, other), NOW).await.unwrap().booked, 1, "1 is still free");
+}
+
+async fn numbers_beyond_63_bits_are_refused(place: Place) {
+    let store = place.store().await;
+    let tenant = TenantId::from_u128(1);
+    let mut too_many_units = batch(&stream(1), 0, 1, tenant);
+    too_many_units.entries = vec![UsageEntry::Request(UsageRecord { units: u64::MAX, ..request(tenant) })];
+    let too_late = batch(&stream(1), u64::MAX - 1, 1, tenant);
+    let empty = batch(&stream(1), 0, 0, tenant);
+    for bad in [too_many_units, too_late, empty] {
+        let error = store.book_usage(&bad, NOW).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+    }
+    let last = batch(&stream(1), i64::MAX as u64 - 1, 1, tenant);
+    assert_eq!(store.book_usage(&last, NOW).await.unwrap().next_seq, i64::MAX as u64);
+}
+
+async fn a_filter_selects_tenant_and_hours(place: Place) {
+    let store = place.store().await;
+    let (one, other) = (TenantId::from_u128(1), TenantId::from_u128(2));
+    let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
+    let entries = (0..3)
+        .flat_map(|number| {
+            [one, other].map(|tenant| UsageEntry::Request(UsageRecord { at: hour(number), ..request(tenant) }))
+        })
+        .collect();
+    store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    let found = async |tenant, window| -> Vec<_> {
+        let sums = store.usage(&UsageFilter { tenant, window }).await.unwrap();
+        sums.into_iter().map(|sum| (sum.hour, sum.tenant)).collect()
+    };
+    let window = Some(Window { start: hour(1), end: hour(2) });
+    assert_eq!(found(Some(one), window).await, [(hour(1), one)], "the end is not inside");
+    assert_eq!(found(None, window).await, [(hour(1), one), (hour(1), other)]);
+    assert_eq!(found(None, None).await.len(), 6);
+}

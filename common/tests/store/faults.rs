@@ -1,0 +1,156 @@
+//! A store that cannot be used says why, where, and what to do, and never shows a password.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+use common::{
+    store::{Store, StoreError},
+    tenant::TenantKind,
+};
+use sqlx::Connection as _;
+use stack::{Unprivileged, free_port};
+use tempfile::TempDir;
+
+use crate::harness::{NOW, Place, new_tenant, on_both_engines};
+
+on_both_engines!(a_locked_store_says_so, nonsense_is_refused_by_the_database_itself);
+
+async fn a_locked_store_says_so(place: Place) {
+    let store = place.store().await;
+    let mut holder = place.connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    sqlx::query("UPDATE change_head SET seq = seq").execute(&mut *transaction).await.unwrap();
+    let error = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Locked(_)), "{error}");
+    transaction.rollback().await.unwrap();
+    store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap();
+}
+
+async fn nonsense_is_refused_by_the_database_itself(place: Place) {
+    let store = place.store().await;
+    crate::harness::root(&store).await;
+    for statement in [
+        "UPDATE tenants SET kind = 'emperor'",
+        "UPDATE tenants SET name = ''",
+        "UPDATE tenants SET kind = 'customer'",
+        "UPDATE tenants SET depth = 6",
+        "UPDATE change_head SET id = 2",
+        "INSERT INTO changes (seq, kind, subject, at) VALUES (1, 'plans', NULL, 0)",
+        "INSERT INTO plan_versions (plan_id, version, body, created_at) VALUES ('p', 1, 'not json', 0)",
+        "INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at) SELECT id, 'none', 1, 0 FROM tenants",
+        "INSERT INTO usage_gaps (stream, from_seq, to_seq) VALUES ('unknown', 0, 1)",
+        "INSERT INTO usage_hourly (tenant_id, hour, key_id, route, meter, mode, billable, requests, units) \
+         VALUES ('t', 0, 'k', 'r', 'm', 'test', 1, 1, 1)",
+        "INSERT INTO quota_grants (tenant_id, meter, period, granted, updated_at) VALUES ('nobody', 'm', '2026-11', 0, 0)",
+    ] {
+        assert!(place.execute(statement).await.is_err(), "{statement} was accepted");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_is_not_created_by_opening() {
+    let place = Place::sqlite();
+    let error = Store::open(&place.url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("billing migrate") && text.contains(&place.url), "{text}");
+    assert!(!Path::new(place.url.trim_start_matches("sqlite://")).exists());
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_made_by_migrating() {
+    let directory = TempDir::new().unwrap();
+    let url = format!("sqlite://{}/not/yet/tollgate.db", directory.path().display());
+    assert!(Store::open(&url).await.is_err(), "opening alone makes nothing");
+    Store::open_and_migrate(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let url = format!("sqlite://{}/below/tollgate.db", file.display());
+    let error = Store::open_and_migrate(&url).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("{}/below", file.display())), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_is_no_file() {
+    let directory = TempDir::new().unwrap();
+    let error = Store::open_and_migrate(&format!("sqlite://{}", directory.path().display())).await.unwrap_err();
+    assert!(error.to_string().contains("it is a directory"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let place = Place::sqlite();
+    std::fs::write(place.url.trim_start_matches("sqlite://"), "plain text, and enough of it. ".repeat(100)).unwrap();
+    for error in [Store::open(&place.url).await.unwrap_err(), Store::open_and_migrate(&place.url).await.unwrap_err()] {
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("not a database"), "{error}");
+    }
+}
+
+// On one thread: privileges over files are the thread's own.
+#[tokio::test]
+async fn a_file_that_may_not_be_written_is_read_only() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let url = format!("sqlite://{}", path.display());
+    Store::open_and_migrate(&url).await.unwrap().0.close().await;
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let opened = {
+        let _unprivileged = Unprivileged::enter();
+        Store::open(&url).await
+    };
+    let error = opened.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
+    assert!(error.to_string().contains("tollgate.db"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_only_reads_is_read_only() {
+    let place = Place::postgres();
+    place.store().await;
+    place
+        .execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', \
+             current_database()); END $$",
+        )
+        .await
+        .unwrap();
+    let store = Store::open(&place.url).await.unwrap();
+    assert_eq!(store.last_change().await.unwrap(), 0);
+    let error = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_the_password() {
+    let url = format!("postgres://ann:s3cret@127.0.0.1:{}/tollgate", free_port().unwrap());
+    let error = Store::open(&url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    for text in [error.to_string(), format!("{error:?}")] {
+        assert!(text.contains("127.0.0.1") && !text.contains("s3cret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named() {
+    let place = Place::postgres();
+    let error = Store::open(&format!("{}_not", place.url)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn a_path_may_hold_any_character() {
+    let directory = TempDir::new().unwrap();
+    let odd = directory.path().join("my data #1 50%/sub");
+    std::fs::create_dir_all(&odd).unwrap();
+    let url = format!("sqlite://{}/../sub/a b#c%20.db", odd.display());
+    Store::open_and_migrate(&url).await.unwrap();
+    Store::open(&url).await.unwrap().ping().await.unwrap();
+    assert!(odd.join("a b#c%20.db").exists());
+}

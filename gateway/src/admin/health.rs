@@ -1,0 +1,85 @@
+//! Whether the gateway can serve, and if not, what is missing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use common::time::{Clock as _, SystemClock};
+use serde::Serialize;
+
+use crate::proxy::{Gateway, UpstreamHealth};
+
+/// The state of everything that serving needs.
+#[derive(Serialize)]
+pub(super) struct Report {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<CatalogReport>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    upstreams: BTreeMap<Arc<str>, UpstreamHealth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<JournalReport>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// Serving.
+    Ready,
+    /// Something that a route needs is missing.
+    NotReady,
+    /// The store was not there yet.
+    Starting,
+    /// About to end.
+    Draining,
+}
+
+#[derive(Serialize)]
+struct CatalogReport {
+    loaded: bool,
+    staleness_seconds: Option<f64>,
+    keys: usize,
+    tenants: usize,
+}
+
+#[derive(Serialize)]
+struct JournalReport {
+    /// Entries that the sink has not acknowledged.
+    entries: Option<f64>,
+    has_room: bool,
+}
+
+impl Report {
+    pub(super) fn new(gateway: Option<&Gateway>) -> Self {
+        let Some(gateway) = gateway else {
+            return Self { status: Status::Starting, catalog: None, upstreams: BTreeMap::new(), journal: None };
+        };
+        let (catalog, meter, live) = (gateway.catalog(), gateway.meter(), gateway.live());
+        let serves = catalog.is_loaded() && live.is_ready();
+        let status = match (gateway.is_draining(), serves) {
+            (true, _) => Status::Draining,
+            (false, true) => Status::Ready,
+            (false, false) => Status::NotReady,
+        };
+        Self {
+            status,
+            catalog: Some(CatalogReport {
+                loaded: catalog.is_loaded(),
+                staleness_seconds: catalog.staleness(SystemClock.now()).map(|age| age.as_secs_f64()),
+                keys: catalog.key_count(),
+                tenants: catalog.tenant_count(),
+            }),
+            upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
+            journal: Some(JournalReport { entries: journal_entries(), has_room: meter.has_room() }),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.status == Status::Ready
+    }
+}
+
+/// The journal's own gauge, as `/metrics` shows it.
+fn journal_entries() -> Option<f64> {
+    let families = prometheus::gather();
+    let journal = families.iter().find(|family| family.name() == "tollgate_journal_entries")?;
+    Some(journal.get_metric().first()?.get_gauge().get_value())
+}

@@ -1,0 +1,85 @@
+//! What operators ask a running gateway: metrics and health, on an address of its own.
+//!
+//! It answers from the first moment on, also while the gateway still waits for its store.
+
+mod health;
+
+use std::{
+    net::TcpListener,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus::{Encoder as _, TextEncoder};
+use tracing::error;
+
+use crate::{answer::PROBLEM_CONTENT_TYPE, proxy::Gateway};
+
+/// Where the gateway appears once it has started.
+pub type Started = Arc<OnceLock<Arc<Gateway>>>;
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: TcpListener, started: Started) {
+    let served = async {
+        listener.set_nonblocking(true)?;
+        axum::serve(tokio::net::TcpListener::from_std(listener)?, router(started)).await
+    };
+    if let Err(reason) = served.await {
+        error!(%reason, "metrics and health are no longer served");
+    }
+}
+
+fn router(started: Started) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health", get(ready))
+        .route("/health/ready", get(ready))
+        .route("/health/live", get(live))
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(started)
+}
+
+async fn metrics() -> Response {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&prometheus::gather(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Err(reason) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", &reason.to_string()),
+    }
+}
+
+async fn live() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "ok" }))
+}
+
+async fn ready(State(started): State<Started>) -> Response {
+    let report = health::Report::new(started.get().map(Arc::as_ref));
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+async fn nothing() -> Response {
+    problem(StatusCode::NOT_FOUND, "not_found", "there are /metrics, /health, /health/live and /health/ready")
+}
+
+async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET")
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
+    let body = serde_json::json!({
+        "type": format!("/problems/{code}"),
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "code": code,
+        "detail": detail,
+    });
+    (status, [(header::CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body.to_string()).into_response()
+}

@@ -1,0 +1,127 @@
+//! The table of problem codes: what a client can be told, with its status. Codes never change meaning.
+
+use http::StatusCode;
+
+use crate::{auth::AuthError, limit::DenialReason, route::RouteError};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
+        /// What went wrong, as clients, logs and refusal counts name it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word for it: `rate_limited`. The problem's `type` is `/problems/` and this word.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The status it is answered with.
+            pub const fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                }
+            }
+
+            /// A short text that is the same each time.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request cannot be read one way only.
+    InvalidRequest = "invalid_request", BAD_REQUEST, "The request is malformed";
+    /// No credential.
+    MissingCredential = "missing_credential", UNAUTHORIZED, "An API key is needed";
+    /// More than one credential.
+    AmbiguousCredential = "ambiguous_credential", UNAUTHORIZED, "More than one credential was sent";
+    /// `Authorization` of another scheme.
+    UnsupportedScheme = "unsupported_scheme", UNAUTHORIZED, "The authorization scheme is not supported";
+    /// Not a key by its form.
+    MalformedKey = "malformed_key", UNAUTHORIZED, "The API key is malformed";
+    /// Well-formed, but nobody's.
+    UnknownKey = "unknown_key", UNAUTHORIZED, "The API key is not known";
+    /// Revoked.
+    RevokedKey = "revoked_key", UNAUTHORIZED, "The API key was revoked";
+    /// Expired.
+    ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has expired";
+    /// The tenant or one above it is suspended.
+    TenantSuspended = "tenant_suspended", FORBIDDEN, "The account is suspended";
+    /// No subscription is in force.
+    NoPlan = "no_plan", FORBIDDEN, "The account has no plan";
+    /// No route for host and path.
+    RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
+    /// The path is served for other methods.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
+    /// The client took too long to send its request.
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
+    /// The body is larger than allowed.
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
+    /// The path is longer than allowed.
+    PathTooLong = "path_too_long", URI_TOO_LONG, "The path is too long";
+    /// The headers are larger than allowed.
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large";
+    /// Too fast.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+    /// The month's quota is spent.
+    QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The quota is spent";
+    /// Quota cannot be drawn now.
+    QuotaUnavailable = "quota_unavailable", SERVICE_UNAVAILABLE, "The quota cannot be checked now";
+    /// Usage cannot be recorded now.
+    UsageUnavailable = "usage_unavailable", SERVICE_UNAVAILABLE, "Usage cannot be recorded now";
+    /// No server of the upstream is healthy, or none accepts connections.
+    UpstreamUnavailable = "upstream_unavailable", BAD_GATEWAY, "The upstream is not available";
+    /// The upstream broke off or sent something that is not HTTP.
+    UpstreamFailed = "upstream_failed", BAD_GATEWAY, "The upstream did not answer properly";
+    /// The upstream took too long.
+    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, "The upstream did not answer in time";
+    /// A fault of the gateway.
+    Internal = "internal_error", INTERNAL_SERVER_ERROR, "The gateway has a fault";
+}
+
+impl From<&AuthError> for Code {
+    fn from(error: &AuthError) -> Self {
+        match error {
+            AuthError::Missing => Self::MissingCredential,
+            AuthError::Ambiguous => Self::AmbiguousCredential,
+            AuthError::Scheme => Self::UnsupportedScheme,
+            AuthError::Malformed(_) => Self::MalformedKey,
+            AuthError::Unknown => Self::UnknownKey,
+            AuthError::Revoked => Self::RevokedKey,
+            AuthError::Expired => Self::ExpiredKey,
+            AuthError::Suspended => Self::TenantSuspended,
+            AuthError::NoPlan => Self::NoPlan,
+        }
+    }
+}
+
+impl From<&RouteError> for Code {
+    fn from(error: &RouteError) -> Self {
+        match error {
+            RouteError::NotFound => Self::RouteNotFound,
+            RouteError::MethodNotAllowed { .. } => Self::MethodNotAllowed,
+        }
+    }
+}
+
+impl From<DenialReason> for Code {
+    fn from(reason: DenialReason) -> Self {
+        match reason {
+            DenialReason::RateLimited => Self::RateLimited,
+            DenialReason::QuotaExceeded => Self::QuotaExceeded,
+            DenialReason::QuotaUnavailable => Self::QuotaUnavailable,
+        }
+    }
+}

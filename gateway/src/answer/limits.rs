@@ -1,0 +1,99 @@
+//! How the caller's limits stand, in the headers of the IETF draft and in the older ones that most clients read.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::limit::LimitState;
+
+/// Largest integer of a structured field.
+const STRUCTURED_INTEGER_MAX: u64 = 999_999_999_999_999;
+
+/// Headers that only the gateway sets; an upstream's own are removed.
+pub const RATE_HEADERS: [HeaderName; 5] = [RATE_LIMIT, POLICY, LIMIT, REMAINING, RESET];
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The headers for these limits, of which the first is the strictest; none if there are no limits.
+pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(strictest) = limits.first() else {
+        return Vec::new();
+    };
+    let mut state = String::with_capacity(32 * limits.len());
+    let mut policy = String::with_capacity(32 * limits.len());
+    for limit in limits {
+        let separator = if state.is_empty() { "" } else { ", " };
+        let (name, bounded) = (limit.policy, |number: u64| number.min(STRUCTURED_INTEGER_MAX));
+        let _ =
+            write!(state, "{separator}\"{name}\";r={};t={}", bounded(limit.remaining), bounded(limit.reset_seconds));
+        let window = limit.window_seconds.max(1);
+        let _ = write!(policy, "{separator}\"{name}\";q={};w={}", bounded(limit.quota), bounded(window));
+    }
+    let text = |name, value: String| HeaderValue::try_from(value).ok().map(|value| (name, value));
+    [text(RATE_LIMIT, state), text(POLICY, policy)]
+        .into_iter()
+        .flatten()
+        .chain([
+            (LIMIT, HeaderValue::from(strictest.quota)),
+            (REMAINING, HeaderValue::from(strictest.remaining)),
+            (RESET, HeaderValue::from(strictest.reset_seconds)),
+        ])
+        .collect()
+}
+
+/// Whether `headers` holds any header that only the gateway sets.
+pub fn has_rate_headers(headers: &HeaderMap) -> bool {
+    RATE_HEADERS.iter().any(|name| headers.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: LimitState =
+        LimitState { policy: "key-second", quota: 5, window_seconds: 1, remaining: 0, reset_seconds: 1 };
+    const MONTH: LimitState = LimitState {
+        policy: "quota-month",
+        quota: u64::MAX,
+        window_seconds: 2_592_000,
+        remaining: 84_211,
+        reset_seconds: 86_399,
+    };
+
+    fn value(limits: &[LimitState], name: &str) -> String {
+        let headers = rate_headers(limits);
+        let (_, value) = headers.iter().find(|(header, _)| header == name).unwrap();
+        value.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn structured_fields_parse_and_say_what_the_limits_say() {
+        for (name, first, second) in [("ratelimit", "r", "t"), ("ratelimit-policy", "q", "w")] {
+            let text = value(&[SECOND, MONTH], name);
+            let list: sfv::List = sfv::Parser::new(&text).parse().unwrap();
+            assert_eq!(list.len(), 2);
+            for entry in list {
+                let sfv::ListEntry::Item(item) = entry else { panic!("{text}: not an item") };
+                assert!(item.bare_item.as_string().is_some(), "{text}");
+                for parameter in [first, second] {
+                    let key = sfv::KeyRef::from_str(parameter).unwrap();
+                    assert!(item.params.get(key).is_some_and(|value| value.as_integer().is_some()), "{text}");
+                }
+            }
+        }
+        assert_eq!(value(&[SECOND], "ratelimit"), "\"key-second\";r=0;t=1");
+        assert_eq!(value(&[SECOND], "ratelimit-policy"), "\"key-second\";q=5;w=1");
+    }
+
+    #[test]
+    fn the_older_headers_show_the_strictest_limit() {
+        assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-limit"), "5");
+        assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-remaining"), "0");
+        assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-reset"), "1");
+        assert!(rate_headers(&[]).is_empty());
+    }
+}

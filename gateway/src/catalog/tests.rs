@@ -1,0 +1,202 @@
+//! Following a real store: each change is seen, and what must survive it does.
+
+use common::{
+    key::{KeyHash, Mode, Pepper, Secret},
+    plan::{Plan, PlanId},
+    store::{NewKey, NewTenant},
+    tenant::{Tenant, TenantKind, TenantStatus},
+    time::Zone,
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::*;
+use crate::{
+    auth::Caller,
+    limit::{Clock, Limiter},
+};
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    store: Store,
+    root: Tenant,
+    customer: Tenant,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory, "store.db").await;
+        store.apply_plans(&[plan(5)], SystemClock.now()).await.unwrap();
+        let root = tenant(&store, None, TenantKind::Root, None).await;
+        let customer = tenant(&store, Some(root.id), TenantKind::Customer, Some(plan(5).id)).await;
+        Self { directory, store, root, customer }
+    }
+
+    async fn key(&self) -> (KeyId, KeyHash) {
+        let hash = Pepper::new(b"a pepper for tests").unwrap().hash(&Secret::generate(Mode::Live));
+        let new = NewKey {
+            tenant: self.customer.id,
+            name: "key".into(),
+            mode: Mode::Live,
+            hash,
+            pepper_id: "00000000".into(),
+            hint: "abcd".into(),
+            expires_at: None,
+        };
+        (self.store.create_key(&new, SystemClock.now()).await.unwrap().id, hash)
+    }
+}
+
+async fn open(directory: &tempfile::TempDir, file: &str) -> Store {
+    let url = format!("sqlite://{}", directory.path().join(file).display());
+    Store::open_and_migrate(&url).await.unwrap().0
+}
+
+async fn tenant(store: &Store, parent: Option<TenantId>, kind: TenantKind, plan: Option<PlanId>) -> Tenant {
+    let new = NewTenant { parent, kind, name: kind.to_string(), zone: Zone::utc(), plan };
+    store.create_tenant(&new, SystemClock.now()).await.unwrap()
+}
+
+fn plan(per_day: u64) -> Plan {
+    fixture::plan("growth", &format!("limits: {{ key: {{ per_day: {per_day} }} }}"))
+}
+
+/// A catalog that follows a store until it is dropped.
+struct Following {
+    catalog: Arc<Catalog>,
+    _stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Following {
+    fn start(catalog: Catalog, store: &Store) -> Self {
+        let catalog = Arc::new(catalog);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(Arc::clone(&catalog).follow(store.clone(), stopped));
+        Self { catalog, _stop: stop, task }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Catalog) -> bool) {
+        let waited = async {
+            while !holds(&self.catalog) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+    }
+}
+
+fn is_served(catalog: &Catalog, tenant: TenantId) -> bool {
+    matches!(catalog.standing(tenant), Standing::Served(_))
+}
+
+#[tokio::test]
+async fn keys_and_tenants_are_seen_as_they_change() {
+    let fixture = Fixture::new().await;
+    let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
+    let customer = fixture.customer.id;
+    let (id, hash) = fixture.key().await;
+    following.until("the new key", |catalog| catalog.key(&hash).is_some_and(|key| key.id == id)).await;
+    assert!(is_served(&following.catalog, customer));
+    fixture.store.set_tenant_status(fixture.root.id, TenantStatus::Suspended, SystemClock.now()).await.unwrap();
+    following.until("suspension from above", |catalog| matches!(catalog.standing(customer), Standing::Suspended)).await;
+    fixture.store.set_tenant_status(fixture.root.id, TenantStatus::Active, SystemClock.now()).await.unwrap();
+    following.until("service again", |catalog| is_served(catalog, customer)).await;
+    fixture.store.revoke_key(id, SystemClock.now()).await.unwrap();
+    following.until("revocation", |catalog| catalog.key(&hash).is_some_and(|key| key.revoked)).await;
+    let newcomer = tenant(&fixture.store, Some(fixture.root.id), TenantKind::Customer, Some(plan(5).id)).await;
+    following.until("the new tenant", |catalog| is_served(catalog, newcomer.id)).await;
+    following
+        .until("freshness", |catalog| catalog.staleness(SystemClock.now()).is_some_and(|age| age.as_secs() < 5))
+        .await;
+}
+
+#[tokio::test]
+async fn an_empty_catalog_loads_itself() {
+    let fixture = Fixture::new().await;
+    let (_, hash) = fixture.key().await;
+    let catalog = Catalog::empty();
+    assert!(!catalog.is_loaded() && catalog.staleness(SystemClock.now()).is_none());
+    let following = Following::start(catalog, &fixture.store);
+    following.until("loading", Catalog::is_loaded).await;
+    assert!(following.catalog.key(&hash).is_some());
+    assert_eq!((following.catalog.key_count(), following.catalog.tenant_count()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_reload_does_not_refill_a_bucket() {
+    let fixture = Fixture::new().await;
+    let (id, hash) = fixture.key().await;
+    let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
+    let limiter = Limiter::with_clock(Clock::manual());
+    let admits = |catalog: &Catalog| {
+        let key = catalog.key(&hash).unwrap();
+        let Standing::Served(tenant) = catalog.standing(key.tenant) else { panic!("not served") };
+        limiter.admit(&Caller { key, tenant }, "requests", 1, SystemClock.now()).is_ok()
+    };
+    while admits(&following.catalog) {}
+    let before = following.catalog.last_change();
+    fixture.store.apply_plans(&[plan(50)], SystemClock.now()).await.unwrap();
+    fixture.store.set_tenant_status(fixture.root.id, TenantStatus::Suspended, SystemClock.now()).await.unwrap();
+    fixture.store.set_tenant_status(fixture.root.id, TenantStatus::Active, SystemClock.now()).await.unwrap();
+    let now = SystemClock.now();
+    fixture.store.rotate_key(id, KeyHash::default(), "00000000", "efgh", 3_600, now).await.unwrap();
+    let last = fixture.store.last_change().await.unwrap();
+    assert!(last > before);
+    following.until("all changes", |catalog| catalog.last_change() == last).await;
+    assert!(!admits(&following.catalog));
+}
+
+#[tokio::test]
+async fn a_store_that_was_replaced_is_loaded_anew() {
+    let fixture = Fixture::new().await;
+    let (_, hash) = fixture.key().await;
+    let catalog = Catalog::load(&fixture.store).await.unwrap();
+    let other = open(&fixture.directory, "other.db").await;
+    let root = tenant(&other, None, TenantKind::Root, None).await;
+    assert!(other.last_change().await.unwrap() < catalog.last_change());
+    let following = Following::start(catalog, &other);
+    following.until("the other store's tenant", |catalog| catalog.tenant_count() == 1).await;
+    assert!(matches!(following.catalog.standing(root.id), Standing::NoPlan));
+    assert!(following.catalog.key(&hash).is_none());
+}
+
+#[tokio::test]
+async fn without_a_store_the_last_snapshot_serves_on() {
+    let fixture = Fixture::new().await;
+    let (_, hash) = fixture.key().await;
+    let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
+    fixture.store.close().await;
+    following
+        .until("staleness", |catalog| catalog.staleness(SystemClock.now()).is_some_and(|age| age.as_millis() > 300))
+        .await;
+    assert!(!following.task.is_finished());
+    assert!(following.catalog.key(&hash).is_some() && is_served(&following.catalog, fixture.customer.id));
+}
+
+#[test]
+fn a_subscription_starts_and_ends_on_time() {
+    let now = Micros(1_800_000_000_000_000);
+    let mut rows = fixture::Rows::three_levels(now);
+    let customer = rows.tenants[2].id;
+    rows.subscriptions[0].starts_at = now.plus_seconds(10);
+    rows.subscriptions[0].ends_at = Some(now.plus_seconds(20));
+    let catalog = Catalog::from_rows(rows.into_catalog(), now);
+    let served_at = |at: Micros| {
+        if catalog.subscription_is_due(at) {
+            catalog.rebuild_tenants(at);
+        }
+        is_served(&catalog, customer)
+    };
+    let seen: Vec<_> = [0, 9, 10, 19, 20, 30].map(|seconds| served_at(now.plus_seconds(seconds))).into();
+    assert_eq!(seen, [false, false, true, true, false, false]);
+}
+
+#[test]
+fn a_ring_of_parents_is_survived() {
+    let now = Micros(1_800_000_000_000_000);
+    let mut rows = fixture::Rows::three_levels(now);
+    rows.tenants[0].parent = Some(rows.tenants[2].id);
+    let customer = rows.tenants[2].id;
+    assert!(is_served(&Catalog::from_rows(rows.into_catalog(), now), customer));
+}

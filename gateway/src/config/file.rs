@@ -1,0 +1,170 @@
+//! `gateway.yaml` as it is written: types and defaults, nothing checked beyond them.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GatewayFile {
+    pub(super) name: Option<String>,
+    #[serde(default = "default_listen")]
+    pub(super) listen: String,
+    #[serde(default = "default_admin")]
+    pub(super) admin: String,
+    pub(super) threads: Option<usize>,
+    #[serde(default = "default_store")]
+    pub(super) store: String,
+    pub(super) pepper_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) usage: UsageFile,
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+    #[serde(deserialize_with = "unique_names")]
+    pub(super) upstreams: BTreeMap<String, UpstreamFile>,
+    pub(super) routes: Vec<RouteFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UsageFile {
+    pub(super) sink: String,
+    pub(super) journal: PathBuf,
+    pub(super) journal_budget_mib: u64,
+    pub(super) batch_entries: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    pub(super) header_bytes: usize,
+    pub(super) header_value_bytes: usize,
+    pub(super) path_bytes: usize,
+    pub(super) body_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamFile {
+    pub(super) servers: Vec<String>,
+    #[serde(default = "default_connect_timeout_ms")]
+    pub(super) connect_timeout_ms: u64,
+    #[serde(default = "default_read_timeout_ms")]
+    pub(super) read_timeout_ms: u64,
+    #[serde(default)]
+    pub(super) health: HealthFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HealthFile {
+    pub(super) interval_seconds: u64,
+    pub(super) path: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteFile {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    pub(super) path_prefix: String,
+    #[serde(default)]
+    pub(super) methods: Vec<String>,
+    pub(super) upstream: String,
+    #[serde(default = "default_meter")]
+    pub(super) meter: String,
+    #[serde(default)]
+    pub(super) units: UnitsFile,
+    pub(super) billable: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) strip_prefix: bool,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) body_bytes: Option<u64>,
+}
+
+/// `{ fixed: 1 }` or `{ header: X-Usage-Units, default: 1 }`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnitsFile {
+    pub(super) fixed: Option<u64>,
+    pub(super) header: Option<String>,
+    pub(super) default: Option<u64>,
+}
+
+impl Default for UsageFile {
+    fn default() -> Self {
+        Self {
+            sink: "http://127.0.0.1:8090".into(),
+            journal: "data/journal".into(),
+            journal_budget_mib: 1_024,
+            batch_entries: 512,
+        }
+    }
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self { header_bytes: 64 * 1024, header_value_bytes: 16 * 1024, path_bytes: 8 * 1024, body_bytes: None }
+    }
+}
+
+impl Default for HealthFile {
+    fn default() -> Self {
+        Self { interval_seconds: 2, path: None }
+    }
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:8080".into()
+}
+
+fn default_admin() -> String {
+    "127.0.0.1:9901".into()
+}
+
+fn default_store() -> String {
+    "sqlite://data/tollgate.db".into()
+}
+
+fn default_meter() -> String {
+    common::plan::REQUESTS_METER.into()
+}
+
+const fn default_connect_timeout_ms() -> u64 {
+    1_000
+}
+
+const fn default_read_timeout_ms() -> u64 {
+    60_000
+}
+
+/// A map whose repeated names are an error; by itself, the last of them would silently win.
+fn unique_names<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, V>, D::Error> {
+    struct UniqueNames<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> de::Visitor<'de> for UniqueNames<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a map of names")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(name) = entries.next_key::<String>()? {
+                let value = entries.next_value()?;
+                if map.contains_key(&name) {
+                    return Err(de::Error::custom(format_args!("`{name}` is defined twice")));
+                }
+                map.insert(name, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(UniqueNames(PhantomData))
+}

@@ -1,0 +1,206 @@
+//! What operators edit: `gateway.yaml`, read and checked as a whole before any of it counts.
+//!
+//! [`Settings`] can only be had from a file that passed every check, so nothing behind this room checks again.
+//! Errors read `file:line: reason`. [`watch`] follows the file while the gateway runs.
+
+mod check;
+mod file;
+mod pattern;
+mod upstream;
+pub mod watch;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::config::{self, ConfigError};
+use http::{HeaderName, Method};
+pub use pattern::{Billable, HostPattern};
+
+/// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
+pub const UNITS_MAX: u64 = 1_000_000_000;
+
+/// A gateway's whole configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What takes effect at the start only.
+    pub process: ProcessSettings,
+    /// How large requests may be.
+    pub sizes: SizeLimits,
+    /// Where requests go.
+    pub upstreams: Vec<Arc<UpstreamSettings>>,
+    /// Which requests go where.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// What takes effect at the start only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// Names this gateway in usage streams; unique in the fleet.
+    pub name: String,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub threads: usize,
+    /// URL of the store.
+    pub store: String,
+    /// File that holds the pepper.
+    pub pepper_file: Option<PathBuf>,
+    /// Where usage goes.
+    pub usage: UsageSettings,
+}
+
+/// Where usage goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageSettings {
+    /// Base URL of `billing`.
+    pub sink: String,
+    /// Directory of the journal.
+    pub journal: PathBuf,
+    /// How much of the disk the journal may take, in bytes.
+    pub journal_budget_bytes: u64,
+    /// Most entries in one batch.
+    pub batch_entries: usize,
+}
+
+/// How large requests may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimits {
+    /// All header names and values together, in bytes.
+    pub header_bytes: usize,
+    /// One header value, in bytes.
+    pub header_value_bytes: usize,
+    /// Path and query, in bytes.
+    pub path_bytes: usize,
+    /// Request body, in bytes, where the route says nothing else.
+    pub body_bytes: Option<u64>,
+}
+
+/// A group of servers that answer alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// Its name in routes, health and metrics.
+    pub name: Arc<str>,
+    /// Every address of every server.
+    pub servers: Vec<Server>,
+    /// How long a connection may take to stand.
+    pub connect_timeout: Duration,
+    /// How long a server may stay silent.
+    pub read_timeout: Duration,
+    /// How often servers are checked.
+    pub health_interval: Duration,
+    /// The path that must answer 2xx; without one, accepting a connection is enough.
+    pub health_path: Option<String>,
+}
+
+/// One address of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The name it was configured under; what its certificate must say.
+    pub host: String,
+    /// Whether to speak TLS.
+    pub tls: bool,
+}
+
+/// Which requests go where, and what they cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its name in usage, logs and metrics.
+    pub name: Arc<str>,
+    /// Hosts that it serves; every host if empty.
+    pub hosts: Vec<HostPattern>,
+    /// The path, and everything below it.
+    pub path_prefix: String,
+    /// Methods that it serves; every method if empty.
+    pub methods: Vec<Method>,
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// What is counted.
+    pub meter: Arc<str>,
+    /// How much of it one answer uses.
+    pub units: Units,
+    /// Which answers are billed.
+    pub billable: Billable,
+    /// Whether the upstream sees the path without the prefix.
+    pub strip_prefix: bool,
+    /// How long the upstream may stay silent, if other than the upstream's own setting.
+    pub timeout: Option<Duration>,
+    /// Largest request body, if other than the general limit.
+    pub body_bytes: Option<u64>,
+}
+
+/// How many units an answer uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Units {
+    /// Always as many.
+    Fixed(u64),
+    /// As many as the upstream says.
+    Header {
+        /// The response header that says it; removed before the client sees the answer.
+        name: HeaderName,
+        /// What counts when it says nothing usable.
+        default: u64,
+    },
+}
+
+/// Settings that the environment overrides.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `TOLLGATE_STORE`.
+    pub store: Option<String>,
+}
+
+impl Overrides {
+    /// What the environment says.
+    pub fn from_environment() -> Self {
+        Self { store: config::environment("TOLLGATE_STORE") }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a file.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::parse(&config::read(path)?, &path.display().to_string(), overrides)
+    }
+
+    /// Checks the text of a file; `file` names it in errors. Host names of upstreams are looked up.
+    pub fn parse(text: &str, file: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let parsed = config::parse_yaml(text, file)?;
+        check::Check { text, file }.settings(parsed, overrides)
+    }
+}
+
+impl ProcessSettings {
+    /// Names of the settings in which `other` differs.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("name", self.name != other.name),
+            ("listen", self.listen != other.listen),
+            ("admin", self.admin != other.admin),
+            ("threads", self.threads != other.threads),
+            ("store", self.store != other.store),
+            ("pepper_file", self.pepper_file != other.pepper_file),
+            ("usage", self.usage != other.usage),
+        ];
+        differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()
+    }
+}
+
+impl Units {
+    /// What is set aside before the answer is known.
+    pub const fn estimate(&self) -> u64 {
+        match self {
+            Self::Fixed(units) | Self::Header { default: units, .. } => *units,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Follows the file while the gateway runs.
+//!
+//! The content is read and compared twice a second. That also sees what change notification of the file system often
+//! misses: editors that save by renaming, and mounted config maps that swing a symbolic link. SIGHUP reads at once and
+//! looks host names up again even if nothing changed. A file with any fault changes nothing at all.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use common::config::ConfigError;
+use prometheus::{IntCounterVec, IntGauge};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::MissedTickBehavior,
+};
+use tracing::{error, info, warn};
+
+use super::{Overrides, ProcessSettings, Settings};
+use crate::metrics;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Follows one file and hands every valid content on.
+pub struct Watcher {
+    path: PathBuf,
+    overrides: Overrides,
+    started_with: ProcessSettings,
+    /// What was last looked at, valid or not; `None` if it could not be read.
+    seen: Option<String>,
+    reloads: IntCounterVec,
+    last_successful: IntGauge,
+}
+
+impl Watcher {
+    /// A watcher of the file that `running` was read from.
+    pub fn new(path: PathBuf, overrides: Overrides, running: &Settings) -> Self {
+        let reloads = metrics::counters(
+            "tollgate_config_reloads_total",
+            "Changed configuration files by outcome: applied or refused",
+            &["outcome"],
+        );
+        let last_successful = metrics::gauge(
+            "tollgate_config_last_reload_successful",
+            "1 if the configuration file as it is now is the one in force",
+        );
+        last_successful.set(1);
+        let seen = std::fs::read_to_string(&path).ok();
+        Self { path, overrides, started_with: running.process.clone(), seen, reloads, last_successful }
+    }
+
+    /// Runs until dropped. `apply` takes each new configuration into force.
+    pub async fn run<A: Fn(Settings) + Send + Sync + 'static>(mut self, apply: A) {
+        let apply = Arc::new(apply);
+        let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| warn!(%error, "SIGHUP is not heard")).ok();
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let forced = tokio::select! {
+                _ = ticks.tick() => false,
+                () = hung_up(hangup.as_mut()) => true,
+            };
+            let content = tokio::fs::read_to_string(&self.path).await;
+            if !forced && content.as_ref().ok() == self.seen.as_ref() {
+                continue;
+            }
+            self.seen = content.as_ref().ok().cloned();
+            let outcome = self.parse(content).await;
+            self.conclude(outcome, &*apply);
+        }
+    }
+
+    /// Checks the content away from the runtime's threads: looking up host names blocks.
+    async fn parse(&self, content: std::io::Result<String>) -> Result<Settings, ConfigError> {
+        let file = self.path.display().to_string();
+        let text = content.map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+        let overrides = self.overrides.clone();
+        let name = file.clone();
+        tokio::task::spawn_blocking(move || Settings::parse(&text, &name, &overrides))
+            .await
+            .unwrap_or_else(|error| Err(ConfigError::Invalid { file, line: 1, reason: error.to_string() }))
+    }
+
+    fn conclude(&self, outcome: Result<Settings, ConfigError>, apply: &dyn Fn(Settings)) {
+        match outcome {
+            Ok(settings) => {
+                for setting in self.started_with.differences(&settings.process) {
+                    warn!(setting, "changed setting takes effect at the next start");
+                }
+                let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
+                apply(settings);
+                self.reloads.with_label_values(&["applied"]).inc();
+                self.last_successful.set(1);
+                info!(file = %self.path.display(), routes, upstreams, "configuration applied");
+            }
+            Err(refusal) => {
+                self.reloads.with_label_values(&["refused"]).inc();
+                self.last_successful.set(0);
+                match &refusal {
+                    ConfigError::Invalid { file, line, reason } => {
+                        error!(file, line, reason, "configuration refused, the old one serves on");
+                    }
+                    ConfigError::Unreadable { file, source } => {
+                        error!(file, reason = %source, "configuration refused, the old one serves on");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn hung_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,269 @@
+//! One month of one quota: the units in hand, and how much to draw next.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{
+    id::TenantId,
+    time::{Micros, Period, Window},
+};
+use tokio::sync::Notify;
+
+use super::super::{LimitState, clock::whole_nanos};
+
+/// What a block is meant to last at the current demand: long enough that a slow store is not felt, short enough that
+/// little is stranded by a crash.
+const BLOCK_LASTS: Duration = Duration::from_secs(2);
+
+/// Smallest block while plenty is left: demand is not known yet, and each draw is a transaction.
+const BLOCK_MIN: u64 = 16;
+
+/// A block is at most this part of what this gateway believes to be left, so that several can use up the rest.
+const BLOCK_SHARE: u64 = 64;
+
+/// How long a spent quota is believed to be spent: other gateways may give back, and the limit may be raised.
+const SPENT_FOR: Duration = Duration::from_secs(1);
+
+/// How long after a failed draw the store is left alone.
+const FAILED_FOR: Duration = Duration::from_millis(250);
+
+/// A clock that steps back by this much still counts into the month that has begun.
+const STEP_BACK: i64 = 60 * Micros::PER_SECOND;
+
+/// Nothing has been drawn yet, or the last draw was granted in full.
+const OPEN: u8 = 0;
+/// The last draw was not granted in full.
+const SPENT: u8 = 1;
+/// The last draw failed, or takes too long.
+const FAILING: u8 = 2;
+
+/// Units in hand of one tenant, meter and month.
+pub(crate) struct QuotaCell {
+    tenant: TenantId,
+    meter: Arc<str>,
+    period: Period,
+    window: Window,
+    limit: Arc<AtomicU64>,
+    /// Below zero is a debt: answers that used more than was estimated. The next block pays it.
+    in_hand: AtomicI64,
+    /// At or below this, the next block is drawn.
+    low_water: AtomicI64,
+    /// Units drawn by this gateway this month.
+    drawn: AtomicU64,
+    /// Units taken since the last draw.
+    taken: AtomicU64,
+    /// The largest request that found too little since the last draw.
+    shortfall: AtomicU64,
+    standing: AtomicU8,
+    /// A draw is queued or under way.
+    drawing: AtomicBool,
+    /// Monotonic nanoseconds of the last draw, and of the earliest next one.
+    last_draw: AtomicU64,
+    next_draw: AtomicU64,
+    /// Told after every draw, granted or not.
+    pub(crate) drew: Notify,
+}
+
+/// Units taken for one request. What is not used goes back when it is dropped.
+pub(crate) struct Held {
+    cell: Arc<QuotaCell>,
+    units: i64,
+}
+
+/// Why units cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The quota does not hold that many any more.
+    Spent,
+    /// None in hand, but a draw is on its way.
+    Dry,
+    /// None in hand, and the store does not answer.
+    Unavailable,
+}
+
+impl QuotaCell {
+    pub(super) fn new(
+        tenant: TenantId,
+        meter: Arc<str>,
+        period: Period,
+        window: Window,
+        limit: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            tenant,
+            meter,
+            period,
+            window,
+            limit,
+            in_hand: AtomicI64::new(0),
+            low_water: AtomicI64::new(0),
+            drawn: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            shortfall: AtomicU64::new(0),
+            standing: AtomicU8::new(OPEN),
+            drawing: AtomicBool::new(false),
+            last_draw: AtomicU64::new(0),
+            next_draw: AtomicU64::new(0),
+            drew: Notify::new(),
+        }
+    }
+
+    pub(super) const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub(super) fn meter(&self) -> &str {
+        &self.meter
+    }
+
+    pub(super) const fn period(&self) -> Period {
+        self.period
+    }
+
+    pub(super) const fn window(&self) -> Window {
+        self.window
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Acquire)
+    }
+
+    /// Whether a request at `now` counts into this month.
+    pub(super) const fn serves(&self, now: Micros) -> bool {
+        now.0 < self.window.end.0 && now.0 >= self.window.start.0.saturating_sub(STEP_BACK)
+    }
+
+    /// Units in hand are for one gateway to spend: they are a lower bound of what is left.
+    pub(crate) fn state(&self, now: Micros) -> LimitState {
+        let seconds = |micros: i64| micros.max(0).unsigned_abs().div_ceil(Micros::PER_SECOND.unsigned_abs());
+        LimitState {
+            policy: "quota-month",
+            quota: self.limit(),
+            window_seconds: seconds(self.window.end.0.saturating_sub(self.window.start.0)),
+            remaining: self.in_hand.load(Ordering::Acquire).max(0).unsigned_abs(),
+            reset_seconds: seconds(self.window.end.0.saturating_sub(now.0)),
+        }
+    }
+
+    /// Takes `units`, at least one: a request whose units are not known yet must not pass an empty quota.
+    pub(super) fn take(self: &Arc<Self>, units: u64) -> Result<Held, Refused> {
+        let units = units.max(1);
+        let Some(wanted) = i64::try_from(units).ok().filter(|_| units <= self.limit()) else {
+            return Err(Refused::Spent);
+        };
+        let taken = self
+            .in_hand
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_hand| (in_hand >= wanted).then(|| in_hand - wanted));
+        if taken.is_ok() {
+            self.taken.fetch_add(units, Ordering::Relaxed);
+            return Ok(Held { cell: Arc::clone(self), units: wanted });
+        }
+        self.shortfall.fetch_max(units, Ordering::AcqRel);
+        Err(match self.standing.load(Ordering::Acquire) {
+            SPENT => Refused::Spent,
+            FAILING => Refused::Unavailable,
+            _ => Refused::Dry,
+        })
+    }
+
+    /// Whether the caller is the one to queue the next draw. `refused`: a request found too little.
+    pub(super) fn needs_draw(&self, refused: bool, clock_nanos: u64) -> bool {
+        let low = self.in_hand.load(Ordering::Acquire) <= self.low_water.load(Ordering::Acquire);
+        (refused || low)
+            && self.next_draw.load(Ordering::Acquire) <= clock_nanos
+            && !self.drawing.swap(true, Ordering::AcqRel)
+    }
+
+    /// A wait for the next draw took too long: until it ends, requests are refused at once.
+    pub(crate) fn give_up_waiting(&self) {
+        let _ = self.standing.compare_exchange(OPEN, FAILING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The limit was raised: what was spent may not be so any more.
+    pub(super) fn reopen(&self) {
+        if self.standing.compare_exchange(SPENT, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.next_draw.store(0, Ordering::Release);
+        }
+    }
+
+    /// How many units to draw now: what the last draw's pace needs for a while, less when little may be left, but
+    /// never less than what a request is missing.
+    pub(super) fn block(&self, clock_nanos: u64) -> u64 {
+        let limit = self.limit();
+        let since = clock_nanos.saturating_sub(self.last_draw.swap(clock_nanos, Ordering::AcqRel)).max(1);
+        let taken = u128::from(self.taken.swap(0, Ordering::AcqRel));
+        let by_demand = taken * u128::from(whole_nanos(BLOCK_LASTS)) / u128::from(since);
+        let by_demand = u64::try_from(by_demand).unwrap_or(u64::MAX).max(BLOCK_MIN);
+        let share = limit.saturating_sub(self.drawn.load(Ordering::Acquire)) / BLOCK_SHARE;
+        let in_hand = i128::from(self.in_hand.load(Ordering::Acquire));
+        let missing = (i128::from(self.shortfall.swap(0, Ordering::AcqRel)) - in_hand).max(-in_hand).max(1);
+        let missing = u64::try_from(missing).unwrap_or(u64::MAX);
+        by_demand.min(share).max(missing).min(limit.max(1))
+    }
+
+    /// The store granted `granted` of `wanted` units.
+    pub(super) fn granted(&self, granted: u64, wanted: u64, clock_nanos: u64) {
+        self.add(granted);
+        self.drawn.fetch_add(granted, Ordering::AcqRel);
+        self.low_water.store(i64::try_from(granted / 2).unwrap_or(i64::MAX), Ordering::Release);
+        if granted < wanted {
+            self.ended(SPENT, clock_nanos.saturating_add(whole_nanos(SPENT_FOR)));
+        } else {
+            self.ended(OPEN, 0);
+        }
+    }
+
+    /// The store did not answer, or refused.
+    pub(super) fn failed(&self, clock_nanos: u64) {
+        self.ended(FAILING, clock_nanos.saturating_add(whole_nanos(FAILED_FOR)));
+    }
+
+    fn ended(&self, standing: u8, next_draw: u64) {
+        self.next_draw.store(next_draw, Ordering::Release);
+        self.standing.store(standing, Ordering::Release);
+        self.drawing.store(false, Ordering::Release);
+        self.drew.notify_waiters();
+    }
+
+    /// Takes everything in hand, or the debt, out of the cell: it is to be balanced with the store.
+    pub(super) fn empty(&self) -> i64 {
+        self.in_hand.swap(0, Ordering::AcqRel)
+    }
+
+    /// Puts units into the cell.
+    pub(super) fn add(&self, units: u64) {
+        self.in_hand.fetch_add(i64::try_from(units).unwrap_or(i64::MAX), Ordering::AcqRel);
+    }
+
+    /// Puts back what [`Self::empty`] took.
+    pub(super) fn put_back(&self, units: i64) {
+        self.in_hand.fetch_add(units, Ordering::AcqRel);
+    }
+}
+
+impl Held {
+    pub(crate) fn state(&self, now: Micros) -> LimitState {
+        self.cell.state(now)
+    }
+
+    /// The request used `units`: the difference to what was taken is charged or goes back.
+    pub(crate) fn settle(mut self, units: u64) {
+        let used = i64::try_from(units).unwrap_or(i64::MAX);
+        let beyond = used.saturating_sub(self.units).max(0);
+        self.cell.taken.fetch_add(beyond.unsigned_abs(), Ordering::Relaxed);
+        self.units = self.units.saturating_sub(used);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.units != 0 {
+            self.cell.in_hand.fetch_add(self.units, Ordering::AcqRel);
+        }
+    }
+}

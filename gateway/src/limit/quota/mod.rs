@@ -1,0 +1,154 @@
+//! Hard quotas: units are drawn from the store in blocks ahead of demand and spent from memory.
+//!
+//! Sum of grants - refunds <= limit, always: the store's row is the only source, and a block in hand is spent by one
+//! gateway alone. A crash strands the blocks in hand until the month ends: units that nobody can use any more, never
+//! units that are granted twice.
+
+mod cell;
+mod keeper;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+pub(super) use cell::{Held, QuotaCell, Refused};
+use common::{
+    id::TenantId,
+    plan::Quota,
+    time::{Micros, Period, Zone},
+};
+pub use keeper::QuotaKeeper;
+use tokio::sync::Notify;
+
+use crate::lock::locked;
+
+/// The hard quotas of all tenants: units in hand, and what has to be drawn or given back. Made by the catalog.
+#[derive(Default)]
+pub struct QuotaBook {
+    leases: Mutex<HashMap<TenantId, Vec<Arc<QuotaLease>>>>,
+    errands: Arc<Errands>,
+}
+
+/// One tenant's quota of one meter. It outlives changes of plan, so that none of them mints units.
+pub(crate) struct QuotaLease {
+    tenant: TenantId,
+    meter: Arc<str>,
+    zone: Zone,
+    limit: Arc<AtomicU64>,
+    current: ArcSwapOption<QuotaCell>,
+    turning: Mutex<()>,
+    errands: Arc<Errands>,
+}
+
+/// What the request path leaves to the keeper.
+#[derive(Default)]
+struct Errands {
+    /// Cells that need a block.
+    draw: Mutex<VecDeque<Arc<QuotaCell>>>,
+    /// Cells of months that have passed.
+    retired: Mutex<Vec<Arc<QuotaCell>>>,
+    wake: Notify,
+}
+
+impl QuotaBook {
+    /// The lease of each quota, the same one for the same tenant and meter as ever, with its limit as of now.
+    pub(crate) fn leases(&self, tenant: TenantId, zone: &Zone, quotas: &[Quota]) -> Box<[Arc<QuotaLease>]> {
+        if quotas.is_empty() {
+            return Box::default();
+        }
+        let mut book = locked(&self.leases);
+        let known = book.entry(tenant).or_default();
+        let lease = |quota: &Quota| {
+            if let Some(lease) = known.iter().find(|lease| *lease.meter == *quota.meter) {
+                lease.set_limit(quota.per_month);
+                return Arc::clone(lease);
+            }
+            let lease = Arc::new(QuotaLease {
+                tenant,
+                meter: quota.meter.as_str().into(),
+                zone: zone.clone(),
+                limit: Arc::new(AtomicU64::new(quota.per_month)),
+                current: ArcSwapOption::empty(),
+                turning: Mutex::new(()),
+                errands: Arc::clone(&self.errands),
+            });
+            known.push(Arc::clone(&lease));
+            lease
+        };
+        quotas.iter().map(lease).collect()
+    }
+
+    /// Retires every cell whose month has passed.
+    fn retire_past(&self, now: Micros) {
+        for lease in locked(&self.leases).values().flatten() {
+            let past = lease.current.load().as_ref().is_some_and(|cell| cell.window().end <= now);
+            if past && let Some(cell) = lease.current.swap(None) {
+                locked(&self.errands.retired).push(cell);
+            }
+        }
+    }
+
+    /// Every cell that may have units in hand.
+    fn cells(&self) -> Vec<Arc<QuotaCell>> {
+        let mut cells: Vec<_> =
+            locked(&self.leases).values().flatten().filter_map(|lease| lease.current.load_full()).collect();
+        cells.extend(locked(&self.errands.retired).iter().cloned());
+        cells
+    }
+}
+
+impl QuotaLease {
+    pub(super) fn meter(&self) -> &str {
+        &self.meter
+    }
+
+    fn set_limit(&self, limit: u64) {
+        let before = self.limit.swap(limit, Ordering::AcqRel);
+        if before < limit
+            && let Some(cell) = &*self.current.load()
+        {
+            cell.reopen();
+        }
+    }
+
+    /// The cell of the month that holds `now`; none for a clock that shows no month at all.
+    pub(super) fn cell(&self, now: Micros) -> Option<Arc<QuotaCell>> {
+        let current = self.current.load();
+        match &*current {
+            Some(cell) if cell.serves(now) => Some(Arc::clone(cell)),
+            _ => self.turn(now),
+        }
+    }
+
+    fn turn(&self, now: Micros) -> Option<Arc<QuotaCell>> {
+        let _one_at_a_time = locked(&self.turning);
+        if let Some(cell) = self.current.load_full().filter(|cell| cell.serves(now)) {
+            return Some(cell);
+        }
+        let period = Period::containing(now, &self.zone).ok()?;
+        let window = period.window(&self.zone).ok()?;
+        let cell =
+            Arc::new(QuotaCell::new(self.tenant, Arc::clone(&self.meter), period, window, Arc::clone(&self.limit)));
+        if let Some(past) = self.current.swap(Some(Arc::clone(&cell))) {
+            locked(&self.errands.retired).push(past);
+        }
+        Some(cell)
+    }
+
+    /// Takes `units` out of `cell`, and sends for more when it runs low.
+    pub(super) fn take(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<Held, Refused> {
+        let taken = cell.take(units);
+        if cell.needs_draw(taken.is_err(), clock_nanos) {
+            locked(&self.errands.draw).push_back(Arc::clone(cell));
+            self.errands.wake.notify_one();
+        }
+        taken
+    }
+}

@@ -1,0 +1,253 @@
+//! Hard quotas over a real store: never beyond the limit, and nothing lost by a graceful end.
+
+use std::time::Duration;
+
+use common::{
+    key::{Mode, Pepper, Secret},
+    store::{NewTenant, Store},
+    tenant::TenantKind,
+    time::{Clock as _, SystemClock},
+};
+use proptest::prelude::*;
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    auth::Caller,
+    catalog::{
+        Catalog, Standing,
+        fixture::{Rows, plan},
+    },
+    limit::{DenialReason, Limiter},
+};
+
+/// A store with one tenant, who has a key in this mode and this quota.
+struct Fixture {
+    _directory: tempfile::TempDir,
+    store: Store,
+    tenant: TenantId,
+    mode: Mode,
+    limit: u64,
+}
+
+/// One gateway over the store.
+struct Gateway {
+    catalog: Catalog,
+    caller: Caller,
+    limiter: Limiter,
+    keeper: tokio::task::JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Fixture {
+    async fn new(limit: u64, mode: Mode) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("store.db").display());
+        let (store, _) = Store::open_and_migrate(&url).await.unwrap();
+        let new =
+            NewTenant { parent: None, kind: TenantKind::Root, name: "root".into(), zone: Zone::utc(), plan: None };
+        let tenant = store.create_tenant(&new, SystemClock.now()).await.unwrap().id;
+        Self { _directory: directory, store, tenant, mode, limit }
+    }
+
+    fn gateway(&self) -> Gateway {
+        let now = SystemClock.now();
+        let terms = format!("quotas: [{{ meter: requests, per_month: {} }}]", self.limit);
+        let mut rows = Rows::three_levels(now).with_plan(plan("capped", &terms));
+        rows.tenants[2].id = self.tenant;
+        rows.subscriptions[0].tenant = self.tenant;
+        let hash = Pepper::new(b"a pepper for tests").unwrap().hash(&Secret::generate(self.mode));
+        rows.add_key(2, hash, self.mode);
+        let catalog = Catalog::from_rows(rows.into_catalog(), now);
+        let key = catalog.key(&hash).unwrap();
+        let Standing::Served(tenant) = catalog.standing(self.tenant) else { panic!("not served") };
+        let (stop, stopped) = watch::channel(false);
+        let keeper = tokio::spawn(QuotaKeeper::new(Arc::clone(catalog.quotas()), self.store.clone()).run(stopped));
+        Gateway { catalog, caller: Caller { key, tenant }, limiter: Limiter::new(), keeper, stop }
+    }
+
+    /// What the store still has to grant.
+    async fn left(&self) -> u64 {
+        let now = SystemClock.now();
+        let period = Period::containing(now, &Zone::utc()).unwrap();
+        let left = self.store.draw_quota(self.tenant, "requests", period, self.limit, self.limit, now).await.unwrap();
+        self.store.refund_quota(self.tenant, "requests", period, left, now).await.unwrap();
+        left
+    }
+}
+
+impl Gateway {
+    /// Whether a request of `estimate` units, which used `used` in the end, is admitted; `None` was never answered.
+    async fn request(&self, estimate: u64, used: Option<u64>) -> Result<(), DenialReason> {
+        let now = SystemClock.now();
+        let admission = self.limiter.admit_or_wait(&self.caller, "requests", estimate, now).await;
+        let admission = admission.map_err(|denial| denial.reason)?;
+        if let Some(used) = used {
+            admission.settle(used);
+        }
+        Ok(())
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.keeper.await.unwrap();
+        drop(self.catalog);
+    }
+}
+
+#[tokio::test]
+async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
+    let fixture = Fixture::new(100, Mode::Live).await;
+    let gateway = fixture.gateway();
+    for request in 0..100 {
+        assert_eq!(gateway.request(1, Some(1)).await, Ok(()), "request {request}");
+    }
+    let denial = gateway.limiter.admit_or_wait(&gateway.caller, "requests", 1, SystemClock.now()).await.err().unwrap();
+    assert_eq!(denial.reason, DenialReason::QuotaExceeded);
+    assert_eq!((denial.violated.policy, denial.violated.quota, denial.violated.remaining), ("quota-month", 100, 0));
+    assert!(denial.retry_after_seconds >= 1 && denial.retry_after_seconds <= 31 * 86_400);
+    assert_eq!(denial.retry_after_seconds, denial.violated.reset_seconds);
+    gateway.stop().await;
+    assert_eq!(fixture.left().await, 0);
+}
+
+#[tokio::test]
+async fn another_meter_is_not_capped() {
+    let fixture = Fixture::new(1, Mode::Live).await;
+    let gateway = fixture.gateway();
+    let admission = gateway.limiter.admit(&gateway.caller, "tokens", 1_000_000, SystemClock.now()).unwrap();
+    assert!(admission.limits.is_empty());
+}
+
+#[tokio::test]
+async fn test_keys_leave_the_quota_alone() {
+    let fixture = Fixture::new(5, Mode::Test).await;
+    let gateway = fixture.gateway();
+    for _ in 0..20 {
+        assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
+    }
+    gateway.stop().await;
+    assert_eq!(fixture.left().await, 5);
+}
+
+#[tokio::test]
+async fn units_of_a_request_that_was_never_answered_go_back() {
+    let fixture = Fixture::new(3, Mode::Live).await;
+    let gateway = fixture.gateway();
+    for _ in 0..30 {
+        assert_eq!(gateway.request(2, None).await, Ok(()));
+    }
+    gateway.stop().await;
+    assert_eq!(fixture.left().await, 3);
+}
+
+#[tokio::test]
+async fn a_request_that_used_more_than_estimated_is_charged_for_it() {
+    let fixture = Fixture::new(50, Mode::Live).await;
+    let gateway = fixture.gateway();
+    assert_eq!(gateway.request(1, Some(49)).await, Ok(()));
+    assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
+    assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
+}
+
+#[tokio::test]
+async fn a_raised_limit_lets_a_spent_tenant_go_on_at_once() {
+    let mut fixture = Fixture::new(2, Mode::Live).await;
+    let gateway = fixture.gateway();
+    for _ in 0..2 {
+        gateway.request(1, Some(1)).await.unwrap();
+    }
+    assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
+    fixture.limit = 4;
+    let raised = Quota { meter: "requests".into(), per_month: 4 };
+    gateway.catalog.quotas().leases(fixture.tenant, &Zone::utc(), &[raised]);
+    for _ in 0..2 {
+        assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
+    }
+    assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
+}
+
+#[tokio::test]
+async fn without_a_store_nothing_is_admitted_and_nobody_waits_for_long() {
+    let fixture = Fixture::new(100, Mode::Live).await;
+    let gateway = fixture.gateway();
+    fixture.store.close().await;
+    for _ in 0..20 {
+        assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaUnavailable));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_hand_is_served_while_the_store_is_away() {
+    let fixture = Fixture::new(10_000, Mode::Live).await;
+    let gateway = fixture.gateway();
+    gateway.request(1, Some(1)).await.unwrap();
+    fixture.store.close().await;
+    let admission = gateway.limiter.admit(&gateway.caller, "requests", 1, SystemClock.now()).unwrap();
+    let told = admission.limits[0].remaining;
+    admission.settle(1);
+    for unit in 0..told {
+        let admitted = gateway.limiter.admit(&gateway.caller, "requests", 1, SystemClock.now());
+        assert!(
+            admitted.map(|admission| admission.settle(1)).is_ok(),
+            "unit {unit} of {told} that were told to be left"
+        );
+    }
+}
+
+#[test]
+fn a_cell_serves_its_month_and_the_next_month_has_its_own() {
+    let book = QuotaBook::default();
+    let zone: Zone = "Europe/Berlin".parse().unwrap();
+    let quota = Quota { meter: "requests".into(), per_month: 10 };
+    let leases = book.leases(TenantId::generate(), &zone, &[quota]);
+    let lease = &leases[0];
+    let end = "2026-11".parse::<Period>().unwrap().window(&zone).unwrap().end;
+    let november = lease.cell(Micros(end.0 - 1)).unwrap();
+    assert_eq!(november.state(Micros(end.0 - 1)).reset_seconds, 1);
+    let december = lease.cell(end).unwrap();
+    assert_ne!(november.period(), december.period());
+    assert!(book.cells().iter().any(|cell| Arc::ptr_eq(cell, &november)), "the past month is not forgotten");
+    assert!(Arc::ptr_eq(&december, &lease.cell(Micros(end.0 - 1_000)).unwrap()), "a small step back changes nothing");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn gateways_together_never_exceed_the_limit_and_give_back_what_is_left(
+        limit in 1_u64..400,
+        gateways in 1_usize..4,
+        requests in prop::collection::vec((1_u64..6, prop::option::of(0_u64..6)), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let outcome: Result<(), TestCaseError> = runtime.block_on(async {
+            let fixture = Fixture::new(limit, Mode::Live).await;
+            let fleet: Vec<_> = (0..gateways).map(|_| Arc::new(fixture.gateway())).collect();
+            let mut clients = tokio::task::JoinSet::new();
+            for gateway in &fleet {
+                let (gateway, requests) = (Arc::clone(gateway), requests.clone());
+                clients.spawn(async move {
+                    let mut used_in_all = 0;
+                    for (estimate, used) in requests {
+                        // An answer never uses more than was estimated here: then there is no debt.
+                        let used = used.map(|used| used.min(estimate));
+                        if gateway.request(estimate, used).await.is_ok() {
+                            used_in_all += used.unwrap_or(0);
+                        }
+                    }
+                    used_in_all
+                });
+            }
+            let used: u64 = clients.join_all().await.into_iter().sum();
+            prop_assert!(used <= limit, "{used} of {limit}");
+            for gateway in fleet {
+                Arc::into_inner(gateway).unwrap().stop().await;
+            }
+            prop_assert_eq!(fixture.left().await, limit - used);
+            Ok(())
+        });
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        outcome?;
+    }
+}

@@ -1,0 +1,52 @@
+//! The command `gateway`.
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const HELP_AFTER: &str = "\
+Examples:
+  gateway --config config/gateway.yaml           serve until SIGTERM or SIGINT
+  gateway --config config/gateway.yaml --check   validate the file: exit 0 if it is valid, else 1
+  kill -HUP <pid>                                read the file again at once (it is polled anyway)
+
+Environment:
+  TOLLGATE_STORE    overrides `store`: sqlite://path/to/file.db or postgres://user@host/database
+  TOLLGATE_PEPPER   overrides `pepper_file`: the secret under which keys are hashed
+  RUST_LOG          level of operational logs on standard error, `info` by default
+
+Access lines go to standard output, everything else to standard error, both as JSON.";
+
+/// API gateway that authenticates, limits, forwards and meters.
+#[derive(Parser)]
+#[command(name = "gateway", version, after_help = HELP_AFTER)]
+struct Arguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = "config/gateway.yaml")]
+    config: PathBuf,
+    /// Validate the configuration file and exit
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = if arguments.check {
+        gateway::server::check(&arguments.config).map_err(Into::into).map(|summary| {
+            // Whoever closed the pipe does not want the summary.
+            let _ = writeln!(std::io::stdout().lock(), "{summary}");
+        })
+    } else {
+        gateway::server::run(arguments.config)
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

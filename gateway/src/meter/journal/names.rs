@@ -1,0 +1,201 @@
+//! The names that slots refer to by number: routes, meters and reasons, in one append-only file per boot.
+//!
+//! A name is on disk before the first slot that uses it. An entry is its length, a checksum over place, length and
+//! name, and the name.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::lock::locked;
+
+/// Longest name, in bytes: what a batch may carry.
+const NAME_MAX_BYTES: usize = 256;
+
+const HEADER_BYTES: usize = 8;
+
+/// The name of the file in a boot's directory.
+const FILE_NAME: &str = "names";
+
+/// The dictionary of the boot that is running.
+pub(super) struct Names {
+    /// Read on the request path without a lock; copied when a name is added, which is rare.
+    known: ArcSwap<Known>,
+    file: Mutex<NameFile>,
+}
+
+#[derive(Default, Clone)]
+struct Known {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+}
+
+struct NameFile {
+    file: File,
+    end: u64,
+}
+
+/// Why a name has no number.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NameError {
+    #[error("a name is empty, too long or contains control characters")]
+    Invalid,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Names {
+    /// An empty dictionary in a new boot's directory.
+    pub(super) fn create(directory: &Path) -> io::Result<Self> {
+        let file = File::options().write(true).create_new(true).open(directory.join(FILE_NAME))?;
+        Ok(Self { known: ArcSwap::default(), file: Mutex::new(NameFile { file, end: 0 }) })
+    }
+
+    /// The number of `name`, which is written first if it is new.
+    pub(super) fn number(&self, name: &str) -> Result<u32, NameError> {
+        if let Some(number) = self.known.load().numbers.get(name) {
+            return Ok(*number);
+        }
+        self.add(name)
+    }
+
+    /// The name with this number.
+    pub(super) fn name(&self, number: u32) -> Option<Arc<str>> {
+        self.known.load().names.get(number as usize).cloned()
+    }
+
+    fn add(&self, name: &str) -> Result<u32, NameError> {
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains(char::is_control) {
+            return Err(NameError::Invalid);
+        }
+        let mut file = locked(&self.file);
+        let known = self.known.load_full();
+        if let Some(number) = known.numbers.get(name) {
+            return Ok(*number);
+        }
+        let number = u32::try_from(known.names.len()).map_err(|_| NameError::Invalid)?;
+        file.append(number, name)?;
+        let mut longer = Known::clone(&known);
+        let name: Arc<str> = name.into();
+        longer.numbers.insert(Arc::clone(&name), number);
+        longer.names.push(name);
+        self.known.store(Arc::new(longer));
+        Ok(number)
+    }
+}
+
+impl NameFile {
+    /// After a failure the next entry takes the place of the broken one.
+    fn append(&mut self, number: u32, name: &str) -> io::Result<()> {
+        let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let mut entry = Vec::with_capacity(HEADER_BYTES + name.len());
+        entry.extend_from_slice(&length);
+        entry.extend_from_slice(&checksum(number, length, name.as_bytes()));
+        entry.extend_from_slice(name.as_bytes());
+        self.file.write_all_at(&entry, self.end)?;
+        self.file.sync_data()?;
+        self.end += entry.len() as u64;
+        Ok(())
+    }
+}
+
+/// The dictionary that an earlier boot left; a name that cannot be read is none, and the others keep their numbers.
+pub(super) fn read(directory: &Path) -> io::Result<Vec<Option<Arc<str>>>> {
+    let bytes = match std::fs::read(directory.join(FILE_NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        outcome => outcome?,
+    };
+    Ok(parse(&bytes))
+}
+
+/// Removes the dictionary of a boot that is drained.
+pub(super) fn remove(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_file(directory.join(FILE_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn parse(mut rest: &[u8]) -> Vec<Option<Arc<str>>> {
+    let mut names = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<4>()
+        && let Some((stored, after)) = after.split_first_chunk::<4>()
+        && let Some((name, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize)
+    {
+        let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let intact = checksum(number, *length, name) == *stored;
+        names.push(std::str::from_utf8(name).ok().filter(|_| intact).map(Arc::from));
+        rest = after;
+    }
+    names
+}
+
+fn checksum(number: u32, length: [u8; 4], name: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(&length);
+    hasher.update(name);
+    hasher.finalize().to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(names: &[&str]) -> (tempfile::TempDir, Vec<u8>) {
+        let directory = tempfile::tempdir().unwrap();
+        let dictionary = Names::create(directory.path()).unwrap();
+        for name in names {
+            dictionary.number(name).unwrap();
+        }
+        let bytes = std::fs::read(directory.path().join(FILE_NAME)).unwrap();
+        (directory, bytes)
+    }
+
+    #[test]
+    fn numbers_stay_and_read_back() {
+        let (directory, _) = written(&["search", "requests", "search", "upload"]);
+        let read = read(directory.path()).unwrap();
+        let names: Vec<_> = read.iter().map(|name| name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["search", "requests", "upload"]);
+    }
+
+    #[test]
+    fn names_that_no_batch_may_carry_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let dictionary = Names::create(directory.path()).unwrap();
+        for name in ["", "a\nb", &"x".repeat(257)] {
+            assert!(matches!(dictionary.number(name), Err(NameError::Invalid)), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_never_yields_a_name_that_was_not_written_there(
+            flips in prop::collection::vec((0_usize..60, 0_u8..8), 0..4),
+            kept in 0_usize..70,
+        ) {
+            let names = ["search", "requests", "upload", "tokens"];
+            let (_directory, mut bytes) = written(&names);
+            for (at, bit) in flips {
+                let at = at % bytes.len();
+                bytes[at] ^= 1 << bit;
+            }
+            bytes.truncate(kept);
+            for (number, name) in parse(&bytes).iter().enumerate() {
+                if let Some(name) = name {
+                    prop_assert_eq!(&**name, names[number]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What operators see of the journal and its sink.
+
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The meter room's metrics.
+#[derive(Clone)]
+pub(super) struct MeterMetrics {
+    pub(super) entries: IntGauge,
+    pub(super) oldest_seconds: Gauge,
+    pub(super) bytes: IntGauge,
+    pub(super) appended: IntCounter,
+    pub(super) acknowledged: IntCounter,
+    pub(super) unreadable: IntCounter,
+    pub(super) sink_failures: IntCounter,
+    pub(super) refusals: IntCounterVec,
+}
+
+impl MeterMetrics {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let oldest_seconds =
+            Gauge::new("tollgate_journal_oldest_seconds", "Age of the oldest entry that is not acknowledged")?;
+        registry.register(Box::new(oldest_seconds.clone()))?;
+        let refusals = IntCounterVec::new(
+            Opts::new("tollgate_refusals_total", "Requests that the gateway itself refused"),
+            &["tenant", "reason"],
+        )?;
+        registry.register(Box::new(refusals.clone()))?;
+        Ok(Self {
+            entries: gauge("tollgate_journal_entries", "Journal entries that the sink has not acknowledged")?,
+            oldest_seconds,
+            bytes: gauge("tollgate_journal_bytes", "Disk taken by entries that are not acknowledged")?,
+            appended: counter("tollgate_journal_appended_total", "Entries appended to the journal")?,
+            acknowledged: counter("tollgate_journal_acknowledged_total", "Entries that the sink has booked")?,
+            unreadable: counter("tollgate_journal_unreadable_slots_total", "Slots that cannot be read: usage lost")?,
+            sink_failures: counter("tollgate_sink_failures_total", "Batches that the sink did not take")?,
+            refusals,
+        })
+    }
+}

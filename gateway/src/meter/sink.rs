@@ -1,0 +1,164 @@
+//! Where usage goes: a trait, and `billing` behind HTTP.
+
+use std::time::Duration;
+
+use common::{
+    key::IngestToken,
+    usage::{BATCH_CONTENT_TYPE, BATCH_PATH, UsageBatch},
+};
+use http::{HeaderValue, StatusCode, header};
+use reqwest::{Client, Url, redirect};
+use serde::Deserialize;
+
+/// How long the sink may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the sink may take to book a batch. What is given up is offered again, and booked once.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Characters of a refusal's body that are worth keeping.
+const REASON_MAX_CHARS: usize = 300;
+
+/// Where usage goes.
+#[async_trait::async_trait]
+pub trait UsageSink: Send + Sync + 'static {
+    /// Hands over a batch; returns the number after the highest entry of its stream that is booked.
+    async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError>;
+}
+
+/// Why a batch was not taken. It is offered again.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The address is not one.
+    #[error("`{url}` is not the address of a usage sink: use http://host:port or https://host:port")]
+    Url {
+        /// What was configured.
+        url: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot set up the usage sink: {0}")]
+    Setup(String),
+    /// Not reached, or no answer in time.
+    #[error("usage sink is away: {0}")]
+    Away(String),
+    /// It answered that it cannot now.
+    #[error("usage sink answered {status}: {reason}")]
+    Busy {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+    /// It answered that it never will: one of the two programs is wrong, or too old for the other.
+    #[error("usage sink refused a batch with {status}: {reason}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// `billing` behind HTTP.
+pub struct HttpSink {
+    client: Client,
+    url: Url,
+    authorization: HeaderValue,
+}
+
+/// What the sink says of a batch it has booked.
+#[derive(Deserialize)]
+struct Receipt {
+    next_seq: u64,
+}
+
+impl HttpSink {
+    /// A sink at `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be installed.
+    pub fn new(base_url: &str, token: &IngestToken) -> Result<Self, SinkError> {
+        let mut url = Url::parse(base_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none())
+            .ok_or_else(|| SinkError::Url { url: base_url.chars().take(200).collect() })?;
+        url.set_path(&format!("{}{BATCH_PATH}", url.path().trim_end_matches('/')));
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(SinkError::Setup("no rustls provider is installed".into()));
+        }
+        // A redirected POST would arrive as a GET; a proxy of the environment is not meant for this.
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(DELIVERY_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| SinkError::Setup(with_causes(&error)))?;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|error| SinkError::Setup(error.to_string()))?;
+        authorization.set_sensitive(true);
+        Ok(Self { client, url, authorization })
+    }
+}
+
+#[async_trait::async_trait]
+impl UsageSink for HttpSink {
+    async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError> {
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::CONTENT_TYPE, BATCH_CONTENT_TYPE)
+            .body(batch.encode());
+        let away = |error: reqwest::Error| SinkError::Away(with_causes(&error));
+        let response = request.send().await.map_err(away)?;
+        let status = response.status();
+        let body = response.text().await.map_err(away)?;
+        judge(status, &body)
+    }
+}
+
+/// What an answer means for the batch.
+fn judge(status: StatusCode, body: &str) -> Result<u64, SinkError> {
+    let reason = || body.chars().filter(|character| !character.is_control()).take(REASON_MAX_CHARS).collect();
+    if status.is_success() {
+        // Whoever answers without a receipt is not the sink.
+        let receipt = serde_json::from_str::<Receipt>(body);
+        return receipt
+            .map(|receipt| receipt.next_seq)
+            .map_err(|error| SinkError::Busy { status: status.as_u16(), reason: format!("no receipt: {error}") });
+    }
+    let may_pass =
+        [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
+    if status.is_client_error() && !may_pass.contains(&status) {
+        return Err(SinkError::Refused { status: status.as_u16(), reason: reason() });
+    }
+    Err(SinkError::Busy { status: status.as_u16(), reason: reason() })
+}
+
+/// An error with what caused it: the outermost alone says next to nothing.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_receipt_frees_a_batch() {
+        assert_eq!(judge(StatusCode::OK, r#"{"next_seq": 7, "booked": 7}"#).ok(), Some(7));
+        assert!(matches!(judge(StatusCode::OK, "<html>"), Err(SinkError::Busy { .. })));
+        assert!(matches!(judge(StatusCode::FOUND, ""), Err(SinkError::Busy { .. })));
+    }
+
+    #[test]
+    fn a_refusal_for_good_is_told_from_one_for_now() {
+        for status in [400, 403, 404, 413, 415, 422] {
+            let verdict = judge(StatusCode::from_u16(status).unwrap(), "no\n");
+            assert!(matches!(verdict, Err(SinkError::Refused { .. })), "{status}");
+        }
+        for status in [401, 408, 409, 429, 500, 502, 503] {
+            let verdict = judge(StatusCode::from_u16(status).unwrap(), "later");
+            assert!(matches!(verdict, Err(SinkError::Busy { .. })), "{status}");
+        }
+    }
+}

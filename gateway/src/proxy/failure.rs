@@ -1,0 +1,76 @@
+//! What clients are told when forwarding fails: from Pingora's error to a problem.
+
+use pingora_core::{Error, ErrorSource, ErrorType};
+
+use crate::answer::{Code, Problem};
+
+/// The problem behind an error; none if the client is gone.
+pub(super) fn problem(error: &Error) -> Option<Problem> {
+    match error.esource() {
+        ErrorSource::Upstream => Some(of_upstream(error.etype())),
+        ErrorSource::Downstream => of_client(error.etype()),
+        ErrorSource::Internal | ErrorSource::Unset => {
+            Some(Problem::new(Code::Internal, "the request could not be forwarded"))
+        }
+    }
+}
+
+fn of_upstream(kind: &ErrorType) -> Problem {
+    use ErrorType as Kind;
+    match kind {
+        Kind::ConnectTimedout | Kind::TLSHandshakeTimedout => {
+            Problem::new(Code::UpstreamTimeout, "the upstream did not accept a connection in time")
+        }
+        Kind::ReadTimedout | Kind::WriteTimedout => {
+            Problem::new(Code::UpstreamTimeout, "the upstream stayed silent for too long")
+        }
+        Kind::ConnectRefused | Kind::ConnectNoRoute | Kind::ConnectError | Kind::SocketError | Kind::BindError => {
+            Problem::new(Code::UpstreamUnavailable, "the upstream accepts no connection")
+        }
+        Kind::TLSHandshakeFailure | Kind::InvalidCert | Kind::HandshakeError | Kind::TLSWantX509Lookup => {
+            Problem::new(Code::UpstreamUnavailable, "no secure connection to the upstream could be made")
+        }
+        Kind::ReadError | Kind::WriteError | Kind::ConnectionClosed => {
+            Problem::new(Code::UpstreamFailed, "the upstream broke the connection before it had answered")
+        }
+        _ => Problem::new(Code::UpstreamFailed, "the upstream's answer is not valid HTTP"),
+    }
+}
+
+fn of_client(kind: &ErrorType) -> Option<Problem> {
+    use ErrorType as Kind;
+    match kind {
+        Kind::ReadError | Kind::WriteError | Kind::WriteTimedout | Kind::ConnectionClosed => None,
+        Kind::ReadTimedout => Some(Problem::new(Code::RequestTimeout, "the request body took too long to arrive")),
+        _ => Some(Problem::new(Code::InvalidRequest, "the request is not valid HTTP")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(kind: ErrorType, source: ErrorSource) -> Option<&'static str> {
+        problem(&Error::create(kind, source, None, None)).map(|problem| problem.code().as_str())
+    }
+
+    #[test]
+    fn each_failure_has_its_code() {
+        let cases = [
+            (ErrorType::ConnectRefused, ErrorSource::Upstream, Some("upstream_unavailable")),
+            (ErrorType::ConnectTimedout, ErrorSource::Upstream, Some("upstream_timeout")),
+            (ErrorType::ReadTimedout, ErrorSource::Upstream, Some("upstream_timeout")),
+            (ErrorType::ConnectionClosed, ErrorSource::Upstream, Some("upstream_failed")),
+            (ErrorType::InvalidHTTPHeader, ErrorSource::Upstream, Some("upstream_failed")),
+            (ErrorType::InvalidCert, ErrorSource::Upstream, Some("upstream_unavailable")),
+            (ErrorType::InvalidHTTPHeader, ErrorSource::Downstream, Some("invalid_request")),
+            (ErrorType::ReadTimedout, ErrorSource::Downstream, Some("request_timeout")),
+            (ErrorType::ConnectionClosed, ErrorSource::Downstream, None),
+            (ErrorType::WriteError, ErrorSource::Downstream, None),
+            (ErrorType::InternalError, ErrorSource::Internal, Some("internal_error")),
+        ];
+        for (kind, source, expected) in cases {
+            assert_eq!(code(kind.clone(), source.clone()), expected, "{kind:?} {source:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What remains of a request when it is over: a line in the access log, and its place in the metrics.
+//!
+//! Neither ever holds a credential: headers and query stay out of both.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use tracing::info;
+
+use super::context::Context;
+use crate::metrics;
+
+/// Target of access lines, by which the subscriber tells them from operational logs.
+pub const ACCESS_TARGET: &str = "access";
+
+/// Upper bounds of the latency buckets, in seconds: fine where gateways live, coarse where upstreams dawdle.
+const BUCKETS: [f64; 16] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Label of requests that found no route.
+const NO_ROUTE: &str = "none";
+
+/// The metrics of the request path.
+pub struct Observer {
+    /// Requests that are being served.
+    pub in_flight: IntGauge,
+    /// Answers whose units header could not be used.
+    pub units_unusable: IntCounterVec,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+/// What only the session knows of a request.
+pub(super) struct Exchange<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    /// 0 if nothing was answered.
+    pub(super) status: u16,
+    pub(super) bytes: usize,
+}
+
+impl Observer {
+    /// Creates and registers the metrics.
+    pub fn new() -> Self {
+        Self {
+            in_flight: metrics::gauge("tollgate_http_requests_in_flight", "Requests that are being served"),
+            units_unusable: metrics::counters(
+                "tollgate_units_unusable_total",
+                "Answers whose units header was missing or made no sense, so that the route's default counted",
+                &["route"],
+            ),
+            requests: metrics::counters(
+                "tollgate_http_requests_total",
+                "Requests by route and answered status; status 0 is a client that left before",
+                &["route", "status"],
+            ),
+            seconds: metrics::histograms(
+                "tollgate_http_request_seconds",
+                "Time from the request's header to the end of its answer",
+                &["route"],
+                &BUCKETS,
+            ),
+        }
+    }
+
+    pub(super) fn observe(&self, context: &Context, exchange: Option<&Exchange<'_>>) {
+        let elapsed = context.started.elapsed();
+        let route = context.route.as_ref().map_or(NO_ROUTE, |route| &route.name);
+        let aborted = Exchange { method: "", path: "", status: 0, bytes: 0 };
+        let exchange = exchange.unwrap_or(&aborted);
+        self.requests.with_label_values(&[route, &exchange.status.to_string()]).inc();
+        self.seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+        info!(
+            target: ACCESS_TARGET,
+            request_id = context.request_id,
+            tenant = context.caller.as_ref().map(|caller| tracing::field::display(caller.tenant.id)),
+            key = context.caller.as_ref().map(|caller| tracing::field::display(caller.key.id)),
+            route,
+            method = exchange.method,
+            path = exchange.path,
+            status = exchange.status,
+            latency_ms = elapsed.as_secs_f64() * 1_000.0,
+            upstream = context.tried.last().map(tracing::field::display),
+            bytes = exchange.bytes,
+            code = context.code.map(super::Code::as_str),
+        );
+    }
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,77 @@
+//! W3C trace context: a client's trace goes on with a span of the gateway's own; a broken one starts anew.
+
+use pingora_http::RequestHeader;
+
+const TRACEPARENT: &str = "traceparent";
+
+/// Replaces `traceparent` by one that names this gateway as the parent.
+pub(super) fn propagate(request: &mut RequestHeader) -> pingora_core::Result<()> {
+    let mut sent = request.headers.get_all(TRACEPARENT).iter();
+    let only = sent.next().filter(|_| sent.next().is_none());
+    let span: u64 = rand::random::<u64>() | 1;
+    let (value, continued) = match only.and_then(|value| value.to_str().ok()).and_then(parse) {
+        Some((trace, flags)) => (format!("00-{trace}-{span:016x}-{flags}"), true),
+        None => (format!("00-{:032x}-{span:016x}-00", rand::random::<u128>() | 1), false),
+    };
+    if !continued {
+        // The state belongs to the trace that was dropped.
+        request.remove_header("tracestate");
+    }
+    request.insert_header(TRACEPARENT, value)
+}
+
+/// Trace id and flags of a valid header.
+fn parse(value: &str) -> Option<(&str, &str)> {
+    let mut parts = value.trim().split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let lower_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let not_zero = |text: &str| text.bytes().any(|byte| byte != b'0');
+    // Later versions may add parts; version 00 has none, and ff is not a version.
+    let version_is_known = lower_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+    let valid = version_is_known
+        && lower_hex(trace, 32)
+        && not_zero(trace)
+        && lower_hex(span, 16)
+        && not_zero(span)
+        && lower_hex(flags, 2);
+    valid.then_some((trace, flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn propagated(sent: &[&str]) -> (String, bool) {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for value in sent {
+            request.append_header(TRACEPARENT, *value).unwrap();
+        }
+        request.insert_header("tracestate", "a=b").unwrap();
+        propagate(&mut request).unwrap();
+        let value = request.headers[TRACEPARENT].to_str().unwrap().to_owned();
+        assert!(parse(&value).is_some(), "{value}");
+        (value, request.headers.contains_key("tracestate"))
+    }
+
+    #[test]
+    fn a_valid_trace_goes_on_with_a_new_span() {
+        let (value, state_kept) = propagated(&[SENT]);
+        assert!(value.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && value.ends_with("-01"), "{value}");
+        assert!(!value.contains("00f067aa0ba902b7") && state_kept);
+    }
+
+    #[test]
+    fn anything_else_starts_a_new_trace() {
+        let zero = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+        let upper = SENT.to_uppercase();
+        let longer = format!("{SENT}-00");
+        for sent in [&[][..], &["nonsense"], &[zero], &[&upper], &[&longer], &[SENT, SENT]] {
+            let (value, state_kept) = propagated(sent);
+            assert!(!value.contains("4bf92f3577b34da6a3ce929d0e0e4736") && !state_kept, "{sent:?}: {value}");
+        }
+    }
+}

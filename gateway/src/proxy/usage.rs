@@ -1,0 +1,149 @@
+//! From the upstream's answer to the usage record, before the answer goes on.
+
+use std::sync::Arc;
+
+use common::usage::UsageRecord;
+use http::HeaderName;
+use pingora_http::ResponseHeader;
+use tracing::{error, warn};
+
+use super::{Gateway, context::Context, context::now};
+use crate::{
+    answer::{Code, Problem, RATE_HEADERS, has_rate_headers, rate_headers},
+    config::{Route, UNITS_MAX, Units},
+    limit::LimitState,
+};
+
+impl Gateway {
+    /// Records the usage of an answer, charges its units and dresses it for the client. Until this returns, nothing
+    /// of the answer has left; if it fails, nothing will.
+    pub(super) fn account(&self, response: &mut ResponseHeader, context: &mut Context) -> Result<(), Problem> {
+        let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
+            return Err(Problem::new(Code::Internal, "an answer without a caller"));
+        };
+        let units = self.take_units(response, route);
+        if !context.recorded {
+            let status = response.status.as_u16();
+            let record = UsageRecord {
+                at: now(),
+                tenant: caller.tenant.id,
+                key: caller.key.id,
+                route: Arc::clone(&route.name),
+                meter: Arc::clone(&route.meter),
+                units,
+                status,
+                billable: route.billable.covers(status),
+                mode: caller.key.mode,
+            };
+            self.meter.record(&record).map_err(|reason| {
+                error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
+                Problem::new(Code::UsageUnavailable, "the answer's usage could not be recorded").retry_after(1)
+            })?;
+            context.recorded = true;
+        }
+        let Some(admission) = context.admission.take() else {
+            return Ok(());
+        };
+        let beyond_estimate = units.saturating_sub(route.units.estimate());
+        insert_rate_headers(response, &admission.limits, beyond_estimate)
+            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))?;
+        admission.settle(units);
+        Ok(())
+    }
+
+    /// The units that the upstream reports, or the route's own. The header is for the gateway only and goes.
+    fn take_units(&self, response: &mut ResponseHeader, route: &Route) -> u64 {
+        let (name, default) = match &route.units {
+            Units::Fixed(units) => return *units,
+            Units::Header { name, default } => (name, *default),
+        };
+        let reported = reported_units(response, name);
+        response.remove_header(name);
+        reported.unwrap_or_else(|reason| {
+            self.observer.units_unusable.with_label_values(&[&route.name]).inc();
+            warn!(
+                route = &*route.name,
+                header = name.as_str(),
+                reason,
+                default,
+                "units are not usable, the default counts"
+            );
+            default
+        })
+    }
+}
+
+fn reported_units(response: &ResponseHeader, name: &HeaderName) -> Result<u64, &'static str> {
+    let mut values = response.headers.get_all(name).iter();
+    let value = values.next().ok_or("missing")?;
+    if values.next().is_some() {
+        return Err("sent more than once");
+    }
+    let text = value.to_str().map_err(|_| "not a number")?.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not a whole number");
+    }
+    text.parse().ok().filter(|units| *units <= UNITS_MAX).ok_or("too large")
+}
+
+/// Replaces whatever rate headers the upstream sent. What the answer used beyond the estimate is taken off the quotas,
+/// so that `remaining` is never above the truth.
+fn insert_rate_headers(
+    response: &mut ResponseHeader,
+    limits: &[LimitState],
+    beyond_estimate: u64,
+) -> pingora_core::Result<()> {
+    if has_rate_headers(&response.headers) {
+        for name in &RATE_HEADERS {
+            response.remove_header(name);
+        }
+    }
+    let mut adjusted;
+    let mut limits = limits;
+    if beyond_estimate > 0 {
+        adjusted = limits.to_vec();
+        for quota in adjusted.iter_mut().filter(|limit| limit.policy.starts_with("quota")) {
+            quota.remaining = quota.remaining.saturating_sub(beyond_estimate);
+        }
+        adjusted.sort_by_key(|limit| limit.remaining);
+        limits = &adjusted;
+    }
+    rate_headers(limits).into_iter().try_for_each(|(name, value)| response.insert_header(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(values: &[&str]) -> Result<u64, &'static str> {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for value in values {
+            response.append_header("X-Usage-Units", *value).unwrap();
+        }
+        reported_units(&response, &HeaderName::from_static("x-usage-units"))
+    }
+
+    #[test]
+    fn units_are_one_whole_number_of_sane_size() {
+        assert_eq!(reported(&["7"]), Ok(7));
+        assert_eq!(reported(&["0"]), Ok(0));
+        assert_eq!(reported(&[&UNITS_MAX.to_string()]), Ok(UNITS_MAX));
+        for wrong in ["", "-1", "1.5", "+1", "many", "1e3", "99999999999999999999999", "1000000001"] {
+            assert!(reported(&[wrong]).is_err(), "{wrong}");
+        }
+        assert!(reported(&[]).is_err());
+        assert!(reported(&["1", "1"]).is_err());
+    }
+
+    #[test]
+    fn units_beyond_the_estimate_lower_what_remains_of_quotas() {
+        let limit =
+            |policy, remaining| LimitState { policy, quota: 100, window_seconds: 60, remaining, reset_seconds: 1 };
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.insert_header("X-RateLimit-Limit", "upstream").unwrap();
+        insert_rate_headers(&mut response, &[limit("key-minute", 10), limit("quota-month", 50)], 45).unwrap();
+        assert_eq!(response.headers["ratelimit"], "\"quota-month\";r=5;t=1, \"key-minute\";r=10;t=1");
+        assert_eq!(response.headers["x-ratelimit-remaining"], "5");
+        assert_eq!(response.headers["x-ratelimit-limit"], "100");
+    }
+}

@@ -1,0 +1,49 @@
+//! Where log lines go: access lines to standard output, everything else to standard error, both as JSON.
+//!
+//! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
+//! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
+
+use tracing::Metadata;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterFn, LevelFilter},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+use crate::proxy::ACCESS_TARGET;
+
+/// Starts logging; lines still in the buffer are written when the guard is dropped.
+pub(super) fn start() -> WorkerGuard {
+    let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
+    let access = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_level(false)
+        .with_writer(stdout)
+        .with_filter(FilterFn::new(is_access));
+    let operational = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(std::io::stderr)
+        .with_filter(FilterFn::new(|metadata| !is_access(metadata) && is_safe(metadata)))
+        .with_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy());
+    // Fails only if the process logs already, as when several gateways run inside one test.
+    let _ = tracing_subscriber::registry().with(access).with(operational).try_init();
+    guard
+}
+
+fn is_access(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == ACCESS_TARGET
+}
+
+/// Below the level of warnings, Pingora prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("pingora") || *metadata.level() <= tracing::Level::WARN
+}

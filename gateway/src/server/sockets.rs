@@ -1,0 +1,46 @@
+//! Taking the addresses before anything else, so that a taken one is told at once and by its setting.
+
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (setting `{setting}` in {file}): {reason}")]
+pub struct BindError {
+    address: SocketAddr,
+    setting: &'static str,
+    file: String,
+    reason: String,
+}
+
+/// A listener on the address that `setting` of the file names.
+pub(super) fn bind(setting: &'static str, address: SocketAddr, file: &Path) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::AddrInUse => "address already in use".into(),
+            ErrorKind::AddrNotAvailable => "this machine does not have that address".into(),
+            ErrorKind::PermissionDenied => "permission denied (ports below 1024 need a privilege)".into(),
+            _ => error.to_string(),
+        };
+        BindError { address, setting, file: file.display().to_string(), reason }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_address_is_told_with_its_setting_and_file() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = holder.local_addr().unwrap();
+        let told = bind("listen", address, Path::new("gateway.yaml")).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!("cannot listen on {address} (setting `listen` in gateway.yaml): address already in use")
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Start, health and end of the process.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{
+    ROUTES, World, eventually,
+    process::{Gateway, command},
+    raw::{RawUpstream, Wire},
+};
+
+fn check(world: &World) -> Output {
+    command(&world.config_file()).arg("--check").output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_checked_without_serving() {
+    let world = World::new().await;
+    world.configure(ROUTES);
+    let good = check(&world);
+    assert!(good.status.success());
+    assert!(String::from_utf8_lossy(&good.stdout).contains("ok, 8 routes, 1 upstreams"), "{good:?}");
+    world.configure(&ROUTES.replace("name: read", "nam: read"));
+    let bad = check(&world);
+    assert_eq!(bad.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&bad.stderr).into_owned();
+    assert!(told.contains("gateway.yaml:") && told.contains("nam"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_told_with_its_setting() {
+    let world = World::new().await;
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    world.configure_at(ROUTES, address);
+    let output = command(&world.config_file()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!("cannot listen on {address} (setting `listen` in ");
+    assert!(told.contains(&expected) && told.contains("address already in use"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_pepper_says_where_to_put_it() {
+    let world = World::new().await;
+    world.configure(ROUTES);
+    let output = command(&world.config_file()).env_remove("TOLLGATE_PEPPER").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("TOLLGATE_PEPPER"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_needs_a_server_that_answers_behind_each_route() {
+    let world = World::new().await;
+    world.customer(Some("roomy")).await;
+    let dead = RawUpstream::start().await.address;
+    let both = format!(
+        "
+upstreams:
+  demo: {{ servers: ['DEMO'], health: {{ interval_seconds: 1 }} }}
+  dead: {{ servers: ['{dead}'], health: {{ interval_seconds: 1 }} }}
+routes:
+  - {{ name: good, path_prefix: /good, upstream: demo }}
+  - {{ name: bad, path_prefix: /bad, upstream: dead }}
+"
+    );
+    world.configure(&both);
+    let gateway = Gateway::start(&world.config_file());
+    let health = async |path: &str| {
+        let (status, body) = gateway.admin(path).await;
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let report = eventually("the checks", || async {
+        let (status, report) = health("/health/ready").await;
+        (report["upstreams"]["demo"]["healthy"] == 1).then_some((status, report))
+    })
+    .await;
+    assert_eq!(report.0, 503);
+    assert_eq!(report.1["status"], "not_ready");
+    assert_eq!(report.1["upstreams"]["dead"]["healthy"], 0);
+    assert_eq!(report.1["catalog"]["loaded"], true);
+    assert_eq!(report.1["catalog"]["keys"], 1);
+    assert_eq!(health("/health/live").await.0, 200);
+
+    world.configure(&both.replace("upstream: dead", "upstream: demo"));
+    gateway.wait_until_ready().await;
+    assert_eq!(health("/health").await.1["status"], "ready");
+    let (status, unknown) = health("/nothing").await;
+    assert_eq!((status, &unknown["code"]), (404, &Value::from("not_found")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_answered_before_the_process_ends() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let upstream = RawUpstream::start().await;
+    let routes = format!(
+        "upstreams: {{ raw: {{ servers: ['{}'] }} }}\nroutes: [{{ name: raw, path_prefix: /, upstream: raw }}]\n",
+        upstream.address
+    );
+    let gateway = world.gateway_with(&routes).await;
+    let mut client = Wire::connect(gateway.address).await;
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {}\r\n\r\n", customer.secret.expose())).await;
+    let (mut server, _) = upstream.request().await;
+    gateway.signal("TERM");
+    eventually("no new connections", || async {
+        tokio::net::TcpStream::connect(gateway.address).await.is_err().then_some(())
+    })
+    .await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    let answer = client.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
+    assert!(gateway.ended().await.success());
+    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_leaves_a_line_and_its_metrics() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let path = "/read/it?token=hidden";
+    assert_eq!(gateway.status(path, &customer.secret).await, 200);
+    assert_eq!(gateway.client.get(gateway.url(path)).send().await.unwrap().status(), 401);
+    let lines = eventually("access lines", || async {
+        let lines = gateway.access_log();
+        (lines.len() == 2).then_some(lines)
+    })
+    .await;
+    let served = &lines[0];
+    assert_eq!(served["tenant"], customer.tenant.to_string());
+    assert_eq!(served["key"], customer.key.to_string());
+    assert_eq!(served["route"], "read");
+    assert_eq!(served["method"], "GET");
+    assert_eq!(served["path"], "/read/it");
+    assert_eq!(served["status"], 200);
+    assert_eq!(served["upstream"], world.upstream.address.to_string());
+    assert!(served["latency_ms"].is_number() && served["bytes"].as_u64().unwrap() > 0, "{served}");
+    assert!(served["request_id"].is_string() && served.get("code").is_none(), "{served}");
+    assert_eq!(lines[1]["code"], "missing_credential");
+    assert!(lines[1].get("tenant").is_none(), "{}", lines[1]);
+    assert!(!gateway.output().contains("hidden"), "a query was logged");
+
+    let of = async |series: &str| gateway.metric(series).await;
+    assert_eq!(of("tollgate_http_requests_total{route=\"read\",status=\"200\"}").await, Some(1.0));
+    assert_eq!(of("tollgate_http_requests_total{route=\"none\",status=\"401\"}").await, Some(1.0));
+    assert_eq!(of("tollgate_http_request_seconds_count{route=\"read\"}").await, Some(1.0));
+    eventually("nothing in flight", || async {
+        (of("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(())
+    })
+    .await;
+}

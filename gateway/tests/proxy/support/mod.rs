@@ -1,0 +1,172 @@
+//! One gateway process with everything around it: store, upstream, billing stand-in, client.
+
+pub(crate) mod billing;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod upstream;
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::{Mode, Pepper, Secret},
+    plan::{Plan, PlanFile, PlanId},
+    store::{NewKey, NewTenant, Store},
+    tenant::TenantKind,
+    time::{Clock as _, Micros, SystemClock, Zone},
+};
+use tempfile::TempDir;
+
+use self::{billing::Billing, process::Gateway, upstream::Upstream};
+
+pub(crate) const PEPPER: &str = "a pepper for the tests of the proxy";
+
+/// How long anything may take before a test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+const PLANS: &str = "
+plans:
+  - { id: roomy, name: Roomy, currency: USD, flat_fee: '0.00' }
+  - id: narrow
+    name: Narrow
+    currency: USD
+    flat_fee: '0.00'
+    limits: { key: { per_minute: 3 }, tenant: { per_day: 1000 } }
+  - id: capped
+    name: Capped
+    currency: USD
+    flat_fee: '0.00'
+    quotas: [{ meter: requests, per_month: 5 }]
+";
+
+/// Routes of most tests; `DEMO` stands for the upstream's address.
+pub(crate) const ROUTES: &str = "
+upstreams:
+  demo: { servers: ['DEMO'], health: { interval_seconds: 1 } }
+routes:
+  - { name: all, path_prefix: /, upstream: demo }
+  - { name: narrow, path_prefix: /narrow, hosts: [api.example.com], upstream: demo }
+  - { name: read, path_prefix: /read, methods: [GET, HEAD], upstream: demo }
+  - { name: stripped, path_prefix: /v1/stripped, upstream: demo, strip_prefix: true }
+  - { name: small, path_prefix: /small, upstream: demo, body_bytes: 1000 }
+  - { name: fixed, path_prefix: /fixed, upstream: demo, meter: tokens, units: { fixed: 5 } }
+  - { name: counted, path_prefix: /counted, upstream: demo, units: { header: X-Usage-Units, default: 3 } }
+  - { name: strict, path_prefix: /strict, upstream: demo, billable: ['200', '5xx'] }
+";
+
+/// Everything around one gateway.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) upstream: Upstream,
+    pub(crate) billing: Billing,
+    pub(crate) root: TenantId,
+    directory: TempDir,
+}
+
+/// A tenant with one key.
+pub(crate) struct Customer {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: KeyId,
+    pub(crate) secret: Secret,
+}
+
+impl World {
+    /// A store with plans and a root, an upstream and a billing stand-in.
+    pub(crate) async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("store.db").display());
+        let (store, _) = Store::open_and_migrate(&url).await.unwrap();
+        let plans: Vec<Plan> = PlanFile::parse(PLANS, "plans.yaml").unwrap().plans;
+        store.apply_plans(&plans, now()).await.unwrap();
+        let root =
+            NewTenant { parent: None, kind: TenantKind::Root, name: "Root".into(), zone: Zone::utc(), plan: None };
+        let root = store.create_tenant(&root, now()).await.unwrap().id;
+        Self { store, upstream: Upstream::start().await, billing: Billing::start().await, root, directory }
+    }
+
+    /// A customer on `plan` with a live key.
+    pub(crate) async fn customer(&self, plan: Option<&str>) -> Customer {
+        let plan: Option<PlanId> = plan.map(|plan| plan.parse().unwrap());
+        let new = NewTenant {
+            parent: Some(self.root),
+            kind: TenantKind::Customer,
+            name: "Customer".into(),
+            zone: Zone::utc(),
+            plan,
+        };
+        let tenant = self.store.create_tenant(&new, now()).await.unwrap().id;
+        let (key, secret) = self.key(tenant, Mode::Live).await;
+        Customer { tenant, key, secret }
+    }
+
+    /// Another key of a tenant.
+    pub(crate) async fn key(&self, tenant: TenantId, mode: Mode) -> (KeyId, Secret) {
+        let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
+        let secret = Secret::generate(mode);
+        let new = NewKey {
+            tenant,
+            name: "key".into(),
+            mode,
+            hash: pepper.hash(&secret),
+            pepper_id: pepper.id().into(),
+            hint: secret.hint().into(),
+            expires_at: None,
+        };
+        (self.store.create_key(&new, now()).await.unwrap().id, secret)
+    }
+
+    /// Where the configuration stands.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.directory.path().join("gateway.yaml")
+    }
+
+    /// Writes the configuration; `DEMO` in `rest` becomes the upstream's address.
+    pub(crate) fn configure(&self, rest: &str) {
+        self.configure_at(rest, "127.0.0.1:0".parse().unwrap());
+    }
+
+    pub(crate) fn configure_at(&self, rest: &str, listen: SocketAddr) {
+        let directory = self.directory.path().display();
+        let head = format!(
+            "name: test\nlisten: {listen}\nadmin: 127.0.0.1:0\nthreads: 2\nstore: sqlite://{directory}/store.db\n\
+             usage: {{ sink: 'http://{}', journal: '{directory}/journal' }}\n",
+            self.billing.address
+        );
+        let rest = rest.replace("DEMO", &self.upstream.address.to_string());
+        // As careful operators do it: nobody ever reads half a file.
+        let draft = self.directory.path().join("gateway.yaml.new");
+        std::fs::write(&draft, head + &rest).unwrap();
+        std::fs::rename(draft, self.config_file()).unwrap();
+    }
+
+    /// A gateway with the usual routes that is ready to serve.
+    pub(crate) async fn gateway(&self) -> Gateway {
+        self.gateway_with(ROUTES).await
+    }
+
+    /// A gateway with these routes that is ready to serve.
+    pub(crate) async fn gateway_with(&self, rest: &str) -> Gateway {
+        self.configure(rest);
+        let gateway = Gateway::start(&self.config_file());
+        gateway.wait_until_ready().await;
+        gateway
+    }
+}
+
+pub(crate) fn now() -> Micros {
+    SystemClock.now()
+}
+
+/// Waits until `condition` gives a value.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T {
+    let waited = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}

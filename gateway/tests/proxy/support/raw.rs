@@ -1,0 +1,88 @@
+//! HTTP by hand, for what no client or server library does on purpose.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use super::PATIENCE;
+
+/// One side of a connection.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) const fn new(stream: TcpStream) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Sends what the other side is willing to take; it may close at any time.
+    pub(crate) async fn send_as_far_as_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Reads until `part` has come, and gives everything up to its end.
+    pub(crate) async fn read_until(&mut self, part: &str) -> String {
+        let wanted = part.as_bytes();
+        loop {
+            if let Some(start) = self.read.windows(wanted.len()).position(|window| window == wanted) {
+                let rest = self.read.split_off(start + wanted.len());
+                let found = std::mem::replace(&mut self.read, rest);
+                return String::from_utf8_lossy(&found).into_owned();
+            }
+            let so_far = String::from_utf8_lossy(&self.read).into_owned();
+            assert_ne!(self.receive().await, 0, "closed before {part:?}: {so_far}");
+        }
+    }
+
+    /// Everything until the other side closes or resets.
+    pub(crate) async fn read_to_end(&mut self) -> String {
+        while self.receive().await > 0 {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
+    async fn receive(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("bytes in time");
+        let count = read.unwrap_or(0);
+        self.read.extend_from_slice(&buffer[..count]);
+        count
+    }
+}
+
+/// A listener whose connections the test serves itself.
+pub(crate) struct RawUpstream {
+    pub(crate) address: SocketAddr,
+    listener: TcpListener,
+}
+
+impl RawUpstream {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { address: listener.local_addr().unwrap(), listener }
+    }
+
+    /// The next connection on which a request comes, and the request's header; health checks only connect.
+    pub(crate) async fn request(&self) -> (Wire, String) {
+        loop {
+            let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await.expect("a connection in time");
+            let mut wire = Wire::new(accepted.unwrap().0);
+            if wire.receive().await > 0 {
+                let header = wire.read_until("\r\n\r\n").await;
+                return (wire, header);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What is recorded of what passed.
+
+use std::collections::BTreeMap;
+
+use common::key::Mode;
+
+use crate::support::{World, eventually, process::Gateway};
+
+/// Sends a request that makes the upstream answer with this status and these headers.
+async fn ask(
+    gateway: &Gateway,
+    path: &str,
+    secret: &common::key::Secret,
+    status: u16,
+    headers: &[(&str, &str)],
+) -> reqwest::Response {
+    let request = gateway.client.get(gateway.url(path)).bearer_auth(secret.expose());
+    let request = request.header("x-want-status", status.to_string());
+    let request =
+        headers.iter().fold(request, |request, (name, value)| request.header(format!("x-want-header-{name}"), *value));
+    request.send().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_decides_what_is_billed() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let cases = [
+        ("/usual", 200, true),
+        ("/usual", 204, true),
+        ("/usual", 302, false),
+        ("/usual", 304, false),
+        ("/usual", 404, true),
+        ("/usual", 429, true),
+        ("/usual", 500, false),
+        ("/usual", 503, false),
+        ("/strict", 200, true),
+        ("/strict", 201, false),
+        ("/strict", 404, false),
+        ("/strict", 502, true),
+    ];
+    for (path, status, _) in cases {
+        assert_eq!(ask(&gateway, path, &customer.secret, status, &[]).await.status(), status);
+    }
+    let records = world.billing.wait_for(customer.tenant, cases.len()).await;
+    let mut found: Vec<_> = records.iter().map(|record| (&*record.route, record.status, record.billable)).collect();
+    let mut expected: Vec<_> = cases
+        .iter()
+        .map(|(path, status, billable)| (if *path == "/strict" { "strict" } else { "all" }, *status, *billable))
+        .collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(records.iter().all(|record| record.key == customer.key && record.mode == Mode::Live && record.units == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_come_from_the_route_or_from_a_header_that_clients_never_see() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let cases: [(&str, Option<&str>, u64); 9] = [
+        ("/fixed", None, 5),
+        ("/fixed", Some("9"), 5),
+        ("/counted", Some("7"), 7),
+        ("/counted", Some("0"), 0),
+        ("/counted", None, 3),
+        ("/counted", Some("-4"), 3),
+        ("/counted", Some("a lot"), 3),
+        ("/counted", Some("1.5"), 3),
+        ("/counted", Some("99999999999999999999"), 3),
+    ];
+    for (path, units, _) in cases {
+        let headers: Vec<_> = units.iter().map(|units| ("x-usage-units", *units)).collect();
+        let response = ask(&gateway, path, &customer.secret, 200, &headers).await;
+        assert_eq!(response.status(), 200);
+        assert!(path == "/fixed" || !response.headers().contains_key("x-usage-units"), "{path} {units:?}");
+    }
+    let records = world.billing.wait_for(customer.tenant, cases.len()).await;
+    let mut found: Vec<u64> = records.iter().map(|record| record.units).collect();
+    let mut expected: Vec<u64> = cases.iter().map(|(_, _, units)| *units).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    let meters: BTreeMap<&str, &str> = records.iter().map(|record| (&*record.route, &*record.meter)).collect();
+    assert_eq!(meters, BTreeMap::from([("counted", "requests"), ("fixed", "tokens")]));
+    assert_eq!(gateway.metric("tollgate_units_unusable_total{route=\"counted\"}").await, Some(5.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_response_has_exactly_one_record_and_refusals_have_none() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let limited = world.customer(Some("narrow")).await;
+    let (test_key, test_secret) = world.key(customer.tenant, Mode::Test).await;
+    let gateway = world.gateway().await;
+    let requests = (0..200).map(|number| {
+        let secret = if number % 4 == 0 { &test_secret } else { &customer.secret };
+        gateway.status("/", secret)
+    });
+    let answers = futures_util::future::join_all(requests).await;
+    assert!(answers.iter().all(|status| *status == 200));
+    let refused = futures_util::future::join_all((0..20).map(|_| gateway.status("/", &limited.secret))).await;
+    assert_eq!(refused.iter().filter(|status| **status == 200).count(), 3);
+
+    world.billing.wait_for(limited.tenant, 3).await;
+    let refusals = eventually("refusals booked", || async {
+        let refusals = world.billing.refusals(limited.tenant);
+        (refusals.iter().map(|refusals| refusals.count).sum::<u64>() >= 17).then_some(refusals)
+    })
+    .await;
+    assert!(refusals.iter().all(|refusals| &*refusals.reason == "rate_limited" && refusals.key == limited.key));
+    let records = world.billing.wait_for(customer.tenant, 200).await;
+    // Ending drains all that there is: nothing beyond what was counted may come.
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    assert_eq!(world.billing.records(customer.tenant).len(), 200);
+    assert_eq!(world.billing.records(limited.tenant).len(), 3);
+    let counted: u64 = world.billing.refusals(limited.tenant).iter().map(|refusals| refusals.count).sum();
+    assert_eq!(counted, 17);
+    let of_test_key = records.iter().filter(|record| record.key == test_key);
+    assert!(of_test_key.clone().all(|record| record.mode == Mode::Test));
+    assert_eq!(of_test_key.count(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstreams_own_rate_headers_are_replaced() {
+    let world = World::new().await;
+    let customer = world.customer(Some("narrow")).await;
+    let unlimited = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let own = [("ratelimit", "\"own\";r=1;t=1"), ("x-ratelimit-limit", "12345"), ("x-ratelimit-remaining", "12345")];
+    let response = ask(&gateway, "/", &customer.secret, 200, &own).await;
+    assert_eq!(response.headers()["x-ratelimit-limit"], "3");
+    assert!(!response.headers()["ratelimit"].to_str().unwrap().contains("own"));
+    let response = ask(&gateway, "/", &unlimited.secret, 200, &own).await;
+    assert!(own.iter().all(|(name, _)| !response.headers().contains_key(*name)), "{:?}", response.headers());
+}

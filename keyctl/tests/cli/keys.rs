@@ -1,0 +1,182 @@
+//! The life of a key, and of its secret, which is shown once.
+
+use common::{
+    key::{Key, Mode, Pepper, Secret},
+    time::Micros,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Desk, PEPPER, run, text};
+
+fn stored<'a>(keys: &'a [Key], id: &Value) -> &'a Key {
+    keys.iter().find(|key| key.id.to_string() == id.as_str().unwrap()).unwrap()
+}
+
+fn instant(value: &Value) -> Micros {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "production"]);
+    let secret = Secret::parse(text(&created["secret"]).as_bytes()).unwrap();
+    assert_eq!(secret.mode(), Mode::Live);
+
+    let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
+    let keys = desk.store.keys(None).await.unwrap();
+    let key = stored(&keys, &created["key"]["id"]);
+    assert!(key.hash.matches(&pepper.hash(&secret)));
+    assert_eq!(
+        created["key"],
+        json!({
+            "id": key.id.to_string(), "tenant": root, "name": "production", "mode": "live", "status": "active",
+            "hint": secret.hint(), "pepper_id": pepper.id(), "created_at": key.created_at.to_string(),
+            "expires_at": null, "revoked_at": null, "replaces": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn the_secret_is_printed_once_and_never_again() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.keyctl(&["key", "create", "--tenant", &root, "--name", "production"]);
+    assert_eq!(created.code, 0, "{created:?}");
+    assert!(created.stderr.contains("will not be shown again"), "{created:?}");
+    let secret = created.stdout.split_whitespace().find(|word| word.starts_with("sk_live_")).unwrap();
+    assert!(Secret::parse(secret.as_bytes()).is_ok());
+    assert_eq!(created.stdout.matches(secret).count(), 1);
+    assert!(!created.stderr.contains(secret));
+
+    let key = &desk.store.keys(None).await.unwrap()[0];
+    let id = key.id.to_string();
+    for words in [&["key", "list"][..], &["key", "show", &id], &["key", "revoke", &id]] {
+        for form in ["table", "json"] {
+            let run = desk.keyctl(&[words, &["--output", form]].concat());
+            assert_eq!(run.code, 0, "{run:?}");
+            assert!(run.stdout.contains(&id), "{run:?}");
+            for hidden in [secret, &secret[8..34], &key.hash.to_hex()] {
+                assert!(!run.stdout.contains(hidden) && !run.stderr.contains(hidden), "{words:?}: {run:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_lives_on_for_its_grace() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "ci", "--test", "--expires-in", "90d"]);
+    assert!(text(&created["secret"]).starts_with("sk_test_"));
+    let lifetime = instant(&created["key"]["expires_at"]).0 - instant(&created["key"]["created_at"]).0;
+    assert_eq!(lifetime, 90 * 86_400 * Micros::PER_SECOND);
+
+    let rotated = desk.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "1h"]);
+    let (old, new) = (&rotated["old"], &rotated["new"]);
+    assert_eq!(old["id"], created["key"]["id"]);
+    assert_eq!((&old["status"], &new["status"]), (&json!("active"), &json!("active")));
+    assert_eq!(instant(&old["expires_at"]), instant(&new["created_at"]).plus_seconds(3_600));
+    assert_eq!(new["replaces"], old["id"]);
+    for taken_over in ["tenant", "name", "mode"] {
+        assert_eq!(new[taken_over], created["key"][taken_over]);
+    }
+    assert_eq!(new["expires_at"], created["key"]["expires_at"]);
+
+    let secret = Secret::parse(text(&rotated["secret"]).as_bytes()).unwrap();
+    assert_eq!(secret.mode(), Mode::Test);
+    assert_ne!(rotated["secret"], created["secret"]);
+    let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
+    let keys = desk.store.keys(None).await.unwrap();
+    assert!(stored(&keys, &new["id"]).hash.matches(&pepper.hash(&secret)));
+    let first = Secret::parse(text(&created["secret"]).as_bytes()).unwrap();
+    assert!(stored(&keys, &old["id"]).hash.matches(&pepper.hash(&first)), "the old secret must work on");
+}
+
+#[tokio::test]
+async fn without_grace_the_old_key_ends_at_once() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
+    let rotated = desk.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "0"]);
+    assert_eq!((&rotated["old"]["status"], &rotated["new"]["status"]), (&json!("expired"), &json!("active")));
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "old"])["key"]["id"]);
+    let revoked = desk.json(&["key", "revoke", &id]);
+    assert_eq!(revoked["status"], "revoked");
+    let before = desk.store.last_change().await.unwrap();
+    assert_eq!(desk.json(&["key", "revoke", &id]), revoked);
+    assert_eq!(desk.store.last_change().await.unwrap(), before);
+    assert_eq!(desk.keyctl(&["key", "rotate", &id]).code, 4);
+}
+
+#[tokio::test]
+async fn keys_are_listed_by_tenant() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let other = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let first = desk.json(&["key", "create", "--tenant", &root, "--name", "one"]);
+    let second = desk.json(&["key", "create", "--tenant", &other, "--name", "two"]);
+    assert_eq!(desk.json(&["key", "list"]), json!([first["key"], second["key"]]));
+    assert_eq!(desk.json(&["key", "list", "--tenant", &other]), json!([second["key"]]));
+    assert_eq!(desk.json(&["key", "show", &text(&first["key"]["id"])]), first["key"]);
+}
+
+#[tokio::test]
+async fn what_the_rules_forbid_is_refused() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create = ["key", "create", "--tenant", &root, "--name"];
+    for words in
+        [&["late", "--expires", "2020-01-01T00:00:00Z"][..], &["now", "--expires-in", "0"], &["tab\there"], &[""]]
+    {
+        let run = desk.keyctl(&[&create, words].concat());
+        assert_eq!(run.code, 4, "{words:?}: {run:?}");
+    }
+    let id = text(&desk.json(&[&create[..], &["good"]].concat())["key"]["id"]);
+    assert_eq!(desk.keyctl(&["key", "rotate", &id, "--grace", "86401"]).code, 4);
+    assert_eq!(desk.store.keys(None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn keys_and_tenants_that_do_not_exist_are_not_found() {
+    let desk = Desk::new().await;
+    let key = "key_01jd0000000000000000000000";
+    let tenant = "ten_01jd0000000000000000000000";
+    for words in [
+        &["key", "show", key][..],
+        &["key", "rotate", key],
+        &["key", "revoke", key],
+        &["key", "list", "--tenant", tenant],
+        &["key", "create", "--tenant", tenant, "--name", "lost"],
+    ] {
+        let run = desk.keyctl(words);
+        assert_eq!(run.code, 3, "{words:?}: {run:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_pepper_comes_from_a_file_or_the_environment() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create = ["key", "create", "--tenant", &root, "--name", "any", "--output", "json"];
+
+    let missing = run(desk.command().env_remove("TOLLGATE_PEPPER").args(create), "");
+    assert_eq!(missing.code, 2, "{missing:?}");
+    assert!(missing.stderr.contains("--pepper-file") && missing.stderr.contains("TOLLGATE_PEPPER"), "{missing:?}");
+    assert_eq!(run(desk.command().env("TOLLGATE_PEPPER", "short").args(create), "").code, 4);
+    assert_eq!(run(desk.command().args(create).args(["--pepper-file", "nowhere"]), "").code, 1);
+    assert!(desk.store.keys(None).await.unwrap().is_empty());
+
+    // What is typed comes before what is set.
+    desk.file("pepper", "another pepper for tests\n");
+    let created = run(desk.command().args(create).args(["--pepper-file", "pepper"]), "");
+    let created: Value = serde_json::from_str(&created.stdout).unwrap();
+    assert_eq!(created["key"]["pepper_id"], Pepper::new(b"another pepper for tests").unwrap().id());
+}

@@ -1,0 +1,11 @@
+//! The real binary against a real store: what admins and their scripts rely on.
+
+#![expect(clippy::unwrap_used, reason = "what these helpers do must work for a test to go on")]
+
+mod support;
+
+mod keys;
+mod plans;
+mod scripts;
+mod tenants;
+mod usage;

@@ -1,0 +1,115 @@
+//! Plans from files, all or none.
+
+use serde_json::json;
+
+use crate::support::Desk;
+
+const SHIPPED: &str = include_str!("../../../config/plans.yaml");
+
+const BASIC: &str = "\
+plans:
+  - id: basic
+    name: Basic
+    currency: EUR
+    flat_fee: \"10.00\"
+    charges:
+      - meter: requests
+        included: 1000
+        tiers:
+          - { up_to: 500, price: { amount: \"0.02\", per: 1 } }
+          - { price: { amount: \"5.00\", per: 1000 } }
+    limits:
+      tenant: { per_second: { limit: 10, burst: 20 }, per_minute: 300 }
+";
+
+#[tokio::test]
+async fn the_shipped_plans_apply_once() {
+    let desk = Desk::new().await;
+    let file = desk.file("plans.yaml", SHIPPED);
+    for outcome in ["created", "unchanged"] {
+        let applied = desk.json(&["plan", "apply", file.to_str().unwrap()]);
+        let applied = applied.as_array().unwrap();
+        assert_eq!(applied.len(), 5);
+        for plan in applied {
+            assert_eq!((&plan["version"], &plan["outcome"]), (&json!(1), &json!(outcome)), "{plan}");
+        }
+    }
+    let plans = desk.json(&["plan", "list"]);
+    let mut ids: Vec<_> = plans.as_array().unwrap().iter().map(|plan| plan["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["business", "enterprise", "free", "growth", "starter"]);
+}
+
+#[tokio::test]
+async fn a_changed_plan_is_a_new_version_and_the_old_one_remains() {
+    let desk = Desk::new().await;
+    desk.file("basic.yaml", BASIC);
+    desk.json(&["plan", "apply", "basic.yaml"]);
+    let root = desk.root();
+    let tenant = desk.json(&["tenant", "create", "--name", "Acme", "--parent", &root, "--plan", "basic"]);
+    assert_eq!(tenant["plan"], json!({ "id": "basic", "version": 1 }));
+
+    desk.file("basic.yaml", &BASIC.replace("10.00", "12.00"));
+    let applied = desk.json(&["plan", "apply", "basic.yaml"]);
+    assert_eq!(applied, json!([{ "id": "basic", "version": 2, "outcome": "updated" }]));
+
+    assert_eq!(desk.json(&["plan", "show", "basic"])["flat_fee"], "12.00");
+    let first = desk.json(&["plan", "show", "basic", "--version", "1"]);
+    assert_eq!((&first["flat_fee"], &first["version"]), (&json!("10.00"), &json!(1)));
+    assert!(first["created_at"].as_str().unwrap().ends_with('Z'), "{first}");
+    assert_eq!(desk.json(&["tenant", "show", tenant["id"].as_str().unwrap()]), tenant);
+}
+
+#[tokio::test]
+async fn a_plan_is_shown_with_all_that_it_costs_and_allows() {
+    let desk = Desk::new().await;
+    assert_eq!(desk.keyctl_reading(&["plan", "apply", "-"], BASIC).code, 0);
+    let shown = desk.keyctl(&["plan", "show", "basic"]).stdout;
+    for part in [
+        "10.00 EUR per month",
+        "1000 units included, up to 500 more 0.02 EUR per 1, then 5.00 EUR per 1000",
+        "10/s (burst 20), 300/min",
+    ] {
+        assert!(shown.contains(part), "`{part}` is missing: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn one_fault_in_the_file_and_nothing_is_applied() {
+    let desk = Desk::new().await;
+    let second = BASIC.replace("plans:\n", "").replace("id: basic", "id: other");
+    let bad_limit = format!("{BASIC}{}", second.replace("per_minute: 300", "per_minute: 0"));
+    for (content, message) in [
+        (BASIC.replace("included", "inclded"), "error: bad.yaml:8: "),
+        (BASIC.replace("\"5.00\"", "5.00"), "error: bad.yaml:11: "),
+        (bad_limit, "error: bad.yaml:14: plan `other`: limits.tenant.per_minute: "),
+        (format!("{BASIC}{}", BASIC.replace("plans:\n", "")), "error: bad.yaml:14: plan `basic` is defined twice"),
+        (BASIC.replace("    charges:", "charges: ["), "error: bad.yaml:"),
+    ] {
+        desk.file("bad.yaml", &content);
+        let run = desk.keyctl(&["plan", "apply", "bad.yaml"]);
+        assert_eq!(run.code, 4, "{run:?}");
+        assert!(run.stderr.starts_with(message), "expected `{message}`: {run:?}");
+        assert!(run.stderr.contains("nothing was applied"), "{run:?}");
+    }
+    assert_eq!(desk.json(&["plan", "list"]), json!([]));
+}
+
+#[tokio::test]
+async fn standard_input_is_named_in_errors_and_a_missing_file_is_a_failure() {
+    let desk = Desk::new().await;
+    let run = desk.keyctl_reading(&["plan", "apply", "-"], "plans: 7\n");
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.stderr.starts_with("error: standard input:1: "), "{run:?}");
+    let run = desk.keyctl(&["plan", "apply", "nowhere.yaml"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.starts_with("error: nowhere.yaml: cannot be read"), "{run:?}");
+}
+
+#[tokio::test]
+async fn plans_and_versions_that_do_not_exist_are_not_found() {
+    let desk = Desk::new().await;
+    desk.keyctl_reading(&["plan", "apply", "-"], BASIC);
+    assert_eq!(desk.keyctl(&["plan", "show", "nowhere"]).code, 3);
+    assert_eq!(desk.keyctl(&["plan", "show", "basic", "--version", "2"]).code, 3);
+}

@@ -1,0 +1,160 @@
+//! Usage of a month, on each tenant's own clock.
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    time::Micros,
+    usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Desk, text};
+
+/// A tenant's key, for writing usage down.
+struct User {
+    tenant: TenantId,
+    key: KeyId,
+    mode: Mode,
+}
+
+impl User {
+    fn new(desk: &Desk, name: &str, zone: &str, test: bool) -> Self {
+        let root = desk.root();
+        let tenant = desk.id(&["tenant", "create", "--name", name, "--parent", &root, "--time-zone", zone]);
+        let create = ["key", "create", "--tenant", &tenant, "--name", "main"];
+        let created = if test { desk.json(&[&create[..], &["--test"]].concat()) } else { desk.json(&create) };
+        Self {
+            tenant: tenant.parse().unwrap(),
+            key: text(&created["key"]["id"]).parse().unwrap(),
+            mode: if test { Mode::Test } else { Mode::Live },
+        }
+    }
+
+    fn request(&self, at: &str, route: &str, units: u64, billable: bool) -> UsageEntry {
+        UsageEntry::Request(UsageRecord {
+            at: at.parse().unwrap(),
+            tenant: self.tenant,
+            key: self.key,
+            route: route.into(),
+            meter: "requests".into(),
+            units,
+            status: 200,
+            billable,
+            mode: self.mode,
+        })
+    }
+
+    fn refusals(&self, at: &str, count: u64) -> UsageEntry {
+        let reason = "rate_limited".into();
+        UsageEntry::Refusals(RefusalCount {
+            at: at.parse().unwrap(),
+            tenant: self.tenant,
+            key: self.key,
+            reason,
+            count,
+        })
+    }
+}
+
+async fn book(desk: &Desk, entries: Vec<UsageEntry>) {
+    let batch = UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq: 0, entries };
+    desk.store.book_usage(&batch, Micros(0)).await.unwrap();
+}
+
+fn row(labels: &Value, counts: [u64; 5]) -> Value {
+    let mut row = labels.clone();
+    let names = ["requests", "units", "billable_units", "test_requests", "refused_requests"];
+    for (name, count) in names.into_iter().zip(counts) {
+        row[name] = json!(count);
+    }
+    row
+}
+
+#[tokio::test]
+async fn a_month_is_summed_by_tenant_key_route_and_hour() {
+    let desk = Desk::new().await;
+    let live = User::new(&desk, "Live", "UTC", false);
+    let test = User::new(&desk, "Test", "UTC", true);
+    let entries = vec![
+        live.request("2026-11-10T10:10:00Z", "search", 3, true),
+        live.request("2026-11-10T10:50:00Z", "search", 2, false),
+        live.request("2026-11-10T11:00:00Z", "upload", 1, true),
+        test.request("2026-11-10T10:20:00Z", "search", 5, true),
+        live.refusals("2026-11-10T10:30:00Z", 7),
+    ];
+    book(&desk, entries).await;
+    let rows = |by: &str| {
+        let report = desk.json(&["usage", "show", "--period", "2026-11", "--by", by]);
+        assert_eq!(report["period"], "2026-11");
+        report["rows"].clone()
+    };
+
+    let of_live = [3, 6, 4, 0, 7];
+    let of_test = [1, 5, 0, 1, 0];
+    let tenant = |user: &User, name: &str| json!({ "tenant": user.tenant, "tenant_name": name, "meter": "requests" });
+    assert_eq!(rows("tenant"), json!([row(&tenant(&live, "Live"), of_live), row(&tenant(&test, "Test"), of_test)]));
+    let key = |user: &User| json!({ "tenant": user.tenant, "key": user.key, "key_name": "main", "meter": "requests" });
+    assert_eq!(rows("key"), json!([row(&key(&live), of_live), row(&key(&test), of_test)]));
+    assert_eq!(
+        rows("route"),
+        json!([
+            row(&json!({ "route": null, "meter": null }), [0, 0, 0, 0, 7]),
+            row(&json!({ "route": "search", "meter": "requests" }), [3, 10, 3, 1, 0]),
+            row(&json!({ "route": "upload", "meter": "requests" }), [1, 1, 1, 0, 0]),
+        ])
+    );
+    assert_eq!(
+        rows("hour"),
+        json!([
+            row(&json!({ "hour": "2026-11-10T10:00:00Z", "meter": "requests" }), [3, 10, 3, 1, 7]),
+            row(&json!({ "hour": "2026-11-10T11:00:00Z", "meter": "requests" }), [1, 1, 1, 0, 0]),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_month_begins_on_each_tenants_own_clock() {
+    let desk = Desk::new().await;
+    let berlin = User::new(&desk, "Berlin", "Europe/Berlin", false);
+    let utc = User::new(&desk, "UTC", "UTC", false);
+    let new_york = User::new(&desk, "New York", "America/New_York", false);
+    // Already November in Berlin, still October everywhere else.
+    let at = "2026-10-31T23:30:00Z";
+    // Still November in New York alone.
+    let late = "2026-12-01T03:30:00Z";
+    let users = [&berlin, &utc, &new_york];
+    let entries = users.iter().flat_map(|user| [at, late].map(|at| user.request(at, "api", 1, true))).collect();
+    book(&desk, entries).await;
+
+    let tenants_of = |period: &str| {
+        let report = desk.json(&["usage", "show", "--period", period]);
+        let rows = report["rows"].as_array().unwrap().clone();
+        assert!(rows.iter().all(|row| row["requests"] == 1), "{report}");
+        rows.iter().map(|row| text(&row["tenant_name"])).collect::<Vec<_>>()
+    };
+    assert_eq!(tenants_of("2026-10"), ["UTC", "New York"]);
+    assert_eq!(tenants_of("2026-11"), ["Berlin", "New York"]);
+    assert_eq!(tenants_of("2026-12"), ["Berlin", "UTC"]);
+
+    let berlin_id = berlin.tenant.to_string();
+    let october = desk.json(&["usage", "show", "--period", "2026-10", "--tenant", &berlin_id]);
+    assert_eq!(october["rows"], json!([]));
+}
+
+#[tokio::test]
+async fn usage_of_an_unknown_tenant_is_not_hidden() {
+    let desk = Desk::new().await;
+    let stranger = User { tenant: TenantId::generate(), key: KeyId::generate(), mode: Mode::Live };
+    book(&desk, vec![stranger.request("2026-11-10T10:10:00Z", "api", 4, true)]).await;
+    let report = desk.json(&["usage", "show", "--period", "2026-11"]);
+    assert_eq!(report["rows"][0]["tenant"], stranger.tenant.to_string());
+    assert_eq!((&report["rows"][0]["tenant_name"], &report["rows"][0]["units"]), (&json!(null), &json!(4)));
+}
+
+#[tokio::test]
+async fn the_current_month_is_the_default_and_an_unknown_tenant_is_not_found() {
+    let desk = Desk::new().await;
+    let report = desk.json(&["usage", "show"]);
+    assert!(report["period"].as_str().unwrap().parse::<common::time::Period>().is_ok(), "{report}");
+    assert_eq!(desk.keyctl(&["usage", "show", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
+}

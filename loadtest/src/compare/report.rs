@@ -1,0 +1,84 @@
+//! The outcome: rows, the usage check, and under what circumstances they came about.
+
+use serde::Serialize;
+
+use super::{Options, Row, UsageCheck};
+
+/// Below this share, the proxy's core was not what limited the closed loop.
+const CORE_FULL: f64 = 0.9;
+
+/// A finished comparison.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Whether every request was answered with 200 and the usage adds up.
+    pub ok: bool,
+    /// Where it ran.
+    pub machine: Machine,
+    /// How it was measured.
+    pub options: Options,
+    /// One per server.
+    pub rows: Vec<Row>,
+    /// Whether the bill would be right.
+    pub usage: UsageCheck,
+    /// What a reader must know to judge the numbers.
+    pub notes: Vec<String>,
+}
+
+/// Where a comparison ran.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// The processor, as the kernel names it.
+    pub processor: String,
+    /// Cores that were available.
+    pub cores: usize,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Whether the programs were built with optimisations.
+    pub optimised: bool,
+}
+
+impl Report {
+    pub(super) fn new(options: Options, rows: Vec<Row>, usage: UsageCheck) -> Self {
+        let machine = Machine::this();
+        let mut notes = Vec::new();
+        if !machine.optimised {
+            notes.push("this is a debug build: the numbers mean nothing".to_owned());
+        }
+        for row in &rows {
+            if row.faults > 0 {
+                let (name, faults) = (row.name, row.faults);
+                notes.push(format!(
+                    "{name}: {faults} requests failed, were refused or could not be sent: do not quote it"
+                ));
+            }
+        }
+        // The first row has no proxy, so no core of its own.
+        for row in rows.iter().skip(1).filter(|row| row.median.core_busy < CORE_FULL) {
+            let (name, busy) = (row.name, row.median.core_busy * 100.0);
+            notes.push(format!(
+                "{name}: its core was {busy:.0} % busy, so client, upstream or billing set the pace and its requests \
+                 per second are a floor; CPU per request is not affected"
+            ));
+        }
+        if options.without_nginx {
+            notes.push("nginx was left out (--without-nginx)".to_owned());
+        }
+        let ok = usage.holds && rows.iter().all(|row| row.faults == 0);
+        Self { ok, machine, options, rows, usage, notes }
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+        let processors = read("/proc/cpuinfo");
+        let named = processors.lines().filter_map(|line| line.split_once(':'));
+        let model = named.filter(|(field, _)| field.trim() == "model name").map(|(_, model)| model.trim()).next();
+        Self {
+            processor: model.unwrap_or("unknown").to_owned(),
+            cores: processors.lines().filter(|line| line.starts_with("processor")).count(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            optimised: !cfg!(debug_assertions),
+        }
+    }
+}

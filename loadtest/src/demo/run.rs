@@ -1,0 +1,304 @@
+//! The demo from start to end.
+
+use std::{
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use common::{
+    plan::PlanFileError,
+    time::{Clock, Period, SystemClock, TimeError, Zone},
+};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{
+    select,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use super::{
+    bill::{Bill, BillError, BillReader},
+    cast::Cast,
+    display::{LiveBill, introduce},
+    keyctl::{Keyctl, KeyctlError},
+    traffic::{Counted, Traffic},
+};
+use crate::{
+    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess},
+    upstream,
+};
+
+/// Plans on offer in the demo: those of the repository.
+const PLANS: &str = include_str!("../../../config/plans.yaml");
+
+/// Requests that each customer sends when the demo runs once; below the smallest burst of their plans.
+const REQUESTS_ONCE: u64 = 80;
+
+/// Requests per second of each customer while people watch.
+const REQUESTS_PER_SECOND: u32 = 8;
+
+/// How long the bill may take to show what was counted.
+const BILL_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How to run the demo.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where store, journal, configuration and logs go; emptied first.
+    pub directory: PathBuf,
+    /// Where clients reach the gateway.
+    pub gateway_port: u16,
+    /// Where the gateway shows health and metrics.
+    pub admin_port: u16,
+    /// Where billing listens.
+    pub billing_port: u16,
+    /// Where the demo upstream listens.
+    pub upstream_port: u16,
+    /// Stop after some traffic and print one JSON line.
+    pub once: bool,
+}
+
+/// Why the demo did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A process did not start or stop.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The demo upstream did not start.
+    #[error(transparent)]
+    Upstream(#[from] upstream::UpstreamError),
+    /// A tenant or a key could not be created.
+    #[error(transparent)]
+    Keyctl(#[from] KeyctlError),
+    /// The bill could not be read.
+    #[error(transparent)]
+    Bill(#[from] BillError),
+    /// The plans of the repository are broken.
+    #[error(transparent)]
+    Plans(#[from] PlanFileError),
+    /// The clock is out of range.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// The client could not be built.
+    #[error("cannot build an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A file could not be written, or the terminal went away.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The directory holds something that is not the demo's.
+    #[error("{0} holds other files than a demo's: name an empty or a new directory with --directory")]
+    ForeignDirectory(String),
+    /// The bill did not reach what the client counted.
+    #[error("the bill does not equal what the client counted")]
+    Mismatch,
+}
+
+/// The result of a single run, as scripts read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Outcome {
+    /// Requests that the client sent.
+    sent: u64,
+    /// Answers that it received in full.
+    received: u64,
+    /// Requests on the bill.
+    billed: u64,
+    /// Currency of the total.
+    currency: String,
+    /// Sum of all invoices.
+    total: String,
+    /// Whether every invoice equals what the client counted for its tenant, in requests, units and money.
+    ok: bool,
+}
+
+/// The processes of the demo, in the order in which they stop.
+struct House {
+    gateway: GatewayProcess,
+    billing: BillingProcess,
+    _upstream: upstream::Upstream,
+}
+
+/// Runs the demo until Ctrl-C, or once.
+pub async fn run(options: &Options) -> Result<(), DemoError> {
+    for (port, setting) in [
+        (options.gateway_port, "ARGS=\"--gateway-port PORT\""),
+        (options.admin_port, "ARGS=\"--admin-port PORT\""),
+        (options.billing_port, "ARGS=\"--billing-port PORT\""),
+        (options.upstream_port, "ARGS=\"--upstream-port PORT\""),
+    ] {
+        fleet::ensure_free(local(port), setting)?;
+    }
+    prepare_directory(options)?;
+    let store = format!("sqlite://{}/tollgate.db", options.directory.display());
+    let (mut house, cast) = build(options, &store).await?;
+    let traffic = Traffic::new(house.gateway.url())?;
+    let bills = BillReader { binary: fleet::binary("billing")?, store };
+    let finished = select! {
+        finished = play(options, &house, &cast, &traffic, &bills) => finished,
+        () = told_to_stop() => Ok(()),
+    };
+    let stopped = async {
+        house.gateway.process.stop().await?;
+        house.billing.process.stop().await
+    };
+    stopped.await?;
+    if !options.once {
+        writeln!(io::stdout(), "\nEverything has stopped. Logs and data: {}", options.directory.display())?;
+    }
+    finished
+}
+
+async fn play(
+    options: &Options,
+    house: &House,
+    cast: &Cast,
+    traffic: &Traffic,
+    bills: &BillReader,
+) -> Result<(), DemoError> {
+    if options.once {
+        return play_once(cast, traffic, bills).await;
+    }
+    let mut out = io::stdout();
+    introduce(&mut out, cast, &house.gateway.url(), &options.directory.display().to_string())?;
+    let mut senders = JoinSet::new();
+    for customer in &cast.customers {
+        let (traffic, customer) = (traffic.clone(), customer.clone());
+        senders.spawn(async move { traffic.keep_sending(&customer, REQUESTS_PER_SECOND).await });
+    }
+    let mut display = LiveBill::new();
+    loop {
+        let bill = bills.read(this_month()?).await?;
+        display.show(&mut out, &bill, cast, traffic)?;
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn play_once(cast: &Cast, traffic: &Traffic, bills: &BillReader) -> Result<(), DemoError> {
+    let period = this_month()?;
+    let mut senders = JoinSet::new();
+    for customer in &cast.customers {
+        let (traffic, customer) = (traffic.clone(), customer.clone());
+        senders.spawn(async move { traffic.send(&customer, REQUESTS_ONCE).await });
+    }
+    senders.join_all().await;
+    let deadline = Instant::now() + BILL_PATIENCE;
+    let outcome = loop {
+        let outcome = compare(&bills.read(period).await?, cast, traffic)?;
+        if outcome.ok || Instant::now() > deadline {
+            break outcome;
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
+    writeln!(io::stdout(), "{}", serde_json::to_string(&outcome).map_err(io::Error::from)?)?;
+    if outcome.ok { Ok(()) } else { Err(DemoError::Mismatch) }
+}
+
+/// Holds the bill against what the client counted.
+fn compare(bill: &Bill, cast: &Cast, traffic: &Traffic) -> Result<Outcome, DemoError> {
+    let plans = common::plan::PlanFile::parse(PLANS, "config/plans.yaml")?.plans;
+    let mut sum = Counted::default();
+    let (mut billed, mut total, mut ok) = (0, 0, true);
+    let mut currency = String::new();
+    for customer in &cast.customers {
+        let counted = traffic.counted(customer.tenant);
+        sum.sent += counted.sent;
+        sum.received += counted.received;
+        let Some(invoice) = bill.of(customer.tenant) else {
+            ok = false;
+            continue;
+        };
+        let plan = plans.iter().find(|plan| plan.id.as_str() == customer.plan);
+        ok &= plan.is_some_and(|plan| expected_cents(plan, counted.billable_units) == Some(invoice.total_minor));
+        ok &= counted.sent == counted.received && counted.received == invoice.billable_requests;
+        ok &= counted.billable_units == invoice.billable_units;
+        billed += invoice.billable_requests;
+        total += invoice.total_minor;
+        currency.clone_from(&invoice.currency);
+    }
+    let total = format!("{}.{:02}", total / 100, total % 100);
+    Ok(Outcome { sent: sum.sent, received: sum.received, billed, currency, total, ok })
+}
+
+/// What `units` cost on a plan with one price in dollars per million: worked out here once more, independently of
+/// `billing`, in whole hundredths of a millionth of a cent.
+fn expected_cents(plan: &common::plan::Plan, units: u64) -> Option<i64> {
+    let charge = plan.charges.first()?;
+    let beyond = i128::from(units.saturating_sub(charge.included));
+    let price = charge.tiers.first()?.price;
+    let cents_per_million = price.amount.checked_mul(100.into())?;
+    if price.per != 1_000_000 || cents_per_million.fract() != common::money::Decimal::ZERO {
+        return None;
+    }
+    let millionths = beyond * i128::from(i64::try_from(cents_per_million).ok()?);
+    let usage = (millionths + 500_000) / 1_000_000;
+    Some(plan.flat_fee().ok()?.minor() + i64::try_from(usage).ok()?)
+}
+
+async fn build(options: &Options, store: &str) -> Result<(House, Cast), DemoError> {
+    let directory = &options.directory;
+    let upstream = upstream::spawn(local(options.upstream_port)).await?;
+    let billing = BillingProcess::start(directory, store, options.billing_port).await?;
+    let plans = directory.join("plans.yaml");
+    std::fs::write(&plans, PLANS)?;
+    let keyctl =
+        Keyctl { binary: fleet::binary("keyctl")?, store: store.to_owned(), pepper: fleet::pepper(directory)? };
+    keyctl.apply_plans(&plans).await?;
+    let cast = Cast::create(&keyctl).await?;
+    let gateway = GatewayProcess::start(GatewayOptions {
+        listen: local(options.gateway_port),
+        admin: local(options.admin_port),
+        threads: 2,
+        routes: json!([
+            { "name": "api", "path_prefix": "/v1", "strip_prefix": true, "upstream": "demo" },
+            {
+                "name": "bulk",
+                "path_prefix": "/bulk",
+                "strip_prefix": true,
+                "upstream": "demo",
+                "units": { "header": "X-Usage-Units", "default": 1 },
+            },
+        ]),
+        ..GatewayOptions::new(directory, store, &billing.url(), upstream.address())
+    })
+    .await?;
+    Ok((House { gateway, billing, _upstream: upstream }, cast))
+}
+
+/// Empties the directory of an earlier demo; anything else in it is somebody's, and stays.
+fn prepare_directory(options: &Options) -> Result<(), DemoError> {
+    let directory = &options.directory;
+    let marker = directory.join("made-by-demo");
+    if directory.is_dir() && std::fs::read_dir(directory)?.next().is_some() {
+        if !marker.is_file() {
+            return Err(DemoError::ForeignDirectory(directory.display().to_string()));
+        }
+        std::fs::remove_dir_all(directory)?;
+    }
+    std::fs::create_dir_all(directory)?;
+    std::fs::write(marker, "The demo empties this directory when it starts.\n")?;
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => _ = terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn this_month() -> Result<Period, TimeError> {
+    Period::containing(SystemClock.now(), &Zone::utc())
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

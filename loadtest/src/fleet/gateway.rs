@@ -1,0 +1,152 @@
+//! `gateway` as a process.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::{FleetError, Launch, ServerProcess, binary, pepper, pepper_file, port, wait_ready, write_yaml};
+
+/// Where the gateway says that catalog and upstreams are there.
+const READY_PATH: &str = "/health/ready";
+
+/// How to start a gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// Where `<name>.yaml`, `<name>.log`, `<name>-journal/` and the pepper stand.
+    pub directory: PathBuf,
+    /// Its name: that of its usage streams too.
+    pub name: String,
+    /// Where clients reach it; port 0 takes a free one, which it keeps over restarts.
+    pub listen: SocketAddr,
+    /// Where health and metrics stand; port 0 as above.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub threads: usize,
+    /// URL of the store.
+    pub store: String,
+    /// URL of billing, which takes the usage.
+    pub usage_sink: String,
+    /// The servers of the upstream `demo`.
+    pub upstream: Vec<SocketAddr>,
+    /// The routes, as the configuration file states them.
+    pub routes: Value,
+    /// The cores it is held to, in the notation of `taskset`; all if none.
+    pub cores: Option<String>,
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct GatewayProcess {
+    /// The process, to stop, kill, pause or look into.
+    pub process: ServerProcess,
+    options: GatewayOptions,
+}
+
+impl GatewayOptions {
+    /// A gateway with one thread on free ports that forwards everything to `upstream`.
+    pub fn new(directory: &Path, store: &str, usage_sink: &str, upstream: SocketAddr) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            directory: directory.to_owned(),
+            name: "gateway".into(),
+            listen: any,
+            admin: any,
+            threads: 1,
+            store: store.to_owned(),
+            usage_sink: usage_sink.to_owned(),
+            upstream: vec![upstream],
+            routes: whole_path(),
+            cores: None,
+        }
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.directory.join(format!("{}.yaml", self.name))
+    }
+
+    fn write_config(&self) -> Result<(), FleetError> {
+        let servers: Vec<_> = self.upstream.iter().map(SocketAddr::to_string).collect();
+        let settings = json!({
+            "name": self.name,
+            "listen": self.listen,
+            "admin": self.admin,
+            "threads": self.threads,
+            "store": self.store,
+            "pepper_file": pepper_file(&self.directory),
+            "usage": {
+                "sink": self.usage_sink,
+                "journal": self.directory.join(format!("{}-journal", self.name)),
+            },
+            "upstreams": { "demo": { "servers": servers } },
+            "routes": self.routes,
+        });
+        write_yaml(&self.config_file(), &settings)
+    }
+}
+
+/// One route that takes every path to the upstream `demo`.
+pub fn whole_path() -> Value {
+    json!([{ "name": "all", "path_prefix": "/", "upstream": "demo" }])
+}
+
+impl GatewayProcess {
+    /// Starts a gateway and waits until it is ready to serve.
+    pub async fn start(mut options: GatewayOptions) -> Result<Self, FleetError> {
+        options.listen = port::settled(options.listen, "`listen` of the gateway")?;
+        options.admin = port::settled(options.admin, "`admin` of the gateway")?;
+        pepper(&options.directory)?;
+        options.write_config()?;
+        let process = ServerProcess::start(Launch {
+            name: options.name.clone(),
+            program: binary("gateway")?,
+            arguments: vec!["--config".into(), options.config_file().into()],
+            directory: options.directory.clone(),
+            cores: options.cores.clone(),
+        })?;
+        let mut gateway = Self { process, options };
+        gateway.wait_ready().await?;
+        Ok(gateway)
+    }
+
+    /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits until it is ready.
+    pub async fn restart(&mut self) -> Result<(), FleetError> {
+        self.process.start_again()?;
+        self.wait_ready().await
+    }
+
+    /// Writes other routes into its configuration and tells it to reload (SIGHUP). The change takes effect soon after.
+    pub fn reload(&mut self, routes: Value) -> Result<(), FleetError> {
+        self.options.routes = routes;
+        self.options.write_config()?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
+    /// Waits until it is ready to serve.
+    pub async fn wait_ready(&mut self) -> Result<(), FleetError> {
+        wait_ready(&mut self.process, self.options.admin, READY_PATH).await
+    }
+
+    /// Where clients reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.options.listen
+    }
+
+    /// Where health and metrics stand.
+    pub fn admin(&self) -> SocketAddr {
+        self.options.admin
+    }
+
+    /// Its URL for clients.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.options.listen)
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.options.config_file()
+    }
+}

@@ -1,0 +1,127 @@
+//! A load generator that counts what it can swear to.
+//!
+//! An answer is received once its last byte is here; a reset, an early end, a timeout or something that is not HTTP
+//! is an error and never an answer. Every request sent ends as exactly one of the two. In the open loop, requests
+//! are due at a fixed rate whatever the server does, and latency runs from the moment a request was due: a server
+//! that stalls shows the stall (no coordinated omission). In the closed loop each connection sends as fast as it is
+//! answered: good for throughput and for CPU per request, not for latency. Targets must be on the loopback interface.
+
+mod client;
+mod connection;
+mod pace;
+mod request;
+mod tally;
+
+use std::{net::SocketAddr, time::Duration};
+
+pub use pace::Pace;
+pub use request::Request;
+pub use tally::{Failures, Latency, LoadResult};
+
+/// Most connections at once.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Highest rate of the open loop, per second.
+const RATE_MAX: u32 = 1_000_000;
+
+/// Longest run.
+const DURATION_MAX: Duration = Duration::from_hours(24);
+
+/// Longest time to wait for one answer.
+const TIMEOUT_MAX: Duration = Duration::from_mins(10);
+
+/// What to send, where to, how fast and for how long.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Where to; on the loopback interface.
+    pub target: SocketAddr,
+    /// What to send, in turn.
+    pub requests: Vec<Request>,
+    /// Connections held open, each with one request under way at most.
+    pub connections: usize,
+    /// When requests are sent.
+    pub pace: Pace,
+    /// For how long requests are sent; those under way then are still waited for.
+    pub duration: Duration,
+    /// How many requests are sent at most.
+    pub max_requests: Option<u64>,
+    /// How long one answer may take, from sending to its last byte.
+    pub timeout: Duration,
+}
+
+/// Why a load does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Somebody else's machine.
+    #[error("{0} is not on the loopback interface: load is only sent to this machine, as in 127.0.0.1:8080")]
+    NotLoopback(SocketAddr),
+    /// A number that makes no sense.
+    #[error("{what} is {value}; allowed is {allowed}")]
+    OutOfRange {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// A request that cannot be put on the wire.
+    #[error("request {0:?} has a line break or a space where none may be")]
+    Request(String),
+    /// The timer that paces the open loop.
+    #[error("the open loop has no timer: {0}")]
+    Timer(std::io::Error),
+    /// A client task died.
+    #[error("a client task failed: {0}")]
+    Client(#[from] tokio::task::JoinError),
+}
+
+impl Load {
+    /// A closed loop on 16 connections for 10 s, with 30 s for each answer.
+    pub fn new(target: SocketAddr, requests: Vec<Request>) -> Self {
+        Self {
+            target,
+            requests,
+            connections: 16,
+            pace: Pace::Closed,
+            duration: Duration::from_secs(10),
+            max_requests: None,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Sends it and waits for the last answer.
+    pub async fn run(&self) -> Result<LoadResult, LoadError> {
+        self.validate()?;
+        client::run(self).await
+    }
+
+    fn validate(&self) -> Result<(), LoadError> {
+        if !self.target.ip().is_loopback() {
+            return Err(LoadError::NotLoopback(self.target));
+        }
+        within("connections", self.connections, 1, CONNECTIONS_MAX)?;
+        within("number of different requests", self.requests.len(), 1, usize::MAX)?;
+        within("duration in ms", self.duration.as_millis(), 1, DURATION_MAX.as_millis())?;
+        within("timeout in ms", self.timeout.as_millis(), 1, TIMEOUT_MAX.as_millis())?;
+        if let Pace::Open { per_second } = self.pace {
+            within("rate per second", per_second, 1, RATE_MAX)?;
+        }
+        self.requests.iter().try_for_each(Request::validate)
+    }
+}
+
+fn within<N: Copy + PartialOrd + std::fmt::Display>(
+    what: &'static str,
+    value: N,
+    low: N,
+    high: N,
+) -> Result<(), LoadError> {
+    if (&low..=&high).contains(&&value) {
+        return Ok(());
+    }
+    Err(LoadError::OutOfRange { what, value: value.to_string(), allowed: format!("{low} to {high}") })
+}
+
+#[cfg(test)]
+mod tests;

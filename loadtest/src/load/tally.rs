@@ -1,0 +1,143 @@
+//! What was sent and what came back.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::{Request, connection::Failure};
+
+/// What a run came to. `requests` = `received` + `failures`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LoadResult {
+    /// Requests that were sent, or for which there was no connection.
+    pub requests: u64,
+    /// Answers received to their last byte.
+    pub received: u64,
+    /// Requests of the open loop that were due and never sent, as all connections were busy.
+    pub unsent: u64,
+    /// Answers by status.
+    pub by_status: BTreeMap<u16, u64>,
+    /// Answers by label and status.
+    pub by_label: BTreeMap<String, BTreeMap<u16, u64>>,
+    /// Requests without an answer.
+    pub failures: Failures,
+    /// From the start to the last answer.
+    pub seconds: f64,
+    /// Of the answers received.
+    pub latency: Latency,
+}
+
+/// Requests without an answer, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Failures {
+    /// No connection.
+    pub connect: u64,
+    /// The connection ended or was reset before the answer was complete.
+    pub closed: u64,
+    /// What came is not an HTTP/1 answer.
+    pub malformed: u64,
+    /// The answer took too long.
+    pub timeout: u64,
+}
+
+/// How long answers took, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half of them took at most this long.
+    pub p50_us: f64,
+    /// 90 %.
+    pub p90_us: f64,
+    /// 99 %.
+    pub p99_us: f64,
+    /// The longest.
+    pub max_us: f64,
+}
+
+impl Failures {
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.connect + self.closed + self.malformed + self.timeout
+    }
+}
+
+impl LoadResult {
+    /// Answers with `status` to requests with `label`.
+    pub fn received_of(&self, label: &str, status: u16) -> u64 {
+        self.by_label.get(label).and_then(|by_status| by_status.get(&status)).copied().unwrap_or(0)
+    }
+
+    /// Answers per second.
+    pub fn per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.received as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+/// Counts while a run goes on.
+pub(super) struct Tally {
+    requests: u64,
+    received: Vec<BTreeMap<u16, u64>>,
+    failures: Failures,
+    latency: Histogram<u64>,
+}
+
+impl Tally {
+    /// Counts for so many different requests.
+    pub(super) fn new(kinds: usize) -> Self {
+        // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an hour.
+        let bounds = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
+        let latency = bounds.unwrap_or_else(|_| unreachable!("the bounds are constant and in order"));
+        Self { requests: 0, received: vec![BTreeMap::new(); kinds], failures: Failures::default(), latency }
+    }
+
+    pub(super) fn received(&mut self, kind: usize, status: u16, latency: Duration) {
+        self.requests += 1;
+        *self.received[kind].entry(status).or_default() += 1;
+        self.latency.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.requests += 1;
+        let count = match failure {
+            Failure::Connect => &mut self.failures.connect,
+            Failure::Closed => &mut self.failures.closed,
+            Failure::Malformed => &mut self.failures.malformed,
+            Failure::Timeout => &mut self.failures.timeout,
+        };
+        *count += 1;
+    }
+
+    pub(super) fn result(&self, requests: &[Request], elapsed: Duration, unsent: u64) -> LoadResult {
+        let mut result = LoadResult {
+            requests: self.requests,
+            unsent,
+            failures: self.failures,
+            seconds: elapsed.as_secs_f64(),
+            latency: self.latency(),
+            ..LoadResult::default()
+        };
+        for (request, by_status) in requests.iter().zip(&self.received) {
+            let of_label = result.by_label.entry(request.label.clone()).or_default();
+            for (status, count) in by_status {
+                result.received += count;
+                *result.by_status.entry(*status).or_default() += count;
+                *of_label.entry(*status).or_default() += count;
+            }
+        }
+        result
+    }
+
+    fn latency(&self) -> Latency {
+        let micros = |nanos: u64| nanos as f64 / 1_000.0;
+        let quantile = |quantile| micros(self.latency.value_at_quantile(quantile));
+        if self.latency.is_empty() {
+            return Latency::default();
+        }
+        Latency {
+            p50_us: quantile(0.50),
+            p90_us: quantile(0.90),
+            p99_us: quantile(0.99),
+            max_us: micros(self.latency.max()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A bare Pingora reverse proxy: no keys, limits, metering or logs, with the settings that the gateway runs on.
+//!
+//! What the gateway costs beyond it is what Tollgate adds; what it costs itself is Pingora's.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use pingora_core::{
+    Result,
+    server::{Server, configuration::ServerConf},
+    upstreams::peer::HttpPeer,
+};
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+/// Idle upstream connections kept: more than there are ever requests at once, else throughput suffers.
+const KEEPALIVE_POOL_SIZE: usize = 1_024;
+
+/// Forwards everything to one server.
+struct Passthrough {
+    upstream: SocketAddr,
+}
+
+/// A proxy from `listen` to `upstream` on `threads` threads, ready to run.
+pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> Server {
+    let settings = ServerConf {
+        threads,
+        work_stealing: false,
+        upstream_keepalive_pool_size: KEEPALIVE_POOL_SIZE,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, settings);
+    server.bootstrap();
+    let mut service = http_proxy_service(&Arc::clone(&server.configuration), Passthrough { upstream });
+    service.add_tcp(&listen.to_string());
+    server.add_service(service);
+    server
+}
+
+#[async_trait]
+impl ProxyHttp for Passthrough {
+    type CTX = ();
+
+    fn new_ctx(&self) {}
+
+    async fn upstream_peer(&self, _session: &mut Session, _context: &mut ()) -> Result<Box<HttpPeer>> {
+        Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use pingora_core::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        fleet,
+        load::{Load, Pace, Request},
+        upstream,
+    };
+
+    struct Told(Mutex<Option<oneshot::Receiver<()>>>);
+
+    #[async_trait]
+    impl ShutdownSignalWatch for Told {
+        async fn recv(&self) -> ShutdownSignal {
+            let told = self.0.lock().unwrap().take();
+            if let Some(told) = told {
+                let _ = told.await;
+            }
+            ShutdownSignal::FastShutdown
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_and_answers_pass_unchanged() {
+        let upstream = upstream::spawn("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (listen, target) = (fleet::free_address().unwrap(), upstream.address());
+        let (stop, told) = oneshot::channel();
+        let running = std::thread::spawn(move || {
+            let shutdown_signal = Box::new(Told(Mutex::new(Some(told))));
+            server(listen, target, 1).run(RunArgs { shutdown_signal });
+        });
+        while fleet::get(listen, upstream::ACCEPTED_PATH).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        let requests = vec![Request::get("a", "/v1/hello"), Request::get("b", "/status/404")];
+        let load = Load { pace: Pace::Closed, connections: 4, max_requests: Some(100), ..Load::new(listen, requests) };
+        let result = load.run().await.unwrap();
+        assert_eq!(result.received_of("a", 200), 50);
+        assert_eq!(result.received_of("b", 404), 50);
+        assert_eq!(upstream.accepted().accepted, 100);
+        stop.send(()).unwrap();
+        tokio::task::spawn_blocking(|| running.join()).await.unwrap().unwrap();
+    }
+}

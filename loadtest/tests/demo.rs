@@ -1,0 +1,72 @@
+//! `make run`, as scripts use it.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+use loadtest::fleet;
+use serde_json::Value;
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_demo")).args(arguments).output().unwrap()
+}
+
+fn free_ports() -> Vec<String> {
+    ["--gateway-port", "--admin-port", "--billing-port", "--upstream-port"]
+        .into_iter()
+        .flat_map(|option| [option.to_owned(), fleet::free_address().unwrap().port().to_string()])
+        .collect()
+}
+
+#[test]
+fn a_single_run_bills_exactly_what_its_client_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().join("demo");
+    let ports = free_ports();
+    let mut arguments = vec!["--once", "--directory", directory.to_str().unwrap()];
+    arguments.extend(ports.iter().map(String::as_str));
+
+    let first = demo(&arguments);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let lines: Vec<_> = first.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 1, "exactly one line is printed");
+    let outcome: Value = serde_json::from_slice(lines[0]).unwrap();
+    assert_eq!(outcome["ok"], true);
+    assert_eq!(outcome["sent"], outcome["received"]);
+    assert_eq!(outcome["received"], outcome["billed"]);
+    assert_eq!(outcome["currency"], "USD");
+    // Growth 99.00 + Starter 29.00; 20 of 80 requests of each customer use 25,000 units, and 20 x 25,000 + 60 units
+    // are 60 beyond what Starter includes: 0.0003, which rounds to nothing.
+    assert_eq!(outcome["total"], "128.00");
+
+    let second = demo(&arguments);
+    assert!(second.status.success(), "a second run starts from nothing again");
+    assert_eq!(second.stdout, first.stdout);
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_setting_that_moves_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let refused =
+        demo(&["--once", "--billing-port", &port, "--directory", directory.path().join("demo").to_str().unwrap()]);
+    assert!(!refused.status.success());
+    let message = String::from_utf8_lossy(&refused.stderr);
+    // Another of the default ports may be taken as well; then that one is named, by the same words.
+    assert!(message.contains("is taken") && message.contains("-port"), "{message}");
+}
+
+#[test]
+fn somebody_elses_files_are_not_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let precious = directory.path().join("precious");
+    std::fs::write(&precious, "keep").unwrap();
+    let ports = free_ports();
+    let mut arguments = vec!["--once", "--directory", directory.path().to_str().unwrap()];
+    arguments.extend(ports.iter().map(String::as_str));
+    let refused = demo(&arguments);
+    assert!(!refused.status.success());
+    assert_eq!(std::fs::read_to_string(precious).unwrap(), "keep");
+}

@@ -1,0 +1,110 @@
+//! The whole road with the three real binaries, on both engines: real HTTP in, an invoice out, held against what the
+//! client received and what the upstream accepted.
+
+mod support;
+
+use std::time::Duration;
+
+use common::key::Mode;
+use support::{House, eventually};
+
+/// Runs one scenario per engine, each as a test of its own.
+macro_rules! on_both_engines {
+    ($($scenario:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario(super::House::on_sqlite().await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario(super::House::on_postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both_engines!(
+    the_invoice_equals_what_the_client_received,
+    nothing_is_lost_while_billing_is_away,
+    a_killed_gateway_bills_what_it_answered,
+    changes_reach_a_running_gateway,
+);
+
+async fn the_invoice_equals_what_the_client_received(house: House) {
+    let acme = house.customer("Acme", "growth").await;
+    let globex = house.customer("Globex", "business").await;
+    for (customer, requests) in [(&acme, 120), (&globex, 75)] {
+        for number in 0..requests {
+            let path = if number % 5 == 0 { "/v1/status/404" } else { "/v1/hello" };
+            assert_eq!(house.get(path, &customer.key).await, if number % 5 == 0 { 404 } else { 200 });
+        }
+    }
+    assert_eq!(house.get("/bulk/units/3199880", &acme.key).await, 200);
+    assert_eq!(house.get("/v1/status/503", &acme.key).await, 503);
+    assert_eq!(house.get("/v1/status/304", &acme.key).await, 304);
+    assert_eq!(house.get("/v1/hello", &acme.test_key).await, 200);
+
+    let acme = house.invoice_once(&acme, |invoice| invoice.requests == 124).await;
+    assert_eq!(acme.billable_requests, 121);
+    assert_eq!(acme.billable_units, 3_200_000);
+    assert_eq!(acme.test_requests, 1);
+    assert_eq!(acme.total, "103.80");
+    let globex = house.invoice_once(&globex, |invoice| invoice.requests == 75).await;
+    assert_eq!((globex.billable_units, globex.total.as_str()), (75, "299.00"));
+}
+
+async fn nothing_is_lost_while_billing_is_away(mut house: House) {
+    let acme = house.customer("Acme", "business").await;
+    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+    house.billing.process.kill().await.unwrap();
+    for _ in 0..300 {
+        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+    }
+    house.billing.restart().await.unwrap();
+    house.invoice_once(&acme, |invoice| invoice.billable_requests == 301).await;
+}
+
+async fn a_killed_gateway_bills_what_it_answered(mut house: House) {
+    let acme = house.customer("Acme", "enterprise").await;
+    let mut received = 0;
+    for _ in 0..5 {
+        let client = house.client_that_counts(&acme.key, "/v1/hello", 8);
+        client.received_at_least(50).await;
+        house.gateway.process.kill().await.unwrap();
+        received += client.stop().await;
+        house.gateway.restart().await.unwrap();
+    }
+    let accepted = house.upstream.accepted().accepted;
+    let invoice = house.invoice_once(&acme, |invoice| invoice.billable_requests >= received).await;
+    // What was recorded last could still be on its way: the gateway drains when it stops.
+    house.gateway.process.stop().await.unwrap();
+    let settled = house.invoice_once(&acme, |settled| settled.requests >= invoice.requests).await;
+    assert!(
+        received <= settled.billable_requests && settled.billable_requests <= accepted,
+        "received {received} <= billed {} <= accepted {accepted}",
+        settled.billable_requests,
+    );
+}
+
+async fn changes_reach_a_running_gateway(house: House) {
+    let acme = house.customer("Acme", "enterprise").await;
+    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+
+    house.keyctl(&["tenant", "suspend", &acme.tenant.to_string()]).await;
+    eventually("the suspension is enforced", async || house.get("/v1/hello", &acme.key).await == 403).await;
+    house.keyctl(&["tenant", "resume", &acme.tenant.to_string()]).await;
+    eventually("the tenant is served again", async || house.get("/v1/hello", &acme.key).await == 200).await;
+
+    let second = house.keys.create_key(acme.tenant, "second", Mode::Live).await.unwrap();
+    eventually("the new key is known", async || house.get("/v1/hello", &second.secret).await == 200).await;
+    house.keyctl(&["key", "revoke", &second.id.to_string()]).await;
+    eventually("the key is refused", async || house.get("/v1/hello", &second.secret).await == 401).await;
+    assert_eq!(house.get("/v1/hello", &acme.key).await, 200, "other keys are not touched");
+}
+
+/// No request may take longer than this; far above anything but a hang.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
