@@ -31,7 +31,9 @@ fn record(criterion: &mut Criterion) {
         billable: true,
         mode: Mode::Live,
     };
-    criterion.bench_function("record/append", |bencher| bencher.iter_custom(|count| append(&record, count)));
+    let mut group = criterion.benchmark_group("record");
+    group.bench_function("append", |bencher| bencher.iter_custom(|count| append(&record, count)));
+    group.finish();
 }
 
 /// Appends `count` records to as many journals as they take; only appending counts.

@@ -1,5 +1,7 @@
 //! `make run`, as scripts use it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     net::TcpListener,
     process::{Command, Output},

@@ -75,7 +75,7 @@ async fn wrong_method() -> Response {
 
 fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
     let body = serde_json::json!({
-        "type": format!("/problems/{code}"),
+        "type": format!("urn:tollgate:problem:{code}"),
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "code": code,

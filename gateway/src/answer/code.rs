@@ -16,7 +16,7 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word for it: `rate_limited`. The problem's `type` is `/problems/` and this word.
+            /// The word for it: `rate_limited`. The problem's `type` is `urn:tollgate:problem:` and this word.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*
@@ -123,5 +123,23 @@ impl From<DenialReason> for Code {
             DenialReason::QuotaExceeded => Self::QuotaExceeded,
             DenialReason::QuotaUnavailable => Self::QuotaUnavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_code_with_its_status() {
+        let documentation = include_str!("../../../docs/gateway.md");
+        for code in Code::ALL {
+            let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+            assert!(documentation.contains(&row), "docs/gateway.md has no row {row}");
+        }
+        let rows = documentation.lines().filter(|line| line.starts_with("| `") && line.contains("` | "));
+        let listed =
+            rows.filter(|row| row.split('|').nth(2).is_some_and(|status| status.trim().parse::<u16>().is_ok()));
+        assert_eq!(listed.count(), Code::ALL.len(), "docs/gateway.md lists a code that does not exist");
     }
 }

@@ -18,9 +18,11 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// The headers for these limits, of which the first is the strictest; none if there are no limits.
+/// The headers for these limits, strictest first; none if there are no limits.
 pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(strictest) = limits.first() else {
+    // The older headers show one limit. A quota of which this gateway has few units in hand is not about to refuse.
+    let tells = |limit: &&LimitState| !limit.is_quota() || limit.remaining == 0;
+    let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
         return Vec::new();
     };
     let mut state = String::with_capacity(32 * limits.len());
@@ -28,8 +30,8 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
     for limit in limits {
         let separator = if state.is_empty() { "" } else { ", " };
         let (name, bounded) = (limit.policy, |number: u64| number.min(STRUCTURED_INTEGER_MAX));
-        let _ =
-            write!(state, "{separator}\"{name}\";r={};t={}", bounded(limit.remaining), bounded(limit.reset_seconds));
+        let remaining = told_remaining(limit);
+        let _ = write!(state, "{separator}\"{name}\";r={};t={}", bounded(remaining), bounded(limit.reset_seconds));
         let window = limit.window_seconds.max(1);
         let _ = write!(policy, "{separator}\"{name}\";q={};w={}", bounded(limit.quota), bounded(window));
     }
@@ -39,10 +41,15 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
         .flatten()
         .chain([
             (LIMIT, HeaderValue::from(strictest.quota)),
-            (REMAINING, HeaderValue::from(strictest.remaining)),
+            (REMAINING, HeaderValue::from(told_remaining(strictest))),
             (RESET, HeaderValue::from(strictest.reset_seconds)),
         ])
         .collect()
+}
+
+/// What clients are told remains. A saved-up burst is not promised: nobody expects more than the limit to be left of it.
+fn told_remaining(limit: &LimitState) -> u64 {
+    limit.remaining.min(limit.quota)
 }
 
 /// Whether `headers` holds any header that only the gateway sets.
@@ -95,5 +102,12 @@ mod tests {
         assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-remaining"), "0");
         assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-reset"), "1");
         assert!(rate_headers(&[]).is_empty());
+    }
+
+    #[test]
+    fn no_more_remains_than_the_limit() {
+        let bursting = LimitState { remaining: 9, ..SECOND };
+        assert_eq!(value(&[bursting], "x-ratelimit-remaining"), "5");
+        assert_eq!(value(&[bursting], "ratelimit"), "\"key-second\";r=5;t=1");
     }
 }

@@ -76,7 +76,7 @@ impl Problem {
     /// The body.
     pub fn body(&self, request_id: &str) -> Bytes {
         let document = Document {
-            kind: format!("/problems/{}", self.code.as_str()),
+            kind: format!("urn:tollgate:problem:{}", self.code.as_str()),
             title: self.code.title(),
             status: self.code.status().as_u16(),
             code: self.code.as_str(),
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             body,
             serde_json::json!({
-                "type": "/problems/upstream_timeout",
+                "type": "urn:tollgate:problem:upstream_timeout",
                 "title": "The upstream did not answer in time",
                 "status": 504,
                 "code": "upstream_timeout",

@@ -78,7 +78,7 @@ impl Rows {
 
 /// A free plan with these lines of YAML: `limits: ..`, `quotas: ..`.
 pub(crate) fn plan(id: &str, terms: &str) -> Plan {
-    let lines: String = terms.lines().map(|line| format!("    {line}\n")).collect();
-    let text = format!("plans:\n  - id: {id}\n    name: Test\n    currency: USD\n    flat_fee: '0.00'\n{lines}");
+    let lines = terms.replace('\n', "\n    ");
+    let text = format!("plans:\n  - id: {id}\n    name: Test\n    currency: USD\n    flat_fee: '0.00'\n    {lines}\n");
     PlanFile::parse(&text, "test.yaml").unwrap().plans.remove(0)
 }

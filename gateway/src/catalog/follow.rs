@@ -26,7 +26,7 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long loading what changed may take.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
+const LOAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Changes that are loaded at once.
 const CHANGES_AT_ONCE: u32 = 1_000;
@@ -124,7 +124,7 @@ impl Catalog {
         }
         for id in keys {
             match store.key(id).await {
-                Ok(key) => self.put_key(key),
+                Ok(key) => self.put_key(&key),
                 Err(StoreError::NotFound { .. }) => self.forget_key(id),
                 Err(error) => return Err(error),
             }

@@ -120,7 +120,7 @@ impl Catalog {
         self.rebuild_tenants(now);
         let served: std::collections::HashSet<_> = rows.keys.iter().map(|key| key.hash).collect();
         self.keys.retain(|hash, _| served.contains(hash));
-        rows.keys.into_iter().for_each(|key| self.put_key(key));
+        rows.keys.iter().for_each(|key| self.put_key(key));
         self.last_change.store(rows.seq, Ordering::Release);
         self.mark_current(now);
         self.loaded.store(true, Ordering::Release);
@@ -138,9 +138,9 @@ impl Catalog {
     }
 
     /// Adds or replaces a key; its rate cells stay.
-    fn put_key(&self, key: Key) {
+    fn put_key(&self, key: &Key) {
         let cells = self.key(&key.hash).map(|entry| Arc::clone(&entry.cells)).unwrap_or_default();
-        self.keys.insert(key.hash, Arc::new(KeyEntry::new(&key, cells)));
+        self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, cells)));
     }
 
     fn forget_key(&self, id: KeyId) {

@@ -35,6 +35,7 @@ pub(super) struct UsageFile {
     pub(super) batch_entries: usize,
 }
 
+#[expect(clippy::struct_field_names, reason = "these are the names of the settings")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {

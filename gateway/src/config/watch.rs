@@ -31,8 +31,9 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of the file that `running` was read from.
-    pub fn new(path: PathBuf, overrides: Overrides, running: &Settings) -> Self {
+    /// A watcher of the file whose content `text` is in force as `running`. A change since then, be it during a slow
+    /// start, is seen at the first look.
+    pub fn new(path: PathBuf, text: String, overrides: Overrides, running: &Settings) -> Self {
         let reloads = metrics::counters(
             "tollgate_config_reloads_total",
             "Changed configuration files by outcome: applied or refused",
@@ -43,8 +44,7 @@ impl Watcher {
             "1 if the configuration file as it is now is the one in force",
         );
         last_successful.set(1);
-        let seen = std::fs::read_to_string(&path).ok();
-        Self { path, overrides, started_with: running.process.clone(), seen, reloads, last_successful }
+        Self { path, overrides, started_with: running.process.clone(), seen: Some(text), reloads, last_successful }
     }
 
     /// Runs until dropped. `apply` takes each new configuration into force.

@@ -149,7 +149,7 @@ mod tests {
             limit in 1_u64..2_000,
             burst in 1_u64..50,
             // Pauses as parts per thousand of the time in which one request refills.
-            pauses in prop::collection::vec(prop_oneof![4 => 0_u64..1_500, 1 => 0_u64..60_000], 1..400),
+            pauses in prop::collection::vec(prop_oneof![3 => Just(1_000_u64), 4 => 0_u64..1_500, 1 => 0_u64..60_000], 1..400),
         ) {
             let rate = Rate::new("test", window, RateLimit { limit, burst });
             let cell = RateCell::default();

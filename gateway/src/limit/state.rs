@@ -21,6 +21,13 @@ pub struct LimitState {
     pub reset_seconds: u64,
 }
 
+impl LimitState {
+    /// Whether this is a quota, of which `remaining` shows only what this gateway has in hand.
+    pub fn is_quota(&self) -> bool {
+        self.policy.starts_with("quota")
+    }
+}
+
 /// How each limit that applies stands, in place: no allocation per request.
 #[derive(Clone, Copy)]
 pub struct LimitStates {

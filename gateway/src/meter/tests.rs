@@ -112,7 +112,7 @@ struct Running {
 fn settings(directory: &Path) -> MeterSettings {
     MeterSettings {
         batch_entries: 20,
-        shutdown_deadline: Duration::from_secs(60),
+        shutdown_deadline: Duration::from_mins(1),
         ..MeterSettings::new(directory, "edge-1")
     }
 }
@@ -158,7 +158,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(Duration::from_mins(1), waited).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,6 +74,7 @@ impl Context {
     }
 
     /// Remembers what a hook failed with and gives the error that makes Pingora end the request.
+    #[expect(clippy::unnecessary_box_returns, reason = "Pingora's hooks return boxed errors")]
     pub(super) fn fail(&mut self, problem: Problem) -> Box<pingora_core::Error> {
         let status = problem.code().status().as_u16();
         let error = pingora_core::Error::explain(pingora_core::ErrorType::HTTPStatus(status), problem.code().as_str());

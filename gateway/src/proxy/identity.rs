@@ -45,7 +45,7 @@ fn is_forged(name: &str) -> bool {
         let with_dashes = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
         name.len() == known.len() && with_dashes.eq(known.bytes())
     };
-    RESERVED.iter().any(|known| spells(&known)) || (name.contains('_') && REWRITTEN.iter().any(|known| spells(&known)))
+    RESERVED.iter().any(spells) || (name.contains('_') && REWRITTEN.iter().any(spells))
 }
 
 /// Appends the client to the chain of proxies before it; protocol and host are this gateway's own observation.

@@ -161,7 +161,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         match self.0.enter(session, context).await {
             None => Ok(false),
-            Some(problem) => self.0.answer(session, context, &problem).await.map(|()| true),
+            Some(problem) => self.0.answer(session, context, &problem).await.map(|()| true).map_err(Error::into_down),
         }
     }
 
@@ -261,7 +261,8 @@ impl ProxyHttp for Proxy {
         let answered = session.response_written().is_some_and(|response| !response.status.is_informational());
         let mut error_code = 0;
         if let Some(problem) = problem {
-            warn!(request_id = context.request_id, code = problem.code().as_str(), reason = %error, "request failed");
+            let (source, kind) = (error.esource().as_str(), error.etype().as_str());
+            warn!(request_id = context.request_id, code = problem.code().as_str(), source, kind, "request failed");
             if let (Some(caller), false) = (&context.caller, context.recorded) {
                 self.0.meter.refused(caller.tenant.id, caller.key.id, problem.code().as_str());
             }
@@ -269,13 +270,17 @@ impl ProxyHttp for Proxy {
             error_code = problem.code().status().as_u16();
             session.set_keepalive(None);
             if !answered && let Err(reason) = self.0.answer(session, context, &problem).await {
-                warn!(request_id = context.request_id, %reason, "the client did not take the problem");
+                warn!(
+                    request_id = context.request_id,
+                    kind = reason.etype().as_str(),
+                    "the client did not take the problem"
+                );
             }
         }
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    /// Failures are logged above, without the query.
+    /// Failures are logged above, without the query and without whatever bytes the error quotes.
     fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
         true
     }
@@ -287,7 +292,7 @@ impl ProxyHttp for Proxy {
         error: &Error,
         _kind: ProxyWarnLogContext,
     ) -> bool {
-        warn!(request_id = context.request_id, reason = %error, "trying again");
+        warn!(request_id = context.request_id, kind = error.etype().as_str(), "trying again");
         true
     }
 

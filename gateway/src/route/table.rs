@@ -61,6 +61,7 @@ impl Table {
             let mut allow: Vec<&str> =
                 routes.iter().flat_map(|route| route.methods.iter().map(Method::as_str)).collect();
             allow.sort_unstable();
+            allow.dedup();
             RouteError::MethodNotAllowed { allow: allow.join(", ") }
         })
     }

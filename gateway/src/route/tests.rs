@@ -24,8 +24,8 @@ fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> A
     })
 }
 
-fn found<'a>(table: &'a Table, host: &str, path: &str, method: Method) -> &'a str {
-    match table.find(Some(host), path.as_bytes(), &method) {
+fn found<'a>(table: &'a Table, host: &str, path: &str, method: &Method) -> &'a str {
+    match table.find(Some(host), path.as_bytes(), method) {
         Ok(route) => &route.name,
         Err(RouteError::NotFound) => "404",
         Err(RouteError::MethodNotAllowed { .. }) => "405",
@@ -57,9 +57,9 @@ fn the_most_specific_host_and_the_longest_prefix_win() {
         ("evil-example.com", "/v1", "v1"),
     ];
     for (host, path, name) in cases {
-        assert_eq!(found(&table, host, path, Method::GET), name, "{host}{path}");
+        assert_eq!(found(&table, host, path, &Method::GET), name, "{host}{path}");
     }
-    assert_eq!(found(&table, "other.org", "/v1/search", Method::POST), "405");
+    assert_eq!(found(&table, "other.org", "/v1/search", &Method::POST), "405");
     assert_eq!(table.find(None, b"/v1", &Method::GET).unwrap().name, "v1".into());
 }
 
@@ -69,8 +69,8 @@ fn methods_share_a_prefix_and_a_refusal_names_them_all() {
         route("read", &[], "/v1", &[Method::HEAD, Method::GET]),
         route("write", &[], "/v1", &[Method::POST]),
     ]);
-    assert_eq!(found(&table, "a", "/v1", Method::POST), "write");
-    assert_eq!(found(&table, "a", "/v2", Method::POST), "404");
+    assert_eq!(found(&table, "a", "/v1", &Method::POST), "write");
+    assert_eq!(found(&table, "a", "/v2", &Method::POST), "404");
     let refusal = table.find(None, b"/v1/x", &Method::DELETE).unwrap_err();
     assert_eq!(refusal, RouteError::MethodNotAllowed { allow: "GET, HEAD, POST".into() });
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{
-    config::{ConfigError, environment},
+    config::{self, ConfigError, environment},
     key::{Pepper, PepperError},
     store::StoreError,
 };
@@ -66,7 +66,8 @@ pub fn check(file: &Path) -> Result<String, ConfigError> {
 /// Runs a gateway until it is told to end.
 pub fn run(file: PathBuf) -> Result<(), StartError> {
     let overrides = Overrides::from_environment();
-    let settings = Settings::load(&file, &overrides)?;
+    let text = config::read(&file)?;
+    let settings = Settings::parse(&text, &file.display().to_string(), &overrides)?;
     let process = &settings.process;
     let pepper = Pepper::load(environment("TOLLGATE_PEPPER").as_deref(), process.pepper_file.as_deref())?;
     let clients = sockets::bind("listen", process.listen, &file)?;
@@ -82,7 +83,7 @@ pub fn run(file: PathBuf) -> Result<(), StartError> {
     background.spawn(admin::serve(operators, Arc::clone(&started)));
     let (gateway, tasks) = background.block_on(boot::boot(&settings, &pepper))?;
     let _ = started.set(Arc::clone(&gateway));
-    follow_file(&background, Watcher::new(file, overrides, &settings), &gateway);
+    follow_file(&background, Watcher::new(file, text, overrides, &settings), &gateway);
 
     ingress::serve(clients, process.threads, Proxy(gateway))?;
     background.block_on(tasks.finish());

@@ -17,7 +17,7 @@ async fn assert_problem(response: Response, status: u16, code: &str) -> Value {
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["code"], code);
     assert_eq!(body["status"], status);
-    assert_eq!(body["type"], format!("/problems/{code}"));
+    assert_eq!(body["type"], format!("urn:tollgate:problem:{code}"));
     assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
     assert_eq!(body["request_id"], headers["x-request-id"].to_str().unwrap());
     body

@@ -51,6 +51,32 @@ async fn a_missing_pepper_says_where_to_put_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_none_is_told_with_its_setting() {
+    let world = World::new().await;
+    world.configure(ROUTES);
+    let output = command(&world.config_file()).env("TOLLGATE_STORE", "mysql://db").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("mysql://db") && told.contains("setting `store`"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_comes_late_is_waited_for() {
+    let world = World::new().await;
+    let late = world.config_file().with_file_name("late.db");
+    let store = format!("sqlite://{}", late.display());
+    world.configure(ROUTES);
+    let text = std::fs::read_to_string(world.config_file()).unwrap();
+    std::fs::write(world.config_file(), text.replace("store.db", "late.db")).unwrap();
+    let gateway = Gateway::start(&world.config_file());
+    let (status, report) = gateway.admin("/health/ready").await;
+    assert_eq!((status, report.contains("starting")), (503, true), "{report}");
+    assert_eq!(gateway.admin("/health/live").await.0, 200);
+    common::store::Store::open_and_migrate(&store).await.unwrap();
+    gateway.wait_until_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn readiness_needs_a_server_that_answers_behind_each_route() {
     let world = World::new().await;
     world.customer(Some("roomy")).await;

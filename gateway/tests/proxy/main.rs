@@ -1,5 +1,7 @@
 //! The real binary between a real client and a real upstream, with a stand-in for billing.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod answers;
 mod changes;
 mod forwarding;

@@ -1,5 +1,7 @@
 //! A house to test in: the real binaries on a store of their own, with an upstream that counts.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{
     future::Future,
     path::Path,

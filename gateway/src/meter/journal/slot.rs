@@ -75,7 +75,7 @@ impl Slot {
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         let number = match self.content {
             Content::Request { meter, units, status, billable, test } => {
-                let flags = u8::from(billable) * FLAG_BILLABLE | u8::from(test) * FLAG_TEST;
+                let flags = (u8::from(billable) * FLAG_BILLABLE) | (u8::from(test) * FLAG_TEST);
                 put(0, &[KIND_REQUEST, flags]);
                 put(2, &status.to_le_bytes());
                 put(8, &meter.to_le_bytes());

@@ -174,7 +174,7 @@ fn foreign_files_are_neither_read_nor_removed() {
     fs::write(directory.path().join("notes.txt"), "hello").unwrap();
     let (journal, _) = Journal::open(&settings).unwrap();
     journal.append_request(&record(1)).unwrap();
-    let theirs = journal._directory.path().join("lane-0/theirs");
+    let theirs = journal.lanes[0].directory.join("theirs");
     fs::write(&theirs, "keep").unwrap();
     drop(journal);
     let (_next, mut left) = Journal::open(&settings).unwrap();
