@@ -157,10 +157,7 @@ mod tests {
         assert_eq!(Secret::parse(b"pk_live_x"), Err(SecretError::Prefix));
         assert_eq!(Secret::parse(&good.as_bytes()[..39]), Err(SecretError::Length(39)));
         assert_eq!(Secret::parse(format!("{good}a").as_bytes()), Err(SecretError::Length(41)));
-        assert_eq!(
-            Secret::parse(&good.replace("sk_live_", "sk_live_A").as_bytes()[..40]),
-            Err(SecretError::Alphabet)
-        );
+        assert_eq!(Secret::parse(&good.replace("sk_live_", "sk_live_A").as_bytes()[..40]), Err(SecretError::Alphabet));
         let typo = format!("{}{}", &good[..39], if good.ends_with('a') { 'b' } else { 'a' });
         assert_eq!(Secret::parse(typo.as_bytes()), Err(SecretError::Checksum));
     }
