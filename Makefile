@@ -11,7 +11,7 @@ help: ## List these commands
 .PHONY: run
 run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit
 	@scripts/install.sh build
-	@$(CARGO) build --quiet --release -p gateway -p billing -p keyctl -p loadtest
+	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin demo
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
 .PHONY: test
@@ -19,6 +19,12 @@ test: ## Run every test against real servers (starts its own PostgreSQL)
 	@scripts/install.sh build test
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast
+
+.PHONY: loom
+loom: ## Try every interleaving of the journal's ring, by model checker
+	@scripts/install.sh build
+	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_RELEASE_LTO=off \
+		$(CARGO) test -p ring --release --lib loom
 
 .PHONY: lint
 lint: ## Check format, lints, documentation and licences
@@ -36,8 +42,14 @@ bench: ## Run the criterion benchmarks; ARGS are passed on
 .PHONY: loadtest
 loadtest: ## Compare gateway, bare Pingora, nginx and the upstream alone in one interleaved run; ARGS="--help" for more
 	@scripts/install.sh build loadtest
-	$(CARGO) build --profile dist -p gateway -p billing -p loadtest
+	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough
 	@exec target/dist/loadtest $(ARGS)
+
+.PHONY: drill
+drill: ## Pull plugs under load and check that the books balance: all drills, or NAME=...; N=... times; NAME=list shows them
+	@scripts/install.sh build test
+	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin drill
+	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built and what `make run` left behind

@@ -4,6 +4,8 @@
 set -euo pipefail
 
 rust_needed=1.95
+java_needed=17
+stack_kafka=$(dirname "$0")/../loadtest/stack/kafka
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -44,10 +46,29 @@ cargo_tool() { # name version
   fi
 }
 
+java_version() { # of the Java that tests will use; 0 if there is none
+  local java=${JAVA_HOME:+$JAVA_HOME/bin/java} found
+  [ -x "$java" ] || java=java
+  found=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n1) || true
+  echo "${found:-0}"
+}
+
+kafka() { # the broker that tests start: Java and Maven from Debian, its jars through Maven
+  [ "$(java_version)" -ge $java_needed ] || debian openjdk-$java_needed-jre-headless
+  command -v mvn >/dev/null || debian maven
+  local found
+  found=$(java_version)
+  if [ "$found" -lt $java_needed ]; then
+    echo "install: Java $java_needed or newer is needed, JAVA_HOME or PATH leads to $found; point it to a newer one" >&2
+    exit 1
+  fi
+  "$stack_kafka/resolve.sh" "$(cat "$stack_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+}
+
 for step in "$@"; do
   case "$step" in
-    build) rust; debian gcc g++ make cmake pkg-config ;;
-    test) debian postgresql ;;
+    build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
+    test) debian postgresql redis-server; kafka ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     loadtest) debian nginx-light util-linux ;;
     *) echo "install: unknown step $step" >&2; exit 2 ;;

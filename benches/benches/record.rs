@@ -1,8 +1,10 @@
-//! A usage record is appended to the journal on disk: what each answered request waits for.
+//! A usage record is appended to the journal: what each answered request waits for. By one thread, by two that each have
+//! a lane of their own, and by two that share one.
 #![expect(clippy::expect_used, reason = "a benchmark of something else than success is worth nothing")]
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Barrier},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -16,11 +18,55 @@ use common::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::meter::{Meter, MeterSettings};
 
-/// Records of one journal, far below its budget: without a sink, it only grows.
-const JOURNAL_RECORDS: u64 = 500_000;
+/// Records that each thread appends to one journal: without a sink, a ring fills up and stays full.
+const RECORDS_PER_THREAD: u64 = 30_000;
 
 fn record(criterion: &mut Criterion) {
-    let record = UsageRecord {
+    let mut group = criterion.benchmark_group("record");
+    for (name, threads, lanes) in [("own_lane", 1, 1), ("two_threads_two_lanes", 2, 2), ("two_threads_one_lane", 2, 1)]
+    {
+        group.bench_function(name, |bencher| bencher.iter_custom(|count| append(count, threads, lanes)));
+    }
+    group.finish();
+}
+
+/// How long a thread takes to append `count` records, spread over as many journals as they need; only appending counts.
+fn append(count: u64, threads: u32, lanes: u16) -> Duration {
+    let mut appending = Duration::ZERO;
+    let mut left = count;
+    while left > 0 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = MeterSettings { lanes, ..MeterSettings::new(directory.path(), "bench") };
+        let meter = Meter::open(settings, &prometheus::Registry::new()).expect("a new journal");
+        let share = left.min(RECORDS_PER_THREAD);
+        appending += append_at_once(&meter, share, threads);
+        left -= share;
+    }
+    appending
+}
+
+/// The mean time of threads that append `count` records each, all at once.
+fn append_at_once(meter: &Arc<Meter>, count: u64, threads: u32) -> Duration {
+    let start = Barrier::new(threads as usize);
+    let total: Duration = thread::scope(|scope| {
+        let append = || {
+            let record = sample();
+            meter.record(&record).expect("room in the journal");
+            start.wait();
+            let began = Instant::now();
+            for _ in 0..count {
+                meter.record(&record).expect("room in the journal");
+            }
+            began.elapsed()
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(append)).collect();
+        running.into_iter().map(|thread| thread.join().expect("a thread that ends")).sum()
+    });
+    total / threads
+}
+
+fn sample() -> UsageRecord {
+    UsageRecord {
         at: Micros(1_793_491_200_000_000),
         tenant: TenantId::generate(),
         key: KeyId::generate(),
@@ -30,33 +76,7 @@ fn record(criterion: &mut Criterion) {
         status: 200,
         billable: true,
         mode: Mode::Live,
-    };
-    let mut group = criterion.benchmark_group("record");
-    group.bench_function("append", |bencher| bencher.iter_custom(|count| append(&record, count)));
-    group.finish();
-}
-
-/// Appends `count` records to as many journals as they take; only appending counts.
-fn append(record: &UsageRecord, count: u64) -> Duration {
-    let mut appending = Duration::ZERO;
-    let mut left = count;
-    while left > 0 {
-        let directory = tempfile::tempdir().expect("a directory");
-        let meter = open(&directory);
-        let share = left.min(JOURNAL_RECORDS);
-        let start = Instant::now();
-        for _ in 0..share {
-            meter.record(record).expect("room in the journal");
-        }
-        appending += start.elapsed();
-        left -= share;
     }
-    appending
-}
-
-fn open(directory: &tempfile::TempDir) -> Arc<Meter> {
-    let settings = MeterSettings::new(directory.path(), "bench");
-    Meter::open(settings, &prometheus::Registry::new()).expect("a new journal")
 }
 
 criterion_group!(benches, record);

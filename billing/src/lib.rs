@@ -1,13 +1,15 @@
 //! The business plane: what the gateways metered becomes lines on a bill.
 //!
-//! Read it in that order: [`ingest`] books usage exactly once, [`rating`] prices the usage of a period by a plan,
-//! [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`command`] the command line,
-//! [`config`] what operators set.
+//! Read it in that order: [`ingest`] books usage exactly once, [`audit`] proves it, [`rating`] prices the usage of a
+//! period by a plan, [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`command`]
+//! the command line, [`config`] what operators set, [`upkeep`] what is done now and then.
 
 pub mod api;
+pub mod audit;
 pub mod command;
 pub mod config;
 pub mod ingest;
 pub mod invoice;
 mod number;
 pub mod rating;
+pub mod upkeep;

@@ -3,6 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use gateway::server::Start;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,11 +12,13 @@ const HELP_AFTER: &str = "\
 Examples:
   gateway --config config/gateway.yaml           serve until SIGTERM or SIGINT
   gateway --config config/gateway.yaml --check   validate the file: exit 0 if it is valid, else 1
+  gateway --config config/gateway.yaml --upgrade take over from the running gateway without losing a request
   kill -HUP <pid>                                read the file again at once (it is polled anyway)
 
 Environment:
   TOLLGATE_STORE    overrides `store`: sqlite://path/to/file.db or postgres://user@host/database
   TOLLGATE_PEPPER   overrides `pepper_file`: the secret under which keys are hashed
+  TOLLGATE_KAFKA    sends usage to Kafka and overrides `usage.kafka.brokers`: host:port,host:port
   RUST_LOG          level of operational logs on standard error, `info` by default
 
 Access lines go to standard output, everything else to standard error, both as JSON.";
@@ -28,8 +31,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE", default_value = "config/gateway.yaml")]
     config: PathBuf,
     /// Validate the configuration file and exit
-    #[arg(long)]
+    #[arg(long, conflicts_with = "upgrade")]
     check: bool,
+    /// Take over the addresses of the running gateway, which then finishes its requests and ends
+    #[arg(long)]
+    upgrade: bool,
 }
 
 fn main() -> ExitCode {
@@ -40,7 +46,8 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stdout().lock(), "{summary}");
         })
     } else {
-        gateway::server::run(arguments.config)
+        let start = if arguments.upgrade { Start::Upgrade } else { Start::Fresh };
+        gateway::server::run(arguments.config, start)
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod compare;
 pub mod demo;
+pub mod drill;
 pub mod fleet;
+pub mod house;
 pub mod load;
 pub mod passthrough;
 pub mod upstream;

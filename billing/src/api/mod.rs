@@ -2,6 +2,7 @@
 
 mod batches;
 mod document;
+mod ingester;
 mod observe;
 mod problem;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use common::{
     store::Store,
     usage::{BATCH_MAX_BYTES, BATCH_PATH},
 };
+pub use ingester::{IngesterServices, ingester_router};
 pub use problem::{Problem, ProblemCode};
 use prometheus::Registry;
 
@@ -68,7 +70,7 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 4] {
 
 async fn no_such_path(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    Problem::new(ProblemCode::NotFound, format!("there is nothing at {path}; {DOCUMENT_PATH} lists what there is"))
+    Problem::new(ProblemCode::NotFound, format!("there is nothing at {path}"))
 }
 
 async fn no_such_method(method: Method) -> Problem {

@@ -8,7 +8,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use prometheus::TextEncoder;
+use common::store::Store;
+use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,7 +38,12 @@ pub(super) struct HealthDocument {
     ),
 )]
 pub(super) async fn health(State(services): State<Arc<Services>>) -> Result<Json<HealthDocument>, Problem> {
-    let reason = match tokio::time::timeout(PING_TIME_LIMIT, services.store.ping()).await {
+    store_health(&services.store).await
+}
+
+/// Whether the store answers.
+pub(super) async fn store_health(store: &Store) -> Result<Json<HealthDocument>, Problem> {
+    let reason = match tokio::time::timeout(PING_TIME_LIMIT, store.ping()).await {
         Ok(Ok(())) => return Ok(Json(HealthDocument { status: "ok" })),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the store did not answer within {} s", PING_TIME_LIMIT.as_secs()),
@@ -53,8 +59,13 @@ pub(super) async fn health(State(services): State<Arc<Services>>) -> Result<Json
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")),
 )]
 pub(super) async fn metrics(State(services): State<Arc<Services>>) -> Result<Response, Problem> {
+    metrics_text(&services.registry)
+}
+
+/// All metrics as Prometheus reads them.
+pub(super) fn metrics_text(registry: &Registry) -> Result<Response, Problem> {
     let text = TextEncoder::new()
-        .encode_to_string(&services.registry.gather())
+        .encode_to_string(&registry.gather())
         .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }

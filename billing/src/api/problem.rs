@@ -45,6 +45,10 @@ pub enum ProblemCode {
     BatchRefused,
     /// The store cannot do it now.
     StoreUnavailable,
+    /// Kafka does not answer.
+    KafkaUnavailable,
+    /// Kafka does not have the topic.
+    TopicMissing,
     /// A fault on this side.
     Internal,
 }
@@ -91,6 +95,8 @@ impl ProblemCode {
             Self::BatchInvalid => (StatusCode::BAD_REQUEST, "batch_invalid", "Not a usage batch"),
             Self::BatchRefused => (StatusCode::UNPROCESSABLE_ENTITY, "batch_refused", "Usage batch refused"),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
+            Self::KafkaUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "kafka_unavailable", "Kafka unavailable"),
+            Self::TopicMissing => (StatusCode::SERVICE_UNAVAILABLE, "topic_missing", "Topic missing"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
@@ -113,7 +119,7 @@ impl IntoResponse for Problem {
             ProblemCode::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            ProblemCode::StoreUnavailable => {
+            ProblemCode::StoreUnavailable | ProblemCode::KafkaUnavailable | ProblemCode::TopicMissing => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
             _ => {}

@@ -1,9 +1,15 @@
 //! The command line: one file per command. Results go to stdout, logs and errors to stderr.
 
+mod audit;
+mod dead_letters;
+mod ingest;
+mod listen;
 mod log;
 mod migrate;
+mod output;
 mod run;
 mod serve;
+mod signals;
 mod store;
 
 use std::{io::Write as _, net::SocketAddr};
@@ -11,7 +17,12 @@ use std::{io::Write as _, net::SocketAddr};
 use clap::{Parser, Subcommand};
 use common::{config::ConfigError, key::PepperError, store::StoreError};
 
-use crate::{config::Environment, invoice::InvoiceError};
+use crate::{
+    audit::AuditError,
+    config::Environment,
+    ingest::kafka::{IngestSetupError, KafkaIngestError},
+    invoice::InvoiceError,
+};
 
 const HELP: &str = "\
 Exit codes:
@@ -21,12 +32,15 @@ Exit codes:
 
 Environment:
   TOLLGATE_STORE   URL of the store, in place of the file's `store`
+  TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers`
   TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
   RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
 
 Examples:
   billing migrate --store sqlite://data/tollgate.db
   billing serve --config config/billing.yaml
+  billing ingest --config config/billing.yaml
+  billing audit --period 2026-11
   billing run --period 2026-11 --dry-run
   billing run --dry-run --output json --store sqlite://data/tollgate.db";
 
@@ -42,6 +56,12 @@ pub struct Cli {
 enum Command {
     /// Serve the business API: take usage batches, tell health and metrics
     Serve(serve::ServeArguments),
+    /// Book usage out of Kafka
+    Ingest(ingest::IngestArguments),
+    /// Prove that what was acknowledged is what is stored is what is summed up
+    Audit(audit::AuditArguments),
+    /// Look at messages that could not be booked, and book them after all
+    DeadLetters(dead_letters::DeadLettersArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
     /// Bring the store's schema up to date
@@ -64,12 +84,14 @@ pub enum CommandError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on port {port} ({address}): {source}; set `listen` in {file} to another address")]
+    #[error("cannot listen on port {port} ({address}): {source}; set `{setting}` in {file} to another address")]
     Listen {
         /// The port alone.
         port: u16,
         /// The whole address.
         address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
         /// Where it is set.
         file: String,
         /// What the operating system said.
@@ -81,6 +103,21 @@ pub enum CommandError {
     /// Serving ended by itself.
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
+    /// Usage cannot be taken from Kafka.
+    #[error(transparent)]
+    IngestSetup(#[from] IngestSetupError),
+    /// Taking usage from Kafka ended by itself.
+    #[error(transparent)]
+    Ingest(#[from] KafkaIngestError),
+    /// The books could not be read whole.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The books have a fault; stdout says which.
+    #[error("the books are not in order: {0}")]
+    Unclean(String),
+    /// Some dead letters are still no usage; stdout says why.
+    #[error("{0} of the dead letters could not be booked")]
+    StillDead(usize),
     /// Invoices could not be drafted.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -98,6 +135,9 @@ impl Cli {
         let environment = Environment::of_process();
         match self.command {
             Command::Serve(arguments) => serve::execute(&arguments, &environment).await,
+            Command::Ingest(arguments) => ingest::execute(&arguments, &environment).await,
+            Command::Audit(arguments) => audit::execute(&arguments, &environment).await,
+            Command::DeadLetters(arguments) => dead_letters::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use common::{
     id::TenantId,
     store::Store,
     time::{Clock as _, Micros, Period, SystemClock},
 };
 
-use super::{CommandError, log, print, store::StoreArguments};
+use super::{CommandError, log, output::Output, print, store::StoreArguments};
 use crate::{
     config::Environment,
     invoice::{Drafts, PeriodChoice, draft, to_json, to_table},
@@ -44,14 +44,6 @@ pub(super) struct RunArguments {
     output: Output,
     #[command(flatten)]
     store: StoreArguments,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 pub(super) async fn execute(arguments: &RunArguments, environment: &Environment) -> Result<(), CommandError> {

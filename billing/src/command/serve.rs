@@ -6,17 +6,14 @@ use axum::Router;
 use clap::Args;
 use common::{store::Store, time::SystemClock};
 use prometheus::Registry;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::Notify,
-};
+use tokio::{net::TcpListener, sync::Notify};
 
-use super::{CommandError, log};
+use super::{CommandError, listen::listen, log, signals::StopSignals};
 use crate::{
     api::{self, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
+    upkeep,
 };
 
 /// Longest that requests in flight may take once the process was told to stop.
@@ -29,23 +26,13 @@ pub(super) struct ServeArguments {
     config: PathBuf,
 }
 
-/// The signals that end the process.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
 pub(super) async fn execute(arguments: &ServeArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("info");
     let config = Config::load(&arguments.config, environment)?;
     let pepper = config.pepper(environment)?;
     let (store, migrated) = Store::open_and_migrate(&config.store).await?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|source| CommandError::Listen {
-        port: config.listen.port(),
-        address: config.listen,
-        file: arguments.config.display().to_string(),
-        source,
-    })?;
+    let store = store.keeping_records(config.ingest.keep_raw);
+    let listener = listen(config.listen, "listen", &arguments.config).await?;
     let registry = Registry::new();
     let metrics = IngestMetrics::register(&registry)?;
     let router = api::router(Services {
@@ -63,7 +50,10 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         pepper = pepper.id(),
         "serving"
     );
-    serve_until_stopped(listener, router, signals, store).await
+    let upkeep = tokio::spawn(upkeep::keep_partitions(store.clone(), Arc::new(SystemClock)));
+    let served = serve_until_stopped(listener, router, signals, store).await;
+    upkeep.abort();
+    served
 }
 
 async fn serve_until_stopped(
@@ -94,17 +84,4 @@ async fn serve_until_stopped(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-impl StopSignals {
-    fn listen() -> Result<Self, std::io::Error> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

@@ -93,7 +93,7 @@ impl IngestMetrics {
         self.gap_entries.inc_by(booked.gap);
     }
 
-    fn count(&self, outcome: BatchOutcome) {
+    pub(super) fn count(&self, outcome: BatchOutcome) {
         self.batches.with_label_values(&[outcome.as_str()]).inc();
     }
 }

@@ -1,8 +1,10 @@
-//! Taking usage batches: decoded, booked exactly once, and whatever is odd about them said aloud.
+//! Taking usage batches: decoded, booked exactly once, and whatever is odd about them said aloud. Here the way over
+//! HTTP; [`kafka`] is the other.
 //!
 //! A batch that was not booked is answered with an error, so that the gateway keeps it and sends it again. Gaps,
 //! unknown tenants and undecodable bytes raise a log line and a metric each.
 
+pub mod kafka;
 mod metrics;
 
 use std::{

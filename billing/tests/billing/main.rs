@@ -1,8 +1,12 @@
-//! The promises of `billing`, kept by the real binary against a SQLite file.
+//! The promises of `billing`, kept by the real binary against a SQLite file and against real servers.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod books;
+mod drills;
 mod ingest;
 mod invoices;
+mod kafka;
 mod process;
 mod site;
+mod topic;

@@ -32,9 +32,11 @@ const PEPPER: &str = "0123456789abcdef";
 /// A directory with settings, pepper and, once opened, a store.
 pub(crate) struct Site {
     directory: TempDir,
+    /// Of the store, unless it is a file in the directory.
+    url: Option<String>,
 }
 
-/// A running `billing serve`. Dropping it kills the process.
+/// A running `billing serve` or `billing ingest`. Dropping it kills the process.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
@@ -44,7 +46,12 @@ pub(crate) struct Server {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let site = Self { directory: tempfile::tempdir().unwrap() };
+        Self::with_store(None)
+    }
+
+    /// One whose store is elsewhere; with none, it is a file in the directory.
+    pub(crate) fn with_store(url: Option<String>) -> Self {
+        let site = Self { directory: tempfile::tempdir().unwrap(), url };
         std::fs::write(site.path("pepper"), PEPPER).unwrap();
         site.write_settings("127.0.0.1:0");
         site
@@ -55,7 +62,7 @@ impl Site {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite://{}", self.path("tollgate.db").display())
+        self.url.clone().unwrap_or_else(|| format!("sqlite://{}", self.path("tollgate.db").display()))
     }
 
     pub(crate) fn write_settings(&self, listen: &str) {
@@ -86,7 +93,8 @@ impl Site {
             .current_dir(self.directory.path())
             .env_remove("TOLLGATE_STORE")
             .env_remove("TOLLGATE_PEPPER")
-            .env_remove("RUST_LOG")
+            .env_remove("TOLLGATE_KAFKA")
+            .env("RUST_LOG", "billing=debug")
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
@@ -99,16 +107,32 @@ impl Site {
 
     /// Starts `billing serve` and waits until it says where it listens.
     pub(crate) async fn serve(&self) -> Server {
-        let mut command = self.command(&["serve", "--config", "billing.yaml"]);
+        self.start(&["serve", "--config", "billing.yaml"], "serving").await
+    }
+
+    /// Starts a command that stays, and waits for the event that says where it listens.
+    pub(crate) async fn start(&self, arguments: &[&str], event: &str) -> Server {
+        let mut command = self.command(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::default();
         let lines = child.stderr.take().unwrap();
         tokio::spawn(collect(lines, Arc::clone(&log)));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut server = Server { child, address: String::new(), client: Client::new(), log };
-        let serving = server.logged("serving").await;
-        server.address.push_str(serving["listen"].as_str().unwrap());
+        let started = server.logged(event).await;
+        server.address.push_str(started["listen"].as_str().unwrap());
         server
+    }
+}
+
+impl Drop for Server {
+    /// What the process said explains why a test failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.log.lock().unwrap().iter() {
+                eprintln!("{line}");
+            }
+        }
     }
 }
 
@@ -124,14 +148,19 @@ impl Server {
     pub(crate) async fn logged(&self, event: &str) -> Value {
         let found = async {
             loop {
-                if let Some(line) = self.log.lock().unwrap().iter().find(|line| line["message"] == event) {
-                    return line.clone();
+                if let Some(line) = self.log_of(event).into_iter().next() {
+                    return line;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let found = tokio::time::timeout(DEADLINE, found).await;
         found.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.log.lock().unwrap()))
+    }
+
+    /// All log lines of this event so far.
+    pub(crate) fn log_of(&self, event: &str) -> Vec<Value> {
+        self.log.lock().unwrap().iter().filter(|line| line["message"] == event).cloned().collect()
     }
 
     /// Hands in bytes as a gateway does; `adjust` may spoil the request.
@@ -167,7 +196,7 @@ impl Server {
         value.unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
 
-    /// Sends SIGTERM or SIGINT.
+    /// Sends a signal, such as TERM.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
@@ -214,7 +243,11 @@ pub(crate) fn request(tenant: TenantId, at: &str, units: u64) -> UsageRecord {
 }
 
 pub(crate) fn batch(first_seq: u64, entries: impl IntoIterator<Item = UsageEntry>) -> UsageBatch {
-    UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq, entries: entries.into_iter().collect() }
+    batch_of_lane(0, first_seq, entries)
+}
+
+pub(crate) fn batch_of_lane(lane: u16, first_seq: u64, entries: impl IntoIterator<Item = UsageEntry>) -> UsageBatch {
+    UsageBatch { stream: StreamId::new("edge-1", 1, lane).unwrap(), first_seq, entries: entries.into_iter().collect() }
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

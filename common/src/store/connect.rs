@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{AnyConnection, Connection as _, any::AnyPoolOptions};
+use sqlx::{AnyConnection, Connection as _, PgPool, any::AnyPoolOptions, postgres::PgPoolOptions};
 use tokio::sync::Mutex;
 
 use super::{Migrated, StoreError, address::Address, migrate};
@@ -37,6 +37,10 @@ pub enum Engine {
 pub struct Store {
     pub(super) pool: sqlx::AnyPool,
     pub(super) engine: Engine,
+    /// For booking, which is beyond what the portable driver can do fast; none on SQLite.
+    pub(super) postgres: Option<PgPool>,
+    /// Whether bookings keep a record of every request.
+    pub(super) keep_records: bool,
     /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
     pub(super) writers: Arc<Mutex<()>>,
 }
@@ -78,6 +82,9 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+        if let Some(postgres) = &self.postgres {
+            postgres.close().await;
+        }
     }
 
     fn with_pool(address: &Address, url: &str) -> Result<Self, StoreError> {
@@ -90,8 +97,23 @@ impl Store {
             })
             .connect_lazy(url)
             .map_err(|error| at_opening(address, error.into()))?;
-        Ok(Self { pool, engine: address.engine, writers: Arc::default() })
+        let postgres = match address.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres_pool(url).map_err(|error| at_opening(address, error.into()))?),
+        };
+        Ok(Self { pool, engine: address.engine, postgres, keep_records: true, writers: Arc::default() })
     }
+}
+
+/// Connections are opened by the first bookings: who does not book has none.
+fn postgres_pool(url: &str) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
+        .max_connections(POOL_SIZE)
+        .acquire_timeout(CONNECT_DEADLINE)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(POSTGRES_SETTINGS).execute(connection).await.map(drop) })
+        })
+        .connect_lazy(url)
 }
 
 const fn settings(engine: Engine) -> &'static str {

@@ -44,7 +44,7 @@ pub enum StoreError {
     /// What was asked for is not there.
     #[error("no {what} {id}")]
     NotFound {
-        /// `tenant`, `plan` or `key`.
+        /// `tenant`, `plan`, `key` or `dead letter`.
         what: &'static str,
         /// The id that was asked for.
         id: String,
@@ -52,6 +52,18 @@ pub enum StoreError {
     /// The change would break a rule.
     #[error("{0}")]
     Refused(String),
+    /// A transport's position is not where the caller believes it to be: somebody else books the same messages.
+    #[error("{topic}/{partition} is booked up to {found}, not {expected}: another process books it, or it was reset")]
+    PositionMoved {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where the caller believed it to be.
+        expected: i64,
+        /// Where it is.
+        found: i64,
+    },
     /// A stored value does not make sense: somebody else wrote it.
     #[error("the store holds an invalid {what}: {reason}")]
     Corrupt {
@@ -107,7 +119,9 @@ impl Fault {
             return code.parse().map_or(Self::Other, Self::of_sqlite);
         }
         match &*code {
-            "55P03" => Self::Locked,
+            // Not to be had in time, one of two that waited for each other, or read before another wrote: the same
+            // again may succeed.
+            "55P03" | "40P01" | "40001" => Self::Locked,
             "25006" => Self::ReadOnly,
             "22003" => Self::SumOverflow,
             _ => Self::Other,

@@ -37,7 +37,7 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_base")];
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_base"), migration!(2, "0002_ingest")];
 
 /// The version that this program was built for.
 const LATEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -1,31 +1,40 @@
-//! The store: one code for SQLite and PostgreSQL, portable SQL over `sqlx::Any`.
+//! The store: one code for SQLite and PostgreSQL, portable SQL over `sqlx::Any`; only booking and retention have files
+//! for one engine.
 //!
 //! Each file holds the statements of one thing. What holds throughout: ids are text, times are epoch microseconds,
 //! amounts are minor units, flags are 0 or 1; every change that gateways must see writes a row of the change log in its
 //! own transaction, one writer at a time, so that the order of sequence numbers is the order of commits.
 
 mod address;
+mod audit;
 mod booking;
 mod changes;
 mod connect;
+mod dead_letters;
 mod error;
-mod insert;
+mod gaps;
 mod keys;
 mod migrate;
 mod plans;
+mod positions;
 mod quota;
+mod retention;
 mod row;
-mod stream;
 mod tenants;
 mod transaction;
 mod usage;
 
-pub use booking::Booked;
+pub use audit::{Audit, Breach, BreachPlace, PeriodAudit, Reading, StreamAudit, Tally};
+pub use booking::{Booked, Booking};
 pub use changes::{Catalog, Change, Changed};
 pub use connect::{Engine, Store};
+pub use dead_letters::{DeadLetter, NewDeadLetter};
 pub use error::StoreError;
+pub use gaps::UsageGap;
 pub use keys::{KeyRotation, NewKey};
 pub use migrate::Migrated;
 pub use plans::{AppliedPlan, PlanOutcome, Subscription};
+pub use positions::Position;
+pub use retention::{Dropped, Partitions};
 pub use tenants::{NewTenant, TENANT_DEPTH_MAX};
 pub use usage::{RefusalSum, UsageFilter, UsageSum};

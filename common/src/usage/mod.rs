@@ -59,6 +59,9 @@ pub enum UsageEntry {
     Request(UsageRecord),
     /// Requests that the gateway itself refused, summed up.
     Refusals(RefusalCount),
+    /// A number without an entry: taken by a process that died before it wrote, or lost with the disk that held it. It
+    /// keeps the numbering whole and bills nothing.
+    Void,
 }
 
 /// A request that was forwarded to the upstream and answered by it.
@@ -118,10 +121,20 @@ impl UsageBatch {
 
 impl UsageEntry {
     /// Who used or was refused.
-    pub fn tenant(&self) -> TenantId {
+    pub const fn tenant(&self) -> Option<TenantId> {
         match self {
-            Self::Request(record) => record.tenant,
-            Self::Refusals(refusals) => refusals.tenant,
+            Self::Request(record) => Some(record.tenant),
+            Self::Refusals(refusals) => Some(refusals.tenant),
+            Self::Void => None,
+        }
+    }
+
+    /// When it was made.
+    pub const fn at(&self) -> Option<Micros> {
+        match self {
+            Self::Request(record) => Some(record.at),
+            Self::Refusals(refusals) => Some(refusals.at),
+            Self::Void => None,
         }
     }
 }

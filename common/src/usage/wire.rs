@@ -105,17 +105,20 @@ struct WireEntry {
     billable: bool,
     #[prost(bool, tag = "8")]
     refusals: bool,
+    /// A number without an entry; nothing else is set.
+    #[prost(bool, tag = "9")]
+    void: bool,
 }
 
 pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
-    let base = batch.entries.first().map_or(0, |entry| time_of(entry).0);
+    let base = batch.entries.iter().find_map(UsageEntry::at).map_or(0, |at| at.0);
     let mut names = Interned::default();
     let mut parties = Interned::default();
     let entries: Vec<_> = batch
         .entries
         .iter()
         .map(|entry| WireEntry {
-            micros_after_base: time_of(entry).0.wrapping_sub(base),
+            micros_after_base: entry.at().map_or(0, |at| at.0.wrapping_sub(base)),
             ..match entry {
                 UsageEntry::Request(record) => WireEntry {
                     party: parties.index((record.tenant, record.key, record.mode)),
@@ -133,6 +136,7 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
                     refusals: true,
                     ..WireEntry::default()
                 },
+                UsageEntry::Void => WireEntry { void: true, ..WireEntry::default() },
             }
         })
         .collect();
@@ -178,13 +182,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<UsageBatch, BatchError> {
         })
         .collect::<Result<_, _>>()?;
     Ok(UsageBatch { stream: wire.stream.parse()?, first_seq: wire.first_seq, entries })
-}
-
-fn time_of(entry: &UsageEntry) -> Micros {
-    match entry {
-        UsageEntry::Request(record) => record.at,
-        UsageEntry::Refusals(refusals) => refusals.at,
-    }
 }
 
 struct Interned<T> {
@@ -239,6 +236,10 @@ impl Dictionary {
     }
 
     fn entry(&self, base_micros: i64, entry: &WireEntry) -> Result<UsageEntry, &'static str> {
+        if entry.void {
+            let only_void = WireEntry { void: true, ..WireEntry::default() };
+            return if *entry == only_void { Ok(UsageEntry::Void) } else { Err("it is void and says something") };
+        }
         let at = Micros(base_micros.checked_add(entry.micros_after_base).ok_or("its time is out of range")?);
         let (tenant, key, mode) =
             *self.parties.get(entry.party as usize).ok_or("its party is not in the dictionary")?;
@@ -278,11 +279,12 @@ mod tests {
     fn entries() -> impl Strategy<Value = Vec<UsageEntry>> {
         let name = prop::sample::select(vec!["search", "upload", "requests", "tokens"]).prop_map(Arc::<str>::from);
         let party = (any::<u128>(), any::<u128>(), any::<bool>());
-        let entry =
-            (any::<u32>(), party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), any::<bool>());
-        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, billable, refused)| {
+        let entry = (any::<u32>(), party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), 0..5);
+        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, billable, kind)| {
             let (at, tenant, key) = (Micros(i64::from(at)), TenantId::from_u128(tenant), KeyId::from_u128(key));
-            if refused {
+            if kind == 0 {
+                UsageEntry::Void
+            } else if kind <= 2 {
                 UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units })
             } else {
                 let mode = if test { Mode::Test } else { Mode::Live };

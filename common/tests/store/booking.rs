@@ -3,7 +3,7 @@
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{Booked, NewTenant, StoreError, UsageFilter},
+    store::{Booked, Booking, NewTenant, StoreError, UsageFilter},
     tenant::TenantKind,
     time::{Micros, Window},
     usage::{BATCH_MAX_ENTRIES, UsageBatch, UsageEntry, UsageRecord},
@@ -23,10 +23,13 @@ on_both_engines!(
     sums_are_per_hour_of_the_tenants_clock,
     what_differs_is_summed_apart,
     refusals_are_counted_once,
+    void_entries_are_booked_and_sum_up_nothing,
     the_largest_batch_is_booked,
     a_sum_that_would_overflow_is_refused_and_books_nothing,
     numbers_beyond_63_bits_are_refused,
     a_filter_selects_tenant_and_hours,
+    many_batches_are_booked_as_one,
+    bookings_of_many_streams_at_once_do_not_deadlock,
 );
 
 fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
@@ -188,6 +191,20 @@ async fn refusals_are_counted_once(place: Place) {
     assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
 }
 
+async fn void_entries_are_booked_and_sum_up_nothing(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let lane = stream(1);
+    let void = UsageBatch { stream: lane.clone(), first_seq: 0, entries: vec![UsageEntry::Void; 3] };
+    assert_eq!(store.book_usage(&void, NOW).await.unwrap(), booked(3, 3, 0, 0));
+    assert_eq!(store.book_usage(&void, NOW).await.unwrap(), booked(3, 0, 3, 0));
+    let mixed = vec![UsageEntry::Void, UsageEntry::Request(request(tenant)), UsageEntry::Void];
+    let mixed = UsageBatch { stream: lane, first_seq: 3, entries: mixed };
+    assert_eq!(store.book_usage(&mixed, NOW).await.unwrap(), booked(6, 3, 0, 0));
+    assert_eq!(units_of(&store, tenant).await, 1);
+    place.assert_sums_match_records().await;
+}
+
 async fn the_largest_batch_is_booked(place: Place) {
     let store = place.store().await;
     let entries: Vec<_> = (0..BATCH_MAX_ENTRIES as u128)
@@ -251,4 +268,67 @@ async fn a_filter_selects_tenant_and_hours(place: Place) {
     assert_eq!(found(Some(one), window).await, [(hour(1), one)], "the end is not inside");
     assert_eq!(found(None, window).await, [(hour(1), one), (hour(1), other)]);
     assert_eq!(found(None, None).await.len(), 6);
+}
+
+async fn many_batches_are_booked_as_one(place: Place) {
+    let store = place.store().await;
+    let known = root(&store).await.id;
+    let unknown = TenantId::from_u128(3);
+    let (lane, other_lane) = (stream(1), stream(2));
+    let batches = [
+        batch(&lane, 10, 2, known),
+        batch(&other_lane, 0, 5, unknown),
+        batch(&lane, 4, 7, known),
+        batch(&lane, 12, 3, unknown),
+        batch(&other_lane, 0, 5, known),
+    ];
+    let all = Booking { batches: &batches, ..Booking::default() };
+    let with_unknown = |booked: Booked| Booked { unknown_tenants: vec![unknown], ..booked };
+    assert_eq!(
+        store.book_all(&all, NOW).await.unwrap(),
+        [
+            booked(12, 2, 0, 10),
+            with_unknown(booked(5, 5, 0, 0)),
+            booked(12, 6, 1, 0),
+            with_unknown(booked(15, 3, 0, 0)),
+            booked(5, 0, 5, 0),
+        ]
+    );
+    assert_eq!((units_of(&store, known).await, units_of(&store, unknown).await), (8, 8));
+    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 1);
+    place.assert_sums_match_records().await;
+    // One that cannot be booked takes all others with it.
+    let batches = [batch(&lane, 15, 5, known), batch(&lane, u64::MAX - 3, 1, known), batch(&lane, 20, 5, known)];
+    let error = store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert_eq!(units_of(&store, known).await, 8);
+    assert_eq!(store.book_all(&Booking::default(), NOW).await.unwrap(), []);
+}
+
+async fn bookings_of_many_streams_at_once_do_not_deadlock(place: Place) {
+    let store = place.store().await;
+    let tasks: Vec<_> = (0..4_u128)
+        .map(|task| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    // All meet all streams and all sums, each in another order.
+                    let mut batches: Vec<_> =
+                        (1..=6).map(|lane| batch(&stream(lane), round * 4, 4, TenantId::from_u128(lane))).collect();
+                    batches.rotate_left(usize::try_from(task).unwrap());
+                    if task % 2 == 0 {
+                        batches.reverse();
+                    }
+                    store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for lane in 1..=6 {
+        assert_eq!(units_of(&store, TenantId::from_u128(lane)).await, 40);
+    }
+    place.assert_sums_match_records().await;
 }

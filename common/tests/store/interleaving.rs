@@ -7,7 +7,7 @@ use std::{
 
 use common::{
     id::TenantId,
-    store::Store,
+    store::{Booked, Booking, Store},
     usage::{UsageBatch, UsageEntry, UsageRecord},
 };
 use proptest::{
@@ -26,8 +26,8 @@ type Delivery = (u64, usize);
 async fn sums_are_those_of_the_distinct_numbers(place: Place) {
     let store = place.store().await;
     let cases = AtomicU64::new(0);
-    // Short ranges over few numbers meet each other in every way; a group arrives at once.
-    let group = prop::collection::vec((0_u64..40, 1_usize..12), 1..4);
+    // Short ranges over few numbers meet each other in every way; a group arrives at once, or is booked as one.
+    let group = (any::<bool>(), prop::collection::vec((0_u64..40, 1_usize..12), 1..4));
     let deliveries = prop::collection::vec(group, 1..10);
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let result = block_in_place(|| {
@@ -39,6 +39,8 @@ async fn sums_are_those_of_the_distinct_numbers(place: Place) {
     });
     result.unwrap();
     place.assert_sums_match_records().await;
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
 /// Each number has units of its own, so that one taken for another shows.
@@ -52,19 +54,13 @@ fn numbered(case: u128, (first_seq, count): Delivery) -> UsageBatch {
     UsageBatch { stream: stream(case), first_seq, entries: (first_seq..).take(count).map(entry).collect() }
 }
 
-async fn deliver(store: &Store, case: u128, deliveries: &[Vec<Delivery>]) -> Result<(), TestCaseError> {
+async fn deliver(store: &Store, case: u128, deliveries: &[(bool, Vec<Delivery>)]) -> Result<(), TestCaseError> {
     let mut arrived = BTreeSet::new();
     let mut booked = 0;
-    for group in deliveries {
-        let tasks: Vec<_> = group
-            .iter()
-            .map(|delivery| {
-                let (store, batch) = (store.clone(), numbered(case, *delivery));
-                tokio::spawn(async move { store.book_usage(&batch, NOW).await.unwrap() })
-            })
-            .collect();
-        for (task, (first_seq, count)) in tasks.into_iter().zip(group) {
-            let outcome = task.await.unwrap();
+    for (as_one, group) in deliveries {
+        let batches = group.iter().map(|delivery| numbered(case, *delivery)).collect();
+        let outcomes = if *as_one { book_as_one(store, batches).await } else { book_at_once(store, batches).await };
+        for (outcome, (first_seq, count)) in outcomes.iter().zip(group) {
             prop_assert_eq!(outcome.booked + outcome.replayed, *count as u64);
             booked += outcome.booked;
             arrived.extend((*first_seq..).take(*count));
@@ -81,4 +77,23 @@ async fn deliver(store: &Store, case: u128, deliveries: &[Vec<Delivery>]) -> Res
     let all = store.book_usage(&numbered(case, (0, usize::try_from(end).unwrap())), NOW).await.unwrap();
     prop_assert_eq!((all.booked, all.next_seq, all.gap), (end - arrived.len() as u64, end, 0));
     Ok(())
+}
+
+async fn book_as_one(store: &Store, batches: Vec<UsageBatch>) -> Vec<Booked> {
+    store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap()
+}
+
+async fn book_at_once(store: &Store, batches: Vec<UsageBatch>) -> Vec<Booked> {
+    let tasks: Vec<_> = batches
+        .into_iter()
+        .map(|batch| {
+            let store = store.clone();
+            tokio::spawn(async move { store.book_usage(&batch, NOW).await.unwrap() })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for task in tasks {
+        outcomes.push(task.await.unwrap());
+    }
+    outcomes
 }

@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
+mod audit;
 mod booking;
 mod catalog;
 mod changes;
+mod dead_letters;
 mod faults;
 mod harness;
 mod interleaving;
 mod migrations;
+mod positions;
 mod quota;
+mod retention;
 mod survival;

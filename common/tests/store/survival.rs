@@ -1,31 +1,33 @@
 //! What was acknowledged is there after `kill -9`, and what was not is there whole or not at all.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::{
+    future::Future as _,
+    io::{BufRead as _, BufReader, Write as _},
+    task::Poll,
+};
 
-use common::{id::TenantId, store::Store};
+use common::{
+    id::TenantId,
+    store::{Booking, Store},
+};
 use stack::Postgres;
 
-use crate::harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of};
+use crate::{
+    harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of},
+    positions::position,
+};
 
-on_both_engines!(a_killed_process_loses_nothing_that_was_acknowledged);
+on_both_engines!(
+    a_killed_process_loses_nothing_that_was_acknowledged,
+    a_killed_process_leaves_its_position_where_its_books_are,
+    a_booking_that_is_given_up_leaves_no_trace_in_the_next,
+);
 
 const ENTRIES_PER_BATCH: u64 = 20;
 
 async fn a_killed_process_loses_nothing_that_was_acknowledged(place: Place) {
     place.store().await.close().await;
-    let mut process = place.helper("survival::book_until_killed").spawn().unwrap();
-    let mut acknowledged = 0;
-    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-        if let Some(next_seq) = line.unwrap().strip_prefix("acknowledged ") {
-            acknowledged = next_seq.parse().unwrap();
-        }
-        if acknowledged >= 15 * ENTRIES_PER_BATCH {
-            process.kill().unwrap();
-        }
-    }
-    process.wait().unwrap();
-    assert!(acknowledged >= 15 * ENTRIES_PER_BATCH, "the helper ended early");
-
+    let acknowledged = run_and_kill(&place, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH);
     let store = Store::open(&place.url).await.unwrap();
     let tenant = TenantId::from_u128(1);
     let units = units_of(&store, tenant).await;
@@ -35,6 +37,85 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged(place: Place) {
     // The sender, who does not know what arrived, sends all of it again.
     let again = store.book_usage(&batch(&stream(1), 0, 1_000, tenant), NOW).await.unwrap();
     assert_eq!((again.replayed, again.gap), (units.min(1_000), 0));
+}
+
+async fn a_killed_process_leaves_its_position_where_its_books_are(place: Place) {
+    place.store().await.close().await;
+    let tenant = TenantId::from_u128(1);
+    // Each life goes on where the last one was killed.
+    for life in 1..=3 {
+        let acknowledged = run_and_kill(&place, "survival::book_messages_until_killed", 5 * life);
+        let store = Store::open(&place.url).await.unwrap();
+        let next = store.position("usage.events", 0).await.unwrap().unwrap().unsigned_abs();
+        assert!(next >= acknowledged, "{acknowledged} messages were acknowledged, {next} are booked");
+        assert_eq!(units_of(&store, tenant).await, next * ENTRIES_PER_BATCH);
+        let audit = store.audit(None).await.unwrap();
+        assert!(audit.is_clean(), "{:?}", audit.breaches);
+        store.close().await;
+    }
+}
+
+async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(place: Place) {
+    let store = place.store().await;
+    let tenant = TenantId::from_u128(1);
+    let batches: Vec<_> = (1..=5).map(|lane| batch(&stream(lane), 0, 4_000, tenant)).collect();
+    // Given up after ever more steps, so in the midst of everything; then the connection serves somebody else.
+    for polls in 0..60_i64 {
+        let booking = Booking { batches: &batches, ..Booking::default() };
+        let mut given_up = Box::pin(store.book_all(&booking, NOW));
+        let mut left = polls;
+        let outcome = std::future::poll_fn(|context| {
+            left -= 1;
+            let polled = given_up.as_mut().poll(context);
+            if left < 0 && polled.is_pending() { Poll::Ready(None) } else { polled.map(Some) }
+        });
+        if let Some(done) = outcome.await {
+            done.unwrap();
+        }
+        drop(given_up);
+        let other = batch(&stream(100), polls.unsigned_abs() * 3, 3, tenant);
+        assert_eq!(store.book_usage(&other, NOW).await.unwrap().booked, 3);
+    }
+    store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap();
+    assert_eq!(units_of(&store, tenant).await, 20_000 + 180);
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+}
+
+/// Runs a helper until it has acknowledged so much, kills it, and says how much it has acknowledged in all.
+fn run_and_kill(place: &Place, helper: &str, enough: u64) -> u64 {
+    let mut process = place.helper(helper).spawn().unwrap();
+    let mut acknowledged = 0;
+    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        if let Some(number) = line.unwrap().strip_prefix("acknowledged ") {
+            acknowledged = number.parse().unwrap();
+        }
+        if acknowledged >= enough {
+            process.kill().unwrap();
+        }
+    }
+    process.wait().unwrap();
+    assert!(acknowledged >= enough, "the helper ended early");
+    acknowledged
+}
+
+#[tokio::test]
+#[ignore = "a helper process of other tests"]
+async fn book_messages_until_killed() {
+    let store = Store::open(&std::env::var(STORE_VARIABLE).unwrap()).await.unwrap();
+    let count = usize::try_from(ENTRIES_PER_BATCH).unwrap();
+    let mut next = store.position("usage.events", 0).await.unwrap().unwrap_or_default();
+    loop {
+        // The stream begins anew with each message, so that a message booked twice would show in the sums.
+        let batches = [batch(&stream(u128::from(next.unsigned_abs())), 0, count, TenantId::from_u128(1))];
+        let step = position(0, next, next + 1);
+        let booking = Booking { batches: &batches, position: Some(&step), ..Booking::default() };
+        store.book_all(&booking, NOW).await.unwrap();
+        next += 1;
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "\nacknowledged {next}").unwrap();
+        stdout.flush().unwrap();
+    }
 }
 
 #[tokio::test]

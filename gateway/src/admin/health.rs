@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use common::time::{Clock as _, SystemClock};
 use serde::Serialize;
 
-use crate::proxy::{Gateway, UpstreamHealth};
+use super::Serving;
+use crate::proxy::UpstreamHealth;
 
 /// The state of everything that serving needs.
 #[derive(Serialize)]
@@ -17,6 +18,9 @@ pub(super) struct Report {
     upstreams: BTreeMap<Arc<str>, UpstreamHealth>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<JournalReport>,
+    /// What keeps usage in the journal until somebody puts it right. Requests are served all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_problem: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,9 +52,15 @@ struct JournalReport {
 }
 
 impl Report {
-    pub(super) fn new(gateway: Option<&Gateway>) -> Self {
-        let Some(gateway) = gateway else {
-            return Self { status: Status::Starting, catalog: None, upstreams: BTreeMap::new(), journal: None };
+    pub(super) fn new(serving: Option<&Serving>) -> Self {
+        let Some(Serving { gateway, sink }) = serving else {
+            return Self {
+                status: Status::Starting,
+                catalog: None,
+                upstreams: BTreeMap::new(),
+                journal: None,
+                usage_problem: None,
+            };
         };
         let (catalog, meter, live) = (gateway.catalog(), gateway.meter(), gateway.live());
         let serves = catalog.is_loaded() && live.is_ready();
@@ -69,6 +79,7 @@ impl Report {
             }),
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
             journal: Some(JournalReport { entries: journal_entries(), has_room: meter.has_room() }),
+            usage_problem: sink.problem(),
         }
     }
 

@@ -5,6 +5,7 @@
 mod health;
 
 use std::{
+    future::Future,
     net::TcpListener,
     sync::{Arc, OnceLock},
 };
@@ -19,16 +20,25 @@ use axum::{
 use prometheus::{Encoder as _, TextEncoder};
 use tracing::error;
 
-use crate::{answer::PROBLEM_CONTENT_TYPE, proxy::Gateway};
+use crate::{answer::PROBLEM_CONTENT_TYPE, meter::UsageSink, proxy::Gateway};
 
 /// Where the gateway appears once it has started.
-pub type Started = Arc<OnceLock<Arc<Gateway>>>;
+pub type Started = Arc<OnceLock<Serving>>;
 
-/// Serves until the runtime ends.
-pub async fn serve(listener: TcpListener, started: Started) {
+/// What there is to tell about.
+pub struct Serving {
+    /// The request path.
+    pub gateway: Arc<Gateway>,
+    /// Where usage goes.
+    pub sink: Arc<dyn UsageSink>,
+}
+
+/// Serves until `over` or the runtime ends.
+pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Output = ()> + Send + 'static) {
     let served = async {
         listener.set_nonblocking(true)?;
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router(started)).await
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, router(started)).with_graceful_shutdown(over).await
     };
     if let Err(reason) = served.await {
         error!(%reason, "metrics and health are no longer served");
@@ -60,7 +70,7 @@ async fn live() -> Json<serde_json::Value> {
 }
 
 async fn ready(State(started): State<Started>) -> Response {
-    let report = health::Report::new(started.get().map(Arc::as_ref));
+    let report = health::Report::new(started.get());
     let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }

@@ -1,17 +1,23 @@
 //! Checks that look at the whole file: names that must exist or be unique, numbers that must make sense.
 
-use std::{collections::HashSet, fmt::Display, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt::Display,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{
     config::{ConfigError, line_of},
-    usage::{BATCH_MAX_ENTRIES, StreamId},
+    usage::StreamId,
 };
 use http::{HeaderName, Method};
 
 use super::{
     Billable, HostPattern, Overrides, ProcessSettings, Route, Settings, SizeLimits, UNITS_MAX, Units, UpstreamSettings,
-    UsageSettings,
-    file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile, UsageFile},
+    file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile},
     upstream,
 };
 
@@ -23,6 +29,9 @@ const THREADS_MAX: usize = 1_024;
 
 /// Longest time-out, in milliseconds.
 const TIMEOUT_MAX_MS: u64 = 3_600_000;
+
+/// Longest path of a socket, in bytes: the operating system's limit.
+const SOCKET_PATH_MAX_BYTES: usize = 107;
 
 /// The text being checked, so that errors can name the line.
 pub(super) struct Check<'a> {
@@ -59,6 +68,9 @@ impl Check<'_> {
             }
         };
         let store = overrides.store.clone().unwrap_or(file.store);
+        let usage = self.usage(file.usage, overrides)?;
+        let upgrade_socket = self.upgrade_socket(file.upgrade_socket, &usage.journal, &name)?;
+        let drain = self.within("upgrade_drain_seconds", file.upgrade_drain_seconds, 1, 3_600)?;
         Ok(ProcessSettings {
             name,
             listen,
@@ -66,27 +78,24 @@ impl Check<'_> {
             threads,
             store,
             pepper_file: file.pepper_file,
-            usage: self.usage(file.usage)?,
+            usage,
+            upgrade_socket,
+            upgrade_drain: Duration::from_secs(drain),
         })
     }
 
-    fn usage(&self, usage: UsageFile) -> Result<UsageSettings, ConfigError> {
-        let is_url = usage.sink.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
-        });
-        if !is_url {
-            return Err(self.at("sink", &usage.sink, "is not a URL: write it as in http://127.0.0.1:8090"));
+    /// One per gateway, by default in its journal: what it takes over goes with it.
+    fn upgrade_socket(&self, path: Option<PathBuf>, journal: &Path, name: &str) -> Result<PathBuf, ConfigError> {
+        let path = path.unwrap_or_else(|| journal.join(format!("{name}.upgrade")));
+        let text = path.to_string_lossy();
+        if path.file_name().is_none() {
+            return Err(self.at("upgrade_socket", &text, "is not a file: write it as in data/gateway.upgrade"));
         }
-        if usage.journal == Path::new("") {
-            return Err(self.at("journal", "", "is empty: name a directory, as in data/journal"));
+        if text.len() > SOCKET_PATH_MAX_BYTES {
+            let reason = format!("is too long for a socket: use at most {SOCKET_PATH_MAX_BYTES} bytes");
+            return Err(self.at("upgrade_socket", &text, &reason));
         }
-        let budget_mib = self.within("journal_budget_mib", usage.journal_budget_mib, 1, 1_048_576)?;
-        Ok(UsageSettings {
-            sink: usage.sink.trim_end_matches('/').to_owned(),
-            journal: usage.journal,
-            journal_budget_bytes: budget_mib * 1024 * 1024,
-            batch_entries: self.within("batch_entries", usage.batch_entries, 1, BATCH_MAX_ENTRIES)?,
-        })
+        Ok(path)
     }
 
     fn sizes(&self, limits: &LimitsFile) -> Result<SizeLimits, ConfigError> {
@@ -166,7 +175,7 @@ impl Check<'_> {
         value.parse().map_err(|_| self.at(field, value, "is not an address: write IP and port, as in 127.0.0.1:8080"))
     }
 
-    fn within<T: PartialOrd + Display + Copy>(
+    pub(super) fn within<T: PartialOrd + Display + Copy>(
         &self,
         field: &str,
         value: T,
@@ -181,16 +190,16 @@ impl Check<'_> {
     }
 
     /// A fault in `field: value`.
-    fn at(&self, field: &str, value: &str, reason: &str) -> ConfigError {
+    pub(super) fn at(&self, field: &str, value: &str, reason: &str) -> ConfigError {
         self.fault(line_of(self.text, field, value, 1), format!("`{field}`: `{value}` {reason}"))
     }
 
-    fn fault(&self, line: usize, reason: impl Into<String>) -> ConfigError {
+    pub(super) fn fault(&self, line: usize, reason: impl Into<String>) -> ConfigError {
         ConfigError::Invalid { file: self.file.to_owned(), line, reason: reason.into() }
     }
 
     /// The first line that has `part`, whole and outside of a comment; list items carry no field name to look for.
-    fn line_with(&self, part: &str) -> usize {
+    pub(super) fn line_with(&self, part: &str) -> usize {
         let is_inside = |letter: char| letter.is_ascii_alphanumeric() || "-_.:/".contains(letter);
         let shows = |line: &str| {
             let code =

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::meter::WhenFull;
+
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +19,9 @@ pub(super) struct GatewayFile {
     #[serde(default = "default_store")]
     pub(super) store: String,
     pub(super) pepper_file: Option<PathBuf>,
+    pub(super) upgrade_socket: Option<PathBuf>,
+    #[serde(default = "default_upgrade_drain_seconds")]
+    pub(super) upgrade_drain_seconds: u64,
     #[serde(default)]
     pub(super) usage: UsageFile,
     #[serde(default)]
@@ -29,10 +34,41 @@ pub(super) struct GatewayFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct UsageFile {
-    pub(super) sink: String,
+    pub(super) sink: Option<String>,
+    pub(super) kafka: Option<KafkaFile>,
     pub(super) journal: PathBuf,
     pub(super) journal_budget_mib: u64,
+    pub(super) when_full: WhenFull,
     pub(super) batch_entries: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KafkaFile {
+    pub(super) brokers: Option<String>,
+    #[serde(default = "default_topic")]
+    pub(super) topic: String,
+    pub(super) create_topic: Option<NewTopicFile>,
+    #[serde(default, deserialize_with = "unique_names")]
+    pub(super) properties: BTreeMap<String, Scalar>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTopicFile {
+    pub(super) partitions: u16,
+    #[serde(default = "default_replication")]
+    pub(super) replication: u16,
+}
+
+/// A value that may be written with or without quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    Text(String),
+    Switch(bool),
+    Whole(i64),
+    Fraction(f64),
 }
 
 #[expect(clippy::struct_field_names, reason = "these are the names of the settings")]
@@ -97,10 +133,29 @@ pub(super) struct UnitsFile {
 impl Default for UsageFile {
     fn default() -> Self {
         Self {
-            sink: "http://127.0.0.1:8090".into(),
+            sink: None,
+            kafka: None,
             journal: "data/journal".into(),
-            journal_budget_mib: 1_024,
+            journal_budget_mib: 4_096,
+            when_full: WhenFull::default(),
             batch_entries: 512,
+        }
+    }
+}
+
+impl Default for KafkaFile {
+    fn default() -> Self {
+        Self { brokers: None, topic: default_topic(), create_topic: None, properties: BTreeMap::new() }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Switch(switch) => switch.fmt(formatter),
+            Self::Whole(number) => number.fmt(formatter),
+            Self::Fraction(number) => number.fmt(formatter),
         }
     }
 }
@@ -127,6 +182,18 @@ fn default_admin() -> String {
 
 fn default_store() -> String {
     "sqlite://data/tollgate.db".into()
+}
+
+fn default_topic() -> String {
+    "usage.events".into()
+}
+
+const fn default_replication() -> u16 {
+    1
+}
+
+const fn default_upgrade_drain_seconds() -> u64 {
+    60
 }
 
 fn default_meter() -> String {

@@ -7,6 +7,7 @@ mod check;
 mod file;
 mod pattern;
 mod upstream;
+mod usage;
 pub mod watch;
 
 use std::{
@@ -19,6 +20,8 @@ use std::{
 use common::config::{self, ConfigError};
 use http::{HeaderName, Method};
 pub use pattern::{Billable, HostPattern};
+
+use crate::meter::{KafkaSettings, WhenFull};
 
 /// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
 pub const UNITS_MAX: u64 = 1_000_000_000;
@@ -53,19 +56,34 @@ pub struct ProcessSettings {
     pub pepper_file: Option<PathBuf>,
     /// Where usage goes.
     pub usage: UsageSettings,
+    /// The socket through which the next process takes over.
+    pub upgrade_socket: PathBuf,
+    /// How long a process that was taken over waits for its clients to go.
+    pub upgrade_drain: Duration,
 }
 
 /// Where usage goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageSettings {
-    /// Base URL of `billing`.
-    pub sink: String,
+    /// Who takes it.
+    pub sink: SinkSettings,
     /// Directory of the journal.
     pub journal: PathBuf,
     /// How much of the disk the journal may take, in bytes.
     pub journal_budget_bytes: u64,
+    /// What becomes of requests once it has taken that.
+    pub when_full: WhenFull,
     /// Most entries in one batch.
     pub batch_entries: usize,
+}
+
+/// Who takes usage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkSettings {
+    /// `billing` over HTTP, at this base URL.
+    Http(String),
+    /// A topic of Kafka.
+    Kafka(KafkaSettings),
 }
 
 /// How large requests may be.
@@ -155,12 +173,14 @@ pub enum Units {
 pub struct Overrides {
     /// `TOLLGATE_STORE`.
     pub store: Option<String>,
+    /// `TOLLGATE_KAFKA`: brokers.
+    pub kafka: Option<String>,
 }
 
 impl Overrides {
     /// What the environment says.
     pub fn from_environment() -> Self {
-        Self { store: config::environment("TOLLGATE_STORE") }
+        Self { store: config::environment("TOLLGATE_STORE"), kafka: config::environment("TOLLGATE_KAFKA") }
     }
 }
 
@@ -188,6 +208,8 @@ impl ProcessSettings {
             ("store", self.store != other.store),
             ("pepper_file", self.pepper_file != other.pepper_file),
             ("usage", self.usage != other.usage),
+            ("upgrade_socket", self.upgrade_socket != other.upgrade_socket),
+            ("upgrade_drain_seconds", self.upgrade_drain != other.upgrade_drain),
         ];
         differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()
     }

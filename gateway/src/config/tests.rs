@@ -1,6 +1,7 @@
 //! What a configuration file may say, and how its faults are told.
 
 use super::*;
+use crate::meter::NewTopic;
 
 const GOOD: &str = "\
 name: edge-1
@@ -48,7 +49,8 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(settings.sizes.header_bytes, 65_536);
     assert_eq!(settings.sizes.header_value_bytes, 16_384);
     assert_eq!(settings.sizes.path_bytes, 8_192);
-    assert_eq!(settings.process.usage.sink, "http://127.0.0.1:8090");
+    assert_eq!(settings.process.usage.sink, SinkSettings::Http("http://127.0.0.1:8090".into()));
+    assert_eq!(settings.process.upgrade_socket, Path::new("data/journal/edge-1.upgrade"));
     let search = &settings.routes[0];
     assert_eq!(search.path_prefix, "/v1/search");
     assert_eq!(&*search.meter, "requests");
@@ -61,9 +63,78 @@ fn what_is_not_said_has_its_default() {
 
 #[test]
 fn the_environment_overrides_the_store() {
-    let overrides = Overrides { store: Some("postgres://somewhere/else".into()) };
+    let overrides = Overrides { store: Some("postgres://somewhere/else".into()), kafka: None };
     let settings = Settings::parse(GOOD, "gateway.yaml", &overrides).unwrap();
     assert_eq!(settings.process.store, "postgres://somewhere/else");
+}
+
+fn with_usage(usage: &str) -> String {
+    GOOD.replacen("upstreams:", &format!("usage:\n{usage}upstreams:"), 1)
+}
+
+fn kafka(text: &str, overrides: &Overrides) -> KafkaSettings {
+    match Settings::parse(text, "gateway.yaml", overrides).unwrap().process.usage.sink {
+        SinkSettings::Kafka(kafka) => kafka,
+        SinkSettings::Http(url) => panic!("usage goes to {url}"),
+    }
+}
+
+#[test]
+fn usage_goes_to_kafka_if_the_file_or_the_environment_says_so() {
+    let text = with_usage(
+        "  kafka:
+    brokers: kafka-1:9092, kafka-2:9092
+    create_topic: { partitions: 12 }
+    properties:
+      security.protocol: sasl_ssl
+      enable.ssl.certificate.verification: false
+      socket.timeout.ms: 5000
+",
+    );
+    let found = kafka(&text, &Overrides::default());
+    assert_eq!((&*found.brokers, &*found.topic), ("kafka-1:9092, kafka-2:9092", "usage.events"));
+    assert_eq!(found.create_topic, Some(NewTopic { partitions: 12, replication: 1 }));
+    assert_eq!(found.properties["enable.ssl.certificate.verification"], "false");
+    assert_eq!(found.properties["socket.timeout.ms"], "5000");
+
+    let overrides = Overrides { store: None, kafka: Some("elsewhere:9092".into()) };
+    let overridden = kafka(&text, &overrides);
+    assert_eq!(overridden, KafkaSettings { brokers: "elsewhere:9092".into(), ..found });
+    let from_nothing = kafka(GOOD, &overrides);
+    assert_eq!((&*from_nothing.topic, from_nothing.create_topic), ("usage.events", None));
+    assert_eq!(kafka(&with_usage("  sink: http://127.0.0.1:1\n"), &overrides).brokers, "elsewhere:9092");
+    let wrong = Overrides { store: None, kafka: Some("elsewhere".into()) };
+    let told = Settings::parse(GOOD, "gateway.yaml", &wrong).unwrap_err().to_string();
+    assert!(told.contains("TOLLGATE_KAFKA") && told.contains("host:port"), "{told}");
+}
+
+#[test]
+fn faults_of_usage_name_file_line_and_reason() {
+    let faults = [
+        ("  sink: http://a:1\n  kafka: { brokers: a:1 }\n", 5, "both `sink` and `kafka`"),
+        ("  sink: a:1\n", 4, "is not a URL"),
+        ("  kafka: {}\n", 4, "has no `brokers`"),
+        ("  kafka:\n    brokers: a\n", 5, "write host:port"),
+        ("  kafka:\n    brokers: a:1,\n", 5, "write host:port"),
+        ("  kafka: { brokers: a:1, topic: a/b }\n", 4, "is not the name of a topic"),
+        ("  kafka:\n    brokers: a:1\n    create_topic: { partitions: 0 }\n", 6, "between 1 and 4096"),
+        ("  kafka:\n    brokers: a:1\n    create_topic: { replication: 3 }\n", 6, "missing field `partitions`"),
+        (
+            "  kafka:\n    brokers: a:1\n    properties:\n      security.protocol: tls\n",
+            7,
+            "`security.protocol`: Invalid",
+        ),
+        ("  kafka:\n    brokers: a:1\n    properties:\n      linger.millis: 1\n", 7, "No such configuration property"),
+        ("  kafka:\n    brokers: a:1\n    properties:\n      acks: 1\n", 7, "`acks`: cannot be set"),
+        ("  kafka:\n    brokers: a:1\n    properties: { linger.ms: 1, linger.ms: 2 }\n", 6, "defined twice"),
+        ("  when_full: panic\n", 4, "unknown variant"),
+        ("  batch_entries: 0\n", 4, "must be between 1 and 4096"),
+    ];
+    for (usage, line, reason) in faults {
+        let told = parse(&with_usage(usage)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{usage}: {told}");
+        assert!(told.contains(reason), "{usage}: {told}");
+    }
 }
 
 #[test]
@@ -85,6 +156,9 @@ fn every_fault_names_file_line_and_reason() {
         ("127.0.0.1:0", "localhost", 2, "is not an address"),
         ("name: edge-1", "name: edge/1", 1, "1 to 128 characters"),
         ("interval_seconds: 1", "interval_seconds: 0", 6, "must be between 1 and 3600"),
+        ("name: edge-1", "upgrade_socket: /", 1, "is not a file"),
+        ("name: edge-1", &format!("upgrade_socket: /{}", "x".repeat(107)), 1, "at most 107 bytes"),
+        ("name: edge-1", "upgrade_drain_seconds: 0", 1, "must be between 1 and 3600"),
         ("name: edge-1", "threads: 0", 1, "must be between 1 and 1024"),
         ("interval_seconds: 1", "intervall_seconds: 1", 6, "unknown field"),
     ];

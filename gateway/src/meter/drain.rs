@@ -1,4 +1,5 @@
-//! From the journal to the sink: one task per lane, in order, again and again until the sink has booked it.
+//! From the journal to the sink: one task per lane, in order, again and again until the sink has booked it. While the
+//! sink is away, the same task sees to it that the lane's ring does not fill up.
 
 use std::{
     sync::{
@@ -13,7 +14,7 @@ use common::{
     usage::{UsageBatch, UsageEntry},
 };
 use rand::RngExt as _;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use super::{
     journal::{Chunk, LaneReader},
@@ -34,8 +35,22 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often a batch that is refused for good is logged while it is offered again.
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// How often the ring is looked at while a batch is on its way.
+const SPILL_LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Pause after the spool took nothing.
+const SPILL_RETRY: Duration = Duration::from_secs(1);
+
 /// No entry is waiting.
 const NONE_WAITING: i64 = i64::MAX;
+
+/// A lane being drained, shared with the thread that writes to its spool.
+struct LaneInHand {
+    reader: Arc<Mutex<LaneReader>>,
+    /// When the entry was made that waits at its front.
+    front: Arc<AtomicI64>,
+    spill_again: Option<Instant>,
+}
 
 /// What the tasks of all lanes share.
 pub(super) struct Drain {
@@ -43,6 +58,7 @@ pub(super) struct Drain {
     metrics: MeterMetrics,
     batch_entries: usize,
     outage: Outage,
+    spool_outage: Outage,
     refusal_logged: Mutex<Option<Instant>>,
     /// Per lane, when the entry was made that waits at its front.
     waiting_since: Mutex<Vec<Arc<AtomicI64>>>,
@@ -55,6 +71,7 @@ impl Drain {
             metrics,
             batch_entries,
             outage: Outage::new("usage sink"),
+            spool_outage: Outage::new("usage spool"),
             refusal_logged: Mutex::default(),
             waiting_since: Mutex::default(),
         }
@@ -68,49 +85,90 @@ impl Drain {
     }
 
     /// Drains a lane: one that was left, to its end; one that is written, until `finish` is true and it is empty.
-    pub(super) async fn run(self: Arc<Self>, mut lane: LaneReader, mut finish: watch::Receiver<bool>) -> LaneReader {
-        let front = Arc::new(AtomicI64::new(NONE_WAITING));
-        locked(&self.waiting_since).push(Arc::clone(&front));
+    pub(super) async fn run(self: Arc<Self>, reader: LaneReader, mut finish: watch::Receiver<bool>) {
+        let is_left = reader.is_left();
+        let mut lane = self.enter(reader);
         loop {
             // Looked at first: what was appended before the flag was set is then seen.
-            let last_round = lane.is_left() || *finish.borrow_and_update();
-            match lane.read(self.batch_entries) {
-                Ok(chunk) if chunk.batch.is_some() || chunk.unreadable > 0 => {
-                    self.hand_over(&mut lane, chunk, &front).await;
-                }
-                Ok(_) if last_round => return lane,
-                Ok(_) => {
+            let last_round = is_left || *finish.borrow_and_update();
+            self.relieve(&mut lane).await;
+            let read = locked(&lane.reader).read(self.batch_entries);
+            match read {
+                Ok(Some(chunk)) => self.hand_over(&mut lane, &chunk).await,
+                Ok(None) if last_round => break,
+                Ok(None) => {
                     tokio::select! {
                         () = sleep(IDLE_PAUSE) => {}
                         _ = finish.changed() => {}
                     }
                 }
                 Err(error) => {
-                    tracing::error!(event = "journal_read_failed", stream = %lane.stream(), %error);
+                    tracing::error!(event = "journal_read_failed", stream = %locked(&lane.reader).stream(), %error);
                     sleep(RETRY_MAX).await;
                 }
             }
         }
+        locked(&self.waiting_since).retain(|front| !Arc::ptr_eq(front, &lane.front));
     }
 
-    async fn hand_over(&self, lane: &mut LaneReader, chunk: Chunk, front: &AtomicI64) {
-        if chunk.unreadable > 0 {
-            self.metrics.unreadable.inc_by(chunk.unreadable);
-            tracing::error!(
-                event = "journal_slots_unreadable", stream = %lane.stream(), slots = chunk.unreadable, before = chunk.end,
-            );
+    fn enter(&self, reader: LaneReader) -> LaneInHand {
+        let front = Arc::new(AtomicI64::new(NONE_WAITING));
+        locked(&self.waiting_since).push(Arc::clone(&front));
+        LaneInHand { reader: Arc::new(Mutex::new(reader)), front, spill_again: None }
+    }
+
+    async fn hand_over(&self, lane: &mut LaneInHand, chunk: &Chunk) {
+        let batch = &chunk.batch;
+        self.count_missing(chunk);
+        let oldest = batch.entries.iter().find_map(UsageEntry::at);
+        lane.front.store(oldest.map_or(NONE_WAITING, |at| at.0), Ordering::Release);
+        let booked = {
+            let mut delivery = std::pin::pin!(self.deliver(batch));
+            loop {
+                tokio::select! {
+                    biased;
+                    booked = &mut delivery => break booked,
+                    () = sleep(SPILL_LOOK_EVERY) => self.relieve(lane).await,
+                }
+            }
+        };
+        self.metrics.acknowledged.inc_by(booked - batch.first_seq);
+        lane.front.store(NONE_WAITING, Ordering::Release);
+        if let Err(error) = locked(&lane.reader).acknowledge(booked) {
+            tracing::error!(event = "journal_release_failed", stream = %batch.stream, position = booked, %error);
         }
-        let mut position = chunk.end;
-        if let Some(batch) = &chunk.batch {
-            front.store(batch.entries.first().map_or(NONE_WAITING, |entry| made_at(entry).0), Ordering::Release);
-            let booked = self.deliver(batch).await;
-            self.metrics.acknowledged.inc_by(booked - batch.first_seq);
-            position = booked;
-            front.store(NONE_WAITING, Ordering::Release);
+    }
+
+    fn count_missing(&self, chunk: &Chunk) {
+        let Chunk { batch: UsageBatch { stream, first_seq, .. }, void, unreadable } = chunk;
+        self.metrics.void.inc_by(*void);
+        self.metrics.unreadable.inc_by(*unreadable);
+        if *void > 0 {
+            tracing::warn!(event = "journal_slots_void", %stream, slots = void, from = first_seq);
         }
-        if let Err(error) = lane.acknowledge(position) {
-            tracing::error!(event = "journal_release_failed", stream = %lane.stream(), position, %error);
+        if *unreadable > 0 {
+            tracing::error!(event = "journal_slots_unreadable", %stream, slots = unreadable, from = first_seq);
         }
+    }
+
+    /// Moves entries to the spool, if the lane's ring is filling up.
+    async fn relieve(&self, lane: &mut LaneInHand) {
+        if lane.spill_again.is_some_and(|again| Instant::now() < again) || !locked(&lane.reader).is_filling() {
+            return;
+        }
+        let reader = Arc::clone(&lane.reader);
+        lane.spill_again = match spawn_blocking(move || locked(&reader).spill()).await {
+            Ok(Ok(())) => {
+                self.spool_outage.over();
+                None
+            }
+            Ok(Err(error)) => {
+                self.spool_outage.failed(&error);
+                Some(Instant::now() + SPILL_RETRY)
+            }
+            // The runtime is ending.
+            Err(_) => Some(Instant::now() + SPILL_RETRY),
+        };
     }
 
     /// Offers a batch until at least its first entry is booked; returns the number after the last one of it that is.
@@ -154,11 +212,4 @@ impl Drain {
 /// Half to all of a pause, so that lanes and gateways do not come back all at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-fn made_at(entry: &UsageEntry) -> Micros {
-    match entry {
-        UsageEntry::Request(record) => record.at,
-        UsageEntry::Refusals(refusals) => refusals.at,
-    }
 }

@@ -11,6 +11,10 @@ pub(super) struct MeterMetrics {
     pub(super) appended: IntCounter,
     pub(super) acknowledged: IntCounter,
     pub(super) unreadable: IntCounter,
+    pub(super) void: IntCounter,
+    pub(super) spooled_bytes: IntGauge,
+    /// By tenant.
+    pub(super) unmetered: IntCounterVec,
     pub(super) sink_failures: IntCounter,
     pub(super) refusals: IntCounterVec,
 }
@@ -30,11 +34,11 @@ impl MeterMetrics {
         let oldest_seconds =
             Gauge::new("tollgate_journal_oldest_seconds", "Age of the oldest entry that is not acknowledged")?;
         registry.register(Box::new(oldest_seconds.clone()))?;
-        let refusals = IntCounterVec::new(
-            Opts::new("tollgate_refusals_total", "Requests that the gateway itself refused"),
-            &["tenant", "reason"],
-        )?;
-        registry.register(Box::new(refusals.clone()))?;
+        let counters = |name, help, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
         Ok(Self {
             entries: gauge("tollgate_journal_entries", "Journal entries that the sink has not acknowledged")?,
             oldest_seconds,
@@ -42,8 +46,22 @@ impl MeterMetrics {
             appended: counter("tollgate_journal_appended_total", "Entries appended to the journal")?,
             acknowledged: counter("tollgate_journal_acknowledged_total", "Entries that the sink has booked")?,
             unreadable: counter("tollgate_journal_unreadable_slots_total", "Slots that cannot be read: usage lost")?,
+            void: counter(
+                "tollgate_journal_void_slots_total",
+                "Numbers taken by a process that died before it wrote: nothing lost",
+            )?,
+            spooled_bytes: gauge("tollgate_spool_bytes", "Disk taken by the spool and by rings of earlier lives")?,
+            unmetered: counters(
+                "tollgate_unmetered_requests_total",
+                "Requests served although their usage could not be recorded",
+                &["tenant"],
+            )?,
             sink_failures: counter("tollgate_sink_failures_total", "Batches that the sink did not take")?,
-            refusals,
+            refusals: counters(
+                "tollgate_refusals_total",
+                "Requests that the gateway itself refused",
+                &["tenant", "reason"],
+            )?,
         })
     }
 }

@@ -2,18 +2,17 @@
 //! hands the journal to the sink. Nothing is dropped: what the sink has not acknowledged stays in the journal.
 
 mod drain;
+mod fullness;
 mod journal;
+mod left;
 mod metrics;
 mod refusals;
+mod settings;
 mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use common::{
     id::{KeyId, TenantId},
@@ -21,17 +20,20 @@ use common::{
     usage::{BATCH_MAX_ENTRIES, StreamId, UsageRecord},
 };
 use drain::Drain;
-use journal::{Journal, LaneReader, LeftBoot};
+use fullness::Fullness;
+use journal::Journal;
+use left::Drains;
 use metrics::MeterMetrics;
 use refusals::Refusals;
-pub use sink::{HttpSink, SinkError, UsageSink};
+pub use settings::{MeterSettings, OpenError, WhenFull};
+pub use sink::{HttpSink, KafkaSettings, KafkaSink, NewTopic, PropertyError, SinkError, UsageSink};
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::lock::locked;
+use crate::outage::Outage;
 
 /// How often refusals are summed up.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
@@ -44,28 +46,10 @@ pub struct Meter {
     journal: Journal,
     refusals: Refusals,
     metrics: MeterMetrics,
+    fullness: Fullness,
+    /// Of forcing records to disk.
+    sync_outage: Outage,
     settings: MeterSettings,
-    /// What earlier lives left, until it is drained.
-    left: Mutex<Vec<LeftBoot>>,
-}
-
-/// What operators set. [`MeterSettings::new`] has the defaults.
-#[derive(Debug, Clone)]
-pub struct MeterSettings {
-    /// Where the journal lives; it must survive restarts, and gateways on one host may share it.
-    pub directory: PathBuf,
-    /// This gateway's name, in every stream: letters, digits, `-`, `_` and `.`.
-    pub gateway: String,
-    /// Independent append-only lanes, at best one per worker thread.
-    pub lanes: u16,
-    /// Disk that the journal may fill before requests are refused.
-    pub budget_bytes: u64,
-    /// How often appended records are forced to disk: what a power cut (not a crash) may lose.
-    pub fsync_interval: Duration,
-    /// Most records in one batch.
-    pub batch_entries: usize,
-    /// How long a graceful shutdown may take to empty the journal; the rest waits for the next start.
-    pub shutdown_deadline: Duration,
 }
 
 /// Why usage cannot be recorded now.
@@ -82,70 +66,26 @@ pub enum MeterError {
     Invalid(&'static str),
 }
 
-/// Why the meter cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The journal's directory cannot be used.
-    #[error("cannot open the usage journal in {path}: {source}; check that the directory is writable and not full")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The gateway's name cannot be part of a stream.
-    #[error("`{name}` is not a gateway name: use 1 to 128 letters, digits, -, _ and ., with a letter or digit first")]
-    Gateway {
-        /// The name.
-        name: String,
-    },
-    /// Too little disk to work with.
-    #[error("a journal budget of {budget} bytes is too small for its lanes: allow at least {least}")]
-    Budget {
-        /// As configured.
-        budget: u64,
-        /// What would do.
-        least: u64,
-    },
-    /// The metrics are registered already.
-    #[error("cannot register the usage journal's metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-}
-
-impl MeterSettings {
-    /// Defaults: 4 lanes, 1 GiB, 50 ms, 512 entries, 10 s.
-    pub fn new(directory: impl Into<PathBuf>, gateway: impl Into<String>) -> Self {
-        Self {
-            directory: directory.into(),
-            gateway: gateway.into(),
-            lanes: 4,
-            budget_bytes: 1 << 30,
-            fsync_interval: Duration::from_millis(50),
-            batch_entries: 512,
-            shutdown_deadline: Duration::from_secs(10),
-        }
-    }
-}
-
 impl Meter {
-    /// Opens the journal, finds what earlier lives left, and registers the metrics.
+    /// Opens the journal and registers the metrics.
     pub fn open(settings: MeterSettings, registry: &prometheus::Registry) -> Result<Arc<Self>, OpenError> {
         check_name(&settings.gateway)?;
         let metrics = MeterMetrics::register(registry)?;
-        let (journal, left) = Journal::open(&settings)?;
-        let meter = Self { journal, refusals: Refusals::default(), metrics, settings, left: Mutex::new(left) };
-        meter.metrics.entries.set(signed(meter.journal.unacknowledged()));
-        Ok(Arc::new(meter))
+        let journal = Journal::open(&settings)?;
+        let fullness = Fullness::new(settings.when_full, metrics.unmetered.clone());
+        let sync_outage = Outage::new("usage journal's disk");
+        Ok(Arc::new(Self { journal, refusals: Refusals::default(), metrics, fullness, sync_outage, settings }))
     }
 
-    /// Whether a record would find room now; asked before a request is forwarded.
+    /// Whether a request may be forwarded now: its record would find room, or it is served without one.
     pub fn has_room(&self) -> bool {
-        self.journal.has_room()
+        self.journal.has_room() || self.fullness.serves_unmetered()
     }
 
-    /// Appends a record; once this returns, the record survives a crash of this process.
+    /// Appends a record; once this returns, the record survives a crash of this process, or the request is one that is
+    /// served unmetered.
     pub fn record(&self, record: &UsageRecord) -> Result<(), MeterError> {
-        self.journal.append_request(record)
+        self.journal.append_request(record).or_else(|error| self.fullness.judge(record, error))
     }
 
     /// Counts a refusal by the gateway itself; summed up and journaled each second.
@@ -159,9 +99,12 @@ impl Meter {
         let batch_entries = self.settings.batch_entries.clamp(1, BATCH_MAX_ENTRIES);
         let drain = Arc::new(Drain::new(sink, self.metrics.clone(), batch_entries));
         let (finish, finishing) = watch::channel(false);
-        let mut lanes = self.start_lanes(&drain, &finishing);
+        let mut drains = Drains::new(Arc::clone(&drain), finishing);
+        drains.start(self.journal.readers());
+        drains.take_over(&self).await;
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => {}
+            () = drains.keep_taking_over(&self) => {}
             () = self.keep_synced() => {}
             () = self.keep_gauges(&drain) => {}
             () = self.keep_refusals() => {}
@@ -169,24 +112,10 @@ impl Meter {
         self.flush_refusals();
         self.sync().await;
         finish.send_replace(true);
-        let emptied = timeout(self.settings.shutdown_deadline, async { while lanes.join_next().await.is_some() {} });
-        if emptied.await.is_err() {
+        if timeout(self.settings.shutdown_deadline, drains.finished()).await.is_err() {
             tracing::warn!(event = "journal_not_emptied", entries = self.journal.unacknowledged());
         }
         self.show(&drain);
-    }
-
-    /// One task per lane; lanes of earlier lives together with the removal of their files.
-    fn start_lanes(self: &Arc<Self>, drain: &Arc<Drain>, finishing: &watch::Receiver<bool>) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        for boot in std::mem::take(&mut *locked(&self.left)) {
-            tasks.spawn(drain_left(boot, Arc::clone(drain), finishing.clone()));
-        }
-        match self.journal.readers() {
-            Ok(lanes) => spawn_lanes(&mut tasks, lanes, drain, finishing),
-            Err(error) => tracing::error!(event = "journal_not_drained", %error),
-        }
-        tasks
     }
 
     async fn keep_synced(self: &Arc<Self>) {
@@ -199,9 +128,11 @@ impl Meter {
 
     async fn sync(self: &Arc<Self>) {
         let meter = Arc::clone(self);
-        let outcome = spawn_blocking(move || meter.journal.sync()).await;
-        if let Ok(Err(error)) = outcome {
-            tracing::error!(event = "journal_sync_failed", %error);
+        match spawn_blocking(move || meter.journal.sync()).await {
+            Ok(Ok(())) => self.sync_outage.over(),
+            Ok(Err(error)) => self.sync_outage.failed(&error),
+            // The runtime is ending.
+            Err(_) => {}
         }
     }
 
@@ -214,9 +145,11 @@ impl Meter {
     }
 
     fn show(&self, drain: &Drain) {
+        self.fullness.look(self.journal.has_room());
         let metrics = &self.metrics;
         metrics.entries.set(signed(self.journal.unacknowledged()));
         metrics.bytes.set(signed(self.journal.unacknowledged_bytes()));
+        metrics.spooled_bytes.set(signed(self.journal.spooled_bytes()));
         metrics.appended.inc_by(self.journal.appended().saturating_sub(metrics.appended.get()));
         let age = drain.oldest().map_or(0, |oldest| SystemClock.now().0.saturating_sub(oldest.0).max(0));
         metrics.oldest_seconds.set(Duration::from_micros(age.unsigned_abs()).as_secs_f64());
@@ -234,30 +167,6 @@ impl Meter {
         if let Err(error) = self.refusals.flush(&self.journal, &self.metrics.refusals, SystemClock.now()) {
             tracing::warn!(event = "refusals_not_journaled", %error);
         }
-    }
-}
-
-/// Drains what one earlier life left, then removes it.
-async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Receiver<bool>) {
-    let mut lanes = JoinSet::new();
-    spawn_lanes(&mut lanes, std::mem::take(&mut boot.lanes), &drain, &finishing);
-    while let Some(drained) = lanes.join_next().await {
-        if let Err(error) = drained {
-            tracing::error!(event = "journal_lane_failed", %error);
-            return;
-        }
-    }
-    if let Err(error) = boot.remove() {
-        tracing::warn!(event = "journal_not_removed", %error);
-    }
-}
-
-fn spawn_lanes(tasks: &mut JoinSet<()>, lanes: Vec<LaneReader>, drain: &Arc<Drain>, finishing: &watch::Receiver<bool>) {
-    for lane in lanes {
-        let (drain, finishing) = (Arc::clone(drain), finishing.clone());
-        tasks.spawn(async move {
-            drain.run(lane, finishing).await;
-        });
     }
 }
 

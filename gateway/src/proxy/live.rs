@@ -46,6 +46,12 @@ impl Live {
 
     /// Whether each upstream that a route names has a server that answers.
     pub fn is_ready(&self) -> bool {
-        self.routed.iter().all(|name| self.upstreams.get(name).is_some_and(|upstream| upstream.health().healthy > 0))
+        self.silent().next().is_none()
+    }
+
+    /// Upstreams that a route names and of which no server answers.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        let answers = |name: &Arc<str>| self.upstreams.get(name).is_some_and(|upstream| upstream.health().healthy > 0);
+        self.routed.iter().filter(move |name| !answers(name)).map(AsRef::as_ref)
     }
 }

@@ -18,9 +18,9 @@ use super::StartError;
 use crate::{
     auth::Authenticator,
     catalog::Catalog,
-    config::{ProcessSettings, Settings},
+    config::{ProcessSettings, Settings, SinkSettings},
     limit::{Limiter, QuotaKeeper},
-    meter::{HttpSink, Meter, MeterSettings},
+    meter::{HttpSink, KafkaSink, Meter, MeterSettings, SinkError, UsageSink},
     proxy::{Gateway, Live},
 };
 
@@ -28,6 +28,11 @@ use crate::{
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a process that is to take over may take to see its upstreams answer.
+const READY_PATIENCE: Duration = Duration::from_secs(20);
+
+const READY_POLL: Duration = Duration::from_millis(20);
 
 /// How long the tasks may take to end, beyond what each of them allows itself.
 const TASKS_DEADLINE: Duration = Duration::from_secs(15);
@@ -38,30 +43,64 @@ pub(super) struct Tasks {
     stop: watch::Sender<bool>,
 }
 
+/// What a start leads to.
+pub(super) struct Booted {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) sink: Arc<dyn UsageSink>,
+    pub(super) tasks: Tasks,
+}
+
 /// Opens everything that the request path needs and starts the tasks behind it.
-pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<(Arc<Gateway>, Tasks), StartError> {
+pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted, StartError> {
     let process = &settings.process;
+    let mut tasks = Tasks::new();
+    let sink = open_sink(&process.usage.sink, pepper, &mut tasks)?;
     let meter = Meter::open(meter_settings(process), prometheus::default_registry())?;
-    let sink = Arc::new(HttpSink::new(&process.usage.sink, &pepper.ingest_token())?);
     let store = open_store(&process.store).await?;
     let catalog = Arc::new(Catalog::load(&store).await?);
     info!(keys = catalog.key_count(), tenants = catalog.tenant_count(), "catalog loaded");
 
-    let mut tasks = Tasks::new();
     tasks.spawn(|stopped| Arc::clone(&catalog).follow(store.clone(), stopped));
     let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store);
     tasks.spawn(|stopped| keeper.run(stopped));
-    tasks.spawn(|stopped| Arc::clone(&meter).run(sink, stopped));
+    tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
 
     let live = Live::start(settings, None, &Handle::current())?;
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
-    Ok((Arc::new(Gateway::new(live, authenticator, Limiter::new(), meter)), tasks))
+    let gateway = Arc::new(Gateway::new(live, authenticator, Limiter::new(), meter));
+    Ok(Booted { gateway, sink, tasks })
+}
+
+/// Waits until the gateway could serve every route.
+pub(super) async fn ready(gateway: &Gateway) -> Result<(), StartError> {
+    let deadline = Instant::now() + READY_PATIENCE;
+    while !(gateway.catalog().is_loaded() && gateway.live().is_ready()) {
+        if Instant::now() >= deadline {
+            let live = gateway.live();
+            let silent = live.silent().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(StartError::NotReady { silent });
+        }
+        sleep(READY_POLL).await;
+    }
+    Ok(())
+}
+
+fn open_sink(settings: &SinkSettings, pepper: &Pepper, tasks: &mut Tasks) -> Result<Arc<dyn UsageSink>, SinkError> {
+    match settings {
+        SinkSettings::Http(url) => Ok(Arc::new(HttpSink::new(url, &pepper.ingest_token())?)),
+        SinkSettings::Kafka(settings) => {
+            let sink = Arc::new(KafkaSink::new(settings.clone())?);
+            tasks.spawn(|stopped| Arc::clone(&sink).find_topic(stopped));
+            Ok(sink)
+        }
+    }
 }
 
 fn meter_settings(process: &ProcessSettings) -> MeterSettings {
     MeterSettings {
         lanes: u16::try_from(process.threads).unwrap_or(u16::MAX),
         budget_bytes: process.usage.journal_budget_bytes,
+        when_full: process.usage.when_full,
         batch_entries: process.usage.batch_entries,
         ..MeterSettings::new(&process.usage.journal, &process.name)
     }

@@ -4,14 +4,17 @@ use std::{net::TcpListener, os::fd::IntoRawFd as _, sync::Arc};
 
 use async_trait::async_trait;
 use pingora_core::{
+    apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream},
+    protocols::http::{ServerSession, v2::server::H2Options},
     server::{ListenFds, RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{Service as PingoraService, listening::Service},
 };
-use pingora_proxy::{HttpProxy, http_proxy_service};
+use pingora_proxy::{HttpProxy, http_proxy};
+use prometheus::IntGauge;
 use tokio::sync::watch;
 
-use super::shutdown::Shutdown;
-use crate::proxy::Proxy;
+use super::shutdown::{Phase, Shutdown};
+use crate::{metrics, proxy::Proxy};
 
 /// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
 const UPSTREAM_POOL_SIZE: usize = 1_024;
@@ -21,14 +24,34 @@ const UPSTREAM_POOL_SIZE: usize = 1_024;
 /// Pingora would wait a fixed time between closing the listener and ending. With a signal of its own, the listener
 /// closes first, and the end comes as soon as no request is in flight.
 struct Ingress {
-    service: Service<HttpProxy<Proxy>>,
+    service: Service<Connections>,
     address: String,
     socket: Option<TcpListener>,
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves clients on `socket` until the process is told to end and its requests are answered.
-pub(super) fn serve(socket: TcpListener, threads: usize, proxy: Proxy) -> std::io::Result<()> {
+/// The proxy, with its clients' connections counted and kept for as long as their owners may still use them.
+///
+/// Pingora closes idle connections as soon as the listener is closed; a request that is on its way then is lost. While
+/// another process serves in our place, each client is told to go with its next answer instead.
+struct Connections {
+    proxy: Arc<HttpProxy<Proxy>>,
+    open: IntGauge,
+    phase: watch::Receiver<Phase>,
+}
+
+/// Counts a connection as open.
+struct Open(IntGauge);
+
+/// Serves clients on `socket` until the process is told to end, or was taken over, and its requests are answered.
+/// `before` has the last word: if it fails, nobody is served.
+pub(super) fn serve<E: From<std::io::Error>>(
+    socket: TcpListener,
+    threads: usize,
+    proxy: Proxy,
+    shutdown: impl FnOnce(IntGauge, watch::Sender<Phase>) -> Shutdown,
+    before: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
     let address = socket.local_addr()?.to_string();
     socket.set_nonblocking(true)?;
     let configuration = ServerConf {
@@ -39,14 +62,17 @@ pub(super) fn serve(socket: TcpListener, threads: usize, proxy: Proxy) -> std::i
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     };
-    let gateway = Arc::clone(&proxy.0);
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     server.bootstrap();
-    let mut service = http_proxy_service(&server.configuration, proxy);
+    let open = metrics::gauge("tollgate_http_connections", "Connections of clients");
+    let (phases, phase) = watch::channel(Phase::Serving);
+    let proxy = Arc::new(http_proxy(&server.configuration, proxy));
+    let mut service = Service::new("clients".into(), Connections { proxy, open: open.clone(), phase });
     service.add_tcp(&address);
-    let (stop, stopped) = watch::channel(false);
-    server.add_service(Ingress { service, address, socket: Some(socket), stopped });
-    server.run(RunArgs { shutdown_signal: Box::new(Shutdown { gateway, stop }) });
+    let shutdown = shutdown(open, phases);
+    server.add_service(Ingress { service, address, socket: Some(socket), stopped: shutdown.stopped() });
+    before()?;
+    server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
     Ok(())
 }
 
@@ -62,5 +88,46 @@ impl PingoraService for Ingress {
 
     fn name(&self) -> &'static str {
         "ingress"
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Connections {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let _open = Open::new(&self.open);
+        self.proxy.process_new_http(session, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.proxy.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.proxy.server_options()
+    }
+
+    /// Called when no more connections are accepted; closes the idle ones once nobody is waited for.
+    async fn http_cleanup(&self) {
+        let mut phase = self.phase.clone();
+        // Fails only if the shutdown is gone, and with it whatever there was to wait for.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+        self.proxy.http_cleanup().await;
+    }
+}
+
+impl Open {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -1,31 +1,42 @@
 //! The process around the request path: in which order it starts, and in which it ends.
 //!
 //! Start: addresses, journal, store, catalog, and only then the first request. End: no new connections, requests in
-//! flight finish, the journal drains, quota in hand goes back.
+//! flight finish, the journal drains, quota in hand goes back. A start that takes over from a running gateway boots
+//! first and asks for the addresses last.
 
 mod boot;
 mod ingress;
 mod logs;
 mod shutdown;
 mod sockets;
+mod upgrade;
 
 use std::{
+    net::TcpListener,
+    os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
+use boot::Booted;
 use common::{
     config::{self, ConfigError, environment},
     key::{Pepper, PepperError},
     store::StoreError,
 };
+use shutdown::Shutdown;
 pub use sockets::BindError;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
 use tracing::{error, info};
+pub use upgrade::UpgradeError;
+use upgrade::{Claim, Host, Sockets};
 
 use crate::{
-    admin,
-    config::{Overrides, Settings, watch::Watcher},
+    admin::{self, Serving, Started},
+    config::{Overrides, ProcessSettings, Settings, watch::Watcher},
     meter::{OpenError, SinkError},
     proxy::{Gateway, Live, Proxy},
 };
@@ -49,8 +60,17 @@ pub enum StartError {
     #[error("cannot open the usage journal (setting `usage.journal`): {0}")]
     Journal(#[from] OpenError),
     /// The sink's address is none.
-    #[error("cannot send usage (setting `usage.sink`): {0}")]
+    #[error("cannot send usage (setting `usage`): {0}")]
     Sink(#[from] SinkError),
+    /// No hand-over from or to another process.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    /// It would take over and could not serve.
+    #[error("no server answers of upstream {silent}; the running gateway serves on")]
+    NotReady {
+        /// Names of upstreams.
+        silent: String,
+    },
     /// The operating system refused something basic.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -63,32 +83,128 @@ pub fn check(file: &Path) -> Result<String, ConfigError> {
     Ok(format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display()))
 }
 
-/// Runs a gateway until it is told to end.
-pub fn run(file: PathBuf) -> Result<(), StartError> {
+/// How a gateway comes by its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It takes them.
+    Fresh,
+    /// It takes them over from the gateway that is running.
+    Upgrade,
+}
+
+/// Runs a gateway until it is told to end, or taken over.
+pub fn run(file: PathBuf, start: Start) -> Result<(), StartError> {
     let overrides = Overrides::from_environment();
     let text = config::read(&file)?;
     let settings = Settings::parse(&text, &file.display().to_string(), &overrides)?;
-    let process = &settings.process;
-    let pepper = Pepper::load(environment("TOLLGATE_PEPPER").as_deref(), process.pepper_file.as_deref())?;
-    let clients = sockets::bind("listen", process.listen, &file)?;
-    let operators = sockets::bind("admin", process.admin, &file)?;
+    let pepper = Pepper::load(environment("TOLLGATE_PEPPER").as_deref(), settings.process.pepper_file.as_deref())?;
+    let origin = Origin::of(start, &settings.process, &file)?;
 
     let _logs = logs::start();
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    info!(listen = %clients.local_addr()?, admin = %operators.local_addr()?, name = process.name, "listening");
-
     let background = Builder::new_multi_thread().worker_threads(1).thread_name("background").enable_all().build()?;
-    let started = Arc::new(OnceLock::new());
-    background.spawn(admin::serve(operators, Arc::clone(&started)));
-    let (gateway, tasks) = background.block_on(boot::boot(&settings, &pepper))?;
-    let _ = started.set(Arc::clone(&gateway));
-    follow_file(&background, Watcher::new(file, text, overrides, &settings), &gateway);
+    let watcher = Watcher::new(file.clone(), text, overrides, &settings);
+    match origin {
+        Origin::Bound(sockets) => {
+            let house = House::open(&background, sockets, &settings.process)?;
+            let booted = background.block_on(boot::boot(&settings, &pepper))?;
+            house.serve(&background, booted, watcher, || Ok(()))
+        }
+        Origin::Claimed(mut claim) => {
+            info!(process = claim.process(), "booting to take over");
+            let booted = background.block_on(boot::boot(&settings, &pepper))?;
+            background.block_on(boot::ready(&booted.gateway))?;
+            let sockets = inherit(claim.sockets()?, &settings.process, &file)?;
+            let house = House::open(&background, sockets, &settings.process)?;
+            house.serve(&background, booted, watcher, || Ok(claim.take()?))
+        }
+    }
+}
 
-    ingress::serve(clients, process.threads, Proxy(gateway))?;
-    background.block_on(tasks.finish());
-    info!("ended");
-    Ok(())
+/// Where the addresses come from.
+enum Origin {
+    Bound(Sockets),
+    Claimed(Claim),
+}
+
+impl Origin {
+    fn of(start: Start, process: &ProcessSettings, file: &Path) -> Result<Self, StartError> {
+        match start {
+            Start::Fresh => Ok(Self::Bound(Sockets {
+                clients: sockets::bind("listen", process.listen, file)?,
+                operators: sockets::bind("admin", process.admin, file)?,
+                upgrade: upgrade::bind(&process.upgrade_socket, file)?,
+            })),
+            Start::Upgrade => Ok(Self::Claimed(Claim::open(&process.upgrade_socket, file)?)),
+        }
+    }
+}
+
+/// The sockets of the running gateway, and new ones where the file names other addresses than it did.
+fn inherit(inherited: Sockets, process: &ProcessSettings, file: &Path) -> Result<Sockets, BindError> {
+    Ok(Sockets {
+        clients: sockets::keep_or_bind("listen", process.listen, file, inherited.clients)?,
+        operators: sockets::keep_or_bind("admin", process.admin, file, inherited.operators)?,
+        upgrade: inherited.upgrade,
+    })
+}
+
+/// A process that has its addresses.
+struct House<'a> {
+    clients: TcpListener,
+    upgrade: UnixListener,
+    host: Host,
+    started: Started,
+    process: &'a ProcessSettings,
+}
+
+impl<'a> House<'a> {
+    /// Answers operators from now on.
+    fn open(background: &Runtime, sockets: Sockets, process: &'a ProcessSettings) -> Result<Self, StartError> {
+        let (listen, admin) = (sockets.clients.local_addr()?, sockets.operators.local_addr()?);
+        info!(%listen, %admin, name = process.name, "listening");
+        let host = Host::new(&sockets, process.upgrade_socket.clone())?;
+        let Sockets { clients, operators, upgrade } = sockets;
+        let started = Started::default();
+        let handover = Arc::clone(host.handover());
+        let over = async move { handover.taken().await };
+        background.spawn(admin::serve(operators, Arc::clone(&started), over));
+        Ok(Self { clients, upgrade, host, started, process })
+    }
+
+    /// Serves clients; `before` has the last word.
+    fn serve(
+        self,
+        background: &Runtime,
+        booted: Booted,
+        watcher: Watcher,
+        before: impl FnOnce() -> Result<(), StartError>,
+    ) -> Result<(), StartError> {
+        let Booted { gateway, sink, tasks } = booted;
+        let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink });
+        follow_file(background, watcher, &gateway);
+        let handover = Arc::clone(self.host.handover());
+        background.spawn(self.host.run(self.upgrade));
+
+        let (drain, threads) = (self.process.upgrade_drain, self.process.threads);
+        let shutdown = |connections, phases| Shutdown {
+            gateway: Arc::clone(&gateway),
+            handover: Arc::clone(&handover),
+            drain,
+            connections,
+            phases,
+            stop: watch::Sender::new(false),
+        };
+        let served = ingress::serve(self.clients, threads, Proxy(Arc::clone(&gateway)), shutdown, before);
+        background.block_on(tasks.finish());
+        if served.is_ok() && !handover.is_taken() {
+            // Whoever starts next would remove it as well.
+            let _ = std::fs::remove_file(&self.process.upgrade_socket);
+        }
+        info!("ended");
+        served
+    }
 }
 
 fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>) {

@@ -1,9 +1,13 @@
-//! Ending on SIGTERM or SIGINT: no new connections, then the requests in flight, and not longer than agreed.
+//! Ending: no new connections, then the requests in flight, and not longer than agreed.
+//!
+//! On SIGTERM or SIGINT, idle connections are closed at once: nobody is there to take what they may still send. After
+//! a hand-over, clients are waited for, and each leaves with its next answer.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use prometheus::IntGauge;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -11,6 +15,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
+use super::upgrade::Handover;
 use crate::proxy::Gateway;
 
 /// How long requests in flight may take to finish.
@@ -18,9 +23,24 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Clients are served.
+    Serving,
+    /// Idle connections may be closed.
+    Closing,
+}
+
 /// Tells Pingora when to end.
 pub(super) struct Shutdown {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) handover: Arc<Handover>,
+    /// How long clients are waited for after a hand-over.
+    pub(super) drain: Duration,
+    /// Connections of clients.
+    pub(super) connections: IntGauge,
+    pub(super) phases: watch::Sender<Phase>,
     /// Closes the listener.
     pub(super) stop: watch::Sender<bool>,
 }
@@ -28,46 +48,79 @@ pub(super) struct Shutdown {
 #[async_trait]
 impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
-        if let Err(reason) = self.requested().await {
-            error!(%reason, "signals cannot be heard, the gateway ends");
-        }
-        self.gateway.start_draining();
-        let _ = self.stop.send(true);
-        info!(in_flight = self.gateway.in_flight(), "ending: finishing requests");
-        let hurried = async {
-            let _ = self.requested().await;
-        };
         tokio::select! {
-            () = self.finished() => info!("every request is answered"),
-            () = sleep(FINISH_DEADLINE) => warn!(in_flight = self.gateway.in_flight(), "requests are cut off"),
-            () = hurried => warn!(in_flight = self.gateway.in_flight(), "asked twice, requests are cut off"),
+            () = self.requested() => self.end().await,
+            () = self.handover.taken() => self.leave().await,
         }
         ShutdownSignal::FastShutdown
     }
 }
 
 impl Shutdown {
-    async fn requested(&self) -> std::io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
+    /// Turns true when no more connections may be accepted.
+    pub(super) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
     }
 
-    /// Waits until no request has been in flight for a moment: one may just be between its header and its count.
-    async fn finished(&self) {
-        let mut idle_since = None;
-        loop {
-            let idle = self.gateway.in_flight() <= 0;
-            let since = *idle_since.get_or_insert_with(Instant::now);
-            if !idle {
-                idle_since = None;
-            } else if since.elapsed() >= 5 * POLL_INTERVAL {
-                return;
-            }
-            sleep(POLL_INTERVAL).await;
+    /// Ends without a successor.
+    async fn end(&self) {
+        self.handover.withdraw();
+        self.gateway.start_draining();
+        self.stop.send_replace(true);
+        self.phases.send_replace(Phase::Closing);
+        info!(in_flight = self.gateway.in_flight(), "ending: finishing requests");
+        self.finish(FINISH_DEADLINE).await;
+    }
+
+    /// Leaves the sockets to another process.
+    async fn leave(&self) {
+        self.gateway.start_draining();
+        self.stop.send_replace(true);
+        let connections = self.connections.get();
+        info!(connections, in_flight = self.gateway.in_flight(), "taken over: clients leave with their next answer");
+        tokio::select! {
+            () = idle(|| self.connections.get()) => {}
+            () = sleep(self.drain) => info!(connections = self.connections.get(), "idle connections are closed"),
+            () = self.requested() => {}
         }
+        self.phases.send_replace(Phase::Closing);
+        self.finish(FINISH_DEADLINE).await;
+    }
+
+    async fn finish(&self, deadline: Duration) {
+        tokio::select! {
+            () = idle(|| self.gateway.in_flight()) => info!("every request is answered"),
+            () = sleep(deadline) => warn!(in_flight = self.gateway.in_flight(), "requests are cut off"),
+            () = self.requested() => {
+                warn!(in_flight = self.gateway.in_flight(), "asked to hurry, requests are cut off");
+            }
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn requested(&self) {
+        let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+        match signals {
+            Ok((mut terminate, mut interrupt)) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+            Err(reason) => error!(%reason, "signals cannot be heard, the gateway ends"),
+        }
+    }
+}
+
+/// Waits until a count has been 0 for a moment: a request may just be between its header and its count, a connection
+/// between two requests.
+async fn idle(count: impl Fn() -> i64) {
+    let mut idle_since = None;
+    loop {
+        let since = *idle_since.get_or_insert_with(Instant::now);
+        if count() > 0 {
+            idle_since = None;
+        } else if since.elapsed() >= 5 * POLL_INTERVAL {
+            return;
+        }
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -29,6 +29,19 @@ pub(super) fn bind(setting: &'static str, address: SocketAddr, file: &Path) -> R
     })
 }
 
+/// The listener of the process that is taken over, if it listens where `setting` says; else a new one.
+pub(super) fn keep_or_bind(
+    setting: &'static str,
+    address: SocketAddr,
+    file: &Path,
+    inherited: TcpListener,
+) -> Result<TcpListener, BindError> {
+    let is_meant = inherited
+        .local_addr()
+        .is_ok_and(|found| found.ip() == address.ip() && (address.port() == 0 || found.port() == address.port()));
+    if is_meant { Ok(inherited) } else { bind(setting, address, file) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +55,18 @@ mod tests {
             told,
             format!("cannot listen on {address} (setting `listen` in gateway.yaml): address already in use")
         );
+    }
+
+    #[test]
+    fn an_inherited_listener_is_kept_only_where_the_file_wants_it() {
+        let kept = |address: &str| {
+            let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
+            let before = inherited.local_addr().unwrap();
+            let address = address.replace("SAME", &before.port().to_string()).parse().unwrap();
+            keep_or_bind("listen", address, Path::new("gateway.yaml"), inherited).unwrap().local_addr().unwrap()
+                == before
+        };
+        assert!(kept("127.0.0.1:0") && kept("127.0.0.1:SAME"));
+        assert!(!kept("127.0.0.2:0") && !kept("127.0.0.2:SAME"));
     }
 }

@@ -5,7 +5,10 @@
 mod answers;
 mod changes;
 mod forwarding;
+mod kafka;
 mod lifecycle;
 mod reload;
+mod shortage;
 mod support;
+mod upgrade;
 mod usage;

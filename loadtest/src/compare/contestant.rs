@@ -10,7 +10,7 @@ use super::{
     usage,
 };
 use crate::{
-    fleet::{self, FleetError, GatewayOptions, GatewayProcess, Launch, ServerProcess, wait_ready},
+    fleet::{self, FleetError, GatewayOptions, GatewayProcess, Launch, ServerProcess, UsageSink, wait_ready},
     load::{Load, LoadResult, Pace},
 };
 
@@ -98,8 +98,12 @@ async fn start_nginx(site: &Site) -> Result<Contestant, CompareError> {
 }
 
 async fn start_gateway(site: &Site) -> Result<Contestant, CompareError> {
-    let options =
-        GatewayOptions::new(site.directory(), site.billing.store(), &site.billing.url(), site.upstream_address);
+    let options = GatewayOptions::new(
+        site.directory(),
+        site.billing.store(),
+        UsageSink::Http(site.billing.url()),
+        site.upstream_address,
+    );
     let gateway = GatewayProcess::start(GatewayOptions { cores: Some(site.cores.proxy()), ..options }).await?;
     Ok(Contestant { kind: Kind::Gateway, address: gateway.address(), process: Some(gateway.process) })
 }

@@ -27,7 +27,7 @@ use super::{
     traffic::{Counted, Traffic},
 };
 use crate::{
-    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess},
+    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess, UsageSink},
     upstream,
 };
 
@@ -259,7 +259,7 @@ async fn build(options: &Options, store: &str) -> Result<(House, Cast), DemoErro
                 "units": { "header": "X-Usage-Units", "default": 1 },
             },
         ]),
-        ..GatewayOptions::new(directory, store, &billing.url(), upstream.address())
+        ..GatewayOptions::new(directory, store, UsageSink::Http(billing.url()), upstream.address())
     })
     .await?;
     Ok((House { gateway, billing, _upstream: upstream }, cast))
@@ -283,15 +283,14 @@ fn prepare_directory(options: &Options) -> Result<(), DemoError> {
 async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => _ = terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
+    let told = async |kind| match signal(kind) {
+        Ok(mut signals) => _ = signals.recv().await,
+        Err(_) => std::future::pending().await,
     };
     select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+        () = told(SignalKind::hangup()) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process::ExitStatus,
 };
 
 use nix::sys::signal::Signal;
@@ -28,14 +29,25 @@ pub struct GatewayOptions {
     pub threads: usize,
     /// URL of the store.
     pub store: String,
-    /// URL of billing, which takes the usage.
-    pub usage_sink: String,
+    /// Where its usage goes.
+    pub usage_sink: UsageSink,
+    /// Further settings of the section `usage`, such as budgets.
+    pub usage: Value,
     /// The servers of the upstream `demo`.
     pub upstream: Vec<SocketAddr>,
     /// The routes, as the configuration file states them.
     pub routes: Value,
     /// The cores it is held to, in the notation of `taskset`; all if none.
     pub cores: Option<String>,
+}
+
+/// Where a gateway's usage goes.
+#[derive(Debug, Clone)]
+pub enum UsageSink {
+    /// To billing, at this URL.
+    Http(String),
+    /// To the topic `usage.events` of the brokers at this address.
+    Kafka(String),
 }
 
 /// A running gateway.
@@ -48,7 +60,7 @@ pub struct GatewayProcess {
 
 impl GatewayOptions {
     /// A gateway with one thread on free ports that forwards everything to `upstream`.
-    pub fn new(directory: &Path, store: &str, usage_sink: &str, upstream: SocketAddr) -> Self {
+    pub fn new(directory: &Path, store: &str, usage_sink: UsageSink, upstream: SocketAddr) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             directory: directory.to_owned(),
@@ -57,7 +69,8 @@ impl GatewayOptions {
             admin: any,
             threads: 1,
             store: store.to_owned(),
-            usage_sink: usage_sink.to_owned(),
+            usage_sink,
+            usage: json!({}),
             upstream: vec![upstream],
             routes: whole_path(),
             cores: None,
@@ -70,6 +83,14 @@ impl GatewayOptions {
 
     fn write_config(&self) -> Result<(), FleetError> {
         let servers: Vec<_> = self.upstream.iter().map(SocketAddr::to_string).collect();
+        let mut usage = self.usage.clone();
+        if usage.get("journal").is_none() {
+            usage["journal"] = json!(self.directory.join(format!("{}-journal", self.name)));
+        }
+        match &self.usage_sink {
+            UsageSink::Http(url) => usage["sink"] = json!(url),
+            UsageSink::Kafka(brokers) => usage["kafka"] = json!({ "brokers": brokers }),
+        }
         let settings = json!({
             "name": self.name,
             "listen": self.listen,
@@ -77,10 +98,7 @@ impl GatewayOptions {
             "threads": self.threads,
             "store": self.store,
             "pepper_file": pepper_file(&self.directory),
-            "usage": {
-                "sink": self.usage_sink,
-                "journal": self.directory.join(format!("{}-journal", self.name)),
-            },
+            "usage": usage,
             "upstreams": { "demo": { "servers": servers } },
             "routes": self.routes,
         });
@@ -116,6 +134,21 @@ impl GatewayProcess {
     pub async fn restart(&mut self) -> Result<(), FleetError> {
         self.process.start_again()?;
         self.wait_ready().await
+    }
+
+    /// Starts a second process that takes over the sockets, and waits until the first has ended by itself.
+    pub async fn upgrade(&mut self) -> Result<ExitStatus, FleetError> {
+        let next = ServerProcess::start(Launch {
+            name: self.options.name.clone(),
+            program: binary("gateway")?,
+            arguments: vec!["--config".into(), self.options.config_file().into(), "--upgrade".into()],
+            directory: self.options.directory.clone(),
+            cores: self.options.cores.clone(),
+        })?;
+        let mut former = std::mem::replace(&mut self.process, next);
+        let ended = former.wait_end().await?;
+        self.wait_ready().await?;
+        Ok(ended)
     }
 
     /// Writes other routes into its configuration and tells it to reload (SIGHUP). The change takes effect soon after.

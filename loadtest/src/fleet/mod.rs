@@ -6,6 +6,7 @@
 mod billing;
 mod error;
 mod gateway;
+mod ingest;
 mod port;
 mod probe;
 mod process;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use billing::BillingProcess;
 pub use error::FleetError;
-pub use gateway::{GatewayOptions, GatewayProcess, whole_path};
+pub use gateway::{GatewayOptions, GatewayProcess, UsageSink, whole_path};
+pub use ingest::IngestProcess;
 pub use port::{ensure_free, free_address};
 pub use probe::{Answer, get};
 pub use process::{Launch, ServerProcess, wait_ready};

@@ -36,9 +36,11 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// A new directory. Servers that refuse to run as root run under the first of `accounts` that exists.
+    /// A new directory. Servers that refuse to run as root run under the first of `accounts` that exists; where there
+    /// are none to choose from, the server runs as we do.
     pub(crate) fn create(name: &str, accounts: &[&str]) -> Result<Self, StackError> {
-        let account = if Uid::effective().is_root() { Some(first_account(accounts)?) } else { None };
+        let account =
+            if Uid::effective().is_root() && !accounts.is_empty() { Some(first_account(accounts)?) } else { None };
         // TMPDIR may lie where only root can go.
         let parent = if account.is_some() { PathBuf::from("/tmp") } else { std::env::temp_dir() };
         let path = tempfile::Builder::new()

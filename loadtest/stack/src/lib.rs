@@ -5,12 +5,17 @@
 
 mod directory;
 mod error;
+mod kafka;
 mod port;
 mod postgres;
 mod privilege;
 mod process;
+mod program;
+mod redis;
 
 pub use error::StackError;
+pub use kafka::{Kafka, KafkaOptions};
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
+pub use redis::{Redis, RedisOptions};

@@ -7,13 +7,10 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{StackError, directory::Directory, port::free_port, process, process::Server};
+use crate::{StackError, directory::Directory, port::on_free_port, process::Server, program};
 
 /// The superuser of the private server; it needs no password.
 const USER: &str = "tollgate";
-
-/// How often to try another port when somebody else was faster.
-const START_ATTEMPTS: usize = 3;
 
 /// How to run the server.
 #[derive(Debug, Clone, Copy)]
@@ -53,20 +50,13 @@ impl Postgres {
         initdb
             .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", USER])
             .args(["--pgdata", "data"]);
-        process::run("initdb", initdb)?;
+        program::run("initdb", initdb)?;
         let mut postgres = Self { server: Server::new("postgres", directory), programs, port: 0, options };
-        let mut attempt = 1;
-        loop {
-            postgres.port = free_port()?;
-            match postgres.launch() {
-                Err(StackError::Failed { output, .. })
-                    if attempt < START_ATTEMPTS && output.contains("Address already in use") =>
-                {
-                    attempt += 1;
-                }
-                done => return done.map(|()| postgres),
-            }
-        }
+        on_free_port(|port| {
+            postgres.port = port;
+            postgres.launch()
+        })?;
+        Ok(postgres)
     }
 
     /// The port that it listens on.
@@ -93,7 +83,7 @@ impl Postgres {
     pub fn create_database(&self, name: &str) -> Result<(), StackError> {
         let mut createdb = self.client("createdb");
         createdb.args(["--maintenance-db=postgres", "--", name]);
-        process::run("createdb", createdb)
+        program::run("createdb", createdb).map(drop)
     }
 
     /// Kills the server and all its children at once, as a crash would.

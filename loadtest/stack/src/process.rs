@@ -143,16 +143,6 @@ impl Drop for Server {
     }
 }
 
-/// Runs a program that ends by itself.
-pub(crate) fn run(what: &str, mut command: Command) -> Result<(), StackError> {
-    let output = command.output().map_err(StackError::io(format!("run {what}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(StackError::Failed { what: what.into(), status: output.status.to_string(), output: end_of(&said) })
-}
-
 /// Halts a process and its children, so that none can start another meanwhile, and names them.
 fn freeze(pid: u32) -> Result<Vec<u32>, StackError> {
     let mut halted = Vec::new();
@@ -202,7 +192,8 @@ fn has_ended(pid: u32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
-fn wait_until(condition: impl Fn() -> bool, what: &str) -> Result<(), StackError> {
+/// Waits until `condition` holds; `what` is what does not answer if it never does.
+pub(crate) fn wait_until(condition: impl Fn() -> bool, what: &str) -> Result<(), StackError> {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         if Instant::now() > deadline {
@@ -217,7 +208,8 @@ fn tail(log: &Path) -> String {
     fs::read(log).map_or_else(|error| format!("(no log: {error})"), |bytes| end_of(&bytes))
 }
 
-fn end_of(bytes: &[u8]) -> String {
+/// The part of an output that an error shows.
+pub(crate) fn end_of(bytes: &[u8]) -> String {
     let start = bytes.len().saturating_sub(LOG_TAIL_BYTES);
     String::from_utf8_lossy(&bytes[start..]).trim().to_owned()
 }

@@ -4,6 +4,7 @@
 //! is free was left by a process that is gone: whoever takes the lock drains it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::MetadataExt as _,
@@ -13,10 +14,11 @@ use std::{
 use common::usage::StreamId;
 use ulid::Ulid;
 
-use super::{names, segment};
+use super::{names, spool};
 
 const LOCK_FILE: &str = "lock";
 const LANE_PREFIX: &str = "lane-";
+const RING_EXTENSION: &str = ".ring";
 
 /// A boot's directory, held by this process.
 pub(super) struct BootDirectory {
@@ -43,25 +45,8 @@ impl BootDirectory {
         Ok(Self { path, gateway: gateway.to_owned(), boot: boot.0, _lock: lock })
     }
 
-    /// The directories of lives that are over, now held by this process. One that cannot be opened is logged and left.
-    pub(super) fn claim_left(journal: &Path) -> io::Result<Vec<Self>> {
-        let mut claimed = Vec::new();
-        for entry in fs::read_dir(journal)? {
-            let path = entry?.path();
-            match Self::claim(&path) {
-                Ok(Some(directory)) => claimed.push(directory),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(event = "journal_left_behind", directory = %path.display(), %error);
-                }
-            }
-        }
-        claimed.sort_by_key(|directory| directory.boot);
-        Ok(claimed)
-    }
-
     /// The directory, unless its process lives, or it is none of ours.
-    fn claim(path: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn claim(path: &Path) -> io::Result<Option<Self>> {
         let Some((gateway, boot)) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name) else {
             return Ok(None);
         };
@@ -83,9 +68,13 @@ impl BootDirectory {
         &self.path
     }
 
-    /// Where a lane of this boot lies.
-    pub(super) fn lane(&self, lane: u16) -> PathBuf {
-        self.path.join(format!("{LANE_PREFIX}{lane}"))
+    pub(super) const fn boot(&self) -> u128 {
+        self.boot
+    }
+
+    /// The file of a lane's ring.
+    pub(super) fn ring(&self, lane: u16) -> PathBuf {
+        self.path.join(format!("{LANE_PREFIX}{lane}{RING_EXTENSION}"))
     }
 
     /// The stream of a lane of this boot.
@@ -93,26 +82,45 @@ impl BootDirectory {
         StreamId::new(&self.gateway, self.boot, lane).map_err(io::Error::other)
     }
 
-    /// The lanes that have a directory.
-    pub(super) fn lanes(&self) -> io::Result<Vec<u16>> {
-        let mut lanes = Vec::new();
+    /// The lanes of which there is a file.
+    pub(super) fn lanes(&self) -> io::Result<BTreeSet<u16>> {
+        let mut lanes = BTreeSet::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            lanes.extend(name.to_str().and_then(|name| name.strip_prefix(LANE_PREFIX)?.parse::<u16>().ok()));
+            lanes.extend(name.to_str().and_then(|name| lane_of_ring(name).or_else(|| spool::lane_of(name))));
         }
-        lanes.sort_unstable();
         Ok(lanes)
+    }
+
+    /// Forces the names of the files in it to disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
     }
 
     /// Removes the directory with everything in it that is ours. What is not stays, and so does the directory.
     pub(super) fn remove(self) -> io::Result<()> {
+        spool::remove_all(&self.path)?;
         for lane in self.lanes()? {
-            segment::remove_lane(&self.lane(lane))?;
+            fs::remove_file(self.ring(lane))?;
         }
         names::remove(&self.path)?;
         fs::remove_file(self.path.join(LOCK_FILE))?;
         fs::remove_dir(&self.path)
     }
+}
+
+/// The directories of lives of gateways.
+pub(super) fn list(journal: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(journal)? {
+        let entry = entry?;
+        found.extend(entry.file_name().to_str().and_then(parse_name).map(|_| entry.path()));
+    }
+    Ok(found)
+}
+
+fn lane_of_ring(name: &str) -> Option<u16> {
+    name.strip_prefix(LANE_PREFIX)?.strip_suffix(RING_EXTENSION)?.parse().ok()
 }
 
 fn parse_name(name: &str) -> Option<(String, u128)> {

@@ -1,53 +1,59 @@
-//! The journal: numbered slots in append-only files, one lane per worker thread, kept until the sink has acknowledged
-//! them.
+//! The journal: numbered entries in lock-free rings, one per worker thread, in memory-mapped files; kept there, or in the
+//! spool, until the sink has acknowledged them.
 //!
 //! ```text
 //! <directory>/<gateway>@<boot>/lock          held while the process lives
 //!                              names         what slots call by number
-//!                              lane-0/00000000000000000000.seg
-//!                                     acked  how far the sink has got
+//!                              lane-0.ring   what was appended last
+//!                              lane-0.00000000000000000000.spool   what had to make room, oldest first
 //! ```
 //!
 //! A stream is one lane of one boot; an entry's number is its place in it. The rest of the gateway sees appending,
-//! room, and [`LaneReader`]s; how slots are kept is known in here only.
+//! room, and [`LaneReader`]s; how entries are kept is known in here only.
 
 mod boot;
+mod budget;
 mod lane;
+mod left;
 mod names;
 mod reader;
-mod segment;
 mod slot;
+mod spool;
 #[cfg(test)]
 mod tests;
 
 use std::{
     io,
-    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use boot::BootDirectory;
+use budget::Budget;
 use common::{
     key::Mode,
     usage::{RefusalCount, UsageRecord},
 };
 use lane::Lane;
+use left::Heir;
+pub(crate) use left::LeftBoot;
 use names::{NameError, Names};
 pub(crate) use reader::{Chunk, LaneReader};
-use slot::{Content, SLOT_BYTES, Slot};
+use ring::{Ring, SLOT_BYTES, Seal};
+use slot::{Content, Slot};
+use spool::{Place, Spool};
 
 use super::{MeterError, MeterSettings, OpenError};
 
-/// Slots of a full-sized segment: with its header, 8 MiB.
-const SEGMENT_SLOTS_MAX: u64 = 65_535;
+/// Slots of a full-sized ring: 8 MiB, and 6 seconds of 10,000 requests a second before they go to the spool.
+const RING_SLOTS: u64 = 65_536;
 
-/// Least disk per lane: below it, a segment would hold next to nothing.
+/// Least disk per lane: below it, a ring would hold next to nothing.
 const BUDGET_MIN_PER_LANE: u64 = 64 * 1024;
 
-/// Room that is kept for requests that were let in while there still was some.
+/// Room that is kept in each ring for requests that were let in while there still was some.
 const MARGIN_SLOTS: u64 = 1_024;
 
 /// Lanes are handed to threads in turn.
@@ -61,58 +67,62 @@ thread_local! {
 pub(crate) struct Journal {
     lanes: Box<[Arc<Lane>]>,
     names: Arc<Names>,
-    /// Slots left by earlier lives that the sink has not acknowledged.
-    left: Arc<AtomicU64>,
-    capacity_slots: u64,
+    /// Of the spools, and of the rings of earlier lives.
+    budget: Arc<Budget>,
+    heir: Heir,
     margin_slots: u64,
-    _directory: BootDirectory,
-}
-
-/// What an earlier life left: its lanes are to be drained, then it is to be removed.
-pub(crate) struct LeftBoot {
-    pub(crate) lanes: Vec<LaneReader>,
     directory: BootDirectory,
 }
 
 impl Journal {
-    /// Starts a new life in `settings.directory`, and takes over what earlier ones left there.
-    pub(crate) fn open(settings: &MeterSettings) -> Result<(Self, Vec<LeftBoot>), OpenError> {
+    /// Starts a new life in `settings.directory`.
+    pub(crate) fn open(settings: &MeterSettings) -> Result<Self, OpenError> {
         let lanes = settings.lanes.max(1);
         let least = u64::from(lanes) * BUDGET_MIN_PER_LANE;
         if settings.budget_bytes < least {
             return Err(OpenError::Budget { budget: settings.budget_bytes, least });
         }
-        // Half-acknowledged segments still take their room: with a quarter of the budget for them, disk stays below it.
-        let quarter_slots = settings.budget_bytes / 4 / u64::from(lanes) / SLOT_BYTES as u64;
-        let segment_slots = quarter_slots.saturating_sub(1).clamp(1, SEGMENT_SLOTS_MAX);
-        let reserved = u64::from(lanes) * segment::bytes(segment_slots);
-        let capacity_slots = settings.budget_bytes.saturating_sub(reserved) / SLOT_BYTES as u64;
-
+        let ring_slots = ring_slots(settings.budget_bytes / u64::from(lanes));
+        let rings_bytes = u64::from(lanes) * ring::bytes_of(ring_slots);
         let at = |source| OpenError::Directory { path: settings.directory.clone(), source };
         let directory = BootDirectory::create(&settings.directory, &settings.gateway).map_err(at)?;
-        let names = Arc::new(Names::create(directory.path()).map_err(at)?);
-        let lanes = (0..lanes)
-            .map(|lane| Lane::create(directory.lane(lane), directory.stream(lane)?, segment_slots).map(Arc::new))
-            .collect::<io::Result<_>>()
-            .map_err(at)?;
-        let (left, boots) = take_over(&settings.directory).map_err(at)?;
-        let margin_slots = MARGIN_SLOTS.min(capacity_slots / 8);
-        Ok((Self { lanes, names, left, capacity_slots, margin_slots, _directory: directory }, boots))
+        let (names, lanes) = match fill(&directory, lanes, ring_slots) {
+            Ok(filled) => filled,
+            Err(error) => {
+                // A disk that is full must not fill up with attempts.
+                let _ = directory.remove();
+                return Err(at(error));
+            }
+        };
+        let budget = Budget::new(settings.budget_bytes - rings_bytes);
+        let heir = Heir::new(&settings.directory, Arc::clone(&budget));
+        let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
+        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, directory })
+    }
+
+    /// What processes that are gone left here, each once.
+    pub(crate) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
+        self.heir.take_over()
     }
 
     /// Whether a request that is let in now will find room for its record.
     pub(crate) fn has_room(&self) -> bool {
-        self.unacknowledged() + self.margin_slots < self.capacity_slots
+        self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
     }
 
     /// Entries that the sink has not acknowledged, with those of earlier lives.
     pub(crate) fn unacknowledged(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.backlog()).sum::<u64>() + self.left.load(Ordering::Acquire)
+        self.lanes.iter().map(|lane| lane.backlog()).sum::<u64>() + self.heir.backlog()
     }
 
     /// Disk that these take.
     pub(crate) fn unacknowledged_bytes(&self) -> u64 {
         self.unacknowledged() * SLOT_BYTES as u64
+    }
+
+    /// Disk that the spools and the rings of earlier lives take.
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        self.budget.taken()
     }
 
     /// Entries appended in this life.
@@ -128,34 +138,39 @@ impl Journal {
         if i64::try_from(record.units).is_err() {
             return Err(MeterError::Invalid("units do not fit 63 bits"));
         }
+        let [name, meter] = self.numbers([&record.route, &record.meter])?;
         let content = Content::Request {
-            meter: self.number(&record.meter)?,
+            meter,
             units: record.units,
             status: record.status,
             billable: record.billable,
             test: record.mode == Mode::Test,
         };
-        let name = self.number(&record.route)?;
         self.append(&Slot { at: record.at, tenant: record.tenant, key: record.key, name, content })
     }
 
     /// Appends a sum of refusals to the lane of this thread.
     pub(crate) fn append_refusals(&self, refusals: &RefusalCount) -> Result<(), MeterError> {
-        let name = self.number(&refusals.reason)?;
+        let [name] = self.numbers([&refusals.reason])?;
         let content = Content::Refusals { count: refusals.count };
         self.append(&Slot { at: refusals.at, tenant: refusals.tenant, key: refusals.key, name, content })
     }
 
+    /// Another lane takes what the thread's own has no room for.
     fn append(&self, slot: &Slot) -> Result<(), MeterError> {
-        if self.unacknowledged() >= self.capacity_slots {
-            return Err(MeterError::Full);
-        }
-        let thread = THREAD.with(|thread| *thread);
-        Ok(self.lanes[thread % self.lanes.len()].append(slot)?)
+        let taken = self.lanes_of_thread().any(|lane| lane.append(slot).is_ok());
+        if taken { Ok(()) } else { Err(MeterError::Full) }
     }
 
-    fn number(&self, name: &str) -> Result<u32, MeterError> {
-        self.names.number(name).map_err(|error| match error {
+    /// All lanes, the thread's own first.
+    fn lanes_of_thread(&self) -> impl Iterator<Item = &Lane> {
+        let own = THREAD.with(|thread| *thread) % self.lanes.len();
+        let (before, from_own) = self.lanes.split_at(own);
+        from_own.iter().chain(before).map(Arc::as_ref)
+    }
+
+    fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[u32; N], MeterError> {
+        self.names.numbers(names).map_err(|error| match error {
             NameError::Invalid => MeterError::Invalid("a name is empty, too long or contains control characters"),
             NameError::Io(error) => MeterError::Io(error),
         })
@@ -163,45 +178,39 @@ impl Journal {
 
     /// Forces everything appended so far to disk: from then on it survives a power cut, too.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.lanes.iter().try_for_each(|lane| lane.sync())
+        // One lane's failure keeps nothing from the others.
+        self.lanes.iter().map(|lane| lane.ring.sync()).fold(Ok(()), Result::and)
     }
 
     /// A reader of each lane. There is to be one only: it frees what is acknowledged.
-    pub(crate) fn readers(&self) -> io::Result<Vec<LaneReader>> {
-        self.lanes.iter().map(|lane| LaneReader::live(lane, &self.names)).collect()
+    pub(crate) fn readers(&self) -> Vec<LaneReader> {
+        let reader = |lane: &Arc<Lane>| {
+            let seal = Seal::of(&lane.stream.to_string());
+            let place = Place { directory: self.directory.path().to_owned(), lane: lane.stream.lane(), seal };
+            LaneReader::live(lane, &self.names, Spool::new(place, Arc::clone(&self.budget)))
+        };
+        self.lanes.iter().map(reader).collect()
     }
 }
 
-impl LeftBoot {
-    /// Removes the files, once every lane is drained.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        drop(self.lanes);
-        self.directory.remove()
+/// How many slots a ring gets if a lane may take this much disk: half of it at most.
+fn ring_slots(lane_bytes: u64) -> u64 {
+    let mut slots = RING_SLOTS;
+    while slots > 1 && ring::bytes_of(slots) > lane_bytes / 2 {
+        slots /= 2;
     }
+    slots
 }
 
-/// Everything that lives before this one left in `journal`, and the count of its slots to be drained.
-fn take_over(journal: &Path) -> io::Result<(Arc<AtomicU64>, Vec<LeftBoot>)> {
-    let backlog = Arc::new(AtomicU64::new(0));
-    let mut boots = Vec::new();
-    for directory in BootDirectory::claim_left(journal)? {
-        let path = directory.path().to_owned();
-        match LeftBoot::open(directory, &backlog) {
-            Ok(boot) => boots.push(boot),
-            Err(error) => tracing::error!(event = "journal_left_behind", directory = %path.display(), %error),
-        }
-    }
-    Ok((backlog, boots))
-}
-
-impl LeftBoot {
-    fn open(directory: BootDirectory, backlog: &Arc<AtomicU64>) -> io::Result<Self> {
-        let names: Arc<[_]> = names::read(directory.path())?.into();
-        let lanes = directory
-            .lanes()?
-            .into_iter()
-            .map(|lane| LaneReader::left(directory.lane(lane), directory.stream(lane)?, Arc::clone(&names), backlog))
-            .collect::<io::Result<_>>()?;
-        Ok(Self { lanes, directory })
-    }
+/// Makes the files of a new life.
+fn fill(directory: &BootDirectory, lanes: u16, ring_slots: u64) -> io::Result<(Names, Box<[Arc<Lane>]>)> {
+    let names = Names::create(directory.path())?;
+    let lane = |lane| {
+        let stream = directory.stream(lane)?;
+        let ring = Ring::create(&directory.ring(lane), ring_slots, Seal::of(&stream.to_string()))?;
+        Ok(Arc::new(Lane::new(stream, ring)))
+    };
+    let lanes = (0..lanes).map(lane).collect::<io::Result<_>>()?;
+    directory.sync()?;
+    Ok((names, lanes))
 }

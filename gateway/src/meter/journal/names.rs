@@ -31,9 +31,11 @@ pub(super) struct Names {
     file: Mutex<NameFile>,
 }
 
+/// The names that are known at one moment.
 #[derive(Default, Clone)]
-struct Known {
-    numbers: HashMap<Arc<str>, u32>,
+pub(super) struct Known {
+    /// Looked up twice per request; names are operators' own, and few.
+    numbers: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
     names: Vec<Arc<str>>,
 }
 
@@ -58,17 +60,22 @@ impl Names {
         Ok(Self { known: ArcSwap::default(), file: Mutex::new(NameFile { file, end: 0 }) })
     }
 
-    /// The number of `name`, which is written first if it is new.
-    pub(super) fn number(&self, name: &str) -> Result<u32, NameError> {
-        if let Some(number) = self.known.load().numbers.get(name) {
-            return Ok(*number);
+    /// The numbers of names; one that is new is written first.
+    pub(super) fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[u32; N], NameError> {
+        let mut numbers = [0; N];
+        let known = self.known.load();
+        for (number, name) in numbers.iter_mut().zip(names) {
+            *number = match known.numbers.get(name) {
+                Some(number) => *number,
+                None => self.add(name)?,
+            };
         }
-        self.add(name)
+        Ok(numbers)
     }
 
-    /// The name with this number.
-    pub(super) fn name(&self, number: u32) -> Option<Arc<str>> {
-        self.known.load().names.get(number as usize).cloned()
+    /// The names that are known now.
+    pub(super) fn known(&self) -> Arc<Known> {
+        self.known.load_full()
     }
 
     fn add(&self, name: &str) -> Result<u32, NameError> {
@@ -88,6 +95,13 @@ impl Names {
         longer.names.push(name);
         self.known.store(Arc::new(longer));
         Ok(number)
+    }
+}
+
+impl Known {
+    /// The name with this number.
+    pub(super) fn name(&self, number: u32) -> Option<&Arc<str>> {
+        self.names.get(number as usize)
     }
 }
 
@@ -155,7 +169,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dictionary = Names::create(directory.path()).unwrap();
         for name in names {
-            dictionary.number(name).unwrap();
+            dictionary.numbers([name]).unwrap();
         }
         let bytes = std::fs::read(directory.path().join(FILE_NAME)).unwrap();
         (directory, bytes)
@@ -174,7 +188,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dictionary = Names::create(directory.path()).unwrap();
         for name in ["", "a\nb", &"x".repeat(257)] {
-            assert!(matches!(dictionary.number(name), Err(NameError::Invalid)), "{name}");
+            assert!(matches!(dictionary.numbers([name]), Err(NameError::Invalid)), "{name}");
         }
     }
 

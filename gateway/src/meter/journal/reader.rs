@@ -1,11 +1,11 @@
-//! The reading end of a lane, whether it is being written or was left by an earlier life.
+//! The reading end of a lane, whether it is being written or was left by an earlier life: the spool first, then the ring.
 //!
-//! A slot that cannot be read is passed over and counted, and its number stays unused: whoever books the stream sees
-//! the gap. Nothing is ever made up in its place.
+//! Every number is handed out, so that the numbering has no gaps: one without an entry as [`UsageEntry::Void`]. Nothing
+//! is ever made up in its place, and both kinds of it are counted.
 
 use std::{
     io,
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,24 +16,28 @@ use common::{
     key::Mode,
     usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
+use ring::{Found, LeftRing, Recovered};
 
 use super::{
+    budget::{Budget, Share},
     lane::Lane,
     names::Names,
-    segment::{self, AckedFile, Segment},
-    slot::{Content, SLOT_BYTES, Seal, Slot},
+    slot::{self, Content, Slot},
+    spool::{Spool, SpoolError},
 };
 
-/// Reads a lane in order and remembers what the sink has acknowledged.
+/// The spool is not bothered with less than this part of a ring, unless that is all there is.
+const LEAST_PART_SPOOLED: u64 = 16;
+
+/// Reads a lane in order and frees what the sink has acknowledged.
 pub(crate) struct LaneReader {
-    directory: PathBuf,
     stream: StreamId,
-    seal: Seal,
+    spool: Spool,
     source: Source,
-    /// Number of the next slot to hand out.
+    /// Number of the next entry to hand out.
     position: u64,
-    acked: AckedFile,
-    open: Option<OpenSegment>,
+    /// Before this number, those without an entry have been counted.
+    counted: u64,
 }
 
 enum Source {
@@ -43,60 +47,55 @@ enum Source {
     Left(Left),
 }
 
-/// What an earlier life left of a lane.
-struct Left {
-    names: Arc<[Option<Arc<str>>]>,
-    /// Number after the last slot.
-    end: u64,
-    /// Slots not acknowledged yet, of all lanes that were left.
+/// What an earlier life left of a ring.
+pub(super) struct Left {
+    pub(super) names: Arc<[Option<Arc<str>>]>,
+    ring: Recovered,
+    file: Option<LeftRing>,
+    /// Numbers not acknowledged yet, of all lanes that were left.
     backlog: Arc<AtomicU64>,
-}
-
-struct OpenSegment {
-    segment: Segment,
-    /// First number of the next segment, once there is one.
-    next: Option<u64>,
+    _share: Option<Share>,
 }
 
 /// What was found at the reader's position.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Readable entries that follow each other.
-    pub(crate) batch: Option<UsageBatch>,
-    /// Slots before them that cannot be read.
+    /// The entries, none of the numbers left out.
+    pub(crate) batch: UsageBatch,
+    /// How many numbers were taken by a process that died before it wrote, not counted before.
+    pub(crate) void: u64,
+    /// How many entries cannot be read: usage that is lost, not counted before.
     pub(crate) unreadable: u64,
-    /// Number after all of these.
-    pub(crate) end: u64,
+}
+
+impl Left {
+    /// Nothing but names: there is no ring, or none that can be read.
+    pub(super) fn without_ring(names: Arc<[Option<Arc<str>>]>, backlog: Arc<AtomicU64>) -> Self {
+        Self { names, ring: Recovered::default(), file: None, backlog, _share: None }
+    }
+
+    /// Takes over a ring, whose file counts as spool from now on.
+    pub(super) fn with_ring(self, file: LeftRing, ring: Recovered, path: &Path, budget: &Arc<Budget>) -> Self {
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        Self { ring, file: Some(file), _share: Some(budget.found(bytes)), ..self }
+    }
 }
 
 impl LaneReader {
     /// A reader of a lane that this process writes, from its start.
-    pub(super) fn live(lane: &Arc<Lane>, names: &Arc<Names>) -> io::Result<Self> {
+    pub(super) fn live(lane: &Arc<Lane>, names: &Arc<Names>, spool: Spool) -> Self {
         let source = Source::Live { lane: Arc::clone(lane), names: Arc::clone(names) };
-        Self::new(lane.directory.clone(), lane.stream.clone(), source)
+        Self { stream: lane.stream.clone(), spool, source, position: 0, counted: 0 }
     }
 
     /// A reader of a lane that was left, from where its sink had got to.
-    pub(super) fn left(
-        directory: PathBuf,
-        stream: StreamId,
-        names: Arc<[Option<Arc<str>>]>,
-        backlog: &Arc<AtomicU64>,
-    ) -> io::Result<Self> {
-        let segments = segment::list(&directory)?;
-        let end = segments.last().map_or(Ok(0), |last| segment::end(&directory, *last))?;
-        let source = Source::Left(Left { names, end, backlog: Arc::clone(backlog) });
-        let mut reader = Self::new(directory, stream, source)?;
-        let first = segments.first().copied().unwrap_or(0);
-        reader.position = reader.acked.load().max(first).min(end);
-        backlog.fetch_add(end - reader.position, Ordering::AcqRel);
-        Ok(reader)
-    }
-
-    fn new(directory: PathBuf, stream: StreamId, source: Source) -> io::Result<Self> {
-        let seal = Seal::new(&stream);
-        let acked = AckedFile::open(&directory, &seal)?;
-        Ok(Self { directory, stream, seal, source, position: 0, acked, open: None })
+    pub(super) fn left(stream: StreamId, spool: Spool, left: Left) -> Self {
+        // What was spooled comes before what is in the ring.
+        let position = spool.first().unwrap_or(left.ring.first);
+        let backlog = Arc::clone(&left.backlog);
+        let reader = Self { stream, spool, source: Source::Left(left), position, counted: position };
+        backlog.fetch_add(reader.end().saturating_sub(position), Ordering::AcqRel);
+        reader
     }
 
     /// The stream of this lane.
@@ -110,132 +109,144 @@ impl LaneReader {
     }
 
     /// What follows the last acknowledged entry: up to `most` entries. It stays there until [`Self::acknowledge`].
-    pub(crate) fn read(&mut self, most: usize) -> io::Result<Chunk> {
-        let mut chunk = Chunk { end: self.position, ..Chunk::default() };
-        let end = self.end();
-        let mut buffer = Vec::new();
-        while chunk.end < end && chunk.batch.is_none() {
-            let available = usize::try_from(end - chunk.end).unwrap_or(usize::MAX);
-            buffer.resize(available.min(most.max(1)) * SLOT_BYTES, 0);
-            let filled = self.fill(chunk.end, &mut buffer)?;
-            if filled < SLOT_BYTES {
-                let skipped = self.missing(chunk.end, end)?;
-                chunk.unreadable += skipped;
-                chunk.end += skipped;
-                continue;
-            }
-            self.decode_into(&buffer[..filled], &mut chunk);
+    pub(crate) fn read(&mut self, most: usize) -> io::Result<Option<Chunk>> {
+        let found = self.find(most.max(1))?;
+        if found.is_empty() {
+            return Ok(None);
         }
-        Ok(chunk)
+        let (mut void, mut unreadable) = (0, 0);
+        let entries = self.decoded(&found);
+        let first_seq = self.position;
+        for ((number, found), entry) in (first_seq..).zip(&found).zip(&entries) {
+            if *entry == UsageEntry::Void && number >= self.counted {
+                if *found == Found::Void { void += 1 } else { unreadable += 1 }
+            }
+        }
+        let batch = UsageBatch { stream: self.stream.clone(), first_seq, entries };
+        self.counted = self.counted.max(batch.end_seq());
+        Ok(Some(Chunk { batch, void, unreadable }))
     }
 
     /// The sink has booked everything before `position`.
     pub(crate) fn acknowledge(&mut self, position: u64) -> io::Result<()> {
-        let position = position.clamp(self.position, self.end());
+        let position = position.clamp(self.position, self.end().max(self.position));
         let before = std::mem::replace(&mut self.position, position);
         if position == before {
             return Ok(());
         }
-        let stored = self.acked.store(position);
+        let released = self.spool.release(position);
         match &self.source {
-            Source::Live { lane, .. } => lane.free(position)?,
+            Source::Live { lane, .. } => lane.free(position),
             Source::Left(left) => {
                 left.backlog.fetch_sub(position - before, Ordering::AcqRel);
+                if let Some(file) = left.file.as_ref().filter(|_| position > left.ring.first) {
+                    file.acknowledge(position)?;
+                }
             }
         }
-        stored
+        released
     }
 
-    /// Number after the last slot that there is now.
+    /// Whether the ring is half full, so that the spool should take over.
+    pub(crate) fn is_filling(&self) -> bool {
+        let Source::Live { lane, .. } = &self.source else { return false };
+        !lane.has_room(lane.ring.capacity() / 2)
+    }
+
+    /// Moves what the ring holds to the spool, as far as there is disk.
+    pub(crate) fn spill(&mut self) -> Result<(), SpoolError> {
+        let Source::Live { lane, .. } = &self.source else { return Ok(()) };
+        let pending = lane.ring.pending();
+        let waiting = pending.end - pending.start;
+        let room = self.spool.room();
+        if room < waiting.min(lane.ring.capacity() / LEAST_PART_SPOOLED) {
+            return Err(SpoolError::Budget);
+        }
+        let most = usize::try_from(room.min(waiting)).unwrap_or(usize::MAX);
+        let mut entries = Vec::with_capacity(most);
+        lane.ring.read(pending.start, most, |found| {
+            entries.push(if let Found::Entry(payload) = found { payload } else { slot::LOST });
+        });
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.spool.write(pending.start, &entries)?;
+        lane.ring.acknowledge(pending.start + entries.len() as u64);
+        Ok(())
+    }
+
+    /// Number after the last entry that there is now.
     fn end(&self) -> u64 {
         match &self.source {
             Source::Live { lane, .. } => lane.appended(),
-            Source::Left(left) => left.end,
+            Source::Left(left) => left.ring.end().max(self.spool.end().unwrap_or(0)),
         }
     }
 
-    /// Takes unreadable slots from the front of `bytes`, then entries up to the next unreadable one.
-    fn decode_into(&self, bytes: &[u8], chunk: &mut Chunk) {
-        let mut entries = Vec::new();
-        let mut seq = chunk.end;
-        let (slots, _) = bytes.as_chunks::<SLOT_BYTES>();
-        for slot in slots {
-            match Slot::decode(slot, seq, &self.seal).and_then(|slot| self.entry(&slot)) {
-                Some(entry) => entries.push(entry),
-                None if entries.is_empty() => chunk.unreadable += 1,
-                None => break,
-            }
-            seq += 1;
+    fn find(&mut self, most: usize) -> io::Result<Vec<Found>> {
+        let spooled = self.spool.read(self.position, most)?;
+        if !spooled.is_empty() {
+            return Ok(spooled);
         }
-        chunk.end = seq;
-        if !entries.is_empty() {
-            let first_seq = seq - entries.len() as u64;
-            chunk.batch = Some(UsageBatch { stream: self.stream.clone(), first_seq, entries });
-        }
-    }
-
-    fn entry(&self, slot: &Slot) -> Option<UsageEntry> {
-        let Slot { at, tenant, key, .. } = *slot;
-        let name = self.name(slot.name)?;
-        Some(match slot.content {
-            Content::Request { meter, units, status, billable, test } => UsageEntry::Request(UsageRecord {
-                at,
-                tenant,
-                key,
-                route: name,
-                meter: self.name(meter)?,
-                units,
-                status,
-                billable,
-                mode: if test { Mode::Test } else { Mode::Live },
-            }),
-            Content::Refusals { count } => UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: name, count }),
-        })
-    }
-
-    fn name(&self, number: u32) -> Option<Arc<str>> {
         match &self.source {
-            Source::Live { names, .. } => names.name(number),
-            Source::Left(left) => left.names.get(number as usize)?.clone(),
+            Source::Live { lane, .. } => {
+                let mut found = Vec::new();
+                lane.ring.read(self.position, most, |entry| found.push(entry));
+                Ok(found)
+            }
+            Source::Left(left) => Ok(left.find(self.position, most)),
         }
     }
 
-    /// Reads slots from `seq` on; 0 bytes if no segment holds it.
-    fn fill(&mut self, seq: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let filled = self.fill_from_open(seq, buffer)?;
-        if filled >= SLOT_BYTES {
-            return Ok(filled);
+    fn decoded(&self, found: &[Found]) -> Vec<UsageEntry> {
+        let decode = |name: &dyn Fn(u32) -> Option<Arc<str>>| {
+            let entry = |found: &Found| match found {
+                Found::Entry(payload) => Slot::decode(payload).and_then(|slot| entry(&slot, name)),
+                Found::Void | Found::Unreadable => None,
+            };
+            found.iter().map(|found| entry(found).unwrap_or(UsageEntry::Void)).collect()
+        };
+        match &self.source {
+            Source::Live { names, .. } => {
+                // Taken after the slots were read: every name that they use is in it.
+                let known = names.known();
+                decode(&|number| known.name(number).cloned())
+            }
+            Source::Left(left) => decode(&|number| left.names.get(number as usize)?.clone()),
         }
-        // Not in the open segment: the lane may have gone on to another since that was opened.
-        let segments = segment::list(&self.directory)?;
-        let after = segments.partition_point(|first| *first <= seq);
-        let Some(first) = after.checked_sub(1).map(|index| segments[index]) else {
-            self.open = None;
-            return Ok(0);
+    }
+}
+
+impl Left {
+    fn find(&self, from: u64, most: usize) -> Vec<Found> {
+        let Some(index) = from.checked_sub(self.ring.first) else {
+            // Neither in the spool nor in the ring any more.
+            let missing = usize::try_from(self.ring.first - from).unwrap_or(usize::MAX);
+            return vec![Found::Unreadable; missing.min(most)];
         };
-        let (segment, intact) = match Segment::open(&self.directory, first, &self.stream, &self.seal) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            outcome => outcome?,
-        };
-        if !intact {
-            tracing::warn!(event = "journal_header_damaged", stream = %self.stream, segment = first);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.ring.slots.iter().skip(index).take(most).copied().collect()
+    }
+}
+
+/// The entry that a slot stands for; nothing if one of its names is not known.
+fn entry(slot: &Slot, name: &dyn Fn(u32) -> Option<Arc<str>>) -> Option<UsageEntry> {
+    let Slot { at, tenant, key, .. } = *slot;
+    let first_name = name(slot.name)?;
+    Some(match slot.content {
+        Content::Request { meter, units, status, billable, test } => UsageEntry::Request(UsageRecord {
+            at,
+            tenant,
+            key,
+            route: first_name,
+            meter: name(meter)?,
+            units,
+            status,
+            billable,
+            mode: if test { Mode::Test } else { Mode::Live },
+        }),
+        Content::Refusals { count } => {
+            UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: first_name, count })
         }
-        self.open = Some(OpenSegment { segment, next: segments.get(after).copied() });
-        self.fill_from_open(seq, buffer)
-    }
-
-    fn fill_from_open(&self, seq: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(open) = self.open.as_ref().filter(|open| open.next.is_none_or(|next| seq < next)) else {
-            return Ok(0);
-        };
-        let within = open.next.map_or(usize::MAX, |next| usize::try_from(next - seq).unwrap_or(usize::MAX));
-        let most = within.saturating_mul(SLOT_BYTES).min(buffer.len());
-        open.segment.read(seq, &mut buffer[..most])
-    }
-
-    /// How many slots from `seq` on are nowhere: up to the next segment, or to the end.
-    fn missing(&self, seq: u64, end: u64) -> io::Result<u64> {
-        let next = segment::list(&self.directory)?.into_iter().find(|first| *first > seq);
-        Ok(next.unwrap_or(end).min(end) - seq)
-    }
+    })
 }

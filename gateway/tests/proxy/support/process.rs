@@ -35,6 +35,7 @@ pub(crate) fn command(config: &Path) -> Command {
         .arg(config)
         .env("TOLLGATE_PEPPER", PEPPER)
         .env_remove("TOLLGATE_STORE")
+        .env_remove("TOLLGATE_KAFKA")
         .env_remove("RUST_LOG");
     command
 }
@@ -42,7 +43,17 @@ pub(crate) fn command(config: &Path) -> Command {
 impl Gateway {
     /// Starts a gateway and waits until its addresses are known.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut child = command(config).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(&mut command(config))
+    }
+
+    /// Starts a gateway that takes over from the running one, and waits until it has its addresses.
+    pub(crate) fn upgrade(config: &Path) -> Self {
+        Self::spawn(command(config).arg("--upgrade"))
+    }
+
+    /// Starts a gateway by this command and waits until its addresses are known.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let access = Lines::collect(child.stdout.take().unwrap());
         let operational = Lines::collect(child.stderr.take().unwrap());
         let listening = operational.wait_for(|line| line["message"] == "listening");
@@ -102,6 +113,11 @@ impl Gateway {
     pub(crate) fn output(&self) -> String {
         let lines = |lines: &Lines| lines.0.lock().unwrap().join("\n");
         lines(&self.access) + &lines(&self.operational)
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_none()
     }
 
     /// Sends a signal by the name that `kill` knows.

@@ -47,6 +47,16 @@ impl Wire {
         }
     }
 
+    /// Exactly so many bytes.
+    pub(crate) async fn read_exactly(&mut self, count: usize) -> String {
+        while self.read.len() < count {
+            let missing = count - self.read.len();
+            assert_ne!(self.receive().await, 0, "closed with {missing} bytes missing");
+        }
+        let rest = self.read.split_off(count);
+        String::from_utf8_lossy(&std::mem::replace(&mut self.read, rest)).into_owned()
+    }
+
     /// Everything until the other side closes or resets.
     pub(crate) async fn read_to_end(&mut self) -> String {
         while self.receive().await > 0 {}

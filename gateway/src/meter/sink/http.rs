@@ -1,4 +1,4 @@
-//! Where usage goes: a trait, and `billing` behind HTTP.
+//! `billing` behind HTTP.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
+use super::{SinkError, UsageSink};
+
 /// How long the sink may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -18,46 +20,6 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Characters of a refusal's body that are worth keeping.
 const REASON_MAX_CHARS: usize = 300;
-
-/// Where usage goes.
-#[async_trait::async_trait]
-pub trait UsageSink: Send + Sync + 'static {
-    /// Hands over a batch; returns the number after the highest entry of its stream that is booked.
-    async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError>;
-}
-
-/// Why a batch was not taken. It is offered again.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// The address is not one.
-    #[error("`{url}` is not the address of a usage sink: use http://host:port or https://host:port")]
-    Url {
-        /// What was configured.
-        url: String,
-    },
-    /// The HTTP client cannot be made.
-    #[error("cannot set up the usage sink: {0}")]
-    Setup(String),
-    /// Not reached, or no answer in time.
-    #[error("usage sink is away: {0}")]
-    Away(String),
-    /// It answered that it cannot now.
-    #[error("usage sink answered {status}: {reason}")]
-    Busy {
-        /// HTTP status.
-        status: u16,
-        /// What it said.
-        reason: String,
-    },
-    /// It answered that it never will: one of the two programs is wrong, or too old for the other.
-    #[error("usage sink refused a batch with {status}: {reason}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What it said.
-        reason: String,
-    },
-}
 
 /// `billing` behind HTTP.
 pub struct HttpSink {

@@ -2,6 +2,8 @@
 //!
 //! The environment overrides the file, so that a password or a pepper never has to stand in one.
 
+mod ingest;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -11,6 +13,7 @@ use common::{
     config::{self, ConfigError},
     key::{Pepper, PepperError},
 };
+pub use ingest::IngestConfig;
 use serde::{Deserialize, Deserializer, de};
 
 /// Where the settings stand unless the command line says otherwise.
@@ -19,10 +22,13 @@ pub const DEFAULT_FILE: &str = "config/billing.yaml";
 /// Environment variable that overrides `store`.
 const STORE_VARIABLE: &str = "TOLLGATE_STORE";
 
+/// Environment variable that overrides `ingest.brokers`.
+const KAFKA_VARIABLE: &str = "TOLLGATE_KAFKA";
+
 /// Environment variable that overrides `pepper_file` with the pepper itself.
 const PEPPER_VARIABLE: &str = "TOLLGATE_PEPPER";
 
-/// The settings of `billing`. Not printable: the store's URL may hold a password.
+/// The settings of `billing`. Not printable: the store's URL and Kafka's properties may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -33,6 +39,8 @@ pub struct Config {
     pub store: String,
     /// File that holds the pepper.
     pub pepper_file: Option<PathBuf>,
+    /// How `billing ingest` takes usage from Kafka.
+    pub ingest: IngestConfig,
 }
 
 /// What the environment overrides.
@@ -42,6 +50,8 @@ pub struct Environment {
     pub store: Option<String>,
     /// The pepper itself.
     pub pepper: Option<String>,
+    /// Kafka's brokers.
+    pub kafka: Option<String>,
 }
 
 impl Default for Config {
@@ -50,6 +60,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
             store: "sqlite://data/tollgate.db".into(),
             pepper_file: None,
+            ingest: IngestConfig::default(),
         }
     }
 }
@@ -57,16 +68,23 @@ impl Default for Config {
 impl Environment {
     /// What this process was started with.
     pub fn of_process() -> Self {
-        Self { store: config::environment(STORE_VARIABLE), pepper: config::environment(PEPPER_VARIABLE) }
+        Self {
+            store: config::environment(STORE_VARIABLE),
+            pepper: config::environment(PEPPER_VARIABLE),
+            kafka: config::environment(KAFKA_VARIABLE),
+        }
     }
 }
 
 impl Config {
-    /// Reads `file`; the environment's store takes the place of the file's.
+    /// Reads `file`; the environment's store and brokers take the place of the file's.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let mut config = Self::parse(&config::read(file)?, &file.display().to_string())?;
         if let Some(store) = &environment.store {
             config.store.clone_from(store);
+        }
+        if let Some(brokers) = &environment.kafka {
+            config.ingest.brokers.clone_from(brokers);
         }
         Ok(config)
     }
@@ -100,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_shipped_file_states_the_embedded_default() {
-        let shipped = Config::parse(include_str!("../../config/billing.yaml"), "billing.yaml").unwrap();
+        let shipped = Config::parse(include_str!("../../../config/billing.yaml"), "billing.yaml").unwrap();
         assert!(shipped == Config { pepper_file: Some("data/pepper".into()), ..Config::default() });
     }
 
@@ -117,6 +135,8 @@ mod tests {
         assert!(unknown.starts_with("billing.yaml:2: ") && unknown.contains("stroe"), "{unknown}");
         let host = refusal("\nlisten: localhost:8090\n");
         assert!(host.starts_with("billing.yaml:2: ") && host.contains("as in 127.0.0.1:8090"), "{host}");
+        let reserved = refusal("ingest:\n  properties:\n    group.id: x\n");
+        assert!(reserved.contains("`group.id`") && reserved.contains("ingest.group"), "{reserved}");
         let malformed = refusal("store: [\n");
         assert!(malformed.starts_with("billing.yaml:"), "{malformed}");
         let missing = Config::load(Path::new("/nowhere/billing.yaml"), &Environment::default()).err().unwrap();
@@ -128,10 +148,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("billing.yaml");
         std::fs::write(&file, "store: sqlite://file.db\npepper_file: /nowhere/pepper\n").unwrap();
-        let environment =
-            Environment { store: Some("postgres://db/tollgate".into()), pepper: Some("0123456789abcdef".into()) };
+        let environment = Environment {
+            store: Some("postgres://db/tollgate".into()),
+            pepper: Some("0123456789abcdef".into()),
+            kafka: Some("kafka-1:9092,kafka-2:9092".into()),
+        };
         let config = Config::load(&file, &environment).unwrap();
         assert_eq!(config.store, "postgres://db/tollgate");
+        assert_eq!(config.ingest.brokers, "kafka-1:9092,kafka-2:9092");
         assert!(config.pepper(&environment).is_ok());
         assert!(config.pepper(&Environment::default()).is_err());
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, any::AnyArguments, query::Query};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Rows per statement, largest first. Few sizes, so that every statement is prepared once and found again; the largest
 /// stays below the 32,766 parameters that SQLite takes, up to 127 columns.

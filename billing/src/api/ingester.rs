@@ -1,0 +1,45 @@
+//! The HTTP face of `billing ingest`: health and metrics alone.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, response::Response, routing::get};
+use common::store::Store;
+use prometheus::Registry;
+
+use super::{
+    HEALTH_PATH, METRICS_PATH, Problem, ProblemCode, no_such_method, no_such_path,
+    observe::{HealthDocument, metrics_text, store_health},
+};
+use crate::ingest::kafka::{Condition, KafkaTrouble};
+
+/// What the handlers work with.
+pub struct IngesterServices {
+    /// Asked whether it answers.
+    pub store: Store,
+    /// Knows whether Kafka answers.
+    pub condition: Arc<Condition>,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+}
+
+/// Health and metrics.
+pub fn ingester_router(services: IngesterServices) -> Router {
+    Router::new()
+        .route(HEALTH_PATH, get(health))
+        .route(METRICS_PATH, get(metrics))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(Arc::new(services))
+}
+
+async fn health(State(services): State<Arc<IngesterServices>>) -> Result<Json<HealthDocument>, Problem> {
+    match services.condition.kafka_trouble() {
+        Some(KafkaTrouble::Unreachable(reason)) => Err(Problem::new(ProblemCode::KafkaUnavailable, reason)),
+        Some(KafkaTrouble::TopicMissing(advice)) => Err(Problem::new(ProblemCode::TopicMissing, advice)),
+        None => store_health(&services.store).await,
+    }
+}
+
+async fn metrics(State(services): State<Arc<IngesterServices>>) -> Result<Response, Problem> {
+    metrics_text(&services.registry)
+}

@@ -1,0 +1,131 @@
+//! The state of the books: what was acknowledged = what is stored = what is summed up, and what is still open.
+//!
+//! The store compares; here its findings are put together with what it cannot judge alone: gaps, dead letters, and
+//! usage of tenants that nobody knows.
+
+mod table;
+
+use std::collections::HashSet;
+
+use common::{
+    id::TenantId,
+    store::{Breach, PeriodAudit, Store, StoreError, StreamAudit, Tally, UsageGap},
+    time::{Period, TimeError, Window, Zone},
+};
+use serde::Serialize;
+pub use table::to_table;
+
+/// Why the books could not be audited.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The store did not give what is needed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The period has no borders.
+    #[error("period {period}: {source}")]
+    Period {
+        /// The period.
+        period: Period,
+        /// What is wrong with it.
+        source: TimeError,
+    },
+}
+
+/// All that an audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong and nothing is open.
+    pub clean: bool,
+    /// The period that was looked at; all if none.
+    pub period: Option<Period>,
+    /// Per stream: acknowledged, booked, recorded, missing.
+    pub streams: Vec<StreamAudit>,
+    /// Per tenant and month: recorded, summed up.
+    pub periods: Vec<PeriodAudit>,
+    /// Every equality that does not hold.
+    pub breaches: Vec<BreachReport>,
+    /// Numbers that streams skipped and that have not come since.
+    pub open_gaps: Vec<UsageGap>,
+    /// Messages that could not be booked and that nobody has resolved.
+    pub dead_letters: u64,
+    /// Usage of tenants that the store does not know: stored, on no invoice.
+    pub unknown_tenants: Vec<UnknownTenant>,
+    /// Records whose day has no partition; retention does not reach them.
+    pub unpartitioned: u64,
+}
+
+/// An equality that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BreachReport {
+    /// In words.
+    pub text: String,
+    /// For programs.
+    #[serde(flatten)]
+    pub breach: Breach,
+}
+
+/// Usage of a tenant that the store does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct UnknownTenant {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The month, on the clocks of UTC.
+    pub period: Period,
+    /// How much.
+    pub usage: Tally,
+}
+
+/// Audits the books, or one month of them on each tenant's own clock.
+pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, AuditError> {
+    let window = period.map(everywhere).transpose()?;
+    let mut audit = store.audit(window).await?;
+    // The window holds a day more at either end, for the clocks of all zones.
+    audit.periods.retain(|audited| period.is_none_or(|period| audited.period == period));
+    let known: HashSet<_> = store.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
+    let unknown_tenants = audit
+        .periods
+        .iter()
+        .filter(|audited| !known.contains(&audited.tenant))
+        .map(|audited| UnknownTenant { tenant: audited.tenant, period: audited.period, usage: audited.rolled_up })
+        .collect();
+    let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
+    let mut report = Report {
+        clean: false,
+        period,
+        streams: audit.streams,
+        periods: audit.periods,
+        breaches: breaches.collect(),
+        open_gaps: store.usage_gaps().await?,
+        dead_letters: store.dead_letter_count().await?,
+        unknown_tenants,
+        unpartitioned: audit.unpartitioned,
+    };
+    report.clean = report.faults().is_empty();
+    Ok(report)
+}
+
+impl Report {
+    /// What is not in order, in words; nothing if all is. Usage of unknown tenants and records without a partition are
+    /// worth a look, and no fault of the books.
+    pub fn faults(&self) -> Vec<String> {
+        let missing: u64 = self.open_gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
+        let mut faults = Vec::new();
+        if !self.breaches.is_empty() {
+            faults.push(format!("{} equalities do not hold", self.breaches.len()));
+        }
+        if !self.open_gaps.is_empty() {
+            faults.push(format!("{missing} entries are missing in {} open gaps", self.open_gaps.len()));
+        }
+        if self.dead_letters > 0 {
+            faults.push(format!("{} dead letters are not resolved", self.dead_letters));
+        }
+        faults
+    }
+}
+
+/// The instants of a month on any clock: from its first in the east to its last in the west.
+fn everywhere(period: Period) -> Result<Window, AuditError> {
+    const DAY_SECONDS: i64 = 86_400;
+    let utc = period.window(&Zone::utc()).map_err(|source| AuditError::Period { period, source })?;
+    Ok(Window { start: utc.start.plus_seconds(-DAY_SECONDS), end: utc.end.plus_seconds(DAY_SECONDS) })
+}

@@ -1,0 +1,101 @@
+//! The report as text, for people: what adds up first, then what does not.
+
+use std::fmt::{Display, Write as _};
+
+use comfy_table::{CellAlignment, Table, presets};
+use common::store::{PeriodAudit, StreamAudit};
+
+use super::Report;
+use crate::number::grouped;
+
+/// The report as text that ends with a newline.
+pub fn to_table(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "Streams: acknowledged = booked + refusals, booked = recorded + dropped\n");
+    let _ = writeln!(text, "{}\n", streams(&report.streams));
+    let _ = writeln!(text, "Tenants and months: recorded + dropped = summed up, in requests\n");
+    let _ = writeln!(text, "{}\n", periods(&report.periods));
+    list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
+    let gaps = report.open_gaps.iter().map(|gap| match gap.opened_at {
+        Some(at) => format!("{}: {}..{} since {at}", gap.stream, gap.from, gap.to),
+        None => format!("{}: {}..{}", gap.stream, gap.from, gap.to),
+    });
+    list(&mut text, "Open gaps", gaps);
+    let unknown = report.unknown_tenants.iter().map(|unknown| {
+        let requests = grouped(unknown.usage.requests.unsigned_abs());
+        format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)
+    });
+    list(&mut text, "Usage of unknown tenants", unknown);
+    if report.unpartitioned > 0 {
+        let _ = writeln!(text, "Records without a partition: {}\n", grouped(report.unpartitioned));
+    }
+    if report.dead_letters > 0 {
+        let _ = writeln!(text, "Dead letters: {}; see `billing dead-letters list`\n", grouped(report.dead_letters));
+    }
+    let verdict = if report.clean { "The books are in order." } else { "The books are NOT in order." };
+    let _ = writeln!(text, "{verdict}");
+    text
+}
+
+fn streams(streams: &[StreamAudit]) -> Table {
+    let mut table = with_header(["Stream", "Acknowledged", "Booked", "Refusals", "Recorded", "Dropped", "Missing"]);
+    for stream in streams {
+        table.add_row([
+            stream.stream.to_string(),
+            number(stream.acknowledged),
+            number(stream.booked.requests),
+            number(stream.refusal_entries),
+            stream.recorded.map_or_else(|| "not counted".to_owned(), |recorded| number(recorded.requests)),
+            number(stream.dropped.requests),
+            number(stream.missing),
+        ]);
+    }
+    align(table)
+}
+
+fn periods(periods: &[PeriodAudit]) -> Table {
+    let mut table = with_header(["Tenant and month", "Recorded", "Dropped", "Summed up", "Units"]);
+    for period in periods {
+        table.add_row([
+            format!("{} {}", period.tenant, period.period),
+            number(period.recorded.requests),
+            number(period.dropped.requests),
+            number(period.rolled_up.requests),
+            number(period.rolled_up.units),
+        ]);
+    }
+    align(table)
+}
+
+fn with_header<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
+    table.set_header(header);
+    table
+}
+
+fn align(mut table: Table) -> Table {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A number that may be wrong, and negative then.
+fn number(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", grouped(number.unsigned_abs()))
+}
+
+fn list(text: &mut String, title: &str, items: impl Iterator<Item = impl Display>) {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(text, "{title}:");
+    for item in items {
+        let _ = writeln!(text, "  {item}");
+    }
+    let _ = writeln!(text);
+}

@@ -1,0 +1,86 @@
+//! `billing ingest`: books usage out of Kafka until SIGTERM or SIGINT, then finishes the transactions in hand.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use common::{store::Store, time::SystemClock};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+
+use super::{CommandError, listen::listen, log, signals::StopSignals};
+use crate::{
+    api::{IngesterServices, ingester_router},
+    config::{Config, DEFAULT_FILE, Environment},
+    ingest::kafka::{KafkaIngest, Stop, Stopper},
+    upkeep,
+};
+
+const HELP: &str = "\
+Any number of processes may run at once: each takes a share of the topic's partitions, and the shares are dealt anew
+when one comes or goes. Kill, pause or restart them as you like: nothing is booked twice and nothing is lost.
+
+Exit codes: 0 told to stop, 1 failed, 2 the command line makes no sense";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct IngestArguments {
+    /// Settings; the section `ingest` says where Kafka is
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// Read the topic from its beginning. What is booked already is found booked and changes nothing
+    #[arg(long)]
+    from_beginning: bool,
+}
+
+pub(super) async fn execute(arguments: &IngestArguments, environment: &Environment) -> Result<(), CommandError> {
+    log::start("info");
+    let config = Config::load(&arguments.config, environment)?;
+    let (store, migrated) = Store::open_and_migrate(&config.store).await?;
+    let store = store.keeping_records(config.ingest.keep_raw);
+    let listener = listen(config.ingest.listen, "ingest.listen", &arguments.config).await?;
+    let registry = Registry::new();
+    let ingest = KafkaIngest::new(&config.ingest, store.clone(), Arc::new(SystemClock), &registry)?;
+    let signals = StopSignals::listen().map_err(CommandError::Serve)?;
+    if arguments.from_beginning {
+        let partitions = store.reset_positions(&config.ingest.topic).await?;
+        tracing::info!(topic = config.ingest.topic, partitions, "positions_reset");
+    }
+    tracing::info!(
+        listen = %listener.local_addr().map_err(CommandError::Serve)?,
+        engine = ?store.engine(),
+        schema_from = migrated.from,
+        schema = migrated.to,
+        brokers = config.ingest.brokers,
+        topic = config.ingest.topic,
+        group = config.ingest.group,
+        "ingesting"
+    );
+    let services = IngesterServices { store: store.clone(), condition: ingest.condition(), registry };
+    let ended = ingest_until_stopped(listener, services, ingest, signals).await;
+    store.close().await;
+    tracing::info!("stopped");
+    ended
+}
+
+async fn ingest_until_stopped(
+    listener: TcpListener,
+    services: IngesterServices,
+    ingest: KafkaIngest,
+    signals: StopSignals,
+) -> Result<(), CommandError> {
+    let (stopper, stop) = Stop::new();
+    let upkeep = tokio::spawn(upkeep::keep_partitions(services.store.clone(), Arc::new(SystemClock)));
+    let serving = tokio::spawn(async move { axum::serve(listener, ingester_router(services)).await });
+    let waiting = tokio::spawn(stop_on_signal(signals, stopper));
+    let ended = ingest.run(stop).await;
+    for task in [upkeep.abort_handle(), serving.abort_handle(), waiting.abort_handle()] {
+        task.abort();
+    }
+    Ok(ended?)
+}
+
+async fn stop_on_signal(mut signals: StopSignals, stopper: Stopper) {
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    stopper.stop();
+}

@@ -1,0 +1,173 @@
+//! The section `ingest`: where `billing ingest` finds usage in Kafka, and how it books it.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::listen_address;
+
+/// Properties of the Kafka client that are not free: booking exactly once rests on them, or a setting stands for them.
+const RESERVED_PROPERTIES: [(&str, &str); 6] = [
+    ("bootstrap.servers", "set `ingest.brokers` instead"),
+    ("metadata.broker.list", "set `ingest.brokers` instead"),
+    ("group.id", "set `ingest.group` instead"),
+    ("auto.offset.reset", "positions are kept in the store"),
+    ("enable.auto.commit", "positions are kept in the store"),
+    ("enable.auto.offset.store", "positions are kept in the store"),
+];
+
+/// Most entries that one transaction may be set to book.
+const BATCH_ENTRIES_MAX: usize = 1_000_000;
+
+/// Longest that the first of a transaction's messages may be set to wait for others.
+const BATCH_WAIT_MAX_MS: u64 = 60_000;
+
+/// How `billing ingest` takes usage from Kafka. Not printable: its properties may hold passwords.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    /// Address that `/metrics` and `/health` of `billing ingest` are served on.
+    #[serde(deserialize_with = "listen_address")]
+    pub listen: SocketAddr,
+    /// Where to find Kafka: `host:port`, several separated by commas.
+    #[serde(deserialize_with = "filled")]
+    pub brokers: String,
+    /// The topic that gateways send usage to.
+    #[serde(deserialize_with = "topic")]
+    pub topic: String,
+    /// The consumer group.
+    #[serde(deserialize_with = "filled")]
+    pub group: String,
+    /// Further properties of librdkafka, such as `security.protocol`.
+    #[serde(deserialize_with = "properties")]
+    pub properties: BTreeMap<String, String>,
+    /// Whether a record of every request is kept, or only the hourly sums.
+    pub keep_raw: bool,
+    /// A transaction is closed once it holds this many entries.
+    #[serde(deserialize_with = "batch_entries")]
+    pub batch_entries: usize,
+    /// Longest that a message waits for others to fill its transaction.
+    #[serde(deserialize_with = "batch_wait_ms")]
+    pub batch_wait_ms: u64,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8091)),
+            brokers: "127.0.0.1:9092".into(),
+            topic: "usage.events".into(),
+            group: "tollgate-billing".into(),
+            properties: BTreeMap::new(),
+            keep_raw: true,
+            batch_entries: 20_000,
+            batch_wait_ms: 200,
+        }
+    }
+}
+
+fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err(de::Error::custom("must not be empty: leave the setting out for its default"));
+    }
+    Ok(text)
+}
+
+fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let is_name = (1..=249).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if is_name {
+        return Ok(name);
+    }
+    Err(de::Error::custom(format!("`{name}` is not a topic: use up to 249 letters, digits, `.`, `_` and `-`")))
+}
+
+/// What YAML may write for a property; the client takes text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+}
+
+fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let given: BTreeMap<String, Scalar> = BTreeMap::deserialize(deserializer)?;
+    for (name, why) in RESERVED_PROPERTIES {
+        if given.contains_key(name) {
+            return Err(de::Error::custom(format!("`{name}` cannot be set here: {why}")));
+        }
+    }
+    let text = |scalar| match scalar {
+        Scalar::Flag(flag) => flag.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => text,
+    };
+    let texts: BTreeMap<_, _> = given.into_iter().map(|(name, scalar)| (name, text(scalar))).collect();
+    match texts.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        Some((name, _)) => Err(de::Error::custom(format!("`{}` contains a NUL character", name.escape_default()))),
+        None => Ok(texts),
+    }
+}
+
+fn batch_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let entries = usize::deserialize(deserializer)?;
+    if (1..=BATCH_ENTRIES_MAX).contains(&entries) {
+        return Ok(entries);
+    }
+    Err(de::Error::custom(format!("`batch_entries` must be between 1 and {BATCH_ENTRIES_MAX}")))
+}
+
+fn batch_wait_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let milliseconds = u64::deserialize(deserializer)?;
+    if milliseconds <= BATCH_WAIT_MAX_MS {
+        return Ok(milliseconds);
+    }
+    Err(de::Error::custom(format!("`batch_wait_ms` must be at most {BATCH_WAIT_MAX_MS}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::config;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<IngestConfig, String> {
+        config::parse_yaml(text, "billing.yaml").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn properties_reach_the_client_as_text() {
+        let config = parse("properties: { security.protocol: ssl, session.timeout.ms: 6000, debug: all, x.y: false }");
+        let properties = config.ok().unwrap().properties;
+        let written: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(written, ["debug=all", "security.protocol=ssl", "session.timeout.ms=6000", "x.y=false"]);
+    }
+
+    #[test]
+    fn what_exactly_once_rests_on_cannot_be_set() {
+        for (name, _) in RESERVED_PROPERTIES {
+            let error = parse(&format!("properties:\n  {name}: x\n")).err().unwrap();
+            assert!(error.starts_with("billing.yaml:") && error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for text in [
+            "batch_entries: 0",
+            "batch_entries: 1000001",
+            "batch_wait_ms: 60001",
+            "topic: ''",
+            "topic: a/b",
+            "group: ''",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

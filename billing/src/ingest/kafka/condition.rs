@@ -1,0 +1,124 @@
+//! How ingest is doing: what stands in its way, told once when it begins and once when it ends.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::KafkaMetrics;
+
+/// Why nothing comes from Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KafkaTrouble {
+    /// It does not answer, or refuses us.
+    Unreachable(String),
+    /// It answers, and does not have the topic.
+    TopicMissing(String),
+}
+
+/// What stands in the way, shared by all who notice.
+#[derive(Debug)]
+pub struct Condition {
+    state: Mutex<State>,
+    metrics: KafkaMetrics,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None before the first answer.
+    kafka: Option<Result<(), KafkaTrouble>>,
+    /// What the client said last.
+    kafka_error: Option<String>,
+    /// Partitions that cannot be booked, and since when there are any.
+    unbooked: BTreeSet<i32>,
+    outage_since: Option<Instant>,
+}
+
+impl Condition {
+    /// Nothing has been heard of Kafka yet.
+    pub fn new(metrics: KafkaMetrics) -> Self {
+        let state = State { kafka: None, kafka_error: None, unbooked: BTreeSet::new(), outage_since: None };
+        Self { state: Mutex::new(state), metrics }
+    }
+
+    /// Why nothing comes from Kafka, if so.
+    pub fn kafka_trouble(&self) -> Option<KafkaTrouble> {
+        match &self.lock().kafka {
+            None => Some(KafkaTrouble::Unreachable("Kafka has not answered yet".into())),
+            Some(answer) => answer.clone().err(),
+        }
+    }
+
+    /// The client says what went wrong; whether it matters shows when Kafka is asked next.
+    pub(super) fn note_kafka_error(&self, reason: &str) {
+        self.lock().kafka_error = Some(reason.to_owned());
+    }
+
+    /// Kafka answers and has the topic.
+    pub(super) fn kafka_answers(&self, partitions: usize) {
+        let mut state = self.lock();
+        state.kafka_error = None;
+        if state.kafka.replace(Ok(())) != Some(Ok(())) {
+            tracing::info!(partitions, "kafka_reached");
+        }
+    }
+
+    /// Kafka does not answer.
+    pub(super) fn kafka_is_unreachable(&self, reason: &str) {
+        let mut state = self.lock();
+        let reason = match &state.kafka_error {
+            Some(said) => format!("{reason}; the client said last: {said}"),
+            None => reason.to_owned(),
+        };
+        self.trouble(&mut state, KafkaTrouble::Unreachable(reason));
+    }
+
+    /// Kafka answers and does not have the topic; `advice` says which, and how to make it.
+    pub(super) fn topic_is_missing(&self, advice: String) {
+        self.trouble(&mut self.lock(), KafkaTrouble::TopicMissing(advice));
+    }
+
+    fn trouble(&self, state: &mut State, trouble: KafkaTrouble) {
+        let is_known = match (&state.kafka, &trouble) {
+            (Some(Err(before)), now) => std::mem::discriminant(before) == std::mem::discriminant(now),
+            (Some(Ok(())) | None, _) => false,
+        };
+        if !is_known {
+            self.metrics.kafka_outages.inc();
+            match &trouble {
+                KafkaTrouble::Unreachable(reason) => tracing::error!(reason, "kafka_unreachable"),
+                KafkaTrouble::TopicMissing(reason) => tracing::error!(reason, "topic_missing"),
+            }
+        }
+        state.kafka = Some(Err(trouble));
+    }
+
+    /// A partition could not be booked; it is tried again.
+    pub(super) fn store_fails(&self, partition: i32, reason: &str) {
+        let mut state = self.lock();
+        state.unbooked.insert(partition);
+        if state.outage_since.is_none() {
+            state.outage_since = Some(Instant::now());
+            self.metrics.store_outages.inc();
+            self.metrics.store_down.set(1);
+            tracing::error!(partition, reason, "store_unavailable");
+        }
+    }
+
+    /// A partition was booked, or is no longer ours.
+    pub(super) fn store_answers(&self, partition: i32) {
+        let mut state = self.lock();
+        state.unbooked.remove(&partition);
+        if state.unbooked.is_empty()
+            && let Some(since) = state.outage_since.take()
+        {
+            self.metrics.store_down.set(0);
+            tracing::info!(seconds = since.elapsed().as_secs(), "store_available");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,88 @@
+//! What the client tells: which partitions are ours, what it logs, what went wrong.
+//!
+//! A partition is assigned paused, so that nothing of it is read before its worker has sought the position that the
+//! store holds: an assignment does not wait for the store. (Assigned at a place that has to be asked for, as the end,
+//! it would go there after all once the answer comes, whatever was sought meanwhile.)
+
+use std::sync::Arc;
+
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError, KafkaResult},
+    topic_partition_list::TopicPartitionListElem,
+    types::RDKafkaRespErr,
+};
+use tokio::sync::mpsc;
+
+use super::Condition;
+
+/// Partitions that come or go.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Assigned(Vec<i32>),
+    Revoked(Vec<i32>),
+}
+
+/// Where the client reports to.
+pub(super) struct Context {
+    changes: mpsc::UnboundedSender<Change>,
+    condition: Arc<Condition>,
+}
+
+impl Context {
+    pub(super) const fn new(changes: mpsc::UnboundedSender<Change>, condition: Arc<Condition>) -> Self {
+        Self { changes, condition }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let done = if is_assignment { assign(consumer, list) } else { unassign(consumer, list) };
+        match done {
+            Ok(()) => tracing::info!(?partitions, is_assignment, "partitions_changed"),
+            Err(error) => tracing::error!(?partitions, is_assignment, %error, "partitions_not_changed"),
+        }
+        let change = if is_assignment { Change::Assigned(partitions) } else { Change::Revoked(partitions) };
+        // Nobody listens any more once this process is ending.
+        let _ = self.changes.send(change);
+    }
+}
+
+fn assign(consumer: &BaseConsumer<Context>, list: &mut TopicPartitionList) -> KafkaResult<()> {
+    list.set_all_offsets(Offset::Offset(0))?;
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list)?,
+    }
+    consumer.pause(list)
+}
+
+fn unassign(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::warn!(facility, text, "kafka_client"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, text, "kafka_client"),
+            RDKafkaLogLevel::Debug => tracing::debug!(facility, text, "kafka_client"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka_error");
+        self.condition.note_kafka_error(reason);
+    }
+}

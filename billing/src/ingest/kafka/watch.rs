@@ -1,0 +1,87 @@
+//! Looks at the topic from outside: whether Kafka answers, whether the topic is there, how far each partition goes.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{consumer::Consumer as _, types::RDKafkaRespErr};
+
+use super::{Shared, Stop};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often to look while there is nothing to read.
+const IMPATIENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest that Kafka may take to describe a topic.
+const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// What Kafka says about the topic.
+enum Described {
+    Partitions(usize),
+    Missing,
+    Refused(String),
+}
+
+/// Subscribes once the topic is there, then keeps looking until told to stop.
+pub(super) async fn watch(shared: Arc<Shared>, stop: Stop) {
+    let mut is_subscribed = false;
+    loop {
+        let is_there = look(&shared).await;
+        if is_there && !is_subscribed {
+            match shared.consumer.subscribe(&[&shared.topic]) {
+                Ok(()) => is_subscribed = true,
+                Err(error) => tracing::error!(%error, topic = shared.topic, "not_subscribed"),
+            }
+        }
+        if is_there {
+            measure_lag(&shared).await;
+        }
+        let interval = if is_there { INTERVAL } else { IMPATIENT_INTERVAL };
+        if stop.unless(tokio::time::sleep(interval)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Whether Kafka answers and has the topic.
+async fn look(shared: &Shared) -> bool {
+    let topic = &shared.topic;
+    match describe(shared).await {
+        Ok(Described::Partitions(partitions)) => shared.condition.kafka_answers(partitions),
+        Ok(Described::Missing) => shared.condition.topic_is_missing(format!(
+            "Kafka has no topic {topic}; create it, as with `kafka-topics.sh --bootstrap-server HOST:PORT --create \
+             --topic {topic} --partitions 12`, or correct `ingest.topic`"
+        )),
+        Ok(Described::Refused(reason)) => {
+            shared.condition.kafka_is_unreachable(&format!("Kafka refuses to describe the topic {topic}: {reason}"));
+        }
+        Err(reason) => shared.condition.kafka_is_unreachable(&format!("Kafka does not answer: {reason}")),
+    }
+    shared.condition.kafka_trouble().is_none()
+}
+
+async fn describe(shared: &Shared) -> Result<Described, String> {
+    let topic = shared.topic.clone();
+    let metadata = shared.ask(move |consumer| consumer.fetch_metadata(Some(&topic), DESCRIBE_TIME_LIMIT)).await?;
+    let Some(described) = metadata.topics().iter().find(|described| described.name() == shared.topic) else {
+        return Ok(Described::Missing);
+    };
+    Ok(match described.error() {
+        None if described.partitions().is_empty() => Described::Missing,
+        None => Described::Partitions(described.partitions().len()),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Described::Missing,
+        Some(error) => Described::Refused(format!("{error:?}")),
+    })
+}
+
+async fn measure_lag(shared: &Shared) {
+    for partition in shared.lag.partitions() {
+        match shared.bounds(partition).await {
+            Ok(bounds) => shared.lag.observe(partition, bounds.start, bounds.end),
+            Err(error) => {
+                tracing::debug!(partition, error, "bounds_unknown");
+                return;
+            }
+        }
+    }
+}

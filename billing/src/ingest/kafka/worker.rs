@@ -1,0 +1,283 @@
+//! The worker of one partition: reads it from the position that the store holds, page by page, a transaction each.
+//!
+//! Whatever surprises it, it reads the position again and starts from there: booking is conditional on the position,
+//! so being wrong about it costs time and nothing else.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use common::store::{Booked, StoreError};
+use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
+use tokio::sync::Mutex;
+
+use super::{
+    Shared, Stop,
+    offsets::Bounds,
+    page::{Page, Portion},
+    rebalance::Context,
+};
+use crate::ingest::{BatchOutcome, report};
+
+/// Longest that the store may take to book a page. One that it booked after all is found booked on the next try.
+const BOOKING_TIME_LIMIT: Duration = Duration::from_mins(2);
+
+/// Pauses between attempts: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Books one partition.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: i32,
+    pub(super) stop: Stop,
+}
+
+/// Why a worker reads the position again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// It begins, or the position is no longer where it was.
+    Moved,
+    /// Instead of the message at the position there is a later or an earlier one.
+    Jumped { position: i64, found: i64 },
+    /// There are messages, and they do not come.
+    Stalled,
+    /// One of the messages before this offset cannot be booked.
+    Refused { until: i64 },
+}
+
+/// What became of a page.
+enum Outcome {
+    Booked,
+    Moved,
+    Refused(String),
+    Stopped,
+}
+
+impl Worker {
+    /// Books until told to stop. `seat` is held meanwhile: of two workers of a partition, the later one waits until the
+    /// earlier one has let go of the queue, so that no message is taken by one that will not book it.
+    pub(super) async fn run(self, seat: Arc<Mutex<()>>) {
+        let Some(_seat) = self.stop.unless(seat.lock_owned()).await else { return };
+        let Some(queue) = self.shared.consumer.split_partition_queue(&self.shared.topic, self.partition) else {
+            tracing::error!(partition = self.partition, "partition_without_queue");
+            return;
+        };
+        let mut again = Some(Again::Moved);
+        while let Some(reason) = again {
+            again = self.begin_and_book(&queue, reason).await;
+        }
+        self.shared.lag.forget(self.partition);
+        self.shared.condition.store_answers(self.partition);
+    }
+
+    /// Begins at the stored position and books until something is odd. None once told to stop.
+    async fn begin_and_book(&self, queue: &StreamPartitionQueue<Context>, reason: Again) -> Option<Again> {
+        let mut booked = self.position().await?;
+        let bounds = self.bounds().await?;
+        // Who has booked nothing begins wherever the partition does.
+        let mut next = if booked == 0 { bounds.start } else { booked };
+        if !bounds.allow(next) {
+            return self.jump(reason, booked, bounds.start, bounds).await;
+        }
+        self.read_from(next).await?;
+        self.shared.lag.booked(self.partition, next);
+        tracing::debug!(partition = self.partition, booked, next, ?reason, "reading");
+        loop {
+            let portion = match reason {
+                Again::Refused { until } if next < until => Portion::OneMessage,
+                _ => Portion::Full,
+            };
+            let mut page = Page::new(&self.shared.topic, self.partition, booked, next);
+            self.stop.unless(page.fill(queue, self.shared.limits, portion)).await?;
+            if page.is_empty() {
+                match page.jump {
+                    Some(found) => return self.jump(reason, booked, found, self.bounds().await?).await,
+                    None if self.bounds().await?.end > next => return Some(Again::Stalled),
+                    None => continue,
+                }
+            }
+            match self.book_or_bury(&mut page, portion).await {
+                Outcome::Booked => {}
+                Outcome::Moved => return Some(Again::Moved),
+                Outcome::Refused(_) => return Some(Again::Refused { until: page.to() }),
+                Outcome::Stopped => return None,
+            }
+            (booked, next) = (page.to(), page.to());
+            if let Some(found) = page.jump {
+                return Some(Again::Jumped { position: booked, found });
+            }
+        }
+    }
+
+    /// Books a page. If it is refused, a page of one message is buried, of several ones it is not known which to bury.
+    async fn book_or_bury(&self, page: &mut Page, portion: Portion) -> Outcome {
+        match self.book(page).await {
+            Outcome::Refused(reason) if portion == Portion::OneMessage => {
+                page.bury_batch(&reason);
+                self.book(page).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The message after those booked up to `position` is not there, `found` is what there is instead. It is believed
+    /// the second time.
+    async fn jump(&self, reason: Again, position: i64, found: i64, bounds: Bounds) -> Option<Again> {
+        let jumped = Again::Jumped { position, found };
+        if reason != jumped {
+            return Some(jumped);
+        }
+        let mut page = Page::new(&self.shared.topic, self.partition, position, found.max(position));
+        if let Some(loss) = loss(position, found, bounds) {
+            tracing::error!(partition = self.partition, position, found, ?bounds, loss, "position_gone");
+            self.shared.metrics.lost_messages.inc_by(u64::try_from(found - position).unwrap_or(0));
+            page.bury(position, Vec::new(), loss);
+        }
+        match self.book(&page).await {
+            Outcome::Stopped => None,
+            Outcome::Booked if found < position => self.read_topic_again().await,
+            Outcome::Booked | Outcome::Moved | Outcome::Refused(_) => Some(Again::Moved),
+        }
+    }
+
+    /// Sets the whole topic back to its beginning: what of it is booked already will be found booked.
+    async fn read_topic_again(&self) -> Option<Again> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.stop.unless(self.shared.store.reset_positions(&self.shared.topic)).await? {
+                Ok(_) => return Some(Again::Moved),
+                Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
+            }
+        }
+    }
+
+    /// Books a page, trying for as long as the store cannot.
+    async fn book(&self, page: &Page) -> Outcome {
+        let shared = &self.shared;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let started = Instant::now();
+            let booking = page.booking();
+            let attempt = shared.store.book_all(&booking, shared.clock.now());
+            let reason = match tokio::time::timeout(BOOKING_TIME_LIMIT, attempt).await {
+                Ok(Ok(booked)) => {
+                    shared.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
+                    self.tell(page, &booked);
+                    return Outcome::Booked;
+                }
+                Ok(Err(error @ StoreError::PositionMoved { .. })) => {
+                    tracing::warn!(partition = self.partition, %error, "position_moved");
+                    shared.metrics.positions_moved.inc();
+                    return Outcome::Moved;
+                }
+                Ok(Err(StoreError::Refused(reason))) if !page.batches().is_empty() => return Outcome::Refused(reason),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("the store did not answer within {} s", BOOKING_TIME_LIMIT.as_secs()),
+            };
+            if self.wait_for_store(&reason, &mut pause).await.is_none() {
+                return Outcome::Stopped;
+            }
+        }
+    }
+
+    /// Says what was booked.
+    fn tell(&self, page: &Page, booked: &[Booked]) {
+        let shared = &self.shared;
+        shared.condition.store_answers(self.partition);
+        shared.lag.booked(self.partition, page.to());
+        shared.tell_booked(self.partition, page.to());
+        for (batch, booked) in page.batches().iter().zip(booked) {
+            let outcome = if booked.booked == 0 { BatchOutcome::Replayed } else { BatchOutcome::Booked };
+            shared.batches.count(outcome);
+            shared.batches.count_booked(booked);
+            report(&batch.stream, batch.first_seq, booked);
+        }
+        for letter in page.dead_letters() {
+            shared.metrics.dead_letters.inc();
+            let (bytes, reason) = (letter.payload.len(), &letter.reason);
+            tracing::error!(partition = self.partition, offset = letter.offset, bytes, reason, "dead_letter");
+        }
+        tracing::debug!(partition = self.partition, from = page.from(), to = page.to(), "page_booked");
+    }
+
+    /// Where the store says that the partition goes on. None once told to stop, as below.
+    async fn position(&self) -> Option<i64> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.stop.unless(self.shared.store.position(&self.shared.topic, self.partition)).await? {
+                Ok(position) => {
+                    self.shared.condition.store_answers(self.partition);
+                    return Some(position.unwrap_or(0));
+                }
+                Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
+            }
+        }
+    }
+
+    async fn wait_for_store(&self, reason: &str, pause: &mut Duration) -> Option<()> {
+        self.shared.condition.store_fails(self.partition, reason);
+        self.wait(pause).await
+    }
+
+    async fn read_from(&self, offset: i64) -> Option<()> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.stop.unless(self.shared.read_from(self.partition, offset)).await? {
+                Ok(()) => return Some(()),
+                // As right after the assignment, which takes a moment to arrive inside the client.
+                Err(error) => tracing::debug!(partition = self.partition, offset, error, "seek_failed"),
+            }
+            self.wait(&mut pause).await?;
+        }
+    }
+
+    async fn bounds(&self) -> Option<Bounds> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.stop.unless(self.shared.bounds(self.partition)).await? {
+                Ok(bounds) => return Some(bounds),
+                Err(error) => tracing::debug!(partition = self.partition, error, "bounds_unknown"),
+            }
+            self.wait(&mut pause).await?;
+        }
+    }
+
+    /// Waits, each time longer.
+    async fn wait(&self, pause: &mut Duration) -> Option<()> {
+        self.stop.unless(tokio::time::sleep(*pause)).await?;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        Some(())
+    }
+}
+
+/// Why messages are lost, if they are. Numbers may be missing inside of a partition, as Kafka's own marks take some; and
+/// who has booked nothing yet begins wherever the partition does.
+fn loss(position: i64, found: i64, bounds: Bounds) -> Option<String> {
+    if position == 0 {
+        None
+    } else if found < position {
+        Some(format!(
+            "the topic went back from message {position} to {found}, as when it is made anew: all of it is read again"
+        ))
+    } else if bounds.start > position {
+        Some(format!("messages {position} to {} were deleted from the topic before they were booked", found - 1))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_gone_from_the_topic_counts_as_lost() {
+        let bounds = Bounds { start: 50, end: 90 };
+        assert_eq!(loss(0, 50, bounds), None);
+        assert_eq!(loss(60, 61, bounds), None);
+        assert!(loss(40, 50, bounds).unwrap().contains("messages 40 to 49"));
+        assert!(loss(100, 50, bounds).unwrap().contains("went back from message 100 to 50"));
+    }
+}

@@ -1,0 +1,147 @@
+//! `billing audit` and `billing dead-letters`: the books prove themselves, and say where they do not.
+
+use common::{
+    id::TenantId,
+    store::{Booking, NewDeadLetter},
+};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+
+use crate::{
+    site::{Site, batch, customer, instant, request, stderr, stdout},
+    topic::ten_requests,
+};
+
+async fn audit(site: &Site, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = site.run(&[&["audit", "--output", "json", "--store", &site.url()], arguments].concat()).await;
+    (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap())
+}
+
+async fn execute(site: &Site, statement: &'static str) {
+    let mut connection = sqlx::SqliteConnection::connect(&site.url()).await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn books_in_order_say_so() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    store.book_usage(&ten_requests(0, tenant, 0), instant("2026-11-10T12:00:01Z")).await.unwrap();
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!((exit_code, &report["clean"], &report["breaches"]), (Some(0), &json!(true), &json!([])), "{report}");
+    assert_eq!(report["streams"][0]["acknowledged"], 10);
+    assert_eq!(report["streams"][0]["recorded"]["requests"], 10);
+    assert_eq!(report["periods"][0]["rolled_up"]["requests"], 10);
+    let table = site.run(&["audit", "--store", &site.url()]).await;
+    assert!(stdout(&table).ends_with("The books are in order.\n"), "{}", stdout(&table));
+}
+
+#[tokio::test]
+async fn every_way_to_cook_the_books_is_found() {
+    for tampering in [
+        "UPDATE usage_hourly SET requests = requests + 1",
+        "UPDATE usage_hourly SET units = units + 1",
+        "DELETE FROM usage_records WHERE seq = 3",
+        "UPDATE usage_records SET units = 7 WHERE seq = 3",
+        "UPDATE usage_streams SET next_seq = next_seq + 1",
+    ] {
+        let site = Site::new();
+        let (store, root) = site.store().await;
+        store.book_usage(&ten_requests(0, root, 0), instant("2026-11-10T12:00:01Z")).await.unwrap();
+        assert_eq!(audit(&site, &[]).await.0, Some(0));
+        execute(&site, tampering).await;
+        let (exit_code, report) = audit(&site, &[]).await;
+        assert_eq!((exit_code, &report["clean"]), (Some(1), &json!(false)), "{tampering}: {report}");
+        assert!(!report["breaches"].as_array().unwrap().is_empty(), "{tampering}: {report}");
+        let table = site.run(&["audit", "--store", &site.url()]).await;
+        let breach = report["breaches"][0]["text"].as_str().unwrap();
+        assert!(stdout(&table).contains(breach), "{breach} in {}", stdout(&table));
+        assert!(stderr(&table).contains("the books are not in order"), "{}", stderr(&table));
+    }
+}
+
+#[tokio::test]
+async fn a_period_is_audited_on_the_tenants_clock() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let auckland = customer(&store, root, "Kiwi", "Pacific/Auckland", "growth").await.id;
+    // November has begun in Auckland only.
+    let early = request(auckland, "2026-10-31T12:30:00Z", 1);
+    let late = request(root, "2026-10-31T12:30:00Z", 1);
+    let usage = batch(0, [early, late].map(common::usage::UsageEntry::Request));
+    store.book_usage(&usage, instant("2026-11-10T12:00:01Z")).await.unwrap();
+    let (exit_code, report) = audit(&site, &["--period", "2026-11"]).await;
+    assert_eq!(exit_code, Some(0), "{report}");
+    let tenants: Vec<_> = report["periods"].as_array().unwrap().iter().map(|period| &period["tenant"]).collect();
+    assert_eq!(tenants, [&json!(auckland)]);
+}
+
+#[tokio::test]
+async fn usage_of_unknown_tenants_and_open_gaps_are_named() {
+    let site = Site::new();
+    let (store, _root) = site.store().await;
+    let stranger = TenantId::from_u128(99);
+    store.book_usage(&ten_requests(0, stranger, 5), instant("2026-11-10T12:00:01Z")).await.unwrap();
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!(exit_code, Some(1), "{report}");
+    assert_eq!(report["unknown_tenants"][0]["tenant"], json!(stranger));
+    assert_eq!((&report["open_gaps"][0]["from"], &report["open_gaps"][0]["to"]), (&json!(0), &json!(5)));
+    store.book_usage(&ten_requests(0, stranger, 0), instant("2026-11-10T12:00:02Z")).await.unwrap();
+    assert_eq!(audit(&site, &[]).await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_can_be_read_by_now_is_booked() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let letter = |offset, payload: Vec<u8>| NewDeadLetter {
+        topic: "usage.events".into(),
+        partition: 0,
+        offset,
+        payload,
+        reason: "not understood".into(),
+    };
+    let letters = [letter(0, ten_requests(0, root, 0).encode()), letter(1, b"nonsense".to_vec())];
+    let booking = Booking { batches: &[], dead_letters: &letters, position: None };
+    store.book_all(&booking, instant("2026-11-10T12:00:01Z")).await.unwrap();
+
+    let url = site.url();
+    let listed = site.run(&["dead-letters", "list", "--output", "json", "--store", &url]).await;
+    let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let one = site.run(&["dead-letters", "replay", "1", "--store", &url]).await;
+    assert_eq!((one.status.code(), stdout(&one).as_str()), (Some(0), "1: 10 entries booked, 0 were booked before\n"));
+    let twice = site.run(&["dead-letters", "replay", "1", "--store", &url]).await;
+    assert_eq!(twice.status.code(), Some(1), "{}", stdout(&twice));
+    let all = site.run(&["dead-letters", "replay", "--all", "--output", "json", "--store", &url]).await;
+    assert_eq!(all.status.code(), Some(1));
+    let all: Value = serde_json::from_str(&stdout(&all)).unwrap();
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["id"]), (1, &json!(2)));
+    assert!(all[0]["error"].as_str().unwrap().contains("batch"), "{all}");
+    assert_eq!(audit(&site, &[]).await.1["streams"][0]["acknowledged"], 10);
+    let shown = site.run(&["dead-letters", "show", "2", "--output", "json", "--store", &url]).await;
+    let shown: Value = serde_json::from_str(&stdout(&shown)).unwrap();
+    assert_eq!(shown["payload_hex"], "6e6f6e73656e7365");
+}
+
+#[tokio::test]
+async fn senseless_command_lines_exit_2() {
+    let site = Site::new();
+    for arguments in [
+        &["audit", "--period", "2026-13"][..],
+        &["audit", "--output", "xml"],
+        &["dead-letters"],
+        &["dead-letters", "show"],
+        &["dead-letters", "show", "x"],
+        &["dead-letters", "replay"],
+        &["dead-letters", "replay", "1", "--all"],
+    ] {
+        assert_eq!(site.run(arguments).await.status.code(), Some(2), "{arguments:?}");
+    }
+    let (_store, _root) = site.store().await;
+    let missing = site.run(&["dead-letters", "show", "7", "--store", &site.url()]).await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("no dead letter 7"), "{}", stderr(&missing));
+}

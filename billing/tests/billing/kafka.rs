@@ -1,0 +1,253 @@
+//! What comes through Kafka is booked exactly once, or put aside, and never holds up what comes after it.
+
+use common::{
+    store::{Booking, Position, Store},
+    usage::{UsageBatch, UsageEntry},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    site::{Site, batch, customer, request, stderr, stdout},
+    topic::{SHORT_SESSION, Topic, booked, eventually, held, sites, ten_requests, wait_for_books},
+};
+
+async fn audit(site: &Site) -> (Option<i32>, Value) {
+    let output = site.run(&["audit", "--output", "json", "--store", &site.url()]).await;
+    (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap())
+}
+
+#[tokio::test]
+async fn usage_is_booked_once_in_whatever_order_it_comes() {
+    for site in sites() {
+        let (store, root) = site.store().await;
+        let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+        let topic = Topic::new(3);
+        topic.send_ten(0, tenant, 0).await;
+        topic.send_ten(1, tenant, 10).await;
+        topic.send_ten(2, tenant, 0).await;
+        let mut server = topic.ingest(&site).await;
+        wait_for_books(&store, 30).await;
+        assert_eq!(server.logged("usage_gap").await["gap"], 10);
+
+        topic.send_ten(0, tenant, 0).await;
+        topic.send_ten(1, tenant, 0).await;
+        // The same batch through another partition, as when the topic was given more of them.
+        topic.send(2, &ten_requests(0, tenant, 0).encode()).await;
+        topic.send_ten(2, tenant, 10).await;
+        wait_for_books(&store, 50).await;
+        eventually("all is read", async || {
+            server.metric("tollgate_ingest_entries_total{outcome=\"replayed\"}").await == 20
+        })
+        .await;
+        assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 50);
+        assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 10);
+        assert_eq!(server.get("/health").await.status(), 200);
+        let (exit_code, report) = audit(&site).await;
+        assert_eq!(
+            (exit_code, &report["clean"], &report["open_gaps"]),
+            (Some(0), &json!(true), &json!([])),
+            "{report}"
+        );
+
+        server.signal("TERM");
+        assert_eq!(server.exit_code().await, Some(0));
+        topic.send_ten(0, tenant, 10).await;
+        let again = topic.ingest(&site).await;
+        wait_for_books(&store, 60).await;
+        assert_eq!(again.metric("tollgate_ingest_entries_total{outcome=\"replayed\"}").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_usage_is_put_aside_and_holds_up_nothing() {
+    for site in sites() {
+        let (store, root) = site.store().await;
+        let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+        let topic = Topic::new(1);
+        topic.send_ten(0, tenant, 0).await;
+        topic.send(0, b"no usage at all").await;
+        topic.send_ten(0, tenant, 10).await;
+        topic.send(0, b"").await;
+        topic.send_ten(0, tenant, 20).await;
+        let server = topic.ingest(&site).await;
+        wait_for_books(&store, 30).await;
+        assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 2);
+        assert_eq!(server.logged("dead_letter").await["offset"], 1);
+
+        let url = site.url();
+        let (exit_code, report) = audit(&site).await;
+        assert_eq!((exit_code, &report["dead_letters"]), (Some(1), &json!(2)), "{report}");
+        let shown = site.run(&["dead-letters", "show", "1", "--store", &url]).await;
+        assert!(stdout(&shown).contains("no usage at all"), "{}", stdout(&shown));
+        let replayed = site.run(&["dead-letters", "replay", "--all", "--store", &url]).await;
+        assert_eq!(replayed.status.code(), Some(1));
+        assert!(stdout(&replayed).contains("1: not booked: batch"), "{}", stdout(&replayed));
+        for id in ["1", "2"] {
+            assert_eq!(site.run(&["dead-letters", "resolve", id, "--store", &url]).await.status.code(), Some(0));
+        }
+        assert_eq!(audit(&site).await.0, Some(0));
+        assert_eq!(booked(&store).await, (30, 30));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_can_never_be_booked_is_put_aside_alone() {
+    for site in sites() {
+        let (store, root) = site.store().await;
+        let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+        let topic = Topic::new(1);
+        let beyond = || UsageEntry::Request(request(tenant, "2026-11-10T12:00:00Z", i64::MAX.unsigned_abs()));
+        topic.send_ten(0, tenant, 0).await;
+        topic.send(0, &batch(10, [beyond(), beyond()]).encode()).await;
+        topic.send(0, &ten_requests(0, tenant, 12).encode()).await;
+        let server = topic.ingest(&site).await;
+        wait_for_books(&store, 20).await;
+        assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 1);
+        let (exit_code, report) = audit(&site).await;
+        assert_eq!((exit_code, &report["dead_letters"], &report["breaches"]), (Some(1), &json!(1), &json!([])));
+        assert_eq!((&report["open_gaps"][0]["from"], &report["open_gaps"][0]["to"]), (&json!(10), &json!(12)));
+    }
+}
+
+#[tokio::test]
+async fn reading_the_topic_again_changes_nothing_and_rebuilds_what_is_empty() {
+    for (site, empty) in sites().into_iter().zip(sites()) {
+        let (store, root) = site.store().await;
+        let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+        let topic = Topic::new(2);
+        for first_seq in [0, 10, 30, 20] {
+            topic.send_ten(0, tenant, first_seq).await;
+            topic.send_ten(1, tenant, first_seq).await;
+        }
+        topic.send(0, b"no usage at all").await;
+        let mut server = topic.ingest(&site).await;
+        wait_for_books(&store, 80).await;
+        server.signal("TERM");
+        assert_eq!(server.exit_code().await, Some(0));
+        let (_, before) = audit(&site).await;
+
+        let again = site.start(&["ingest", "--config", "billing.yaml", "--from-beginning"], "ingesting").await;
+        let replayed = "tollgate_ingest_entries_total{outcome=\"replayed\"}";
+        eventually("all is read again", async || again.metric(replayed).await == 80).await;
+        assert_eq!(again.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 0);
+        let (_, after) = audit(&site).await;
+        for what in ["streams", "periods", "breaches", "open_gaps", "dead_letters"] {
+            assert_eq!(after[what], before[what], "{what}");
+        }
+        drop(again);
+
+        let (rebuilt, _) = empty.store().await;
+        let _server = topic.ingest(&empty).await;
+        wait_for_books(&rebuilt, 80).await;
+        eventually("the dead letter", async || rebuilt.dead_letter_count().await.unwrap() == 1).await;
+        let (_, report) = audit(&empty).await;
+        assert_eq!(report["streams"], before["streams"]);
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_gone_are_reported_and_the_rest_is_booked() {
+    for site in sites() {
+        let (store, root) = site.store().await;
+        let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+        let topic = Topic::new(1);
+        for first_seq in [0, 10, 20] {
+            topic.send_ten(0, tenant, first_seq).await;
+        }
+        book(&store, &topic, &[ten_requests(0, tenant, 0)], 0, 1).await;
+        topic.delete_before(2).await;
+        let server = topic.ingest(&site).await;
+        wait_for_books(&store, 20).await;
+        let gone = server.logged("position_gone").await;
+        assert_eq!((&gone["position"], &gone["found"]), (&json!(1), &json!(2)));
+        assert_eq!(server.logged("usage_gap").await["gap"], 10);
+        assert_eq!(server.metric("tollgate_ingest_lost_messages_total").await, 1);
+        let listed = site.run(&["dead-letters", "list", "--store", &site.url()]).await;
+        assert!(stdout(&listed).contains("deleted from the topic before they were booked"), "{}", stdout(&listed));
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_went_back_is_read_again_as_a_whole() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let topic = Topic::new(1);
+    topic.send_ten(0, tenant, 0).await;
+    topic.send_ten(0, tenant, 10).await;
+    book(&store, &topic, &[ten_requests(0, tenant, 0)], 0, 50).await;
+    let server = topic.ingest(&site).await;
+    wait_for_books(&store, 20).await;
+    assert_eq!(server.logged("position_gone").await["position"], 50);
+    assert_eq!(store.position(&topic.name, 0).await.unwrap(), Some(2));
+}
+
+async fn book(store: &Store, topic: &Topic, batches: &[UsageBatch], from: i64, to: i64) {
+    let position = Position { topic: topic.name.clone(), partition: 0, from, to };
+    let booking = Booking { batches, dead_letters: &[], position: Some(&position) };
+    store.book_all(&booking, "2026-11-10T12:00:01Z".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_named_and_awaited() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let topic = Topic::missing();
+    let server = topic.ingest(&site).await;
+    let missing = server.logged("topic_missing").await;
+    assert!(missing["reason"].as_str().unwrap().contains(&format!("--create --topic {}", topic.name)), "{missing}");
+    let health = server.get("/health").await;
+    assert_eq!(health.status(), 503);
+    assert_eq!(health.json::<Value>().await.unwrap()["code"], "topic_missing");
+
+    topic.create(2);
+    topic.send_ten(1, root, 0).await;
+    wait_for_books(&store, 10).await;
+    assert_eq!(server.get("/health").await.status(), 200);
+    assert_eq!(server.log_of("topic_missing").len(), 1);
+}
+
+#[tokio::test]
+async fn sums_alone_are_kept_if_so_set() {
+    for site in sites() {
+        let (store, root) = site.store().await;
+        let topic = Topic::new(1);
+        topic.send_ten(0, root, 0).await;
+        topic.settings(&site, SHORT_SESSION, "  keep_raw: false\n");
+        let _server = site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+        wait_for_books(&store, 10).await;
+        let (exit_code, report) = audit(&site).await;
+        assert_eq!(exit_code, Some(0));
+        assert_eq!(report["streams"][0]["recorded"]["requests"], 0);
+        assert_eq!(report["streams"][0]["dropped"]["requests"], 10);
+    }
+}
+
+#[tokio::test]
+async fn lag_counts_what_is_not_booked() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let topic = Topic::new(2);
+    topic.send_ten(0, root, 0).await;
+    let server = topic.ingest(&site).await;
+    wait_for_books(&store, 10).await;
+    eventually("both partitions are held", async || held(&server).len() == 2).await;
+    for partition in [0, 1] {
+        let lag = format!("tollgate_ingest_lag_messages{{partition=\"{partition}\"}} 0");
+        let text = async || server.get("/metrics").await.text().await.unwrap();
+        eventually(&lag, async || text().await.lines().any(|line| line == lag)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_property_that_the_client_does_not_know_is_named() {
+    let site = Site::new();
+    let topic = Topic::missing();
+    topic.settings(&site, SHORT_SESSION, "");
+    let settings = std::fs::read_to_string(site.path("billing.yaml")).unwrap();
+    let misspelt = settings.replace("session.timeout.ms", "sesion.timeout.ms");
+    std::fs::write(site.path("billing.yaml"), misspelt).unwrap();
+    let output = site.run(&["ingest", "--config", "billing.yaml"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`sesion.timeout.ms` in `ingest.properties`"), "{}", stderr(&output));
+}

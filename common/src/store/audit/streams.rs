@@ -1,0 +1,81 @@
+//! Each stream for itself: what its mark acknowledges, what its counters say, and which records there are.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AnyConnection, Row as _};
+
+use super::{Breach, BreachPlace, Reading, StreamAudit, Tally, compare, sum_of_units};
+use crate::{
+    store::{StoreError, row::corrupt},
+    usage::StreamId,
+};
+
+/// What the books say about all streams.
+pub(super) struct Streams {
+    pub(super) rows: Vec<StreamAudit>,
+    /// Refusals that they sum up.
+    pub(super) refused: i64,
+}
+
+const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing, 0), requests, units, refusal_entries, \
+    refused, dropped_requests, dropped_units FROM usage_streams LEFT JOIN \
+    (SELECT stream, CAST(SUM(to_seq - from_seq) AS BIGINT) AS missing FROM usage_gaps GROUP BY stream) gaps \
+    ON gaps.stream = usage_streams.stream ORDER BY usage_streams.stream";
+
+const RECORDED: &str =
+    concat!("SELECT stream, COUNT(*), ", modular_sum!("units"), " FROM usage_records GROUP BY stream");
+
+/// Reads all streams and checks them; their records too, if `with_records`.
+pub(super) async fn check(
+    connection: &mut AnyConnection,
+    with_records: bool,
+    breaches: &mut Vec<Breach>,
+) -> Result<Streams, StoreError> {
+    let mut recorded = if with_records { Some(recorded(&mut *connection).await?) } else { None };
+    let mut streams = Streams { rows: Vec::new(), refused: 0 };
+    for row in sqlx::query(COUNTERS).fetch_all(connection).await? {
+        let name: String = row.try_get(0)?;
+        let (mark, missing): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        let stream = StreamAudit {
+            stream: stream_id(&name)?,
+            acknowledged: mark.saturating_sub(missing),
+            missing,
+            booked: Tally::read(&row, 3)?,
+            refusal_entries: row.try_get(5)?,
+            recorded: recorded.as_mut().map(|recorded| recorded.remove(&name).unwrap_or_default()),
+            dropped: Tally::read(&row, 7)?,
+        };
+        streams.refused = sum_of_units(streams.refused, row.try_get(6)?);
+        check_stream(&stream, breaches);
+        streams.rows.push(stream);
+    }
+    for (name, tally) in recorded.into_iter().flatten() {
+        let place = BreachPlace::Stream { stream: stream_id(&name)? };
+        let (left, right) = (Reading::new("requests recorded", tally.requests), Reading::new("booked", 0));
+        breaches.push(Breach { place, left, right });
+    }
+    Ok(streams)
+}
+
+async fn recorded(connection: &mut AnyConnection) -> Result<BTreeMap<String, Tally>, StoreError> {
+    let rows = sqlx::query(RECORDED).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, Tally::read(row, 1)?))).collect()
+}
+
+fn check_stream(audit: &StreamAudit, breaches: &mut Vec<Breach>) {
+    let mut check =
+        |left, right| compare(breaches, || BreachPlace::Stream { stream: audit.stream.clone() }, left, right);
+    let entries = audit.booked.requests.saturating_add(audit.refusal_entries);
+    check(Reading::new("entries acknowledged", audit.acknowledged), Reading::new("entries booked", entries));
+    let Some(mut accounted) = audit.recorded else { return };
+    accounted.add(audit.dropped);
+    check(
+        Reading::new("requests booked", audit.booked.requests),
+        Reading::new("recorded or dropped", accounted.requests),
+    );
+    check(Reading::new("units booked", audit.booked.units), Reading::new("recorded or dropped", accounted.units));
+}
+
+fn stream_id(name: &str) -> Result<StreamId, StoreError> {
+    name.parse().map_err(|error| corrupt("stream", error))
+}

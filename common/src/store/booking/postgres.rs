@@ -1,0 +1,152 @@
+//! A booking on PostgreSQL: records by binary COPY, everything else by arrays, so that the number of statements does
+//! not depend on the number of rows.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+
+use super::{
+    StoreError, StreamBook, Zones,
+    copy::{self, CopyBuffer},
+    ledger::Ledger,
+    sheet::{RecordRow, RefusalKey, UsageKey, UsageTotal},
+    stream::{Counters, UNITS_MODULUS},
+};
+use crate::{
+    id::TenantId,
+    store::row::corrupt,
+    time::{Micros, Zone},
+};
+
+impl Ledger for PgConnection {
+    async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError> {
+        // Rows are inserted, so locked, in the order of the array.
+        let rows = sqlx::query(
+            "INSERT INTO usage_streams (stream, next_seq, updated_at) SELECT name, 0, $2 FROM UNNEST($1::text[]) name \
+             ON CONFLICT (stream) DO UPDATE SET updated_at = excluded.updated_at RETURNING stream, next_seq",
+        )
+        .bind(streams)
+        .bind(now.0)
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    async fn zones(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Zones, StoreError> {
+        let mut by_name: HashMap<String, Zone> = HashMap::new();
+        let mut zones: Zones = tenants.iter().map(|tenant| (*tenant, None)).collect();
+        let ids: Vec<_> = tenants.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query("SELECT id, zone FROM tenants WHERE id = ANY($1)").bind(ids).fetch_all(self).await?;
+        for row in rows {
+            let (id, name): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let zone = match by_name.get(name) {
+                Some(zone) => zone.clone(),
+                None => name.parse::<Zone>().map_err(|error| corrupt("zone", error))?,
+            };
+            by_name.insert(name.to_owned(), zone.clone());
+            zones.insert(id.parse().map_err(|error| corrupt("id", error))?, Some(zone));
+        }
+        Ok(zones)
+    }
+
+    async fn write_marks(&mut self, books: &[StreamBook]) -> Result<(), StoreError> {
+        let column = |of: fn(&Counters) -> i64| -> Vec<i64> { books.iter().map(|book| of(book.added())).collect() };
+        sqlx::query(
+            "UPDATE usage_streams SET next_seq = added.next_seq, requests = usage_streams.requests + added.requests, \
+             units = (usage_streams.units + added.units) % $9, \
+             refusal_entries = usage_streams.refusal_entries + added.refusal_entries, \
+             refused = (usage_streams.refused + added.refused) % $9, \
+             dropped_requests = usage_streams.dropped_requests + added.dropped_requests, \
+             dropped_units = (usage_streams.dropped_units + added.dropped_units) % $9 \
+             FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], \
+             $7::bigint[], $8::bigint[]) AS added (stream, next_seq, requests, units, refusal_entries, refused, \
+             dropped_requests, dropped_units) WHERE usage_streams.stream = added.stream",
+        )
+        .bind(books.iter().map(StreamBook::name).collect::<Vec<_>>())
+        .bind(books.iter().map(StreamBook::mark).collect::<Vec<_>>())
+        .bind(column(|added| added.requests))
+        .bind(column(|added| added.units))
+        .bind(column(|added| added.refusal_entries))
+        .bind(column(|added| added.refused))
+        .bind(column(|added| added.dropped_requests))
+        .bind(column(|added| added.dropped_units))
+        .bind(UNITS_MODULUS)
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_records(&mut self, records: &[RecordRow<'_>]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut server = self.copy_in_raw(copy::STATEMENT).await?;
+        let mut buffer = CopyBuffer::new();
+        for row in records {
+            buffer.push(row);
+            if buffer.is_full() {
+                server.send(buffer.bytes()).await?;
+                buffer.clear();
+            }
+        }
+        buffer.finish();
+        server.send(buffer.bytes()).await?;
+        let written = server.finish().await?;
+        if written == records.len() as u64 {
+            Ok(())
+        } else {
+            Err(corrupt("copy", format!("{written} records were written, not {}", records.len())))
+        }
+    }
+
+    async fn add_usage(&mut self, sums: &[(UsageKey<'_>, UsageTotal)]) -> Result<(), StoreError> {
+        let texts = |of: fn(&UsageKey<'_>) -> String| -> Vec<String> { sums.iter().map(|(key, _)| of(key)).collect() };
+        let numbers = |of: fn(&UsageTotal) -> i64| -> Vec<i64> { sums.iter().map(|(_, total)| of(total)).collect() };
+        if sums.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO usage_hourly AS sums (tenant_id, hour, key_id, route, meter, mode, billable, requests, units, \
+             dropped_requests, dropped_units) \
+             SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], \
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[]) \
+             ON CONFLICT (tenant_id, hour, key_id, route, meter, mode, billable) DO UPDATE SET \
+             requests = sums.requests + excluded.requests, units = sums.units + excluded.units, \
+             dropped_requests = sums.dropped_requests + excluded.dropped_requests, \
+             dropped_units = sums.dropped_units + excluded.dropped_units",
+        )
+        .bind(texts(|key| key.tenant.to_string()))
+        .bind(sums.iter().map(|(key, _)| key.hour.0).collect::<Vec<_>>())
+        .bind(texts(|key| key.key.to_string()))
+        .bind(sums.iter().map(|(key, _)| key.route).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.meter).collect::<Vec<_>>())
+        .bind(texts(|key| key.mode.to_string()))
+        .bind(sums.iter().map(|(key, _)| i64::from(key.billable)).collect::<Vec<_>>())
+        .bind(numbers(|total| total.requests))
+        .bind(numbers(|total| total.units))
+        .bind(numbers(|total| total.dropped_requests))
+        .bind(numbers(|total| total.dropped_units))
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn add_refusals(&mut self, sums: &[(RefusalKey<'_>, i64)]) -> Result<(), StoreError> {
+        if sums.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO refusals_hourly AS sums (tenant_id, hour, key_id, reason, count) \
+             SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bigint[]) \
+             ON CONFLICT (tenant_id, hour, key_id, reason) DO UPDATE SET count = sums.count + excluded.count",
+        )
+        .bind(sums.iter().map(|(key, _)| key.tenant.to_string()).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.hour.0).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.key.to_string()).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.reason).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(_, count)| *count).collect::<Vec<_>>())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+}

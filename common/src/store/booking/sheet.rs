@@ -1,0 +1,145 @@
+//! All rows that a booking writes. Sums are put together here, so that an hour's row is touched once per booking.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Fresh, StoreError, StreamBook, Zones, stored};
+use crate::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    time::{Micros, Zone},
+    usage::{RefusalCount, UsageRecord},
+};
+
+/// A record to keep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordRow<'b> {
+    pub(super) stream: &'b str,
+    pub(super) seq: i64,
+    pub(super) hour: Micros,
+    pub(super) units: i64,
+    /// Whether it is billed: by the route's rule, and never under a test key.
+    pub(super) billable: bool,
+    pub(super) record: &'b UsageRecord,
+}
+
+/// What is unlike between hourly sums. Its order is the order in which all bookings lock them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct UsageKey<'b> {
+    pub(super) tenant: TenantId,
+    pub(super) hour: Micros,
+    pub(super) key: KeyId,
+    pub(super) route: &'b str,
+    pub(super) meter: &'b str,
+    pub(super) mode: Mode,
+    pub(super) billable: bool,
+}
+
+/// What an hourly sum grows by.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct UsageTotal {
+    pub(super) requests: i64,
+    pub(super) units: i64,
+    /// Those whose records are not kept.
+    pub(super) dropped_requests: i64,
+    pub(super) dropped_units: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RefusalKey<'b> {
+    pub(super) tenant: TenantId,
+    pub(super) hour: Micros,
+    pub(super) key: KeyId,
+    pub(super) reason: &'b str,
+}
+
+/// All rows of a booking, sums in the order of their keys.
+#[derive(Debug, Default)]
+pub(super) struct Sheet<'b> {
+    pub(super) records: Vec<RecordRow<'b>>,
+    pub(super) usage: Vec<(UsageKey<'b>, UsageTotal)>,
+    pub(super) refusals: Vec<(RefusalKey<'b>, i64)>,
+}
+
+impl<'b> Sheet<'b> {
+    pub(super) fn of(
+        books: &'b [StreamBook],
+        fresh: &[Fresh<'b>],
+        zones: &Zones,
+        keep_records: bool,
+    ) -> Result<Self, StoreError> {
+        use crate::usage::UsageEntry::{Refusals, Request, Void};
+        let utc = Zone::utc();
+        let mut draft = Draft::default();
+        for batch in fresh {
+            let stream = books[batch.book].name();
+            for (seq, entry) in &batch.entries {
+                let zone = entry.tenant().and_then(|tenant| zones.get(&tenant)?.as_ref()).unwrap_or(&utc);
+                match entry {
+                    Request(record) => draft.add_record(stream, *seq, record, zone, keep_records)?,
+                    Refusals(refusals) => draft.add_refusals(refusals, zone)?,
+                    Void => {}
+                }
+            }
+        }
+        let mut usage: Vec<_> = draft.usage.into_iter().collect();
+        usage.sort_unstable_by_key(|(key, _)| *key);
+        Ok(Self { records: draft.records, usage, refusals: draft.refusals.into_iter().collect() })
+    }
+}
+
+#[derive(Default)]
+struct Draft<'b> {
+    records: Vec<RecordRow<'b>>,
+    usage: HashMap<UsageKey<'b>, UsageTotal>,
+    refusals: BTreeMap<RefusalKey<'b>, i64>,
+}
+
+impl<'b> Draft<'b> {
+    fn add_record(
+        &mut self,
+        stream: &'b str,
+        seq: i64,
+        record: &'b UsageRecord,
+        zone: &Zone,
+        keep: bool,
+    ) -> Result<(), StoreError> {
+        let units = stored(record.units)?;
+        let hour = zone.hour_start(record.at);
+        let billable = record.billable && record.mode == Mode::Live;
+        let key = UsageKey {
+            tenant: record.tenant,
+            hour,
+            key: record.key,
+            route: &record.route,
+            meter: &record.meter,
+            mode: record.mode,
+            billable,
+        };
+        let total = self.usage.entry(key).or_default();
+        total.requests += 1;
+        total.units = added(total.units, units)?;
+        if keep {
+            self.records.push(RecordRow { stream, seq, hour, units, billable, record });
+        } else {
+            total.dropped_requests = total.requests;
+            total.dropped_units = total.units;
+        }
+        Ok(())
+    }
+
+    fn add_refusals(&mut self, refusals: &'b RefusalCount, zone: &Zone) -> Result<(), StoreError> {
+        let key = RefusalKey {
+            tenant: refusals.tenant,
+            hour: zone.hour_start(refusals.at),
+            key: refusals.key,
+            reason: &refusals.reason,
+        };
+        let total = self.refusals.entry(key).or_default();
+        *total = added(*total, stored(refusals.count)?)?;
+        Ok(())
+    }
+}
+
+fn added(sum: i64, units: i64) -> Result<i64, StoreError> {
+    sum.checked_add(units).ok_or_else(|| StoreError::refused("a sum would exceed what the store can hold"))
+}

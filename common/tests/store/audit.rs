@@ -1,0 +1,203 @@
+//! The audit agrees with books that were kept well, and finds whatever somebody else did to them.
+
+use common::{
+    id::TenantId,
+    store::{Booking, BreachPlace, NewTenant, Store, Tally},
+    tenant::TenantKind,
+    time::{Micros, Window},
+    usage::{UsageBatch, UsageEntry, UsageRecord},
+};
+
+use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, refusals, request, root, stream};
+
+on_both_engines!(
+    books_kept_well_are_clean,
+    every_planted_error_is_found,
+    sums_alone_are_checked_as_well,
+    gaps_are_told_and_are_no_error,
+    months_are_those_of_the_tenants_clock,
+    a_window_checks_its_hours_alone,
+    sums_beyond_a_column_are_compared,
+    an_empty_store_is_clean,
+);
+
+/// Two streams, a gap, a late batch, repetitions, refusals, an unknown tenant.
+async fn fill(store: &Store) -> TenantId {
+    let tenant = root(store).await.id;
+    let mut mixed = batch(&stream(1), 0, 6, tenant);
+    mixed.entries.extend([refusals(tenant, 30), refusals(TenantId::from_u128(5), 12)]);
+    let batches = [
+        mixed.clone(),
+        batch(&stream(1), 20, 4, tenant),
+        batch(&stream(1), 10, 2, TenantId::from_u128(5)),
+        mixed,
+        batch(&stream(2), 0, 3, tenant),
+    ];
+    store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap();
+    tenant
+}
+
+async fn books_kept_well_are_clean(place: Place) {
+    let store = place.store().await;
+    let tenant = fill(&store).await;
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    let lane = &audit.streams[0];
+    assert_eq!(lane.stream, stream(1));
+    assert_eq!((lane.acknowledged, lane.missing, lane.refusal_entries), (14, 10, 2));
+    let twelve = Tally { requests: 12, units: 12 };
+    assert_eq!((lane.booked, lane.recorded, lane.dropped), (twelve, Some(twelve), Tally::default()));
+    let months: Vec<_> = audit.periods.iter().map(|period| (period.tenant, period.period.to_string())).collect();
+    assert_eq!(months, [(TenantId::from_u128(5), "2026-11".into()), (tenant, "2026-11".into())]);
+    let thirteen = Tally { requests: 13, units: 13 };
+    assert_eq!((audit.periods[1].recorded, audit.periods[1].rolled_up), (thirteen, thirteen));
+}
+
+async fn every_planted_error_is_found(place: Place) {
+    // What somebody does, and where it must show.
+    let mut errors = vec![
+        ("DELETE FROM usage_records WHERE seq = 2 AND stream LIKE '%1/0'", ["stream", "hour"].as_slice()),
+        ("UPDATE usage_records SET units = units + 1 WHERE seq = 2", &["stream", "hour"]),
+        ("UPDATE usage_records SET hour = hour - 3600000000 WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_records SET tenant_id = 'ten_00000000000000000000000009' WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_records SET billable = 0 WHERE seq = 2", &["hour"]),
+        (
+            "UPDATE usage_records SET stream = 'edge-9/00000000000000000000000001/0' WHERE seq = 2 AND stream LIKE '%2/0'",
+            &["stream"],
+        ),
+        ("UPDATE usage_hourly SET requests = requests + 1", &["hour", "total"]),
+        ("UPDATE usage_hourly SET units = units + 1", &["hour", "total"]),
+        ("UPDATE usage_hourly SET dropped_requests = 1", &["hour", "total"]),
+        ("UPDATE usage_hourly SET dropped_units = 1", &["hour", "total"]),
+        ("DELETE FROM usage_hourly WHERE tenant_id = 'ten_00000000000000000000000005'", &["hour", "total"]),
+        ("UPDATE refusals_hourly SET count = count - 1", &["total"]),
+        ("UPDATE usage_streams SET requests = requests + 1", &["stream", "total"]),
+        ("UPDATE usage_streams SET units = units + 1", &["stream", "total"]),
+        ("UPDATE usage_streams SET refusal_entries = refusal_entries + 1", &["stream"]),
+        ("UPDATE usage_streams SET refused = refused + 1", &["total"]),
+        ("UPDATE usage_streams SET dropped_requests = 1", &["stream", "total"]),
+        ("UPDATE usage_streams SET dropped_units = 1", &["stream", "total"]),
+        ("UPDATE usage_streams SET next_seq = next_seq + 1", &["stream"]),
+        ("DELETE FROM usage_gaps WHERE from_seq = 8", &["stream"]),
+        ("DELETE FROM usage_gaps; DELETE FROM usage_streams", &["stream", "total"]),
+    ];
+    if !place.is_sqlite() {
+        // SQLite's primary key refuses it.
+        errors.push(("INSERT INTO usage_records SELECT * FROM usage_records WHERE seq = 2", &["stream", "hour"]));
+    }
+    for (statement, expected) in errors {
+        let place = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
+        let store = place.store().await;
+        fill(&store).await;
+        place.execute(statement).await.unwrap();
+        let audit = store.audit(None).await.unwrap();
+        let mut found: Vec<_> = audit
+            .breaches
+            .iter()
+            .map(|breach| match breach.place {
+                BreachPlace::Stream { .. } => "stream",
+                BreachPlace::Hour { .. } => "hour",
+                BreachPlace::Total => "total",
+            })
+            .collect();
+        found.dedup();
+        assert_eq!(found, expected, "{statement}: {:?}", audit.breaches);
+        for breach in &audit.breaches {
+            let text = breach.to_string();
+            assert!(text.contains(": ") && text.contains(breach.left.what), "{text}");
+        }
+        store.close().await;
+    }
+}
+
+async fn sums_alone_are_checked_as_well(place: Place) {
+    let store = place.store().await.keeping_records(false);
+    fill(&store).await;
+    assert_eq!(place.number("SELECT COUNT(*) FROM usage_records").await, 0);
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    assert_eq!(audit.streams[0].dropped, Tally { requests: 12, units: 12 });
+    // Records and sums alone may be mixed in one hour.
+    store
+        .clone()
+        .keeping_records(true)
+        .book_usage(&batch(&stream(2), 3, 3, TenantId::from_u128(5)), NOW)
+        .await
+        .unwrap();
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    assert_eq!(audit.streams[1].recorded, Some(Tally { requests: 3, units: 3 }));
+    place.execute("UPDATE usage_hourly SET requests = requests + 1").await.unwrap();
+    assert!(!store.audit(None).await.unwrap().is_clean());
+}
+
+async fn gaps_are_told_and_are_no_error(place: Place) {
+    let store = place.store().await;
+    fill(&store).await;
+    store.book_usage(&batch(&stream(1), 14, 2, TenantId::from_u128(5)), NOW.plus_seconds(60)).await.unwrap();
+    let gaps: Vec<_> = store.usage_gaps().await.unwrap();
+    let ranges: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.to, gap.opened_at)).collect();
+    assert_eq!(ranges, [(8, 10, Some(NOW)), (12, 14, Some(NOW)), (16, 20, Some(NOW))], "a rest keeps its age");
+    assert!(gaps.iter().all(|gap| gap.stream == stream(1)));
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean());
+    assert_eq!(audit.streams[0].missing, 8);
+}
+
+async fn months_are_those_of_the_tenants_clock(place: Place) {
+    let store = place.store().await;
+    let new = NewTenant { zone: "Asia/Tokyo".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
+    let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
+    // 15:00 in London is midnight in Tokyo. And a clock gone mad belongs to no month, but is checked.
+    let times = ["2026-11-30T14:59:59Z", "2026-11-30T15:00:00Z"].map(|text| text.parse().unwrap());
+    let entries: Vec<_> = times
+        .into_iter()
+        .chain([Micros(i64::MAX), Micros(-1)])
+        .map(|at| UsageEntry::Request(UsageRecord { at, ..request(tenant) }))
+        .collect();
+    store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    let months: Vec<_> = audit.periods.iter().map(|audit| (audit.period.to_string(), audit.rolled_up.units)).collect();
+    assert_eq!(months, [("1970-01".into(), 1), ("2026-11".into(), 1), ("2026-12".into(), 1)]);
+}
+
+async fn a_window_checks_its_hours_alone(place: Place) {
+    let store = place.store().await;
+    let tenant = TenantId::from_u128(5);
+    let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
+    let entries = (0..3)
+        .flat_map(|number| [hour(number), hour(number).plus_seconds(3_599)])
+        .map(|at| UsageEntry::Request(UsageRecord { at, ..request(tenant) }))
+        .collect();
+    store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    let audit_of =
+        async |first: i64, end: i64| store.audit(Some(Window { start: hour(first), end: hour(end) })).await.unwrap();
+    let audit = audit_of(1, 2).await;
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    assert_eq!(audit.periods[0].recorded, Tally { requests: 2, units: 2 });
+    assert_eq!((audit.streams[0].acknowledged, audit.streams[0].recorded), (6, None));
+    place.execute("UPDATE usage_hourly SET units = 5 WHERE hour = (SELECT MAX(hour) FROM usage_hourly)").await.unwrap();
+    assert!(audit_of(1, 2).await.is_clean());
+    assert_eq!(audit_of(1, 3).await.breaches.len(), 1);
+}
+
+async fn sums_beyond_a_column_are_compared(place: Place) {
+    let store = place.store().await;
+    let entries = (1..=5)
+        .map(|tenant| {
+            let units = i64::MAX as u64 - 7;
+            UsageEntry::Request(UsageRecord { units, ..request(TenantId::from_u128(tenant)) })
+        })
+        .collect();
+    store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    place.execute("UPDATE usage_records SET units = units - 1 WHERE seq = 0").await.unwrap();
+    assert_eq!(store.audit(None).await.unwrap().breaches.len(), 2);
+}
+
+async fn an_empty_store_is_clean(place: Place) {
+    let audit = place.store().await.audit(None).await.unwrap();
+    assert_eq!(audit, common::store::Audit::default());
+}

@@ -1,0 +1,99 @@
+//! Rings in files, and what is left of them.
+#![cfg(not(miri))]
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::PathBuf,
+};
+
+use super::*;
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lane-0.ring");
+    (directory, path)
+}
+
+fn written(path: &std::path::Path, slots: u64, entries: u64) -> Ring<MappedWords> {
+    let ring = Ring::create(path, slots, seal()).unwrap();
+    for number in 0..entries {
+        ring.append(&payload(number)).unwrap();
+    }
+    ring
+}
+
+#[test]
+fn what_was_appended_is_in_the_file_at_once() {
+    let (_directory, path) = place();
+    let ring = written(&path, 64, 40);
+    ring.acknowledge(10);
+    let (left, recovered) = LeftRing::open(&path, seal()).unwrap();
+    assert_eq!((recovered.first, recovered.header_damaged), (10, false));
+    assert_eq!(recovered.slots, (10..40).map(|number| Found::Entry(payload(number))).collect::<Vec<_>>());
+    left.acknowledge(35).unwrap();
+    assert_eq!(LeftRing::open(&path, seal()).unwrap().1.first, 35);
+}
+
+#[test]
+fn every_block_is_allocated_before_it_is_used() {
+    let (_directory, path) = place();
+    let _ring = written(&path, 1024, 0);
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!(metadata.len(), bytes_of(1024));
+    assert!(metadata.blocks() * 512 >= metadata.len());
+}
+
+#[test]
+fn a_ring_is_not_made_over_another_file() {
+    let (_directory, path) = place();
+    fs::write(&path, "theirs").unwrap();
+    assert!(Ring::create(&path, 64, seal()).is_err());
+    assert!(Ring::create(&path.with_extension("odd"), 63, seal()).is_err());
+    assert_eq!(fs::read(&path).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_flushed_entry_whose_block_is_gone_is_still_counted() {
+    let (_directory, path) = place();
+    let ring = written(&path, 64, 20);
+    ring.sync().unwrap();
+    drop(ring);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&vec![0; SLOT_BYTES * 5], bytes_of(15)).unwrap();
+    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    assert_eq!(recovered.end(), 20);
+    assert!(recovered.slots[15..].iter().all(|found| *found == Found::Void));
+    file.set_len(bytes_of(10)).unwrap();
+    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    assert_eq!(recovered.end(), 20);
+    assert!(recovered.slots[10..].iter().all(|found| *found == Found::Unreadable));
+}
+
+#[test]
+fn flushing_follows_the_ring_around() {
+    let (_directory, path) = place();
+    let ring = written(&path, 8, 0);
+    for number in 0..50 {
+        ring.append(&payload(number)).unwrap();
+        ring.acknowledge(number.saturating_sub(2));
+        if number % 3 == 0 {
+            ring.sync().unwrap();
+            ring.sync().unwrap();
+            assert_eq!(ring.flushed.load(Ordering::Relaxed), number + 1);
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_taken_is_flushed_once_it_is_published() {
+    let (_directory, path) = place();
+    let ring = written(&path, 8, 3);
+    let taken = ring.head.0.fetch_add(1, Ordering::Relaxed);
+    ring.append(&payload(4)).unwrap();
+    ring.sync().unwrap();
+    assert_eq!(ring.flushed.load(Ordering::Relaxed), taken);
+    slot::publish(ring.slot(taken), taken, &payload(taken), seal());
+    ring.sync().unwrap();
+    assert_eq!(ring.flushed.load(Ordering::Relaxed), 5);
+}

@@ -1,0 +1,138 @@
+//! Checks of the section `usage`: one sink, and what the journal may take.
+
+use std::{collections::BTreeMap, path::Path};
+
+use common::{
+    config::{ConfigError, line_of},
+    usage::BATCH_MAX_ENTRIES,
+};
+
+use super::{
+    Overrides, SinkSettings, UsageSettings,
+    check::Check,
+    file::{KafkaFile, NewTopicFile, UsageFile},
+};
+use crate::meter::{KafkaSettings, NewTopic};
+
+/// Where `billing` listens unless told otherwise.
+const DEFAULT_SINK: &str = "http://127.0.0.1:8090";
+
+/// Longest name of a topic, in bytes: Kafka's limit.
+const TOPIC_MAX_BYTES: usize = 249;
+
+/// Most partitions of a topic that is made here.
+const PARTITIONS_MAX: u16 = 4_096;
+
+impl Check<'_> {
+    pub(super) fn usage(&self, usage: UsageFile, overrides: &Overrides) -> Result<UsageSettings, ConfigError> {
+        if usage.journal == Path::new("") {
+            return Err(self.at("journal", "", "is empty: name a directory, as in data/journal"));
+        }
+        let budget_mib = self.within("journal_budget_mib", usage.journal_budget_mib, 1, 1_048_576)?;
+        Ok(UsageSettings {
+            sink: self.sink(usage.sink, usage.kafka, overrides)?,
+            journal: usage.journal,
+            journal_budget_bytes: budget_mib * 1024 * 1024,
+            when_full: usage.when_full,
+            batch_entries: self.within("batch_entries", usage.batch_entries, 1, BATCH_MAX_ENTRIES)?,
+        })
+    }
+
+    fn sink(
+        &self,
+        http: Option<String>,
+        kafka: Option<KafkaFile>,
+        overrides: &Overrides,
+    ) -> Result<SinkSettings, ConfigError> {
+        let http = http.map(|url| self.sink_url(&url)).transpose()?;
+        if http.is_some() && kafka.is_some() {
+            let line = self.line_with("kafka:");
+            return Err(
+                self.fault(line, "`usage` has both `sink` and `kafka`: usage goes to one of them, remove the other")
+            );
+        }
+        match (kafka, overrides.kafka.clone()) {
+            (None, None) => Ok(SinkSettings::Http(http.unwrap_or_else(|| DEFAULT_SINK.into()))),
+            (kafka, brokers) => self.kafka(kafka.unwrap_or_default(), brokers).map(SinkSettings::Kafka),
+        }
+    }
+
+    fn sink_url(&self, url: &str) -> Result<String, ConfigError> {
+        let is_url = url.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+        });
+        if is_url {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        Err(self.at("sink", url, "is not a URL: write it as in http://127.0.0.1:8090"))
+    }
+
+    fn kafka(&self, file: KafkaFile, overriding: Option<String>) -> Result<KafkaSettings, ConfigError> {
+        let brokers = match (overriding, file.brokers) {
+            (Some(brokers), _) => {
+                let fault =
+                    |reason| self.fault(1, format!("environment variable TOLLGATE_KAFKA: `{brokers}` {reason}"));
+                are_brokers(&brokers).map_err(fault)?;
+                brokers
+            }
+            (None, Some(brokers)) => {
+                let fault = |reason| self.fault(self.line_with("brokers:"), format!("`brokers`: `{brokers}` {reason}"));
+                are_brokers(&brokers).map_err(fault)?;
+                brokers
+            }
+            (None, None) => {
+                return Err(
+                    self.fault(self.line_with("kafka:"), "`kafka` has no `brokers`: write them as in 127.0.0.1:9092")
+                );
+            }
+        };
+        if !is_topic(&file.topic) {
+            let reason = "is not the name of a topic: use 1 to 249 characters of A-Z, a-z, 0-9, - _ and .";
+            return Err(self.at("topic", &file.topic, reason));
+        }
+        let settings = KafkaSettings {
+            brokers,
+            create_topic: file.create_topic.map(|new| self.new_topic(&new)).transpose()?,
+            topic: file.topic,
+            properties: file.properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        };
+        match settings.client() {
+            Ok(_) => Ok(settings),
+            Err(error) => Err(self.fault(self.property_line(&error.name, &settings.properties), error.to_string())),
+        }
+    }
+
+    fn new_topic(&self, file: &NewTopicFile) -> Result<NewTopic, ConfigError> {
+        Ok(NewTopic {
+            partitions: self.within("partitions", file.partitions, 1, PARTITIONS_MAX)?,
+            replication: self.within("replication", file.replication, 1, 99)?,
+        })
+    }
+
+    fn property_line(&self, name: &str, properties: &BTreeMap<String, String>) -> usize {
+        let value = properties.get(name).map_or("", String::as_str);
+        match line_of(self.text, name, value, 1) {
+            1 => self.line_with(name),
+            line => line,
+        }
+    }
+}
+
+/// Whether the text names brokers as librdkafka reads them; it would pass over what it does not understand.
+fn are_brokers(text: &str) -> Result<(), &'static str> {
+    let is_broker = |broker: &str| {
+        let authority = broker.trim().rsplit_once("://").map_or(broker.trim(), |(_, authority)| authority);
+        let (host, port) = authority.rsplit_once(':')?;
+        let sound =
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte));
+        (sound && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(())
+    };
+    let all = text.split(',').all(|broker| is_broker(broker).is_some());
+    if all { Ok(()) } else { Err("is not a list of brokers: write host:port, with commas between several") }
+}
+
+fn is_topic(name: &str) -> bool {
+    (1..=TOPIC_MAX_BYTES).contains(&name.len())
+        && ![".", ".."].contains(&name)
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}

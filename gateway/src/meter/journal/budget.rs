@@ -1,0 +1,53 @@
+//! How much disk the spool may take, all lanes together.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// A limit, and what is taken of it.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: u64,
+    taken: AtomicU64,
+}
+
+/// Disk that is taken, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Budget {
+    pub(super) fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit, taken: AtomicU64::new(0) })
+    }
+
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn free(&self) -> u64 {
+        self.limit.saturating_sub(self.taken())
+    }
+
+    /// Takes `bytes`, if they are there.
+    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Option<Share> {
+        let fits = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Share { budget: Arc::clone(self), bytes })
+    }
+
+    /// Counts `bytes` that are on the disk already.
+    pub(super) fn found(self: &Arc<Self>, bytes: u64) -> Share {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Share { budget: Arc::clone(self), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

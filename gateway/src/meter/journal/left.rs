@@ -1,0 +1,119 @@
+//! What processes that are gone left in the journal's directory, taken over to be drained under their streams.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ring::{LeftRing, RecoverError, Seal};
+
+use super::{
+    boot::BootDirectory,
+    budget::Budget,
+    names,
+    reader::{LaneReader, Left},
+    spool::{Place, Spool},
+};
+use crate::lock::locked;
+
+/// What an earlier life left: its lanes are to be drained, then it is to be removed.
+pub(crate) struct LeftBoot {
+    pub(crate) lanes: Vec<LaneReader>,
+    directory: BootDirectory,
+    /// Something in it could not be read, and is kept for somebody to look at.
+    is_damaged: bool,
+}
+
+/// Takes over what is left, once each.
+pub(super) struct Heir {
+    journal: PathBuf,
+    budget: Arc<Budget>,
+    /// Numbers not acknowledged yet.
+    backlog: Arc<AtomicU64>,
+    /// Directories that were taken over, or could not be.
+    seen: Mutex<HashSet<PathBuf>>,
+}
+
+impl Heir {
+    pub(super) fn new(journal: &Path, budget: Arc<Budget>) -> Self {
+        Self { journal: journal.to_owned(), budget, backlog: Arc::default(), seen: Mutex::default() }
+    }
+
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Acquire)
+    }
+
+    /// Everything whose process is gone and that nobody else took. One that cannot be opened is logged and left.
+    pub(super) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
+        let mut boots = Vec::new();
+        let mut seen = locked(&self.seen);
+        for path in super::boot::list(&self.journal)? {
+            if seen.contains(&path) {
+                continue;
+            }
+            let outcome = match BootDirectory::claim(&path) {
+                Ok(None) => continue,
+                Ok(Some(directory)) => self.open(directory),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(boot) => boots.push(boot),
+                Err(error) => {
+                    tracing::error!(event = "journal_left_behind", directory = %path.display(), %error);
+                }
+            }
+            seen.insert(path);
+        }
+        boots.sort_by_key(|boot: &LeftBoot| boot.directory.boot());
+        Ok(boots)
+    }
+
+    fn open(&self, directory: BootDirectory) -> io::Result<LeftBoot> {
+        let names: Arc<[_]> = names::read(directory.path())?.into();
+        let mut boot = LeftBoot { lanes: Vec::new(), directory, is_damaged: false };
+        for lane in boot.directory.lanes()? {
+            let stream = boot.directory.stream(lane)?;
+            let seal = Seal::of(&stream.to_string());
+            let place = Place { directory: boot.directory.path().to_owned(), lane, seal };
+            let spool = Spool::find(place, Arc::clone(&self.budget))?;
+            boot.is_damaged |= spool.is_damaged();
+            let mut left = Left::without_ring(Arc::clone(&names), Arc::clone(&self.backlog));
+            let path = boot.directory.ring(lane);
+            match LeftRing::open(&path, seal) {
+                Ok((file, recovered)) => {
+                    if recovered.header_damaged {
+                        tracing::warn!(event = "journal_header_damaged", file = %path.display());
+                    }
+                    left = left.with_ring(file, recovered, &path, &self.budget);
+                }
+                Err(RecoverError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(RecoverError::Io(error)) => return Err(error),
+                Err(error @ RecoverError::NotARing(_)) => {
+                    boot.is_damaged = true;
+                    tracing::error!(event = "journal_ring_unreadable", file = %path.display(), %error);
+                }
+            }
+            boot.lanes.push(LaneReader::left(stream, spool, left));
+        }
+        Ok(boot)
+    }
+}
+
+impl LeftBoot {
+    /// Removes the files, once every lane is drained; those of a life with damaged ones stay.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        drop(self.lanes);
+        if self.is_damaged {
+            let path = self.directory.path().display();
+            return Err(io::Error::other(format!(
+                "{path} holds files that cannot be read; remove it once that is settled"
+            )));
+        }
+        self.directory.remove()
+    }
+}

@@ -1,0 +1,87 @@
+//! Bringing home what gateways that are gone left: this one's earlier lives, and others on the same host.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+};
+
+use super::{
+    Meter,
+    drain::Drain,
+    journal::{LaneReader, LeftBoot},
+    ticks,
+};
+
+/// How often somebody's death is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The tasks that drain lanes, and what they need.
+pub(super) struct Drains {
+    tasks: JoinSet<()>,
+    drain: Arc<Drain>,
+    finishing: watch::Receiver<bool>,
+}
+
+impl Drains {
+    pub(super) fn new(drain: Arc<Drain>, finishing: watch::Receiver<bool>) -> Self {
+        Self { tasks: JoinSet::new(), drain, finishing }
+    }
+
+    /// Drains lanes of this life, one task each.
+    pub(super) fn start(&mut self, lanes: Vec<LaneReader>) {
+        spawn_lanes(&mut self.tasks, lanes, &self.drain, &self.finishing);
+    }
+
+    /// Takes over what was left.
+    pub(super) async fn take_over(&mut self, meter: &Arc<Meter>) {
+        let meter = Arc::clone(meter);
+        match spawn_blocking(move || meter.journal.take_over()).await {
+            Ok(Ok(boots)) => boots.into_iter().for_each(|boot| self.drain_left(boot)),
+            Ok(Err(error)) => tracing::error!(event = "journal_not_searched", %error),
+            // The runtime is ending.
+            Err(_) => {}
+        }
+    }
+
+    /// Takes over what is left by those who die from now on.
+    pub(super) async fn keep_taking_over(&mut self, meter: &Arc<Meter>) {
+        let mut ticks = ticks(LOOK_EVERY);
+        loop {
+            ticks.tick().await;
+            while self.tasks.try_join_next().is_some() {}
+            self.take_over(meter).await;
+        }
+    }
+
+    /// Waits until every lane is empty.
+    pub(super) async fn finished(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn drain_left(&mut self, boot: LeftBoot) {
+        self.tasks.spawn(drain_left(boot, Arc::clone(&self.drain), self.finishing.clone()));
+    }
+}
+
+/// Drains what one earlier life left, then removes it.
+async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Receiver<bool>) {
+    let mut lanes = JoinSet::new();
+    spawn_lanes(&mut lanes, std::mem::take(&mut boot.lanes), &drain, &finishing);
+    while let Some(drained) = lanes.join_next().await {
+        if let Err(error) = drained {
+            tracing::error!(event = "journal_lane_failed", %error);
+            return;
+        }
+    }
+    if let Err(error) = boot.remove() {
+        tracing::warn!(event = "journal_not_removed", %error);
+    }
+}
+
+fn spawn_lanes(tasks: &mut JoinSet<()>, lanes: Vec<LaneReader>, drain: &Arc<Drain>, finishing: &watch::Receiver<bool>) {
+    for lane in lanes {
+        tasks.spawn(Arc::clone(drain).run(lane, finishing.clone()));
+    }
+}

@@ -1,0 +1,53 @@
+//! What librdkafka says by itself. It repeats itself at every attempt to connect; the drain tells of an outage once,
+//! with what was heard here last.
+
+use std::sync::{Arc, Mutex};
+
+use rdkafka::{
+    ClientContext, config::RDKafkaLogLevel, error::KafkaError, statistics::Statistics, types::RDKafkaErrorCode,
+};
+
+use crate::lock::locked;
+
+/// The ear of one client; clones share what they hear.
+#[derive(Clone, Default)]
+pub(super) struct Context {
+    last_error: Arc<Mutex<Option<String>>>,
+}
+
+impl Context {
+    /// An error with what librdkafka said last: "timed out" alone does not say why.
+    pub(super) fn explain(&self, error: &KafkaError) -> String {
+        let code = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+        match &*locked(&self.last_error) {
+            Some(last) => format!("{code}; {last}"),
+            None => code,
+        }
+    }
+
+    /// It works again: what was said before is no explanation any more.
+    pub(super) fn forget(&self) {
+        locked(&self.last_error).take();
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "librdkafka", facility, message);
+            }
+            _ => tracing::debug!(target: "librdkafka", facility, message),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Follows upon the error of the last broker, and says less.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            return;
+        }
+        *locked(&self.last_error) = Some(reason.to_owned());
+    }
+
+    fn stats(&self, _statistics: Statistics) {}
+}

@@ -1,0 +1,158 @@
+//! What holds when brokers misbehave, against librdkafka's own imitation of them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    time::Micros,
+    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
+};
+use rdkafka::{
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::{RDKafkaApiKey as Request, RDKafkaRespErr as Answer},
+};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{KafkaSettings, KafkaSink};
+use crate::meter::{SinkError, UsageSink as _};
+
+const TOPIC: &str = "usage.events";
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 4, 1).unwrap();
+    cluster
+}
+
+fn sink(cluster: &Cluster, properties: &[(&str, &str)]) -> Arc<KafkaSink> {
+    let properties: BTreeMap<_, _> =
+        properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let brokers = cluster.bootstrap_servers();
+    Arc::new(KafkaSink::new(KafkaSettings { brokers, topic: TOPIC.into(), create_topic: None, properties }).unwrap())
+}
+
+fn batch(first_seq: u64) -> UsageBatch {
+    let record = UsageRecord {
+        at: Micros(1),
+        tenant: TenantId::from_u128(1),
+        key: KeyId::from_u128(2),
+        route: "search".into(),
+        meter: "requests".into(),
+        units: 1,
+        status: 200,
+        billable: true,
+        mode: Mode::Live,
+    };
+    let entries = vec![UsageEntry::Request(record); 3];
+    UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq, entries }
+}
+
+/// Offers a batch as the drain does, until it is taken.
+async fn deliver(sink: &KafkaSink, first_seq: u64) -> u64 {
+    let offered = async {
+        loop {
+            if let Ok(next) = sink.deliver(&batch(first_seq)).await {
+                return next;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, offered).await.expect("delivered at last")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_counts_when_the_brokers_say_so() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[]);
+    assert_eq!(sink.deliver(&batch(0)).await.unwrap(), 3);
+    assert_eq!(sink.deliver(&batch(3)).await.unwrap(), 6);
+    assert_eq!(sink.problem(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_that_pass_are_lived_through() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[("retry.backoff.ms", "10")]);
+    let passing = [
+        Answer::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        Answer::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        Answer::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        Answer::RD_KAFKA_RESP_ERR__TRANSPORT,
+    ];
+    cluster.request_errors(Request::Produce, &passing);
+    cluster.request_errors(Request::InitProducerId, &[Answer::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS]);
+    assert_eq!(deliver(&sink, 0).await, 3);
+    assert_eq!(deliver(&sink, 3).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_ends_in_an_error_that_says_so() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[("message.timeout.ms", "300"), ("socket.timeout.ms", "300")]);
+    assert_eq!(deliver(&sink, 0).await, 3);
+    cluster.broker_round_trip_time(-1, Duration::from_secs(2)).unwrap();
+    let error = sink.deliver(&batch(3)).await.unwrap_err();
+    assert!(matches!(&error, SinkError::Away(reason) if reason.contains("timed out")), "{error}");
+    cluster.broker_round_trip_time(-1, Duration::ZERO).unwrap();
+    assert_eq!(deliver(&sink, 3).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_down_are_named_and_found_again() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[("message.timeout.ms", "500")]);
+    assert_eq!(deliver(&sink, 0).await, 3);
+    cluster.broker_down(-1).unwrap();
+    let error = sink.deliver(&batch(3)).await.unwrap_err();
+    assert!(matches!(&error, SinkError::Away(reason) if reason.contains("127.0.0.1")), "{error}");
+    cluster.broker_up(-1).unwrap();
+    assert_eq!(deliver(&sink, 3).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_is_told_until_it_is_there() {
+    let cluster = cluster();
+    cluster.topic_error(TOPIC, Answer::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let sink = sink(&cluster, &[]);
+    let (_stop, stopped) = watch::channel(false);
+    let search = tokio::spawn(Arc::clone(&sink).find_topic(stopped));
+    let told = sink.deliver(&batch(0)).await.unwrap_err().to_string();
+    for part in ["`usage.events`", "`usage.kafka.topic`", "does not exist", "`usage.kafka.create_topic`"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(sink.problem(), Some(told));
+    cluster.topic_error(TOPIC, Answer::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    timeout(PATIENCE, search).await.expect("found").unwrap();
+    assert_eq!(sink.problem(), None);
+    assert_eq!(deliver(&sink, 0).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_beyond_repair_is_replaced() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[]);
+    cluster.request_errors(Request::InitProducerId, &[Answer::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED]);
+    let before = sink.client.load_full();
+    assert!(sink.deliver(&batch(0)).await.is_err());
+    assert!(before.fatal_error().is_some());
+    assert_eq!(deliver(&sink, 0).await, 3);
+    assert!(!Arc::ptr_eq(&before, &sink.client.load_full()));
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused_at_the_start() {
+    let properties = [("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let settings = KafkaSettings { brokers: "127.0.0.1:1".into(), topic: TOPIC.into(), create_topic: None, properties };
+    let Err(error) = KafkaSink::new(settings) else { panic!("a sink without its certificates") };
+    assert!(error.to_string().contains("ssl.ca.location"), "{error}");
+}

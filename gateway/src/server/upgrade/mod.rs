@@ -1,0 +1,90 @@
+//! Handing the listening sockets from a running gateway to the process that replaces it.
+//!
+//! | new process (`claim`) | | running gateway (`host`) |
+//! |---|---|---|
+//! | connects to the upgrade socket | -> | |
+//! | | <- | `tollgate 1 <process id>` |
+//! | boots; once it could serve: `ready` | -> | |
+//! | | <- | `sockets listen admin upgrade`, with the sockets themselves |
+//! | `take` | -> | |
+//! | serves | <- | `yours`; stops accepting and drains |
+//!
+//! The sockets are shared, never closed and bound anew: a client that connects at any moment is accepted by one of
+//! the two. Until `yours`, whatever happens to the new process leaves the running one as it was.
+
+mod claim;
+mod host;
+#[cfg(test)]
+mod tests;
+
+use std::{io, net::TcpListener, os::unix::net::UnixListener, path::PathBuf, time::Duration};
+
+pub(super) use claim::Claim;
+pub(super) use host::{Handover, Host, bind};
+
+/// What the running gateway says first; the number counts changes of the conversation.
+const GREETING: &str = "tollgate 1 ";
+
+const READY: &str = "ready";
+const SOCKETS: &str = "sockets listen admin upgrade";
+const REFUSED: &str = "refused ";
+const TAKE: &str = "take";
+const YOURS: &str = "yours";
+
+/// How many sockets are handed over.
+const SOCKET_COUNT: usize = 3;
+
+/// How long either side may take to answer what needs no work.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Longest line, in bytes.
+const LINE_MAX_BYTES: usize = 512;
+
+/// The sockets of a gateway.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) clients: TcpListener,
+    pub(super) operators: TcpListener,
+    /// Where the next process asks.
+    pub(super) upgrade: UnixListener,
+}
+
+impl Sockets {
+    /// The same sockets once more.
+    fn share(&self) -> io::Result<Self> {
+        Ok(Self {
+            clients: self.clients.try_clone()?,
+            operators: self.operators.try_clone()?,
+            upgrade: self.upgrade.try_clone()?,
+        })
+    }
+}
+
+/// Why a running gateway could not be taken over, or why this one cannot be. Whichever ran, runs on.
+#[derive(Debug, thiserror::Error)]
+#[error("{} (setting `upgrade_socket` in {file}): {fault}", socket.display())]
+pub struct UpgradeError {
+    socket: PathBuf,
+    file: String,
+    fault: Fault,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("no gateway to take over from; start without --upgrade")]
+    Nobody,
+    #[error("permission denied; only the user that the running gateway belongs to may take over")]
+    NotAllowed,
+    #[error("another gateway can be taken over there; to replace it use --upgrade, to run beside it set another path")]
+    InUse,
+    #[error("is a file, but not a socket; remove it or set another path")]
+    NotASocket,
+    #[error("cannot be listened on: {0}")]
+    Bind(io::Error),
+    #[error("the running gateway speaks another version of the hand-over: restart instead")]
+    Version,
+    #[error("the running gateway does not hand over: {0}")]
+    Refused(String),
+    #[error("the running gateway broke off: {0}; it was not replaced")]
+    BrokenOff(io::Error),
+}

@@ -1,0 +1,215 @@
+//! Usage on its way through a real Kafka.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    usage::UsageRecord,
+};
+use gateway::meter::{KafkaSettings, KafkaSink, Meter, MeterSettings, NewTopic};
+use stack::Kafka;
+use tokio::sync::watch;
+
+use crate::support::{
+    ROUTES, World, eventually,
+    kafka::Books,
+    now,
+    process::{Gateway, command},
+};
+
+/// Records between two mishaps of the broker.
+const PART: u64 = 3_000;
+
+fn meter(directory: &Path) -> Arc<Meter> {
+    let settings = MeterSettings { lanes: 2, budget_bytes: 64 << 20, ..MeterSettings::new(directory, "edge-1") };
+    Meter::open(settings, &prometheus::Registry::new()).unwrap()
+}
+
+/// Appends records whose units are their numbers, from two threads as the gateway does.
+fn append(meter: &Arc<Meter>, numbers: std::ops::Range<u64>) {
+    let record = |number| UsageRecord {
+        at: now(),
+        tenant: TenantId::from_u128(1),
+        key: KeyId::from_u128(2),
+        route: "search".into(),
+        meter: "requests".into(),
+        units: number,
+        status: 200,
+        billable: true,
+        mode: Mode::Live,
+    };
+    std::thread::scope(|scope| {
+        for remainder in 0..2 {
+            let numbers = numbers.clone().filter(move |number| number % 2 == remainder);
+            scope.spawn(move || {
+                for number in numbers {
+                    meter.record(&record(number)).unwrap();
+                    if number % 100 < 2 {
+                        // Spreads the records over the mishap that is to come.
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_or_falls_silent_loses_nothing_and_keeps_streams_in_order() {
+    let mut kafka = Kafka::start().unwrap();
+    let settings = KafkaSettings {
+        brokers: kafka.bootstrap(),
+        topic: "usage.events".into(),
+        create_topic: Some(NewTopic { partitions: 3, replication: 1 }),
+        properties: [("message.timeout.ms", "2000"), ("socket.timeout.ms", "2000"), ("request.timeout.ms", "2000")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let meter = meter(directory.path());
+    let (stop, stopped) = watch::channel(false);
+    let sink = Arc::new(KafkaSink::new(settings).unwrap());
+    let drain = tokio::spawn(Arc::clone(&meter).run(sink, stopped));
+
+    append(&meter, 0..PART);
+    let mut books = Books::open(&kafka.bootstrap(), "usage.events", 3);
+    eventually("the topic", || async { (kafka.topics().unwrap().get("usage.events") == Some(&3)).then_some(()) }).await;
+    books.wait_for(usize::try_from(PART).unwrap());
+    assert_eq!(books.repeated, 0, "nothing happened to the broker yet");
+
+    let while_appending = |numbers: std::ops::Range<u64>, mishap: &mut dyn FnMut()| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| append(&meter, numbers));
+            mishap();
+        });
+    };
+    while_appending(PART..2 * PART, &mut || kafka.kill().unwrap());
+    kafka.restart().unwrap();
+    while_appending(2 * PART..3 * PART, &mut || kafka.pause().unwrap());
+    // Longer than a batch is waited for: it is given up and offered again.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    kafka.resume().unwrap();
+    append(&meter, 3 * PART..4 * PART);
+
+    let records = books.wait_for(usize::try_from(4 * PART).unwrap());
+    let mut numbers: Vec<u64> = records.iter().map(|record| record.units).collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..4 * PART), "each record once");
+    stop.send_replace(true);
+    drain.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_is_told_and_holds_up_no_request() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let kafka = Kafka::start().unwrap();
+    world.configure(ROUTES);
+    let gateway = Gateway::spawn(command(&world.config_file()).env("TOLLGATE_KAFKA", kafka.bootstrap()));
+    gateway.wait_until_ready().await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 200);
+    let problem = async || {
+        let (status, report) = gateway.admin("/health/ready").await;
+        assert_eq!(status, 200, "{report}");
+        serde_json::from_str::<serde_json::Value>(&report).unwrap()["usage_problem"].as_str().map(str::to_owned)
+    };
+    let told = eventually("the missing topic", &problem).await;
+    assert!(told.contains("`usage.events`") && told.contains("`usage.kafka.create_topic`"), "{told}");
+    let logged = gateway.log().into_iter().filter(|line| line["event"] == "topic_unusable").collect::<Vec<_>>();
+    assert!(logged.len() == 1 && logged[0]["level"] == "ERROR", "{logged:?}");
+
+    kafka.create_topic("usage.events", 2).unwrap();
+    let mut books = Books::open(&kafka.bootstrap(), "usage.events", 2);
+    assert_eq!(books.wait_for(1)[0].tenant, customer.tenant);
+    eventually("no more problem", || async { problem().await.is_none().then_some(()) }).await;
+    assert!(world.billing.records(customer.tenant).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zz_measure() {
+    use common::usage::{StreamId, UsageBatch, UsageEntry};
+    use gateway::meter::UsageSink as _;
+    let kafka = Kafka::start().unwrap();
+    fn cpu() -> f64 {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let f: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) / 100.0
+    }
+    for codec in ["none", "lz4", "zstd", "none", "lz4", "zstd"] {
+        for entries in [512_usize] {
+            let topic = format!("t-{codec}-{entries}-{}", rand::random::<u32>());
+            let settings = KafkaSettings {
+                brokers: kafka.bootstrap(),
+                topic: topic.clone(),
+                create_topic: Some(NewTopic { partitions: 4, replication: 1 }),
+                properties: [("compression.type".to_owned(), codec.to_owned())].into(),
+            };
+            let sink = Arc::new(KafkaSink::new(settings).unwrap());
+            let record = |n: u64| {
+                UsageEntry::Request(UsageRecord {
+                    at: common::time::Micros(
+                        1_700_000_000_000_000 + i64::try_from(n * 97 + n.wrapping_mul(0x9E37_79B9) % 90).unwrap(),
+                    ),
+                    tenant: TenantId::from_u128(u128::from(n * 7919 % 200)),
+                    key: KeyId::from_u128(u128::from(n * 7919 % 500)),
+                    route: ["search", "write", "batch"][usize::try_from(n % 3).unwrap()].into(),
+                    meter: "requests".into(),
+                    units: 1 + n % 3,
+                    status: 200,
+                    billable: true,
+                    mode: Mode::Live,
+                })
+            };
+            let total: u64 = 400_000;
+            let (start, c0) = (std::time::Instant::now(), cpu());
+            let mut lanes = vec![];
+            for lane in 0..2_u16 {
+                let sink = Arc::clone(&sink);
+                lanes.push(tokio::spawn(async move {
+                    let mut encode = Duration::ZERO;
+                    let mut bytes = 0;
+                    let mut seq = 0;
+                    while seq < total / 2 {
+                        let t = std::time::Instant::now();
+                        let batch = UsageBatch {
+                            stream: StreamId::new("edge-1", 7, lane).unwrap(),
+                            first_seq: seq,
+                            entries: (seq..seq + entries as u64).map(record).collect(),
+                        };
+                        bytes += batch.encode().len();
+                        encode += t.elapsed();
+                        seq = loop {
+                            if let Ok(n) = sink.deliver(&batch).await {
+                                break n;
+                            }
+                        };
+                    }
+                    (encode, bytes)
+                }));
+            }
+            let mut e = Duration::ZERO;
+            let mut b = 0;
+            for lane in lanes {
+                let (x, y) = lane.await.unwrap();
+                e += x;
+                b += y;
+            }
+            let took = start.elapsed();
+            let disk: u64 = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(format!("cat $(find {} -path '*{topic}-*' -name '*.log') | wc -c", kafka.directory().display()))
+                .output()
+                .map(|o| String::from_utf8_lossy(&o.stdout).trim().parse().unwrap())
+                .unwrap();
+            println!(
+                "MEASURE {codec} {entries}: {:.0} records/s, cpu {:.2} us/record (making+encoding twice {:.2}), encoded {:.1} B/record, on disk {:.1} B/record",
+                total as f64 / took.as_secs_f64(),
+                (cpu() - c0) * 1e6 / total as f64,
+                e.as_secs_f64() * 1e6 / total as f64,
+                b as f64 / total as f64,
+                disk as f64 / total as f64
+            );
+        }
+    }
+}

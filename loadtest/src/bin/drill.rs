@@ -1,0 +1,61 @@
+//! `make drill`: pulls plugs under load and checks that the books balance.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use loadtest::{cli, drill};
+
+/// Harms processes and servers under real load, then checks: received <= billed <= accepted, for every key.
+///
+/// Each drill ends with one JSON line. It needs the binaries of its own profile and installs nothing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drill",
+    after_help = "Examples:\n  make drill\n  make drill NAME=gateway-kill9 N=5\n  make drill NAME=list"
+)]
+struct Arguments {
+    /// The drill to run; `list` shows them; all of them if none is named.
+    name: Option<String>,
+    /// How often to harm, instead of the drill's own number.
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    faults: Option<u32>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let drills = drill::all();
+    let wanted = arguments.name.as_deref();
+    if wanted == Some("list") {
+        let mut out = io::stdout().lock();
+        for drill in &drills {
+            let _ = writeln!(out, "{:<16} {} ({} times)", drill.name, drill.about, drill.faults);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let chosen: Vec<_> = drills.iter().filter(|drill| wanted.is_none_or(|name| name == drill.name)).collect();
+    if chosen.is_empty() {
+        let unknown = format!("no drill `{}`; `make drill NAME=list` shows them", wanted.unwrap_or_default());
+        return cli::fail(&*Box::<dyn std::error::Error>::from(unknown));
+    }
+    let mut all_ok = true;
+    for drill in chosen {
+        let faults = arguments.faults.unwrap_or(drill.faults);
+        eprintln!("drill {}: {}, {faults} times", drill.name, drill.about);
+        match drill.run(faults).await {
+            Ok(outcome) => {
+                all_ok &= outcome.ok;
+                let line = serde_json::to_string(&outcome).unwrap_or_default();
+                let _ = writeln!(io::stdout().lock(), "{line}");
+            }
+            Err(error) => {
+                all_ok = false;
+                eprintln!("error: drill {}: {error}", drill.name);
+            }
+        }
+    }
+    if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

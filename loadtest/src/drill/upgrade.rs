@@ -1,0 +1,35 @@
+//! The gateway upgraded under load: a new process takes over the sockets, the old one answers what it has and goes.
+
+use std::time::Duration;
+
+use super::{
+    DrillError, Outcome, close,
+    harm::{customers, some_moment, steady, under_load},
+};
+use crate::house::{Books, House, Plan};
+
+pub(super) const NAME: &str = "upgrade";
+
+pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
+    let mut house = House::build(Plan::at_scale()).await?;
+    let customers = customers(&house).await?;
+    let mut books = Books::default();
+    let mut wrong = None;
+    for _ in 0..faults {
+        let load = steady(&house, &customers, Duration::from_secs(12));
+        let gateway = &mut house.gateway;
+        under_load(load, &mut books, async {
+            some_moment(Duration::from_secs(2)).await;
+            let ended = gateway.upgrade().await?;
+            if !ended.success() {
+                wrong = Some(format!("the old process ended with {ended}"));
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    if books.at_risk > 0 {
+        wrong = Some(format!("{} requests got no answer", books.at_risk));
+    }
+    close(NAME, faults, house, books, wrong).await
+}

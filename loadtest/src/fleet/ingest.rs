@@ -1,0 +1,82 @@
+//! `billing ingest` as a process.
+
+use std::{net::SocketAddr, path::Path};
+
+use serde_json::json;
+
+use super::{FleetError, Launch, ServerProcess, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml};
+
+/// Where ingest says that it consumes.
+const READY_PATH: &str = "/health";
+
+/// A running `billing ingest`.
+#[derive(Debug)]
+pub struct IngestProcess {
+    /// The process, to stop, kill, pause or look into.
+    pub process: ServerProcess,
+    address: SocketAddr,
+}
+
+impl IngestProcess {
+    /// Starts an ingester called `name` that books the topic `usage.events` of the brokers at `kafka` into `store`, and
+    /// waits until it consumes. Broker time-outs are short, as drills have no patience for the usual ones.
+    pub async fn start(
+        directory: &Path,
+        name: &str,
+        store: &str,
+        kafka: &str,
+        from_beginning: bool,
+    ) -> Result<Self, FleetError> {
+        let address = port::free_address()?;
+        pepper(directory)?;
+        let config = directory.join(format!("{name}.yaml"));
+        let settings = json!({
+            "store": store,
+            "pepper_file": pepper_file(directory),
+            "ingest": {
+                "listen": address,
+                "brokers": kafka,
+                "properties": { "session.timeout.ms": "6000", "heartbeat.interval.ms": "1000" },
+            },
+        });
+        write_yaml(&config, &settings)?;
+        let mut arguments = vec!["ingest".into(), "--config".into(), config.into()];
+        if from_beginning {
+            arguments.push("--from-beginning".into());
+        }
+        let process = ServerProcess::start(Launch {
+            name: name.into(),
+            program: binary("billing")?,
+            arguments,
+            directory: directory.to_owned(),
+            cores: None,
+        })?;
+        let mut ingest = Self { process, address };
+        ingest.wait_ready().await?;
+        Ok(ingest)
+    }
+
+    /// Starts it again, after it was stopped or killed, and waits until it consumes.
+    pub async fn restart(&mut self) -> Result<(), FleetError> {
+        self.process.start_again()?;
+        self.wait_ready().await
+    }
+
+    /// Waits until it consumes.
+    pub async fn wait_ready(&mut self) -> Result<(), FleetError> {
+        wait_ready(&mut self.process, self.address, READY_PATH).await
+    }
+
+    /// Messages of the topic that it has not booked yet, once it has looked at every partition of its own.
+    pub async fn lag(&self) -> Result<Option<u64>, FleetError> {
+        let answer = probe::get(self.address, "/metrics").await;
+        let failed = |source| FleetError::Control { name: self.process.name().to_owned(), source };
+        let metrics = answer.map_err(failed)?.body;
+        let mut lags = metrics.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{")).peekable();
+        if lags.peek().is_none() {
+            return Ok(None);
+        }
+        let values = lags.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()));
+        Ok(values.sum())
+    }
+}

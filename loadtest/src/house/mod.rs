@@ -1,0 +1,238 @@
+//! A house to test in: the real binaries on a store of their own, with an upstream that counts what it accepts.
+//!
+//! End-to-end tests and drills live in it. They harm its parts and then hold [`House::books`] against what the client
+//! received.
+
+mod books;
+
+use std::path::{Path, PathBuf};
+
+pub use books::{Books, KeyBooks, KeyUsage};
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+};
+use serde_json::{Value, json};
+use stack::{Kafka, Postgres, StackError};
+
+use crate::{
+    demo::{BillReader, Keyctl, KeyctlError},
+    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess, IngestProcess, UsageSink},
+    load::{Load, Request},
+    upstream::{self, Upstream, UpstreamError},
+};
+
+/// Partitions of the topic in a house with Kafka.
+const PARTITIONS: u32 = 4;
+
+/// How a house is built.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// PostgreSQL instead of a SQLite file.
+    pub postgres: bool,
+    /// Usage through Kafka to `billing ingest`, instead of HTTP to `billing serve`.
+    pub kafka: bool,
+    /// Further settings of the gateway's section `usage`.
+    pub usage: Value,
+}
+
+/// Everything that runs.
+pub struct House {
+    /// The gateway.
+    pub gateway: GatewayProcess,
+    /// `billing serve`, in a house without Kafka.
+    pub billing: Option<BillingProcess>,
+    /// `billing ingest`, in a house with Kafka.
+    pub ingest: Vec<IngestProcess>,
+    /// What the gateway stands in front of.
+    pub upstream: Upstream,
+    /// The broker, in a house with Kafka.
+    pub kafka: Option<Kafka>,
+    /// The database server, unless the store is a file.
+    pub postgres: Option<Postgres>,
+    /// The admin.
+    pub keyctl: Keyctl,
+    /// The accountant.
+    pub bills: BillReader,
+    root: TenantId,
+    store: String,
+    directory: tempfile::TempDir,
+}
+
+/// A customer with its keys.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its live key.
+    pub key: String,
+    /// The live key's id, under which the upstream counts.
+    pub key_id: KeyId,
+    /// Its test key.
+    pub test_key: String,
+}
+
+/// Why a house could not be built, or its books not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HouseError {
+    /// One of our processes.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A server.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The upstream.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The admin.
+    #[error(transparent)]
+    Keyctl(#[from] KeyctlError),
+    /// The file system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A server's thread died.
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
+    /// Something printed other JSON than expected.
+    #[error("unexpected output: {0}")]
+    Output(#[from] serde_json::Error),
+    /// `billing` failed.
+    #[error("billing {command}: {message}")]
+    Billing {
+        /// The subcommand.
+        command: String,
+        /// Its standard error.
+        message: String,
+    },
+    /// The gateway's state cannot be read.
+    #[error("the gateway does not tell what its journal holds")]
+    Journal,
+    /// A state that should come about does not.
+    #[error("not in time: {0}")]
+    Patience(String),
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { postgres: false, kafka: false, usage: json!({}) }
+    }
+}
+
+impl Plan {
+    /// The form at scale: PostgreSQL and Kafka.
+    pub fn at_scale() -> Self {
+        Self { postgres: true, kafka: true, ..Self::default() }
+    }
+}
+
+impl House {
+    /// Builds a house and waits until everything in it is ready.
+    pub async fn build(plan: Plan) -> Result<Self, HouseError> {
+        // A second provider would be one installed already: either serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir()?;
+        let path = directory.path();
+        let postgres = if plan.postgres { Some(in_background(Postgres::start).await?) } else { None };
+        let kafka = if plan.kafka { Some(in_background(Kafka::start).await?) } else { None };
+        let store = match &postgres {
+            Some(postgres) => postgres.url("postgres"),
+            None => format!("sqlite://{}/tollgate.db", path.display()),
+        };
+        let upstream = upstream::spawn(([127, 0, 0, 1], 0).into()).await?;
+        let (mut billing, mut ingest) = (None, Vec::new());
+        let sink = match &kafka {
+            None => {
+                let started = BillingProcess::start(path, &store, 0).await?;
+                let url = started.url();
+                billing = Some(started);
+                UsageSink::Http(url)
+            }
+            Some(kafka) => {
+                billing_command(&["migrate", "--store", &store]).await?;
+                kafka.create_topic("usage.events", PARTITIONS)?;
+                let brokers = kafka.bootstrap();
+                ingest.push(IngestProcess::start(path, "ingest-1", &store, &brokers, false).await?);
+                UsageSink::Kafka(brokers)
+            }
+        };
+        let keyctl = Keyctl { binary: fleet::binary("keyctl")?, store: store.clone(), pepper: fleet::pepper(path)? };
+        keyctl.apply_plans(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/plans.yaml")).await?;
+        let root = keyctl.create_tenant("Root", "root", None, None).await?;
+        let options = GatewayOptions {
+            threads: 2,
+            routes: routes(),
+            usage: plan.usage,
+            ..GatewayOptions::new(path, &store, sink, upstream.address())
+        };
+        let gateway = GatewayProcess::start(options).await?;
+        let bills = BillReader { binary: fleet::binary("billing")?, store: store.clone() };
+        Ok(Self { gateway, billing, ingest, upstream, kafka, postgres, keyctl, bills, root, store, directory })
+    }
+
+    /// A customer of the root, with a live and a test key.
+    pub async fn customer(&self, name: &str, plan: &str) -> Result<Customer, HouseError> {
+        let tenant = self.keyctl.create_tenant(name, "customer", Some(self.root), Some(plan)).await?;
+        let live = self.keyctl.create_key(tenant, "live", Mode::Live).await?;
+        let test = self.keyctl.create_key(tenant, "test", Mode::Test).await?;
+        Ok(Customer { tenant, key: live.secret, key_id: live.id, test_key: test.secret })
+    }
+
+    /// Load from these customers in turn, counted under their key ids; its pace and length are the caller's.
+    pub fn load(&self, customers: &[Customer]) -> Load {
+        let request =
+            |customer: &Customer| Request::get(&customer.key_id.to_string(), "/v1/hello").bearer(&customer.key);
+        Load::new(self.gateway.address(), customers.iter().map(request).collect())
+    }
+
+    /// One more ingester of the same group.
+    pub async fn add_ingest(&mut self) -> Result<(), HouseError> {
+        let Some(kafka) = &self.kafka else { return Ok(()) };
+        let name = format!("ingest-{}", self.ingest.len() + 1);
+        let path = self.directory.path();
+        self.ingest.push(IngestProcess::start(path, &name, &self.store, &kafka.bootstrap(), false).await?);
+        Ok(())
+    }
+
+    /// URL of the store.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Where configuration, logs and journal stand.
+    pub fn directory(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+}
+
+/// A route whose requests cost one unit, and one whose upstream says what they cost.
+fn routes() -> Value {
+    json!([
+        { "name": "api", "path_prefix": "/v1", "strip_prefix": true, "upstream": "demo" },
+        {
+            "name": "bulk", "path_prefix": "/bulk", "strip_prefix": true, "upstream": "demo",
+            "units": { "header": "X-Usage-Units", "default": 1 },
+        },
+    ])
+}
+
+/// Runs `billing` and returns what it printed.
+pub(crate) async fn billing_command(arguments: &[&str]) -> Result<Vec<u8>, HouseError> {
+    let finished = tokio::process::Command::new(fleet::binary("billing")?).args(arguments).output().await?;
+    if finished.status.success() {
+        return Ok(finished.stdout);
+    }
+    Err(HouseError::Billing {
+        command: arguments.join(" "),
+        message: format!(
+            "{}{}",
+            String::from_utf8_lossy(&finished.stderr).trim(),
+            String::from_utf8_lossy(&finished.stdout).trim(),
+        ),
+    })
+}
+
+async fn in_background<T: Send + 'static>(
+    start: impl FnOnce() -> Result<T, StackError> + Send + 'static,
+) -> Result<T, HouseError> {
+    Ok(tokio::task::spawn_blocking(start).await??)
+}
