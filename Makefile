@@ -24,7 +24,7 @@ test: ## Run every test against real servers (starts its own PostgreSQL)
 loom: ## Try every interleaving of the journal's ring, by model checker
 	@scripts/install.sh build
 	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_RELEASE_LTO=off \
-		$(CARGO) test -p ring --release --lib loom
+		$(CARGO) test -p journal-ring --release --lib loom
 
 .PHONY: lint
 lint: ## Check format, lints, documentation and licences

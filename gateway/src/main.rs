@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         })
     } else {
         let start = if arguments.upgrade { Start::Upgrade } else { Start::Fresh };
-        gateway::server::run(arguments.config, start)
+        gateway::server::run(&arguments.config, start)
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,7 +28,7 @@ pub(super) struct Report {
 enum Status {
     /// Serving.
     Ready,
-    /// Something that a route needs is missing.
+    /// Something that every request, or every request of a route, needs is missing.
     NotReady,
     /// The store was not there yet.
     Starting,
@@ -63,7 +63,8 @@ impl Report {
             };
         };
         let (catalog, meter, live) = (gateway.catalog(), gateway.meter(), gateway.live());
-        let serves = catalog.is_loaded() && live.is_ready();
+        let has_room = meter.has_room();
+        let serves = catalog.is_loaded() && live.is_ready() && has_room;
         let status = match (gateway.is_draining(), serves) {
             (true, _) => Status::Draining,
             (false, true) => Status::Ready,
@@ -78,7 +79,7 @@ impl Report {
                 tenants: catalog.tenant_count(),
             }),
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
-            journal: Some(JournalReport { entries: journal_entries(), has_room: meter.has_room() }),
+            journal: Some(JournalReport { entries: journal_entries(), has_room }),
             usage_problem: sink.problem(),
         }
     }

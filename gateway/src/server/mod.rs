@@ -11,12 +11,7 @@ mod shutdown;
 mod sockets;
 mod upgrade;
 
-use std::{
-    net::TcpListener,
-    os::unix::net::UnixListener,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::TcpListener, os::unix::net::UnixListener, path::Path, sync::Arc};
 
 use boot::Booted;
 use common::{
@@ -93,18 +88,18 @@ pub enum Start {
 }
 
 /// Runs a gateway until it is told to end, or taken over.
-pub fn run(file: PathBuf, start: Start) -> Result<(), StartError> {
+pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let overrides = Overrides::from_environment();
-    let text = config::read(&file)?;
+    let text = config::read(file)?;
     let settings = Settings::parse(&text, &file.display().to_string(), &overrides)?;
     let pepper = Pepper::load(environment("TOLLGATE_PEPPER").as_deref(), settings.process.pepper_file.as_deref())?;
-    let origin = Origin::of(start, &settings.process, &file)?;
+    let origin = Origin::of(start, &settings.process, file)?;
 
     let _logs = logs::start();
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let background = Builder::new_multi_thread().worker_threads(1).thread_name("background").enable_all().build()?;
-    let watcher = Watcher::new(file.clone(), text, overrides, &settings);
+    let watcher = Watcher::new(file.to_owned(), text, overrides, &settings);
     match origin {
         Origin::Bound(sockets) => {
             let house = House::open(&background, sockets, &settings.process)?;
@@ -115,7 +110,7 @@ pub fn run(file: PathBuf, start: Start) -> Result<(), StartError> {
             info!(process = claim.process(), "booting to take over");
             let booted = background.block_on(boot::boot(&settings, &pepper))?;
             background.block_on(boot::ready(&booted.gateway))?;
-            let sockets = inherit(claim.sockets()?, &settings.process, &file)?;
+            let sockets = inherit(claim.sockets()?, &settings.process, file)?;
             let house = House::open(&background, sockets, &settings.process)?;
             house.serve(&background, booted, watcher, || Ok(claim.take()?))
         }

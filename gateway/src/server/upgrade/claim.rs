@@ -45,9 +45,11 @@ impl Claim {
             .map_err(Fault::BrokenOff)
             .map_err(failed)?;
         let mut claim = Self { stream, socket: socket.to_owned(), file, process: String::new() };
-        let greeting = claim.hear().map_err(|fault| claim.failed(fault))?;
-        let process = greeting.strip_prefix(GREETING).ok_or_else(|| claim.failed(Fault::Version))?;
-        claim.process = process.to_owned();
+        match claim.hear() {
+            Ok(greeting) if greeting.starts_with(GREETING) => claim.process = greeting[GREETING.len()..].into(),
+            Ok(_) => return Err(claim.failed(Fault::Version)),
+            Err(fault) => return Err(claim.failed(fault)),
+        }
         Ok(claim)
     }
 

@@ -181,8 +181,7 @@ impl Handover {
 }
 
 async fn say(to: &mut BufReader<UnixStream>, line: &str) -> io::Result<()> {
-    let written = to.get_mut().write_all(format!("{line}\n").as_bytes()).await;
-    written
+    to.get_mut().write_all(format!("{line}\n").as_bytes()).await
 }
 
 /// The next line; empty at the end.
