@@ -1,6 +1,6 @@
 //! A house to test in: the real binaries on a store of their own, with an upstream that counts what it accepts.
 //!
-//! End-to-end tests and drills live in it. They harm its parts and then hold [`House::books`] against what the client
+//! End-to-end tests and drills live in it. They harm its parts and then hold [`Books`] against what the client
 //! received.
 
 mod books;
