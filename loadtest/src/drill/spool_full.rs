@@ -25,10 +25,10 @@ use crate::{
 pub(super) const NAME: &str = "spool-full";
 
 /// Size of the journal's file system: the rings, and a few seconds of load.
-const DISK_MIB: u32 = 40;
+const DISK_MIB: u32 = 24;
 
-/// Load while the sink is away: enough to fill the disk.
-const AWAY: Duration = Duration::from_secs(40);
+/// Load while the sink is away: enough to fill the rings and then the disk, also on a slow machine.
+const AWAY: Duration = Duration::from_mins(2);
 
 pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
     let mut sum: Option<Outcome> = None;
