@@ -84,8 +84,8 @@ async fn fill(policy: &'static str) -> Result<Outcome, DrillError> {
 /// Requests that the gateway says it served without a record.
 async fn unmetered(house: &House) -> Result<u64, DrillError> {
     let metrics = fleet::get(house.gateway.admin(), "/metrics").await?.body;
-    let value = metrics.lines().find_map(|line| line.strip_prefix("tollgate_unmetered_requests_total "));
-    Ok(value.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(0))
+    let tenants = metrics.lines().filter(|line| line.starts_with("tollgate_unmetered_requests_total{"));
+    Ok(tenants.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
 }
 
 /// A file system in memory, unmounted when dropped.

@@ -169,7 +169,7 @@ impl Journal {
         from_own.iter().chain(before).map(Arc::as_ref)
     }
 
-    fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[u32; N], MeterError> {
+    fn numbers<const N: usize>(&self, names: [&Arc<str>; N]) -> Result<[u32; N], MeterError> {
         self.names.numbers(names).map_err(|error| match error {
             NameError::Invalid => MeterError::Invalid("a name is empty, too long or contains control characters"),
             NameError::Io(error) => MeterError::Io(error),

@@ -3,13 +3,18 @@
 //! A name is on disk before the first slot that uses it. An entry is its length, a checksum over place, length and
 //! name, and the name.
 
+mod recent;
+
 use std::{
     collections::HashMap,
     fs::File,
     io,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -24,9 +29,13 @@ const HEADER_BYTES: usize = 8;
 /// The name of the file in a boot's directory.
 const FILE_NAME: &str = "names";
 
+/// Tells the dictionaries of one process apart.
+static NEXT_DICTIONARY: AtomicU64 = AtomicU64::new(0);
+
 /// The dictionary of the boot that is running.
 pub(super) struct Names {
-    /// Read on the request path without a lock; copied when a name is added, which is rare.
+    id: u64,
+    /// Read without a lock; copied when a name is added, which is rare.
     known: ArcSwap<Known>,
     file: Mutex<NameFile>,
 }
@@ -34,8 +43,7 @@ pub(super) struct Names {
 /// The names that are known at one moment.
 #[derive(Default, Clone)]
 pub(super) struct Known {
-    /// Looked up twice per request; names are operators' own, and few.
-    numbers: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
+    numbers: HashMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
 }
 
@@ -57,17 +65,17 @@ impl Names {
     /// An empty dictionary in a new boot's directory.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(directory.join(FILE_NAME))?;
-        Ok(Self { known: ArcSwap::default(), file: Mutex::new(NameFile { file, end: 0 }) })
+        let id = NEXT_DICTIONARY.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { id, known: ArcSwap::default(), file: Mutex::new(NameFile { file, end: 0 }) })
     }
 
     /// The numbers of names; one that is new is written first.
-    pub(super) fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[u32; N], NameError> {
+    pub(super) fn numbers<const N: usize>(&self, names: [&Arc<str>; N]) -> Result<[u32; N], NameError> {
         let mut numbers = [0; N];
-        let known = self.known.load();
         for (number, name) in numbers.iter_mut().zip(names) {
-            *number = match known.numbers.get(name) {
-                Some(number) => *number,
-                None => self.add(name)?,
+            *number = match recent::number(self.id, name) {
+                Some(number) => number,
+                None => self.look_up(name)?,
             };
         }
         Ok(numbers)
@@ -78,7 +86,15 @@ impl Names {
         self.known.load_full()
     }
 
-    fn add(&self, name: &str) -> Result<u32, NameError> {
+    #[cold]
+    fn look_up(&self, name: &Arc<str>) -> Result<u32, NameError> {
+        let known = self.known.load().numbers.get(name).copied();
+        let number = known.map_or_else(|| self.add(name), Ok)?;
+        recent::remember(self.id, name, number);
+        Ok(number)
+    }
+
+    fn add(&self, name: &Arc<str>) -> Result<u32, NameError> {
         if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains(char::is_control) {
             return Err(NameError::Invalid);
         }
@@ -90,9 +106,8 @@ impl Names {
         let number = u32::try_from(known.names.len()).map_err(|_| NameError::Invalid)?;
         file.append(number, name)?;
         let mut longer = Known::clone(&known);
-        let name: Arc<str> = name.into();
-        longer.numbers.insert(Arc::clone(&name), number);
-        longer.names.push(name);
+        longer.numbers.insert(Arc::clone(name), number);
+        longer.names.push(Arc::clone(name));
         self.known.store(Arc::new(longer));
         Ok(number)
     }
@@ -169,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dictionary = Names::create(directory.path()).unwrap();
         for name in names {
-            dictionary.numbers([name]).unwrap();
+            dictionary.numbers([&Arc::from(*name)]).unwrap();
         }
         let bytes = std::fs::read(directory.path().join(FILE_NAME)).unwrap();
         (directory, bytes)
@@ -188,7 +203,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dictionary = Names::create(directory.path()).unwrap();
         for name in ["", "a\nb", &"x".repeat(257)] {
-            assert!(matches!(dictionary.numbers([name]), Err(NameError::Invalid)), "{name}");
+            assert!(matches!(dictionary.numbers([&Arc::from(name)]), Err(NameError::Invalid)), "{name}");
         }
     }
 
