@@ -15,7 +15,7 @@ run: ## Start gateway, billing and a demo upstream with live traffic and a live 
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
 .PHONY: test
-test: ## Run every test against real servers (starts its own PostgreSQL)
+test: ## Run every test against real servers (starts its own PostgreSQL and Kafka)
 	@scripts/install.sh build test
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast
@@ -42,11 +42,11 @@ bench: ## Run the criterion benchmarks; ARGS are passed on
 .PHONY: loadtest
 loadtest: ## Compare gateway, bare Pingora, nginx and the upstream alone in one interleaved run; ARGS="--help" for more
 	@scripts/install.sh build loadtest
-	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough
+	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough --bin upstream
 	@exec target/dist/loadtest $(ARGS)
 
 .PHONY: drill
-drill: ## Pull plugs under load and check that the books balance: all drills, or NAME=...; N=... times; NAME=list shows them
+drill: ## Pull plugs under load and check that the books balance: all drills, or NAME=...; N=... times; NAME=list shows them; ARGS=--short
 	@scripts/install.sh build test
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin drill
 	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)

@@ -37,6 +37,8 @@ pub(super) struct BookedDocument {
     replayed: u64,
     /// Numbers that this batch skipped; a late batch may still fill them.
     gap: u64,
+    /// Of the entries booked now, those that the gateway has lost.
+    lost: u64,
     /// Tenants that are not known; their usage is kept.
     #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
     unknown_tenants: Vec<common::id::TenantId>,
@@ -44,8 +46,8 @@ pub(super) struct BookedDocument {
 
 impl From<Booked> for BookedDocument {
     fn from(booked: Booked) -> Self {
-        let Booked { next_seq, booked, replayed, gap, unknown_tenants } = booked;
-        Self { next_seq, booked, replayed, gap, unknown_tenants }
+        let Booked { next_seq, booked, replayed, gap, lost, unknown_tenants } = booked;
+        Self { next_seq, booked, replayed, gap, lost, unknown_tenants }
     }
 }
 
@@ -155,6 +157,7 @@ mod tests {
             booked: 2,
             replayed: 1,
             gap: 3,
+            lost: 1,
             unknown_tenants: vec![common::id::TenantId::from_u128(4)],
         };
         let document = serde_json::to_value(BookedDocument::from(booked.clone())).unwrap();

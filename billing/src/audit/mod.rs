@@ -38,13 +38,13 @@ pub struct Report {
     pub clean: bool,
     /// The period that was looked at; all if none.
     pub period: Option<Period>,
-    /// Per stream: acknowledged, booked, recorded, missing.
+    /// Per stream: acknowledged, booked, void, lost, recorded, missing.
     pub streams: Vec<StreamAudit>,
     /// Per tenant and month: recorded, summed up.
     pub periods: Vec<PeriodAudit>,
     /// Every equality that does not hold.
     pub breaches: Vec<BreachReport>,
-    /// Numbers that streams skipped and that have not come since.
+    /// Numbers of streams whose entries have not come: skipped, or lost.
     pub open_gaps: Vec<UsageGap>,
     /// Messages that could not be booked and that nobody has resolved.
     pub dead_letters: u64,

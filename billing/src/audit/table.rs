@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
-use common::store::{PeriodAudit, StreamAudit};
+use common::store::{PeriodAudit, StreamAudit, UsageGap};
 
 use super::Report;
 use crate::number::grouped;
@@ -12,16 +12,12 @@ use crate::number::grouped;
 pub fn to_table(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "Streams: acknowledged = booked + refusals, booked = recorded + dropped\n");
+    let _ = writeln!(text, "Streams: acknowledged = booked + refusals + void + lost, booked = recorded + dropped\n");
     let _ = writeln!(text, "{}\n", streams(&report.streams));
     let _ = writeln!(text, "Tenants and months: recorded + dropped = summed up, in requests\n");
     let _ = writeln!(text, "{}\n", periods(&report.periods));
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
-    let gaps = report.open_gaps.iter().map(|gap| match gap.opened_at {
-        Some(at) => format!("{}: {}..{} since {at}", gap.stream, gap.from, gap.to),
-        None => format!("{}: {}..{}", gap.stream, gap.from, gap.to),
-    });
-    list(&mut text, "Open gaps", gaps);
+    list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
     let unknown = report.unknown_tenants.iter().map(|unknown| {
         let requests = grouped(unknown.usage.requests.unsigned_abs());
         format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)
@@ -39,13 +35,16 @@ pub fn to_table(report: &Report) -> String {
 }
 
 fn streams(streams: &[StreamAudit]) -> Table {
-    let mut table = with_header(["Stream", "Acknowledged", "Booked", "Refusals", "Recorded", "Dropped", "Missing"]);
+    let mut table =
+        with_header(["Stream", "Acknowledged", "Booked", "Refusals", "Void", "Lost", "Recorded", "Dropped", "Missing"]);
     for stream in streams {
         table.add_row([
             stream.stream.to_string(),
             number(stream.acknowledged),
             number(stream.booked.requests),
             number(stream.refusal_entries),
+            number(stream.void_entries),
+            number(stream.lost_entries),
             stream.recorded.map_or_else(|| "not counted".to_owned(), |recorded| number(recorded.requests)),
             number(stream.dropped.requests),
             number(stream.missing),
@@ -66,6 +65,12 @@ fn periods(periods: &[PeriodAudit]) -> Table {
         ]);
     }
     align(table)
+}
+
+fn gap(gap: &UsageGap) -> String {
+    let cause = if gap.lost { "lost by the gateway" } else { "skipped" };
+    let since = gap.opened_at.map_or_else(String::new, |at| format!(" since {at}"));
+    format!("{}: {}..{} {cause}{since}", gap.stream, gap.from, gap.to)
 }
 
 fn with_header<const N: usize>(header: [&str; N]) -> Table {

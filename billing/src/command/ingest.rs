@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use common::{store::Store, time::SystemClock};
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -30,6 +30,9 @@ pub(super) struct IngestArguments {
     /// Read the topic from its beginning. What is booked already is found booked and changes nothing
     #[arg(long)]
     from_beginning: bool,
+    /// Of the partitions, read only this one from its beginning
+    #[arg(long, value_name = "NUMBER", requires = "from_beginning", value_parser = value_parser!(i32).range(0..))]
+    partition: Option<i32>,
 }
 
 pub(super) async fn execute(arguments: &IngestArguments, environment: &Environment) -> Result<(), CommandError> {
@@ -42,8 +45,8 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     let ingest = KafkaIngest::new(&config.ingest, store.clone(), Arc::new(SystemClock), &registry)?;
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     if arguments.from_beginning {
-        let partitions = store.reset_positions(&config.ingest.topic).await?;
-        tracing::info!(topic = config.ingest.topic, partitions, "positions_reset");
+        let partitions = store.reset_positions(&config.ingest.topic, arguments.partition).await?;
+        tracing::info!(topic = config.ingest.topic, partition = arguments.partition, partitions, "positions_reset");
     }
     tracing::info!(
         listen = %listener.local_addr().map_err(CommandError::Serve)?,

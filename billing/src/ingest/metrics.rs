@@ -14,6 +14,7 @@ pub struct IngestMetrics {
     booked_entries: IntCounter,
     replayed_entries: IntCounter,
     gap_entries: IntCounter,
+    lost_entries: IntCounter,
     undecodable_batches: IntCounter,
     seconds: Histogram,
 }
@@ -48,8 +49,10 @@ impl IngestMetrics {
         )?;
         let gap_entries = IntCounter::new(
             "tollgate_usage_gap_entries_total",
-            "Usage entries skipped by their stream when first seen",
+            "Usage entries that opened a gap: skipped by their stream when first seen, or lost",
         )?;
+        let lost_entries =
+            IntCounter::new("tollgate_usage_lost_entries_total", "Usage entries that gateways have lost")?;
         let undecodable_batches =
             IntCounter::new("tollgate_ingest_undecodable_batches_total", "Usage batches that could not be decoded")?;
         let seconds = Histogram::with_opts(HistogramOpts::new(
@@ -59,6 +62,7 @@ impl IngestMetrics {
         registry.register(Box::new(batches.clone()))?;
         registry.register(Box::new(entries.clone()))?;
         registry.register(Box::new(gap_entries.clone()))?;
+        registry.register(Box::new(lost_entries.clone()))?;
         registry.register(Box::new(undecodable_batches.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         for outcome in BatchOutcome::ALL {
@@ -69,6 +73,7 @@ impl IngestMetrics {
             booked_entries: entries.with_label_values(&["booked"]),
             replayed_entries: entries.with_label_values(&["replayed"]),
             gap_entries,
+            lost_entries,
             undecodable_batches,
             seconds,
         })
@@ -90,7 +95,8 @@ impl IngestMetrics {
     pub(super) fn count_booked(&self, booked: &Booked) {
         self.booked_entries.inc_by(booked.booked);
         self.replayed_entries.inc_by(booked.replayed);
-        self.gap_entries.inc_by(booked.gap);
+        self.gap_entries.inc_by(booked.gap + booked.lost);
+        self.lost_entries.inc_by(booked.lost);
     }
 
     pub(super) fn count(&self, outcome: BatchOutcome) {

@@ -114,8 +114,8 @@ impl Intake {
 
 fn report(stream: &StreamId, first_seq: u64, booked: &Booked) {
     tracing::debug!(%stream, first_seq, booked = booked.booked, replayed = booked.replayed, "batch_booked");
-    if booked.gap > 0 {
-        tracing::warn!(%stream, first_seq, gap = booked.gap, "usage_gap");
+    if booked.gap > 0 || booked.lost > 0 {
+        tracing::warn!(%stream, first_seq, gap = booked.gap, lost = booked.lost, "usage_gap");
     }
     if !booked.unknown_tenants.is_empty() {
         let named = &booked.unknown_tenants[..booked.unknown_tenants.len().min(UNKNOWN_TENANTS_LOGGED)];

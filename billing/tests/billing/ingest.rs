@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::site::{Server, Site, batch, customer, request, token};
+use crate::site::{Server, Site, batch, customer, request, stdout, token};
 
 const AT: &str = "2026-11-10T12:00:00Z";
 
@@ -42,12 +42,14 @@ async fn a_batch_is_booked_and_its_repetition_changes_nothing() {
     let sent = ten_requests(tenant, 0);
 
     let first = server.book(&sent).await;
-    assert_eq!(first, json!({ "next_seq": 10, "booked": 10, "replayed": 0, "gap": 0, "unknown_tenants": [] }));
+    let receipt = json!({ "next_seq": 10, "booked": 10, "replayed": 0, "gap": 0, "lost": 0, "unknown_tenants": [] });
+    assert_eq!(first, receipt);
     let booked = usage(&store).await;
     assert_eq!(booked.iter().map(|sum| (sum.requests, sum.units)).collect::<Vec<_>>(), [(10, 45)]);
 
     let again = server.book(&sent).await;
-    assert_eq!(again, json!({ "next_seq": 10, "booked": 0, "replayed": 10, "gap": 0, "unknown_tenants": [] }));
+    let receipt = json!({ "next_seq": 10, "booked": 0, "replayed": 10, "gap": 0, "lost": 0, "unknown_tenants": [] });
+    assert_eq!(again, receipt);
     assert_eq!(usage(&store).await, booked);
     assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 10);
     assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"replayed\"}").await, 10);
@@ -73,6 +75,30 @@ async fn batches_out_of_order_leave_a_gap_that_the_late_one_fills() {
     assert_eq!((&late["next_seq"], &late["booked"], &late["gap"]), (&json!(20), &json!(10), &json!(0)));
     assert_eq!(usage(&store).await[0].requests, 20);
     assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 10);
+}
+
+#[tokio::test]
+async fn what_a_gateway_has_lost_is_told_as_a_gap_and_holds_up_nothing() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let server = site.serve().await;
+    let entry = |lost| if lost { UsageEntry::Lost } else { UsageEntry::Request(request(tenant, AT, 1)) };
+    let booked = server.book(&batch(0, [false, true, true, false].map(entry))).await;
+    assert_eq!((&booked["next_seq"], &booked["gap"], &booked["lost"]), (&json!(4), &json!(0), &json!(2)));
+    let logged = server.logged("usage_gap").await;
+    assert_eq!((&logged["level"], &logged["gap"], &logged["lost"]), (&json!("WARN"), &json!(0), &json!(2)));
+    assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 2);
+    assert_eq!(server.metric("tollgate_usage_lost_entries_total").await, 2);
+    assert_eq!(usage(&store).await[0].requests, 2);
+
+    let audit = async || site.run(&["audit", "--store", &site.url()]).await;
+    let unclean = audit().await;
+    assert_eq!(unclean.status.code(), Some(1));
+    assert!(stdout(&unclean).contains(": 1..3 lost by the gateway since "), "{}", stdout(&unclean));
+    server.book(&batch(0, [false, false, false, false].map(entry))).await;
+    let clean = audit().await;
+    assert_eq!(clean.status.code(), Some(0), "{}", stdout(&clean));
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ pub enum StoreError {
         /// The id that was asked for.
         id: String,
     },
-    /// The change would break a rule.
+    /// The change would break a rule, or the database will not have these values: the same again is refused again.
     #[error("{0}")]
     Refused(String),
     /// A transport's position is not where the caller believes it to be: somebody else books the same messages.
@@ -99,6 +99,7 @@ impl From<sqlx::Error> for StoreError {
             Fault::Locked => Self::Locked(message),
             Fault::ReadOnly => Self::ReadOnly(message),
             Fault::SumOverflow => Self::Refused("a sum would exceed what the store can hold".into()),
+            Fault::Values => Self::Refused(format!("the database refuses it: {message}")),
             Fault::Other => Self::Database(error),
         }
     }
@@ -109,6 +110,8 @@ enum Fault {
     Locked,
     ReadOnly,
     SumOverflow,
+    /// Values that break a constraint, or that no column can hold.
+    Values,
     Other,
 }
 
@@ -124,6 +127,8 @@ impl Fault {
             "55P03" | "40P01" | "40001" => Self::Locked,
             "25006" => Self::ReadOnly,
             "22003" => Self::SumOverflow,
+            // Data exceptions, and violations of integrity constraints.
+            code if code.starts_with("22") || code.starts_with("23") => Self::Values,
             _ => Self::Other,
         }
     }
@@ -133,13 +138,35 @@ impl Fault {
         const BUSY: i32 = 5;
         const LOCKED: i32 = 6;
         const READONLY: i32 = 8;
+        const TOOBIG: i32 = 18;
+        const CONSTRAINT: i32 = 19;
+        const MISMATCH: i32 = 20;
         // A number column is given a float, which only an overflowing sum is.
         const CONSTRAINT_DATATYPE: i32 = 3_091;
         match (code, code & 0xff) {
             (CONSTRAINT_DATATYPE, _) => Self::SumOverflow,
             (_, BUSY | LOCKED) => Self::Locked,
             (_, READONLY) => Self::ReadOnly,
+            (_, TOOBIG | CONSTRAINT | MISMATCH) => Self::Values,
             _ => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_values_are_to_blame_for_is_refused_for_good() {
+        // Too big, a check that does not hold, not unique, refused by a trigger, of another type.
+        for code in [18, 275, 2_067, 1_811, 20] {
+            assert!(matches!(Fault::of_sqlite(code), Fault::Values), "{code}");
+        }
+        // An error of the disk, a full one, a damaged file, no memory.
+        for code in [10, 13, 11, 7] {
+            assert!(matches!(Fault::of_sqlite(code), Fault::Other), "{code}");
+        }
+        assert!(matches!(Fault::of_sqlite(3_091), Fault::SumOverflow));
     }
 }

@@ -1,6 +1,7 @@
-//! Numbers that streams have skipped.
+//! Numbers of streams that came without their entries, or not at all.
 
 use serde::Serialize;
+use sqlx::Row as _;
 
 use super::{
     Store, StoreError,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{time::Micros, usage::StreamId};
 
-/// Numbers `from..to` of a stream that have not come, while later ones have.
+/// Numbers `from..to` of a stream whose entries have not come, while later ones have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UsageGap {
     /// The stream.
@@ -19,14 +20,17 @@ pub struct UsageGap {
     pub to: u64,
     /// When it was noticed; none for gaps of before this was written down.
     pub opened_at: Option<Micros>,
+    /// Whether the gateway said that it has lost the entries; else it skipped the numbers.
+    pub lost: bool,
 }
 
 impl Store {
     /// All open gaps, by stream and number.
     pub async fn usage_gaps(&self) -> Result<Vec<UsageGap>, StoreError> {
-        let rows = sqlx::query("SELECT stream, from_seq, to_seq, opened_at FROM usage_gaps ORDER BY stream, from_seq")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("SELECT stream, from_seq, to_seq, opened_at, lost FROM usage_gaps ORDER BY stream, from_seq")
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(UsageGap {
@@ -34,6 +38,7 @@ impl Store {
                     from: count(row, "from_seq")?,
                     to: count(row, "to_seq")?,
                     opened_at: instant_or_null(row, "opened_at")?,
+                    lost: row.try_get::<i64, _>("lost")? != 0,
                 })
             })
             .collect()

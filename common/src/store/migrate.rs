@@ -37,7 +37,12 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_base"), migration!(2, "0002_ingest")];
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_base"),
+    migration!(2, "0002_ingest"),
+    migration!(3, "0003_lost_usage"),
+    migration!(4, "0004_limit_bank"),
+];
 
 /// The version that this program was built for.
 const LATEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -7,6 +7,7 @@
 
 mod address;
 mod audit;
+mod bank;
 mod booking;
 mod changes;
 mod connect;

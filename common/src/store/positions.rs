@@ -32,15 +32,21 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Sets all partitions of a topic back to 0, to book it again from the beginning, and says how many those were.
-    /// What is booked already stays booked once; who is booking meanwhile is told [`StoreError::PositionMoved`].
-    pub async fn reset_positions(&self, topic: &str) -> Result<u64, StoreError> {
+    /// Sets one partition of a topic, or all of them, back to 0, to book them again from the beginning, and says how
+    /// many those were. What is booked already stays booked once; who is booking meanwhile is told
+    /// [`StoreError::PositionMoved`].
+    pub async fn reset_positions(&self, topic: &str, partition: Option<i32>) -> Result<u64, StoreError> {
         let mut write = self.begin_write().await?;
+        let (first, last) = partition.map_or((0, i32::MAX), |partition| (partition, partition));
         // Set, not deleted: whoever still books from an old position would find none and make one there.
-        let done = sqlx::query("UPDATE ingest_positions SET next_offset = 0 WHERE topic = $1")
-            .bind(topic.to_owned())
-            .execute(write.connection())
-            .await?;
+        let done = sqlx::query(
+            "UPDATE ingest_positions SET next_offset = 0 WHERE topic = $1 AND partition_no BETWEEN $2 AND $3",
+        )
+        .bind(topic.to_owned())
+        .bind(i64::from(first))
+        .bind(i64::from(last))
+        .execute(write.connection())
+        .await?;
         write.commit().await?;
         Ok(done.rows_affected())
     }

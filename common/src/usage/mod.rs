@@ -59,9 +59,12 @@ pub enum UsageEntry {
     Request(UsageRecord),
     /// Requests that the gateway itself refused, summed up.
     Refusals(RefusalCount),
-    /// A number without an entry: taken by a process that died before it wrote, or lost with the disk that held it. It
-    /// keeps the numbering whole and bills nothing.
+    /// A number that never had an entry: taken by a process that died before it wrote, so before anybody was answered.
+    /// It keeps the numbering whole and bills nothing.
     Void,
+    /// A number whose entry was written and can no longer be read: usage that may never come. It is booked as an open
+    /// gap, which the entry itself still fills should it turn up after all.
+    Lost,
 }
 
 /// A request that was forwarded to the upstream and answered by it.
@@ -125,7 +128,7 @@ impl UsageEntry {
         match self {
             Self::Request(record) => Some(record.tenant),
             Self::Refusals(refusals) => Some(refusals.tenant),
-            Self::Void => None,
+            Self::Void | Self::Lost => None,
         }
     }
 
@@ -134,7 +137,7 @@ impl UsageEntry {
         match self {
             Self::Request(record) => Some(record.at),
             Self::Refusals(refusals) => Some(refusals.at),
-            Self::Void => None,
+            Self::Void | Self::Lost => None,
         }
     }
 }

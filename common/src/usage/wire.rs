@@ -91,27 +91,39 @@ struct WireEntry {
     micros_after_base: i64,
     #[prost(uint32, tag = "2")]
     party: u32,
-    /// Index of the route's name; of the reason's, if `refusals` is set.
+    /// Index of the route's name; of the reason's, for refusals.
     #[prost(uint32, tag = "3")]
     name: u32,
     #[prost(uint32, tag = "4")]
     meter: u32,
-    /// Units used; requests refused, if `refusals` is set.
+    /// Units used; requests refused, for refusals.
     #[prost(uint64, tag = "5")]
     units: u64,
     #[prost(uint32, tag = "6")]
     status: u32,
     #[prost(bool, tag = "7")]
     billable: bool,
-    #[prost(bool, tag = "8")]
-    refusals: bool,
-    /// A number without an entry; nothing else is set.
-    #[prost(bool, tag = "9")]
-    void: bool,
+    #[prost(enumeration = "WireKind", tag = "8")]
+    kind: i32,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum WireKind {
+    Request = 0,
+    Refusals = 1,
+    /// That there never was one; nothing else is set.
+    Void = 2,
+    /// That it cannot be read any more; nothing else is set.
+    Lost = 3,
 }
 
 pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
-    let base = batch.entries.iter().find_map(UsageEntry::at).map_or(0, |at| at.0);
+    let first = batch.entries.iter().find_map(UsageEntry::at).map_or(0, |at| at.0);
+    // Clocks gone mad may be further apart than a difference can say.
+    let fits = batch.entries.iter().filter_map(UsageEntry::at).all(|at| at.0.checked_sub(first).is_some());
+    let base = if fits { first } else { 0 };
     let mut names = Interned::default();
     let mut parties = Interned::default();
     let entries: Vec<_> = batch
@@ -133,10 +145,11 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
                     party: parties.index((refusals.tenant, refusals.key, Mode::Live)),
                     name: names.index(Arc::clone(&refusals.reason)),
                     units: refusals.count,
-                    refusals: true,
+                    kind: WireKind::Refusals.into(),
                     ..WireEntry::default()
                 },
-                UsageEntry::Void => WireEntry { void: true, ..WireEntry::default() },
+                UsageEntry::Void => WireEntry::without_content(WireKind::Void),
+                UsageEntry::Lost => WireEntry::without_content(WireKind::Lost),
             }
         })
         .collect();
@@ -236,9 +249,12 @@ impl Dictionary {
     }
 
     fn entry(&self, base_micros: i64, entry: &WireEntry) -> Result<UsageEntry, &'static str> {
-        if entry.void {
-            let only_void = WireEntry { void: true, ..WireEntry::default() };
-            return if *entry == only_void { Ok(UsageEntry::Void) } else { Err("it is void and says something") };
+        let kind = WireKind::try_from(entry.kind).map_err(|_| "it is of a kind that this program does not know")?;
+        if matches!(kind, WireKind::Void | WireKind::Lost) {
+            if *entry != WireEntry::without_content(kind) {
+                return Err("it is void or lost and says something else");
+            }
+            return Ok(if kind == WireKind::Void { UsageEntry::Void } else { UsageEntry::Lost });
         }
         let at = Micros(base_micros.checked_add(entry.micros_after_base).ok_or("its time is out of range")?);
         let (tenant, key, mode) =
@@ -247,7 +263,7 @@ impl Dictionary {
         if i64::try_from(entry.units).is_err() {
             return Err("its units do not fit 63 bits");
         }
-        if entry.refusals {
+        if kind == WireKind::Refusals {
             return Ok(UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: name, count: entry.units }));
         }
         let status = u16::try_from(entry.status).ok().filter(|status| (100..=999).contains(status));
@@ -269,6 +285,13 @@ impl Dictionary {
     }
 }
 
+impl WireEntry {
+    /// An entry that says nothing but its kind.
+    fn without_content(kind: WireKind) -> Self {
+        Self { kind: kind.into(), ..Self::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -279,16 +302,18 @@ mod tests {
     fn entries() -> impl Strategy<Value = Vec<UsageEntry>> {
         let name = prop::sample::select(vec!["search", "upload", "requests", "tokens"]).prop_map(Arc::<str>::from);
         let party = (any::<u128>(), any::<u128>(), any::<bool>());
-        let entry = (any::<u32>(), party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), 0..5);
+        let at = prop_oneof![any::<u32>().prop_map(i64::from), any::<i64>()];
+        let entry = (at, party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), 0..6);
         let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, billable, kind)| {
-            let (at, tenant, key) = (Micros(i64::from(at)), TenantId::from_u128(tenant), KeyId::from_u128(key));
-            if kind == 0 {
-                UsageEntry::Void
-            } else if kind <= 2 {
-                UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units })
-            } else {
-                let mode = if test { Mode::Test } else { Mode::Live };
-                UsageEntry::Request(UsageRecord { at, tenant, key, route, meter, units, status, billable, mode })
+            let (at, tenant, key) = (Micros(at), TenantId::from_u128(tenant), KeyId::from_u128(key));
+            match kind {
+                0 => UsageEntry::Void,
+                1 => UsageEntry::Lost,
+                2 | 3 => UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units }),
+                _ => {
+                    let mode = if test { Mode::Test } else { Mode::Live };
+                    UsageEntry::Request(UsageRecord { at, tenant, key, route, meter, units, status, billable, mode })
+                }
             }
         });
         prop::collection::vec(entry, 1..50)
@@ -316,6 +341,19 @@ mod tests {
         #[test]
         fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = UsageBatch::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_contradicts_its_kind_is_refused() {
+        let sound = WireBatch::decode(batch(0, vec![UsageEntry::Lost]).encode().as_slice()).unwrap();
+        let (void, lost) = (WireEntry::without_content(WireKind::Void), WireEntry::without_content(WireKind::Lost));
+        assert_eq!(sound.entries, [lost]);
+        for entry in [WireEntry { units: 1, ..lost }, WireEntry { status: 200, ..void }, WireEntry { kind: 4, ..lost }]
+        {
+            let bytes = WireBatch { entries: vec![entry], ..sound.clone() }.encode_to_vec();
+            let error = UsageBatch::decode(&bytes).unwrap_err();
+            assert!(matches!(error, BatchError::Entry { index: 0, .. }), "{error}");
         }
     }
 

@@ -21,7 +21,7 @@ on_both_engines!(
     an_empty_store_is_clean,
 );
 
-/// Two streams, a gap, a late batch, repetitions, refusals, an unknown tenant.
+/// Two streams, a gap, a late batch, repetitions, refusals, a void and a lost entry, an unknown tenant.
 async fn fill(store: &Store) -> TenantId {
     let tenant = root(store).await.id;
     let mut mixed = batch(&stream(1), 0, 6, tenant);
@@ -32,6 +32,7 @@ async fn fill(store: &Store) -> TenantId {
         batch(&stream(1), 10, 2, TenantId::from_u128(5)),
         mixed,
         batch(&stream(2), 0, 3, tenant),
+        UsageBatch { stream: stream(2), first_seq: 3, entries: vec![UsageEntry::Void, UsageEntry::Lost] },
     ];
     store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap();
     tenant
@@ -74,6 +75,9 @@ async fn every_planted_error_is_found(place: Place) {
         ("UPDATE usage_streams SET requests = requests + 1", &["stream", "total"]),
         ("UPDATE usage_streams SET units = units + 1", &["stream", "total"]),
         ("UPDATE usage_streams SET refusal_entries = refusal_entries + 1", &["stream"]),
+        ("UPDATE usage_streams SET void_entries = void_entries + 1", &["stream"]),
+        ("UPDATE usage_streams SET lost_entries = lost_entries + 1", &["stream"]),
+        ("UPDATE usage_gaps SET lost = 1 - lost", &["stream"]),
         ("UPDATE usage_streams SET refused = refused + 1", &["total"]),
         ("UPDATE usage_streams SET dropped_requests = 1", &["stream", "total"]),
         ("UPDATE usage_streams SET dropped_units = 1", &["stream", "total"]),
@@ -121,7 +125,7 @@ async fn sums_alone_are_checked_as_well(place: Place) {
     store
         .clone()
         .keeping_records(true)
-        .book_usage(&batch(&stream(2), 3, 3, TenantId::from_u128(5)), NOW)
+        .book_usage(&batch(&stream(2), 5, 3, TenantId::from_u128(5)), NOW)
         .await
         .unwrap();
     let audit = store.audit(None).await.unwrap();
@@ -136,12 +140,15 @@ async fn gaps_are_told_and_are_no_error(place: Place) {
     fill(&store).await;
     store.book_usage(&batch(&stream(1), 14, 2, TenantId::from_u128(5)), NOW.plus_seconds(60)).await.unwrap();
     let gaps: Vec<_> = store.usage_gaps().await.unwrap();
-    let ranges: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.to, gap.opened_at)).collect();
-    assert_eq!(ranges, [(8, 10, Some(NOW)), (12, 14, Some(NOW)), (16, 20, Some(NOW))], "a rest keeps its age");
-    assert!(gaps.iter().all(|gap| gap.stream == stream(1)));
+    let of = |boot| gaps.iter().filter(move |gap| gap.stream == stream(boot)).map(|gap| (gap.from, gap.to, gap.lost));
+    assert_eq!(of(1).collect::<Vec<_>>(), [(8, 10, false), (12, 14, false), (16, 20, false)]);
+    assert_eq!(of(2).collect::<Vec<_>>(), [(4, 5, true)]);
+    assert!(gaps.iter().all(|gap| gap.opened_at == Some(NOW)), "a rest keeps its age");
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean());
     assert_eq!(audit.streams[0].missing, 8);
+    let lane = &audit.streams[1];
+    assert_eq!((lane.acknowledged, lane.missing, lane.void_entries, lane.lost_entries), (5, 0, 1, 1));
 }
 
 async fn months_are_those_of_the_tenants_clock(place: Place) {

@@ -33,7 +33,7 @@ on_both_engines!(
 );
 
 fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
-    Booked { next_seq, booked, replayed, gap, unknown_tenants: Vec::new() }
+    Booked { next_seq, booked, replayed, gap, lost: 0, unknown_tenants: Vec::new() }
 }
 
 async fn exactly_once(place: Place) {
@@ -203,6 +203,10 @@ async fn void_entries_are_booked_and_sum_up_nothing(place: Place) {
     assert_eq!(store.book_usage(&mixed, NOW).await.unwrap(), booked(6, 3, 0, 0));
     assert_eq!(units_of(&store, tenant).await, 1);
     place.assert_sums_match_records().await;
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+    assert_eq!((audit.streams[0].void_entries, audit.streams[0].refusal_entries), (5, 0));
+    assert!(store.usage_gaps().await.unwrap().is_empty(), "nothing is missing");
 }
 
 async fn the_largest_batch_is_booked(place: Place) {

@@ -67,7 +67,7 @@ async fn a_letter_is_kept_once(place: Place) {
     keep(&store, &[letter(0), letter(1)], 0, 2).await.unwrap();
     let first = store.dead_letters(10, 0).await.unwrap();
     store.resolve_dead_letter(first[0].id, NOW).await.unwrap();
-    store.reset_positions("usage.events").await.unwrap();
+    store.reset_positions("usage.events", None).await.unwrap();
     keep(&store, &[letter(0), letter(1)], 0, 2).await.unwrap();
     assert_eq!(store.dead_letters(10, 0).await.unwrap(), first[1..], "what is resolved stays so");
 }

@@ -3,16 +3,22 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use common::{
+    id::TenantId,
     store::{Store, StoreError},
     tenant::TenantKind,
+    usage::{UsageEntry, UsageRecord},
 };
 use sqlx::Connection as _;
 use stack::{Unprivileged, free_port};
 use tempfile::TempDir;
 
-use crate::harness::{NOW, Place, new_tenant, on_both_engines};
+use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, request, stream};
 
-on_both_engines!(a_locked_store_says_so, nonsense_is_refused_by_the_database_itself);
+on_both_engines!(
+    a_locked_store_says_so,
+    nonsense_is_refused_by_the_database_itself,
+    usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever,
+);
 
 async fn a_locked_store_says_so(place: Place) {
     let store = place.store().await;
@@ -44,6 +50,35 @@ async fn nonsense_is_refused_by_the_database_itself(place: Place) {
     ] {
         assert!(place.execute(statement).await.is_err(), "{statement} was accepted");
     }
+}
+
+async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever(place: Place) {
+    let store = place.store().await;
+    let rules = if place.is_sqlite() {
+        ["CREATE TRIGGER unlucky BEFORE INSERT ON usage_records WHEN NEW.units = 13 \
+          BEGIN SELECT RAISE(ABORT, 'no 13'); END"]
+        .as_slice()
+    } else {
+        &[
+            "ALTER TABLE usage_records ADD CONSTRAINT unlucky CHECK (units <> 13)",
+            // Not a rule that is broken, but a value that cannot be computed with.
+            "ALTER TABLE usage_hourly ADD CONSTRAINT uncountable CHECK (1 / (units - 14) < 2)",
+        ]
+    };
+    for rule in rules {
+        place.execute(rule).await.unwrap();
+    }
+    let tenant = TenantId::from_u128(1);
+    for units in if place.is_sqlite() { 13..14 } else { 13..15 } {
+        let mut unbookable = batch(&stream(1), 0, 1, tenant);
+        unbookable.entries = vec![UsageEntry::Request(UsageRecord { units, ..request(tenant) })];
+        let error = store.book_usage(&unbookable, NOW).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Refused(reason) if reason.contains("the database refuses it")),
+            "{error:?}"
+        );
+    }
+    assert_eq!(store.book_usage(&batch(&stream(1), 0, 1, tenant), NOW).await.unwrap().booked, 1, "0 is still free");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
 mod audit;
+mod bank;
 mod booking;
 mod catalog;
 mod changes;
@@ -10,6 +11,7 @@ mod dead_letters;
 mod faults;
 mod harness;
 mod interleaving;
+mod lost;
 mod migrations;
 mod positions;
 mod quota;

@@ -13,6 +13,7 @@ on_both_engines!(
     who_believes_it_elsewhere_books_nothing,
     of_two_with_the_same_position_one_books,
     a_topic_can_be_booked_again_from_the_beginning,
+    a_partition_can_be_booked_again_by_itself,
     a_position_moves_without_batches,
     nonsense_is_refused,
 );
@@ -85,13 +86,25 @@ async fn a_topic_can_be_booked_again_from_the_beginning(place: Place) {
         book(&store, &messages[..1], &position(partition, 0, 6)).await.unwrap();
     }
     assert_eq!(book(&store, &messages, &position(0, 6, 8)).await.unwrap(), 5);
-    assert_eq!(store.reset_positions("usage.events").await.unwrap(), 2);
+    assert_eq!(store.reset_positions("usage.events", None).await.unwrap(), 2);
     assert_eq!(store.position("usage.events", 0).await.unwrap(), Some(0));
     // Who is still at it does not undo the reset.
     assert!(book(&store, &[], &position(0, 8, 9)).await.is_err());
     assert_eq!(book(&store, &messages, &position(0, 0, 8)).await.unwrap(), 0);
     assert_eq!(units_of(&store, TENANT).await, 10);
-    assert_eq!(store.reset_positions("other").await.unwrap(), 0);
+    assert_eq!(store.reset_positions("other", None).await.unwrap(), 0);
+}
+
+async fn a_partition_can_be_booked_again_by_itself(place: Place) {
+    let store = place.store().await;
+    for partition in [0, 1, 2] {
+        book(&store, &[], &position(partition, 0, 6)).await.unwrap();
+    }
+    assert_eq!(store.reset_positions("usage.events", Some(1)).await.unwrap(), 1);
+    for (partition, expected) in [(0, 6), (1, 0), (2, 6)] {
+        assert_eq!(store.position("usage.events", partition).await.unwrap(), Some(expected));
+    }
+    assert_eq!(store.reset_positions("usage.events", Some(3)).await.unwrap(), 0);
 }
 
 async fn a_position_moves_without_batches(place: Place) {

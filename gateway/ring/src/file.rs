@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use crate::{
     SLOTS_MAX,
     atomic::Ordering,
-    header::{self, FREED_AT, HEADER_WORDS, TAKEN_AT},
+    header::{self, FLUSHED_AT, FREED_AT, HEADER_WORDS, SETTLED_AT, TAKEN_AT},
     map::MappedWords,
     recover::{NotARing, Recovered, recover},
     ring::Ring,
@@ -56,6 +56,8 @@ impl Ring<MappedWords> {
             self.memory.flush(start, words)?;
         }
         self.flushed.store(end, Ordering::Release);
+        // Reaches the disk with the next flush.
+        self.memory[FLUSHED_AT].store(header::mark(end, self.seal), Ordering::Release);
         // As much again is likely to come until the next time.
         let soon = end.saturating_add(2 * (end - from)).min(end + self.capacity);
         for (start, words) in self.words_between(head, soon) {
@@ -126,6 +128,15 @@ impl LeftRing {
 
     /// Remembers that everything before `end` is safe elsewhere.
     pub fn acknowledge(&self, end: u64) -> io::Result<()> {
-        self.file.write_all_at(&header::mark(end, self.seal).to_ne_bytes(), FREED_AT as u64 * 8)
+        self.write_mark(FREED_AT, end)
+    }
+
+    /// Remembers that nobody needs the entries before `end` any more, as [`Ring::settle`] does.
+    pub fn settle(&self, end: u64) -> io::Result<()> {
+        self.write_mark(SETTLED_AT, end)
+    }
+
+    fn write_mark(&self, at: usize, position: u64) -> io::Result<()> {
+        self.file.write_all_at(&header::mark(position, self.seal).to_ne_bytes(), at as u64 * 8)
     }
 }

@@ -1,4 +1,4 @@
-//! The words before the first slot: what the file is, and two positions for whoever recovers it.
+//! The words before the first slot: what the file is, and positions for whoever recovers it.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -19,12 +19,20 @@ pub(crate) const FREED_AT: usize = 4;
 /// Where a number stands that every number taken before the last flush is below.
 pub(crate) const TAKEN_AT: usize = 5;
 
+/// Where a number stands below which every entry was published and then flushed.
+pub(crate) const FLUSHED_AT: usize = 6;
+
+/// Where a number stands below which nobody needs any entry, wherever it was kept.
+pub(crate) const SETTLED_AT: usize = 7;
+
+const MARKS: [usize; 4] = [FREED_AT, TAKEN_AT, FLUSHED_AT, SETTLED_AT];
+
 /// Writes the header of an empty ring.
 pub(crate) fn write(words: &[AtomicU64], slots: u64, seal: Seal) {
     for (word, value) in words.iter().zip(identity(slots, seal)) {
         word.store(value, Ordering::Relaxed);
     }
-    for at in [FREED_AT, TAKEN_AT] {
+    for at in MARKS {
         words[at].store(mark(0, seal), Ordering::Relaxed);
     }
 }

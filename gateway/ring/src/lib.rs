@@ -1,4 +1,5 @@
-//! A lock-free ring of fixed 128-byte slots in a memory-mapped file: the crash-proof part of the usage journal.
+//! A lock-free ring of fixed 128-byte slots in a memory-mapped file, and segments for what has to leave it: the crash-proof
+//! part of the usage journal.
 //!
 //! What holds:
 //! - A slot that [`Ring::append`] has returned a number for is in the page cache: it survives `kill -9` at once, and a
@@ -17,6 +18,8 @@ mod header;
 mod map;
 mod recover;
 mod ring;
+#[cfg(not(loom))]
+mod segment;
 mod slot;
 
 #[cfg(test)]
@@ -38,6 +41,8 @@ pub use file::{LeftRing, RecoverError, bytes_of};
 pub use map::MappedWords;
 pub use recover::{NotARing, Recovered, recover};
 pub use ring::{Full, Ring};
+#[cfg(not(loom))]
+pub use segment::Segment;
 pub use slot::{Found, PAYLOAD_WORDS, Payload, SLOT_BYTES, SLOT_WORDS, Seal, SlotBytes, decode, encode};
 
 /// Most slots of one ring.

@@ -2,7 +2,7 @@
 
 use crate::{
     SLOTS_MAX,
-    header::{self, FREED_AT, HEADER_WORDS, TAKEN_AT},
+    header::{self, FLUSHED_AT, FREED_AT, HEADER_WORDS, SETTLED_AT, TAKEN_AT},
     slot::{Found, SLOT_WORDS, Seal, State, Words},
 };
 
@@ -13,6 +13,8 @@ pub struct Recovered {
     pub first: u64,
     /// The slots that were not acknowledged, in order.
     pub slots: Vec<Found>,
+    /// Nobody needs the entries before this number. What lies between it and `first` was put somewhere else.
+    pub settled: Option<u64>,
     /// The header was damaged: which entries were acknowledged, or how many there were, may not be known.
     pub header_damaged: bool,
 }
@@ -51,12 +53,13 @@ pub fn recover(memory: &[u64], seal: Seal) -> Result<Recovered, NotARing> {
     if !capacity.is_power_of_two() || capacity > SLOTS_MAX {
         return Err(NotARing::Shapeless);
     }
-    let remains = Remains { slots, capacity, seal };
-    let freed = header::position(header[FREED_AT], seal);
-    let taken = header::position(header[TAKEN_AT], seal);
-    let (first, slots, position_is_good) = remains.read(freed, taken);
-    let header_damaged = stated.is_none() || taken.is_none() || !position_is_good;
-    Ok(Recovered { first, slots, header_damaged })
+    let position = |at: usize| header::position(header[at], seal);
+    let (taken, flushed, settled) = (position(TAKEN_AT), position(FLUSHED_AT), position(SETTLED_AT));
+    let remains = Remains { slots, capacity, seal, flushed: flushed.unwrap_or(0) };
+    let (first, slots, position_is_good) = remains.read(position(FREED_AT), taken);
+    let marks_are_whole = taken.is_some() && flushed.is_some() && settled.is_some();
+    let header_damaged = stated.is_none() || !marks_are_whole || !position_is_good;
+    Ok(Recovered { first, slots, settled, header_damaged })
 }
 
 /// The slots of a dead ring; fewer than its capacity, if the file was cut short.
@@ -64,6 +67,8 @@ struct Remains<'m> {
     slots: &'m [[u64; SLOT_WORDS]],
     capacity: u64,
     seal: Seal,
+    /// Below this number, every entry was published.
+    flushed: u64,
 }
 
 impl Remains<'_> {
@@ -72,7 +77,8 @@ impl Remains<'_> {
         // The slots say where the ring stands; the positions save repetition, and tell of slots that are gone.
         let proven = self.proven_end();
         let plausible = |taken: &u64| taken.saturating_sub(freed.unwrap_or(proven)) <= self.capacity;
-        let end = proven.max(taken.filter(plausible).unwrap_or(0));
+        let stated = [taken, Some(self.flushed)].into_iter().flatten().filter(plausible).max();
+        let end = proven.max(stated.unwrap_or(0));
         let oldest = end.saturating_sub(self.capacity);
         let believed = freed.filter(|freed| (oldest..=end).contains(freed));
         let first = believed.unwrap_or(oldest);
@@ -82,8 +88,8 @@ impl Remains<'_> {
             let state = self.state(sequence);
             found.push(match state {
                 State::Whole(payload) => Found::Entry(payload),
-                State::Unpublished => Found::Void,
-                State::Damaged | State::Unknown => Found::Unreadable,
+                State::Unpublished if sequence >= self.flushed => Found::Void,
+                State::Unpublished | State::Damaged | State::Unknown => Found::Unreadable,
             });
             // Beyond the end only what says itself that it was published belongs to the ring.
             if sequence < end || matches!(state, State::Whole(_) | State::Damaged) {

@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use crate::{
     SLOTS_MAX,
     atomic::{AtomicU64, Ordering},
-    header::{self, FREED_AT, HEADER_WORDS},
+    header::{self, FREED_AT, HEADER_WORDS, SETTLED_AT},
     slot::{self, Found, Payload, SLOT_WORDS, Seal, Words},
 };
 
@@ -114,6 +114,13 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
             self.memory[FREED_AT].store(header::mark(end, self.seal), Ordering::Release);
             self.tail.0.store(end, Ordering::Release);
         }
+    }
+
+    /// Remembers that nobody needs the entries before number `end` any more, wherever they were kept after they were
+    /// freed. To be said before they are freed: what is neither settled nor in the ring has to be found elsewhere, or
+    /// counts as lost.
+    pub fn settle(&self, end: u64) {
+        self.memory[SETTLED_AT].store(header::mark(end, self.seal), Ordering::Release);
     }
 
     pub(crate) fn slot(&self, sequence: u64) -> &[AtomicU64] {

@@ -32,9 +32,10 @@ pub struct Seal(pub(crate) u64);
 pub enum Found {
     /// An entry, written in full.
     Entry(Payload),
-    /// A number that was taken and never published: the process died in between, and nobody relied on the entry.
+    /// A number that was taken and, by all that is known, never published: the process died in between, and nobody
+    /// relied on the entry.
     Void,
-    /// An entry that was published, and is damaged.
+    /// An entry that was published, and is damaged or gone.
     Unreadable,
 }
 

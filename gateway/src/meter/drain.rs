@@ -139,6 +139,11 @@ impl Drain {
         }
     }
 
+    /// Counts what cannot be told to the sink, as not even its numbers are known.
+    pub(super) fn count_unreadable_files(&self, files: u64) {
+        self.metrics.unreadable_files.inc_by(files);
+    }
+
     fn count_missing(&self, chunk: &Chunk) {
         let Chunk { batch: UsageBatch { stream, first_seq, .. }, void, unreadable } = chunk;
         self.metrics.void.inc_by(*void);

@@ -67,6 +67,7 @@ impl Drains {
 
 /// Drains what one earlier life left, then removes it.
 async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Receiver<bool>) {
+    drain.count_unreadable_files(boot.unreadable_files());
     let mut lanes = JoinSet::new();
     spawn_lanes(&mut lanes, std::mem::take(&mut boot.lanes), &drain, &finishing);
     while let Some(drained) = lanes.join_next().await {

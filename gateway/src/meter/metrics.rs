@@ -11,6 +11,7 @@ pub(super) struct MeterMetrics {
     pub(super) appended: IntCounter,
     pub(super) acknowledged: IntCounter,
     pub(super) unreadable: IntCounter,
+    pub(super) unreadable_files: IntCounter,
     pub(super) void: IntCounter,
     pub(super) spooled_bytes: IntGauge,
     /// By tenant.
@@ -46,6 +47,10 @@ impl MeterMetrics {
             appended: counter("tollgate_journal_appended_total", "Entries appended to the journal")?,
             acknowledged: counter("tollgate_journal_acknowledged_total", "Entries that the sink has booked")?,
             unreadable: counter("tollgate_journal_unreadable_slots_total", "Slots that cannot be read: usage lost")?,
+            unreadable_files: counter(
+                "tollgate_journal_unreadable_files_total",
+                "Files of earlier lives of which nothing can be read: usage may be lost",
+            )?,
             void: counter(
                 "tollgate_journal_void_slots_total",
                 "Numbers taken by a process that died before it wrote: nothing lost",

@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::Parser;
-use loadtest::{cli, drill};
+use loadtest::{
+    cli,
+    drill::{DRILLS, Times},
+};
 
 /// Harms processes and servers under real load, then checks: received <= billed <= accepted, for every key.
 ///
@@ -14,7 +17,7 @@ use loadtest::{cli, drill};
 #[derive(Debug, Parser)]
 #[command(
     name = "drill",
-    after_help = "Examples:\n  make drill\n  make drill NAME=gateway-kill9 N=5\n  make drill NAME=list"
+    after_help = "Examples:\n  make drill\n  make drill NAME=gateway-kill9 N=5\n  make drill NAME=broker-down ARGS=--short\n  make drill NAME=list"
 )]
 struct Arguments {
     /// The drill to run; `list` shows them; all of them if none is named.
@@ -22,30 +25,33 @@ struct Arguments {
     /// How often to harm, instead of the drill's own number.
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     faults: Option<u32>,
+    /// Outages of seconds instead of up to a minute.
+    #[arg(long)]
+    short: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let drills = drill::all();
     let wanted = arguments.name.as_deref();
     if wanted == Some("list") {
         let mut out = io::stdout().lock();
-        for drill in &drills {
+        for drill in &DRILLS {
             let _ = writeln!(out, "{:<16} {} ({} times)", drill.name, drill.about, drill.faults);
         }
         return ExitCode::SUCCESS;
     }
-    let chosen: Vec<_> = drills.iter().filter(|drill| wanted.is_none_or(|name| name == drill.name)).collect();
+    let chosen: Vec<_> = DRILLS.iter().filter(|drill| wanted.is_none_or(|name| name == drill.name)).collect();
     if chosen.is_empty() {
         let unknown = format!("no drill `{}`; `make drill NAME=list` shows them", wanted.unwrap_or_default());
         return cli::fail(&*Box::<dyn std::error::Error>::from(unknown));
     }
+    let times = if arguments.short { Times::SHORT } else { Times::FULL };
     let mut all_ok = true;
     for drill in chosen {
         let faults = arguments.faults.unwrap_or(drill.faults);
         eprintln!("drill {}: {}, {faults} times", drill.name, drill.about);
-        match drill.run(faults).await {
+        match drill.run(faults, times).await {
             Ok(outcome) => {
                 all_ok &= outcome.ok;
                 let line = serde_json::to_string(&outcome).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Options, Row, UsageCheck};
+use super::{Options, Row, UsageCheck, figures::Round};
 
 /// Below this share, the proxy's core was not what limited the closed loop.
 const CORE_FULL: f64 = 0.9;
@@ -46,9 +46,13 @@ impl Report {
         }
         for row in &rows {
             if row.faults > 0 {
-                let (name, faults) = (row.name, row.faults);
+                let name = row.name;
+                let sum = |count: fn(&Round) -> u64| row.rounds.iter().map(count).sum::<u64>();
+                let (failed, refused) = (sum(|round| round.failed), sum(|round| round.refused));
+                let unsent = sum(|round| round.unsent);
                 notes.push(format!(
-                    "{name}: {faults} requests failed, were refused or could not be sent: do not quote it"
+                    "{name}: {failed} requests failed, {refused} were refused and {unsent} could not be sent when they \
+                     were due, as every connection was busy: do not quote it"
                 ));
             }
         }

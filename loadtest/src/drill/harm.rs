@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use tokio::time::sleep;
+use stack::{Program, Server, StackError};
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::DrillError;
 use crate::{
@@ -14,6 +15,30 @@ use crate::{
 /// Requests per second during an outage of a minute: enough to fill batches, little enough for two cores.
 const STEADY_RATE: u32 = 500;
 
+/// How long a burst lasts: short enough to be killed in often.
+const BURST: Duration = Duration::from_secs(2);
+
+/// How long things last in a drill.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Load before and after an outage.
+    pub(super) margin: Duration,
+    /// A server is gone,
+    pub(super) away: Duration,
+    /// or is there and answers nothing.
+    pub(super) stalled: Duration,
+}
+
+impl Times {
+    /// Outages that outlast every time-out: the drill as it is meant.
+    pub const FULL: Self =
+        Self { margin: Duration::from_secs(5), away: Duration::from_mins(1), stalled: Duration::from_secs(15) };
+
+    /// Outages of seconds, for tests that run often.
+    pub const SHORT: Self =
+        Self { margin: Duration::from_secs(2), away: Duration::from_secs(5), stalled: Duration::from_secs(5) };
+}
+
 /// Customers of a drill; their keys are used in turn.
 pub(super) async fn customers(house: &House) -> Result<Vec<Customer>, DrillError> {
     let mut customers = Vec::new();
@@ -23,9 +48,14 @@ pub(super) async fn customers(house: &House) -> Result<Vec<Customer>, DrillError
     Ok(customers)
 }
 
-/// As much load as goes, for about two seconds: short enough to be killed in often.
+/// As much load as goes, for two seconds.
 pub(super) fn burst(house: &House, customers: &[Customer]) -> Load {
-    Load { duration: Duration::from_secs(2), connections: 8, ..house.load(customers) }
+    Load { duration: BURST, connections: 8, ..house.load(customers) }
+}
+
+/// A moment within a burst.
+pub(super) async fn amid_burst() {
+    some_moment(BURST.mul_f64(0.9)).await;
 }
 
 /// Steady load for `duration`.
@@ -43,6 +73,47 @@ where
     harmed?;
     books.add(&result?);
     Ok(())
+}
+
+/// Kills a server of the house at some moment of the margin, and starts it again when it was `away` for so long.
+pub(super) async fn outage<P: Program>(
+    server: &mut Option<Server<P>>,
+    margin: Duration,
+    away: Duration,
+) -> Result<(), DrillError> {
+    some_moment(margin).await;
+    on_server(server, Server::kill).await?;
+    sleep(away).await;
+    on_server(server, Server::restart).await
+}
+
+/// Holds a server still at some moment of the margin: its connections stay open and nothing answers.
+pub(super) async fn stall<P: Program>(server: Option<&Server<P>>, times: Times) -> Result<(), DrillError> {
+    let server = server.ok_or_else(missing::<P>)?;
+    some_moment(times.margin).await;
+    server.pause()?;
+    sleep(times.stalled).await;
+    Ok(server.resume()?)
+}
+
+/// Does to a server what blocks its thread for a while.
+async fn on_server<P: Program>(
+    server: &mut Option<Server<P>>,
+    act: fn(&mut Server<P>) -> Result<(), StackError>,
+) -> Result<(), DrillError> {
+    let mut taken = server.take().ok_or_else(missing::<P>)?;
+    let (taken, outcome) = spawn_blocking(move || {
+        let outcome = act(&mut taken);
+        (taken, outcome)
+    })
+    .await?;
+    *server = Some(taken);
+    Ok(outcome?)
+}
+
+/// The house was built without the server, so that nothing can be proved.
+fn missing<P: Program>() -> StackError {
+    StackError::NotRunning(P::NAME.into())
 }
 
 /// A moment somewhere in the next seconds.

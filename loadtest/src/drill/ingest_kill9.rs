@@ -6,17 +6,22 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    DrillError, Outcome, close,
-    harm::{burst, customers, some_moment, steady, under_load},
+    Drill, DrillError, Outcome, Times, close,
+    harm::{amid_burst, burst, customers, some_moment, steady, under_load},
 };
 use crate::house::{Books, House, Plan};
 
-pub(super) const NAME: &str = "ingest-kill9";
+pub(super) const DRILL: Drill = Drill {
+    name: "ingest-kill9",
+    about: "kill -9 of billing ingest at random moments; two ingesters; one paused beyond its session",
+    faults: 50,
+    run: |faults, times| Box::pin(run(faults, times)),
+};
 
 /// Longer than the session time-out that the fleet sets.
 const ASLEEP: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
+async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let mut house = House::build(Plan::at_scale()).await?;
     house.add_ingest().await?;
     let customers = customers(&house).await?;
@@ -25,22 +30,22 @@ pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
         let load = burst(&house, &customers);
         let victim = &mut house.ingest[fault as usize % 2];
         under_load(load, &mut books, async {
-            some_moment(Duration::from_millis(1_800)).await;
+            amid_burst().await;
             victim.process.kill().await?;
             victim.restart().await?;
             Ok(())
         })
         .await?;
     }
-    let load = steady(&house, &customers, ASLEEP + Duration::from_secs(5));
+    let load = steady(&house, &customers, times.margin + ASLEEP + times.margin);
     let sleeper = &house.ingest[0].process;
     under_load(load, &mut books, async {
-        some_moment(Duration::from_secs(1)).await;
+        some_moment(times.margin).await;
         sleeper.pause()?;
         sleep(ASLEEP).await;
         sleeper.resume()?;
         Ok(())
     })
     .await?;
-    close(NAME, faults + 1, house, books, None).await
+    close(&DRILL, faults + 1, house, books, None).await
 }

@@ -14,6 +14,7 @@ mod upgrade;
 
 use std::pin::Pin;
 
+pub use harm::Times;
 use serde::Serialize;
 
 use crate::{
@@ -30,10 +31,10 @@ pub struct Drill {
     pub about: &'static str,
     /// How often it harms, unless stated.
     pub faults: u32,
-    run: fn(u32) -> Running,
+    run: fn(u32, Times) -> Running,
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<Outcome, DrillError>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Result<Outcome, DrillError>>>>;
 
 /// What a drill came to: its closing JSON line.
 #[derive(Debug, Clone, Serialize)]
@@ -72,72 +73,41 @@ pub enum DrillError {
     /// The load did not run.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The database refused what the drill needs of it.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A state that should come about does not.
+    #[error("not in time: {0}")]
+    Patience(String),
     /// A thread of the drill died.
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
 }
 
 /// Every drill.
-pub fn all() -> Vec<Drill> {
-    vec![
-        Drill {
-            name: gateway_kill9::NAME,
-            about: "kill -9 of the gateway at random moments under load, with restart",
-            faults: 50,
-            run: |faults| Box::pin(gateway_kill9::run(faults)),
-        },
-        Drill {
-            name: ingest_kill9::NAME,
-            about: "kill -9 of billing ingest at random moments; two ingesters; one paused beyond its session",
-            faults: 50,
-            run: |faults| Box::pin(ingest_kill9::run(faults)),
-        },
-        Drill {
-            name: broker_down::NAME,
-            about: "broker killed mid-batch, paused, and down for a minute",
-            faults: 3,
-            run: |faults| Box::pin(broker_down::run(faults)),
-        },
-        Drill {
-            name: postgres_down::NAME,
-            about: "PostgreSQL killed mid-transaction, out of connections, and down for a minute",
-            faults: 3,
-            run: |faults| Box::pin(postgres_down::run(faults)),
-        },
-        Drill {
-            name: spool_full::NAME,
-            about: "sink away until the disk budget is spent, with both policies",
-            faults: 2,
-            run: |faults| Box::pin(spool_full::run(faults)),
-        },
-        Drill {
-            name: upgrade::NAME,
-            about: "gateway upgraded under load: the new process takes over the sockets",
-            faults: 5,
-            run: |faults| Box::pin(upgrade::run(faults)),
-        },
-        Drill {
-            name: replay::NAME,
-            about: "the topic replayed from its beginning, into the same database and into an empty one",
-            faults: 2,
-            run: |faults| Box::pin(replay::run(faults)),
-        },
-    ]
-}
+pub static DRILLS: [Drill; 7] = [
+    gateway_kill9::DRILL,
+    ingest_kill9::DRILL,
+    broker_down::DRILL,
+    postgres_down::DRILL,
+    spool_full::DRILL,
+    upgrade::DRILL,
+    replay::DRILL,
+];
 
 impl Drill {
     /// Runs it, with this many faults.
-    pub async fn run(&self, faults: u32) -> Result<Outcome, DrillError> {
-        (self.run)(faults).await
+    pub async fn run(&self, faults: u32, times: Times) -> Result<Outcome, DrillError> {
+        (self.run)(faults, times).await
     }
 }
 
 /// Settles the house and holds the books against it. `wrong` is what the drill itself found.
 async fn close(
-    drill: &'static str,
+    drill: &Drill,
     faults: u32,
     mut house: House,
     mut books: Books,
@@ -149,7 +119,7 @@ async fn close(
     let wrong = wrong.or(unbalanced).or(audit);
     let total = books.total();
     Ok(Outcome {
-        drill,
+        drill: drill.name,
         faults,
         at_risk: books.at_risk,
         received: total.received,

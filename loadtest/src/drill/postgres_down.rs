@@ -2,63 +2,77 @@
 
 use std::time::Duration;
 
-use tokio::{net::TcpStream, time::sleep};
+use sqlx::{Connection as _, PgConnection, error::DatabaseError, postgres::PgConnectOptions};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    DrillError, Outcome, close,
-    harm::{customers, some_moment, steady, under_load},
+    Drill, DrillError, Outcome, Times, close,
+    harm::{customers, outage, some_moment, steady, under_load},
 };
 use crate::house::{Books, House, Plan};
 
-pub(super) const NAME: &str = "postgres-down";
+pub(super) const DRILL: Drill = Drill {
+    name: "postgres-down",
+    about: "PostgreSQL killed mid-transaction, out of connections, and down for a minute",
+    faults: 3,
+    run: |faults, times| Box::pin(run(faults, times)),
+};
 
-/// How long the server is away when it is away for long.
-const AWAY: Duration = Duration::from_mins(1);
+/// Ends the connections of everybody else.
+const EVICT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE backend_type = 'client backend' AND application_name <> current_setting('application_name')";
 
-/// How long strangers hold all connections.
-const CROWDED: Duration = Duration::from_secs(15);
+/// What PostgreSQL says when all connections are taken.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 
-/// Connections that strangers open: more than the server has.
-const STRANGERS: usize = 150;
+/// Pause of the strangers when there is no connection left.
+const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 
-/// Load before and after.
-const MARGIN: Duration = Duration::from_secs(5);
-
-pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
+async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let mut house = House::build(Plan::at_scale()).await?;
     let customers = customers(&house).await?;
     let mut books = Books::default();
     for fault in 0..faults {
-        if fault % 3 == 1 {
-            let load = steady(&house, &customers, MARGIN + CROWDED + MARGIN);
-            let Some(port) = house.postgres.as_ref().map(stack::Postgres::port) else { break };
-            under_load(load, &mut books, crowd(port)).await?;
-            continue;
-        }
-        let away = if fault % 3 == 0 { Duration::ZERO } else { AWAY };
-        let load = steady(&house, &customers, MARGIN + away + MARGIN);
-        let Some(mut postgres) = house.postgres.take() else { break };
-        let harm = async {
-            some_moment(MARGIN).await;
-            let mut postgres = tokio::task::spawn_blocking(move || postgres.kill().map(|()| postgres)).await??;
-            sleep(away).await;
-            Ok(tokio::task::spawn_blocking(move || postgres.restart().map(|()| postgres)).await??)
+        let lasts = match fault % 3 {
+            0 => Duration::ZERO,
+            1 => times.stalled,
+            _ => times.away,
         };
-        let (result, harmed): (_, Result<_, DrillError>) = tokio::join!(load.run(), harm);
-        house.postgres = Some(harmed?);
-        books.add(&result?);
+        let load = steady(&house, &customers, times.margin + lasts + times.margin);
+        if fault % 3 == 1 {
+            under_load(load, &mut books, crowd(house.store(), times)).await?;
+        } else {
+            under_load(load, &mut books, outage(&mut house.postgres, times.margin, lasts)).await?;
+        }
     }
-    close(NAME, faults, house, books, None).await
+    close(&DRILL, faults, house, books, None).await
 }
 
-/// Opens more connections than the server has, and holds them: it counts a connection before it knows who it is.
-async fn crowd(port: u16) -> Result<(), DrillError> {
-    some_moment(MARGIN).await;
-    let mut strangers = Vec::new();
-    for _ in 0..STRANGERS {
-        strangers.push(TcpStream::connect(("127.0.0.1", port)).await?);
+/// Strangers take every connection there is, and those of our processes too.
+async fn crowd(store: &str, times: Times) -> Result<(), DrillError> {
+    some_moment(times.margin).await;
+    let options = store.parse::<PgConnectOptions>()?.application_name("stranger");
+    let (mut strangers, mut turned_away) = (Vec::new(), 0_u32);
+    let end = Instant::now() + times.stalled;
+    while Instant::now() < end {
+        match PgConnection::connect_with(&options).await {
+            Ok(stranger) => strangers.push(stranger),
+            Err(error) if is_full(&error) => {
+                turned_away += 1;
+                if let Some(stranger) = strangers.first_mut() {
+                    sqlx::query(EVICT).execute(stranger).await?;
+                }
+                sleep(CROWDED_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    sleep(CROWDED).await;
-    drop(strangers);
+    if turned_away == 0 {
+        return Err(DrillError::Patience(format!("{} strangers did not take every connection", strangers.len())));
+    }
     Ok(())
+}
+
+fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == TOO_MANY_CONNECTIONS)
 }

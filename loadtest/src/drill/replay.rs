@@ -1,17 +1,19 @@
 //! The topic replayed from its beginning: into the same database nothing changes, an empty one gets the same books.
 
 use super::{
-    DrillError, Outcome, close,
+    Drill, DrillError, Outcome, close,
     harm::{burst, customers, under_load},
 };
-use crate::{
-    fleet::IngestProcess,
-    house::{Books, House, Plan, billing_command},
+use crate::house::{Books, House, Plan, billing_command};
+
+pub(super) const DRILL: Drill = Drill {
+    name: "replay",
+    about: "the topic replayed from its beginning, into the same database and into an empty one",
+    faults: 2,
+    run: |faults, _times| Box::pin(run(faults)),
 };
 
-pub(super) const NAME: &str = "replay";
-
-pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
+async fn run(faults: u32) -> Result<Outcome, DrillError> {
     let mut house = House::build(Plan::at_scale()).await?;
     let customers = customers(&house).await?;
     let mut books = Books::default();
@@ -21,8 +23,6 @@ pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
         house.settle(&mut books).await?;
         house.gateway.restart().await?;
         let before = house.usage_in(house.store()).await?;
-        let brokers = house.kafka.as_ref().map(stack::Kafka::bootstrap).unwrap_or_default();
-        let directory = house.directory();
         let mut stores = vec![("the same database", house.store().to_owned())];
         if let Some(postgres) = &house.postgres {
             let name = format!("replayed_{fault}");
@@ -32,20 +32,24 @@ pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
             stores.push(("an empty database", empty));
         }
         for (what, store) in stores {
-            for mut ingest in house.ingest.drain(..) {
-                ingest.process.stop().await?;
-            }
-            house.ingest.push(IngestProcess::start(&directory, "ingest-replay", &store, &brokers, true).await?);
+            stop_ingest(&mut house).await?;
+            let replaying = house.start_ingest("ingest-replay", &store, true).await?;
+            house.ingest.push(replaying);
             house.consumed_everything().await?;
             if house.usage_in(&store).await? != before {
                 wrong = Some(format!("a replay into {what} came to other books"));
             }
         }
-        for mut ingest in house.ingest.drain(..) {
-            ingest.process.stop().await?;
-        }
-        let back = IngestProcess::start(&directory, "ingest-back", house.store(), &brokers, false).await?;
+        stop_ingest(&mut house).await?;
+        let back = house.start_ingest("ingest-back", house.store(), false).await?;
         house.ingest.push(back);
     }
-    close(NAME, faults, house, books, wrong).await
+    close(&DRILL, faults, house, books, wrong).await
+}
+
+async fn stop_ingest(house: &mut House) -> Result<(), DrillError> {
+    for mut ingest in house.ingest.drain(..) {
+        ingest.process.stop().await?;
+    }
+    Ok(())
 }

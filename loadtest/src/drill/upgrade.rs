@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use super::{
-    DrillError, Outcome, close,
+    Drill, DrillError, Outcome, close,
     harm::{customers, some_moment, steady, under_load},
 };
 use crate::house::{Books, House, Plan};
 
-pub(super) const NAME: &str = "upgrade";
+pub(super) const DRILL: Drill = Drill {
+    name: "upgrade",
+    about: "gateway upgraded under load: the new process takes over the sockets",
+    faults: 5,
+    run: |faults, _times| Box::pin(run(faults)),
+};
 
-pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
+async fn run(faults: u32) -> Result<Outcome, DrillError> {
     let mut house = House::build(Plan::at_scale()).await?;
     let customers = customers(&house).await?;
     let mut books = Books::default();
@@ -31,5 +36,5 @@ pub(super) async fn run(faults: u32) -> Result<Outcome, DrillError> {
     if books.at_risk > 0 {
         wrong = Some(format!("{} requests got no answer", books.at_risk));
     }
-    close(NAME, faults, house, books, wrong).await
+    close(&DRILL, faults, house, books, wrong).await
 }

@@ -9,7 +9,9 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{FleetError, Launch, ServerProcess, binary, pepper, pepper_file, port, wait_ready, write_yaml};
+use super::{
+    FleetError, KafkaAccess, Launch, ServerProcess, binary, pepper, pepper_file, port, wait_ready, write_yaml,
+};
 
 /// Where the gateway says that catalog and upstreams are there.
 const READY_PATH: &str = "/health/ready";
@@ -46,8 +48,8 @@ pub struct GatewayOptions {
 pub enum UsageSink {
     /// To billing, at this URL.
     Http(String),
-    /// To the topic `usage.events` of the brokers at this address.
-    Kafka(String),
+    /// To the topic `usage.events`.
+    Kafka(KafkaAccess),
 }
 
 /// A running gateway.
@@ -89,7 +91,9 @@ impl GatewayOptions {
         }
         match &self.usage_sink {
             UsageSink::Http(url) => usage["sink"] = json!(url),
-            UsageSink::Kafka(brokers) => usage["kafka"] = json!({ "brokers": brokers }),
+            UsageSink::Kafka(KafkaAccess { brokers, properties }) => {
+                usage["kafka"] = json!({ "brokers": brokers, "properties": properties });
+            }
         }
         let settings = json!({
             "name": self.name,

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::Path};
 
 use serde_json::json;
 
-use super::{FleetError, Launch, ServerProcess, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml};
+use super::{
+    FleetError, KafkaAccess, Launch, ServerProcess, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml,
+};
 
 /// Where ingest says that it consumes.
 const READY_PATH: &str = "/health";
@@ -18,26 +20,40 @@ pub struct IngestProcess {
 }
 
 impl IngestProcess {
-    /// Starts an ingester called `name` that books the topic `usage.events` of the brokers at `kafka` into `store`, and
-    /// waits until it consumes. Broker time-outs are short, as drills have no patience for the usual ones.
+    /// Starts an ingester called `name` that books the topic `usage.events` of `kafka` into `store`, and waits until it
+    /// consumes.
     pub async fn start(
         directory: &Path,
         name: &str,
         store: &str,
-        kafka: &str,
+        kafka: &KafkaAccess,
+        from_beginning: bool,
+    ) -> Result<Self, FleetError> {
+        let mut ingest = Self::spawn(directory, name, store, kafka, from_beginning)?;
+        ingest.wait_ready().await?;
+        Ok(ingest)
+    }
+
+    /// As [`IngestProcess::start`], without waiting. Broker time-outs are short, as drills have no patience for the
+    /// usual ones.
+    pub fn spawn(
+        directory: &Path,
+        name: &str,
+        store: &str,
+        kafka: &KafkaAccess,
         from_beginning: bool,
     ) -> Result<Self, FleetError> {
         let address = port::free_address()?;
         pepper(directory)?;
         let config = directory.join(format!("{name}.yaml"));
+        let mut properties = kafka.properties.clone();
+        for (property, milliseconds) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
+            properties.insert(property.into(), milliseconds.into());
+        }
         let settings = json!({
             "store": store,
             "pepper_file": pepper_file(directory),
-            "ingest": {
-                "listen": address,
-                "brokers": kafka,
-                "properties": { "session.timeout.ms": "6000", "heartbeat.interval.ms": "1000" },
-            },
+            "ingest": { "listen": address, "brokers": kafka.brokers, "properties": properties },
         });
         write_yaml(&config, &settings)?;
         let mut arguments = vec!["ingest".into(), "--config".into(), config.into()];
@@ -51,9 +67,12 @@ impl IngestProcess {
             directory: directory.to_owned(),
             cores: None,
         })?;
-        let mut ingest = Self { process, address };
-        ingest.wait_ready().await?;
-        Ok(ingest)
+        Ok(Self { process, address })
+    }
+
+    /// Where it tells of its health.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Starts it again, after it was stopped or killed, and waits until it consumes.

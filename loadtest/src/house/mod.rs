@@ -5,7 +5,7 @@
 
 mod books;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use books::{Books, KeyBooks, KeyUsage};
 use common::{
@@ -13,11 +13,11 @@ use common::{
     key::Mode,
 };
 use serde_json::{Value, json};
-use stack::{Kafka, Postgres, StackError};
+use stack::{Kafka, KafkaOptions, Postgres, StackError};
 
 use crate::{
     demo::{BillReader, Keyctl, KeyctlError},
-    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess, IngestProcess, UsageSink},
+    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess, IngestProcess, KafkaAccess, UsageSink},
     load::{Load, Request},
     upstream::{self, Upstream, UpstreamError},
 };
@@ -30,8 +30,8 @@ const PARTITIONS: u32 = 4;
 pub struct Plan {
     /// PostgreSQL instead of a SQLite file.
     pub postgres: bool,
-    /// Usage through Kafka to `billing ingest`, instead of HTTP to `billing serve`.
-    pub kafka: bool,
+    /// Usage through such a Kafka to `billing ingest`, instead of HTTP to `billing serve`.
+    pub kafka: Option<KafkaOptions>,
     /// Further settings of the gateway's section `usage`.
     pub usage: Value,
 }
@@ -104,6 +104,9 @@ pub enum HouseError {
         /// Its standard error.
         message: String,
     },
+    /// The house was built without what is asked of it.
+    #[error("there is no Kafka in this house")]
+    NoKafka,
     /// The gateway's state cannot be read.
     #[error("the gateway does not tell what its journal holds")]
     Journal,
@@ -114,14 +117,14 @@ pub enum HouseError {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { postgres: false, kafka: false, usage: json!({}) }
+        Self { postgres: false, kafka: None, usage: json!({}) }
     }
 }
 
 impl Plan {
     /// The form at scale: PostgreSQL and Kafka.
     pub fn at_scale() -> Self {
-        Self { postgres: true, kafka: true, ..Self::default() }
+        Self { postgres: true, kafka: Some(KafkaOptions::default()), ..Self::default() }
     }
 }
 
@@ -133,7 +136,10 @@ impl House {
         let directory = tempfile::tempdir()?;
         let path = directory.path();
         let postgres = if plan.postgres { Some(in_background(Postgres::start).await?) } else { None };
-        let kafka = if plan.kafka { Some(in_background(Kafka::start).await?) } else { None };
+        let kafka = match plan.kafka {
+            Some(options) => Some(in_background(move || Kafka::start_with(options)).await?),
+            None => None,
+        };
         let store = match &postgres {
             Some(postgres) => postgres.url("postgres"),
             None => format!("sqlite://{}/tollgate.db", path.display()),
@@ -150,9 +156,9 @@ impl House {
             Some(kafka) => {
                 billing_command(&["migrate", "--store", &store]).await?;
                 kafka.create_topic("usage.events", PARTITIONS)?;
-                let brokers = kafka.bootstrap();
-                ingest.push(IngestProcess::start(path, "ingest-1", &store, &brokers, false).await?);
-                UsageSink::Kafka(brokers)
+                let access = KafkaAccess::from(kafka);
+                ingest.push(IngestProcess::start(path, "ingest-1", &store, &access, false).await?);
+                UsageSink::Kafka(access)
             }
         };
         let keyctl = Keyctl { binary: fleet::binary("keyctl")?, store: store.clone(), pepper: fleet::pepper(path)? };
@@ -186,11 +192,21 @@ impl House {
 
     /// One more ingester of the same group.
     pub async fn add_ingest(&mut self) -> Result<(), HouseError> {
-        let Some(kafka) = &self.kafka else { return Ok(()) };
         let name = format!("ingest-{}", self.ingest.len() + 1);
-        let path = self.directory.path();
-        self.ingest.push(IngestProcess::start(path, &name, &self.store, &kafka.bootstrap(), false).await?);
+        let added = self.start_ingest(&name, &self.store, false).await?;
+        self.ingest.push(added);
         Ok(())
+    }
+
+    /// An ingester that books the topic into `store`, once it consumes; whose it is, is the caller's to say.
+    pub async fn start_ingest(
+        &self,
+        name: &str,
+        store: &str,
+        from_beginning: bool,
+    ) -> Result<IngestProcess, HouseError> {
+        let access = KafkaAccess::from(self.kafka.as_ref().ok_or(HouseError::NoKafka)?);
+        Ok(IngestProcess::start(self.directory.path(), name, store, &access, from_beginning).await?)
     }
 
     /// URL of the store.
@@ -199,8 +215,8 @@ impl House {
     }
 
     /// Where configuration, logs and journal stand.
-    pub fn directory(&self) -> PathBuf {
-        self.directory.path().to_owned()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 }
 

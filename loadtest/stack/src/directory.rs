@@ -28,7 +28,7 @@ done
 
 /// A directory that is gone, with the server in it, when this is dropped or the program ends.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub struct Directory {
     path: PathBuf,
     /// The account that servers run under; none if it is our own.
     account: Option<User>,

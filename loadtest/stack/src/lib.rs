@@ -1,7 +1,8 @@
 //! Real servers on private ports and in private directories, for tests and drills.
 //!
-//! Each server has a file of its own; the handling of processes is shared: a server can be killed, paused, resumed and
-//! restarted, and neither it nor its directory outlives the program that started it, however that program ends.
+//! Each kind of server has a file of its own that says what it runs; [`Server`] is what all of them have in common: a
+//! server can be killed, paused, resumed, stopped and restarted, and neither it nor its directory outlives the program
+//! that started it, however that program ends.
 
 mod directory;
 mod error;
@@ -12,6 +13,7 @@ mod privilege;
 mod process;
 mod program;
 mod redis;
+mod server;
 
 pub use error::StackError;
 pub use kafka::{Kafka, KafkaOptions};
@@ -19,3 +21,4 @@ pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
 pub use redis::{Redis, RedisOptions};
+pub use server::{Program, Server};

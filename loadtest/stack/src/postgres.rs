@@ -7,7 +7,12 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{StackError, directory::Directory, port::on_free_port, process::Server, program};
+use crate::{
+    StackError,
+    directory::Directory,
+    program,
+    server::{Program, Server},
+};
 
 /// The superuser of the private server; it needs no password.
 const USER: &str = "tollgate";
@@ -21,18 +26,46 @@ pub struct PostgresOptions {
     pub max_connections: u32,
 }
 
-/// A PostgreSQL server on 127.0.0.1; it and its data are gone when this is dropped or the program ends.
+/// A PostgreSQL server.
+pub type Postgres = Server<PostgresProgram>;
+
+/// PostgreSQL's programs, and how they are run.
 #[derive(Debug)]
-pub struct Postgres {
-    server: Server,
+pub struct PostgresProgram {
     programs: PathBuf,
-    port: u16,
     options: PostgresOptions,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self { fsync: true, max_connections: 200 }
+    }
+}
+
+impl Program for PostgresProgram {
+    const NAME: &'static str = "postgres";
+    /// "Fast shutdown" to PostgreSQL.
+    const STOP: Signal = Signal::SIGINT;
+
+    fn command(&self, directory: &Directory, port: u16) -> Command {
+        let mut command = directory.command(&self.programs.join("postgres"));
+        command.args(["-D", "data", "-h", "127.0.0.1", "-p"]).arg(port.to_string());
+        let fsync = if self.options.fsync { "on" } else { "off" };
+        for setting in [
+            "unix_socket_directories=",
+            "shared_buffers=64MB",
+            &format!("max_connections={}", self.options.max_connections),
+            &format!("fsync={fsync}"),
+        ] {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+
+    fn is_ready(&self, port: u16) -> bool {
+        let mut pg_isready = client(&self.programs, "pg_isready", port);
+        pg_isready.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null());
+        pg_isready.status().is_ok_and(|status| status.success())
     }
 }
 
@@ -51,93 +84,20 @@ impl Postgres {
             .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", USER])
             .args(["--pgdata", "data"]);
         program::run("initdb", initdb)?;
-        let mut postgres = Self { server: Server::new("postgres", directory), programs, port: 0, options };
-        on_free_port(|port| {
-            postgres.port = port;
-            postgres.launch()
-        })?;
-        Ok(postgres)
-    }
-
-    /// The port that it listens on.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where its data and log are.
-    pub fn directory(&self) -> &Path {
-        self.server.directory().path()
+        Self::on_free_port(PostgresProgram { programs, options }, directory)
     }
 
     /// URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
-    }
-
-    /// Whether it accepts connections.
-    pub fn is_ready(&self) -> bool {
-        is_ready(&self.programs, self.port)
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port())
     }
 
     /// Makes a new, empty database.
     pub fn create_database(&self, name: &str) -> Result<(), StackError> {
-        let mut createdb = self.client("createdb");
+        let mut createdb = client(&self.program.programs, "createdb", self.port());
         createdb.args(["--maintenance-db=postgres", "--", name]);
         program::run("createdb", createdb).map(drop)
     }
-
-    /// Kills the server and all its children at once, as a crash would.
-    pub fn kill(&mut self) -> Result<(), StackError> {
-        self.server.kill()
-    }
-
-    /// Halts it: connections stay open and nothing answers.
-    pub fn pause(&self) -> Result<(), StackError> {
-        self.server.pause()
-    }
-
-    /// Lets it go on after [`Postgres::pause`].
-    pub fn resume(&self) -> Result<(), StackError> {
-        self.server.resume()
-    }
-
-    /// Stops it in an orderly way; open connections are closed.
-    pub fn stop(&mut self) -> Result<(), StackError> {
-        // "Fast shutdown" to PostgreSQL.
-        self.server.stop(Signal::SIGINT)
-    }
-
-    /// Starts it again on the same port and data, stopping it first if it runs.
-    pub fn restart(&mut self) -> Result<(), StackError> {
-        self.stop()?;
-        self.launch()
-    }
-
-    fn launch(&mut self) -> Result<(), StackError> {
-        let fsync = if self.options.fsync { "on" } else { "off" };
-        let mut command = self.server.directory().command(&self.programs.join("postgres"));
-        command.args(["-D", "data", "-h", "127.0.0.1", "-p"]).arg(self.port.to_string());
-        for setting in [
-            "unix_socket_directories=",
-            "shared_buffers=64MB",
-            &format!("max_connections={}", self.options.max_connections),
-            &format!("fsync={fsync}"),
-        ] {
-            command.args(["-c", setting]);
-        }
-        let (programs, port) = (self.programs.clone(), self.port);
-        self.server.start(command, || is_ready(&programs, port))
-    }
-
-    fn client(&self, program: &str) -> Command {
-        client(&self.programs, program, self.port)
-    }
-}
-
-fn is_ready(programs: &Path, port: u16) -> bool {
-    let mut pg_isready = client(programs, "pg_isready", port);
-    pg_isready.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null());
-    pg_isready.status().is_ok_and(|status| status.success())
 }
 
 fn client(programs: &Path, program: &str, port: u16) -> Command {

@@ -1,4 +1,4 @@
-//! A server's process and its children: started, killed, paused, resumed and stopped as one.
+//! A server's process and its children: started, killed, paused, resumed and stopped as one. In a directory of its own.
 
 use std::{
     fs::{self, File},
@@ -25,17 +25,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of a server's log an error shows, in bytes.
 const LOG_TAIL_BYTES: usize = 2_000;
 
-/// A server: its directory and, unless it was killed or stopped, its process.
+/// A server's directory and, unless it was killed or stopped, its process.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct Process {
     name: &'static str,
     child: Option<Child>,
     // Last, so that the guard finds the process to kill.
     directory: Directory,
 }
 
-impl Server {
-    /// A server that is yet to be started.
+impl Process {
+    /// One that is yet to be started.
     pub(crate) const fn new(name: &'static str, directory: Directory) -> Self {
         Self { name, child: None, directory }
     }
@@ -78,7 +78,7 @@ impl Server {
         Ok(())
     }
 
-    /// Kills the server and its children at once, as a crash would.
+    /// Kills it and its children at once.
     pub(crate) fn kill(&mut self) -> Result<(), StackError> {
         let Some(mut child) = self.child.take() else {
             return Ok(());
@@ -91,17 +91,17 @@ impl Server {
         wait_until(|| pids.iter().all(|pid| has_ended(*pid)), self.name)
     }
 
-    /// Halts the server and its children: connections stay open and nothing answers.
+    /// Halts it and its children.
     pub(crate) fn pause(&self) -> Result<(), StackError> {
         freeze(self.pid()?).map(drop)
     }
 
-    /// Lets a paused server go on.
+    /// Lets it go on after [`Process::pause`].
     pub(crate) fn resume(&self) -> Result<(), StackError> {
         signal_all(&family(self.pid()?)?, Signal::SIGCONT)
     }
 
-    /// Asks the server to end by `signal` and waits until it has.
+    /// Asks it to end by `signal` and waits until it has.
     pub(crate) fn stop(&mut self, signal: Signal) -> Result<(), StackError> {
         let Ok(pid) = self.pid() else {
             return Ok(());
@@ -136,7 +136,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
         // What is left over is the guard's.
         let _ = self.kill();

@@ -3,13 +3,17 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    process::Command,
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
-
-use crate::{StackError, directory::Directory, port::on_free_port, process::Server, program};
+use crate::{
+    StackError,
+    directory::Directory,
+    program,
+    server::{Program, Server},
+};
 
 /// A silent server is not asked for longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,13 +25,31 @@ pub struct RedisOptions {
     pub password: Option<String>,
 }
 
-/// A Redis server on 127.0.0.1; it is gone when this is dropped or the program ends.
+/// A Redis server.
+pub type Redis = Server<RedisProgram>;
+
+/// Redis, and how it is run.
 #[derive(Debug)]
-pub struct Redis {
-    server: Server,
+pub struct RedisProgram {
     program: PathBuf,
-    port: u16,
     options: RedisOptions,
+}
+
+impl Program for RedisProgram {
+    const NAME: &'static str = "redis";
+
+    fn command(&self, directory: &Directory, port: u16) -> Command {
+        let mut command = directory.command(&self.program);
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]).arg(port.to_string());
+        if let Some(password) = &self.options.password {
+            command.args(["--requirepass", password]);
+        }
+        command
+    }
+
+    fn is_ready(&self, port: u16) -> bool {
+        ask(port, &self.options, "PING").is_ok_and(|answer| answer == "+PONG")
+    }
 }
 
 impl Redis {
@@ -39,83 +61,24 @@ impl Redis {
     /// Starts an empty server.
     pub fn start_with(options: RedisOptions) -> Result<Self, StackError> {
         let program = program::find("redis-server", "redis-server")?;
-        let directory = Directory::create("redis", &[])?;
-        let mut redis = Self { server: Server::new("redis", directory), program, port: 0, options };
-        on_free_port(|port| {
-            redis.port = port;
-            redis.launch()
-        })?;
-        Ok(redis)
-    }
-
-    /// The port that it listens on.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where its log is.
-    pub fn directory(&self) -> &Path {
-        self.server.directory().path()
+        Self::on_free_port(RedisProgram { program, options }, Directory::create("redis", &[])?)
     }
 
     /// URL of its first database, with the password.
     pub fn url(&self) -> String {
-        let password = self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
-        format!("redis://{password}127.0.0.1:{}/0", self.port)
-    }
-
-    /// Whether it answers.
-    pub fn is_ready(&self) -> bool {
-        is_ready(self.port, &self.options)
+        let password = self.program.options.password.as_ref();
+        let password = password.map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{password}127.0.0.1:{}/0", self.port())
     }
 
     /// Forgets all data and scripts, as a server that crashed would.
     pub fn flush(&self) -> Result<(), StackError> {
         for command in ["FLUSHALL SYNC", "SCRIPT FLUSH SYNC"] {
-            ask(self.port, &self.options, command).map_err(StackError::io(format!("tell Redis to {command}")))?;
+            ask(self.port(), &self.program.options, command)
+                .map_err(StackError::io(format!("tell Redis to {command}")))?;
         }
         Ok(())
     }
-
-    /// Kills the server at once, as a crash would.
-    pub fn kill(&mut self) -> Result<(), StackError> {
-        self.server.kill()
-    }
-
-    /// Halts it: connections stay open and nothing answers.
-    pub fn pause(&self) -> Result<(), StackError> {
-        self.server.pause()
-    }
-
-    /// Lets it go on after [`Redis::pause`].
-    pub fn resume(&self) -> Result<(), StackError> {
-        self.server.resume()
-    }
-
-    /// Stops it in an orderly way.
-    pub fn stop(&mut self) -> Result<(), StackError> {
-        self.server.stop(Signal::SIGTERM)
-    }
-
-    /// Starts it again on the same port, empty, stopping it first if it runs.
-    pub fn restart(&mut self) -> Result<(), StackError> {
-        self.stop()?;
-        self.launch()
-    }
-
-    fn launch(&mut self) -> Result<(), StackError> {
-        let mut command = self.server.directory().command(&self.program);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]).arg(self.port.to_string());
-        if let Some(password) = &self.options.password {
-            command.args(["--requirepass", password]);
-        }
-        let (port, options) = (self.port, self.options.clone());
-        self.server.start(command, || is_ready(port, &options))
-    }
-}
-
-fn is_ready(port: u16, options: &RedisOptions) -> bool {
-    ask(port, options, "PING").is_ok_and(|answer| answer == "+PONG")
 }
 
 /// One command without blanks in its words, on a connection of its own, and the first line of its answer.

@@ -17,6 +17,8 @@ mod offsets;
 mod page;
 mod rebalance;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 mod workers;
@@ -40,6 +42,9 @@ use crate::config::IngestConfig;
 
 /// Longest that Kafka may take to let go of this process.
 const LEAVE_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often to look whether anybody else still uses the client.
+const LEAVE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why usage cannot be taken from Kafka, now or later.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +151,10 @@ impl KafkaIngest {
             }
         };
         workers.stop().await;
-        watching.abort();
         drop(workers);
+        watching.abort();
+        // It has let go of the client only when it is over.
+        let _ = watching.await;
         leave(self.shared).await;
         ended
     }
@@ -158,7 +165,13 @@ async fn leave(shared: Arc<Shared>) {
     let (left, gone) = oneshot::channel();
     // The client leaves when it is dropped, which blocks; a thread of its own holds up nothing if that takes too long.
     let leaving = std::thread::Builder::new().name("kafka-leave".into()).spawn(move || {
+        let mut client = Arc::clone(&shared.consumer);
         drop(shared);
+        // Somebody may just be asking Kafka something, and must not be the one who has to wait for the end.
+        while let Err(still_shared) = Arc::try_unwrap(client) {
+            client = still_shared;
+            std::thread::sleep(LEAVE_POLL_INTERVAL);
+        }
         // Nobody waits any more if it took too long.
         let _ = left.send(());
     });

@@ -12,7 +12,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, KafkaResult},
     topic_partition_list::TopicPartitionListElem,
-    types::RDKafkaRespErr,
+    types::{RDKafkaErrorCode, RDKafkaRespErr},
 };
 use tokio::sync::mpsc;
 
@@ -83,6 +83,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka_error");
-        self.condition.note_kafka_error(reason);
+        // It only counts the brokers, and would hide why each of them is out of reach.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.condition.note_kafka_error(reason);
+        }
     }
 }

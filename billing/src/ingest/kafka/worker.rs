@@ -146,7 +146,7 @@ impl Worker {
     async fn read_topic_again(&self) -> Option<Again> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.stop.unless(self.shared.store.reset_positions(&self.shared.topic)).await? {
+            match self.stop.unless(self.shared.store.reset_positions(&self.shared.topic, None)).await? {
                 Ok(_) => return Some(Again::Moved),
                 Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
             }

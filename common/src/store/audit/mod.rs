@@ -56,20 +56,24 @@ pub struct Tally {
     pub units: i64,
 }
 
-/// What the books say about one stream. `acknowledged = booked.requests + refusal_entries` and
-/// `booked = recorded + dropped`.
+/// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries`
+/// and `booked = recorded + dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamAudit {
     /// The stream.
     pub stream: StreamId,
-    /// Numbers below the stream's mark that are not in an open gap: what its senders were told is booked.
+    /// Numbers below the stream's mark that were not skipped: what its senders were told is booked.
     pub acknowledged: i64,
-    /// Numbers in open gaps.
+    /// Numbers that were skipped and have not come since.
     pub missing: i64,
     /// Requests booked, as the stream counts them.
     pub booked: Tally,
     /// Entries booked that sum up refusals.
     pub refusal_entries: i64,
+    /// Numbers booked that never had an entry.
+    pub void_entries: i64,
+    /// Numbers booked whose entries are lost, and that are in open gaps for it.
+    pub lost_entries: i64,
     /// Requests whose records are there; not counted when the audit is of a window only.
     pub recorded: Option<Tally>,
     /// Requests whose records were dropped after retention, or never kept.

@@ -18,8 +18,10 @@ pub(super) struct Streams {
 }
 
 const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing, 0), requests, units, refusal_entries, \
-    refused, dropped_requests, dropped_units FROM usage_streams LEFT JOIN \
-    (SELECT stream, CAST(SUM(to_seq - from_seq) AS BIGINT) AS missing FROM usage_gaps GROUP BY stream) gaps \
+    refused, dropped_requests, dropped_units, void_entries, lost_entries, COALESCE(lost, 0) \
+    FROM usage_streams LEFT JOIN \
+    (SELECT stream, CAST(SUM((to_seq - from_seq) * (1 - lost)) AS BIGINT) AS missing, \
+    CAST(SUM((to_seq - from_seq) * lost) AS BIGINT) AS lost FROM usage_gaps GROUP BY stream) gaps \
     ON gaps.stream = usage_streams.stream ORDER BY usage_streams.stream";
 
 const RECORDED: &str =
@@ -42,11 +44,13 @@ pub(super) async fn check(
             missing,
             booked: Tally::read(&row, 3)?,
             refusal_entries: row.try_get(5)?,
+            void_entries: row.try_get(9)?,
+            lost_entries: row.try_get(10)?,
             recorded: recorded.as_mut().map(|recorded| recorded.remove(&name).unwrap_or_default()),
             dropped: Tally::read(&row, 7)?,
         };
         streams.refused = sum_of_units(streams.refused, row.try_get(6)?);
-        check_stream(&stream, breaches);
+        check_stream(&stream, row.try_get(11)?, breaches);
         streams.rows.push(stream);
     }
     for (name, tally) in recorded.into_iter().flatten() {
@@ -62,11 +66,14 @@ async fn recorded(connection: &mut AnyConnection) -> Result<BTreeMap<String, Tal
     rows.iter().map(|row| Ok((row.try_get(0)?, Tally::read(row, 1)?))).collect()
 }
 
-fn check_stream(audit: &StreamAudit, breaches: &mut Vec<Breach>) {
+/// `lost_in_gaps` is how many numbers its gaps of lost entries hold.
+fn check_stream(audit: &StreamAudit, lost_in_gaps: i64, breaches: &mut Vec<Breach>) {
     let mut check =
         |left, right| compare(breaches, || BreachPlace::Stream { stream: audit.stream.clone() }, left, right);
-    let entries = audit.booked.requests.saturating_add(audit.refusal_entries);
+    let counters = [audit.refusal_entries, audit.void_entries, audit.lost_entries];
+    let entries = counters.into_iter().fold(audit.booked.requests, i64::saturating_add);
     check(Reading::new("entries acknowledged", audit.acknowledged), Reading::new("entries booked", entries));
+    check(Reading::new("entries lost", audit.lost_entries), Reading::new("lost in open gaps", lost_in_gaps));
     let Some(mut accounted) = audit.recorded else { return };
     accounted.add(audit.dropped);
     check(

@@ -134,7 +134,7 @@ macro_rules! statements_of {
 
             async fn open_gaps(&mut self, stream: &str, range: &Range<i64>) -> Result<Vec<Gap>, StoreError> {
                 let rows = sqlx::query(
-                    "SELECT from_seq, to_seq, opened_at FROM usage_gaps \
+                    "SELECT from_seq, to_seq, opened_at, lost FROM usage_gaps \
                      WHERE stream = $1 AND from_seq < $2 AND to_seq > $3 ORDER BY from_seq",
                 )
                 .bind(stream.to_owned())
@@ -143,7 +143,10 @@ macro_rules! statements_of {
                 .fetch_all(self)
                 .await?;
                 rows.iter()
-                    .map(|row| Ok(Gap { range: row.try_get(0)?..row.try_get(1)?, opened_at: row.try_get(2)? }))
+                    .map(|row| {
+                        let (range, opened_at) = (row.try_get(0)?..row.try_get(1)?, row.try_get(2)?);
+                        Ok(Gap { range, opened_at, lost: row.try_get::<i64, _>(3)? != 0 })
+                    })
                     .collect()
             }
 
@@ -157,13 +160,16 @@ macro_rules! statements_of {
             }
 
             async fn open_gap(&mut self, stream: &str, gap: &Gap) -> Result<(), StoreError> {
-                sqlx::query("INSERT INTO usage_gaps (stream, from_seq, to_seq, opened_at) VALUES ($1, $2, $3, $4)")
-                    .bind(stream.to_owned())
-                    .bind(gap.range.start)
-                    .bind(gap.range.end)
-                    .bind(gap.opened_at)
-                    .execute(self)
-                    .await?;
+                sqlx::query(
+                    "INSERT INTO usage_gaps (stream, from_seq, to_seq, opened_at, lost) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(stream.to_owned())
+                .bind(gap.range.start)
+                .bind(gap.range.end)
+                .bind(gap.opened_at)
+                .bind(i64::from(gap.lost))
+                .execute(self)
+                .await?;
                 Ok(())
             }
         }

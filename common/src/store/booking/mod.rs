@@ -44,6 +44,8 @@ pub struct Booked {
     pub replayed: u64,
     /// Numbers skipped by this batch: booked as a gap, which a late batch may still fill.
     pub gap: u64,
+    /// Of the entries booked now, those that are lost: a gap as well.
+    pub lost: u64,
     /// Tenants that the store does not know; their usage is kept and can be billed once they exist.
     pub unknown_tenants: Vec<TenantId>,
 }
@@ -93,9 +95,9 @@ impl Store {
         Self { keep_records: keep, ..self }
     }
 
-    /// Books a batch exactly once: entries whose numbers are booked already are passed over, skipped numbers become a
-    /// gap that a late batch may fill, and entries, sums and the stream's mark change in one transaction. Refused: a
-    /// batch without entries, numbers or sums beyond 63 bits.
+    /// Books a batch exactly once: entries whose numbers are booked already are passed over, numbers that are skipped or
+    /// lost become a gap that a late batch may fill, and entries, sums and the stream's mark change in one transaction.
+    /// Refused: a batch without entries, numbers or sums beyond 63 bits, anything else that the database never takes.
     pub async fn book_usage(&self, batch: &UsageBatch, now: Micros) -> Result<Booked, StoreError> {
         self.book_one(batch, None, now).await
     }
@@ -163,7 +165,7 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
     let mut booked = Vec::with_capacity(booking.batches.len());
     let mut fresh = Vec::with_capacity(booking.batches.len());
     for ((batch, range), index) in booking.batches.iter().zip(ranges).zip(book_of_batch) {
-        let claim = books[index].claim(range, terms.now);
+        let claim = books[index].claim(range, &lost_ranges(batch), terms.now);
         let entries = fresh_entries(batch, &claim);
         books[index].count(entries.iter().map(|(_, entry)| *entry), terms.keep_records);
         booked.push(outcome_of(&claim, batch));
@@ -259,6 +261,7 @@ fn outcome_of(claim: &Claim, batch: &UsageBatch) -> Booked {
         booked,
         replayed: batch.entries.len() as u64 - booked,
         gap: claim.gap.end.abs_diff(claim.gap.start),
+        lost: claim.lost_count(),
         unknown_tenants: Vec::new(),
     }
 }
@@ -266,6 +269,21 @@ fn outcome_of(claim: &Claim, batch: &UsageBatch) -> Booked {
 fn range_of(batch: &UsageBatch) -> Result<Range<i64>, StoreError> {
     let range = stored(batch.first_seq)?..stored(batch.end_seq())?;
     if range.is_empty() { Err(StoreError::refused("the batch has no entries")) } else { Ok(range) }
+}
+
+/// The numbers of a batch whose entries are lost, in order.
+fn lost_ranges(batch: &UsageBatch) -> Vec<Range<i64>> {
+    let is_lost = |entry: &UsageEntry| matches!(entry, UsageEntry::Lost);
+    let mut end = batch.first_seq;
+    let mut lost = Vec::new();
+    for run in batch.entries.chunk_by(|one, next| is_lost(one) == is_lost(next)) {
+        let start = end;
+        end += run.len() as u64;
+        if run.first().is_some_and(is_lost) {
+            lost.push(start.cast_signed()..end.cast_signed());
+        }
+    }
+    lost
 }
 
 /// A number as the store holds it.

@@ -65,16 +65,19 @@ impl Ledger for AnyConnection {
         for book in books {
             let added = book.added();
             sqlx::query(
-                "UPDATE usage_streams SET next_seq = $1, requests = requests + $2, units = (units + $3) % $8, \
-                 refusal_entries = refusal_entries + $4, refused = (refused + $5) % $8, \
-                 dropped_requests = dropped_requests + $6, dropped_units = (dropped_units + $7) % $8 \
-                 WHERE stream = $9",
+                "UPDATE usage_streams SET next_seq = $1, requests = requests + $2, units = (units + $3) % $10, \
+                 refusal_entries = refusal_entries + $4, refused = (refused + $5) % $10, \
+                 void_entries = void_entries + $6, lost_entries = lost_entries + $7, \
+                 dropped_requests = dropped_requests + $8, dropped_units = (dropped_units + $9) % $10 \
+                 WHERE stream = $11",
             )
             .bind(book.mark())
             .bind(added.requests)
             .bind(added.units)
             .bind(added.refusal_entries)
             .bind(added.refused)
+            .bind(added.void_entries)
+            .bind(added.lost_entries)
             .bind(added.dropped_requests)
             .bind(added.dropped_units)
             .bind(UNITS_MODULUS)

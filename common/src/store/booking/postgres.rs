@@ -53,14 +53,17 @@ impl Ledger for PgConnection {
         let column = |of: fn(&Counters) -> i64| -> Vec<i64> { books.iter().map(|book| of(book.added())).collect() };
         sqlx::query(
             "UPDATE usage_streams SET next_seq = added.next_seq, requests = usage_streams.requests + added.requests, \
-             units = (usage_streams.units + added.units) % $9, \
+             units = (usage_streams.units + added.units) % $11, \
              refusal_entries = usage_streams.refusal_entries + added.refusal_entries, \
-             refused = (usage_streams.refused + added.refused) % $9, \
+             refused = (usage_streams.refused + added.refused) % $11, \
+             void_entries = usage_streams.void_entries + added.void_entries, \
+             lost_entries = usage_streams.lost_entries + added.lost_entries, \
              dropped_requests = usage_streams.dropped_requests + added.dropped_requests, \
-             dropped_units = (usage_streams.dropped_units + added.dropped_units) % $9 \
+             dropped_units = (usage_streams.dropped_units + added.dropped_units) % $11 \
              FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], \
-             $7::bigint[], $8::bigint[]) AS added (stream, next_seq, requests, units, refusal_entries, refused, \
-             dropped_requests, dropped_units) WHERE usage_streams.stream = added.stream",
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) AS added (stream, next_seq, requests, units, \
+             refusal_entries, refused, void_entries, lost_entries, dropped_requests, dropped_units) \
+             WHERE usage_streams.stream = added.stream",
         )
         .bind(books.iter().map(StreamBook::name).collect::<Vec<_>>())
         .bind(books.iter().map(StreamBook::mark).collect::<Vec<_>>())
@@ -68,6 +71,8 @@ impl Ledger for PgConnection {
         .bind(column(|added| added.units))
         .bind(column(|added| added.refusal_entries))
         .bind(column(|added| added.refused))
+        .bind(column(|added| added.void_entries))
+        .bind(column(|added| added.lost_entries))
         .bind(column(|added| added.dropped_requests))
         .bind(column(|added| added.dropped_units))
         .bind(UNITS_MODULUS)

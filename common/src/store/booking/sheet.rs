@@ -67,7 +67,7 @@ impl<'b> Sheet<'b> {
         zones: &Zones,
         keep_records: bool,
     ) -> Result<Self, StoreError> {
-        use crate::usage::UsageEntry::{Refusals, Request, Void};
+        use crate::usage::UsageEntry::{Lost, Refusals, Request, Void};
         let utc = Zone::utc();
         let mut draft = Draft::default();
         for batch in fresh {
@@ -77,7 +77,7 @@ impl<'b> Sheet<'b> {
                 match entry {
                     Request(record) => draft.add_record(stream, *seq, record, zone, keep_records)?,
                     Refusals(refusals) => draft.add_refusals(refusals, zone)?,
-                    Void => {}
+                    Void | Lost => {}
                 }
             }
         }

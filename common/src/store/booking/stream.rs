@@ -1,4 +1,5 @@
-//! Which numbers of a stream are booked: a mark below which all are, but for open gaps.
+//! Which numbers of a stream are booked: a mark below which all are, but for open gaps. A gap is of numbers that were
+//! skipped, or of numbers whose entries the gateway says it has lost; whatever comes after all fills either.
 //!
 //! This is what makes booking exactly once for ever: it does not depend on how long records are kept, and is as small
 //! as the stream has gaps. Counters of what was booked stand beside the mark; the audit holds them against the records
@@ -17,18 +18,22 @@ pub(in crate::store) const UNITS_MODULUS: i64 = 1 << 62;
 pub(super) struct Claim {
     /// Numbers that were not booked, in order.
     pub(super) fresh: Vec<Range<i64>>,
+    /// Those of them whose entries are lost.
+    pub(super) lost: Vec<Range<i64>>,
     /// Numbers that the batch skipped.
     pub(super) gap: Range<i64>,
     /// The mark afterwards.
     pub(super) next_seq: i64,
 }
 
-/// Numbers that have not come.
+/// Numbers that have not come, or came without their entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) range: Range<i64>,
     /// None for gaps of before this was written down.
     pub(super) opened_at: Option<i64>,
+    /// Whether the gateway said that the entries are lost; else it skipped the numbers.
+    pub(super) lost: bool,
 }
 
 /// What a booking adds to a stream's counters.
@@ -38,6 +43,9 @@ pub(super) struct Counters {
     pub(super) units: i64,
     pub(super) refusal_entries: i64,
     pub(super) refused: i64,
+    pub(super) void_entries: i64,
+    /// Less than zero, if more turned up than were lost.
+    pub(super) lost_entries: i64,
     pub(super) dropped_requests: i64,
     pub(super) dropped_units: i64,
 }
@@ -57,7 +65,12 @@ pub(super) struct StreamBook {
 impl Claim {
     /// How many numbers were not booked.
     pub(super) fn fresh_count(&self) -> u64 {
-        self.fresh.iter().map(|range| range.end.abs_diff(range.start)).sum()
+        length(&self.fresh)
+    }
+
+    /// How many of them came without their entries.
+    pub(super) fn lost_count(&self) -> u64 {
+        length(&self.lost)
     }
 }
 
@@ -79,39 +92,49 @@ impl StreamBook {
         &self.added
     }
 
-    /// Claims what is not booked yet of `range`, which is not empty.
-    pub(super) fn claim(&mut self, range: Range<i64>, now: Micros) -> Claim {
+    /// Claims what is not booked yet of `range`, which is not empty. Of the numbers in it that are `lost`, which are in
+    /// order, each becomes a gap, unless it is one already.
+    pub(super) fn claim(&mut self, range: Range<i64>, lost: &[Range<i64>], now: Micros) -> Claim {
         let mark = self.mark;
         let mut fresh = Vec::new();
         if range.start < mark {
-            fresh = self.fill_gaps(&(range.start..range.end.min(mark)));
+            fresh = self.fill_gaps(&(range.start..range.end.min(mark)), lost);
         }
-        if range.end <= mark {
-            return Claim { fresh, gap: mark..mark, next_seq: mark };
+        let mut gap = mark..mark;
+        if range.end > mark {
+            gap.end = range.start.max(mark);
+            fresh.push(gap.end..range.end);
+            self.open_gap(gap.clone(), now, false);
+            self.mark = range.end;
         }
-        let gap = mark..range.start.max(mark);
-        fresh.push(gap.end..range.end);
-        if !gap.is_empty() {
-            self.gaps.push(Gap { range: gap.clone(), opened_at: Some(now.0) });
+        let lost: Vec<_> = fresh.iter().flat_map(|fresh| overlaps(fresh, lost)).collect();
+        for range in &lost {
+            self.open_gap(range.clone(), now, true);
         }
-        self.mark = range.end;
-        Claim { fresh, gap, next_seq: range.end }
+        if !lost.is_empty() {
+            self.gaps.sort_unstable_by_key(|gap| gap.range.start);
+        }
+        Claim { fresh, lost, gap, next_seq: self.mark }
     }
 
-    /// Takes `range` out of the open gaps and gives what of it was in one.
-    fn fill_gaps(&mut self, range: &Range<i64>) -> Vec<Range<i64>> {
+    fn open_gap(&mut self, range: Range<i64>, now: Micros, lost: bool) {
+        if !range.is_empty() {
+            self.gaps.push(Gap { range, opened_at: Some(now.0), lost });
+        }
+    }
+
+    /// Takes `range` out of the open gaps and gives what of it was in one. What is `lost` does not fill what was lost.
+    fn fill_gaps(&mut self, range: &Range<i64>, lost: &[Range<i64>]) -> Vec<Range<i64>> {
         let mut filled = Vec::new();
         let mut left = Vec::with_capacity(self.gaps.len());
         for gap in self.gaps.drain(..) {
-            let inside = gap.range.start.max(range.start)..gap.range.end.min(range.end);
-            if inside.is_empty() {
-                left.push(gap);
-                continue;
+            let inside = overlap(&gap.range, range);
+            let taken = without(&inside, if gap.lost { lost } else { &[] });
+            if gap.lost {
+                self.added.lost_entries -= length(&taken).cast_signed();
             }
-            let rests = [gap.range.start..inside.start, inside.end..gap.range.end];
-            let opened_at = gap.opened_at;
-            left.extend(rests.into_iter().filter(|rest| !rest.is_empty()).map(|range| Gap { range, opened_at }));
-            filled.push(inside);
+            left.extend(without(&gap.range, &taken).into_iter().map(|range| Gap { range, ..gap.clone() }));
+            filled.extend(taken);
         }
         self.gaps = left;
         filled
@@ -129,8 +152,8 @@ impl StreamBook {
                     self.added.refusal_entries += 1;
                     self.added.refused = sum_of_units(self.added.refused, refusals.count);
                 }
-                // An entry without a request, as a sum of no refusals is.
-                UsageEntry::Void => self.added.refusal_entries += 1,
+                UsageEntry::Void => self.added.void_entries += 1,
+                UsageEntry::Lost => self.added.lost_entries += 1,
             }
         }
         if !keep_records {
@@ -149,6 +172,33 @@ impl StreamBook {
     }
 }
 
+fn length(ranges: &[Range<i64>]) -> u64 {
+    ranges.iter().map(|range| range.end.abs_diff(range.start)).sum()
+}
+
+/// What is in both; it may be empty.
+fn overlap(one: &Range<i64>, other: &Range<i64>) -> Range<i64> {
+    one.start.max(other.start)..one.end.min(other.end)
+}
+
+/// What of `range` is in any of `others`, which are in order.
+fn overlaps(range: &Range<i64>, others: &[Range<i64>]) -> impl Iterator<Item = Range<i64>> {
+    others.iter().map(|other| overlap(range, other)).filter(|overlap| !overlap.is_empty())
+}
+
+/// What is left of `range` without `holes`, which are in order.
+fn without(range: &Range<i64>, holes: &[Range<i64>]) -> Vec<Range<i64>> {
+    let mut left = Vec::new();
+    let mut start = range.start;
+    for hole in overlaps(range, holes) {
+        left.push(start..hole.start);
+        start = hole.end;
+    }
+    left.push(start..range.end);
+    left.retain(|rest| !rest.is_empty());
+    left
+}
+
 fn sum_of_units(sum: i64, units: u64) -> i64 {
     const MODULUS: u64 = UNITS_MODULUS.unsigned_abs();
     ((sum.unsigned_abs() + units % MODULUS) % MODULUS).cast_signed()
@@ -164,16 +214,17 @@ mod tests {
 
     fn book_with_gap() -> StreamBook {
         let mut book = StreamBook::new("edge-1/x/0".into(), 0, Vec::new());
-        assert_eq!(book.claim(10..12, NOW), Claim { fresh: vec![10..12], gap: 0..10, next_seq: 12 });
+        let claim = book.claim(10..12, &[], NOW);
+        assert_eq!(claim, Claim { fresh: vec![10..12], lost: Vec::new(), gap: 0..10, next_seq: 12 });
         StreamBook::new("edge-1/x/0".into(), 12, book.gaps)
     }
 
     #[test]
     fn what_is_left_of_a_gap_keeps_its_age() {
         let mut book = book_with_gap();
-        assert_eq!(book.claim(4..6, Micros(9)).fresh, [4..6]);
+        assert_eq!(book.claim(4..6, &[], Micros(9)).fresh, [4..6]);
         let (closed, opened) = book.gap_changes();
-        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5) }]);
+        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5), lost: false }]);
         assert_eq!(
             opened.iter().map(|gap| (gap.range.clone(), gap.opened_at)).collect::<Vec<_>>(),
             [(0..4, Some(5)), (6..10, Some(5))]
@@ -181,10 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_is_a_gap_once_and_is_filled_by_what_turns_up() {
+        let mut book = book_with_gap();
+        // Inside of the gap, booked before, and beyond the mark.
+        let claim = book.claim(8..14, &[8..9, 11..13], Micros(9));
+        assert_eq!((claim.fresh, claim.lost), (vec![8..10, 12..14], vec![8..9, 12..13]));
+        let gaps = |book: &StreamBook| book.gaps.iter().map(|gap| (gap.range.clone(), gap.lost)).collect::<Vec<_>>();
+        assert_eq!(gaps(&book), [(0..8, false), (8..9, true), (12..13, true)]);
+        let again = book.claim(8..14, &[8..9, 11..13], Micros(10));
+        assert_eq!((again.fresh_count(), again.lost_count()), (0, 0));
+        assert_eq!(book.claim(12..14, &[], Micros(11)).fresh, [12..13]);
+        assert_eq!(gaps(&book), [(0..8, false), (8..9, true)]);
+        assert_eq!(book.added.lost_entries, -1, "it is lost no more");
+    }
+
+    #[test]
     fn a_gap_that_is_filled_in_the_same_booking_was_never_there() {
         let mut book = StreamBook::new("edge-1/x/0".into(), 0, Vec::new());
-        book.claim(10..12, NOW);
-        book.claim(0..10, NOW);
+        book.claim(10..12, &[], NOW);
+        book.claim(0..10, &[], NOW);
         assert_eq!(book.gap_changes(), (Vec::new(), Vec::new()));
         assert_eq!(book.mark(), 12);
     }

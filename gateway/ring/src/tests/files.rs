@@ -36,6 +36,21 @@ fn what_was_appended_is_in_the_file_at_once() {
 }
 
 #[test]
+fn what_is_settled_is_remembered_by_the_living_and_by_heirs() {
+    let (_directory, path) = place();
+    let ring = written(&path, 64, 40);
+    let settled = || LeftRing::open(&path, seal()).unwrap().1.settled;
+    assert_eq!(settled(), Some(0));
+    ring.settle(10);
+    ring.acknowledge(30);
+    assert_eq!(settled(), Some(10));
+    drop(ring);
+    LeftRing::open(&path, seal()).unwrap().0.settle(33).unwrap();
+    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    assert_eq!((recovered.settled, recovered.first, recovered.header_damaged), (Some(33), 30, false));
+}
+
+#[test]
 fn every_block_is_allocated_before_it_is_used() {
     let (_directory, path) = place();
     let _ring = written(&path, 1024, 0);
@@ -54,16 +69,22 @@ fn a_ring_is_not_made_over_another_file() {
 }
 
 #[test]
-fn a_flushed_entry_whose_block_is_gone_is_still_counted() {
+fn a_flushed_entry_whose_block_is_gone_is_known_to_be_lost() {
     let (_directory, path) = place();
     let ring = written(&path, 64, 20);
     ring.sync().unwrap();
+    ring.head.0.fetch_add(1, Ordering::Relaxed);
+    ring.append(&payload(21)).unwrap();
     drop(ring);
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(&vec![0; SLOT_BYTES * 5], bytes_of(15)).unwrap();
     let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
-    assert_eq!(recovered.end(), 20);
-    assert!(recovered.slots[15..].iter().all(|found| *found == Found::Void));
+    let gone = [Found::Unreadable; 5];
+    assert_eq!(recovered.slots[15..], [&gone[..], &[Found::Void, Found::Entry(payload(21))]].concat());
+    // Without the slots that prove where the ring stands, the header still says how far it had got.
+    file.write_all_at(&vec![0; SLOT_BYTES * 7], bytes_of(15)).unwrap();
+    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    assert_eq!((recovered.end(), &recovered.slots[15..]), (20, &gone[..]));
     file.set_len(bytes_of(10)).unwrap();
     let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
     assert_eq!(recovered.end(), 20);

@@ -44,6 +44,7 @@ impl Lane {
 
     /// The sink has acknowledged everything before `position`.
     pub(super) fn free(&self, position: u64) {
+        self.ring.settle(position);
         self.ring.acknowledge(position);
         self.booked.store(position, Ordering::Release);
     }

@@ -25,8 +25,8 @@ use crate::lock::locked;
 pub(crate) struct LeftBoot {
     pub(crate) lanes: Vec<LaneReader>,
     directory: BootDirectory,
-    /// Something in it could not be read, and is kept for somebody to look at.
-    is_damaged: bool,
+    /// Files of which nothing can be read; all are kept for somebody to look at.
+    unreadable_files: u64,
 }
 
 /// Takes over what is left, once each.
@@ -75,13 +75,13 @@ impl Heir {
 
     fn open(&self, directory: BootDirectory) -> io::Result<LeftBoot> {
         let names: Arc<[_]> = names::read(directory.path())?.into();
-        let mut boot = LeftBoot { lanes: Vec::new(), directory, is_damaged: false };
+        let mut boot = LeftBoot { lanes: Vec::new(), directory, unreadable_files: 0 };
         for lane in boot.directory.lanes()? {
             let stream = boot.directory.stream(lane)?;
             let seal = Seal::of(&stream.to_string());
             let place = Place { directory: boot.directory.path().to_owned(), lane, seal };
             let spool = Spool::find(place, Arc::clone(&self.budget))?;
-            boot.is_damaged |= spool.is_damaged();
+            boot.unreadable_files += spool.unreadable_files();
             let mut left = Left::without_ring(Arc::clone(&names), Arc::clone(&self.backlog));
             let path = boot.directory.ring(lane);
             match LeftRing::open(&path, seal) {
@@ -94,7 +94,7 @@ impl Heir {
                 Err(RecoverError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(RecoverError::Io(error)) => return Err(error),
                 Err(error @ RecoverError::NotARing(_)) => {
-                    boot.is_damaged = true;
+                    boot.unreadable_files += 1;
                     tracing::error!(event = "journal_ring_unreadable", file = %path.display(), %error);
                 }
             }
@@ -105,10 +105,15 @@ impl Heir {
 }
 
 impl LeftBoot {
+    /// How many of its files tell nothing any more, not even how much was in them.
+    pub(crate) const fn unreadable_files(&self) -> u64 {
+        self.unreadable_files
+    }
+
     /// Removes the files, once every lane is drained; those of a life with damaged ones stay.
     pub(crate) fn remove(self) -> io::Result<()> {
         drop(self.lanes);
-        if self.is_damaged {
+        if self.unreadable_files > 0 {
             let path = self.directory.path().display();
             return Err(io::Error::other(format!(
                 "{path} holds files that cannot be read; remove it once that is settled"

@@ -1,7 +1,8 @@
 //! The reading end of a lane, whether it is being written or was left by an earlier life: the spool first, then the ring.
 //!
-//! Every number is handed out, so that the numbering has no gaps: one without an entry as [`UsageEntry::Void`]. Nothing
-//! is ever made up in its place, and both kinds of it are counted.
+//! Every number is handed out, so that the numbering has no gaps: one that never had an entry as [`UsageEntry::Void`],
+//! one whose entry cannot be read any more as [`UsageEntry::Lost`]. Nothing is ever made up in its place, and both are
+//! counted.
 
 use std::{
     io,
@@ -91,10 +92,13 @@ impl LaneReader {
     /// A reader of a lane that was left, from where its sink had got to.
     pub(super) fn left(stream: StreamId, spool: Spool, left: Left) -> Self {
         // What was spooled comes before what is in the ring.
-        let position = spool.first().unwrap_or(left.ring.first);
-        let backlog = Arc::clone(&left.backlog);
-        let reader = Self { stream, spool, source: Source::Left(left), position, counted: position };
-        backlog.fetch_add(reader.end().saturating_sub(position), Ordering::AcqRel);
+        let oldest = spool.first().unwrap_or(left.ring.first);
+        let (settled, backlog) = (left.ring.settled, Arc::clone(&left.backlog));
+        let mut reader = Self { stream, spool, source: Source::Left(left), position: 0, counted: 0 };
+        // From where the last life stopped, even if what comes next is gone: then it is lost, and to be told.
+        reader.position = settled.filter(|settled| *settled <= reader.end()).unwrap_or(oldest);
+        reader.counted = reader.position;
+        backlog.fetch_add(reader.end().saturating_sub(reader.position), Ordering::AcqRel);
         reader
     }
 
@@ -117,9 +121,11 @@ impl LaneReader {
         let (mut void, mut unreadable) = (0, 0);
         let entries = self.decoded(&found);
         let first_seq = self.position;
-        for ((number, found), entry) in (first_seq..).zip(&found).zip(&entries) {
-            if *entry == UsageEntry::Void && number >= self.counted {
-                if *found == Found::Void { void += 1 } else { unreadable += 1 }
+        for (_, entry) in (first_seq..).zip(&entries).filter(|(number, _)| *number >= self.counted) {
+            match entry {
+                UsageEntry::Void => void += 1,
+                UsageEntry::Lost => unreadable += 1,
+                UsageEntry::Request(_) | UsageEntry::Refusals(_) => {}
             }
         }
         let batch = UsageBatch { stream: self.stream.clone(), first_seq, entries };
@@ -134,17 +140,17 @@ impl LaneReader {
         if position == before {
             return Ok(());
         }
-        let released = self.spool.release(position);
         match &self.source {
             Source::Live { lane, .. } => lane.free(position),
             Source::Left(left) => {
                 left.backlog.fetch_sub(position - before, Ordering::AcqRel);
-                if let Some(file) = left.file.as_ref().filter(|_| position > left.ring.first) {
-                    file.acknowledge(position)?;
+                if let Some(file) = &left.file {
+                    file.settle(position)?;
+                    file.acknowledge(position.max(left.ring.first))?;
                 }
             }
         }
-        released
+        self.spool.release(position)
     }
 
     /// Whether the ring is half full, so that the spool should take over.
@@ -201,10 +207,13 @@ impl LaneReader {
     fn decoded(&self, found: &[Found]) -> Vec<UsageEntry> {
         let decode = |name: &dyn Fn(u32) -> Option<Arc<str>>| {
             let entry = |found: &Found| match found {
-                Found::Entry(payload) => Slot::decode(payload).and_then(|slot| entry(&slot, name)),
-                Found::Void | Found::Unreadable => None,
+                Found::Entry(payload) => {
+                    Slot::decode(payload).and_then(|slot| entry(&slot, name)).unwrap_or(UsageEntry::Lost)
+                }
+                Found::Void => UsageEntry::Void,
+                Found::Unreadable => UsageEntry::Lost,
             };
-            found.iter().map(|found| entry(found).unwrap_or(UsageEntry::Void)).collect()
+            found.iter().map(entry).collect()
         };
         match &self.source {
             Source::Live { names, .. } => {

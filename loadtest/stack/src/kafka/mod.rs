@@ -5,23 +5,20 @@
 
 mod jars;
 mod protocol;
+mod secured;
 mod settings;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
-use nix::sys::signal::Signal;
+use secured::SecuredListener;
 
 use crate::{
     StackError,
     directory::Directory,
-    port::{free_port, on_free_port},
-    process::{Server, wait_until},
+    port::free_port,
+    process::wait_until,
     program,
+    server::{Program, Server},
 };
 
 /// Any 16 bytes in base64.
@@ -29,38 +26,63 @@ const CLUSTER: &str = "dG9sbGdhdGUtdGVzdHMtMQ";
 
 const SETTINGS_FILE: &str = "server.properties";
 
+/// Most memory for Java objects, in MiB; the process takes some 100 MiB more.
+const BROKER_HEAP_MIB: u32 = 256;
+const TOOL_HEAP_MIB: u32 = 64;
+
 /// How to run the broker.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct KafkaOptions {
-    /// Whether topics come to be when a client first names them.
-    pub auto_create: bool,
-    /// How many partitions such topics have.
-    pub partitions: u32,
-    /// Most memory for Java objects, in MiB; the process takes some 100 MiB more.
-    pub heap_mib: u32,
-    /// About how many bytes a partition keeps before its oldest records are deleted, within seconds, in segments of at
-    /// least 1 MiB. Without it nothing is deleted.
-    pub retained_bytes: Option<u64>,
+    /// Whether clients come in by TLS and password only (`SASL_SSL`), as [`Kafka::client_properties`] says.
+    pub secured: bool,
 }
 
-/// An Apache Kafka broker on 127.0.0.1; it and its data are gone when this is dropped or the program ends.
+/// An Apache Kafka broker.
+pub type Kafka = Server<KafkaProgram>;
+
+/// Kafka's programs, and how they are run.
 #[derive(Debug)]
-pub struct Kafka {
-    server: Server,
+pub struct KafkaProgram {
     java: PathBuf,
     class_path: String,
-    port: u16,
     options: KafkaOptions,
+    /// Where clients come in, if not by the port that this crate itself uses.
+    secured: Option<SecuredListener>,
 }
 
-impl Default for KafkaOptions {
-    fn default() -> Self {
-        Self { auto_create: false, partitions: 1, heap_mib: 256, retained_bytes: None }
+impl Program for KafkaProgram {
+    const NAME: &'static str = "kafka";
+
+    fn prepare(&mut self, directory: &Directory, port: u16) -> Result<(), StackError> {
+        if self.options.secured {
+            self.secured = Some(SecuredListener::create(directory.path())?);
+        }
+        let text = settings::server_properties(port, free_port()?, self.secured.as_ref());
+        fs::write(directory.path().join(SETTINGS_FILE), text).map_err(StackError::io("write Kafka's settings"))?;
+        let mut format = self.java(directory, TOOL_HEAP_MIB);
+        format.args(["kafka.tools.StorageTool", "format", "--ignore-formatted"]);
+        format.args(["--cluster-id", CLUSTER, "--config", SETTINGS_FILE]);
+        if self.options.secured {
+            format.args(["--add-scram", &SecuredListener::account()]);
+        }
+        program::run("formatting Kafka's data directory", format).map(drop)
+    }
+
+    fn command(&self, directory: &Directory, _port: u16) -> Command {
+        let mut command = self.java(directory, BROKER_HEAP_MIB);
+        command.args(["kafka.Kafka", SETTINGS_FILE]);
+        command
+    }
+
+    /// Whether it answers, and every partition it has can be written and read.
+    fn is_ready(&self, port: u16) -> bool {
+        protocol::metadata(port)
+            .is_ok_and(|metadata| metadata.brokers > 0 && metadata.topics.values().all(|topic| topic.is_led))
     }
 }
 
 impl Kafka {
-    /// Starts a broker without topics.
+    /// Starts a broker without topics that takes whoever comes.
     pub fn start() -> Result<Self, StackError> {
         Self::start_with(KafkaOptions::default())
     }
@@ -68,40 +90,25 @@ impl Kafka {
     /// Starts a broker without topics.
     pub fn start_with(options: KafkaOptions) -> Result<Self, StackError> {
         let (java, class_path) = (jars::java()?, jars::class_path()?);
-        let directory = Directory::create("kafka", &[])?;
-        let mut kafka = Self { server: Server::new("kafka", directory), java, class_path, port: 0, options };
-        on_free_port(|port| {
-            kafka.port = port;
-            kafka.configure()?;
-            kafka.launch()
-        })?;
-        Ok(kafka)
+        let program = KafkaProgram { java, class_path, options, secured: None };
+        Self::on_free_port(program, Directory::create("kafka", &[])?)
     }
 
     /// The address that clients start from, `host:port`.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let port = self.program.secured.as_ref().map_or(self.port(), SecuredListener::port);
+        format!("127.0.0.1:{port}")
     }
 
-    /// The port that it listens on.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where its data and log are.
-    pub fn directory(&self) -> &Path {
-        self.server.directory().path()
-    }
-
-    /// Whether it answers, and every partition it has can be written and read.
-    pub fn is_ready(&self) -> bool {
-        is_ready(self.port)
+    /// What clients need to come in, by librdkafka's names: nothing if everybody may.
+    pub fn client_properties(&self) -> BTreeMap<String, String> {
+        self.program.secured.as_ref().map(SecuredListener::client_properties).unwrap_or_default()
     }
 
     /// Makes a new topic and waits until it can be written and read.
     pub fn create_topic(&self, name: &str, partitions: u32) -> Result<(), StackError> {
         let what = format!("creating the Kafka topic {name}");
-        protocol::create_topic(self.port, name, partitions)
+        protocol::create_topic(self.port(), name, partitions)
             .map_err(StackError::io(format!("ask Kafka for a topic {name}")))?
             .map_err(|refusal| StackError::Failed {
                 what: what.clone(),
@@ -109,7 +116,7 @@ impl Kafka {
                 output: refusal.message,
             })?;
         let is_led = || {
-            let metadata = protocol::metadata(self.port);
+            let metadata = protocol::metadata(self.port());
             metadata.is_ok_and(|metadata| metadata.topics.get(name).is_some_and(|topic| topic.is_led))
         };
         wait_until(is_led, &what)
@@ -117,69 +124,23 @@ impl Kafka {
 
     /// The topics, Kafka's own too, and how many partitions each has.
     pub fn topics(&self) -> Result<BTreeMap<String, usize>, StackError> {
-        let metadata = protocol::metadata(self.port).map_err(StackError::io("ask Kafka for its topics"))?;
+        let metadata = protocol::metadata(self.port()).map_err(StackError::io("ask Kafka for its topics"))?;
         Ok(metadata.topics.into_iter().map(|(name, topic)| (name, topic.partitions)).collect())
     }
+}
 
-    /// Kills the broker at once, as a crash would.
-    pub fn kill(&mut self) -> Result<(), StackError> {
-        self.server.kill()
-    }
-
-    /// Halts it: connections stay open and nothing answers.
-    pub fn pause(&self) -> Result<(), StackError> {
-        self.server.pause()
-    }
-
-    /// Lets it go on after [`Kafka::pause`].
-    pub fn resume(&self) -> Result<(), StackError> {
-        self.server.resume()
-    }
-
-    /// Stops it in an orderly way.
-    pub fn stop(&mut self) -> Result<(), StackError> {
-        self.server.stop(Signal::SIGTERM)
-    }
-
-    /// Starts it again on the same port and data, stopping it first if it runs.
-    pub fn restart(&mut self) -> Result<(), StackError> {
-        self.stop()?;
-        self.launch()
-    }
-
-    /// Writes the settings and the files that a data directory starts with.
-    fn configure(&self) -> Result<(), StackError> {
-        let text = settings::server_properties(&self.options, self.port, free_port()?);
-        fs::write(self.directory().join(SETTINGS_FILE), text).map_err(StackError::io("write Kafka's settings"))?;
-        let mut format = self.java(64);
-        format.args(["kafka.tools.StorageTool", "format", "--ignore-formatted"]);
-        format.args(["--cluster-id", CLUSTER, "--config", SETTINGS_FILE]);
-        program::run("formatting Kafka's data directory", format).map(drop)
-    }
-
-    fn launch(&mut self) -> Result<(), StackError> {
-        let mut command = self.java(self.options.heap_mib);
-        command.args(["kafka.Kafka", SETTINGS_FILE]);
-        let port = self.port;
-        self.server.start(command, || is_ready(port))
-    }
-
-    fn java(&self, heap_mib: u32) -> Command {
-        let mut java = self.server.directory().command(&self.java);
+impl KafkaProgram {
+    fn java(&self, directory: &Directory, heap_mib: u32) -> Command {
+        let mut java = directory.command(&self.java);
         java.args(["-cp", &self.class_path]).arg(format!("-Xmx{heap_mib}m"));
         // The quick compiler only: what the better one gains, a broker of minutes never earns back.
         java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]);
         // What Java would leave behind in the system's temporary directory.
-        java.arg("-XX:-UsePerfData").arg(format!("-Djava.io.tmpdir={}", self.directory().display()));
+        java.arg("-XX:-UsePerfData").arg(format!("-Djava.io.tmpdir={}", directory.path().display()));
         // Only warnings: an error is to be found at the end of the log.
         let logger = "-Dorg.slf4j.simpleLogger";
         java.arg(format!("{logger}.defaultLogLevel=warn")).arg(format!("{logger}.showDateTime=true"));
         java.arg(format!("{logger}.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS"));
         java
     }
-}
-
-fn is_ready(port: u16) -> bool {
-    protocol::metadata(port)
-        .is_ok_and(|metadata| metadata.brokers > 0 && metadata.topics.values().all(|topic| topic.is_led))
 }

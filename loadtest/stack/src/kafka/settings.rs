@@ -1,20 +1,16 @@
 //! The settings file of a broker that is its own controller.
 
-use std::fmt::Write as _;
-
-use super::KafkaOptions;
-
-/// The smallest segment that Kafka accepts, in bytes.
-const SMALLEST_SEGMENT: u64 = 1 << 20;
+use super::SecuredListener;
 
 /// What every broker here has. One node, so nothing is replicated; few internal partitions, as each costs time and
-/// files; groups may find out soon that a member has gone. Nothing is deleted for its age unless asked. A session is
-/// short, because a broker that crashed is not let in again before its last one has run out.
+/// files; groups may find out soon that a member has gone. Nothing is deleted for its age, and a topic only comes to be
+/// when somebody makes it. A session is short, because a broker that crashed is not let in again before its last one
+/// has run out.
 const COMMON: &str = "\
 process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL
 log.dirs=data
 default.replication.factor=1
 offsets.topic.replication.factor=1
@@ -31,30 +27,22 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=4194304
 log.retention.ms=-1
+auto.create.topics.enable=false
 ";
 
 /// The text of `server.properties`.
-pub(super) fn server_properties(options: &KafkaOptions, port: u16, controller_port: u16) -> String {
-    let mut text = format!(
+pub(super) fn server_properties(port: u16, controller_port: u16, secured: Option<&SecuredListener>) -> String {
+    let ours = format!("PLAINTEXT://127.0.0.1:{port}");
+    let clients = match secured {
+        Some(secured) => format!("{ours},SECURED://127.0.0.1:{}", secured.port()),
+        None => ours,
+    };
+    let particulars = secured.map(SecuredListener::server_properties).unwrap_or_default();
+    format!(
         "{COMMON}\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-         num.partitions={}\n\
-         auto.create.topics.enable={}\n",
-        options.partitions, options.auto_create
-    );
-    if let Some(bytes) = options.retained_bytes {
-        let segment = (bytes / 4).max(SMALLEST_SEGMENT);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "log.retention.bytes={bytes}\n\
-             log.segment.bytes={segment}\n\
-             log.retention.check.interval.ms=500\n\
-             log.initial.task.delay.ms=500\n\
-             log.segment.delete.delay.ms=500\n"
-        );
-    }
-    text
+         listeners={clients},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners={clients}\n\
+         {particulars}"
+    )
 }

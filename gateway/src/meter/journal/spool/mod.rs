@@ -23,7 +23,8 @@ pub(super) struct Spool {
     place: Place,
     budget: Arc<Budget>,
     segments: VecDeque<Segment>,
-    is_damaged: bool,
+    /// Segments that were found and of which nothing can be read.
+    unreadable_files: u64,
 }
 
 /// Where a lane's segments are, and how they prove that they belong there.
@@ -46,7 +47,7 @@ pub(crate) enum SpoolError {
 impl Spool {
     /// The spool of a new lane.
     pub(super) const fn new(place: Place, budget: Arc<Budget>) -> Self {
-        Self { place, budget, segments: VecDeque::new(), is_damaged: false }
+        Self { place, budget, segments: VecDeque::new(), unreadable_files: 0 }
     }
 
     /// What a lane of an earlier life left.
@@ -56,7 +57,7 @@ impl Spool {
             if let Some(segment) = Segment::open(&spool.place, first, &spool.budget)? {
                 spool.segments.push_back(segment);
             } else {
-                spool.is_damaged = true;
+                spool.unreadable_files += 1;
                 let Place { directory, lane, .. } = &spool.place;
                 tracing::error!(event = "spool_segment_unreadable", directory = %directory.display(), lane, first);
             }
@@ -64,9 +65,9 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Whether there is a segment of which nothing can be read.
-    pub(super) const fn is_damaged(&self) -> bool {
-        self.is_damaged
+    /// How many segments there are of which nothing can be read.
+    pub(super) const fn unreadable_files(&self) -> u64 {
+        self.unreadable_files
     }
 
     /// Number of the first entry, if there is any.
@@ -86,7 +87,7 @@ impl Spool {
 
     /// Puts entries from number `first` on to disk. They follow those that are there.
     pub(super) fn write(&mut self, first: u64, entries: &[Payload]) -> Result<(), SpoolError> {
-        let share = self.budget.take(segment::bytes_of(entries.len())).ok_or(SpoolError::Budget)?;
+        let share = self.budget.take(ring::Segment::bytes_of(entries.len())).ok_or(SpoolError::Budget)?;
         self.segments.push_back(Segment::write(&self.place, first, entries, share)?);
         Ok(())
     }

@@ -116,13 +116,21 @@ impl KafkaSink {
         if let Some(fatal) = client.fatal_error() {
             self.replace(client, &fatal);
         }
-        if matches!(
-            error.rdkafka_error_code(),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
-        ) {
-            self.topic_seen.store(false, Ordering::Release);
-        }
-        SinkError::Away(reason)
+        let advice = match error.rdkafka_error_code() {
+            Some(Code::TopicAuthorizationFailed) => "allow this user to write to it",
+            Some(Code::MessageSizeTooLarge) => {
+                "not even one entry fits: raise `max.message.bytes` of the topic, and `message.max.bytes` of the brokers \
+                 and in `usage.kafka.properties`"
+            }
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                self.topic_seen.store(false, Ordering::Release);
+                return SinkError::Away(reason);
+            }
+            _ => return SinkError::Away(reason),
+        };
+        let unusable = SinkError::Topic { topic: self.settings.topic.clone(), reason: format!("{reason}; {advice}") };
+        self.note(Some(&unusable));
+        unusable
     }
 
     /// A fatal error ends a producer: everything in it fails, and it takes nothing more.
@@ -146,22 +154,32 @@ impl UsageSink for KafkaSink {
     async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError> {
         self.ensure_topic().await?;
         let client = self.client.load_full();
-        let (key, payload) = (batch.stream.to_string(), batch.encode());
-        let record = FutureRecord::to(&self.settings.topic).key(&key).payload(&payload);
-        let delivery = client.producer.send_result(record).map_err(|(error, _)| self.failed(&client, &error))?;
-        match delivery.await {
-            Ok(Ok(_)) => {
-                client.heard.forget();
-                Ok(batch.end_seq())
+        let key = batch.stream.to_string();
+        let (mut payload, mut entries) = (batch.encode(), batch.entries.len());
+        loop {
+            match client.send(&self.settings.topic, &key, &payload).await {
+                Ok(()) => {
+                    client.heard.forget();
+                    self.note(None);
+                    return Ok(batch.first_seq + entries as u64);
+                }
+                // As much of it as fits into a message; the rest comes with the next call.
+                Err(error) if is_too_large(&error) && entries > 1 => {
+                    entries = entries.div_ceil(2);
+                    payload = UsageBatch { entries: batch.entries[..entries].to_vec(), ..batch.clone() }.encode();
+                }
+                Err(error) => return Err(self.failed(&client, &error)),
             }
-            Ok(Err((error, _))) => Err(self.failed(&client, &error)),
-            Err(_) => Err(SinkError::Away("the producer was closed".into())),
         }
     }
 
     fn problem(&self) -> Option<String> {
         locked(&self.problem).clone()
     }
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge)
 }
 
 // === impl Client ===
@@ -175,6 +193,16 @@ impl Client {
             KafkaError::ClientCreation(reason) => SinkError::Setup(format!("Kafka client: {reason}")),
             other => SinkError::Setup(other.to_string()),
         })
+    }
+
+    /// Sends a message and waits until the brokers have it.
+    async fn send(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), KafkaError> {
+        let record = FutureRecord::to(topic).key(key).payload(payload);
+        let delivery = self.producer.send_result(record).map_err(|(error, _)| error)?;
+        match delivery.await {
+            Ok(sent) => sent.map(drop).map_err(|(error, _)| error),
+            Err(_) => Err(KafkaError::Canceled),
+        }
     }
 
     /// What broke the producer for good, if anything did.

@@ -41,7 +41,15 @@ fn sink(cluster: &Cluster, properties: &[(&str, &str)]) -> Arc<KafkaSink> {
 }
 
 fn batch(first_seq: u64) -> UsageBatch {
-    let record = UsageRecord {
+    batch_of(first_seq, vec![UsageEntry::Request(record()); 3])
+}
+
+fn batch_of(first_seq: u64, entries: Vec<UsageEntry>) -> UsageBatch {
+    UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq, entries }
+}
+
+fn record() -> UsageRecord {
+    UsageRecord {
         at: Micros(1),
         tenant: TenantId::from_u128(1),
         key: KeyId::from_u128(2),
@@ -51,9 +59,7 @@ fn batch(first_seq: u64) -> UsageBatch {
         status: 200,
         billable: true,
         mode: Mode::Live,
-    };
-    let entries = vec![UsageEntry::Request(record); 3];
-    UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq, entries }
+    }
 }
 
 /// Offers a batch as the drain does, until it is taken.
@@ -146,6 +152,49 @@ async fn a_producer_beyond_repair_is_replaced() {
     assert!(before.fatal_error().is_some());
     assert_eq!(deliver(&sink, 0).await, 3);
     assert!(!Arc::ptr_eq(&before, &sink.client.load_full()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_write_is_told_until_it_may() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[]);
+    cluster.request_errors(Request::Produce, &[Answer::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let told = sink.deliver(&batch(0)).await.unwrap_err().to_string();
+    for part in ["`usage.events`", "`usage.kafka.topic`", "uthorization", "allow this user to write"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(sink.problem(), Some(told));
+    assert_eq!(deliver(&sink, 0).await, 3);
+    assert_eq!(sink.problem(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_too_large_for_a_message_goes_in_parts() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[("message.max.bytes", "1000")]);
+    let long = |number: usize| UsageRecord { route: format!("{number:0>250}").into(), ..record() };
+    let large = batch_of(0, (0..5).map(|number| UsageEntry::Request(long(number))).collect());
+    assert!(large.encode().len() > 1_000);
+    let taken = sink.deliver(&large).await.unwrap();
+    assert_eq!(taken, 3, "of 5 entries of some 300 bytes");
+    assert_eq!(sink.deliver(&batch_of(3, large.entries[3..].to_vec())).await.unwrap(), 5);
+    // The brokers may be stricter than the client.
+    cluster.request_errors(Request::Produce, &[Answer::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    assert_eq!(sink.deliver(&batch(5)).await.unwrap(), 7);
+    assert_eq!(sink.problem(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_too_large_for_a_message_is_told_with_what_to_do() {
+    let cluster = cluster();
+    let sink = sink(&cluster, &[]);
+    cluster.request_errors(Request::Produce, &[Answer::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let one = batch_of(0, vec![UsageEntry::Request(record())]);
+    let told = sink.deliver(&one).await.unwrap_err().to_string();
+    assert!(told.contains("oo large") && told.contains("raise `max.message.bytes` of the topic"), "{told}");
+    assert_eq!(sink.problem(), Some(told));
+    assert_eq!(sink.deliver(&one).await.unwrap(), 1);
+    assert_eq!(sink.problem(), None);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! A house with a client of its own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
@@ -11,8 +9,10 @@ use std::{
 use common::time::{Clock, Period, SystemClock, Zone};
 use loadtest::{
     demo::Invoice,
+    fleet::GatewayProcess,
     house::{self, Customer, Plan},
 };
+use stack::KafkaOptions;
 use tokio::time::Instant;
 
 /// How long a state may take to come about; generous, as machines may be busy.
@@ -35,6 +35,11 @@ impl House {
         Self::build(Plan { postgres: true, ..Plan::default() }).await
     }
 
+    /// A house on a SQLite file, whose usage goes through a Kafka that wants TLS and a password.
+    pub(crate) async fn on_secured_kafka() -> Self {
+        Self::build(Plan { kafka: Some(KafkaOptions { secured: true }), ..Plan::default() }).await
+    }
+
     async fn build(plan: Plan) -> Self {
         let house = house::House::build(plan).await.unwrap();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
@@ -53,7 +58,12 @@ impl House {
 
     /// The status of one request through the gateway, received in full.
     pub(crate) async fn get(&self, path: &str, key: &str) -> u16 {
-        let answer = self.client.get(self.gateway.url() + path).bearer_auth(key).send().await.unwrap();
+        self.get_from(&self.gateway, path, key).await
+    }
+
+    /// As [`House::get`], through another gateway.
+    pub(crate) async fn get_from(&self, gateway: &GatewayProcess, path: &str, key: &str) -> u16 {
+        let answer = self.client.get(gateway.url() + path).bearer_auth(key).send().await.unwrap();
         let status = answer.status().as_u16();
         answer.bytes().await.unwrap();
         status

@@ -1,0 +1,13 @@
+//! The first start of a token bank is the first only once.
+
+use crate::harness::{NOW, Place, on_both_engines};
+
+on_both_engines!(of_all_starts_one_is_the_first);
+
+async fn of_all_starts_one_is_the_first(place: Place) {
+    let stores = [place.store().await, place.store().await];
+    let starts = stores.iter().cycle().take(8).map(|store| store.first_bank_start(NOW));
+    let firsts = futures_util::future::join_all(starts).await;
+    assert_eq!(firsts.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1);
+    assert!(!stores[0].first_bank_start(NOW).await.unwrap(), "nor is a later one");
+}

@@ -1,0 +1,147 @@
+//! From one life to the next: what was appended is drained once, by whoever comes after.
+
+use super::*;
+
+#[test]
+fn what_was_appended_is_found_by_the_next_life_under_the_old_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (journal, left) = open(&settings);
+    assert!(left.is_empty());
+    for number in 0..100 {
+        journal.append_request(&record(number)).unwrap();
+    }
+    let stream = journal.readers()[0].stream().clone();
+    // A process that is killed does no more than this: its files and its lock are closed.
+    drop(journal);
+    let (next, mut left) = open(&settings);
+    assert_eq!((left.len(), next.unacknowledged()), (1, 100));
+    let lane = &mut left[0].lanes[0];
+    assert_eq!(*lane.stream(), stream);
+    let found = contents(lane, 7);
+    assert_eq!((found.void, found.unreadable), (0, 0));
+    assert_eq!(found.entries, expected(0..100));
+    assert_eq!(next.unacknowledged(), 0);
+    assert!(next.take_over().unwrap().is_empty(), "each once");
+    left.remove(0).remove().unwrap();
+    assert_eq!(next.spooled_bytes(), 0);
+    drop(next);
+    assert_eq!(open(&settings).1.len(), 1, "only the empty life in between is left");
+}
+
+#[test]
+fn a_process_that_dies_later_is_found_by_those_that_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (doomed, _) = open(&settings);
+    let (living, _) = open(&settings);
+    doomed.append_request(&record(0)).unwrap();
+    assert!(living.take_over().unwrap().is_empty());
+    drop(doomed);
+    let mut left = living.take_over().unwrap();
+    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
+}
+
+#[test]
+fn a_living_journal_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (living, _) = open(&settings);
+    living.append_request(&record(1)).unwrap();
+    let (other, left) = open(&settings);
+    assert!(left.is_empty());
+    drop(living);
+    let (_third, left) = open(&settings);
+    assert_eq!(left.len(), 1);
+    drop(other);
+}
+
+#[test]
+fn what_was_acknowledged_is_freed_and_not_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (journal, _) = open(&settings);
+    let mut reader = journal.readers().remove(0);
+    let files_at_first = files(directory.path()).len();
+    // Far more than the ring holds at once.
+    for number in 0..5_000 {
+        journal.append_request(&record(number)).unwrap();
+        if number % 100 == 99 {
+            assert_eq!(contents(&mut reader, 64).entries, expected(number - 99..number + 1));
+        }
+    }
+    assert_eq!(files(directory.path()).len(), files_at_first);
+    journal.append_request(&record(5_000)).unwrap();
+    drop((journal, reader));
+    let (_next, mut left) = open(&settings);
+    assert_eq!(contents(&mut left[0].lanes[0], 64).entries, expected(5_000..5_001));
+}
+
+#[test]
+fn a_full_journal_says_so_before_and_refuses_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 2);
+    let (journal, _) = open(&settings);
+    let (mut appended, mut after_warning) = (0, 0);
+    loop {
+        if !journal.has_room() {
+            after_warning += 1;
+        }
+        match journal.append_request(&record(appended)) {
+            Ok(()) => appended += 1,
+            Err(error) => break assert!(matches!(error, MeterError::Full), "{error}"),
+        }
+    }
+    assert!(after_warning > 10, "there must be a margin for requests that were let in");
+    let mut read = 0;
+    for lane in &mut journal.readers() {
+        read += contents(lane, 100).entries.len() as u64;
+    }
+    assert_eq!(read, appended, "none was dropped");
+    assert!(journal.has_room());
+    journal.append_request(&record(0)).unwrap();
+}
+
+#[test]
+fn records_that_no_sink_would_take_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&settings(directory.path(), 1));
+    let bad = [
+        UsageRecord { status: 99, ..record(1) },
+        UsageRecord { units: u64::MAX, ..record(1) },
+        UsageRecord { route: "".into(), ..record(1) },
+        UsageRecord { meter: "x".repeat(300).into(), ..record(1) },
+    ];
+    for record in bad {
+        assert!(matches!(journal.append_request(&record), Err(MeterError::Invalid(_))));
+    }
+    assert_eq!(journal.unacknowledged(), 0);
+}
+
+#[test]
+fn foreign_files_are_neither_read_nor_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    fs::create_dir_all(directory.path().join("somebody@else")).unwrap();
+    fs::write(directory.path().join("notes.txt"), "hello").unwrap();
+    let (journal, _) = open(&settings);
+    journal.append_request(&record(1)).unwrap();
+    let theirs = journal.directory.path().join("theirs");
+    fs::write(&theirs, "keep").unwrap();
+    drop(journal);
+    let (_next, mut left) = open(&settings);
+    contents(&mut left[0].lanes[0], 10);
+    assert!(left.remove(0).remove().is_err());
+    assert!(theirs.exists());
+}
+
+#[test]
+fn a_gateway_that_was_renamed_drains_its_old_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = settings(directory.path(), 1);
+    let (journal, _) = open(&old);
+    journal.append_request(&record(1)).unwrap();
+    drop(journal);
+    let (_next, left) = open(&MeterSettings { gateway: "edge-2".into(), ..old });
+    assert_eq!(left[0].lanes[0].stream().gateway(), "edge-1");
+}

@@ -1,0 +1,65 @@
+//! What goes over the wire to `billing`.
+
+use common::{key::Pepper, time::Micros, usage::BATCH_PATH};
+
+use super::*;
+
+#[tokio::test]
+async fn the_http_sink_hands_over_what_billing_takes_and_reads_its_receipt() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
+    let (listener, address) = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    };
+    let sink = HttpSink::new(&format!("http://{address}/"), &token).unwrap();
+    let entries = vec![UsageEntry::Request(UsageRecord { at: Micros(5), ..record(3) })];
+    let batch = UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq: 9, entries };
+    let (delivered, request) =
+        tokio::join!(sink.deliver(&batch), answer_once(&listener, "200 OK", "{\"next_seq\":10}"));
+    assert_eq!(delivered.unwrap(), 10);
+    let (head, body) = request;
+    assert!(head.starts_with(&format!("POST {BATCH_PATH} HTTP/1.1\r\n")), "{head}");
+    assert!(
+        head.to_ascii_lowercase().contains("content-type: application/vnd.tollgate.usage-batch+protobuf"),
+        "{head}"
+    );
+    assert!(head.contains(&format!("Bearer {}", token.expose())));
+    assert_eq!(UsageBatch::decode(&body).unwrap(), batch);
+    let (refused, _) = tokio::join!(sink.deliver(&batch), answer_once(&listener, "400 Bad Request", "entry 0: no"));
+    assert!(matches!(refused, Err(SinkError::Refused { status: 400, ref reason }) if reason == "entry 0: no"));
+    drop(listener);
+    assert!(matches!(sink.deliver(&batch).await, Err(SinkError::Away(_))));
+}
+
+#[test]
+fn a_sink_without_an_address_is_refused() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
+    for url in ["", "billing:8090", "ftp://billing", "http://"] {
+        let error = HttpSink::new(url, &token).err().expect("a refusal").to_string();
+        assert!(error.contains("is not the address"), "{error}");
+    }
+}
+
+/// Takes one request and answers it; returns its head and body.
+async fn answer_once(listener: &tokio::net::TcpListener, status: &str, body: &str) -> (String, Vec<u8>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut received = Vec::new();
+    let head_end = loop {
+        if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        assert!(socket.read_buf(&mut received).await.unwrap() > 0, "cut short");
+    };
+    let head = String::from_utf8(received[..head_end].to_vec()).unwrap();
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    while received.len() < head_end + length.unwrap_or(0) {
+        assert!(socket.read_buf(&mut received).await.unwrap() > 0, "cut short");
+    }
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    socket.write_all(answer.as_bytes()).await.unwrap();
+    (head, received[head_end..].to_vec())
+}

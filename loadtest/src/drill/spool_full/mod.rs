@@ -1,0 +1,173 @@
+//! The sink away until the disk is full, once for each policy. The journal stands on a file system of its own, small
+//! enough to fill.
+//!
+//! With `reject`, requests are refused and nothing is lost. With `serve_unmetered`, they are served and counted as
+//! unmetered: `received <= billed + unmetered <= accepted`. Rounds of load go on until the gateway shows its policy, and
+//! once the sink is back, until it shows nothing of it any more.
+
+mod disk;
+
+use std::{net::SocketAddr, time::Duration};
+
+use disk::SmallDisk;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    Drill, DrillError, Outcome, Times, close,
+    harm::{burst, customers},
+};
+use crate::{
+    fleet,
+    house::{Books, House, Plan},
+    load::Load,
+};
+
+pub(super) const DRILL: Drill = Drill {
+    name: "spool-full",
+    about: "sink away until the disk is full, with both policies",
+    faults: 2,
+    run: |faults, times| Box::pin(run(faults, times)),
+};
+
+/// Size of the journal's file system: half of it goes to the rings, and 4,000 records fill the rest.
+const DISK_MIB: u32 = 1;
+
+/// What the gateway thinks it may fill, so that it meets the end of the disk first. Its two rings get a quarter of it.
+const BUDGET_MIB: u32 = 2;
+
+/// How long the disk may take to fill, and to empty again.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// What becomes of requests once the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    Reject,
+    ServeUnmetered,
+}
+
+/// What became of requests for which there was no disk.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shortage {
+    refused: u64,
+    unmetered: u64,
+}
+
+/// Load in rounds.
+struct Rounds {
+    load: Load,
+    admin: SocketAddr,
+    books: Books,
+    /// Of all rounds.
+    shortage: Shortage,
+}
+
+async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
+    let mut sum: Option<Outcome> = None;
+    for fault in 0..faults {
+        let policy = if fault % 2 == 0 { Policy::Reject } else { Policy::ServeUnmetered };
+        let outcome = fill(policy, times).await?;
+        sum = Some(match sum {
+            None => outcome,
+            Some(before) => Outcome {
+                faults: before.faults + outcome.faults,
+                at_risk: before.at_risk + outcome.at_risk,
+                received: before.received + outcome.received,
+                billed: before.billed + outcome.billed,
+                accepted: before.accepted + outcome.accepted,
+                ok: before.ok && outcome.ok,
+                wrong: before.wrong.or(outcome.wrong),
+                ..before
+            },
+        });
+    }
+    sum.ok_or_else(|| DrillError::Io(std::io::Error::other("there is nothing to do: name at least one fault")))
+}
+
+async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
+    let disk = SmallDisk::mount(DISK_MIB)?;
+    let usage = json!({
+        "journal": disk.path().join("journal"),
+        "journal_budget_mib": BUDGET_MIB,
+        "when_full": policy.setting(),
+    });
+    let house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
+    let customers = customers(&house).await?;
+    let mut rounds = Rounds {
+        load: Load { duration: times.margin, ..burst(&house, &customers) },
+        admin: house.gateway.admin(),
+        books: Books::default(),
+        shortage: Shortage::default(),
+    };
+    rounds.next().await?;
+    if let Some(kafka) = &house.kafka {
+        kafka.pause()?;
+    }
+    rounds.until("the disk is full", |shortage| policy.shown(shortage) > 0).await?;
+    rounds.next().await?;
+    if let Some(kafka) = &house.kafka {
+        kafka.resume()?;
+    }
+    rounds.until("the disk has room again", |shortage| policy.shown(shortage) == 0).await?;
+    let contrary = policy.contrary(rounds.shortage);
+    let wrong = (contrary > 0).then(|| format!("{contrary} requests were treated otherwise than as {policy:?} says"));
+    close(&DRILL, 1, house, rounds.books, wrong).await
+}
+
+impl Policy {
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::ServeUnmetered => "serve_unmetered",
+        }
+    }
+
+    /// Requests that were treated as it says.
+    const fn shown(self, shortage: Shortage) -> u64 {
+        match self {
+            Self::Reject => shortage.refused,
+            Self::ServeUnmetered => shortage.unmetered,
+        }
+    }
+
+    /// Requests that were treated as the other one says.
+    const fn contrary(self, shortage: Shortage) -> u64 {
+        match self {
+            Self::Reject => shortage.unmetered,
+            Self::ServeUnmetered => shortage.refused,
+        }
+    }
+}
+
+impl Rounds {
+    /// One more, and what it was short of.
+    async fn next(&mut self) -> Result<Shortage, DrillError> {
+        let result = self.load.run().await?;
+        self.books.add(&result);
+        let refused = result.by_status.get(&503).copied().unwrap_or(0);
+        let unmetered_before = self.books.unmetered;
+        self.books.unmetered = self.unmetered().await?;
+        let shortage = Shortage { refused, unmetered: self.books.unmetered - unmetered_before };
+        self.shortage.refused += shortage.refused;
+        self.shortage.unmetered += shortage.unmetered;
+        Ok(shortage)
+    }
+
+    /// As many as it takes to see what is `wanted`.
+    async fn until(&mut self, state: &str, wanted: impl Fn(Shortage) -> bool) -> Result<(), DrillError> {
+        let deadline = Instant::now() + PATIENCE;
+        while !wanted(self.next().await?) {
+            if Instant::now() > deadline {
+                return Err(DrillError::Patience(state.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests that the gateway says it has served without a record.
+    async fn unmetered(&self) -> Result<u64, DrillError> {
+        let metrics = fleet::get(self.admin, "/metrics").await?.body;
+        let tenants = metrics.lines().filter(|line| line.starts_with("tollgate_unmetered_requests_total{"));
+        Ok(tenants.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    }
+}
