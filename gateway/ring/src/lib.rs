@@ -10,6 +10,9 @@
 //!
 //! Appending neither allocates nor enters the kernel. Several threads may append to one ring; a ring per thread keeps
 //! the cache lines apart. This crate holds the only unsafe code of the workspace, all of it in `map`.
+//!
+//! What it promises is tried by model checker (`make loom`), by property tests, by miri (`make miri`: all but what is done
+//! with files, which miri cannot map), and by fuzzing what recovery makes of damaged files (`make fuzz`).
 
 #[cfg(not(loom))]
 mod file;

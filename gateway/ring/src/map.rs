@@ -47,3 +47,29 @@ impl Deref for MappedWords {
         unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>(), self.map.len() / 8) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::{Found, PAYLOAD_WORDS, Ring, Seal};
+
+    /// Memory without a file behind it, which is what miri can map: it judges the one unsafe block here.
+    #[test]
+    fn threads_share_what_is_mapped() {
+        let bytes = Ring::<MappedWords>::words_of(4) * 8;
+        let words = MappedWords { map: MmapOptions::new().len(bytes).map_anon().unwrap().into() };
+        let ring = Ring::new(words, Seal::of("mapped")).unwrap();
+        thread::scope(|scope| {
+            for producer in [1, 2] {
+                let ring = &ring;
+                scope.spawn(move || [(); 2].map(|()| ring.append(&[producer; PAYLOAD_WORDS]).unwrap()));
+            }
+        });
+        let mut entries = Vec::new();
+        ring.read(0, 4, |found| entries.push(found));
+        entries.sort_unstable_by_key(|found| *found == Found::Entry([2; PAYLOAD_WORDS]));
+        assert_eq!(entries, [1, 1, 2, 2].map(|producer| Found::Entry([producer; PAYLOAD_WORDS])));
+    }
+}

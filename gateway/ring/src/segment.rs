@@ -17,6 +17,9 @@ const MAGIC: u64 = u64::from_le_bytes(*b"TGSPOOL\x01");
 /// The header is a slot whose number no entry ever has.
 const HEADER_NUMBER: u64 = u64::MAX;
 
+/// No stream gets this far: the marks in a ring's header have as many bits.
+const NUMBERS_END: u64 = 1 << 48;
+
 /// Slots looked at in one go.
 const SCAN_SLOTS: usize = 1_024;
 
@@ -55,6 +58,9 @@ impl Segment {
     /// The segment of entries from number `first` on that an earlier life left; nothing if neither its header nor any of
     /// its slots is of this stream and number.
     pub fn open(path: &Path, first: u64, seal: Seal) -> io::Result<Option<Self>> {
+        if first >= NUMBERS_END {
+            return Ok(None);
+        }
         let file = File::open(path)?;
         let slots = (file.metadata()?.len() / SLOT_BYTES as u64).saturating_sub(1);
         let mut segment = Self { path: path.to_owned(), seal, first, end: first, file: Some(file) };
@@ -111,7 +117,8 @@ impl Segment {
             return Ok(None);
         }
         let stated = decode(&header, HEADER_NUMBER, self.seal);
-        Ok(stated.filter(|words| words[0] == MAGIC && words[1] == self.first).map(|words| words[2]))
+        let ours = |words: &Payload| words[0] == MAGIC && words[1] == self.first && words[2] < NUMBERS_END;
+        Ok(stated.filter(ours).map(|words| words[2]))
     }
 
     /// Without a header: the number after the last slot, if at least one proves to be where it belongs.

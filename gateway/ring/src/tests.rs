@@ -1,7 +1,8 @@
 //! Rings against a model, in ordinary memory; and what recovery makes of memory that was damaged. The tests of files are
-//! in [`files`]; the others run under miri, too.
+//! in [`files`] and [`segments`]; the others run under miri, too.
 
 mod files;
+mod segments;
 
 use std::{collections::VecDeque, sync::Arc, thread};
 

@@ -1,0 +1,78 @@
+//! What the targets share: entries to write, and damage that happens to bytes behind their owner's back.
+//!
+//! Damage knows nothing of checksums: nothing whole that was not there before can come of it.
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use ring::{PAYLOAD_WORDS, Payload};
+
+/// More than this is not damage but other content.
+const DAMAGES_MAX: usize = 16;
+
+/// Something that happens to bytes; places are taken modulo their number.
+#[derive(Debug, Clone, Arbitrary)]
+pub enum Damage {
+    /// A bit changes.
+    Flip {
+        /// In which byte.
+        at: u32,
+        /// Which of it.
+        bit: u8,
+    },
+    /// Bytes are gone.
+    Zero {
+        /// From where on.
+        at: u32,
+        /// How many.
+        bytes: u16,
+    },
+    /// Bytes are found elsewhere, too.
+    Copy {
+        /// From where on.
+        from: u32,
+        /// Where to.
+        to: u32,
+        /// How many.
+        bytes: u16,
+    },
+    /// The end is gone.
+    Cut {
+        /// From where on.
+        at: u32,
+    },
+    /// Something follows that does not belong there.
+    Extend {
+        /// How many bytes.
+        bytes: u16,
+        /// All of which are this one.
+        value: u8,
+    },
+}
+
+/// Lets all of it happen, up to a limit, one after the other.
+pub fn inflict(damages: &[Damage], bytes: &mut Vec<u8>) {
+    for damage in damages.iter().take(DAMAGES_MAX) {
+        let place = |at: u32| at as usize % bytes.len().max(1);
+        match *damage {
+            Damage::Extend { bytes: count, value } => bytes.resize(bytes.len() + usize::from(count), value),
+            Damage::Cut { at } => bytes.truncate(place(at)),
+            Damage::Flip { at, bit } => {
+                let place = place(at);
+                bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte ^= 1 << (bit % 8));
+            }
+            Damage::Zero { at, bytes: count } => {
+                let place = place(at);
+                bytes.iter_mut().skip(place).take(count.into()).for_each(|byte| *byte = 0);
+            }
+            Damage::Copy { from, to, bytes: count } => {
+                let (from, to) = (place(from), place(to));
+                let copied: Vec<_> = bytes.iter().skip(from).take(count.into()).copied().collect();
+                bytes.iter_mut().skip(to).zip(copied).for_each(|(byte, copy)| *byte = copy);
+            }
+        }
+    }
+}
+
+/// What entry `number` carries.
+pub fn payload(number: u64) -> Payload {
+    std::array::from_fn(|word| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((word % PAYLOAD_WORDS) as u64))
+}
