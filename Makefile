@@ -26,6 +26,20 @@ loom: ## Try every interleaving of the journal's ring, by model checker
 	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom CARGO_PROFILE_RELEASE_LTO=off \
 		$(CARGO) test -p journal-ring --release --lib loom
 
+.PHONY: miri
+miri: ## Let miri judge the journal's ring; needs a nightly toolchain
+	@scripts/install.sh build miri
+	$(CARGO) +nightly miri test -p journal-ring
+
+.PHONY: fuzz
+fuzz: ## Fuzz what reads the journal's files and usage batches, for TIME=60 seconds each; needs a nightly toolchain
+	@scripts/install.sh build fuzz
+	@for target in ring segment batch; do \
+		echo "fuzz: $$target, $(or $(TIME),60) s" >&2; \
+		$(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \
+			-max_total_time=$(or $(TIME),60) || exit; \
+	done
+
 .PHONY: lint
 lint: ## Check format, lints, documentation and licences
 	@scripts/install.sh build lint
@@ -40,9 +54,10 @@ bench: ## Run the criterion benchmarks; ARGS are passed on
 	$(CARGO) bench -p benches -- $(ARGS)
 
 .PHONY: loadtest
-loadtest: ## Compare gateway, bare Pingora, nginx and the upstream alone in one interleaved run; ARGS="--help" for more
+loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleaved run; ARGS=--checks: decisions; ARGS=--help
 	@scripts/install.sh build loadtest
-	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough --bin upstream
+	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough --bin redis_limiter \
+		--bin upstream
 	@exec target/dist/loadtest $(ARGS)
 
 .PHONY: drill
@@ -50,6 +65,12 @@ drill: ## Pull plugs under load and check that the books balance: all drills, or
 	@scripts/install.sh build test
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin drill
 	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)
+
+.PHONY: simulate
+simulate: ## Simulate the token bank beside other limiters, under failures: a table, JSON, docs/limits.svg; ARGS are passed on
+	@scripts/install.sh build
+	@$(CARGO) build --release --bin simulate
+	@exec target/release/simulate $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built and what `make run` left behind

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks, by package name, and says so. Nothing is said or done otherwise.
-#   scripts/install.sh build|test|lint|loadtest ...
+#   scripts/install.sh build|test|lint|loadtest|miri|fuzz ...
 set -euo pipefail
 
 rust_needed=1.95
@@ -46,6 +46,18 @@ cargo_tool() { # name version
   fi
 }
 
+nightly() { # component ...
+  if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "install: a nightly Rust toolchain, beside the stable one" >&2
+    rustup toolchain install nightly --profile minimal >&2
+  fi
+  local component
+  for component in "$@"; do
+    rustup component list --toolchain nightly --installed | grep -q "^$component" ||
+      rustup component add --toolchain nightly "$component" >&2
+  done
+}
+
 java_version() { # of the Java that tests will use; 0 if there is none
   local java=${JAVA_HOME:+$JAVA_HOME/bin/java} found
   [ -x "$java" ] || java=java
@@ -70,7 +82,9 @@ for step in "$@"; do
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
     test) debian postgresql redis-server; kafka ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
-    loadtest) debian nginx-light util-linux ;;
+    miri) nightly miri rust-src ;;
+    fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;
+    loadtest) debian nginx-light redis-server util-linux ;;
     *) echo "install: unknown step $step" >&2; exit 2 ;;
   esac
 done

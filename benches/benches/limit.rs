@@ -31,11 +31,11 @@ fn limit(criterion: &mut Criterion) {
 
 fn caller(tenant_per_day: u64) -> Caller {
     let rates = |per_day: u64| RateLimits {
-        per_second: None,
         per_minute: Some(RateLimit { limit: PER_MINUTE, burst: PER_MINUTE }),
         per_day: Some(RateLimit { limit: per_day, burst: per_day }),
+        ..RateLimits::default()
     };
-    let limits = PlanLimits { tenant: rates(tenant_per_day), key: rates(PER_DAY) };
+    let limits = PlanLimits { tenant: rates(tenant_per_day), key: rates(PER_DAY), ..PlanLimits::default() };
     let Fixture { authenticator, credentials } = Fixture::new(1, 1, limits);
     authenticator.authenticate(&credentials[0], NOW).map_err(|refusal| refusal.error).expect("a known key")
 }

@@ -76,6 +76,7 @@ fn sample() -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

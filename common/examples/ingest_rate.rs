@@ -143,6 +143,7 @@ fn template(writer: u64, lane: u64) -> Result<UsageBatch, Failure> {
                 status: 200,
                 billable: true,
                 mode: Mode::Live,
+                prepaid: false,
             })
         })
         .collect();

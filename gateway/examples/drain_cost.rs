@@ -89,6 +89,7 @@ fn append_steadily(meter: &Meter, count: u64) -> f64 {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     };
     let mut left = count;
     while left > 0 {

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
 //! | [`route`] | host, path, method -> route and upstream |
-//! | [`limit`] | rates of key and tenant, hard quota: local cells, no I/O |
+//! | [`limit`] | rates of key, tenant, pools and route, requests under way, hard quota: local cells, no I/O |
 //! | [`proxy`] | upstream choice, forwarding, identity headers |
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |
+//!
+//! [`gate`] asks the first three of every request: the proxy's, and those that somebody else forwards and about which the
+//! [`decision`] API is asked.
 //!
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics; [`config`] reads and
 //! watches what operators edit; [`server`] starts and ends all of it in order.
@@ -16,6 +19,8 @@ pub mod answer;
 pub mod auth;
 pub mod catalog;
 pub mod config;
+pub mod decision;
+pub mod gate;
 pub mod limit;
 mod lock;
 pub mod meter;

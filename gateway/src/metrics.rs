@@ -3,7 +3,9 @@
 //! A name belongs to one place in the code. Asking for it a second time (two gateways in one test process) gives a
 //! metric that counts but is not shown.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, core::Collector, default_registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector, default_registry,
+};
 
 /// Counters, one per combination of label values.
 pub fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
@@ -13,6 +15,11 @@ pub fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
 /// A gauge.
 pub fn gauge(name: &str, help: &str) -> IntGauge {
     registered(IntGauge::new(name, help))
+}
+
+/// Gauges, one per combination of label values.
+pub fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    registered(IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
 /// Histograms, one per combination of label values.

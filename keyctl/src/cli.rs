@@ -5,7 +5,8 @@ use common::config;
 
 use crate::{
     command::{
-        completions::CompletionsArgs, key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand,
+        completions::CompletionsArgs, credit::CreditCommand, key::KeyCommand, plan::PlanCommand, tenant::TenantCommand,
+        usage::UsageCommand,
     },
     output::{Format, Output},
 };
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Show what was used
     #[command(subcommand)]
     Usage(UsageCommand),
+    /// Add to and show credit that was paid for in advance
+    #[command(subcommand)]
+    Credit(CreditCommand),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
 }

@@ -19,6 +19,16 @@ async fn a_gateway_that_is_killed_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_are_killed_strand_no_quota_and_overshoot_none() {
+    the_books_balance_after("quota-kill9", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_whose_redis_fails_admit_no_more_than_stated() {
+    the_books_balance_after("limits-fleet", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ingester_that_is_killed_or_sleeps_loses_and_repeats_nothing() {
     the_books_balance_after("ingest-kill9", 3).await;
 }

@@ -12,7 +12,7 @@ use crate::{
     api::{IngesterServices, ingester_router},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{KafkaIngest, Stop, Stopper},
-    upkeep,
+    upkeep::Upkeep,
 };
 
 const HELP: &str = "\
@@ -59,7 +59,8 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
         "ingesting"
     );
     let services = IngesterServices { store: store.clone(), condition: ingest.condition(), registry };
-    let ended = ingest_until_stopped(listener, services, ingest, signals).await;
+    let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &services.registry)?;
+    let ended = ingest_until_stopped(listener, services, ingest, upkeep, signals).await;
     store.close().await;
     tracing::info!("stopped");
     ended
@@ -69,10 +70,11 @@ async fn ingest_until_stopped(
     listener: TcpListener,
     services: IngesterServices,
     ingest: KafkaIngest,
+    upkeep: Upkeep,
     signals: StopSignals,
 ) -> Result<(), CommandError> {
     let (stopper, stop) = Stop::new();
-    let upkeep = tokio::spawn(upkeep::keep_partitions(services.store.clone(), Arc::new(SystemClock)));
+    let upkeep = tokio::spawn(upkeep.keep());
     let serving = tokio::spawn(async move { axum::serve(listener, ingester_router(services)).await });
     let waiting = tokio::spawn(stop_on_signal(signals, stopper));
     let ended = ingest.run(stop).await;

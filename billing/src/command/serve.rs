@@ -13,7 +13,7 @@ use crate::{
     api::{self, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
-    upkeep,
+    upkeep::Upkeep,
 };
 
 /// Longest that requests in flight may take once the process was told to stop.
@@ -35,6 +35,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let listener = listen(config.listen, "listen", &arguments.config).await?;
     let registry = Registry::new();
     let metrics = IngestMetrics::register(&registry)?;
+    let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let router = api::router(Services {
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
         ingest_token: pepper.ingest_token(),
@@ -50,7 +51,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         pepper = pepper.id(),
         "serving"
     );
-    let upkeep = tokio::spawn(upkeep::keep_partitions(store.clone(), Arc::new(SystemClock)));
+    let upkeep = tokio::spawn(upkeep.keep());
     let served = serve_until_stopped(listener, router, signals, store).await;
     upkeep.abort();
     served

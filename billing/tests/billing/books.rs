@@ -137,6 +137,8 @@ async fn senseless_command_lines_exit_2() {
         &["dead-letters", "show", "x"],
         &["dead-letters", "replay"],
         &["dead-letters", "replay", "1", "--all"],
+        &["ingest", "--partition", "1"],
+        &["ingest", "--from-beginning", "--partition", "-1"],
     ] {
         assert_eq!(site.run(arguments).await.status.code(), Some(2), "{arguments:?}");
     }

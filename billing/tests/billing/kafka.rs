@@ -136,6 +136,15 @@ async fn reading_the_topic_again_changes_nothing_and_rebuilds_what_is_empty() {
         }
         drop(again);
 
+        let one = ["ingest", "--config", "billing.yaml", "--from-beginning", "--partition", "1"];
+        let mut again = site.start(&one, "ingesting").await;
+        let reset = again.logged("positions_reset").await;
+        assert_eq!((&reset["partition"], &reset["partitions"]), (&json!(1), &json!(1)));
+        eventually("the partition is read again", async || again.metric(replayed).await == 40).await;
+        again.signal("TERM");
+        assert_eq!(again.exit_code().await, Some(0));
+        assert_eq!(audit(&site).await.1["streams"], before["streams"]);
+
         let (rebuilt, _) = empty.store().await;
         let _server = topic.ingest(&empty).await;
         wait_for_books(&rebuilt, 80).await;

@@ -9,4 +9,5 @@ mod invoices;
 mod kafka;
 mod process;
 mod site;
+mod thresholds;
 mod topic;

@@ -239,6 +239,7 @@ pub(crate) fn request(tenant: TenantId, at: &str, units: u64) -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

@@ -107,9 +107,38 @@ plans:
 
     #[test]
     fn a_stored_plan_reads_back_unchanged() {
-        let plan = PlanFile::parse(PLAN, "plans.yaml").unwrap().plans.remove(0);
+        let pooled = PLAN.replace("6000 }", "6000, concurrent: 5 }\n      pool: { per_hour: 9 }");
+        for text in [PLAN, &pooled] {
+            let plan = PlanFile::parse(text, "plans.yaml").unwrap().plans.remove(0);
+            let stored = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&stored).unwrap(), plan);
+            assert_eq!(stored.contains("pool"), text == pooled, "plans without a pool stay the same version: {stored}");
+        }
+    }
+
+    #[test]
+    fn a_quota_is_hard_unless_it_says_otherwise_and_credit_pays_for_all_of_a_meter() {
+        let with = |lines: &str| PLAN.replace("    limits:", &format!("    {lines}\n    limits:"));
+        let quotas = with("quotas: [{ meter: tokens, per_month: 5 }, { meter: bytes, per_month: 6, kind: soft }]");
+        let plan = PlanFile::parse(&quotas, "plans.yaml").unwrap().plans.remove(0);
+        assert_eq!(plan.quotas.iter().map(|quota| quota.kind.is_hard()).collect::<Vec<_>>(), [true, false]);
         let stored = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&stored).unwrap(), plan);
+        assert!(!stored.contains("hard"), "plans of before there were kinds stay the same version: {stored}");
+
+        let prepaid = PlanFile::parse(&with("prepaid: [tokens]"), "plans.yaml").unwrap().plans.remove(0);
+        assert_eq!(prepaid.prepaid, ["tokens"]);
+        for (lines, reason) in [
+            ("prepaid: [requests]", "is prepaid and has a charge as well"),
+            ("prepaid: [tokens, tokens]", "more than one prepaid"),
+            ("prepaid: [tokens]\n    quotas: [{ meter: tokens, per_month: 5 }]", "is prepaid and has a quota as well"),
+            ("prepaid: [Not a meter]", "is not a meter name"),
+            ("quotas: [{ meter: tokens, per_month: 5, kind: firm }]", "kind"),
+            ("quotas: [{ meter: tokens, per_month: -5 }]", "per_month"),
+        ] {
+            let refused = refusal(&with(lines));
+            assert!(refused.contains(reason), "{lines}: {refused}");
+        }
     }
 
     #[test]
@@ -124,6 +153,15 @@ plans:
         assert!(zero.starts_with("plans.yaml:3: plan `growth`: limits.tenant.per_minute:"), "{zero}");
         let negative = refusal(&PLAN.replace("6000 }", "-5 }"));
         assert!(negative.contains("a whole number"), "{negative}");
+        let pool = refusal(&PLAN.replace("tenant: {", "pool: {").replace("6000 }", "6000, per_hour: 36000000001 }"));
+        assert!(
+            pool.starts_with("plans.yaml:3: plan `growth`: limits.pool.per_hour: limit and burst may be"),
+            "{pool}"
+        );
+        let concurrent = refusal(&PLAN.replace("6000 }", "6000, concurrent: 0 }"));
+        assert!(concurrent.contains("limits.tenant.concurrent: must be at least 1"), "{concurrent}");
+        let overflowing = refusal(&PLAN.replace("6000 }", "99999999999999999999 }"));
+        assert!(overflowing.starts_with("plans.yaml:13:") && overflowing.contains("a whole number"), "{overflowing}");
         let fee = refusal(&PLAN.replace("99.00", "99.001"));
         assert!(fee.contains("at most 2 decimal places"), "{fee}");
         let per = refusal(&PLAN.replace("per: 1000000", "per: 0"));

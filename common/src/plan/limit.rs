@@ -1,4 +1,5 @@
-//! How fast usage may come: per second, minute and day, each a token bucket with a burst.
+//! How fast usage may come: per second, minute, hour and day, each a token bucket with a burst; and how much of it at
+//! once.
 
 use std::fmt;
 
@@ -8,6 +9,11 @@ use super::PlanError;
 
 /// Highest rate per second that a limit may state; beyond it, a limit means nothing.
 const RATE_MAX_PER_SECOND: u64 = 10_000_000;
+
+/// Most requests under way that a limit may state.
+const CONCURRENT_MAX: u64 = 1_000_000;
+
+const TO_REFUSE_ALL: &str = "to refuse everything, suspend the tenant or remove the route";
 
 /// The limits of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +25,12 @@ pub struct PlanLimits {
     /// For each key by itself.
     #[serde(default)]
     pub key: RateLimits,
+    /// Shared by the tenant and everybody below it: what a reseller and its customers may use together.
+    #[serde(default, skip_serializing_if = "RateLimits::is_empty")]
+    pub pool: RateLimits,
 }
 
-/// At most one limit per window; a missing one does not limit.
+/// At most one limit per window, and one on requests under way; a missing one does not limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
@@ -31,9 +40,15 @@ pub struct RateLimits {
     /// Requests per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<RateLimit>,
+    /// Requests per hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_hour: Option<RateLimit>,
     /// Requests per day (86,400 s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_day: Option<RateLimit>,
+    /// Requests under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<u64>,
 }
 
 /// A token bucket: over every stretch of time W, at most `burst + limit x W / window` requests are admitted.
@@ -52,37 +67,67 @@ pub enum RateWindow {
     Second,
     /// 60 s.
     Minute,
+    /// 3,600 s.
+    Hour,
     /// 86,400 s.
     Day,
 }
 
+/// A limit that is zero or absurdly large.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{limit}: {reason}")]
+pub struct LimitError {
+    /// `per_second`, `per_minute`, `per_hour`, `per_day` or `concurrent`.
+    pub limit: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 impl PlanLimits {
     pub(super) fn validate(&self) -> Result<(), PlanError> {
-        self.tenant.validate("tenant")?;
-        self.key.validate("key")
+        for (scope, limits) in [("tenant", &self.tenant), ("key", &self.key), ("pool", &self.pool)] {
+            limits.validate().map_err(|error| PlanError::Limit { scope, error })?;
+        }
+        Ok(())
     }
 }
 
 impl RateLimits {
-    /// The limits that are set, shortest window first.
+    /// The rates that are set, shortest window first.
     pub fn iter(&self) -> impl Iterator<Item = (RateWindow, RateLimit)> {
-        [(RateWindow::Second, self.per_second), (RateWindow::Minute, self.per_minute), (RateWindow::Day, self.per_day)]
-            .into_iter()
-            .filter_map(|(window, limit)| limit.map(|limit| (window, limit)))
+        [
+            (RateWindow::Second, self.per_second),
+            (RateWindow::Minute, self.per_minute),
+            (RateWindow::Hour, self.per_hour),
+            (RateWindow::Day, self.per_day),
+        ]
+        .into_iter()
+        .filter_map(|(window, limit)| limit.map(|limit| (window, limit)))
     }
 
-    fn validate(&self, scope: &'static str) -> Result<(), PlanError> {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks what numbers alone cannot hold.
+    pub fn validate(&self) -> Result<(), LimitError> {
         for (window, rate) in self.iter() {
             let most = RATE_MAX_PER_SECOND * window.seconds();
-            let refuse = |reason: String| Err(PlanError::Limit { scope, window, reason });
+            let refuse = |reason: String| Err(LimitError { limit: window.as_str(), reason });
             if rate.limit == 0 || rate.burst == 0 {
-                return refuse("limit and burst must be at least 1; suspend the tenant to refuse everything".into());
+                return refuse(format!("limit and burst must be at least 1; {TO_REFUSE_ALL}"));
             }
             if rate.limit > most || rate.burst > most {
                 return refuse(format!("limit and burst may be at most {most}"));
             }
         }
-        Ok(())
+        let refuse = |reason: String| Err(LimitError { limit: "concurrent", reason });
+        match self.concurrent {
+            Some(0) => refuse(format!("must be at least 1; {TO_REFUSE_ALL}")),
+            Some(concurrent) if concurrent > CONCURRENT_MAX => refuse(format!("may be at most {CONCURRENT_MAX}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -92,18 +137,19 @@ impl RateWindow {
         match self {
             Self::Second => 1,
             Self::Minute => 60,
+            Self::Hour => 3_600,
             Self::Day => 86_400,
         }
     }
-}
 
-impl fmt::Display for RateWindow {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
+    /// How files call a limit over it: `per_second`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Second => "per_second",
             Self::Minute => "per_minute",
+            Self::Hour => "per_hour",
             Self::Day => "per_day",
-        })
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr};
 
 pub use charge::{Charge, Tier};
 pub use file::{PlanFile, PlanFileError};
-pub use limit::{PlanLimits, RateLimit, RateLimits, RateWindow};
+pub use limit::{LimitError, PlanLimits, RateLimit, RateLimits, RateWindow};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
@@ -41,22 +41,39 @@ pub struct Plan {
     /// What usage costs, per meter.
     #[serde(default)]
     pub charges: Vec<Charge>,
-    /// Hard caps on usage per month, per meter.
+    /// What usage per month is meant to stay within, per meter.
     #[serde(default)]
     pub quotas: Vec<Quota>,
+    /// Meters whose units are paid for in advance: gateways serve as many as the tenant has credit for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepaid: Vec<String>,
     /// How fast it may come.
     #[serde(default)]
     pub limits: PlanLimits,
 }
 
-/// A hard cap: the gateway refuses what would exceed it.
+/// Units of one meter for a month. Using 80 % and all of them raises events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
-    /// The meter that is capped.
+    /// The meter.
     pub meter: String,
-    /// Units allowed in each calendar month of the tenant's time zone.
+    /// Units in each calendar month of the tenant's time zone.
     pub per_month: u64,
+    /// What becomes of requests beyond.
+    #[serde(default, skip_serializing_if = "QuotaKind::is_hard")]
+    pub kind: QuotaKind,
+}
+
+/// What becomes of requests beyond a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaKind {
+    /// Gateways refuse them.
+    #[default]
+    Hard,
+    /// They are served and billed as the plan's charges say.
+    Soft,
 }
 
 /// A stored plan with its version.
@@ -88,6 +105,14 @@ pub enum PlanError {
     DuplicateMeter {
         /// The meter.
         meter: String,
+        /// `charge`, `quota` or `prepaid`.
+        what: &'static str,
+    },
+    /// A meter is paid for twice.
+    #[error("meter `{meter}` is prepaid and has a {what} as well")]
+    PaidTwice {
+        /// The meter.
+        meter: String,
         /// `charge` or `quota`.
         what: &'static str,
     },
@@ -100,14 +125,12 @@ pub enum PlanError {
         reason: String,
     },
     /// A limit is zero or absurdly large.
-    #[error("limits.{scope}.{window}: {reason}")]
+    #[error("limits.{scope}.{error}")]
     Limit {
-        /// `tenant` or `key`.
+        /// `tenant`, `key` or `pool`.
         scope: &'static str,
-        /// `per_second`, `per_minute` or `per_day`.
-        window: RateWindow,
-        /// What is wrong with it.
-        reason: String,
+        /// Which one, and what is wrong with it.
+        error: LimitError,
     },
     /// A meter's name is not one.
     #[error("`{0}` is not a meter name: use 1 to 64 characters of a-z, 0-9, - and _")]
@@ -122,8 +145,17 @@ impl Plan {
         }
         unique_meters("charge", self.charges.iter().map(|charge| charge.meter.as_str()))?;
         unique_meters("quota", self.quotas.iter().map(|quota| quota.meter.as_str()))?;
+        unique_meters("prepaid", self.prepaid.iter().map(String::as_str))?;
+        self.prepaid.iter().try_for_each(|meter| self.validate_prepaid(meter))?;
         self.charges.iter().try_for_each(Charge::validate)?;
         self.limits.validate()
+    }
+
+    /// Credit pays for all of a meter or for none of it.
+    fn validate_prepaid(&self, meter: &str) -> Result<(), PlanError> {
+        let charged = self.charges.iter().any(|charge| charge.meter == meter).then_some("charge");
+        let what = charged.or(self.quota(meter).map(|_| "quota"));
+        what.map_or(Ok(()), |what| Err(PlanError::PaidTwice { meter: meter.into(), what }))
     }
 
     /// The flat fee as money.
@@ -131,9 +163,16 @@ impl Plan {
         Money::parse(&self.flat_fee, self.currency).map_err(PlanError::FlatFee)
     }
 
-    /// The hard cap on `meter`, if there is one.
+    /// The quota of `meter`, if there is one.
     pub fn quota(&self, meter: &str) -> Option<&Quota> {
         self.quotas.iter().find(|quota| quota.meter == meter)
+    }
+}
+
+impl QuotaKind {
+    /// Whether gateways refuse requests beyond the quota.
+    pub const fn is_hard(&self) -> bool {
+        matches!(self, Self::Hard)
     }
 }
 

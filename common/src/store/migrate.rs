@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_ingest"),
     migration!(3, "0003_lost_usage"),
     migration!(4, "0004_limit_bank"),
+    migration!(5, "0005_quotas"),
 ];
 
 /// The version that this program was built for.

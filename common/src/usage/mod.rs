@@ -36,6 +36,13 @@ pub struct StreamId {
     lane: u16,
 }
 
+/// One life of one gateway, from its start to its end: what its streams have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Life {
+    gateway: String,
+    boot: u128,
+}
+
 /// Why a text is not a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a stream: expected gateway/boot/lane, as in edge-1/01jd0000000000000000000000/0")]
@@ -65,12 +72,14 @@ pub enum UsageEntry {
     /// A number whose entry was written and can no longer be read: usage that may never come. It is booked as an open
     /// gap, which the entry itself still fills should it turn up after all.
     Lost,
+    /// The stream has ended: its gateway is gone, and everything that it wrote has the numbers before this one.
+    End,
 }
 
 /// A request that was forwarded to the upstream and answered by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRecord {
-    /// When the response header was known.
+    /// When it was admitted: the month that its bill and its quota count it in.
     pub at: Micros,
     /// Who used it.
     pub tenant: TenantId,
@@ -88,6 +97,8 @@ pub struct UsageRecord {
     pub billable: bool,
     /// Mode of the key.
     pub mode: Mode,
+    /// Whether its units were drawn from credit that was paid for in advance, not from a month's quota.
+    pub prepaid: bool,
 }
 
 /// Refusals of one reason under one key since the last such entry.
@@ -128,7 +139,7 @@ impl UsageEntry {
         match self {
             Self::Request(record) => Some(record.tenant),
             Self::Refusals(refusals) => Some(refusals.tenant),
-            Self::Void | Self::Lost => None,
+            Self::Void | Self::Lost | Self::End => None,
         }
     }
 
@@ -137,7 +148,7 @@ impl UsageEntry {
         match self {
             Self::Request(record) => Some(record.at),
             Self::Refusals(refusals) => Some(refusals.at),
-            Self::Void | Self::Lost => None,
+            Self::Void | Self::Lost | Self::End => None,
         }
     }
 }
@@ -170,12 +181,24 @@ impl StreamId {
     pub const fn lane(&self) -> u16 {
         self.lane
     }
+
+    /// The life that writes it.
+    pub fn life(&self) -> Life {
+        Life { gateway: self.gateway.clone(), boot: self.boot }
+    }
+}
+
+impl fmt::Display for Life {
+    /// What the names of its streams begin with, up to the lane.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let boot = ulid::Ulid(self.boot).to_string().to_ascii_lowercase();
+        formatter.pad(&format!("{}/{boot}", self.gateway))
+    }
 }
 
 impl fmt::Display for StreamId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let boot = ulid::Ulid(self.boot).to_string().to_ascii_lowercase();
-        formatter.pad(&format!("{}/{boot}/{}", self.gateway, self.lane))
+        formatter.pad(&format!("{}/{}", self.life(), self.lane))
     }
 }
 

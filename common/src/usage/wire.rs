@@ -105,6 +105,8 @@ struct WireEntry {
     billable: bool,
     #[prost(enumeration = "WireKind", tag = "8")]
     kind: i32,
+    #[prost(bool, tag = "9")]
+    prepaid: bool,
 }
 
 /// What an entry says.
@@ -117,6 +119,8 @@ enum WireKind {
     Void = 2,
     /// That it cannot be read any more; nothing else is set.
     Lost = 3,
+    /// That the stream has ended; nothing else is set.
+    End = 4,
 }
 
 pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
@@ -139,6 +143,7 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
                     units: record.units,
                     status: u32::from(record.status),
                     billable: record.billable,
+                    prepaid: record.prepaid,
                     ..WireEntry::default()
                 },
                 UsageEntry::Refusals(refusals) => WireEntry {
@@ -150,6 +155,7 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
                 },
                 UsageEntry::Void => WireEntry::without_content(WireKind::Void),
                 UsageEntry::Lost => WireEntry::without_content(WireKind::Lost),
+                UsageEntry::End => WireEntry::without_content(WireKind::End),
             }
         })
         .collect();
@@ -250,11 +256,11 @@ impl Dictionary {
 
     fn entry(&self, base_micros: i64, entry: &WireEntry) -> Result<UsageEntry, &'static str> {
         let kind = WireKind::try_from(entry.kind).map_err(|_| "it is of a kind that this program does not know")?;
-        if matches!(kind, WireKind::Void | WireKind::Lost) {
+        if let Some(without_content) = kind.without_content() {
             if *entry != WireEntry::without_content(kind) {
-                return Err("it is void or lost and says something else");
+                return Err("it is of a kind without content and says something");
             }
-            return Ok(if kind == WireKind::Void { UsageEntry::Void } else { UsageEntry::Lost });
+            return Ok(without_content);
         }
         let at = Micros(base_micros.checked_add(entry.micros_after_base).ok_or("its time is out of range")?);
         let (tenant, key, mode) =
@@ -277,11 +283,24 @@ impl Dictionary {
             status: status.ok_or("its status is not an HTTP status")?,
             billable: entry.billable,
             mode,
+            prepaid: entry.prepaid,
         }))
     }
 
     fn name(&self, index: u32) -> Result<&Arc<str>, &'static str> {
         self.names.get(index as usize).ok_or("a name of it is not in the dictionary")
+    }
+}
+
+impl WireKind {
+    /// The entry, if its kind is all that there is to say.
+    const fn without_content(self) -> Option<UsageEntry> {
+        match self {
+            Self::Request | Self::Refusals => None,
+            Self::Void => Some(UsageEntry::Void),
+            Self::Lost => Some(UsageEntry::Lost),
+            Self::End => Some(UsageEntry::End),
+        }
     }
 }
 
@@ -303,16 +322,30 @@ mod tests {
         let name = prop::sample::select(vec!["search", "upload", "requests", "tokens"]).prop_map(Arc::<str>::from);
         let party = (any::<u128>(), any::<u128>(), any::<bool>());
         let at = prop_oneof![any::<u32>().prop_map(i64::from), any::<i64>()];
-        let entry = (at, party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, any::<bool>(), 0..6);
-        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, billable, kind)| {
+        let flags = any::<(bool, bool)>();
+        let entry = (at, party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, flags, 0..7);
+        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, flags, kind)| {
+            let (billable, prepaid) = flags;
             let (at, tenant, key) = (Micros(at), TenantId::from_u128(tenant), KeyId::from_u128(key));
             match kind {
                 0 => UsageEntry::Void,
                 1 => UsageEntry::Lost,
-                2 | 3 => UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units }),
+                2 => UsageEntry::End,
+                3 | 4 => UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units }),
                 _ => {
                     let mode = if test { Mode::Test } else { Mode::Live };
-                    UsageEntry::Request(UsageRecord { at, tenant, key, route, meter, units, status, billable, mode })
+                    UsageEntry::Request(UsageRecord {
+                        at,
+                        tenant,
+                        key,
+                        route,
+                        meter,
+                        units,
+                        status,
+                        billable,
+                        mode,
+                        prepaid,
+                    })
                 }
             }
         });
@@ -349,7 +382,7 @@ mod tests {
         let sound = WireBatch::decode(batch(0, vec![UsageEntry::Lost]).encode().as_slice()).unwrap();
         let (void, lost) = (WireEntry::without_content(WireKind::Void), WireEntry::without_content(WireKind::Lost));
         assert_eq!(sound.entries, [lost]);
-        for entry in [WireEntry { units: 1, ..lost }, WireEntry { status: 200, ..void }, WireEntry { kind: 4, ..lost }]
+        for entry in [WireEntry { units: 1, ..lost }, WireEntry { status: 200, ..void }, WireEntry { kind: 5, ..lost }]
         {
             let bytes = WireBatch { entries: vec![entry], ..sound.clone() }.encode_to_vec();
             let error = UsageBatch::decode(&bytes).unwrap_err();

@@ -188,6 +188,7 @@ pub(crate) fn request(tenant: TenantId) -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

@@ -15,5 +15,8 @@ mod lost;
 mod migrations;
 mod positions;
 mod quota;
+mod quota_credit;
+mod quota_lives;
+mod quota_thresholds;
 mod retention;
 mod survival;

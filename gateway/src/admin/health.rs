@@ -6,7 +6,7 @@ use common::time::{Clock as _, SystemClock};
 use serde::Serialize;
 
 use super::Serving;
-use crate::proxy::UpstreamHealth;
+use crate::{limit::bank::BankReport, proxy::UpstreamHealth};
 
 /// The state of everything that serving needs.
 #[derive(Serialize)]
@@ -21,6 +21,9 @@ pub(super) struct Report {
     /// What keeps usage in the journal until somebody puts it right. Requests are served all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_problem: Option<String>,
+    /// How limits are shared with other gateways, if they are meant to be. Without, each admits its part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<BankReport>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,13 +56,14 @@ struct JournalReport {
 
 impl Report {
     pub(super) fn new(serving: Option<&Serving>) -> Self {
-        let Some(Serving { gateway, sink }) = serving else {
+        let Some(Serving { gateway, sink, bank }) = serving else {
             return Self {
                 status: Status::Starting,
                 catalog: None,
                 upstreams: BTreeMap::new(),
                 journal: None,
                 usage_problem: None,
+                limits: None,
             };
         };
         let (catalog, meter, live) = (gateway.catalog(), gateway.meter(), gateway.live());
@@ -81,6 +85,7 @@ impl Report {
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
             journal: Some(JournalReport { entries: journal_entries(), has_room }),
             usage_problem: sink.problem(),
+            limits: bank.as_ref().map(|bank| bank.report()),
         }
     }
 

@@ -20,7 +20,7 @@ use axum::{
 use prometheus::{Encoder as _, TextEncoder};
 use tracing::error;
 
-use crate::{answer::PROBLEM_CONTENT_TYPE, meter::UsageSink, proxy::Gateway};
+use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, proxy::Gateway};
 
 /// Where the gateway appears once it has started.
 pub type Started = Arc<OnceLock<Serving>>;
@@ -31,6 +31,8 @@ pub struct Serving {
     pub gateway: Arc<Gateway>,
     /// Where usage goes.
     pub sink: Arc<dyn UsageSink>,
+    /// Where limits are shared, if they are.
+    pub bank: Option<Arc<Bank>>,
 }
 
 /// Serves until `over` or the runtime ends.

@@ -57,16 +57,22 @@ codes! {
     RevokedKey = "revoked_key", UNAUTHORIZED, "The API key was revoked";
     /// Expired.
     ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has expired";
+    /// The credit is spent.
+    CreditSpent = "credit_spent", PAYMENT_REQUIRED, "The prepaid credit is spent";
     /// The tenant or one above it is suspended.
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The account is suspended";
     /// No subscription is in force.
     NoPlan = "no_plan", FORBIDDEN, "The account has no plan";
     /// No route for host and path.
     RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
+    /// No such reservation, or not any more.
+    ReservationNotFound = "reservation_not_found", NOT_FOUND, "There is no such reservation";
     /// The path is served for other methods.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     /// The client took too long to send its request.
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive";
+    /// A reservation is settled once.
+    ReservationSettled = "reservation_settled", CONFLICT, "The reservation was settled before";
     /// The body is larger than allowed.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
     /// The path is longer than allowed.
@@ -75,10 +81,16 @@ codes! {
     HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large";
     /// Too fast.
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+    /// Too many keys from one address that are none.
+    TooManyFailures = "too_many_failures", TOO_MANY_REQUESTS, "Too many failed credentials";
+    /// Too many at once.
+    ConcurrencyLimited = "concurrency_limited", TOO_MANY_REQUESTS, "Too many requests at once";
     /// The month's quota is spent.
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The quota is spent";
     /// Quota cannot be drawn now.
     QuotaUnavailable = "quota_unavailable", SERVICE_UNAVAILABLE, "The quota cannot be checked now";
+    /// As many reservations are open as may be.
+    ReservationsExhausted = "reservations_exhausted", SERVICE_UNAVAILABLE, "No more can be reserved now";
     /// Usage cannot be recorded now.
     UsageUnavailable = "usage_unavailable", SERVICE_UNAVAILABLE, "Usage cannot be recorded now";
     /// No server of the upstream is healthy, or none accepts connections.
@@ -120,7 +132,9 @@ impl From<DenialReason> for Code {
     fn from(reason: DenialReason) -> Self {
         match reason {
             DenialReason::RateLimited => Self::RateLimited,
+            DenialReason::TooManyUnderWay => Self::ConcurrencyLimited,
             DenialReason::QuotaExceeded => Self::QuotaExceeded,
+            DenialReason::CreditSpent => Self::CreditSpent,
             DenialReason::QuotaUnavailable => Self::QuotaUnavailable,
         }
     }

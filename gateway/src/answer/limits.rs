@@ -20,8 +20,9 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The headers for these limits, strictest first; none if there are no limits.
 pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
-    // The older headers show one limit. A quota of which this gateway has few units in hand is not about to refuse.
-    let tells = |limit: &&LimitState| !limit.is_quota() || limit.remaining == 0;
+    // The older headers show one limit. A quota of which this gateway has few units in hand is not about to refuse, and
+    // what is under way says nothing of requests one after the other.
+    let tells = |limit: &&LimitState| !(limit.is_quota() || limit.is_concurrency()) || limit.remaining == 0;
     let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
         return Vec::new();
     };
@@ -31,9 +32,15 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
         let separator = if state.is_empty() { "" } else { ", " };
         let (name, bounded) = (limit.policy, |number: u64| number.min(STRUCTURED_INTEGER_MAX));
         let remaining = told_remaining(limit);
-        let _ = write!(state, "{separator}\"{name}\";r={};t={}", bounded(remaining), bounded(limit.reset_seconds));
-        let window = limit.window_seconds.max(1);
-        let _ = write!(policy, "{separator}\"{name}\";q={};w={}", bounded(limit.quota), bounded(window));
+        let _ = write!(state, "{separator}\"{name}\";r={}", bounded(remaining));
+        let _ = write!(policy, "{separator}\"{name}\";q={}", bounded(limit.quota));
+        let _ = if limit.is_concurrency() {
+            policy.write_str(";qu=\"concurrent-requests\"")
+        } else {
+            let window = limit.window_seconds.max(1);
+            let _ = write!(state, ";t={}", bounded(limit.reset_seconds));
+            write!(policy, ";w={}", bounded(window))
+        };
     }
     let text = |name, value: String| HeaderValue::try_from(value).ok().map(|value| (name, value));
     [text(RATE_LIMIT, state), text(POLICY, policy)]
@@ -48,7 +55,7 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 /// What clients are told remains. A saved-up burst is not promised: nobody expects more than the limit to be left of it.
-fn told_remaining(limit: &LimitState) -> u64 {
+pub fn told_remaining(limit: &LimitState) -> u64 {
     limit.remaining.min(limit.quota)
 }
 
@@ -94,6 +101,19 @@ mod tests {
         }
         assert_eq!(value(&[SECOND], "ratelimit"), "\"key-second\";r=0;t=1");
         assert_eq!(value(&[SECOND], "ratelimit-policy"), "\"key-second\";q=5;w=1");
+    }
+
+    #[test]
+    fn what_is_under_way_has_a_unit_and_no_window() {
+        let at_once =
+            LimitState { policy: "key-concurrent", quota: 8, window_seconds: 0, remaining: 3, reset_seconds: 0 };
+        let limits = [at_once, LimitState { remaining: 4, ..SECOND }];
+        assert_eq!(value(&limits, "ratelimit"), "\"key-concurrent\";r=3, \"key-second\";r=4;t=1");
+        let policy = value(&limits, "ratelimit-policy");
+        assert_eq!(policy, "\"key-concurrent\";q=8;qu=\"concurrent-requests\", \"key-second\";q=5;w=1");
+        assert_eq!(sfv::Parser::new(&policy).parse::<sfv::List>().unwrap().len(), 2);
+        assert_eq!(value(&limits, "x-ratelimit-limit"), "5", "one after the other, there are five");
+        assert_eq!(value(&[LimitState { remaining: 0, ..at_once }, SECOND], "x-ratelimit-limit"), "8");
     }
 
     #[test]

@@ -11,13 +11,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 pub use code::Code;
 use http::header;
-pub use limits::{RATE_HEADERS, has_rate_headers, rate_headers};
+pub use limits::{RATE_HEADERS, has_rate_headers, rate_headers, told_remaining};
 use pingora_http::ResponseHeader;
 use serde::Serialize;
 
 use crate::{
-    auth::AuthError,
-    limit::{Denial, LimitState},
+    auth::{AuthError, failures::TooManyFailures},
+    limit::{Denial, DenialReason, LimitState},
     route::{PathError, RouteError},
 };
 
@@ -71,6 +71,21 @@ impl Problem {
     /// Its code.
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// What about this request.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// How the caller's limits stand, if a limit is the reason.
+    pub fn limits(&self) -> &[LimitState] {
+        &self.limits
+    }
+
+    /// Whole seconds after which a retry makes sense, if it does at all.
+    pub const fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
     }
 
     /// The body.
@@ -136,13 +151,33 @@ impl From<RouteError> for Problem {
     }
 }
 
+impl From<TooManyFailures> for Problem {
+    fn from(refused: TooManyFailures) -> Self {
+        let seconds = refused.retry_after.as_secs().max(1);
+        let detail = format!("too many API keys from this address were refused; none is looked at for {seconds} s");
+        Self::new(Code::TooManyFailures, detail).retry_after(seconds)
+    }
+}
+
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
         let violated = denial.violated;
-        let detail = format!(
-            "limit `{}` ({} per {} s) allows no more now; retry after {} s",
-            violated.policy, violated.quota, violated.window_seconds, denial.retry_after_seconds
-        );
+        if denial.reason == DenialReason::CreditSpent {
+            let detail = "the credit that was paid for in advance is spent; it goes on once more is added";
+            return Self {
+                limits: denial.limits,
+                violated: Some(violated.policy),
+                ..Self::new(denial.reason.into(), detail)
+            };
+        }
+        let LimitState { policy, quota, window_seconds, .. } = violated;
+        let terms = if violated.is_concurrency() {
+            format!("{quota} at once")
+        } else {
+            format!("{quota} per {window_seconds} s")
+        };
+        let detail =
+            format!("limit `{policy}` ({terms}) allows no more now; retry after {} s", denial.retry_after_seconds);
         Self {
             limits: denial.limits,
             violated: Some(violated.policy),
@@ -156,7 +191,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::limit::DenialReason;
 
     #[test]
     fn codes_are_unique_words_and_errors_only() {

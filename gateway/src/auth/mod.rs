@@ -3,6 +3,8 @@
 //! A text that cannot be a key is refused by its form alone; a key that is not known, by one look-up of its keyed
 //! hash. Refusals of a known key name its owner, who is told precisely what is wrong.
 
+pub(crate) mod client;
+pub(crate) mod failures;
 #[cfg(test)]
 mod tests;
 
@@ -83,10 +85,13 @@ pub struct AuthRefusal {
 impl Authenticator {
     /// The caller behind the credential in `headers` (`Authorization: Bearer` or `X-Api-Key`).
     pub fn authenticate(&self, headers: &http::HeaderMap, now: Micros) -> Result<Caller, AuthRefusal> {
-        let secret = credential(headers).and_then(|text| Ok(Secret::parse(text)?)).map_err(AuthRefusal::of_nobody)?;
-        let hash = self.pepper.hash(&secret);
-        let found = self.catalog.key(&hash).filter(|key| key.hash.matches(&hash));
-        let key = found.ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
+        self.look_up(&read(credential(headers))?, now)
+    }
+
+    /// The caller whose key this is.
+    pub(crate) fn look_up(&self, secret: &Secret, now: Micros) -> Result<Caller, AuthRefusal> {
+        let hash = self.pepper.hash(secret);
+        let key = self.catalog.key(&hash).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
         match self.standing(&key, now) {
             Ok(tenant) => Ok(Caller { key, tenant }),
             Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
@@ -108,16 +113,31 @@ impl Authenticator {
     }
 }
 
+impl AuthError {
+    /// Whether a key was looked up and is not, or not any more, one that lets anybody in.
+    pub(crate) const fn is_failed_key(self) -> bool {
+        matches!(self, Self::Unknown | Self::Revoked | Self::Expired)
+    }
+}
+
 impl AuthRefusal {
     const fn of_nobody(error: AuthError) -> Self {
         Self { error, owner: None }
     }
 }
 
+/// The key in a credential that [`credential`] or [`one_of`] found; what cannot be one is refused by its form alone.
+pub(crate) fn read(credential: Result<&[u8], AuthError>) -> Result<Secret, AuthRefusal> {
+    credential.and_then(|text| Ok(Secret::parse(text)?)).map_err(AuthRefusal::of_nobody)
+}
+
 /// The one credential that a request carries, as it stands there.
-fn credential(headers: &http::HeaderMap) -> Result<&[u8], AuthError> {
-    let authorization = only(headers, &AUTHORIZATION)?;
-    let api_key = only(headers, &API_KEY_HEADER)?;
+pub(crate) fn credential(headers: &http::HeaderMap) -> Result<&[u8], AuthError> {
+    one_of(only(headers, &AUTHORIZATION)?, only(headers, &API_KEY_HEADER)?)
+}
+
+/// The credential in the value of `Authorization`, or the bare key: whichever of the two there is.
+pub(crate) fn one_of<'a>(authorization: Option<&'a [u8]>, api_key: Option<&'a [u8]>) -> Result<&'a [u8], AuthError> {
     match (authorization, api_key) {
         (None, None) => Err(AuthError::Missing),
         (Some(_), Some(_)) => Err(AuthError::Ambiguous),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Key, KeyHash, Mode},
+    key::{Key, Mode},
     plan::{Plan, PlanId, Quota},
     time::Micros,
 };
@@ -19,7 +19,6 @@ pub struct KeyEntry {
     pub tenant: TenantId,
     /// Whether its usage is billed.
     pub mode: Mode,
-    pub(crate) hash: KeyHash,
     pub(crate) expires_at: Option<Micros>,
     pub(crate) revoked: bool,
     pub(crate) cells: Arc<RateCells>,
@@ -33,7 +32,17 @@ pub struct TenantEntry {
     pub plan: PlanId,
     pub(crate) terms: Arc<PlanTerms>,
     pub(crate) cells: Arc<RateCells>,
+    /// The pools that it draws on: its own, and those of the tenants above it.
+    pub(crate) pools: Box<[Arc<Pool>]>,
     pub(crate) quotas: Box<[Arc<QuotaLease>]>,
+}
+
+/// What a tenant and everybody below it may use together.
+pub(crate) struct Pool {
+    /// The tenant whose plan grants it.
+    pub(crate) owner: TenantId,
+    pub(crate) terms: Arc<PlanTerms>,
+    pub(crate) cells: Arc<RateCells>,
 }
 
 /// Whether a tenant is served.
@@ -51,7 +60,11 @@ pub enum Standing {
 pub(crate) struct PlanTerms {
     pub(crate) key_rates: Rates,
     pub(crate) tenant_rates: Rates,
+    pub(crate) pool_rates: Rates,
+    /// The hard ones; soft ones are billing's.
     pub(crate) quotas: Vec<Quota>,
+    /// Meters that are paid for in advance.
+    pub(crate) prepaid: Vec<String>,
 }
 
 impl KeyEntry {
@@ -60,7 +73,6 @@ impl KeyEntry {
             id: key.id,
             tenant: key.tenant,
             mode: key.mode,
-            hash: key.hash,
             expires_at: key.expires_at,
             revoked: key.revoked_at.is_some(),
             cells,
@@ -73,7 +85,9 @@ impl PlanTerms {
         Self {
             key_rates: Rates::new(RateOwner::Key, &plan.limits.key),
             tenant_rates: Rates::new(RateOwner::Tenant, &plan.limits.tenant),
-            quotas: plan.quotas.clone(),
+            pool_rates: Rates::new(RateOwner::Pool, &plan.limits.pool),
+            quotas: plan.quotas.iter().filter(|quota| quota.kind.is_hard()).cloned().collect(),
+            prepaid: plan.prepaid.clone(),
         }
     }
 }

@@ -70,6 +70,18 @@ impl Rows {
         self
     }
 
+    /// Gives the tenant at `level` of the tree, which has none, this plan.
+    pub(crate) fn subscribe(&mut self, level: usize, plan: Plan) {
+        self.subscriptions.push(Subscription {
+            tenant: self.tenants[level].id,
+            plan: plan.id.clone(),
+            version: 1,
+            starts_at: Micros(0),
+            ends_at: None,
+        });
+        self.plans.push(PlanVersion { version: 1, created_at: Micros(0), plan });
+    }
+
     pub(crate) fn into_catalog(self) -> Catalog {
         let Self { tenants, subscriptions, plans, keys } = self;
         Catalog { seq: 1, tenants, subscriptions, plans, keys }

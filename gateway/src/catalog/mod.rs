@@ -28,8 +28,8 @@ use common::{
     time::{Clock as _, Micros, SystemClock},
 };
 use dashmap::DashMap;
-pub(crate) use entry::PlanTerms;
 pub use entry::{KeyEntry, Standing, TenantEntry};
+pub(crate) use entry::{PlanTerms, Pool};
 use tenants::TenantRows;
 
 use crate::{limit::QuotaBook, lock::locked};
@@ -73,9 +73,9 @@ impl Catalog {
         catalog
     }
 
-    /// The key with this hash; the caller still compares it in constant time.
+    /// The key with this hash. What the map found is compared once more, in constant time.
     pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
-        self.keys.get(hash).map(|entry| Arc::clone(entry.value()))
+        self.keys.get(hash).filter(|entry| entry.key().matches(hash)).map(|entry| Arc::clone(entry.value()))
     }
 
     /// How a tenant stands. One that is not known has no plan.

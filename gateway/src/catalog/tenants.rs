@@ -10,7 +10,7 @@ use common::{
     time::Micros,
 };
 
-use super::{PlanTerms, Standing, TenantEntry};
+use super::{PlanTerms, Pool, Standing, TenantEntry};
 use crate::limit::{QuotaBook, RateCells};
 
 /// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
@@ -28,6 +28,8 @@ pub(super) struct TenantRows {
     plans: HashMap<PlanKey, Arc<PlanTerms>>,
     /// Rate cells of every tenant ever seen.
     cells: HashMap<TenantId, Arc<RateCells>>,
+    /// Cells of every pool ever seen, by the tenant whose plan grants it.
+    pool_cells: HashMap<TenantId, Arc<RateCells>>,
     /// When the next subscription starts or ends.
     next_boundary: Option<Micros>,
 }
@@ -66,17 +68,20 @@ impl TenantRows {
     pub(super) fn snapshot(&mut self, quotas: &QuotaBook, now: Micros) -> HashMap<TenantId, Standing> {
         let boundaries = self.subscriptions.values().flatten().flat_map(|one| [Some(one.starts_at), one.ends_at]);
         self.next_boundary = boundaries.flatten().filter(|boundary| *boundary > now).min();
+        let in_force: Vec<_> = self.tenants.iter().map(|tenant| self.in_force(tenant.id, now)).collect();
+        let pools = self.pools(&in_force);
         let by_id: HashMap<_, _> = self.tenants.iter().map(|tenant| (tenant.id, tenant)).collect();
         let mut snapshot = HashMap::with_capacity(by_id.len());
-        for tenant in &self.tenants {
+        for (tenant, in_force) in self.tenants.iter().zip(in_force) {
             let standing = if is_suspended(tenant, &by_id) {
                 Standing::Suspended
-            } else if let Some((subscription, terms)) = self.in_force(tenant.id, now) {
+            } else if let Some((plan, terms)) = in_force {
                 Standing::Served(Arc::new(TenantEntry {
                     id: tenant.id,
-                    plan: subscription.plan.clone(),
+                    plan,
                     cells: Arc::clone(self.cells.entry(tenant.id).or_default()),
-                    quotas: quotas.leases(tenant.id, &tenant.zone, &terms.quotas),
+                    pools: pools_of(tenant, &by_id, &pools),
+                    quotas: quotas.leases(tenant.id, &tenant.zone, &terms.quotas, &terms.prepaid),
                     terms,
                 }))
             } else {
@@ -87,7 +92,22 @@ impl TenantRows {
         snapshot
     }
 
-    fn in_force(&self, tenant: TenantId, now: Micros) -> Option<(&Subscription, Arc<PlanTerms>)> {
+    /// The pool that each tenant's own plan grants, if it does. `in_force` is in the order of the tenants.
+    fn pools(&mut self, in_force: &[Option<(PlanId, Arc<PlanTerms>)>]) -> HashMap<TenantId, Arc<Pool>> {
+        let mut pools = HashMap::new();
+        for (tenant, in_force) in self.tenants.iter().zip(in_force) {
+            if let Some((_, terms)) = in_force
+                && !terms.pool_rates.is_empty()
+            {
+                let cells = Arc::clone(self.pool_cells.entry(tenant.id).or_default());
+                pools.insert(tenant.id, Arc::new(Pool { owner: tenant.id, terms: Arc::clone(terms), cells }));
+            }
+        }
+        pools
+    }
+
+    /// The plan of a tenant, and its terms.
+    fn in_force(&self, tenant: TenantId, now: Micros) -> Option<(PlanId, Arc<PlanTerms>)> {
         let subscription = self
             .subscriptions
             .get(&tenant)?
@@ -100,7 +120,7 @@ impl TenantRows {
                 event = "plan_version_missing", %tenant, plan = %subscription.plan, version = subscription.version,
             );
         }
-        terms.map(|terms| (subscription, Arc::clone(terms)))
+        terms.map(|terms| (subscription.plan.clone(), Arc::clone(terms)))
     }
 }
 
@@ -111,6 +131,30 @@ pub(super) fn plan_key(subscription: &Subscription) -> PlanKey {
 
 /// Whether the tenant or any above it is suspended.
 fn is_suspended(tenant: &Tenant, by_id: &HashMap<TenantId, &Tenant>) -> bool {
-    let upwards = std::iter::successors(Some(tenant), |below| below.parent.and_then(|id| by_id.get(&id).copied()));
-    upwards.take(DEPTH_MAX).any(|tenant| tenant.status == TenantStatus::Suspended)
+    upwards(tenant, by_id).any(|tenant| tenant.status == TenantStatus::Suspended)
+}
+
+/// The pools of the tenant and of those above it.
+fn pools_of(
+    tenant: &Tenant,
+    by_id: &HashMap<TenantId, &Tenant>,
+    pools: &HashMap<TenantId, Arc<Pool>>,
+) -> Box<[Arc<Pool>]> {
+    if pools.is_empty() {
+        return Box::default();
+    }
+    let mut found: Vec<Arc<Pool>> = Vec::new();
+    for pool in upwards(tenant, by_id).filter_map(|tenant| pools.get(&tenant.id)) {
+        // Rows that form a ring come back to where they were.
+        if !found.iter().any(|known| known.owner == pool.owner) {
+            found.push(Arc::clone(pool));
+        }
+    }
+    found.into()
+}
+
+/// The tenant, and those above it.
+fn upwards<'a>(tenant: &'a Tenant, by_id: &HashMap<TenantId, &'a Tenant>) -> impl Iterator<Item = &'a Tenant> {
+    let above = |below: &&'a Tenant| below.parent.and_then(|id| by_id.get(&id).copied());
+    std::iter::successors(Some(tenant), above).take(DEPTH_MAX)
 }

@@ -20,12 +20,13 @@ use super::{
     file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile},
     upstream,
 };
+use crate::limit::{RateOwner, Rates};
 
 /// Longest name of a route or an upstream.
 const NAME_MAX_BYTES: usize = 64;
 
 /// Most worker threads.
-const THREADS_MAX: usize = 1_024;
+pub(super) const THREADS_MAX: usize = 1_024;
 
 /// Longest time-out, in milliseconds.
 const TIMEOUT_MAX_MS: u64 = 3_600_000;
@@ -43,10 +44,11 @@ impl Check<'_> {
     /// The settings, if all of the file makes sense.
     pub(super) fn settings(&self, file: GatewayFile, overrides: &Overrides) -> Result<Settings, ConfigError> {
         let sizes = self.sizes(&file.limits)?;
+        let clients = self.clients(&file.trusted_proxies, &file.limits.failed_credentials)?;
         let upstreams = self.upstreams(&file)?;
         let routes = self.routes(&file.routes, &upstreams)?;
         let process = self.process(file, overrides)?;
-        Ok(Settings { process, sizes, upstreams, routes })
+        Ok(Settings { process, sizes, clients, upstreams, routes })
     }
 
     fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<ProcessSettings, ConfigError> {
@@ -68,7 +70,9 @@ impl Check<'_> {
             }
         };
         let store = overrides.store.clone().unwrap_or(file.store);
+        let bank = self.bank(file.limits.redis, overrides)?;
         let usage = self.usage(file.usage, overrides)?;
+        let decision = self.decision(file.decision, threads, &[listen, admin])?;
         let upgrade_socket = self.upgrade_socket(file.upgrade_socket, &usage.journal, &name)?;
         let drain = self.within("upgrade_drain_seconds", file.upgrade_drain_seconds, 1, 3_600)?;
         Ok(ProcessSettings {
@@ -78,7 +82,9 @@ impl Check<'_> {
             threads,
             store,
             pepper_file: file.pepper_file,
+            bank,
             usage,
+            decision,
             upgrade_socket,
             upgrade_drain: Duration::from_secs(drain),
         })
@@ -171,7 +177,7 @@ impl Check<'_> {
         Ok(routes)
     }
 
-    fn address(&self, field: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    pub(super) fn address(&self, field: &str, value: &str) -> Result<SocketAddr, ConfigError> {
         value.parse().map_err(|_| self.at(field, value, "is not an address: write IP and port, as in 127.0.0.1:8080"))
     }
 
@@ -227,6 +233,7 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
     if file.timeout_ms.is_some_and(|timeout| !(1..=TIMEOUT_MAX_MS).contains(&timeout)) {
         return Err(format!("`timeout_ms` must be between 1 and {TIMEOUT_MAX_MS}"));
     }
+    file.limits.validate().map_err(|error| format!("limits.{error}"))?;
     Ok(Route {
         name: file.name.as_str().into(),
         hosts: file.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
@@ -239,6 +246,7 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
         strip_prefix: file.strip_prefix,
         timeout: file.timeout_ms.map(Duration::from_millis),
         body_bytes: file.body_bytes,
+        limits: Rates::new(RateOwner::Route, &file.limits),
     })
 }
 

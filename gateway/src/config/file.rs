@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
+use common::plan::RateLimits;
 use serde::{Deserialize, Deserializer, de};
 
+use super::{client::FailedCredentialsFile, decision::DecisionFile};
 use crate::meter::WhenFull;
 
 /// The file.
@@ -24,6 +26,9 @@ pub(super) struct GatewayFile {
     pub(super) upgrade_drain_seconds: u64,
     #[serde(default)]
     pub(super) usage: UsageFile,
+    #[serde(default)]
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) decision: Option<DecisionFile>,
     #[serde(default)]
     pub(super) limits: LimitsFile,
     #[serde(deserialize_with = "unique_names")]
@@ -71,7 +76,6 @@ pub(super) enum Scalar {
     Fraction(f64),
 }
 
-#[expect(clippy::struct_field_names, reason = "these are the names of the settings")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
@@ -79,6 +83,18 @@ pub(super) struct LimitsFile {
     pub(super) header_value_bytes: usize,
     pub(super) path_bytes: usize,
     pub(super) body_bytes: Option<u64>,
+    pub(super) redis: Option<RedisFile>,
+    pub(super) failed_credentials: FailedCredentialsFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RedisFile {
+    pub(super) url: Option<String>,
+    pub(super) cluster: bool,
+    pub(super) tick_ms: u64,
+    pub(super) timeout_ms: u64,
+    pub(super) gateways: u64,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +135,8 @@ pub(super) struct RouteFile {
     pub(super) strip_prefix: bool,
     pub(super) timeout_ms: Option<u64>,
     pub(super) body_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) limits: RateLimits,
 }
 
 /// `{ fixed: 1 }` or `{ header: X-Usage-Units, default: 1 }`.
@@ -162,7 +180,20 @@ impl fmt::Display for Scalar {
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self { header_bytes: 64 * 1024, header_value_bytes: 16 * 1024, path_bytes: 8 * 1024, body_bytes: None }
+        Self {
+            header_bytes: 64 * 1024,
+            header_value_bytes: 16 * 1024,
+            path_bytes: 8 * 1024,
+            body_bytes: None,
+            redis: None,
+            failed_credentials: FailedCredentialsFile::default(),
+        }
+    }
+}
+
+impl Default for RedisFile {
+    fn default() -> Self {
+        Self { url: None, cluster: false, tick_ms: 10, timeout_ms: 50, gateways: 1 }
     }
 }
 

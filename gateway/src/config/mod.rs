@@ -3,7 +3,10 @@
 //! [`Settings`] can only be had from a file that passed every check, so nothing behind this room checks again.
 //! Errors read `file:line: reason`. [`watch`] follows the file while the gateway runs.
 
+mod bank;
 mod check;
+mod client;
+mod decision;
 mod file;
 mod pattern;
 mod upstream;
@@ -17,11 +20,16 @@ use std::{
     time::Duration,
 };
 
+pub use client::ClientSettings;
 use common::config::{self, ConfigError};
+pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
 pub use pattern::{Billable, HostPattern};
 
-use crate::meter::{KafkaSettings, WhenFull};
+use crate::{
+    limit::{Rates, bank::BankSettings},
+    meter::{KafkaSettings, WhenFull},
+};
 
 /// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
 pub const UNITS_MAX: u64 = 1_000_000_000;
@@ -33,6 +41,8 @@ pub struct Settings {
     pub process: ProcessSettings,
     /// How large requests may be.
     pub sizes: SizeLimits,
+    /// Who is who among those who connect.
+    pub clients: ClientSettings,
     /// Where requests go.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
     /// Which requests go where.
@@ -54,8 +64,12 @@ pub struct ProcessSettings {
     pub store: String,
     /// File that holds the pepper.
     pub pepper_file: Option<PathBuf>,
+    /// Where limits are shared with other gateways; if not, this one keeps them alone.
+    pub bank: Option<BankSettings>,
     /// Where usage goes.
     pub usage: UsageSettings,
+    /// Where others ask for decisions, if anywhere.
+    pub decision: Option<DecisionSettings>,
     /// The socket through which the next process takes over.
     pub upgrade_socket: PathBuf,
     /// How long a process that was taken over waits for its clients to go.
@@ -152,6 +166,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
+    /// What all callers together may send.
+    pub(crate) limits: Rates,
 }
 
 /// How many units an answer uses.
@@ -175,12 +191,18 @@ pub struct Overrides {
     pub store: Option<String>,
     /// `TOLLGATE_KAFKA`: brokers.
     pub kafka: Option<String>,
+    /// `TOLLGATE_REDIS`: URLs of the token bank.
+    pub redis: Option<String>,
 }
 
 impl Overrides {
     /// What the environment says.
     pub fn from_environment() -> Self {
-        Self { store: config::environment("TOLLGATE_STORE"), kafka: config::environment("TOLLGATE_KAFKA") }
+        Self {
+            store: config::environment("TOLLGATE_STORE"),
+            kafka: config::environment("TOLLGATE_KAFKA"),
+            redis: config::environment("TOLLGATE_REDIS"),
+        }
     }
 }
 
@@ -207,7 +229,9 @@ impl ProcessSettings {
             ("threads", self.threads != other.threads),
             ("store", self.store != other.store),
             ("pepper_file", self.pepper_file != other.pepper_file),
+            ("limits.redis", self.bank != other.bank),
             ("usage", self.usage != other.usage),
+            ("decision", self.decision != other.decision),
             ("upgrade_socket", self.upgrade_socket != other.upgrade_socket),
             ("upgrade_drain_seconds", self.upgrade_drain != other.upgrade_drain),
         ];

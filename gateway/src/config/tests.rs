@@ -1,7 +1,7 @@
 //! What a configuration file may say, and how its faults are told.
 
 use super::*;
-use crate::meter::NewTopic;
+use crate::{limit::bank::BankAddress, meter::NewTopic};
 
 const GOOD: &str = "\
 name: edge-1
@@ -63,7 +63,7 @@ fn what_is_not_said_has_its_default() {
 
 #[test]
 fn the_environment_overrides_the_store() {
-    let overrides = Overrides { store: Some("postgres://somewhere/else".into()), kafka: None };
+    let overrides = Overrides { store: Some("postgres://somewhere/else".into()), ..Overrides::default() };
     let settings = Settings::parse(GOOD, "gateway.yaml", &overrides).unwrap();
     assert_eq!(settings.process.store, "postgres://somewhere/else");
 }
@@ -97,13 +97,13 @@ fn usage_goes_to_kafka_if_the_file_or_the_environment_says_so() {
     assert_eq!(found.properties["enable.ssl.certificate.verification"], "false");
     assert_eq!(found.properties["socket.timeout.ms"], "5000");
 
-    let overrides = Overrides { store: None, kafka: Some("elsewhere:9092".into()) };
+    let overrides = Overrides { kafka: Some("elsewhere:9092".into()), ..Overrides::default() };
     let overridden = kafka(&text, &overrides);
     assert_eq!(overridden, KafkaSettings { brokers: "elsewhere:9092".into(), ..found });
     let from_nothing = kafka(GOOD, &overrides);
     assert_eq!((&*from_nothing.topic, from_nothing.create_topic), ("usage.events", None));
     assert_eq!(kafka(&with_usage("  sink: http://127.0.0.1:1\n"), &overrides).brokers, "elsewhere:9092");
-    let wrong = Overrides { store: None, kafka: Some("elsewhere".into()) };
+    let wrong = Overrides { kafka: Some("elsewhere".into()), ..Overrides::default() };
     let told = Settings::parse(GOOD, "gateway.yaml", &wrong).unwrap_err().to_string();
     assert!(told.contains("TOLLGATE_KAFKA") && told.contains("host:port"), "{told}");
 }
@@ -134,6 +134,103 @@ fn faults_of_usage_name_file_line_and_reason() {
         let told = parse(&with_usage(usage)).unwrap_err().to_string();
         assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{usage}: {told}");
         assert!(told.contains(reason), "{usage}: {told}");
+    }
+}
+
+fn with_limits(limits: &str) -> String {
+    GOOD.replacen("upstreams:", &format!("limits:\n{limits}upstreams:"), 1)
+}
+
+#[test]
+fn limits_are_shared_if_the_file_or_the_environment_says_so() {
+    assert_eq!(parse(GOOD).unwrap().process.bank, None);
+    let text = with_limits("  redis: { url: 'redis://:secret@a:1', timeout_ms: 20, gateways: 4 }\n");
+    let from_file = parse(&text).unwrap().process.bank.unwrap();
+    assert_eq!(from_file.address, BankAddress::parse("redis://:secret@a:1", false).unwrap());
+    assert_eq!((from_file.tick.as_millis(), from_file.timeout.as_millis(), from_file.gateways), (10, 20, 4));
+
+    let overrides = Overrides { redis: Some("redis://b:1,redis://c:1".into()), ..Overrides::default() };
+    let overridden = Settings::parse(&text, "gateway.yaml", &overrides).unwrap().process.bank.unwrap();
+    let cluster = BankAddress::parse("redis://b:1,redis://c:1", true).unwrap();
+    assert_eq!(overridden, BankSettings { address: cluster.clone(), ..from_file });
+    let from_nothing = Settings::parse(GOOD, "gateway.yaml", &overrides).unwrap().process.bank.unwrap();
+    assert_eq!((from_nothing.address, from_nothing.gateways), (cluster, 1));
+    let wrong = Overrides { redis: Some("b:1".into()), ..Overrides::default() };
+    let told = Settings::parse(GOOD, "gateway.yaml", &wrong).unwrap_err().to_string();
+    assert!(told.contains("TOLLGATE_REDIS") && told.contains("redis://127.0.0.1"), "{told}");
+}
+
+#[test]
+fn faults_of_shared_limits_name_file_line_and_reason() {
+    let faults = [
+        ("  redis: {}\n", 4, "has no `url`"),
+        ("  redis:\n    url: 127.0.0.1:6379\n", 5, "write it as in redis://"),
+        ("  redis:\n    url: http://127.0.0.1:6379\n", 5, "write it as in redis://"),
+        ("  redis:\n    url: redis://a:1\n    tick_ms: 0\n", 6, "must be between 1 and 100"),
+        ("  redis:\n    url: redis://a:1\n    timeout_ms: 60000\n", 6, "must be between 5 and 500"),
+        ("  redis:\n    url: redis://a:1\n    gateways: 0\n", 6, "must be between 1 and 10000"),
+        ("  redis: { url: redis://a:1, urls: [] }\n", 4, "unknown field"),
+    ];
+    for (limits, line, reason) in faults {
+        let told = parse(&with_limits(limits)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.contains(reason), "{limits}: {told}");
+    }
+}
+
+#[test]
+fn failures_are_counted_unless_the_file_says_otherwise() {
+    assert_eq!(parse(GOOD).unwrap().clients, ClientSettings { trusted_proxies: Vec::new(), failures_most: Some(300) });
+    let text = with_limits("  failed_credentials: { enabled: false }\n").replacen(
+        "name: edge-1",
+        "trusted_proxies: [10.0.0.0/8, '2001:db8::1']",
+        1,
+    );
+    let clients = parse(&text).unwrap().clients;
+    assert_eq!(clients.failures_most, None);
+    assert_eq!(clients.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()]);
+}
+
+#[test]
+fn faults_of_failed_credentials_name_file_line_and_reason() {
+    let faults = [
+        ("  failed_credentials: { per_minute: 0 }\n", 4, "set `enabled: false`"),
+        ("  failed_credentials:\n    per_minute: 1000001\n", 4, "must be between 1 and 1000000"),
+        ("  failed_credentials: { per_minute: -1 }\n", 4, "integer `-1`"),
+        ("  failed_credentials: { per_second: 1 }\n", 4, "unknown field"),
+    ];
+    for (limits, line, reason) in faults {
+        let told = parse(&with_limits(limits)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.contains(reason), "{limits}: {told}");
+    }
+    for network in ["10.0.0.0/33", "10.0.0", "everybody"] {
+        let told = refusal("name: edge-1", &format!("trusted_proxies:\n  - {network}"));
+        assert!(told.starts_with("gateway.yaml:2: ") && told.contains("is not a network"), "{told}");
+    }
+}
+
+#[test]
+fn limits_of_a_route_are_those_of_plans_and_their_faults_are_told() {
+    let with = |limits: &str| GOOD.replacen("meter: tokens", &format!("limits: {limits}"), 1);
+    let settings = parse(&with("{ per_second: { limit: 5, burst: 9 }, per_hour: 100, concurrent: 3 }")).unwrap();
+    assert!(settings.routes[0].limits.is_empty() && !settings.routes[1].limits.is_empty());
+    let faults = [
+        ("{ per_second: 0 }", 13, "route `write`: limits.per_second: limit and burst must be at least 1"),
+        ("{ per_hour: { limit: 1, burst: 0 } }", 13, "limits.per_hour: limit and burst must be at least 1"),
+        ("{ per_minute: 600000001 }", 13, "limits.per_minute: limit and burst may be at most 600000000"),
+        ("{ concurrent: 0 }", 13, "limits.concurrent: must be at least 1"),
+        ("{ concurrent: 1000001 }", 13, "limits.concurrent: may be at most 1000000"),
+        ("{ per_day: -1 }", 16, "a whole number of requests"),
+        ("{ per_day: 1.5 }", 16, "a whole number of requests"),
+        ("{ per_day: 99999999999999999999 }", 16, "a whole number of requests"),
+        ("{ concurrent: -1 }", 16, "integer `-1`"),
+        ("{ per_week: 1 }", 16, "unknown field"),
+    ];
+    for (limits, line, reason) in faults {
+        let told = parse(&with(limits)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.contains(reason), "{limits}: {told}");
     }
 }
 

@@ -1,45 +1,68 @@
-//! Whether a caller may go on: rates of key and tenant, and the hard quota of the meter. All or nothing, from local cells.
+//! Whether a caller may go on: rates of key, tenant, route and every pool that the tenant is in, and the hard quota of
+//! the meter. All or nothing, from local cells.
 //!
 //! A request first looks at every limit and only then debits them, so that a denial consumes nothing. If another
 //! request gets in between, what was debited is given back.
 
+pub mod bank;
+mod cells;
 mod clock;
+mod purse;
 mod quota;
 mod rate;
+mod request;
+mod slots;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use bank::Bank;
+pub(crate) use cells::RateCells;
 pub use clock::Clock;
 use common::{key::Mode, time::Micros};
+use dashmap::DashMap;
+pub use purse::{Purse, take_all};
+use quota::Held;
 pub(crate) use quota::QuotaLease;
-use quota::{Held, QuotaCell, Refused};
 pub use quota::{QuotaBook, QuotaKeeper};
-use rate::{Rate, RateCell};
-pub(crate) use rate::{RateCells, RateOwner, Rates};
+pub use rate::{Rate, RateCell};
+pub(crate) use rate::{RateOwner, Rates};
+use request::{Dry, Obstacle, Request};
+pub use slots::Slots;
 pub use state::{LimitState, LimitStates};
 
-use crate::auth::Caller;
+use crate::{auth::Caller, config::Route};
 
 /// How long a request may wait for the first block of a quota.
 const DRAW_WAIT: Duration = Duration::from_millis(500);
 
-/// Seconds after which a request may try again that was refused because the store did not answer.
-const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
-
 /// Decides from local cells.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Limiter {
     clock: Clock,
+    bank: Option<Arc<Bank>>,
+    /// Cells of every route ever limited, by name: they outlive every change of the configuration.
+    routes: Arc<DashMap<Arc<str>, Arc<RateCells>>>,
 }
 
-/// The right to forward one request. What of its quota units is not settled goes back when it is dropped.
+/// What a request goes to: the meter that it counts on, and the route whose limits apply.
+#[derive(Clone, Copy)]
+pub struct Destination<'a> {
+    meter: &'a str,
+    route: Option<&'a Route>,
+}
+
+/// The right to forward one request, which is under way from now on. What of its quota units is not settled goes back
+/// when it is dropped.
 pub struct Admission {
-    /// How each limit stands after this request, the one with the fewest remaining first.
+    /// How the limits stand after this request.
     pub limits: LimitStates,
+    /// When the request counts: when it was admitted, and in the month of the quota that its units were taken from.
+    pub at: Micros,
     held: Option<Held>,
+    slots: Slots,
 }
 
 /// Why a request must wait. Nothing was consumed.
@@ -51,7 +74,7 @@ pub struct Denial {
     pub violated: LimitState,
     /// How each limit stands.
     pub limits: Vec<LimitState>,
-    /// Whole seconds until a retry can succeed, at least 1.
+    /// Whole seconds until a retry can succeed, at least 1; 0 if waiting does not help.
     pub retry_after_seconds: u64,
 }
 
@@ -60,26 +83,14 @@ pub struct Denial {
 pub enum DenialReason {
     /// Too fast.
     RateLimited,
+    /// Too many requests are under way.
+    TooManyUnderWay,
     /// The month's hard quota is spent.
     QuotaExceeded,
+    /// The credit that was paid for in advance is spent: 402.
+    CreditSpent,
     /// There may be quota left, but the store that grants it does not answer: 503.
     QuotaUnavailable,
-}
-
-/// A denial, and the quota cell whose next draw may turn it into an admission.
-struct Obstacle {
-    denial: Denial,
-    dry: Option<Arc<QuotaCell>>,
-}
-
-/// One request before the limits that apply to it.
-struct Request<'a> {
-    caller: &'a Caller,
-    quota: Option<&'a Arc<QuotaLease>>,
-    units: u64,
-    now: Micros,
-    /// Nanoseconds of the monotonic clock, read once.
-    nanos: u64,
 }
 
 impl Limiter {
@@ -89,163 +100,172 @@ impl Limiter {
     }
 
     /// A limiter on a clock of the caller's.
-    pub const fn with_clock(clock: Clock) -> Self {
-        Self { clock }
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
     }
 
-    /// Debits every limit that applies, or none. A quota of which nothing is in hand yet denies.
-    pub fn admit(&self, caller: &Caller, meter: &str, units: u64, now: Micros) -> Result<Admission, Denial> {
-        self.try_admit(caller, meter, units, now).map_err(|obstacle| obstacle.denial)
+    /// A limiter whose rates are shared through a bank. It is on the machine's clock, as the bank is.
+    pub fn with_bank(bank: Arc<Bank>) -> Self {
+        Self { bank: Some(bank), ..Self::default() }
     }
 
-    /// Like [`Limiter::admit`]; if the only obstacle is a quota whose next block is on its way, waits for that, for
-    /// half a second at most.
-    pub async fn admit_or_wait(
+    /// Debits every limit that applies, or none. A limit of which nothing is in hand yet denies.
+    pub fn admit<'a>(
         &self,
         caller: &Caller,
-        meter: &str,
+        to: impl Into<Destination<'a>>,
         units: u64,
         now: Micros,
     ) -> Result<Admission, Denial> {
-        let dry = match self.try_admit(caller, meter, units, now) {
-            Ok(admission) => return Ok(admission),
-            Err(Obstacle { denial, dry: None }) => return Err(denial),
-            Err(Obstacle { dry: Some(cell), .. }) => cell,
-        };
-        let deadline = tokio::time::Instant::now() + DRAW_WAIT;
-        loop {
-            // Listening starts before the next look, so that no draw goes unnoticed.
-            let mut drew = std::pin::pin!(dry.drew.notified());
-            drew.as_mut().enable();
-            let denial = match self.try_admit(caller, meter, units, now) {
-                Ok(admission) => return Ok(admission),
-                Err(Obstacle { denial, dry: None }) => return Err(denial),
-                Err(Obstacle { denial, .. }) => denial,
-            };
-            if tokio::time::timeout_at(deadline, drew).await.is_err() {
-                dry.give_up_waiting();
-                return Err(denial);
-            }
+        self.try_admit(caller, to.into(), units, now, true).map_err(|obstacle| obstacle.denial)
+    }
+
+    /// Like [`Limiter::admit`]; if the only obstacle is something of which more is on its way, waits for that: for half
+    /// a second at most for a quota, and for one trip to the bank.
+    pub async fn admit_or_wait<'a>(
+        &self,
+        caller: &Caller,
+        to: impl Into<Destination<'a>>,
+        units: u64,
+        now: Micros,
+    ) -> Result<Admission, Denial> {
+        let to = to.into();
+        self.or_wait(|counts| self.try_admit(caller, to, units, now, counts)).await
+    }
+
+    /// How each limit stands, if [`Limiter::admit_or_wait`] would admit now. Nothing is debited.
+    pub async fn peek_or_wait<'a>(
+        &self,
+        caller: &Caller,
+        to: impl Into<Destination<'a>>,
+        units: u64,
+        now: Micros,
+    ) -> Result<LimitStates, Denial> {
+        let to = to.into();
+        self.or_wait(|counts| self.request(caller, to, units, now, counts).look()).await
+    }
+
+    /// What `attempt` leads to, at once or after waiting for what is dry. It is told whether what is missing is more
+    /// than was missing at the last look.
+    async fn or_wait<T>(&self, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
+        match attempt(true) {
+            Ok(admitted) => Ok(admitted),
+            Err(Obstacle { denial, dry: None }) => Err(denial),
+            Err(Obstacle { dry: Some(dry), .. }) => self.wait(dry, attempt).await,
         }
     }
 
-    fn try_admit(&self, caller: &Caller, meter: &str, units: u64, now: Micros) -> Result<Admission, Obstacle> {
+    async fn wait<T>(&self, mut dry: Dry, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
+        if let (Dry::Rate(_), Some(bank)) = (&dry, &self.bank) {
+            bank.count_wait();
+        }
+        let start = tokio::time::Instant::now();
+        let mut has_waited = false;
+        loop {
+            // Listening starts before the next look, so that no answer goes unnoticed.
+            let next = {
+                let mut filled = std::pin::pin!(dry.filled());
+                filled.as_mut().enable();
+                let (denial, next) = match attempt(has_waited) {
+                    Ok(admitted) => return Ok(admitted),
+                    Err(Obstacle { denial, dry: None }) => return Err(denial),
+                    Err(Obstacle { denial, dry: Some(next) }) => (denial, next),
+                };
+                has_waited = next.is(&dry);
+                if has_waited && tokio::time::timeout_at(start + self.patience(&dry), filled).await.is_err() {
+                    dry.give_up();
+                    return Err(denial);
+                }
+                next
+            };
+            dry = next;
+        }
+    }
+
+    fn patience(&self, dry: &Dry) -> Duration {
+        match (dry, &self.bank) {
+            (Dry::Rate(_), Some(bank)) => bank.patience(),
+            _ => DRAW_WAIT,
+        }
+    }
+
+    fn request<'a>(
+        &'a self,
+        caller: &'a Caller,
+        to: Destination<'a>,
+        units: u64,
+        now: Micros,
+        counts: bool,
+    ) -> Request<'a> {
         // Test keys are metered and never billed: they leave the quota alone.
         let quota = match caller.key.mode {
-            Mode::Live => caller.tenant.quotas.iter().find(|lease| lease.meter() == meter),
+            Mode::Live => caller.tenant.quotas.iter().find(|lease| lease.meter() == to.meter),
             Mode::Test => None,
         };
-        let request = Request { caller, quota, units, now, nanos: self.clock.nanos() };
+        let route = to.route.filter(|route| !route.limits.is_empty()).map(|route| (route, self.route_cells(route)));
+        Request { caller, route, bank: self.bank.as_deref(), quota, units, now, nanos: self.clock.nanos(), counts }
+    }
+
+    fn route_cells(&self, route: &Route) -> Arc<RateCells> {
+        if let Some(cells) = self.routes.get(&route.name) {
+            return Arc::clone(&cells);
+        }
+        Arc::clone(&self.routes.entry(Arc::clone(&route.name)).or_default())
+    }
+
+    fn try_admit(
+        &self,
+        caller: &Caller,
+        to: Destination<'_>,
+        units: u64,
+        now: Micros,
+        counts: bool,
+    ) -> Result<Admission, Obstacle> {
+        let request = self.request(caller, to, units, now, counts);
+        request.check_slots()?;
         request.check_rates()?;
+        let slots = request.take_slots()?;
         let held = request.take_quota()?;
         let mut limits = LimitStates::new();
-        if let Some(held) = &held {
-            limits.push(held.state(now));
+        if let Some(state) = held.as_ref().and_then(|held| held.state(now)) {
+            limits.push(state);
         }
-        if !request.debit_rates(&mut limits, &self.clock) {
+        if !request.debit_rates(&mut limits, || self.clock.nanos()) {
             // Another request took the last token since the check; what is held goes back.
-            drop(held);
-            return Err(request.denied_by_rate());
+            drop((held, slots));
+            return Err(request.check_rates().err().unwrap_or_else(|| request.denied_by_rate()));
         }
-        limits.sort();
-        Ok(Admission { limits, held })
+        request.concurrency_states().for_each(|state| limits.push(state));
+        let at = held.as_ref().map_or(now, |held| held.counts_at(now));
+        Ok(Admission { limits, at, held, slots })
     }
 }
 
-impl<'a> Request<'a> {
-    /// Every rate that applies, with its cell.
-    fn rates(&self) -> impl Iterator<Item = (&'a Rate, &'a RateCell)> {
-        let Caller { key, tenant } = self.caller;
-        tenant.terms.key_rates.with(&key.cells).chain(tenant.terms.tenant_rates.with(&tenant.cells))
-    }
-
-    fn check_rates(&self) -> Result<(), Obstacle> {
-        if self.rates().all(|(rate, cell)| cell.wait(rate, self.nanos) == 0) {
-            return Ok(());
-        }
-        Err(self.denied_by_rate())
-    }
-
-    /// Debits every rate, or none.
-    fn debit_rates(&self, limits: &mut LimitStates, clock: &Clock) -> bool {
-        for (debited, (rate, cell)) in self.rates().enumerate() {
-            let Some(full_at) = cell.debit(rate, self.nanos) else {
-                let elapsed = clock.nanos().saturating_sub(self.nanos);
-                self.rates().take(debited).for_each(|(rate, cell)| cell.undo(rate, elapsed));
-                return false;
-            };
-            limits.push(rate.state(full_at, self.nanos));
-        }
-        true
-    }
-
-    fn take_quota(&self) -> Result<Option<Held>, Obstacle> {
-        let Some(lease) = self.quota else {
-            return Ok(None);
-        };
-        let Some(cell) = lease.cell(self.now) else {
-            return Err(self.denied_without_month());
-        };
-        lease.take(&cell, self.units, self.nanos).map(Some).map_err(|refused| self.denied_by_quota(&cell, refused))
-    }
-
-    fn states(&self, quota: Option<&QuotaCell>) -> LimitStates {
-        let mut limits = LimitStates::new();
-        self.rates().for_each(|(rate, cell)| limits.push(rate.state(cell.full_at(), self.nanos)));
-        if let Some(cell) = quota {
-            limits.push(cell.state(self.now));
-        }
-        limits.sort();
-        limits
-    }
-
-    /// The denial by the rate that makes the caller wait longest.
-    fn denied_by_rate(&self) -> Obstacle {
-        let waits =
-            self.rates().map(|(rate, cell)| (cell.wait(rate, self.nanos), rate.state(cell.full_at(), self.nanos)));
-        let (wait, violated) = waits.max_by_key(|(wait, _)| *wait).unwrap_or((0, NO_MONTH));
-        let cell = self.quota.and_then(|lease| lease.cell(self.now));
-        let denial = Denial {
-            reason: DenialReason::RateLimited,
-            violated: LimitState { remaining: 0, ..violated },
-            limits: self.states(cell.as_deref()).to_vec(),
-            retry_after_seconds: wait.div_ceil(rate::NANOS_PER_SECOND).max(1),
-        };
-        Obstacle { denial, dry: None }
-    }
-
-    fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
-        let violated = cell.state(self.now);
-        let (reason, retry_after_seconds) = match refused {
-            Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
-            Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
-        };
-        let limits = self.states(Some(cell)).to_vec();
-        let dry = (refused == Refused::Dry).then(|| Arc::clone(cell));
-        Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
-    }
-
-    /// The clock shows a time that belongs to no month: no quota can be charged.
-    fn denied_without_month(&self) -> Obstacle {
-        let denial = Denial {
-            reason: DenialReason::QuotaUnavailable,
-            violated: NO_MONTH,
-            limits: self.states(None).to_vec(),
-            retry_after_seconds: UNAVAILABLE_RETRY_SECONDS,
-        };
-        Obstacle { denial, dry: None }
+impl<'a> From<&'a Route> for Destination<'a> {
+    fn from(route: &'a Route) -> Self {
+        Self { meter: &route.meter, route: Some(route) }
     }
 }
 
-/// A quota of which nothing is known.
-const NO_MONTH: LimitState =
-    LimitState { policy: "quota-month", quota: 0, window_seconds: 1, remaining: 0, reset_seconds: 1 };
+impl<'a> From<&'a str> for Destination<'a> {
+    /// A meter, where no route is taken.
+    fn from(meter: &'a str) -> Self {
+        Self { meter, route: None }
+    }
+}
 
 impl Admission {
-    /// The request was answered and used `units` of its meter: the quota is charged for them instead of the estimate.
-    pub fn settle(self, units: u64) {
+    /// Whether its units were drawn from credit that was paid for in advance.
+    pub fn is_prepaid(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::is_prepaid)
+    }
+
+    /// The request was answered, and `units` of its meter are billed: the quota is charged for them instead of the
+    /// estimate. It is under way until what is returned is dropped.
+    pub fn settle(self, units: u64) -> Slots {
         if let Some(held) = self.held {
             held.settle(units);
         }
+        self.slots
     }
 }

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::plan::{RateLimit, RateLimits, RateWindow};
 
-use super::LimitState;
+use super::{LimitState, slots::Concurrency};
 
 pub(super) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Deepest bucket: 146 years of refill. It keeps sums of two times within 64 bits.
 const DEPTH_MAX: u64 = u64::MAX / 4;
 
-/// Windows that a limit can have: second, minute and day.
-const WINDOWS: usize = 3;
+/// Windows that a limit can have: second, minute, hour and day.
+pub(super) const WINDOWS: usize = 4;
 
 /// Whose rates: it only decides their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,15 @@ pub(crate) enum RateOwner {
     Key,
     /// All keys of a tenant.
     Tenant,
+    /// A tenant and everybody below it.
+    Pool,
+    /// All callers of a route.
+    Route,
 }
 
 /// The terms of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rate {
+pub struct Rate {
     policy: &'static str,
     limit: u64,
     window_seconds: u64,
@@ -39,48 +43,121 @@ pub(super) struct Rate {
     depth: u64,
 }
 
-/// The terms of an owner's limits, by window. They change with the plan; the cells they apply to do not.
+/// The terms of an owner's limits: by window, and how many requests may be under way. They change with the plan; the
+/// cells they apply to do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Rates([Option<Rate>; WINDOWS]);
-
-/// The cells of one owner, by window. They outlive every change of plan: how long each bucket takes to refill carries
-/// over, so that no change refills it.
-#[derive(Debug, Default)]
-pub(crate) struct RateCells([RateCell; WINDOWS]);
+pub(crate) struct Rates {
+    windows: [Option<Rate>; WINDOWS],
+    concurrent: Option<Concurrency>,
+}
 
 /// The instant at which the bucket is full again.
 #[derive(Debug, Default)]
-pub(super) struct RateCell(AtomicU64);
+pub struct RateCell(AtomicU64);
+
+impl RateOwner {
+    /// The names of its limits in headers and documents, by window.
+    const fn policies(self) -> [&'static str; WINDOWS] {
+        match self {
+            Self::Key => ["key-second", "key-minute", "key-hour", "key-day"],
+            Self::Tenant => ["tenant-second", "tenant-minute", "tenant-hour", "tenant-day"],
+            Self::Pool => ["pool-second", "pool-minute", "pool-hour", "pool-day"],
+            Self::Route => ["route-second", "route-minute", "route-hour", "route-day"],
+        }
+    }
+
+    const fn concurrency_policy(self) -> &'static str {
+        match self {
+            Self::Key => "key-concurrent",
+            Self::Tenant => "tenant-concurrent",
+            Self::Pool => "pool-concurrent",
+            Self::Route => "route-concurrent",
+        }
+    }
+}
 
 impl Rates {
     pub(crate) fn new(owner: RateOwner, limits: &RateLimits) -> Self {
         let mut rates = Self::default();
         for (window, limit) in limits.iter() {
-            let (index, policy) = match (window, owner) {
-                (RateWindow::Second, RateOwner::Key) => (0, "key-second"),
-                (RateWindow::Minute, RateOwner::Key) => (1, "key-minute"),
-                (RateWindow::Day, RateOwner::Key) => (2, "key-day"),
-                (RateWindow::Second, RateOwner::Tenant) => (0, "tenant-second"),
-                (RateWindow::Minute, RateOwner::Tenant) => (1, "tenant-minute"),
-                (RateWindow::Day, RateOwner::Tenant) => (2, "tenant-day"),
+            let index = match window {
+                RateWindow::Second => 0,
+                RateWindow::Minute => 1,
+                RateWindow::Hour => 2,
+                RateWindow::Day => 3,
             };
-            rates.0[index] = Some(Rate::new(policy, window, limit));
+            rates.windows[index] = Some(Rate::new(owner.policies()[index], window, limit));
         }
+        rates.concurrent = limits.concurrent.map(|limit| Concurrency::new(owner.concurrency_policy(), limit));
         rates
     }
 
-    /// Each limit that is set, with its cell.
-    pub(super) fn with<'a>(&'a self, cells: &'a RateCells) -> impl Iterator<Item = (&'a Rate, &'a RateCell)> {
-        self.0.iter().zip(&cells.0).filter_map(|(rate, cell)| rate.as_ref().map(|rate| (rate, cell)))
+    /// Whether nothing is limited.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.concurrent.is_none() && self.windows.iter().all(Option::is_none)
+    }
+
+    /// How many requests may be under way, if that is limited.
+    pub(super) const fn concurrency(&self) -> Option<&Concurrency> {
+        self.concurrent.as_ref()
+    }
+
+    /// Each limit that is set, with the number of its window.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Rate)> + Clone {
+        self.windows.iter().enumerate().filter_map(|(window, rate)| rate.as_ref().map(|rate| (window, rate)))
     }
 }
 
 impl Rate {
-    pub(super) fn new(policy: &'static str, window: RateWindow, limit: RateLimit) -> Self {
+    /// The terms of a limit that headers call `policy`.
+    pub fn new(policy: &'static str, window: RateWindow, limit: RateLimit) -> Self {
         let interval = (window.seconds() * NANOS_PER_SECOND).div_ceil(limit.limit.max(1));
         let depth = u128::from(interval) * u128::from(limit.burst);
         let depth = u64::try_from(depth).unwrap_or(u64::MAX).min(DEPTH_MAX);
         Self { policy, limit: limit.limit, window_seconds: window.seconds(), interval, depth }
+    }
+
+    /// One of `gateways` equal parts of it. A part holds at least one request: a burst of fewer requests than there are
+    /// gateways is then as many as there are gateways.
+    pub(super) fn share(&self, gateways: u64) -> Self {
+        let interval = self.interval.saturating_mul(gateways.max(1)).min(DEPTH_MAX);
+        Self { interval, depth: self.depth.max(interval), ..*self }
+    }
+
+    /// When the bucket is full, if it has `left` requests left at `now`.
+    pub(super) fn full_at_with(&self, left: u64, now: u64) -> u64 {
+        now.saturating_add(self.depth.saturating_sub(self.interval.saturating_mul(left)))
+    }
+
+    /// Requests per window.
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Requests that may come at once.
+    pub(super) const fn burst(&self) -> u64 {
+        self.depth / self.interval
+    }
+
+    /// Nanoseconds in which one request refills.
+    pub(super) const fn interval(&self) -> u64 {
+        self.interval
+    }
+
+    /// Nanoseconds in which the empty bucket refills.
+    pub(super) const fn depth(&self) -> u64 {
+        self.depth
+    }
+
+    /// A number that other terms do not have, but for a chance of no account.
+    pub(super) const fn fingerprint(&self) -> u64 {
+        let Self { limit, interval, depth, .. } = self;
+        interval.rotate_left(40) ^ depth.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ limit.rotate_left(20) ^ 1
+    }
+
+    /// The window in microseconds.
+    pub(super) const fn window_micros(&self) -> u64 {
+        self.window_seconds * 1_000_000
     }
 
     /// How the limit stands at `now`, if its bucket is full at `full_at`.
@@ -90,9 +167,26 @@ impl Rate {
             policy: self.policy,
             quota: self.limit,
             window_seconds: self.window_seconds,
-            remaining: self.depth.saturating_sub(missing) / self.interval,
+            remaining: self.remaining(full_at, now),
             reset_seconds: missing.div_ceil(NANOS_PER_SECOND),
         }
+    }
+
+    /// How the limit stands, if `remaining` requests are left.
+    pub(super) fn state_with(&self, remaining: u64) -> LimitState {
+        let missing = self.depth.saturating_sub(self.interval.saturating_mul(remaining));
+        LimitState {
+            policy: self.policy,
+            quota: self.limit,
+            window_seconds: self.window_seconds,
+            remaining,
+            reset_seconds: missing.div_ceil(NANOS_PER_SECOND),
+        }
+    }
+
+    /// Whole requests left at `now`, if the bucket is full at `full_at`.
+    pub(super) const fn remaining(&self, full_at: u64, now: u64) -> u64 {
+        self.depth.saturating_sub(full_at.saturating_sub(now)) / self.interval
     }
 
     /// When the bucket would be full after one more request, if it may have that now; else the nanoseconds until it may.
@@ -108,6 +202,11 @@ impl Rate {
 impl RateCell {
     pub(super) fn full_at(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Starts the bucket anew; returns when it would have been full.
+    pub(super) fn replace(&self, full_at: u64) -> u64 {
+        self.0.swap(full_at, Ordering::AcqRel)
     }
 
     /// Nanoseconds until one request may pass; 0 if it may now. Nothing is debited.
@@ -128,7 +227,12 @@ impl RateCell {
     /// A bucket that was full, or would have been but for this debit, has refilled that much of it already: giving
     /// back the whole would let the same stretch of time refill it twice.
     pub(super) fn undo(&self, rate: &Rate, elapsed: u64) {
-        self.0.fetch_sub(rate.interval.saturating_sub(elapsed), Ordering::AcqRel);
+        self.give_back(rate.interval, elapsed);
+    }
+
+    /// The same for a request that refills in `interval` nanoseconds.
+    pub(super) fn give_back(&self, interval: u64, elapsed: u64) {
+        self.0.fetch_sub(interval.saturating_sub(elapsed), Ordering::AcqRel);
     }
 }
 
@@ -139,7 +243,7 @@ mod tests {
     use super::*;
 
     fn window() -> impl Strategy<Value = RateWindow> {
-        prop::sample::select(vec![RateWindow::Second, RateWindow::Minute, RateWindow::Day])
+        prop::sample::select(vec![RateWindow::Second, RateWindow::Minute, RateWindow::Hour, RateWindow::Day])
     }
 
     proptest! {

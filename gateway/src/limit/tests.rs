@@ -1,5 +1,8 @@
 //! All limits of a request together: all or nothing.
 
+mod mix;
+mod under_way;
+
 use std::sync::{
     Barrier,
     atomic::{AtomicU64, Ordering},

@@ -177,7 +177,7 @@ impl Drain {
     }
 
     /// Offers a batch until at least its first entry is booked; returns the number after the last one of it that is.
-    async fn deliver(&self, batch: &UsageBatch) -> u64 {
+    pub(super) async fn deliver(&self, batch: &UsageBatch) -> u64 {
         let mut pause = RETRY_FIRST;
         loop {
             match self.sink.deliver(batch).await {

@@ -65,15 +65,22 @@ impl Drains {
     }
 }
 
-/// Drains what one earlier life left, then removes it.
+/// Drains what one earlier life left, says that its streams have ended, then removes it.
 async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Receiver<bool>) {
     drain.count_unreadable_files(boot.unreadable_files());
+    let ends: Vec<_> = boot.lanes.iter().map(LaneReader::end_batch).collect();
     let mut lanes = JoinSet::new();
     spawn_lanes(&mut lanes, std::mem::take(&mut boot.lanes), &drain, &finishing);
     while let Some(drained) = lanes.join_next().await {
         if let Err(error) = drained {
             tracing::error!(event = "journal_lane_failed", %error);
             return;
+        }
+    }
+    // A file that cannot be read may hold more: then nobody can say where the streams end.
+    if boot.unreadable_files() == 0 {
+        for end in &ends {
+            drain.deliver(end).await;
         }
     }
     if let Err(error) = boot.remove() {

@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     id::{KeyId, TenantId},
+    store::QuotaHolder,
     time::{Clock as _, SystemClock},
     usage::{BATCH_MAX_ENTRIES, StreamId, UsageRecord},
 };
@@ -75,6 +76,11 @@ impl Meter {
         let fullness = Fullness::new(settings.when_full, metrics.unmetered.clone());
         let sync_outage = Outage::new("usage journal's disk");
         Ok(Arc::new(Self { journal, refusals: Refusals::default(), metrics, fullness, sync_outage, settings }))
+    }
+
+    /// Who this life of this gateway is to the store, when it draws quota: what it used is told by its journal.
+    pub fn quota_holder(&self) -> QuotaHolder {
+        QuotaHolder { life: self.journal.life().clone(), lanes: self.journal.lane_count() }
     }
 
     /// Whether a request may be forwarded now: its record would find room, or it is served without one.

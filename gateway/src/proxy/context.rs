@@ -10,7 +10,7 @@ use crate::{
     answer::{Code, Problem},
     auth::Caller,
     config::Route,
-    limit::Admission,
+    limit::{Admission, Slots},
 };
 
 /// State of one request.
@@ -27,6 +27,8 @@ pub struct Context {
     pub(super) upstream: Option<Arc<Upstream>>,
     /// What it holds of the limits until it is answered.
     pub(super) admission: Option<Admission>,
+    /// Keeps it counted as under way after that.
+    pub(super) slots: Option<Slots>,
     /// Servers that were chosen for it, in order.
     pub(super) tried: Vec<SocketAddr>,
     /// Body bytes that came, and how many may.
@@ -62,6 +64,7 @@ impl Context {
             route: None,
             upstream: None,
             admission: None,
+            slots: None,
             tried: Vec::new(),
             body: BodyCount::default(),
             recorded: false,

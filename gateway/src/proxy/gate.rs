@@ -1,21 +1,18 @@
-//! Whether a request goes on, and where: authentication, route, journal room and limits, in this order.
+//! Whether a request goes on, and where: what every request is asked at the gate, and what only forwarding asks.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use common::{
-    id::{KeyId, TenantId},
-    time::Micros,
-};
+use common::time::Micros;
 use http::header;
 use pingora_http::RequestHeader;
 
 use super::{Gateway, Live, upstream::Upstream};
 use crate::{
     answer::{Code, Problem},
-    auth::Caller,
+    auth::{self, Caller, failures::Origin},
     config::{Route, SizeLimits},
+    gate::{self, Refusal},
     limit::Admission,
-    route,
 };
 
 /// A request that may go on.
@@ -28,34 +25,31 @@ pub(super) struct Passage {
     pub(super) body_limit: Option<u64>,
 }
 
-/// A request that may not, with what is known of it.
-pub(super) struct Refusal {
-    pub(super) problem: Problem,
-    /// Tenant and key, once the key is known.
-    pub(super) owner: Option<(TenantId, KeyId)>,
-    pub(super) caller: Option<Caller>,
-    pub(super) route: Option<Arc<Route>>,
-}
-
 impl Gateway {
     /// Asks every room in turn. A refusal consumes nothing.
-    pub(super) async fn pass(&self, live: &Live, request: &RequestHeader, now: Micros) -> Result<Passage, Refusal> {
-        check_sizes(request, &live.sizes).map_err(Refusal::of_nobody)?;
-        let caller = self
-            .authenticator
-            .authenticate(&request.headers, now)
-            .map_err(|refusal| Refusal { owner: refusal.owner, ..Refusal::of_nobody(refusal.error.into()) })?;
-        let owner = Some((caller.tenant.id, caller.key.id));
+    pub(super) async fn pass(
+        &self,
+        live: &Live,
+        request: &RequestHeader,
+        peer: Option<IpAddr>,
+        now: Micros,
+    ) -> Result<Passage, Box<Refusal>> {
+        check_sizes(request, &live.sizes).map_err(|problem| Box::new(Refusal::of_nobody(problem)))?;
+        let origin = peer.zip(live.clients.failures_most).map(|(peer, failures_most)| {
+            let address = auth::client::address(peer, &request.headers, &live.clients.trusted_proxies);
+            Origin { address, failures_most }
+        });
+        let caller = self.gate.identify(auth::credential(&request.headers), origin.as_ref(), now)?;
         let route = match find_route(live, request) {
             Ok(route) => route,
-            Err(problem) => return Err(Refusal { problem, owner, caller: Some(caller), route: None }),
+            Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),
         };
         match self.admit(live, request, &caller, &route, now).await {
             Ok((upstream, admission)) => {
                 let body_limit = route.body_bytes.or(live.sizes.body_bytes);
                 Ok(Passage { caller, route, upstream, admission, body_limit })
             }
-            Err(problem) => Err(Refusal { problem, owner, caller: Some(caller), route: Some(route) }),
+            Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem))),
         }
     }
 
@@ -74,18 +68,8 @@ impl Gateway {
             .upstreams
             .get(&route.upstream)
             .ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
-        if !self.meter.has_room() {
-            return Err(Problem::new(Code::UsageUnavailable, "usage is not being collected; nothing was forwarded")
-                .retry_after(1));
-        }
-        let admission = self.limiter.admit_or_wait(caller, &route.meter, route.units.estimate(), now).await?;
+        let admission = self.gate.admit(caller, route, route.units.estimate(), now).await?;
         Ok((Arc::clone(upstream), admission))
-    }
-}
-
-impl Refusal {
-    const fn of_nobody(problem: Problem) -> Self {
-        Self { problem, owner: None, caller: None, route: None }
     }
 }
 
@@ -93,20 +77,15 @@ fn find_route(live: &Live, request: &RequestHeader) -> Result<Arc<Route>, Proble
     if !request.raw_path_is_utf8() {
         return Err(Problem::new(Code::InvalidRequest, "path is not UTF-8: escape it with %"));
     }
-    let path = route::decode_path(request.uri.path())?;
     let host = match request.headers.get(header::HOST) {
         None => None,
         Some(host) => Some(host.to_str().map_err(|_| Problem::new(Code::InvalidRequest, "`Host` is not a host name"))?),
     };
-    Ok(Arc::clone(live.table.find(host, &path, &request.method)?))
+    gate::find_route(&live.table, host, request.uri.path(), &request.method).cloned()
 }
 
 fn check_sizes(request: &RequestHeader, sizes: &SizeLimits) -> Result<(), Problem> {
-    let path_bytes = request.raw_path().len();
-    if path_bytes > sizes.path_bytes {
-        let detail = format!("path and query have {path_bytes} bytes; at most {} are allowed", sizes.path_bytes);
-        return Err(Problem::new(Code::PathTooLong, detail));
-    }
+    gate::check_path(request.raw_path().len(), sizes)?;
     let mut total = 0;
     for (name, value) in &request.headers {
         if value.len() > sizes.header_value_bytes {

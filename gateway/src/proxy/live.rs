@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use super::upstream::Upstream;
 use crate::{
-    config::{Settings, SizeLimits},
+    config::{ClientSettings, Settings, SizeLimits},
     route::Table,
 };
 
@@ -18,6 +18,8 @@ pub struct Live {
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// How large requests may be.
     pub sizes: SizeLimits,
+    /// Who is who among those who connect.
+    pub clients: ClientSettings,
     /// Upstreams that routes name.
     pub routed: Vec<Arc<str>>,
 }
@@ -41,7 +43,13 @@ impl Live {
         let mut routed: Vec<_> = settings.routes.iter().map(|route| Arc::clone(&route.upstream)).collect();
         routed.sort_unstable();
         routed.dedup();
-        Ok(Self { table: Table::new(&settings.routes), upstreams, sizes: settings.sizes, routed })
+        Ok(Self {
+            table: Table::new(&settings.routes),
+            upstreams,
+            sizes: settings.sizes,
+            clients: settings.clients.clone(),
+            routed,
+        })
     }
 
     /// Whether each upstream that a route names has a server that answers.

@@ -14,6 +14,7 @@ mod upstream;
 mod usage;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,6 +38,7 @@ pub use upstream::{Upstream, UpstreamHealth};
 use crate::{
     answer::{Code, Problem},
     auth::Authenticator,
+    gate::Gate,
     limit::Limiter,
     meter::Meter,
 };
@@ -47,9 +49,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The rooms of the request path, and the configuration in force.
 pub struct Gateway {
     live: ArcSwap<Live>,
-    authenticator: Authenticator,
-    limiter: Limiter,
-    meter: Arc<Meter>,
+    gate: Gate,
     observer: Arc<Observer>,
     draining: AtomicBool,
 }
@@ -62,9 +62,7 @@ impl Gateway {
     pub fn new(live: Live, authenticator: Authenticator, limiter: Limiter, meter: Arc<Meter>) -> Self {
         Self {
             live: ArcSwap::from_pointee(live),
-            authenticator,
-            limiter,
-            meter,
+            gate: Gate::new(authenticator, limiter, meter),
             observer: Arc::default(),
             draining: AtomicBool::new(false),
         }
@@ -80,14 +78,19 @@ impl Gateway {
         self.live.store(Arc::new(live));
     }
 
+    /// What every request is asked, forwarded by this gateway or by another.
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// The catalog that callers are looked up in.
     pub const fn catalog(&self) -> &Arc<crate::catalog::Catalog> {
-        &self.authenticator.catalog
+        self.gate.catalog()
     }
 
     /// The meter that usage is recorded with.
     pub const fn meter(&self) -> &Arc<Meter> {
-        &self.meter
+        self.gate.meter()
     }
 
     /// Requests that are being served.
@@ -110,7 +113,7 @@ impl Gateway {
         let request = session.req_header();
         context.request_id = identity::request_id(request.headers.get("x-request-id"));
         let live = self.live.load();
-        match self.pass(&live, request, context::now()).await {
+        match self.pass(&live, request, peer(session), context::now()).await {
             Ok(passage) => {
                 context.caller = Some(passage.caller);
                 context.route = Some(passage.route);
@@ -120,9 +123,7 @@ impl Gateway {
                 None
             }
             Err(refusal) => {
-                if let Some((tenant, key)) = refusal.owner {
-                    self.meter.refused(tenant, key, refusal.problem.code().as_str());
-                }
+                self.gate.count(&refusal);
                 context.caller = refusal.caller;
                 context.route = refusal.route;
                 Some(refusal.problem)
@@ -145,6 +146,11 @@ impl Gateway {
         }
         session.write_response_body(Some(body), true).await
     }
+}
+
+/// The address at the other end of the connection.
+fn peer(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
 }
 
 #[async_trait]
@@ -201,8 +207,7 @@ impl ProxyHttp for Proxy {
         let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
             return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
         };
-        let client = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        identity::rewrite(request, caller, route, &context.request_id, client)
+        identity::rewrite(request, caller, route, &context.request_id, peer(session))
     }
 
     async fn response_filter(
@@ -264,7 +269,7 @@ impl ProxyHttp for Proxy {
             let (source, kind) = (error.esource().as_str(), error.etype().as_str());
             warn!(request_id = context.request_id, code = problem.code().as_str(), source, kind, "request failed");
             if let (Some(caller), false) = (&context.caller, context.recorded) {
-                self.0.meter.refused(caller.tenant.id, caller.key.id, problem.code().as_str());
+                self.0.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
             }
             context.code = Some(problem.code());
             error_code = problem.code().status().as_u16();

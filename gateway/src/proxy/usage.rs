@@ -1,16 +1,14 @@
 //! From the upstream's answer to the usage record, before the answer goes on.
 
-use std::sync::Arc;
-
-use common::usage::UsageRecord;
 use http::HeaderName;
 use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
-use super::{Gateway, context::Context, context::now};
+use super::{Gateway, context::Context};
 use crate::{
     answer::{Code, Problem, RATE_HEADERS, has_rate_headers, rate_headers},
     config::{Route, UNITS_MAX, Units},
+    gate,
     limit::LimitState,
 };
 
@@ -22,32 +20,19 @@ impl Gateway {
             return Err(Problem::new(Code::Internal, "an answer without a caller"));
         };
         let units = self.take_units(response, route);
-        if !context.recorded {
-            let status = response.status.as_u16();
-            let record = UsageRecord {
-                at: now(),
-                tenant: caller.tenant.id,
-                key: caller.key.id,
-                route: Arc::clone(&route.name),
-                meter: Arc::clone(&route.meter),
-                units,
-                status,
-                billable: route.billable.covers(status),
-                mode: caller.key.mode,
-            };
-            self.meter.record(&record).map_err(|reason| {
-                error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
-                Problem::new(Code::UsageUnavailable, "the answer's usage could not be recorded").retry_after(1)
-            })?;
-            context.recorded = true;
-        }
         let Some(admission) = context.admission.take() else {
             return Ok(());
         };
-        let beyond_estimate = units.saturating_sub(route.units.estimate());
+        let billed =
+            self.gate.record(caller, route, &admission, units, response.status.as_u16()).map_err(|reason| {
+                error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
+                gate::unrecorded()
+            })?;
+        context.recorded = true;
+        let beyond_estimate = billed.saturating_sub(route.units.estimate());
         insert_rate_headers(response, &admission.limits, beyond_estimate)
             .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))?;
-        admission.settle(units);
+        context.slots = Some(admission.settle(billed));
         Ok(())
     }
 

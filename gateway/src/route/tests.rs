@@ -6,7 +6,10 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Billable, HostPattern, Route, Units};
+use crate::{
+    config::{Billable, HostPattern, Route, Units},
+    limit::Rates,
+};
 
 fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> Arc<Route> {
     Arc::new(Route {
@@ -21,6 +24,7 @@ fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> A
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        limits: Rates::default(),
     })
 }
 
@@ -60,7 +64,7 @@ fn the_most_specific_host_and_the_longest_prefix_win() {
         assert_eq!(found(&table, host, path, &Method::GET), name, "{host}{path}");
     }
     assert_eq!(found(&table, "other.org", "/v1/search", &Method::POST), "405");
-    assert_eq!(table.find(None, b"/v1", &Method::GET).unwrap().name, "v1".into());
+    assert_eq!(&*table.find(None, b"/v1", &Method::GET).unwrap().name, "v1");
 }
 
 #[test]

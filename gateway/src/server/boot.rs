@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use common::{
     key::Pepper,
     store::{Store, StoreError},
+    time::{Clock as _, SystemClock},
 };
 use tokio::{
     runtime::Handle,
@@ -19,13 +20,20 @@ use crate::{
     auth::Authenticator,
     catalog::Catalog,
     config::{ProcessSettings, Settings, SinkSettings},
-    limit::{Limiter, QuotaKeeper},
+    decision::Decision,
+    limit::{
+        Limiter, QuotaKeeper,
+        bank::{Bank, BankSettings},
+    },
     meter::{HttpSink, KafkaSink, Meter, MeterSettings, SinkError, UsageSink},
     proxy::{Gateway, Live},
 };
 
 /// How long the store may be away at the start.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the start waits for the bank.
+const BANK_PATIENCE: Duration = Duration::from_secs(3);
 
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -47,6 +55,8 @@ pub(super) struct Tasks {
 pub(super) struct Booted {
     pub(super) gateway: Arc<Gateway>,
     pub(super) sink: Arc<dyn UsageSink>,
+    pub(super) bank: Option<Arc<Bank>>,
+    pub(super) decision: Option<Arc<Decision>>,
     pub(super) tasks: Tasks,
 }
 
@@ -61,14 +71,24 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     info!(keys = catalog.key_count(), tenants = catalog.tenant_count(), "catalog loaded");
 
     tasks.spawn(|stopped| Arc::clone(&catalog).follow(store.clone(), stopped));
-    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store);
+    let bank = match &process.bank {
+        Some(settings) => Some(open_bank(settings, &store, &mut tasks).await?),
+        None => None,
+    };
+    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder());
     tasks.spawn(|stopped| keeper.run(stopped));
     tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
 
     let live = Live::start(settings, None, &Handle::current())?;
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
-    let gateway = Arc::new(Gateway::new(live, authenticator, Limiter::new(), meter));
-    Ok(Booted { gateway, sink, tasks })
+    let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));
+    let gateway = Arc::new(Gateway::new(live, authenticator, limiter, meter));
+    let decision = process.decision.as_ref().map(|settings| {
+        let decision = Arc::new(Decision::new(Arc::clone(&gateway), settings));
+        tasks.spawn(|stopped| Arc::clone(&decision).expire_until(stopped));
+        decision
+    });
+    Ok(Booted { gateway, sink, bank, decision, tasks })
 }
 
 /// Waits until the gateway could serve every route.
@@ -96,9 +116,21 @@ fn open_sink(settings: &SinkSettings, pepper: &Pepper, tasks: &mut Tasks) -> Res
     }
 }
 
+/// Starts to share limits. The first requests should find the bank there, but nothing waits for long for one that is not.
+async fn open_bank(settings: &BankSettings, store: &Store, tasks: &mut Tasks) -> Result<Arc<Bank>, StartError> {
+    let is_fresh = store.first_bank_start(SystemClock.now()).await?;
+    let (bank, client) = Bank::open(settings, is_fresh)?;
+    tasks.spawn(|stopped| client.run(stopped));
+    let in_time = timeout(BANK_PATIENCE, bank.tried()).await.is_ok();
+    let standing = bank.report();
+    info!(in_time, shared = standing.shared, shards_away = standing.shards_away, is_fresh, "limits are to be shared");
+    Ok(bank)
+}
+
 fn meter_settings(process: &ProcessSettings) -> MeterSettings {
+    let threads = process.threads + process.decision.as_ref().map_or(0, |decision| decision.threads);
     MeterSettings {
-        lanes: u16::try_from(process.threads).unwrap_or(u16::MAX),
+        lanes: u16::try_from(threads).unwrap_or(u16::MAX),
         budget_bytes: process.usage.journal_budget_bytes,
         when_full: process.usage.when_full,
         batch_entries: process.usage.batch_entries,

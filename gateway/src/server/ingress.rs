@@ -13,7 +13,7 @@ use pingora_proxy::{HttpProxy, http_proxy};
 use prometheus::IntGauge;
 use tokio::sync::watch;
 
-use super::shutdown::{Phase, Shutdown};
+use super::shutdown::Shutdown;
 use crate::{metrics, proxy::Proxy};
 
 /// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
@@ -37,7 +37,8 @@ struct Ingress {
 struct Connections {
     proxy: Arc<HttpProxy<Proxy>>,
     open: IntGauge,
-    phase: watch::Receiver<Phase>,
+    /// True once idle connections may be closed.
+    closing: watch::Receiver<bool>,
 }
 
 /// Counts a connection as open.
@@ -49,7 +50,8 @@ pub(super) fn serve<E: From<std::io::Error>>(
     socket: TcpListener,
     threads: usize,
     proxy: Proxy,
-    shutdown: impl FnOnce(IntGauge, watch::Sender<Phase>) -> Shutdown,
+    closing: watch::Receiver<bool>,
+    shutdown: impl FnOnce(IntGauge) -> Shutdown,
     before: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
     let address = socket.local_addr()?.to_string();
@@ -65,11 +67,10 @@ pub(super) fn serve<E: From<std::io::Error>>(
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     server.bootstrap();
     let open = metrics::gauge("tollgate_http_connections", "Connections of clients");
-    let (phases, phase) = watch::channel(Phase::Serving);
     let proxy = Arc::new(http_proxy(&server.configuration, proxy));
-    let mut service = Service::new("clients".into(), Connections { proxy, open: open.clone(), phase });
+    let mut service = Service::new("clients".into(), Connections { proxy, open: open.clone(), closing });
     service.add_tcp(&address);
-    let shutdown = shutdown(open, phases);
+    let shutdown = shutdown(open);
     server.add_service(Ingress { service, address, socket: Some(socket), stopped: shutdown.stopped() });
     before()?;
     server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
@@ -112,9 +113,9 @@ impl HttpServerApp for Connections {
 
     /// Called when no more connections are accepted; closes the idle ones once nobody is waited for.
     async fn http_cleanup(&self) {
-        let mut phase = self.phase.clone();
+        let mut closing = self.closing.clone();
         // Fails only if the shutdown is gone, and with it whatever there was to wait for.
-        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+        let _ = closing.wait_for(|closing| *closing).await;
         self.proxy.http_cleanup().await;
     }
 }

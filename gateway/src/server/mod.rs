@@ -11,7 +11,12 @@ mod shutdown;
 mod sockets;
 mod upgrade;
 
-use std::{net::TcpListener, os::unix::net::UnixListener, path::Path, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    os::unix::net::UnixListener,
+    path::Path,
+    sync::Arc,
+};
 
 use boot::Booted;
 use common::{
@@ -32,6 +37,8 @@ use upgrade::{Claim, Host, Sockets};
 use crate::{
     admin::{self, Serving, Started},
     config::{Overrides, ProcessSettings, Settings, watch::Watcher},
+    decision::{self, Signals},
+    limit::bank::BankError,
     meter::{OpenError, SinkError},
     proxy::{Gateway, Live, Proxy},
 };
@@ -57,6 +64,9 @@ pub enum StartError {
     /// The sink's address is none.
     #[error("cannot send usage (setting `usage`): {0}")]
     Sink(#[from] SinkError),
+    /// The token bank's address is none.
+    #[error("cannot share limits (setting `limits.redis`): {0}")]
+    Bank(#[from] BankError),
     /// No hand-over from or to another process.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
@@ -130,6 +140,8 @@ impl Origin {
                 clients: sockets::bind("listen", process.listen, file)?,
                 operators: sockets::bind("admin", process.admin, file)?,
                 upgrade: upgrade::bind(&process.upgrade_socket, file)?,
+                decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, None)?,
+                decision_grpc: sockets::keep_or_bind_if("decision.grpc_listen", decision_grpc(process), file, None)?,
             })),
             Start::Upgrade => Ok(Self::Claimed(Claim::open(&process.upgrade_socket, file)?)),
         }
@@ -142,13 +154,30 @@ fn inherit(inherited: Sockets, process: &ProcessSettings, file: &Path) -> Result
         clients: sockets::keep_or_bind("listen", process.listen, file, inherited.clients)?,
         operators: sockets::keep_or_bind("admin", process.admin, file, inherited.operators)?,
         upgrade: inherited.upgrade,
+        decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, inherited.decision)?,
+        decision_grpc: sockets::keep_or_bind_if(
+            "decision.grpc_listen",
+            decision_grpc(process),
+            file,
+            inherited.decision_grpc,
+        )?,
     })
+}
+
+fn decision_http(process: &ProcessSettings) -> Option<SocketAddr> {
+    process.decision.as_ref().and_then(|decision| decision.listen)
+}
+
+fn decision_grpc(process: &ProcessSettings) -> Option<SocketAddr> {
+    process.decision.as_ref().and_then(|decision| decision.grpc_listen)
 }
 
 /// A process that has its addresses.
 struct House<'a> {
     clients: TcpListener,
     upgrade: UnixListener,
+    decision: Option<TcpListener>,
+    decision_grpc: Option<TcpListener>,
     host: Host,
     started: Started,
     process: &'a ProcessSettings,
@@ -158,14 +187,23 @@ impl<'a> House<'a> {
     /// Answers operators from now on.
     fn open(background: &Runtime, sockets: Sockets, process: &'a ProcessSettings) -> Result<Self, StartError> {
         let (listen, admin) = (sockets.clients.local_addr()?, sockets.operators.local_addr()?);
-        info!(%listen, %admin, name = process.name, "listening");
+        let decision = sockets.decision.as_ref().map(TcpListener::local_addr).transpose()?;
+        let decision_grpc = sockets.decision_grpc.as_ref().map(TcpListener::local_addr).transpose()?;
+        info!(
+            %listen,
+            %admin,
+            decision = decision.map(tracing::field::display),
+            decision_grpc = decision_grpc.map(tracing::field::display),
+            name = process.name,
+            "listening"
+        );
         let host = Host::new(&sockets, process.upgrade_socket.clone())?;
-        let Sockets { clients, operators, upgrade } = sockets;
+        let Sockets { clients, operators, upgrade, decision, decision_grpc } = sockets;
         let started = Started::default();
         let handover = Arc::clone(host.handover());
         let over = async move { handover.taken().await };
         background.spawn(admin::serve(operators, Arc::clone(&started), over));
-        Ok(Self { clients, upgrade, host, started, process })
+        Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process })
     }
 
     /// Serves clients; `before` has the last word.
@@ -176,22 +214,38 @@ impl<'a> House<'a> {
         watcher: Watcher,
         before: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<(), StartError> {
-        let Booted { gateway, sink, tasks } = booted;
-        let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink });
+        let Booted { gateway, sink, bank, decision, tasks } = booted;
+        let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
         follow_file(background, watcher, &gateway);
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
 
         let (drain, threads) = (self.process.upgrade_drain, self.process.threads);
-        let shutdown = |connections, phases| Shutdown {
+        let (stop, closing) = (watch::Sender::new(false), watch::Sender::new(false));
+        let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
+        let decisions = decision.zip(self.process.decision.as_ref()).map(|(decision, settings)| {
+            decision::Server::new(decision, settings.threads, self.decision, self.decision_grpc)
+        });
+        let asking = decisions.as_ref().map(decision::Server::connections);
+        let mut running = None;
+        let before = || {
+            before()?;
+            running = decisions.map(|decisions| decisions.start(&signals)).transpose()?;
+            Ok(())
+        };
+        let shutdown = |clients| Shutdown {
             gateway: Arc::clone(&gateway),
             handover: Arc::clone(&handover),
             drain,
-            connections,
-            phases,
-            stop: watch::Sender::new(false),
+            connections: asking.into_iter().chain([clients]).collect(),
+            closing,
+            stop,
         };
-        let served = ingress::serve(self.clients, threads, Proxy(Arc::clone(&gateway)), shutdown, before);
+        let proxy = Proxy(Arc::clone(&gateway));
+        let served = ingress::serve(self.clients, threads, proxy, signals.closing.clone(), shutdown, before);
+        if let Some(running) = running {
+            running.finish();
+        }
         background.block_on(tasks.finish());
         if served.is_ok() && !handover.is_taken() {
             // Whoever starts next would remove it as well.

@@ -23,24 +23,16 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How far the end has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Clients are served.
-    Serving,
-    /// Idle connections may be closed.
-    Closing,
-}
-
 /// Tells Pingora when to end.
 pub(super) struct Shutdown {
     pub(super) gateway: Arc<Gateway>,
     pub(super) handover: Arc<Handover>,
     /// How long clients are waited for after a hand-over.
     pub(super) drain: Duration,
-    /// Connections of clients.
-    pub(super) connections: IntGauge,
-    pub(super) phases: watch::Sender<Phase>,
+    /// Connections of clients, and of those who ask for decisions.
+    pub(super) connections: Vec<IntGauge>,
+    /// Closes idle connections.
+    pub(super) closing: watch::Sender<bool>,
     /// Closes the listener.
     pub(super) stop: watch::Sender<bool>,
 }
@@ -62,12 +54,16 @@ impl Shutdown {
         self.stop.subscribe()
     }
 
+    fn connected(&self) -> i64 {
+        self.connections.iter().map(IntGauge::get).sum()
+    }
+
     /// Ends without a successor.
     async fn end(&self) {
         self.handover.withdraw();
         self.gateway.start_draining();
         self.stop.send_replace(true);
-        self.phases.send_replace(Phase::Closing);
+        self.closing.send_replace(true);
         info!(in_flight = self.gateway.in_flight(), "ending: finishing requests");
         self.finish(FINISH_DEADLINE).await;
     }
@@ -76,14 +72,14 @@ impl Shutdown {
     async fn leave(&self) {
         self.gateway.start_draining();
         self.stop.send_replace(true);
-        let connections = self.connections.get();
+        let connections = self.connected();
         info!(connections, in_flight = self.gateway.in_flight(), "taken over: clients leave with their next answer");
         tokio::select! {
-            () = idle(|| self.connections.get()) => {}
-            () = sleep(self.drain) => info!(connections = self.connections.get(), "idle connections are closed"),
+            () = idle(|| self.connected()) => {}
+            () = sleep(self.drain) => info!(connections = self.connected(), "idle connections are closed"),
             () = self.requested() => {}
         }
-        self.phases.send_replace(Phase::Closing);
+        self.closing.send_replace(true);
         self.finish(FINISH_DEADLINE).await;
     }
 

@@ -42,6 +42,23 @@ pub(super) fn keep_or_bind(
     if is_meant { Ok(inherited) } else { bind(setting, address, file) }
 }
 
+/// The same for a listener that either process may do without.
+pub(super) fn keep_or_bind_if(
+    setting: &'static str,
+    address: Option<SocketAddr>,
+    file: &Path,
+    inherited: Option<TcpListener>,
+) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = match inherited {
+        Some(inherited) => keep_or_bind(setting, address, file, inherited),
+        None => bind(setting, address, file),
+    };
+    listener.map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

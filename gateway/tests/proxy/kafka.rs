@@ -38,6 +38,7 @@ fn append(meter: &Arc<Meter>, numbers: std::ops::Range<u64>) {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     };
     std::thread::scope(|scope| {
         for remainder in 0..2 {

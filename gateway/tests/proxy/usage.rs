@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use common::key::Mode;
+use common::{
+    key::Mode,
+    store::{QuotaSource, TopUp},
+    time::{Clock as _, SystemClock},
+};
 
 use crate::support::{World, eventually, process::Gateway};
 
@@ -53,6 +57,63 @@ async fn the_status_decides_what_is_billed() {
     expected.sort_unstable();
     assert_eq!(found, expected);
     assert!(records.iter().all(|record| record.key == customer.key && record.mode == Mode::Live && record.units == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_billed_leaves_the_quota_alone() {
+    let world = World::new().await;
+    let customer = world.customer(Some("capped")).await;
+    let gateway = world.gateway().await;
+    for status in [503, 500, 304, 302, 503, 500, 200, 404, 503, 200, 200, 502, 200] {
+        assert_eq!(ask(&gateway, "/usual", &customer.secret, status, &[]).await.status(), status);
+    }
+    assert_eq!(ask(&gateway, "/usual", &customer.secret, 200, &[]).await.status(), 429, "five were billed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_quota_refuses_nothing() {
+    let world = World::new().await;
+    let customer = world.customer(Some("lenient")).await;
+    let gateway = world.gateway().await;
+    for _ in 0..5 {
+        assert_eq!(gateway.status("/", &customer.secret).await, 200);
+    }
+    assert_eq!(world.billing.wait_for(customer.tenant, 5).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prepaid_credit_is_used_to_its_last_unit_and_more_of_it_helps() {
+    let world = World::new().await;
+    let customer = world.customer(Some("prepaid")).await;
+    let gateway = world.gateway().await;
+    let add = async |units: u64, reference: &str| {
+        let (reference, meter) = (reference.to_owned(), "requests".to_owned());
+        let top_up = TopUp { reference, tenant: customer.tenant, meter, units, added_at: SystemClock.now() };
+        world.store.add_credit(&top_up).await.unwrap();
+    };
+    let refused = async || {
+        let refused = gateway.get("/", &customer.secret).await;
+        assert_eq!(refused.status(), 402);
+        assert!(!refused.headers().contains_key("retry-after"), "waiting does not help");
+        let problem: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "credit_spent");
+    };
+    let mut paid = 0;
+    refused().await;
+    for (units, reference) in [(3, "one"), (2, "two")] {
+        add(units, reference).await;
+        eventually("the first answer", || async { (gateway.status("/", &customer.secret).await == 200).then_some(()) })
+            .await;
+        for _ in 1..units {
+            assert_eq!(gateway.status("/", &customer.secret).await, 200);
+        }
+        paid += units;
+        refused().await;
+    }
+    let records = world.billing.wait_for(customer.tenant, 5).await;
+    assert!(records.iter().all(|record| record.prepaid && record.billable), "{records:?}");
+    let drawn = world.store.quota_granted(customer.tenant, "requests", QuotaSource::Credit).await.unwrap();
+    assert_eq!((drawn, paid), (5, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

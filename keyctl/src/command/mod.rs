@@ -1,6 +1,7 @@
 //! The commands, one file per group, and what they share: the store, the time and the output.
 
 pub(crate) mod completions;
+pub(crate) mod credit;
 pub(crate) mod key;
 pub(crate) mod plan;
 pub(crate) mod tenant;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plan(command) => command.run(&context).await,
         Command::Key(command) => command.run(&context).await,
         Command::Usage(command) => command.run(&context).await,
+        Command::Credit(command) => command.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };
     context.store.close().await;

@@ -3,6 +3,7 @@
 //! The store's own types serve the store and the gateways; these say times in RFC 3339 and leave out what must never
 //! be shown, a key's hash above all.
 
+mod credit;
 mod key;
 mod plan;
 mod tenant;
@@ -11,6 +12,7 @@ mod usage;
 use std::fmt;
 
 use common::time::Micros;
+pub(crate) use credit::CreditReport;
 pub(crate) use key::{CreatedKey, KeyView, RotatedKey};
 pub(crate) use plan::PlanView;
 use serde::{Serialize, Serializer};

@@ -44,9 +44,14 @@ impl View for PlanView {
             rows.push(&format!("charge {}", charge.meter), charge_text(charge, plan.currency.code()));
         }
         for quota in &plan.quotas {
-            rows.push(&format!("quota {}", quota.meter), format!("{} units per month", quota.per_month));
+            let kind = if quota.kind.is_hard() { "hard" } else { "soft" };
+            rows.push(&format!("quota {}", quota.meter), format!("{} units per month, {kind}", quota.per_month));
         }
-        for (scope, limits) in [("tenant", &plan.limits.tenant), ("each key", &plan.limits.key)] {
+        for meter in &plan.prepaid {
+            rows.push(&format!("prepaid {meter}"), "as many units as there is credit for".to_owned());
+        }
+        let limits = &plan.limits;
+        for (scope, limits) in [("tenant", &limits.tenant), ("each key", &limits.key), ("pool", &limits.pool)] {
             rows.push(&format!("limit {scope}"), limits_text(limits));
         }
         rows
@@ -95,11 +100,13 @@ fn limits_text(limits: &RateLimits) -> String {
             let unit = match window {
                 RateWindow::Second => "s",
                 RateWindow::Minute => "min",
+                RateWindow::Hour => "h",
                 RateWindow::Day => "day",
             };
             let burst = if rate.burst == rate.limit { String::new() } else { format!(" (burst {})", rate.burst) };
             format!("{}/{unit}{burst}", rate.limit)
         })
+        .chain(limits.concurrent.map(|concurrent| format!("{concurrent} at once")))
         .collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod credit;
 mod keys;
 mod plans;
 mod scripts;

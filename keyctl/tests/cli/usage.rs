@@ -41,6 +41,7 @@ impl User {
             status: 200,
             billable,
             mode: self.mode,
+            prepaid: false,
         })
     }
 

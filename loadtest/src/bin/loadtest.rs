@@ -1,4 +1,5 @@
-//! The binary `loadtest`: compares the gateway with nginx, a bare Pingora and no proxy.
+//! The binary `loadtest`: compares the gateway with nginx, a bare Pingora and no proxy, or its decisions with a limiter
+//! that asks Redis about each.
 
 use std::{
     io::{self, Write as _},
@@ -19,22 +20,28 @@ const METHOD: &str = "\
 Compares, in one interleaved run: the upstream alone, a bare Pingora pass-through, nginx as reverse proxy, and the \
 gateway with everything on (real `gateway` and `billing` binaries, which stand beside this one).
 
-Method: every proxy is held to one core (taskset), with client, upstream and billing on the others. A round measures \
-every row in turn: one second of warm-up, a closed loop (each connection sends as fast as it is answered) for \
-requests/s, CPU and memory, and an open loop (fixed rate, latency from the moment a request was due) for p50 and p99. \
-CPU is the user and system time of the proxy's process from /proc/<pid>/stat; for the gateway it runs until all usage \
-of the loop is booked. Shown are medians over the rounds; ratios are taken within each round. In the end the usage in \
-the store must equal what the client received, key by key.
+With --checks, it compares those who only say whether a request may pass: the gateway's POST /check with limits of its \
+own (mode consume, with usage recorded and billed, and mode peek), the same with limits shared through Redis, and a \
+limiter that asks Redis about every request. All take the same request, a key in X-Api-Key without a body (peek: with \
+its mode in the body), and decide the same four limits, which never refuse.
 
-Limits: client, proxies and upstream share one machine, so absolute numbers hold for this machine at this time only; \
-ratios drift by 5 to 10 % as well. Where the proxy's core is not fully busy, something else set the pace and its \
-requests/s are a floor. On two cores the client, the upstream and billing share one, which adds to every latency; \
-billing's own CPU is in no row. Answers have 128 bytes over plain HTTP/1.1 on loopback: no TLS, no network, no large \
-bodies. Requests rotate through 100 keys of 10 tenants.
+Method: every contestant is held to one core (taskset), with client, upstream, billing and Redis on the others. A round \
+measures every row in turn: one second of warm-up, a closed loop (each connection sends as fast as it is answered) for \
+requests/s, CPU, memory and p99 when busy, and an open loop (fixed rate, latency from the moment a request was due) for \
+p50 and p99. CPU is the user and system time of the contestant's process from /proc/<pid>/stat; for the gateway it runs \
+until all usage of the loop is booked. Redis's CPU is a column of its own. Shown are medians over the rounds; ratios are \
+taken within each round. In the end the usage in the store must equal what the client received, key by key.
 
-Exit code: 0 if every request was answered with 200 and the usage adds up, else 1.";
+Limits: client, contestants and upstream share one machine, so absolute numbers hold for this machine at this time only; \
+ratios drift by 5 to 10 % as well. Where the contestant's core is not fully busy, something else set the pace and its \
+requests/s are a floor. On two cores the client, the upstream, billing and Redis share one, which adds to every latency; \
+billing's own CPU is in no row. Plain HTTP/1.1 on loopback: no TLS, no network, no large bodies; answers of the upstream \
+have 128 bytes. Requests rotate through 100 keys of 10 tenants, with --checks through 1,000 keys of 100.
 
-/// Compares the gateway with nginx, a bare Pingora and no proxy, in one interleaved run.
+Exit code: 0 if every request was answered with 200 and may pass, and the usage adds up, else 1.";
+
+/// Compares the gateway with nginx, a bare Pingora and no proxy, or its decisions with a Redis limiter, in one
+/// interleaved run.
 #[derive(Parser)]
 #[command(long_about = METHOD)]
 struct Arguments {

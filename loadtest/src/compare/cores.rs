@@ -1,4 +1,4 @@
-//! Which core the proxies run on and which the rest.
+//! Which core the contestants run on and which the rest.
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -13,28 +13,30 @@ const THIS_THREAD: Pid = Pid::from_raw(0);
 /// The cores of the comparison.
 #[derive(Debug)]
 pub(super) struct Cores {
-    proxy: usize,
+    contestant: usize,
     others: Vec<usize>,
 }
 
 impl Cores {
-    /// The first core that this process may use for the proxies, all others for the rest.
+    /// The first core that this process may use for the contestants, all others for the rest.
     pub(super) fn available() -> Result<Self, CompareError> {
         let allowed = sched_getaffinity(THIS_THREAD).map_err(system)?;
         let cores: Vec<_> = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect();
         match cores.split_first() {
-            Some((proxy, others)) if !others.is_empty() => Ok(Self { proxy: *proxy, others: others.to_owned() }),
+            Some((contestant, others)) if !others.is_empty() => {
+                Ok(Self { contestant: *contestant, others: others.to_owned() })
+            }
             _ => Err(CompareError::Cores(cores.len())),
         }
     }
 
-    /// The proxies' core, in the notation of `taskset`.
-    pub(super) fn proxy(&self) -> String {
-        self.proxy.to_string()
+    /// The contestants' core, in the notation of `taskset`.
+    pub(super) fn contestant(&self) -> String {
+        self.contestant.to_string()
     }
 
-    /// Keeps this thread, and the threads and processes it starts from now on, off the proxies' core.
-    pub(super) fn leave_proxy_core(&self) -> Result<(), CompareError> {
+    /// Keeps this thread, and the threads and processes it starts from now on, off the contestants' core.
+    pub(super) fn leave_contestants_core(&self) -> Result<(), CompareError> {
         let mut set = CpuSet::new();
         for core in &self.others {
             set.set(*core).map_err(system)?;

@@ -1,8 +1,10 @@
 //! From rounds to rows: medians, and ratios that are taken within each round.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::contestant::Kind;
+use super::kind::{Contest, Kind};
 
 /// What is measured of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -11,8 +13,13 @@ pub struct Figures {
     pub requests_per_second: f64,
     /// Closed loop: user and system time of the process for 100,000 answers, in seconds.
     pub cpu_seconds_per_100k: f64,
+    /// Closed loop: the same of Redis, if it works for this row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_cpu_seconds_per_100k: Option<f64>,
     /// Closed loop: share of its core that the process used.
     pub core_busy: f64,
+    /// Closed loop: 99 % of the answers came within this time from when the request was sent.
+    pub closed_p99_us: f64,
     /// Open loop: half of the answers came within this time from when they were due.
     pub p50_us: f64,
     /// Open loop: 99 % of them.
@@ -29,7 +36,7 @@ pub struct Round {
     pub figures: Figures,
     /// Requests without an answer.
     pub failed: u64,
-    /// Answers other than 200.
+    /// Answers other than 200, and decisions other than to let the request pass.
     pub refused: u64,
     /// Requests of the open loop that were due and not sent.
     pub unsent: u64,
@@ -44,32 +51,33 @@ pub struct Row {
     pub switched_on: &'static str,
     /// Medians over the rounds.
     pub median: Figures,
-    /// CPU per request as a multiple of nginx's.
-    pub cpu_vs_nginx: Option<f64>,
-    /// CPU per request as a multiple of bare Pingora's.
-    pub cpu_vs_pingora: Option<f64>,
-    /// Requests without an answer, answers other than 200, and requests not sent, in all rounds.
+    /// CPU per request as a multiple of each peer's.
+    #[serde(flatten)]
+    pub cpu_vs: BTreeMap<&'static str, Option<f64>>,
+    /// Requests without an answer, refused ones, and requests not sent, in all rounds.
     pub faults: u64,
     /// Every round.
     pub rounds: Vec<Round>,
+    #[serde(skip)]
+    pub(super) kind: Kind,
 }
 
 /// The rows of a comparison.
-pub(super) fn rows(measured: impl Iterator<Item = (Kind, Vec<Round>)>) -> Vec<Row> {
+pub(super) fn rows(contest: Contest, measured: impl Iterator<Item = (Kind, Vec<Round>)>) -> Vec<Row> {
     let measured: Vec<_> = measured.collect();
-    let peer = |kind| measured.iter().find(|(found, _)| *found == kind).map(|(_, rounds)| rounds.as_slice());
-    let (nginx, pingora) = (peer(Kind::Nginx), peer(Kind::Pingora));
+    let rounds_of = |kind| measured.iter().find(|(found, _)| *found == kind).map(|(_, rounds)| rounds.as_slice());
+    let peers: Vec<_> = contest.peers().iter().map(|peer| (peer.field, rounds_of(peer.kind))).collect();
     let row = |(kind, rounds): &(Kind, Vec<Round>)| {
         // The upstream is not a proxy: what it costs compares with none.
-        let ratio = |peer: Option<&[Round]>| (*kind != Kind::Upstream).then(|| cpu_ratio(rounds, peer?)).flatten();
+        let ratio = |peer: Option<&[Round]>| kind.has_core().then(|| cpu_ratio(rounds, peer?)).flatten();
         Row {
             name: kind.name(),
             switched_on: kind.switched_on(),
             median: medians(rounds),
-            cpu_vs_nginx: ratio(nginx),
-            cpu_vs_pingora: ratio(pingora),
+            cpu_vs: peers.iter().map(|(field, peer)| (*field, ratio(*peer))).collect(),
             faults: rounds.iter().map(|round| round.failed + round.refused + round.unsent).sum(),
             rounds: rounds.clone(),
+            kind: *kind,
         }
     };
     measured.iter().map(row).collect()
@@ -80,7 +88,9 @@ fn medians(rounds: &[Round]) -> Figures {
     Figures {
         requests_per_second: of(|figures| figures.requests_per_second),
         cpu_seconds_per_100k: of(|figures| figures.cpu_seconds_per_100k),
+        redis_cpu_seconds_per_100k: median(rounds.iter().filter_map(|round| round.figures.redis_cpu_seconds_per_100k)),
         core_busy: of(|figures| figures.core_busy),
+        closed_p99_us: of(|figures| figures.closed_p99_us),
         p50_us: of(|figures| figures.p50_us),
         p99_us: of(|figures| figures.p99_us),
         resident_mib: of(|figures| figures.resident_mib),
@@ -120,19 +130,19 @@ mod tests {
             (Kind::Pingora, rounds(&[2.0, 20.0, 3.0])),
             (Kind::Nginx, rounds(&[1.0, 10.0, 2.0])),
         ];
-        let rows = rows(measured.into_iter());
-        assert_eq!(rows[0].cpu_vs_nginx, None);
-        assert_eq!(rows[1].cpu_vs_nginx, Some(2.0), "of 2, 2 and 1.5");
-        assert_eq!(rows[1].cpu_vs_pingora, Some(1.0));
-        assert_eq!(rows[2].cpu_vs_pingora, Some(0.5));
+        let rows = rows(Contest::Proxies, measured.into_iter());
+        assert_eq!(rows[0].cpu_vs["cpu_vs_nginx"], None);
+        assert_eq!(rows[1].cpu_vs["cpu_vs_nginx"], Some(2.0), "of 2, 2 and 1.5");
+        assert_eq!(rows[1].cpu_vs["cpu_vs_pingora"], Some(1.0));
+        assert_eq!(rows[2].cpu_vs["cpu_vs_pingora"], Some(0.5));
         assert!((rows[1].median.cpu_seconds_per_100k - 3.0).abs() < f64::EPSILON);
         assert_eq!(rows[1].faults, 3);
     }
 
     #[test]
     fn without_a_peer_there_is_no_ratio() {
-        let rows = rows([(Kind::Gateway, rounds(&[1.0]))].into_iter());
-        assert_eq!((rows[0].cpu_vs_nginx, rows[0].cpu_vs_pingora), (None, None));
+        let rows = rows(Contest::Proxies, [(Kind::Gateway, rounds(&[1.0]))].into_iter());
+        assert_eq!(rows[0].cpu_vs, BTreeMap::from([("cpu_vs_nginx", None), ("cpu_vs_pingora", None)]));
     }
 
     #[test]

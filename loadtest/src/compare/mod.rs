@@ -1,15 +1,22 @@
-//! What the gateway costs, beside nginx, a bare Pingora and no proxy at all, in one interleaved run.
+//! What the gateway costs in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or, where it only
+//! decides and somebody else forwards, beside a limiter that asks Redis about every request.
 //!
 //! Absolute numbers drift with the machine and with whatever else it does; ratios within a round hold. So every round
 //! measures every row, ratios are taken within each round, and what is shown are medians over the rounds. The gateway
 //! pays for its bookkeeping: its CPU is read once all usage of the round is booked. A run whose usage does not add up
 //! to what the client received has failed, however fast it was.
 
+mod checks;
+mod clientele;
 mod contestant;
 mod cores;
+mod decisions;
 mod figures;
+mod kind;
 mod nginx;
 mod process_stat;
+mod proxies;
+pub mod redis_limiter;
 mod report;
 mod site;
 mod table;
@@ -22,9 +29,11 @@ use common::{plan::PlanFileError, store::StoreError};
 use contestant::Contestant;
 use figures::Round;
 pub use figures::{Figures, Row};
+use kind::Contest;
 pub use report::{Machine, Report};
 use serde::Serialize;
 use site::Site;
+use stack::StackError;
 pub use usage::UsageCheck;
 
 use crate::{fleet::FleetError, load::LoadError};
@@ -32,6 +41,9 @@ use crate::{fleet::FleetError, load::LoadError};
 /// How long and how hard to measure.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct Options {
+    /// Compares decisions (POST /check) with a limiter that asks Redis about each, instead of proxies.
+    #[arg(long)]
+    pub checks: bool,
     /// Rounds; each measures every row once.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
@@ -41,11 +53,11 @@ pub struct Options {
     /// Connections of the client.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub connections: u16,
-    /// Requests per second of the open loop.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Requests per second of the open loop; 10000 unless stated for --checks.
+    #[arg(long, default_value_t = 2_000, default_value_if("checks", "true", "10000"), value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: u32,
     /// Leaves nginx out.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "checks")]
     pub without_nginx: bool,
 }
 
@@ -54,7 +66,7 @@ pub struct Options {
 pub enum CompareError {
     /// Nothing can be held apart on one core.
     #[error(
-        "{0} core is available to this process; a comparison needs two: one for the proxy, one for everything else"
+        "{0} core is available to this process; a comparison needs two: one for the server that is measured, one for everything else"
     )]
     Cores(usize),
     /// A program of the machine is missing.
@@ -78,6 +90,9 @@ pub enum CompareError {
     /// A process does not do as it should.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// A server of the machine does not start.
+    #[error(transparent)]
+    Stack(#[from] StackError),
     /// The load generator does not run.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -91,9 +106,19 @@ pub enum CompareError {
 
 /// Measures; `progress` is told what is being done.
 pub async fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report, CompareError> {
-    progress("starting upstream, proxies, billing and gateway");
-    let mut site = Site::build().await?;
-    let mut contestants = contestant::start_all(&site, options).await?;
+    let contest = Contest::of(options);
+    progress("starting upstream, billing and what is compared");
+    let (mut site, mut contestants);
+    match contest {
+        Contest::Proxies => {
+            site = Site::build(&proxies::CLIENTELE).await?;
+            contestants = proxies::start_all(&site, options).await?;
+        }
+        Contest::Checks => {
+            site = Site::build(&checks::CLIENTELE).await?;
+            contestants = checks::start_all(&mut site).await?;
+        }
+    }
     let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); contestants.len()];
     for round in 1..=options.rounds {
         for (contestant, measured) in contestants.iter_mut().zip(&mut rounds) {
@@ -102,33 +127,61 @@ pub async fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Re
         }
     }
     progress("comparing usage with what the client received");
-    let usage = usage::check(&site).await?;
+    let usage = usage::check(&site, contest).await?;
     let kinds = contestants.iter().map(Contestant::kind);
-    Ok(Report::new(options.clone(), figures::rows(kinds.zip(rounds)), usage))
+    Ok(Report::new(options.clone(), figures::rows(contest, kinds.zip(rounds)), usage))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{kind::Kind, *};
 
-    /// Needs the binaries `upstream`, `passthrough`, `gateway` and `billing` of the same profile.
+    /// What was measured under `options`; none on a machine where nothing can be held apart. Needs the binaries
+    /// `gateway`, `billing`, `upstream`, `passthrough` and `redis_limiter` of the same profile.
+    async fn measured(options: &Options) -> Option<Report> {
+        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+            return None;
+        }
+        let mut steps = 0;
+        let report = run(options, |_| steps += 1).await.unwrap();
+        assert!(report.usage.holds, "{report}");
+        assert!(steps > 3);
+        for row in &report.rows {
+            // A request that shares its limits waits for its share so long and no longer, and then it is denied: on a
+            // machine that is busy enough, some are.
+            let may_refuse = row.kind == Kind::SharedCheck;
+            let refused: u64 = row.rounds.iter().map(|round| round.refused).sum();
+            assert!(row.faults == 0 || (may_refuse && row.faults == refused), "{report}");
+            let median = &row.median;
+            assert!(median.requests_per_second > 0.0 && median.p50_us > 0.0 && median.closed_p99_us > 0.0, "{report}");
+            assert!(median.resident_mib > 0.0, "{report}");
+        }
+        Some(report)
+    }
+
+    fn names(report: &Report) -> Vec<&'static str> {
+        report.rows.iter().map(|row| row.name).collect()
+    }
+
     #[tokio::test]
     async fn a_short_comparison_adds_up() {
-        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
-            return;
-        }
-        let options = Options { rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: true };
-        let mut steps = 0;
-        let report = run(&options, |_| steps += 1).await.unwrap();
+        let options = Options { checks: false, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: true };
+        let Some(report) = measured(&options).await else { return };
+        assert_eq!(names(&report), ["upstream alone", "bare Pingora", "gateway"]);
         assert!(report.ok, "{report}");
-        assert!(steps > 3);
-        let names: Vec<_> = report.rows.iter().map(|row| row.name).collect();
-        assert_eq!(names, ["upstream alone", "bare Pingora", "gateway"]);
-        for row in &report.rows {
-            assert!(row.median.requests_per_second > 0.0 && row.median.p50_us > 0.0, "{report}");
-            assert!(row.median.resident_mib > 0.0, "{report}");
-        }
         assert_eq!(report.usage.keys, 100);
         assert_eq!(report.usage.received, report.usage.recorded);
+        assert!(report.usage.accepted >= Some(report.usage.recorded));
+    }
+
+    #[tokio::test]
+    async fn a_short_comparison_of_decisions_adds_up() {
+        let options = Options { checks: true, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: false };
+        let Some(report) = measured(&options).await else { return };
+        assert_eq!(names(&report), ["check", "check, peek", "check, shared", "Redis limiter"]);
+        let redis: Vec<_> = report.rows.iter().map(|row| row.median.redis_cpu_seconds_per_100k.is_some()).collect();
+        assert_eq!(redis, [false, false, true, true]);
+        assert_eq!((report.usage.keys, report.usage.accepted), (1_000, None));
+        assert_eq!(report.usage.received, report.usage.recorded + report.usage.denied);
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Options, Row, UsageCheck, figures::Round};
+use super::{Options, Row, UsageCheck, figures::Round, kind::Contest};
 
-/// Below this share, the proxy's core was not what limited the closed loop.
+/// Below this share, the row's core was not what limited the closed loop.
 const CORE_FULL: f64 = 0.9;
 
 /// A finished comparison.
@@ -56,12 +56,11 @@ impl Report {
                 ));
             }
         }
-        // The first row has no proxy, so no core of its own.
-        for row in rows.iter().skip(1).filter(|row| row.median.core_busy < CORE_FULL) {
-            let (name, busy) = (row.name, row.median.core_busy * 100.0);
+        for row in rows.iter().filter(|row| row.kind.has_core() && row.median.core_busy < CORE_FULL) {
+            let (name, busy, others) = (row.name, row.median.core_busy * 100.0, Contest::of(&options).others());
             notes.push(format!(
-                "{name}: its core was {busy:.0} % busy, so client, upstream or billing set the pace and its requests \
-                 per second are a floor; CPU per request is not affected"
+                "{name}: its core was {busy:.0} % busy, so {others} set the pace and its requests per second are a \
+                 floor; CPU per request is not affected"
             ));
         }
         if options.without_nginx {

@@ -10,7 +10,7 @@ use common::store::UsageFilter;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{CompareError, site::Site};
+use super::{CompareError, kind::Contest, site::Site};
 use crate::{
     fleet,
     upstream::{ACCEPTED_PATH, Accepted},
@@ -27,23 +27,27 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 pub struct UsageCheck {
     /// Keys that were used.
     pub keys: usize,
-    /// Answers from the upstream that the client received in full.
+    /// Answers that the client received in full.
     pub received: u64,
+    /// How many of them were denials, which are not billed.
+    pub denied: u64,
     /// Requests booked in the store.
     pub recorded: u64,
-    /// Requests under these keys that the upstream accepted.
-    pub accepted: u64,
+    /// Requests under these keys that the upstream accepted, if they were forwarded to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<u64>,
     /// Requests that were not answered.
     pub unanswered: u64,
     /// Keys for which the counts do not fit.
     pub differing: Vec<String>,
-    /// Whether received <= recorded <= accepted for every key, and received = recorded if all were answered.
+    /// Whether received <= recorded <= accepted for every key, and received = recorded if all were answered. What was
+    /// denied need not be recorded, and in all it must not be.
     pub holds: bool,
 }
 
 /// Waits until everything received is booked, or until booking stands still.
 pub(super) async fn wait_until_booked(site: &Site) -> Result<(), CompareError> {
-    let received: u64 = site.received.values().sum();
+    let received = site.received.values().sum::<u64>() - site.denied;
     let (mut last, mut moved) = (0, Instant::now());
     loop {
         let booked = recorded(site).await?.values().sum();
@@ -58,9 +62,13 @@ pub(super) async fn wait_until_booked(site: &Site) -> Result<(), CompareError> {
 }
 
 /// Holds the three counts against each other.
-pub(super) async fn check(site: &Site) -> Result<UsageCheck, CompareError> {
-    let accepted = accepted(site).await?.by_key;
-    Ok(UsageCheck::of(&site.received, &recorded(site).await?, &accepted, site.unanswered))
+pub(super) async fn check(site: &Site, contest: Contest) -> Result<UsageCheck, CompareError> {
+    let accepted = match contest {
+        Contest::Proxies => Some(accepted(site).await?.by_key),
+        Contest::Checks => None,
+    };
+    let check = UsageCheck { unanswered: site.unanswered, denied: site.denied, ..UsageCheck::default() };
+    Ok(check.of(&site.received, &recorded(site).await?, accepted.as_ref()))
 }
 
 async fn recorded(site: &Site) -> Result<BTreeMap<String, u64>, CompareError> {
@@ -78,29 +86,34 @@ async fn accepted(site: &Site) -> Result<Accepted, CompareError> {
 }
 
 impl UsageCheck {
+    /// The same with what was counted by key.
     fn of(
+        self,
         received: &BTreeMap<String, u64>,
         recorded: &BTreeMap<String, u64>,
-        accepted: &BTreeMap<String, u64>,
-        unanswered: u64,
+        accepted: Option<&BTreeMap<String, u64>>,
     ) -> Self {
-        let mut check = Self { unanswered, ..Self::default() };
+        let (denied, unanswered) = (self.denied, self.unanswered);
+        let mut check = Self { accepted: accepted.map(|_| 0), ..self };
         let mut keys: Vec<_> = received.keys().chain(recorded.keys()).collect();
         keys.sort_unstable();
         keys.dedup();
         check.keys = keys.len();
         for key in keys {
             let count = |counts: &BTreeMap<String, u64>| counts.get(key).copied().unwrap_or(0);
-            let (received, recorded, accepted) = (count(received), count(recorded), count(accepted));
-            let fits = received <= recorded && recorded <= accepted && (unanswered > 0 || received == recorded);
-            if !fits {
-                check.differing.push(format!("{key}: received {received}, recorded {recorded}, accepted {accepted}"));
+            let (received, recorded, accepted) = (count(received), count(recorded), accepted.map(count));
+            let most = accepted.unwrap_or(u64::MAX).min(received + unanswered);
+            if !(received.saturating_sub(denied)..=most).contains(&recorded) {
+                let accepted = accepted.map(|accepted| format!(", accepted {accepted}")).unwrap_or_default();
+                check.differing.push(format!("{key}: received {received}, recorded {recorded}{accepted}"));
             }
             check.received += received;
             check.recorded += recorded;
-            check.accepted += accepted;
+            check.accepted = check.accepted.zip(accepted).map(|(sum, accepted)| sum + accepted);
         }
-        check.holds = check.differing.is_empty() && check.received > 0;
+        let billable = check.received.saturating_sub(denied);
+        let adds_up = (billable..=billable + unanswered).contains(&check.recorded);
+        check.holds = check.differing.is_empty() && adds_up && check.received > 0;
         check
     }
 }
@@ -109,9 +122,13 @@ impl UsageCheck {
 mod tests {
     use super::*;
 
+    fn counts(count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([("key_1".to_owned(), 5), ("key_2".to_owned(), count)])
+    }
+
     fn check(received: u64, recorded: u64, accepted: u64, unanswered: u64) -> bool {
-        let counts = |count| BTreeMap::from([("key_1".to_owned(), 5), ("key_2".to_owned(), count)]);
-        UsageCheck::of(&counts(received), &counts(recorded), &counts(accepted), unanswered).holds
+        let check = UsageCheck { unanswered, ..UsageCheck::default() };
+        check.of(&counts(received), &counts(recorded), Some(&counts(accepted))).holds
     }
 
     #[test]
@@ -127,15 +144,30 @@ mod tests {
     fn unanswered_requests_leave_room_between_the_bounds() {
         assert!(check(7, 8, 9, 2));
         assert!(!check(7, 6, 9, 2), "lost");
+        assert!(!check(7, 10, 10, 2), "billed for more than was asked");
+    }
+
+    #[test]
+    fn what_is_denied_is_not_recorded() {
+        let check = |received, recorded, denied, unanswered| {
+            let check = UsageCheck { denied, unanswered, ..UsageCheck::default() };
+            check.of(&counts(received), &counts(recorded), None).holds
+        };
+        assert!(check(7, 7, 0, 0));
+        assert!(check(7, 5, 2, 0));
+        assert!(!check(7, 6, 2, 0), "billed for a denial");
+        assert!(!check(7, 4, 2, 0), "lost");
+        assert!(check(7, 6, 2, 1));
+        assert!(!check(7, 8, 0, 0), "billed for nothing");
     }
 
     #[test]
     fn usage_of_a_key_that_received_nothing_is_seen() {
         let none = BTreeMap::new();
         let some = BTreeMap::from([("key_1".to_owned(), 3)]);
-        let check = UsageCheck::of(&none, &some, &some, 0);
+        let check = UsageCheck::default().of(&none, &some, Some(&some));
         assert!(!check.holds);
         assert_eq!(check.differing, ["key_1: received 0, recorded 3, accepted 3"]);
-        assert!(!UsageCheck::of(&none, &none, &none, 0).holds, "nothing was measured");
+        assert!(!UsageCheck::default().of(&none, &none, Some(&none)).holds, "nothing was measured");
     }
 }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use stack::{Program, Server, StackError};
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
+};
 
 use super::DrillError;
 use crate::{
     house::{Books, Customer, House},
-    load::{Load, Pace},
+    load::{Load, LoadResult, Pace},
 };
 
 /// Requests per second during an outage of a minute: enough to fill batches, little enough for two cores.
@@ -18,7 +21,7 @@ const STEADY_RATE: u32 = 500;
 /// How long a burst lasts: short enough to be killed in often.
 const BURST: Duration = Duration::from_secs(2);
 
-/// How long things last in a drill.
+/// How long things last in a drill, and how much is used up.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// Load before and after an outage.
@@ -27,16 +30,30 @@ pub struct Times {
     pub(super) away: Duration,
     /// or is there and answers nothing.
     pub(super) stalled: Duration,
+    /// Units of a quota that is spent to its end.
+    pub(super) quota: u64,
+    /// Load on a limit; where something is harmed, a third of it before, and a third while that is so.
+    pub(super) limited: Duration,
 }
 
 impl Times {
     /// Outages that outlast every time-out: the drill as it is meant.
-    pub const FULL: Self =
-        Self { margin: Duration::from_secs(5), away: Duration::from_mins(1), stalled: Duration::from_secs(15) };
+    pub const FULL: Self = Self {
+        margin: Duration::from_secs(5),
+        away: Duration::from_mins(1),
+        stalled: Duration::from_secs(15),
+        quota: 100_000,
+        limited: Duration::from_secs(30),
+    };
 
     /// Outages of seconds, for tests that run often.
-    pub const SHORT: Self =
-        Self { margin: Duration::from_secs(2), away: Duration::from_secs(5), stalled: Duration::from_secs(5) };
+    pub const SHORT: Self = Self {
+        margin: Duration::from_secs(2),
+        away: Duration::from_secs(5),
+        stalled: Duration::from_secs(5),
+        quota: 6_000,
+        limited: Duration::from_secs(6),
+    };
 }
 
 /// Customers of a drill; their keys are used in turn.
@@ -62,6 +79,20 @@ pub(super) async fn amid_burst() {
 pub(super) fn steady(house: &House, customers: &[Customer], duration: Duration) -> Load {
     let pace = Pace::Open { per_second: STEADY_RATE };
     Load { duration, pace, connections: 32, ..house.load(customers) }
+}
+
+/// Load on every gateway at once, with the keys of `customers` in turn.
+pub(super) fn on_every_gateway(
+    house: &House,
+    customers: &[Customer],
+    shape: impl Fn(Load) -> Load,
+) -> JoinSet<Result<LoadResult, DrillError>> {
+    let mut loads = JoinSet::new();
+    for gateway in house.gateways() {
+        let load = shape(Load { target: gateway.address(), ..house.load(customers) });
+        loads.spawn(async move { Ok(load.run().await?) });
+    }
+    loads
 }
 
 /// Runs `load` and, while it runs, `harm`; the books get what was received.
@@ -97,7 +128,7 @@ pub(super) async fn stall<P: Program>(server: Option<&Server<P>>, times: Times) 
 }
 
 /// Does to a server what blocks its thread for a while.
-async fn on_server<P: Program>(
+pub(super) async fn on_server<P: Program>(
     server: &mut Option<Server<P>>,
     act: fn(&mut Server<P>) -> Result<(), StackError>,
 ) -> Result<(), DrillError> {

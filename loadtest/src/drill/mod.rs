@@ -2,12 +2,15 @@
 //!
 //! A drill sends load from a client that counts the answers it received in full, harms a process or a server while it
 //! runs, and ends with `received <= billed <= accepted by the upstream`, for every key, and a clean `billing audit`.
+//! Where a limit is spent, it also holds what was admitted against what the limit allows.
 
 mod broker_down;
 mod gateway_kill9;
 mod harm;
 mod ingest_kill9;
+mod limits_fleet;
 mod postgres_down;
+mod quota_kill9;
 mod replay;
 mod spool_full;
 mod upgrade;
@@ -15,6 +18,7 @@ mod upgrade;
 use std::pin::Pin;
 
 pub use harm::Times;
+pub use limits_fleet::LimitPhase;
 use serde::Serialize;
 
 use crate::{
@@ -51,6 +55,9 @@ pub struct Outcome {
     pub billed: u64,
     /// Requests that the upstream accepted.
     pub accepted: u64,
+    /// How a limit was kept, where the drill is about one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<LimitPhase>,
     /// Whether the books balance for every key and the audit is clean, and what else the drill asks for.
     pub ok: bool,
     /// What is wrong, if anything is.
@@ -76,6 +83,12 @@ pub enum DrillError {
     /// The database refused what the drill needs of it.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] common::store::StoreError),
+    /// The admin.
+    #[error(transparent)]
+    Keyctl(#[from] crate::demo::KeyctlError),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -88,7 +101,7 @@ pub enum DrillError {
 }
 
 /// Every drill.
-pub static DRILLS: [Drill; 7] = [
+pub static DRILLS: [Drill; 9] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -96,6 +109,8 @@ pub static DRILLS: [Drill; 7] = [
     spool_full::DRILL,
     upgrade::DRILL,
     replay::DRILL,
+    quota_kill9::DRILL,
+    limits_fleet::DRILL,
 ];
 
 impl Drill {
@@ -125,6 +140,7 @@ async fn close(
         received: total.received,
         billed: total.billed,
         accepted: total.accepted,
+        phases: Vec::new(),
         ok: wrong.is_none(),
         wrong,
     })

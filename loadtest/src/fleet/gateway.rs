@@ -27,6 +27,8 @@ pub struct GatewayOptions {
     pub listen: SocketAddr,
     /// Where health and metrics stand; port 0 as above.
     pub admin: SocketAddr,
+    /// Where decisions are asked for, if anywhere; port 0 as above.
+    pub decision: Option<SocketAddr>,
     /// Worker threads.
     pub threads: usize,
     /// URL of the store.
@@ -35,6 +37,8 @@ pub struct GatewayOptions {
     pub usage_sink: UsageSink,
     /// Further settings of the section `usage`, such as budgets.
     pub usage: Value,
+    /// Settings of the section `limits`, such as the Redis that limits are shared through.
+    pub limits: Value,
     /// The servers of the upstream `demo`.
     pub upstream: Vec<SocketAddr>,
     /// The routes, as the configuration file states them.
@@ -69,10 +73,12 @@ impl GatewayOptions {
             name: "gateway".into(),
             listen: any,
             admin: any,
+            decision: None,
             threads: 1,
             store: store.to_owned(),
             usage_sink,
             usage: json!({}),
+            limits: json!({}),
             upstream: vec![upstream],
             routes: whole_path(),
             cores: None,
@@ -95,7 +101,7 @@ impl GatewayOptions {
                 usage["kafka"] = json!({ "brokers": brokers, "properties": properties });
             }
         }
-        let settings = json!({
+        let mut settings = json!({
             "name": self.name,
             "listen": self.listen,
             "admin": self.admin,
@@ -103,9 +109,13 @@ impl GatewayOptions {
             "store": self.store,
             "pepper_file": pepper_file(&self.directory),
             "usage": usage,
+            "limits": self.limits,
             "upstreams": { "demo": { "servers": servers } },
             "routes": self.routes,
         });
+        if let Some(listen) = self.decision {
+            settings["decision"] = json!({ "listen": listen });
+        }
         write_yaml(&self.config_file(), &settings)
     }
 }
@@ -120,6 +130,8 @@ impl GatewayProcess {
     pub async fn start(mut options: GatewayOptions) -> Result<Self, FleetError> {
         options.listen = port::settled(options.listen, "`listen` of the gateway")?;
         options.admin = port::settled(options.admin, "`admin` of the gateway")?;
+        let settled = |address| port::settled(address, "`decision.listen` of the gateway");
+        options.decision = options.decision.map(settled).transpose()?;
         pepper(&options.directory)?;
         options.write_config()?;
         let process = ServerProcess::start(Launch {
@@ -132,6 +144,14 @@ impl GatewayProcess {
         let mut gateway = Self { process, options };
         gateway.wait_ready().await?;
         Ok(gateway)
+    }
+
+    /// Starts another gateway that differs in nothing but its name, its addresses and its journal.
+    pub async fn start_sibling(&self, name: &str) -> Result<Self, FleetError> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let decision = self.options.decision.map(|_| any);
+        let options = self.options.clone();
+        Self::start(GatewayOptions { name: name.into(), listen: any, admin: any, decision, ..options }).await
     }
 
     /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits until it is ready.
@@ -175,6 +195,11 @@ impl GatewayProcess {
     /// Where health and metrics stand.
     pub fn admin(&self) -> SocketAddr {
         self.options.admin
+    }
+
+    /// Where decisions are asked for, if anywhere.
+    pub fn decision(&self) -> Option<SocketAddr> {
+        self.options.decision
     }
 
     /// Its URL for clients.

@@ -82,11 +82,13 @@ impl Books {
 }
 
 impl House {
-    /// Waits until the gateway's journal is empty and the bill stands still, then fills in what was billed and accepted.
+    /// Waits until the gateways' journals are empty and the bill stands still, then fills in what was billed and accepted.
     pub async fn settle(&mut self, books: &mut Books) -> Result<(), HouseError> {
-        self.journal_is_empty().await?;
+        self.journals_are_empty().await?;
         // What is not acknowledged leaves with the gateway; what is, may still be on its way through the broker.
-        self.gateway.process.stop().await?;
+        for gateway in self.gateways_mut() {
+            gateway.process.stop().await?;
+        }
         let deadline = Instant::now() + PATIENCE;
         let (mut before, mut same) = (BTreeMap::new(), 0);
         while same < SAME_LOOKS {
@@ -115,8 +117,8 @@ impl House {
         billing_command(&["audit", "--store", self.store()]).await.map(drop)
     }
 
-    /// Waits until everything that the gateway recorded was acknowledged.
-    async fn journal_is_empty(&self) -> Result<(), HouseError> {
+    /// Waits until everything that the gateways recorded was acknowledged.
+    pub async fn journals_are_empty(&self) -> Result<(), HouseError> {
         #[derive(Deserialize)]
         struct Ready {
             journal: Journal,
@@ -127,20 +129,21 @@ impl House {
         }
 
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = fleet::get(self.gateway.admin(), "/health/ready").await?;
-            let ready: Ready = serde_json::from_str(&answer.body).map_err(|_| HouseError::Journal)?;
-            if ready.journal.entries <= 0.0 {
-                return Ok(());
+        for gateway in self.gateways() {
+            loop {
+                let answer = fleet::get(gateway.admin(), "/health/ready").await?;
+                let ready: Ready = serde_json::from_str(&answer.body).map_err(|_| HouseError::Journal)?;
+                let entries = ready.journal.entries;
+                if entries <= 0.0 {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    return Err(HouseError::Patience(format!("{entries} entries are still in a journal")));
+                }
+                sleep(LOOK_INTERVAL).await;
             }
-            if Instant::now() > deadline {
-                return Err(HouseError::Patience(format!(
-                    "{} entries are still in the journal",
-                    ready.journal.entries
-                )));
-            }
-            sleep(LOOK_INTERVAL).await;
         }
+        Ok(())
     }
 
     /// Requests on the bill, by key id.

@@ -13,7 +13,7 @@ use common::{
     key::Mode,
 };
 use serde_json::{Value, json};
-use stack::{Kafka, KafkaOptions, Postgres, StackError};
+use stack::{Kafka, KafkaOptions, Postgres, Redis, StackError};
 
 use crate::{
     demo::{BillReader, Keyctl, KeyctlError},
@@ -34,12 +34,18 @@ pub struct Plan {
     pub kafka: Option<KafkaOptions>,
     /// Further settings of the gateway's section `usage`.
     pub usage: Value,
+    /// Gateways, at least one.
+    pub gateways: u32,
+    /// Whether they share limits through a Redis.
+    pub redis: bool,
 }
 
 /// Everything that runs.
 pub struct House {
-    /// The gateway.
+    /// The gateway, or the first of several.
     pub gateway: GatewayProcess,
+    /// The other gateways.
+    pub siblings: Vec<GatewayProcess>,
     /// `billing serve`, in a house without Kafka.
     pub billing: Option<BillingProcess>,
     /// `billing ingest`, in a house with Kafka.
@@ -50,6 +56,8 @@ pub struct House {
     pub kafka: Option<Kafka>,
     /// The database server, unless the store is a file.
     pub postgres: Option<Postgres>,
+    /// What gateways share limits through, if they do.
+    pub redis: Option<Redis>,
     /// The admin.
     pub keyctl: Keyctl,
     /// The accountant.
@@ -117,7 +125,7 @@ pub enum HouseError {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { postgres: false, kafka: None, usage: json!({}) }
+        Self { postgres: false, kafka: None, usage: json!({}), gateways: 1, redis: false }
     }
 }
 
@@ -139,6 +147,11 @@ impl House {
         let kafka = match plan.kafka {
             Some(options) => Some(in_background(move || Kafka::start_with(options)).await?),
             None => None,
+        };
+        let redis = if plan.redis { Some(in_background(Redis::start).await?) } else { None };
+        let limits = match &redis {
+            Some(redis) => json!({ "redis": { "url": redis.url(), "gateways": plan.gateways } }),
+            None => json!({}),
         };
         let store = match &postgres {
             Some(postgres) => postgres.url("postgres"),
@@ -168,11 +181,26 @@ impl House {
             threads: 2,
             routes: routes(),
             usage: plan.usage,
+            limits,
             ..GatewayOptions::new(path, &store, sink, upstream.address())
         };
-        let gateway = GatewayProcess::start(options).await?;
+        let (gateway, siblings) = start_gateways(options, plan.gateways).await?;
         let bills = BillReader { binary: fleet::binary("billing")?, store: store.clone() };
-        Ok(Self { gateway, billing, ingest, upstream, kafka, postgres, keyctl, bills, root, store, directory })
+        Ok(Self {
+            gateway,
+            siblings,
+            billing,
+            ingest,
+            upstream,
+            kafka,
+            postgres,
+            redis,
+            keyctl,
+            bills,
+            root,
+            store,
+            directory,
+        })
     }
 
     /// A customer of the root, with a live and a test key.
@@ -181,6 +209,22 @@ impl House {
         let live = self.keyctl.create_key(tenant, "live", Mode::Live).await?;
         let test = self.keyctl.create_key(tenant, "test", Mode::Test).await?;
         Ok(Customer { tenant, key: live.secret, key_id: live.id, test_key: test.secret })
+    }
+
+    /// The same customer with another live key.
+    pub async fn another_key(&self, customer: &Customer, name: &str) -> Result<Customer, HouseError> {
+        let key = self.keyctl.create_key(customer.tenant, name, Mode::Live).await?;
+        Ok(Customer { key: key.secret, key_id: key.id, ..customer.clone() })
+    }
+
+    /// All gateways.
+    pub fn gateways(&self) -> impl Iterator<Item = &GatewayProcess> {
+        std::iter::once(&self.gateway).chain(&self.siblings)
+    }
+
+    /// All gateways, to harm.
+    pub fn gateways_mut(&mut self) -> impl Iterator<Item = &mut GatewayProcess> {
+        std::iter::once(&mut self.gateway).chain(&mut self.siblings)
     }
 
     /// Load from these customers in turn, counted under their key ids; its pace and length are the caller's.
@@ -218,6 +262,19 @@ impl House {
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// A gateway, and as many more like it as make `count`.
+async fn start_gateways(
+    options: GatewayOptions,
+    count: u32,
+) -> Result<(GatewayProcess, Vec<GatewayProcess>), FleetError> {
+    let gateway = GatewayProcess::start(options).await?;
+    let mut siblings = Vec::new();
+    for number in 2..=count {
+        siblings.push(gateway.start_sibling(&format!("gateway-{number}")).await?);
+    }
+    Ok((gateway, siblings))
 }
 
 /// A route whose requests cost one unit, and one whose upstream says what they cost.

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Load, LoadError, LoadResult,
+    Exchange, Load, LoadError, LoadResult,
     connection::{Connection, Failure, Received},
     pace::Schedule,
     tally::Tally,
@@ -37,7 +37,7 @@ pub(super) async fn run(load: &Load) -> Result<LoadResult, LoadError> {
         wire: load.requests.iter().map(|request| request.encode(&host)).collect(),
         timeout: load.timeout,
         schedule: Schedule::new(load),
-        tally: Mutex::new(Tally::new(load.requests.len())),
+        tally: Mutex::new(Tally::new(load.requests.len(), load.traced)),
     });
     let mut clients = JoinSet::new();
     for _ in 0..load.connections {
@@ -87,11 +87,12 @@ impl Run {
         let mut connection = None;
         while let Some(due) = self.schedule.next().await {
             let kind = usize::try_from(due.number % self.wire.len() as u64).unwrap_or(0);
+            let sent = Instant::now();
             let answered = match timeout(self.timeout, self.exchange(&mut connection, kind)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(Failure::Timeout),
             };
-            self.count(kind, due.since, answered);
+            self.count(kind, (due.since, sent), answered);
             match answered {
                 Ok(Received { reusable: true, .. }) => {}
                 Ok(_) => connection = None,
@@ -113,11 +114,11 @@ impl Run {
         connection.exchange(&self.wire[kind]).await
     }
 
-    fn count(&self, kind: usize, since: Instant, answered: Result<Received, Failure>) {
-        let latency = since.elapsed();
+    fn count(&self, kind: usize, (due, sent): (Instant, Instant), answered: Result<Received, Failure>) {
+        let ended = Instant::now();
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         match answered {
-            Ok(received) => tally.received(kind, received.status, latency),
+            Ok(answer) => tally.received(kind, Exchange { due, sent, received: ended, status: answer.status }),
             Err(failure) => tally.failed(failure),
         }
     }

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, time::Duration};
 
 pub use pace::Pace;
 pub use request::Request;
-pub use tally::{Failures, Latency, LoadResult};
+pub use tally::{Exchange, Failures, Latency, LoadResult};
 
 /// Most connections at once.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -47,6 +47,8 @@ pub struct Load {
     pub max_requests: Option<u64>,
     /// How long one answer may take, from sending to its last byte.
     pub timeout: Duration,
+    /// Whether the result tells of each answer by itself.
+    pub traced: bool,
 }
 
 /// Why a load does not run.
@@ -87,6 +89,7 @@ impl Load {
             duration: Duration::from_secs(10),
             max_requests: None,
             timeout: Duration::from_secs(30),
+            traced: false,
         }
     }
 

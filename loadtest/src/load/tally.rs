@@ -1,6 +1,9 @@
 //! What was sent and what came back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -26,6 +29,22 @@ pub struct LoadResult {
     pub seconds: f64,
     /// Of the answers received.
     pub latency: Latency,
+    /// Each answer by itself, in the order in which they came, if the load is traced.
+    #[serde(skip)]
+    pub trace: Vec<Exchange>,
+}
+
+/// A request that was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange {
+    /// When it was due: its latency runs from here.
+    pub due: Instant,
+    /// Before its first byte was sent.
+    pub sent: Instant,
+    /// After the last byte of its answer was here.
+    pub received: Instant,
+    /// Status of the answer.
+    pub status: u16,
 }
 
 /// Requests without an answer, by reason.
@@ -61,6 +80,13 @@ impl Failures {
     }
 }
 
+impl Exchange {
+    /// How long it took.
+    pub fn latency(&self) -> Duration {
+        self.received.saturating_duration_since(self.due)
+    }
+}
+
 impl LoadResult {
     /// Answers with `status` to requests with `label`.
     pub fn received_of(&self, label: &str, status: u16) -> u64 {
@@ -79,21 +105,31 @@ pub(super) struct Tally {
     received: Vec<BTreeMap<u16, u64>>,
     failures: Failures,
     latency: Histogram<u64>,
+    trace: Option<Vec<Exchange>>,
 }
 
 impl Tally {
     /// Counts for so many different requests.
-    pub(super) fn new(kinds: usize) -> Self {
+    pub(super) fn new(kinds: usize, traced: bool) -> Self {
         // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an hour.
         let bounds = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
         let latency = bounds.unwrap_or_else(|_| unreachable!("the bounds are constant and in order"));
-        Self { requests: 0, received: vec![BTreeMap::new(); kinds], failures: Failures::default(), latency }
+        Self {
+            requests: 0,
+            received: vec![BTreeMap::new(); kinds],
+            failures: Failures::default(),
+            latency,
+            trace: traced.then(Vec::new),
+        }
     }
 
-    pub(super) fn received(&mut self, kind: usize, status: u16, latency: Duration) {
+    pub(super) fn received(&mut self, kind: usize, exchange: Exchange) {
         self.requests += 1;
-        *self.received[kind].entry(status).or_default() += 1;
-        self.latency.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        *self.received[kind].entry(exchange.status).or_default() += 1;
+        self.latency.saturating_record(u64::try_from(exchange.latency().as_nanos()).unwrap_or(u64::MAX));
+        if let Some(trace) = &mut self.trace {
+            trace.push(exchange);
+        }
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
@@ -114,6 +150,7 @@ impl Tally {
             failures: self.failures,
             seconds: elapsed.as_secs_f64(),
             latency: self.latency(),
+            trace: self.trace.clone().unwrap_or_default(),
             ..LoadResult::default()
         };
         for (request, by_status) in requests.iter().zip(&self.received) {

@@ -125,7 +125,8 @@ impl Process {
         self.directory.path().join("server.log")
     }
 
-    fn pid(&self) -> Result<u32, StackError> {
+    /// Its id, while it runs.
+    pub(crate) fn pid(&self) -> Result<u32, StackError> {
         self.child.as_ref().map(Child::id).ok_or_else(|| StackError::NotRunning(self.name.into()))
     }
 

@@ -61,6 +61,11 @@ impl<P: Program> Server<P> {
         self.port
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Result<u32, StackError> {
+        self.process.pid()
+    }
+
     /// Where its data and its log are.
     pub fn directory(&self) -> &Path {
         self.process.directory().path()

@@ -157,6 +157,7 @@ fn record(units: u64) -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

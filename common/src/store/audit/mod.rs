@@ -56,8 +56,8 @@ pub struct Tally {
     pub units: i64,
 }
 
-/// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries`
-/// and `booked = recorded + dropped`.
+/// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries +
+/// end_entries` and `booked = recorded + dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamAudit {
     /// The stream.
@@ -74,6 +74,8 @@ pub struct StreamAudit {
     pub void_entries: i64,
     /// Numbers booked whose entries are lost, and that are in open gaps for it.
     pub lost_entries: i64,
+    /// Entries booked that say that the stream has ended.
+    pub end_entries: i64,
     /// Requests whose records are there; not counted when the audit is of a window only.
     pub recorded: Option<Tally>,
     /// Requests whose records were dropped after retention, or never kept.

@@ -18,7 +18,7 @@ pub(super) struct Streams {
 }
 
 const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing, 0), requests, units, refusal_entries, \
-    refused, dropped_requests, dropped_units, void_entries, lost_entries, COALESCE(lost, 0) \
+    refused, dropped_requests, dropped_units, void_entries, lost_entries, COALESCE(lost, 0), end_entries \
     FROM usage_streams LEFT JOIN \
     (SELECT stream, CAST(SUM((to_seq - from_seq) * (1 - lost)) AS BIGINT) AS missing, \
     CAST(SUM((to_seq - from_seq) * lost) AS BIGINT) AS lost FROM usage_gaps GROUP BY stream) gaps \
@@ -46,6 +46,7 @@ pub(super) async fn check(
             refusal_entries: row.try_get(5)?,
             void_entries: row.try_get(9)?,
             lost_entries: row.try_get(10)?,
+            end_entries: row.try_get(12)?,
             recorded: recorded.as_mut().map(|recorded| recorded.remove(&name).unwrap_or_default()),
             dropped: Tally::read(&row, 7)?,
         };
@@ -70,7 +71,7 @@ async fn recorded(connection: &mut AnyConnection) -> Result<BTreeMap<String, Tal
 fn check_stream(audit: &StreamAudit, lost_in_gaps: i64, breaches: &mut Vec<Breach>) {
     let mut check =
         |left, right| compare(breaches, || BreachPlace::Stream { stream: audit.stream.clone() }, left, right);
-    let counters = [audit.refusal_entries, audit.void_entries, audit.lost_entries];
+    let counters = [audit.refusal_entries, audit.void_entries, audit.lost_entries, audit.end_entries];
     let entries = counters.into_iter().fold(audit.booked.requests, i64::saturating_add);
     check(Reading::new("entries acknowledged", audit.acknowledged), Reading::new("entries booked", entries));
     check(Reading::new("entries lost", audit.lost_entries), Reading::new("lost in open gaps", lost_in_gaps));

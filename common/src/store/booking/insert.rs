@@ -1,6 +1,10 @@
 //! Inserting many rows with few statements.
 
-use sqlx::{Any, AnyConnection, AssertSqlSafe, any::AnyArguments, query::Query};
+use sqlx::{
+    Any, AnyConnection, AssertSqlSafe,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 use crate::store::StoreError;
 
@@ -10,13 +14,13 @@ const CHUNKS: [usize; 4] = [256, 32, 8, 1];
 
 /// A value to insert.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(in crate::store) enum Value {
     Text(String),
     Number(i64),
 }
 
 /// Runs `head VALUES (..), (..) tail` for all rows, in their order.
-pub(super) async fn insert_rows<const COLUMNS: usize>(
+pub(in crate::store) async fn insert_rows<const COLUMNS: usize>(
     connection: &mut AnyConnection,
     head: &'static str,
     tail: &'static str,
@@ -35,6 +39,24 @@ pub(super) async fn insert_rows<const COLUMNS: usize>(
         }
     }
     Ok(())
+}
+
+/// Runs `head VALUES (..), (..) tail`, whose tail returns rows, for all rows in their order. What is returned is in none.
+pub(in crate::store) async fn insert_rows_returning<const COLUMNS: usize>(
+    connection: &mut AnyConnection,
+    head: &'static str,
+    tail: &'static str,
+    mut rows: &[[Value; COLUMNS]],
+) -> Result<Vec<AnyRow>, sqlx::Error> {
+    let mut returned = Vec::with_capacity(rows.len());
+    for size in CHUNKS {
+        while let Some((chunk, rest)) = rows.split_at_checked(size) {
+            let query = sqlx::query(AssertSqlSafe(statement(head, tail, size, COLUMNS)));
+            returned.extend(chunk.iter().flatten().fold(query, bind).fetch_all(&mut *connection).await?);
+            rows = rest;
+        }
+    }
+    Ok(returned)
 }
 
 fn bind<'q>(query: Query<'q, Any, AnyArguments>, value: &Value) -> Query<'q, Any, AnyArguments> {

@@ -12,7 +12,8 @@ use sqlx::{AnyConnection, PgConnection, Row as _};
 
 use super::{
     NewDeadLetter, Position, StoreError, StreamBook, Zones,
-    sheet::{RecordRow, RefusalKey, UsageKey, UsageTotal},
+    settlement::Settlement,
+    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::Gap,
 };
 use crate::{id::TenantId, time::Micros};
@@ -45,7 +46,7 @@ pub(super) trait Statements: Send {
 }
 
 /// What each engine has its own way for.
-pub(super) trait Ledger: Statements {
+pub(super) trait Ledger: Statements + Settlement {
     /// Locks streams, in this order, until the transaction ends, and gives their marks; a new one begins at 0.
     async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError>;
 
@@ -63,6 +64,9 @@ pub(super) trait Ledger: Statements {
 
     /// Adds to hourly sums of refusals, in this order.
     async fn add_refusals(&mut self, sums: &[(RefusalKey<'_>, i64)]) -> Result<(), StoreError>;
+
+    /// Adds billed units to what lives have used of their leases, in this order, as far as there are such leases.
+    async fn charge_leases(&mut self, charges: &[(LeaseKey<'_>, i64)]) -> Result<(), StoreError>;
 }
 
 macro_rules! statements_of {

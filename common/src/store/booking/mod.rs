@@ -2,7 +2,7 @@
 //!
 //! What to book is decided in memory ([`stream`], [`sheet`]), alike for both engines, from what a [`ledger`] has read
 //! and locked; the ledger then writes it as fast as its engine can. All bookings lock in one order: position, streams,
-//! partitions of the records, hourly sums; each kind by its key.
+//! partitions of the records, hourly sums, leases of quotas, quotas; each kind by its key.
 
 mod copy;
 mod insert;
@@ -10,6 +10,7 @@ mod lease;
 mod ledger;
 mod portable;
 mod postgres;
+mod settlement;
 mod sheet;
 mod stream;
 
@@ -18,9 +19,11 @@ use std::{
     ops::Range,
 };
 
+pub(super) use insert::{Value, insert_rows, insert_rows_returning};
 use lease::Lease;
 use ledger::Ledger;
 use serde::Serialize;
+use settlement::{Settled, settle_lives};
 use sheet::Sheet;
 use sqlx::Connection as _;
 pub(super) use stream::UNITS_MODULUS;
@@ -75,6 +78,8 @@ struct Terms {
 struct Outcome {
     booked: Vec<Booked>,
     changed: bool,
+    /// Lives of gateways whose leases were settled.
+    settled: Vec<Settled>,
 }
 
 /// The entries of one batch that are booked now.
@@ -134,6 +139,7 @@ impl Store {
             if outcome.changed {
                 write.commit().await?;
             }
+            outcome.settled.iter().for_each(Settled::log);
             return Ok(outcome.booked);
         };
         let mut lease = Lease::take(postgres).await?;
@@ -145,6 +151,7 @@ impl Store {
             write.rollback().await?;
         }
         lease.give_back();
+        outcome.settled.iter().for_each(Settled::log);
         Ok(outcome.booked)
     }
 }
@@ -172,8 +179,9 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
         fresh.push(Fresh { book: index, entries });
     }
     let any_fresh = write_books(ledger, &books, &fresh, &mut booked, terms).await?;
+    let settled = if any_fresh { settle_lives(ledger, &books, terms.now).await? } else { Vec::new() };
     let moved = booking.position.is_some() || !booking.dead_letters.is_empty() || terms.resolves.is_some();
-    Ok(Outcome { booked, changed: any_fresh || moved })
+    Ok(Outcome { booked, changed: any_fresh || moved, settled })
 }
 
 /// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether anything was.
@@ -209,6 +217,7 @@ async fn write_books<L: Ledger>(
     ledger.write_records(&sheet.records).await?;
     ledger.add_usage(&sheet.usage).await?;
     ledger.add_refusals(&sheet.refusals).await?;
+    ledger.charge_leases(&sheet.charges).await?;
     Ok(true)
 }
 

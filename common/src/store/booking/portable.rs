@@ -8,7 +8,7 @@ use super::{
     StoreError, StreamBook, Zones,
     insert::{Value, insert_rows},
     ledger::Ledger,
-    sheet::{RecordRow, RefusalKey, UsageKey, UsageTotal},
+    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::UNITS_MODULUS,
 };
 use crate::{
@@ -68,8 +68,8 @@ impl Ledger for AnyConnection {
                 "UPDATE usage_streams SET next_seq = $1, requests = requests + $2, units = (units + $3) % $10, \
                  refusal_entries = refusal_entries + $4, refused = (refused + $5) % $10, \
                  void_entries = void_entries + $6, lost_entries = lost_entries + $7, \
-                 dropped_requests = dropped_requests + $8, dropped_units = (dropped_units + $9) % $10 \
-                 WHERE stream = $11",
+                 dropped_requests = dropped_requests + $8, dropped_units = (dropped_units + $9) % $10, \
+                 end_entries = end_entries + $11 WHERE stream = $12",
             )
             .bind(book.mark())
             .bind(added.requests)
@@ -81,6 +81,7 @@ impl Ledger for AnyConnection {
             .bind(added.dropped_requests)
             .bind(added.dropped_units)
             .bind(UNITS_MODULUS)
+            .bind(added.end_entries)
             .bind(book.name().to_owned())
             .execute(&mut *self)
             .await?;
@@ -126,6 +127,29 @@ impl Ledger for AnyConnection {
         )
         .await
     }
+
+    async fn charge_leases(&mut self, charges: &[(LeaseKey<'_>, i64)]) -> Result<(), StoreError> {
+        let rows: Vec<_> = charges.iter().map(charge_row).collect();
+        insert_rows(
+            self,
+            "WITH charged (life, tenant_id, meter, period, units) AS (",
+            ") UPDATE quota_leases SET used = quota_leases.used + charged.units FROM charged \
+             WHERE quota_leases.life = charged.life AND quota_leases.tenant_id = charged.tenant_id \
+             AND quota_leases.meter = charged.meter AND quota_leases.period = charged.period",
+            &rows,
+        )
+        .await
+    }
+}
+
+fn charge_row((key, units): &(LeaseKey<'_>, i64)) -> [Value; 5] {
+    [
+        Value::Text(key.life.to_owned()),
+        Value::Text(key.tenant.to_string()),
+        Value::Text(key.meter.to_owned()),
+        Value::Text(key.source.to_string()),
+        Value::Number(*units),
+    ]
 }
 
 fn record_row(row: &RecordRow<'_>) -> [Value; 12] {

@@ -9,7 +9,7 @@ use super::{
     StoreError, StreamBook, Zones,
     copy::{self, CopyBuffer},
     ledger::Ledger,
-    sheet::{RecordRow, RefusalKey, UsageKey, UsageTotal},
+    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::{Counters, UNITS_MODULUS},
 };
 use crate::{
@@ -59,10 +59,12 @@ impl Ledger for PgConnection {
              void_entries = usage_streams.void_entries + added.void_entries, \
              lost_entries = usage_streams.lost_entries + added.lost_entries, \
              dropped_requests = usage_streams.dropped_requests + added.dropped_requests, \
-             dropped_units = (usage_streams.dropped_units + added.dropped_units) % $11 \
+             dropped_units = (usage_streams.dropped_units + added.dropped_units) % $11, \
+             end_entries = usage_streams.end_entries + added.end_entries \
              FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], \
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) AS added (stream, next_seq, requests, units, \
-             refusal_entries, refused, void_entries, lost_entries, dropped_requests, dropped_units) \
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $12::bigint[]) AS added (stream, next_seq, \
+             requests, units, refusal_entries, refused, void_entries, lost_entries, dropped_requests, dropped_units, \
+             end_entries) \
              WHERE usage_streams.stream = added.stream",
         )
         .bind(books.iter().map(StreamBook::name).collect::<Vec<_>>())
@@ -76,6 +78,7 @@ impl Ledger for PgConnection {
         .bind(column(|added| added.dropped_requests))
         .bind(column(|added| added.dropped_units))
         .bind(UNITS_MODULUS)
+        .bind(column(|added| added.end_entries))
         .execute(self)
         .await?;
         Ok(())
@@ -150,6 +153,30 @@ impl Ledger for PgConnection {
         .bind(sums.iter().map(|(key, _)| key.key.to_string()).collect::<Vec<_>>())
         .bind(sums.iter().map(|(key, _)| key.reason).collect::<Vec<_>>())
         .bind(sums.iter().map(|(_, count)| *count).collect::<Vec<_>>())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn charge_leases(&mut self, charges: &[(LeaseKey<'_>, i64)]) -> Result<(), StoreError> {
+        if charges.is_empty() {
+            return Ok(());
+        }
+        // Locked in order before anything is changed: a join would lock in an order of its own.
+        sqlx::query(
+            "WITH held AS (SELECT life, tenant_id, meter, period, charged.units FROM UNNEST($1::text[], $2::text[], \
+             $3::text[], $4::text[], $5::bigint[]) AS charged (life, tenant_id, meter, period, units) \
+             JOIN quota_leases USING (life, tenant_id, meter, period) \
+             ORDER BY life, tenant_id, meter, period FOR UPDATE OF quota_leases) \
+             UPDATE quota_leases SET used = quota_leases.used + held.units FROM held \
+             WHERE quota_leases.life = held.life AND quota_leases.tenant_id = held.tenant_id \
+             AND quota_leases.meter = held.meter AND quota_leases.period = held.period",
+        )
+        .bind(charges.iter().map(|(key, _)| key.life).collect::<Vec<_>>())
+        .bind(charges.iter().map(|(key, _)| key.tenant.to_string()).collect::<Vec<_>>())
+        .bind(charges.iter().map(|(key, _)| key.meter).collect::<Vec<_>>())
+        .bind(charges.iter().map(|(key, _)| key.source.to_string()).collect::<Vec<_>>())
+        .bind(charges.iter().map(|(_, units)| *units).collect::<Vec<_>>())
         .execute(self)
         .await?;
         Ok(())

@@ -6,7 +6,8 @@ use super::{Fresh, StoreError, StreamBook, Zones, stored};
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
-    time::{Micros, Zone},
+    store::QuotaSource,
+    time::{Micros, Period, Zone},
     usage::{RefusalCount, UsageRecord},
 };
 
@@ -52,12 +53,23 @@ pub(super) struct RefusalKey<'b> {
     pub(super) reason: &'b str,
 }
 
+/// What a life of a gateway has drawn units of a quota for. Its order is the order in which all lock leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LeaseKey<'b> {
+    pub(super) life: &'b str,
+    pub(super) tenant: TenantId,
+    pub(super) meter: &'b str,
+    pub(super) source: QuotaSource,
+}
+
 /// All rows of a booking, sums in the order of their keys.
 #[derive(Debug, Default)]
 pub(super) struct Sheet<'b> {
     pub(super) records: Vec<RecordRow<'b>>,
     pub(super) usage: Vec<(UsageKey<'b>, UsageTotal)>,
     pub(super) refusals: Vec<(RefusalKey<'b>, i64)>,
+    /// Billed units, of quotas or not.
+    pub(super) charges: Vec<(LeaseKey<'b>, i64)>,
 }
 
 impl<'b> Sheet<'b> {
@@ -67,24 +79,50 @@ impl<'b> Sheet<'b> {
         zones: &Zones,
         keep_records: bool,
     ) -> Result<Self, StoreError> {
-        use crate::usage::UsageEntry::{Lost, Refusals, Request, Void};
+        use crate::usage::UsageEntry::{End, Lost, Refusals, Request, Void};
         let utc = Zone::utc();
         let mut draft = Draft::default();
         for batch in fresh {
             let stream = books[batch.book].name();
+            draft.charges.push(Charges { life: life_of(stream), by_hour: HashMap::new() });
             for (seq, entry) in &batch.entries {
                 let zone = entry.tenant().and_then(|tenant| zones.get(&tenant)?.as_ref()).unwrap_or(&utc);
                 match entry {
                     Request(record) => draft.add_record(stream, *seq, record, zone, keep_records)?,
                     Refusals(refusals) => draft.add_refusals(refusals, zone)?,
-                    Void | Lost => {}
+                    Void | Lost | End => {}
                 }
             }
         }
         let mut usage: Vec<_> = draft.usage.into_iter().collect();
         usage.sort_unstable_by_key(|(key, _)| *key);
-        Ok(Self { records: draft.records, usage, refusals: draft.refusals.into_iter().collect() })
+        let charges = per_lease(draft.charges, zones)?;
+        Ok(Self { records: draft.records, usage, refusals: draft.refusals.into_iter().collect(), charges })
     }
+}
+
+/// The life that writes a stream: its name up to the lane.
+pub(super) fn life_of(stream: &str) -> &str {
+    stream.rsplit_once('/').map_or(stream, |(life, _)| life)
+}
+
+/// Sums of hours to sums of months: no hour of a zone straddles two of them.
+fn per_lease<'b>(charges: Vec<Charges<'b>>, zones: &Zones) -> Result<Vec<(LeaseKey<'b>, i64)>, StoreError> {
+    let mut leases = BTreeMap::new();
+    for Charges { life, by_hour } in charges {
+        for ((tenant, meter, hour), units) in by_hour {
+            // Who is not known has no quota, and no quota has a month beyond the calendar.
+            let Some(Some(zone)) = zones.get(&tenant) else { continue };
+            let source = match hour.map(|hour| Period::containing(hour, zone)) {
+                Some(Ok(period)) => QuotaSource::Month(period),
+                Some(Err(_)) => continue,
+                None => QuotaSource::Credit,
+            };
+            let total = leases.entry(LeaseKey { life, tenant, meter, source }).or_default();
+            *total = added(*total, units)?;
+        }
+    }
+    Ok(leases.into_iter().collect())
 }
 
 #[derive(Default)]
@@ -92,6 +130,15 @@ struct Draft<'b> {
     records: Vec<RecordRow<'b>>,
     usage: HashMap<UsageKey<'b>, UsageTotal>,
     refusals: BTreeMap<RefusalKey<'b>, i64>,
+    /// One for each batch so far.
+    charges: Vec<Charges<'b>>,
+}
+
+/// Billed units of one batch.
+struct Charges<'b> {
+    life: &'b str,
+    /// By tenant, meter and hour; credit has none.
+    by_hour: HashMap<(TenantId, &'b str, Option<Micros>), i64>,
 }
 
 impl<'b> Draft<'b> {
@@ -118,6 +165,11 @@ impl<'b> Draft<'b> {
         let total = self.usage.entry(key).or_default();
         total.requests += 1;
         total.units = added(total.units, units)?;
+        if billable && let Some(charges) = self.charges.last_mut() {
+            let charged =
+                charges.by_hour.entry((record.tenant, &record.meter, (!record.prepaid).then_some(hour))).or_default();
+            *charged = added(*charged, units)?;
+        }
         if keep {
             self.records.push(RecordRow { stream, seq, hour, units, billable, record });
         } else {

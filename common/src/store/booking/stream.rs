@@ -46,6 +46,7 @@ pub(super) struct Counters {
     pub(super) void_entries: i64,
     /// Less than zero, if more turned up than were lost.
     pub(super) lost_entries: i64,
+    pub(super) end_entries: i64,
     pub(super) dropped_requests: i64,
     pub(super) dropped_units: i64,
 }
@@ -154,12 +155,18 @@ impl StreamBook {
                 }
                 UsageEntry::Void => self.added.void_entries += 1,
                 UsageEntry::Lost => self.added.lost_entries += 1,
+                UsageEntry::End => self.added.end_entries += 1,
             }
         }
         if !keep_records {
             self.added.dropped_requests = self.added.requests;
             self.added.dropped_units = self.added.units;
         }
+    }
+
+    /// Whether the stream may be whole now and was not before: it has ended, or a gap was filled.
+    pub(super) fn may_be_whole(&self) -> bool {
+        self.added.end_entries > 0 || (self.gaps.is_empty() && !self.known_gaps.is_empty())
     }
 
     /// Gaps that are gone or changed, and gaps that are new or what is left of those.

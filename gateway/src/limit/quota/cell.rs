@@ -10,7 +10,8 @@ use std::{
 
 use common::{
     id::TenantId,
-    time::{Micros, Period, Window},
+    store::{QuotaGrant, QuotaSource},
+    time::{Micros, Window},
 };
 use tokio::sync::Notify;
 
@@ -23,8 +24,8 @@ const BLOCK_LASTS: Duration = Duration::from_secs(2);
 /// Smallest block while plenty is left: demand is not known yet, and each draw is a transaction.
 const BLOCK_MIN: u64 = 16;
 
-/// A block is at most this part of what this gateway believes to be left, so that several can use up the rest.
-const BLOCK_SHARE: u64 = 64;
+/// A block is at most this part of what the store had left the last time, so that several gateways can use up the rest.
+const BLOCK_SHARE: u64 = 16;
 
 /// How long a spent quota is believed to be spent: other gateways may give back, and the limit may be raised.
 const SPENT_FOR: Duration = Duration::from_secs(1);
@@ -42,21 +43,23 @@ const SPENT: u8 = 1;
 /// The last draw failed, or takes too long.
 const FAILING: u8 = 2;
 
-/// Units in hand of one tenant, meter and month.
+/// Units in hand of one tenant, meter and month, or of its credit.
 pub(crate) struct QuotaCell {
     tenant: TenantId,
     meter: Arc<str>,
-    period: Period,
+    source: QuotaSource,
     window: Window,
     limit: Arc<AtomicU64>,
     /// Below zero is a debt: answers that used more than was estimated. The next block pays it.
     in_hand: AtomicI64,
     /// At or below this, the next block is drawn.
     low_water: AtomicI64,
-    /// Units drawn by this gateway this month.
-    drawn: AtomicU64,
+    /// Units that the store had left after the last draw.
+    left: AtomicU64,
     /// Units taken since the last draw.
     taken: AtomicU64,
+    /// Units taken since the last look for a surplus.
+    needed: AtomicU64,
     /// The largest request that found too little since the last draw.
     shortfall: AtomicU64,
     standing: AtomicU8,
@@ -90,20 +93,21 @@ impl QuotaCell {
     pub(super) fn new(
         tenant: TenantId,
         meter: Arc<str>,
-        period: Period,
+        source: QuotaSource,
         window: Window,
         limit: Arc<AtomicU64>,
     ) -> Self {
         Self {
             tenant,
             meter,
-            period,
+            source,
             window,
+            left: AtomicU64::new(limit.load(Ordering::Acquire)),
             limit,
             in_hand: AtomicI64::new(0),
             low_water: AtomicI64::new(0),
-            drawn: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            needed: AtomicU64::new(0),
             shortfall: AtomicU64::new(0),
             standing: AtomicU8::new(OPEN),
             drawing: AtomicBool::new(false),
@@ -121,8 +125,8 @@ impl QuotaCell {
         &self.meter
     }
 
-    pub(super) const fn period(&self) -> Period {
-        self.period
+    pub(super) const fn source(&self) -> QuotaSource {
+        self.source
     }
 
     pub(super) const fn window(&self) -> Window {
@@ -138,37 +142,62 @@ impl QuotaCell {
         now.0 < self.window.end.0 && now.0 >= self.window.start.0.saturating_sub(STEP_BACK)
     }
 
-    /// Units in hand are for one gateway to spend: they are a lower bound of what is left.
-    pub(crate) fn state(&self, now: Micros) -> LimitState {
+    /// Units in hand are for one gateway to spend: they are a lower bound of what is left. Credit has no window that
+    /// could be told.
+    pub(crate) fn state(&self, now: Micros) -> Option<LimitState> {
+        if self.source == QuotaSource::Credit {
+            return None;
+        }
         let seconds = |micros: i64| micros.max(0).unsigned_abs().div_ceil(Micros::PER_SECOND.unsigned_abs());
-        LimitState {
+        Some(LimitState {
             policy: "quota-month",
             quota: self.limit(),
             window_seconds: seconds(self.window.end.0.saturating_sub(self.window.start.0)),
             remaining: self.in_hand.load(Ordering::Acquire).max(0).unsigned_abs(),
             reset_seconds: seconds(self.window.end.0.saturating_sub(now.0)),
-        }
+        })
     }
 
     /// Takes `units`, at least one: a request whose units are not known yet must not pass an empty quota.
     pub(super) fn take(self: &Arc<Self>, units: u64) -> Result<Held, Refused> {
-        let units = units.max(1);
-        let Some(wanted) = i64::try_from(units).ok().filter(|_| units <= self.limit()) else {
-            return Err(Refused::Spent);
-        };
+        let wanted = self.wanted(units)?;
         let taken = self
             .in_hand
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_hand| (in_hand >= wanted).then(|| in_hand - wanted));
-        if taken.is_ok() {
-            self.taken.fetch_add(units, Ordering::Relaxed);
-            return Ok(Held { cell: Arc::clone(self), units: wanted });
+        if taken.is_err() {
+            return Err(self.refusal(wanted));
         }
-        self.shortfall.fetch_max(units, Ordering::AcqRel);
-        Err(match self.standing.load(Ordering::Acquire) {
+        self.count_taken(wanted);
+        Ok(Held { cell: Arc::clone(self), units: wanted })
+    }
+
+    fn count_taken(&self, units: i64) {
+        self.taken.fetch_add(units.unsigned_abs(), Ordering::Relaxed);
+        self.needed.fetch_add(units.unsigned_abs(), Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::take`] would succeed.
+    pub(super) fn look(&self, units: u64) -> Result<(), Refused> {
+        let wanted = self.wanted(units)?;
+        if self.in_hand.load(Ordering::Acquire) < wanted {
+            return Err(self.refusal(wanted));
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, units: u64) -> Result<i64, Refused> {
+        let units = units.max(1);
+        i64::try_from(units).ok().filter(|_| units <= self.limit()).ok_or(Refused::Spent)
+    }
+
+    /// Why `wanted` units cannot be had; the next block is to hold them.
+    fn refusal(&self, wanted: i64) -> Refused {
+        self.shortfall.fetch_max(wanted.unsigned_abs(), Ordering::AcqRel);
+        match self.standing.load(Ordering::Acquire) {
             SPENT => Refused::Spent,
             FAILING => Refused::Unavailable,
             _ => Refused::Dry,
-        })
+        }
     }
 
     /// Whether the caller is the one to queue the next draw. `refused`: a request found too little.
@@ -187,6 +216,7 @@ impl QuotaCell {
     /// The limit was raised: what was spent may not be so any more.
     pub(super) fn reopen(&self) {
         if self.standing.compare_exchange(SPENT, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.left.store(self.limit(), Ordering::Release);
             self.next_draw.store(0, Ordering::Release);
         }
     }
@@ -199,17 +229,18 @@ impl QuotaCell {
         let taken = u128::from(self.taken.swap(0, Ordering::AcqRel));
         let by_demand = taken * u128::from(whole_nanos(BLOCK_LASTS)) / u128::from(since);
         let by_demand = u64::try_from(by_demand).unwrap_or(u64::MAX).max(BLOCK_MIN);
-        let share = limit.saturating_sub(self.drawn.load(Ordering::Acquire)) / BLOCK_SHARE;
+        let share = self.left.load(Ordering::Acquire) / BLOCK_SHARE;
         let in_hand = i128::from(self.in_hand.load(Ordering::Acquire));
         let missing = (i128::from(self.shortfall.swap(0, Ordering::AcqRel)) - in_hand).max(-in_hand).max(1);
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
         by_demand.min(share).max(missing).min(limit.max(1))
     }
 
-    /// The store granted `granted` of `wanted` units.
-    pub(super) fn granted(&self, granted: u64, wanted: u64, clock_nanos: u64) {
+    /// The store granted this of `wanted` units.
+    pub(super) fn granted(&self, grant: QuotaGrant, wanted: u64, clock_nanos: u64) {
+        let QuotaGrant { granted, left } = grant;
         self.add(granted);
-        self.drawn.fetch_add(granted, Ordering::AcqRel);
+        self.left.store(left, Ordering::Release);
         self.low_water.store(i64::try_from(granted / 2).unwrap_or(i64::MAX), Ordering::Release);
         if granted < wanted {
             self.ended(SPENT, clock_nanos.saturating_add(whole_nanos(SPENT_FOR)));
@@ -240,22 +271,38 @@ impl QuotaCell {
         self.in_hand.fetch_add(i64::try_from(units).unwrap_or(i64::MAX), Ordering::AcqRel);
     }
 
-    /// Puts back what [`Self::empty`] took.
-    pub(super) fn put_back(&self, units: i64) {
-        self.in_hand.fetch_add(units, Ordering::AcqRel);
+    /// Takes out of the cell what is in hand beyond what was taken since this was last called.
+    pub(super) fn take_surplus(&self) -> u64 {
+        let needed = i64::try_from(self.needed.swap(0, Ordering::AcqRel)).unwrap_or(i64::MAX);
+        let keep = |in_hand: i64| (in_hand > needed).then_some(needed);
+        let Ok(in_hand) = self.in_hand.fetch_update(Ordering::AcqRel, Ordering::Acquire, keep) else {
+            return 0;
+        };
+        // What is kept is no reason to draw again at once.
+        self.low_water.fetch_min(needed / 2, Ordering::AcqRel);
+        (in_hand - needed).unsigned_abs()
     }
 }
 
 impl Held {
-    pub(crate) fn state(&self, now: Micros) -> LimitState {
+    pub(crate) fn state(&self, now: Micros) -> Option<LimitState> {
         self.cell.state(now)
+    }
+
+    pub(crate) fn is_prepaid(&self) -> bool {
+        self.cell.source == QuotaSource::Credit
+    }
+
+    /// When a request counts that was admitted `now`, by a clock that may have stepped back into the month before.
+    pub(crate) fn counts_at(&self, now: Micros) -> Micros {
+        now.max(self.cell.window.start)
     }
 
     /// The request used `units`: the difference to what was taken is charged or goes back.
     pub(crate) fn settle(mut self, units: u64) {
         let used = i64::try_from(units).unwrap_or(i64::MAX);
         let beyond = used.saturating_sub(self.units).max(0);
-        self.cell.taken.fetch_add(beyond.unsigned_abs(), Ordering::Relaxed);
+        self.cell.count_taken(beyond);
         self.units = self.units.saturating_sub(used);
     }
 }

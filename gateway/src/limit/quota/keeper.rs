@@ -1,25 +1,24 @@
-//! The task between quota cells and the store: draws blocks, gives back what is left.
+//! The task between quota cells and the store: draws blocks, gives back what is not needed.
 
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    store::{Store, StoreError},
+    store::{QuotaDraw, QuotaHolder, QuotaRefund, Store, StoreError},
     time::{Clock as _, SystemClock},
 };
 use tokio::{
     sync::watch,
-    task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{QuotaBook, QuotaCell};
 use crate::{limit::Clock, lock::locked, outage::Outage};
 
-/// Draws under way at once: enough to hide a slow store, few enough not to drown it.
-const DRAWS_AT_ONCE: usize = 16;
+/// Cells served by one transaction: enough to keep up with many tenants at once, few enough that none waits for long.
+const CELLS_AT_ONCE: usize = 64;
 
-/// How often months that have passed are looked for.
-const RETIRE_EVERY: Duration = Duration::from_secs(10);
+/// How often units are given back that are not needed, and months that have passed are looked for.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the last refunds may take at shutdown.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
@@ -28,119 +27,130 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 pub struct QuotaKeeper {
     book: Arc<QuotaBook>,
     store: Store,
+    holder: QuotaHolder,
     clock: Clock,
-    outage: Arc<Outage>,
+    outage: Outage,
 }
 
 impl QuotaKeeper {
-    /// A keeper of the catalog's quotas (`catalog.quotas()`).
-    pub fn new(book: Arc<QuotaBook>, store: Store) -> Self {
-        Self { book, store, clock: Clock::default(), outage: Arc::new(Outage::new("quota")) }
+    /// A keeper of the catalog's quotas (`catalog.quotas()`), drawing for this life of the gateway.
+    pub fn new(book: Arc<QuotaBook>, store: Store, holder: QuotaHolder) -> Self {
+        Self { book, store, holder, clock: Clock::default(), outage: Outage::new("quota") }
     }
 
     /// Draws and refunds until `shutdown` turns true, then gives back what is in hand. Requests should have ended by
-    /// then: units that one of them returns later are stranded until the month ends.
-    pub async fn run(self, shutdown: watch::Receiver<bool>) {
-        let (draws, ()) = tokio::join!(self.draw_until(shutdown.clone()), self.retire_until(shutdown));
-        let deadline = Instant::now() + SHUTDOWN_DEADLINE;
-        if timeout_at(deadline, self.give_back_all(draws)).await.is_err() {
-            tracing::warn!(event = "quota_refund_timed_out", consequence = "units stranded until the month ends");
-        }
-    }
-
-    async fn draw_until(&self, mut shutdown: watch::Receiver<bool>) -> JoinSet<()> {
-        let mut draws = JoinSet::new();
-        loop {
-            self.start_draws(&mut draws);
-            tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return draws,
-                () = self.book.errands.wake.notified() => {}
-                Some(_) = draws.join_next() => {}
-            }
-        }
-    }
-
-    async fn retire_until(&self, mut shutdown: watch::Receiver<bool>) {
-        let mut ticks = interval(RETIRE_EVERY);
+    /// then: units that one of them returns later go back once the next life has brought in this one's journal.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let mut ticks = interval(GIVE_BACK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
-                _ = ticks.tick() => {}
+            let draws = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => break,
+                _ = ticks.tick() => false,
+                () = self.book.errands.wake.notified() => true,
+            };
+            // Never cancelled half-way: the store may have granted what nobody would then spend.
+            if draws {
+                self.draw_queued().await;
+            } else {
+                self.give_back_unneeded().await;
             }
-            self.book.retire_past(SystemClock.now());
-            let retired = std::mem::take(&mut *locked(&self.book.errands.retired));
-            for cell in retired {
-                self.balance(&cell).await;
-                // Requests that are still under way may return units.
-                if Arc::strong_count(&cell) > 1 {
-                    locked(&self.book.errands.retired).push(cell);
+        }
+        if timeout(SHUTDOWN_DEADLINE, self.balance(&self.book.cells())).await.is_err() {
+            tracing::warn!(event = "quota_refund_timed_out", consequence = "units go back after the next start");
+        }
+    }
+
+    /// Draws for the cells that have waited longest, in one transaction.
+    async fn draw_queued(&self) {
+        let cells: Vec<_> = {
+            let mut queue = locked(&self.book.errands.draw);
+            let count = queue.len().min(CELLS_AT_ONCE);
+            let first = queue.drain(..count).collect();
+            if !queue.is_empty() {
+                self.book.errands.wake.notify_one();
+            }
+            first
+        };
+        let nanos = self.clock.nanos();
+        let draws: Vec<_> = cells.iter().map(|cell| draw_of(cell, cell.block(nanos))).collect();
+        match self.store.draw_quotas(&self.holder, &draws, SystemClock.now()).await {
+            Ok(grants) => {
+                self.outage.over();
+                for ((cell, draw), grant) in cells.iter().zip(&draws).zip(grants) {
+                    cell.granted(grant, draw.wanted, self.clock.nanos());
+                }
+            }
+            Err(error) => {
+                self.outage.failed(&error);
+                for cell in &cells {
+                    cell.failed(self.clock.nanos());
                 }
             }
         }
     }
 
-    fn start_draws(&self, draws: &mut JoinSet<()>) {
-        while draws.len() < DRAWS_AT_ONCE {
-            let Some(cell) = locked(&self.book.errands.draw).pop_front() else {
-                return;
-            };
-            // Never cancelled: the store may have granted what nobody would then spend.
-            draws.spawn(draw(cell, self.store.clone(), self.clock.clone(), Arc::clone(&self.outage)));
-        }
-    }
-
-    async fn give_back_all(&self, mut draws: JoinSet<()>) {
-        while draws.join_next().await.is_some() {}
-        for cell in self.book.cells() {
-            self.balance(&cell).await;
-        }
+    /// Gives back what no request has needed lately, so that other gateways can have it, and everything of months that
+    /// have passed.
+    async fn give_back_unneeded(&self) {
+        self.book.retire_past(SystemClock.now());
+        let surplus: Vec<_> = self.book.current().into_iter().map(|cell| (cell.take_surplus(), cell)).collect();
+        self.refund(surplus.into_iter().filter(|(units, _)| *units > 0).collect()).await;
+        let retired = std::mem::take(&mut *locked(&self.book.errands.retired));
+        self.balance(&retired).await;
+        // Requests that are still under way may return units.
+        let in_use = retired.into_iter().filter(|cell| Arc::strong_count(cell) > 1);
+        locked(&self.book.errands.retired).extend(in_use);
     }
 
     /// Refunds what is in hand, or draws for the debt as far as the limit allows.
-    async fn balance(&self, cell: &QuotaCell) {
-        let in_hand = cell.empty();
-        let units = in_hand.unsigned_abs();
-        let now = SystemClock.now();
-        let outcome = match in_hand {
-            0 => return,
-            1.. => self.store.refund_quota(cell.tenant(), cell.meter(), cell.period(), units, now).await,
-            _ => self
-                .store
-                .draw_quota(cell.tenant(), cell.meter(), cell.period(), cell.limit(), units, now)
-                .await
-                .map(|_| ()),
-        };
-        let Err(error) = outcome else {
-            return;
-        };
-        let kept = surely_not_applied(&error);
-        if kept {
-            cell.put_back(in_hand);
+    async fn balance(&self, cells: &[Arc<QuotaCell>]) {
+        let (mut refunds, mut debts) = (Vec::new(), Vec::new());
+        for cell in cells {
+            match cell.empty() {
+                0 => {}
+                units @ 1.. => refunds.push((units.unsigned_abs(), Arc::clone(cell))),
+                debt => debts.push(draw_of(cell, debt.unsigned_abs())),
+            }
         }
-        tracing::warn!(
-            event = "quota_balance_failed", tenant = %cell.tenant(), meter = cell.meter(), period = %cell.period(),
-            units = in_hand, kept, %error,
-        );
+        self.refund(refunds).await;
+        for draws in debts.chunks(CELLS_AT_ONCE) {
+            // What is not drawn now is granted after the fact, when this life's usage is all booked.
+            if let Err(error) = self.store.draw_quotas(&self.holder, draws, SystemClock.now()).await {
+                tracing::warn!(event = "quota_debt_not_drawn", quotas = draws.len(), %error);
+            }
+        }
     }
-}
 
-async fn draw(cell: Arc<QuotaCell>, store: Store, clock: Clock, outage: Arc<Outage>) {
-    let wanted = cell.block(clock.nanos());
-    let now = SystemClock.now();
-    match store.draw_quota(cell.tenant(), cell.meter(), cell.period(), cell.limit(), wanted, now).await {
-        Ok(granted) => {
-            outage.over();
-            cell.granted(granted, wanted, clock.nanos());
-        }
-        Err(error) => {
-            outage.failed(&error);
-            cell.failed(clock.nanos());
+    /// Gives back units that were taken out of cells.
+    async fn refund(&self, units: Vec<(u64, Arc<QuotaCell>)>) {
+        for units in units.chunks(CELLS_AT_ONCE) {
+            let refunds: Vec<_> = units.iter().map(|(unused, cell)| refund_of(cell, *unused)).collect();
+            let Err(error) = self.store.refund_quotas(&self.holder.life, &refunds, SystemClock.now()).await else {
+                continue;
+            };
+            let kept = surely_not_applied(&error);
+            if kept {
+                for (unused, cell) in units {
+                    cell.add(*unused);
+                }
+            }
+            tracing::warn!(event = "quota_refund_failed", quotas = refunds.len(), kept, %error);
         }
     }
 }
 
-/// A refund is not repeated unless it certainly did not happen: twice given back would be granted twice.
+fn draw_of(cell: &QuotaCell, wanted: u64) -> QuotaDraw<'_> {
+    QuotaDraw { tenant: cell.tenant(), meter: cell.meter(), source: cell.source(), limit: cell.limit(), wanted }
+}
+
+fn refund_of(cell: &QuotaCell, unused: u64) -> QuotaRefund<'_> {
+    QuotaRefund { tenant: cell.tenant(), meter: cell.meter(), source: cell.source(), unused }
+}
+
+/// A refund is not repeated unless it certainly did not happen: twice given back would be granted twice. Units that are
+/// given up here go back once all usage of this life is booked.
 const fn surely_not_applied(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable { .. } | StoreError::ReadOnly(_) | StoreError::Locked(_))
 }

@@ -1,8 +1,9 @@
-//! Hard quotas: units are drawn from the store in blocks ahead of demand and spent from memory.
+//! Hard quotas and prepaid credit: units are drawn from the store in blocks ahead of demand and spent from memory.
 //!
 //! Sum of grants - refunds <= limit, always: the store's row is the only source, and a block in hand is spent by one
-//! gateway alone. A crash strands the blocks in hand until the month ends: units that nobody can use any more, never
-//! units that are granted twice.
+//! gateway alone. What counts is what is billed: units of billable answers under live keys, in the month in which their
+//! requests were admitted. So the records in the journal tell what a life of the gateway used, and once they are all
+//! booked, what a crash left in its hands is granted anew.
 
 mod cell;
 mod keeper;
@@ -22,7 +23,8 @@ pub(super) use cell::{Held, QuotaCell, Refused};
 use common::{
     id::TenantId,
     plan::Quota,
-    time::{Micros, Period, Zone},
+    store::QuotaSource,
+    time::{Micros, Period, Window, Zone},
 };
 pub use keeper::QuotaKeeper;
 use tokio::sync::Notify;
@@ -36,11 +38,12 @@ pub struct QuotaBook {
     errands: Arc<Errands>,
 }
 
-/// One tenant's quota of one meter. It outlives changes of plan, so that none of them mints units.
+/// One tenant's quota of one meter, or its credit. It outlives changes of plan, so that none of them mints units.
 pub(crate) struct QuotaLease {
     tenant: TenantId,
     meter: Arc<str>,
-    zone: Zone,
+    /// In which months begin; credit has none.
+    zone: Option<Zone>,
     limit: Arc<AtomicU64>,
     current: ArcSwapOption<QuotaCell>,
     turning: Mutex<()>,
@@ -58,23 +61,33 @@ struct Errands {
 }
 
 impl QuotaBook {
-    /// The lease of each quota, the same one for the same tenant and meter as ever, with its limit as of now.
-    pub(crate) fn leases(&self, tenant: TenantId, zone: &Zone, quotas: &[Quota]) -> Box<[Arc<QuotaLease>]> {
-        if quotas.is_empty() {
+    /// The lease of each quota and of each prepaid meter's credit, the same one for the same tenant and meter as ever,
+    /// with its limit as of now.
+    pub(crate) fn leases(
+        &self,
+        tenant: TenantId,
+        zone: &Zone,
+        quotas: &[Quota],
+        prepaid: &[String],
+    ) -> Box<[Arc<QuotaLease>]> {
+        if quotas.is_empty() && prepaid.is_empty() {
             return Box::default();
         }
         let mut book = locked(&self.leases);
         let known = book.entry(tenant).or_default();
-        let lease = |quota: &Quota| {
-            if let Some(lease) = known.iter().find(|lease| *lease.meter == *quota.meter) {
-                lease.set_limit(quota.per_month);
+        let months = quotas.iter().map(|quota| (&quota.meter, Some(zone), quota.per_month));
+        let credits = prepaid.iter().map(|meter| (meter, None, u64::MAX));
+        let lease = |(meter, zone, limit): (&String, Option<&Zone>, u64)| {
+            let same = |lease: &&Arc<QuotaLease>| *lease.meter == **meter && lease.zone.is_some() == zone.is_some();
+            if let Some(lease) = known.iter().find(same) {
+                lease.set_limit(limit);
                 return Arc::clone(lease);
             }
             let lease = Arc::new(QuotaLease {
                 tenant,
-                meter: quota.meter.as_str().into(),
-                zone: zone.clone(),
-                limit: Arc::new(AtomicU64::new(quota.per_month)),
+                meter: meter.as_str().into(),
+                zone: zone.cloned(),
+                limit: Arc::new(AtomicU64::new(limit)),
                 current: ArcSwapOption::empty(),
                 turning: Mutex::new(()),
                 errands: Arc::clone(&self.errands),
@@ -82,7 +95,7 @@ impl QuotaBook {
             known.push(Arc::clone(&lease));
             lease
         };
-        quotas.iter().map(lease).collect()
+        months.chain(credits).map(lease).collect()
     }
 
     /// Retires every cell whose month has passed.
@@ -95,10 +108,14 @@ impl QuotaBook {
         }
     }
 
+    /// The cells of the months that are now.
+    fn current(&self) -> Vec<Arc<QuotaCell>> {
+        locked(&self.leases).values().flatten().filter_map(|lease| lease.current.load_full()).collect()
+    }
+
     /// Every cell that may have units in hand.
     fn cells(&self) -> Vec<Arc<QuotaCell>> {
-        let mut cells: Vec<_> =
-            locked(&self.leases).values().flatten().filter_map(|lease| lease.current.load_full()).collect();
+        let mut cells = self.current();
         cells.extend(locked(&self.errands.retired).iter().cloned());
         cells
     }
@@ -132,23 +149,42 @@ impl QuotaLease {
         if let Some(cell) = self.current.load_full().filter(|cell| cell.serves(now)) {
             return Some(cell);
         }
-        let period = Period::containing(now, &self.zone).ok()?;
-        let window = period.window(&self.zone).ok()?;
+        let (source, window) = self.source(now)?;
         let cell =
-            Arc::new(QuotaCell::new(self.tenant, Arc::clone(&self.meter), period, window, Arc::clone(&self.limit)));
+            Arc::new(QuotaCell::new(self.tenant, Arc::clone(&self.meter), source, window, Arc::clone(&self.limit)));
         if let Some(past) = self.current.swap(Some(Arc::clone(&cell))) {
             locked(&self.errands.retired).push(past);
         }
         Some(cell)
     }
 
+    /// What is drawn from at `now`, and how long that lasts.
+    fn source(&self, now: Micros) -> Option<(QuotaSource, Window)> {
+        let Some(zone) = &self.zone else {
+            return Some((QuotaSource::Credit, Window { start: Micros(i64::MIN), end: Micros(i64::MAX) }));
+        };
+        let period = Period::containing(now, zone).ok()?;
+        Some((QuotaSource::Month(period), period.window(zone).ok()?))
+    }
+
     /// Takes `units` out of `cell`, and sends for more when it runs low.
     pub(super) fn take(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<Held, Refused> {
         let taken = cell.take(units);
-        if cell.needs_draw(taken.is_err(), clock_nanos) {
+        self.send_for_more(cell, taken.is_err(), clock_nanos);
+        taken
+    }
+
+    /// Whether `units` could be taken out of `cell`; sends for more as taking does.
+    pub(super) fn look(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<(), Refused> {
+        let found = cell.look(units);
+        self.send_for_more(cell, found.is_err(), clock_nanos);
+        found
+    }
+
+    fn send_for_more(&self, cell: &Arc<QuotaCell>, refused: bool, clock_nanos: u64) {
+        if cell.needs_draw(refused, clock_nanos) {
             locked(&self.errands.draw).push_back(Arc::clone(cell));
             self.errands.wake.notify_one();
         }
-        taken
     }
 }

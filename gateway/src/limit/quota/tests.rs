@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use common::{
     key::{Mode, Pepper, Secret},
-    store::{NewTenant, Store},
+    plan::QuotaKind,
+    store::{NewTenant, QuotaHolder, Store},
     tenant::TenantKind,
     time::{Clock as _, SystemClock},
+    usage::StreamId,
 };
 use proptest::prelude::*;
 use tokio::sync::watch;
@@ -20,6 +22,10 @@ use crate::{
     },
     limit::{DenialReason, Limiter},
 };
+
+fn hard(per_month: u64) -> Quota {
+    Quota { meter: "requests".into(), per_month, kind: QuotaKind::Hard }
+}
 
 /// A store with one tenant, who has a key in this mode and this quota.
 struct Fixture {
@@ -62,7 +68,10 @@ impl Fixture {
         let key = catalog.key(&hash).unwrap();
         let Standing::Served(tenant) = catalog.standing(self.tenant) else { panic!("not served") };
         let (stop, stopped) = watch::channel(false);
-        let keeper = tokio::spawn(QuotaKeeper::new(Arc::clone(catalog.quotas()), self.store.clone()).run(stopped));
+        let life = StreamId::new("edge-1", TenantId::generate().as_u128(), 0).unwrap().life();
+        let holder = QuotaHolder { life, lanes: 1 };
+        let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), self.store.clone(), holder);
+        let keeper = tokio::spawn(keeper.run(stopped));
         Gateway { catalog, caller: Caller { key, tenant }, limiter: Limiter::new(), keeper, stop }
     }
 
@@ -70,9 +79,7 @@ impl Fixture {
     async fn left(&self) -> u64 {
         let now = SystemClock.now();
         let period = Period::containing(now, &Zone::utc()).unwrap();
-        let left = self.store.draw_quota(self.tenant, "requests", period, self.limit, self.limit, now).await.unwrap();
-        self.store.refund_quota(self.tenant, "requests", period, left, now).await.unwrap();
-        left
+        self.limit - self.store.quota_granted(self.tenant, "requests", QuotaSource::Month(period)).await.unwrap()
     }
 }
 
@@ -159,8 +166,8 @@ async fn a_raised_limit_lets_a_spent_tenant_go_on_at_once() {
     }
     assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
     fixture.limit = 4;
-    let raised = Quota { meter: "requests".into(), per_month: 4 };
-    gateway.catalog.quotas().leases(fixture.tenant, &Zone::utc(), &[raised]);
+    let raised = hard(4);
+    gateway.catalog.quotas().leases(fixture.tenant, &Zone::utc(), &[raised], &[]);
     for _ in 0..2 {
         assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
     }
@@ -195,18 +202,87 @@ async fn what_is_in_hand_is_served_while_the_store_is_away() {
     }
 }
 
+#[tokio::test]
+async fn what_was_not_needed_for_a_while_is_taken_out_of_the_cell_and_the_rest_is_kept() {
+    let fixture = Fixture::new(10_000, Mode::Live).await;
+    let gateway = fixture.gateway();
+    gateway.request(3, Some(3)).await.unwrap();
+    let cell = gateway.catalog.quotas().current().pop().unwrap();
+    let in_hand = 10_000 - fixture.left().await - 3;
+    assert!(in_hand > 3);
+    assert_eq!(cell.take_surplus(), in_hand - 3, "as much is kept as was needed");
+    assert_eq!(cell.take_surplus(), 3, "none was needed since");
+    assert_eq!(cell.take_surplus(), 0);
+    assert_eq!(gateway.request(1, Some(1)).await, Ok(()), "and more is drawn when it is needed again");
+}
+
+#[tokio::test]
+async fn a_store_that_serves_many_tenants_at_once_gives_each_its_units() {
+    let fixture = Fixture::new(5, Mode::Live).await;
+    let book = Arc::new(QuotaBook::default());
+    let mut cells = Vec::new();
+    for _ in 0..3 * 64 {
+        let new =
+            NewTenant { parent: None, kind: TenantKind::Root, name: "root".into(), zone: Zone::utc(), plan: None };
+        let tenant = fixture.store.create_tenant(&new, SystemClock.now()).await.unwrap().id;
+        let quota = hard(5);
+        let lease = book.leases(tenant, &Zone::utc(), &[quota], &[])[0].clone();
+        let cell = lease.cell(SystemClock.now()).unwrap();
+        assert_eq!(lease.take(&cell, 5, 0).err(), Some(Refused::Dry));
+        cells.push((lease, cell));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let holder = QuotaHolder { life: StreamId::new("edge-1", 1, 0).unwrap().life(), lanes: 1 };
+    let keeper = tokio::spawn(QuotaKeeper::new(Arc::clone(&book), fixture.store.clone(), holder).run(stopped));
+    let deadline = Duration::from_mins(1);
+    let all_drawn = async {
+        for (lease, cell) in &cells {
+            while lease.look(cell, 5, 0).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    };
+    tokio::time::timeout(deadline, all_drawn).await.expect("every cell is served");
+    stop.send_replace(true);
+    keeper.await.unwrap();
+    assert!(fixture.store.quota_leases().await.unwrap().iter().all(|lease| lease.drawn == 0), "all went back");
+}
+
+#[tokio::test]
+async fn a_request_counts_in_the_month_that_its_units_are_of_whatever_the_clock_does() {
+    let fixture = Fixture::new(100, Mode::Live).await;
+    let gateway = fixture.gateway();
+    let start = "2026-12".parse::<Period>().unwrap().window(&Zone::utc()).unwrap().start;
+    let admit = |now| gateway.limiter.admit_or_wait(&gateway.caller, "requests", 1, now);
+    let before = admit(Micros(start.0 - 1)).await.unwrap();
+    assert_eq!(before.at, Micros(start.0 - 1));
+    let after = admit(start).await.unwrap();
+    assert_eq!(after.at, start);
+    let stepped_back = admit(Micros(start.0 - 1_000)).await.unwrap();
+    assert_eq!(stepped_back.at, start, "its unit is one of December");
+    // Answered in December, charged in November.
+    before.settle(1);
+    drop((after, stepped_back));
+    gateway.stop().await;
+    let granted = async |period: &str| {
+        let month = QuotaSource::Month(period.parse().unwrap());
+        fixture.store.quota_granted(fixture.tenant, "requests", month).await.unwrap()
+    };
+    assert_eq!((granted("2026-11").await, granted("2026-12").await), (1, 0));
+}
+
 #[test]
 fn a_cell_serves_its_month_and_the_next_month_has_its_own() {
     let book = QuotaBook::default();
     let zone: Zone = "Europe/Berlin".parse().unwrap();
-    let quota = Quota { meter: "requests".into(), per_month: 10 };
-    let leases = book.leases(TenantId::generate(), &zone, &[quota]);
+    let quota = hard(10);
+    let leases = book.leases(TenantId::generate(), &zone, &[quota], &[]);
     let lease = &leases[0];
     let end = "2026-11".parse::<Period>().unwrap().window(&zone).unwrap().end;
     let november = lease.cell(Micros(end.0 - 1)).unwrap();
-    assert_eq!(november.state(Micros(end.0 - 1)).reset_seconds, 1);
+    assert_eq!(november.state(Micros(end.0 - 1)).unwrap().reset_seconds, 1);
     let december = lease.cell(end).unwrap();
-    assert_ne!(november.period(), december.period());
+    assert_ne!(november.source(), december.source());
     assert!(book.cells().iter().any(|cell| Arc::ptr_eq(cell, &november)), "the past month is not forgotten");
     assert!(Arc::ptr_eq(&december, &lease.cell(Micros(end.0 - 1_000)).unwrap()), "a small step back changes nothing");
 }

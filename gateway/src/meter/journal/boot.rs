@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::usage::StreamId;
+use common::usage::{Life, StreamId};
 use ulid::Ulid;
 
 use super::{names, spool};
@@ -75,6 +75,11 @@ impl BootDirectory {
     /// The file of a lane's ring.
     pub(super) fn ring(&self, lane: u16) -> PathBuf {
         self.path.join(format!("{LANE_PREFIX}{lane}{RING_EXTENSION}"))
+    }
+
+    /// The life that this boot began.
+    pub(super) fn life(&self) -> io::Result<Life> {
+        Ok(self.stream(0)?.life())
     }
 
     /// The stream of a lane of this boot.

@@ -34,7 +34,7 @@ use boot::BootDirectory;
 use budget::Budget;
 use common::{
     key::Mode,
-    usage::{RefusalCount, UsageRecord},
+    usage::{Life, RefusalCount, UsageRecord},
 };
 use lane::Lane;
 use left::Heir;
@@ -71,6 +71,7 @@ pub(crate) struct Journal {
     budget: Arc<Budget>,
     heir: Heir,
     margin_slots: u64,
+    life: Life,
     directory: BootDirectory,
 }
 
@@ -97,12 +98,23 @@ impl Journal {
         let budget = Budget::new(settings.budget_bytes - rings_bytes);
         let heir = Heir::new(&settings.directory, Arc::clone(&budget));
         let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
-        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, directory })
+        let life = directory.life().map_err(at)?;
+        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, life, directory })
     }
 
     /// What processes that are gone left here, each once.
     pub(crate) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
         self.heir.take_over()
+    }
+
+    /// This life.
+    pub(crate) fn life(&self) -> &Life {
+        &self.life
+    }
+
+    /// How many lanes it has.
+    pub(crate) fn lane_count(&self) -> u16 {
+        u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
     }
 
     /// Whether a request that is let in now will find room for its record.
@@ -145,6 +157,7 @@ impl Journal {
             status: record.status,
             billable: record.billable,
             test: record.mode == Mode::Test,
+            prepaid: record.prepaid,
         };
         self.append(&Slot { at: record.at, tenant: record.tenant, key: record.key, name, content })
     }

@@ -125,12 +125,17 @@ impl LaneReader {
             match entry {
                 UsageEntry::Void => void += 1,
                 UsageEntry::Lost => unreadable += 1,
-                UsageEntry::Request(_) | UsageEntry::Refusals(_) => {}
+                UsageEntry::Request(_) | UsageEntry::Refusals(_) | UsageEntry::End => {}
             }
         }
         let batch = UsageBatch { stream: self.stream.clone(), first_seq, entries };
         self.counted = self.counted.max(batch.end_seq());
         Ok(Some(Chunk { batch, void, unreadable }))
+    }
+
+    /// What is to be said once a lane that was left is drained: that nothing comes after what was in it.
+    pub(crate) fn end_batch(&self) -> UsageBatch {
+        UsageBatch { stream: self.stream.clone(), first_seq: self.end(), entries: vec![UsageEntry::End] }
     }
 
     /// The sink has booked everything before `position`.
@@ -243,7 +248,7 @@ fn entry(slot: &Slot, name: &dyn Fn(u32) -> Option<Arc<str>>) -> Option<UsageEnt
     let Slot { at, tenant, key, .. } = *slot;
     let first_name = name(slot.name)?;
     Some(match slot.content {
-        Content::Request { meter, units, status, billable, test } => UsageEntry::Request(UsageRecord {
+        Content::Request { meter, units, status, billable, test, prepaid } => UsageEntry::Request(UsageRecord {
             at,
             tenant,
             key,
@@ -253,6 +258,7 @@ fn entry(slot: &Slot, name: &dyn Fn(u32) -> Option<Arc<str>>) -> Option<UsageEnt
             status,
             billable,
             mode: if test { Mode::Test } else { Mode::Live },
+            prepaid,
         }),
         Content::Refusals { count } => {
             UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: first_name, count })

@@ -2,7 +2,7 @@
 //!
 //! | word | content |
 //! |---|---|
-//! | 0 | kind (8 bits: 1 a request, 2 refusals, 3 lost), flags (8: 1 billable, 2 test key), status (16), index of the route's name; of the reason's, for refusals (32) |
+//! | 0 | kind (8 bits: 1 a request, 2 refusals, 3 lost), flags (8: 1 billable, 2 test key, 4 prepaid), status (16), index of the route's name; of the reason's, for refusals (32) |
 //! | 1 | index of the meter's name |
 //! | 2, 3 | tenant, low half first |
 //! | 4, 5 | key, low half first |
@@ -22,6 +22,7 @@ const KIND_REFUSALS: u8 = 2;
 const KIND_LOST: u8 = 3;
 const FLAG_BILLABLE: u8 = 1;
 const FLAG_TEST: u8 = 2;
+const FLAG_PREPAID: u8 = 4;
 
 /// Stands in the spool for an entry that was already damaged when it got there.
 pub(super) const LOST: Payload = {
@@ -44,15 +45,16 @@ pub(super) struct Slot {
 /// What the two kinds of entries do not share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    Request { meter: u32, units: u64, status: u16, billable: bool, test: bool },
+    Request { meter: u32, units: u64, status: u16, billable: bool, test: bool, prepaid: bool },
     Refusals { count: u64 },
 }
 
 impl Slot {
     pub(super) fn encode(&self) -> Payload {
         let (kind, flags, status, meter, number) = match self.content {
-            Content::Request { meter, units, status, billable, test } => {
-                let flags = (u8::from(billable) * FLAG_BILLABLE) | (u8::from(test) * FLAG_TEST);
+            Content::Request { meter, units, status, billable, test, prepaid } => {
+                let flags = [(billable, FLAG_BILLABLE), (test, FLAG_TEST), (prepaid, FLAG_PREPAID)];
+                let flags = flags.into_iter().fold(0, |flags, (is_set, flag)| flags | (u8::from(is_set) * flag));
                 (KIND_REQUEST, flags, status, meter, units)
             }
             Content::Refusals { count } => (KIND_REFUSALS, 0, 0, 0, count),
@@ -78,6 +80,7 @@ impl Slot {
                 status: (words[0] >> 16) as u16,
                 billable: flags & FLAG_BILLABLE != 0,
                 test: flags & FLAG_TEST != 0,
+                prepaid: flags & FLAG_PREPAID != 0,
             },
             KIND_REFUSALS => Content::Refusals { count: words[7] },
             _ => return None,
@@ -112,12 +115,12 @@ mod tests {
         fn a_slot_reads_back_as_it_was_written(
             (at, tenant, key) in any::<(i64, u128, u128)>(),
             (name, meter, number, status) in any::<(u32, u32, u64, u16)>(),
-            (billable, test, refusals) in any::<(bool, bool, bool)>(),
+            (billable, test, prepaid, refusals) in any::<(bool, bool, bool, bool)>(),
         ) {
             let content = if refusals {
                 Content::Refusals { count: number }
             } else {
-                Content::Request { meter, units: number, status, billable, test }
+                Content::Request { meter, units: number, status, billable, test, prepaid }
             };
             let (tenant, key) = (TenantId::from_u128(tenant), KeyId::from_u128(key));
             let slot = Slot { at: Micros(at), tenant, key, name, content };

@@ -1,6 +1,7 @@
 //! From the meter to a sink that misbehaves: every record arrives, in order, and is freed by its receipt only.
 
 mod delivery;
+mod ends;
 mod full;
 mod http;
 mod kafka;
@@ -46,15 +47,16 @@ impl Books {
         stream.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
+    /// Entries, but for those that say that a stream has ended.
     fn count(&self) -> usize {
-        locked(&self.booked).values().map(BTreeMap::len).sum()
+        locked(&self.booked).values().flat_map(BTreeMap::values).filter(|entry| **entry != UsageEntry::End).count()
     }
 
     /// Units of all requests, in order.
     fn units(&self) -> Vec<u64> {
         let units = |entry: &UsageEntry| match entry {
             UsageEntry::Request(record) => Some(record.units),
-            UsageEntry::Refusals(_) | UsageEntry::Void | UsageEntry::Lost => None,
+            _ => None,
         };
         let mut all: Vec<_> =
             locked(&self.booked).values().flat_map(|stream| stream.values().filter_map(units)).collect();
@@ -156,6 +158,7 @@ fn record(units: u64) -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

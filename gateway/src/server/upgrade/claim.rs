@@ -3,18 +3,14 @@
 use std::{
     io::{self, ErrorKind, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
-    net::TcpListener,
-    os::{
-        fd::OwnedFd,
-        unix::net::{UnixListener, UnixStream},
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
 };
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::{
-    ANSWER_DEADLINE, Fault, GREETING, LINE_MAX_BYTES, READY, REFUSED, SOCKET_COUNT, SOCKETS, Sockets, TAKE,
+    ANSWER_DEADLINE, Fault, GREETING, LINE_MAX_BYTES, READY, REFUSED, SOCKETS, SOCKETS_MOST, Sockets, TAKE,
     UpgradeError, YOURS,
 };
 
@@ -93,7 +89,7 @@ impl Claim {
 
     fn receive_sockets(&self) -> Result<Sockets, Fault> {
         let mut line = [0; LINE_MAX_BYTES];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKET_COUNT))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MOST))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut line)];
         let received = recvmsg(&self.stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
@@ -108,14 +104,11 @@ impl Claim {
             return Err(Fault::BrokenOff(io::ErrorKind::UnexpectedEof.into()));
         }
         let said = understand(&line[..received.bytes])?;
-        match <[OwnedFd; SOCKET_COUNT]>::try_from(sockets) {
-            Ok([clients, operators, upgrade]) if said == SOCKETS => Ok(Sockets {
-                clients: TcpListener::from(clients),
-                operators: TcpListener::from(operators),
-                upgrade: UnixListener::from(upgrade),
-            }),
-            _ => Err(Fault::Version),
+        let names: Vec<&str> = said.strip_prefix(SOCKETS).ok_or(Fault::Version)?.split(' ').collect();
+        if names.len() != sockets.len() {
+            return Err(Fault::Version);
         }
+        Sockets::from_named(names.into_iter().zip(sockets)).ok_or(Fault::Version)
     }
 }
 

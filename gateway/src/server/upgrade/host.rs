@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind, IoSlice},
     mem::MaybeUninit,
     os::{
-        fd::AsFd as _,
+        fd::BorrowedFd,
         unix::{
             fs::FileTypeExt as _,
             net::{UnixListener, UnixStream as BlockingStream},
@@ -31,7 +31,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    ANSWER_DEADLINE, Fault, GREETING, LINE_MAX_BYTES, READY, REFUSED, SOCKET_COUNT, SOCKETS, Sockets, TAKE,
+    ANSWER_DEADLINE, Fault, GREETING, LINE_MAX_BYTES, READY, REFUSED, SOCKETS, SOCKETS_MOST, Sockets, TAKE,
     UpgradeError, YOURS,
 };
 use crate::lock::locked;
@@ -192,10 +192,10 @@ async fn hear(from: &mut BufReader<UnixStream>) -> io::Result<String> {
 }
 
 async fn send(to: &UnixStream, sockets: &Sockets) -> io::Result<()> {
-    let passed = [sockets.clients.as_fd(), sockets.operators.as_fd(), sockets.upgrade.as_fd()];
-    let line = format!("{SOCKETS}\n");
+    let (names, passed): (Vec<&str>, Vec<BorrowedFd<'_>>) = sockets.named().unzip();
+    let line = format!("{SOCKETS}{}\n", names.join(" "));
     let sent = to.async_io(Interest::WRITABLE, || {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKET_COUNT))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MOST))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&passed));
         Ok(sendmsg(to, &[IoSlice::new(line.as_bytes())], &mut control, SendFlags::NOSIGNAL)?)

@@ -3,9 +3,9 @@
 //! | new process (`claim`) | | running gateway (`host`) |
 //! |---|---|---|
 //! | connects to the upgrade socket | -> | |
-//! | | <- | `tollgate 1 <process id>` |
+//! | | <- | `tollgate 2 <process id>` |
 //! | boots; once it could serve: `ready` | -> | |
-//! | | <- | `sockets listen admin upgrade`, with the sockets themselves |
+//! | | <- | `sockets listen admin upgrade ..`, with the sockets themselves in this order |
 //! | `take` | -> | |
 //! | serves | <- | `yours`; stops accepting and drains |
 //!
@@ -17,22 +17,32 @@ mod host;
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::TcpListener, os::unix::net::UnixListener, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::TcpListener,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    path::PathBuf,
+    time::Duration,
+};
 
 pub(super) use claim::Claim;
 pub(super) use host::{Handover, Host, bind};
 
 /// What the running gateway says first; the number counts changes of the conversation.
-const GREETING: &str = "tollgate 1 ";
+const GREETING: &str = "tollgate 2 ";
 
 const READY: &str = "ready";
-const SOCKETS: &str = "sockets listen admin upgrade";
+const SOCKETS: &str = "sockets ";
 const REFUSED: &str = "refused ";
 const TAKE: &str = "take";
 const YOURS: &str = "yours";
 
-/// How many sockets are handed over.
-const SOCKET_COUNT: usize = 3;
+/// Most sockets that are handed over.
+const SOCKETS_MOST: usize = 5;
 
 /// How long either side may take to answer what needs no work.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,6 +57,9 @@ pub(super) struct Sockets {
     pub(super) operators: TcpListener,
     /// Where the next process asks.
     pub(super) upgrade: UnixListener,
+    /// Where others ask for decisions, by HTTP and by gRPC.
+    pub(super) decision: Option<TcpListener>,
+    pub(super) decision_grpc: Option<TcpListener>,
 }
 
 impl Sockets {
@@ -56,7 +69,31 @@ impl Sockets {
             clients: self.clients.try_clone()?,
             operators: self.operators.try_clone()?,
             upgrade: self.upgrade.try_clone()?,
+            decision: self.decision.as_ref().map(TcpListener::try_clone).transpose()?,
+            decision_grpc: self.decision_grpc.as_ref().map(TcpListener::try_clone).transpose()?,
         })
+    }
+
+    /// Each socket with the setting that it comes from.
+    fn named(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        let Self { clients, operators, upgrade, decision, decision_grpc } = self;
+        let always = [("listen", clients.as_fd()), ("admin", operators.as_fd()), ("upgrade", upgrade.as_fd())];
+        let decision = decision.iter().map(|socket| ("decision.listen", socket.as_fd()));
+        let decision_grpc = decision_grpc.iter().map(|socket| ("decision.grpc_listen", socket.as_fd()));
+        always.into_iter().chain(decision).chain(decision_grpc)
+    }
+
+    /// The sockets that were handed over under these names; none if a name is not known or one is missing.
+    fn from_named<'a>(sockets: impl Iterator<Item = (&'a str, OwnedFd)>) -> Option<Self> {
+        let mut sockets: BTreeMap<&str, OwnedFd> = sockets.collect();
+        let found = Self {
+            clients: sockets.remove("listen")?.into(),
+            operators: sockets.remove("admin")?.into(),
+            upgrade: sockets.remove("upgrade")?.into(),
+            decision: sockets.remove("decision.listen").map(TcpListener::from),
+            decision_grpc: sockets.remove("decision.grpc_listen").map(TcpListener::from),
+        };
+        sockets.is_empty().then_some(found)
     }
 }
 

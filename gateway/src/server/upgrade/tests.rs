@@ -12,6 +12,7 @@ const FILE: &str = "gateway.yaml";
 struct Running {
     directory: TempDir,
     clients: std::net::SocketAddr,
+    decisions: std::net::SocketAddr,
     handover: std::sync::Arc<Handover>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -24,11 +25,14 @@ impl Running {
             clients: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
             operators: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
             upgrade: bind(&path, Path::new(FILE)).unwrap(),
+            decision: None,
+            decision_grpc: Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
         };
+        let decisions = sockets.decision_grpc.as_ref().unwrap().local_addr().unwrap();
         let clients = sockets.clients.local_addr().unwrap();
         let host = Host::new(&sockets, path).unwrap();
         let handover = std::sync::Arc::clone(host.handover());
-        Self { directory, clients, handover, task: tokio::spawn(host.run(sockets.upgrade)) }
+        Self { directory, clients, decisions, handover, task: tokio::spawn(host.run(sockets.upgrade)) }
     }
 
     async fn claim(&self) -> Claim {
@@ -48,6 +52,8 @@ async fn the_sockets_pass_as_they_are() {
     assert_eq!(claim.process(), std::process::id().to_string());
     let (claim, sockets) = sockets(claim).await.unwrap();
     assert_eq!(sockets.clients.local_addr().unwrap(), running.clients);
+    assert!(sockets.decision.is_none());
+    assert_eq!(sockets.decision_grpc.as_ref().unwrap().local_addr().unwrap(), running.decisions);
     assert!(!running.handover.is_taken());
     spawn_blocking(move || claim.take()).await.unwrap().unwrap();
     running.handover.taken().await;

@@ -38,7 +38,7 @@ impl Billing {
         let booked = self.booked.lock().unwrap();
         let requests = booked.values().filter_map(|entry| match entry {
             UsageEntry::Request(record) => Some(record.clone()),
-            UsageEntry::Refusals(_) | UsageEntry::Void | UsageEntry::Lost => None,
+            UsageEntry::Refusals(_) | UsageEntry::Void | UsageEntry::Lost | UsageEntry::End => None,
         });
         requests.filter(|record| record.tenant == tenant).collect()
     }
@@ -47,7 +47,7 @@ impl Billing {
     pub(crate) fn refusals(&self, tenant: TenantId) -> Vec<RefusalCount> {
         let booked = self.booked.lock().unwrap();
         let refusals = booked.values().filter_map(|entry| match entry {
-            UsageEntry::Request(_) | UsageEntry::Void | UsageEntry::Lost => None,
+            UsageEntry::Request(_) | UsageEntry::Void | UsageEntry::Lost | UsageEntry::End => None,
             UsageEntry::Refusals(refusals) => Some(refusals.clone()),
         });
         refusals.filter(|refusals| refusals.tenant == tenant).collect()

@@ -38,6 +38,12 @@ plans:
     currency: USD
     flat_fee: '0.00'
     quotas: [{ meter: requests, per_month: 5 }]
+  - { id: prepaid, name: Prepaid, currency: USD, flat_fee: '0.00', prepaid: [requests] }
+  - id: lenient
+    name: Lenient
+    currency: USD
+    flat_fee: '0.00'
+    quotas: [{ meter: requests, per_month: 2, kind: soft }]
 ";
 
 /// Routes of most tests; `DEMO` stands for the upstream's address.

@@ -36,6 +36,7 @@ pub(crate) fn command(config: &Path) -> Command {
         .env("TOLLGATE_PEPPER", PEPPER)
         .env_remove("TOLLGATE_STORE")
         .env_remove("TOLLGATE_KAFKA")
+        .env_remove("TOLLGATE_REDIS")
         .env_remove("RUST_LOG");
     command
 }

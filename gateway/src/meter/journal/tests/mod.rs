@@ -33,6 +33,7 @@ fn record(number: u64) -> UsageRecord {
         status: 200,
         billable: true,
         mode: Mode::Live,
+        prepaid: false,
     }
 }
 

@@ -1,0 +1,123 @@
+//! Prepaid credit: what is paid for can be used, once, whatever the month.
+
+use common::{
+    id::TenantId,
+    store::{Credit, QuotaDraw, QuotaSource, StoreError, TopUp},
+    time::Micros,
+    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
+};
+
+use crate::{
+    harness::{NOW, Place, on_both_engines, request, root},
+    quota::{draw, november, of_requests},
+};
+
+on_both_engines!(
+    what_was_paid_for_can_be_drawn_and_no_more,
+    a_top_up_adds_once,
+    top_ups_at_once_all_count,
+    top_ups_that_make_no_sense_are_refused,
+    a_record_is_charged_to_what_its_units_were_drawn_from,
+);
+
+fn top_up(tenant: TenantId, units: u64, reference: &str) -> TopUp {
+    TopUp { reference: reference.into(), tenant, meter: "requests".into(), units, added_at: NOW }
+}
+
+fn of_credit(tenant: TenantId, wanted: u64) -> QuotaDraw<'static> {
+    QuotaDraw { source: QuotaSource::Credit, ..of_requests(tenant, u64::MAX, wanted) }
+}
+
+fn stands(tenant: TenantId, paid: u64, drawn: u64) -> Credit {
+    Credit { tenant, meter: "requests".into(), paid, drawn, left: paid - drawn }
+}
+
+async fn what_was_paid_for_can_be_drawn_and_no_more(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    assert_eq!(draw(&store, 1, of_credit(tenant, 5)).await, 0, "nothing was paid for");
+    assert_eq!(store.add_credit(&top_up(tenant, 10, "one")).await.unwrap(), stands(tenant, 10, 0));
+    assert_eq!(draw(&store, 1, of_credit(tenant, 7)).await, 7);
+    assert_eq!(draw(&store, 2, of_credit(tenant, 7)).await, 3);
+    assert_eq!(draw(&store, 2, of_credit(tenant, 7)).await, 0);
+    assert_eq!(store.add_credit(&top_up(tenant, 5, "two")).await.unwrap(), stands(tenant, 15, 10));
+    assert_eq!(draw(&store, 2, of_credit(tenant, 7)).await, 5);
+    assert_eq!(store.credit(tenant).await.unwrap(), [stands(tenant, 15, 15)]);
+    assert_eq!(draw(&store, 2, of_requests(tenant, 100, 7)).await, 7, "a month's quota is another thing");
+}
+
+async fn a_top_up_adds_once(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    for _ in 0..2 {
+        assert_eq!(store.add_credit(&top_up(tenant, 10, "order-1")).await.unwrap(), stands(tenant, 10, 0));
+    }
+    let error = store.add_credit(&top_up(tenant, 11, "order-1")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(reason) if reason.contains("order-1")), "{error}");
+    let other = root(&store).await.id;
+    store.add_credit(&top_up(other, 10, "order-1")).await.unwrap_err();
+    assert_eq!(store.credit(other).await.unwrap(), []);
+    assert_eq!(store.top_ups(tenant).await.unwrap(), [top_up(tenant, 10, "order-1")]);
+}
+
+async fn top_ups_at_once_all_count(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let mut adding = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let store = store.clone();
+        // Each is sent twice.
+        adding.spawn(async move { store.add_credit(&top_up(tenant, 10, &format!("order-{}", number / 2))).await });
+    }
+    for added in adding.join_all().await {
+        added.unwrap();
+    }
+    assert_eq!(store.credit(tenant).await.unwrap(), [stands(tenant, 60, 0)]);
+    assert_eq!(store.top_ups(tenant).await.unwrap().len(), 6);
+}
+
+async fn top_ups_that_make_no_sense_are_refused(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let long = "x".repeat(201);
+    let sound = top_up(tenant, 1, "sound");
+    let wrong = [
+        TopUp { units: 0, ..sound.clone() },
+        TopUp { units: u64::MAX, ..sound.clone() },
+        TopUp { meter: "Not A Meter".into(), ..sound.clone() },
+        TopUp { reference: String::new(), ..sound.clone() },
+        TopUp { reference: long, ..sound.clone() },
+        TopUp { reference: "a\nb".into(), ..sound.clone() },
+    ];
+    for top_up in wrong {
+        let error = store.add_credit(&top_up).await.unwrap_err();
+        assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    }
+    let stranger = TopUp { tenant: TenantId::generate(), ..sound.clone() };
+    let error = store.add_credit(&stranger).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { what: "tenant", .. }), "{error}");
+    store.add_credit(&top_up(tenant, i64::MAX as u64, "all")).await.unwrap();
+    let error = store.add_credit(&sound).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert_eq!(store.top_ups(tenant).await.unwrap().len(), 1, "nothing is left of what was refused");
+}
+
+async fn a_record_is_charged_to_what_its_units_were_drawn_from(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    store.add_credit(&top_up(tenant, 100, "one")).await.unwrap();
+    draw(&store, 1, of_credit(tenant, 50)).await;
+    draw(&store, 1, of_requests(tenant, 100, 40)).await;
+    let of_month = UsageRecord { units: 3, ..request(tenant) };
+    let of_credit_now = UsageRecord { units: 4, prepaid: true, ..request(tenant) };
+    let next_year = UsageRecord { at: Micros(NOW.0 + 31_536_000_000_000), ..of_credit_now.clone() };
+    let records = [of_month, of_credit_now, next_year].map(UsageEntry::Request);
+    for lane in [0, 1] {
+        let mut entries = if lane == 0 { records.to_vec() } else { Vec::new() };
+        entries.push(UsageEntry::End);
+        let batch = UsageBatch { stream: StreamId::new("edge-1", 1, lane).unwrap(), first_seq: 0, entries };
+        store.book_usage(&batch, NOW).await.unwrap();
+    }
+    assert_eq!(store.credit(tenant).await.unwrap(), [stands(tenant, 100, 8)]);
+    assert_eq!(store.quota_granted(tenant, "requests", november()).await.unwrap(), 3);
+}

@@ -1,0 +1,102 @@
+//! Which address a request comes from: the peer of the connection, or what the proxies before it say, as far as they are
+//! trusted.
+//!
+//! What holds: whoever is not a trusted proxy cannot choose the address that it is taken for. Only the last addresses
+//! of `X-Forwarded-For` were written by trusted proxies; anything before them may have been made up by the client.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+/// The header in which each proxy adds the address that it was called from.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Bits of an IPv6 address that tell subscribers apart: each has all addresses below.
+const SUBSCRIBER_BITS: u32 = 64;
+
+/// The address of the client behind `peer`: the last one in `X-Forwarded-For` that is not of a trusted proxy.
+pub(crate) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer.to_canonical();
+    if !is_trusted(&client) {
+        return client;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(http::HeaderValue::as_bytes).collect();
+    for entry in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+        // What cannot be read hides who called: the proxy that wrote it answers for it.
+        let Some(before) = parse(entry) else {
+            return client;
+        };
+        client = before;
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    client
+}
+
+/// The address that stands for all of one subscriber's: an IPv4 address, or the first of an IPv6 /64.
+pub(crate) const fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> SUBSCRIBER_BITS << SUBSCRIBER_BITS)),
+    }
+}
+
+/// An address as proxies write it: with or without port, IPv6 with or without brackets.
+fn parse(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let address: Option<IpAddr> = text.parse().ok().or_else(bracketed).or_else(with_port);
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn nobody_is_believed_who_is_not_trusted() {
+        assert_eq!(found("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
+        assert_eq!(found("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn the_last_address_that_no_trusted_proxy_has_counts() {
+        let trusted = ["10.0.0.0/8", "2001:db8:1::/48"];
+        assert_eq!(found("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["8.8.8.8, 198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
+        assert_eq!(found("10.0.0.1", &["8.8.8.8", "198.51.100.1,10.0.0.2"], &trusted), "198.51.100.1");
+        assert_eq!(found("2001:db8:1::5", &["[2001:db8:2::7]:4711"], &trusted), "2001:db8:2::7");
+        assert_eq!(found("::ffff:10.0.0.1", &["198.51.100.1:80"], &trusted), "198.51.100.1");
+    }
+
+    #[test]
+    fn without_a_client_in_the_header_the_proxy_itself_counts() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(found("10.0.0.1", &[], &trusted), "10.0.0.1");
+        assert_eq!(found("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted), "10.0.0.3");
+        for unreadable in ["", "unknown", "198.51.100.1, _hidden", "198.51.100.1, 300.1.1.1", "8.8.8.8 9.9.9.9"] {
+            assert_eq!(found("10.0.0.1", &[unreadable], &trusted), "10.0.0.1", "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_are_one() {
+        let of = |text: &str| subscriber(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(of("::ffff:198.51.100.1"), "198.51.100.1");
+    }
+}

@@ -1,0 +1,154 @@
+//! The section `decision`: where others ask whether a request may pass, and what may be reserved.
+
+use std::{net::SocketAddr, time::Duration};
+
+use common::config::ConfigError;
+use serde::Deserialize;
+
+use super::check::{Check, THREADS_MAX};
+
+/// What switches a listener off.
+const OFF: &str = "off";
+
+/// Longest life of a reservation, in seconds.
+const RESERVATION_MAX_SECONDS: u64 = 3_600;
+
+/// Most reservations at once; each takes some hundreds of bytes.
+const RESERVATIONS_MAX: usize = 10_000_000;
+
+/// The section as it is written. Without it, nobody is answered.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DecisionFile {
+    listen: String,
+    grpc_listen: String,
+    threads: Option<usize>,
+    reservation_seconds: u64,
+    reservations: usize,
+}
+
+/// Where others ask for decisions, and what may be reserved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionSettings {
+    /// Where `POST /check` and `POST /settle` are answered.
+    pub listen: Option<SocketAddr>,
+    /// Where Envoy asks by gRPC.
+    pub grpc_listen: Option<SocketAddr>,
+    /// Threads that answer, beside those that proxy.
+    pub threads: usize,
+    /// How long a reservation may wait to be settled.
+    pub reservation_lasts: Duration,
+    /// Most reservations at once.
+    pub reservations: usize,
+}
+
+impl Default for DecisionFile {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8081".into(),
+            grpc_listen: OFF.into(),
+            threads: None,
+            reservation_seconds: 60,
+            reservations: 100_000,
+        }
+    }
+}
+
+impl Check<'_> {
+    /// The section's settings; none if nobody is to be answered. `threads` is how many proxy, `taken` is where others
+    /// than this section listen.
+    pub(super) fn decision(
+        &self,
+        file: Option<DecisionFile>,
+        threads: usize,
+        taken: &[SocketAddr],
+    ) -> Result<Option<DecisionSettings>, ConfigError> {
+        let Some(file) = file else {
+            return Ok(None);
+        };
+        let listen = self.listener("listen", &file.listen, taken)?;
+        let with_listen: Vec<SocketAddr> = taken.iter().copied().chain(listen).collect();
+        let grpc_listen = self.listener("grpc_listen", &file.grpc_listen, &with_listen)?;
+        let threads = match file.threads {
+            None => threads,
+            Some(threads) => self.within("threads", threads, 1, THREADS_MAX)?,
+        };
+        let seconds = self.within("reservation_seconds", file.reservation_seconds, 1, RESERVATION_MAX_SECONDS)?;
+        let reservations = self.within("reservations", file.reservations, 1, RESERVATIONS_MAX)?;
+        if listen.is_none() && grpc_listen.is_none() {
+            return Ok(None);
+        }
+        let reservation_lasts = Duration::from_secs(seconds);
+        Ok(Some(DecisionSettings { listen, grpc_listen, threads, reservation_lasts, reservations }))
+    }
+
+    /// The address behind a setting; none if it is switched off.
+    fn listener(&self, field: &str, value: &str, taken: &[SocketAddr]) -> Result<Option<SocketAddr>, ConfigError> {
+        if value == OFF {
+            return Ok(None);
+        }
+        let address = self.address(field, value)?;
+        if address.port() != 0 && taken.contains(&address) {
+            return Err(self.at(field, value, "is the same address as another listener's: use another port"));
+        }
+        Ok(Some(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Overrides, Settings};
+    use super::*;
+
+    const REST: &str = "threads: 3\nupstreams:\n  demo: { servers: [127.0.0.1:9000] }\n\
+                        routes:\n  - { name: all, path_prefix: /, upstream: demo }\n";
+
+    fn parse(section: &str) -> Result<Option<DecisionSettings>, ConfigError> {
+        let settings = Settings::parse(&format!("{section}{REST}"), "gateway.yaml", &Overrides::default())?;
+        Ok(settings.process.decision)
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let defaults = DecisionSettings {
+            listen: Some("127.0.0.1:8081".parse().unwrap()),
+            grpc_listen: None,
+            threads: 3,
+            reservation_lasts: Duration::from_mins(1),
+            reservations: 100_000,
+        };
+        assert_eq!(parse("decision: {}\n").unwrap(), Some(defaults.clone()));
+        let grpc_alone =
+            DecisionSettings { listen: None, grpc_listen: Some("[::1]:18081".parse().unwrap()), ..defaults };
+        let found = parse("decision:\n  listen: off\n  grpc_listen: '[::1]:18081'\n").unwrap();
+        assert_eq!(found, Some(grpc_alone));
+    }
+
+    #[test]
+    fn nobody_is_answered_unless_the_file_says_where() {
+        for section in ["", "decision:\n", "decision: { listen: off }\n"] {
+            assert_eq!(parse(section).unwrap(), None, "{section}");
+        }
+    }
+
+    #[test]
+    fn faults_name_file_line_and_reason() {
+        let faults = [
+            ("decision:\n  listen: localhost\n", 2, "is not an address"),
+            ("decision:\n  grpc_listen: on\n", 2, "is not an address"),
+            ("listen: 127.0.0.1:1\ndecision:\n  grpc_listen: 127.0.0.1:1\n", 3, "use another port"),
+            ("decision:\n  listen: 127.0.0.1:2\n  grpc_listen: 127.0.0.1:2\n", 3, "use another port"),
+            ("decision:\n  listen: 127.0.0.1:9901\n", 2, "use another port"),
+            ("decision:\n  threads: 0\n", 2, "must be between 1 and 1024"),
+            ("decision:\n  reservation_seconds: 0\n", 2, "must be between 1 and 3600"),
+            ("decision:\n  reservation_seconds: -1\n", 2, "expected u64"),
+            ("decision:\n  reservations: 0\n", 2, "must be between 1 and 10000000"),
+            ("decision:\n  port: 8081\n", 2, "unknown field"),
+        ];
+        for (section, line, reason) in faults {
+            let told = parse(section).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{section}: {told}");
+            assert!(told.contains(reason), "{section}: {told}");
+        }
+    }
+}

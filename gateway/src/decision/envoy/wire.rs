@@ -1,0 +1,135 @@
+//! The messages of `envoy.service.ratelimit.v3`, as far as they are needed here; field numbers are Envoy's. What is not
+//! here is skipped when it is read.
+
+/// What Envoy asks.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimitRequest {
+    /// Which of Envoy's configurations asks. Nothing depends on it here.
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    /// What is known of the request.
+    #[prost(message, repeated, tag = "2")]
+    pub descriptors: Vec<RateLimitDescriptor>,
+    /// Units; 0 if it is not said.
+    #[prost(uint32, tag = "3")]
+    pub hits_addend: u32,
+}
+
+/// Some of what is known of a request.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimitDescriptor {
+    /// Names and values.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: Vec<Entry>,
+    /// Units; goes before the request's own.
+    #[prost(message, optional, tag = "3")]
+    pub hits_addend: Option<u64>,
+}
+
+/// A name and its value.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Entry {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// The value.
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+/// What Envoy is told.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimitResponse {
+    /// Whether the request may pass.
+    #[prost(enumeration = "Code", tag = "1")]
+    pub overall_code: i32,
+    /// One for each descriptor.
+    #[prost(message, repeated, tag = "2")]
+    pub statuses: Vec<DescriptorStatus>,
+    /// Headers for the client.
+    #[prost(message, repeated, tag = "3")]
+    pub response_headers_to_add: Vec<HeaderValue>,
+    /// Body for the client, if the request may not pass.
+    #[prost(bytes = "vec", tag = "5")]
+    pub raw_body: Vec<u8>,
+}
+
+/// Whether a request may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum Code {
+    /// Not said.
+    Unknown = 0,
+    /// It may.
+    Ok = 1,
+    /// It may not.
+    OverLimit = 2,
+}
+
+/// How the limit behind a descriptor stands.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct DescriptorStatus {
+    /// Whether the request may pass.
+    #[prost(enumeration = "Code", tag = "1")]
+    pub code: i32,
+    /// The limit.
+    #[prost(message, optional, tag = "2")]
+    pub current_limit: Option<RateLimit>,
+    /// What is left of it.
+    #[prost(uint32, tag = "3")]
+    pub limit_remaining: u32,
+    /// When it is whole again.
+    #[prost(message, optional, tag = "4")]
+    pub duration_until_reset: Option<Duration>,
+}
+
+/// A limit.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimit {
+    /// Requests per unit of time.
+    #[prost(uint32, tag = "1")]
+    pub requests_per_unit: u32,
+    /// The unit of time.
+    #[prost(enumeration = "Unit", tag = "2")]
+    pub unit: i32,
+    /// Its name.
+    #[prost(string, tag = "3")]
+    pub name: String,
+}
+
+/// A unit of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum Unit {
+    /// None of these.
+    Unknown = 0,
+    /// A second.
+    Second = 1,
+    /// A minute.
+    Minute = 2,
+    /// An hour.
+    Hour = 3,
+    /// A day.
+    Day = 4,
+    /// A month.
+    Month = 5,
+}
+
+/// A length of time.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Duration {
+    /// Whole seconds.
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+}
+
+/// A header.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HeaderValue {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// Its value.
+    #[prost(string, tag = "2")]
+    pub value: String,
+}

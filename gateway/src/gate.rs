@@ -1,0 +1,185 @@
+//! What is asked of every request, whoever forwards it: who is calling, which route it takes, whether its usage can be
+//! recorded, and whether the limits let it on. The proxy and the decision API ask here, in this order.
+//!
+//! What holds: a refusal consumes nothing, and whatever is recorded was admitted before.
+
+use std::sync::Arc;
+
+use common::{
+    id::{KeyId, TenantId},
+    time::Micros,
+    usage::UsageRecord,
+};
+use http::Method;
+
+use crate::{
+    answer::{Code, Problem},
+    auth::{
+        self, AuthError, AuthRefusal, Authenticator, Caller,
+        failures::{Failures, Origin},
+    },
+    config::{Route, SizeLimits},
+    limit::{Admission, Clock, LimitStates, Limiter},
+    meter::{Meter, MeterError},
+    route::{self, Table},
+};
+
+/// Seconds after which a request may try again that was refused because its usage could not be recorded.
+const UNRECORDED_RETRY_SECONDS: u64 = 1;
+
+/// The rooms that every request passes.
+pub struct Gate {
+    authenticator: Authenticator,
+    failures: Failures,
+    limiter: Limiter,
+    meter: Arc<Meter>,
+}
+
+/// A request that may not go on, with what is known of it.
+pub(crate) struct Refusal {
+    pub(crate) problem: Problem,
+    /// Tenant and key, once the key is known.
+    pub(crate) owner: Option<(TenantId, KeyId)>,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) route: Option<Arc<Route>>,
+}
+
+impl Gate {
+    /// A gate of these rooms.
+    pub fn new(authenticator: Authenticator, limiter: Limiter, meter: Arc<Meter>) -> Self {
+        Self { authenticator, failures: Failures::new(Clock::default()), limiter, meter }
+    }
+
+    /// The catalog that callers are looked up in.
+    pub const fn catalog(&self) -> &Arc<crate::catalog::Catalog> {
+        &self.authenticator.catalog
+    }
+
+    /// The meter that usage is recorded with.
+    pub const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// The caller behind a credential. `origin`: where it comes from, if failures there are counted. What has the form
+    /// of a key is not looked up once too many others from there have failed.
+    pub(crate) fn identify(
+        &self,
+        credential: Result<&[u8], AuthError>,
+        origin: Option<&Origin>,
+        now: Micros,
+    ) -> Result<Caller, Box<Refusal>> {
+        let secret = auth::read(credential).map_err(Refusal::of_credential)?;
+        if let Some(origin) = origin {
+            self.failures.check(origin).map_err(|refused| Box::new(Refusal::of_nobody(refused.into())))?;
+        }
+        self.authenticator.look_up(&secret, now).map_err(|refusal| {
+            if let Some(origin) = origin.filter(|_| refusal.error.is_failed_key()) {
+                self.failures.count(origin);
+            }
+            Refusal::of_credential(refusal)
+        })
+    }
+
+    /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or none.
+    pub(crate) async fn admit(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        units: u64,
+        now: Micros,
+    ) -> Result<Admission, Problem> {
+        self.check_room()?;
+        Ok(self.limiter.admit_or_wait(caller, route, units, now).await?)
+    }
+
+    /// How the limits stand for a request of `units` that would be admitted now. Nothing is consumed.
+    pub(crate) async fn peek(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        units: u64,
+        now: Micros,
+    ) -> Result<LimitStates, Problem> {
+        self.check_room()?;
+        Ok(self.limiter.peek_or_wait(caller, route, units, now).await?)
+    }
+
+    fn check_room(&self) -> Result<(), Problem> {
+        if self.meter.has_room() {
+            return Ok(());
+        }
+        Err(Problem::new(Code::UsageUnavailable, "usage is not being collected; nothing was forwarded")
+            .retry_after(UNRECORDED_RETRY_SECONDS))
+    }
+
+    /// Records what an admitted request used, and gives what of it is billed: the units that count against quotas.
+    pub(crate) fn record(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        admission: &Admission,
+        units: u64,
+        status: u16,
+    ) -> Result<u64, MeterError> {
+        let billable = route.billable.covers(status);
+        self.meter.record(&UsageRecord {
+            at: admission.at,
+            tenant: caller.tenant.id,
+            key: caller.key.id,
+            route: Arc::clone(&route.name),
+            meter: Arc::clone(&route.meter),
+            units,
+            status,
+            billable,
+            mode: caller.key.mode,
+            prepaid: admission.is_prepaid(),
+        })?;
+        Ok(if billable { units } else { 0 })
+    }
+
+    /// Counts a refusal, if it is known whose it is.
+    pub(crate) fn count(&self, refusal: &Refusal) {
+        if let Some((tenant, key)) = refusal.owner {
+            self.meter.refused(tenant, key, refusal.problem.code().as_str());
+        }
+    }
+}
+
+impl Refusal {
+    fn of_credential(refusal: AuthRefusal) -> Box<Self> {
+        Box::new(Self { owner: refusal.owner, ..Self::of_nobody(refusal.error.into()) })
+    }
+
+    pub(crate) const fn of_nobody(problem: Problem) -> Self {
+        Self { problem, owner: None, caller: None, route: None }
+    }
+
+    pub(crate) fn of(caller: Caller, route: Option<Arc<Route>>, problem: Problem) -> Self {
+        Self { problem, owner: Some((caller.tenant.id, caller.key.id)), caller: Some(caller), route }
+    }
+}
+
+/// What a client is told whose usage could not be recorded.
+pub(crate) fn unrecorded() -> Problem {
+    Problem::new(Code::UsageUnavailable, "the answer's usage could not be recorded")
+        .retry_after(UNRECORDED_RETRY_SECONDS)
+}
+
+/// The route of a request. `host` is the `Host` header as sent, `path` is without query.
+pub(crate) fn find_route<'a>(
+    table: &'a Table,
+    host: Option<&str>,
+    path: &str,
+    method: &Method,
+) -> Result<&'a Arc<Route>, Problem> {
+    Ok(table.find(host, &route::decode_path(path)?, method)?)
+}
+
+/// Refuses a path and query that are too long together.
+pub(crate) fn check_path(bytes: usize, sizes: &SizeLimits) -> Result<(), Problem> {
+    if bytes <= sizes.path_bytes {
+        return Ok(());
+    }
+    let detail = format!("path and query have {bytes} bytes; at most {} are allowed", sizes.path_bytes);
+    Err(Problem::new(Code::PathTooLong, detail))
+}

@@ -1,0 +1,47 @@
+//! The token bank: limits that many gateways share, without counting at one place for each request.
+//!
+//! A gateway never counts and reports; it draws tokens ahead of demand and spends them from memory. The bank is a
+//! script in Redis (`script.lua`), called at most once at a time by each gateway and shard, for all limits that run
+//! low. Tokens at the bank and in all hands are never more than the burst, so over every stretch of time W at most
+//! `burst + rate x W` requests are admitted, whatever the number of gateways.
+//!
+//! While the bank is away, each of the N gateways seen last admits a N-th: of what was left, and of the rate. What it
+//! admits so is its debt when the bank is back.
+
+mod account;
+mod client;
+mod counter;
+mod draw;
+mod lease;
+mod link;
+mod metrics;
+mod teller;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, Debit, LEASE, Short};
+pub use client::BankClient;
+pub use counter::{Bank, BankReport};
+pub use draw::{Answer, Argument, Draw, Grant, Kind};
+pub use link::{BankAddress, BankError};
+pub use teller::{Call, Errand, Teller, TellerSettings};
+
+/// The bank itself, for Redis 5 and later.
+pub const SCRIPT: &str = include_str!("script.lua");
+
+/// Parts into which limits fall, each with its own calls and, on a Redis Cluster, its own place. Not a setting:
+/// gateways that disagreed would keep two buckets for one limit.
+pub const SHARDS: usize = 16;
+
+/// How a gateway uses the bank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BankSettings {
+    /// Where it is.
+    pub address: BankAddress,
+    /// How often each shard is called at most, unless a request waits.
+    pub tick: std::time::Duration,
+    /// How long a call may take.
+    pub timeout: std::time::Duration,
+    /// Gateways that share the limits while the bank is away, unless it saw more.
+    pub gateways: u64,
+}

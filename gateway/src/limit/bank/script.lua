@@ -1,0 +1,227 @@
+-- The token bank: one call of one gateway for all limits of one shard that need tokens.
+--
+-- What holds, for every limit with rate r and burst B:   level <= max(0, B - sum of has),   and what a gateway can
+-- still spend is never more than its `has`. So over every stretch of time W at most B + r * W are admitted, whatever the fleet.
+--
+-- The order of the steps matters. The bucket is refilled first, under the cap that held while time passed; only then
+-- does the caller's report shrink its `has`. The other way round, tokens that were spent would make room for a refill
+-- of the very time in which they were held.
+--
+-- KEYS[1]   clock of the shard;  KEYS[2..]  one key per limit
+-- ARGV[1]   gateway: one name for each start of each process
+-- ARGV[2]   sequence number of the call, growing for each gateway and shard
+-- ARGV[3]   the gateway's monotonic clock when it sent the call, microseconds
+-- ARGV[4]   how long a lease lasts, microseconds
+-- ARGV[5]   '1' if this bank never held anything before: then every bucket starts full
+-- ARGV[6]   '1' if the connection is new: then it may be another server
+-- ARGV[7]   sequence number of the gateway's last call that was answered; 0 if there is none, or not lately
+-- ARGV[8]   '1' if it is the gateway's last call: nobody will wait for it
+-- ARGV[9..] per limit: kind ('rate' or 'slots'), limit, window (microseconds), burst, held, returned, debt, want,
+-- demand
+--
+-- Returns { fleet, open, granted, level, wait, granted, level, wait, ... }: gateways seen lately, whether the bank is
+-- open, then per limit the tokens granted, the whole tokens left and the microseconds until there may be more (0 if
+-- there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
+--
+-- After a silence, and on another server, the bank stays closed until everybody who was there before has called: they
+-- may have admitted requests on their own, or know of calls that the server does not. Until then it takes reports and
+-- grants nothing, and they go on alone.
+
+local CLOCK_STEP = 50000           -- a clock that gained more than this on the caller's was set
+local SILENCE = 2000000            -- nobody alive is silent for longer
+local SEEN_LATELY = 3000000
+local QUIET = 1200000              -- a gateway that hears from the bank calls more often
+local SETTLING = 2000000           -- how long the bank stays closed for those who do not call again
+local REVISIT = 100000             -- tokens that others hold may come back within this
+local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway believes that its last answer is remembered
+local RETENTION = 3600000000       -- how long a full bucket is kept: a clock step of less takes nothing away
+local LONGEST = 1e13               -- milliseconds that a key may be kept for: 300 years
+local FIRST, FIELDS = 9, 9
+
+local gateway, sequence, sent, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local answered = tonumber(ARGV[7])
+
+-- What this script stored, or nil if it is anything else.
+local function read(text, fields)
+  local ok, value = pcall(cmsgpack.unpack, text)
+  if not ok or type(value) ~= 'table' or value[1] ~= 1 then return nil end
+  for index, kind in pairs(fields) do
+    if type(value[index]) ~= kind then return nil end
+  end
+  return value
+end
+
+local function server()
+  local ok, text = pcall(redis.call, 'INFO', 'server')
+  return ok and type(text) == 'string' and string.match(text, 'run_id:(%w+)') or false
+end
+
+local stored = redis.call('MGET', unpack(KEYS))
+
+-- Whether a key holds nothing, rather than something of another type.
+local function is_free(index)
+  return not stored[index] and redis.call('EXISTS', KEYS[index]) == 0
+end
+
+-- Clock: { 1, epoch, offset, last, server, gateways = { name = { sequence, sent, at, gained } }, settling }.
+-- Bank time is the server's time plus offset; it never goes back, and it does not jump ahead of the clocks of those who
+-- call. Nothing is believed of what was stored before the epoch. Gained: the latest call of that gateway came so late
+-- that the clock may have been set. Settling: false, or { since, earliest, latest, moved,
+-- proved }: who was there until when has to call again, when that may end, whether the server is another one, and
+-- whether any caller was remembered by it.
+local time = redis.call('TIME')
+local raw = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local clock = stored[1] and read(stored[1], { [2] = 'number', [3] = 'number', [4] = 'number', [6] = 'table' })
+local moved = false
+if not clock then
+  clock = { 1, ARGV[5] == '1' and is_free(1) and 0 or raw, 0, raw, server(), {}, false }
+elseif ARGV[6] == '1' then
+  local current = server()
+  moved = not current or current ~= clock[5]
+  clock[5] = current
+end
+local now = raw + clock[3]
+if now < clock[4] then
+  clock[3] = clock[3] + clock[4] - now
+  now = clock[4]
+end
+local gateways = clock[6]
+local last = gateways[gateway]
+local gained = 0
+if last then
+  if sequence <= last[1] then return { 'late' } end
+  gained = (now - last[3]) - (sent - last[2])
+  if gained <= CLOCK_STEP then
+    gained = 0
+  elseif not moved and not last[4] then
+    -- The clock was set, or this call was held up, as on a server that stood still. Then nobody waits for it any more,
+    -- and the time has really passed. The next call tells.
+    gateways[gateway] = { sequence, last[2], last[3], true }
+    redis.call('SET', KEYS[1], cmsgpack.pack(clock))
+    return { 'late' }
+  end
+elseif next(gateways) then
+  -- Whoever is new cannot tell a step of the clock from a time in which nobody called.
+  gained = math.max(0, now - clock[4] - SILENCE)
+end
+if gained > 0 then
+  local back = math.min(gained, now - clock[4])
+  clock[3] = clock[3] - back
+  now = now - back
+end
+-- Data was lost if an answered call is not remembered. A long step may have dropped keys as if their time had come.
+local forgot = answered > 0 and not (last and last[1] >= answered)
+if forgot or last and gained > RETENTION then clock[2] = now end
+local settling = clock[7]
+if moved or now - clock[4] > QUIET then
+  moved = moved or settling and settling[4]
+  settling = { clock[4], moved and now + QUIET or now, now + SETTLING, moved, false }
+end
+clock[4] = now
+gateways[gateway] = ARGV[8] ~= '1' and { sequence, sent, now } or nil
+local fleet, missing = 0, 0
+for name, seen in pairs(gateways) do
+  if seen[3] < now - FORGOTTEN_AFTER then
+    gateways[name] = nil
+  elseif seen[3] >= now - SEEN_LATELY then
+    fleet = fleet + 1
+  end
+  if settling and name ~= gateway and seen[3] <= settling[1] and seen[3] > settling[1] - SEEN_LATELY then
+    missing = missing + 1
+  end
+end
+if settling then
+  settling[5] = settling[5] or answered > 0 and not forgot
+  if now >= settling[missing == 0 and 2 or 3] then
+    -- Who does not call again may have known of calls that a replica that was promoted, or a restart from a file, has
+    -- missed; and where nobody is remembered, nobody can tell.
+    if settling[4] and (missing > 0 or not settling[5]) then clock[2] = now end
+    settling = false
+  end
+end
+clock[7] = settling
+redis.call('SET', KEYS[1], cmsgpack.pack(clock))
+
+local reply = { fleet, settling and 0 or 1 }
+for index = 2, #KEYS do
+  local at = FIRST + (index - 2) * FIELDS
+  local kind, limit, window = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local burst, held, returned = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local debt, want, demand = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
+  local rate = limit / window
+
+  -- Limit: { 1, level, time, holders = { name = { has, expiry, demand } }, rate }. One that is not there has not been used
+  -- for so long that it is full, as far as time since the epoch allows.
+  local level, since, holders
+  local text = stored[index]
+  local state = text and read(text, { [2] = 'number', [3] = 'number', [4] = 'table', [5] = 'number' })
+  if state then
+    level, since, holders = state[2], state[3], state[4]
+    if since < clock[2] then level, since = math.min(0, level), clock[2] end
+  elseif is_free(index) then
+    level, since, holders = math.min(burst, rate * math.max(0, now - clock[2])), now, {}
+  else
+    level, since, holders = 0, now, {}
+  end
+
+  -- 1. Refill, under the cap that held while time passed. It is lifted when the last lease has ended.
+  local outstanding, last_expiry = 0, 0
+  for _, holder in pairs(holders) do
+    outstanding = outstanding + holder[1]
+    last_expiry = math.max(last_expiry, holder[2])
+  end
+  local capped_until = math.min(now, math.max(since, last_expiry))
+  -- What has passed refills at the rate of then: a limit that was raised is so from now on.
+  local past = math.min(rate, state and state[5] or rate)
+  level = math.min(math.max(0, burst - outstanding), level + past * (capped_until - since))
+  if last_expiry < now then
+    level = math.min(burst, level + past * (now - capped_until))
+  end
+
+  -- 2. Drop leases that have ended, and take the caller's report.
+  local others, demands = 0, demand
+  local mine = 0
+  for name, holder in pairs(holders) do
+    if holder[2] < now then
+      holders[name] = nil
+    elseif name == gateway then
+      mine = holder[1]
+    else
+      others = others + holder[1]
+      demands = demands + holder[3]
+    end
+  end
+  returned = math.min(returned, math.max(0, mine - held))
+  if kind == 'slots' then
+    -- After a loss of data, holders that have not reported yet are unknown until their leases would have ended.
+    level = now - clock[2] < lease and 0 or math.max(0, burst - others - held)
+  else
+    level = math.min(level + returned, math.max(0, burst - others - held))
+  end
+  -- Below nothing, debts are paid back from what refills.
+  -- What was admitted alone before the epoch is no debt: nothing of what refilled meanwhile is there either.
+  if not last or last[3] < clock[2] then
+    debt = math.min(debt, 1 + rate * math.max(0, now - clock[2]))
+  end
+  level = math.max(-burst, level - debt)
+
+  -- 3. Grant: everything wanted while there is plenty, else by demand, and at least one to whoever asks first.
+  local available = settling and 0 or math.max(0, math.floor(level))
+  local granted = math.min(want, available)
+  if want > 0 and demands > demand and available < demands then
+    granted = math.min(granted, math.ceil(math.max(0, level) * demand / demands))
+  end
+  level = level - granted
+  holders[gateway] = (held + granted > 0 or demand > 0) and { held + granted, now + lease, demand } or nil
+  local wait = 0
+  if level < 1 then wait = math.ceil((1 - level) / rate) end
+  if others > 0 then wait = math.min(wait, REVISIT) end
+
+  local full_in = (burst - level) / rate
+  redis.call('SET', KEYS[index], cmsgpack.pack({ 1, level, now, holders, rate }),
+    'PX', math.min(LONGEST, math.ceil((full_in + lease + RETENTION) / 1000)))
+  reply[#reply + 1] = granted
+  reply[#reply + 1] = math.max(0, math.floor(level))
+  reply[#reply + 1] = wait
+end
+return reply

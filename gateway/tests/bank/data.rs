@@ -1,0 +1,74 @@
+//! What a server may hold, forget, or hold wrongly, while it serves on.
+
+use std::cell::Cell;
+
+use stack::Redis;
+
+use crate::site::{Setup, burst_of, per_second, tell, until_some};
+
+#[tokio::test]
+async fn a_server_that_forgets_the_script_is_told_it_again() {
+    let redis = Redis::start().unwrap();
+    let gateway = Setup::fresh(&redis.url(), per_second(10_000, 10_000)).start().await;
+    assert!(gateway.request().await.is_ok());
+    tell::<()>(&redis, &["SCRIPT", "FLUSH", "SYNC"]);
+    let script = redis::Script::new(gateway::limit::bank::SCRIPT);
+    until_some("the script is known again", async || {
+        gateway.requests(100).await;
+        assert!(gateway.is_shared(), "that is no outage");
+        let known: Vec<bool> = tell(&redis, &["SCRIPT", "EXISTS", script.get_hash()]);
+        known[0].then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_everything_gives_nothing_twice() {
+    const BURST: u64 = 300;
+    let redis = Redis::start().unwrap();
+    let gateway = Setup::fresh(&redis.url(), burst_of(BURST)).start().await;
+    let admitted = Cell::new(gateway.requests(150).await);
+    assert!(admitted.get() > 0);
+    redis.flush().unwrap();
+    until_some("the limit is kept again", async || {
+        admitted.set(admitted.get() + gateway.requests(1).await);
+        (tell::<u64>(&redis, &["EXISTS", &gateway.day_key()]) == 1).then_some(())
+    })
+    .await;
+    let admitted = admitted.get() + gateway.requests(1_000).await;
+    assert!(admitted <= BURST, "{admitted}");
+    assert!(gateway.is_shared());
+}
+
+#[tokio::test]
+async fn what_is_no_state_of_the_script_is_no_free_pass() {
+    let of_limit: [&[&str]; 3] = [&["RPUSH", "x"], &["SET", "from an older script"], &["SET", "\u{1}\u{2}"]];
+    for words in of_limit {
+        let redis = Redis::start().unwrap();
+        let gateway = Setup::fresh(&redis.url(), burst_of(100)).start().await;
+        tell::<redis::Value>(&redis, &[words[0], &gateway.day_key(), words[1]]);
+        assert_eq!(gateway.requests(50).await, 0, "{words:?}");
+        assert!(gateway.is_shared(), "{words:?}: {:?}", gateway.bank.report());
+        let kept: String = tell(&redis, &["TYPE", &gateway.day_key()]);
+        assert_eq!(kept, "string", "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_none_starts_anew_and_mints_nothing() {
+    for words in [["RPUSH", "x"], ["SET", "garbage"]] {
+        let redis = Redis::start().unwrap();
+        let gateway = Setup::fresh(&redis.url(), burst_of(100)).start().await;
+        tell::<u64>(&redis, &["DEL", &gateway.day_clock()]);
+        tell::<redis::Value>(&redis, &[words[0], &gateway.day_clock(), words[1]]);
+        assert_eq!(gateway.requests(50).await, 0, "{words:?}");
+        assert!(gateway.is_shared(), "{words:?}: {:?}", gateway.bank.report());
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_was_kept_before_and_is_empty_starts_empty() {
+    let redis = Redis::start().unwrap();
+    let setup = Setup { is_fresh: false, ..Setup::fresh(&redis.url(), burst_of(100)) };
+    assert_eq!(setup.start().await.requests(50).await, 0);
+}

@@ -1,0 +1,220 @@
+//! Gateways that share one tenant and its key, and a connection to their Redis.
+
+use std::{
+    future::Future,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::{Key, Mode, Pepper, Secret},
+    plan::{Plan, PlanLimits, PlanVersion, RateLimit, RateLimits},
+    store::{self, Subscription},
+    tenant::{Tenant, TenantKind, TenantStatus},
+    time::{Micros, Zone},
+};
+use gateway::{
+    auth::{Authenticator, Caller},
+    catalog::Catalog,
+    limit::{
+        Denial, Limiter,
+        bank::{Bank, BankAddress, BankSettings},
+    },
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use stack::Redis;
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+
+pub(crate) const NOW: Micros = Micros(1_793_491_200_000_000);
+
+/// A busy machine may take this long for what takes a moment.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(5);
+
+static SECRET: LazyLock<Secret> = LazyLock::new(|| Secret::generate(Mode::Live));
+
+/// One gateway.
+pub(crate) struct Gateway {
+    pub(crate) limiter: Limiter,
+    pub(crate) caller: Caller,
+    pub(crate) bank: Arc<Bank>,
+    stop: watch::Sender<bool>,
+    client: JoinHandle<()>,
+    _catalog: Arc<Catalog>,
+}
+
+/// How a gateway is set up.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) settings: BankSettings,
+    pub(crate) is_fresh: bool,
+    /// Of the key.
+    pub(crate) limits: RateLimits,
+}
+
+impl Setup {
+    /// Gateways of a bank that was never kept before.
+    pub(crate) fn fresh(url: &str, limits: RateLimits) -> Self {
+        let settings = BankSettings {
+            address: BankAddress::parse(url, false).unwrap(),
+            tick: Duration::from_millis(10),
+            // Longer than in earnest: the machine that tests run on is shared.
+            timeout: Duration::from_millis(250),
+            gateways: 1,
+        };
+        Self { settings, is_fresh: true, limits }
+    }
+
+    /// Starts a gateway and waits until it has reached the bank, or failed to.
+    pub(crate) async fn start(&self) -> Gateway {
+        let catalog = Arc::new(Catalog::from_rows(rows(&self.limits), NOW));
+        let authenticator = Authenticator { catalog: Arc::clone(&catalog), pepper: pepper() };
+        let name = HeaderName::from_static("x-api-key");
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(SECRET.expose()).unwrap())]);
+        let Ok(caller) = authenticator.authenticate(&headers, NOW) else { panic!("the key is not known") };
+        let (bank, client) = Bank::open(&self.settings, self.is_fresh).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let client = tokio::spawn(client.run(stopped));
+        bank.tried().await;
+        Gateway { limiter: Limiter::with_bank(Arc::clone(&bank)), caller, bank, stop, client, _catalog: catalog }
+    }
+}
+
+impl Gateway {
+    /// One request; what is left of the key's limit after it.
+    pub(crate) async fn request(&self) -> Result<u64, Denial> {
+        let admission = self.limiter.admit_or_wait(&self.caller, "requests", 1, NOW).await?;
+        let told = admission.limits.first().map_or(0, |limit| limit.remaining);
+        drop(admission.settle(1));
+        Ok(told)
+    }
+
+    /// Asks `times` times, one after the other; how many were admitted.
+    pub(crate) async fn requests(&self, times: usize) -> u64 {
+        let mut admitted = 0;
+        for _ in 0..times {
+            admitted += u64::from(self.request().await.is_ok());
+        }
+        admitted
+    }
+
+    /// Asks until all of `seconds` have passed; how many were admitted.
+    pub(crate) async fn storm(&self, seconds: f64) -> u64 {
+        let (start, mut admitted) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < seconds {
+            admitted += self.requests(20).await;
+            tokio::task::yield_now().await;
+        }
+        admitted
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.bank.report().shared
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        self.client.await.unwrap();
+    }
+
+    /// The key in Redis under which the day's limit of the API key is.
+    pub(crate) fn day_key(&self) -> String {
+        let name = format!("{}:day", self.caller.key.id);
+        format!("rb:{{{}}}:{name}", shard(&name))
+    }
+
+    /// The key in Redis under which the clock of that limit's shard is.
+    pub(crate) fn day_clock(&self) -> String {
+        format!("rb:{{{}}}:clock", shard(&format!("{}:day", self.caller.key.id)))
+    }
+}
+
+fn shard(name: &str) -> usize {
+    gateway::limit::bank::Account::new(name).shard()
+}
+
+/// Waits for a condition, whatever the machine is busy with.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    until_some(what, async || condition().then_some(())).await;
+}
+
+/// Tries until there is something.
+pub(crate) async fn until_some<T, F: Future<Output = Option<T>>>(what: &str, attempt: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = attempt().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "still waiting: {what}");
+        sleep(POLL).await;
+    }
+}
+
+/// One command for the server.
+pub(crate) fn tell<T: redis::FromRedisValue>(redis: &Redis, words: &[&str]) -> T {
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut command = redis::cmd(words[0]);
+    words[1..].iter().for_each(|word| {
+        command.arg(*word);
+    });
+    command.query(&mut connection).unwrap()
+}
+
+pub(crate) fn per_second(limit: u64, burst: u64) -> RateLimits {
+    RateLimits { per_second: Some(RateLimit { limit, burst }), ..RateLimits::default() }
+}
+
+/// So little refills in a test that only the burst counts.
+pub(crate) fn burst_of(burst: u64) -> RateLimits {
+    RateLimits { per_day: Some(RateLimit { limit: 1, burst }), ..RateLimits::default() }
+}
+
+fn pepper() -> Pepper {
+    Pepper::new(b"a pepper for tests").unwrap()
+}
+
+fn rows(limits: &RateLimits) -> store::Catalog {
+    let tenant = Tenant {
+        id: TenantId::from_u128(1),
+        parent: None,
+        kind: TenantKind::Root,
+        name: "root".into(),
+        status: TenantStatus::Active,
+        zone: Zone::utc(),
+        created_at: NOW,
+    };
+    let plan = Plan {
+        id: "shared".parse().unwrap(),
+        name: "Shared".into(),
+        currency: common::money::Currency::USD,
+        flat_fee: "0.00".into(),
+        charges: Vec::new(),
+        quotas: Vec::new(),
+        prepaid: Vec::new(),
+        limits: PlanLimits { key: limits.clone(), ..PlanLimits::default() },
+    };
+    let subscription =
+        Subscription { tenant: tenant.id, plan: plan.id.clone(), version: 1, starts_at: NOW, ends_at: None };
+    let key = Key {
+        id: KeyId::from_u128(7),
+        tenant: tenant.id,
+        name: "shared".into(),
+        mode: SECRET.mode(),
+        hash: pepper().hash(&SECRET),
+        pepper_id: pepper().id().into(),
+        hint: SECRET.hint().into(),
+        created_at: NOW,
+        expires_at: None,
+        revoked_at: None,
+        replaces: None,
+    };
+    store::Catalog {
+        seq: 1,
+        tenants: vec![tenant],
+        subscriptions: vec![subscription],
+        keys: vec![key],
+        plans: vec![PlanVersion { version: 1, created_at: NOW, plan }],
+    }
+}

@@ -1,0 +1,60 @@
+//! One process after another on the same sockets.
+
+use serde_json::json;
+
+use crate::{
+    api::{Api, rest},
+    support::{World, eventually, process::Gateway, raw::Wire},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
+    let world = World::new().await;
+    let customer = world.customer(Some("capped")).await;
+    // Connections of the test's own client are not waited for.
+    world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
+    let old = Gateway::start(&world.config_file());
+    old.wait_until_ready().await;
+    let old = Api::of(old);
+    let reservation = old.reserve(&customer.secret, 5).await;
+    let mut idle = Wire::connect(old.http).await;
+
+    let new = Api::of(Gateway::upgrade(&world.config_file()));
+    assert_eq!((new.http, new.grpc), (old.http, old.grpc));
+    eventually("the old process drains", || async {
+        let is_draining = |line: &serde_json::Value| {
+            line["message"].as_str().is_some_and(|message| message.starts_with("taken over"))
+        };
+        old.gateway.log().iter().any(is_draining).then_some(())
+    })
+    .await;
+    idle.send("POST /check HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = idle.read_to_end().await;
+    assert!(answer.contains("missing_credential") && answer.contains("connection: close"), "{answer}");
+    assert!(old.gateway.ended().await.success());
+
+    assert_eq!(new.settle(&reservation, 5).await, (404, json!("reservation_not_found")));
+    assert_eq!(new.outcome(&customer.secret, json!({ "units": 5 })).await, "allow");
+    new.end().await;
+    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_process_may_answer_elsewhere_or_not_at_all() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
+    let silent = Gateway::start(&world.config_file());
+    silent.wait_until_ready().await;
+
+    world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
+    let api = Api::of(Gateway::upgrade(&world.config_file()));
+    assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
+    assert!(silent.ended().await.success());
+
+    world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
+    let silent = Gateway::upgrade(&world.config_file());
+    assert!(api.gateway.ended().await.success());
+    assert!(tokio::net::TcpStream::connect(api.http).await.is_err());
+    assert_eq!(silent.status("/", &customer.secret).await, 200);
+}

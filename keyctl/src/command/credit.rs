@@ -1,0 +1,92 @@
+//! `keyctl credit`: units that tenants have paid for in advance, of meters that their plan calls prepaid.
+
+use clap::{Args, Subcommand};
+use common::{id::TenantId, store::TopUp};
+
+use super::Context;
+use crate::{error::Failure, view::CreditReport};
+
+const HELP: &str = "\
+Examples:
+  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 1000000
+  keyctl credit show --tenant ten_01jd0000000000000000000001";
+
+const ADD_HELP: &str = "\
+Gateways serve them within two seconds. With a reference, such as an order number, the same command \
+can be repeated and adds once.
+
+Examples:
+  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 1000000
+  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 5 --reference A1";
+
+const SHOW_HELP: &str = "\
+PAID units were added in all. DRAWN are those of them that are used or in the hands of gateways, \
+which give back what they do not need; LEFT can still be drawn.
+
+Examples:
+  keyctl credit show --tenant ten_01jd0000000000000000000001
+  keyctl credit show --tenant ten_01jd0000000000000000000001 --output json | jq '.credit[].left'";
+
+/// The verbs of `keyctl credit`.
+#[derive(Debug, Subcommand)]
+#[command(after_help = HELP)]
+pub(crate) enum CreditCommand {
+    /// Add units to a tenant's credit
+    #[command(after_help = ADD_HELP)]
+    Add(AddArgs),
+    /// Show a tenant's credit and what it was paid with
+    #[command(after_help = SHOW_HELP)]
+    Show(ShowArgs),
+}
+
+/// The arguments of `keyctl credit add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// Whose credit
+    #[arg(long)]
+    tenant: TenantId,
+
+    /// Meter that the units are of
+    #[arg(long)]
+    meter: String,
+
+    /// How many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    units: u64,
+
+    /// What the payment is known by; made up unless said otherwise
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
+}
+
+/// The arguments of `keyctl credit show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Whose credit
+    #[arg(long)]
+    tenant: TenantId,
+}
+
+impl CreditCommand {
+    /// Does what was asked.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Add(arguments) => add(arguments, context).await,
+            Self::Show(ShowArgs { tenant }) => show(tenant, context).await,
+        }
+    }
+}
+
+async fn add(arguments: AddArgs, context: &Context) -> Result<(), Failure> {
+    let AddArgs { tenant, meter, units, reference } = arguments;
+    let reference = reference.unwrap_or_else(TopUp::made_up_reference);
+    context.store.add_credit(&TopUp { reference, tenant, meter, units, added_at: context.now }).await?;
+    show(tenant, context).await
+}
+
+async fn show(tenant: TenantId, context: &Context) -> Result<(), Failure> {
+    // Nobody's credit is an error, not an empty list.
+    context.store.tenant(tenant).await?;
+    let (credit, top_ups) = (context.store.credit(tenant).await?, context.store.top_ups(tenant).await?);
+    context.output.show(&CreditReport::new(tenant, credit, top_ups))
+}

@@ -1,0 +1,64 @@
+//! Credit that was paid for in advance.
+
+use common::{
+    id::TenantId,
+    store::{Credit, TopUp},
+};
+use serde::Serialize;
+
+use super::Instant;
+use crate::output::{ListRow, Rows, View};
+
+/// A tenant's credit by meter, and what it was paid with.
+#[derive(Debug, Serialize)]
+pub(crate) struct CreditReport {
+    tenant: TenantId,
+    credit: Vec<CreditRow>,
+    top_ups: Vec<TopUpRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreditRow {
+    meter: String,
+    paid: u64,
+    drawn: u64,
+    left: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct TopUpRow {
+    reference: String,
+    meter: String,
+    units: u64,
+    added_at: Instant,
+}
+
+impl CreditReport {
+    /// A report of one tenant.
+    pub(crate) fn new(tenant: TenantId, credit: Vec<Credit>, top_ups: Vec<TopUp>) -> Self {
+        let credit =
+            credit.into_iter().map(|Credit { meter, paid, drawn, left, .. }| CreditRow { meter, paid, drawn, left });
+        let top_ups = top_ups.into_iter().map(|TopUp { reference, meter, units, added_at, .. }| TopUpRow {
+            reference,
+            meter,
+            units,
+            added_at: Instant(added_at),
+        });
+        Self { tenant, credit: credit.collect(), top_ups: top_ups.collect() }
+    }
+}
+
+impl View for CreditReport {
+    fn table(&self) -> Rows {
+        self.credit.table()
+    }
+}
+
+impl ListRow for CreditRow {
+    const COLUMNS: &'static [&'static str] = &["METER", "PAID", "DRAWN", "LEFT"];
+
+    fn cells(&self) -> Vec<String> {
+        let numbers = [self.paid, self.drawn, self.left].map(|number| number.to_string());
+        [self.meter.clone()].into_iter().chain(numbers).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! The rows of the comparison of decisions: the gateway's `POST /check`, with limits of its own and with shared ones,
+//! and a limiter that asks Redis about every request.
+
+use serde_json::{Value, json};
+use stack::Redis;
+
+use super::{
+    CompareError,
+    clientele::{Clientele, Key},
+    contestant::Contestant,
+    kind::Kind,
+    redis_limiter,
+    site::Site,
+};
+use crate::{
+    fleet::{self, FleetError, GatewayOptions, GatewayProcess, Launch, ServerProcess, UsageSink, wait_ready},
+    load::Request,
+};
+
+/// Where decisions are asked for.
+const PATH: &str = "/check";
+
+/// Ten keys for each of a hundred tenants, with four limits for each request, each too high ever to refuse.
+pub(super) const CLIENTELE: Clientele = Clientele {
+    tenants: 100,
+    keys_per_tenant: 10,
+    plans: r#"
+plans:
+  - id: loadtest
+    name: Load test
+    currency: USD
+    flat_fee: "999.00"
+    charges:
+      - { meter: requests, included: 50000000, tiers: [{ price: { amount: "2.00", per: 1000000 } }] }
+    limits:
+      tenant: { per_minute: 60000000, per_day: 86400000000 }
+      key: { per_second: 1000000, per_minute: 60000000 }
+"#,
+};
+
+/// Starts Redis, which runs beside the client, and every row.
+pub(super) async fn start_all(site: &mut Site) -> Result<Vec<Contestant>, CompareError> {
+    let redis = Redis::start()?;
+    let url = redis.url();
+    site.redis = Some(redis);
+    let alone = json!({});
+    let shared = json!({ "redis": { "url": url } });
+    let check =
+        |key: &Key| Request { method: "POST".into(), ..Request::get(&key.id, PATH) }.header("X-Api-Key", &key.secret);
+    let peek = |key: &Key| Request { body: br#"{"mode":"peek"}"#.to_vec(), ..check(key) };
+    let checks: Vec<_> = site.keys.iter().map(check).collect();
+    let peeks = site.keys.iter().map(peek).collect();
+    Ok(vec![
+        start_gateway(site, Kind::Check, alone.clone(), checks.clone()).await?,
+        start_gateway(site, Kind::Peek, alone, peeks).await?,
+        start_gateway(site, Kind::SharedCheck, shared, checks.clone()).await?,
+        start_redis_limiter(site, url, checks).await?,
+    ])
+}
+
+async fn start_gateway(
+    site: &Site,
+    kind: Kind,
+    limits: Value,
+    requests: Vec<Request>,
+) -> Result<Contestant, CompareError> {
+    let address = fleet::free_address()?;
+    let sink = UsageSink::Http(site.billing.url());
+    let options = GatewayOptions {
+        name: kind.name().replace(", ", "-"),
+        decision: Some(address),
+        limits,
+        cores: Some(site.cores.contestant()),
+        ..GatewayOptions::new(site.directory(), site.billing.store(), sink, site.upstream_address)
+    };
+    let gateway = GatewayProcess::start(options).await?;
+    let metrics = Some(gateway.admin());
+    Ok(Contestant { kind, address, process: Some(gateway.process), requests, metrics })
+}
+
+async fn start_redis_limiter(site: &Site, redis: String, requests: Vec<Request>) -> Result<Contestant, CompareError> {
+    let address = fleet::free_address()?;
+    let caller = |key: &Key| redis_limiter::Caller {
+        secret: key.secret.clone(),
+        key: key.id.clone(),
+        tenant: key.tenant.clone(),
+    };
+    let settings = redis_limiter::Settings {
+        listen: address,
+        redis,
+        limits: site.limits.clone(),
+        callers: site.keys.iter().map(caller).collect(),
+    };
+    let file = site.directory().join("redis_limiter.json");
+    let failed = |source| FleetError::File { file: file.display().to_string(), source };
+    let text = serde_json::to_vec(&settings).map_err(|error| failed(error.into()))?;
+    std::fs::write(&file, text).map_err(failed)?;
+    let mut process = ServerProcess::start(Launch {
+        name: "redis_limiter".into(),
+        program: fleet::binary("redis_limiter")?,
+        arguments: vec!["--config".into(), file.into()],
+        directory: site.directory().to_owned(),
+        cores: Some(site.cores.contestant()),
+    })?;
+    wait_ready(&mut process, address, redis_limiter::HEALTH_PATH).await?;
+    Ok(Contestant { kind: Kind::RedisLimiter, address, process: Some(process), requests, metrics: Some(address) })
+}

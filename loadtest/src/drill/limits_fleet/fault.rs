@@ -1,0 +1,79 @@
+//! What happens to the Redis that a limit is shared through, and when gateways noticed.
+
+use std::time::{Duration, Instant};
+
+use gateway::limit::bank::{LEASE, SHARDS};
+use serde::Serialize;
+use stack::Redis;
+use tokio::time::sleep;
+
+use super::{
+    super::{DrillError, harm::on_server},
+    report::{every_gateway, waits},
+};
+use crate::house::House;
+
+/// What happens to Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fault {
+    /// It is killed, and starts again empty.
+    Killed,
+    /// It stands still with its connections open, and goes on with all it knew.
+    Paused,
+    /// It forgets everything, its scripts too, and serves on.
+    Flushed,
+}
+
+/// How a fault went.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course {
+    pub(super) began: Instant,
+    /// When every gateway shared its limits again and no lease of before was left.
+    pub(super) over: Instant,
+    /// How long some gateways may have been back while others were not.
+    pub(super) some_back: Duration,
+    /// Requests that waited for Redis after every gateway had noticed that it is away.
+    pub(super) waited: u64,
+}
+
+impl Fault {
+    /// Every kind.
+    pub(super) const ALL: [Self; 3] = [Self::Killed, Self::Paused, Self::Flushed];
+
+    /// Whether what gateways had in hand is forgotten.
+    pub(super) const fn loses_data(self) -> bool {
+        matches!(self, Self::Killed | Self::Flushed)
+    }
+
+    /// Whether gateways are alone for a while.
+    pub(super) const fn is_outage(self) -> bool {
+        matches!(self, Self::Killed | Self::Paused)
+    }
+
+    /// Does it to the Redis of the house, which is `away` for so long if it is at all.
+    pub(super) async fn happen(self, house: &mut House, away: Duration) -> Result<Course, DrillError> {
+        let began = Instant::now();
+        let mut waited = 0;
+        match self {
+            Self::Killed => on_server(&mut house.redis, Redis::kill).await?,
+            Self::Paused => on_server(&mut house.redis, |redis| redis.pause()).await?,
+            Self::Flushed => on_server(&mut house.redis, |redis| redis.flush()).await?,
+        }
+        if self.is_outage() {
+            every_gateway(house, |report| report.limits.shards_away == SHARDS).await?;
+            let before = waits(house).await?;
+            sleep(away.saturating_sub(began.elapsed())).await;
+            waited = waits(house).await? - before;
+        }
+        match self {
+            Self::Killed => on_server(&mut house.redis, Redis::restart).await?,
+            Self::Paused => on_server(&mut house.redis, |redis| redis.resume()).await?,
+            Self::Flushed => {}
+        }
+        let none_back = Instant::now();
+        every_gateway(house, |report| report.limits.shared).await?;
+        let some_back = if self.is_outage() { none_back.elapsed() } else { Duration::ZERO };
+        Ok(Course { began, over: Instant::now() + Duration::from_nanos(LEASE), some_back, waited })
+    }
+}

@@ -1,0 +1,237 @@
+//! One limit, four gateways and a real Redis, at five times what the limit allows: over every window of time, no more is
+//! admitted than `burst + rate x window`, and nearly as much. Then the same while Redis is killed, paused and flushed.
+//!
+//! The client proves what it claims from its own times alone: see [`windows`]. A fault allows something on top in the
+//! windows that touch it, and nothing in the others:
+//!
+//! - a loss of data: what was in all hands, which together is at most the burst
+//! - an outage: what others drew since each gateway looked last, which is half a second ago at most. The load leaves
+//!   nothing to draw but what refills.
+//! - its end: one N-th of the rate for each gateway that is not back while another one is
+//!
+//! Nobody waits for a Redis that is known to be away, and every request is answered. That is counted; how long answers
+//! took is told, and judged by nobody: machines differ.
+
+mod fault;
+mod report;
+mod windows;
+
+use std::time::{Duration, Instant};
+
+use fault::{Course, Fault};
+use report::every_gateway;
+use serde::Serialize;
+use tokio::{task::JoinSet, time::sleep};
+use windows::{Bound, OnTop};
+
+use super::{Drill, DrillError, Outcome, close, harm::on_every_gateway};
+use crate::{
+    house::{Books, Customer, House, Plan},
+    load::{Exchange, Load, LoadResult, Pace},
+};
+
+pub(super) const DRILL: Drill = Drill {
+    name: "limits-fleet",
+    about: "Redis killed, paused and flushed while four gateways share a limit at five times its load",
+    faults: 3,
+    run: |faults, times| Box::pin(run(faults, times.limited)),
+};
+
+const GATEWAYS: u32 = 4;
+
+/// Requests per second that are allowed, and as many at once.
+const RATE: u32 = 200;
+
+/// How many times that is offered.
+const TIMES: u32 = 5;
+
+/// Keys of the tenant, none of which has a limit of its own.
+const KEYS: u32 = 4;
+
+/// Connections to each gateway: more than are ever needed at once.
+const CONNECTIONS: usize = 64;
+
+/// How long a gateway may go without a look at what the others left.
+const LOOKS_WITHIN: Duration = Duration::from_millis(500);
+
+/// Without load: the bucket is full again after one second, and what was in hand has gone back.
+const REST: Duration = Duration::from_secs(3);
+
+/// What must be admitted of what may be, while nothing is harmed.
+const LEAST_USE: f64 = 0.98;
+
+/// How a limit was kept while one thing happened, or nothing.
+#[derive(Debug, Clone, Serialize)]
+pub struct LimitPhase {
+    /// What happened to Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<Fault>,
+    /// Requests that were sent.
+    offered: u64,
+    /// Those that were admitted.
+    admitted: u64,
+    /// What burst and rate allow in the time of the phase.
+    allowed: f64,
+    /// Part of that which was admitted.
+    #[serde(rename = "use")]
+    used: f64,
+    /// Requests admitted above `burst + rate x window`, in the worst of all windows.
+    overshoot: f64,
+    /// What the fault allows on top.
+    on_top: f64,
+    /// Requests admitted above that too.
+    excess: f64,
+    /// Requests that waited for a Redis that was known to be away.
+    waited: u64,
+    /// How long answers took, 99 % of them at most, to what was due while Redis was harmed; to all if it was not.
+    p99_ms: f64,
+    /// The longest of them.
+    max_ms: f64,
+    /// Requests that were not answered, or by something else than yes or no.
+    unanswered: u64,
+}
+
+async fn run(faults: u32, lasts: Duration) -> Result<Outcome, DrillError> {
+    let mut house = House::build(Plan { gateways: GATEWAYS, redis: true, ..Plan::default() }).await?;
+    let customers = limited_customer(&house).await?;
+    let mut books = Books::default();
+    let mut phases = vec![phase(&mut house, &customers, &mut books, None, lasts).await?];
+    let mut kinds = Fault::ALL.into_iter().cycle();
+    for _ in 0..faults {
+        sleep(REST).await;
+        phases.push(phase(&mut house, &customers, &mut books, kinds.next(), lasts).await?);
+    }
+    let wrong = phases.iter().find_map(LimitPhase::wrong);
+    let outcome = close(&DRILL, faults, house, books, wrong).await?;
+    Ok(Outcome { phases, ..outcome })
+}
+
+/// A customer whom nothing limits but the rate of all its keys together, once for each key.
+async fn limited_customer(house: &House) -> Result<Vec<Customer>, DrillError> {
+    let plan = format!(
+        "plans:\n  - id: limited\n    name: Limited\n    currency: USD\n    flat_fee: \"0.00\"\n    \
+         limits: {{ tenant: {{ per_second: {RATE} }} }}\n"
+    );
+    let file = house.directory().join("limited.yaml");
+    std::fs::write(&file, plan)?;
+    house.keyctl.apply_plans(&file).await?;
+    let mut customers = vec![house.customer("Acme", "limited").await?];
+    for number in 2..=KEYS {
+        let customer = house.another_key(&customers[0], &format!("live-{number}")).await?;
+        customers.push(customer);
+    }
+    // The first customer has a test key too.
+    let keys = customers.len() + 1;
+    every_gateway(house, |report| report.catalog.keys >= keys).await?;
+    Ok(customers)
+}
+
+/// Load for a while, and in the second third of it the fault.
+async fn phase(
+    house: &mut House,
+    customers: &[Customer],
+    books: &mut Books,
+    fault: Option<Fault>,
+    lasts: Duration,
+) -> Result<LimitPhase, DrillError> {
+    let pace = Pace::Open { per_second: RATE * TIMES / GATEWAYS };
+    let loads = on_every_gateway(house, customers, |load| Load {
+        duration: lasts,
+        pace,
+        connections: CONNECTIONS,
+        traced: true,
+        ..load
+    });
+    let mut harmed = None;
+    if let Some(fault) = fault {
+        sleep(lasts / 3).await;
+        harmed = Some((fault, fault.happen(house, lasts / 3).await?));
+    }
+    let seen = finish(loads, books).await?;
+    Ok(LimitPhase::new(&seen, harmed, lasts))
+}
+
+/// What the client saw of a phase.
+#[derive(Default)]
+struct Seen {
+    offered: u64,
+    trace: Vec<Exchange>,
+    unanswered: u64,
+}
+
+/// Waits for the load.
+async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut Books) -> Result<Seen, DrillError> {
+    let mut seen = Seen::default();
+    while let Some(result) = loads.join_next().await {
+        let mut result = result??;
+        books.add(&result);
+        let others = result.by_status.iter().filter(|(status, _)| !matches!(status, 200 | 429));
+        seen.unanswered += result.unsent + result.failures.total() + others.map(|(_, count)| count).sum::<u64>();
+        seen.offered += result.requests + result.unsent;
+        seen.trace.append(&mut result.trace);
+    }
+    Ok(seen)
+}
+
+impl LimitPhase {
+    fn new(seen: &Seen, harmed: Option<(Fault, Course)>, lasts: Duration) -> Self {
+        let trace = &seen.trace;
+        let admitted: Vec<_> = trace.iter().filter(|exchange| exchange.status == 200).copied().collect();
+        let rate = f64::from(RATE);
+        let plain = Bound { rate, burst: rate, on_top: None };
+        let on_top = harmed.map(|(fault, course)| OnTop {
+            requests: on_top(fault, course),
+            from: course.began,
+            until: course.over,
+        });
+        let allowed = rate + rate * lasts.as_secs_f64();
+        let meanwhile = |due: Instant| harmed.is_none_or(|(_, course)| (course.began..=course.over).contains(&due));
+        let latencies = trace.iter().filter(|exchange| meanwhile(exchange.due)).map(Exchange::latency);
+        let (p99_ms, max_ms) = slowest(latencies.collect());
+        Self {
+            redis: harmed.map(|(fault, _)| fault),
+            offered: seen.offered,
+            admitted: admitted.len() as u64,
+            allowed,
+            used: admitted.len() as f64 / allowed,
+            overshoot: plain.exceeded_by(&admitted),
+            on_top: on_top.map_or(0.0, |on_top| on_top.requests),
+            excess: Bound { on_top, ..plain }.exceeded_by(&admitted),
+            waited: harmed.map_or(0, |(_, course)| course.waited),
+            p99_ms,
+            max_ms,
+            unanswered: seen.unanswered,
+        }
+    }
+
+    /// What is not as it should be.
+    fn wrong(&self) -> Option<String> {
+        let fault = self.redis.map_or_else(|| "undisturbed".into(), |fault| format!("{fault:?}").to_lowercase());
+        if self.excess > 0.0 {
+            return Some(format!("{fault}: {} requests above the bound in some window", self.excess));
+        }
+        if self.redis.is_none() && self.used < LEAST_USE {
+            return Some(format!("{fault}: {} of {} allowed requests admitted", self.admitted, self.allowed));
+        }
+        if self.unanswered > 0 {
+            return Some(format!("{fault}: {} requests got neither yes nor no", self.unanswered));
+        }
+        (self.waited > 0).then(|| format!("{fault}: {} requests waited for a Redis that was away", self.waited))
+    }
+}
+
+/// What a fault allows on top, as said above.
+fn on_top(fault: Fault, course: Course) -> f64 {
+    let rate = f64::from(RATE);
+    let in_hands = if fault.loses_data() { rate } else { 0.0 };
+    let drawn = if fault.is_outage() { rate * LOOKS_WITHIN.as_secs_f64() } else { 0.0 };
+    in_hands + drawn + rate * course.some_back.as_secs_f64()
+}
+
+/// What 99 % of these times do not exceed, and the longest, in milliseconds.
+fn slowest(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort();
+    let milliseconds = |time: &Duration| time.as_secs_f64() * 1e3;
+    let last = times.len().saturating_sub(1);
+    (times.get(last * 99 / 100).map_or(0.0, milliseconds), times.get(last).map_or(0.0, milliseconds))
+}

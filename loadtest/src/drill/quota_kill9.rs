@@ -1,0 +1,126 @@
+//! A hard quota spent by four gateways of which now one and now another is killed: never more than there is, and nearly
+//! all of it.
+//!
+//! What a gateway held when it died is nobody's until its journal is booked, and is then granted anew. So the quota is
+//! spent to the end once every journal is empty, whatever was killed before.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use common::store::Store;
+use rand::RngExt as _;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Drill, DrillError, Outcome, close,
+    harm::{on_every_gateway, some_moment},
+};
+use crate::{
+    house::{Books, Customer, House, Plan},
+    load::{Load, LoadResult},
+};
+
+pub(super) const DRILL: Drill = Drill {
+    name: "quota-kill9",
+    about: "kill -9 of gateways at random moments while four of them spend a hard quota",
+    faults: 20,
+    run: |faults, times| Box::pin(run(faults, times.quota)),
+};
+
+const GATEWAYS: u32 = 4;
+
+const CONNECTIONS: usize = 4;
+
+/// When a gateway is killed, after a burst has begun.
+const KILLED_WITHIN: Duration = Duration::from_millis(800);
+
+/// Longer than gateways believe that a spent quota is spent.
+const LAST_BURSTS: Duration = Duration::from_secs(2);
+
+/// How long what dead gateways held may take to be granted anew.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// `quota` are the units, and with them the requests, that the customer's plan has for the month.
+async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
+    let mut house = House::build(Plan { gateways: GATEWAYS, ..Plan::at_scale() }).await?;
+    let customer = [capped_customer(&house, quota).await?];
+    let mut books = Books::default();
+    // Some of the quota is left for after the last kill.
+    let share = quota / u64::from(faults + 1) / u64::from(GATEWAYS);
+    for _ in 0..faults {
+        let burst = on_every_gateway(&house, &customer, |load| Load {
+            max_requests: Some(share),
+            connections: CONNECTIONS,
+            ..load
+        });
+        some_moment(KILLED_WITHIN).await;
+        let victim = rand::rng().random_range(0..GATEWAYS as usize);
+        if let Some(gateway) = house.gateways_mut().nth(victim) {
+            gateway.process.kill().await?;
+            gateway.restart().await?;
+        }
+        finish(burst, &mut books).await?;
+    }
+    loop {
+        dead_lives_are_settled(&house).await?;
+        let burst = on_every_gateway(&house, &customer, |load| Load {
+            duration: LAST_BURSTS,
+            connections: CONNECTIONS,
+            ..load
+        });
+        if finish(burst, &mut books).await? == 0 {
+            break;
+        }
+    }
+    let outcome = close(&DRILL, faults, house, books, None).await?;
+    let nearly_all = quota - quota / 100;
+    let used_well = (nearly_all..=quota).contains(&outcome.billed);
+    let misused = (!used_well).then(|| format!("{} of {quota} units were used", outcome.billed));
+    let wrong = outcome.wrong.or(misused);
+    Ok(Outcome { ok: wrong.is_none(), wrong, ..outcome })
+}
+
+/// A customer whom nothing but a hard quota limits.
+async fn capped_customer(house: &House, quota: u64) -> Result<Customer, DrillError> {
+    let plan = format!(
+        "plans:\n  - id: capped\n    name: Capped\n    currency: USD\n    flat_fee: \"0.00\"\n    \
+         quotas: [{{ meter: requests, per_month: {quota} }}]\n"
+    );
+    let file = house.directory().join("capped.yaml");
+    std::fs::write(&file, plan)?;
+    house.keyctl.apply_plans(&file).await?;
+    Ok(house.customer("Acme", "capped").await?)
+}
+
+/// Waits for the load, adds to the books what was received, and says how much of that was admitted.
+async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut Books) -> Result<u64, DrillError> {
+    let mut admitted = 0;
+    while let Some(result) = loads.join_next().await {
+        let result = result??;
+        admitted += result.by_status.get(&200).copied().unwrap_or(0);
+        books.add(&result);
+    }
+    Ok(admitted)
+}
+
+/// Waits until nobody but the gateways that live holds units.
+async fn dead_lives_are_settled(house: &House) -> Result<(), DrillError> {
+    house.journals_are_empty().await?;
+    let store = Store::open(house.store()).await?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let lives: BTreeSet<_> = store.quota_leases().await?.into_iter().map(|lease| lease.life).collect();
+        if lives.len() <= GATEWAYS as usize {
+            store.close().await;
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(DrillError::Patience(format!("dead gateways still hold units: {lives:?}")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}

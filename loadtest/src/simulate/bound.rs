@@ -1,0 +1,115 @@
+//! The bound that limits promise, watched as a bucket: over every stretch of time W at most `burst + rate x W` requests
+//! are admitted if and only if a bucket that holds `burst`, refills at `rate` and gives one token to each of them never
+//! goes below nothing.
+
+/// Room for the rounding of sums of many small refills, in tokens.
+const ROUNDING: f64 = 1e-6;
+
+/// A bucket that may go below nothing, and remembers how far it did.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    rate: f64,
+    burst: f64,
+    level: f64,
+    at: u64,
+    extras: Vec<Extra>,
+    allowed: usize,
+    deepest: f64,
+}
+
+/// What a failure allows on top: as if there were another bucket for some time.
+#[derive(Debug, Clone, Copy)]
+struct Extra {
+    number: ExtraNumber,
+    most: f64,
+    rate: f64,
+    until: u64,
+}
+
+/// Names what was allowed, to end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtraNumber(usize);
+
+impl Bound {
+    /// A full bucket. `rate` is per nanosecond.
+    pub fn new(rate: f64, burst: f64) -> Self {
+        Self { rate, burst, level: burst, at: 0, extras: Vec::new(), allowed: 0, deepest: 0.0 }
+    }
+
+    /// A bucket that never is full: `tokens` at `now`, and all that refills from then on.
+    pub fn refilling(rate: f64, tokens: f64, now: u64) -> Self {
+        Self { level: tokens, at: now, ..Self::new(rate, f64::INFINITY) }
+    }
+
+    /// What could still be admitted at `now`.
+    pub fn level(&mut self, now: u64) -> f64 {
+        while let Some(ended) = self.first_to_end().filter(|index| self.extras[*index].until <= now) {
+            self.refill(self.extras[ended].until);
+            self.extras.swap_remove(ended);
+            self.level = self.level.min(self.most());
+        }
+        self.refill(now);
+        self.level
+    }
+
+    /// One request was admitted.
+    pub fn admit(&mut self, now: u64) {
+        self.level = self.level(now) - 1.0;
+        self.deepest = self.deepest.max(-self.level);
+    }
+
+    /// From now on until `until`, a bucket of `most` tokens, `tokens` of them there, refilled at `rate`, is there on top.
+    pub fn allow(&mut self, (tokens, most): (f64, f64), rate: f64, now: u64, until: u64) -> ExtraNumber {
+        self.level = self.level(now) + tokens;
+        self.allowed += 1;
+        let number = ExtraNumber(self.allowed);
+        self.extras.push(Extra { number, most, rate, until });
+        number
+    }
+
+    /// What was allowed is refilled at `rate` from now on.
+    pub fn refill_extra(&mut self, number: ExtraNumber, rate: f64, now: u64) {
+        self.level(now);
+        if let Some(extra) = self.extras.iter_mut().find(|extra| extra.number == number) {
+            extra.rate = rate;
+        }
+    }
+
+    /// What was allowed ends at `at`.
+    pub fn end(&mut self, number: ExtraNumber, at: u64) {
+        let extra = self.extras.iter_mut().find(|extra| extra.number == number);
+        if let Some(extra) = extra {
+            extra.until = extra.until.min(at);
+        }
+    }
+
+    /// The limit is another one from now on. A bucket that is full stays so, and one whose rate rises may: nobody knows
+    /// yet when the rate rose. What a smaller burst takes away is gone.
+    pub fn change(&mut self, rate: f64, burst: f64, now: u64) {
+        let may_be_full = self.level(now) >= self.most() - ROUNDING || rate > self.rate;
+        (self.rate, self.burst) = (rate, burst);
+        self.level = if may_be_full { self.most() } else { self.level.min(self.most()) };
+    }
+
+    /// The most that was admitted above the bound, over any stretch of time; 0 if it held.
+    pub fn overshoot(&self) -> f64 {
+        if self.deepest > ROUNDING { self.deepest } else { 0.0 }
+    }
+
+    /// What may be there at most.
+    pub fn most(&self) -> f64 {
+        self.burst + self.extras.iter().map(|extra| extra.most).sum::<f64>()
+    }
+
+    fn first_to_end(&self) -> Option<usize> {
+        let extras = self.extras.iter().enumerate();
+        extras.min_by_key(|(_, extra)| extra.until).map(|(index, _)| index)
+    }
+
+    fn refill(&mut self, now: u64) {
+        let rate = self.rate + self.extras.iter().map(|extra| extra.rate).sum::<f64>();
+        let elapsed = now.saturating_sub(self.at) as f64;
+        self.level = (self.level + rate * elapsed).min(self.most());
+        self.at = self.at.max(now);
+    }
+}

@@ -1,0 +1,241 @@
+//! One gateway: the real accounts and teller, and around them what its bank client does with a connection.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use gateway::limit::{
+    Purse, Rate,
+    bank::{Account, Answer, Call, Debit, Errand, Short, Teller, TellerSettings},
+    take_all,
+};
+
+use super::redis::Reply;
+
+/// Least time between calls that nobody waits for, in nanoseconds.
+pub const TICK: u64 = 10_000_000;
+
+/// How long a gateway waits for an answer, in nanoseconds.
+pub const TIMEOUT: u64 = 100_000_000;
+
+/// How long a request waits for tokens at most, in nanoseconds.
+pub const PATIENCE: u64 = 100_000_000;
+
+/// All limits are in one shard: each shard is a bank of its own.
+const SHARD: usize = 0;
+
+/// The limits that a request needs, by their numbers.
+pub type Needs = Vec<usize>;
+
+/// One gateway, from start to end of its process.
+pub struct Gateway {
+    name: String,
+    /// What its clock shows when the world starts.
+    origin: u64,
+    limits: Vec<(Arc<Account>, Rate)>,
+    teller: Teller,
+    under_way: Option<Call>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A request that waits for tokens.
+struct Waiting {
+    /// When it arrived, in world time.
+    arrived: u64,
+    needs: Needs,
+}
+
+/// A call on its way to the bank.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// Its number at its gateway.
+    pub sequence: u64,
+    /// Keys of the script.
+    pub keys: Vec<String>,
+    /// Arguments of the script.
+    pub arguments: Vec<String>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may pass.
+    Admitted,
+    /// It may not.
+    Denied,
+    /// It waits for an answer of the bank.
+    Waits,
+}
+
+impl Gateway {
+    /// A gateway that just started; its clock is `origin` nanoseconds ahead of the world's. It reckons with `gateways` of
+    /// them until it knows better. `is_fresh`: there never was a bank before.
+    pub fn new(name: String, origin: u64, limits: &[(String, Rate)], gateways: u64, is_fresh: bool) -> Self {
+        let limits = limits.iter().map(|(name, rate)| (Arc::new(Account::new(name.as_str())), *rate)).collect();
+        Self {
+            name,
+            origin,
+            limits,
+            teller: Teller::new(TellerSettings { gateways, tick: TICK, is_fresh }),
+            under_way: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// The name of the `index`-th limit of a world.
+    pub fn limit_name(index: usize) -> String {
+        let names = (0_u32..).map(|number| format!("limit-{number}"));
+        names.filter(|name| Account::new(name.as_str()).shard() == SHARD).nth(index).unwrap_or_default()
+    }
+
+    /// The key under which the bank keeps a limit.
+    pub fn key(limit: &str) -> String {
+        format!("rb:{{{SHARD}}}:{limit}")
+    }
+
+    /// Among how many this gateway shares the limits now because the bank is away.
+    pub fn alone(&self) -> Option<u64> {
+        self.teller.gateways()
+    }
+
+    /// What it can admit of a limit without asking anybody.
+    pub fn remaining(&self, limit: usize, now: u64) -> u64 {
+        let (account, rate) = &self.limits[limit];
+        account.remaining(rate, self.alone(), now + self.origin)
+    }
+
+    /// What it holds of a limit by the bank's leave.
+    pub fn in_hand(&self, limit: usize, now: u64) -> u64 {
+        let (account, rate) = &self.limits[limit];
+        account.remaining(rate, None, now + self.origin)
+    }
+
+    /// The limit is another one from now on.
+    pub fn change(&mut self, limit: usize, rate: Rate) {
+        self.limits[limit].1 = rate;
+    }
+}
+
+// === requests ===
+
+impl Gateway {
+    /// Decides about a request that arrives at `now`.
+    pub fn request(&mut self, needs: Needs, now: u64) -> Verdict {
+        let verdict = self.attempt(&needs, now);
+        if verdict == Verdict::Waits {
+            self.waiting.push_back(Waiting { arrived: now, needs });
+        }
+        verdict
+    }
+
+    /// Decides about those that wait, after an answer or when their patience may have ended.
+    pub fn decide(&mut self, answered: bool, now: u64) -> Vec<Verdict> {
+        let mut decided = Vec::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            let verdict = if answered { self.attempt(&waiting.needs, now) } else { Verdict::Waits };
+            let verdict =
+                if now >= waiting.arrived + PATIENCE && verdict == Verdict::Waits { Verdict::Denied } else { verdict };
+            match verdict {
+                Verdict::Waits => self.waiting.push_back(waiting),
+                verdict => decided.push(verdict),
+            }
+        }
+        decided
+    }
+
+    /// Debits everything that is needed, or nothing. It does not look first: each time that a limit refuses, what was
+    /// debited of others has to be put back, as when another request gets in between.
+    fn attempt(&mut self, needs: &[usize], now: u64) -> Verdict {
+        let (clock, gateways) = (now + self.origin, self.alone());
+        let purses = needs.iter().map(|&limit| {
+            let (account, rate) = &self.limits[limit];
+            (rate, Purse::Shared { account, gateways })
+        });
+        if take_all(purses, clock, || clock, |_| {}) {
+            self.queue(needs, false, clock);
+            return Verdict::Admitted;
+        }
+        let mut is_shut = false;
+        for &limit in needs {
+            let (account, rate) = &self.limits[limit];
+            if let Err(short) = account.check(rate, gateways, clock) {
+                account.missed();
+                is_shut |= matches!(short, Short::Wait(_));
+            }
+        }
+        if is_shut {
+            return Verdict::Denied;
+        }
+        self.queue(needs, true, clock);
+        Verdict::Waits
+    }
+
+    /// Takes one token of a limit, to give it back later.
+    pub fn take(&mut self, limit: usize, now: u64) -> Option<Debit> {
+        let (account, rate) = &self.limits[limit];
+        let debit = account.take(rate, self.alone(), now + self.origin).ok();
+        self.queue(&[limit], false, now + self.origin);
+        debit
+    }
+
+    /// Gives back what was taken `elapsed` nanoseconds ago.
+    pub fn put_back(&self, limit: usize, debit: Debit, elapsed: u64) {
+        self.limits[limit].0.put_back(debit, elapsed);
+    }
+
+    fn queue(&mut self, needs: &[usize], is_urgent: bool, clock: u64) {
+        for &limit in needs {
+            let (account, rate) = &self.limits[limit];
+            if account.needs_draw(rate, clock) {
+                let errand = Errand::new(Arc::clone(account), *rate);
+                self.teller.queue([if is_urgent { errand.urgent() } else { errand }]);
+            }
+        }
+    }
+}
+
+// === the bank's client ===
+
+impl Gateway {
+    /// When the next call is due, in world time; none while one is under way.
+    pub fn next_at(&self) -> Option<u64> {
+        self.under_way.is_none().then(|| self.teller.next_at().saturating_sub(self.origin))
+    }
+
+    /// The next call, if it is due.
+    pub fn call(&mut self, now: u64) -> Option<Packet> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let call = self.teller.call(now + self.origin)?;
+        let arguments = call.arguments(&self.name).iter().map(ToString::to_string).collect();
+        let packet = Packet { sequence: call.sequence(), keys: call.keys(SHARD), arguments };
+        self.under_way = Some(call);
+        Some(packet)
+    }
+
+    /// The bank answered the call `sequence`. Whether that was still awaited; else the answer is dropped.
+    pub fn answered(&mut self, sequence: u64, reply: &Reply, now: u64) -> bool {
+        let Some(call) = self.under_way.take_if(|call| call.sequence() == sequence) else {
+            return false;
+        };
+        let clock = now + self.origin;
+        let Reply::Numbers(numbers) = reply else {
+            self.teller.late(call, clock);
+            return true;
+        };
+        let draws = call.draws().len();
+        match Answer::parse(numbers, draws) {
+            Some(answer) => self.teller.answered(call, &answer, clock),
+            None => self.teller.unanswered(call, clock),
+        }
+        true
+    }
+
+    /// The bank did not answer the call `sequence` in time, or cannot be reached. Whether that was still awaited.
+    pub fn failed(&mut self, sequence: u64, now: u64) -> bool {
+        let Some(call) = self.under_way.take_if(|call| call.sequence() == sequence) else {
+            return false;
+        };
+        self.teller.unanswered(call, now + self.origin);
+        true
+    }
+}

@@ -1,0 +1,389 @@
+//! A world of gateways, a network and one Redis, on one simulated clock. It is a queue of events in the order of their
+//! times; whatever is left to chance comes from one seed, so that a schedule always runs the same way.
+
+use std::collections::BTreeMap;
+
+use gateway::limit::bank::Debit;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::{
+    gateway::{Gateway, PATIENCE, Packet, TIMEOUT, Verdict},
+    redis::{Redis, Reply, ScriptError},
+    schedule::{Fault, Network, Schedule, Terms},
+    shape::Arrivals,
+    watch::{Outcome, Watch},
+};
+
+/// How far the clocks of gateways are apart, in nanoseconds: each starts with its machine.
+const ORIGINS: u64 = 3_600_000_000_000;
+
+/// After how long at most a request gives back what it took, in nanoseconds.
+const UNDONE_AFTER: u64 = 5_000_000;
+
+/// A world under way.
+pub struct World {
+    schedule: Schedule,
+    random: StdRng,
+    arrivals: Arrivals,
+    now: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    scheduled: u64,
+    redis: Redis,
+    /// Names of the limits.
+    names: Vec<String>,
+    /// Every process that ever ran.
+    processes: Vec<Process>,
+    /// Which of them serves at each place.
+    places: Vec<usize>,
+    watch: Watch,
+    /// The bank has answered somebody.
+    used: bool,
+    down_until: u64,
+    paused_until: u64,
+}
+
+struct Process {
+    gateway: Gateway,
+    lives: bool,
+    cut_until: u64,
+    /// Its connection ended; the next call fails.
+    is_disconnected: bool,
+    /// It has called the bank, and heard of it or not: load is sent to it from then on.
+    is_ready: bool,
+    /// When it is woken next.
+    wakes: Option<u64>,
+}
+
+enum Event {
+    Request {
+        place: usize,
+    },
+    /// A call may be due.
+    Wake {
+        process: usize,
+    },
+    /// The patience of a request may have ended.
+    GiveUp {
+        process: usize,
+    },
+    AtServer {
+        process: usize,
+        packet: Packet,
+    },
+    Answer {
+        process: usize,
+        sequence: u64,
+        reply: Reply,
+    },
+    Failure {
+        process: usize,
+        sequence: u64,
+    },
+    /// A request gives back what it took.
+    PutBack {
+        process: usize,
+        debit: Debit,
+        taken: u64,
+    },
+    Fault(Fault),
+    OutageEnds,
+}
+
+impl World {
+    /// Runs a schedule with `script` as the bank.
+    pub fn run(schedule: Schedule, script: &str) -> Result<Outcome, ScriptError> {
+        let mut world = Self {
+            random: StdRng::seed_from_u64(schedule.seed),
+            arrivals: Arrivals::new(&schedule),
+            now: 0,
+            events: BTreeMap::new(),
+            scheduled: 0,
+            redis: Redis::new(script)?,
+            names: (0..schedule.limits.len()).map(Gateway::limit_name).collect(),
+            processes: Vec::new(),
+            places: Vec::new(),
+            watch: Watch::new(&schedule.limits, schedule.network),
+            used: false,
+            down_until: 0,
+            paused_until: 0,
+            schedule,
+        };
+        (0..world.schedule.gateways).for_each(|_| world.join());
+        world.expect_request();
+        for (at, fault) in world.schedule.faults.clone() {
+            world.at(at, Event::Fault(fault));
+        }
+        while let Some(((at, _), event)) = world.events.pop_first() {
+            if at > world.schedule.ends {
+                break;
+            }
+            world.now = at;
+            world.happen(event)?;
+        }
+        Ok(world.watch.outcome())
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.scheduled += 1;
+        self.events.insert((at, self.scheduled), event);
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), ScriptError> {
+        match event {
+            Event::Request { place } => self.request(place),
+            Event::Wake { process } => self.wake(process),
+            Event::GiveUp { process } => self.decide(process, false),
+            Event::AtServer { process, packet } => self.serve(process, packet)?,
+            Event::Answer { process, sequence, reply } => {
+                let now = self.now;
+                self.hear(process, |gateway| gateway.answered(sequence, &reply, now));
+            }
+            Event::Failure { process, sequence } => {
+                let now = self.now;
+                self.hear(process, |gateway| gateway.failed(sequence, now));
+            }
+            Event::PutBack { process, debit, taken } => {
+                self.processes[process].gateway.put_back(0, debit, self.now - taken);
+            }
+            Event::Fault(fault) => self.harm(fault),
+            Event::OutageEnds => self.end_outage(),
+        }
+        Ok(())
+    }
+}
+
+// === gateways ===
+
+impl World {
+    fn join(&mut self) {
+        self.places.push(self.processes.len());
+        self.start();
+    }
+
+    fn start(&mut self) {
+        let process = self.processes.len();
+        let limits: Vec<_> = self.names.iter().cloned().zip(self.watch.terms().map(Terms::terms)).collect();
+        let origin = self.random.random_range(0..ORIGINS);
+        let name = format!("gateway-{process}");
+        let gateway = Gateway::new(name, origin, &limits, self.schedule.configured, !self.used);
+        self.processes.push(Process {
+            gateway,
+            lives: true,
+            cut_until: 0,
+            is_disconnected: false,
+            is_ready: false,
+            wakes: None,
+        });
+        let soon = self.now + self.random.random_range(0..10_000_000);
+        self.wake_at(process, soon);
+    }
+
+    fn expect_request(&mut self) {
+        if let Some((at, place)) = self.arrivals.next(self.places.len()) {
+            self.at(at, Event::Request { place });
+        }
+    }
+
+    /// A request arrives at a place, or at the next one that is ready.
+    fn request(&mut self, place: usize) {
+        self.expect_request();
+        let places = self.places[place..].iter().chain(&self.places[..place]);
+        let Some(&process) = places.into_iter().find(|process| self.processes[**process].is_ready) else {
+            return;
+        };
+        let gateway = &mut self.processes[process].gateway;
+        if self.random.random_bool(self.schedule.undone) {
+            if let Some(debit) = gateway.take(0, self.now) {
+                let later = self.now + self.random.random_range(0..UNDONE_AFTER);
+                self.at(later, Event::PutBack { process, debit, taken: self.now });
+            }
+            return self.plan(process);
+        }
+        self.watch.offered(self.now);
+        let verdict = gateway.request((0..self.names.len()).collect(), self.now);
+        self.watch.decided(verdict, self.now);
+        self.watch.remaining(gateway, self.now);
+        if verdict == Verdict::Waits {
+            self.at(self.now + PATIENCE, Event::GiveUp { process });
+        }
+        self.plan(process);
+    }
+
+    /// Sees to it that a process is woken when its next call is due.
+    fn plan(&mut self, process: usize) {
+        if let Some(next) = self.processes[process].gateway.next_at() {
+            self.wake_at(process, next.max(self.now));
+        }
+    }
+
+    fn wake_at(&mut self, process: usize, at: u64) {
+        let wakes = &mut self.processes[process].wakes;
+        if wakes.is_none_or(|wakes| wakes > at) {
+            *wakes = Some(at);
+            self.at(at, Event::Wake { process });
+        }
+    }
+
+    fn wake(&mut self, process: usize) {
+        let woken = &mut self.processes[process];
+        if !woken.lives || woken.wakes.take_if(|wakes| *wakes == self.now).is_none() {
+            return;
+        }
+        if let Some(packet) = woken.gateway.call(self.now) {
+            self.watch.called();
+            if std::mem::take(&mut woken.is_disconnected) {
+                self.at(self.now, Event::Failure { process, sequence: packet.sequence });
+            } else {
+                self.send(process, packet);
+            }
+        }
+        self.plan(process);
+    }
+
+    /// A gateway hears of its call: an answer, or that there is none.
+    fn hear(&mut self, process: usize, what: impl FnOnce(&mut Gateway) -> bool) {
+        let Process { gateway, lives: true, is_ready, .. } = &mut self.processes[process] else {
+            return;
+        };
+        let before = gateway.alone().filter(|_| *is_ready);
+        if !what(gateway) {
+            return;
+        }
+        *is_ready = true;
+        if gateway.alone() != before {
+            let is_away = self.now < self.down_until.max(self.paused_until);
+            let knows_all = gateway.alone().is_some_and(|gateways| gateways >= self.places.len() as u64);
+            self.watch.alone(process, gateway, is_away && knows_all, self.now);
+        }
+        self.decide(process, true);
+        self.plan(process);
+    }
+
+    fn decide(&mut self, process: usize, is_answered: bool) {
+        let Process { gateway, lives: true, .. } = &mut self.processes[process] else {
+            return;
+        };
+        for verdict in gateway.decide(is_answered, self.now) {
+            self.watch.decided(verdict, self.now);
+        }
+        self.watch.remaining(gateway, self.now);
+    }
+}
+
+// === the network and Redis ===
+
+impl World {
+    /// When a packet of a gateway arrives that is sent now, if it does.
+    fn travel(&mut self, process: usize) -> Option<u64> {
+        let Network { least, most, lost, late, .. } = self.schedule.network;
+        if self.now < self.processes[process].cut_until || self.random.random_bool(lost) {
+            return None;
+        }
+        let late = if self.random.random_bool(late) { self.random.random_range(0..Network::LATEST) } else { 0 };
+        Some(self.now + self.random.random_range(least..=most) + late)
+    }
+
+    fn send(&mut self, process: usize, packet: Packet) {
+        self.at(self.now + TIMEOUT, Event::Failure { process, sequence: packet.sequence });
+        if self.random.random_bool(self.schedule.network.repeated) {
+            let later = self.now + self.random.random_range(0..Network::LATEST);
+            self.at(later, Event::AtServer { process, packet: packet.clone() });
+        }
+        if let Some(arrives) = self.travel(process) {
+            self.at(arrives, Event::AtServer { process, packet });
+        }
+    }
+
+    fn serve(&mut self, process: usize, packet: Packet) -> Result<(), ScriptError> {
+        if self.now < self.down_until {
+            if let Some(arrives) = self.travel(process) {
+                self.at(arrives, Event::Failure { process, sequence: packet.sequence });
+            }
+            return Ok(());
+        }
+        if self.now < self.paused_until {
+            self.at(self.paused_until, Event::AtServer { process, packet });
+            return Ok(());
+        }
+        self.redis.set_time(self.now);
+        let reply = self.redis.evaluate(&packet.keys, &packet.arguments)?;
+        self.used = true;
+        for index in 0..self.names.len() {
+            let record = self.redis.record(&Gateway::key(&self.names[index]));
+            self.watch.at_bank(index, record.as_ref(), self.now);
+        }
+        if let Some(arrives) = self.travel(process) {
+            self.at(arrives, Event::Answer { process, sequence: packet.sequence, reply });
+        }
+        Ok(())
+    }
+
+    fn harm(&mut self, fault: Fault) {
+        self.redis.set_time(self.now);
+        match fault {
+            Fault::Crash { gateway } => {
+                let place = gateway % self.places.len();
+                let process = self.places[place];
+                self.processes[process].lives = false;
+                self.watch.crashed(process, self.now);
+                self.places[place] = self.processes.len();
+                self.start();
+            }
+            Fault::Join => self.join(),
+            Fault::Partition { gateway, lasts } => {
+                let process = self.places[gateway % self.places.len()];
+                self.processes[process].cut_until = self.now + lasts;
+            }
+            Fault::Down { lasts } => {
+                self.down_until = self.now + lasts;
+                self.at(self.down_until, Event::OutageEnds);
+            }
+            Fault::Paused { lasts } => {
+                self.paused_until = self.now + lasts;
+                self.at(self.paused_until, Event::OutageEnds);
+            }
+            Fault::Flush => {
+                self.watch.lost(self.now);
+                self.redis.flush();
+            }
+            Fault::FailOver { lag } => {
+                self.watch.lost(self.now);
+                self.redis.fail_over(lag);
+                self.break_connections();
+            }
+            Fault::ClockStep { by } => {
+                self.watch.stepped(by, self.now);
+                self.redis.step_clock(by);
+            }
+            Fault::Change { limit, terms } => self.change(limit % self.schedule.limits.len(), terms),
+        }
+    }
+
+    fn end_outage(&mut self) {
+        for (number, process) in self.processes.iter().enumerate() {
+            if let Some(gateways) = process.gateway.alone() {
+                self.watch.still_alone(number, gateways, self.now);
+            }
+        }
+    }
+
+    /// Connections end: calls under way are not answered, and who calls next finds out only then.
+    fn break_connections(&mut self) {
+        let is_lost = |event: &Event| matches!(event, Event::AtServer { .. } | Event::Answer { .. });
+        let lost: Vec<_> = self.events.extract_if(.., |_, event| is_lost(event)).collect();
+        self.processes.iter_mut().for_each(|process| process.is_disconnected = true);
+        for (_, event) in lost {
+            if let Event::AtServer { process, packet: Packet { sequence, .. } }
+            | Event::Answer { process, sequence, .. } = event
+            {
+                self.processes[process].is_disconnected = false;
+                self.at(self.now, Event::Failure { process, sequence });
+            }
+        }
+    }
+
+    fn change(&mut self, limit: usize, terms: Terms) {
+        self.watch.changed(limit, terms, self.now);
+        self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.terms()));
+    }
+}

@@ -1,0 +1,99 @@
+//! Over every stretch of time, no more is admitted than the limit allows, and what a failure allows on top.
+
+use loadtest::simulate::{
+    Outcome,
+    schedule::{Fault, Network, Schedule},
+};
+use proptest::prelude::*;
+
+use crate::worlds::{anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with};
+
+/// Sums of fractions are rounded.
+const ROUNDING: f64 = 1e-3;
+
+/// The bound held: at the gateways, and at the bank.
+fn holds(outcome: &Outcome) -> Result<(), TestCaseError> {
+    prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
+    prop_assert!(outcome.bank_excess < ROUNDING, "{outcome:?}");
+    prop_assert!(outcome.deepest_debt <= 1.0 + ROUNDING, "{outcome:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// No failure but of gateways: not one request more.
+    #[test]
+    fn no_stretch_of_time_admits_more_than_burst_and_rate(
+        schedule in world_with(prop_oneof![crash(), Just(Fault::Join)], 6),
+    ) {
+        holds(&run(&schedule))?;
+    }
+
+    /// A gateway that does not hear of its call goes its own way, with its part of the limit: that is on top.
+    #[test]
+    fn lost_repeated_and_late_packets_admit_no_more(schedule in world_with(crash(), 2)) {
+        holds(&run(&Schedule { network: Network::POOR, ..schedule }))?;
+    }
+
+    #[test]
+    fn who_is_cut_off_admits_no_more_than_its_part(schedule in world_with(partition(), 4)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn an_outage_admits_no_more_than_the_parts_that_were_left(schedule in world_with(outage(), 3)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn a_loss_of_data_admits_no_more_than_was_in_hand(schedule in world_with(loss(), 4)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn a_loss_of_data_in_an_outage_admits_no_more_than_each_by_itself(
+        schedule in world_with(prop_oneof![outage(), loss()], 5),
+    ) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn a_new_epoch_mints_nothing(schedule in world_with(prop_oneof![Just(Fault::Flush), crash()], 4)) {
+        let outcome = run(&schedule);
+        prop_assert!(outcome.minted < ROUNDING, "{outcome:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_admits_no_more_than_its_least_step(schedule in world_with(clock_step(), 4)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn lowered_limits_hold_and_never_underflow(schedule in world_with(change(), 4)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn remaining_is_never_above_the_truth(schedule in world_with(anything(), 5)) {
+        let outcome = run(&schedule);
+        prop_assert!(outcome.remaining_excess < ROUNDING, "{outcome:?}");
+    }
+
+    #[test]
+    fn what_is_taken_and_given_back_is_not_there_twice(schedule in world_with(crash(), 2), undone in 0.1..0.9) {
+        holds(&run(&Schedule { undone, ..schedule }))?;
+    }
+
+    /// Nothing is lost either: what was not admitted is there in the end.
+    #[test]
+    fn a_request_that_one_limit_refuses_takes_nothing_of_another(schedule in world()) {
+        let outcome = run(&schedule);
+        for (terms, left) in schedule.limits.iter().zip(&outcome.left) {
+            let refilled = terms.rate() * schedule.ends as f64;
+            let spent = terms.burst as f64 - left;
+            prop_assert!(spent <= outcome.admitted as f64 + ROUNDING, "{outcome:?}");
+            prop_assert!(spent + refilled + ROUNDING >= outcome.admitted as f64, "{outcome:?}");
+        }
+    }
+}

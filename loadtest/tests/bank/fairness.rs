@@ -1,0 +1,20 @@
+//! What the bank has, it gives.
+
+use loadtest::simulate::schedule::Schedule;
+use proptest::prelude::*;
+
+use crate::worlds::{cases, run, terms, world};
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn nobody_is_denied_while_the_bank_has_had_tokens_for_longer_than_a_call(
+        world in world(),
+        terms in terms(),
+    ) {
+        let schedule = Schedule { limits: vec![terms], ..world };
+        let outcome = run(&schedule);
+        prop_assert_eq!(outcome.denied_in_plenty, 0, "{:?}", outcome);
+    }
+}
