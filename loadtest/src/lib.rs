@@ -8,5 +8,4 @@ pub mod fleet;
 pub mod house;
 pub mod load;
 pub mod passthrough;
-pub mod simulate;
 pub mod upstream;

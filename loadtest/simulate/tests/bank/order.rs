@@ -1,8 +1,8 @@
 //! The order of the script's steps matters, and the property that says so notices when they are in another one.
 
 use gateway::limit::bank::SCRIPT;
-use loadtest::simulate::world::World;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use simulate::world::World;
 
 use crate::{
     script::{steps, try_steps},

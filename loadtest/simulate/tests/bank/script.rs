@@ -2,12 +2,12 @@
 //! answers get lost, come late or twice.
 
 use gateway::limit::bank::LEASE;
-use loadtest::simulate::{
+use proptest::prelude::*;
+use simulate::{
     Bound,
     redis::{Redis, Reply},
     schedule::Terms,
 };
-use proptest::prelude::*;
 
 use crate::worlds::terms;
 

@@ -1,7 +1,7 @@
 //! What the bank has, it gives.
 
-use loadtest::simulate::schedule::Schedule;
 use proptest::prelude::*;
+use simulate::schedule::Schedule;
 
 use crate::worlds::{cases, run, terms, world};
 

@@ -2,15 +2,15 @@
 
 use common::plan::RateWindow;
 use gateway::limit::bank::SCRIPT;
-use loadtest::simulate::{
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
+use simulate::{
     Outcome,
     schedule::{Fault, Network, Schedule, Terms},
     shape::Shape,
     world::World,
-};
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
 };
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;

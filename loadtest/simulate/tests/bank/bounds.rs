@@ -1,10 +1,10 @@
 //! Over every stretch of time, no more is admitted than the limit allows, and what a failure allows on top.
 
-use loadtest::simulate::{
+use proptest::prelude::*;
+use simulate::{
     Outcome,
     schedule::{Fault, Network, Schedule},
 };
-use proptest::prelude::*;
 
 use crate::worlds::{anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with};
 

@@ -9,10 +9,7 @@ use std::{
 };
 
 use clap::Parser;
-use loadtest::{
-    cli,
-    simulate::{picture, table::Report},
-};
+use simulate::{picture, table::Report};
 
 /// Compares the token bank with local counting, periodic deltas and static parts, and draws a picture.
 ///
@@ -35,7 +32,11 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => cli::fail(&*error),
+        Err(error) => {
+            // A closed stderr leaves nobody to tell; the exit code still does.
+            let _ = writeln!(io::stderr().lock(), "error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
