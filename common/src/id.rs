@@ -94,6 +94,10 @@ opaque_id!(
     /// An API key's public identifier; it reveals nothing of the secret.
     KeyId, "key", "key_"
 );
+opaque_id!(
+    /// An admin key's public identifier.
+    AdminKeyId, "admin key", "adk_"
+);
 
 #[cfg(test)]
 mod tests {

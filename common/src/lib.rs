@@ -2,8 +2,10 @@
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
-//! [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible.
+//! [`acting`] and [`admin`] say who changes it. [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible.
 
+pub mod acting;
+pub mod admin;
 pub mod config;
 pub mod id;
 pub mod key;

@@ -29,6 +29,8 @@ pub struct Tenant {
     pub zone: Zone,
     /// When it was created.
     pub created_at: Micros,
+    /// Counts its changes, from 1.
+    pub revision: i64,
 }
 
 /// A tenant's place in the tree.
@@ -51,6 +53,8 @@ pub enum TenantStatus {
     Active,
     /// Refused until resumed.
     Suspended,
+    /// Refused for good. What it used stays on the books.
+    Deleted,
 }
 
 /// The word is not one of those that are known.
@@ -137,6 +141,7 @@ impl TenantStatus {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -154,7 +159,8 @@ impl FromStr for TenantStatus {
         match word {
             "active" => Ok(Self::Active),
             "suspended" => Ok(Self::Suspended),
-            _ => Err(UnknownWord::new("tenant status", "active, suspended", word)),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(UnknownWord::new("tenant status", "active, suspended, deleted", word)),
         }
     }
 }

@@ -116,6 +116,17 @@ impl Zone {
         Micros(at.0.saturating_sub(local.rem_euclid(HOUR)))
     }
 
+    /// The day of this zone that holds `at`: 23, 24 or 25 hours, as the clock has it.
+    pub fn day(&self, at: Micros) -> Result<Window, TimeError> {
+        let date = at.timestamp()?.to_zoned(self.zone.clone()).date();
+        let start = |date: civil::Date| {
+            let midnight = date.to_zoned(self.zone.clone()).map_err(|_| TimeError::OutOfRange)?;
+            Ok(Micros(midnight.timestamp().as_microsecond()))
+        };
+        let next = date.tomorrow().map_err(|_| TimeError::OutOfRange)?;
+        Ok(Window { start: start(date)?, end: start(next)? })
+    }
+
     fn month_start(&self, year: i16, month: i8) -> Result<Micros, TimeError> {
         let midnight = civil::Date::new(year, month, 1).map_err(|_| TimeError::OutOfRange)?;
         let start = midnight.to_zoned(self.zone.clone()).map_err(|_| TimeError::OutOfRange)?;

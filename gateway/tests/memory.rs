@@ -30,6 +30,10 @@ fn a_million_keys_fit_into_250_mebibytes() {
         expires_at: None,
         revoked_at: None,
         replaces: None,
+        scopes: Vec::new(),
+        allowed_ips: Vec::new(),
+        last_used_at: None,
+        revision: 1,
     };
     let rows = || store::Catalog {
         seq: 1,

@@ -10,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::Secret;
+use crate::admin::AdminSecret;
 
 /// Shortest pepper that is accepted, in bytes.
 const PEPPER_MIN_BYTES: usize = 16;
@@ -88,6 +89,11 @@ impl Pepper {
 
     /// The keyed hash of a secret.
     pub fn hash(&self, secret: &Secret) -> KeyHash {
+        KeyHash(self.mac(secret.as_bytes()))
+    }
+
+    /// The keyed hash of an admin key's secret.
+    pub fn hash_admin(&self, secret: &AdminSecret) -> KeyHash {
         KeyHash(self.mac(secret.as_bytes()))
     }
 

@@ -5,15 +5,19 @@
 
 mod hash;
 mod secret;
+pub(crate) mod secret_text;
 
 use std::{fmt, str::FromStr};
 
 pub use hash::{IngestToken, KeyHash, Pepper, PepperError};
+pub use ipnet::IpNet;
 pub use secret::{Secret, SecretError};
+pub use secret_text::TextError;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{KeyId, TenantId},
+    plan::is_slug,
     tenant::UnknownWord,
     time::Micros,
 };
@@ -47,6 +51,14 @@ pub struct Key {
     pub revoked_at: Option<Micros>,
     /// The key that this one replaced by rotation.
     pub replaces: Option<KeyId>,
+    /// What it may be used for; empty: every route. A route that asks for a scope is open to keys that have it.
+    pub scopes: Vec<String>,
+    /// Where it may be used from; empty: from anywhere.
+    pub allowed_ips: Vec<IpNet>,
+    /// The minute in which a gateway last accepted it, reported once a minute.
+    pub last_used_at: Option<Micros>,
+    /// Counts its changes, from 1.
+    pub revision: i64,
 }
 
 /// Whether the usage of a key is billed.
@@ -74,14 +86,61 @@ pub enum KeyStatus {
 impl Key {
     /// How the key stands at `now`.
     pub fn status(&self, now: Micros) -> KeyStatus {
-        if self.revoked_at.is_some() {
-            KeyStatus::Revoked
-        } else if self.expires_at.is_some_and(|expiry| expiry <= now) {
-            KeyStatus::Expired
+        KeyStatus::at(now, self.expires_at, self.revoked_at)
+    }
+}
+
+impl KeyStatus {
+    /// How a key with this end stands at `now`.
+    pub fn at(now: Micros, expires_at: Option<Micros>, revoked_at: Option<Micros>) -> Self {
+        if revoked_at.is_some() {
+            Self::Revoked
+        } else if expires_at.is_some_and(|expiry| expiry <= now) {
+            Self::Expired
         } else {
-            KeyStatus::Active
+            Self::Active
         }
     }
+}
+
+/// Why scopes or addresses of a key are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestrictionError {
+    /// Not the name of a scope.
+    #[error("`{0}` is not a scope: use 1 to 64 characters of a-z, 0-9, - and _")]
+    Scope(String),
+    /// Named twice.
+    #[error("`{0}` is given twice")]
+    Twice(String),
+    /// More than a key may carry.
+    #[error("{found} {what} are too many: a key has at most {RESTRICTIONS_MAX}")]
+    TooMany {
+        /// `scopes` or `allowed_ips`.
+        what: &'static str,
+        /// How many.
+        found: usize,
+    },
+}
+
+/// Most scopes, and most address ranges, of a key.
+pub const RESTRICTIONS_MAX: usize = 32;
+
+/// Checks what narrows a key.
+pub fn validate_restrictions(scopes: &[String], allowed_ips: &[IpNet]) -> Result<(), RestrictionError> {
+    for (what, found) in [("scopes", scopes.len()), ("allowed_ips", allowed_ips.len())] {
+        if found > RESTRICTIONS_MAX {
+            return Err(RestrictionError::TooMany { what, found });
+        }
+    }
+    for (place, scope) in scopes.iter().enumerate() {
+        if !is_slug(scope) {
+            return Err(RestrictionError::Scope(scope.chars().take(80).collect()));
+        }
+        if scopes[..place].contains(scope) {
+            return Err(RestrictionError::Twice(scope.clone()));
+        }
+    }
+    Ok(())
 }
 
 // === impl Mode ===

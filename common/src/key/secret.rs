@@ -1,18 +1,16 @@
 //! The secret of an API key: `sk_live_` or `sk_test_`, 26 random characters, and 6 of checksum.
 //!
-//! Every key matches `^sk_(test|live)_[a-z0-9]{32}$`. The checksum is the CRC-32 (IEEE) of everything before it, in
-//! base 36: a typo is refused before any look-up, and a leaked key can be told from noise by scanners.
+//! Every key matches `^sk_(test|live)_[a-z0-9]{32}$`. With the checksum, a typo is refused before any look-up, and a
+//! leaked key can be told from noise by scanners.
 
 use std::fmt;
 
-use rand::RngExt as _;
+use super::{
+    Mode,
+    secret_text::{self, TextError},
+};
 
-use super::Mode;
-
-const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const PREFIX_LENGTH: usize = "sk_live_".len();
-const RANDOM_LENGTH: usize = 26;
-const CHECKSUM_LENGTH: usize = 6;
 
 /// Why a text cannot be a key of ours. It is told without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,22 +35,16 @@ pub struct Secret([u8; Secret::LENGTH]);
 
 impl Secret {
     /// Characters in every key.
-    pub const LENGTH: usize = PREFIX_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH;
+    pub const LENGTH: usize = PREFIX_LENGTH + secret_text::LENGTH;
 
     /// A new key: 26 characters from the operating system's randomness, 134 bits.
     pub fn generate(mode: Mode) -> Self {
         let mut bytes = [0; Self::LENGTH];
-        let (prefix, rest) = bytes.split_at_mut(PREFIX_LENGTH);
-        prefix.copy_from_slice(match mode {
+        bytes[..PREFIX_LENGTH].copy_from_slice(match mode {
             Mode::Live => b"sk_live_",
             Mode::Test => b"sk_test_",
         });
-        let mut random = rand::rng();
-        for byte in &mut rest[..RANDOM_LENGTH] {
-            *byte = ALPHABET[random.random_range(0..ALPHABET.len())];
-        }
-        let checksum = checksum(&bytes[..PREFIX_LENGTH + RANDOM_LENGTH]);
-        bytes[PREFIX_LENGTH + RANDOM_LENGTH..].copy_from_slice(&checksum);
+        secret_text::fill(&mut bytes, PREFIX_LENGTH);
         Self(bytes)
     }
 
@@ -61,15 +53,7 @@ impl Secret {
         if !text.starts_with(b"sk_live_") && !text.starts_with(b"sk_test_") {
             return Err(SecretError::Prefix);
         }
-        let bytes: [u8; Self::LENGTH] = text.try_into().map_err(|_| SecretError::Length(text.len()))?;
-        if !bytes[PREFIX_LENGTH..].iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-            return Err(SecretError::Alphabet);
-        }
-        let (body, found) = bytes.split_at(PREFIX_LENGTH + RANDOM_LENGTH);
-        if checksum(body) != found {
-            return Err(SecretError::Checksum);
-        }
-        Ok(Self(bytes))
+        Ok(Self(secret_text::check(text, PREFIX_LENGTH)?))
     }
 
     /// The key itself, to be shown once.
@@ -99,22 +83,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// CRC-32 in base 36, most significant digit first, zero-padded: 36^6 is just above 2^31, so the top digit is cut.
-fn checksum(body: &[u8]) -> [u8; CHECKSUM_LENGTH] {
-    let mut rest = crc32fast::hash(body) as usize;
-    let mut digits = [b'0'; CHECKSUM_LENGTH];
-    for digit in digits.iter_mut().rev() {
-        *digit = ALPHABET[rest % ALPHABET.len()];
-        rest /= ALPHABET.len();
+impl From<TextError> for SecretError {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Length { found, .. } => Self::Length(found),
+            TextError::Alphabet => Self::Alphabet,
+            TextError::Checksum => Self::Checksum,
+        }
     }
-    digits
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        super::secret_text::{ALPHABET, checksum},
+        *,
+    };
 
     #[test]
     fn generated_keys_parse_and_are_never_alike() {

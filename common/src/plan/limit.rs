@@ -28,6 +28,20 @@ pub struct PlanLimits {
     /// Shared by the tenant and everybody below it: what a reseller and its customers may use together.
     #[serde(default, skip_serializing_if = "RateLimits::is_empty")]
     pub pool: RateLimits,
+    /// How the pool is divided among those below.
+    #[serde(default, skip_serializing_if = "PoolMode::is_shared")]
+    pub pool_mode: PoolMode,
+}
+
+/// How a pool is divided among the tenants below its owner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolMode {
+    /// First come, first served: those below may be promised more than there is.
+    #[default]
+    Shared,
+    /// Those right below may together be promised no more than there is.
+    Partitioned,
 }
 
 /// At most one limit per window, and one on requests under way; a missing one does not limit.
@@ -52,7 +66,7 @@ pub struct RateLimits {
 }
 
 /// A token bucket: over every stretch of time W, at most `burst + limit x W / window` requests are admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct RateLimit {
     /// Requests per window, refilled evenly.
     pub limit: u64,
@@ -89,6 +103,13 @@ impl PlanLimits {
             limits.validate().map_err(|error| PlanError::Limit { scope, error })?;
         }
         Ok(())
+    }
+}
+
+impl PoolMode {
+    /// Whether more may be promised than there is.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared)
     }
 }
 

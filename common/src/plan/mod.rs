@@ -3,14 +3,16 @@
 //! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one.
 
 mod charge;
+pub mod effective;
 mod file;
 mod limit;
 
 use std::{fmt, str::FromStr};
 
 pub use charge::{Charge, Tier};
+pub use effective::EffectiveTerms;
 pub use file::{PlanFile, PlanFileError};
-pub use limit::{LimitError, PlanLimits, RateLimit, RateLimits, RateWindow};
+pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWindow};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
@@ -66,7 +68,7 @@ pub struct Quota {
 }
 
 /// What becomes of requests beyond a quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaKind {
     /// Gateways refuse them.
@@ -192,7 +194,8 @@ pub fn validate_meter(meter: &str) -> Result<(), PlanError> {
     if is_slug(meter) { Ok(()) } else { Err(PlanError::Meter(meter.chars().take(80).collect())) }
 }
 
-fn is_slug(text: &str) -> bool {
+/// Whether `text` is a name in files: of a plan, a meter, a scope.
+pub fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
 }

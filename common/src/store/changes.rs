@@ -5,9 +5,10 @@ use sqlx::{Row as _, any::AnyRow};
 use super::{
     Store, StoreError, Subscription, keys, plans,
     row::{corrupt, instant, parsed},
-    tenants,
+    subscriptions, tenants,
 };
 use crate::{
+    acting::Scope,
     id::{KeyId, TenantId},
     key::Key,
     plan::PlanVersion,
@@ -18,6 +19,9 @@ use crate::{
 /// How long after its end a key or a subscription still is in the catalog, so that a gateway whose clock is behind
 /// sees it end by itself.
 const KEPT_AFTER_END_SECONDS: i64 = 86_400;
+
+/// Where PostgreSQL tells who listens that something has changed.
+pub(super) const CHANGES_CHANNEL: &str = "tollgate_changes";
 
 /// One committed change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +35,11 @@ pub struct Change {
 /// What a change touched. It says where to look, not what is there: the reader loads the thing itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// A tenant: created, suspended, resumed, or subscribed to another plan.
+    /// A tenant: created, changed, moved with everybody below it, deleted, or subscribed to another plan.
     Tenant(TenantId),
-    /// A key: created, rotated or revoked.
+    /// A key: created, changed, rotated or revoked.
     Key(KeyId),
-    /// Some plan has a new version.
+    /// Some plan has a new version, or is or is not on offer any more.
     Plans,
 }
 
@@ -64,8 +68,8 @@ impl Store {
         let cutoff = now.plus_seconds(-KEPT_AFTER_END_SECONDS);
         let catalog = Catalog {
             seq: head.try_get("seq")?,
-            tenants: tenants::all(&mut snapshot).await?,
-            subscriptions: plans::subscriptions_since(&mut snapshot, cutoff).await?,
+            tenants: tenants::all(&mut snapshot, Scope::Everything).await?,
+            subscriptions: subscriptions::since(&mut snapshot, cutoff).await?,
             plans: plans::pinned_since(&mut snapshot, cutoff).await?,
             keys: keys::served_since(&mut snapshot, cutoff).await?,
         };

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Connection as _, PgPool, any::AnyPoolOptions, postgres
 use tokio::sync::Mutex;
 
 use super::{Migrated, StoreError, address::Address, migrate};
+use crate::acting::Acting;
 
 /// How long to wait for a connection, whether to the server or out of the pool.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -43,6 +44,8 @@ pub struct Store {
     pub(super) keep_records: bool,
     /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
     pub(super) writers: Arc<Mutex<()>>,
+    /// On whose behalf: who is in the audit log, and what exists for them.
+    pub(super) acting: Arc<Acting>,
 }
 
 impl Store {
@@ -73,6 +76,13 @@ impl Store {
         self.engine
     }
 
+    /// The same store, used on somebody's behalf: changes are logged as theirs, and what is outside their scope is not
+    /// there.
+    #[must_use]
+    pub fn acting_as(&self, acting: Acting) -> Self {
+        Self { acting: Arc::new(acting), ..self.clone() }
+    }
+
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT seq FROM change_head").execute(&self.pool).await?;
@@ -101,7 +111,8 @@ impl Store {
             Engine::Sqlite => None,
             Engine::Postgres => Some(postgres_pool(url).map_err(|error| at_opening(address, error.into()))?),
         };
-        Ok(Self { pool, engine: address.engine, postgres, keep_records: true, writers: Arc::default() })
+        let acting = Arc::new(Acting::program("tollgate"));
+        Ok(Self { pool, engine: address.engine, postgres, keep_records: true, writers: Arc::default(), acting })
     }
 }
 

@@ -52,6 +52,27 @@ pub enum StoreError {
     /// The change would break a rule, or the database will not have these values: the same again is refused again.
     #[error("{0}")]
     Refused(String),
+    /// Somebody has changed the thing since the caller read it.
+    #[error("{what} {id} has changed since: it is at revision {found}, not {expected}")]
+    Stale {
+        /// `tenant` or `key`.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// The revision that the caller believed it to be at.
+        expected: i64,
+        /// The revision that it is at.
+        found: i64,
+    },
+    /// What was to be created was created before, under the same idempotency key.
+    #[error("created before, under the same idempotency key: {subject}")]
+    Replayed {
+        /// Its id.
+        subject: String,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request: use a new one for each thing to be created")]
+    IdempotencyMismatch,
     /// A transport's position is not where the caller believes it to be: somebody else books the same messages.
     #[error("{topic}/{partition} is booked up to {found}, not {expected}: another process books it, or it was reset")]
     PositionMoved {
@@ -81,6 +102,19 @@ impl StoreError {
     /// `what` of this id is not there.
     pub(super) fn not_found(what: &'static str, id: &impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
+    }
+
+    /// Refuses what is not at the expected revision, if one is expected.
+    pub(super) fn unless_current(
+        what: &'static str,
+        id: &impl std::fmt::Display,
+        found: i64,
+        expected: Option<i64>,
+    ) -> Result<(), Self> {
+        match expected.filter(|expected| *expected != found) {
+            Some(expected) => Err(Self::Stale { what, id: id.to_string(), expected, found }),
+            None => Ok(()),
+        }
     }
 
     /// The change would break a rule.

@@ -3,14 +3,17 @@
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
-    Changed, Store, StoreError,
-    row::{corrupt, instant, instant_or_null, parsed, parsed_or_null},
+    Changed, Page, PageRequest, Store, StoreError,
+    audit_log::{Audited, state},
+    idempotency,
+    row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null},
+    scope::{self, PathRange},
     tenants,
     transaction::ChangeTransaction,
 };
 use crate::{
     id::{KeyId, TenantId},
-    key::{Key, KeyHash, KeyStatus, Mode, ROTATION_GRACE_MAX_SECONDS},
+    key::{IpNet, Key, KeyHash, KeyStatus, Mode, ROTATION_GRACE_MAX_SECONDS, validate_restrictions},
     tenant::validate_name,
     time::Micros,
 };
@@ -18,8 +21,8 @@ use crate::{
 macro_rules! select_keys {
     ($rest:literal) => {
         concat!(
-            "SELECT id, tenant_id, name, mode, hash, pepper_id, hint, created_at, expires_at, revoked_at, replaces_id \
-             FROM keys ",
+            "SELECT keys.id, keys.tenant_id, keys.name, mode, hash, pepper_id, hint, keys.created_seq, keys.created_at, \
+             expires_at, revoked_at, replaces_id, scopes, allowed_ips, last_used_at, keys.revision FROM keys ",
             $rest
         )
     };
@@ -42,6 +45,32 @@ pub struct NewKey {
     pub hint: String,
     /// From when on it is refused.
     pub expires_at: Option<Micros>,
+    /// What it may be used for; empty: every route.
+    pub scopes: Vec<String>,
+    /// Where it may be used from; empty: from anywhere.
+    pub allowed_ips: Vec<IpNet>,
+}
+
+/// What is to be changed of a key; nothing else is.
+#[derive(Debug, Clone, Default)]
+pub struct KeyUpdate {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it may be used for.
+    pub scopes: Option<Vec<String>>,
+    /// Where it may be used from.
+    pub allowed_ips: Option<Vec<IpNet>>,
+}
+
+/// Which keys.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Of one tenant.
+    pub tenant: Option<TenantId>,
+    /// Of a tenant and everybody below it.
+    pub subtree_of: Option<TenantId>,
+    /// Those that stand so at an instant.
+    pub status: Option<(KeyStatus, Micros)>,
 }
 
 /// The two keys of a rotation.
@@ -54,9 +83,10 @@ pub struct KeyRotation {
 }
 
 impl Store {
-    /// Creates a key. Refused: a bad name, an unknown tenant, an expiry that has passed, a secret that is taken.
+    /// Creates a key. Refused: a bad name, scope or range of addresses, an unknown or deleted tenant, an expiry that has
+    /// passed, a secret that is taken.
     pub async fn create_key(&self, new: &NewKey, now: Micros) -> Result<Key, StoreError> {
-        validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
+        validate(&new.name, &new.scopes, &new.allowed_ips)?;
         if let Some(expiry) = new.expires_at.filter(|expiry| *expiry <= now) {
             return Err(StoreError::refused(format!("the key would have expired at {expiry}, and it is {now} now")));
         }
@@ -72,10 +102,17 @@ impl Store {
             expires_at: new.expires_at,
             revoked_at: None,
             replaces: None,
+            scopes: new.scopes.clone(),
+            allowed_ips: new.allowed_ips.clone(),
+            last_used_at: None,
+            revision: 1,
         };
         let mut change = self.begin_change(now).await?;
-        tenants::find(change.connection(), key.tenant).await?;
+        idempotency::refuse_repetition(&mut change).await?;
+        tenants::present(&mut change, key.tenant).await?;
         insert(&mut change, &key).await?;
+        audit(&mut change, "key.create", None, &key).await?;
+        idempotency::remember(&mut change, &key.id.to_string()).await?;
         change.commit().await?;
         Ok(key)
     }
@@ -83,18 +120,84 @@ impl Store {
     /// The key with this id.
     pub async fn key(&self, id: KeyId) -> Result<Key, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        find(&mut connection, id).await
+        let key = find(&mut connection, id).await?;
+        if scope::holds_tenant(&mut connection, self.acting.scope, key.tenant).await? {
+            return Ok(key);
+        }
+        Err(StoreError::not_found("key", &id))
     }
 
     /// The keys of a tenant, or all keys, by creation.
     pub async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<Key>, StoreError> {
-        let query = match tenant {
-            Some(tenant) => {
-                sqlx::query(select_keys!("WHERE tenant_id = $1 ORDER BY created_seq")).bind(tenant.to_string())
-            }
-            None => sqlx::query(select_keys!("ORDER BY created_seq")),
-        };
-        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+        let filter = KeyFilter { tenant, ..KeyFilter::default() };
+        Ok(self.keys_page(&filter, PageRequest { after: None, limit: u32::MAX }).await?.items)
+    }
+
+    /// Keys, by creation.
+    pub async fn keys_page(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page<Key>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let paths = PathRange::within(&mut connection, self.acting.scope, filter.subtree_of).await?;
+        let (status, now) = filter.status.map_or((String::new(), Micros(0)), |(status, now)| (status.to_string(), now));
+        let rows = sqlx::query(select_keys!(
+            "JOIN tenants ON tenants.id = keys.tenant_id WHERE path >= $1 AND path < $2 AND keys.created_seq > $3 \
+             AND ($4 = '' OR keys.tenant_id = $4) AND ($5 = '' OR $5 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
+             WHEN expires_at <= $6 THEN 'expired' ELSE 'active' END) ORDER BY keys.created_seq LIMIT $7"
+        ))
+        .bind(paths.from)
+        .bind(paths.before)
+        .bind(page.begin())
+        .bind(filter.tenant.map(|tenant| tenant.to_string()).unwrap_or_default())
+        .bind(status)
+        .bind(now.0)
+        .bind(page.rows())
+        .fetch_all(&mut *connection)
+        .await?;
+        let found: Result<Vec<_>, StoreError> =
+            rows.iter().map(|row| Ok((row.try_get("created_seq")?, read(row)?))).collect();
+        Ok(page.page(found?))
+    }
+
+    /// Changes a key's name, scopes or addresses. Refused: bad ones, a revoked key, another revision than the expected
+    /// one.
+    pub async fn update_key(
+        &self,
+        id: KeyId,
+        update: &KeyUpdate,
+        expected_revision: Option<i64>,
+        now: Micros,
+    ) -> Result<Key, StoreError> {
+        let mut change = self.begin_change(now).await?;
+        let before = present(&mut change, id).await?;
+        StoreError::unless_current("key", &id, before.revision, expected_revision)?;
+        if before.revoked_at.is_some() {
+            return Err(StoreError::refused(format!("{id} is revoked: nothing of it can change any more")));
+        }
+        let mut after = before.clone();
+        let KeyUpdate { name, scopes, allowed_ips } = update.clone();
+        after.name = name.unwrap_or(after.name);
+        after.scopes = scopes.unwrap_or(after.scopes);
+        after.allowed_ips = allowed_ips.unwrap_or(after.allowed_ips);
+        validate(&after.name, &after.scopes, &after.allowed_ips)?;
+        if after == before {
+            return Ok(before);
+        }
+        after.revision += 1;
+        save(&mut change, "key.update", &before, &after).await?;
+        change.commit().await?;
+        Ok(after)
+    }
+
+    /// Notes when gateways last accepted keys. Keys that are not known are passed over; nothing moves back.
+    pub async fn touch_keys(&self, used: &[(KeyId, Micros)]) -> Result<(), StoreError> {
+        let mut write = self.begin_write().await?;
+        for (id, at) in used {
+            sqlx::query("UPDATE keys SET last_used_at = $1 WHERE id = $2 AND COALESCE(last_used_at, 0) < $1")
+                .bind(at.0)
+                .bind(id.to_string())
+                .execute(write.connection())
+                .await?;
+        }
+        write.commit().await
     }
 
     /// Replaces a key: a new one with `hash` takes over the old one's tenant, name, mode and expiry; the old one ends
@@ -115,7 +218,8 @@ impl Store {
             )));
         }
         let mut change = self.begin_change(now).await?;
-        let old = find(change.connection(), id).await?;
+        idempotency::refuse_repetition(&mut change).await?;
+        let old = present(&mut change, id).await?;
         let status = old.status(now);
         if status != KeyStatus::Active {
             return Err(StoreError::refused(format!("{id} is {status}: only an active key can be rotated")));
@@ -127,37 +231,96 @@ impl Store {
             hint: hint.to_owned(),
             created_at: now,
             replaces: Some(id),
+            last_used_at: None,
+            revision: 1,
             ..old.clone()
         };
         insert(&mut change, &new).await?;
+        audit(&mut change, "key.create", None, &new).await?;
         let grace_end = now.plus_seconds(i64::from(grace_seconds));
         let ends = old.expires_at.map_or(grace_end, |expiry| expiry.min(grace_end));
-        sqlx::query("UPDATE keys SET expires_at = $1 WHERE id = $2")
-            .bind(ends.0)
-            .bind(id.to_string())
-            .execute(change.connection())
-            .await?;
-        change.record(Changed::Key(id)).await?;
+        let ended = Key { expires_at: Some(ends), revision: old.revision + 1, ..old.clone() };
+        save(&mut change, "key.rotate", &old, &ended).await?;
+        idempotency::remember(&mut change, &new.id.to_string()).await?;
         change.commit().await?;
-        Ok(KeyRotation { old: Key { expires_at: Some(ends), ..old }, new })
+        Ok(KeyRotation { old: ended, new })
     }
 
     /// Revokes a key; a second time changes nothing.
     pub async fn revoke_key(&self, id: KeyId, now: Micros) -> Result<Key, StoreError> {
         let mut change = self.begin_change(now).await?;
-        let key = find(change.connection(), id).await?;
-        if key.revoked_at.is_some() {
-            return Ok(key);
+        let before = present(&mut change, id).await?;
+        if before.revoked_at.is_some() {
+            return Ok(before);
         }
-        sqlx::query("UPDATE keys SET revoked_at = $1 WHERE id = $2")
-            .bind(now.0)
-            .bind(id.to_string())
-            .execute(change.connection())
-            .await?;
-        change.record(Changed::Key(id)).await?;
+        let after = revoke(&mut change, &before).await?;
         change.commit().await?;
-        Ok(Key { revoked_at: Some(now), ..key })
+        Ok(after)
     }
+}
+
+/// Revokes what keys a tenant has.
+pub(super) async fn revoke_all(change: &mut ChangeTransaction, tenant: TenantId) -> Result<(), StoreError> {
+    let rows = sqlx::query(select_keys!("WHERE tenant_id = $1 AND revoked_at IS NULL ORDER BY created_seq"))
+        .bind(tenant.to_string())
+        .fetch_all(change.connection())
+        .await?;
+    for row in &rows {
+        revoke(change, &read(row)?).await?;
+    }
+    Ok(())
+}
+
+async fn revoke(change: &mut ChangeTransaction, before: &Key) -> Result<Key, StoreError> {
+    let after = Key { revoked_at: Some(change.now()), revision: before.revision + 1, ..before.clone() };
+    save(change, "key.revoke", before, &after).await?;
+    Ok(after)
+}
+
+fn validate(name: &str, scopes: &[String], allowed_ips: &[IpNet]) -> Result<(), StoreError> {
+    validate_name(name).map_err(|error| StoreError::refused(error.to_string()))?;
+    validate_restrictions(scopes, allowed_ips).map_err(|error| StoreError::refused(error.to_string()))
+}
+
+/// Stores what was changed of a key, logs it, and tells gateways.
+async fn save(change: &mut ChangeTransaction, action: &str, before: &Key, after: &Key) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE keys SET name = $1, scopes = $2, allowed_ips = $3, expires_at = $4, revoked_at = $5, revision = $6 \
+         WHERE id = $7",
+    )
+    .bind(&after.name)
+    .bind(after.scopes.join(" "))
+    .bind(joined(&after.allowed_ips))
+    .bind(after.expires_at.map(|expiry| expiry.0))
+    .bind(after.revoked_at.map(|revoked| revoked.0))
+    .bind(after.revision)
+    .bind(after.id.to_string())
+    .execute(change.connection())
+    .await?;
+    change.record(Changed::Key(after.id)).await?;
+    audit(change, action, Some(before), after).await
+}
+
+async fn audit(
+    change: &mut ChangeTransaction,
+    action: &str,
+    before: Option<&Key>,
+    after: &Key,
+) -> Result<(), StoreError> {
+    let before = before.map(state).transpose()?.flatten();
+    let (subject, tenant) = (after.id.to_string(), Some(after.tenant));
+    change.audit(Audited { action, subject_kind: "key", subject, tenant, before, after: state(after)? }).await
+}
+
+/// The key with this id, which is to be changed.
+async fn present(change: &mut ChangeTransaction, id: KeyId) -> Result<Key, StoreError> {
+    let key = find(change.connection(), id).await?;
+    change.require(key.tenant, "key", &id).await?;
+    Ok(key)
+}
+
+fn joined(ranges: &[IpNet]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// Keys that were not revoked and did not expire before `cutoff`.
@@ -175,7 +338,7 @@ async fn insert(change: &mut ChangeTransaction, key: &Key) -> Result<(), StoreEr
     let seq = change.record(Changed::Key(key.id)).await?;
     let inserted = sqlx::query(
         "INSERT INTO keys (id, tenant_id, name, mode, hash, pepper_id, hint, created_seq, created_at, expires_at, \
-         replaces_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         replaces_id, scopes, allowed_ips) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(key.id.to_string())
     .bind(key.tenant.to_string())
@@ -188,6 +351,8 @@ async fn insert(change: &mut ChangeTransaction, key: &Key) -> Result<(), StoreEr
     .bind(key.created_at.0)
     .bind(key.expires_at.map(|expiry| expiry.0))
     .bind(key.replaces.map(|replaced| replaced.to_string()))
+    .bind(key.scopes.join(" "))
+    .bind(joined(&key.allowed_ips))
     .execute(change.connection())
     .await;
     match inserted {
@@ -198,6 +363,7 @@ async fn insert(change: &mut ChangeTransaction, key: &Key) -> Result<(), StoreEr
     }
 }
 
+/// The key with this id, whoever asks.
 async fn find(connection: &mut AnyConnection, id: KeyId) -> Result<Key, StoreError> {
     let row = sqlx::query(select_keys!("WHERE id = $1")).bind(id.to_string()).fetch_optional(connection).await?;
     read(&row.ok_or_else(|| StoreError::not_found("key", &id))?)
@@ -217,5 +383,9 @@ fn read(row: &AnyRow) -> Result<Key, StoreError> {
         expires_at: instant_or_null(row, "expires_at")?,
         revoked_at: instant_or_null(row, "revoked_at")?,
         replaces: parsed_or_null(row, "replaces_id")?,
+        scopes: list(row, "scopes")?,
+        allowed_ips: list(row, "allowed_ips")?,
+        last_used_at: instant_or_null(row, "last_used_at")?,
+        revision: row.try_get("revision")?,
     })
 }

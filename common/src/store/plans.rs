@@ -1,4 +1,4 @@
-//! Plans, their versions and the subscriptions to them.
+//! Plans and their versions. [`super::subscriptions`] says who has them.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,12 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
     Changed, Store, StoreError,
-    row::{corrupt, instant, instant_or_null, parsed},
+    audit_log::{Audited, state},
+    row::{corrupt, instant, parsed},
+    transaction::ChangeTransaction,
 };
 use crate::{
-    id::TenantId,
+    acting::Scope,
     plan::{Plan, PlanId, PlanVersion},
     tenant::validate_name,
     time::Micros,
@@ -19,12 +21,6 @@ use crate::{
 macro_rules! select_plans {
     ($rest:literal) => {
         concat!("SELECT plan_id, version, body, created_at FROM plan_versions ", $rest)
-    };
-}
-
-macro_rules! select_subscriptions {
-    ($rest:literal) => {
-        concat!("SELECT tenant_id, plan_id, plan_version, starts_at, ends_at FROM subscriptions ", $rest)
     };
 }
 
@@ -51,21 +47,6 @@ pub struct AppliedPlan {
     pub outcome: PlanOutcome,
 }
 
-/// A tenant's right to use a plan version, over a half-open range of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Subscription {
-    /// Whose.
-    pub tenant: TenantId,
-    /// The plan.
-    pub plan: PlanId,
-    /// The version that is pinned.
-    pub version: i64,
-    /// From when on.
-    pub starts_at: Micros,
-    /// Until when, if it was ended.
-    pub ends_at: Option<Micros>,
-}
-
 impl Store {
     /// Stores every plan that differs from its latest version as a new version: all of them or none. Subscriptions
     /// stay on the version they pin. Refused: a plan that makes no sense, one plan twice.
@@ -74,7 +55,7 @@ impl Store {
         let mut change = self.begin_change(now).await?;
         let mut applied = Vec::with_capacity(plans.len());
         for plan in plans {
-            applied.push(apply(change.connection(), plan, now).await?);
+            applied.push(apply(&mut change, plan, now).await?);
         }
         if applied.iter().any(|plan| plan.outcome != PlanOutcome::Unchanged) {
             change.record(Changed::Plans).await?;
@@ -96,35 +77,51 @@ impl Store {
 
     /// One version of a plan; the latest if none is named.
     pub async fn plan(&self, id: &PlanId, version: Option<i64>) -> Result<PlanVersion, StoreError> {
+        let mut connection = self.pool.acquire().await?;
         let Some(version) = version else {
-            let mut connection = self.pool.acquire().await?;
             return latest(&mut connection, id).await?.ok_or_else(|| StoreError::not_found("plan", id));
         };
-        let row = sqlx::query(select_plans!("WHERE plan_id = $1 AND version = $2"))
+        let found = version_of(&mut connection, id, version).await?;
+        found.ok_or_else(|| StoreError::not_found("plan", &format!("{id}, version {version}")))
+    }
+
+    /// Every version of a plan, the latest first.
+    pub async fn plan_versions(&self, id: &PlanId) -> Result<Vec<PlanVersion>, StoreError> {
+        let rows = sqlx::query(select_plans!("WHERE plan_id = $1 ORDER BY version DESC"))
             .bind(id.as_str())
-            .bind(version)
-            .fetch_optional(&self.pool)
+            .fetch_all(&self.pool)
             .await?;
-        read_version(&row.ok_or_else(|| StoreError::not_found("plan", &format!("{id}, version {version}")))?)
+        if rows.is_empty() {
+            return Err(StoreError::not_found("plan", id));
+        }
+        rows.iter().map(read_version).collect()
     }
 
-    /// Every subscription, by tenant and start.
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, StoreError> {
-        let rows = sqlx::query(select_subscriptions!("ORDER BY tenant_id, starts_at")).fetch_all(&self.pool).await?;
-        rows.iter().map(read_subscription).collect()
+    /// Takes a plan off offer, or puts it back: whoever has it keeps it. A second time changes nothing.
+    pub async fn deprecate_plan(&self, id: &PlanId, deprecated: bool, now: Micros) -> Result<(), StoreError> {
+        let mut change = self.begin_change(now).await?;
+        latest(change.connection(), id).await?.ok_or_else(|| StoreError::not_found("plan", id))?;
+        if is_deprecated(change.connection(), id).await? == deprecated {
+            return Ok(());
+        }
+        let statement = if deprecated {
+            sqlx::query("INSERT INTO plan_deprecations (plan_id, deprecated_at) VALUES ($1, $2)")
+                .bind(id.as_str())
+                .bind(now.0)
+        } else {
+            sqlx::query("DELETE FROM plan_deprecations WHERE plan_id = $1").bind(id.as_str())
+        };
+        statement.execute(change.connection()).await?;
+        change.record(Changed::Plans).await?;
+        let action = if deprecated { "plan.deprecate" } else { "plan.restore" };
+        audit(&mut change, action, id, None, None).await?;
+        change.commit().await
     }
 
-    /// The tenant's subscription in force at `at`.
-    pub async fn subscription_at(&self, tenant: TenantId, at: Micros) -> Result<Option<Subscription>, StoreError> {
-        let row = sqlx::query(select_subscriptions!(
-            "WHERE tenant_id = $1 AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $2) \
-             ORDER BY starts_at DESC LIMIT 1"
-        ))
-        .bind(tenant.to_string())
-        .bind(at.0)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(read_subscription).transpose()
+    /// Plans that are not on offer any more.
+    pub async fn deprecated_plans(&self) -> Result<HashSet<PlanId>, StoreError> {
+        let rows = sqlx::query("SELECT plan_id FROM plan_deprecations").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| parsed(row, "plan_id")).collect()
     }
 }
 
@@ -141,9 +138,10 @@ fn validate(plans: &[Plan]) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn apply(connection: &mut AnyConnection, plan: &Plan, now: Micros) -> Result<AppliedPlan, StoreError> {
+async fn apply(change: &mut ChangeTransaction, plan: &Plan, now: Micros) -> Result<AppliedPlan, StoreError> {
     let id = plan.id.clone();
-    let (version, outcome) = match latest(&mut *connection, &id).await? {
+    let stored = latest(change.connection(), &id).await?;
+    let (version, outcome) = match &stored {
         Some(stored) if stored.plan == *plan => {
             return Ok(AppliedPlan { id, version: stored.version, outcome: PlanOutcome::Unchanged });
         }
@@ -156,40 +154,69 @@ async fn apply(connection: &mut AnyConnection, plan: &Plan, now: Micros) -> Resu
         .bind(version)
         .bind(body)
         .bind(now.0)
-        .execute(connection)
+        .execute(change.connection())
         .await?;
+    audit(change, "plan.apply", &id, stored.as_ref().map(|stored| &stored.plan), Some(plan)).await?;
     Ok(AppliedPlan { id, version, outcome })
 }
 
-/// Subscribes a tenant to the latest version of a plan from `now` on.
-pub(super) async fn subscribe(
+/// A version of a plan, the latest if none is named, if new subscriptions may pin it.
+pub(super) async fn on_offer(
     connection: &mut AnyConnection,
-    tenant: TenantId,
-    plan: &PlanId,
-    now: Micros,
-) -> Result<(), StoreError> {
-    let plan = latest(&mut *connection, plan).await?.ok_or_else(|| StoreError::not_found("plan", plan))?;
-    sqlx::query("INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at) VALUES ($1, $2, $3, $4)")
-        .bind(tenant.to_string())
-        .bind(plan.plan.id.as_str())
-        .bind(plan.version)
-        .bind(now.0)
-        .execute(connection)
-        .await?;
-    Ok(())
+    id: &PlanId,
+    version: Option<i64>,
+) -> Result<PlanVersion, StoreError> {
+    let found = match version {
+        None => latest(&mut *connection, id).await?,
+        Some(version) => version_of(&mut *connection, id, version).await?,
+    };
+    let found = found.ok_or_else(|| match version {
+        None => StoreError::not_found("plan", id),
+        Some(version) => StoreError::not_found("plan", &format!("{id}, version {version}")),
+    })?;
+    if is_deprecated(connection, id).await? {
+        return Err(StoreError::refused(format!("plan {id} is not on offer any more")));
+    }
+    Ok(found)
 }
 
-/// Subscriptions that did not end before `cutoff`.
-pub(super) async fn subscriptions_since(
+async fn is_deprecated(connection: &mut AnyConnection, id: &PlanId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT plan_id FROM plan_deprecations WHERE plan_id = $1")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// One version of a plan, if there is one.
+pub(super) async fn version_of(
     connection: &mut AnyConnection,
-    cutoff: Micros,
-) -> Result<Vec<Subscription>, StoreError> {
-    let rows =
-        sqlx::query(select_subscriptions!("WHERE ends_at IS NULL OR ends_at > $1 ORDER BY tenant_id, starts_at"))
-            .bind(cutoff.0)
-            .fetch_all(connection)
-            .await?;
-    rows.iter().map(read_subscription).collect()
+    id: &PlanId,
+    version: i64,
+) -> Result<Option<PlanVersion>, StoreError> {
+    let row = sqlx::query(select_plans!("WHERE plan_id = $1 AND version = $2"))
+        .bind(id.as_str())
+        .bind(version)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(read_version).transpose()
+}
+
+/// What belongs to nobody is logged as the acting tenant's, if it is one's.
+async fn audit(
+    change: &mut ChangeTransaction,
+    action: &str,
+    id: &PlanId,
+    before: Option<&Plan>,
+    after: Option<&Plan>,
+) -> Result<(), StoreError> {
+    let tenant = match change.scope() {
+        Scope::Everything => None,
+        Scope::Subtree(tenant) => Some(tenant),
+    };
+    let before = before.map(state).transpose()?.flatten();
+    let after = after.map(state).transpose()?.flatten();
+    change.audit(Audited { action, subject_kind: "plan", subject: id.to_string(), tenant, before, after }).await
 }
 
 /// Every plan version that a subscription pins which did not end before `cutoff`.
@@ -208,7 +235,8 @@ pub(super) async fn pinned_since(
     rows.iter().map(read_version).collect()
 }
 
-async fn latest(connection: &mut AnyConnection, id: &PlanId) -> Result<Option<PlanVersion>, StoreError> {
+/// The latest version of a plan, if there is one.
+pub(super) async fn latest(connection: &mut AnyConnection, id: &PlanId) -> Result<Option<PlanVersion>, StoreError> {
     let row = sqlx::query(select_plans!("WHERE plan_id = $1 ORDER BY version DESC LIMIT 1"))
         .bind(id.as_str())
         .fetch_optional(connection)
@@ -222,15 +250,5 @@ fn read_version(row: &AnyRow) -> Result<PlanVersion, StoreError> {
         version: row.try_get("version")?,
         created_at: instant(row, "created_at")?,
         plan: serde_json::from_str(&body).map_err(|error| corrupt("plan", error))?,
-    })
-}
-
-fn read_subscription(row: &AnyRow) -> Result<Subscription, StoreError> {
-    Ok(Subscription {
-        tenant: parsed(row, "tenant_id")?,
-        plan: parsed(row, "plan_id")?,
-        version: row.try_get("plan_version")?,
-        starts_at: instant(row, "starts_at")?,
-        ends_at: instant_or_null(row, "ends_at")?,
     })
 }

@@ -22,6 +22,12 @@ pub(super) fn parsed_or_null<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(|error: T::Err| corrupt(column, error))).transpose()
 }
 
+/// A text column that holds several things, with blanks between.
+pub(super) fn list<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<Vec<T>, StoreError> {
+    let text: String = row.try_get(column)?;
+    text.split_ascii_whitespace().map(|word| word.parse().map_err(|error: T::Err| corrupt(column, error))).collect()
+}
+
 /// An instant.
 pub(super) fn instant(row: &AnyRow, column: &'static str) -> Result<Micros, StoreError> {
     Ok(Micros(row.try_get(column)?))

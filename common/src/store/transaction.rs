@@ -1,10 +1,20 @@
 //! Transactions: one that writes, one that writes and leaves a trace in the change log, one that reads a whole.
 
+use std::sync::Arc;
+
 use sqlx::{Any, AnyConnection, Row as _, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Changed, Engine, Store, StoreError};
-use crate::time::Micros;
+use super::{
+    CHANGES_CHANNEL, Changed, Engine, Store, StoreError,
+    audit_log::{self, Audited},
+    scope,
+};
+use crate::{
+    acting::{Acting, Scope},
+    id::TenantId,
+    time::Micros,
+};
 
 /// A transaction that writes; dropped without [`WriteTransaction::commit`], it did nothing.
 pub(super) struct WriteTransaction {
@@ -17,6 +27,8 @@ pub(super) struct WriteTransaction {
 /// end, so that what it has read stays true and numbers are given in the order of commits.
 pub(super) struct ChangeTransaction {
     write: WriteTransaction,
+    engine: Engine,
+    acting: Arc<Acting>,
     now: Micros,
 }
 
@@ -37,7 +49,7 @@ impl Store {
         let mut write = self.begin_write().await?;
         // Locks the row; a change that turns out to be none must not take a number.
         sqlx::query("UPDATE change_head SET seq = seq WHERE id = 1").execute(write.connection()).await?;
-        Ok(ChangeTransaction { write, now })
+        Ok(ChangeTransaction { write, engine: self.engine, acting: Arc::clone(&self.acting), now })
     }
 
     /// Begins to read several things as of one instant.
@@ -68,7 +80,41 @@ impl ChangeTransaction {
         self.write.connection()
     }
 
-    /// Logs a change and gives its number.
+    /// On whose behalf.
+    pub(super) fn acting(&self) -> &Acting {
+        &self.acting
+    }
+
+    /// What exists for whoever acts.
+    pub(super) fn scope(&self) -> Scope {
+        self.acting.scope
+    }
+
+    /// When.
+    pub(super) const fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// Refuses a thing of a tenant that does not exist for whoever acts, as if the thing were not there.
+    pub(super) async fn require(
+        &mut self,
+        tenant: TenantId,
+        what: &'static str,
+        id: &impl std::fmt::Display,
+    ) -> Result<(), StoreError> {
+        let scope = self.scope();
+        if scope::holds_tenant(self.connection(), scope, tenant).await? {
+            return Ok(());
+        }
+        Err(StoreError::not_found(what, id))
+    }
+
+    /// Writes into the audit log what whoever acts has done.
+    pub(super) async fn audit(&mut self, audited: Audited<'_>) -> Result<(), StoreError> {
+        audit_log::insert(self.write.connection(), &self.acting, audited, self.now).await
+    }
+
+    /// Logs a change and gives its number. On PostgreSQL, who listens hears of it once it is committed.
     pub(super) async fn record(&mut self, changed: Changed) -> Result<i64, StoreError> {
         let (kind, subject) = match changed {
             Changed::Tenant(id) => ("tenant", Some(id.to_string())),
@@ -87,6 +133,13 @@ impl ChangeTransaction {
             .bind(self.now.0)
             .execute(self.write.connection())
             .await?;
+        if self.engine == Engine::Postgres {
+            sqlx::query("SELECT CAST(pg_notify($1, $2) AS TEXT)")
+                .bind(CHANGES_CHANNEL)
+                .bind(seq.to_string())
+                .execute(self.write.connection())
+                .await?;
+        }
         Ok(seq)
     }
 

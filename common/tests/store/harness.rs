@@ -160,6 +160,8 @@ pub(crate) fn new_key(tenant: TenantId) -> NewKey {
         pepper_id: pepper.id().into(),
         hint: "abcd".into(),
         expires_at: None,
+        scopes: Vec::new(),
+        allowed_ips: Vec::new(),
     }
 }
 

@@ -31,6 +31,7 @@ impl Rows {
                 status: TenantStatus::Active,
                 zone: Zone::utc(),
                 created_at: now,
+                revision: 1,
             });
         }
         let plan = PlanVersion { version: 1, created_at: now, plan: plan("plain", "") };
@@ -58,6 +59,10 @@ impl Rows {
             expires_at: None,
             revoked_at: None,
             replaces: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
+            last_used_at: None,
+            revision: 1,
         };
         self.keys.push(key.clone());
         key

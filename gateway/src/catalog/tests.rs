@@ -42,6 +42,8 @@ impl Fixture {
             pepper_id: "00000000".into(),
             hint: "abcd".into(),
             expires_at: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
         };
         (self.store.create_key(&new, SystemClock.now()).await.unwrap().id, hash)
     }

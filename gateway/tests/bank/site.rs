@@ -184,6 +184,7 @@ fn rows(limits: &RateLimits) -> store::Catalog {
         status: TenantStatus::Active,
         zone: Zone::utc(),
         created_at: NOW,
+        revision: 1,
     };
     let plan = Plan {
         id: "shared".parse().unwrap(),
@@ -209,6 +210,10 @@ fn rows(limits: &RateLimits) -> store::Catalog {
         expires_at: None,
         revoked_at: None,
         replaces: None,
+        scopes: Vec::new(),
+        allowed_ips: Vec::new(),
+        last_used_at: None,
+        revision: 1,
     };
     store::Catalog {
         seq: 1,

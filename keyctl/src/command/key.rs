@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use common::{
     config,
     id::{KeyId, TenantId},
-    key::{Mode, Pepper, Secret},
+    key::{IpNet, Mode, Pepper, Secret},
     store::NewKey,
     time::Micros,
 };
@@ -108,6 +108,14 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "SPAN")]
     expires_in: Option<Seconds>,
 
+    /// What it may be used for; several with commas between. Without it, every route
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scopes: Vec<String>,
+
+    /// Where it may be used from: addresses with their prefix, several with commas between. Without it, anywhere
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    allowed_ips: Vec<IpNet>,
+
     #[command(flatten)]
     pepper: PepperArgs,
 }
@@ -194,6 +202,8 @@ async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure>
         pepper_id: pepper.id().to_owned(),
         hint: secret.hint().to_owned(),
         expires_at: arguments.expires.or(expires_in),
+        scopes: arguments.scopes,
+        allowed_ips: arguments.allowed_ips,
     };
     let key = context.store.create_key(&new, context.now).await?;
     context.output.show(&CreatedKey { key: KeyView::new(key, context.now), secret: &secret })?;

@@ -60,6 +60,8 @@ async fn create_key(store: &Store, pepper: &Pepper, tenant: TenantId, now: Micro
         pepper_id: pepper.id().to_owned(),
         hint: secret.hint().to_owned(),
         expires_at: None,
+        scopes: Vec::new(),
+        allowed_ips: Vec::new(),
     };
     let key = store.create_key(&new, now).await?;
     Ok(Key { id: key.id.to_string(), tenant: tenant.to_string(), secret: secret.expose().to_owned() })

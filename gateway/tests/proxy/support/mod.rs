@@ -119,6 +119,8 @@ impl World {
             pepper_id: pepper.id().into(),
             hint: secret.hint().into(),
             expires_at: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
         };
         (self.store.create_key(&new, now()).await.unwrap().id, secret)
     }

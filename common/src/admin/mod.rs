@@ -1,0 +1,246 @@
+//! Who administers: roles at tenants, and the keys by which machines do.
+//!
+//! A role is held at a tenant and reaches its subtree, nothing else. An admin key has a role, and may be narrowed to
+//! some scopes of it. It is no API key: gateways do not know it, and its secret has another prefix.
+
+mod secret;
+
+use std::{fmt, str::FromStr};
+
+pub use secret::{AdminSecret, AdminSecretError};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{
+    id::{AdminKeyId, TenantId},
+    key::{KeyHash, KeyStatus},
+    tenant::UnknownWord,
+    time::Micros,
+};
+
+/// What somebody may do at a tenant and below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything, with admin keys and deletion.
+    Owner,
+    /// Tenants, keys and plans.
+    Admin,
+    /// Subscriptions and credit.
+    Billing,
+    /// Looking.
+    Viewer,
+}
+
+/// One thing, or kind of things, and whether it may be changed: `keys:read`, `usage:read`, `tenants:write`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AdminScope {
+    /// What it is about.
+    pub area: AdminArea,
+    /// Whether it may be changed; whoever may change it may read it.
+    pub writes: bool,
+}
+
+/// What a scope is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AdminArea {
+    /// Tenants and their limits.
+    Tenants,
+    /// Plans on offer.
+    Plans,
+    /// Who has which plan.
+    Subscriptions,
+    /// API keys.
+    Keys,
+    /// Prepaid credit.
+    Credit,
+    /// Usage reports.
+    Usage,
+    /// The audit log.
+    Audit,
+    /// Admin keys.
+    AdminKeys,
+}
+
+/// An admin key as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminKey {
+    /// Its public identifier.
+    pub id: AdminKeyId,
+    /// Where its role is held.
+    pub tenant: TenantId,
+    /// What people call it.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// What of the role it is narrowed to; empty: all of it.
+    pub scopes: Vec<AdminScope>,
+    /// Keyed hash of the secret; never shown.
+    #[serde(skip)]
+    pub hash: KeyHash,
+    /// Which pepper the hash was made with.
+    pub pepper_id: String,
+    /// The secret's last four characters.
+    pub hint: String,
+    /// When it was created.
+    pub created_at: Micros,
+    /// From this instant on it is refused.
+    pub expires_at: Option<Micros>,
+    /// When it was revoked; refused from then on.
+    pub revoked_at: Option<Micros>,
+}
+
+impl AdminKey {
+    /// How the key stands at `now`.
+    pub fn status(&self, now: Micros) -> KeyStatus {
+        KeyStatus::at(now, self.expires_at, self.revoked_at)
+    }
+
+    /// Whether its scopes include this one.
+    pub fn covers(&self, scope: AdminScope) -> bool {
+        self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
+    }
+}
+
+impl AdminScope {
+    /// To read only.
+    pub const fn read(area: AdminArea) -> Self {
+        Self { area, writes: false }
+    }
+
+    /// To change, and to read.
+    pub const fn write(area: AdminArea) -> Self {
+        Self { area, writes: true }
+    }
+
+    /// Whether who has this has `other`.
+    pub fn includes(self, other: Self) -> bool {
+        self.area == other.area && (self.writes || !other.writes)
+    }
+}
+
+impl AdminArea {
+    /// Every area.
+    pub const ALL: [Self; 8] = [
+        Self::Tenants,
+        Self::Plans,
+        Self::Subscriptions,
+        Self::Keys,
+        Self::Credit,
+        Self::Usage,
+        Self::Audit,
+        Self::AdminKeys,
+    ];
+
+    /// The word before the colon.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenants => "tenants",
+            Self::Plans => "plans",
+            Self::Subscriptions => "subscriptions",
+            Self::Keys => "keys",
+            Self::Credit => "credit",
+            Self::Usage => "usage",
+            Self::Audit => "audit",
+            Self::AdminKeys => "admin_keys",
+        }
+    }
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Every role, the mightiest first.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Billing, Self::Viewer];
+
+    /// The word used in the store, in claims and in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Billing => "billing",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("role", "owner, admin, billing, viewer", word))
+    }
+}
+
+// === impl AdminScope ===
+
+impl fmt::Display for AdminScope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.area.as_str(), if self.writes { "write" } else { "read" })
+    }
+}
+
+impl FromStr for AdminScope {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let unknown = || {
+            let expected = "read or write of tenants, plans, subscriptions, keys, credit, usage, audit, admin_keys, as in \
+                            `keys:read`";
+            UnknownWord::new("scope", expected, word)
+        };
+        let (area, access) = word.split_once(':').ok_or_else(unknown)?;
+        let area = AdminArea::ALL.into_iter().find(|known| known.as_str() == area).ok_or_else(unknown)?;
+        match access {
+            "read" => Ok(Self::read(area)),
+            "write" => Ok(Self::write(area)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl Serialize for AdminScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AdminScope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_write_may_read_and_nothing_else() {
+        let keys = AdminScope::write(AdminArea::Keys);
+        assert!(keys.includes(AdminScope::read(AdminArea::Keys)) && keys.includes(keys));
+        assert!(!AdminScope::read(AdminArea::Keys).includes(keys));
+        assert!(!keys.includes(AdminScope::read(AdminArea::Usage)));
+    }
+
+    #[test]
+    fn scopes_and_roles_read_back() {
+        for area in AdminArea::ALL {
+            for scope in [AdminScope::read(area), AdminScope::write(area)] {
+                assert_eq!(scope.to_string().parse(), Ok(scope));
+            }
+        }
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
+        assert!("keys".parse::<AdminScope>().is_err() && "keys:own".parse::<AdminScope>().is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! Lists in pages. A page says where the next one begins; what is created meanwhile comes last and moves nothing.
+
+/// Which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// What the page before said of the next one; none for the first.
+    pub after: Option<i64>,
+    /// Most items.
+    pub limit: u32,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Its items, in order.
+    pub items: Vec<T>,
+    /// Where the next page begins; none if this is the last.
+    pub next: Option<i64>,
+}
+
+impl PageRequest {
+    /// Rows to ask for: one more than the page has, to know whether it is the last.
+    pub(super) fn rows(self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// Where to begin.
+    pub(super) const fn begin(self) -> i64 {
+        match self.after {
+            Some(after) => after,
+            None => 0,
+        }
+    }
+
+    /// The page made of `found`, each with its place, which are as many as [`PageRequest::rows`] at most.
+    pub(super) fn page<T>(self, mut found: Vec<(i64, T)>) -> Page<T> {
+        let limit = self.limit as usize;
+        let is_last = found.len() <= limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| !is_last).map(|(place, _)| *place);
+        Page { items: found.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}

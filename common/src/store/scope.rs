@@ -1,0 +1,77 @@
+//! What exists for whoever acts: a tenant outside their subtree is not found, as if it were not there.
+
+use sqlx::{AnyConnection, Row as _};
+
+use super::StoreError;
+use crate::{acting::Scope, id::TenantId};
+
+/// The paths of a tenant and of everybody below it: from the first, and before the second.
+pub(super) struct PathRange {
+    pub(super) from: String,
+    pub(super) before: String,
+}
+
+impl PathRange {
+    /// Every path.
+    pub(super) fn all() -> Self {
+        Self { from: "/".into(), before: "0".into() }
+    }
+
+    /// What starts with `path`, which ends with a slash.
+    pub(super) fn below(path: &str) -> Self {
+        // The character after the slash.
+        let before = format!("{}0", path.trim_end_matches('/'));
+        Self { from: path.into(), before }
+    }
+
+    /// What a scope holds. Nothing, if its tenant is gone.
+    pub(super) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
+        let Scope::Subtree(tenant) = scope else {
+            return Ok(Self::all());
+        };
+        let path = path_of(connection, tenant).await?;
+        Ok(path.map_or_else(|| Self { from: "0".into(), before: "0".into() }, |path| Self::below(&path)))
+    }
+
+    /// What a scope holds of the tenant `within` and of those below it, if one is named. It has to be in the scope.
+    pub(super) async fn within(
+        connection: &mut AnyConnection,
+        scope: Scope,
+        within: Option<TenantId>,
+    ) -> Result<Self, StoreError> {
+        let Some(tenant) = within else {
+            return Self::of(connection, scope).await;
+        };
+        let path = path_of(connection, tenant).await?.filter(|path| holds(scope, path));
+        Ok(Self::below(&path.ok_or_else(|| StoreError::not_found("tenant", &tenant))?))
+    }
+}
+
+/// Whether a tenant with this path exists for the scope.
+pub(super) fn holds(scope: Scope, path: &str) -> bool {
+    match scope {
+        Scope::Everything => true,
+        Scope::Subtree(tenant) => path.contains(&format!("/{tenant}/")),
+    }
+}
+
+/// Whether a tenant exists for the scope. One that is not known exists for nobody.
+pub(super) async fn holds_tenant(
+    connection: &mut AnyConnection,
+    scope: Scope,
+    tenant: TenantId,
+) -> Result<bool, StoreError> {
+    if scope == Scope::Everything {
+        return Ok(true);
+    }
+    Ok(path_of(connection, tenant).await?.is_some_and(|path| holds(scope, &path)))
+}
+
+/// The path of a tenant, if it is known.
+pub(super) async fn path_of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT path FROM tenants WHERE id = $1")
+        .bind(tenant.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| row.try_get("path")).transpose()?)
+}

@@ -1,0 +1,33 @@
+//! How far the change log was passed on to other systems, by the name of the place that it goes to.
+
+use sqlx::Row as _;
+
+use super::{Store, StoreError};
+use crate::time::Micros;
+
+impl Store {
+    /// Number of the first change that was not passed on to `sink`; 1 if none was.
+    pub async fn sink_position(&self, sink: &str) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT next_seq FROM change_sinks WHERE name = $1")
+            .bind(sink)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map_or(Ok(1), |row| row.try_get("next_seq"))?)
+    }
+
+    /// Everything before `next_seq` was passed on to `sink`; nothing moves back.
+    pub async fn advance_sink(&self, sink: &str, next_seq: i64, now: Micros) -> Result<(), StoreError> {
+        let mut write = self.begin_write().await?;
+        sqlx::query(
+            "INSERT INTO change_sinks (name, next_seq, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
+             SET next_seq = excluded.next_seq, updated_at = excluded.updated_at \
+             WHERE change_sinks.next_seq < excluded.next_seq",
+        )
+        .bind(sink)
+        .bind(next_seq)
+        .bind(now.0)
+        .execute(write.connection())
+        .await?;
+        write.commit().await
+    }
+}

@@ -1,0 +1,43 @@
+//! Lists of tenants, in pages, as far as they exist for whoever acts.
+
+use super::{Placed, placed, select_tenants};
+use crate::{
+    id::TenantId,
+    store::{Page, PageRequest, Store, StoreError, scope::PathRange},
+    tenant::{Tenant, TenantStatus},
+};
+
+/// Which tenants.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    /// Those right below this one.
+    pub parent: Option<TenantId>,
+    /// This one and everybody below it.
+    pub subtree_of: Option<TenantId>,
+    /// Those that stand so; deleted ones are left out unless they are asked for.
+    pub status: Option<TenantStatus>,
+}
+
+impl Store {
+    /// Tenants, by creation.
+    pub async fn tenants_page(&self, filter: &TenantFilter, page: PageRequest) -> Result<Page<Tenant>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let paths = PathRange::within(&mut connection, self.acting.scope, filter.subtree_of).await?;
+        let status = filter.status.map_or("", TenantStatus::as_str);
+        let rows = sqlx::query(select_tenants!(
+            "WHERE path >= $1 AND path < $2 AND created_seq > $3 AND ($4 = '' OR parent_id = $4) \
+             AND CASE WHEN $5 = 'deleted' THEN deleted_at IS NOT NULL \
+             ELSE deleted_at IS NULL AND ($5 = '' OR status = $5) END ORDER BY created_seq LIMIT $6"
+        ))
+        .bind(paths.from)
+        .bind(paths.before)
+        .bind(page.begin())
+        .bind(filter.parent.map(|parent| parent.to_string()).unwrap_or_default())
+        .bind(status)
+        .bind(page.rows())
+        .fetch_all(&mut *connection)
+        .await?;
+        let found: Result<Vec<Placed>, _> = rows.iter().map(placed).collect();
+        Ok(page.page(found?.into_iter().map(|placed| (placed.created_seq, placed.tenant)).collect()))
+    }
+}
