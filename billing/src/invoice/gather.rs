@@ -1,5 +1,8 @@
 //! Gathering what invoices are made of: tenants, their subscriptions and plans, and one pass over the usage.
 //!
+//! Who inherits a plan is billed with the tenant that it is inherited from: usage belongs to the nearest tenant on the way
+//! up that has a subscription in the period, each request in the period of the tenant that made it.
+//!
 //! The pass covers the periods of all tenants at once, whatever their zones, in slices of a day: memory grows with
 //! tenants and meters, not with the rows of a month.
 
@@ -35,6 +38,11 @@ struct Account {
     subscription: Option<Subscription>,
 }
 
+/// Who pays for whom.
+struct Payers {
+    payer: HashMap<TenantId, TenantId>,
+}
+
 /// All that happened in the periods of the accounts.
 #[derive(Default)]
 struct Recorded {
@@ -46,25 +54,47 @@ struct Recorded {
 #[derive(Default)]
 struct Plans(HashMap<(PlanId, i64), PlanVersion>);
 
-/// The invoice drafts of a period: of every billed tenant, or of `only` one.
+/// The invoice drafts of a period: of every billed tenant, or of `only` one, with those that it pays for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
-    let accounts = accounts(store, choice, only).await?;
+    let mut accounts = accounts(store, choice, only).await?;
+    let payers = Payers::of(&accounts);
+    if let Some(only) = only {
+        accounts.retain(|account| account.tenant.id == only || payers.payer(account.tenant.id) == Some(only));
+    }
     let recorded = Recorded::read(store, &accounts, choice.window(&Zone::utc())?, only).await?;
+    let billed = recorded.by_payer(&payers)?;
     let mut plans = Plans::default();
     let mut invoices = Vec::new();
     let mut unsubscribed_tenants = Vec::new();
     for account in &accounts {
         let tenant = account.tenant.id;
         if let Some(subscription) = &account.subscription {
-            invoices.push(invoice(account, plans.read(store, subscription).await?, &recorded)?);
+            invoices.push(invoice(account, plans.read(store, subscription).await?, &billed)?);
             continue;
         }
-        let units = recorded.totals.tenant(tenant).map_or(0, |totals| totals.billable_units);
+        let units = billed.totals.tenant(tenant).map_or(0, |totals| totals.billable_units);
         unsubscribed_tenants.extend((units > 0).then_some(UnbilledUsage { tenant, units }));
     }
     let unknown_tenants = recorded.of_unknown_tenants(&accounts);
     let period = choice.period(&Zone::utc())?;
     Ok(Drafts { period, invoices, unknown_tenants, unsubscribed_tenants })
+}
+
+impl Payers {
+    fn of(accounts: &[Account]) -> Self {
+        let by_id: HashMap<_, _> = accounts.iter().map(|account| (account.tenant.id, account)).collect();
+        let payer = |account: &Account| {
+            let above = |below: &&Account| below.tenant.parent.and_then(|id| by_id.get(&id).copied());
+            let mut way = std::iter::successors(by_id.get(&account.tenant.id).copied(), above);
+            way.find(|account| account.subscription.is_some()).map(|account| account.tenant.id)
+        };
+        Self { payer: accounts.iter().filter_map(|one| Some((one.tenant.id, payer(one)?))).collect() }
+    }
+
+    /// Who pays for what a tenant uses; nobody, if there is no subscription on its way up.
+    fn payer(&self, tenant: TenantId) -> Option<TenantId> {
+        self.payer.get(&tenant).copied()
+    }
 }
 
 impl PeriodChoice {
@@ -84,11 +114,13 @@ fn in_zone(zone: &Zone) -> impl Fn(TimeError) -> InvoiceError {
     |source| InvoiceError::Period { zone: zone.clone(), source }
 }
 
+/// Every tenant, with what it is billed by.
 async fn accounts(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Vec<Account>, InvoiceError> {
-    let tenants = match only {
-        Some(id) => vec![store.tenant(id).await?],
-        None => store.tenants().await?,
-    };
+    if let Some(id) = only {
+        // An unknown tenant is an error, not one without an invoice.
+        store.tenant(id).await?;
+    }
+    let tenants = store.tenants().await?;
     let mut by_tenant: HashMap<TenantId, Vec<Subscription>> = HashMap::new();
     for subscription in store.subscriptions().await? {
         by_tenant.entry(subscription.tenant).or_default().push(subscription);
@@ -152,10 +184,15 @@ impl Recorded {
     ) -> Result<Self, InvoiceError> {
         let windows: HashMap<TenantId, Window> =
             accounts.iter().map(|account| (account.tenant.id, account.window)).collect();
-        let counts = |tenant: TenantId, hour: Micros| windows.get(&tenant).unwrap_or(&utc).contains(hour);
+        let counts = |tenant: TenantId, hour: Micros| match windows.get(&tenant) {
+            Some(window) => window.contains(hour),
+            None => only.is_none() && utc.contains(hour),
+        };
+        // One tenant is asked for by itself; one with others that it pays for is picked from all.
+        let asked = only.filter(|_| accounts.len() == 1);
         let mut recorded = Self::default();
         for slice in slices(hull(windows.values().copied(), utc)) {
-            let filter = UsageFilter { tenant: only, window: Some(slice) };
+            let filter = UsageFilter { tenant: asked, window: Some(slice) };
             for sum in store.usage(&filter).await? {
                 if counts(sum.tenant, sum.hour) {
                     recorded.totals.add(&sum).map_err(InvoiceError::Sum)?;
@@ -169,6 +206,21 @@ impl Recorded {
             }
         }
         Ok(recorded)
+    }
+
+    /// The same, as it is paid for. What nobody pays for stays with who used it.
+    fn by_payer(&self, payers: &Payers) -> Result<Self, InvoiceError> {
+        let mut billed = Self::default();
+        for (tenant, totals) in self.totals.iter() {
+            let payer = payers.payer(tenant).unwrap_or(tenant);
+            billed.totals.add_all(payer, totals).map_err(InvoiceError::Sum)?;
+        }
+        for (tenant, count) in &self.refused {
+            let payer = payers.payer(*tenant).unwrap_or(*tenant);
+            let refused = billed.refused.entry(payer).or_default();
+            *refused = refused.checked_add(*count).ok_or(InvoiceError::Refusals(payer))?;
+        }
+        Ok(billed)
     }
 
     fn of_unknown_tenants(&self, accounts: &[Account]) -> Vec<UnbilledUsage> {

@@ -1,6 +1,7 @@
 //! Invoices of a period: which plan a tenant is billed by, what it used, and the lines that follow.
 //!
-//! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock. If several do, as
+//! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock, and for everybody below
+//! it who has none of their own on the way up to it. If several do, as
 //! after a plan change, the last one rates the whole period: splitting it is not part of this version. Everything here
 //! is a draft, computed from the usage booked so far; the same usage gives the same bytes.
 
@@ -64,7 +65,7 @@ pub struct Drafts {
     pub invoices: Vec<Invoice>,
     /// Usage of tenants that the store does not know, in the period on the clocks of UTC, by tenant.
     pub unknown_tenants: Vec<UnbilledUsage>,
-    /// Billable usage of tenants without a subscription in the period, by the tenants' creation.
+    /// Billable usage of tenants without a subscription in the period, of their own or inherited, by the tenants' creation.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
 }
 

@@ -38,6 +38,12 @@ impl Totals {
             .map_err(|what| RatingError::Overflow { tenant: sum.tenant, what })
     }
 
+    /// Adds all that somebody used to what `tenant` is billed for. After an error the totals must not be used.
+    pub fn add_all(&mut self, tenant: TenantId, other: &TenantTotals) -> Result<(), RatingError> {
+        let totals = self.tenants.entry(tenant).or_default();
+        totals.add_all(other).map_err(|what| RatingError::Overflow { tenant, what })
+    }
+
     /// Usage of one tenant, if there was any.
     pub fn tenant(&self, tenant: TenantId) -> Option<&TenantTotals> {
         self.tenants.get(&tenant)
@@ -75,6 +81,20 @@ impl TenantTotals {
             return add_to(total, sum.units, "billable units on a meter");
         }
         self.billable_by_meter.insert(sum.meter.clone(), sum.units);
+        Ok(())
+    }
+}
+
+impl TenantTotals {
+    fn add_all(&mut self, other: &Self) -> Result<(), &'static str> {
+        add_to(&mut self.requests, other.requests, "requests")?;
+        add_to(&mut self.billable_requests, other.billable_requests, "billable requests")?;
+        add_to(&mut self.test_requests, other.test_requests, "requests under test keys")?;
+        add_to(&mut self.units, other.units, "units")?;
+        add_to(&mut self.billable_units, other.billable_units, "billable units")?;
+        for (meter, units) in other.billable_meters() {
+            add_to(self.billable_by_meter.entry(meter.to_owned()).or_default(), units, "billable units on a meter")?;
+        }
         Ok(())
     }
 }

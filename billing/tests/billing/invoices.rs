@@ -3,7 +3,8 @@
 use common::{
     id::TenantId,
     key::Mode,
-    store::Store,
+    store::{NewTenant, Store},
+    tenant::TenantKind,
     usage::{RefusalCount, UsageEntry, UsageRecord},
 };
 use serde_json::{Value, json};
@@ -205,4 +206,34 @@ async fn a_store_that_does_not_fit_is_named_and_left_alone() {
     let foreign = site.run(&arguments).await;
     assert_eq!(foreign.status.code(), Some(1));
     assert!(stderr(&foreign).starts_with("error: "), "{}", stderr(&foreign));
+}
+
+#[tokio::test]
+async fn who_inherits_a_plan_is_billed_with_its_holder() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let tenant = |kind, parent, name: &str, plan: Option<&str>| NewTenant {
+        parent: Some(parent),
+        kind,
+        name: name.into(),
+        zone: "UTC".parse().unwrap(),
+        plan: plan.map(|plan| plan.parse().unwrap()),
+    };
+    let now = instant("2026-11-01T00:00:00Z");
+    let create = async |new: NewTenant| store.create_tenant(&new, now).await.unwrap().id;
+    let reseller = create(tenant(TenantKind::Reseller, root, "Reseller", Some("growth"))).await;
+    let heir = create(tenant(TenantKind::Customer, reseller, "Heir", None)).await;
+    let own = create(tenant(TenantKind::Customer, reseller, "Own", Some("starter"))).await;
+    let orphan = create(tenant(TenantKind::Customer, root, "Orphan", None)).await;
+    let at = "2026-11-10T12:00:00Z";
+    let used = [(reseller, 1_000_000), (heir, 2_200_000), (own, 7), (orphan, 5)];
+    let records = used.into_iter().map(|(tenant, units)| request(tenant, at, units)).collect();
+    book(&store, 0, records).await;
+    let drafts = run(&site, &["--period", "2026-11"]).await;
+    let invoices = drafts["invoices"].as_array().unwrap();
+    let billed: Vec<_> = invoices.iter().map(|invoice| (&invoice["name"], &invoice["billable_units"])).collect();
+    assert_eq!(billed, [(&json!("Reseller"), &json!(3_200_000)), (&json!("Own"), &json!(7))]);
+    assert_eq!(invoices[0]["total"], "103.80", "one allowance for all who share the plan");
+    let alone = run(&site, &["--period", "2026-11", "--tenant", &reseller.to_string()]).await;
+    assert_eq!(alone["invoices"], json!([invoices[0]]));
 }

@@ -6,7 +6,9 @@ use sqlx::Row as _;
 
 use super::{
     QuotaSource, Store, StoreError,
+    audit_log::{Audited, state},
     row::{count, instant, parsed},
+    scope,
 };
 use crate::{id::TenantId, plan::validate_meter, time::Micros};
 
@@ -48,7 +50,8 @@ impl Store {
     /// another one under the same reference is refused, as is one of no units or beyond 63 bits in sum.
     pub async fn add_credit(&self, top_up: &TopUp) -> Result<Credit, StoreError> {
         let units = checked_units(top_up)?;
-        let mut write = self.begin_write().await?;
+        let mut write = self.begin_change(top_up.added_at).await?;
+        write.require(top_up.tenant, "tenant", &top_up.tenant).await?;
         let inserted = sqlx::query(
             "INSERT INTO quota_top_ups (reference, tenant_id, meter, units, added_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (reference) DO NOTHING",
@@ -79,12 +82,16 @@ impl Store {
         .fetch_one(write.connection())
         .await?;
         let (drawn, paid) = (count(&row, "granted")?, count(&row, "limit_units")?);
+        let (action, subject_kind, tenant) = ("credit.add", "credit", Some(top_up.tenant));
+        let subject = top_up.reference.clone();
+        write.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(top_up)? }).await?;
         write.commit().await?;
         Ok(Credit::new(top_up.tenant, top_up.meter.clone(), paid, drawn))
     }
 
     /// How a tenant's credit stands, by meter.
     pub async fn credit(&self, tenant: TenantId) -> Result<Vec<Credit>, StoreError> {
+        self.require_tenant(tenant).await?;
         let rows = sqlx::query(
             "SELECT meter, granted, limit_units FROM quota_grants WHERE tenant_id = $1 AND period = $2 ORDER BY meter",
         )
@@ -102,6 +109,7 @@ impl Store {
 
     /// Every top-up of a tenant, oldest first.
     pub async fn top_ups(&self, tenant: TenantId) -> Result<Vec<TopUp>, StoreError> {
+        self.require_tenant(tenant).await?;
         let rows = sqlx::query(
             "SELECT reference, tenant_id, meter, units, added_at FROM quota_top_ups WHERE tenant_id = $1 \
              ORDER BY added_at, reference",
@@ -120,6 +128,14 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    async fn require_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        if scope::holds_tenant(&mut connection, self.acting.scope, tenant).await? {
+            return Ok(());
+        }
+        Err(StoreError::not_found("tenant", &tenant))
     }
 
     /// The credit after a top-up whose reference is known, if that was the same.
