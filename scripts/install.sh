@@ -6,6 +6,7 @@ set -euo pipefail
 rust_needed=1.95
 java_needed=17
 stack_kafka=$(dirname "$0")/../loadtest/stack/kafka
+stack_oidc=$(dirname "$0")/../loadtest/stack/oidc
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -77,10 +78,16 @@ kafka() { # the broker that tests start: Java and Maven from Debian, its jars th
   "$stack_kafka/resolve.sh" "$(cat "$stack_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
+oidc() { # the OpenID provider that tests start: npm from Debian, the provider through npm
+  command -v npm >/dev/null || debian nodejs npm
+  "$stack_oidc/resolve.sh" "$(cat "$stack_oidc/package.json")" "$(cat "$stack_oidc/package-lock.json")" 2>&1 >/dev/null |
+    sed 's/^/install: /' >&2
+}
+
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server; kafka ;;
+    test) debian postgresql redis-server; kafka; oidc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

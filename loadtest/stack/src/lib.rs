@@ -7,6 +7,7 @@
 mod directory;
 mod error;
 mod kafka;
+mod oidc;
 mod port;
 mod postgres;
 mod privilege;
@@ -17,6 +18,7 @@ mod server;
 
 pub use error::StackError;
 pub use kafka::{Kafka, KafkaOptions};
+pub use oidc::OpenId;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
