@@ -78,7 +78,7 @@ kafka() { # the broker that tests start: Java and Maven from Debian, its jars th
   "$stack_kafka/resolve.sh" "$(cat "$stack_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
-oidc() { # the OpenID provider that tests start: npm from Debian, the provider through npm
+oidc() { # the OIDC provider that tests start: npm from Debian, the provider through npm
   command -v npm >/dev/null || debian nodejs npm
   "$stack_oidc/resolve.sh" "$(cat "$stack_oidc/package.json")" "$(cat "$stack_oidc/package-lock.json")" 2>&1 >/dev/null |
     sed 's/^/install: /' >&2

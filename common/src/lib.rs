@@ -9,6 +9,7 @@ pub mod admin;
 pub mod config;
 pub mod id;
 pub mod key;
+pub mod limit;
 pub mod money;
 pub mod plan;
 pub mod store;

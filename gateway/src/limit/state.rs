@@ -2,41 +2,10 @@
 
 use std::{cmp::Reverse, fmt, ops::Deref};
 
+pub use common::limit::LimitState;
+
 /// Most limits that are told of; every one of them is enforced, however many there are. It keeps headers short.
 const TOLD_MOST: usize = 12;
-
-/// How one limit stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitState {
-    /// Name of the policy in `RateLimit-Policy`: `tenant-second`, `key-concurrent`, `quota-month`, ...
-    pub policy: &'static str,
-    /// Requests (units, for a quota) allowed per window.
-    pub quota: u64,
-    /// The window in seconds; 0 if there is none.
-    pub window_seconds: u64,
-    /// What is left; never above the truth. Of a rate, it may exceed `quota` while a burst is saved up; of a quota, it
-    /// is what this gateway has in hand.
-    pub remaining: u64,
-    /// Whole seconds until the limit is whole again (rates) or starts anew (quotas).
-    pub reset_seconds: u64,
-}
-
-impl LimitState {
-    /// Orders limits by what a client that went on at once would run into first.
-    const fn strictness(&self) -> (u64, Reverse<u64>) {
-        (self.remaining, Reverse(self.reset_seconds))
-    }
-
-    /// Whether this is a quota, of which `remaining` shows only what this gateway has in hand.
-    pub fn is_quota(&self) -> bool {
-        self.policy.starts_with("quota")
-    }
-
-    /// Whether this limits requests under way at once. It has no window, and nobody knows when it is reset.
-    pub fn is_concurrency(&self) -> bool {
-        self.policy.ends_with("-concurrent")
-    }
-}
 
 /// How the limits that apply stand, strictest first, in place: no allocation per request. Of several of one name, such
 /// as the pools of a reseller and of one above it, the strictest stands for all.
@@ -58,19 +27,24 @@ impl LimitStates {
         if state.policy.starts_with("pool")
             && let Some(known) = self.iter().position(|known| known.policy == state.policy)
         {
-            if self.states[known].strictness() <= state.strictness() {
+            if strictness(&self.states[known]) <= strictness(&state) {
                 return;
             }
             self.states[known..self.count].rotate_left(1);
             self.count -= 1;
         }
-        let place = self.iter().position(|known| state.strictness() < known.strictness()).unwrap_or(self.count);
+        let place = self.iter().position(|known| strictness(&state) < strictness(known)).unwrap_or(self.count);
         if place < TOLD_MOST {
             self.count = (self.count + 1).min(TOLD_MOST);
             self.states[place..self.count].rotate_right(1);
             self.states[place] = state;
         }
     }
+}
+
+/// Orders limits by what a client that went on at once would run into first.
+const fn strictness(state: &LimitState) -> (u64, Reverse<u64>) {
+    (state.remaining, Reverse(state.reset_seconds))
 }
 
 impl Deref for LimitStates {

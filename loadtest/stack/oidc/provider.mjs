@@ -1,4 +1,4 @@
-// An OpenID provider for tests: oidc-provider, with accounts and clients that are made up as they are named.
+// An OIDC provider for tests: oidc-provider, with accounts and clients that are made up as they are named.
 //   node provider.mjs MODULES PORT
 //
 // People log in as ROLE.TENANT with any password; machines are the clients machine.ROLE.TENANT with the secret `secret`.

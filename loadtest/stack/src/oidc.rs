@@ -1,4 +1,4 @@
-//! An OpenID provider: the npm package oidc-provider, with people and machines that are made up as they are named.
+//! An OIDC provider: the npm package oidc-provider, with people and machines that are made up as they are named.
 //!
 //! It comes from npm the first time and stays in the user's cache directory; see `oidc/resolve.sh`, and
 //! `oidc/provider.mjs` for whom it knows. It starts in about a second.
@@ -29,7 +29,7 @@ const SCRIPT_FILE: &str = "provider.mjs";
 /// A silent server is not asked for longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An OpenID provider.
+/// An OIDC provider.
 pub type OpenId = Server<OpenIdProgram>;
 
 /// The provider's program, and where its packages are.
@@ -43,7 +43,7 @@ impl Program for OpenIdProgram {
 
     fn prepare(&mut self, directory: &Directory, _port: u16) -> Result<(), StackError> {
         let file = directory.path().join(SCRIPT_FILE);
-        fs::write(file, SCRIPT).map_err(StackError::io("write the OpenID provider's script"))
+        fs::write(file, SCRIPT).map_err(StackError::io("write the OIDC provider's script"))
     }
 
     fn command(&self, directory: &Directory, port: u16) -> Command {
@@ -89,7 +89,7 @@ impl OpenId {
     }
 
     fn control(&self, path: &str, body: &str) -> Result<String, StackError> {
-        ask(self.port(), "POST", path, body).map_err(StackError::io(format!("ask the OpenID provider for {path}")))
+        ask(self.port(), "POST", path, body).map_err(StackError::io(format!("ask the OIDC provider for {path}")))
     }
 }
 

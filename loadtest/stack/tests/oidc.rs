@@ -1,4 +1,4 @@
-//! What tests rely on when they let an OpenID provider rotate its keys or go away.
+//! What tests rely on when they let an OIDC provider rotate its keys or go away.
 
 use stack::OpenId;
 
