@@ -1,6 +1,6 @@
 //! Checks of the section `limits.redis`: where limits are shared, and how.
 
-use std::time::Duration;
+use std::{fmt::Display, path::Path, time::Duration};
 
 use common::config::ConfigError;
 
@@ -32,10 +32,22 @@ impl Check<'_> {
             }
         };
         Ok(Some(BankSettings {
-            address,
+            address: self.vouched_for(address, file.ca_file.as_deref())?,
             tick: Duration::from_millis(self.within("tick_ms", file.tick_ms, 1, 100)?),
             timeout: Duration::from_millis(self.within("timeout_ms", file.timeout_ms, 5, 500)?),
             gateways: self.within("gateways", file.gateways, 1, GATEWAYS_MAX)?,
         }))
+    }
+
+    /// The address, with the authority that vouches for it if the file names one.
+    fn vouched_for(&self, address: BankAddress, file: Option<&Path>) -> Result<BankAddress, ConfigError> {
+        let Some(file) = file else {
+            return Ok(address);
+        };
+        let wrong = |reason: &dyn Display| {
+            self.fault(self.line_with("ca_file:"), format!("`ca_file` {}: {reason}", file.display()))
+        };
+        let authority = std::fs::read(file).map_err(|error| wrong(&error))?;
+        address.vouched_for_by(authority).map_err(|error| wrong(&error))
     }
 }

@@ -92,6 +92,7 @@ pub(super) struct LimitsFile {
 pub(super) struct RedisFile {
     pub(super) url: Option<String>,
     pub(super) cluster: bool,
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) tick_ms: u64,
     pub(super) timeout_ms: u64,
     pub(super) gateways: u64,
@@ -193,7 +194,7 @@ impl Default for LimitsFile {
 
 impl Default for RedisFile {
     fn default() -> Self {
-        Self { url: None, cluster: false, tick_ms: 10, timeout_ms: 50, gateways: 1 }
+        Self { url: None, cluster: false, ca_file: None, tick_ms: 10, timeout_ms: 50, gateways: 1 }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use common::id::{KeyId, TenantId};
 
 use super::{
-    bank::Account,
+    bank::{Account, SlotAccount},
     rate::{Rate, RateCell, Rates, WINDOWS},
     slots::UnderWay,
 };
@@ -22,7 +22,14 @@ const WINDOW_NAMES: [&str; WINDOWS] = ["second", "minute", "hour", "day"];
 pub(crate) struct RateCells {
     own: [RateCell; WINDOWS],
     pub(super) under_way: UnderWay,
-    accounts: OnceLock<Box<[OnceLock<Arc<Account>>; WINDOWS]>>,
+    accounts: OnceLock<Box<Accounts>>,
+}
+
+/// The accounts of one owner.
+#[derive(Default)]
+struct Accounts {
+    rates: [OnceLock<Arc<Account>>; WINDOWS],
+    slots: OnceLock<Arc<SlotAccount>>,
 }
 
 /// Whose limits they are. Its text names them at the bank, where it must be unique.
@@ -58,8 +65,21 @@ impl<'a> Slot<'a> {
 
     /// The account that is shared with other gateways, under the same name in all of them.
     pub(super) fn account(self, owner: Owner<'_>) -> &'a Arc<Account> {
-        let accounts = self.cells.accounts.get_or_init(Box::default);
+        let accounts = &self.cells.accounts.get_or_init(Box::default).rates;
         accounts[self.window].get_or_init(|| Arc::new(Account::new(format!("{owner}:{}", WINDOW_NAMES[self.window]))))
+    }
+}
+
+impl RateCells {
+    /// The account of requests under way that is shared with other gateways.
+    pub(super) fn slots(&self, owner: Owner<'_>) -> &Arc<SlotAccount> {
+        let accounts = self.accounts.get_or_init(Box::default);
+        accounts.slots.get_or_init(|| Arc::new(SlotAccount::new(format!("{owner}:concurrent"))))
+    }
+
+    /// The same, if it was ever needed.
+    pub(super) fn known_slots(&self) -> Option<&SlotAccount> {
+        self.accounts.get()?.slots.get().map(|account| &**account)
     }
 }
 

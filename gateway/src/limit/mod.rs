@@ -156,7 +156,7 @@ impl Limiter {
     }
 
     async fn wait<T>(&self, mut dry: Dry, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
-        if let (Dry::Rate(_), Some(bank)) = (&dry, &self.bank) {
+        if let (Dry::Rate(_) | Dry::Slots(_), Some(bank)) = (&dry, &self.bank) {
             bank.count_wait();
         }
         let start = tokio::time::Instant::now();
@@ -184,7 +184,7 @@ impl Limiter {
 
     fn patience(&self, dry: &Dry) -> Duration {
         match (dry, &self.bank) {
-            (Dry::Rate(_), Some(bank)) => bank.patience(),
+            (Dry::Rate(_) | Dry::Slots(_), Some(bank)) => bank.patience(),
             _ => DRAW_WAIT,
         }
     }

@@ -7,12 +7,12 @@ use tokio::sync::futures::Notified;
 
 use super::{
     Denial, DenialReason, LimitState, LimitStates,
-    bank::{Account, Bank, Errand, Short},
+    bank::{Account, Bank, Errand, Short, SlotAccount},
     cells::{Owner, RateCells},
     purse::{Purse, take_all},
     quota::{Held, QuotaCell, QuotaLease, Refused},
     rate::{self, Rate, Rates},
-    slots::{self, Concurrency, Slots},
+    slots::{Concurrency, Seating, Seats, Slots},
 };
 use crate::{auth::Caller, config::Route};
 
@@ -54,6 +54,7 @@ pub(super) struct Obstacle {
 /// What has nothing in hand, with more on its way.
 pub(super) enum Dry {
     Rate(Arc<Account>),
+    Slots(Arc<SlotAccount>),
     Quota(Arc<QuotaCell>),
 }
 
@@ -62,6 +63,7 @@ impl Dry {
     pub(super) fn filled(&self) -> Notified<'_> {
         match self {
             Self::Rate(account) => account.answered(),
+            Self::Slots(account) => account.answered(),
             Self::Quota(cell) => cell.drew.notified(),
         }
     }
@@ -76,6 +78,7 @@ impl Dry {
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Rate(one), Self::Rate(other)) => Arc::ptr_eq(one, other),
+            (Self::Slots(one), Self::Slots(other)) => Arc::ptr_eq(one, other),
             (Self::Quota(one), Self::Quota(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
@@ -101,35 +104,55 @@ impl<'a> Request<'a> {
             )
     }
 
+    /// Every limit on what is under way.
+    fn seating(&self) -> Seating<'_> {
+        let route = self.route.as_ref().and_then(|(route, cells)| {
+            let limit: &Concurrency = route.limits.concurrency()?;
+            Some((limit, &*route.name, cells))
+        });
+        Seating { caller: self.caller, route, bank: self.bank }
+    }
+
     /// How the limits on what is under way stand.
     pub(super) fn concurrency_states(&self) -> impl Iterator<Item = LimitState> {
-        let of_route = self.route_concurrency().map(|(limit, cells)| (limit, &**cells));
-        let gateways = self.gateways();
-        slots::of_caller(self.caller).chain(of_route).map(move |(limit, cells)| limit.state(&cells.under_way, gateways))
+        self.seating().seats().map(|(limit, seats)| seats.state(limit, self.nanos))
     }
 
-    fn route_concurrency(&self) -> Option<(&Concurrency, &Arc<RateCells>)> {
-        let (route, cells) = self.route.as_ref()?;
-        route.limits.concurrency().map(|limit| (limit, cells))
-    }
-
-    /// How many gateways share the limits on what is under way.
-    fn gateways(&self) -> u64 {
-        self.bank.map_or(1, Bank::gateways)
-    }
-
-    /// Looks at every limit on what is under way.
+    /// Looks at every limit on what is under way. What is dry is sent for, unless another one is shut in any case.
     pub(super) fn check_slots(&self) -> Result<(), Obstacle> {
-        match self.concurrency_states().find(|state| state.remaining == 0) {
-            None => Ok(()),
-            Some(violated) => Err(self.denied_under_way(violated)),
+        let (mut violated, mut is_shut, mut dry) = (None, false, None);
+        for (limit, seats) in self.seating().seats() {
+            let Err(short) = seats.check(limit, self.nanos) else {
+                continue;
+            };
+            if !is_shut {
+                violated = Some(seats.state(limit, self.nanos));
+            }
+            is_shut |= short != Short::Dry;
+            if let Seats::Shared { account, .. } = seats {
+                if self.counts {
+                    account.missed();
+                }
+                dry = dry.or(Some(account));
+            }
         }
+        let Some(violated) = violated else {
+            return Ok(());
+        };
+        let dry = dry.filter(|_| !is_shut).map(|account| {
+            self.send_for_more(true);
+            Dry::Slots(Arc::clone(account))
+        });
+        Err(Obstacle { dry, ..self.denied_under_way(violated) })
     }
 
     /// Takes a slot of every limit on what is under way, or none.
     pub(super) fn take_slots(&self) -> Result<Slots, Obstacle> {
-        Slots::take(self.caller, self.route_concurrency(), self.gateways()).ok_or_else(|| {
+        self.seating().take(self.nanos).ok_or_else(|| {
             // Another request took the last one since the check. It may have ended already.
+            if let Err(obstacle) = self.check_slots() {
+                return obstacle;
+            }
             let violated = self.concurrency_states().min_by_key(|state| state.remaining).unwrap_or(NO_MONTH);
             self.denied_under_way(LimitState { remaining: 0, ..violated })
         })
@@ -180,6 +203,14 @@ impl<'a> Request<'a> {
                 && account.needs_draw(rate, self.nanos)
             {
                 let errand = Errand::new(Arc::clone(account), *rate);
+                bank.leave(if waits { errand.urgent() } else { errand });
+            }
+        }
+        for (limit, seats) in self.seating().seats() {
+            if let Seats::Shared { account, .. } = seats
+                && account.needs_draw(limit.limit(), self.nanos)
+            {
+                let errand = Errand::of_slots(Arc::clone(account), limit.limit());
                 bank.leave(if waits { errand.urgent() } else { errand });
             }
         }

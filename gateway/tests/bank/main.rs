@@ -9,4 +9,7 @@ mod bound;
 mod cluster;
 mod data;
 mod outage;
+mod owners;
 mod site;
+mod slots;
+mod tls;

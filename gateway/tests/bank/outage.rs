@@ -86,7 +86,7 @@ async fn without_a_bank_a_start_goes_on_alone() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_and_the_gateway_goes_on_alone() {
-    let redis = Redis::start_with(RedisOptions { password: Some("right".into()) }).unwrap();
+    let redis = Redis::start_with(RedisOptions { password: Some("right".into()), ..RedisOptions::default() }).unwrap();
     for url in [redis.url().replace("right", "wrong"), redis.url().replace(":right@", "")] {
         let gateway = Setup::fresh(&url, burst_of(10)).start().await;
         let problem = gateway.bank.report().problem.unwrap();

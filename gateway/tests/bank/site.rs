@@ -9,7 +9,7 @@ use std::{
 use common::{
     id::{KeyId, TenantId},
     key::{Key, Mode, Pepper, Secret},
-    plan::{Plan, PlanLimits, PlanVersion, RateLimit, RateLimits},
+    plan::{Plan, PlanId, PlanLimits, PlanVersion, RateLimit, RateLimits},
     store::{self, Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
@@ -17,8 +17,9 @@ use common::{
 use gateway::{
     auth::{Authenticator, Caller},
     catalog::Catalog,
+    config::{Overrides, Route, Settings},
     limit::{
-        Denial, Limiter,
+        Admission, Denial, Limiter,
         bank::{Bank, BankAddress, BankSettings},
     },
 };
@@ -35,10 +36,16 @@ const POLL: Duration = Duration::from_millis(5);
 
 static SECRET: LazyLock<Secret> = LazyLock::new(|| Secret::generate(Mode::Live));
 
+/// That of a customer below.
+static CUSTOMER: LazyLock<Secret> = LazyLock::new(|| Secret::generate(Mode::Live));
+
 /// One gateway.
 pub(crate) struct Gateway {
     pub(crate) limiter: Limiter,
     pub(crate) caller: Caller,
+    /// A customer below the caller's tenant, with a plan of its own that limits nothing.
+    pub(crate) customer: Caller,
+    pub(crate) route: Arc<Route>,
     pub(crate) bank: Arc<Bank>,
     stop: watch::Sender<bool>,
     client: JoinHandle<()>,
@@ -52,6 +59,10 @@ pub(crate) struct Setup {
     pub(crate) is_fresh: bool,
     /// Of the key.
     pub(crate) limits: RateLimits,
+    /// Of its tenant and everybody below.
+    pub(crate) pool: RateLimits,
+    /// Of the route, as the configuration states them.
+    pub(crate) route: &'static str,
 }
 
 impl Setup {
@@ -64,21 +75,24 @@ impl Setup {
             timeout: Duration::from_millis(250),
             gateways: 1,
         };
-        Self { settings, is_fresh: true, limits }
+        Self { settings, is_fresh: true, limits, pool: RateLimits::default(), route: "{}" }
     }
 
     /// Starts a gateway and waits until it has reached the bank, or failed to.
     pub(crate) async fn start(&self) -> Gateway {
-        let catalog = Arc::new(Catalog::from_rows(rows(&self.limits), NOW));
+        let catalog = Arc::new(Catalog::from_rows(rows(&self.limits, &self.pool), NOW));
         let authenticator = Authenticator { catalog: Arc::clone(&catalog), pepper: pepper() };
-        let name = HeaderName::from_static("x-api-key");
-        let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(SECRET.expose()).unwrap())]);
-        let Ok(caller) = authenticator.authenticate(&headers, NOW) else { panic!("the key is not known") };
+        let [caller, customer] = [&SECRET, &CUSTOMER].map(|secret| {
+            let name = HeaderName::from_static("x-api-key");
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(secret.expose()).unwrap())]);
+            authenticator.authenticate(&headers, NOW).unwrap_or_else(|_| panic!("the key is not known"))
+        });
         let (bank, client) = Bank::open(&self.settings, self.is_fresh).unwrap();
         let (stop, stopped) = watch::channel(false);
         let client = tokio::spawn(client.run(stopped));
         bank.tried().await;
-        Gateway { limiter: Limiter::with_bank(Arc::clone(&bank)), caller, bank, stop, client, _catalog: catalog }
+        let limiter = Limiter::with_bank(Arc::clone(&bank));
+        Gateway { limiter, caller, customer, route: route(self.route), bank, stop, client, _catalog: catalog }
     }
 }
 
@@ -89,6 +103,20 @@ impl Gateway {
         let told = admission.limits.first().map_or(0, |limit| limit.remaining);
         drop(admission.settle(1));
         Ok(told)
+    }
+
+    /// Begins a request of the caller, which is under way until what is returned is dropped.
+    pub(crate) async fn begin(&self) -> Result<Admission, Denial> {
+        self.limiter.admit_or_wait(&self.caller, "requests", 1, NOW).await
+    }
+
+    /// Begins requests until none may; those that are under way.
+    pub(crate) async fn begin_all(&self) -> Vec<Admission> {
+        let mut under_way = Vec::new();
+        while let Ok(admission) = self.begin().await {
+            under_way.push(admission);
+        }
+        under_way
     }
 
     /// Asks `times` times, one after the other; how many were admitted.
@@ -117,6 +145,11 @@ impl Gateway {
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         self.client.await.unwrap();
+    }
+
+    /// Ends it as a crash would: nothing is said to the bank.
+    pub(crate) fn crash(self) {
+        self.client.abort();
     }
 
     /// The key in Redis under which the day's limit of the API key is.
@@ -175,37 +208,68 @@ fn pepper() -> Pepper {
     Pepper::new(b"a pepper for tests").unwrap()
 }
 
-fn rows(limits: &RateLimits) -> store::Catalog {
-    let tenant = Tenant {
-        id: TenantId::from_u128(1),
-        parent: None,
-        kind: TenantKind::Root,
-        name: "root".into(),
+/// A route with these limits.
+fn route(limits: &str) -> Arc<Route> {
+    let text = format!(
+        "listen: 127.0.0.1:0\n\
+         upstreams: {{ demo: {{ servers: [127.0.0.1:9000] }} }}\n\
+         routes: [{{ name: shared, path_prefix: /, upstream: demo, limits: {limits} }}]\n"
+    );
+    let settings = Settings::parse(&text, "gateway.yaml", &Overrides::default()).unwrap();
+    Arc::clone(&settings.routes[0])
+}
+
+/// A root and a customer below it, with a key and a plan each.
+fn rows(limits: &RateLimits, pool: &RateLimits) -> store::Catalog {
+    let (root, customer) = (TenantId::from_u128(1), TenantId::from_u128(2));
+    let of_root = PlanLimits { key: limits.clone(), pool: pool.clone(), ..PlanLimits::default() };
+    let plans = [plan("shared", of_root), plan("customer", PlanLimits::default())];
+    let subscription =
+        |tenant, plan: &Plan| Subscription { tenant, plan: plan.id.clone(), version: 1, starts_at: NOW, ends_at: None };
+    store::Catalog {
+        seq: 1,
+        tenants: vec![tenant(root, None, TenantKind::Root), tenant(customer, Some(root), TenantKind::Customer)],
+        subscriptions: vec![subscription(root, &plans[0]), subscription(customer, &plans[1])],
+        keys: vec![key(7, root, &SECRET), key(8, customer, &CUSTOMER)],
+        plans: plans.into_iter().map(|plan| PlanVersion { version: 1, created_at: NOW, plan }).collect(),
+    }
+}
+
+fn tenant(id: TenantId, parent: Option<TenantId>, kind: TenantKind) -> Tenant {
+    Tenant {
+        id,
+        parent,
+        kind,
+        name: "one".into(),
         status: TenantStatus::Active,
         zone: Zone::utc(),
         created_at: NOW,
         revision: 1,
-    };
-    let plan = Plan {
-        id: "shared".parse().unwrap(),
-        name: "Shared".into(),
+    }
+}
+
+fn plan(id: &str, limits: PlanLimits) -> Plan {
+    Plan {
+        id: id.parse::<PlanId>().unwrap(),
+        name: id.into(),
         currency: common::money::Currency::USD,
         flat_fee: "0.00".into(),
         charges: Vec::new(),
         quotas: Vec::new(),
         prepaid: Vec::new(),
-        limits: PlanLimits { key: limits.clone(), ..PlanLimits::default() },
-    };
-    let subscription =
-        Subscription { tenant: tenant.id, plan: plan.id.clone(), version: 1, starts_at: NOW, ends_at: None };
-    let key = Key {
-        id: KeyId::from_u128(7),
-        tenant: tenant.id,
+        limits,
+    }
+}
+
+fn key(id: u128, tenant: TenantId, secret: &Secret) -> Key {
+    Key {
+        id: KeyId::from_u128(id),
+        tenant,
         name: "shared".into(),
-        mode: SECRET.mode(),
-        hash: pepper().hash(&SECRET),
+        mode: secret.mode(),
+        hash: pepper().hash(secret),
         pepper_id: pepper().id().into(),
-        hint: SECRET.hint().into(),
+        hint: secret.hint().into(),
         created_at: NOW,
         expires_at: None,
         revoked_at: None,
@@ -214,12 +278,5 @@ fn rows(limits: &RateLimits) -> store::Catalog {
         allowed_ips: Vec::new(),
         last_used_at: None,
         revision: 1,
-    };
-    store::Catalog {
-        seq: 1,
-        tenants: vec![tenant],
-        subscriptions: vec![subscription],
-        keys: vec![key],
-        plans: vec![PlanVersion { version: 1, created_at: NOW, plan }],
     }
 }

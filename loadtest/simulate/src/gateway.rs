@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use gateway::limit::{
     Purse, Rate,
-    bank::{Account, Answer, Call, Debit, Errand, Short, Teller, TellerSettings},
+    bank::{Account, Answer, Call, Debit, Errand, Short, SlotAccount, Teller, TellerSettings},
     take_all,
 };
 
@@ -31,6 +31,8 @@ pub struct Gateway {
     /// What its clock shows when the world starts.
     origin: u64,
     limits: Vec<(Arc<Account>, Rate)>,
+    /// Of requests under way, and how many there may be.
+    slots: Option<(Arc<SlotAccount>, u64)>,
     teller: Teller,
     under_way: Option<Call>,
     waiting: VecDeque<Waiting>,
@@ -74,9 +76,24 @@ impl Gateway {
             name,
             origin,
             limits,
+            slots: None,
             teller: Teller::new(TellerSettings { gateways, tick: TICK, is_fresh }),
             under_way: None,
             waiting: VecDeque::new(),
+        }
+    }
+
+    /// At most so many requests may be under way, from now on.
+    pub fn limit_under_way(&mut self, limit: u64) {
+        let account =
+            self.slots.take().map_or_else(|| Arc::new(SlotAccount::new(Self::limit_name(0))), |slots| slots.0);
+        self.slots = Some((account, limit));
+    }
+
+    /// A request has ended.
+    pub fn end(&self) {
+        if let Some((account, _)) = &self.slots {
+            account.leave();
         }
     }
 
@@ -145,6 +162,14 @@ impl Gateway {
     /// debited of others has to be put back, as when another request gets in between.
     fn attempt(&mut self, needs: &[usize], now: u64) -> Verdict {
         let (clock, gateways) = (now + self.origin, self.alone());
+        if let Some((account, limit)) = &self.slots
+            && let Err(short) = account.take(*limit, gateways, clock)
+        {
+            account.missed();
+            let waits = short == Short::Dry;
+            self.queue(needs, waits, clock);
+            return if waits { Verdict::Waits } else { Verdict::Denied };
+        }
         let purses = needs.iter().map(|&limit| {
             let (account, rate) = &self.limits[limit];
             (rate, Purse::Shared { account, gateways })
@@ -153,6 +178,7 @@ impl Gateway {
             self.queue(needs, false, clock);
             return Verdict::Admitted;
         }
+        self.end();
         let mut is_shut = false;
         for &limit in needs {
             let (account, rate) = &self.limits[limit];
@@ -182,6 +208,11 @@ impl Gateway {
     }
 
     fn queue(&mut self, needs: &[usize], is_urgent: bool, clock: u64) {
+        let slots = self.slots.iter().filter(|(account, limit)| account.needs_draw(*limit, clock));
+        for (account, limit) in slots {
+            let errand = Errand::of_slots(Arc::clone(account), *limit);
+            self.teller.queue([if is_urgent { errand.urgent() } else { errand }]);
+        }
         for &limit in needs {
             let (account, rate) = &self.limits[limit];
             if account.needs_draw(rate, clock) {

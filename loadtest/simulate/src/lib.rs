@@ -21,10 +21,12 @@ pub mod picture;
 pub mod redis;
 pub mod rival;
 pub mod schedule;
+mod seats;
 pub mod shape;
 pub mod table;
 mod watch;
 pub mod world;
 
 pub use bound::Bound;
+pub use seats::Seated;
 pub use watch::Outcome;

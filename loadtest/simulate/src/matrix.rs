@@ -193,6 +193,7 @@ impl Case {
             seed: 1,
             gateways: self.gateways,
             configured: self.gateways as u64,
+            concurrent: None,
             limits: vec![self.terms],
             shape: self.shape,
             load: self.load as f64,

@@ -16,6 +16,15 @@ pub struct Terms {
     pub burst: u64,
 }
 
+/// A limit on requests under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrent {
+    /// How many at once.
+    pub limit: u64,
+    /// How long a request takes at most, in nanoseconds; half of that on average.
+    pub longest: u64,
+}
+
 /// How packets travel between gateways and Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Network {
@@ -72,7 +81,7 @@ pub enum Fault {
     },
     /// A limit is another one from now on, at every gateway.
     Change {
-        /// Which one.
+        /// Which one; of a world with none, the limit on requests under way, which becomes as large as the rate.
         limit: usize,
         /// What it is now.
         terms: Terms,
@@ -90,6 +99,8 @@ pub struct Schedule {
     pub configured: u64,
     /// The limits; each request needs one token of each.
     pub limits: Vec<Terms>,
+    /// How many requests may be under way, if that is limited.
+    pub concurrent: Option<Concurrent>,
     /// Where load arrives.
     pub shape: Shape,
     /// Requests per second, while there are any.

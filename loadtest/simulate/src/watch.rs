@@ -9,6 +9,7 @@ use super::{
     gateway::{Gateway, TICK, Verdict},
     redis::Record,
     schedule::{Network, Terms},
+    seats::Seated,
 };
 
 /// What a set clock may gain before the bank notices, in nanoseconds.
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub left: Vec<f64>,
     /// Requests denied though the bank had had tokens for longer than a call takes.
     pub denied_in_plenty: u64,
+    /// Of requests under way, if they are limited.
+    pub seated: Seated,
 }
 
 /// Watches one world.

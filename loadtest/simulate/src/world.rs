@@ -10,6 +10,7 @@ use super::{
     gateway::{Gateway, PATIENCE, Packet, TIMEOUT, Verdict},
     redis::{Redis, Reply, ScriptError},
     schedule::{Fault, Network, Schedule, Terms},
+    seats::Seats,
     shape::Arrivals,
     watch::{Outcome, Watch},
 };
@@ -36,6 +37,7 @@ pub struct World {
     /// Which of them serves at each place.
     places: Vec<usize>,
     watch: Watch,
+    seats: Option<Seats>,
     /// The bank has answered somebody.
     used: bool,
     down_until: u64,
@@ -79,6 +81,10 @@ enum Event {
         process: usize,
         sequence: u64,
     },
+    /// A request that was admitted is answered.
+    Ends {
+        process: usize,
+    },
     /// A request gives back what it took.
     PutBack {
         process: usize,
@@ -103,6 +109,7 @@ impl World {
             processes: Vec::new(),
             places: Vec::new(),
             watch: Watch::new(&schedule.limits, schedule.network),
+            seats: schedule.concurrent.map(Seats::new),
             used: false,
             down_until: 0,
             paused_until: 0,
@@ -120,7 +127,8 @@ impl World {
             world.now = at;
             world.happen(event)?;
         }
-        Ok(world.watch.outcome())
+        let seated = world.seats.as_mut().map(|seats| seats.outcome(world.now)).unwrap_or_default();
+        Ok(Outcome { seated, ..world.watch.outcome() })
     }
 
     fn at(&mut self, at: u64, event: Event) {
@@ -142,6 +150,7 @@ impl World {
                 let now = self.now;
                 self.hear(process, |gateway| gateway.failed(sequence, now));
             }
+            Event::Ends { process } => self.end(process),
             Event::PutBack { process, debit, taken } => {
                 self.processes[process].gateway.put_back(0, debit, self.now - taken);
             }
@@ -165,7 +174,11 @@ impl World {
         let limits: Vec<_> = self.names.iter().cloned().zip(self.watch.terms().map(Terms::terms)).collect();
         let origin = self.random.random_range(0..ORIGINS);
         let name = format!("gateway-{process}");
-        let gateway = Gateway::new(name, origin, &limits, self.schedule.configured, !self.used);
+        let mut gateway = Gateway::new(name, origin, &limits, self.schedule.configured, !self.used);
+        if let (Some(concurrent), Some(seats)) = (self.schedule.concurrent, &mut self.seats) {
+            gateway.limit_under_way(concurrent.limit);
+            seats.started();
+        }
         self.processes.push(Process {
             gateway,
             lives: true,
@@ -206,7 +219,25 @@ impl World {
         if verdict == Verdict::Waits {
             self.at(self.now + PATIENCE, Event::GiveUp { process });
         }
+        self.begin(process, verdict);
         self.plan(process);
+    }
+
+    /// A request that was admitted is under way for a while.
+    fn begin(&mut self, process: usize, verdict: Verdict) {
+        if let (Verdict::Admitted, Some(concurrent), Some(seats)) = (verdict, self.schedule.concurrent, &mut self.seats)
+        {
+            seats.began(process, self.now);
+            let ends = self.now + self.random.random_range(0..concurrent.longest);
+            self.at(ends, Event::Ends { process });
+        }
+    }
+
+    fn end(&mut self, process: usize) {
+        if let (Process { gateway, lives: true, .. }, Some(seats)) = (&self.processes[process], &mut self.seats) {
+            gateway.end();
+            seats.ended(process, self.now);
+        }
     }
 
     /// Sees to it that a process is woken when its next call is due.
@@ -250,6 +281,9 @@ impl World {
             return;
         }
         *is_ready = true;
+        if let Some(seats) = &mut self.seats {
+            seats.alone(process, gateway.alone().is_some(), self.now);
+        }
         if gateway.alone() != before {
             let is_away = self.now < self.down_until.max(self.paused_until);
             let knows_all = gateway.alone().is_some_and(|gateways| gateways >= self.places.len() as u64);
@@ -263,10 +297,12 @@ impl World {
         let Process { gateway, lives: true, .. } = &mut self.processes[process] else {
             return;
         };
-        for verdict in gateway.decide(is_answered, self.now) {
-            self.watch.decided(verdict, self.now);
-        }
+        let verdicts = gateway.decide(is_answered, self.now);
         self.watch.remaining(gateway, self.now);
+        for verdict in verdicts {
+            self.watch.decided(verdict, self.now);
+            self.begin(process, verdict);
+        }
     }
 }
 
@@ -326,6 +362,9 @@ impl World {
                 let process = self.places[place];
                 self.processes[process].lives = false;
                 self.watch.crashed(process, self.now);
+                if let Some(seats) = &mut self.seats {
+                    seats.crashed(process, self.now);
+                }
                 self.places[place] = self.processes.len();
                 self.start();
             }
@@ -355,7 +394,10 @@ impl World {
                 self.watch.stepped(by, self.now);
                 self.redis.step_clock(by);
             }
-            Fault::Change { limit, terms } => self.change(limit % self.schedule.limits.len(), terms),
+            Fault::Change { limit, terms } => match limit.checked_rem(self.schedule.limits.len()) {
+                Some(limit) => self.change(limit, terms),
+                None => self.change_slots(terms.limit),
+            },
         }
     }
 
@@ -385,5 +427,13 @@ impl World {
     fn change(&mut self, limit: usize, terms: Terms) {
         self.watch.changed(limit, terms, self.now);
         self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.terms()));
+    }
+
+    fn change_slots(&mut self, limit: u64) {
+        if let (Some(concurrent), Some(seats)) = (&mut self.schedule.concurrent, &mut self.seats) {
+            concurrent.limit = limit;
+            seats.changed(limit, self.now);
+            self.processes.iter_mut().for_each(|process| process.gateway.limit_under_way(limit));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! server can be killed, paused, resumed, stopped and restarted, and neither it nor its directory outlives the program
 //! that started it, however that program ends.
 
+mod certificates;
 mod directory;
 mod error;
 mod kafka;

@@ -3,14 +3,16 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use crate::{
     StackError,
+    certificates::Certificates,
     directory::Directory,
+    port::free_port,
     program,
     server::{Program, Server},
 };
@@ -23,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub struct RedisOptions {
     /// What clients must say first, in letters and digits.
     pub password: Option<String>,
+    /// Whether clients may come by TLS as well, see [`Redis::secured_url`].
+    pub secured: bool,
 }
 
 /// A Redis server.
@@ -33,16 +37,29 @@ pub type Redis = Server<RedisProgram>;
 pub struct RedisProgram {
     program: PathBuf,
     options: RedisOptions,
+    /// The port for TLS, and what the server shows there.
+    secured: Option<(u16, Certificates)>,
 }
 
 impl Program for RedisProgram {
     const NAME: &'static str = "redis";
+
+    fn prepare(&mut self, directory: &Directory, _port: u16) -> Result<(), StackError> {
+        if self.options.secured {
+            self.secured = Some((free_port()?, Certificates::create(directory.path())?));
+        }
+        Ok(())
+    }
 
     fn command(&self, directory: &Directory, port: u16) -> Command {
         let mut command = directory.command(&self.program);
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]).arg(port.to_string());
         if let Some(password) = &self.options.password {
             command.args(["--requirepass", password]);
+        }
+        if let Some((port, Certificates { server, authority })) = &self.secured {
+            command.arg("--tls-port").arg(port.to_string()).args(["--tls-auth-clients", "no", "--tls-cert-file"]);
+            command.arg(server).arg("--tls-key-file").arg(server).arg("--tls-ca-cert-file").arg(authority);
         }
         command
     }
@@ -61,14 +78,24 @@ impl Redis {
     /// Starts an empty server.
     pub fn start_with(options: RedisOptions) -> Result<Self, StackError> {
         let program = program::find("redis-server", "redis-server")?;
-        Self::on_free_port(RedisProgram { program, options }, Directory::create("redis", &[])?)
+        Self::on_free_port(RedisProgram { program, options, secured: None }, Directory::create("redis", &[])?)
     }
 
     /// URL of its first database, with the password.
     pub fn url(&self) -> String {
+        format!("redis://{}127.0.0.1:{}/0", self.account(), self.port())
+    }
+
+    /// The same by TLS, and the file with the authority that vouches for the server; nothing unless it is
+    /// [`RedisOptions::secured`].
+    pub fn secured_url(&self) -> Option<(String, &Path)> {
+        let (port, certificates) = self.program.secured.as_ref()?;
+        Some((format!("rediss://{}127.0.0.1:{port}/0", self.account()), &certificates.authority))
+    }
+
+    fn account(&self) -> String {
         let password = self.program.options.password.as_ref();
-        let password = password.map(|password| format!(":{password}@")).unwrap_or_default();
-        format!("redis://{password}127.0.0.1:{}/0", self.port())
+        password.map(|password| format!(":{password}@")).unwrap_or_default()
     }
 
     /// Forgets all data and scripts, as a server that crashed would.

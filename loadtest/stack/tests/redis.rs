@@ -44,7 +44,7 @@ fn a_paused_server_is_silent_until_it_is_resumed() {
 
 #[test]
 fn a_server_with_a_password_wants_it() {
-    let redis = Redis::start_with(RedisOptions { password: Some("secret".into()) }).unwrap();
+    let redis = Redis::start_with(RedisOptions { password: Some("secret".into()), ..RedisOptions::default() }).unwrap();
     assert!(redis.is_ready());
     assert_eq!(redis.url(), format!("redis://:secret@127.0.0.1:{}/0", redis.port()));
     let answer = ask(&redis, "PING").unwrap();

@@ -3,14 +3,14 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::futures::Notified;
 
 use super::{
-    SHARDS,
     draw::{Draw, Grant, Kind},
+    front::{Front, Short},
     lease::{Lease, MOST, Taken, Tick},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a draw is meant to last at the current demand, in nanoseconds.
-const HORIZON: u64 = 100_000_000;
+pub(super) const HORIZON: u64 = 100_000_000;
 
 /// How much more is drawn while the bank has plenty.
 const PLENTY: u64 = 5;
@@ -29,37 +29,24 @@ pub const LEASE: u64 = NANOS_PER_SECOND;
 
 /// By how much earlier the gateway stops to spend it: a step of the bank's clock that goes unnoticed, and what clocks
 /// differ by in a second.
-const MARGIN: u64 = 100_000_000;
+pub(super) const MARGIN: u64 = 100_000_000;
 
 /// When a holder looks again at what it holds: soon if others may be short of it.
-const REVISIT: u64 = LEASE / 2;
-const REVISIT_SCARCE: u64 = HORIZON;
+pub(super) const REVISIT: u64 = LEASE / 2;
+pub(super) const REVISIT_SCARCE: u64 = HORIZON;
 
 /// How long an empty bank is left alone, even if a token refills sooner: drawing one by one would be a trip for each.
-const PAUSE: u64 = 10_000_000;
+pub(super) const PAUSE: u64 = 10_000_000;
 
 /// The account of one limit.
 pub struct Account {
-    name: Box<str>,
-    shard: usize,
-    /// In the bank's queue.
-    queued: AtomicBool,
+    front: Front,
     /// What may be admitted while the bank is away: this gateway's part of what was left when the bank last answered.
     /// What was missing then has refilled since, at this gateway's part of the rate.
     alone: RateCell,
     /// How often `alone` was started anew.
     renewals: AtomicU32,
     lease: Lease,
-    /// At or below this many tokens in hand, more are drawn.
-    low_water: AtomicU64,
-    /// Requests that found nothing since the last draw.
-    unmet: AtomicU64,
-    /// The bank said that there is nothing before this instant, in nanoseconds.
-    dry_until: AtomicU64,
-    /// The terms that the bank was last told.
-    terms: AtomicU64,
-    /// Told after every answer, and when there is none.
-    answered: Notify,
     course: Mutex<Course>,
 }
 
@@ -82,15 +69,6 @@ struct Course {
     owed: u64,
 }
 
-/// Why nothing can be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Short {
-    /// There will be something after this many nanoseconds.
-    Wait(u64),
-    /// The bank has to be asked.
-    Dry,
-}
-
 /// What was taken, to put it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Debit(Source);
@@ -108,37 +86,24 @@ enum Source {
 impl Account {
     /// An account of which nothing is known yet. `name` is the limit's in the whole fleet.
     pub fn new(name: impl Into<Box<str>>) -> Self {
-        let name = name.into();
         Self {
-            shard: shard(&name),
-            name,
-            queued: AtomicBool::new(false),
+            front: Front::new(name),
             alone: RateCell::default(),
             renewals: AtomicU32::new(0),
             lease: Lease::default(),
-            low_water: AtomicU64::new(0),
-            unmet: AtomicU64::new(0),
-            dry_until: AtomicU64::new(0),
-            terms: AtomicU64::new(0),
-            answered: Notify::new(),
             course: Mutex::default(),
         }
     }
 
     /// The limit's name in the whole fleet.
     pub fn name(&self) -> &str {
-        &self.name
+        self.front.name()
     }
 
     /// The part of the bank that it belongs to.
     pub const fn shard(&self) -> usize {
-        self.shard
+        self.front.shard()
     }
-}
-
-/// Every gateway must find the same.
-fn shard(name: &str) -> usize {
-    crc32fast::hash(name.as_bytes()) as usize % SHARDS
 }
 
 // === the request path ===
@@ -150,7 +115,7 @@ impl Account {
             return Ok(Debit(Source::Lease(taken)));
         }
         let Some(gateways) = gateways else {
-            return Err(self.short(now));
+            return Err(self.front.short(now));
         };
         // Read before the debit: it must not be taken for one of a bucket that is started later.
         let renewals = self.renewals.load(Ordering::Acquire);
@@ -167,7 +132,7 @@ impl Account {
             return Ok(());
         }
         let Some(gateways) = gateways else {
-            return Err(self.short(now));
+            return Err(self.front.short(now));
         };
         match self.alone.wait(&rate.share(gateways), now) {
             0 => Ok(()),
@@ -197,29 +162,17 @@ impl Account {
 
     /// A request found nothing: its demand counts like that of one that was served.
     pub fn missed(&self) {
-        self.unmet.fetch_add(1, Ordering::Relaxed);
+        self.front.missed();
     }
 
     /// Whether the caller is the one to put the account into the bank's queue: it runs low, or its terms have changed.
     pub fn needs_draw(&self, rate: &Rate, now: u64) -> bool {
-        let is_due = || {
-            self.terms.load(Ordering::Relaxed) != rate.fingerprint()
-                || self.lease.in_hand(Tick::of_nanos(now)) <= self.low_water.load(Ordering::Relaxed)
-                    && self.dry_until.load(Ordering::Acquire) <= now
-        };
-        !self.queued.load(Ordering::Acquire) && is_due() && !self.queued.swap(true, Ordering::AcqRel)
+        self.front.needs_draw(rate.fingerprint(), now, || self.lease.in_hand(Tick::of_nanos(now)))
     }
 
     /// Ends with the next answer, or when it is clear that there is none.
     pub fn answered(&self) -> Notified<'_> {
-        self.answered.notified()
-    }
-
-    fn short(&self, now: u64) -> Short {
-        match self.dry_until.load(Ordering::Acquire).saturating_sub(now) {
-            0 => Short::Dry,
-            wait => Short::Wait(wait),
-        }
+        self.front.answered()
     }
 }
 
@@ -230,9 +183,7 @@ impl Account {
     /// `gateways`: how many share the limit if the bank was away.
     pub(super) fn draw(&self, rate: &Rate, now: u64, round_trip: u64, gateways: u64) -> Draw {
         let mut course = locked(&self.course);
-        self.queued.store(false, Ordering::Release);
-        self.terms.store(rate.fingerprint(), Ordering::Relaxed);
-        let unmet = self.unmet.swap(0, Ordering::AcqRel);
+        let unmet = self.front.begin_draw(rate.fingerprint());
         let tick = Tick::of_nanos(now);
         let used = course.after_grant.saturating_sub(self.lease.in_hand(tick)) + unmet;
         let is_idle = used == 0;
@@ -241,7 +192,7 @@ impl Account {
         let (held, returned) = self.lease.report(tick, most);
         course.after_grant = held;
         let (demand, want) = if is_idle { (0, 0) } else { course.wish(rate, held, unmet, gateways) };
-        self.low_water.store(tokens(course.pace, round_trip).min(held.midpoint(want)), Ordering::Relaxed);
+        self.front.set_low_water(tokens(course.pace, round_trip).min(held.midpoint(want)));
         Draw {
             kind: Kind::Rate,
             limit: rate.limit(),
@@ -278,8 +229,8 @@ impl Account {
         let is_short = grant.granted < draw.want && grant.level == 0;
         let pause = PAUSE.min(rate.depth() / 2);
         let dry_until = if is_short { now + (grant.wait_micros * 1_000).max(pause) } else { 0 };
-        self.dry_until.store(dry_until, Ordering::Release);
-        self.answered.notify_waiters();
+        self.front.set_dry_until(dry_until);
+        self.front.wake();
 
         let revisit = now + if course.is_scarce { REVISIT_SCARCE } else { REVISIT };
         let is_holding = course.after_grant > 0;
@@ -299,12 +250,12 @@ impl Account {
         if draw.held > 0 {
             self.lease.add(0, Tick::of_nanos(sent + LEASE - MARGIN));
         }
-        self.answered.notify_waiters();
+        self.front.wake();
     }
 
     /// Nobody answered: whoever waits goes on without.
     pub(super) fn unanswered(&self) {
-        self.answered.notify_waiters();
+        self.front.wake();
     }
 }
 

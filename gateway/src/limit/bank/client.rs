@@ -95,7 +95,7 @@ impl Clerk {
         let now = self.clock.nanos();
         match reply.and_then(|reply| understood(reply, &call)) {
             Ok(Some(answer)) => {
-                self.bank.answered(&answer, started.elapsed().as_secs_f64());
+                self.bank.answered(&call, &answer, started.elapsed().as_secs_f64());
                 self.teller.answered(call, &answer, now);
                 if answer.is_open {
                     self.bank.is_back(self.shard, !self.was_tried);

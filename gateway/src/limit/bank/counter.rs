@@ -12,14 +12,14 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::{
-    Account, Answer, BankError, BankSettings, Errand, SHARDS,
+    Account, Answer, BankError, BankSettings, Errand, SHARDS, SlotAccount,
     client::BankClient,
     link::Directory,
     metrics::BankMetrics,
-    teller::{self, Teller, TellerSettings},
+    teller::{self, Call, Teller, TellerSettings},
 };
 use crate::{
-    limit::{Purse, clock::whole_nanos},
+    limit::{Purse, clock::whole_nanos, slots::Seats},
     lock::locked,
     outage::Outage,
 };
@@ -29,8 +29,6 @@ pub struct Bank {
     shards: Box<[Shard]>,
     /// How long a request may wait for it.
     patience: Duration,
-    /// How many gateways there are at least.
-    gateways_least: u64,
     standing: Standing,
     pub(super) metrics: BankMetrics,
 }
@@ -82,7 +80,6 @@ impl Bank {
         let bank = Arc::new(Self {
             shards: tellers.iter().map(|teller| Shard::new(teller.away())).collect(),
             patience: settings.timeout + settings.tick,
-            gateways_least: settings.gateways.max(1),
             standing: Standing {
                 shards_away: AtomicUsize::new(SHARDS),
                 shards_tried: AtomicUsize::new(0),
@@ -102,10 +99,9 @@ impl Bank {
         Purse::Shared { account, gateways: teller::gateways(&self.shards[account.shard()].away) }
     }
 
-    /// How many gateways share what cannot be drawn: as many as it heard from when it last answered, or as many as the
-    /// settings say, if that is more.
-    pub(in crate::limit) fn gateways(&self) -> u64 {
-        self.standing.gateways.load(Ordering::Acquire).max(self.gateways_least)
+    /// The seats of this account.
+    pub(in crate::limit) fn seats<'a>(&self, account: &'a Arc<SlotAccount>) -> Seats<'a> {
+        Seats::Shared { account, gateways: teller::gateways(&self.shards[account.shard()].away) }
     }
 
     /// How long a request may wait for it.
@@ -113,9 +109,9 @@ impl Bank {
         self.patience
     }
 
-    /// Leaves an errand; whoever does has been told so by [`Account::needs_draw`].
+    /// Leaves an errand; whoever does has been told so by the account.
     pub(in crate::limit) fn leave(&self, errand: Errand) {
-        let shard = &self.shards[errand.account().shard()];
+        let shard = &self.shards[errand.shard()];
         let is_urgent = errand.is_urgent();
         let mut errands = locked(&shard.errands);
         let was_empty = errands.is_empty();
@@ -153,10 +149,10 @@ impl Bank {
     }
 
     /// A call was answered after so many seconds.
-    pub(super) fn answered(&self, answer: &Answer, seconds: f64) {
+    pub(super) fn answered(&self, call: &Call, answer: &Answer, seconds: f64) {
         self.metrics.trips.inc();
         self.metrics.round_trip.observe(seconds);
-        self.metrics.granted.inc_by(answer.grants.iter().map(|grant| grant.granted).sum());
+        self.metrics.granted.inc_by(call.tokens(answer));
         self.metrics.fleet.set(i64::try_from(answer.fleet).unwrap_or(i64::MAX));
         self.standing.gateways.store(answer.fleet, Ordering::Release);
     }

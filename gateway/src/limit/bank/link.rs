@@ -9,9 +9,10 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, Script,
-    ServerErrorKind, Value, aio::MultiplexedConnection, cluster::ClusterClient, cluster_async::ClusterConnection,
-    io::tcp::TcpSettings,
+    ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection, cluster::ClusterClient,
+    cluster_async::ClusterConnection, io::tcp::TcpSettings,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{Argument, SCRIPT};
@@ -30,6 +31,8 @@ const REDIRECTS: u32 = 3;
 pub struct BankAddress {
     urls: Vec<String>,
     is_cluster: bool,
+    /// Certificates of the authority that vouches for the servers, in PEM; if none, those that the system trusts.
+    authority: Option<Vec<u8>>,
 }
 
 /// Why the bank gives nothing.
@@ -104,9 +107,26 @@ impl BankAddress {
     /// Reads URLs with commas between them. Several are nodes of a cluster; one is, if `is_cluster` says so.
     pub fn parse(text: &str, is_cluster: bool) -> Result<Self, BankError> {
         let urls: Vec<String> = text.split(',').map(|url| url.trim().to_owned()).collect();
-        let address = Self { is_cluster: is_cluster || urls.len() > 1, urls };
+        let address = Self { is_cluster: is_cluster || urls.len() > 1, urls, authority: None };
         address.nodes()?;
         Ok(address)
+    }
+
+    /// The same, if these certificates in PEM vouch for every server. It takes TLS.
+    pub fn vouched_for_by(self, authority: Vec<u8>) -> Result<Self, BankError> {
+        if let Some(url) = self.urls.iter().find(|url| !url.starts_with("rediss://")) {
+            let scheme = url.split("://").next().unwrap_or_default();
+            return Err(BankError::Address(format!("{scheme}:// shows no certificate to check")));
+        }
+        // Without one, nobody would be trusted, which shows only when a connection is made.
+        if !CertificateDer::pem_slice_iter(&authority).next().is_some_and(|first| first.is_ok()) {
+            return Err(BankError::Address("holds no certificate in PEM".into()));
+        }
+        Ok(Self { authority: Some(authority), ..self })
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        self.authority.clone().map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
     }
 
     fn nodes(&self) -> Result<Vec<ConnectionInfo>, BankError> {
@@ -169,22 +189,7 @@ impl From<RedisError> for BankError {
 
 impl Directory {
     pub(super) fn new(address: &BankAddress, timeout: Duration) -> Result<Self, BankError> {
-        let nodes = address.nodes()?;
-        let redis = if address.is_cluster {
-            let client = ClusterClient::builder(nodes)
-                .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(timeout)
-                .tcp_settings(TcpSettings::default().set_nodelay(true))
-                .retries(REDIRECTS)
-                .min_retry_wait(1)
-                .max_retry_wait(10)
-                .build()?;
-            Redis::Cluster(Box::new(Cluster { client, shared: Mutex::new(None) }))
-        } else {
-            let node = nodes.into_iter().next().ok_or_else(|| BankError::Address("no URL".into()))?;
-            Redis::Single(Box::new(Client::open(node)?))
-        };
-        Ok(Self { redis, script: Script::new(SCRIPT), timeout })
+        Ok(Self { redis: Redis::new(address, timeout)?, script: Script::new(SCRIPT), timeout })
     }
 
     async fn connect(&self) -> Result<Connection, BankError> {
@@ -200,6 +205,32 @@ impl Directory {
             }
             Redis::Cluster(cluster) => cluster.connect().await.map(Connection::Cluster),
         }
+    }
+}
+
+impl Redis {
+    fn new(address: &BankAddress, timeout: Duration) -> Result<Self, BankError> {
+        let nodes = address.nodes()?;
+        if address.is_cluster {
+            let mut builder = ClusterClient::builder(nodes)
+                .connection_timeout(CONNECT_TIMEOUT)
+                .response_timeout(timeout)
+                .tcp_settings(TcpSettings::default().set_nodelay(true))
+                .retries(REDIRECTS)
+                .min_retry_wait(1)
+                .max_retry_wait(10);
+            if let Some(certificates) = address.certificates() {
+                builder = builder.certs(certificates);
+            }
+            let client = builder.build()?;
+            return Ok(Self::Cluster(Box::new(Cluster { client, shared: Mutex::new(None) })));
+        }
+        let node = nodes.into_iter().next().ok_or_else(|| BankError::Address("no URL".into()))?;
+        let client = match address.certificates() {
+            Some(certificates) => Client::build_with_tls(node, certificates)?,
+            None => Client::open(node)?,
+        };
+        Ok(Self::Single(Box::new(client)))
     }
 }
 

@@ -7,24 +7,33 @@
 //!
 //! While the bank is away, each of the N gateways seen last admits a N-th: of what was left, and of the rate. What it
 //! admits so is its debt when the bank is back.
+//!
+//! Slots for requests under way are drawn from the same script in the same calls. They come back when requests end, so
+//! of them at most `limit` are in all hands at any time.
 
 mod account;
 mod client;
 mod counter;
 mod draw;
+mod errand;
+mod front;
 mod lease;
 mod link;
 mod metrics;
+mod slots;
 mod teller;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Debit, LEASE, Short};
+pub use account::{Account, Debit, LEASE};
 pub use client::BankClient;
 pub use counter::{Bank, BankReport};
 pub use draw::{Answer, Argument, Draw, Grant, Kind};
+pub use errand::Errand;
+pub use front::Short;
 pub use link::{BankAddress, BankError};
-pub use teller::{Call, Errand, Teller, TellerSettings};
+pub use slots::SlotAccount;
+pub use teller::{Call, Teller, TellerSettings};
 
 /// The bank itself, for Redis 5 and later.
 pub const SCRIPT: &str = include_str!("script.lua");

@@ -3,6 +3,9 @@
 -- What holds, for every limit with rate r and burst B:   level <= max(0, B - sum of has),   and what a gateway can
 -- still spend is never more than its `has`. So over every stretch of time W at most B + r * W are admitted, whatever the fleet.
 --
+-- Slots stand for requests under way: they come back when requests end and never refill. Of them no more than the limit
+-- are in all hands, unless gateways went their own way; then nobody begins more until enough have ended.
+--
 -- The order of the steps matters. The bucket is refilled first, under the cap that held while time passed; only then
 -- does the caller's report shrink its `has`. The other way round, tokens that were spent would make room for a refill
 -- of the very time in which they were held.
@@ -20,8 +23,8 @@
 -- demand
 --
 -- Returns { fleet, open, granted, level, wait, granted, level, wait, ... }: gateways seen lately, whether the bank is
--- open, then per limit the tokens granted, the whole tokens left and the microseconds until there may be more (0 if
--- there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
+-- open, then per limit the tokens granted (of slots: how many the caller may have in all, those that it held included),
+-- the whole tokens left and the microseconds until there may be more (0 if there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
 --
 -- After a silence, and on another server, the bank stays closed until everybody who was there before has called: they
 -- may have admitted requests on their own, or know of calls that the server does not. Until then it takes reports and
@@ -35,6 +38,7 @@ local SETTLING = 2000000           -- how long the bank stays closed for those w
 local REVISIT = 100000             -- tokens that others hold may come back within this
 local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway believes that its last answer is remembered
 local RETENTION = 3600000000       -- how long a full bucket is kept: a clock step of less takes nothing away
+local TURN = 1000000               -- how long slots that cannot be divided stay with the same gateways
 local LONGEST = 1e13               -- milliseconds that a key may be kept for: 300 years
 local FIRST, FIELDS = 9, 9
 
@@ -142,19 +146,18 @@ end
 clock[7] = settling
 redis.call('SET', KEYS[1], cmsgpack.pack(clock))
 
-local reply = { fleet, settling and 0 or 1 }
-for index = 2, #KEYS do
-  local at = FIRST + (index - 2) * FIELDS
-  local kind, limit, window = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local burst, held, returned = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-  local debt, want, demand = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
-  local rate = limit / window
+local function keep(index, level, since, holders, rate, full_in)
+  redis.call('SET', KEYS[index], cmsgpack.pack({ 1, level, since, holders, rate }),
+    'PX', math.min(LONGEST, math.ceil((full_in + lease + RETENTION) / 1000)))
+end
+
+local function draw_rate(index, state, draw)
+  local burst, held, returned, debt = draw.burst, draw.held, draw.returned, draw.debt
+  local rate = draw.limit / draw.window
 
   -- Limit: { 1, level, time, holders = { name = { has, expiry, demand } }, rate }. One that is not there has not been used
   -- for so long that it is full, as far as time since the epoch allows.
   local level, since, holders
-  local text = stored[index]
-  local state = text and read(text, { [2] = 'number', [3] = 'number', [4] = 'table', [5] = 'number' })
   if state then
     level, since, holders = state[2], state[3], state[4]
     if since < clock[2] then level, since = math.min(0, level), clock[2] end
@@ -179,7 +182,7 @@ for index = 2, #KEYS do
   end
 
   -- 2. Drop leases that have ended, and take the caller's report.
-  local others, demands = 0, demand
+  local others, demands = 0, draw.demand
   local mine = 0
   for name, holder in pairs(holders) do
     if holder[2] < now then
@@ -192,12 +195,7 @@ for index = 2, #KEYS do
     end
   end
   returned = math.min(returned, math.max(0, mine - held))
-  if kind == 'slots' then
-    -- After a loss of data, holders that have not reported yet are unknown until their leases would have ended.
-    level = now - clock[2] < lease and 0 or math.max(0, burst - others - held)
-  else
-    level = math.min(level + returned, math.max(0, burst - others - held))
-  end
+  level = math.min(level + returned, math.max(0, burst - others - held))
   -- Below nothing, debts are paid back from what refills.
   -- What was admitted alone before the epoch is no debt: nothing of what refilled meanwhile is there either.
   if not last or last[3] < clock[2] then
@@ -207,21 +205,98 @@ for index = 2, #KEYS do
 
   -- 3. Grant: everything wanted while there is plenty, else by demand, and at least one to whoever asks first.
   local available = settling and 0 or math.max(0, math.floor(level))
-  local granted = math.min(want, available)
-  if want > 0 and demands > demand and available < demands then
-    granted = math.min(granted, math.ceil(math.max(0, level) * demand / demands))
+  local granted = math.min(draw.want, available)
+  if draw.want > 0 and demands > draw.demand and available < demands then
+    granted = math.min(granted, math.ceil(math.max(0, level) * draw.demand / demands))
   end
   level = level - granted
-  holders[gateway] = (held + granted > 0 or demand > 0) and { held + granted, now + lease, demand } or nil
+  holders[gateway] = (held + granted > 0 or draw.demand > 0) and { held + granted, now + lease, draw.demand } or nil
   local wait = 0
   if level < 1 then wait = math.ceil((1 - level) / rate) end
   if others > 0 then wait = math.min(wait, REVISIT) end
+  keep(index, level, now, holders, rate, (burst - level) / rate)
+  return granted, math.max(0, math.floor(level)), wait
+end
 
-  local full_in = (burst - level) / rate
-  redis.call('SET', KEYS[index], cmsgpack.pack({ 1, level, now, holders, rate }),
-    'PX', math.min(LONGEST, math.ceil((full_in + lease + RETENTION) / 1000)))
+-- The caller's part of slots that are too few for all: nobody gets more than it uses, who uses less than an equal part
+-- leaves the rest to the others, and what cannot be divided goes round among those who want more.
+local function part(limit, demand, holders)
+  local users = { { gateway, demand } }
+  for name, holder in pairs(holders) do
+    if name ~= gateway then users[#users + 1] = { name, holder[3] } end
+  end
+  table.sort(users, function(one, other) return one[2] < other[2] end)
+  local rest, equal = limit, 0
+  for place, user in ipairs(users) do
+    equal = math.floor(rest / (#users - place + 1))
+    if user[2] > equal then break end
+    rest = rest - user[2]
+  end
+  if demand <= equal then return demand end
+  local more = {}
+  for _, user in ipairs(users) do
+    if user[2] > equal then more[#more + 1] = user[1] end
+  end
+  table.sort(more)
+  local odd = rest - equal * #more
+  for place, name in ipairs(more) do
+    if name == gateway and (place + math.floor(now / TURN)) % #more < odd then return equal + 1 end
+  end
+  return equal
+end
+
+local function draw_slots(index, state, draw)
+  local limit, held, want, demand = draw.limit, draw.held, draw.want, draw.demand
+  -- Slots: the same, with level for the eye only, and for time the instant since which everything is known. After a loss
+  -- of data, holders that have not reported yet are unknown until their leases would have ended.
+  local known, holders = clock[2], {}
+  if state then
+    known, holders = math.max(known, state[3]), state[4]
+  elseif not is_free(index) then
+    known = now
+  end
+  local others, demands, short = 0, demand, false
+  for name, holder in pairs(holders) do
+    if holder[2] < now then
+      holders[name] = nil
+    elseif name ~= gateway then
+      others = others + holder[1]
+      demands = demands + holder[3]
+      short = short or holder[3] > holder[1]
+    end
+  end
+  local free = limit - others - held
+  local may = held
+  if free < 0 then
+    may = math.max(0, held + free)
+  elseif not settling and now - known >= lease then
+    may = held + math.min(want, free)
+  end
+  if demands > limit then
+    local mine = part(limit, demand, holders)
+    may = math.min(may, short and mine or math.max(mine, held))
+  end
+  local has = math.max(held, may)
+  holders[gateway] = (has > 0 or demand > 0) and { has, now + lease, demand } or nil
+  local level = math.max(0, limit - others - has)
+  keep(index, level, known, holders, limit, 0)
+  if may < held + want then return may, 0, REVISIT end
+  return may, level, 0
+end
+
+local reply = { fleet, settling and 0 or 1 }
+for index = 2, #KEYS do
+  local at = FIRST + (index - 2) * FIELDS
+  local draw = {
+    limit = tonumber(ARGV[at + 1]), window = tonumber(ARGV[at + 2]), burst = tonumber(ARGV[at + 3]),
+    held = tonumber(ARGV[at + 4]), returned = tonumber(ARGV[at + 5]), debt = tonumber(ARGV[at + 6]),
+    want = tonumber(ARGV[at + 7]), demand = tonumber(ARGV[at + 8])
+  }
+  local text = stored[index]
+  local state = text and read(text, { [2] = 'number', [3] = 'number', [4] = 'table', [5] = 'number' })
+  local granted, level, wait = (ARGV[at] == 'slots' and draw_slots or draw_rate)(index, state, draw)
   reply[#reply + 1] = granted
-  reply[#reply + 1] = math.max(0, math.floor(level))
+  reply[#reply + 1] = level
   reply[#reply + 1] = wait
 end
 return reply

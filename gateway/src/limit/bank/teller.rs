@@ -14,10 +14,11 @@ use std::{
 
 use super::{
     SHARDS,
-    account::{Account, LEASE},
-    draw::{Answer, Argument, Draw},
+    account::LEASE,
+    draw::{Answer, Argument, Draw, Kind},
+    errand::Errand,
 };
-use crate::limit::rate::{NANOS_PER_SECOND, Rate};
+use crate::limit::rate::NANOS_PER_SECOND;
 
 /// Most limits in one call: some milliseconds of the bank's time.
 const MOST_A_CALL: usize = 512;
@@ -37,14 +38,6 @@ const FRESH: u64 = 10 * NANOS_PER_SECOND;
 
 /// For how long the bank is sure to remember a call that it answered, if it has lost nothing.
 const REMEMBERED: u64 = 1_800 * NANOS_PER_SECOND;
-
-/// An account that has something to say, with the limit as it is now.
-#[derive(Clone)]
-pub struct Errand {
-    account: Arc<Account>,
-    rate: Rate,
-    is_urgent: bool,
-}
 
 /// One call to the bank.
 pub struct Call {
@@ -100,34 +93,6 @@ pub struct Teller {
     visits: u64,
 }
 
-impl Errand {
-    /// An errand of `account`, whose limit is `rate`.
-    pub const fn new(account: Arc<Account>, rate: Rate) -> Self {
-        Self { account, rate, is_urgent: false }
-    }
-
-    /// A request waits for it.
-    #[must_use]
-    pub fn urgent(mut self) -> Self {
-        self.is_urgent = true;
-        self
-    }
-
-    /// The account.
-    pub const fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
-    /// Whether a request waits for it.
-    pub const fn is_urgent(&self) -> bool {
-        self.is_urgent
-    }
-
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.account).addr()
-    }
-}
-
 impl Call {
     /// Its number.
     pub const fn sequence(&self) -> u64 {
@@ -141,7 +106,13 @@ impl Call {
 
     /// The limits it is about, with what is said of each.
     pub fn draws(&self) -> impl ExactSizeIterator<Item = (&str, &Draw)> {
-        self.draws.iter().map(|(errand, draw)| (errand.account.name(), draw))
+        self.draws.iter().map(|(errand, draw)| (errand.name(), draw))
+    }
+
+    /// Tokens that `answer` grants to be spent; slots come back.
+    pub(super) fn tokens(&self, answer: &Answer) -> u64 {
+        let rates = self.draws.iter().zip(&answer.grants).filter(|((_, draw), _)| draw.kind == Kind::Rate);
+        rates.map(|(_, grant)| grant.granted).sum()
     }
 
     /// The keys of the script, all in one slot of a Redis Cluster.
@@ -208,7 +179,7 @@ impl Teller {
         self.waiting.extend(errands);
         self.is_urgent |= self.waiting[first..].iter().any(Errand::is_urgent);
         if self.gateways().is_some() {
-            self.waiting[first..].iter().for_each(|errand| errand.account.unanswered());
+            self.waiting[first..].iter().for_each(|errand| errand.unanswered());
         }
     }
 
@@ -241,7 +212,7 @@ impl Teller {
         self.settings.is_fresh &= now.saturating_sub(started_at) < FRESH;
         let (round_trip, gateways) = (self.round_trip + self.settings.tick, self.gateways);
         let draws = self.errands(now).into_iter().map(|errand| {
-            let draw = errand.account.draw(&errand.rate, now, round_trip, gateways);
+            let draw = errand.draw(now, round_trip, gateways);
             (errand, draw)
         });
         let draws = draws.collect();
@@ -294,8 +265,8 @@ impl Teller {
         errands
     }
 
-    fn visit(&mut self, mut errand: Errand, due: u64) {
-        errand.is_urgent = false;
+    fn visit(&mut self, errand: Errand, due: u64) {
+        let errand = errand.unhurried();
         let address = errand.address();
         self.forget(address);
         self.visits += 1;
@@ -324,14 +295,14 @@ impl Teller {
         if !answer.is_open {
             self.go_away();
             for (errand, draw) in call.draws {
-                errand.account.noted(&draw, call.sent);
+                errand.noted(&draw, call.sent);
                 self.visit(errand, now);
             }
             return;
         }
         let gateways = self.gateways;
         for ((errand, draw), grant) in call.draws.into_iter().zip(&answer.grants) {
-            let due = errand.account.granted(&errand.rate, &draw, grant, call.sent, now, gateways);
+            let due = errand.granted(&draw, grant, call.sent, now, gateways);
             if let Some(due) = due {
                 self.visit(errand, due);
             }
@@ -377,12 +348,12 @@ impl Teller {
         self.fewer = None;
         // First, so that whoever is woken sees it.
         self.away.store(self.gateways.max(1), Ordering::Release);
-        self.waiting.iter().for_each(|errand| errand.account.unanswered());
+        self.waiting.iter().for_each(|errand| errand.unanswered());
     }
 
     fn retry(&mut self, call: Call, now: u64) {
         for (errand, _) in call.draws {
-            errand.account.unanswered();
+            errand.unanswered();
             self.visit(errand, now);
         }
     }

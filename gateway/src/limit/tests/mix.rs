@@ -5,7 +5,13 @@ use std::sync::Arc;
 use common::plan::RateLimits;
 
 use super::{
-    super::{bank::Short, cells::Owner, purse::Purse, rate::Rate, slots::Slots},
+    super::{
+        bank::Short,
+        cells::Owner,
+        purse::Purse,
+        rate::Rate,
+        slots::{Seats, Slots},
+    },
     *,
 };
 use crate::{
@@ -72,7 +78,7 @@ impl Site {
     fn new(terms: &Terms) -> Self {
         let with = |id: &str, pool: &RateLimits, tenant: &RateLimits, key: &RateLimits| {
             let mut plan = plan(id, "");
-            plan.limits = common::plan::PlanLimits { tenant: tenant.clone(), key: key.clone(), pool: pool.clone() };
+            plan.limits = common::plan::PlanLimits { tenant: tenant.clone(), key: key.clone(), pool: pool.clone(), ..Default::default() };
             plan.validate().unwrap();
             plan
         };
@@ -133,7 +139,7 @@ impl Site {
                 !matches!(Purse::Own(slot.cell()).check(rate, now), Err(Short::Wait(_) | Short::Dry))
             };
             rates.with(cells).all(is_open)
-                && rates.concurrency().is_none_or(|limit| limit.state(&cells.under_way, 1).remaining > 0)
+                && rates.concurrency().is_none_or(|limit| Seats::Own(&cells.under_way).check(limit, 0).is_ok())
         })
     }
 }

@@ -6,4 +6,5 @@ mod bounds;
 mod fairness;
 mod order;
 mod script;
+mod slots;
 mod worlds;

@@ -53,6 +53,7 @@ pub(crate) fn world() -> impl Strategy<Value = Schedule> {
                 gateways,
                 configured: gateways as u64,
                 limits,
+                concurrent: None,
                 shape,
                 load,
                 network: Network::HEALTHY,

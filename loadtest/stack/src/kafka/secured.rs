@@ -1,20 +1,8 @@
 //! The listener where clients come in by TLS and password, with a certificate authority and an account of its own.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-
-use crate::{StackError, port::free_port};
-
-/// The broker's certificate, the authority's behind it, and the broker's private key.
-const KEYSTORE_FILE: &str = "broker.pem";
-
-/// What clients trust.
-const AUTHORITY_FILE: &str = "authority.pem";
+use crate::{StackError, certificates::Certificates, port::free_port};
 
 const USER: &str = "tollgate";
 
@@ -25,20 +13,14 @@ const PASSWORD: &str = "opensesame";
 #[derive(Debug)]
 pub(super) struct SecuredListener {
     port: u16,
-    keystore: PathBuf,
-    authority: PathBuf,
+    certificates: Certificates,
 }
 
 impl SecuredListener {
     /// Makes the certificates, in `directory`.
     pub(super) fn create(directory: &Path) -> Result<Self, StackError> {
-        let (keystore, authority) = (directory.join(KEYSTORE_FILE), directory.join(AUTHORITY_FILE));
-        let (broker_pem, authority_pem) =
-            certificates().map_err(io::Error::other).map_err(StackError::io("make certificates for Kafka"))?;
-        for (file, text) in [(&keystore, broker_pem), (&authority, authority_pem)] {
-            fs::write(file, text).map_err(StackError::io(format!("write {}", file.display())))?;
-        }
-        Ok(Self { port: free_port()?, keystore, authority })
+        let certificates = Certificates::create(directory)?;
+        Ok(Self { port: free_port()?, certificates })
     }
 
     pub(super) const fn port(&self) -> u16 {
@@ -52,7 +34,7 @@ impl SecuredListener {
 
     /// What the broker's settings say of it.
     pub(super) fn server_properties(&self) -> String {
-        let keystore = self.keystore.display();
+        let keystore = self.certificates.server.display();
         format!(
             "sasl.enabled.mechanisms=SCRAM-SHA-512\n\
              listener.name.secured.scram-sha-512.sasl.jaas.config=\
@@ -64,7 +46,7 @@ impl SecuredListener {
 
     /// What a client needs, by librdkafka's names.
     pub(super) fn client_properties(&self) -> BTreeMap<String, String> {
-        let authority = self.authority.display().to_string();
+        let authority = self.certificates.authority.display().to_string();
         [
             ("security.protocol", "sasl_ssl"),
             ("sasl.mechanisms", "SCRAM-SHA-512"),
@@ -75,16 +57,4 @@ impl SecuredListener {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
     }
-}
-
-/// The broker's certificate with its chain and key, and the authority's certificate, in PEM.
-fn certificates() -> Result<(String, String), rcgen::Error> {
-    let mut params = CertificateParams::default();
-    // A name of its own, or the broker's certificate would seem to be signed by itself.
-    params.distinguished_name.push(DnType::CommonName, "Tollgate test authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let broker_key = KeyPair::generate()?;
-    let broker = CertificateParams::new(["127.0.0.1".to_owned()])?.signed_by(&broker_key, &authority)?;
-    Ok((broker_key.serialize_pem() + &broker.pem() + &authority.pem(), authority.pem()))
 }
