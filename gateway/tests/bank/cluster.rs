@@ -13,10 +13,11 @@ use crate::site::{Setup, burst_of, until_some};
 const MASTERS: u16 = 3;
 const SLOTS: u16 = 16_384;
 
-/// Masters without replicas, and where their files are.
+/// Masters, with replicas if there are any, and where their files are.
 struct Cluster {
     nodes: Vec<Node>,
-    _directory: tempfile::TempDir,
+    replicas: Vec<Node>,
+    directory: tempfile::TempDir,
 }
 
 struct Node {
@@ -49,6 +50,15 @@ impl Node {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
         command.query(&mut client.get_connection_with_timeout(Duration::from_secs(2))?)
     }
+
+    /// What it answers in words; nothing while it does not answer.
+    fn text(&self, command: &redis::Cmd) -> String {
+        match self.tell(command) {
+            Ok(redis::Value::BulkString(text)) => String::from_utf8(text).unwrap(),
+            Ok(redis::Value::VerbatimString { text, .. }) => text,
+            _ => String::new(),
+        }
+    }
 }
 
 impl Cluster {
@@ -62,30 +72,47 @@ impl Cluster {
             slots.arg("ADDSLOTSRANGE").arg(from).arg(last);
             until_some("a node answers", async || node.tell(&slots).ok()).await;
         }
-        let cluster = Self { nodes, _directory: directory };
-        cluster.meet().await;
+        let mut cluster = Self { nodes, replicas: Vec::new(), directory };
+        for node in &cluster.nodes[1..] {
+            cluster.meet(node);
+        }
+        cluster.is_whole().await;
         cluster
     }
 
-    async fn meet(&self) {
-        let bus = |node: &Node| {
-            let Ok(redis::Value::BulkString(nodes)) = node.tell(redis::cmd("CLUSTER").arg("NODES")) else { panic!() };
-            let nodes = String::from_utf8(nodes).unwrap();
-            nodes.split_once('@').unwrap().1.split([' ', ',']).next().unwrap().to_owned()
-        };
-        let first = &self.nodes[0];
-        for node in &self.nodes[1..] {
-            let mut meet = redis::cmd("CLUSTER");
-            meet.arg("MEET").arg("127.0.0.1").arg(node.port).arg(bus(node));
-            first.tell(&meet).unwrap();
+    /// Adds a replica of each master, and waits until it has all that its master has.
+    async fn replicate(&mut self) {
+        for master in 0..self.nodes.len() {
+            let replica = Node::start(self.directory.path());
+            until_some("a replica answers", async || replica.tell(&redis::cmd("PING")).ok()).await;
+            self.meet(&replica);
+            let id = self.nodes[master].text(redis::cmd("CLUSTER").arg("MYID"));
+            let follow = redis::cmd("CLUSTER").arg("REPLICATE").arg(id).to_owned();
+            until_some("the replica knows its master", async || replica.tell(&follow).ok()).await;
+            let link = redis::cmd("INFO").arg("replication").to_owned();
+            until_some("the replica has caught up", async || {
+                replica.text(&link).contains("master_link_status:up").then_some(())
+            })
+            .await;
+            self.replicas.push(replica);
         }
-        for node in &self.nodes {
+        self.is_whole().await;
+    }
+
+    fn meet(&self, node: &Node) {
+        let nodes = node.text(redis::cmd("CLUSTER").arg("NODES"));
+        let bus = nodes.split_once('@').unwrap().1.split([' ', ',']).next().unwrap();
+        let mut meet = redis::cmd("CLUSTER");
+        meet.arg("MEET").arg("127.0.0.1").arg(node.port).arg(bus);
+        self.nodes[0].tell(&meet).unwrap();
+    }
+
+    async fn is_whole(&self) {
+        let known = format!("cluster_known_nodes:{}", self.nodes.len() + self.replicas.len());
+        for node in self.nodes.iter().chain(&self.replicas) {
             until_some("the cluster is whole", async || {
-                let info = node.tell(redis::cmd("CLUSTER").arg("INFO")).ok()?;
-                let text = format!("{info:?}");
-                let is_whole =
-                    text.contains("cluster_state:ok") && text.contains(&format!("cluster_known_nodes:{MASTERS}"));
-                is_whole.then_some(())
+                let info = node.text(redis::cmd("CLUSTER").arg("INFO"));
+                (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
             })
             .await;
         }
@@ -121,4 +148,43 @@ async fn limits_are_shared_through_a_cluster() {
         })
         .sum();
     assert!(shards > gateway::limit::bank::SHARDS as u64, "{shards} keys: a clock for each shard, and the limit");
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_gives_nothing_twice() {
+    const BURST: u64 = 200;
+    let mut cluster = Cluster::start().await;
+    cluster.replicate().await;
+    let mut setup = Setup::fresh("redis://unused:1", burst_of(BURST));
+    setup.settings.address = BankAddress::parse(&cluster.urls(), false).unwrap();
+    let gateways = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
+    let mut admitted = 0;
+    for gateway in &gateways {
+        admitted += gateway.requests(40).await;
+    }
+    let before = admitted;
+    // Every master hands over to its replica, which may have missed the last calls.
+    for replica in &cluster.replicas {
+        replica.tell(redis::cmd("CLUSTER").arg("FAILOVER").arg("TAKEOVER")).unwrap();
+    }
+    for replica in &cluster.replicas {
+        until_some("the replica is a master", async || {
+            replica.text(redis::cmd("INFO").arg("replication")).contains("role:master").then_some(())
+        })
+        .await;
+    }
+    cluster.nodes.clear();
+    let alone = std::cell::Cell::new(0);
+    for gateway in &gateways {
+        until_some("the limit is shared again", async || {
+            alone.set(alone.get() + gateway.requests(1).await);
+            gateway.is_shared().then_some(())
+        })
+        .await;
+    }
+    admitted += alone.get();
+    for gateway in &gateways {
+        admitted += gateway.requests(300).await;
+    }
+    assert!(before > 0 && admitted <= BURST, "{before} before, {admitted} in all");
 }

@@ -13,7 +13,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    fleet::{self, FleetError, GatewayOptions, GatewayProcess, Launch, ServerProcess, UsageSink, wait_ready},
+    fleet::{self, FleetError, GatewayOptions, GatewayProcess},
     load::Request,
 };
 
@@ -24,18 +24,11 @@ const PATH: &str = "/check";
 pub(super) const CLIENTELE: Clientele = Clientele {
     tenants: 100,
     keys_per_tenant: 10,
-    plans: r#"
-plans:
-  - id: loadtest
-    name: Load test
-    currency: USD
-    flat_fee: "999.00"
-    charges:
-      - { meter: requests, included: 50000000, tiers: [{ price: { amount: "2.00", per: 1000000 } }] }
+    terms: "\
     limits:
       tenant: { per_minute: 60000000, per_day: 86400000000 }
       key: { per_second: 1000000, per_minute: 60000000 }
-"#,
+",
 };
 
 /// Starts Redis, which runs beside the client, and every row.
@@ -65,14 +58,8 @@ async fn start_gateway(
     requests: Vec<Request>,
 ) -> Result<Contestant, CompareError> {
     let address = fleet::free_address()?;
-    let sink = UsageSink::Http(site.billing.url());
-    let options = GatewayOptions {
-        name: kind.name().replace(", ", "-"),
-        decision: Some(address),
-        limits,
-        cores: Some(site.cores.contestant()),
-        ..GatewayOptions::new(site.directory(), site.billing.store(), sink, site.upstream_address)
-    };
+    let options =
+        GatewayOptions { name: kind.name().replace(", ", "-"), decision: Some(address), limits, ..site.gateway() };
     let gateway = GatewayProcess::start(options).await?;
     let metrics = Some(gateway.admin());
     Ok(Contestant { kind, address, process: Some(gateway.process), requests, metrics })
@@ -95,13 +82,7 @@ async fn start_redis_limiter(site: &Site, redis: String, requests: Vec<Request>)
     let failed = |source| FleetError::File { file: file.display().to_string(), source };
     let text = serde_json::to_vec(&settings).map_err(|error| failed(error.into()))?;
     std::fs::write(&file, text).map_err(failed)?;
-    let mut process = ServerProcess::start(Launch {
-        name: "redis_limiter".into(),
-        program: fleet::binary("redis_limiter")?,
-        arguments: vec!["--config".into(), file.into()],
-        directory: site.directory().to_owned(),
-        cores: Some(site.cores.contestant()),
-    })?;
-    wait_ready(&mut process, address, redis_limiter::HEALTH_PATH).await?;
+    let arguments = vec!["--config".into(), file.into()];
+    let process = site.launch("redis_limiter", arguments, address, redis_limiter::HEALTH_PATH).await?;
     Ok(Contestant { kind: Kind::RedisLimiter, address, process: Some(process), requests, metrics: Some(address) })
 }

@@ -17,9 +17,20 @@ use super::CompareError;
 pub(super) struct Clientele {
     pub(super) tenants: usize,
     pub(super) keys_per_tenant: usize,
-    /// A file of plans, the first of which is everybody's.
-    pub(super) plans: &'static str,
+    /// Quotas and limits of everybody's plan.
+    pub(super) terms: &'static str,
 }
+
+/// What every plan begins with.
+const PLAN: &str = r#"
+plans:
+  - id: loadtest
+    name: Load test
+    currency: USD
+    flat_fee: "999.00"
+    charges:
+      - { meter: requests, included: 50000000, tiers: [{ price: { amount: "2.00", per: 1000000 } }] }
+"#;
 
 /// A key that requests are sent under.
 pub(super) struct Key {
@@ -34,7 +45,7 @@ impl Clientele {
         let now = SystemClock.now();
         let pepper = Pepper::new(pepper.as_bytes())
             .map_err(|error| CompareError::System { what: "pepper".into(), source: io::Error::other(error) })?;
-        let plans = PlanFile::parse(self.plans, "the plan of the comparison")?.plans;
+        let plans = PlanFile::parse(&format!("{PLAN}{}", self.terms), "the plan of the comparison")?.plans;
         store.apply_plans(&plans, now).await?;
         let limits = plans.first().map(|plan| plan.limits.clone()).unwrap_or_default();
         let plan = plans.first().map(|plan| plan.id.clone());

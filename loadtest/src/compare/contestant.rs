@@ -1,6 +1,6 @@
 //! The rows: each a server at an address, measured in the same way.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
     CompareError, Options, decisions,
@@ -73,6 +73,7 @@ impl Contestant {
             },
             failed: closed.failures.total() + open.failures.total(),
             refused: not_ok(&closed) + not_ok(&open) + denied_first + denied_closed + denied_open,
+            by_status: statuses([&closed, &open]),
             unsent: open.unsent,
         })
     }
@@ -131,6 +132,17 @@ impl Contestant {
         }
         Ok(denied)
     }
+}
+
+/// Answers other than 200.
+fn statuses(results: [&LoadResult; 2]) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for (status, count) in
+        results.into_iter().flat_map(|result| &result.by_status).filter(|(status, _)| **status != 200)
+    {
+        *counts.entry(*status).or_default() += count;
+    }
+    counts
 }
 
 fn ok(result: &LoadResult) -> u64 {

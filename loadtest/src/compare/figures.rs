@@ -29,7 +29,7 @@ pub struct Figures {
 }
 
 /// One row in one round.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Round {
     /// What was measured.
     #[serde(flatten)]
@@ -38,6 +38,8 @@ pub struct Round {
     pub failed: u64,
     /// Answers other than 200, and decisions other than to let the request pass.
     pub refused: u64,
+    /// Answers other than 200, by their status.
+    pub by_status: BTreeMap<u16, u64>,
     /// Requests of the open loop that were due and not sent.
     pub unsent: u64,
 }

@@ -9,7 +9,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    fleet::{self, GatewayOptions, GatewayProcess, Launch, ServerProcess, UsageSink, wait_ready},
+    fleet::{self, GatewayProcess},
     load::Request,
 };
 
@@ -20,20 +20,13 @@ const PATH: &str = "/v1/hello";
 pub(super) const CLIENTELE: Clientele = Clientele {
     tenants: 10,
     keys_per_tenant: 10,
-    plans: r#"
-plans:
-  - id: loadtest
-    name: Load test
-    currency: USD
-    flat_fee: "999.00"
-    charges:
-      - { meter: requests, included: 50000000, tiers: [{ price: { amount: "2.00", per: 1000000 } }] }
+    terms: "\
     quotas:
       - { meter: requests, per_month: 1000000000000 }
     limits:
       tenant: { per_second: 10000000, per_minute: 600000000, per_day: 864000000000 }
       key: { per_second: 10000000, per_minute: 600000000, per_day: 864000000000 }
-"#,
+",
 };
 
 /// Starts every row; the upstream runs already.
@@ -60,19 +53,9 @@ fn requests(site: &Site) -> Vec<Request> {
 
 async fn start_pingora(site: &Site) -> Result<Contestant, CompareError> {
     let address = fleet::free_address()?;
-    let mut process = ServerProcess::start(Launch {
-        name: "passthrough".into(),
-        program: fleet::binary("passthrough")?,
-        arguments: vec![
-            "--listen".into(),
-            address.to_string().into(),
-            "--upstream".into(),
-            site.upstream_address.to_string().into(),
-        ],
-        directory: site.directory().to_owned(),
-        cores: Some(site.cores.contestant()),
-    })?;
-    wait_ready(&mut process, address, "/").await?;
+    let (listen, upstream) = (address.to_string(), site.upstream_address.to_string());
+    let arguments = vec!["--listen".into(), listen.into(), "--upstream".into(), upstream.into()];
+    let process = site.launch("passthrough", arguments, address, "/").await?;
     Ok(Contestant { kind: Kind::Pingora, address, process: Some(process), requests: requests(site), metrics: None })
 }
 
@@ -83,12 +66,7 @@ async fn start_nginx(site: &Site) -> Result<Contestant, CompareError> {
 }
 
 async fn start_gateway(site: &Site) -> Result<Contestant, CompareError> {
-    let sink = UsageSink::Http(site.billing.url());
-    let options = GatewayOptions {
-        cores: Some(site.cores.contestant()),
-        ..GatewayOptions::new(site.directory(), site.billing.store(), sink, site.upstream_address)
-    };
-    let gateway = GatewayProcess::start(options).await?;
+    let gateway = GatewayProcess::start(site.gateway()).await?;
     Ok(Contestant {
         kind: Kind::Gateway,
         address: gateway.address(),

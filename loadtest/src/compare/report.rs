@@ -1,5 +1,7 @@
 //! The outcome: rows, the usage check, and under what circumstances they came about.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Options, Row, UsageCheck, figures::Round, kind::Contest};
@@ -49,9 +51,10 @@ impl Report {
                 let name = row.name;
                 let sum = |count: fn(&Round) -> u64| row.rounds.iter().map(count).sum::<u64>();
                 let (failed, refused) = (sum(|round| round.failed), sum(|round| round.refused));
+                let statuses = statuses(&row.rounds);
                 let unsent = sum(|round| round.unsent);
                 notes.push(format!(
-                    "{name}: {failed} requests failed, {refused} were refused and {unsent} could not be sent when they \
+                    "{name}: {failed} requests failed, {refused} were refused ({statuses}) and {unsent} could not be sent when they \
                      were due, as every connection was busy: do not quote it"
                 ));
             }
@@ -69,6 +72,16 @@ impl Report {
         let ok = usage.holds && rows.iter().all(|row| row.faults == 0);
         Self { ok, machine, options, rows, usage, notes }
     }
+}
+
+/// How often each status other than 200 was answered.
+fn statuses(rounds: &[Round]) -> String {
+    let mut counts = BTreeMap::<u16, u64>::new();
+    for (status, count) in rounds.iter().flat_map(|round| &round.by_status) {
+        *counts.entry(*status).or_default() += count;
+    }
+    let told: Vec<_> = counts.iter().map(|(status, count)| format!("{count} with {status}")).collect();
+    if told.is_empty() { "all of them decisions".to_owned() } else { told.join(", ") }
 }
 
 impl Machine {

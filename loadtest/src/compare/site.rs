@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -17,7 +18,7 @@ use super::{
     nginx::find_program,
 };
 use crate::{
-    fleet::{self, BillingProcess, FleetError, Launch, ServerProcess, wait_ready},
+    fleet::{self, BillingProcess, FleetError, GatewayOptions, Launch, ServerProcess, UsageSink, wait_ready},
     upstream::ACCEPTED_PATH,
 };
 
@@ -78,6 +79,34 @@ impl Site {
 
     pub(super) fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// How a gateway is run here that is measured.
+    pub(super) fn gateway(&self) -> GatewayOptions {
+        let sink = UsageSink::Http(self.billing.url());
+        GatewayOptions {
+            cores: Some(self.cores.contestant()),
+            ..GatewayOptions::new(self.directory(), self.billing.store(), sink, self.upstream_address)
+        }
+    }
+
+    /// Starts another program that is measured and waits until it answers on `health`.
+    pub(super) async fn launch(
+        &self,
+        program: &str,
+        arguments: Vec<OsString>,
+        address: SocketAddr,
+        health: &str,
+    ) -> Result<ServerProcess, FleetError> {
+        let mut process = ServerProcess::start(Launch {
+            name: program.into(),
+            program: fleet::binary(program)?,
+            arguments,
+            directory: self.directory().to_owned(),
+            cores: Some(self.cores.contestant()),
+        })?;
+        wait_ready(&mut process, address, health).await?;
+        Ok(process)
     }
 }
 

@@ -119,7 +119,7 @@ impl BankAddress {
             return Err(BankError::Address(format!("{scheme}:// shows no certificate to check")));
         }
         // Without one, nobody would be trusted, which shows only when a connection is made.
-        if !CertificateDer::pem_slice_iter(&authority).next().is_some_and(|first| first.is_ok()) {
+        if CertificateDer::pem_slice_iter(&authority).next().is_none_or(|first| first.is_err()) {
             return Err(BankError::Address("holds no certificate in PEM".into()));
         }
         Ok(Self { authority: Some(authority), ..self })

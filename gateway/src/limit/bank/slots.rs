@@ -277,3 +277,96 @@ impl From<Room> for u64 {
         Self::from(room.under_way) << 32 | Self::from(room.leave)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 10;
+    const SECOND: u64 = NANOS_PER_SECOND;
+
+    /// What the account says at `now`, answered at once with leave for so many in all.
+    fn answer(account: &SlotAccount, now: u64, granted: u64, level: u64) -> Draw {
+        let draw = account.draw(LIMIT, now, 1);
+        account.granted(LIMIT, &draw, &Grant { granted, level, wait_micros: 0 }, now, now);
+        draw
+    }
+
+    fn begin(account: &SlotAccount, times: u64, now: u64) -> u64 {
+        (0..times).filter(|_| account.take(LIMIT, None, now).is_ok()).count() as u64
+    }
+
+    #[test]
+    fn nothing_begins_without_leave_and_a_slot_that_comes_back_is_used_again() {
+        let account = SlotAccount::new("key_1:concurrent");
+        assert_eq!(account.take(LIMIT, None, 0), Err(Short::Dry));
+        account.missed();
+        assert!(account.needs_draw(LIMIT, 0) && !account.needs_draw(LIMIT, 0));
+        let draw = answer(&account, 0, 2, 8);
+        assert_eq!((draw.kind, draw.held, draw.demand), (Kind::Slots, 0, 1));
+        assert_eq!(begin(&account, 5, 0), 2);
+        account.leave();
+        assert_eq!(account.remaining(LIMIT, None, 0), 1);
+        assert_eq!(begin(&account, 5, 0), 1);
+    }
+
+    #[test]
+    fn a_lease_that_lapses_takes_back_what_is_free_and_no_request() {
+        let account = SlotAccount::new("key_1:concurrent");
+        answer(&account, 0, 5, 5);
+        assert_eq!(begin(&account, 3, 0), 3);
+        assert_eq!(account.remaining(LIMIT, None, LEASE - MARGIN - 1), 2);
+        assert_eq!(account.remaining(LIMIT, None, LEASE - MARGIN), 0);
+        assert_eq!(account.draw(LIMIT, SECOND, 1).held, 3, "they are still under way");
+    }
+
+    #[test]
+    fn who_is_told_to_have_fewer_lets_requests_end_and_begins_no_more() {
+        let account = SlotAccount::new("key_1:concurrent");
+        answer(&account, 0, 8, 2);
+        assert_eq!(begin(&account, 8, 0), 8);
+        let draw = answer(&account, 0, 5, 0);
+        assert_eq!(draw.held, 8);
+        (0..3).for_each(|_| account.leave());
+        assert_eq!(begin(&account, 5, 0), 0);
+        account.leave();
+        assert_eq!(begin(&account, 5, 0), 1);
+    }
+
+    #[test]
+    fn nobody_asks_for_more_who_has_every_slot() {
+        let account = SlotAccount::new("key_1:concurrent");
+        answer(&account, 0, LIMIT, 0);
+        assert_eq!(begin(&account, 20, 0), LIMIT);
+        assert!(matches!(account.take(LIMIT, None, 0), Err(Short::Wait(_))));
+        account.missed();
+        assert!(!account.needs_draw(LIMIT, 0));
+    }
+
+    #[test]
+    fn alone_it_serves_its_part_and_what_it_has_leave_for() {
+        let account = SlotAccount::new("key_1:concurrent");
+        let alone = |gateways| (0..20).take_while(|_| account.take(LIMIT, Some(gateways), 0).is_ok()).count();
+        assert_eq!(alone(4), 2);
+        assert_eq!(alone(2), 3, "five in all");
+        answer(&account, 0, 7, 0);
+        assert_eq!(alone(2), 2);
+        assert!(account.take(1, Some(50), 0).is_err(), "a limit that was lowered counts at once");
+        (0..7).for_each(|_| account.leave());
+        assert!(account.take(1, Some(50), SECOND).is_ok(), "one at least");
+    }
+
+    #[test]
+    fn what_is_not_used_any_more_goes_back() {
+        let account = SlotAccount::new("key_1:concurrent");
+        answer(&account, 0, 8, 2);
+        assert_eq!(begin(&account, 8, 0), 8);
+        answer(&account, SECOND / 10, 8, 2);
+        (0..8).for_each(|_| account.leave());
+        for tenth in 2..30 {
+            answer(&account, tenth * SECOND / 10, 0, LIMIT);
+        }
+        let draw = account.draw(LIMIT, 3 * SECOND, 1);
+        assert_eq!((draw.held, draw.want, draw.demand), (0, 0, 0));
+    }
+}

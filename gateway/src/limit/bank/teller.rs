@@ -179,7 +179,7 @@ impl Teller {
         self.waiting.extend(errands);
         self.is_urgent |= self.waiting[first..].iter().any(Errand::is_urgent);
         if self.gateways().is_some() {
-            self.waiting[first..].iter().for_each(|errand| errand.unanswered());
+            self.waiting[first..].iter().for_each(Errand::unanswered);
         }
     }
 
@@ -348,7 +348,7 @@ impl Teller {
         self.fewer = None;
         // First, so that whoever is woken sees it.
         self.away.store(self.gateways.max(1), Ordering::Release);
-        self.waiting.iter().for_each(|errand| errand.unanswered());
+        self.waiting.iter().for_each(Errand::unanswered);
     }
 
     fn retry(&mut self, call: Call, now: u64) {
