@@ -18,13 +18,14 @@ fn limit(criterion: &mut Criterion) {
 
     let served = caller(PER_DAY);
     group.bench_function("admit_four_limits", |bencher| {
-        bencher.iter(|| limiter.admit(&served, REQUESTS_METER, 1, NOW).expect("within all limits"));
+        bencher.iter(|| limiter.ask(&served, REQUESTS_METER, 1, NOW).admit().expect("within all limits"));
     });
 
     let spent = caller(1);
-    limiter.admit(&spent, REQUESTS_METER, 1, NOW).expect("the first request of the day");
+    limiter.ask(&spent, REQUESTS_METER, 1, NOW).admit().expect("the first request of the day");
     group.bench_function("deny_four_limits", |bencher| {
-        bencher.iter(|| limiter.admit(&spent, REQUESTS_METER, 1, NOW).err().expect("the second request of the day"));
+        bencher
+            .iter(|| limiter.ask(&spent, REQUESTS_METER, 1, NOW).admit().err().expect("the second request of the day"));
     });
     group.finish();
 }

@@ -89,7 +89,7 @@ impl Gate {
         now: Micros,
     ) -> Result<Admission, Problem> {
         self.check_room()?;
-        Ok(self.limiter.admit_or_wait(caller, route, units, now).await?)
+        Ok(self.limiter.ask(caller, route, units, now).admit_or_wait().await?)
     }
 
     /// How the limits stand for a request of `units` that would be admitted now. Nothing is consumed.
@@ -101,7 +101,7 @@ impl Gate {
         now: Micros,
     ) -> Result<LimitStates, Problem> {
         self.check_room()?;
-        Ok(self.limiter.peek_or_wait(caller, route, units, now).await?)
+        Ok(self.limiter.ask(caller, route, units, now).peek_or_wait().await?)
     }
 
     fn check_room(&self) -> Result<(), Problem> {

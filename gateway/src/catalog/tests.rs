@@ -134,7 +134,7 @@ async fn a_reload_does_not_refill_a_bucket() {
     let admits = |catalog: &Catalog| {
         let key = catalog.key(&hash).unwrap();
         let Standing::Served(tenant) = catalog.standing(key.tenant) else { panic!("not served") };
-        limiter.admit(&Caller { key, tenant }, "requests", 1, SystemClock.now()).is_ok()
+        limiter.ask(&Caller { key, tenant }, "requests", 1, SystemClock.now()).admit().is_ok()
     };
     while admits(&following.catalog) {}
     let before = following.catalog.last_change();

@@ -4,6 +4,7 @@
 //! A request first looks at every limit and only then debits them, so that a denial consumes nothing. If another
 //! request gets in between, what was debited is given back.
 
+mod ask;
 pub mod bank;
 mod cells;
 mod clock;
@@ -18,10 +19,11 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+pub use ask::Ask;
 use bank::Bank;
 pub(crate) use cells::RateCells;
 pub use clock::Clock;
-use common::{key::Mode, time::Micros};
+use common::time::Micros;
 use dashmap::DashMap;
 pub use purse::{Purse, take_all};
 use quota::Held;
@@ -29,7 +31,7 @@ pub(crate) use quota::QuotaLease;
 pub use quota::{QuotaBook, QuotaKeeper};
 pub use rate::{Rate, RateCell};
 pub(crate) use rate::{RateOwner, Rates};
-use request::{Dry, Obstacle, Request};
+use request::{Dry, Obstacle};
 pub use slots::Slots;
 pub use state::{LimitState, LimitStates};
 
@@ -109,40 +111,9 @@ impl Limiter {
         Self { bank: Some(bank), ..Self::default() }
     }
 
-    /// Debits every limit that applies, or none. A limit of which nothing is in hand yet denies.
-    pub fn admit<'a>(
-        &self,
-        caller: &Caller,
-        to: impl Into<Destination<'a>>,
-        units: u64,
-        now: Micros,
-    ) -> Result<Admission, Denial> {
-        self.try_admit(caller, to.into(), units, now, true).map_err(|obstacle| obstacle.denial)
-    }
-
-    /// Like [`Limiter::admit`]; if the only obstacle is something of which more is on its way, waits for that: for half
-    /// a second at most for a quota, and for one trip to the bank.
-    pub async fn admit_or_wait<'a>(
-        &self,
-        caller: &Caller,
-        to: impl Into<Destination<'a>>,
-        units: u64,
-        now: Micros,
-    ) -> Result<Admission, Denial> {
-        let to = to.into();
-        self.or_wait(|counts| self.try_admit(caller, to, units, now, counts)).await
-    }
-
-    /// How each limit stands, if [`Limiter::admit_or_wait`] would admit now. Nothing is debited.
-    pub async fn peek_or_wait<'a>(
-        &self,
-        caller: &Caller,
-        to: impl Into<Destination<'a>>,
-        units: u64,
-        now: Micros,
-    ) -> Result<LimitStates, Denial> {
-        let to = to.into();
-        self.or_wait(|counts| self.request(caller, to, units, now, counts).look()).await
+    /// Asks whether `caller` may use so many units of the meter at `to`.
+    pub fn ask<'a>(&'a self, caller: &'a Caller, to: impl Into<Destination<'a>>, units: u64, now: Micros) -> Ask<'a> {
+        Ask { limiter: self, caller, to: to.into(), units, now }
     }
 
     /// What `attempt` leads to, at once or after waiting for what is dry. It is told whether what is missing is more
@@ -189,55 +160,11 @@ impl Limiter {
         }
     }
 
-    fn request<'a>(
-        &'a self,
-        caller: &'a Caller,
-        to: Destination<'a>,
-        units: u64,
-        now: Micros,
-        counts: bool,
-    ) -> Request<'a> {
-        // Test keys are metered and never billed: they leave the quota alone.
-        let quota = match caller.key.mode {
-            Mode::Live => caller.tenant.quotas.iter().find(|lease| lease.meter() == to.meter),
-            Mode::Test => None,
-        };
-        let route = to.route.filter(|route| !route.limits.is_empty()).map(|route| (route, self.route_cells(route)));
-        Request { caller, route, bank: self.bank.as_deref(), quota, units, now, nanos: self.clock.nanos(), counts }
-    }
-
     fn route_cells(&self, route: &Route) -> Arc<RateCells> {
         if let Some(cells) = self.routes.get(&route.name) {
             return Arc::clone(&cells);
         }
         Arc::clone(&self.routes.entry(Arc::clone(&route.name)).or_default())
-    }
-
-    fn try_admit(
-        &self,
-        caller: &Caller,
-        to: Destination<'_>,
-        units: u64,
-        now: Micros,
-        counts: bool,
-    ) -> Result<Admission, Obstacle> {
-        let request = self.request(caller, to, units, now, counts);
-        request.check_slots()?;
-        request.check_rates()?;
-        let slots = request.take_slots()?;
-        let held = request.take_quota()?;
-        let mut limits = LimitStates::new();
-        if let Some(state) = held.as_ref().and_then(|held| held.state(now)) {
-            limits.push(state);
-        }
-        if !request.debit_rates(&mut limits, || self.clock.nanos()) {
-            // Another request took the last token since the check; what is held goes back.
-            drop((held, slots));
-            return Err(request.check_rates().err().unwrap_or_else(|| request.denied_by_rate()));
-        }
-        request.concurrency_states().for_each(|state| limits.push(state));
-        let at = held.as_ref().map_or(now, |held| held.counts_at(now));
-        Ok(Admission { limits, at, held, slots })
     }
 }
 

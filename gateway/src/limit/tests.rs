@@ -50,7 +50,7 @@ fn remaining(limits: &[LimitState], policy: &str) -> u64 {
 fn every_limit_of_key_and_tenant_is_named_and_counted() {
     let terms = "limits:\n  tenant: { per_second: 9, per_minute: 8, per_day: 7 }\n  key: { per_second: 6, per_minute: 5, per_day: 4 }";
     let (_catalog, [caller]) = callers(terms, Mode::Live);
-    let admission = Limiter::with_clock(Clock::manual()).admit(&caller, "requests", 1, NOW).unwrap();
+    let admission = Limiter::with_clock(Clock::manual()).ask(&caller, "requests", 1, NOW).admit().unwrap();
     let states: Vec<_> = admission
         .limits
         .iter()
@@ -72,7 +72,7 @@ fn every_limit_of_key_and_tenant_is_named_and_counted() {
 #[test]
 fn a_plan_without_limits_admits() {
     let (_catalog, [caller]) = callers("", Mode::Live);
-    assert!(Limiter::new().admit(&caller, "requests", 1, NOW).unwrap().limits.is_empty());
+    assert!(Limiter::new().ask(&caller, "requests", 1, NOW).admit().unwrap().limits.is_empty());
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_denial_names_the_limit_and_when_to_come_back() {
     let clock = Clock::manual();
     let limiter = Limiter::with_clock(clock.clone());
     for _ in 0..2 {
-        limiter.admit(&caller, "requests", 1, NOW).unwrap();
+        limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
     }
-    let denial = limiter.admit(&caller, "requests", 1, NOW).err().unwrap();
+    let denial = limiter.ask(&caller, "requests", 1, NOW).admit().err().unwrap();
     assert_eq!(denial.reason, DenialReason::RateLimited);
     assert_eq!((denial.violated.policy, denial.violated.remaining), ("tenant-minute", 0));
     assert_eq!(denial.retry_after_seconds, 10);
     clock.advance(Duration::from_secs(denial.retry_after_seconds));
-    assert!(limiter.admit(&caller, "requests", 1, NOW).is_ok());
+    assert!(limiter.ask(&caller, "requests", 1, NOW).admit().is_ok());
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn one_keys_burst_leaves_the_other_keys_their_own() {
     let (_catalog, [one, other]) = callers("limits:\n  key: { per_second: 3 }", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
     for _ in 0..3 {
-        limiter.admit(&one, "requests", 1, NOW).unwrap();
+        limiter.ask(&one, "requests", 1, NOW).admit().unwrap();
     }
-    assert!(limiter.admit(&one, "requests", 1, NOW).is_err());
-    assert_eq!(remaining(&limiter.admit(&other, "requests", 1, NOW).unwrap().limits, "key-second"), 2);
+    assert!(limiter.ask(&one, "requests", 1, NOW).admit().is_err());
+    assert_eq!(remaining(&limiter.ask(&other, "requests", 1, NOW).admit().unwrap().limits, "key-second"), 2);
 }
 
 proptest! {
@@ -116,10 +116,10 @@ proptest! {
         let limiter = Limiter::with_clock(clock.clone());
         for (who, pause) in steps {
             clock.advance(Duration::from_millis(pause));
-            if let Err(denial) = limiter.admit(&callers[who], "requests", 1, NOW) {
+            if let Err(denial) = limiter.ask(&callers[who], "requests", 1, NOW).admit() {
                 prop_assert!(denial.retry_after_seconds >= 1);
                 prop_assert!(denial.limits.iter().any(|limit| limit.remaining == 0));
-                let again = limiter.admit(&callers[who], "requests", 1, NOW).err();
+                let again = limiter.ask(&callers[who], "requests", 1, NOW).admit().err();
                 prop_assert_eq!(again, Some(denial), "the denial changed something");
             }
         }
@@ -139,7 +139,7 @@ fn storm(terms: &str) -> (u64, [Vec<LimitState>; 2]) {
                 scope.spawn(|| {
                     start.wait();
                     for _ in 0..1_000 {
-                        if limiter.admit(caller, "requests", 1, NOW).is_ok() {
+                        if limiter.ask(caller, "requests", 1, NOW).admit().is_ok() {
                             admitted.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -147,7 +147,7 @@ fn storm(terms: &str) -> (u64, [Vec<LimitState>; 2]) {
             }
         }
     });
-    let left = callers.each_ref().map(|caller| limiter.admit(caller, "requests", 1, NOW).err().unwrap().limits);
+    let left = callers.each_ref().map(|caller| limiter.ask(caller, "requests", 1, NOW).admit().err().unwrap().limits);
     (admitted.into_inner(), left)
 }
 

@@ -72,7 +72,7 @@ impl Cluster {
             slots.arg("ADDSLOTSRANGE").arg(from).arg(last);
             until_some("a node answers", async || node.tell(&slots).ok()).await;
         }
-        let mut cluster = Self { nodes, replicas: Vec::new(), directory };
+        let cluster = Self { nodes, replicas: Vec::new(), directory };
         for node in &cluster.nodes[1..] {
             cluster.meet(node);
         }

@@ -99,7 +99,7 @@ impl Setup {
 impl Gateway {
     /// One request; what is left of the key's limit after it.
     pub(crate) async fn request(&self) -> Result<u64, Denial> {
-        let admission = self.limiter.admit_or_wait(&self.caller, "requests", 1, NOW).await?;
+        let admission = self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await?;
         let told = admission.limits.first().map_or(0, |limit| limit.remaining);
         drop(admission.settle(1));
         Ok(told)
@@ -107,7 +107,7 @@ impl Gateway {
 
     /// Begins a request of the caller, which is under way until what is returned is dropped.
     pub(crate) async fn begin(&self) -> Result<Admission, Denial> {
-        self.limiter.admit_or_wait(&self.caller, "requests", 1, NOW).await
+        self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await
     }
 
     /// Begins requests until none may; those that are under way.

@@ -8,7 +8,7 @@ use gateway::limit::{
     take_all,
 };
 
-use super::redis::Reply;
+use super::{redis::Reply, schedule::Terms};
 
 /// Least time between calls that nobody waits for, in nanoseconds.
 pub const TICK: u64 = 10_000_000;
@@ -54,6 +54,20 @@ pub struct Packet {
     pub keys: Vec<String>,
     /// Arguments of the script.
     pub arguments: Vec<String>,
+}
+
+impl Packet {
+    /// Whether it says that the limit under this key is so.
+    pub fn tells(&self, key: &str, terms: Terms) -> bool {
+        const ABOUT_CALL: usize = 8;
+        const ABOUT_LIMIT: usize = 9;
+        let Some(place) = self.keys.iter().skip(1).position(|found| found == key) else {
+            return false;
+        };
+        let told = &self.arguments[ABOUT_CALL + place * ABOUT_LIMIT..][1..4];
+        let window = terms.window.seconds() * 1_000_000;
+        *told == [terms.limit, window, terms.burst].map(|number| number.to_string())
+    }
 }
 
 /// What became of a request.

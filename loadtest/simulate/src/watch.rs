@@ -74,6 +74,8 @@ struct Watched {
     lost: Option<(u64, f64)>,
     /// What could be admitted since the last loss of data.
     since_loss: Option<Bound>,
+    /// What the limit as it was allows on top, until the bank has been told of the change.
+    untold: Option<ExtraNumber>,
     /// Since when the bank has had a token.
     available: Option<u64>,
 }
@@ -91,6 +93,7 @@ impl Watch {
                 record,
                 lost: None,
                 since_loss: None,
+                untold: None,
                 available: Some(0),
             }
         });
@@ -209,12 +212,20 @@ impl Watch {
 
     pub(super) fn changed(&mut self, limit: usize, terms: Terms, now: u64) {
         let limit = &mut self.limits[limit];
-        let before = limit.terms.burst as f64;
-        limit.bound.allow((before, before), 0.0, now, now + LEASE + Network::LATEST);
+        let (before, rate) = (limit.terms.burst as f64, limit.terms.rate());
+        limit.untold = Some(limit.bound.allow((before, before), rate, now, now + LEASE + Network::LATEST));
         limit.bound.change(terms.rate(), terms.burst as f64, now);
         limit.plain.change(terms.rate(), terms.burst as f64, now);
         limit.ideal.change(terms.rate(), terms.burst as f64, now);
         limit.terms = terms;
+    }
+
+    /// A gateway has told the bank the limit as it is now.
+    pub(super) fn told(&mut self, limit: usize, now: u64) {
+        let limit = &mut self.limits[limit];
+        if let Some(number) = limit.untold.take() {
+            limit.bound.refill_extra(number, 0.0, now);
+        }
     }
 
     /// A gateway went its own way, or came back. If all did (`is_shared`), what refills for it is a part of the whole;

@@ -347,7 +347,11 @@ impl World {
         let reply = self.redis.evaluate(&packet.keys, &packet.arguments)?;
         self.used = true;
         for index in 0..self.names.len() {
-            let record = self.redis.record(&Gateway::key(&self.names[index]));
+            let key = Gateway::key(&self.names[index]);
+            if packet.tells(&key, self.schedule.limits[index]) {
+                self.watch.told(index, self.now);
+            }
+            let record = self.redis.record(&key);
             self.watch.at_bank(index, record.as_ref(), self.now);
         }
         if let Some(arrives) = self.travel(process) {

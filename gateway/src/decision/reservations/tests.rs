@@ -29,7 +29,7 @@ fn caller() -> Caller {
 }
 
 fn reservation(caller: &Caller) -> Reservation {
-    let admission = Limiter::new().admit(caller, "requests", 1, NOW).unwrap();
+    let admission = Limiter::new().ask(caller, "requests", 1, NOW).admit().unwrap();
     Reservation { caller: caller.clone(), route: Arc::new(super::super::pathless_route()), admission }
 }
 

@@ -155,7 +155,7 @@ local function draw_rate(index, state, draw)
   local burst, held, returned, debt = draw.burst, draw.held, draw.returned, draw.debt
   local rate = draw.limit / draw.window
 
-  -- Limit: { 1, level, time, holders = { name = { has, expiry, demand } }, rate }. One that is not there has not been used
+  -- Limit: { 1, level, time, holders = { name = { has, expiry, demand, rate } }, rate }. One that is not there has not been used
   -- for so long that it is full, as far as time since the epoch allows.
   local level, since, holders
   if state then
@@ -168,14 +168,16 @@ local function draw_rate(index, state, draw)
   end
 
   -- 1. Refill, under the cap that held while time passed. It is lifted when the last lease has ended.
+  -- What has passed refills at the rate of then, and at the lowest that anybody told lately: who has had no request since
+  -- a limit was lowered goes by the old one.
+  local past = math.min(rate, state and state[5] or rate)
   local outstanding, last_expiry = 0, 0
   for _, holder in pairs(holders) do
     outstanding = outstanding + holder[1]
     last_expiry = math.max(last_expiry, holder[2])
+    if holder[2] >= now then past = math.min(past, holder[4] or past) end
   end
   local capped_until = math.min(now, math.max(since, last_expiry))
-  -- What has passed refills at the rate of then: a limit that was raised is so from now on.
-  local past = math.min(rate, state and state[5] or rate)
   level = math.min(math.max(0, burst - outstanding), level + past * (capped_until - since))
   if last_expiry < now then
     level = math.min(burst, level + past * (now - capped_until))
@@ -210,7 +212,7 @@ local function draw_rate(index, state, draw)
     granted = math.min(granted, math.ceil(math.max(0, level) * draw.demand / demands))
   end
   level = level - granted
-  holders[gateway] = (held + granted > 0 or draw.demand > 0) and { held + granted, now + lease, draw.demand } or nil
+  holders[gateway] = (held + granted > 0 or draw.demand > 0) and { held + granted, now + lease, draw.demand, rate } or nil
   local wait = 0
   if level < 1 then wait = math.ceil((1 - level) / rate) end
   if others > 0 then wait = math.min(wait, REVISIT) end

@@ -87,7 +87,7 @@ impl Gateway {
     /// Whether a request of `estimate` units, which used `used` in the end, is admitted; `None` was never answered.
     async fn request(&self, estimate: u64, used: Option<u64>) -> Result<(), DenialReason> {
         let now = SystemClock.now();
-        let admission = self.limiter.admit_or_wait(&self.caller, "requests", estimate, now).await;
+        let admission = self.limiter.ask(&self.caller, "requests", estimate, now).admit_or_wait().await;
         let admission = admission.map_err(|denial| denial.reason)?;
         if let Some(used) = used {
             admission.settle(used);
@@ -109,7 +109,8 @@ async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
     for request in 0..100 {
         assert_eq!(gateway.request(1, Some(1)).await, Ok(()), "request {request}");
     }
-    let denial = gateway.limiter.admit_or_wait(&gateway.caller, "requests", 1, SystemClock.now()).await.err().unwrap();
+    let denial =
+        gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit_or_wait().await.err().unwrap();
     assert_eq!(denial.reason, DenialReason::QuotaExceeded);
     assert_eq!((denial.violated.policy, denial.violated.quota, denial.violated.remaining), ("quota-month", 100, 0));
     assert!(denial.retry_after_seconds >= 1 && denial.retry_after_seconds <= 31 * 86_400);
@@ -122,7 +123,7 @@ async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
 async fn another_meter_is_not_capped() {
     let fixture = Fixture::new(1, Mode::Live).await;
     let gateway = fixture.gateway();
-    let admission = gateway.limiter.admit(&gateway.caller, "tokens", 1_000_000, SystemClock.now()).unwrap();
+    let admission = gateway.limiter.ask(&gateway.caller, "tokens", 1_000_000, SystemClock.now()).admit().unwrap();
     assert!(admission.limits.is_empty());
 }
 
@@ -190,11 +191,11 @@ async fn what_is_in_hand_is_served_while_the_store_is_away() {
     let gateway = fixture.gateway();
     gateway.request(1, Some(1)).await.unwrap();
     fixture.store.close().await;
-    let admission = gateway.limiter.admit(&gateway.caller, "requests", 1, SystemClock.now()).unwrap();
+    let admission = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit().unwrap();
     let told = admission.limits[0].remaining;
     admission.settle(1);
     for unit in 0..told {
-        let admitted = gateway.limiter.admit(&gateway.caller, "requests", 1, SystemClock.now());
+        let admitted = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit();
         assert!(
             admitted.map(|admission| admission.settle(1)).is_ok(),
             "unit {unit} of {told} that were told to be left"
@@ -253,7 +254,7 @@ async fn a_request_counts_in_the_month_that_its_units_are_of_whatever_the_clock_
     let fixture = Fixture::new(100, Mode::Live).await;
     let gateway = fixture.gateway();
     let start = "2026-12".parse::<Period>().unwrap().window(&Zone::utc()).unwrap().start;
-    let admit = |now| gateway.limiter.admit_or_wait(&gateway.caller, "requests", 1, now);
+    let admit = |now| gateway.limiter.ask(&gateway.caller, "requests", 1, now).admit_or_wait();
     let before = admit(Micros(start.0 - 1)).await.unwrap();
     assert_eq!(before.at, Micros(start.0 - 1));
     let after = admit(start).await.unwrap();

@@ -78,7 +78,12 @@ impl Site {
     fn new(terms: &Terms) -> Self {
         let with = |id: &str, pool: &RateLimits, tenant: &RateLimits, key: &RateLimits| {
             let mut plan = plan(id, "");
-            plan.limits = common::plan::PlanLimits { tenant: tenant.clone(), key: key.clone(), pool: pool.clone(), ..Default::default() };
+            plan.limits = common::plan::PlanLimits {
+                tenant: tenant.clone(),
+                key: key.clone(),
+                pool: pool.clone(),
+                ..Default::default()
+            };
             plan.validate().unwrap();
             plan
         };
@@ -204,7 +209,7 @@ proptest! {
                 Step::End { .. } => {}
                 Step::Ask { who } => {
                     let (before, has_room) = (site.cells(), site.has_room(who));
-                    match site.limiter.admit(&site.callers[who], &site.route, 1, NOW) {
+                    match site.limiter.ask(&site.callers[who], &site.route, 1, NOW).admit() {
                         Ok(admission) => {
                             prop_assert!(has_room);
                             for (owner, rates, cells) in site.limits_of(who) {

@@ -25,10 +25,10 @@ fn a_pool_is_spent_by_everybody_below_its_reseller() {
     let (_catalog, [reseller, customer]) = reseller_and_customer("{ per_hour: { limit: 1, burst: 3 } }");
     let limiter = Limiter::with_clock(Clock::manual());
     for (caller, left) in [(&customer, 2), (&reseller, 1), (&customer, 0)] {
-        assert_eq!(remaining(&limiter.admit(caller, "requests", 1, NOW).unwrap().limits, "pool-hour"), left);
+        assert_eq!(remaining(&limiter.ask(caller, "requests", 1, NOW).admit().unwrap().limits, "pool-hour"), left);
     }
     for caller in [&reseller, &customer] {
-        let denial = limiter.admit(caller, "requests", 1, NOW).err().unwrap();
+        let denial = limiter.ask(caller, "requests", 1, NOW).admit().err().unwrap();
         assert_eq!((denial.violated.policy, denial.retry_after_seconds), ("pool-hour", 3_600));
     }
 }
@@ -44,7 +44,7 @@ fn of_two_pools_the_stricter_is_told() {
     let key = catalog.key(&hash).unwrap();
     let Standing::Served(tenant) = catalog.standing(key.tenant) else { panic!("not served") };
     let limiter = Limiter::with_clock(Clock::manual());
-    let limits = limiter.admit(&Caller { key, tenant }, "requests", 1, NOW).unwrap().limits;
+    let limits = limiter.ask(&Caller { key, tenant }, "requests", 1, NOW).admit().unwrap().limits;
     let told: Vec<_> = limits.iter().map(|limit| (limit.policy, limit.quota)).collect();
     assert_eq!(told, [("pool-day", 3), ("pool-minute", 4)]);
 }
@@ -55,27 +55,27 @@ fn a_route_keeps_its_bucket_when_its_limits_change() {
     let limiter = Limiter::with_clock(Clock::manual());
     let burst_of = |burst| RateLimits { per_day: Some(RateLimit { limit: 1, burst }), ..RateLimits::default() };
     let before = route(&burst_of(2));
-    assert!(limiter.admit(&one, &before, 1, NOW).is_ok());
-    assert!(limiter.admit(&other, &before, 1, NOW).is_ok());
-    let denial = limiter.admit(&one, &route(&burst_of(2)), 1, NOW).err().unwrap();
+    assert!(limiter.ask(&one, &before, 1, NOW).admit().is_ok());
+    assert!(limiter.ask(&other, &before, 1, NOW).admit().is_ok());
+    let denial = limiter.ask(&one, &route(&burst_of(2)), 1, NOW).admit().err().unwrap();
     assert_eq!((denial.violated.policy, denial.retry_after_seconds), ("route-day", 86_400));
-    assert!(limiter.admit(&one, "requests", 1, NOW).is_ok(), "elsewhere, nothing is limited");
+    assert!(limiter.ask(&one, "requests", 1, NOW).admit().is_ok(), "elsewhere, nothing is limited");
 }
 
 #[test]
 fn a_slot_is_held_until_the_request_ends_however_it_ends() {
     let (_catalog, [caller]) = callers("limits:\n  key: { concurrent: 2, per_day: 100 }", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
-    let answered = limiter.admit(&caller, "requests", 1, NOW).unwrap().settle(1);
-    let failed = limiter.admit(&caller, "requests", 1, NOW).unwrap();
+    let answered = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap().settle(1);
+    let failed = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
     assert_eq!(remaining(&failed.limits, "key-concurrent"), 0);
-    let denial = limiter.admit(&caller, "requests", 1, NOW).err().unwrap();
+    let denial = limiter.ask(&caller, "requests", 1, NOW).admit().err().unwrap();
     assert_eq!((denial.reason, denial.violated.policy), (DenialReason::TooManyUnderWay, "key-concurrent"));
     assert_eq!(remaining(&denial.limits, "key-day"), 98, "the denial cost nothing of the day");
     drop(failed);
-    let next = limiter.admit(&caller, "requests", 1, NOW).unwrap();
+    let next = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
     drop(answered);
-    assert_eq!(remaining(&limiter.admit(&caller, "requests", 1, NOW).unwrap().limits, "key-concurrent"), 0);
+    assert_eq!(remaining(&limiter.ask(&caller, "requests", 1, NOW).admit().unwrap().limits, "key-concurrent"), 0);
     drop(next);
 }
 
@@ -85,15 +85,15 @@ async fn a_peek_takes_no_slot_and_sees_that_there_is_none() {
     let limiter = Limiter::with_clock(Clock::manual());
     for _ in 0..3 {
         assert_eq!(
-            remaining(&limiter.peek_or_wait(&caller, "requests", 1, NOW).await.unwrap(), "tenant-concurrent"),
+            remaining(&limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.unwrap(), "tenant-concurrent"),
             1
         );
     }
-    let held = limiter.admit(&caller, "requests", 1, NOW).unwrap();
-    let denial = limiter.peek_or_wait(&caller, "requests", 1, NOW).await.err().unwrap();
+    let held = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
+    let denial = limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.err().unwrap();
     assert_eq!(denial.reason, DenialReason::TooManyUnderWay);
     drop(held);
-    assert!(limiter.peek_or_wait(&caller, "requests", 1, NOW).await.is_ok());
+    assert!(limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.is_ok());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn threads_at_once_never_have_more_under_way_than_the_limit() {
             scope.spawn(|| {
                 start.wait();
                 for _ in 0..2_000 {
-                    if let Ok(admission) = limiter.admit(caller, "requests", 1, NOW) {
+                    if let Ok(admission) = limiter.ask(caller, "requests", 1, NOW).admit() {
                         most_seen.fetch_max(under_way.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
                         std::thread::yield_now();
                         under_way.fetch_sub(1, Ordering::AcqRel);
@@ -119,6 +119,6 @@ fn threads_at_once_never_have_more_under_way_than_the_limit() {
         }
     });
     assert!((1..=MOST).contains(&most_seen.into_inner()));
-    let left = limiter.admit(&callers[0], "requests", 1, NOW).unwrap().limits;
+    let left = limiter.ask(&callers[0], "requests", 1, NOW).admit().unwrap().limits;
     assert_eq!((remaining(&left, "tenant-concurrent"), remaining(&left, "key-concurrent")), (MOST - 1, 1));
 }

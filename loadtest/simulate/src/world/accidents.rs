@@ -75,6 +75,7 @@ impl World {
     }
 
     fn change(&mut self, limit: usize, terms: Terms) {
+        self.schedule.limits[limit] = terms;
         self.watch.changed(limit, terms, self.now);
         self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.terms()));
     }

@@ -1,9 +1,11 @@
 //! Over every stretch of time, no more is admitted than the limit allows, and what a failure allows on top.
 
+use common::plan::RateWindow;
 use proptest::prelude::*;
 use simulate::{
     Outcome,
-    schedule::{Fault, Network, Schedule},
+    schedule::{Fault, Network, Schedule, Terms},
+    shape::Shape,
 };
 
 use crate::worlds::{anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with};
@@ -96,4 +98,26 @@ proptest! {
             prop_assert!(spent + refilled + ROUNDING >= outcome.admitted as f64, "{outcome:?}");
         }
     }
+}
+
+/// One gateway has no request for a while after the limit was lowered, and tells the bank the old one again and again.
+#[test]
+fn who_has_not_heard_of_a_lower_limit_does_not_refill_the_old_one() {
+    let lowered = Terms { window: RateWindow::Minute, limit: 1, burst: 1 };
+    let schedule = Schedule {
+        seed: 16_533_413_305_365_753,
+        gateways: 3,
+        configured: 3,
+        limits: vec![Terms::per_second(30, 1)],
+        concurrent: None,
+        shape: Shape::Bursts,
+        load: 415.843_891_144_558,
+        network: Network::HEALTHY,
+        faults: vec![(349_682_000, Fault::Change { limit: 0, terms: lowered })],
+        undone: 0.0,
+        starts: 200_000_000,
+        stops: 806_000_000,
+        ends: 2_806_000_000,
+    };
+    holds(&run(&schedule)).unwrap();
 }

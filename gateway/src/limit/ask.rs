@@ -1,0 +1,70 @@
+//! One request as it is asked about: by whom, for what, and what may come of it.
+
+use common::{key::Mode, time::Micros};
+
+use super::{
+    Admission, Denial, Destination, LimitStates, Limiter,
+    request::{Obstacle, Request},
+};
+use crate::auth::Caller;
+
+/// A question to a [`Limiter`]. Nothing is looked at or debited before it is put.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    pub(super) limiter: &'a Limiter,
+    pub(super) caller: &'a Caller,
+    pub(super) to: Destination<'a>,
+    pub(super) units: u64,
+    pub(super) now: Micros,
+}
+
+impl<'a> Ask<'a> {
+    /// Debits every limit that applies, or none. A limit of which nothing is in hand yet denies.
+    pub fn admit(self) -> Result<Admission, Denial> {
+        self.attempt(true).map_err(|obstacle| obstacle.denial)
+    }
+
+    /// Like [`Ask::admit`]; if the only obstacle is something of which more is on its way, waits for that: for half a
+    /// second at most for a quota, and for one trip to the bank.
+    pub async fn admit_or_wait(self) -> Result<Admission, Denial> {
+        self.limiter.or_wait(|counts| self.attempt(counts)).await
+    }
+
+    /// How each limit stands, if [`Ask::admit_or_wait`] would admit now. Nothing is debited.
+    pub async fn peek_or_wait(self) -> Result<LimitStates, Denial> {
+        self.limiter.or_wait(|counts| self.request(counts).look()).await
+    }
+
+    /// `counts`: it was not counted yet, or has waited for more since it was.
+    fn request(self, counts: bool) -> Request<'a> {
+        let Self { limiter, caller, to, units, now } = self;
+        // Test keys are metered and never billed: they leave the quota alone.
+        let quota = match caller.key.mode {
+            Mode::Live => caller.tenant.quotas.iter().find(|lease| lease.meter() == to.meter),
+            Mode::Test => None,
+        };
+        let route = to.route.filter(|route| !route.limits.is_empty()).map(|route| (route, limiter.route_cells(route)));
+        let nanos = limiter.clock.nanos();
+        Request { caller, route, bank: limiter.bank.as_deref(), quota, units, now, nanos, counts }
+    }
+
+    fn attempt(self, counts: bool) -> Result<Admission, Obstacle> {
+        let request = self.request(counts);
+        request.check_slots()?;
+        request.check_rates()?;
+        let slots = request.take_slots()?;
+        let held = request.take_quota()?;
+        let mut limits = LimitStates::new();
+        if let Some(state) = held.as_ref().and_then(|held| held.state(self.now)) {
+            limits.push(state);
+        }
+        if !request.debit_rates(&mut limits, || self.limiter.clock.nanos()) {
+            // Another request took the last token since the check; what is held goes back.
+            drop((held, slots));
+            return Err(request.check_rates().err().unwrap_or_else(|| request.denied_by_rate()));
+        }
+        request.concurrency_states().for_each(|state| limits.push(state));
+        let at = held.as_ref().map_or(self.now, |held| held.counts_at(self.now));
+        Ok(Admission { limits, at, held, slots })
+    }
+}
