@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use common::{
-    key::{KeyHash, Pepper, Secret},
+    key::{KeyHash, Mode, Pepper, Secret},
     time::Micros,
 };
 use proptest::prelude::*;
