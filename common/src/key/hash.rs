@@ -49,6 +49,10 @@ pub struct Pepper {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct KeyHash([u8; 32]);
 
+/// Tells whether something was written by a holder of the pepper, and not changed since.
+#[derive(Clone)]
+pub struct Seal(Hmac<Sha256>);
+
 /// The bearer token with which a gateway hands usage to `billing`, derived from the pepper that both hold.
 #[derive(Clone)]
 pub struct IngestToken(String);
@@ -102,10 +106,41 @@ impl Pepper {
         IngestToken(hex(&self.mac(b"tollgate usage ingest")))
     }
 
+    /// Seals and checks the files from which gateways start while the store is down.
+    pub fn snapshot_seal(&self) -> Seal {
+        let mut keyed = self.keyed.clone();
+        keyed.update(b"tollgate catalog snapshot");
+        // An HMAC accepts keys of every length; the pepper itself is the one that is taken if this one did not.
+        Seal(Hmac::new_from_slice(&keyed.clone().finalize().into_bytes()).unwrap_or(keyed))
+    }
+
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         let mut keyed = self.keyed.clone();
         keyed.update(message);
         keyed.finalize().into_bytes().into()
+    }
+}
+
+impl Seal {
+    /// Puts more under the seal.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The seal over all that was put under it.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether `seal` is that seal, in constant time.
+    pub fn fits(self, seal: &[u8; 32]) -> bool {
+        self.finish().ct_eq(seal).into()
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seal(..)")
     }
 }
 
@@ -126,6 +161,16 @@ impl KeyHash {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
         Some(Self(bytes))
+    }
+
+    /// The hash from its bytes, as a snapshot holds them.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// 64 hex digits, for the store.

@@ -9,7 +9,7 @@ pub(crate) mod secret_text;
 
 use std::{fmt, str::FromStr};
 
-pub use hash::{IngestToken, KeyHash, Pepper, PepperError};
+pub use hash::{IngestToken, KeyHash, Pepper, PepperError, Seal};
 pub use ipnet::IpNet;
 pub use secret::{Secret, SecretError};
 pub use secret_text::TextError;

@@ -49,6 +49,17 @@ impl Address {
         }
     }
 
+    /// The URL for the driver, whether or not there is anything behind it.
+    pub(super) fn unchecked_driver_url(&self) -> String {
+        match self.engine {
+            Engine::Postgres => self.url.clone(),
+            Engine::Sqlite => {
+                let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+                format!("sqlite://{}?mode=rw", percent_encoded(&path.to_string_lossy()))
+            }
+        }
+    }
+
     /// The driver cannot open it.
     pub(super) fn unavailable(&self, reason: impl Into<String>) -> StoreError {
         StoreError::Unavailable { url: self.shown.clone(), reason: reason.into() }

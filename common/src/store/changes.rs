@@ -13,7 +13,7 @@ use crate::{
     key::Key,
     plan::PlanVersion,
     tenant::Tenant,
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, Micros, SystemClock},
 };
 
 /// How long after its end a key or a subscription still is in the catalog, so that a gateway whose clock is behind
@@ -63,9 +63,7 @@ impl Store {
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
         let mut snapshot = self.begin_snapshot().await?;
         let head = sqlx::query("SELECT seq, at FROM change_head").fetch_one(&mut *snapshot).await?;
-        // The earlier of two clocks, as either may be ahead, and to leave out what is still served would be an outage.
-        let now = instant(&head, "at")?.min(SystemClock.now());
-        let cutoff = now.plus_seconds(-KEPT_AFTER_END_SECONDS);
+        let cutoff = cutoff(instant(&head, "at")?);
         let catalog = Catalog {
             seq: head.try_get("seq")?,
             tenants: tenants::all(&mut snapshot, Scope::Everything).await?,
@@ -94,7 +92,13 @@ impl Store {
     }
 }
 
-fn read(row: &AnyRow) -> Result<Change, StoreError> {
+/// What ended before that, if the last change was made at `at`, is not served any more.
+pub(super) fn cutoff(at: Micros) -> Micros {
+    // The earlier of two clocks, as either may be ahead, and to leave out what is still served would be an outage.
+    at.min(SystemClock.now()).plus_seconds(-KEPT_AFTER_END_SECONDS)
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<Change, StoreError> {
     let kind: String = row.try_get("kind")?;
     let changed = match kind.as_str() {
         "tenant" => Changed::Tenant(parsed(row, "subject")?),

@@ -60,6 +60,13 @@ impl Store {
         Self::with_pool(&address, &url)
     }
 
+    /// A store that is opened when it is first used: it may be down now. Nothing is checked but the URL.
+    pub fn open_later(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let address = Address::parse(url)?;
+        Self::with_pool(&address, &address.unchecked_driver_url())
+    }
+
     /// Opens a store, creating the SQLite file and bringing the schema up to date first.
     pub async fn open_and_migrate(url: &str) -> Result<(Self, Migrated), StoreError> {
         let address = Address::parse(url)?;
@@ -127,7 +134,7 @@ fn postgres_pool(url: &str) -> Result<PgPool, sqlx::Error> {
         .connect_lazy(url)
 }
 
-const fn settings(engine: Engine) -> &'static str {
+pub(super) const fn settings(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => SQLITE_SETTINGS,
         Engine::Postgres => POSTGRES_SETTINGS,

@@ -244,7 +244,7 @@ pub(super) async fn latest(connection: &mut AnyConnection, id: &PlanId) -> Resul
     row.as_ref().map(read_version).transpose()
 }
 
-fn read_version(row: &AnyRow) -> Result<PlanVersion, StoreError> {
+pub(super) fn read_version(row: &AnyRow) -> Result<PlanVersion, StoreError> {
     let body: String = row.try_get("body")?;
     Ok(PlanVersion {
         version: row.try_get("version")?,

@@ -54,11 +54,15 @@ impl Store {
 
     /// Begins to read several things as of one instant.
     pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let begin = match self.engine {
-            Engine::Sqlite => "BEGIN DEFERRED",
-            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        Ok(self.pool.begin_with(begin).await?)
+        Ok(self.pool.begin_with(snapshot(self.engine)).await?)
+    }
+}
+
+/// How reading several things as of one instant begins.
+pub(super) const fn snapshot(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "BEGIN DEFERRED",
+        Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     }
 }
 

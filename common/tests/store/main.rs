@@ -10,6 +10,7 @@ mod changes;
 mod control;
 mod dead_letters;
 mod faults;
+mod feed;
 mod harness;
 mod interleaving;
 mod lost;

@@ -1,0 +1,119 @@
+//! Following the change log: what is announced, what is loaded, and what tells one log from another.
+
+use std::time::Duration;
+
+use common::{
+    key::IpNet,
+    store::{CatalogRow, ChangeFeed, ChangeMark, Changes, KeyUpdate, Store},
+    tenant::{TenantKind, TenantStatus},
+};
+
+use crate::harness::{NOW, Place, key, new_tenant, on_both_engines, plan, root};
+
+on_both_engines!(
+    every_commit_is_announced,
+    what_changed_is_loaded_with_what_it_needs,
+    the_whole_is_what_the_changes_come_to,
+    another_log_is_told_from_the_one_that_was_followed,
+);
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn after(feed: &mut ChangeFeed, mark: &ChangeMark, limit: u32) -> Option<Changes> {
+    feed.changes_after(mark, limit, &|_, _| false).await.unwrap()
+}
+
+async fn every_commit_is_announced(place: Place) {
+    let store = place.store().await;
+    let watcher = Store::open(&place.url).await.unwrap();
+    let mut watch = watcher.watch_changes();
+    let announced = async |watch: &common::store::ChangeWatch| {
+        tokio::time::timeout(PATIENCE, watch.announced()).await.unwrap();
+    };
+    // That it watches from now on is announced as well.
+    announced(&watch).await;
+    let tenant = root(&store).await.id;
+    announced(&watch).await;
+    watch.renew();
+    announced(&watch).await;
+    key(&store, tenant).await;
+    announced(&watch).await;
+}
+
+async fn what_changed_is_loaded_with_what_it_needs(place: Place) {
+    let store = place.store().await;
+    store.apply_plans(&[plan("basic", "1.00")], NOW).await.unwrap();
+    let top = root(&store).await;
+    let mut feed = store.change_feed();
+    assert!(feed.is_fresh());
+    let first = after(&mut feed, &ChangeMark::NONE, 100).await.unwrap();
+    assert!(!feed.is_fresh() && !first.more);
+    assert_eq!(first.mark.seq, feed.head().await.unwrap());
+    assert_eq!(first.tenants.iter().map(|tenant| tenant.id).collect::<Vec<_>>(), [top.id]);
+
+    let with_plan = common::store::NewTenant {
+        plan: Some("basic".parse().unwrap()),
+        ..new_tenant(TenantKind::Customer, Some(top.id))
+    };
+    let customer = store.create_tenant(&with_plan, NOW).await.unwrap().id;
+    let narrowed = key(&store, customer).await.id;
+    let update = KeyUpdate {
+        name: None,
+        scopes: Some(vec!["read".into()]),
+        allowed_ips: Some(vec!["198.51.100.0/24".parse::<IpNet>().unwrap()]),
+    };
+    store.update_key(narrowed, &update, None, NOW).await.unwrap();
+    store.set_tenant_status(top.id, TenantStatus::Suspended, NOW).await.unwrap();
+
+    let page = after(&mut feed, &first.mark, 1).await.unwrap();
+    assert!(page.more && page.keys.is_empty());
+    let second = after(&mut feed, &first.mark, 100).await.unwrap();
+    assert!(!second.more);
+    assert_eq!(second.tenants.len(), 2);
+    assert!(second.tenants.iter().any(|tenant| tenant.id == top.id && tenant.status == TenantStatus::Suspended));
+    assert!(second.tenants.iter().any(|tenant| tenant.id == customer && tenant.parent == Some(top.id)));
+    assert_eq!(second.subscriptions.iter().map(|one| one.tenant).collect::<Vec<_>>(), [customer]);
+    assert_eq!(second.plans.iter().map(|version| version.plan.id.as_str()).collect::<Vec<_>>(), ["basic"]);
+    assert_eq!((second.keys.len(), second.keys[0].id), (1, narrowed));
+    assert_eq!(second.keys[0].scopes, ["read"]);
+    assert_eq!(second.keys[0].allowed_ips[0].to_string(), "198.51.100.0/24");
+    let known = feed.changes_after(&first.mark, 100, &|_, _| true).await.unwrap().unwrap();
+    assert!(known.plans.is_empty(), "what is known is not loaded again");
+    assert!(after(&mut feed, &second.mark, 100).await.unwrap().keys.is_empty());
+}
+
+async fn the_whole_is_what_the_changes_come_to(place: Place) {
+    let store = place.store().await;
+    let top = root(&store).await;
+    let (kept, revoked) = (key(&store, top.id).await, key(&store, top.id).await);
+    store.revoke_key(revoked.id, NOW).await.unwrap();
+    let mut feed = store.change_feed();
+    let (mut tenants, mut keys) = (Vec::new(), Vec::new());
+    let mark = feed
+        .whole(|row| match row {
+            CatalogRow::Tenant(tenant) => tenants.push(tenant.id),
+            CatalogRow::Key(key) => keys.push(key.id),
+            CatalogRow::Plan(_) | CatalogRow::Subscription(_) => {}
+        })
+        .await
+        .unwrap();
+    assert_eq!((tenants, keys), (vec![top.id], vec![kept.id]));
+    assert_eq!(mark, after(&mut feed, &ChangeMark::NONE, 100).await.unwrap().mark);
+    assert!(feed.holds(&mark).await.unwrap());
+}
+
+async fn another_log_is_told_from_the_one_that_was_followed(place: Place) {
+    let store = place.store().await;
+    let top = root(&store).await;
+    let mark = store.change_feed().whole(drop).await.unwrap();
+    let other = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
+    let other = other.store().await;
+    for _ in 0..3 {
+        root(&other).await;
+    }
+    let mut feed = other.change_feed();
+    assert!(!feed.holds(&mark).await.unwrap());
+    assert!(after(&mut feed, &mark, 100).await.is_none());
+    key(&store, top.id).await;
+    assert_eq!(after(&mut store.change_feed(), &mark, 100).await.unwrap().keys.len(), 1);
+}
