@@ -3,7 +3,7 @@
 //!
 //! What holds: a refusal consumes nothing, and whatever is recorded was admitted before.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use common::{
     id::{KeyId, TenantId},
@@ -26,6 +26,15 @@ use crate::{
 
 /// Seconds after which a request may try again that was refused because its usage could not be recorded.
 const UNRECORDED_RETRY_SECONDS: u64 = 1;
+
+/// Where a request comes from, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Whence {
+    /// The client's address.
+    pub(crate) address: Option<IpAddr>,
+    /// Failed credentials in a minute that one address may send, if they are counted.
+    pub(crate) failures_most: Option<u32>,
+}
 
 /// The rooms that every request passes.
 pub struct Gate {
@@ -60,24 +69,30 @@ impl Gate {
         &self.meter
     }
 
-    /// The caller behind a credential. `origin`: where it comes from, if failures there are counted. What has the form
-    /// of a key is not looked up once too many others from there have failed.
+    /// The caller behind a credential, if it may be used from there. What has the form of a key is not looked up once
+    /// too many others from there have failed.
     pub(crate) fn identify(
         &self,
         credential: Result<&[u8], AuthError>,
-        origin: Option<&Origin>,
+        whence: Whence,
         now: Micros,
     ) -> Result<Caller, Box<Refusal>> {
+        let Whence { address, failures_most } = whence;
+        let origin = address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most });
         let secret = auth::read(credential).map_err(Refusal::of_credential)?;
-        if let Some(origin) = origin {
+        if let Some(origin) = &origin {
             self.failures.check(origin).map_err(|refused| Box::new(Refusal::of_nobody(refused.into())))?;
         }
-        self.authenticator.look_up(&secret, now).map_err(|refusal| {
-            if let Some(origin) = origin.filter(|_| refusal.error.is_failed_key()) {
+        let caller = self.authenticator.look_up(&secret, now).map_err(|refusal| {
+            if let Some(origin) = origin.as_ref().filter(|_| refusal.error.is_failed_key()) {
                 self.failures.count(origin);
             }
             Refusal::of_credential(refusal)
-        })
+        })?;
+        if caller.key.admits_from(address) {
+            return Ok(caller);
+        }
+        Err(Box::new(Refusal::of(caller, None, foreign_address(address))))
     }
 
     /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or none.
@@ -88,6 +103,7 @@ impl Gate {
         units: u64,
         now: Micros,
     ) -> Result<Admission, Problem> {
+        check_scope(caller, route)?;
         self.check_room()?;
         Ok(self.limiter.ask(caller, route, units, now).admit_or_wait().await?)
     }
@@ -100,6 +116,7 @@ impl Gate {
         units: u64,
         now: Micros,
     ) -> Result<LimitStates, Problem> {
+        check_scope(caller, route)?;
         self.check_room()?;
         Ok(self.limiter.ask(caller, route, units, now).peek_or_wait().await?)
     }
@@ -157,6 +174,25 @@ impl Refusal {
     pub(crate) fn of(caller: Caller, route: Option<Arc<Route>>, problem: Problem) -> Self {
         Self { problem, owner: Some((caller.tenant.id, caller.key.id)), caller: Some(caller), route }
     }
+}
+
+/// Refuses a key that has scopes, and not the one that the route asks for.
+fn check_scope(caller: &Caller, route: &Route) -> Result<(), Problem> {
+    match &route.scope {
+        Some(scope) if !caller.key.has_scope(scope) => {
+            let detail = format!("this route asks for the scope `{scope}`, which the API key does not have");
+            Err(Problem::new(Code::ScopeMissing, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn foreign_address(address: Option<IpAddr>) -> Problem {
+    let detail = match address {
+        Some(address) => format!("the API key may not be used from {}", address.to_canonical()),
+        None => "the API key may only be used from certain addresses, and the client's is not known".to_owned(),
+    };
+    Problem::new(Code::AddressNotAllowed, detail)
 }
 
 /// What a client is told whose usage could not be recorded.

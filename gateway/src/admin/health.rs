@@ -6,7 +6,7 @@ use common::time::{Clock as _, SystemClock};
 use serde::Serialize;
 
 use super::Serving;
-use crate::{limit::bank::BankReport, proxy::UpstreamHealth};
+use crate::{catalog::Source, limit::bank::BankReport, proxy::UpstreamHealth};
 
 /// The state of everything that serving needs.
 #[derive(Serialize)]
@@ -42,6 +42,10 @@ enum Status {
 #[derive(Serialize)]
 struct CatalogReport {
     loaded: bool,
+    /// Whether the store has confirmed it since the start, or it is what the snapshot file held.
+    source: Option<Source>,
+    /// Number of the last change that is contained.
+    last_change: i64,
     staleness_seconds: Option<f64>,
     keys: usize,
     tenants: usize,
@@ -78,6 +82,8 @@ impl Report {
             status,
             catalog: Some(CatalogReport {
                 loaded: catalog.is_loaded(),
+                source: catalog.source(),
+                last_change: catalog.last_change(),
                 staleness_seconds: catalog.staleness(SystemClock.now()).map(|age| age.as_secs_f64()),
                 keys: catalog.key_count(),
                 tenants: catalog.tenant_count(),

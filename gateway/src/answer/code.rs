@@ -63,6 +63,10 @@ codes! {
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The account is suspended";
     /// No subscription is in force.
     NoPlan = "no_plan", FORBIDDEN, "The account has no plan";
+    /// The route asks for a scope that the key does not have.
+    ScopeMissing = "scope_missing", FORBIDDEN, "The API key lacks a scope";
+    /// The key may not be used from there.
+    AddressNotAllowed = "address_not_allowed", FORBIDDEN, "The API key may not be used from this address";
     /// No route for host and path.
     RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
     /// No such reservation, or not any more.

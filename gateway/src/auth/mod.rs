@@ -92,23 +92,12 @@ impl Authenticator {
     pub(crate) fn look_up(&self, secret: &Secret, now: Micros) -> Result<Caller, AuthRefusal> {
         let hash = self.pepper.hash(secret);
         let key = self.catalog.key(&hash).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
-        match self.standing(&key, now) {
-            Ok(tenant) => Ok(Caller { key, tenant }),
+        match standing(&key, now) {
+            Ok(tenant) => {
+                key.touch(now);
+                Ok(Caller { key, tenant })
+            }
             Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
-        }
-    }
-
-    fn standing(&self, key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> {
-        if key.revoked {
-            return Err(AuthError::Revoked);
-        }
-        if key.expires_at.is_some_and(|expiry| expiry <= now) {
-            return Err(AuthError::Expired);
-        }
-        match self.catalog.standing(key.tenant) {
-            Standing::Served(tenant) => Ok(tenant),
-            Standing::Suspended => Err(AuthError::Suspended),
-            Standing::NoPlan => Err(AuthError::NoPlan),
         }
     }
 }
@@ -123,6 +112,23 @@ impl AuthError {
 impl AuthRefusal {
     const fn of_nobody(error: AuthError) -> Self {
         Self { error, owner: None }
+    }
+}
+
+/// The tenant of a key, if both are served.
+fn standing(key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> {
+    if key.revoked {
+        return Err(AuthError::Revoked);
+    }
+    if key.expires_at.is_some_and(|expiry| expiry <= now) {
+        return Err(AuthError::Expired);
+    }
+    match key.standing() {
+        Standing::Served(tenant) => Ok(tenant),
+        Standing::Suspended => Err(AuthError::Suspended),
+        // Its keys were revoked with it.
+        Standing::Deleted => Err(AuthError::Revoked),
+        Standing::NoPlan => Err(AuthError::NoPlan),
     }
 }
 

@@ -1,156 +1,228 @@
-//! Following the store: a poll of the change log, and what each change needs.
+//! Following the store: told of changes as they are committed, and looking by itself all the same.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use common::{
-    store::{Change, Changed, Store, StoreError},
+    plan::PlanId,
+    store::{ChangeFeed, ChangeWatch, Changes, Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
 };
+use prometheus::IntGauge;
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
+    task::spawn_blocking,
+    time::{Instant, sleep},
 };
 
-use super::{Catalog, tenants::plan_key};
-use crate::{lock::locked, outage::Outage};
+use super::{Catalog, Loader, Source};
+use crate::{lock::locked, metrics, outage::Outage};
 
-/// How often the change log is looked at: a tenth of the second within which a revocation must hold everywhere, so that
-/// several polls may fail or be slow.
-const POLL_EVERY: Duration = Duration::from_millis(100);
+/// How often the store is asked while changes are announced: an announcement that is lost delays its change by as much,
+/// within the second in which a revocation must hold everywhere.
+const CALM: Duration = Duration::from_millis(250);
 
-/// How long the store may take to say that nothing changed.
-const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same while they seem not to be, or the store does not answer.
+const ALERT: Duration = Duration::from_millis(50);
 
-/// How long loading what changed may take.
-const LOAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long after the last change that was not announced.
+const ALERT_LASTS: Duration = Duration::from_secs(10);
+
+/// So many changes in a row that were not announced mean that nobody announces any.
+const UNANNOUNCED_MOST: u32 = 3;
+
+/// How often subscriptions are looked after, also while the store keeps the follower waiting.
+const TURN_EVERY: Duration = Duration::from_millis(100);
 
 /// Changes that are loaded at once.
-const CHANGES_AT_ONCE: u32 = 1_000;
+const CHANGES_AT_ONCE: u32 = 2_000;
 
 /// From when on the catalog counts as stale.
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a poll brought nothing.
-#[derive(Debug, thiserror::Error)]
-enum FollowError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("store did not answer in time")]
-    Timeout(#[from] tokio::time::error::Elapsed),
-}
-
 impl Catalog {
     /// Keeps the catalog up to date until `shutdown` turns true. While the store is away, what is known serves on.
     pub async fn follow(self: Arc<Self>, store: Store, mut shutdown: watch::Receiver<bool>) {
-        let outage = Outage::new("catalog");
-        let mut stale = false;
-        let mut ticks = interval(POLL_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let follower = Follower {
+            feed: store.change_feed(),
+            watch: store.watch_changes(),
+            catalog: self,
+            pace: Pace::default(),
+            outage: Outage::new("catalog"),
+            shown: Shown::new(),
+            stale: false,
+        };
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = follower.run() => {}
+        }
+    }
+}
+
+struct Follower {
+    catalog: Arc<Catalog>,
+    feed: ChangeFeed,
+    watch: ChangeWatch,
+    pace: Pace,
+    outage: Outage,
+    shown: Shown,
+    /// Whether it was told that the catalog is stale.
+    stale: bool,
+}
+
+/// What `/metrics` shows of it.
+struct Shown {
+    confirmed: IntGauge,
+    last_change: IntGauge,
+    staleness: IntGauge,
+}
+
+/// How often to look without being told.
+#[derive(Default)]
+struct Pace {
+    alert_until: Option<Instant>,
+    unannounced: u32,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let catalog = Arc::clone(&self.catalog);
         loop {
-            tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
-                _ = ticks.tick() => {}
-            }
-            tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
-                polled = self.poll(&store) => match polled {
-                    Ok(()) => outage.over(),
-                    Err(error) => outage.failed(&error),
-                },
+            let announced = tokio::select! {
+                () = self.watch.announced() => true,
+                () = sleep(self.pace.pause()) => false,
+            };
+            let before = catalog.last_change();
+            let polled = {
+                let mut polled = pin!(poll(&catalog, &mut self.feed));
+                loop {
+                    tokio::select! {
+                        polled = &mut polled => break polled,
+                        () = sleep(TURN_EVERY) => catalog.turn(SystemClock.now()),
+                    }
+                }
+            };
+            catalog.turn(SystemClock.now());
+            match polled {
+                Ok(()) => {
+                    self.outage.over();
+                    self.note(announced, catalog.last_change() != before);
+                }
+                Err(error) => {
+                    self.outage.failed(&error);
+                    self.pace.alert();
+                }
             }
             let now = SystemClock.now();
-            if self.subscription_is_due(now) {
-                self.rebuild_tenants(now);
+            self.shown.update(&catalog, now);
+            self.report_staleness(now);
+        }
+    }
+
+    /// Looks more often once a change was found that nobody had announced.
+    fn note(&mut self, announced: bool, changed: bool) {
+        if announced {
+            self.pace.unannounced = 0;
+        } else if changed {
+            self.pace.alert();
+            self.pace.unannounced += 1;
+            if self.pace.unannounced >= UNANNOUNCED_MOST {
+                self.pace.unannounced = 0;
+                self.watch.renew();
             }
-            stale = self.report_staleness(now, stale);
         }
     }
 
     /// One log line when the catalog becomes stale; the end of the outage has its own.
-    fn report_staleness(&self, now: Micros, reported: bool) -> bool {
-        let Some(age) = self.staleness(now).filter(|age| *age > STALE_AFTER) else {
-            return false;
-        };
-        if !reported {
-            tracing::warn!(event = "catalog_stale", seconds = age.as_secs_f64(), last_change = self.last_change());
+    fn report_staleness(&mut self, now: Micros) {
+        let age = self.catalog.staleness(now).filter(|age| *age > STALE_AFTER);
+        if let Some(age) = age.filter(|_| !self.stale) {
+            let last_change = self.catalog.last_change();
+            tracing::warn!(event = "catalog_stale", seconds = age.as_secs_f64(), last_change);
         }
-        true
+        self.stale = age.is_some();
+    }
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self {
+            confirmed: metrics::gauge(
+                "tollgate_catalog_confirmed",
+                "1 once the store has answered since the start; 0 while the snapshot file is served from",
+            ),
+            last_change: metrics::gauge("tollgate_catalog_last_change", "Number of the last change that is known"),
+            staleness: metrics::gauge(
+                "tollgate_catalog_staleness_seconds",
+                "Whole seconds since the store was last known to hold nothing newer",
+            ),
+        }
     }
 
-    /// Brings the catalog up to date once.
-    async fn poll(&self, store: &Store) -> Result<(), FollowError> {
-        let asked_at = SystemClock.now();
-        let last = timeout(POLL_TIMEOUT, store.last_change()).await??;
-        if !self.is_loaded() || last < self.last_change() {
-            return self.reload(store).await;
-        }
-        while self.last_change() < last {
-            let known = self.last_change();
-            let changes = timeout(POLL_TIMEOUT, store.changes_after(known, CHANGES_AT_ONCE)).await??;
-            // A log without the next change is not the one that was followed: the store was replaced.
-            if changes.first().is_none_or(|change| change.seq != known + 1) {
-                return self.reload(store).await;
+    fn update(&self, catalog: &Catalog, now: Micros) {
+        self.confirmed.set(i64::from(catalog.source() == Some(Source::Store)));
+        self.last_change.set(catalog.last_change());
+        let staleness = catalog.staleness(now).unwrap_or_default();
+        self.staleness.set(i64::try_from(staleness.as_secs()).unwrap_or(i64::MAX));
+    }
+}
+
+impl Pace {
+    fn alert(&mut self) {
+        self.alert_until = Some(Instant::now() + ALERT_LASTS);
+    }
+
+    fn pause(&self) -> Duration {
+        if self.alert_until.is_some_and(|until| Instant::now() < until) { ALERT } else { CALM }
+    }
+}
+
+/// Brings the catalog up to date once.
+async fn poll(catalog: &Arc<Catalog>, feed: &mut ChangeFeed) -> Result<(), StoreError> {
+    let asked_at = SystemClock.now();
+    let is_fresh = feed.is_fresh();
+    let head = feed.head().await?;
+    let known = catalog.progress.mark();
+    // Behind a new connection may be another store, or an older copy of this one.
+    if !catalog.is_loaded() || head < known.seq || (is_fresh && !feed.holds(&known).await?) {
+        return reload(catalog, feed).await;
+    }
+    let mut behind = head > known.seq;
+    while behind {
+        let known = catalog.progress.mark();
+        let knows = |plan: &PlanId, version: i64| locked(&catalog.tree).knows(plan, version);
+        match feed.changes_after(&known, CHANGES_AT_ONCE, &knows).await? {
+            Some(changes) => {
+                behind = changes.more;
+                apply(catalog, changes).await;
             }
-            timeout(LOAD_TIMEOUT, self.apply(store, &changes)).await??;
+            // The log that was followed so far is another one.
+            None => return reload(catalog, feed).await,
         }
-        self.mark_current(asked_at);
-        Ok(())
     }
+    catalog.progress.current(asked_at);
+    Ok(())
+}
 
-    async fn reload(&self, store: &Store) -> Result<(), FollowError> {
-        let asked_at = SystemClock.now();
-        let rows = timeout(LOAD_TIMEOUT, store.catalog()).await??;
-        let (from, to) = (self.last_change(), rows.seq);
-        self.replace(rows, asked_at);
-        tracing::info!(event = "catalog_loaded", from, to, keys = self.key_count(), tenants = self.tenant_count());
-        Ok(())
+/// Takes over what changed; whom it touches may be many.
+async fn apply(catalog: &Arc<Catalog>, changes: Changes) {
+    let now = SystemClock.now();
+    if changes.tenants.is_empty() {
+        return catalog.apply(changes, now);
     }
+    let own = Arc::clone(catalog);
+    if let Err(error) = spawn_blocking(move || own.apply(changes, now)).await {
+        // Nothing was marked as known: it is loaded again.
+        tracing::error!(event = "changes_not_applied", %error);
+    }
+}
 
-    async fn apply(&self, store: &Store, changes: &[Change]) -> Result<(), StoreError> {
-        let keys: HashSet<_> = changes
-            .iter()
-            .filter_map(|change| match change.changed {
-                Changed::Key(id) => Some(id),
-                Changed::Tenant(_) | Changed::Plans => None,
-            })
-            .collect();
-        // Tenants first: a new key must find its tenant.
-        if changes.iter().any(|change| !matches!(change.changed, Changed::Key(_))) {
-            self.reload_tenants(store).await?;
-        }
-        for id in keys {
-            match store.key(id).await {
-                Ok(key) => self.put_key(&key),
-                Err(StoreError::NotFound { .. }) => self.forget_key(id),
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(last) = changes.last() {
-            self.last_change.store(last.seq, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    async fn reload_tenants(&self, store: &Store) -> Result<(), StoreError> {
-        // In this order: a tenant that is seen is seen with the subscription it was created with.
-        let tenants = store.tenants().await?;
-        let subscriptions = store.subscriptions().await?;
-        let now = SystemClock.now();
-        let lasting: Vec<_> = subscriptions.into_iter().filter(|one| one.ends_at.is_none_or(|end| now < end)).collect();
-        let missing: HashSet<_> = {
-            let rows = locked(&self.rows);
-            lasting.iter().map(plan_key).filter(|plan| !rows.knows(plan)).collect()
-        };
-        let mut plans = Vec::with_capacity(missing.len());
-        for (id, version) in missing {
-            plans.push(store.plan(&id, Some(version)).await?);
-        }
-        locked(&self.rows).replace(tenants, lasting, plans);
-        self.rebuild_tenants(now);
-        Ok(())
-    }
+async fn reload(catalog: &Catalog, feed: &mut ChangeFeed) -> Result<(), StoreError> {
+    let (asked_at, from) = (SystemClock.now(), catalog.last_change());
+    let mut loader = Loader::new(catalog, asked_at);
+    let mark = feed.whole(|row| loader.take(row)).await?;
+    loader.finish(mark);
+    catalog.progress.current(asked_at);
+    let to = catalog.last_change();
+    tracing::info!(event = "catalog_loaded", from, to, keys = catalog.key_count(), tenants = catalog.tenant_count());
+    Ok(())
 }

@@ -1,75 +1,80 @@
 //! All tenants, plans and keys in memory, following the store's change log.
 //!
-//! Keys sit in a sharded map and change one by one; tenants are one immutable snapshot that is swapped as a whole.
-//! Rate cells and quota leases belong to their owner, not to the snapshot: no reload refills a bucket.
+//! Keys sit in a sharded map and change one by one. Each holds the place where it is told how its tenant stands, so that
+//! a request looks up one thing only; when a tenant changes, that is told anew there and in everybody below it.
+//! Rate cells and quota leases belong to their owner, not to what is told: no reload refills a bucket.
+//! What is known is also kept in a file, from which a gateway starts while the store is down.
 
 mod entry;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod follow;
-mod tenants;
+mod last_use;
+mod load;
+mod progress;
+mod snapshot;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use common::{
-    id::{KeyId, TenantId},
-    key::{Key, KeyHash},
-    store::{Store, StoreError},
+    key::KeyHash,
+    store::{CatalogRow, ChangeMark, Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
 };
 use dashmap::DashMap;
 pub use entry::{KeyEntry, Standing, TenantEntry};
 pub(crate) use entry::{PlanTerms, Pool};
-use tenants::TenantRows;
+use load::Loader;
+use progress::Progress;
+pub use progress::Source;
+pub use snapshot::{SnapshotError, SnapshotKeeper};
+use tree::Tree;
 
 use crate::{limit::QuotaBook, lock::locked};
 
 /// What the gateway knows of all tenants and keys.
 pub struct Catalog {
     keys: DashMap<KeyHash, Arc<KeyEntry>>,
-    tenants: ArcSwap<HashMap<TenantId, Standing>>,
     quotas: Arc<QuotaBook>,
-    /// What the tenant snapshot is made from; only loading and following touch it.
-    rows: Mutex<TenantRows>,
-    loaded: AtomicBool,
-    last_change: AtomicI64,
-    /// When the store was last known to hold nothing newer.
-    current_at: AtomicI64,
+    /// Only loading and following touch it.
+    tree: Mutex<Tree>,
+    progress: Progress,
 }
 
 impl Catalog {
     /// A catalog that knows nobody yet; [`Catalog::follow`] loads it as soon as the store answers.
     pub fn empty() -> Self {
-        Self {
-            keys: DashMap::new(),
-            tenants: ArcSwap::default(),
-            quotas: Arc::default(),
-            rows: Mutex::default(),
-            loaded: AtomicBool::new(false),
-            last_change: AtomicI64::new(0),
-            current_at: AtomicI64::new(0),
-        }
+        Self { keys: DashMap::new(), quotas: Arc::default(), tree: Mutex::default(), progress: Progress::default() }
     }
 
     /// The whole catalog from the store.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self::from_rows(store.catalog().await?, SystemClock.now()))
+        let catalog = Self::empty();
+        let now = SystemClock.now();
+        let mut loader = Loader::new(&catalog, now);
+        let mark = store.change_feed().whole(|row| loader.take(row)).await?;
+        loader.finish(mark);
+        catalog.progress.current(now);
+        Ok(catalog)
     }
 
     /// A catalog that holds `rows`, as of `now`.
     pub fn from_rows(rows: common::store::Catalog, now: Micros) -> Self {
         let catalog = Self::empty();
-        catalog.replace(rows, now);
+        let mut loader = Loader::new(&catalog, now);
+        rows.tenants.iter().for_each(|tenant| loader.take(CatalogRow::Tenant(tenant.into())));
+        rows.plans.into_iter().for_each(|version| loader.take(CatalogRow::Plan(version)));
+        rows.subscriptions.into_iter().for_each(|one| loader.take(CatalogRow::Subscription(one)));
+        rows.keys.iter().for_each(|key| loader.take(CatalogRow::Key(key.into())));
+        loader.finish(ChangeMark { seq: rows.seq, ..ChangeMark::NONE });
+        catalog.progress.current(now);
         catalog
     }
 
@@ -79,19 +84,24 @@ impl Catalog {
     }
 
     /// How a tenant stands. One that is not known has no plan.
-    pub(crate) fn standing(&self, tenant: TenantId) -> Standing {
-        self.tenants.load().get(&tenant).cloned().unwrap_or(Standing::NoPlan)
+    #[cfg(test)]
+    pub(crate) fn standing(&self, tenant: common::id::TenantId) -> Standing {
+        locked(&self.tree).slot(tenant).standing()
     }
 
     /// Whether the catalog was loaded once.
     pub fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire)
+        self.progress.is_loaded()
+    }
+
+    /// Whether the store has confirmed since the start what is known, or it comes from a snapshot; none before either.
+    pub fn source(&self) -> Option<Source> {
+        self.progress.source()
     }
 
     /// Time since the store was last known to hold nothing newer; none before the first load.
     pub fn staleness(&self, now: Micros) -> Option<Duration> {
-        let age = now.0.saturating_sub(self.current_at.load(Ordering::Acquire)).max(0);
-        self.is_loaded().then(|| Duration::from_micros(age.unsigned_abs()))
+        self.progress.staleness(now)
     }
 
     /// Keys known, with those revoked or expired.
@@ -101,12 +111,12 @@ impl Catalog {
 
     /// Tenants known, served or not.
     pub fn tenant_count(&self) -> usize {
-        self.tenants.load().len()
+        locked(&self.tree).tenant_count()
     }
 
     /// Number of the last change that is contained.
     pub fn last_change(&self) -> i64 {
-        self.last_change.load(Ordering::Acquire)
+        self.progress.last_change()
     }
 
     /// The hard quotas of all tenants, for the [`crate::limit::QuotaKeeper`].
@@ -114,40 +124,8 @@ impl Catalog {
         &self.quotas
     }
 
-    /// Takes over `rows` as a whole: what is not in them is forgotten.
-    fn replace(&self, rows: common::store::Catalog, now: Micros) {
-        locked(&self.rows).replace(rows.tenants, rows.subscriptions, rows.plans);
-        self.rebuild_tenants(now);
-        let served: std::collections::HashSet<_> = rows.keys.iter().map(|key| key.hash).collect();
-        self.keys.retain(|hash, _| served.contains(hash));
-        rows.keys.iter().for_each(|key| self.put_key(key));
-        self.last_change.store(rows.seq, Ordering::Release);
-        self.mark_current(now);
-        self.loaded.store(true, Ordering::Release);
-    }
-
-    /// Swaps in a tenant snapshot as of `now`.
-    fn rebuild_tenants(&self, now: Micros) {
-        let snapshot = locked(&self.rows).snapshot(&self.quotas, now);
-        self.tenants.store(Arc::new(snapshot));
-    }
-
-    /// Whether a subscription starts or ends by `now` that the snapshot does not show yet.
-    fn subscription_is_due(&self, now: Micros) -> bool {
-        locked(&self.rows).is_due(now)
-    }
-
-    /// Adds or replaces a key; its rate cells stay.
-    fn put_key(&self, key: &Key) {
-        let cells = self.key(&key.hash).map(|entry| Arc::clone(&entry.cells)).unwrap_or_default();
-        self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, cells)));
-    }
-
-    fn forget_key(&self, id: KeyId) {
-        self.keys.retain(|_, entry| entry.id != id);
-    }
-
-    fn mark_current(&self, now: Micros) {
-        self.current_at.store(now.0, Ordering::Release);
+    /// Lets subscriptions start and end that do so by `now`.
+    fn turn(&self, now: Micros) {
+        locked(&self.tree).settle_due(&self.quotas, now);
     }
 }

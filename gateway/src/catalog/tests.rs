@@ -1,9 +1,12 @@
 //! Following a real store: each change is seen, and what must survive it does.
 
+use std::str::FromStr as _;
+
 use common::{
+    id::{KeyId, TenantId},
     key::{KeyHash, Mode, Pepper, Secret},
     plan::{Plan, PlanId},
-    store::{NewKey, NewTenant},
+    store::{KeyUpdate, NewKey, NewTenant},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::Zone,
 };
@@ -185,9 +188,7 @@ fn a_subscription_starts_and_ends_on_time() {
     rows.subscriptions[0].ends_at = Some(now.plus_seconds(20));
     let catalog = Catalog::from_rows(rows.into_catalog(), now);
     let served_at = |at: Micros| {
-        if catalog.subscription_is_due(at) {
-            catalog.rebuild_tenants(at);
-        }
+        catalog.turn(at);
         is_served(&catalog, customer)
     };
     let seen: Vec<_> = [0, 9, 10, 19, 20, 30].map(|seconds| served_at(now.plus_seconds(seconds))).into();
@@ -201,4 +202,48 @@ fn a_ring_of_parents_is_survived() {
     rows.tenants[0].parent = Some(rows.tenants[2].id);
     let customer = rows.tenants[2].id;
     assert!(is_served(&Catalog::from_rows(rows.into_catalog(), now), customer));
+}
+
+#[tokio::test]
+async fn the_minute_of_a_keys_last_use_reaches_the_store() {
+    let fixture = Fixture::new().await;
+    let ((used, hash), (unused, _)) = (fixture.key().await, fixture.key().await);
+    let catalog = Arc::new(Catalog::load(&fixture.store).await.unwrap());
+    let at = Micros::from_str("2026-11-24T10:20:30Z").unwrap();
+    catalog.key(&hash).unwrap().touch(at);
+    let (stop, stopped) = watch::channel(false);
+    let reporting = tokio::spawn(Arc::clone(&catalog).report_use(fixture.store.clone(), stopped));
+    // A change of the key does not forget it.
+    fixture
+        .store
+        .update_key(used, &KeyUpdate { name: Some("new".into()), ..KeyUpdate::default() }, None, at)
+        .await
+        .unwrap();
+    stop.send(true).unwrap();
+    reporting.await.unwrap();
+    let minute = Micros::from_str("2026-11-24T10:20:00Z").unwrap();
+    assert_eq!(fixture.store.key(used).await.unwrap().last_used_at, Some(minute));
+    assert_eq!(fixture.store.key(unused).await.unwrap().last_used_at, None);
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place() {
+    let fixture = Fixture::new().await;
+    let (store, now) = (&fixture.store, SystemClock.now());
+    let pooled = fixture::plan("pooled", "limits: { pool: { per_second: 100 } }");
+    store.apply_plans(std::slice::from_ref(&pooled), now).await.unwrap();
+    let reseller = tenant(store, Some(fixture.root.id), TenantKind::Reseller, Some(pooled.id)).await;
+    let heir = tenant(store, Some(fixture.root.id), TenantKind::Customer, None).await;
+    let following = Following::start(Catalog::load(store).await.unwrap(), store);
+    assert!(matches!(following.catalog.standing(heir.id), Standing::NoPlan));
+    store.move_tenant(heir.id, reseller.id, None, SystemClock.now()).await.unwrap();
+    let pools_of = |catalog: &Catalog, id| match catalog.standing(id) {
+        Standing::Served(entry) => entry.pools.iter().map(|pool| pool.owner).collect(),
+        _ => Vec::new(),
+    };
+    following.until("the move", |catalog| pools_of(catalog, heir.id) == [reseller.id]).await;
+    let Standing::Served(entry) = following.catalog.standing(heir.id) else { panic!("not served") };
+    assert_eq!(entry.plan().as_str(), "pooled", "inherited");
+    store.delete_tenant(heir.id, None, SystemClock.now()).await.unwrap();
+    following.until("deletion", |catalog| matches!(catalog.standing(heir.id), Standing::Deleted)).await;
 }

@@ -74,6 +74,7 @@ impl Check<'_> {
         let usage = self.usage(file.usage, overrides)?;
         let decision = self.decision(file.decision, threads, &[listen, admin])?;
         let upgrade_socket = self.upgrade_socket(file.upgrade_socket, &usage.journal, &name)?;
+        let snapshot = self.snapshot(file.snapshot, &usage.journal, &name)?;
         let drain = self.within("upgrade_drain_seconds", file.upgrade_drain_seconds, 1, 3_600)?;
         Ok(ProcessSettings {
             name,
@@ -86,6 +87,7 @@ impl Check<'_> {
             usage,
             decision,
             upgrade_socket,
+            snapshot,
             upgrade_drain: Duration::from_secs(drain),
         })
     }
@@ -100,6 +102,16 @@ impl Check<'_> {
         if text.len() > SOCKET_PATH_MAX_BYTES {
             let reason = format!("is too long for a socket: use at most {SOCKET_PATH_MAX_BYTES} bytes");
             return Err(self.at("upgrade_socket", &text, &reason));
+        }
+        Ok(path)
+    }
+
+    /// One per gateway, by default in its journal.
+    fn snapshot(&self, path: Option<PathBuf>, journal: &Path, name: &str) -> Result<PathBuf, ConfigError> {
+        let path = path.unwrap_or_else(|| journal.join(format!("{name}.snapshot")));
+        if path.file_name().is_none() {
+            let text = path.to_string_lossy();
+            return Err(self.at("snapshot", &text, "is not a file: write it as in data/catalog.snapshot"));
         }
         Ok(path)
     }
@@ -234,6 +246,9 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
         return Err(format!("`timeout_ms` must be between 1 and {TIMEOUT_MAX_MS}"));
     }
     file.limits.validate().map_err(|error| format!("limits.{error}"))?;
+    if let Some(scope) = &file.scope {
+        common::key::validate_restrictions(std::slice::from_ref(scope), &[]).map_err(|error| error.to_string())?;
+    }
     Ok(Route {
         name: file.name.as_str().into(),
         hosts: file.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
@@ -246,6 +261,7 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
         strip_prefix: file.strip_prefix,
         timeout: file.timeout_ms.map(Duration::from_millis),
         body_bytes: file.body_bytes,
+        scope: file.scope.as_deref().map(Into::into),
         limits: Rates::new(RateOwner::Route, &file.limits),
     })
 }

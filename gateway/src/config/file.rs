@@ -22,6 +22,7 @@ pub(super) struct GatewayFile {
     pub(super) store: String,
     pub(super) pepper_file: Option<PathBuf>,
     pub(super) upgrade_socket: Option<PathBuf>,
+    pub(super) snapshot: Option<PathBuf>,
     #[serde(default = "default_upgrade_drain_seconds")]
     pub(super) upgrade_drain_seconds: u64,
     #[serde(default)]
@@ -136,6 +137,7 @@ pub(super) struct RouteFile {
     pub(super) strip_prefix: bool,
     pub(super) timeout_ms: Option<u64>,
     pub(super) body_bytes: Option<u64>,
+    pub(super) scope: Option<String>,
     #[serde(default)]
     pub(super) limits: RateLimits,
 }

@@ -72,6 +72,8 @@ pub struct ProcessSettings {
     pub decision: Option<DecisionSettings>,
     /// The socket through which the next process takes over.
     pub upgrade_socket: PathBuf,
+    /// The file from which it starts while the store is down.
+    pub snapshot: PathBuf,
     /// How long a process that was taken over waits for its clients to go.
     pub upgrade_drain: Duration,
 }
@@ -166,6 +168,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
+    /// What keys that have scopes must have among them.
+    pub scope: Option<Box<str>>,
     /// What all callers together may send.
     pub(crate) limits: Rates,
 }
@@ -233,6 +237,7 @@ impl ProcessSettings {
             ("usage", self.usage != other.usage),
             ("decision", self.decision != other.decision),
             ("upgrade_socket", self.upgrade_socket != other.upgrade_socket),
+            ("snapshot", self.snapshot != other.snapshot),
             ("upgrade_drain_seconds", self.upgrade_drain != other.upgrade_drain),
         ];
         differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()

@@ -1,6 +1,6 @@
 //! What is asked and answered in JSON. What cannot be understood is told with its place; nothing is guessed.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use bytes::Bytes;
 use common::id::TenantId;
@@ -22,6 +22,7 @@ pub(super) struct CheckRequest {
     host: Option<String>,
     path: Option<String>,
     method: Option<String>,
+    client_ip: Option<String>,
     units: Option<u64>,
     mode: Mode,
 }
@@ -107,7 +108,12 @@ impl CheckRequest {
             None => None,
             Some(path) => Some(Target { host: self.host.as_deref(), path, method: self.method()? }),
         };
-        Ok(Question { credential, target, units: self.units, mode: self.mode })
+        Ok(Question { credential, target, client: self.client()?, units: self.units, mode: self.mode })
+    }
+
+    fn client(&self) -> Result<Option<IpAddr>, Problem> {
+        let address = |text: &String| text.parse().map_err(|_| invalid("`client_ip` is not an IP address"));
+        self.client_ip.as_ref().map(address).transpose()
     }
 
     fn method(&self) -> Result<Method, Problem> {
@@ -142,7 +148,7 @@ pub(super) fn check_units(units: u64) -> Result<(), Problem> {
 /// The answer to a question.
 pub(super) fn verdict(verdict: &Verdict) -> Bytes {
     fn plan(caller: &Caller) -> PlanAnswer<'_> {
-        PlanAnswer { name: caller.tenant.plan.as_str() }
+        PlanAnswer { name: caller.tenant.plan().as_str() }
     }
     let answer = match verdict {
         Verdict::Allow(allowed) => CheckAnswer {

@@ -17,7 +17,7 @@ mod http;
 mod reservations;
 mod server;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ::http::Method;
 use common::{
@@ -36,7 +36,7 @@ use crate::{
     answer::{Code, Problem},
     auth::{AuthError, Caller},
     config::{Billable, DecisionSettings, Route, Units},
-    gate::{self, Gate, Refusal},
+    gate::{self, Gate, Refusal, Whence},
     limit::{Clock, LimitStates, Rates},
     metrics,
     proxy::Gateway,
@@ -75,6 +75,8 @@ pub(crate) struct Question<'a> {
     pub(crate) credential: Result<&'a [u8], AuthError>,
     /// Where it goes; if it is not said, the limits of key and tenant decide.
     pub(crate) target: Option<Target<'a>>,
+    /// The client's address, if it is said.
+    pub(crate) client: Option<IpAddr>,
     /// What it costs, if that is not the route's to say.
     pub(crate) units: Option<u64>,
     pub(crate) mode: Mode,
@@ -199,8 +201,9 @@ impl Decision {
 
     async fn judge(&self, question: &Question<'_>, purpose: Purpose) -> Result<Allowed, Box<Refusal>> {
         let now = SystemClock.now();
-        // Who asks is another proxy: its address is not the client's.
-        let caller = self.gate().identify(question.credential, None, now)?;
+        // Who asks is another proxy: its address is not the client's, and what it says of that is believed.
+        let whence = Whence { address: question.client, failures_most: None };
+        let caller = self.gate().identify(question.credential, whence, now)?;
         let route = match self.route(question.target.as_ref()) {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),
@@ -271,6 +274,7 @@ fn pathless_route() -> Route {
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        scope: None,
         limits: Rates::default(),
     }
 }

@@ -9,9 +9,9 @@ use pingora_http::RequestHeader;
 use super::{Gateway, Live, upstream::Upstream};
 use crate::{
     answer::{Code, Problem},
-    auth::{self, Caller, failures::Origin},
+    auth::{self, Caller},
     config::{Route, SizeLimits},
-    gate::{self, Refusal},
+    gate::{self, Refusal, Whence},
     limit::Admission,
 };
 
@@ -35,11 +35,9 @@ impl Gateway {
         now: Micros,
     ) -> Result<Passage, Box<Refusal>> {
         check_sizes(request, &live.sizes).map_err(|problem| Box::new(Refusal::of_nobody(problem)))?;
-        let origin = peer.zip(live.clients.failures_most).map(|(peer, failures_most)| {
-            let address = auth::client::address(peer, &request.headers, &live.clients.trusted_proxies);
-            Origin { address, failures_most }
-        });
-        let caller = self.gate.identify(auth::credential(&request.headers), origin.as_ref(), now)?;
+        let address = peer.map(|peer| auth::client::address(peer, &request.headers, &live.clients.trusted_proxies));
+        let whence = Whence { address, failures_most: live.clients.failures_most };
+        let caller = self.gate.identify(auth::credential(&request.headers), whence, now)?;
         let route = match find_route(live, request) {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),

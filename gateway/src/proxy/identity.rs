@@ -33,7 +33,7 @@ pub(super) fn rewrite(
     }
     request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
     request.insert_header("X-Key-Id", caller.key.id.to_string())?;
-    request.insert_header("X-Plan", caller.tenant.plan.as_str())?;
+    request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;
     forwarded(request, client)?;

@@ -24,6 +24,7 @@ fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> A
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        scope: None,
         limits: Rates::default(),
     })
 }

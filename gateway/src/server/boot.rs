@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use common::{
     key::Pepper,
-    store::{Store, StoreError},
+    store::Store,
     time::{Clock as _, SystemClock},
 };
 use tokio::{
@@ -15,10 +15,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::StartError;
+use super::{StartError, catalog};
 use crate::{
     auth::Authenticator,
-    catalog::Catalog,
+    catalog::{SnapshotKeeper, Source},
     config::{ProcessSettings, Settings, SinkSettings},
     decision::Decision,
     limit::{
@@ -29,13 +29,8 @@ use crate::{
     proxy::{Gateway, Live},
 };
 
-/// How long the store may be away at the start.
-const STORE_PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long the start waits for the bank.
 const BANK_PATIENCE: Duration = Duration::from_secs(3);
-
-const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// How long a process that is to take over may take to see its upstreams answer.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
@@ -66,13 +61,17 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let mut tasks = Tasks::new();
     let sink = open_sink(&process.usage.sink, pepper, &mut tasks)?;
     let meter = Meter::open(meter_settings(process), prometheus::default_registry())?;
-    let store = open_store(&process.store).await?;
-    let catalog = Arc::new(Catalog::load(&store).await?);
-    info!(keys = catalog.key_count(), tenants = catalog.tenant_count(), "catalog loaded");
+    let (store, catalog) = catalog::open(process, pepper).await?;
+    let catalog = Arc::new(catalog);
+    let (keys, tenants) = (catalog.key_count(), catalog.tenant_count());
+    info!(keys, tenants, source = ?catalog.source(), last_change = catalog.last_change(), "catalog loaded");
 
     tasks.spawn(|stopped| Arc::clone(&catalog).follow(store.clone(), stopped));
+    tasks.spawn(|stopped| Arc::clone(&catalog).report_use(store.clone(), stopped));
+    let snapshots = SnapshotKeeper::new(Arc::clone(&catalog), process.snapshot.clone(), pepper.clone());
+    tasks.spawn(|stopped| snapshots.run(stopped));
     let bank = match &process.bank {
-        Some(settings) => Some(open_bank(settings, &store, &mut tasks).await?),
+        Some(settings) => Some(open_bank(settings, &store, catalog.source(), &mut tasks).await?),
         None => None,
     };
     let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder());
@@ -117,8 +116,17 @@ fn open_sink(settings: &SinkSettings, pepper: &Pepper, tasks: &mut Tasks) -> Res
 }
 
 /// Starts to share limits. The first requests should find the bank there, but nothing waits for long for one that is not.
-async fn open_bank(settings: &BankSettings, store: &Store, tasks: &mut Tasks) -> Result<Arc<Bank>, StartError> {
-    let is_fresh = store.first_bank_start(SystemClock.now()).await?;
+async fn open_bank(
+    settings: &BankSettings,
+    store: &Store,
+    source: Option<Source>,
+    tasks: &mut Tasks,
+) -> Result<Arc<Bank>, StartError> {
+    let is_fresh = match source {
+        Some(Source::Store) => store.first_bank_start(SystemClock.now()).await?,
+        // The store is down. That this were the first start ever is what a snapshot speaks against.
+        Some(Source::Snapshot) | None => false,
+    };
     let (bank, client) = Bank::open(settings, is_fresh)?;
     tasks.spawn(|stopped| client.run(stopped));
     let in_time = timeout(BANK_PATIENCE, bank.tried()).await.is_ok();
@@ -135,29 +143,6 @@ fn meter_settings(process: &ProcessSettings) -> MeterSettings {
         when_full: process.usage.when_full,
         batch_entries: process.usage.batch_entries,
         ..MeterSettings::new(&process.usage.journal, &process.name)
-    }
-}
-
-/// Opens the store; one that is just being started or migrated gets some time.
-async fn open_store(url: &str) -> Result<Store, StoreError> {
-    let deadline = Instant::now() + STORE_PATIENCE;
-    loop {
-        let error = match Store::open(url).await {
-            Ok(store) => return Ok(store),
-            Err(error) => error,
-        };
-        let may_pass = matches!(
-            error,
-            StoreError::Unavailable { .. }
-                | StoreError::SchemaOlder { .. }
-                | StoreError::Locked(_)
-                | StoreError::Database(_)
-        );
-        if !may_pass || Instant::now() >= deadline {
-            return Err(error);
-        }
-        warn!(reason = %error, "store is not ready, trying again");
-        sleep(STORE_RETRY).await;
     }
 }
 

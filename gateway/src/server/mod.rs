@@ -5,6 +5,7 @@
 //! first and asks for the addresses last.
 
 mod boot;
+mod catalog;
 mod ingress;
 mod logs;
 mod shutdown;

@@ -2,6 +2,7 @@
 
 use common::{
     key::{Mode, Secret},
+    store::KeyUpdate,
     tenant::TenantStatus,
 };
 use serde_json::{Value, json};
@@ -207,4 +208,30 @@ async fn an_answer_carries_the_headers_that_the_proxys_client_is_to_get() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_narrowed_are_so_for_decisions_as_well() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let update = KeyUpdate {
+        name: None,
+        scopes: Some(vec!["read".into()]),
+        allowed_ips: Some(vec!["198.51.100.0/24".parse().unwrap()]),
+    };
+    world.store.update_key(customer.key, &update, None, now()).await.unwrap();
+    let scoped = "  - { name: reading, path_prefix: /scoped/read, upstream: demo, scope: read }\n  - { name: writing, path_prefix: /scoped/write, upstream: demo, scope: write }\n";
+    let api = Api::of(world.gateway_with(&(crate::api::rest("") + scoped)).await);
+    let asked = async |path: &str, client: Option<&str>| {
+        api.outcome(&customer.secret, json!({ "path": path, "client_ip": client })).await
+    };
+    assert_eq!(asked("/scoped/read", Some("198.51.100.9")).await, "allow");
+    assert_eq!(asked("/", Some("198.51.100.9")).await, "allow");
+    assert_eq!(asked("/scoped/write", Some("198.51.100.9")).await, "scope_missing");
+    assert_eq!(asked("/scoped/read", Some("203.0.113.1")).await, "address_not_allowed");
+    assert_eq!(asked("/scoped/read", None).await, "address_not_allowed");
+    let peek = json!({ "path": "/scoped/write", "client_ip": "198.51.100.9", "mode": "peek" });
+    assert_eq!(api.outcome(&customer.secret, peek).await, "scope_missing");
+    let nonsense = api.post("/check", Some(&customer.secret), json!({ "client_ip": "here" }).to_string()).await;
+    assert_eq!(nonsense.status(), 400);
 }

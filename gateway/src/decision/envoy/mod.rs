@@ -1,12 +1,12 @@
 //! Envoy's `RateLimitService` (v3): the filter `envoy.filters.http.ratelimit` asks by gRPC whether a request may pass.
 //!
-//! What Envoy knows of a request comes as entries of descriptors: `api_key` or `authorization`, and `path`, `method` and
-//! `host`. The entries of all descriptors describe one request, which is decided, and consumed, once. Every refusal is
+//! What Envoy knows of a request comes as entries of descriptors: `api_key` or `authorization`, `path`, `method` and
+//! `host`, and `remote_address`. The entries of all descriptors describe one request, which is decided, and consumed, once. Every refusal is
 //! `OVER_LIMIT`, with the problem as body: an error of gRPC would let the request pass, unless Envoy is told otherwise.
 
 pub mod wire;
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 use http::{Method, Request, Response, header::RETRY_AFTER};
 use hyper::body::Incoming;
@@ -77,7 +77,8 @@ async fn ask(decision: &Decision, request: &RateLimitRequest) -> Result<Verdict,
         Some(path) => Some(Target { host: known.host, path, method: known.method()? }),
     };
     let credential = auth::one_of(known.authorization.map(str::as_bytes), known.api_key.map(str::as_bytes));
-    decision.decide(&Question { credential, target, units, mode: Mode::Consume }).await
+    let client = known.client()?;
+    decision.decide(&Question { credential, target, client, units, mode: Mode::Consume }).await
 }
 
 /// What Envoy says about a request. Entries of other names are for others.
@@ -88,6 +89,7 @@ struct Known<'a> {
     path: Option<&'a str>,
     method: Option<&'a str>,
     host: Option<&'a str>,
+    remote_address: Option<&'a str>,
 }
 
 impl<'a> Known<'a> {
@@ -100,6 +102,7 @@ impl<'a> Known<'a> {
                 "path" => &mut known.path,
                 "method" => &mut known.method,
                 "host" => &mut known.host,
+                "remote_address" => &mut known.remote_address,
                 _ => continue,
             };
             if place.replace(&entry.value).is_some_and(|before| before != entry.value) {
@@ -108,6 +111,13 @@ impl<'a> Known<'a> {
             }
         }
         Ok(known)
+    }
+
+    fn client(&self) -> Result<Option<IpAddr>, Problem> {
+        let address = |text: &str| {
+            text.parse().map_err(|_| Problem::new(Code::InvalidRequest, "`remote_address` is not an IP address"))
+        };
+        self.remote_address.map(address).transpose()
     }
 
     fn method(&self) -> Result<Method, Problem> {

@@ -70,6 +70,7 @@ pub(super) fn route(limits: &RateLimits) -> Route {
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        scope: None,
         limits: Rates::new(RateOwner::Route, limits),
     }
 }

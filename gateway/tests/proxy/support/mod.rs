@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) upstream: Upstream,
     pub(crate) billing: Billing,
     pub(crate) root: TenantId,
+    /// URL of the store, as gateways are told it.
+    pub(crate) store_url: String,
     directory: TempDir,
 }
 
@@ -80,16 +82,22 @@ pub(crate) struct Customer {
 impl World {
     /// A store with plans and a root, an upstream and a billing stand-in.
     pub(crate) async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("store.db").display());
-        let (store, _) = Store::open_and_migrate(&url).await.unwrap();
+        Self::on(url, directory).await
+    }
+
+    /// The same on a store of the caller's.
+    pub(crate) async fn on(store_url: String, directory: TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (store, _) = Store::open_and_migrate(&store_url).await.unwrap();
         let plans: Vec<Plan> = PlanFile::parse(PLANS, "plans.yaml").unwrap().plans;
         store.apply_plans(&plans, now()).await.unwrap();
         let root =
             NewTenant { parent: None, kind: TenantKind::Root, name: "Root".into(), zone: Zone::utc(), plan: None };
         let root = store.create_tenant(&root, now()).await.unwrap().id;
-        Self { store, upstream: Upstream::start().await, billing: Billing::start().await, root, directory }
+        let (upstream, billing) = (Upstream::start().await, Billing::start().await);
+        Self { store, upstream, billing, root, store_url, directory }
     }
 
     /// A customer on `plan` with a live key.
@@ -130,6 +138,11 @@ impl World {
         self.directory.path().join("gateway.yaml")
     }
 
+    /// A path among what the gateway keeps.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// Writes the configuration; `DEMO` in `rest` becomes the upstream's address.
     pub(crate) fn configure(&self, rest: &str) {
         self.configure_at(rest, "127.0.0.1:0".parse().unwrap());
@@ -138,9 +151,9 @@ impl World {
     pub(crate) fn configure_at(&self, rest: &str, listen: SocketAddr) {
         let directory = self.directory.path().display();
         let head = format!(
-            "name: test\nlisten: {listen}\nadmin: 127.0.0.1:0\nthreads: 2\nstore: sqlite://{directory}/store.db\n\
+            "name: test\nlisten: {listen}\nadmin: 127.0.0.1:0\nthreads: 2\nstore: {}\n\
              usage: {{ sink: 'http://{}', journal: '{directory}/journal' }}\n",
-            self.billing.address
+            self.store_url, self.billing.address
         );
         let rest = rest.replace("DEMO", &self.upstream.address.to_string());
         // As careful operators do it: nobody ever reads half a file.

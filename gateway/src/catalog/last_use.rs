@@ -1,0 +1,87 @@
+//! When keys were last used, told to the store once a minute: a request writes one number in memory, once a minute and
+//! key, and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    id::KeyId,
+    store::{Store, StoreError},
+    time::{Clock as _, Micros, SystemClock},
+};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{Catalog, entry::MICROS_PER_MINUTE};
+use crate::outage::Outage;
+
+const REPORT_EVERY: Duration = Duration::from_mins(1);
+
+/// Keys in one transaction of the store.
+const KEYS_AT_ONCE: usize = 500;
+
+/// How long one transaction may take.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the last report may take.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("store did not answer in time")]
+    Timeout(#[from] tokio::time::error::Elapsed),
+}
+
+impl Catalog {
+    /// Reports once a minute when keys were last used, until `shutdown` turns true, and then once more.
+    pub async fn report_use(self: Arc<Self>, store: Store, mut shutdown: watch::Receiver<bool>) {
+        let outage = Outage::new("last use of keys");
+        let mut since = 1;
+        let mut ticks = interval(REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let ends = tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => true,
+                _ = ticks.tick() => false,
+            };
+            // What is used from now on in this minute is reported with the next.
+            let next = minute(SystemClock.now());
+            let report = self.report_used_since(&store, since);
+            let outcome = if ends {
+                timeout(SHUTDOWN_DEADLINE, report).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
+            } else {
+                report.await
+            };
+            match outcome {
+                Ok(()) => {
+                    outage.over();
+                    since = next;
+                }
+                Err(error) => outage.failed(&error),
+            }
+            if ends {
+                return;
+            }
+        }
+    }
+
+    async fn report_used_since(&self, store: &Store, since: u32) -> Result<(), ReportError> {
+        for keys in self.used_since(since).chunks(KEYS_AT_ONCE) {
+            timeout(REPORT_TIMEOUT, store.touch_keys(keys)).await??;
+        }
+        Ok(())
+    }
+
+    /// Keys that were accepted in this minute or later.
+    fn used_since(&self, since: u32) -> Vec<(KeyId, Micros)> {
+        let used = self.keys.iter().filter(|entry| entry.used_minute() >= since);
+        used.map(|entry| (entry.id, Micros(i64::from(entry.used_minute()) * MICROS_PER_MINUTE))).collect()
+    }
+}
+
+fn minute(now: Micros) -> u32 {
+    u32::try_from(now.0 / MICROS_PER_MINUTE).unwrap_or(0)
+}

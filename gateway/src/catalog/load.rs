@@ -1,0 +1,101 @@
+//! From rows to the catalog: all of them, or those that changed.
+
+use std::{collections::HashSet, sync::Arc};
+
+use common::{
+    id::TenantId,
+    key::KeyHash,
+    store::{CatalogRow, ChangeMark, Changes, ServedKey},
+    time::Micros,
+};
+
+use super::{Catalog, entry::KeyEntry, tree::Tree};
+use crate::lock::locked;
+
+/// Takes the whole catalog row by row: tenants, plans, subscriptions, then keys. What is not among the rows is forgotten
+/// at the end.
+pub(super) struct Loader<'a> {
+    catalog: &'a Catalog,
+    now: Micros,
+    /// Until the first key comes: then how each tenant stands can be told.
+    tree: Option<Tree>,
+    /// Keys that came, if there are others to forget.
+    seen: Option<HashSet<KeyHash>>,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(catalog: &'a Catalog, now: Micros) -> Self {
+        let tree = locked(&catalog.tree).heir();
+        let seen = (!catalog.keys.is_empty()).then(HashSet::new);
+        Self { catalog, now, tree: Some(tree), seen }
+    }
+
+    pub(super) fn take(&mut self, row: CatalogRow) {
+        match (row, &mut self.tree) {
+            (CatalogRow::Tenant(tenant), Some(tree)) => tree.put_tenant(tenant),
+            (CatalogRow::Plan(version), Some(tree)) => tree.add_plan(version),
+            (CatalogRow::Subscription(subscription), Some(tree)) => tree.add_subscription(&subscription),
+            (CatalogRow::Key(key), _) => {
+                self.settle();
+                if let Some(seen) = &mut self.seen {
+                    seen.insert(key.hash);
+                }
+                self.catalog.put_key(&key);
+            }
+            (row, None) => tracing::error!(event = "catalog_row_too_late", ?row),
+        }
+    }
+
+    /// Every row has come; they are as of `mark`.
+    pub(super) fn finish(mut self, mark: ChangeMark) {
+        self.settle();
+        if let Some(seen) = self.seen {
+            self.catalog.keys.retain(|hash, _| seen.contains(hash));
+        }
+        self.catalog.progress.reached(mark);
+    }
+
+    fn settle(&mut self) {
+        if let Some(mut tree) = self.tree.take() {
+            tree.settle_all(&self.catalog.quotas, self.now);
+            *locked(&self.catalog.tree) = tree;
+        }
+    }
+}
+
+impl Catalog {
+    /// Takes over what changed.
+    pub(super) fn apply(&self, changes: Changes, now: Micros) {
+        // Tenants first: a new key must find its tenant.
+        self.apply_tenants(&changes, now);
+        for key in &changes.keys {
+            self.put_key(key);
+        }
+        if !changes.gone_keys.is_empty() {
+            self.keys.retain(|_, entry| !changes.gone_keys.contains(&entry.id));
+        }
+        self.progress.reached(changes.mark);
+    }
+
+    fn apply_tenants(&self, changes: &Changes, now: Micros) {
+        if changes.tenants.is_empty() {
+            return;
+        }
+        let mut tree = locked(&self.tree);
+        changes.plans.iter().for_each(|version| tree.add_plan(version.clone()));
+        changes.tenants.iter().for_each(|tenant| tree.put_tenant(tenant.clone()));
+        changes.subscriptions.iter().for_each(|subscription| tree.add_subscription(subscription));
+        let changed: Vec<TenantId> = changes.tenants.iter().map(|tenant| tenant.id).collect();
+        tree.settle_below(&changed, &self.quotas, now);
+    }
+
+    /// Adds or replaces a key; its rate cells stay.
+    fn put_key(&self, key: &ServedKey) {
+        let slot = locked(&self.tree).slot(key.tenant);
+        let entry = match self.keys.get(&key.hash) {
+            Some(before) => KeyEntry::new(key, slot, Arc::clone(&before.cells)).succeeding(&before),
+            None => KeyEntry::new(key, slot, Arc::default()),
+        };
+        self.keys.insert(key.hash, Arc::new(entry));
+    }
+}

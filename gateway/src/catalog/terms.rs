@@ -1,0 +1,94 @@
+//! From the plans on the way up from a tenant to what holds for it: worked out once for all tenants above whom the same
+//! plans stand.
+
+use std::{collections::HashMap, sync::Arc};
+
+use common::{
+    id::TenantId,
+    plan::{
+        PlanId, PlanVersion, Quota,
+        effective::{EffectiveTerms, Level, resolve},
+    },
+};
+
+use super::PlanTerms;
+use crate::limit::{RateOwner, Rates};
+
+/// How many terms are kept before those are dropped that nobody has any more.
+const TERMS_KEPT: usize = 4_096;
+
+/// A plan version, by its place in the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PlanNumber(usize);
+
+/// The own plan of a tenant and of each above it, tenant first.
+pub(super) type Chain = Vec<Option<PlanNumber>>;
+
+/// Every plan version that was ever pinned, and what follows from them. Versions never change, nor does what follows.
+#[derive(Default)]
+pub(super) struct PlanBook {
+    numbers: HashMap<PlanId, HashMap<i64, PlanNumber>>,
+    versions: Vec<PlanVersion>,
+    terms: HashMap<Chain, Option<Arc<PlanTerms>>>,
+}
+
+impl PlanBook {
+    pub(super) fn add(&mut self, version: PlanVersion) {
+        let number = PlanNumber(self.versions.len());
+        let known = self.numbers.entry(version.plan.id.clone()).or_default();
+        if !known.contains_key(&version.version) {
+            known.insert(version.version, number);
+            self.versions.push(version);
+        }
+    }
+
+    pub(super) fn number(&self, plan: &PlanId, version: i64) -> Option<PlanNumber> {
+        self.numbers.get(plan)?.get(&version).copied()
+    }
+
+    pub(super) fn versions(&self) -> &[PlanVersion] {
+        &self.versions
+    }
+
+    pub(super) fn version(&self, number: PlanNumber) -> Option<&PlanVersion> {
+        self.versions.get(number.0)
+    }
+
+    /// What holds for a tenant with these plans on its way up; nothing without any.
+    pub(super) fn terms(&mut self, chain: &Chain) -> Option<Arc<PlanTerms>> {
+        if let Some(terms) = self.terms.get(chain) {
+            return terms.clone();
+        }
+        if self.terms.len() >= TERMS_KEPT {
+            self.terms.retain(|_, terms| terms.as_ref().is_some_and(|terms| Arc::strong_count(terms) > 1));
+        }
+        let terms = self.resolve(chain).map(Arc::new);
+        self.terms.insert(chain.clone(), terms.clone());
+        terms
+    }
+
+    fn resolve(&self, chain: &Chain) -> Option<PlanTerms> {
+        let level = |plan: &Option<PlanNumber>| Level {
+            // Whose plans they are makes no difference to what they come to.
+            tenant: TenantId::from_u128(0),
+            plan: plan.and_then(|number| self.versions.get(number.0)),
+        };
+        let levels: Vec<Level<'_>> = chain.iter().map(level).collect();
+        resolve(&levels).map(|terms| PlanTerms::new(&terms))
+    }
+}
+
+impl PlanTerms {
+    fn new(terms: &EffectiveTerms) -> Self {
+        let hard = terms.quotas.iter().filter(|quota| quota.kind.is_hard());
+        let quota = |meter: &String, per_month, kind| Quota { meter: meter.clone(), per_month, kind };
+        Self {
+            plan: terms.plan.clone(),
+            key_rates: Rates::new(RateOwner::Key, &terms.key.rates()),
+            tenant_rates: Rates::new(RateOwner::Tenant, &terms.tenant.rates()),
+            pool_rates: Rates::new(RateOwner::Pool, &terms.pool.rates()),
+            quotas: hard.map(|one| quota(&one.meter, one.per_month, one.kind)).collect(),
+            prepaid: terms.prepaid.clone(),
+        }
+    }
+}

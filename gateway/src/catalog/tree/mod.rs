@@ -1,0 +1,258 @@
+//! The tree of tenants with their subscriptions, and how each tenant stands: a change is worked out for the tenants that
+//! it touches and for those below them, and for nobody else.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use common::{
+    id::TenantId,
+    plan::{PlanId, PlanVersion},
+    store::{CatalogRow, ServedTenant, Subscription},
+    tenant::TenantStatus,
+    time::Micros,
+};
+
+use super::{
+    Pool, Standing, TenantEntry,
+    entry::TenantSlot,
+    terms::{Chain, PlanBook, PlanNumber},
+};
+use crate::limit::{QuotaBook, RateCells};
+
+/// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
+const DEPTH_MAX: usize = 32;
+
+/// Every tenant that was ever named, by its id.
+#[derive(Default)]
+pub(super) struct Tree {
+    nodes: HashMap<TenantId, Node>,
+    plans: PlanBook,
+    /// When the next subscription of each tenant starts or ends.
+    boundaries: BTreeSet<(Micros, TenantId)>,
+}
+
+/// A tenant's place in the tree. Cells stay with it whatever becomes of the tenant: no change refills a bucket.
+#[derive(Default)]
+struct Node {
+    /// None if others name it that there is no row of.
+    tenant: Option<ServedTenant>,
+    children: Vec<TenantId>,
+    subscriptions: Vec<Held>,
+    boundary: Option<Micros>,
+    /// The plan of its own that is in force.
+    own_plan: Option<PlanNumber>,
+    /// What that plan grants it and everybody below it together.
+    pool: Option<Arc<Pool>>,
+    slot: Arc<TenantSlot>,
+    cells: Arc<RateCells>,
+    pool_cells: Option<Arc<RateCells>>,
+}
+
+/// A subscription.
+struct Held {
+    plan: PlanNumber,
+    starts_at: Micros,
+    ends_at: Option<Micros>,
+}
+
+impl Tree {
+    /// An empty tree whose tenants will have the cells that they have in this one.
+    pub(super) fn heir(&self) -> Self {
+        let heir = |node: &Node| Node {
+            slot: Arc::clone(&node.slot),
+            cells: Arc::clone(&node.cells),
+            pool_cells: node.pool_cells.clone(),
+            ..Node::default()
+        };
+        Self { nodes: self.nodes.iter().map(|(id, node)| (*id, heir(node))).collect(), ..Self::default() }
+    }
+
+    /// Tenants that there are.
+    pub(super) fn tenant_count(&self) -> usize {
+        self.nodes.values().filter(|node| node.tenant.is_some()).count()
+    }
+
+    /// Gives every row that it is made from to `take`.
+    pub(super) fn rows(&self, mut take: impl FnMut(CatalogRow)) {
+        self.nodes.values().filter_map(|node| node.tenant.clone()).map(CatalogRow::Tenant).for_each(&mut take);
+        self.plans.versions().iter().cloned().map(CatalogRow::Plan).for_each(&mut take);
+        for (tenant, node) in &self.nodes {
+            for held in &node.subscriptions {
+                if let Some(version) = self.plans.version(held.plan) {
+                    take(CatalogRow::Subscription(Subscription {
+                        tenant: *tenant,
+                        plan: version.plan.id.clone(),
+                        version: version.version,
+                        starts_at: held.starts_at,
+                        ends_at: held.ends_at,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Whether a plan version is known.
+    pub(super) fn knows(&self, plan: &PlanId, version: i64) -> bool {
+        self.plans.number(plan, version).is_some()
+    }
+
+    pub(super) fn add_plan(&mut self, version: PlanVersion) {
+        self.plans.add(version);
+    }
+
+    /// Where a tenant's keys find how it stands.
+    pub(super) fn slot(&mut self, tenant: TenantId) -> Arc<TenantSlot> {
+        Arc::clone(&self.nodes.entry(tenant).or_default().slot)
+    }
+
+    /// Adds a tenant, or puts it where it is now. Its subscriptions are to follow.
+    pub(super) fn put_tenant(&mut self, tenant: ServedTenant) {
+        let (id, parent) = (tenant.id, tenant.parent);
+        let node = self.nodes.entry(id).or_default();
+        node.subscriptions.clear();
+        let before = node.tenant.replace(tenant);
+        let was_under = before.as_ref().and_then(|before| before.parent);
+        if before.is_some() && was_under == parent {
+            return;
+        }
+        if let Some(above) = was_under.and_then(|above| self.nodes.get_mut(&above)) {
+            above.children.retain(|child| *child != id);
+        }
+        if let Some(parent) = parent {
+            self.nodes.entry(parent).or_default().children.push(id);
+        }
+    }
+
+    /// Adds a subscription to those of its tenant.
+    pub(super) fn add_subscription(&mut self, subscription: &Subscription) {
+        let Subscription { tenant, plan, version, starts_at, ends_at } = subscription;
+        match self.plans.number(plan, *version) {
+            Some(plan) => {
+                let held = Held { plan, starts_at: *starts_at, ends_at: *ends_at };
+                self.nodes.entry(*tenant).or_default().subscriptions.push(held);
+            }
+            None => tracing::error!(event = "plan_version_missing", %tenant, %plan, version),
+        }
+    }
+
+    /// Works out how every tenant stands at `now`.
+    pub(super) fn settle_all(&mut self, quotas: &QuotaBook, now: Micros) {
+        let all: Vec<TenantId> = self.nodes.keys().copied().collect();
+        self.settle(&all, quotas, now);
+    }
+
+    /// Works out how those tenants stand of whom a subscription has started or ended by `now`.
+    pub(super) fn settle_due(&mut self, quotas: &QuotaBook, now: Micros) {
+        let due: Vec<TenantId> =
+            self.boundaries.iter().take_while(|(boundary, _)| *boundary <= now).map(|(_, tenant)| *tenant).collect();
+        if !due.is_empty() {
+            self.settle_below(&due, quotas, now);
+        }
+    }
+
+    /// Works out how these tenants and everybody below them stand at `now`.
+    pub(super) fn settle_below(&mut self, changed: &[TenantId], quotas: &QuotaBook, now: Micros) {
+        let mut seen: HashSet<TenantId> = HashSet::new();
+        let mut touched: Vec<TenantId> = changed.iter().copied().filter(|id| seen.insert(*id)).collect();
+        let mut next = 0;
+        while let Some(node) = touched.get(next).map(|id| self.nodes.get(id)) {
+            let children = node.map_or(&[][..], |node| &node.children);
+            touched.extend(children.iter().copied().filter(|child| seen.insert(*child)));
+            next += 1;
+        }
+        self.settle(&touched, quotas, now);
+    }
+
+    /// First which plan each has of its own, then which pool, and then how it stands: each looks at those above it.
+    fn settle(&mut self, tenants: &[TenantId], quotas: &QuotaBook, now: Micros) {
+        for id in tenants {
+            self.turn(*id, now);
+        }
+        for id in tenants {
+            let chain = self.chain(*id);
+            let pool = self.pool(*id, &chain);
+            if let Some(node) = self.nodes.get_mut(id) {
+                node.pool = pool;
+            }
+        }
+        for id in tenants {
+            let standing = self.standing_of(*id, quotas);
+            if let Some(node) = self.nodes.get(id) {
+                node.slot.set(standing);
+            }
+        }
+    }
+
+    /// Finds the plan of its own that is in force at `now`, and when that changes.
+    fn turn(&mut self, id: TenantId, now: Micros) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let boundaries = node.subscriptions.iter().flat_map(|one| [Some(one.starts_at), one.ends_at]).flatten();
+        let next = boundaries.filter(|boundary| *boundary > now).min();
+        if let Some(before) = std::mem::replace(&mut node.boundary, next) {
+            self.boundaries.remove(&(before, id));
+        }
+        if let Some(next) = next {
+            self.boundaries.insert((next, id));
+        }
+        let in_force =
+            |one: &&Held| one.starts_at <= now && one.ends_at.is_none_or(|end| now < end) && node.tenant.is_some();
+        node.own_plan = node.subscriptions.iter().filter(in_force).max_by_key(|one| one.starts_at).map(|one| one.plan);
+    }
+
+    /// The pool that its own plan grants a tenant, if it does.
+    fn pool(&mut self, id: TenantId, chain: &Chain) -> Option<Arc<Pool>> {
+        chain.first().copied().flatten()?;
+        let terms = self.plans.terms(chain).filter(|terms| !terms.pool_rates.is_empty())?;
+        let cells = Arc::clone(self.nodes.get_mut(&id)?.pool_cells.get_or_insert_default());
+        Some(Arc::new(Pool { owner: id, terms, cells }))
+    }
+
+    fn standing_of(&mut self, id: TenantId, quotas: &QuotaBook) -> Standing {
+        let chain = self.chain(id);
+        if self.nodes.get(&id).is_some_and(|node| node.is(TenantStatus::Deleted)) {
+            return Standing::Deleted;
+        }
+        if self.upwards(id).any(|(_, node)| node.is(TenantStatus::Suspended)) {
+            return Standing::Suspended;
+        }
+        let terms = self.plans.terms(&chain);
+        let node = self.nodes.get(&id).and_then(|node| Some((node, node.tenant.as_ref()?)));
+        let (Some((node, tenant)), Some(terms)) = (node, terms) else {
+            return Standing::NoPlan;
+        };
+        Standing::Served(Arc::new(TenantEntry {
+            id,
+            cells: Arc::clone(&node.cells),
+            pools: self.upwards(id).filter_map(|(_, node)| node.pool.clone()).collect(),
+            quotas: quotas.leases(id, &tenant.zone, &terms.quotas, &terms.prepaid),
+            terms,
+        }))
+    }
+
+    fn chain(&self, id: TenantId) -> Chain {
+        self.upwards(id).map(|(_, node)| node.own_plan).collect()
+    }
+
+    /// The tenant, and those above it, each once.
+    fn upwards(&self, id: TenantId) -> impl Iterator<Item = (TenantId, &Node)> {
+        let with_id = |id: TenantId| self.nodes.get(&id).map(|node| (id, node));
+        let above = move |(_, node): &(TenantId, &Node)| {
+            // Rows that form a ring come back to where they were.
+            node.tenant.as_ref()?.parent.filter(|parent| *parent != id).and_then(with_id)
+        };
+        std::iter::successors(with_id(id), above).take(DEPTH_MAX)
+    }
+}
+
+impl Node {
+    fn is(&self, status: TenantStatus) -> bool {
+        self.tenant.as_ref().is_some_and(|tenant| tenant.status == status)
+    }
+}
+
+#[cfg(test)]
+mod tests;

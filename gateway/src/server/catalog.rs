@@ -1,0 +1,87 @@
+//! Where tenants, plans and keys come from at the start: the store or, while that is down, the snapshot file.
+
+use std::{path::Path, time::Duration};
+
+use common::{
+    key::Pepper,
+    store::{Store, StoreError},
+};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{info, warn};
+
+use crate::{
+    catalog::{Catalog, SnapshotError},
+    config::ProcessSettings,
+};
+
+/// How long the store may be away at the start if there is no snapshot to start from.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same if there is one.
+const STORE_PATIENCE_WITH_SNAPSHOT: Duration = Duration::from_secs(2);
+
+const STORE_RETRY: Duration = Duration::from_millis(250);
+
+/// The store, and what is known of it. Whatever the snapshot holds, the store goes before.
+pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(Store, Catalog), StoreError> {
+    let begun = Instant::now();
+    let has_snapshot = process.snapshot.is_file();
+    let patience = if has_snapshot { STORE_PATIENCE_WITH_SNAPSHOT } else { STORE_PATIENCE };
+    let error = match load(&process.store, begun + patience).await {
+        Ok(loaded) => return Ok(loaded),
+        Err(error) => error,
+    };
+    if !has_snapshot || !may_pass(&error) {
+        return Err(error);
+    }
+    match restore(&process.snapshot, pepper) {
+        Ok(catalog) => {
+            warn!(event = "started_from_snapshot", reason = %error, file = %process.snapshot.display());
+            Ok((Store::open_later(&process.store)?, catalog))
+        }
+        Err(reason) => {
+            warn!(event = "snapshot_refused", %reason, file = %process.snapshot.display());
+            load(&process.store, begun + STORE_PATIENCE).await
+        }
+    }
+}
+
+fn restore(file: &Path, pepper: &Pepper) -> Result<Catalog, SnapshotError> {
+    let begun = Instant::now();
+    let catalog = Catalog::restore(file, pepper)?;
+    info!(event = "snapshot_read", seconds = begun.elapsed().as_secs_f64());
+    Ok(catalog)
+}
+
+/// Opens the store and loads the catalog; a store that is just being started or migrated gets until `deadline`.
+async fn load(url: &str, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
+    loop {
+        let error = match open_and_load(url, deadline).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => error,
+        };
+        if !may_pass(&error) || Instant::now() + STORE_RETRY >= deadline {
+            return Err(error);
+        }
+        warn!(reason = %error, "store is not ready, trying again");
+        sleep(STORE_RETRY).await;
+    }
+}
+
+async fn open_and_load(url: &str, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
+    let late = |_| StoreError::Unavailable { url: "(setting `store`)".into(), reason: "it does not answer".into() };
+    let store = timeout_at(deadline, Store::open(url)).await.map_err(late)??;
+    // Once it is open, loading takes as long as it takes: there may be a million keys.
+    let catalog = Catalog::load(&store).await?;
+    Ok((store, catalog))
+}
+
+fn may_pass(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable { .. }
+            | StoreError::SchemaOlder { .. }
+            | StoreError::Locked(_)
+            | StoreError::Database(_)
+    )
+}

@@ -1,0 +1,68 @@
+//! Keys that may be used for some routes only, or from some addresses only.
+
+use common::{
+    key::{IpNet, Mode},
+    store::KeyUpdate,
+};
+
+use crate::support::{World, now};
+
+const ROUTES: &str = "
+trusted_proxies: [127.0.0.1]
+upstreams:
+  demo: { servers: ['DEMO'] }
+routes:
+  - { name: all, path_prefix: /, upstream: demo }
+  - { name: read, path_prefix: /read, upstream: demo, scope: read }
+  - { name: write, path_prefix: /write, upstream: demo, scope: write }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
+    let world = World::new().await;
+    let customer = world.customer(Some("narrow")).await;
+    let (reader, secret) = world.key(customer.tenant, Mode::Live).await;
+    let update = KeyUpdate { scopes: Some(vec!["read".into(), "other".into()]), ..KeyUpdate::default() };
+    world.store.update_key(reader, &update, None, now()).await.unwrap();
+    let gateway = world.gateway_with(ROUTES).await;
+    assert_eq!(gateway.status("/read/x", &secret).await, 200);
+    assert_eq!(gateway.status("/", &secret).await, 200, "a route that asks for no scope");
+    // Three requests a minute: what is refused for its scope does not count.
+    for _ in 0..5 {
+        let refused = gateway.get("/write", &secret).await;
+        assert_eq!(refused.status(), 403);
+        let problem: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "scope_missing");
+        assert!(problem["detail"].as_str().unwrap().contains("`write`"));
+    }
+    assert_eq!(gateway.status("/read", &secret).await, 200);
+    assert_eq!(gateway.status("/read", &secret).await, 429);
+    assert_eq!(gateway.status("/write", &customer.secret).await, 200, "a key without scopes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_addresses_is_used_from_there_only_whatever_the_client_claims() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let (key, secret) = world.key(customer.tenant, Mode::Live).await;
+    let ranges: Vec<IpNet> = vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let update = KeyUpdate { allowed_ips: Some(ranges), ..KeyUpdate::default() };
+    world.store.update_key(key, &update, None, now()).await.unwrap();
+    let gateway = world.gateway_with(ROUTES).await;
+    let from = async |forwarded: &str| {
+        let request = gateway.client.get(gateway.url("/")).bearer_auth(secret.expose());
+        let response = request.header("X-Forwarded-For", forwarded).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    for allowed in ["198.51.100.7", "203.0.113.1, 198.51.100.7", "2001:db8::1", "::ffff:198.51.100.7"] {
+        assert_eq!(from(allowed).await.0, 200, "{allowed}");
+    }
+    // The last address is the one that the trusted proxy saw; what stands before it may be made up.
+    for foreign in ["203.0.113.1", "198.51.100.7, 203.0.113.1", "198.51.101.7", "2001:db9::1"] {
+        let (status, body) = from(foreign).await;
+        assert_eq!(status, 403, "{foreign}");
+        assert!(body.contains("address_not_allowed"), "{body}");
+    }
+    assert_eq!(gateway.status("/", &secret).await, 403, "the proxy itself");
+    assert_eq!(gateway.status("/", &customer.secret).await, 200);
+}

@@ -1,0 +1,191 @@
+//! Serving while the store is down, cut off or silent, and catching up once it is not.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{key::Mode, store::Store};
+use serde_json::Value;
+use sqlx::Connection as _;
+use stack::{Postgres, PostgresOptions};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use crate::support::{
+    ROUTES, World, eventually, now,
+    process::{Gateway, command},
+};
+
+fn server() -> Postgres {
+    Postgres::start_with(PostgresOptions { fsync: false, ..PostgresOptions::default() }).unwrap()
+}
+
+async fn world_on(server: &Postgres) -> World {
+    server.create_database("world").unwrap();
+    World::on(server.url("world"), tempfile::tempdir().unwrap()).await
+}
+
+async fn catalog_of(gateway: &Gateway) -> Value {
+    let (_, body) = gateway.admin("/health/ready").await;
+    serde_json::from_str::<Value>(&body).unwrap()["catalog"].clone()
+}
+
+async fn becomes(gateway: &Gateway, secret: &common::key::Secret, status: u16) {
+    let what = format!("answers become {status}");
+    eventually(&what, || async { (gateway.status("/", secret).await == status).then_some(()) }).await;
+}
+
+/// Starts a gateway without its store and returns what it says when it gives up.
+async fn refusal(world: &World, pepper: &'static str) -> String {
+    let mut command = command(&world.config_file());
+    command.env("TOLLGATE_PEPPER", pepper);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_it_later() {
+    let mut server = server();
+    let world = world_on(&server).await;
+    let customer = world.customer(Some("roomy")).await;
+    let (suspended, _) = world.key(customer.tenant, Mode::Live).await;
+    let first = world.gateway_with(ROUTES).await;
+    assert_eq!(first.status("/", &customer.secret).await, 200);
+    assert_eq!(catalog_of(&first).await["source"], "store");
+    first.signal("TERM");
+    assert!(first.ended().await.success());
+
+    server.stop().unwrap();
+    let told = refusal(&world, "another pepper than that of the file").await;
+    assert!(told.contains("snapshot_refused") && told.contains("another pepper"), "{told}");
+    let second = Gateway::start(&world.config_file());
+    second.wait_until_ready().await;
+    assert_eq!(second.status("/", &customer.secret).await, 200);
+    let stranger = common::key::Secret::generate(Mode::Live);
+    assert_eq!(second.status("/", &stranger).await, 401);
+    let catalog = catalog_of(&second).await;
+    assert_eq!((&catalog["source"], &catalog["loaded"]), (&"snapshot".into(), &true.into()));
+    assert!(catalog["staleness_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(second.metric("tollgate_catalog_confirmed").await, Some(0.0));
+
+    server.restart().unwrap();
+    let store = Store::open(&world.store_url).await.unwrap();
+    store.revoke_key(customer.key, now()).await.unwrap();
+    becomes(&second, &customer.secret, 401).await;
+    assert_eq!(catalog_of(&second).await["source"], "store");
+    assert_eq!(second.metric("tollgate_catalog_confirmed").await, Some(1.0));
+    assert_eq!(store.key(suspended).await.unwrap().revoked_at, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_snapshot_is_not_started_from() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let first = world.gateway().await;
+    assert_eq!(first.status("/", &customer.secret).await, 200);
+    first.signal("TERM");
+    assert!(first.ended().await.success());
+    let snapshot = world.path("journal/test.snapshot");
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&snapshot, bytes).unwrap();
+    std::fs::rename(world.path("store.db"), world.path("elsewhere.db")).unwrap();
+    let told = refusal(&world, crate::support::PEPPER).await;
+    assert!(told.contains("snapshot_refused") && told.contains("its seal does not fit"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_nobody_announces_is_found_all_the_same() {
+    let server = server();
+    let world = world_on(&server).await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 200);
+    let mut connection = sqlx::PgConnection::connect(&world.store_url).await.unwrap();
+    let unannounced = format!(
+        "BEGIN; UPDATE keys SET revoked_at = 1 WHERE id = '{key}'; UPDATE change_head SET seq = seq + 1, at = 1; \
+         INSERT INTO changes (seq, kind, subject, at) SELECT seq, 'key', '{key}', 1 FROM change_head; COMMIT",
+        key = customer.key
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(unannounced)).execute(&mut connection).await.unwrap();
+    becomes(&gateway, &customer.secret, 401).await;
+}
+
+/// Passes bytes on to a server until it is cut: then nothing comes through on the connections that there are, and nobody
+/// is told.
+struct Relay {
+    address: SocketAddr,
+    cut: Arc<AtomicBool>,
+}
+
+impl Relay {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, cut) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let is_cut = Arc::clone(&cut);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let lost = Arc::new(AtomicBool::new(is_cut.load(Ordering::Acquire)));
+                let Ok(server) = TcpStream::connect(server).await else { continue };
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                tokio::spawn(pass(from_client, to_server, Arc::clone(&is_cut), Arc::clone(&lost)));
+                tokio::spawn(pass(from_server, to_client, Arc::clone(&is_cut), lost));
+            }
+        });
+        Self { address, cut }
+    }
+}
+
+/// What was on a connection when it was cut never comes, and neither does anything after it.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: Arc<AtomicBool>, lost: Arc<AtomicBool>) {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if cut.load(Ordering::Acquire) || lost.load(Ordering::Acquire) {
+            lost.store(true, Ordering::Release);
+        } else if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+    if lost.load(Ordering::Acquire) {
+        // Not even the end is told.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_was_cut_off_from_the_store_catches_up() {
+    let server = server();
+    let mut world = world_on(&server).await;
+    let (customer, other) = (world.customer(Some("roomy")).await, world.customer(Some("roomy")).await);
+    let (before, database) = world.store_url.rsplit_once('/').unwrap();
+    let (user, place) = before.rsplit_once('@').unwrap();
+    let relay = Relay::to(place.parse().unwrap()).await;
+    world.store_url = format!("{user}@{}/{database}", relay.address);
+    let gateway = world.gateway().await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 200);
+
+    relay.cut.store(true, Ordering::Release);
+    world.store.revoke_key(customer.key, now()).await.unwrap();
+    let staleness = || async { catalog_of(&gateway).await["staleness_seconds"].as_f64().filter(|age| *age > 1.5) };
+    eventually("staleness", staleness).await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 200, "what is known serves on");
+    relay.cut.store(false, Ordering::Release);
+    becomes(&gateway, &customer.secret, 401).await;
+    world.store.revoke_key(other.key, now()).await.unwrap();
+    becomes(&gateway, &other.secret, 401).await;
+    let fresh = || async { (catalog_of(&gateway).await["staleness_seconds"].as_f64()? < 1.0).then_some(()) };
+    eventually("freshness", fresh).await;
+    tokio::time::timeout(Duration::from_secs(60), world.store.ping()).await.unwrap().unwrap();
+}
