@@ -29,6 +29,11 @@ async fn gateways_whose_redis_fails_admit_no_more_than_stated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_arrive_at_every_gateway() {
+    the_books_balance_after("revocation", 14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ingester_that_is_killed_or_sleeps_loses_and_repeats_nothing() {
     the_books_balance_after("ingest-kill9", 3).await;
 }

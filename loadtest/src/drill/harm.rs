@@ -34,6 +34,10 @@ pub struct Times {
     pub(super) quota: u64,
     /// Load on a limit; where something is harmed, a third of it before, and a third while that is so.
     pub(super) limited: Duration,
+    /// A gateway is cut off from the store.
+    pub(super) cut_off: Duration,
+    /// Whether it counts how fast this machine is.
+    pub(super) judges_speed: bool,
 }
 
 impl Times {
@@ -44,6 +48,8 @@ impl Times {
         stalled: Duration::from_secs(15),
         quota: 100_000,
         limited: Duration::from_secs(30),
+        cut_off: Duration::from_secs(15),
+        judges_speed: true,
     };
 
     /// Outages of seconds, for tests that run often.
@@ -53,6 +59,8 @@ impl Times {
         stalled: Duration::from_secs(5),
         quota: 6_000,
         limited: Duration::from_secs(6),
+        cut_off: Duration::from_secs(2),
+        judges_speed: false,
     };
 }
 

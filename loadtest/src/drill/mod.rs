@@ -2,7 +2,8 @@
 //!
 //! A drill sends load from a client that counts the answers it received in full, harms a process or a server while it
 //! runs, and ends with `received <= billed <= accepted by the upstream`, for every key, and a clean `billing audit`.
-//! Where a limit is spent, it also holds what was admitted against what the limit allows.
+//! Where a limit is spent, it also holds what was admitted against what the limit allows; where something is changed, it
+//! also says how soon every gateway showed it.
 
 mod broker_down;
 mod gateway_kill9;
@@ -12,6 +13,7 @@ mod limits_fleet;
 mod postgres_down;
 mod quota_kill9;
 mod replay;
+mod revocation;
 mod spool_full;
 mod upgrade;
 
@@ -19,6 +21,7 @@ use std::pin::Pin;
 
 pub use harm::Times;
 pub use limits_fleet::LimitPhase;
+pub use revocation::Reach;
 use serde::Serialize;
 
 use crate::{
@@ -58,6 +61,9 @@ pub struct Outcome {
     /// How a limit was kept, where the drill is about one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<LimitPhase>,
+    /// How soon changes arrived, where the drill is about that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<Reach>,
     /// Whether the books balance for every key and the audit is clean, and what else the drill asks for.
     pub ok: bool,
     /// What is wrong, if anything is.
@@ -101,7 +107,7 @@ pub enum DrillError {
 }
 
 /// Every drill.
-pub static DRILLS: [Drill; 9] = [
+pub static DRILLS: [Drill; 10] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -111,6 +117,7 @@ pub static DRILLS: [Drill; 9] = [
     replay::DRILL,
     quota_kill9::DRILL,
     limits_fleet::DRILL,
+    revocation::DRILL,
 ];
 
 impl Drill {
@@ -141,6 +148,7 @@ async fn close(
         billed: total.billed,
         accepted: total.accepted,
         phases: Vec::new(),
+        engines: Vec::new(),
         ok: wrong.is_none(),
         wrong,
     })

@@ -148,10 +148,16 @@ impl GatewayProcess {
 
     /// Starts another gateway that differs in nothing but its name, its addresses and its journal.
     pub async fn start_sibling(&self, name: &str) -> Result<Self, FleetError> {
+        self.start_sibling_on(name, &self.options.store).await
+    }
+
+    /// The same with another way to the store.
+    pub async fn start_sibling_on(&self, name: &str, store: &str) -> Result<Self, FleetError> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let decision = self.options.decision.map(|_| any);
         let options = self.options.clone();
-        Self::start(GatewayOptions { name: name.into(), listen: any, admin: any, decision, ..options }).await
+        let (name, store) = (name.to_owned(), store.to_owned());
+        Self::start(GatewayOptions { name, store, listen: any, admin: any, decision, ..options }).await
     }
 
     /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits until it is ready.

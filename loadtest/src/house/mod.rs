@@ -253,6 +253,11 @@ impl House {
         Ok(IngestProcess::start(self.directory.path(), name, store, &access, from_beginning).await?)
     }
 
+    /// The tenant above all others.
+    pub const fn root(&self) -> TenantId {
+        self.root
+    }
+
     /// URL of the store.
     pub fn store(&self) -> &str {
         &self.store

@@ -18,7 +18,7 @@ const HEADERS_MAX: usize = 96;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// No connection.
     Connect,
     /// The connection ended or was reset before the answer was complete.
@@ -31,10 +31,10 @@ pub(super) enum Failure {
 
 /// An answer that was received to its last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Received {
-    pub(super) status: u16,
+pub(crate) struct Received {
+    pub(crate) status: u16,
     /// Whether the connection takes another request.
-    pub(super) reusable: bool,
+    pub(crate) reusable: bool,
 }
 
 /// How the end of a body is told.
@@ -52,7 +52,7 @@ struct Head {
 }
 
 /// A connection; bytes `start..end` of the buffer were received and not consumed.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Box<[u8]>,
     start: usize,
@@ -60,14 +60,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(target: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(target: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(target).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0 })
     }
 
     /// Sends a request and reads its answer to the end. After a failure the connection is of no use any more.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Received, Failure> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Received, Failure> {
         self.stream.write_all(request).await.map_err(|_| Failure::Closed)?;
         let head = loop {
             let head = self.head().await?;

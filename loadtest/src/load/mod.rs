@@ -14,6 +14,7 @@ mod tally;
 
 use std::{net::SocketAddr, time::Duration};
 
+pub(crate) use connection::{Connection, Failure, Received};
 pub use pace::Pace;
 pub use request::Request;
 pub use tally::{Exchange, Failures, Latency, LoadResult};

@@ -50,7 +50,7 @@ impl Request {
     }
 
     /// The bytes to send to `host`.
-    pub(super) fn encode(&self, host: &str) -> Vec<u8> {
+    pub(crate) fn encode(&self, host: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");

@@ -1,0 +1,86 @@
+//! What can go wrong on the way of a change to a gateway.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::sleep;
+
+use super::{
+    super::{DrillError, Times},
+    line::Line,
+    probe::Shows,
+    reach::Samples,
+    site::Site,
+    subject::{Step, Subject, arrival},
+};
+use crate::house::House;
+
+/// How often each fault happens.
+const TIMES: u32 = 3;
+
+/// How often listeners are disconnected again while a change is on its way.
+const DISCONNECT_EVERY: Duration = Duration::from_millis(10);
+
+/// Ends the connections on which gateways are told of changes.
+const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                          WHERE query ILIKE 'listen %tollgate_changes%' AND pid <> pg_backend_pid()";
+
+/// A gateway that does not reach the store goes on with what it knows, and shows what it has missed once it is back.
+/// The times count from there. With a database server, its line to the gateway is silent; with a file, which nothing
+/// can stand before, the gateway is held still.
+pub(super) async fn cut_off(
+    house: &House,
+    site: &Site,
+    line: Option<&Line>,
+    times: Times,
+) -> Result<Samples, DrillError> {
+    let Some(process) = house.gateways().last().map(|gateway| &gateway.process) else { return Ok(Samples::default()) };
+    let mut samples = Samples::default();
+    for number in 0..TIMES {
+        let subject = Subject::enter(site, &format!("Cut off {number}")).await?;
+        match line {
+            Some(line) => line.silence(),
+            None => process.pause()?,
+        }
+        let committed = subject.change(site, Step::Revoke).await?;
+        let Some((cut_off, others)) = subject.probes.split_last() else { return Ok(samples) };
+        let others = arrival(others, committed, Shows::Refused).await;
+        sleep(times.cut_off.saturating_sub(committed.elapsed())).await;
+        let goes_on = line.is_none() || cut_off.kept_to(committed, Shows::Served);
+        let back = Instant::now();
+        match line {
+            Some(line) => line.resume(),
+            None => process.resume()?,
+        }
+        let arrived = subject.arrival(back, Shows::Refused).await;
+        samples.add(Step::Revoke, arrived.filter(|_| others.is_some() && goes_on));
+        site.leave(subject);
+    }
+    Ok(samples)
+}
+
+/// Announcements of changes are lost: whoever listens is disconnected right before the change, and over and over until
+/// it has arrived.
+pub(super) async fn unannounced(house: &House, site: &Site) -> Result<Samples, DrillError> {
+    let mut database = PgConnection::connect(house.store()).await?;
+    let mut samples = Samples::default();
+    for number in 0..TIMES {
+        let subject = Subject::enter(site, &format!("Unannounced {number}")).await?;
+        samples.disconnected += disconnect(&mut database).await?;
+        let committed = subject.change(site, Step::Revoke).await?;
+        let mut arrived = std::pin::pin!(subject.arrival(committed, Shows::Refused));
+        let arrived = loop {
+            tokio::select! {
+                arrived = &mut arrived => break arrived,
+                () = sleep(DISCONNECT_EVERY) => samples.disconnected += disconnect(&mut database).await?,
+            }
+        };
+        samples.add(Step::Revoke, arrived);
+        site.leave(subject);
+    }
+    Ok(samples)
+}
+
+async fn disconnect(database: &mut PgConnection) -> Result<u64, DrillError> {
+    Ok(sqlx::query(DISCONNECT).execute(database).await?.rows_affected())
+}

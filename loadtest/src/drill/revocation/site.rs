@@ -1,0 +1,102 @@
+//! Where subjects live: two resellers, one whose plan allows everything and one whose plan allows nearly nothing.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Pepper,
+    plan::{PlanFile, PlanId},
+    store::{NewTenant, Store},
+    tenant::TenantKind,
+    time::{Clock as _, SystemClock},
+};
+
+use super::{super::DrillError, subject::Subject};
+use crate::house::{Books, House};
+
+/// Whoever is on the tight plan has used it up with the first request of the day.
+const PLANS: &str = r#"
+plans:
+  - { id: open, name: Open, currency: USD, flat_fee: "0.00" }
+  - { id: tight, name: Tight, currency: USD, flat_fee: "0.00", limits: { tenant: { per_day: 1 } } }
+"#;
+
+/// The place, and who makes changes there.
+pub(super) struct Site {
+    pub(super) store: Store,
+    pub(super) pepper: Pepper,
+    pub(super) gateways: Vec<SocketAddr>,
+    pub(super) open: Plot,
+    pub(super) tight: Plot,
+    /// What became of the requests of those who left.
+    left: Mutex<Vec<Left>>,
+}
+
+/// A plan, and the reseller who has it.
+pub(super) struct Plot {
+    pub(super) plan: PlanId,
+    pub(super) reseller: TenantId,
+}
+
+struct Left {
+    key: KeyId,
+    served: u64,
+    unanswered: u64,
+}
+
+impl Site {
+    pub(super) async fn prepare(house: &House) -> Result<Self, DrillError> {
+        let store = Store::open(house.store()).await?;
+        let plans = PlanFile::parse(PLANS, "plans of the drill").map_err(|error| broken(&error))?.plans;
+        store.apply_plans(&plans, SystemClock.now()).await?;
+        Ok(Self {
+            open: Plot::new(&store, house.root(), "open").await?,
+            tight: Plot::new(&store, house.root(), "tight").await?,
+            pepper: Pepper::new(house.keyctl.pepper.as_bytes()).map_err(|error| broken(&error))?,
+            gateways: house.gateways().map(crate::fleet::GatewayProcess::address).collect(),
+            store,
+            left: Mutex::default(),
+        })
+    }
+
+    /// A subject has no more to do.
+    pub(super) fn leave(&self, subject: Subject) {
+        let left = Left { key: subject.key, served: subject.served(), unanswered: subject.unanswered() };
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
+    }
+
+    /// Requests that got no answer.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|left| left.unanswered).sum()
+    }
+
+    /// Puts down what was served, which has to be on the bill.
+    pub(super) fn note_served(&self, books: &mut Books) {
+        for left in self.left.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            books.keys.entry(left.key.to_string()).or_default().received += left.served;
+        }
+    }
+}
+
+impl Plot {
+    async fn new(store: &Store, root: TenantId, plan: &str) -> Result<Self, DrillError> {
+        let plan: PlanId = plan.parse().map_err(|error| broken(&error))?;
+        let new = NewTenant {
+            parent: Some(root),
+            kind: TenantKind::Reseller,
+            name: format!("{plan} reseller"),
+            zone: "UTC".parse().map_err(|error| broken(&error))?,
+            plan: Some(plan.clone()),
+        };
+        let reseller = store.create_tenant(&new, SystemClock.now()).await?.id;
+        Ok(Self { plan, reseller })
+    }
+}
+
+/// What the drill has made up itself is not accepted.
+pub(super) fn broken(error: &impl std::fmt::Display) -> DrillError {
+    DrillError::Io(std::io::Error::other(error.to_string()))
+}

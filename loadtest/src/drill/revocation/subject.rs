@@ -1,0 +1,149 @@
+//! A customer with a key, whose clients ask every gateway all the time, and what is changed of it.
+
+use std::time::{Duration, Instant};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::{Mode, Secret},
+    store::{NewKey, NewTenant, PlanStart},
+    tenant::{TenantKind, TenantStatus},
+    time::{Clock as _, SystemClock},
+};
+use tokio::time::sleep;
+
+use super::{
+    super::DrillError,
+    probe::{Probe, Shows},
+    site::{Site, broken},
+};
+use crate::load::Request;
+
+/// How long a change may take before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long answers are watched once they are right: they have to stay so.
+const STAY: Duration = Duration::from_millis(150);
+
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// The tenant goes to the reseller on the tight plan, whose plan it inherits,
+    MoveToTight,
+    /// and to the one on the open plan.
+    MoveToOpen,
+    /// It gets the tight plan for itself,
+    TakeTight,
+    /// and the open one.
+    TakeOpen,
+    /// It is suspended,
+    Suspend,
+    /// and reinstated.
+    Reinstate,
+    /// Its key is revoked.
+    Revoke,
+}
+
+/// A life, and what gateways have to make of the key after each change. It begins with a key that is served.
+pub(super) const LIFE: [(Step, Shows); 7] = [
+    (Step::MoveToTight, Shows::Limited),
+    (Step::MoveToOpen, Shows::Served),
+    (Step::TakeTight, Shows::Limited),
+    (Step::TakeOpen, Shows::Served),
+    (Step::Suspend, Shows::Refused),
+    (Step::Reinstate, Shows::Served),
+    (Step::Revoke, Shows::Refused),
+];
+
+/// The customer.
+pub(super) struct Subject {
+    tenant: TenantId,
+    pub(super) key: KeyId,
+    /// By gateway.
+    pub(super) probes: Vec<Probe>,
+}
+
+impl Subject {
+    /// A new customer without a plan of its own, once every gateway serves it.
+    pub(super) async fn enter(site: &Site, name: &str) -> Result<Self, DrillError> {
+        let now = SystemClock.now();
+        let tenant = NewTenant {
+            parent: Some(site.open.reseller),
+            kind: TenantKind::Customer,
+            name: name.to_owned(),
+            zone: "UTC".parse().map_err(|error| broken(&error))?,
+            plan: None,
+        };
+        let tenant = site.store.create_tenant(&tenant, now).await?.id;
+        let secret = Secret::generate(Mode::Live);
+        let key = NewKey {
+            tenant,
+            name: "live".into(),
+            mode: Mode::Live,
+            hash: site.pepper.hash(&secret),
+            pepper_id: site.pepper.id().to_owned(),
+            hint: secret.hint().to_owned(),
+            expires_at: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
+        };
+        let key = site.store.create_key(&key, now).await?.id;
+        let request = Request::get(&key.to_string(), "/v1/hello").bearer(secret.expose());
+        let probes = site.gateways.iter().map(|gateway| Probe::start(*gateway, &request)).collect();
+        let subject = Self { tenant, key, probes };
+        match subject.arrival(Instant::now(), Shows::Served).await {
+            Some(_) => Ok(subject),
+            None => Err(DrillError::Patience(format!("a gateway does not serve the new key {key}"))),
+        }
+    }
+
+    /// Makes a change and says when it was committed.
+    pub(super) async fn change(&self, site: &Site, step: Step) -> Result<Instant, DrillError> {
+        let (store, tenant, now) = (&site.store, self.tenant, SystemClock.now());
+        match step {
+            Step::MoveToTight => store.move_tenant(tenant, site.tight.reseller, None, now).await.map(drop)?,
+            Step::MoveToOpen => store.move_tenant(tenant, site.open.reseller, None, now).await.map(drop)?,
+            Step::TakeTight => {
+                store.assign_plan(tenant, &site.tight.plan, None, PlanStart::Now, now).await.map(drop)?;
+            }
+            Step::TakeOpen => store.assign_plan(tenant, &site.open.plan, None, PlanStart::Now, now).await.map(drop)?,
+            Step::Suspend => store.set_tenant_status(tenant, TenantStatus::Suspended, now).await.map(drop)?,
+            Step::Reinstate => store.set_tenant_status(tenant, TenantStatus::Active, now).await.map(drop)?,
+            Step::Revoke => store.revoke_key(self.key, now).await.map(drop)?,
+        }
+        Ok(Instant::now())
+    }
+
+    /// How long after `since` the last gateway has shown it for good; none if one does not.
+    pub(super) async fn arrival(&self, since: Instant, shows: Shows) -> Option<Duration> {
+        arrival(&self.probes, since, shows).await
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.probes.iter().map(Probe::served).sum()
+    }
+
+    pub(super) fn unanswered(&self) -> u64 {
+        self.probes.iter().map(Probe::unanswered).sum()
+    }
+}
+
+/// How long after `since` the last of some gateways has shown it for good; none if one does not.
+pub(super) async fn arrival(probes: &[Probe], since: Instant, shows: Shows) -> Option<Duration> {
+    let last = || {
+        let arrivals: Option<Vec<_>> = probes.iter().map(|probe| probe.arrival(since, shows)).collect();
+        arrivals.and_then(|arrivals| arrivals.into_iter().max())
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if last().is_some() {
+            sleep(STAY).await;
+            if let Some(arrived) = last() {
+                return Some(arrived);
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    None
+}
