@@ -2,7 +2,8 @@
 //!
 //! Read it in that order: [`ingest`] books usage exactly once, [`audit`] proves it, [`rating`] prices the usage of a
 //! period by a plan, [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`command`]
-//! the command line, [`config`] what operators set, [`upkeep`] what is done now and then.
+//! the command line, [`config`] what operators set, [`upkeep`] what is done now and then,
+//! [`publish`] what other systems hear of changes.
 
 pub mod api;
 pub mod audit;
@@ -11,5 +12,6 @@ pub mod config;
 pub mod ingest;
 pub mod invoice;
 mod number;
+pub mod publish;
 pub mod rating;
 pub mod upkeep;

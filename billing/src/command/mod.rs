@@ -22,6 +22,7 @@ use crate::{
     config::Environment,
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
+    publish::PublishSetupError,
 };
 
 const HELP: &str = "\
@@ -32,7 +33,7 @@ Exit codes:
 
 Environment:
   TOLLGATE_STORE   URL of the store, in place of the file's `store`
-  TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers`
+  TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers` and `changes.brokers`
   TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
   RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
 
@@ -109,6 +110,9 @@ pub enum CommandError {
     /// Taking usage from Kafka ended by itself.
     #[error(transparent)]
     Ingest(#[from] KafkaIngestError),
+    /// Changes cannot be published.
+    #[error(transparent)]
+    PublishSetup(#[from] PublishSetupError),
     /// The books could not be read whole.
     #[error(transparent)]
     Audit(#[from] AuditError),

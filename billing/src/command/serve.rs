@@ -13,6 +13,7 @@ use crate::{
     api::{self, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
+    publish::Publisher,
     upkeep::Upkeep,
 };
 
@@ -36,6 +37,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let registry = Registry::new();
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
+    let publisher = publisher(&config, &store, &registry)?;
     let router = api::router(Services {
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
         ingest_token: pepper.ingest_token(),
@@ -52,9 +54,20 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         "serving"
     );
     let upkeep = tokio::spawn(upkeep.keep());
+    let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
     let served = serve_until_stopped(listener, router, signals, store).await;
     upkeep.abort();
+    if let Some(publisher) = publisher {
+        publisher.abort();
+    }
     served
+}
+
+/// Who publishes changes, if Kafka is configured.
+fn publisher(config: &Config, store: &Store, registry: &Registry) -> Result<Option<Publisher>, CommandError> {
+    let publish =
+        |brokers: &String| Publisher::new(store.clone(), Arc::new(SystemClock), &config.changes, brokers, registry);
+    Ok(config.changes.brokers.as_ref().map(publish).transpose()?)
 }
 
 async fn serve_until_stopped(

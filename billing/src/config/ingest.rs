@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::listen_address;
+use super::{
+    kafka::{filled, properties_except, topic},
+    listen_address,
+};
 
 /// Properties of the Kafka client that are not free: booking exactly once rests on them, or a setting stands for them.
 const RESERVED_PROPERTIES: [(&str, &str); 6] = [
@@ -69,50 +72,8 @@ impl Default for IngestConfig {
     }
 }
 
-fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.trim().is_empty() || text.contains('\0') {
-        return Err(de::Error::custom("must not be empty: leave the setting out for its default"));
-    }
-    Ok(text)
-}
-
-fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let is_name = (1..=249).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if is_name {
-        return Ok(name);
-    }
-    Err(de::Error::custom(format!("`{name}` is not a topic: use up to 249 letters, digits, `.`, `_` and `-`")))
-}
-
-/// What YAML may write for a property; the client takes text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Flag(bool),
-    Number(i64),
-    Text(String),
-}
-
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let given: BTreeMap<String, Scalar> = BTreeMap::deserialize(deserializer)?;
-    for (name, why) in RESERVED_PROPERTIES {
-        if given.contains_key(name) {
-            return Err(de::Error::custom(format!("`{name}` cannot be set here: {why}")));
-        }
-    }
-    let text = |scalar| match scalar {
-        Scalar::Flag(flag) => flag.to_string(),
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Text(text) => text,
-    };
-    let texts: BTreeMap<_, _> = given.into_iter().map(|(name, scalar)| (name, text(scalar))).collect();
-    match texts.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
-        Some((name, _)) => Err(de::Error::custom(format!("`{}` contains a NUL character", name.escape_default()))),
-        None => Ok(texts),
-    }
+    properties_except(deserializer, &RESERVED_PROPERTIES)
 }
 
 fn batch_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {

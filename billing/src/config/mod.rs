@@ -2,13 +2,16 @@
 //!
 //! The environment overrides the file, so that a password or a pepper never has to stand in one.
 
+mod changes;
 mod ingest;
+mod kafka;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+pub use changes::ChangesConfig;
 use common::{
     config::{self, ConfigError},
     key::{Pepper, PepperError},
@@ -22,7 +25,7 @@ pub const DEFAULT_FILE: &str = "config/billing.yaml";
 /// Environment variable that overrides `store`.
 const STORE_VARIABLE: &str = "TOLLGATE_STORE";
 
-/// Environment variable that overrides `ingest.brokers`.
+/// Environment variable that overrides `ingest.brokers` and `changes.brokers`.
 const KAFKA_VARIABLE: &str = "TOLLGATE_KAFKA";
 
 /// Environment variable that overrides `pepper_file` with the pepper itself.
@@ -41,6 +44,8 @@ pub struct Config {
     pub pepper_file: Option<PathBuf>,
     /// How `billing ingest` takes usage from Kafka.
     pub ingest: IngestConfig,
+    /// Where `billing serve` publishes changes.
+    pub changes: ChangesConfig,
 }
 
 /// What the environment overrides.
@@ -61,6 +66,7 @@ impl Default for Config {
             store: "sqlite://data/tollgate.db".into(),
             pepper_file: None,
             ingest: IngestConfig::default(),
+            changes: ChangesConfig::default(),
         }
     }
 }
@@ -85,6 +91,7 @@ impl Config {
         }
         if let Some(brokers) = &environment.kafka {
             config.ingest.brokers.clone_from(brokers);
+            config.changes.brokers = Some(brokers.clone());
         }
         Ok(config)
     }
@@ -156,6 +163,7 @@ mod tests {
         let config = Config::load(&file, &environment).unwrap();
         assert_eq!(config.store, "postgres://db/tollgate");
         assert_eq!(config.ingest.brokers, "kafka-1:9092,kafka-2:9092");
+        assert_eq!(config.changes.brokers.as_deref(), Some("kafka-1:9092,kafka-2:9092"));
         assert!(config.pepper(&environment).is_ok());
         assert!(config.pepper(&Environment::default()).is_err());
     }

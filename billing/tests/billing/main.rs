@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod books;
+mod changes;
 mod drills;
 mod ingest;
 mod invoices;

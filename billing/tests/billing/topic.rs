@@ -112,6 +112,11 @@ impl Topic {
     }
 }
 
+/// Where to find the one Kafka.
+pub(crate) fn bootstrap() -> String {
+    KAFKA.bootstrap()
+}
+
 fn client() -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", KAFKA.bootstrap());

@@ -60,6 +60,7 @@ pub use quota_credit::{Credit, TopUp};
 pub use quota_thresholds::{THRESHOLDS, ThresholdEvent};
 pub use retention::{Dropped, Partitions};
 pub use served::{CatalogRow, Changes, ServedKey, ServedTenant};
+pub use sinks::DatedChange;
 pub use subscriptions::{PlanStart, Subscription};
 pub use tenants::{NewTenant, TENANT_DEPTH_MAX, TenantFilter, TenantUpdate};
 pub use usage::{RefusalSum, UsageFilter, UsageSum};

@@ -2,8 +2,17 @@
 
 use sqlx::Row as _;
 
-use super::{Store, StoreError};
+use super::{Change, Store, StoreError, changes, row::instant};
 use crate::time::Micros;
+
+/// A change that is to be passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatedChange {
+    /// The change.
+    pub change: Change,
+    /// When it was made, by the clock of whoever made it.
+    pub at: Micros,
+}
 
 impl Store {
     /// Number of the first change that was not passed on to `sink`; 1 if none was.
@@ -13,6 +22,16 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         Ok(row.map_or(Ok(1), |row| row.try_get("next_seq"))?)
+    }
+
+    /// Up to `limit` changes from number `next_seq` on, in order.
+    pub async fn changes_from(&self, next_seq: i64, limit: u32) -> Result<Vec<DatedChange>, StoreError> {
+        let rows = sqlx::query("SELECT seq, kind, subject, at FROM changes WHERE seq >= $1 ORDER BY seq LIMIT $2")
+            .bind(next_seq)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok(DatedChange { change: changes::read(row)?, at: instant(row, "at")? })).collect()
     }
 
     /// Everything before `next_seq` was passed on to `sink`; nothing moves back.

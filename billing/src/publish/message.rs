@@ -1,0 +1,177 @@
+//! What is said of a change: which thing, and how it stands. Neither secrets nor hashes of them are in it.
+//!
+//! The thing is loaded when the message is made. So it is at least as new as the change; if it was changed again since,
+//! the message of that change says the same once more.
+
+use common::{
+    id::{KeyId, TenantId},
+    key::{IpNet, Key, KeyStatus, Mode},
+    plan::{EffectiveTerms, PlanId},
+    store::{Changed, DatedChange, Store, StoreError, Subscription},
+    tenant::{Tenant, TenantKind, TenantStatus},
+    time::{Micros, Zone},
+};
+use serde::{Serialize, Serializer};
+
+use super::Trouble;
+
+/// What changes of plans are sent under: no tenant's, and always the same.
+const PLANS_KEY: &str = "plans";
+
+/// A message, ready to be sent.
+pub(super) struct Message {
+    /// What keeps its like in order: a tenant's id.
+    pub(super) key: String,
+    /// JSON.
+    pub(super) payload: String,
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    seq: i64,
+    at: Instant,
+    kind: &'static str,
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantId>,
+    document: Document,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Document {
+    Tenant(Box<TenantDocument>),
+    Key(Box<KeyDocument>),
+    Plans { plans: Vec<PlanDocument> },
+}
+
+#[derive(Serialize)]
+struct TenantDocument {
+    id: TenantId,
+    parent: Option<TenantId>,
+    kind: TenantKind,
+    name: String,
+    status: TenantStatus,
+    time_zone: Zone,
+    created_at: Instant,
+    revision: i64,
+    /// Its own, past and to come.
+    subscriptions: Vec<SubscriptionDocument>,
+    /// What it may do now, be its plan its own or inherited.
+    effective: Option<EffectiveTerms>,
+}
+
+#[derive(Serialize)]
+struct SubscriptionDocument {
+    plan: PlanId,
+    version: i64,
+    starts_at: Instant,
+    ends_at: Option<Instant>,
+}
+
+#[derive(Serialize)]
+struct KeyDocument {
+    id: KeyId,
+    tenant: TenantId,
+    name: String,
+    mode: Mode,
+    status: KeyStatus,
+    hint: String,
+    scopes: Vec<String>,
+    allowed_ips: Vec<IpNet>,
+    created_at: Instant,
+    expires_at: Option<Instant>,
+    revoked_at: Option<Instant>,
+    replaces: Option<KeyId>,
+    revision: i64,
+}
+
+#[derive(Serialize)]
+struct PlanDocument {
+    id: PlanId,
+    version: i64,
+    deprecated: bool,
+}
+
+/// An instant as RFC 3339.
+struct Instant(Micros);
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// The message of a change, with what it touched as it stands `now`.
+pub(super) async fn load(store: &Store, dated: &DatedChange, now: Micros) -> Result<Message, Trouble> {
+    let (kind, subject, tenant, document) = match dated.change.changed {
+        Changed::Tenant(id) => ("tenant", Some(id.to_string()), Some(id), tenant(store, id, now).await?),
+        Changed::Key(id) => {
+            let key = store.key(id).await?;
+            ("key", Some(id.to_string()), Some(key.tenant), Document::Key(Box::new(KeyDocument::new(key, now))))
+        }
+        Changed::Plans => ("plans", None, None, plans(store).await?),
+    };
+    let key = tenant.map_or_else(|| PLANS_KEY.to_owned(), |tenant| tenant.to_string());
+    let seq = dated.change.seq;
+    let envelope = Envelope { seq, at: Instant(dated.at), kind, subject, tenant, document };
+    let payload = serde_json::to_string(&envelope).map_err(|source| Trouble::Json { seq, source })?;
+    Ok(Message { key, payload })
+}
+
+async fn tenant(store: &Store, id: TenantId, now: Micros) -> Result<Document, StoreError> {
+    let Tenant { id, parent, kind, name, status, zone, created_at, revision } = store.tenant(id).await?;
+    Ok(Document::Tenant(Box::new(TenantDocument {
+        id,
+        parent,
+        kind,
+        name,
+        status,
+        time_zone: zone,
+        created_at: Instant(created_at),
+        revision,
+        subscriptions: store.subscriptions_of(id).await?.into_iter().map(SubscriptionDocument::from).collect(),
+        effective: store.effective_terms(id, now).await?,
+    })))
+}
+
+async fn plans(store: &Store) -> Result<Document, StoreError> {
+    let deprecated = store.deprecated_plans().await?;
+    let plans = store.plans().await?.into_iter().map(|latest| PlanDocument {
+        deprecated: deprecated.contains(&latest.plan.id),
+        id: latest.plan.id,
+        version: latest.version,
+    });
+    Ok(Document::Plans { plans: plans.collect() })
+}
+
+impl From<Subscription> for SubscriptionDocument {
+    fn from(subscription: Subscription) -> Self {
+        Self {
+            plan: subscription.plan,
+            version: subscription.version,
+            starts_at: Instant(subscription.starts_at),
+            ends_at: subscription.ends_at.map(Instant),
+        }
+    }
+}
+
+impl KeyDocument {
+    fn new(key: Key, now: Micros) -> Self {
+        Self {
+            status: key.status(now),
+            id: key.id,
+            tenant: key.tenant,
+            name: key.name,
+            mode: key.mode,
+            hint: key.hint,
+            scopes: key.scopes,
+            allowed_ips: key.allowed_ips,
+            created_at: Instant(key.created_at),
+            expires_at: key.expires_at.map(Instant),
+            revoked_at: key.revoked_at.map(Instant),
+            replaces: key.replaces,
+            revision: key.revision,
+        }
+    }
+}
