@@ -8,4 +8,5 @@ pub mod fleet;
 pub mod house;
 pub mod load;
 pub mod passthrough;
+mod process_stat;
 pub mod upstream;

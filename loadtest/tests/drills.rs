@@ -44,6 +44,11 @@ async fn a_broker_killed_amid_a_batch_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_caught_up_with_and_nothing_is_refused() {
+    the_books_balance_after("outage", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_requests_and_loses_nothing() {
     the_books_balance_after("spool-full", 1).await;
 }

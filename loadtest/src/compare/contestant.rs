@@ -6,13 +6,13 @@ use super::{
     CompareError, Options, decisions,
     figures::{Figures, Round},
     kind::Kind,
-    process_stat,
     site::Site,
     usage,
 };
 use crate::{
     fleet::{FleetError, ServerProcess},
     load::{Load, LoadResult, Pace, Request},
+    process_stat,
 };
 
 /// Sent before each measurement, so that connections stand and caches are warm.
@@ -85,7 +85,8 @@ impl Contestant {
 
     fn spent(&self, site: &Site) -> Result<Spent, CompareError> {
         let redis = site.redis.as_ref().filter(|_| self.kind.uses_redis());
-        let redis = redis.map(|redis| process_stat::cpu_seconds(redis.pid()?)).transpose()?;
+        let redis = redis.map(stack::Server::pid).transpose()?;
+        let redis = redis.map(process_stat::cpu_seconds).transpose()?;
         Ok(Spent { own: process_stat::cpu_seconds(self.pid(site)?)?, redis })
     }
 

@@ -14,7 +14,6 @@ mod decisions;
 mod figures;
 mod kind;
 mod nginx;
-mod process_stat;
 mod proxies;
 pub mod redis_limiter;
 mod report;
@@ -87,6 +86,9 @@ pub enum CompareError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// What a process has used cannot be read.
+    #[error(transparent)]
+    ProcessStat(#[from] io::Error),
     /// A process does not do as it should.
     #[error(transparent)]
     Fleet(#[from] FleetError),

@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::DrillError;
+use super::{DrillError, outage::Course};
 use crate::{
     house::{Books, Customer, House},
     load::{Load, LoadResult, Pace},
@@ -38,6 +38,8 @@ pub struct Times {
     pub(super) cut_off: Duration,
     /// Whether it counts how fast this machine is.
     pub(super) judges_speed: bool,
+    /// An outage that is measured.
+    pub(super) outage: Course,
 }
 
 impl Times {
@@ -50,6 +52,12 @@ impl Times {
         limited: Duration::from_secs(30),
         cut_off: Duration::from_secs(15),
         judges_speed: true,
+        outage: Course {
+            rate: 10_000,
+            undisturbed: Duration::from_mins(1),
+            away: Duration::from_mins(10),
+            budget_mib: None,
+        },
     };
 
     /// Outages of seconds, for tests that run often.
@@ -61,7 +69,26 @@ impl Times {
         limited: Duration::from_secs(6),
         cut_off: Duration::from_secs(2),
         judges_speed: false,
+        // Rings small enough to be full within seconds, and a spool that then lasts for more than a minute.
+        outage: Course {
+            rate: 300,
+            undisturbed: Duration::from_secs(3),
+            away: Duration::from_secs(5),
+            budget_mib: Some(4),
+        },
     };
+
+    /// The same with another rate of requests in an outage that is measured.
+    #[must_use]
+    pub fn at_rate(self, per_second: u32) -> Self {
+        Self { outage: Course { rate: per_second, ..self.outage }, ..self }
+    }
+
+    /// The same with another length of an outage that is measured.
+    #[must_use]
+    pub fn away_for(self, away: Duration) -> Self {
+        Self { outage: Course { away, ..self.outage }, ..self }
+    }
 }
 
 /// Customers of a drill; their keys are used in turn.

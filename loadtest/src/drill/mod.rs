@@ -10,6 +10,7 @@ mod gateway_kill9;
 mod harm;
 mod ingest_kill9;
 mod limits_fleet;
+mod outage;
 mod postgres_down;
 mod quota_kill9;
 mod replay;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 pub use harm::Times;
 pub use limits_fleet::LimitPhase;
 pub use revocation::Reach;
+pub use outage::{Cores, OutageFigures, StageFigures};
 use serde::Serialize;
 
 use crate::{
@@ -64,6 +66,9 @@ pub struct Outcome {
     /// How soon changes arrived, where the drill is about that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<Reach>,
+    /// What outages came to, where the drill measures them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutageFigures>,
     /// Whether the books balance for every key and the audit is clean, and what else the drill asks for.
     pub ok: bool,
     /// What is wrong, if anything is.
@@ -107,7 +112,7 @@ pub enum DrillError {
 }
 
 /// Every drill.
-pub static DRILLS: [Drill; 10] = [
+pub static DRILLS: [Drill; 11] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -118,6 +123,7 @@ pub static DRILLS: [Drill; 10] = [
     quota_kill9::DRILL,
     limits_fleet::DRILL,
     revocation::DRILL,
+    outage::DRILL,
 ];
 
 impl Drill {
@@ -149,6 +155,7 @@ async fn close(
         accepted: total.accepted,
         phases: Vec::new(),
         engines: Vec::new(),
+        outages: Vec::new(),
         ok: wrong.is_none(),
         wrong,
     })

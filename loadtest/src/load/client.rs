@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Exchange, Load, LoadError, LoadResult,
+    Exchange, Load, LoadError, LoadResult, Stages,
     connection::{Connection, Failure, Received},
     pace::Schedule,
     tally::Tally,
@@ -27,6 +27,7 @@ struct Run {
     wire: Vec<Vec<u8>>,
     timeout: Duration,
     schedule: Schedule,
+    stages: Stages,
     tally: Mutex<Tally>,
 }
 
@@ -37,6 +38,7 @@ pub(super) async fn run(load: &Load) -> Result<LoadResult, LoadError> {
         wire: load.requests.iter().map(|request| request.encode(&host)).collect(),
         timeout: load.timeout,
         schedule: Schedule::new(load),
+        stages: load.stages.clone(),
         tally: Mutex::new(Tally::new(load.requests.len(), load.traced)),
     });
     let mut clients = JoinSet::new();
@@ -87,12 +89,12 @@ impl Run {
         let mut connection = None;
         while let Some(due) = self.schedule.next().await {
             let kind = usize::try_from(due.number % self.wire.len() as u64).unwrap_or(0);
-            let sent = Instant::now();
+            let (sent, stage) = (Instant::now(), self.stages.current());
             let answered = match timeout(self.timeout, self.exchange(&mut connection, kind)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(Failure::Timeout),
             };
-            self.count(kind, (due.since, sent), answered);
+            self.count(kind, stage, (due.since, sent), answered);
             match answered {
                 Ok(Received { reusable: true, .. }) => {}
                 Ok(_) => connection = None,
@@ -114,11 +116,11 @@ impl Run {
         connection.exchange(&self.wire[kind]).await
     }
 
-    fn count(&self, kind: usize, (due, sent): (Instant, Instant), answered: Result<Received, Failure>) {
+    fn count(&self, kind: usize, stage: usize, (due, sent): (Instant, Instant), answered: Result<Received, Failure>) {
         let ended = Instant::now();
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         match answered {
-            Ok(answer) => tally.received(kind, Exchange { due, sent, received: ended, status: answer.status }),
+            Ok(answer) => tally.received(kind, stage, Exchange { due, sent, received: ended, status: answer.status }),
             Err(failure) => tally.failed(failure),
         }
     }

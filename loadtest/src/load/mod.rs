@@ -10,6 +10,7 @@ mod client;
 mod connection;
 mod pace;
 mod request;
+mod stages;
 mod tally;
 
 use std::{net::SocketAddr, time::Duration};
@@ -17,7 +18,8 @@ use std::{net::SocketAddr, time::Duration};
 pub(crate) use connection::{Connection, Failure, Received};
 pub use pace::Pace;
 pub use request::Request;
-pub use tally::{Exchange, Failures, Latency, LoadResult};
+pub use stages::Stages;
+pub use tally::{Exchange, Failures, Latency, LoadResult, StageResult};
 
 /// Most connections at once.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -50,6 +52,8 @@ pub struct Load {
     pub timeout: Duration,
     /// Whether the result tells of each answer by itself.
     pub traced: bool,
+    /// Tells its stages apart while it runs, and may end it early.
+    pub stages: Stages,
 }
 
 /// Why a load does not run.
@@ -91,6 +95,7 @@ impl Load {
             max_requests: None,
             timeout: Duration::from_secs(30),
             traced: false,
+            stages: Stages::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use nix::sys::{
 };
 use tokio::sync::Semaphore;
 
-use super::Load;
+use super::{Load, Stages};
 
 /// Shortest time between two wake-ups; at higher rates, several requests become due at once.
 const TICK_MIN: Duration = Duration::from_micros(20);
@@ -41,10 +41,12 @@ pub(super) struct Due {
 pub(super) struct Schedule {
     start: Instant,
     deadline: Instant,
-    max_requests: u64,
+    /// Lowered when the run is ended early.
+    max_requests: AtomicU64,
     per_second: Option<u32>,
     taken: AtomicU64,
     due: Semaphore,
+    stages: Stages,
 }
 
 impl Schedule {
@@ -58,10 +60,11 @@ impl Schedule {
         Self {
             start,
             deadline: start + load.duration,
-            max_requests: load.max_requests.unwrap_or(u64::MAX).min(by_time),
+            max_requests: AtomicU64::new(load.max_requests.unwrap_or(u64::MAX).min(by_time)),
             per_second,
             taken: AtomicU64::new(0),
             due: Semaphore::new(0),
+            stages: load.stages.clone(),
         }
     }
 
@@ -73,12 +76,13 @@ impl Schedule {
     pub(super) async fn next(&self) -> Option<Due> {
         let Some(rate) = self.per_second else {
             let now = Instant::now();
-            let number = (now < self.deadline).then(|| self.taken.fetch_add(1, Ordering::Relaxed))?;
-            return (number < self.max_requests).then_some(Due { number, since: now });
+            let goes_on = now < self.deadline && !self.stages.are_over();
+            let number = goes_on.then(|| self.taken.fetch_add(1, Ordering::Relaxed))?;
+            return (number < self.most()).then_some(Due { number, since: now });
         };
         self.due.acquire().await.ok()?.forget();
-        let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        if number + 1 >= self.max_requests {
+        let number = self.taken.fetch_add(1, Ordering::SeqCst);
+        if number + 1 >= self.most() {
             self.due.close();
         }
         Some(Due { number, since: self.start + due_time(number, rate) })
@@ -87,7 +91,7 @@ impl Schedule {
     /// Requests that became due and were never sent: every connection was busy until the end.
     pub(super) fn unsent(&self) -> u64 {
         let taken = self.taken.load(Ordering::Relaxed);
-        self.per_second.map_or(0, |_| self.max_requests.saturating_sub(taken))
+        self.per_second.map_or(0, |_| self.most().saturating_sub(taken))
     }
 
     /// Lets requests become due as time passes, until the last one is or the run is over. Blocks its thread: the
@@ -98,13 +102,30 @@ impl Schedule {
         let period = (Duration::from_secs(1) / rate).max(TICK_MIN);
         timer.set(Expiration::Interval(TimeSpec::from_duration(period)), TimerSetTimeFlags::empty())?;
         let mut released = 0;
-        while released < self.max_requests && !self.due.is_closed() {
-            let due = (due_after(self.start.elapsed(), rate) + 1).min(self.max_requests);
+        while released < self.most() && !self.due.is_closed() {
+            if self.stages.are_over() {
+                self.end_at(released);
+                break;
+            }
+            let due = (due_after(self.start.elapsed(), rate) + 1).min(self.most());
             self.due.add_permits(usize::try_from(due - released).unwrap_or(0));
             released = due;
             timer.wait()?;
         }
         Ok(())
+    }
+
+    /// Of the requests, only the first `released` are ever due. Whoever takes the last one closes the loop: either it
+    /// sees the new end, or it was taken before this looks.
+    fn end_at(&self, released: u64) {
+        self.max_requests.store(released, Ordering::SeqCst);
+        if self.taken.load(Ordering::SeqCst) >= released {
+            self.due.close();
+        }
+    }
+
+    fn most(&self) -> u64 {
+        self.max_requests.load(Ordering::SeqCst)
     }
 
     /// Whether requests become due as time passes.

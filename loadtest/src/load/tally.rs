@@ -29,9 +29,20 @@ pub struct LoadResult {
     pub seconds: f64,
     /// Of the answers received.
     pub latency: Latency,
+    /// The same per stage of the run.
+    pub stages: Vec<StageResult>,
     /// Each answer by itself, in the order in which they came, if the load is traced.
     #[serde(skip)]
     pub trace: Vec<Exchange>,
+}
+
+/// What one stage of a run came to, by the time at which a request was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct StageResult {
+    /// Answers received to their last byte.
+    pub received: u64,
+    /// How long they took.
+    pub latency: Latency,
 }
 
 /// A request that was answered.
@@ -104,29 +115,30 @@ pub(super) struct Tally {
     requests: u64,
     received: Vec<BTreeMap<u16, u64>>,
     failures: Failures,
-    latency: Histogram<u64>,
+    /// By stage.
+    latency: Vec<Histogram<u64>>,
     trace: Option<Vec<Exchange>>,
 }
 
 impl Tally {
     /// Counts for so many different requests.
     pub(super) fn new(kinds: usize, traced: bool) -> Self {
-        // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an hour.
-        let bounds = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
-        let latency = bounds.unwrap_or_else(|_| unreachable!("the bounds are constant and in order"));
         Self {
             requests: 0,
             received: vec![BTreeMap::new(); kinds],
             failures: Failures::default(),
-            latency,
+            latency: Vec::new(),
             trace: traced.then(Vec::new),
         }
     }
 
-    pub(super) fn received(&mut self, kind: usize, exchange: Exchange) {
+    pub(super) fn received(&mut self, kind: usize, stage: usize, exchange: Exchange) {
         self.requests += 1;
         *self.received[kind].entry(exchange.status).or_default() += 1;
-        self.latency.saturating_record(u64::try_from(exchange.latency().as_nanos()).unwrap_or(u64::MAX));
+        if self.latency.len() <= stage {
+            self.latency.resize_with(stage + 1, histogram);
+        }
+        self.latency[stage].saturating_record(u64::try_from(exchange.latency().as_nanos()).unwrap_or(u64::MAX));
         if let Some(trace) = &mut self.trace {
             trace.push(exchange);
         }
@@ -149,7 +161,8 @@ impl Tally {
             unsent,
             failures: self.failures,
             seconds: elapsed.as_secs_f64(),
-            latency: self.latency(),
+            latency: whole(&self.latency),
+            stages: self.latency.iter().map(StageResult::of).collect(),
             trace: self.trace.clone().unwrap_or_default(),
             ..LoadResult::default()
         };
@@ -163,18 +176,37 @@ impl Tally {
         }
         result
     }
+}
 
-    fn latency(&self) -> Latency {
+fn histogram() -> Histogram<u64> {
+    // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an hour.
+    let bounds = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
+    bounds.unwrap_or_else(|_| unreachable!("the bounds are constant and in order"))
+}
+
+/// Of all stages together.
+fn whole(stages: &[Histogram<u64>]) -> Latency {
+    let mut sum = histogram();
+    for stage in stages {
+        // They all have the same bounds.
+        let _ = sum.add(stage);
+    }
+    Latency::of(&sum)
+}
+
+impl Latency {
+    fn of(histogram: &Histogram<u64>) -> Self {
         let micros = |nanos: u64| nanos as f64 / 1_000.0;
-        let quantile = |quantile| micros(self.latency.value_at_quantile(quantile));
-        if self.latency.is_empty() {
-            return Latency::default();
+        let quantile = |quantile| micros(histogram.value_at_quantile(quantile));
+        if histogram.is_empty() {
+            return Self::default();
         }
-        Latency {
-            p50_us: quantile(0.50),
-            p90_us: quantile(0.90),
-            p99_us: quantile(0.99),
-            max_us: micros(self.latency.max()),
-        }
+        Self { p50_us: quantile(0.50), p90_us: quantile(0.90), p99_us: quantile(0.99), max_us: micros(histogram.max()) }
+    }
+}
+
+impl StageResult {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        Self { received: histogram.len(), latency: Latency::of(histogram) }
     }
 }

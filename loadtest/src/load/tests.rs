@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Failures, Load, LoadError, LoadResult, Pace, Request};
+use super::{Failures, Load, LoadError, LoadResult, Pace, Request, Stages};
 use crate::upstream;
 
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -191,6 +191,35 @@ async fn due_requests_that_no_connection_could_take_are_told() {
     assert_eq!(result.requests + result.unsent, 500);
     assert_eq!(result.failures.timeout, result.requests);
     assert!(result.unsent > 0);
+}
+
+#[tokio::test]
+async fn stages_are_told_apart_and_end_a_run_with_nothing_unsent() {
+    let upstream = upstream::spawn(LOCAL).await.unwrap();
+    for pace in [Pace::Open { per_second: 2_000 }, Pace::Closed] {
+        let before = upstream.accepted().accepted;
+        let stages = Stages::default();
+        let load = Load {
+            pace,
+            duration: Duration::from_mins(10),
+            stages: stages.clone(),
+            ..Load::new(upstream.address(), vec![Request::get("k", "/")])
+        };
+        let running = tokio::spawn(async move { load.run().await.unwrap() });
+        for accepted in [50, 100, 150] {
+            while upstream.accepted().accepted - before < accepted {
+                tokio::task::yield_now().await;
+            }
+            if accepted < 150 { stages.next() } else { stages.end() }
+        }
+        let result = running.await.unwrap();
+        assert_eq!((result.received, result.unsent), (result.requests, 0));
+        assert_eq!(result.stages.len(), 3);
+        assert!(result.stages.iter().all(|stage| stage.received > 0 && stage.latency.p99_us <= stage.latency.max_us));
+        assert_eq!(result.stages.iter().map(|stage| stage.received).sum::<u64>(), result.received);
+        let longest = result.stages.iter().map(|stage| stage.latency.max_us).fold(0.0, f64::max);
+        assert!((result.latency.max_us - longest).abs() < f64::EPSILON);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,139 @@
+//! The broker away for ten minutes while requests come at a constant rate, and back.
+//!
+//! One open loop runs through all of it, so that latency is told from the moment each request was due: undisturbed,
+//! while the broker is away, while it comes back, and while the gateway catches up. Nothing may be refused within the
+//! journal's budget, the spool has to be used and to be empty again, and the books to balance. What was measured is told
+//! beside the targets and fails nothing: a busy machine is no fault of the gateway.
+
+mod figures;
+mod watch;
+
+use std::time::Duration;
+
+pub use figures::{Cores, OutageFigures, StageFigures};
+use serde_json::json;
+use stack::Server;
+use watch::{Mark, Watch};
+
+use super::{Drill, DrillError, Outcome, Times, close, harm::on_server};
+use crate::{
+    house::{Books, Customer, House, Plan},
+    load::{Load, LoadResult, Pace, Stages},
+};
+
+pub(super) const DRILL: Drill = Drill {
+    name: "outage",
+    about: "broker away for ten minutes at 10,000 requests a second: latency, spool, catching up",
+    faults: 1,
+    run: |faults, times| Box::pin(run(faults, times)),
+};
+
+/// Until connections are open and caches are warm.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How long the load may go on, should the gateway never catch up.
+const LONGEST: Duration = Duration::from_hours(2);
+
+const CONNECTIONS: usize = 128;
+
+/// Requests per second of one customer: below what its plan allows.
+const RATE_OF_CUSTOMER: u32 = 2_500;
+
+/// How an outage that is measured runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course {
+    /// Requests per second.
+    pub(super) rate: u32,
+    /// Load before anything happens.
+    pub(super) undisturbed: Duration,
+    /// The broker is gone for at least this long, and until the spool is used.
+    pub(super) away: Duration,
+    /// The journal's budget, if it is not the default.
+    pub(super) budget_mib: Option<u32>,
+}
+
+/// When each stage began, and when the last one was over.
+struct Marks {
+    undisturbed: Mark,
+    away: Mark,
+    returning: Mark,
+    catching_up: Mark,
+    over: Mark,
+}
+
+async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
+    let course = times.outage;
+    let usage = course.budget_mib.map_or_else(|| json!({}), |mib| json!({ "journal_budget_mib": mib }));
+    let mut house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
+    let mut customers = Vec::new();
+    for number in 1..=course.rate.div_ceil(RATE_OF_CUSTOMER).max(3) {
+        customers.push(house.customer(&format!("Customer {number}"), "enterprise").await?);
+    }
+    let mut books = Books::default();
+    let (mut outages, mut wrong) = (Vec::new(), None);
+    for _ in 0..faults {
+        let (figures, result) = measure(&mut house, &customers, course).await?;
+        let refused = result.received - result.by_status.get(&200).copied().unwrap_or(0);
+        if refused > 0 {
+            wrong = Some(format!("{refused} requests were refused: {:?}", result.by_status));
+        }
+        books.add(&result);
+        outages.push(figures);
+    }
+    let outcome = close(&DRILL, faults, house, books, wrong).await?;
+    Ok(Outcome { outages, ..outcome })
+}
+
+/// Load through one outage, until its traces are gone.
+async fn measure(
+    house: &mut House,
+    customers: &[Customer],
+    course: Course,
+) -> Result<(OutageFigures, LoadResult), DrillError> {
+    let stages = Stages::default();
+    let load = Load {
+        duration: LONGEST,
+        pace: Pace::Open { per_second: course.rate },
+        connections: CONNECTIONS,
+        stages: stages.clone(),
+        ..house.load(customers)
+    };
+    let mut watch = Watch::new(&house.gateway)?;
+    let harm = async {
+        let marks = harm(house, &mut watch, &stages, course).await;
+        stages.end();
+        marks
+    };
+    let (result, marks) = tokio::join!(load.run(), harm);
+    let (marks, result) = (marks?, result?);
+    Ok((OutageFigures::new(course.rate, &marks, &watch, &result), result))
+}
+
+async fn harm(house: &mut House, watch: &mut Watch, stages: &Stages, course: Course) -> Result<Marks, DrillError> {
+    watch.hold(WARM_UP).await?;
+    stages.next();
+    let undisturbed = watch.mark().await?;
+    watch.hold(course.undisturbed).await?;
+
+    on_server(&mut house.kafka, Server::kill).await?;
+    stages.next();
+    let away = watch.mark().await?;
+    watch.hold(course.away).await?;
+    watch.until("the spool is used", course.away, |now| now.spooled_bytes > 0).await?;
+
+    stages.next();
+    let returning = watch.mark().await?;
+    on_server(&mut house.kafka, Server::restart).await?;
+    watch.until("usage flows again", course.away, |now| now.acknowledged > returning.journal.acknowledged).await?;
+
+    stages.next();
+    let catching_up = watch.mark().await?;
+    let second = u64::from(course.rate);
+    watch
+        .until("the journal holds no more than it used to", course.away, |now| {
+            now.spooled_bytes == 0 && now.entries <= second
+        })
+        .await?;
+    let over = watch.mark().await?;
+    Ok(Marks { undisturbed, away, returning, catching_up, over })
+}
