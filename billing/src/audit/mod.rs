@@ -46,6 +46,8 @@ pub struct Report {
     pub breaches: Vec<BreachReport>,
     /// Numbers of streams whose entries have not come: skipped, or lost.
     pub open_gaps: Vec<UsageGap>,
+    /// The same, of which somebody has declared that they will never come.
+    pub settled_gaps: Vec<UsageGap>,
     /// Messages that could not be booked and that nobody has resolved.
     pub dead_letters: u64,
     /// Usage of tenants that the store does not know: stored, on no invoice.
@@ -88,6 +90,7 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         .filter(|audited| !known.contains(&audited.tenant))
         .map(|audited| UnknownTenant { tenant: audited.tenant, period: audited.period, usage: audited.rolled_up })
         .collect();
+    let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.settled.is_some());
     let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,
@@ -95,7 +98,8 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         streams: audit.streams,
         periods: audit.periods,
         breaches: breaches.collect(),
-        open_gaps: store.usage_gaps().await?,
+        open_gaps,
+        settled_gaps,
         dead_letters: store.dead_letter_count().await?,
         unknown_tenants,
         unpartitioned: audit.unpartitioned,
@@ -105,8 +109,8 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
 }
 
 impl Report {
-    /// What is not in order, in words; nothing if all is. Usage of unknown tenants and records without a partition are
-    /// worth a look, and no fault of the books.
+    /// What is not in order, in words; nothing if all is. Settled gaps, usage of unknown tenants and records without a
+    /// partition are worth a look, and no fault of the books.
     pub fn faults(&self) -> Vec<String> {
         let missing: u64 = self.open_gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let mut faults = Vec::new();

@@ -18,6 +18,7 @@ pub fn to_table(report: &Report) -> String {
     let _ = writeln!(text, "{}\n", periods(&report.periods));
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
     list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
+    list(&mut text, "Settled gaps", report.settled_gaps.iter().map(gap));
     let unknown = report.unknown_tenants.iter().map(|unknown| {
         let requests = grouped(unknown.usage.requests.unsigned_abs());
         format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)
@@ -70,7 +71,10 @@ fn periods(periods: &[PeriodAudit]) -> Table {
 fn gap(gap: &UsageGap) -> String {
     let cause = if gap.lost { "lost by the gateway" } else { "skipped" };
     let since = gap.opened_at.map_or_else(String::new, |at| format!(" since {at}"));
-    format!("{}: {}..{} {cause}{since}", gap.stream, gap.from, gap.to)
+    let settled = gap.settled.as_ref().map_or_else(String::new, |settled| {
+        format!("; settled at {} by {}: {}", settled.at, settled.by, settled.reason)
+    });
+    format!("{}: {}..{} {cause}{since}{settled}", gap.stream, gap.from, gap.to)
 }
 
 fn with_header<const N: usize>(header: [&str; N]) -> Table {

@@ -16,7 +16,7 @@ Examples:
 
 Exit codes:
   0  the books are in order
-  1  an equality does not hold, a gap is open or a dead letter is not resolved; or the audit failed
+  1  an equality does not hold, a gap is open and not settled, or a dead letter is not resolved; or the audit failed
   2  the command line makes no sense";
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod dead_letters;
+mod gaps;
 mod ingest;
 mod listen;
 mod log;
@@ -63,6 +64,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Look at messages that could not be booked, and book them after all
     DeadLetters(dead_letters::DeadLettersArguments),
+    /// Look at usage that streams have skipped or lost, and settle what will never come
+    Gaps(gaps::GapsArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
     /// Bring the store's schema up to date
@@ -142,6 +145,7 @@ impl Cli {
             Command::Ingest(arguments) => ingest::execute(&arguments, &environment).await,
             Command::Audit(arguments) => audit::execute(&arguments, &environment).await,
             Command::DeadLetters(arguments) => dead_letters::execute(&arguments, &environment).await,
+            Command::Gaps(arguments) => gaps::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }

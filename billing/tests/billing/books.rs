@@ -93,6 +93,41 @@ async fn usage_of_unknown_tenants_and_open_gaps_are_named() {
 }
 
 #[tokio::test]
+async fn a_gap_that_is_settled_leaves_the_books_in_order() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    store.book_usage(&ten_requests(0, root, 5), instant("2026-11-10T12:00:01Z")).await.unwrap();
+    let (url, stream) = (site.url(), ten_requests(0, root, 0).stream.to_string());
+    let gaps = async |arguments: &[&str]| {
+        let output = site.run(&[&["gaps"], arguments, &["--output", "json", "--store", &url]].concat()).await;
+        (output.status.code(), stderr(&output), stdout(&output))
+    };
+    assert_eq!(gaps(&["settle", &stream, "0..5", "--by", "ada"]).await.0, Some(2), "a reason is needed");
+    let wrong = gaps(&["settle", &stream, "0..4", "--by", "ada", "--reason", "gone"]).await;
+    assert!(wrong.0 == Some(1) && wrong.1.contains("0..4 is not a gap"), "{wrong:?}");
+    assert_eq!(audit(&site, &[]).await.0, Some(1));
+
+    let settled = gaps(&["settle", &stream, "0..5", "--by", "ada", "--reason", "disk gone"]).await;
+    assert_eq!(settled.0, Some(0), "{settled:?}");
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!((exit_code, &report["open_gaps"]), (Some(0), &json!([])), "{report}");
+    let settled = &report["settled_gaps"][0];
+    assert_eq!((&settled["from"], &settled["to"]), (&json!(0), &json!(5)));
+    assert_eq!((&settled["settled"]["by"], &settled["settled"]["reason"]), (&json!("ada"), &json!("disk gone")));
+    let table = stdout(&site.run(&["audit", "--store", &url]).await);
+    assert!(table.contains("Settled gaps:") && table.contains("by ada: disk gone"), "{table}");
+    let listed: Value = serde_json::from_str(&gaps(&["list"]).await.2).unwrap();
+    assert_eq!(&listed[0], settled);
+
+    // What turns up after all is booked; that it was settled stays written.
+    store.book_usage(&ten_requests(0, root, 0), instant("2026-11-10T12:00:02Z")).await.unwrap();
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!((exit_code, &report["settled_gaps"]), (Some(0), &json!([])), "{report}");
+    let written: Value = serde_json::from_str(&gaps(&["settlements"]).await.2).unwrap();
+    assert_eq!((&written[0]["reason"], &written[0]["missing"]), (&json!("disk gone"), &json!(0)));
+}
+
+#[tokio::test]
 async fn a_dead_letter_that_can_be_read_by_now_is_booked() {
     let site = Site::new();
     let (store, root) = site.store().await;
@@ -137,6 +172,9 @@ async fn senseless_command_lines_exit_2() {
         &["dead-letters", "show", "x"],
         &["dead-letters", "replay"],
         &["dead-letters", "replay", "1", "--all"],
+        &["gaps"],
+        &["gaps", "settle", "edge-1", "--by", "ada", "--reason", "gone"],
+        &["gaps", "settle", "edge-1/01jd0000000000000000000000/0", "5..5", "--by", "ada", "--reason", "gone"],
         &["ingest", "--partition", "1"],
         &["ingest", "--from-beginning", "--partition", "-1"],
     ] {

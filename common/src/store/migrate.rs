@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_lost_usage"),
     migration!(4, "0004_limit_bank"),
     migration!(5, "0005_quotas"),
+    migration!(6, "0006_gap_settlements"),
     migration!(7, "0007_control_plane"),
 ];
 

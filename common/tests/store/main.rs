@@ -11,6 +11,7 @@ mod control;
 mod dead_letters;
 mod faults;
 mod feed;
+mod gaps;
 mod harness;
 mod interleaving;
 mod lost;

@@ -138,7 +138,7 @@ macro_rules! statements_of {
 
             async fn open_gaps(&mut self, stream: &str, range: &Range<i64>) -> Result<Vec<Gap>, StoreError> {
                 let rows = sqlx::query(
-                    "SELECT from_seq, to_seq, opened_at, lost FROM usage_gaps \
+                    "SELECT from_seq, to_seq, opened_at, lost, settlement FROM usage_gaps \
                      WHERE stream = $1 AND from_seq < $2 AND to_seq > $3 ORDER BY from_seq",
                 )
                 .bind(stream.to_owned())
@@ -149,7 +149,7 @@ macro_rules! statements_of {
                 rows.iter()
                     .map(|row| {
                         let (range, opened_at) = (row.try_get(0)?..row.try_get(1)?, row.try_get(2)?);
-                        Ok(Gap { range, opened_at, lost: row.try_get::<i64, _>(3)? != 0 })
+                        Ok(Gap { range, opened_at, lost: row.try_get::<i64, _>(3)? != 0, settlement: row.try_get(4)? })
                     })
                     .collect()
             }
@@ -165,13 +165,15 @@ macro_rules! statements_of {
 
             async fn open_gap(&mut self, stream: &str, gap: &Gap) -> Result<(), StoreError> {
                 sqlx::query(
-                    "INSERT INTO usage_gaps (stream, from_seq, to_seq, opened_at, lost) VALUES ($1, $2, $3, $4, $5)",
+                    "INSERT INTO usage_gaps (stream, from_seq, to_seq, opened_at, lost, settlement) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
                 )
                 .bind(stream.to_owned())
                 .bind(gap.range.start)
                 .bind(gap.range.end)
                 .bind(gap.opened_at)
                 .bind(i64::from(gap.lost))
+                .bind(gap.settlement)
                 .execute(self)
                 .await?;
                 Ok(())

@@ -34,6 +34,8 @@ pub(super) struct Gap {
     pub(super) opened_at: Option<i64>,
     /// Whether the gateway said that the entries are lost; else it skipped the numbers.
     pub(super) lost: bool,
+    /// Where it is written that nobody waits for it any more; what is left of the gap goes on saying so.
+    pub(super) settlement: Option<i64>,
 }
 
 /// What a booking adds to a stream's counters.
@@ -120,7 +122,7 @@ impl StreamBook {
 
     fn open_gap(&mut self, range: Range<i64>, now: Micros, lost: bool) {
         if !range.is_empty() {
-            self.gaps.push(Gap { range, opened_at: Some(now.0), lost });
+            self.gaps.push(Gap { range, opened_at: Some(now.0), lost, settlement: None });
         }
     }
 
@@ -231,7 +233,7 @@ mod tests {
         let mut book = book_with_gap();
         assert_eq!(book.claim(4..6, &[], Micros(9)).fresh, [4..6]);
         let (closed, opened) = book.gap_changes();
-        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5), lost: false }]);
+        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5), lost: false, settlement: None }]);
         assert_eq!(
             opened.iter().map(|gap| (gap.range.clone(), gap.opened_at)).collect::<Vec<_>>(),
             [(0..4, Some(5)), (6..10, Some(5))]
