@@ -1,7 +1,8 @@
 //! `POST /v1/usage/batches`: where gateways hand in usage.
 //!
 //! Checked in this order: token, content type, size and arrival of the body, the batch itself. Nothing of the body is
-//! read for a caller without the token.
+//! read for a caller without the token. What has arrived whole and can never be booked becomes a dead letter and is
+//! acknowledged: the gateway goes on, the numbers show as a gap, and nothing is lost that a later version can read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,17 +11,18 @@ use axum::{
     body::Bytes,
     extract::{FromRequest as _, Request, State},
     http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
 use common::{
     key::IngestToken,
-    store::{Booked, StoreError},
-    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH},
+    store::Booked,
+    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, StreamId},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problem, ProblemCode, Services, problem::ProblemDocument};
-use crate::ingest::IngestError;
+use crate::ingest::{IngestError, Taken};
 
 /// Longest that the body of a batch may take to arrive.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -51,19 +53,33 @@ impl From<Booked> for BookedDocument {
     }
 }
 
+/// What became of a batch that can never be booked.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeadLetterDocument {
+    /// Why it is among the dead letters: `billing dead-letters` shows and replays it.
+    #[schema(example = "batch is cut off")]
+    dead_letter: String,
+}
+
 /// Hand in a usage batch
 ///
 /// Booked exactly once per stream and number: handing it in again changes nothing. On 408, on any 5xx and without an
-/// answer, keep the batch and hand it in again.
+/// answer, keep the batch and hand it in again; on 200 and 202 there is no need to.
 #[utoipa::path(
     post,
     path = BATCH_PATH,
     tag = "usage",
     security(("ingest_token" = [])),
+    params((
+        "X-Usage-Stream" = Option<String>, Header,
+        description = "The batch's stream: says whose it is, should it not be readable",
+    )),
     request_body(content_type = BATCH_CONTENT_TYPE, description = "Protobuf, at most 4 MiB"),
     responses(
         (status = 200, description = "Booked, now or before", body = BookedDocument),
-        (status = 400, description = "Cut off, or not a batch", body = ProblemDocument,
+        (status = 202, description = "Not a batch, or its sums cannot be stored: kept as a dead letter, not booked",
+            body = DeadLetterDocument),
+        (status = 400, description = "Cut off on its way", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 401, description = "No or a wrong token", body = ProblemDocument,
             content_type = "application/problem+json"),
@@ -73,25 +89,32 @@ impl From<Booked> for BookedDocument {
             content_type = "application/problem+json"),
         (status = 415, description = "Another content type", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 422, description = "Its units add up to more than can be stored", body = ProblemDocument,
-            content_type = "application/problem+json"),
         (status = 500, description = "The store failed", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 503, description = "The store is locked or unavailable", body = ProblemDocument,
             content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
     ),
 )]
-pub(super) async fn take_batch(
-    State(services): State<Arc<Services>>,
-    request: Request,
-) -> Result<Json<BookedDocument>, Problem> {
+pub(super) async fn take_batch(State(services): State<Arc<Services>>, request: Request) -> Result<Response, Problem> {
+    let origin = origin(request.headers());
     let bytes = authorized_body(&services.ingest_token, request).await.inspect_err(|problem| {
         // Anybody may cause this, so it must not fill the logs; the metric shows it.
         tracing::debug!(?problem, "batch_rejected");
         services.intake.metrics().count_rejected();
     })?;
-    let booked = services.intake.take(&bytes).await?;
-    Ok(Json(booked.into()))
+    Ok(match services.intake.take(&bytes, &origin).await? {
+        Taken::Booked(booked) => Json(BookedDocument::from(booked)).into_response(),
+        Taken::Buried(burial) => {
+            let document = DeadLetterDocument { dead_letter: burial.reason().to_owned() };
+            (StatusCode::ACCEPTED, Json(document)).into_response()
+        }
+    })
+}
+
+/// Whose the batch claims to be.
+fn origin(headers: &HeaderMap) -> String {
+    let stream = headers.get(BATCH_STREAM_HEADER).and_then(|value| value.to_str().ok()?.parse::<StreamId>().ok());
+    stream.map_or_else(|| "unknown".to_owned(), |stream| stream.to_string())
 }
 
 async fn authorized_body(token: &IngestToken, request: Request) -> Result<Bytes, Problem> {
@@ -134,19 +157,14 @@ fn require_batch_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
-        let code = match &error {
-            IngestError::Undecodable(_) => ProblemCode::BatchInvalid,
-            IngestError::Store(StoreError::Refused(_)) => ProblemCode::BatchRefused,
-            _ if error.is_temporary() => ProblemCode::StoreUnavailable,
-            _ => ProblemCode::Internal,
-        };
+        let code = if error.is_temporary() { ProblemCode::StoreUnavailable } else { ProblemCode::Internal };
         Self::new(code, error.to_string())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::response::IntoResponse as _;
+    use common::store::StoreError;
 
     use super::*;
 
@@ -162,12 +180,6 @@ mod tests {
         };
         let document = serde_json::to_value(BookedDocument::from(booked.clone())).unwrap();
         assert_eq!(document, serde_json::to_value(booked).unwrap());
-    }
-
-    #[test]
-    fn what_the_store_refuses_is_not_worth_another_try() {
-        let refused = Problem::from(IngestError::Store(StoreError::Refused("too large".into()))).into_response();
-        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
 
     #[test]

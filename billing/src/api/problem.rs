@@ -39,10 +39,6 @@ pub enum ProblemCode {
     BodyTimeout,
     /// The body was cut off or garbled on its way.
     BodyUnreadable,
-    /// The body is not a usage batch.
-    BatchInvalid,
-    /// The batch cannot be booked, now or later.
-    BatchRefused,
     /// The store cannot do it now.
     StoreUnavailable,
     /// Kafka does not answer.
@@ -58,7 +54,7 @@ pub enum ProblemCode {
 #[schema(as = Problem)]
 pub(super) struct ProblemDocument {
     /// Names the kind of problem; stable.
-    #[schema(example = "urn:tollgate:problem:batch_invalid")]
+    #[schema(example = "urn:tollgate:problem:body_too_large")]
     r#type: String,
     /// The kind of problem in words.
     title: &'static str,
@@ -92,8 +88,6 @@ impl ProblemCode {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "Body took too long"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "Body not readable"),
-            Self::BatchInvalid => (StatusCode::BAD_REQUEST, "batch_invalid", "Not a usage batch"),
-            Self::BatchRefused => (StatusCode::UNPROCESSABLE_ENTITY, "batch_refused", "Usage batch refused"),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
             Self::KafkaUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "kafka_unavailable", "Kafka unavailable"),
             Self::TopicMissing => (StatusCode::SERVICE_UNAVAILABLE, "topic_missing", "Topic missing"),

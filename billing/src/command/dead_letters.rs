@@ -153,7 +153,7 @@ fn list(letters: &[DeadLetter], output: Output) -> Result<(), CommandError> {
     }
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
-    table.set_header(["Id", "Arrived", "Topic/partition/offset", "Bytes", "Resolved", "Reason"]);
+    table.set_header(["Id", "Arrived", "Origin", "Bytes", "Resolved", "Reason"]);
     for letter in letters {
         table.add_row([
             letter.id.to_string(),
@@ -219,7 +219,11 @@ fn line(replayed: &Replayed) -> String {
     }
 }
 
+/// Where it came from: topic, partition and offset, or for what came over HTTP, the stream.
 fn place(letter: &DeadLetter) -> String {
+    if letter.came_over_http() {
+        return letter.topic.clone();
+    }
     format!("{}/{}/{}", letter.topic, letter.partition, letter.offset)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::store::Booked;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
-use super::IngestError;
+use super::{Burial, IngestError, Taken};
 
 /// Counters and timings of ingest.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub struct IngestMetrics {
     gap_entries: IntCounter,
     lost_entries: IntCounter,
     undecodable_batches: IntCounter,
+    dead_letters: IntCounter,
     seconds: Histogram,
 }
 
@@ -28,6 +29,8 @@ pub enum BatchOutcome {
     Replayed,
     /// The bytes are not a batch.
     Undecodable,
+    /// It is a batch, and can never be booked.
+    Refused,
     /// Refused before its bytes were looked at: wrong token, wrong type, too large, cut off.
     Rejected,
     /// The store cannot take it now.
@@ -55,6 +58,10 @@ impl IngestMetrics {
             IntCounter::new("tollgate_usage_lost_entries_total", "Usage entries that gateways have lost")?;
         let undecodable_batches =
             IntCounter::new("tollgate_ingest_undecodable_batches_total", "Usage batches that could not be decoded")?;
+        let dead_letters = IntCounter::new(
+            "tollgate_ingest_dead_letters_total",
+            "Messages and batches that could not be booked and were put aside",
+        )?;
         let seconds = Histogram::with_opts(HistogramOpts::new(
             "tollgate_ingest_seconds",
             "Time to decode and book a usage batch",
@@ -64,6 +71,7 @@ impl IngestMetrics {
         registry.register(Box::new(gap_entries.clone()))?;
         registry.register(Box::new(lost_entries.clone()))?;
         registry.register(Box::new(undecodable_batches.clone()))?;
+        registry.register(Box::new(dead_letters.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         for outcome in BatchOutcome::ALL {
             batches.with_label_values(&[outcome.as_str()]);
@@ -75,6 +83,7 @@ impl IngestMetrics {
             gap_entries,
             lost_entries,
             undecodable_batches,
+            dead_letters,
             seconds,
         })
     }
@@ -99,20 +108,32 @@ impl IngestMetrics {
         self.lost_entries.inc_by(booked.lost);
     }
 
+    pub(super) fn count_dead_letter(&self) {
+        self.dead_letters.inc();
+    }
+
     pub(super) fn count(&self, outcome: BatchOutcome) {
         self.batches.with_label_values(&[outcome.as_str()]).inc();
     }
 }
 
 impl BatchOutcome {
-    const ALL: [Self; 6] =
-        [Self::Booked, Self::Replayed, Self::Undecodable, Self::Rejected, Self::Unavailable, Self::Failed];
+    const ALL: [Self; 7] = [
+        Self::Booked,
+        Self::Replayed,
+        Self::Undecodable,
+        Self::Refused,
+        Self::Rejected,
+        Self::Unavailable,
+        Self::Failed,
+    ];
 
-    pub(super) fn of(taken: &Result<Booked, IngestError>) -> Self {
+    pub(super) fn of(taken: &Result<Taken, IngestError>) -> Self {
         match taken {
-            Ok(booked) if booked.booked == 0 => Self::Replayed,
-            Ok(_) => Self::Booked,
-            Err(IngestError::Undecodable(_)) => Self::Undecodable,
+            Ok(Taken::Booked(booked)) if booked.booked == 0 => Self::Replayed,
+            Ok(Taken::Booked(_)) => Self::Booked,
+            Ok(Taken::Buried(Burial::Undecodable(_))) => Self::Undecodable,
+            Ok(Taken::Buried(Burial::Refused(_))) => Self::Refused,
             Err(error) if error.is_temporary() => Self::Unavailable,
             Err(_) => Self::Failed,
         }
@@ -123,6 +144,7 @@ impl BatchOutcome {
             Self::Booked => "booked",
             Self::Replayed => "replayed",
             Self::Undecodable => "undecodable",
+            Self::Refused => "refused",
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",
             Self::Failed => "failed",

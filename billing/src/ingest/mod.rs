@@ -1,8 +1,9 @@
 //! Taking usage batches: decoded, booked exactly once, and whatever is odd about them said aloud. Here the way over
 //! HTTP; [`kafka`] is the other.
 //!
-//! A batch that was not booked is answered with an error, so that the gateway keeps it and sends it again. Gaps,
-//! unknown tenants and undecodable bytes raise a log line and a metric each.
+//! A batch that was not booked is answered with an error, so that the gateway keeps it and sends it again; one that
+//! never can be is put into the dead letters, so that what comes after it is not held up. Gaps, unknown tenants and dead
+//! letters raise a log line and a metric each.
 
 pub mod kafka;
 mod metrics;
@@ -13,9 +14,9 @@ use std::{
 };
 
 use common::{
-    store::{Booked, Store, StoreError},
+    store::{Booked, Booking, NewDeadLetter, Store, StoreError},
     time::Clock,
-    usage::{BatchError, StreamId, UsageBatch},
+    usage::{StreamId, UsageBatch},
 };
 pub use metrics::{BatchOutcome, IngestMetrics};
 
@@ -28,9 +29,6 @@ const UNKNOWN_TENANTS_LOGGED: usize = 10;
 /// Why a batch was not booked.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The bytes are not a batch: sending them again cannot help.
-    #[error(transparent)]
-    Undecodable(#[from] BatchError),
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,9 +52,27 @@ impl IngestError {
                     | StoreError::ReadOnly(_)
                     | StoreError::Database(_)
             ),
-            Self::Undecodable(_) | Self::Interrupted(_) => false,
+            Self::Interrupted(_) => false,
         }
     }
+}
+
+/// What became of a batch that a gateway need not keep any longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is booked, now or before.
+    Booked(Booked),
+    /// It can never be booked and is among the dead letters.
+    Buried(Burial),
+}
+
+/// Why a batch is among the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Burial {
+    /// The bytes are not a batch.
+    Undecodable(String),
+    /// The store never takes it.
+    Refused(String),
 }
 
 /// Where batches come in.
@@ -78,27 +94,34 @@ impl Intake {
         &self.metrics
     }
 
-    /// Decodes and books one batch.
-    pub async fn take(&self, bytes: &[u8]) -> Result<Booked, IngestError> {
+    /// Decodes and books one batch, or buries it; `origin` is whose it claims to be.
+    pub async fn take(&self, bytes: &[u8], origin: &str) -> Result<Taken, IngestError> {
         let started = Instant::now();
-        let taken = self.decode_and_book(bytes).await;
+        let taken = self.book_or_bury(bytes, origin).await;
         self.metrics.observe(started.elapsed(), BatchOutcome::of(&taken));
-        if let Err(error @ (IngestError::Store(_) | IngestError::TimedOut | IngestError::Interrupted(_))) = &taken {
+        if let Err(error) = &taken {
             tracing::error!(%error, "batch_not_booked");
         }
         taken
     }
 
-    async fn decode_and_book(&self, bytes: &[u8]) -> Result<Booked, IngestError> {
-        let batch = UsageBatch::decode(bytes).inspect_err(|error| {
-            tracing::warn!(%error, bytes = bytes.len(), "batch_undecodable");
-        })?;
+    async fn book_or_bury(&self, bytes: &[u8], origin: &str) -> Result<Taken, IngestError> {
         // A task of its own: a gateway that hangs up must not cancel it between the commit and the report of a gap,
         // which a replay would not show again.
-        let intake = self.clone();
-        let booking = tokio::spawn(async move { intake.book(&batch).await });
-        match tokio::time::timeout(BOOKING_TIME_LIMIT, booking).await {
-            Ok(Ok(booked)) => Ok(booked?),
+        let (intake, bytes, origin) = (self.clone(), bytes.to_vec(), origin.to_owned());
+        let taking = tokio::spawn(async move {
+            let burial = match UsageBatch::decode(&bytes) {
+                Ok(batch) => match intake.book(&batch).await {
+                    Err(StoreError::Refused(reason)) => Burial::Refused(reason),
+                    booked => return booked.map(Taken::Booked),
+                },
+                Err(error) => Burial::Undecodable(error.to_string()),
+            };
+            intake.bury(bytes, &origin, &burial).await?;
+            Ok(Taken::Buried(burial))
+        });
+        match tokio::time::timeout(BOOKING_TIME_LIMIT, taking).await {
+            Ok(Ok(taken)) => Ok(taken?),
             Ok(Err(interrupted)) => Err(IngestError::Interrupted(interrupted)),
             Err(_) => Err(IngestError::TimedOut),
         }
@@ -109,6 +132,25 @@ impl Intake {
         self.metrics.count_booked(&booked);
         report(&batch.stream, batch.first_seq, &booked);
         Ok(booked)
+    }
+
+    async fn bury(&self, bytes: Vec<u8>, origin: &str, burial: &Burial) -> Result<(), StoreError> {
+        let (size, reason) = (bytes.len(), burial.reason());
+        let letter = NewDeadLetter::of_http(origin, bytes, reason.to_owned());
+        let booking = Booking { dead_letters: std::slice::from_ref(&letter), ..Booking::default() };
+        self.store.book_all(&booking, self.clock.now()).await?;
+        self.metrics.count_dead_letter();
+        tracing::error!(origin, bytes = size, reason, "dead_letter");
+        Ok(())
+    }
+}
+
+impl Burial {
+    /// Why it cannot be booked.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Undecodable(reason) | Self::Refused(reason) => reason,
+        }
     }
 }
 

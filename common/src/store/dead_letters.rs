@@ -1,7 +1,7 @@
 //! Messages that could not be booked, kept until somebody has looked at them.
 
 use serde::Serialize;
-
+use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
@@ -25,6 +25,20 @@ pub struct NewDeadLetter {
     pub reason: String,
 }
 
+/// The partition of what came over HTTP: Kafka has none of this number.
+const HTTP_PARTITION: i32 = -1;
+
+impl NewDeadLetter {
+    /// A batch that was handed in over HTTP on behalf of `origin`. The same bytes make the same letter however often they
+    /// are handed in: in place of an offset they are known by their hash.
+    pub fn of_http(origin: &str, payload: Vec<u8>, reason: String) -> Self {
+        let mut head = [0; 8];
+        head.copy_from_slice(&Sha256::digest(&payload)[..8]);
+        let offset = i64::from_be_bytes(head) & i64::MAX;
+        Self { topic: format!("http {origin}"), partition: HTTP_PARTITION, offset, payload, reason }
+    }
+}
+
 /// A message that could not be booked, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetter {
@@ -44,6 +58,13 @@ pub struct DeadLetter {
     pub arrived_at: Micros,
     /// When it was replayed or put aside, if it was.
     pub resolved_at: Option<Micros>,
+}
+
+impl DeadLetter {
+    /// Whether it was handed in over HTTP; its topic then says on whose behalf.
+    pub const fn came_over_http(&self) -> bool {
+        self.partition == HTTP_PARTITION
+    }
 }
 
 impl Store {

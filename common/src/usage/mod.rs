@@ -28,6 +28,9 @@ pub const BATCH_CONTENT_TYPE: &str = "application/vnd.tollgate.usage-batch+proto
 /// Path at which `billing` takes batches by POST.
 pub const BATCH_PATH: &str = "/v1/usage/batches";
 
+/// Request header that names a batch's stream outside of it: so it is known whose a batch is that cannot be read.
+pub const BATCH_STREAM_HEADER: &str = "x-usage-stream";
+
 /// One source of numbered entries: a lane of one life of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {

@@ -22,8 +22,8 @@ use std::pin::Pin;
 
 pub use harm::Times;
 pub use limits_fleet::LimitPhase;
-pub use revocation::Reach;
 pub use outage::{Cores, OutageFigures, StageFigures};
+pub use revocation::Reach;
 use serde::Serialize;
 
 use crate::{

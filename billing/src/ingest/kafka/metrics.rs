@@ -5,7 +5,6 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Op
 /// Counters of the way from Kafka to the store.
 #[derive(Debug, Clone)]
 pub struct KafkaMetrics {
-    pub(super) dead_letters: IntCounter,
     pub(super) lost_messages: IntCounter,
     pub(super) positions_moved: IntCounter,
     pub(super) store_outages: IntCounter,
@@ -20,10 +19,6 @@ impl KafkaMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help)?);
         Ok(Self {
-            dead_letters: counter(
-                "tollgate_ingest_dead_letters_total",
-                "Messages that could not be booked and were put aside",
-            )?,
             lost_messages: counter(
                 "tollgate_ingest_lost_messages_total",
                 "Messages deleted from the topic before they were booked",

@@ -195,7 +195,7 @@ impl Worker {
             report(&batch.stream, batch.first_seq, booked);
         }
         for letter in page.dead_letters() {
-            shared.metrics.dead_letters.inc();
+            shared.batches.count_dead_letter();
             let (bytes, reason) = (letter.payload.len(), &letter.reason);
             tracing::error!(partition = self.partition, offset = letter.offset, bytes, reason, "dead_letter");
         }

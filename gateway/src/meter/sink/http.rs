@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     key::IngestToken,
-    usage::{BATCH_CONTENT_TYPE, BATCH_PATH, UsageBatch},
+    usage::{BATCH_CONTENT_TYPE, BATCH_PATH, BATCH_STREAM_HEADER, UsageBatch},
 };
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Url, redirect};
@@ -28,10 +28,14 @@ pub struct HttpSink {
     authorization: HeaderValue,
 }
 
-/// What the sink says of a batch it has booked.
+/// What the sink says of a batch that need not be kept any longer.
 #[derive(Deserialize)]
-struct Receipt {
-    next_seq: u64,
+#[serde(untagged)]
+enum Receipt {
+    /// It is booked up to this number.
+    Booked { next_seq: u64 },
+    /// It can never be booked; the sink has put it aside, for this reason.
+    DeadLetter { dead_letter: String },
 }
 
 impl HttpSink {
@@ -68,23 +72,30 @@ impl UsageSink for HttpSink {
             .post(self.url.clone())
             .header(header::AUTHORIZATION, self.authorization.clone())
             .header(header::CONTENT_TYPE, BATCH_CONTENT_TYPE)
+            .header(BATCH_STREAM_HEADER, batch.stream.to_string())
             .body(batch.encode());
         let away = |error: reqwest::Error| SinkError::Away(with_causes(&error));
         let response = request.send().await.map_err(away)?;
         let status = response.status();
         let body = response.text().await.map_err(away)?;
-        judge(status, &body)
+        Ok(match judge(status, &body)? {
+            Receipt::Booked { next_seq } => next_seq,
+            Receipt::DeadLetter { dead_letter } => {
+                let (stream, first_seq, entries) = (&batch.stream, batch.first_seq, batch.entries.len());
+                tracing::error!(event = "usage_batch_dead", %stream, first_seq, entries, reason = dead_letter);
+                batch.end_seq()
+            }
+        })
     }
 }
 
 /// What an answer means for the batch.
-fn judge(status: StatusCode, body: &str) -> Result<u64, SinkError> {
+fn judge(status: StatusCode, body: &str) -> Result<Receipt, SinkError> {
     let reason = || body.chars().filter(|character| !character.is_control()).take(REASON_MAX_CHARS).collect();
     if status.is_success() {
         // Whoever answers without a receipt is not the sink.
         let receipt = serde_json::from_str::<Receipt>(body);
         return receipt
-            .map(|receipt| receipt.next_seq)
             .map_err(|error| SinkError::Busy { status: status.as_u16(), reason: format!("no receipt: {error}") });
     }
     let may_pass =
@@ -107,7 +118,11 @@ mod tests {
 
     #[test]
     fn only_a_receipt_frees_a_batch() {
-        assert_eq!(judge(StatusCode::OK, r#"{"next_seq": 7, "booked": 7}"#).ok(), Some(7));
+        let booked = judge(StatusCode::OK, r#"{"next_seq": 7, "booked": 7}"#);
+        assert!(matches!(booked, Ok(Receipt::Booked { next_seq: 7 })));
+        let buried = judge(StatusCode::ACCEPTED, r#"{"dead_letter": "no"}"#);
+        assert!(matches!(buried, Ok(Receipt::DeadLetter { dead_letter }) if dead_letter == "no"));
+        assert!(matches!(judge(StatusCode::OK, "{}"), Err(SinkError::Busy { .. })));
         assert!(matches!(judge(StatusCode::OK, "<html>"), Err(SinkError::Busy { .. })));
         assert!(matches!(judge(StatusCode::FOUND, ""), Err(SinkError::Busy { .. })));
     }

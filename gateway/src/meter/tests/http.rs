@@ -1,6 +1,10 @@
 //! What goes over the wire to `billing`.
 
-use common::{key::Pepper, time::Micros, usage::BATCH_PATH};
+use common::{
+    key::Pepper,
+    time::Micros,
+    usage::{BATCH_PATH, BATCH_STREAM_HEADER},
+};
 
 use super::*;
 
@@ -27,6 +31,11 @@ async fn the_http_sink_hands_over_what_billing_takes_and_reads_its_receipt() {
     );
     assert!(head.contains(&format!("Bearer {}", token.expose())));
     assert_eq!(UsageBatch::decode(&body).unwrap(), batch);
+    let stated = format!("{BATCH_STREAM_HEADER}: {}\r\n", batch.stream);
+    assert!(head.to_ascii_lowercase().contains(&stated), "{head}");
+    let buried = answer_once(&listener, "202 Accepted", "{\"dead_letter\":\"sums beyond what can be stored\"}");
+    let (buried, _) = tokio::join!(sink.deliver(&batch), buried);
+    assert_eq!(buried.unwrap(), batch.end_seq(), "the lane goes on");
     let (refused, _) = tokio::join!(sink.deliver(&batch), answer_once(&listener, "400 Bad Request", "entry 0: no"));
     assert!(matches!(refused, Err(SinkError::Refused { status: 400, ref reason }) if reason == "entry 0: no"));
     drop(listener);
