@@ -39,10 +39,10 @@ pub struct OutageFigures {
     pub p99_change: f64,
     /// At most so much is asked for.
     pub p99_change_target: f64,
-    /// Whether both were met here.
-    pub targets_met: bool,
-    /// Requests that were due and never sent.
+    /// Requests that were due and never sent: the machine did not keep up with the rate.
     pub unsent: u64,
+    /// Whether both targets were met here, at the full rate.
+    pub targets_met: bool,
 }
 
 /// What one stage came to.
@@ -86,7 +86,7 @@ impl OutageFigures {
         let (begin, end) = (&marks.catching_up.journal, &marks.over.journal);
         let left = end.acknowledged.saturating_sub(begin.acknowledged);
         let catch_up = ratio(left as f64, end.appended.saturating_sub(begin.appended) as f64);
-        let p99_change = ratio(away.p99_us.max(catching_up.p99_us), undisturbed.p99_us) - 1.0;
+        let p99_change = ratio(away.p99_us.max(catching_up.p99_us) - undisturbed.p99_us, undisturbed.p99_us);
         Self {
             rate,
             undisturbed,
@@ -99,8 +99,8 @@ impl OutageFigures {
             catch_up_target: CATCH_UP_TARGET,
             p99_change,
             p99_change_target: P99_TARGET,
-            targets_met: catch_up >= CATCH_UP_TARGET && p99_change <= P99_TARGET,
             unsent: result.unsent,
+            targets_met: catch_up >= CATCH_UP_TARGET && p99_change <= P99_TARGET && result.unsent == 0,
         }
     }
 }
