@@ -42,7 +42,7 @@ pub enum CatalogRow {
     /// Every tenant comes before all that names it.
     Tenant(ServedTenant),
     /// One that some subscription pins.
-    Plan(PlanVersion),
+    Plan(Box<PlanVersion>),
     /// In force, or yet to start.
     Subscription(Subscription),
     /// One that may still be served: neither revoked nor expired long ago.
@@ -214,7 +214,7 @@ pub(super) async fn whole(
     let pinned = "AS stored WHERE EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.plan_id = stored.plan_id \
                   AND subscriptions.plan_version = stored.version AND (ends_at IS NULL OR ends_at > $1))";
     each(&mut snapshot, &format!("{PLANS}{pinned}"), Some(cutoff), |row| {
-        Ok(take(CatalogRow::Plan(plans::read_version(row)?)))
+        Ok(take(CatalogRow::Plan(plans::read_version(row)?.into())))
     })
     .await?;
     let lasting = format!("{SUBSCRIPTIONS}WHERE ends_at IS NULL OR ends_at > $1");

@@ -49,6 +49,7 @@ impl Catalog {
             pace: Pace::default(),
             outage: Outage::new("catalog"),
             shown: Shown::new(),
+            away: false,
             stale: false,
         };
         tokio::select! {
@@ -65,6 +66,8 @@ struct Follower {
     pace: Pace,
     outage: Outage,
     shown: Shown,
+    /// Whether the store did not answer when it was last asked.
+    away: bool,
     /// Whether it was told that the catalog is stale.
     stale: bool,
 }
@@ -105,10 +108,15 @@ impl Follower {
             match polled {
                 Ok(()) => {
                     self.outage.over();
+                    if std::mem::take(&mut self.away) {
+                        // Whoever watched may wait on a connection that nothing comes through any more.
+                        self.watch.renew();
+                    }
                     self.note(announced, catalog.last_change() != before);
                 }
                 Err(error) => {
                     self.outage.failed(&error);
+                    self.away = true;
                     self.pace.alert();
                 }
             }

@@ -33,7 +33,7 @@ impl<'a> Loader<'a> {
     pub(super) fn take(&mut self, row: CatalogRow) {
         match (row, &mut self.tree) {
             (CatalogRow::Tenant(tenant), Some(tree)) => tree.put_tenant(tenant),
-            (CatalogRow::Plan(version), Some(tree)) => tree.add_plan(version),
+            (CatalogRow::Plan(version), Some(tree)) => tree.add_plan(*version),
             (CatalogRow::Subscription(subscription), Some(tree)) => tree.add_subscription(&subscription),
             (CatalogRow::Key(key), _) => {
                 self.settle();

@@ -70,7 +70,7 @@ impl Catalog {
         let catalog = Self::empty();
         let mut loader = Loader::new(&catalog, now);
         rows.tenants.iter().for_each(|tenant| loader.take(CatalogRow::Tenant(tenant.into())));
-        rows.plans.into_iter().for_each(|version| loader.take(CatalogRow::Plan(version)));
+        rows.plans.into_iter().for_each(|version| loader.take(CatalogRow::Plan(version.into())));
         rows.subscriptions.into_iter().for_each(|one| loader.take(CatalogRow::Subscription(one)));
         rows.keys.iter().for_each(|key| loader.take(CatalogRow::Key(key.into())));
         loader.finish(ChangeMark { seq: rows.seq, ..ChangeMark::NONE });

@@ -190,7 +190,7 @@ impl<'a> Reading<'a> {
         Ok(Some(match self.byte()? {
             END => return Ok(None),
             TENANT => CatalogRow::Tenant(self.tenant()?),
-            PLAN => CatalogRow::Plan(self.plan()?),
+            PLAN => CatalogRow::Plan(self.plan()?.into()),
             SUBSCRIPTION => CatalogRow::Subscription(self.subscription()?),
             KEY => CatalogRow::Key(self.key()?),
             _ => return Err(SnapshotError::Malformed("a row is of an unknown kind")),

@@ -77,7 +77,7 @@ impl Tree {
     /// Gives every row that it is made from to `take`.
     pub(super) fn rows(&self, mut take: impl FnMut(CatalogRow)) {
         self.nodes.values().filter_map(|node| node.tenant.clone()).map(CatalogRow::Tenant).for_each(&mut take);
-        self.plans.versions().iter().cloned().map(CatalogRow::Plan).for_each(&mut take);
+        self.plans.versions().iter().cloned().map(|version| CatalogRow::Plan(version.into())).for_each(&mut take);
         for (tenant, node) in &self.nodes {
             for held in &node.subscriptions {
                 if let Some(version) = self.plans.version(held.plan) {
