@@ -68,11 +68,13 @@ pub(super) async fn unannounced(house: &House, site: &Site) -> Result<Samples, D
         let subject = Subject::enter(site, &format!("Unannounced {number}")).await?;
         samples.disconnected += disconnect(&mut database).await?;
         let committed = subject.change(site, Step::Revoke).await?;
-        let mut arrived = std::pin::pin!(subject.arrival(committed, Shows::Refused));
-        let arrived = loop {
-            tokio::select! {
-                arrived = &mut arrived => break arrived,
-                () = sleep(DISCONNECT_EVERY) => samples.disconnected += disconnect(&mut database).await?,
+        let arrived = {
+            let mut arrived = std::pin::pin!(subject.arrival(committed, Shows::Refused));
+            loop {
+                tokio::select! {
+                    arrived = &mut arrived => break arrived,
+                    () = sleep(DISCONNECT_EVERY) => samples.disconnected += disconnect(&mut database).await?,
+                }
             }
         };
         samples.add(Step::Revoke, arrived);

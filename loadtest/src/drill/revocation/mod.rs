@@ -57,6 +57,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let (sqlite, on_sqlite) = on_engine(false, faults, times).await?;
     let (postgres, on_postgres) = on_engine(true, faults, times).await?;
     Ok(Outcome {
+        outages: Vec::new(),
         drill: DRILL.name,
         faults,
         at_risk: sqlite.at_risk + postgres.at_risk,
