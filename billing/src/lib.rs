@@ -1,10 +1,11 @@
 //! The business plane: what the gateways metered becomes lines on a bill.
 //!
 //! Read it in that order: [`ingest`] books usage exactly once, [`audit`] proves it, [`rating`] prices the usage of a
-//! period by a plan, [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`command`]
-//! the command line, [`config`] what operators set, [`upkeep`] what is done now and then,
+//! period by a plan, [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`access`]
+//! who may use it, [`command`] the command line, [`config`] what operators set, [`upkeep`] what is done now and then,
 //! [`publish`] what other systems hear of changes.
 
+pub mod access;
 pub mod api;
 pub mod audit;
 pub mod command;

@@ -14,6 +14,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{Method, Uri},
+    middleware,
     routing::{MethodRouter, get, post},
 };
 use common::{
@@ -25,7 +26,10 @@ pub use ingester::{IngesterServices, ingester_router};
 pub use problem::{Problem, ProblemCode};
 use prometheus::Registry;
 
-use crate::ingest::Intake;
+use crate::{
+    access::{Access, Checkpoint, guard},
+    ingest::Intake,
+};
 
 /// Where health is told.
 pub const HEALTH_PATH: &str = "/health";
@@ -38,6 +42,8 @@ pub const DOCUMENT_PATH: &str = "/openapi.json";
 
 /// What the handlers work with.
 pub struct Services {
+    /// Decides who comes in.
+    pub access: Access,
     /// Books usage.
     pub intake: Intake,
     /// What a gateway has to present.
@@ -48,11 +54,15 @@ pub struct Services {
     pub registry: Registry,
 }
 
-/// The whole interface.
+/// The whole interface, every route of it behind the checkpoint.
 pub fn router(services: Services) -> Router {
+    let guarded = |path, methods: MethodRouter<Arc<Services>>| {
+        let checkpoint = Checkpoint { access: services.access.clone(), path };
+        methods.route_layer(middleware::from_fn_with_state(checkpoint, guard))
+    };
     routes()
         .into_iter()
-        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+        .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))

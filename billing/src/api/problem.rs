@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use common::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,15 +20,18 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub struct Problem {
     code: ProblemCode,
     detail: String,
+    retry_after_seconds: Option<u64>,
 }
 
 /// Every error that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
-    /// No or a wrong ingest token.
+    /// No credential, or one that does not do.
     Unauthorized,
-    /// No such path.
+    /// The caller may not do this.
+    Forbidden,
+    /// No such path, or no such thing for this caller.
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
@@ -39,8 +43,18 @@ pub enum ProblemCode {
     BodyTimeout,
     /// The body was cut off or garbled on its way.
     BodyUnreadable,
+    /// The change would break a rule.
+    Refused,
+    /// Somebody changed the thing since the caller read it.
+    Stale,
+    /// The idempotency key was used for another request.
+    IdempotencyMismatch,
+    /// Too many requests, or too many credentials that do not do.
+    TooManyRequests,
     /// The store cannot do it now.
     StoreUnavailable,
+    /// The identity provider does not answer, and its keys are not known.
+    IdentityProviderUnavailable,
     /// Kafka does not answer.
     KafkaUnavailable,
     /// Kafka does not have the topic.
@@ -69,7 +83,30 @@ pub(super) struct ProblemDocument {
 impl Problem {
     /// A problem of this kind; `detail` says what is wrong here.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after_seconds: None }
+    }
+
+    /// The same, with the time after which it is worth another try.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::NotFound { .. } => ProblemCode::NotFound,
+            StoreError::Refused(_) => ProblemCode::Refused,
+            StoreError::Stale { .. } => ProblemCode::Stale,
+            StoreError::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
+            StoreError::Locked(_)
+            | StoreError::Unavailable { .. }
+            | StoreError::ReadOnly(_)
+            | StoreError::Database(_) => ProblemCode::StoreUnavailable,
+            _ => ProblemCode::Internal,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -78,7 +115,8 @@ impl ProblemCode {
     const fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "No such path"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed on this path")
             }
@@ -88,6 +126,15 @@ impl ProblemCode {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "Body took too long"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "Body not readable"),
+            Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused"),
+            Self::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "Changed since"),
+            Self::IdempotencyMismatch => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "Idempotency key used for another request")
+            }
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
+            Self::IdentityProviderUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "identity_provider_unavailable", "Identity provider unavailable")
+            }
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
             Self::KafkaUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "kafka_unavailable", "Kafka unavailable"),
             Self::TopicMissing => (StatusCode::SERVICE_UNAVAILABLE, "topic_missing", "Topic missing"),
@@ -113,10 +160,16 @@ impl IntoResponse for Problem {
             ProblemCode::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            ProblemCode::StoreUnavailable | ProblemCode::KafkaUnavailable | ProblemCode::TopicMissing => {
+            ProblemCode::StoreUnavailable
+            | ProblemCode::IdentityProviderUnavailable
+            | ProblemCode::KafkaUnavailable
+            | ProblemCode::TopicMissing => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -26,9 +26,11 @@ impl Served {
         let (store, _) = Store::open_and_migrate(&url).await.unwrap();
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry).unwrap();
+        let pepper = Pepper::new(b"0123456789abcdef").unwrap();
         let services = Services {
+            access: Access::new(store.clone(), pepper.clone(), Arc::new(SystemClock)),
             intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
-            ingest_token: Pepper::new(b"0123456789abcdef").unwrap().ingest_token(),
+            ingest_token: pepper.ingest_token(),
             store: store.clone(),
             registry,
         };

@@ -19,6 +19,7 @@ use clap::{Parser, Subcommand};
 use common::{config::ConfigError, key::PepperError, store::StoreError};
 
 use crate::{
+    access::{BootstrapTokenError, oidc::IdentitySetupError},
     audit::AuditError,
     config::Environment,
     ingest::kafka::{IngestSetupError, KafkaIngestError},
@@ -36,6 +37,8 @@ Environment:
   TOLLGATE_STORE   URL of the store, in place of the file's `store`
   TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers` and `changes.brokers`
   TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
+  TOLLGATE_BOOTSTRAP_TOKEN
+                   what the first admin presents, in place of the file's `access.bootstrap_token_file`
   RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
 
 Examples:
@@ -84,6 +87,12 @@ pub enum CommandError {
     /// There is no pepper.
     #[error(transparent)]
     Pepper(#[from] PepperError),
+    /// The bootstrap token is not usable.
+    #[error(transparent)]
+    BootstrapToken(#[from] BootstrapTokenError),
+    /// The identity provider cannot be asked.
+    #[error(transparent)]
+    Identity(#[from] IdentitySetupError),
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,6 +1,6 @@
 //! `billing serve`: opens the store, serves the business API until SIGTERM or SIGINT, then finishes what is in flight.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Args;
@@ -10,6 +10,10 @@ use tokio::{net::TcpListener, sync::Notify};
 
 use super::{CommandError, listen::listen, log, signals::StopSignals};
 use crate::{
+    access::{
+        Access,
+        oidc::{IdentityProvider, OidcConfig},
+    },
     api::{self, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
@@ -38,7 +42,15 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let publisher = publisher(&config, &store, &registry)?;
+    let people = identity_provider(config.access.oidc.as_ref())?;
+    let clock = Arc::new(SystemClock);
+    let access = Access::new(store.clone(), pepper.clone(), clock)
+        .with_people(people)
+        .with_bootstrap(config.access.bootstrap_token(environment)?)
+        .limited_to(config.access.tenant_requests_per_minute, config.access.failed_credentials_per_minute)
+        .behind_proxies(config.access.trusted_proxies.clone());
     let router = api::router(Services {
+        access,
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
         ingest_token: pepper.ingest_token(),
         store: store.clone(),
@@ -70,6 +82,19 @@ fn publisher(config: &Config, store: &Store, registry: &Registry) -> Result<Opti
     Ok(config.changes.brokers.as_ref().map(publish).transpose()?)
 }
 
+/// The provider of the settings, which is asked for its keys from now on.
+fn identity_provider(settings: Option<&OidcConfig>) -> Result<Option<IdentityProvider>, CommandError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    // A second time changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let provider = IdentityProvider::new(settings.clone())?;
+    let asked = provider.clone();
+    tokio::spawn(async move { asked.learn().await });
+    Ok(Some(provider))
+}
+
 async fn serve_until_stopped(
     listener: TcpListener,
     router: Router,
@@ -84,7 +109,8 @@ async fn serve_until_stopped(
         told.notify_one();
     };
     let serving = async {
-        axum::serve(listener, router).with_graceful_shutdown(stop).await.map_err(CommandError::Serve)?;
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).with_graceful_shutdown(stop).await.map_err(CommandError::Serve)?;
         store.close().await;
         Ok::<_, CommandError>(())
     };

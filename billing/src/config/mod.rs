@@ -2,6 +2,7 @@
 //!
 //! The environment overrides the file, so that a password or a pepper never has to stand in one.
 
+mod access;
 mod changes;
 mod ingest;
 mod kafka;
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use access::AccessConfig;
 pub use changes::ChangesConfig;
 use common::{
     config::{self, ConfigError},
@@ -31,6 +33,9 @@ const KAFKA_VARIABLE: &str = "TOLLGATE_KAFKA";
 /// Environment variable that overrides `pepper_file` with the pepper itself.
 const PEPPER_VARIABLE: &str = "TOLLGATE_PEPPER";
 
+/// Environment variable that overrides `access.bootstrap_token_file` with the token itself.
+const BOOTSTRAP_VARIABLE: &str = "TOLLGATE_BOOTSTRAP_TOKEN";
+
 /// The settings of `billing`. Not printable: the store's URL and Kafka's properties may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -42,6 +47,8 @@ pub struct Config {
     pub store: String,
     /// File that holds the pepper.
     pub pepper_file: Option<PathBuf>,
+    /// Who may use the business API.
+    pub access: AccessConfig,
     /// How `billing ingest` takes usage from Kafka.
     pub ingest: IngestConfig,
     /// Where `billing serve` publishes changes.
@@ -57,6 +64,8 @@ pub struct Environment {
     pub pepper: Option<String>,
     /// Kafka's brokers.
     pub kafka: Option<String>,
+    /// What the first admin presents.
+    pub bootstrap_token: Option<String>,
 }
 
 impl Default for Config {
@@ -65,6 +74,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
             store: "sqlite://data/tollgate.db".into(),
             pepper_file: None,
+            access: AccessConfig::default(),
             ingest: IngestConfig::default(),
             changes: ChangesConfig::default(),
         }
@@ -78,6 +88,7 @@ impl Environment {
             store: config::environment(STORE_VARIABLE),
             pepper: config::environment(PEPPER_VARIABLE),
             kafka: config::environment(KAFKA_VARIABLE),
+            bootstrap_token: config::environment(BOOTSTRAP_VARIABLE),
         }
     }
 }
@@ -159,6 +170,7 @@ mod tests {
             store: Some("postgres://db/tollgate".into()),
             pepper: Some("0123456789abcdef".into()),
             kafka: Some("kafka-1:9092,kafka-2:9092".into()),
+            bootstrap_token: Some("0123456789abcdef".into()),
         };
         let config = Config::load(&file, &environment).unwrap();
         assert_eq!(config.store, "postgres://db/tollgate");
@@ -166,5 +178,7 @@ mod tests {
         assert_eq!(config.changes.brokers.as_deref(), Some("kafka-1:9092,kafka-2:9092"));
         assert!(config.pepper(&environment).is_ok());
         assert!(config.pepper(&Environment::default()).is_err());
+        assert!(config.access.bootstrap_token(&environment).unwrap().is_some());
+        assert!(config.access.bootstrap_token(&Environment::default()).unwrap().is_none());
     }
 }

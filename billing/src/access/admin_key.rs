@@ -1,0 +1,26 @@
+//! Admin keys: looked up by their hash in the store each time, so that a revoked one is refused from that moment on.
+
+use common::{admin::AdminSecret, key::KeyStatus};
+
+use super::{Access, Principal, PrincipalKind, credential::Refused};
+
+impl Access {
+    /// Whose admin key it is.
+    pub(super) async fn admin_key(&self, secret: &AdminSecret) -> Result<Principal, Refused> {
+        let found = self.store.admin_key_by_hash(&self.pepper.hash_admin(secret)).await?;
+        let Some(key) = found else {
+            return Err(Refused::unknown("no such admin key"));
+        };
+        match key.status(self.clock.now()) {
+            KeyStatus::Active => Ok(Principal {
+                kind: PrincipalKind::AdminKey,
+                name: key.id.to_string(),
+                tenant: Some(key.tenant),
+                role: key.role,
+                scopes: key.scopes,
+            }),
+            KeyStatus::Revoked => Err(Refused::known("this admin key was revoked")),
+            KeyStatus::Expired => Err(Refused::known("this admin key has expired")),
+        }
+    }
+}

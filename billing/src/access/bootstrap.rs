@@ -1,0 +1,106 @@
+//! The bootstrap token: it lets in whoever sets up the first tenant and its first admin key, and nobody after that.
+
+use std::{fmt, path::Path};
+
+use subtle::ConstantTimeEq as _;
+
+use super::{Access, Principal, credential::Refused};
+
+/// Shortest token that is accepted, in bytes.
+const MIN_BYTES: usize = 16;
+
+/// Why there is no bootstrap token.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapTokenError {
+    /// Too short to protect anything.
+    #[error(
+        "the bootstrap token has {0} bytes; at least {MIN_BYTES} are needed (`openssl rand -hex 32` makes a good one)"
+    )]
+    TooShort(usize),
+    /// It could not be sent in a header.
+    #[error("the bootstrap token may only contain visible ASCII characters")]
+    NotVisible,
+    /// The file that should hold it cannot be read.
+    #[error("cannot read the bootstrap token from {path}: {source}; set `access.bootstrap_token_file` to another file")]
+    Unreadable {
+        /// The file named in the settings.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// The secret that stands for the first admin, before there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BootstrapToken(String);
+
+impl BootstrapToken {
+    /// A token from its bytes; surrounding white space (a file's last newline) does not count.
+    pub fn new(bytes: &[u8]) -> Result<Self, BootstrapTokenError> {
+        let bytes = bytes.trim_ascii();
+        if bytes.len() < MIN_BYTES {
+            return Err(BootstrapTokenError::TooShort(bytes.len()));
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(text.to_owned())),
+            _ => Err(BootstrapTokenError::NotVisible),
+        }
+    }
+
+    /// The token from the environment variable's value if there is one, else from the file; none if neither is named.
+    pub fn load(environment: Option<&str>, file: Option<&Path>) -> Result<Option<Self>, BootstrapTokenError> {
+        match (environment, file) {
+            (Some(value), _) => Self::new(value.as_bytes()).map(Some),
+            (None, Some(path)) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|source| BootstrapTokenError::Unreadable { path: path.display().to_string(), source })?;
+                Self::new(&bytes).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn matches(&self, presented: &str) -> bool {
+        self.0.as_bytes().ct_eq(presented.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for BootstrapToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BootstrapToken(..)")
+    }
+}
+
+impl Access {
+    /// Whether the text is the bootstrap token, and still lets in.
+    pub(super) async fn bootstrap_token(&self, presented: &str) -> Result<Principal, Refused> {
+        if !self.bootstrap.as_ref().is_some_and(|token| token.matches(presented)) {
+            return Err(Refused::unknown("not a credential of this interface"));
+        }
+        if self.store.has_admin_keys().await? {
+            return Err(Refused::known("the bootstrap token has served its purpose: there is an admin key, use one"));
+        }
+        Ok(Principal::bootstrap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weak_token_is_refused_and_a_files_newline_does_not_count() {
+        assert!(matches!(BootstrapToken::new(b"short"), Err(BootstrapTokenError::TooShort(5))));
+        assert!(matches!(BootstrapToken::new(b"0123456789 abcdef"), Err(BootstrapTokenError::NotVisible)));
+        let token = BootstrapToken::new(b"0123456789abcdef\n").unwrap();
+        assert!(token.matches("0123456789abcdef") && !token.matches("0123456789abcdeg") && !token.matches(""));
+        assert!(!format!("{token:?}").contains("0123"));
+    }
+
+    #[test]
+    fn a_missing_file_is_named_and_no_setting_is_no_token() {
+        let error = BootstrapToken::load(None, Some(Path::new("/nowhere/token"))).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/token") && error.contains("bootstrap_token_file"), "{error}");
+        assert_eq!(BootstrapToken::load(None, None).unwrap(), None);
+    }
+}

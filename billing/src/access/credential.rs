@@ -1,0 +1,80 @@
+//! What stands in `Authorization`, and why it did not do.
+
+use axum::http::{HeaderMap, header};
+use common::{admin::AdminSecret, store::StoreError};
+
+use crate::api::{Problem, ProblemCode};
+
+/// Longest credential that is looked at: tokens of identity providers with many claims have some kilobytes.
+const LONGEST: usize = 16 * 1024;
+
+const EXPECTED: &str = "exactly one Authorization header is needed: Bearer and an admin key or a token of the identity \
+                        provider";
+
+/// A credential by its form.
+pub(super) enum Bearer<'a> {
+    /// `adm_..`.
+    AdminKey(AdminSecret),
+    /// Three parts with dots between: a JSON web token.
+    Token(&'a str),
+    /// Anything else, which only the bootstrap token can be.
+    Other(&'a str),
+}
+
+/// Why a credential did not do.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) problem: Problem,
+    /// Whether it may have been a guess, which counts against where it came from.
+    pub(super) is_guess: bool,
+}
+
+impl<'a> Bearer<'a> {
+    /// The credential of a request.
+    pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refused> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Refused::known(EXPECTED));
+        };
+        let credential = value.to_str().ok().and_then(|value| value.split_once(' '));
+        let Some(text) = credential
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, text)| text.trim())
+            .filter(|text| !text.is_empty())
+        else {
+            return Err(Refused::known(EXPECTED));
+        };
+        if text.len() > LONGEST {
+            return Err(Refused::unknown("the credential is too long to be one of ours"));
+        }
+        if text.starts_with("adm_") {
+            let parsed = AdminSecret::parse(text.as_bytes());
+            return parsed.map(Self::AdminKey).map_err(|error| Refused::unknown(&error.to_string()));
+        }
+        let is_token = text.bytes().filter(|byte| *byte == b'.').count() == 2;
+        Ok(if is_token { Self::Token(text) } else { Self::Other(text) })
+    }
+}
+
+impl Refused {
+    /// It is none, or one that never was.
+    pub(super) fn unknown(detail: &str) -> Self {
+        Self { problem: Problem::new(ProblemCode::Unauthorized, detail), is_guess: true }
+    }
+
+    /// Whoever sent it had one, or sent none.
+    pub(super) fn known(detail: &str) -> Self {
+        Self { problem: Problem::new(ProblemCode::Unauthorized, detail), is_guess: false }
+    }
+
+    /// It cannot be told now.
+    pub(super) fn undecided(problem: Problem) -> Self {
+        Self { problem, is_guess: false }
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::undecided(error.into())
+    }
+}

@@ -1,0 +1,190 @@
+//! The checkpoint before every handler: credential, scope and role, by the row of the operation. No row, no entry.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, RawPathParams, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    id::{AdminKeyId, KeyId, TenantId},
+    limit::LimitState,
+    store::StoreError,
+    tenant::TenantStatus,
+};
+
+use super::{
+    Access, Caller, Principal, Unplaced,
+    caller::Admitted,
+    credential::Bearer,
+    origin,
+    rules::{Grant, Needs, Relation, Target, rule},
+    throttle::{self, TooMany},
+};
+use crate::api::{Problem, ProblemCode};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Where a route is guarded.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// Decides who comes in.
+    pub access: Access,
+    /// The path of the route, with its parameters in braces.
+    pub path: &'static str,
+}
+
+/// Lets a request through to its handler, or answers it.
+pub async fn guard(
+    State(checkpoint): State<Checkpoint>,
+    parameters: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let request_id = origin::request_id(request.headers().get(REQUEST_ID));
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let arrival = Arrival { method: request.method(), headers: request.headers(), peer, request_id: &request_id };
+    let mut limit = None;
+    let admitted = checkpoint.admit(&arrival, &parameters, &mut limit).await;
+    let mut response = match admitted {
+        Ok(admitted) => {
+            if let Some(admitted) = admitted {
+                request.extensions_mut().insert(admitted);
+            }
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(state) = limit {
+        throttle::tell(&state, response.headers_mut());
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// What the guard looks at of a request.
+struct Arrival<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    peer: Option<IpAddr>,
+    request_id: &'a str,
+}
+
+impl Checkpoint {
+    /// What the handler gets to know. `limit` gets to be how the limit stands that the request fell under.
+    async fn admit(
+        &self,
+        arrival: &Arrival<'_>,
+        parameters: &RawPathParams,
+        limit: &mut Option<LimitState>,
+    ) -> Result<Option<Admitted>, Problem> {
+        let Some(rule) = rule(arrival.method, self.path) else {
+            return Err(Problem::new(ProblemCode::Forbidden, "nobody may do this"));
+        };
+        let grant = match &rule.needs {
+            Needs::Nothing | Needs::OwnToken => return Ok(None),
+            Needs::Somebody => None,
+            Needs::Role(grant) => Some(grant),
+        };
+        let caller = self.access.caller(arrival, limit).await?;
+        let own = self.access.standing(&caller.principal, arrival.method).await?;
+        let Some(grant) = grant else {
+            return Ok(Some(Admitted::Caller(caller)));
+        };
+        if !caller.principal.covers(grant.scope) {
+            let detail = format!("your admin key is narrowed to scopes that do not include {}", grant.scope);
+            return Err(Problem::new(ProblemCode::Forbidden, detail));
+        }
+        if grant.target == Target::Body {
+            return Ok(Some(Admitted::Unplaced(Unplaced::new(caller, *grant))));
+        }
+        match grant.target {
+            Target::Own | Target::Body => caller.admit(grant, own)?,
+            Target::Tenant | Target::Key | Target::AdminKey => {
+                let tenant = concerned(&caller, grant, parameters).await?;
+                caller.check(grant, tenant).await?;
+            }
+        }
+        Ok(Some(Admitted::Caller(caller)))
+    }
+}
+
+impl Access {
+    /// Who is calling, if not too often.
+    async fn caller(&self, arrival: &Arrival<'_>, limit: &mut Option<LimitState>) -> Result<Caller, Problem> {
+        let address = arrival.peer.map(|peer| origin::address(peer, arrival.headers, &self.trusted_proxies));
+        if let Some(address) = address {
+            self.throttle
+                .check(address)
+                .map_err(|refused| too_many(refused, limit, "too many credentials from your address did not do"))?;
+        }
+        let authenticated = match Bearer::of(arrival.headers) {
+            Ok(bearer) => self.authenticate(&bearer).await,
+            Err(refused) => Err(refused),
+        };
+        let principal = authenticated.map_err(|refused| {
+            // Anybody may cause this, so it must not fill the logs.
+            tracing::debug!(?refused, ?address, "credential_refused");
+            if let Some(address) = address.filter(|_| refused.is_guess) {
+                self.throttle.count_guess(address);
+            }
+            refused.problem
+        })?;
+        let admitted = self.throttle.admit(principal.tenant);
+        *limit = Some(admitted.map_err(|refused| too_many(refused, limit, "your tenant calls too often"))?);
+        Ok(Caller::new(principal, address, arrival.request_id.to_owned(), self.store.clone()))
+    }
+
+    /// Where the principal stands to their own tenant. It has to be there, and changes take one that is served.
+    async fn standing(&self, principal: &Principal, method: &Method) -> Result<Relation, Problem> {
+        let Some(own) = principal.tenant else {
+            return Ok(Relation::Above);
+        };
+        let refuse = |detail: &str| Err(Problem::new(ProblemCode::Forbidden, detail));
+        let line = match self.store.ancestors(own).await {
+            Err(StoreError::NotFound { .. }) => Vec::new(),
+            line => line?,
+        };
+        if line.iter().any(|tenant| tenant.status == TenantStatus::Deleted) || line.is_empty() {
+            return refuse("your tenant is not there any more");
+        }
+        if !method.is_safe() && line.iter().any(|tenant| tenant.status == TenantStatus::Suspended) {
+            return refuse("your tenant is suspended: you may look, and change nothing");
+        }
+        Ok(if line.len() == 1 { Relation::OwnRoot } else { Relation::Own })
+    }
+}
+
+fn too_many(refused: TooMany, limit: &mut Option<LimitState>, detail: &str) -> Problem {
+    *limit = Some(refused.state);
+    let seconds = refused.retry_after_seconds;
+    Problem::new(ProblemCode::TooManyRequests, format!("{detail}; try again in {seconds} s")).retry_after(seconds)
+}
+
+/// The tenant that the path leads to.
+async fn concerned(caller: &Caller, grant: &Grant, parameters: &RawPathParams) -> Result<TenantId, Problem> {
+    match grant.target {
+        Target::Key => {
+            let key: KeyId = parameter(parameters, "key", "key")?;
+            Ok(caller.store().key(key).await?.tenant)
+        }
+        Target::AdminKey => {
+            let key: AdminKeyId = parameter(parameters, "admin_key", "admin key")?;
+            Ok(caller.store().admin_key(key).await?.tenant)
+        }
+        Target::Tenant | Target::Own | Target::Body => parameter(parameters, "tenant", "tenant"),
+    }
+}
+
+/// A parameter of the path as an identifier. What is none names nothing.
+fn parameter<T: std::str::FromStr>(parameters: &RawPathParams, name: &str, what: &str) -> Result<T, Problem> {
+    let text = parameters.iter().find(|(found, _)| *found == name).map(|(_, text)| text).unwrap_or_default();
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(64).collect();
+        Problem::new(ProblemCode::NotFound, format!("no {what} {text}"))
+    })
+}

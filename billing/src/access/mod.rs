@@ -1,0 +1,94 @@
+//! Who is calling, and what they may do: every operation of the interface passes the [`guard()`] here before its handler
+//! sees anything of the request.
+//!
+//! A credential becomes a [`Principal`]: a person by a token of the identity provider ([`oidc`]), a machine by an admin
+//! key, whoever sets up the first tenant by the bootstrap token. The table of [`rules`] says what a principal may do.
+//! A handler takes a [`Caller`], which comes with a store that shows the caller's subtree and nothing else.
+
+mod admin_key;
+mod bootstrap;
+mod caller;
+mod credential;
+mod guard;
+pub mod oidc;
+mod origin;
+mod principal;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::sync::Arc;
+
+pub use bootstrap::{BootstrapToken, BootstrapTokenError};
+pub use caller::{Caller, Unplaced};
+use common::{key::Pepper, limit, plan::RateLimit, store::Store, time::Clock};
+use credential::{Bearer, Refused};
+pub use guard::{Checkpoint, guard};
+use ipnet::IpNet;
+use oidc::IdentityProvider;
+pub use principal::{Principal, PrincipalKind};
+use throttle::Throttle;
+
+/// How often everybody at a tenant together may call in a minute, unless the settings say otherwise.
+pub const TENANT_RATE: RateLimit = RateLimit { limit: 600, burst: 120 };
+
+/// How many credentials that do not do may come from an address in a minute, unless the settings say otherwise.
+pub const GUESS_RATE: RateLimit = RateLimit { limit: 30, burst: 30 };
+
+/// Decides who comes in.
+#[derive(Clone)]
+pub struct Access {
+    /// Sees everything.
+    store: Store,
+    pepper: Pepper,
+    bootstrap: Option<BootstrapToken>,
+    people: Option<IdentityProvider>,
+    trusted_proxies: Vec<IpNet>,
+    throttle: Arc<Throttle>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Access {
+    /// Admits holders of admin keys that stand in `store`.
+    pub fn new(store: Store, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
+        let throttle = Arc::new(Throttle::new(TENANT_RATE, GUESS_RATE, limit::Clock::default()));
+        Self { store, pepper, bootstrap: None, people: None, trusted_proxies: Vec::new(), throttle, clock }
+    }
+
+    /// Admits whoever holds this token too, while there is no admin key.
+    #[must_use]
+    pub fn with_bootstrap(self, token: Option<BootstrapToken>) -> Self {
+        Self { bootstrap: token, ..self }
+    }
+
+    /// Admits the people whom this provider vouches for too.
+    #[must_use]
+    pub fn with_people(self, people: Option<IdentityProvider>) -> Self {
+        Self { people, ..self }
+    }
+
+    /// Limits, per minute, requests of a tenant and guesses from an address.
+    #[must_use]
+    pub fn limited_to(self, tenant: RateLimit, guesses: RateLimit) -> Self {
+        Self { throttle: Arc::new(Throttle::new(tenant, guesses, limit::Clock::default())), ..self }
+    }
+
+    /// Believes these proxies which address they were called from.
+    #[must_use]
+    pub fn behind_proxies(self, trusted_proxies: Vec<IpNet>) -> Self {
+        Self { trusted_proxies, ..self }
+    }
+
+    /// Whose credential it is.
+    async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Principal, Refused> {
+        match bearer {
+            Bearer::AdminKey(secret) => self.admin_key(secret).await,
+            Bearer::Token(token) => match &self.people {
+                Some(people) => people.principal(token).await,
+                None => Err(Refused::unknown("no identity provider is set up here: use an admin key")),
+            },
+            Bearer::Other(text) => self.bootstrap_token(text).await,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Role and tenant of a person, from the claims that the settings name.
+
+use common::{admin::Role, id::TenantId};
+use serde_json::Value;
+
+use super::{OidcConfig, Refused};
+use crate::{
+    access::{Principal, PrincipalKind, rules::reaches},
+    api::{Problem, ProblemCode},
+};
+
+/// Longest subject, in bytes: what OIDC allows.
+const SUBJECT_LONGEST: usize = 255;
+
+/// Who the claims of a good token are about.
+pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Principal, Refused> {
+    // A list of issuers, one of them the right one, is no issuer.
+    if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer) {
+        return Err(Refused::unknown("the token is of another issuer"));
+    }
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    if !(1..=SUBJECT_LONGEST).contains(&subject.len()) || subject.chars().any(char::is_control) {
+        return Err(Refused::known("the token's subject is no name"));
+    }
+    let tenant = claim(claims, &settings.tenant_claim).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let Some(tenant): Option<TenantId> = tenant else {
+        return Err(nobody(&format!("the token's claim {} names no tenant", settings.tenant_claim)));
+    };
+    let Some(role) = claim(claims, &settings.role_claim).and_then(role) else {
+        return Err(nobody(&format!("the token's claim {} names no role", settings.role_claim)));
+    };
+    Ok(Principal {
+        kind: PrincipalKind::Person,
+        name: subject.to_owned(),
+        tenant: Some(tenant),
+        role,
+        scopes: Vec::new(),
+    })
+}
+
+/// They are who they say they are, and nobody here.
+fn nobody(detail: &str) -> Refused {
+    Refused::undecided(Problem::new(ProblemCode::Forbidden, detail))
+}
+
+/// A claim by its name, or by the names on the way to it with dots between.
+fn claim<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
+    claims.get(path).or_else(|| path.split('.').try_fold(claims, |value, name| value.get(name)))
+}
+
+/// A role, or the mightiest of a list, in which there may be those of other programs.
+fn role(value: &Value) -> Option<Role> {
+    let parse = |value: &Value| value.as_str().and_then(|text| text.parse::<Role>().ok());
+    match value {
+        Value::Array(values) => {
+            values.iter().filter_map(parse).reduce(|held, next| if reaches(next, held) { next } else { held })
+        }
+        value => parse(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(tenant_claim: &str, role_claim: &str) -> OidcConfig {
+        OidcConfig {
+            issuer: "https://id.example".into(),
+            audience: "tollgate".into(),
+            tenant_claim: tenant_claim.into(),
+            role_claim: role_claim.into(),
+            clock_skew_seconds: 0,
+        }
+    }
+
+    fn found(settings: &OidcConfig, mut claims: Value) -> Result<(String, Role), String> {
+        claims["iss"] = "https://id.example".into();
+        let found = principal(settings, &claims).map_err(|refused| format!("{:?}", refused.problem))?;
+        Ok((found.tenant.unwrap().to_string(), found.role))
+    }
+
+    #[test]
+    fn claims_are_found_by_name_and_by_path() {
+        let tenant = TenantId::from_u128(1).to_string();
+        let nested = json!({ "sub": "a", "tollgate": { "tenant": tenant, "role": "admin" } });
+        let named = json!({ "sub": "a", "https://x.example/tenant": tenant, "realm": { "roles": ["offline", "viewer", "billing"] } });
+        let expected = |role| Ok((tenant.clone(), role));
+        assert_eq!(found(&settings("tollgate.tenant", "tollgate.role"), nested), expected(Role::Admin));
+        assert_eq!(found(&settings("https://x.example/tenant", "realm.roles"), named), expected(Role::Billing));
+    }
+
+    #[test]
+    fn whoever_has_no_tenant_or_role_is_nobody() {
+        let settings = settings("tenant", "role");
+        let tenant = TenantId::from_u128(1).to_string();
+        for claims in [
+            json!({ "sub": "a", "role": "admin" }),
+            json!({ "sub": "a", "tenant": "acme", "role": "admin" }),
+            json!({ "sub": "a", "tenant": [tenant], "role": "admin" }),
+            json!({ "sub": "a", "tenant": tenant }),
+            json!({ "sub": "a", "tenant": tenant, "role": "root" }),
+            json!({ "sub": "a", "tenant": tenant, "role": ["Owner", 7] }),
+            json!({ "sub": "a", "tenant": tenant, "role": {} }),
+        ] {
+            let refused = found(&settings, claims.clone()).unwrap_err();
+            assert!(refused.contains("Forbidden"), "{claims}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_subject_that_could_forge_logs_is_refused() {
+        let settings = settings("tenant", "role");
+        for subject in [json!(""), json!("a\nb"), json!("x".repeat(256)), json!(7)] {
+            let claims = json!({ "sub": subject, "tenant": TenantId::from_u128(1).to_string(), "role": "admin" });
+            assert!(found(&settings, claims).unwrap_err().contains("subject"), "{subject}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Asking the provider for its keys: where they are (discovery), and then for them.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Client, StatusCode, Url, redirect};
+use serde::Deserialize;
+
+use super::keys::KeySet;
+
+const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// Longest that one answer may take, to its last byte.
+const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(4);
+
+/// Longest document that is read.
+const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
+
+/// Why there can be no provider.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot ask the identity provider {issuer}: {reason}")]
+pub struct IdentitySetupError {
+    issuer: String,
+    reason: String,
+}
+
+/// Why the provider did not tell its keys.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FetchError {
+    /// It did not answer in time, or broke off.
+    #[error("{url} does not answer: {reason}")]
+    Silent {
+        /// What was asked for.
+        url: Url,
+        /// What the client said.
+        reason: Arc<str>,
+    },
+    /// It answered with something else.
+    #[error("{url} answered with status {status}")]
+    Status {
+        /// What was asked for.
+        url: Url,
+        /// The status.
+        status: StatusCode,
+    },
+    /// It answered with too much.
+    #[error("{url} answered with more than {DOCUMENT_MAX_BYTES} bytes")]
+    TooLong {
+        /// What was asked for.
+        url: Url,
+    },
+    /// It answered with something that makes no sense.
+    #[error("{url} answered with something else than expected: {reason}")]
+    Senseless {
+        /// What was asked for.
+        url: Url,
+        /// What makes no sense.
+        reason: Arc<str>,
+    },
+}
+
+/// Asks the provider.
+pub(super) struct Fetcher {
+    client: Client,
+    issuer: String,
+    discovery: Url,
+}
+
+/// What is read of a provider's description of itself.
+#[derive(Deserialize)]
+struct Description {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Fetcher {
+    pub(super) fn new(issuer: &str) -> Result<Self, IdentitySetupError> {
+        let refuse = |reason: String| IdentitySetupError { issuer: issuer.to_owned(), reason };
+        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let discovery: Url = discovery.parse().map_err(|error| refuse(format!("not a URL: {error}")))?;
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIME_LIMIT)
+            .timeout(ANSWER_TIME_LIMIT)
+            // Whoever can redirect could point into this network.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| refuse(chain(&error)))?;
+        Ok(Self { client, issuer: issuer.to_owned(), discovery })
+    }
+
+    /// The keys that the provider publishes now.
+    pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
+        let url = &self.discovery;
+        let senseless = |url: &Url, reason: &str| FetchError::Senseless { url: url.clone(), reason: reason.into() };
+        let description: Description =
+            serde_json::from_slice(&self.document(url).await?).map_err(|error| senseless(url, &error.to_string()))?;
+        if description.issuer != self.issuer {
+            return Err(senseless(url, &format!("it calls itself {}", description.issuer.escape_default())));
+        }
+        let keys: Url = description.jwks_uri.parse().map_err(|_| senseless(url, "its jwks_uri is no URL"))?;
+        if keys.scheme() != "https" && keys.scheme() != url.scheme() {
+            return Err(senseless(url, "its keys are not to be had by HTTPS"));
+        }
+        let parsed = KeySet::parse(&self.document(&keys).await?);
+        let parsed = parsed.map_err(|error| senseless(&keys, &error.to_string()))?;
+        if parsed.len() == 0 {
+            return Err(senseless(&keys, "it has no key for RS256, ES256 or EdDSA"));
+        }
+        Ok(parsed)
+    }
+
+    async fn document(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let silent =
+            |error: reqwest::Error| FetchError::Silent { url: url.clone(), reason: chain(&error.without_url()).into() };
+        let mut response = self.client.get(url.clone()).send().await.map_err(silent)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status { url: url.clone(), status: response.status() });
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(silent)? {
+            if document.len() + chunk.len() > DOCUMENT_MAX_BYTES {
+                return Err(FetchError::TooLong { url: url.clone() });
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+}
+
+/// An error with what is behind it, which is where the reason stands.
+fn chain(error: &dyn std::error::Error) -> String {
+    let behind = std::iter::successors(error.source(), |error| error.source());
+    behind.fold(error.to_string(), |text, error| format!("{text}: {error}"))
+}

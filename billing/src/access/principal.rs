@@ -1,0 +1,139 @@
+//! Who is calling, once their credential was found to be good.
+
+use std::net::IpAddr;
+
+use common::{
+    acting::{Acting, Actor, ActorKind, IdempotencyKey, Scope},
+    admin::{AdminScope, Role},
+    id::TenantId,
+};
+
+use super::rules::reaches;
+use crate::api::{Problem, ProblemCode};
+
+/// Somebody whose credential was good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// A person, a machine, or whoever sets up the first tenant.
+    pub kind: PrincipalKind,
+    /// The subject of a person's token, the id of an admin key; `bootstrap`.
+    pub name: String,
+    /// Where the role is held; none is above every tenant.
+    pub tenant: Option<TenantId>,
+    /// What they may do there and below.
+    pub role: Role,
+    /// What of the role they are narrowed to; empty: all of it.
+    pub scopes: Vec<AdminScope>,
+}
+
+/// What kind of credential it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// A person, with a token of the identity provider.
+    Person,
+    /// A machine, with an admin key.
+    AdminKey,
+    /// Whoever sets up the first tenant, with the bootstrap token.
+    Bootstrap,
+}
+
+impl Principal {
+    /// Whoever holds the bootstrap token.
+    pub fn bootstrap() -> Self {
+        Self {
+            kind: PrincipalKind::Bootstrap,
+            name: "bootstrap".into(),
+            tenant: None,
+            role: Role::Owner,
+            scopes: Vec::new(),
+        }
+    }
+
+    /// On whose behalf the store is used for them.
+    pub fn acting(
+        &self,
+        address: Option<IpAddr>,
+        request_id: Option<String>,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Acting {
+        let kind = match self.kind {
+            PrincipalKind::Person => ActorKind::Person,
+            PrincipalKind::AdminKey => ActorKind::AdminKey,
+            PrincipalKind::Bootstrap => ActorKind::Bootstrap,
+        };
+        Acting {
+            actor: Actor { kind, name: self.name.clone(), address, request_id },
+            scope: self.tenant.map_or(Scope::Everything, Scope::Subtree),
+            idempotency,
+        }
+    }
+
+    /// Whether their scopes include this one.
+    pub fn covers(&self, scope: AdminScope) -> bool {
+        self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
+    }
+
+    /// Whether they may hand a role with these scopes on. Nobody gives more than they have.
+    pub fn may_grant(&self, role: Role, scopes: &[AdminScope]) -> Result<(), Problem> {
+        let refuse = |detail: String| Err(Problem::new(ProblemCode::Forbidden, detail));
+        if !reaches(self.role, role) {
+            return refuse(format!("the role {role} is more than your own, {}", self.role));
+        }
+        if scopes.is_empty() && !self.scopes.is_empty() {
+            return refuse("your key is narrowed to scopes: name those of them that the new one is to have".into());
+        }
+        match scopes.iter().find(|scope| !self.covers(**scope)) {
+            Some(scope) => refuse(format!("the scope {scope} is not among your own")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl PrincipalKind {
+    /// The word in logs and documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::AdminKey => "admin_key",
+            Self::Bootstrap => "bootstrap",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::admin::AdminArea;
+
+    use super::*;
+
+    fn machine(role: Role, scopes: &[AdminScope]) -> Principal {
+        Principal {
+            kind: PrincipalKind::AdminKey,
+            name: "adk_1".into(),
+            tenant: Some(TenantId::from_u128(1)),
+            role,
+            scopes: scopes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_exists_for_them_is_their_subtree() {
+        let acting = machine(Role::Admin, &[]).acting(None, Some("r-1".into()), None);
+        assert_eq!(acting.scope, Scope::Subtree(TenantId::from_u128(1)));
+        assert_eq!((acting.actor.kind, acting.actor.name.as_str()), (ActorKind::AdminKey, "adk_1"));
+        assert_eq!(Principal::bootstrap().acting(None, None, None).scope, Scope::Everything);
+    }
+
+    #[test]
+    fn nobody_gives_more_than_they_have() {
+        let (read, write) = (AdminScope::read(AdminArea::AdminKeys), AdminScope::write(AdminArea::AdminKeys));
+        let keys = AdminScope::read(AdminArea::Keys);
+        let narrowed = machine(Role::Owner, &[write]);
+        assert!(narrowed.may_grant(Role::Owner, &[read]).is_ok());
+        assert!(narrowed.may_grant(Role::Owner, &[]).is_err(), "no scopes are all scopes");
+        assert!(narrowed.may_grant(Role::Viewer, &[keys]).is_err());
+        assert!(machine(Role::Admin, &[]).may_grant(Role::Owner, &[]).is_err());
+        assert!(machine(Role::Admin, &[]).may_grant(Role::Admin, &[keys]).is_ok());
+    }
+}

@@ -1,0 +1,354 @@
+//! People, with tokens of an OIDC provider that somebody else wrote.
+
+use std::time::Duration;
+
+use common::{admin::Role, id::TenantId};
+use reqwest::{Client, StatusCode, redirect};
+use serde_json::{Value, json};
+use stack::OpenId;
+
+use super::{Desk, Served};
+use crate::access::oidc::{IdentityProvider, OidcConfig};
+
+/// A provider, and the checkpoint that accepts its tokens.
+struct House {
+    desk: Desk,
+    provider: OpenId,
+    served: Served,
+}
+
+impl House {
+    async fn open() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(adjust: impl FnOnce(&mut OidcConfig)) -> Self {
+        let provider = tokio::task::spawn_blocking(|| OpenId::start().unwrap()).await.unwrap();
+        let mut settings = OidcConfig {
+            issuer: provider.issuer(),
+            audience: "tollgate".into(),
+            tenant_claim: "tollgate.tenant".into(),
+            role_claim: "tollgate.role".into(),
+            clock_skew_seconds: 30,
+        };
+        adjust(&mut settings);
+        let desk = Desk::open().await;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let people = IdentityProvider::new(settings).unwrap();
+        let served = Served::start(desk.access().with_people(Some(people))).await;
+        Self { desk, provider, served }
+    }
+
+    /// A token that the provider itself gives to a machine.
+    async fn machine(&self, role: Role, tenant: TenantId, resource: &str) -> String {
+        let form = format!("grant_type=client_credentials&scope=api&resource=urn:resource:{resource}");
+        let response = Client::new()
+            .post(format!("{}/token", self.provider.issuer()))
+            .basic_auth(format!("machine.{role}.{tenant}"), Some("secret"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+            .await
+            .unwrap();
+        let answer: Value = response.json().await.unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Claims that do; each test spoils some.
+    fn claims(&self) -> Value {
+        json!({
+            "iss": self.provider.issuer(), "aud": "tollgate", "sub": "alice", "exp": seconds_from_now(300),
+            "tollgate": { "tenant": self.desk.tree.reseller, "role": "admin" },
+        })
+    }
+
+    fn signed(&self, order: &Value) -> String {
+        self.provider.sign(&order.to_string()).unwrap()
+    }
+
+    async fn refusal(&self, token: &str) -> String {
+        let (status, body) = self.served.me(token).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{body}");
+        body["detail"].as_str().unwrap().to_owned()
+    }
+
+    fn times_asked(&self, path: &str) -> u64 {
+        let counts: Value = serde_json::from_str(&self.provider.counts().unwrap()).unwrap();
+        counts[path].as_u64().unwrap_or(0)
+    }
+}
+
+fn seconds_from_now(seconds: i64) -> i64 {
+    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+        + seconds
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    json!({ "claims": claims })
+}
+
+#[tokio::test]
+async fn a_machine_of_the_provider_and_a_person_who_logs_in_come_through() {
+    let house = House::open().await;
+    let reseller = house.desk.tree.reseller;
+    let token = house.machine(Role::Billing, reseller, "tollgate").await;
+    let (status, me) = house.served.me(&token).await;
+    assert_eq!((status, me["role"].as_str()), (StatusCode::OK, Some("billing")), "{me}");
+    assert_eq!((me["tenant"].as_str(), me["kind"].as_str()), (Some(reseller.to_string().as_str()), Some("person")));
+    let token = log_in(&house.provider, &format!("viewer.{reseller}")).await;
+    let (status, me) = house.served.me(&token).await;
+    assert_eq!((status, me["name"].as_str()), (StatusCode::OK, Some(format!("viewer.{reseller}").as_str())), "{me}");
+    let own = format!("/v1/tenants/{reseller}");
+    assert_eq!(house.served.ask("GET", &own, &token).await.status(), StatusCode::OK);
+    assert_eq!(
+        house.served.ask("POST", &format!("/v1/keys?tenant={reseller}"), &token).await.status(),
+        StatusCode::FORBIDDEN
+    );
+    for _ in 0..20 {
+        assert_eq!(house.served.me(&token).await.0, StatusCode::OK);
+    }
+    assert_eq!(house.times_asked("/jwks"), 1, "nothing is fetched with every request");
+}
+
+#[tokio::test]
+async fn each_accepted_algorithm_is_verified() {
+    let house = House::open().await;
+    for alg in ["RS256", "ES256", "EdDSA"] {
+        let order = json!({ "alg": alg, "claims": house.claims() });
+        let token = house.signed(&order);
+        assert_eq!(house.served.me(&token).await.0, StatusCode::OK, "{alg}");
+        let foreign = house.signed(&json!({ "alg": alg, "claims": house.claims(), "stranger": true }));
+        assert!(house.refusal(&foreign).await.contains("signature is wrong"), "{alg}");
+        // Somebody else's claims under a good signature.
+        let other = house.signed(&with(house.claims(), "sub", json!("mallory")));
+        let (head, signature) = (token.split('.').next().unwrap(), token.rsplit('.').next().unwrap());
+        let swapped = format!("{head}.{}.{signature}", other.split('.').nth(1).unwrap());
+        assert!(house.refusal(&swapped).await.contains("signature is wrong"), "{alg}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_token_says_of_itself_has_to_be_right() {
+    let house = House::open().await;
+    let other_audience = house.machine(Role::Owner, house.desk.tree.root, "elsewhere").await;
+    assert!(house.refusal(&other_audience).await.contains("another audience"));
+    for (name, value, reason) in [
+        ("exp", json!(seconds_from_now(-31)), "expired"),
+        ("exp", Value::Null, "lacks the claim exp"),
+        ("exp", json!("soon"), "claim exp"),
+        ("nbf", json!(seconds_from_now(300)), "not valid yet"),
+        ("aud", json!(["elsewhere"]), "another audience"),
+        ("aud", Value::Null, "lacks the claim aud"),
+        ("iss", json!("https://id.example"), "another issuer"),
+        ("iss", json!([house.provider.issuer()]), "another issuer"),
+        ("sub", Value::Null, "lacks the claim sub"),
+        ("sub", json!("a\nb"), "no name"),
+    ] {
+        let token = house.signed(&with(house.claims(), name, value.clone()));
+        let said = house.refusal(&token).await;
+        assert!(said.contains(reason), "{name} = {value}: {said}");
+    }
+    // Within what the clocks may be apart, and one audience of several.
+    for (name, value) in [
+        ("exp", json!(seconds_from_now(-10))),
+        ("nbf", json!(seconds_from_now(10))),
+        ("aud", json!(["elsewhere", "tollgate"])),
+    ] {
+        let token = house.signed(&with(house.claims(), name, value.clone()));
+        assert_eq!(house.served.me(&token).await.0, StatusCode::OK, "{name} = {value}");
+    }
+    for (name, value) in [("typ", "logout+jwt"), ("crit", "")] {
+        let header = if name == "crit" { json!({ "crit": ["b64"], "b64": true }) } else { json!({ name: value }) };
+        let token = house.signed(&json!({ "claims": house.claims(), "header": header }));
+        house.refusal(&token).await;
+    }
+    let nobody = house.signed(&with(house.claims(), "tollgate", json!({ "role": "owner" })));
+    assert_eq!(house.served.me(&nobody).await.0, StatusCode::FORBIDDEN);
+    let stranger =
+        house.signed(&with(house.claims(), "tollgate", json!({ "role": "owner", "tenant": TenantId::generate() })));
+    assert_eq!(house.served.me(&stranger).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_signed_or_that_our_own_key_signed_is_refused() {
+    let house = House::open().await;
+    let good = house.signed(&json!({ "claims": house.claims() }));
+    assert_eq!(house.served.me(&good).await.0, StatusCode::OK);
+    let payload = good.split('.').nth(1).unwrap();
+    for (header, signature) in [
+        (r#"{"alg":"none"}"#, ""),
+        (r#"{"alg":"none","typ":"JWT"}"#, "x"),
+        (r#"{"alg":"None"}"#, ""),
+        (r#"{"alg":"HS256"}"#, "AAAA"),
+        (r#"{"alg":"RS512"}"#, "AAAA"),
+        (r"{}", ""),
+        ("", ""),
+    ] {
+        let token = format!("{}.{payload}.{signature}", base64url(header.as_bytes()));
+        assert!(!house.refusal(&token).await.is_empty(), "{header}");
+    }
+    for secret in house.public_keys().await {
+        let kid = secret["kid"].as_str().unwrap();
+        for material in [secret["n"].as_str(), secret["x"].as_str()].into_iter().flatten() {
+            for bytes in [material.as_bytes().to_vec(), secret.to_string().into_bytes()] {
+                let token = hs256(&format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#), payload, &bytes);
+                assert!(house.refusal(&token).await.contains("not accepted"), "HS256");
+            }
+        }
+    }
+    for garbage in ["..", "a.b.c", "e30.e30.", "e30.e30.e30", "%.%.%", &format!("{}.{payload}.AAAA", "e".repeat(9_000))]
+    {
+        house.refusal(garbage).await;
+    }
+    let deep = "[".repeat(10_000);
+    house.refusal(&format!("{}.{}.AAAA", base64url(deep.as_bytes()), payload)).await;
+    let huge = format!("{}.{}.{}", good.split('.').next().unwrap(), "A".repeat(17_000), "A".repeat(340));
+    assert!(house.refusal(&huge).await.contains("too long"));
+}
+
+#[tokio::test]
+async fn new_keys_are_learned_when_they_are_used_and_old_ones_forgotten() {
+    let house = House::open().await;
+    let order = json!({ "claims": house.claims() });
+    let first = house.signed(&order);
+    assert_eq!(house.served.me(&first).await.0, StatusCode::OK);
+    house.provider.rotate_keys(true).unwrap();
+    let second = house.signed(&order);
+    assert_eq!(house.served.me(&second).await.0, StatusCode::OK, "an unknown key is asked for");
+    assert_eq!(house.served.me(&first).await.0, StatusCode::OK, "the one before is still published");
+    house.provider.rotate_keys(false).unwrap();
+    let third = house.signed(&order);
+    assert_eq!(house.served.me(&third).await.0, StatusCode::OK);
+    house.refusal(&first).await;
+    house.refusal(&second).await;
+}
+
+#[tokio::test]
+async fn made_up_keys_do_not_flood_the_provider() {
+    let house = House::open().await;
+    let good = house.signed(&json!({ "claims": house.claims() }));
+    assert_eq!(house.served.me(&good).await.0, StatusCode::OK);
+    for number in 0..50 {
+        let header = json!({ "kid": format!("made-up-{number}") });
+        let said = house.refusal(&house.signed(&json!({ "claims": house.claims(), "header": header }))).await;
+        assert!(said.contains("key"), "{said}");
+    }
+    assert!(house.times_asked("/jwks") <= 6, "{}", house.times_asked("/jwks"));
+    assert_eq!(house.served.me(&good).await.0, StatusCode::OK, "and who has a good token does not notice");
+}
+
+#[tokio::test]
+async fn with_the_provider_down_known_keys_go_on_and_others_are_told_why_not() {
+    let mut house = House::open().await;
+    let order = json!({ "claims": house.claims() });
+    let known = house.signed(&order);
+    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
+    house.provider.rotate_keys(false).unwrap();
+    let unknown = house.signed(&order);
+    let mut provider = house.provider;
+    house.provider = tokio::task::spawn_blocking(move || {
+        provider.kill().unwrap();
+        provider
+    })
+    .await
+    .unwrap();
+    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
+    let (status, said) = house.served.me(&unknown).await;
+    assert_eq!(
+        (status, said["code"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("identity_provider_unavailable"))
+    );
+    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
+    let (_, machine) = house.desk.machine(house.desk.tree.root, Role::Viewer, &[]).await;
+    assert_eq!(house.served.me(&machine).await.0, StatusCode::OK, "admin keys do not need it");
+    let mut provider = house.provider;
+    house.provider = tokio::task::spawn_blocking(move || {
+        provider.restart().unwrap();
+        provider
+    })
+    .await
+    .unwrap();
+    assert_eq!(house.served.me(&unknown).await.0, StatusCode::OK, "it is asked again");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_who_it_should_be_is_not_believed() {
+    let house = House::with(|settings| settings.issuer.push('/')).await;
+    let token = house.signed(&json!({ "claims": house.claims() }));
+    let (status, said) = house.served.me(&token).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{said}");
+    assert!(said["detail"].as_str().unwrap().contains("calls itself"), "{said}");
+}
+
+impl House {
+    async fn public_keys(&self) -> Vec<Value> {
+        let response = Client::new().get(format!("{}/jwks", self.provider.issuer())).send().await.unwrap();
+        let document: Value = response.json().await.unwrap();
+        document["keys"].as_array().unwrap().clone()
+    }
+}
+
+/// Logs in as a browser does: authorization code with PKCE, through the provider's own form.
+async fn log_in(provider: &OpenId, account: &str) -> String {
+    let client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_mins(1)).build().unwrap();
+    let verifier = "0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+    let challenge = base64url(signatures::digest::digest(&signatures::digest::SHA256, verifier.as_bytes()).as_ref());
+    let mut cookies = Vec::<(String, String)>::new();
+    let callback = "http://127.0.0.1/callback";
+    let mut next = format!(
+        "{}/auth?client_id=console&response_type=code&scope=openid%20api&redirect_uri={callback}&state=s\
+         &resource=urn:resource:tollgate&code_challenge={challenge}&code_challenge_method=S256",
+        provider.issuer()
+    );
+    for _ in 0..10 {
+        if next.starts_with(callback) {
+            break;
+        }
+        let jar = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let request = if next.contains("/interaction/") {
+            let form = format!("prompt=login&login={account}&password=any");
+            client.post(&next).header("content-type", "application/x-www-form-urlencoded").body(form)
+        } else {
+            client.get(&next)
+        };
+        let response = request.header("cookie", jar).send().await.unwrap();
+        for cookie in response.headers().get_all("set-cookie") {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            cookies.retain(|(known, _)| known != name);
+            cookies.push((name.to_owned(), rest.split(';').next().unwrap().to_owned()));
+        }
+        let status = response.status();
+        let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        let Some(location) = location else { panic!("{next}: {status} {}", response.text().await.unwrap()) };
+        next = if location.starts_with('/') { format!("{}{location}", provider.issuer()) } else { location };
+    }
+    let code = next.split("code=").nth(1).unwrap_or_else(|| panic!("{next}")).split('&').next().unwrap();
+    let form = format!(
+        "grant_type=authorization_code&client_id=console&code={code}&redirect_uri={callback}&code_verifier={verifier}\
+         &resource=urn:resource:tollgate"
+    );
+    let request = client.post(format!("{}/token", provider.issuer()));
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+fn hs256(header: &str, payload: &str, secret: &[u8]) -> String {
+    let message = format!("{}.{payload}", base64url(header.as_bytes()));
+    let key = signatures::hmac::Key::new(signatures::hmac::HMAC_SHA256, secret);
+    let signature = signatures::hmac::sign(&key, message.as_bytes());
+    format!("{message}.{}", base64url(signature.as_ref()))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            text.push(ALPHABET[(word >> (18 - 6 * place) & 63) as usize].into());
+        }
+    }
+    text
+}

@@ -1,0 +1,191 @@
+//! How often a tenant may call, and how often an address may guess credentials: by the cells that gateways limit with.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use common::{
+    id::TenantId,
+    limit::{Clock, LimitState, NANOS_PER_SECOND, Rate, RateCell},
+    plan::{RateLimit, RateWindow},
+};
+
+use super::origin;
+
+/// Most callers that are told apart; those beyond them share one cell.
+const CALLERS_MOST: usize = 50_000;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The limits, and how they stand.
+pub(super) struct Throttle {
+    clock: Clock,
+    /// Requests of everybody at a tenant; of none, those of whoever sets up the first one.
+    tenants: Cells<Option<TenantId>>,
+    /// Credentials from an address that may have been guesses.
+    guesses: Cells<IpAddr>,
+}
+
+/// Too many. Nothing was debited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany {
+    /// Whole seconds until the next one, at least 1.
+    pub(super) retry_after_seconds: u64,
+    /// How the limit stands.
+    pub(super) state: LimitState,
+}
+
+/// One cell for each caller of late.
+struct Cells<K> {
+    rate: Rate,
+    cells: Mutex<HashMap<K, RateCell>>,
+    /// For those who are too many.
+    shared: RateCell,
+}
+
+impl Throttle {
+    /// Limits per minute.
+    pub(super) fn new(tenants: RateLimit, guesses: RateLimit, clock: Clock) -> Self {
+        Self {
+            clock,
+            tenants: Cells::new("admin-tenant-minute", tenants),
+            guesses: Cells::new("admin-credentials-minute", guesses),
+        }
+    }
+
+    /// Debits a request of somebody at this tenant.
+    pub(super) fn admit(&self, tenant: Option<TenantId>) -> Result<LimitState, TooMany> {
+        self.tenants.with(tenant, self.clock.nanos(), |rate, cell, now| match cell.debit(rate, now) {
+            Some(full_at) => Ok(rate.state(full_at, now)),
+            None => Err(TooMany::at(rate, cell, now)),
+        })
+    }
+
+    /// Whether a credential from there may be looked at.
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), TooMany> {
+        self.guesses.with(origin::subscriber(address), self.clock.nanos(), |rate, cell, now| {
+            if cell.wait(rate, now) == 0 { Ok(()) } else { Err(TooMany::at(rate, cell, now)) }
+        })
+    }
+
+    /// A credential from there did not do.
+    pub(super) fn count_guess(&self, address: IpAddr) {
+        self.guesses.with(origin::subscriber(address), self.clock.nanos(), |rate, cell, now| {
+            cell.debit(rate, now);
+        });
+    }
+}
+
+impl TooMany {
+    fn at(rate: &Rate, cell: &RateCell, now: u64) -> Self {
+        Self {
+            retry_after_seconds: cell.wait(rate, now).div_ceil(NANOS_PER_SECOND).max(1),
+            state: rate.state(cell.full_at(), now),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Cells<K> {
+    fn new(policy: &'static str, limit: RateLimit) -> Self {
+        let rate = Rate::new(policy, RateWindow::Minute, limit);
+        Self { rate, cells: Mutex::default(), shared: RateCell::default() }
+    }
+
+    fn with<T>(&self, caller: K, now: u64, work: impl FnOnce(&Rate, &RateCell, u64) -> T) -> T {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if cells.len() >= CALLERS_MOST && !cells.contains_key(&caller) {
+            // A full bucket says nothing of its caller.
+            cells.retain(|_, cell| cell.full_at() > now);
+            if cells.len() >= CALLERS_MOST {
+                return work(&self.rate, &self.shared, now);
+            }
+        }
+        work(&self.rate, cells.entry(caller).or_default(), now)
+    }
+}
+
+/// Tells how a limit stands.
+pub(super) fn tell(state: &LimitState, headers: &mut HeaderMap) {
+    let LimitState { policy, quota, window_seconds, reset_seconds, .. } = *state;
+    let remaining = state.remaining.min(quota);
+    let values = [
+        (POLICY, format!("\"{policy}\";q={quota};w={window_seconds}")),
+        (RATE_LIMIT, format!("\"{policy}\";r={remaining};t={reset_seconds}")),
+    ];
+    for (name, value) in values {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn throttle(clock: &Clock) -> Throttle {
+        Throttle::new(RateLimit { limit: 60, burst: 3 }, RateLimit { limit: 6, burst: 2 }, clock.clone())
+    }
+
+    #[test]
+    fn each_tenant_has_a_bucket_of_its_own_that_refills() {
+        let clock = Clock::manual();
+        let throttle = throttle(&clock);
+        let (one, other) = (Some(TenantId::from_u128(1)), Some(TenantId::from_u128(2)));
+        for left in [2, 1, 0] {
+            assert_eq!(throttle.admit(one).unwrap().remaining, left);
+        }
+        let refused = throttle.admit(one).unwrap_err();
+        assert_eq!((refused.retry_after_seconds, refused.state.remaining), (1, 0));
+        assert!(throttle.admit(other).is_ok() && throttle.admit(None).is_ok());
+        clock.advance(Duration::from_secs(1));
+        assert!(throttle.admit(one).is_ok());
+        assert!(throttle.admit(one).is_err());
+    }
+
+    #[test]
+    fn whoever_guesses_is_not_looked_at_for_a_while_and_their_neighbours_are() {
+        let clock = Clock::manual();
+        let throttle = throttle(&clock);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for host in ["2001:db8::1", "2001:db8::2"] {
+            assert!(throttle.check(address(host)).is_ok());
+            throttle.count_guess(address(host));
+        }
+        let refused = throttle.check(address("2001:db8::3")).unwrap_err();
+        assert_eq!(refused.retry_after_seconds, 10, "one network counts together");
+        assert!(throttle.check(address("2001:db8:0:1::1")).is_ok() && throttle.check(address("198.51.100.1")).is_ok());
+        clock.advance(Duration::from_secs(10));
+        assert!(throttle.check(address("2001:db8::3")).is_ok());
+    }
+
+    #[test]
+    fn a_flood_of_addresses_takes_bounded_memory() {
+        let clock = Clock::manual();
+        let throttle = throttle(&clock);
+        for host in 0..u32::try_from(CALLERS_MOST).unwrap() + 10 {
+            throttle.count_guess(IpAddr::V4(host.into()));
+        }
+        assert_eq!(throttle.guesses.cells.lock().unwrap().len(), CALLERS_MOST);
+        assert!(throttle.check("203.0.113.9".parse().unwrap()).is_err(), "those beyond share one bucket");
+        clock.advance(Duration::from_mins(1));
+        assert!(throttle.check("203.0.113.9".parse().unwrap()).is_ok());
+        assert_eq!(throttle.guesses.cells.lock().unwrap().len(), 1, "and the rest is forgotten in time");
+    }
+
+    #[test]
+    fn the_headers_say_no_more_than_the_limit() {
+        let mut headers = HeaderMap::new();
+        let rate = Rate::new("p", RateWindow::Minute, RateLimit { limit: 60, burst: 90 });
+        tell(&rate.state(0, 0), &mut headers);
+        assert_eq!(headers["ratelimit-policy"], "\"p\";q=60;w=60");
+        assert_eq!(headers["ratelimit"], "\"p\";r=60;t=0");
+    }
+}
