@@ -34,11 +34,10 @@ const clientOf = (id) => {
   if (id === 'console') {
     return {
       client_id: id,
-      application_type: 'native',
       token_endpoint_auth_method: 'none',
       grant_types: ['authorization_code'],
       response_types: ['code'],
-      redirect_uris: ['http://127.0.0.1/callback'],
+      redirect_uris: ['https://console.example/callback'],
     };
   }
   return id.startsWith('machine.')

@@ -295,7 +295,7 @@ async fn log_in(provider: &OpenId, account: &str) -> String {
     let verifier = "0123456789abcdefghijklmnopqrstuvwxyz0123456789";
     let challenge = base64url(signatures::digest::digest(&signatures::digest::SHA256, verifier.as_bytes()).as_ref());
     let mut cookies = Vec::<(String, String)>::new();
-    let callback = "http://127.0.0.1/callback";
+    let callback = "https://console.example/callback";
     let mut next = format!(
         "{}/auth?client_id=console&response_type=code&scope=openid%20api&redirect_uri={callback}&state=s\
          &resource=urn:resource:tollgate&code_challenge={challenge}&code_challenge_method=S256",
