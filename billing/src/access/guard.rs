@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    extract::{ConnectInfo, RawPathParams, Request, State},
+    extract::{ConnectInfo, RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{HeaderMap, HeaderName, HeaderValue, Method},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -39,7 +39,7 @@ pub struct Checkpoint {
 /// Lets a request through to its handler, or answers it.
 pub async fn guard(
     State(checkpoint): State<Checkpoint>,
-    parameters: RawPathParams,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -47,7 +47,11 @@ pub async fn guard(
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let arrival = Arrival { method: request.method(), headers: request.headers(), peer, request_id: &request_id };
     let mut limit = None;
-    let admitted = checkpoint.admit(&arrival, &parameters, &mut limit).await;
+    let admitted = match &parameters {
+        Ok(parameters) => checkpoint.admit(&arrival, parameters, &mut limit).await,
+        // What is no text is no name of anything.
+        Err(_) => Err(Problem::new(ProblemCode::NotFound, "there is nothing at this path")),
+    };
     let mut response = match admitted {
         Ok(admitted) => {
             if let Some(admitted) = admitted {

@@ -1,12 +1,30 @@
 //! The HTTP face of `billing`: one table of routes, described by `/openapi.json`; every error is a problem document.
+//!
+//! A handler reads the request, calls the store on the caller's behalf and writes a document, and does nothing else:
+//! [`crate::access`] has let the caller in by then, and the store shows it its own subtree only.
 
+mod admin_keys;
+mod audit_log;
 mod batches;
+mod body;
+mod credit;
 mod document;
+mod etag;
+mod idempotency;
 mod ingester;
+mod instant;
+mod keys;
+mod me;
 mod observe;
+mod page;
+mod parameters;
+mod plans;
 mod problem;
+mod subscriptions;
+mod tenants;
 #[cfg(test)]
 mod tests;
+mod usage_report;
 
 use std::sync::Arc;
 
@@ -18,8 +36,9 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use common::{
-    key::IngestToken,
+    key::{IngestToken, Pepper},
     store::Store,
+    time::Clock,
     usage::{BATCH_MAX_BYTES, BATCH_PATH},
 };
 pub use ingester::{IngesterServices, ingester_router};
@@ -40,6 +59,9 @@ pub const METRICS_PATH: &str = "/metrics";
 /// Where the interface describes itself.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
 
+/// Where it does so for people.
+pub const PAGE_PATH: &str = "/docs";
+
 /// What the handlers work with.
 pub struct Services {
     /// Decides who comes in.
@@ -48,6 +70,10 @@ pub struct Services {
     pub intake: Intake,
     /// What a gateway has to present.
     pub ingest_token: IngestToken,
+    /// What secrets are hashed under.
+    pub pepper: Pepper,
+    /// Tells the time of changes.
+    pub clock: Arc<dyn Clock>,
     /// Asked whether it answers.
     pub store: Store,
     /// What `/metrics` shows.
@@ -69,12 +95,40 @@ pub fn router(services: Services) -> Router {
         .with_state(Arc::new(services))
 }
 
-fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 4] {
-    [
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
+    vec![
         (HEALTH_PATH, get(observe::health)),
         (METRICS_PATH, get(observe::metrics)),
         (DOCUMENT_PATH, get(document::document)),
+        (PAGE_PATH, get(document::page)),
         (BATCH_PATH, post(batches::take_batch)),
+        ("/v1/me", get(me::me)),
+        ("/v1/tenants", get(tenants::list).post(tenants::create)),
+        ("/v1/tenants/{tenant}", get(tenants::show).patch(tenants::changes::update).delete(tenants::changes::delete)),
+        ("/v1/tenants/{tenant}/suspend", post(tenants::changes::suspend)),
+        ("/v1/tenants/{tenant}/resume", post(tenants::changes::resume)),
+        ("/v1/tenants/{tenant}/move", post(tenants::changes::relocate)),
+        ("/v1/tenants/{tenant}/limits", get(tenants::limits::limits)),
+        (
+            "/v1/tenants/{tenant}/subscriptions",
+            get(subscriptions::list).post(subscriptions::assign).delete(subscriptions::end),
+        ),
+        ("/v1/tenants/{tenant}/credit", get(credit::show).post(credit::add)),
+        ("/v1/plans", get(plans::list).put(plans::changes::apply)),
+        ("/v1/plans/{plan}", get(plans::show)),
+        ("/v1/plans/{plan}/versions", get(plans::versions)),
+        ("/v1/plans/{plan}/deprecate", post(plans::changes::deprecate)),
+        ("/v1/plans/{plan}/restore", post(plans::changes::restore)),
+        ("/v1/plans/{plan}/migrate", post(plans::changes::migrate)),
+        ("/v1/keys", get(keys::list).post(keys::create)),
+        ("/v1/keys/{key}", get(keys::show).patch(keys::changes::update)),
+        ("/v1/keys/{key}/rotate", post(keys::changes::rotate)),
+        ("/v1/keys/{key}/revoke", post(keys::changes::revoke)),
+        ("/v1/admin-keys", get(admin_keys::list).post(admin_keys::create)),
+        ("/v1/admin-keys/{admin_key}", get(admin_keys::show)),
+        ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
+        ("/v1/usage", get(usage_report::report)),
+        ("/v1/audit", get(audit_log::list)),
     ]
 }
 

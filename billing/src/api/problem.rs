@@ -43,8 +43,18 @@ pub enum ProblemCode {
     BodyTimeout,
     /// The body was cut off or garbled on its way.
     BodyUnreadable,
+    /// The body is not the JSON that is expected.
+    BodyInvalid,
+    /// A parameter of the query is not one, or not as it should be.
+    ParameterInvalid,
+    /// A header is not as it should be.
+    HeaderInvalid,
+    /// The cursor is none that this list has handed out.
+    CursorInvalid,
     /// The change would break a rule.
     Refused,
+    /// As things stand, the change is not possible.
+    Conflict,
     /// Somebody changed the thing since the caller read it.
     Stale,
     /// The idempotency key was used for another request.
@@ -91,6 +101,14 @@ impl Problem {
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_seconds: Some(seconds), ..self }
     }
+
+    /// What the store says of a change that asks for nothing but itself: if it is refused, then for how things stand.
+    pub(super) fn as_things_stand(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(reason) => Self::new(ProblemCode::Conflict, reason),
+            error => error.into(),
+        }
+    }
 }
 
 impl From<StoreError> for Problem {
@@ -106,7 +124,18 @@ impl From<StoreError> for Problem {
             | StoreError::Database(_) => ProblemCode::StoreUnavailable,
             _ => ProblemCode::Internal,
         };
-        Self::new(code, error.to_string())
+        // What a driver says is for operators.
+        match code {
+            ProblemCode::StoreUnavailable => {
+                tracing::warn!(%error, "store_unavailable");
+                Self::new(code, "the store cannot do it now; the log of billing says why")
+            }
+            ProblemCode::Internal => {
+                tracing::error!(%error, "request_failed");
+                Self::new(code, "this should not happen; the log of billing says why")
+            }
+            _ => Self::new(code, error.to_string()),
+        }
     }
 }
 
@@ -126,7 +155,12 @@ impl ProblemCode {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "Body took too long"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "Body not readable"),
+            Self::BodyInvalid => (StatusCode::BAD_REQUEST, "body_invalid", "Body not as expected"),
+            Self::ParameterInvalid => (StatusCode::BAD_REQUEST, "parameter_invalid", "Parameter not as expected"),
+            Self::HeaderInvalid => (StatusCode::BAD_REQUEST, "header_invalid", "Header not as expected"),
+            Self::CursorInvalid => (StatusCode::BAD_REQUEST, "cursor_invalid", "Not a cursor of this list"),
             Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Not possible as things stand"),
             Self::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "Changed since"),
             Self::IdempotencyMismatch => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "Idempotency key used for another request")

@@ -26,11 +26,13 @@ impl Served {
         let (store, _) = Store::open_and_migrate(&url).await.unwrap();
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry).unwrap();
-        let pepper = Pepper::new(b"0123456789abcdef").unwrap();
+        let (pepper, clock) = (Pepper::new(b"0123456789abcdef").unwrap(), Arc::new(SystemClock));
         let services = Services {
-            access: Access::new(store.clone(), pepper.clone(), Arc::new(SystemClock)),
+            access: Access::new(store.clone(), pepper.clone(), clock.clone()),
             intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
             ingest_token: pepper.ingest_token(),
+            pepper,
+            clock,
             store: store.clone(),
             registry,
         };
@@ -78,7 +80,7 @@ async fn the_document_covers_exactly_the_operations_that_exist() {
 async fn an_unknown_path_is_a_problem() {
     let served = Served::start().await;
     let long = format!("/{}", "x".repeat(9_000));
-    for path in ["/", "/v1/usage", "/openapi.yaml", "/health/", "/%00%ff", &long] {
+    for path in ["/", "/v1/use", "/openapi.yaml", "/health/", "/%00%ff", &long] {
         assert_problem(served.request(Method::GET, path).await, StatusCode::NOT_FOUND, "not_found").await;
     }
 }

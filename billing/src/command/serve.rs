@@ -44,7 +44,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let publisher = publisher(&config, &store, &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;
     let clock = Arc::new(SystemClock);
-    let access = Access::new(store.clone(), pepper.clone(), clock)
+    let access = Access::new(store.clone(), pepper.clone(), clock.clone())
         .with_people(people)
         .with_bootstrap(config.access.bootstrap_token(environment)?)
         .limited_to(config.access.tenant_requests_per_minute, config.access.failed_credentials_per_minute)
@@ -53,6 +53,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         access,
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
         ingest_token: pepper.ingest_token(),
+        pepper: pepper.clone(),
+        clock,
         store: store.clone(),
         registry,
     });

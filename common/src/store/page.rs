@@ -18,6 +18,13 @@ pub struct Page<T> {
     pub next: Option<i64>,
 }
 
+impl<T> Page<T> {
+    /// The same page of other items.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
+    }
+}
+
 impl PageRequest {
     /// Rows to ask for: one more than the page has, to know whether it is the last.
     pub(super) fn rows(self) -> i64 {

@@ -7,6 +7,7 @@ use sqlx::Row as _;
 use super::{
     QuotaSource, Store, StoreError,
     audit_log::{Audited, state},
+    idempotency,
     row::{count, instant, parsed},
     scope,
 };
@@ -51,6 +52,7 @@ impl Store {
     pub async fn add_credit(&self, top_up: &TopUp) -> Result<Credit, StoreError> {
         let units = checked_units(top_up)?;
         let mut write = self.begin_change(top_up.added_at).await?;
+        idempotency::refuse_repetition(&mut write).await?;
         write.require(top_up.tenant, "tenant", &top_up.tenant).await?;
         let inserted = sqlx::query(
             "INSERT INTO quota_top_ups (reference, tenant_id, meter, units, added_at) VALUES ($1, $2, $3, $4, $5) \
@@ -85,6 +87,7 @@ impl Store {
         let (action, subject_kind, tenant) = ("credit.add", "credit", Some(top_up.tenant));
         let subject = top_up.reference.clone();
         write.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(top_up)? }).await?;
+        idempotency::remember(&mut write, &top_up.reference).await?;
         write.commit().await?;
         Ok(Credit::new(top_up.tenant, top_up.meter.clone(), paid, drawn))
     }

@@ -1,0 +1,231 @@
+//! `/v1/admin-keys`: the keys by which machines administer. Nobody hands out more than they have.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    admin::{AdminKey, AdminScope, AdminSecret, Role},
+    id::{AdminKeyId, TenantId},
+    key::KeyStatus,
+    store::NewAdminKey,
+    time::Micros,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Problem, Services,
+    idempotency::{self, Created, Creation},
+    instant::Instant,
+    keys::{KeyStatusWord, NO_STORE},
+    me::RoleWord,
+    page::WholeListDocument,
+    parameters::{Named, Parameters, from_text},
+};
+use crate::access::{Caller, Unplaced};
+
+/// An admin key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AdminKey)]
+pub(super) struct AdminKeyDocument {
+    /// Its public identifier.
+    #[schema(value_type = String, example = "adk_01jd0000000000000000000000")]
+    id: AdminKeyId,
+    /// Where its role is held.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    tenant: TenantId,
+    /// What people call it.
+    #[schema(example = "deployment")]
+    name: String,
+    /// Its role there and below.
+    #[schema(value_type = RoleWord)]
+    role: Role,
+    /// What of the role it is narrowed to; empty: all of it.
+    #[schema(value_type = Vec<String>, example = json!(["keys:write"]))]
+    scopes: Vec<AdminScope>,
+    /// How it stands now.
+    #[schema(value_type = KeyStatusWord)]
+    status: KeyStatus,
+    /// The secret's last four characters.
+    hint: String,
+    /// When it was created.
+    created_at: Instant,
+    /// From this instant on it is refused.
+    #[schema(required = true)]
+    expires_at: Option<Instant>,
+    /// When it was revoked.
+    #[schema(required = true)]
+    revoked_at: Option<Instant>,
+}
+
+/// An admin key that was created. The secret is shown this once.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedAdminKey)]
+pub(super) struct CreatedAdminKeyDocument {
+    /// The key.
+    key: AdminKeyDocument,
+    /// What the machine sends; left out if the key was created before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "adm_...")]
+    secret: Option<String>,
+}
+
+/// An admin key to be created.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewAdminKey)]
+pub(super) struct NewAdminKeyBody {
+    /// Where its role is held.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    tenant: TenantId,
+    /// What people call it: 1 to 200 characters, none of them a control character.
+    #[schema(min_length = 1, max_length = 200, example = "deployment")]
+    name: String,
+    /// Its role there and below; not more than your own.
+    #[schema(value_type = RoleWord)]
+    role: Role,
+    /// What of the role it is narrowed to: `read` or `write` of tenants, plans, subscriptions, keys, credit, usage, audit,
+    /// `admin_keys`; all of the role unless stated.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, required = false, example = json!(["keys:write", "usage:read"]))]
+    scopes: Vec<AdminScope>,
+    /// From this instant on it is refused; never unless stated.
+    expires_at: Option<Instant>,
+}
+
+/// Which admin keys.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminKeyParameters {
+    /// Those of this tenant and of everybody below it; all of yours unless stated.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    subtree_of: Option<TenantId>,
+}
+
+impl AdminKeyDocument {
+    fn of(key: AdminKey, now: Micros) -> Self {
+        let status = key.status(now);
+        Self {
+            id: key.id,
+            tenant: key.tenant,
+            name: key.name,
+            role: key.role,
+            scopes: key.scopes,
+            status,
+            hint: key.hint,
+            created_at: key.created_at.into(),
+            expires_at: key.expires_at.map(Into::into),
+            revoked_at: key.revoked_at.map(Into::into),
+        }
+    }
+}
+
+/// Create an admin key
+#[utoipa::path(
+    post,
+    path = "/v1/admin-keys",
+    tag = "access",
+    request_body = NewAdminKeyBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this creation, which then happens once")),
+    responses(
+        (status = 201, description = "Created; the secret is shown this once", body = CreatedAdminKeyDocument,
+            headers(("Location" = String, description = "Its path"))),
+        (status = 200, description = "Created before, under the same idempotency key; without the secret",
+            body = CreatedAdminKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
+    ),
+)]
+pub(super) async fn create(
+    State(services): State<Arc<Services>>,
+    unplaced: Unplaced,
+    creation: Creation<NewAdminKeyBody>,
+) -> Result<Response, Problem> {
+    let NewAdminKeyBody { tenant, name, role, scopes, expires_at } = creation.body;
+    let caller = unplaced.at(Some(tenant)).await?;
+    caller.principal.may_grant(role, &scopes)?;
+    let (store, now) = (caller.creating(creation.idempotency), services.clock.now());
+    let secret = AdminSecret::generate();
+    let new = NewAdminKey {
+        tenant,
+        name,
+        role,
+        scopes,
+        hash: services.pepper.hash_admin(&secret),
+        pepper_id: services.pepper.id().into(),
+        hint: secret.hint().into(),
+        expires_at: expires_at.map(|Instant(at)| at),
+    };
+    match Created::of(store.create_admin_key(&new, now).await)? {
+        Created::Now(key) => {
+            let location = format!("/v1/admin-keys/{}", key.id);
+            let key = AdminKeyDocument::of(key, now);
+            let document = CreatedAdminKeyDocument { key, secret: Some(secret.expose().into()) };
+            Ok((NO_STORE, idempotency::created(&location, document)).into_response())
+        }
+        Created::Before(subject) => {
+            let key = AdminKeyDocument::of(store.admin_key(idempotency::subject(&subject)?).await?, now);
+            Ok((NO_STORE, idempotency::replayed(CreatedAdminKeyDocument { key, secret: None })).into_response())
+        }
+    }
+}
+
+/// List admin keys
+///
+/// By creation, revoked ones too.
+#[utoipa::path(
+    get,
+    path = "/v1/admin-keys",
+    tag = "access",
+    params(AdminKeyParameters),
+    responses((status = 200, description = "All of them", body = WholeListDocument<AdminKeyDocument>)),
+)]
+pub(super) async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Parameters(parameters): Parameters<AdminKeyParameters>,
+) -> Result<Json<WholeListDocument<AdminKeyDocument>>, Problem> {
+    let now = services.clock.now();
+    let found = caller.store().admin_keys(parameters.subtree_of).await?;
+    Ok(Json(WholeListDocument::of(found.into_iter().map(|key| AdminKeyDocument::of(key, now)))))
+}
+
+/// Show an admin key
+#[utoipa::path(
+    get,
+    path = "/v1/admin-keys/{admin_key}",
+    tag = "access",
+    params(("admin_key" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The key", body = AdminKeyDocument)),
+)]
+pub(super) async fn show(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<AdminKeyId>,
+) -> Result<Json<AdminKeyDocument>, Problem> {
+    Ok(Json(AdminKeyDocument::of(caller.store().admin_key(id).await?, services.clock.now())))
+}
+
+/// Revoke an admin key
+///
+/// It is refused from now on. A second time changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/admin-keys/{admin_key}/revoke",
+    tag = "access",
+    params(("admin_key" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The key as it is now", body = AdminKeyDocument)),
+)]
+pub(super) async fn revoke(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<AdminKeyId>,
+) -> Result<Json<AdminKeyDocument>, Problem> {
+    let now = services.clock.now();
+    let revoked = caller.store().revoke_admin_key(id, now).await.map_err(Problem::as_things_stand)?;
+    Ok(Json(AdminKeyDocument::of(revoked, now)))
+}

@@ -1,0 +1,63 @@
+//! Bodies in JSON: of the right type, of a bounded size, in time, and of exactly the members that are known.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::de::DeserializeOwned;
+
+use super::{Problem, ProblemCode};
+
+/// Most bytes of a body in JSON.
+pub(super) const BODY_MAX_BYTES: usize = 1 << 20;
+
+/// Longest that a body may take to arrive.
+pub(super) const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// The body of a request, read from JSON.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        Ok(Self(parse(&read(request).await?)?))
+    }
+}
+
+/// All of a body that says it is JSON.
+pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
+    require_json(request.headers())?;
+    let too_large = || Problem::new(ProblemCode::BodyTooLarge, format!("a body has at most {BODY_MAX_BYTES} bytes"));
+    match tokio::time::timeout(BODY_TIME_LIMIT, Bytes::from_request(request, &())).await {
+        Ok(Ok(bytes)) if bytes.len() > BODY_MAX_BYTES => Err(too_large()),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+        Ok(Err(rejection)) => Err(Problem::new(ProblemCode::BodyUnreadable, rejection.body_text())),
+        Err(_) => {
+            let seconds = BODY_TIME_LIMIT.as_secs();
+            Err(Problem::new(ProblemCode::BodyTimeout, format!("the body did not arrive within {seconds} s")))
+        }
+    }
+}
+
+/// What a body says; if it is not what is expected, the problem says where. A member twice is one too many, and 127
+/// levels are deep enough.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let detail: String = error.to_string().chars().take(500).collect();
+        Problem::new(ProblemCode::BodyInvalid, detail)
+    })
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = stated.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, "Content-Type must be application/json"))
+}

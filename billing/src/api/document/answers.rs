@@ -1,0 +1,172 @@
+//! What every operation has in common in the document: who may, and the problems that it may be answered with. Both
+//! follow from the operation itself and from the table of who may do what, so that none can be forgotten.
+
+use axum::http::StatusCode;
+use common::admin::Role;
+use utoipa::{
+    Modify,
+    openapi::{
+        Content, Header, OpenApi, PathItem, Ref, RefOr, Response,
+        path::{Operation, ParameterIn},
+        schema::{Object, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use crate::access::rules::{Grant, Needs, RULES};
+
+/// Tells operations of one name apart: `keys_list`, `plans_list`.
+pub(in crate::api) struct Names;
+
+/// The credentials that there are, and which operation takes which.
+pub(in crate::api) struct Credentials;
+
+/// The problems that there are.
+pub(in crate::api) struct Problems;
+
+const SCHEMES: [(&str, &str); 3] = [
+    ("admin_key", "An admin key, `adm_…`: for machines"),
+    ("identity_provider", "A token of the identity provider: for people"),
+    ("bootstrap_token", "The bootstrap token, while there is no admin key yet"),
+];
+
+impl Modify for Names {
+    fn modify(&self, document: &mut OpenApi) {
+        for_each(document, |_, _, operation| {
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            let name = operation.operation_id.take().unwrap_or_default();
+            operation.operation_id = Some(format!("{tag}_{name}"));
+        });
+    }
+}
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let own = [("ingest_token", "Derived from the pepper that the gateways and billing share")];
+        for (name, description) in SCHEMES.into_iter().chain(own) {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+        for_each(document, |method, path, operation| {
+            let Some(rule) = RULES.iter().find(|rule| rule.method == method && rule.path == path) else {
+                return;
+            };
+            let who = match &rule.needs {
+                Needs::Nothing | Needs::OwnToken => return,
+                Needs::Somebody => "Anybody who is known may do this.".to_owned(),
+                Needs::Role(grant) => who(grant),
+            };
+            let said = operation.description.take().filter(|said| !said.is_empty());
+            operation.description = Some(said.map_or(who.clone(), |said| format!("{said}\n\n{who}")));
+            let schemes = SCHEMES.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new()));
+            operation.security = Some(schemes.to_vec());
+        });
+    }
+}
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut OpenApi) {
+        for_each(document, |method, _, operation| {
+            for (status, reason) in problems(method, operation) {
+                let code = status.as_str().to_owned();
+                operation.responses.responses.entry(code).or_insert_with(|| RefOr::T(answer(status, reason)));
+            }
+        });
+    }
+}
+
+/// Who may, in words.
+fn who(grant: &Grant) -> String {
+    let least = |role: Option<Role>| role.map(|role| format!("`{role}`"));
+    let own = match (least(grant.own), least(grant.own_root)) {
+        (Some(own), _) => Some(format!("{own} of the own tenant")),
+        (None, Some(root)) => Some(format!("{root} of the own tenant if it is a root")),
+        (None, None) => None,
+    };
+    let below = least(grant.below).map(|below| format!("{below} above the tenant"));
+    let ways: Vec<_> = own.into_iter().chain(below).collect();
+    format!("Takes at least {}. A narrowed admin key needs the scope `{}`.", ways.join(", or "), grant.scope)
+}
+
+/// The problems that an operation may be answered with, beside those that it names itself.
+fn problems(method: &str, operation: &Operation) -> Vec<(StatusCode, &'static str)> {
+    let parameters: Vec<_> = operation
+        .parameters
+        .iter()
+        .flatten()
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some((parameter.name.as_str(), &parameter.parameter_in)),
+            RefOr::Ref(_) => None,
+        })
+        .collect();
+    let has = |place: &ParameterIn| parameters.iter().any(|(_, found)| *found == place);
+    let names = |name: &str| parameters.iter().any(|(found, _)| *found == name);
+    let (has_body, is_change) = (operation.request_body.is_some(), method != "GET");
+    let is_guarded = operation.security.as_ref().is_some_and(|taken| taken.len() == SCHEMES.len());
+    let mut problems = vec![
+        (StatusCode::METHOD_NOT_ALLOWED, "Another method; `Allow` lists those that are possible"),
+        (StatusCode::INTERNAL_SERVER_ERROR, "A fault on this side"),
+    ];
+    if !is_guarded {
+        return problems;
+    }
+    problems.extend([
+        (StatusCode::UNAUTHORIZED, "No credential, or one that does not do"),
+        (StatusCode::FORBIDDEN, "The caller may not do this"),
+        (StatusCode::TOO_MANY_REQUESTS, "Too many requests of the caller's tenant, or too many wrong credentials"),
+        (StatusCode::SERVICE_UNAVAILABLE, "The store or the identity provider does not answer"),
+    ]);
+    if has_body || has(&ParameterIn::Query) || has(&ParameterIn::Header) {
+        problems.push((StatusCode::BAD_REQUEST, "Body, parameters or headers are not as they should be"));
+    }
+    if has_body || has(&ParameterIn::Path) || names("tenant") || names("subtree_of") {
+        problems.push((StatusCode::NOT_FOUND, "There is no such thing, or none that the caller may see"));
+    }
+    if has_body || has(&ParameterIn::Query) {
+        problems.push((StatusCode::UNPROCESSABLE_ENTITY, "What is asked for would break a rule; `detail` says which"));
+    }
+    if is_change {
+        problems.push((StatusCode::CONFLICT, "Not possible as things stand"));
+    }
+    if names("If-Match") {
+        problems.push((StatusCode::PRECONDITION_FAILED, "The thing has changed since the caller read it"));
+    }
+    if has_body {
+        problems.extend([
+            (StatusCode::REQUEST_TIMEOUT, "The body took too long"),
+            (StatusCode::PAYLOAD_TOO_LARGE, "The body has more than 1 MiB"),
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not `application/json`"),
+        ]);
+    }
+    problems
+}
+
+fn answer(status: StatusCode, reason: &str) -> Response {
+    let mut response = Response::new(reason);
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    response.content.insert("application/problem+json".into(), content.into());
+    let header = match status {
+        StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", Type::String)),
+        StatusCode::METHOD_NOT_ALLOWED => Some(("Allow", Type::String)),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(("Retry-After", Type::Integer)),
+        _ => None,
+    };
+    if let Some((name, of)) = header {
+        response.headers.insert(name.into(), Header::new(Object::with_type(of)).into());
+    }
+    response
+}
+
+/// Every operation of the document, by method and path.
+fn for_each(document: &mut OpenApi, mut act: impl FnMut(&str, &str, &mut Operation)) {
+    for (path, item) in &mut document.paths.paths {
+        let PathItem { get, put, post, delete, patch, .. } = item;
+        let operations = [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                act(method, path, operation);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Revisions: an answer says which one it shows, and a change may say which one it was made from.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, header, request::Parts},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+
+use super::{Problem, ProblemCode};
+
+/// The revision of the thing in the body, in quotes.
+pub(super) struct ETag(pub(super) i64);
+
+impl IntoResponseParts for ETag {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if let Ok(value) = HeaderValue::from_str(&format!("\"{}\"", self.0)) {
+            parts.headers_mut().insert(header::ETAG, value);
+        }
+        Ok(parts)
+    }
+}
+
+impl IntoResponse for ETag {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
+/// The revision that a change was made from, if the caller says so: it is refused if the thing has changed since.
+pub(super) struct IfMatch(pub(super) Option<i64>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(header::IF_MATCH).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => value.to_str().ok().and_then(parse).map(Self).ok_or_else(invalid),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+/// `*`, or one entity tag. A weak tag, and one that is not of ours, match nothing; no revision is 0.
+fn parse(value: &str) -> Option<Option<i64>> {
+    let value = value.trim();
+    if value == "*" {
+        return Some(None);
+    }
+    let tag = value.strip_prefix("W/").unwrap_or(value).strip_prefix('"')?.strip_suffix('"')?;
+    if tag.contains('"') {
+        return None;
+    }
+    let revision = tag.parse().ok().filter(|_| !value.starts_with("W/"));
+    Some(Some(revision.unwrap_or(0)))
+}
+
+fn invalid() -> Problem {
+    Problem::new(ProblemCode::HeaderInvalid, "If-Match: send the ETag of the answer that the change was made from, or *")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_strong_tag_of_ours_can_match() {
+        assert_eq!(parse("\"3\""), Some(Some(3)));
+        assert_eq!(parse("*"), Some(None));
+        for foreign in ["W/\"3\"", "\"abc\"", "\"\""] {
+            assert_eq!(parse(foreign), Some(Some(0)), "{foreign}");
+        }
+        for garbled in ["3", "\"3", "", "\"3\", \"4\""] {
+            assert_eq!(parse(garbled), None, "{garbled}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Creations that may be asked for again: the header `Idempotency-Key` names one, and it happens once.
+
+use axum::{
+    Json,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use common::{acting::IdempotencyKey, store::StoreError};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use super::{Problem, ProblemCode, body};
+
+/// The header that names a creation.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The header of an answer about what was created before.
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Longest name of a creation, in characters.
+const NAME_MAX_CHARS: usize = 255;
+
+/// A request to create something: its body, and what it is remembered by if the caller has named it.
+pub(super) struct Creation<T> {
+    pub(super) body: T,
+    pub(super) idempotency: Option<IdempotencyKey>,
+}
+
+/// What became of a creation.
+pub(super) enum Created<T> {
+    /// It happened now.
+    Now(T),
+    /// It had happened before; this is what was created.
+    Before(String),
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Creation<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let name = name(request.headers())?;
+        let mut digest = Sha256::new();
+        digest.update(format!("{} {}\n", request.method(), request.uri().path()));
+        let bytes = body::read(request).await?;
+        digest.update(&bytes);
+        let fingerprint = hex(&digest.finalize());
+        Ok(Self { body: body::parse(&bytes)?, idempotency: name.map(|key| IdempotencyKey { key, fingerprint }) })
+    }
+}
+
+impl<T> Created<T> {
+    /// What the store says of a creation.
+    pub(super) fn of(result: Result<T, StoreError>) -> Result<Self, Problem> {
+        match result {
+            Ok(created) => Ok(Self::Now(created)),
+            Err(StoreError::Replayed { subject }) => Ok(Self::Before(subject)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same of a creation that is refused for how things stand only.
+    pub(super) fn of_standing(result: Result<T, StoreError>) -> Result<Self, Problem> {
+        match result {
+            Err(StoreError::Refused(reason)) => Err(Problem::new(ProblemCode::Conflict, reason)),
+            result => Self::of(result),
+        }
+    }
+}
+
+/// The answer to a creation that happened now: where the thing is, and the thing.
+pub(super) fn created(location: &str, document: impl Serialize) -> Response {
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(document)).into_response()
+}
+
+/// The answer to a creation that had happened before: the thing as it is now.
+pub(super) fn replayed(document: impl Serialize) -> Response {
+    ([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], Json(document)).into_response()
+}
+
+/// What was created before, by its id.
+pub(super) fn subject<T: std::str::FromStr>(subject: &str) -> Result<T, Problem> {
+    // The name belongs to this path and body, so what it stands for is of this kind.
+    subject.parse().map_err(|_| Problem::new(ProblemCode::Internal, format!("{subject} is of another kind")))
+}
+
+fn name(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok().filter(|text| (1..=NAME_MAX_CHARS).contains(&text.len()));
+    match (text, values.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        _ => {
+            let detail = format!("Idempotency-Key: one of 1 to {NAME_MAX_CHARS} visible ASCII characters");
+            Err(Problem::new(ProblemCode::HeaderInvalid, detail))
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

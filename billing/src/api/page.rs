@@ -1,0 +1,104 @@
+//! Lists in pages. A cursor means something to the list that handed it out, and nothing to anybody else.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::store::{Page, PageRequest};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use super::{Problem, ProblemCode};
+
+/// Items of a page, unless the caller says how many.
+const LIMIT_DEFAULT: u32 = 50;
+
+/// Most items of a page.
+const LIMIT_MAX: u32 = 1_000;
+
+/// One page of a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ListDocument<T> {
+    /// The items, in order.
+    pub(super) items: Vec<T>,
+    /// Asks for the next page; none if this is the last.
+    #[schema(required = true)]
+    pub(super) next_cursor: Option<String>,
+}
+
+/// All of a list that is never long.
+#[derive(Serialize, ToSchema)]
+pub(super) struct WholeListDocument<T> {
+    /// The items, in order.
+    pub(super) items: Vec<T>,
+}
+
+/// What an opaque cursor says: of which list it is, and where that goes on.
+#[derive(Serialize, Deserialize)]
+struct Place<T> {
+    list: String,
+    after: T,
+}
+
+impl<T> ListDocument<T> {
+    /// A page of `list`.
+    pub(super) fn of<Item: Into<T>>(list: &str, page: Page<Item>) -> Self {
+        let next_cursor = page.next.map(|after| cursor(list, &after));
+        Self { items: page.items.into_iter().map(Into::into).collect(), next_cursor }
+    }
+}
+
+impl<T> WholeListDocument<T> {
+    /// All of these.
+    pub(super) fn of<Item: Into<T>>(items: impl IntoIterator<Item = Item>) -> Self {
+        Self { items: items.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// The page of `list` that is asked for.
+pub(super) fn request(list: &str, cursor: Option<&str>, limit: Option<u32>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest { after: cursor.map(|text| place(list, text)).transpose()?, limit: checked_limit(limit)? })
+}
+
+/// How many items are asked for.
+pub(super) fn checked_limit(limit: Option<u32>) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(ProblemCode::ParameterInvalid, format!("limit: {limit} is not from 1 to {LIMIT_MAX}")))
+}
+
+/// The cursor behind `after` in `list`.
+pub(super) fn cursor<T: Serialize>(list: &str, after: &T) -> String {
+    let place = serde_json::to_vec(&Place { list: list.into(), after }).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(place)
+}
+
+/// Where in `list` a cursor says to go on.
+pub(super) fn place<T: DeserializeOwned>(list: &str, cursor: &str) -> Result<T, Problem> {
+    let decoded = URL_SAFE_NO_PAD.decode(cursor).ok();
+    let place: Option<Place<T>> = decoded.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    place.filter(|place| place.list == list).map(|place| place.after).ok_or_else(|| {
+        let detail = "cursor: take `next_cursor` of the page before as it is, and ask for the same list with it";
+        Problem::new(ProblemCode::CursorInvalid, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_into_its_own_list_only() {
+        let text = cursor("tenants", &7_i64);
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{text}");
+        assert_eq!(request("tenants", Some(&text), None).unwrap(), PageRequest { after: Some(7), limit: 50 });
+        for (list, text) in [("keys", text.as_str()), ("tenants", "7"), ("tenants", ""), ("tenants", "%%%")] {
+            assert!(request(list, Some(text), None).is_err(), "{text} in {list}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_an_item_and_not_too_many() {
+        assert!(request("keys", None, Some(0)).is_err() && request("keys", None, Some(1_001)).is_err());
+        assert_eq!(request("keys", None, Some(1_000)).unwrap().limit, 1_000);
+    }
+}

@@ -1,0 +1,82 @@
+//! Parameters of the path and of the query. What is unknown, given twice or not as it should be is refused, not passed
+//! over.
+
+use std::{fmt::Display, str::FromStr};
+
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
+};
+use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
+
+use super::{Problem, ProblemCode, instant::Instant};
+use common::{plan::PlanId, time::Micros};
+
+/// The query of a request.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => {
+                let reason = rejection.body_text();
+                let reason = reason.strip_prefix("Failed to deserialize query string: ").unwrap_or(&reason);
+                Err(Problem::new(ProblemCode::ParameterInvalid, reason.chars().take(500).collect::<String>()))
+            }
+        }
+    }
+}
+
+/// The thing that the path names. What can be no name of one names nothing.
+pub(super) struct Named<T>(pub(super) T);
+
+/// What a path can name.
+pub(super) trait Name: FromStr {
+    /// What it is called.
+    const WHAT: &'static str;
+}
+
+impl Name for common::id::TenantId {
+    const WHAT: &'static str = "tenant";
+}
+
+impl Name for common::id::KeyId {
+    const WHAT: &'static str = "key";
+}
+
+impl Name for common::id::AdminKeyId {
+    const WHAT: &'static str = "admin key";
+}
+
+impl Name for PlanId {
+    const WHAT: &'static str = "plan";
+}
+
+impl<T: Name, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
+        text.parse().map(Self).map_err(|_| {
+            let text: String = text.chars().take(64).collect();
+            Problem::new(ProblemCode::NotFound, format!("no {} {text}", T::WHAT))
+        })
+    }
+}
+
+/// Reads a parameter by its text form, if it is there.
+pub(super) fn from_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// Reads an instant, if it is there.
+pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
+    Instant::parse(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}

@@ -1,0 +1,178 @@
+//! Changes of what is on offer, and bringing those who have a plan to its latest version.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use common::{
+    id::TenantId,
+    plan::{Plan, PlanId},
+    store::{AppliedPlan, PlanOutcome, PlanStart},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{PlanDocument, PlanVersionDocument};
+use crate::{
+    access::Caller,
+    api::{Problem, Services, body::Body, page::WholeListDocument, parameters::Named},
+};
+
+/// Plans to be applied: all of them or none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlansToApply)]
+pub(in crate::api) struct PlansBody {
+    /// The plans, as `config/plans.yaml` states them.
+    #[schema(value_type = Vec<PlanDocument>)]
+    plans: Vec<Plan>,
+}
+
+/// A plan after it was applied.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AppliedPlan)]
+pub(in crate::api) struct AppliedPlanDocument {
+    /// The plan.
+    #[schema(value_type = String, example = "growth")]
+    id: PlanId,
+    /// Its latest version now.
+    version: i64,
+    /// What applying it did.
+    #[schema(value_type = PlanOutcomeWord)]
+    outcome: PlanOutcome,
+}
+
+/// What applying a plan did: a first version, a further version, or nothing, as the latest says the same.
+#[derive(ToSchema)]
+#[schema(as = PlanOutcome, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
+pub(in crate::api) enum PlanOutcomeWord {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+/// When those who have a plan are to be brought to its latest version.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlanMigration)]
+pub(in crate::api) struct MigrationBody {
+    /// At once, or each at the end of its billing period.
+    starts: MigrationStart,
+}
+
+/// When a migration counts.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum MigrationStart {
+    /// At once.
+    Now,
+    /// Each at the end of its billing period.
+    PeriodEnd,
+}
+
+/// Those who were brought to the latest version, or will be.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MigratedPlan)]
+pub(in crate::api) struct MigratedDocument {
+    /// Their ids, by creation. Who has a change of plan ahead was left out.
+    #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
+    tenants: Vec<TenantId>,
+}
+
+impl From<AppliedPlan> for AppliedPlanDocument {
+    fn from(AppliedPlan { id, version, outcome }: AppliedPlan) -> Self {
+        Self { id, version, outcome }
+    }
+}
+
+/// Apply plans
+///
+/// Each that differs from its latest version becomes a new one: all of them or none. Subscriptions stay on the version
+/// that they pin. Plans that are not named stay as they are.
+#[utoipa::path(
+    put,
+    path = "/v1/plans",
+    tag = "plans",
+    request_body = PlansBody,
+    responses((status = 200, description = "What became of each", body = WholeListDocument<AppliedPlanDocument>)),
+)]
+pub(in crate::api) async fn apply(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Body(body): Body<PlansBody>,
+) -> Result<Json<WholeListDocument<AppliedPlanDocument>>, Problem> {
+    let applied = caller.store().apply_plans(&body.plans, services.clock.now()).await?;
+    Ok(Json(WholeListDocument::of(applied)))
+}
+
+/// Take a plan off offer
+///
+/// Whoever has it keeps it, and nobody else gets it. A second time changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/plans/{plan}/deprecate",
+    tag = "plans",
+    params(("plan" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
+)]
+pub(in crate::api) async fn deprecate(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<PlanId>,
+) -> Result<Json<PlanVersionDocument>, Problem> {
+    set_deprecated(&services, &caller, &id, true).await
+}
+
+/// Put a plan back on offer
+///
+/// A second time changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/plans/{plan}/restore",
+    tag = "plans",
+    params(("plan" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
+)]
+pub(in crate::api) async fn restore(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<PlanId>,
+) -> Result<Json<PlanVersionDocument>, Problem> {
+    set_deprecated(&services, &caller, &id, false).await
+}
+
+/// Bring those who have a plan to its latest version
+///
+/// All in your subtree that have an older one of their own. What was in force before stays as it was.
+#[utoipa::path(
+    post,
+    path = "/v1/plans/{plan}/migrate",
+    tag = "plans",
+    params(("plan" = String, Path, description = "Its id")),
+    request_body = MigrationBody,
+    responses((status = 200, description = "Who was concerned", body = MigratedDocument)),
+)]
+pub(in crate::api) async fn migrate(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<PlanId>,
+    Body(body): Body<MigrationBody>,
+) -> Result<Json<MigratedDocument>, Problem> {
+    let start = match body.starts {
+        MigrationStart::Now => PlanStart::Now,
+        MigrationStart::PeriodEnd => PlanStart::PeriodEnd,
+    };
+    let migrated = caller.store().migrate_plan(&id, start, services.clock.now()).await;
+    migrated.map(|tenants| Json(MigratedDocument { tenants })).map_err(Problem::as_things_stand)
+}
+
+async fn set_deprecated(
+    services: &Services,
+    caller: &Caller,
+    id: &PlanId,
+    deprecated: bool,
+) -> Result<Json<PlanVersionDocument>, Problem> {
+    let store = caller.store();
+    store.deprecate_plan(id, deprecated, services.clock.now()).await.map_err(Problem::as_things_stand)?;
+    Ok(Json(PlanVersionDocument::of(store.plan(id, None).await?, deprecated)))
+}

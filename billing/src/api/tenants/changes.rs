@@ -1,0 +1,161 @@
+//! Changes of a tenant: its name, whether it is served, where it stands, its end.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use common::{
+    id::TenantId,
+    store::TenantUpdate,
+    tenant::TenantStatus,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{TenantDocument, shown};
+use crate::{
+    access::Caller,
+    api::{Problem, Services, body::Body, etag::IfMatch, parameters::Named},
+};
+
+/// What is to be changed of a tenant; nothing else is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantUpdate)]
+pub(in crate::api) struct TenantUpdateBody {
+    /// What people call it: 1 to 200 characters, none of them a control character.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// Where a tenant is to be moved.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantMove)]
+pub(in crate::api) struct TenantMoveBody {
+    /// The tenant that it is to be right below.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    parent: TenantId,
+}
+
+/// Change a tenant
+#[utoipa::path(
+    patch,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    params(
+        ("tenant" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+    ),
+    request_body = TenantUpdateBody,
+    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+        headers(("ETag" = String, description = "Its revision")))),
+)]
+pub(in crate::api) async fn update(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<TenantId>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<TenantUpdateBody>,
+) -> Result<Response, Problem> {
+    let update = TenantUpdate { name: body.name };
+    Ok(shown(caller.store().update_tenant(id, &update, expected, services.clock.now()).await?))
+}
+
+/// Suspend a tenant
+///
+/// Its keys, and those of everybody below it, are refused within a second. A second time changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/suspend",
+    tag = "tenants",
+    params(("tenant" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+        headers(("ETag" = String, description = "Its revision")))),
+)]
+pub(in crate::api) async fn suspend(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<TenantId>,
+) -> Result<Response, Problem> {
+    set_status(&services, &caller, id, TenantStatus::Suspended).await
+}
+
+/// Resume a suspended tenant
+///
+/// A second time changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/resume",
+    tag = "tenants",
+    params(("tenant" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+        headers(("ETag" = String, description = "Its revision")))),
+)]
+pub(in crate::api) async fn resume(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<TenantId>,
+) -> Result<Response, Problem> {
+    set_status(&services, &caller, id, TenantStatus::Active).await
+}
+
+/// Move a tenant, with everybody below it
+///
+/// A root cannot move, and nobody can be under itself, under a customer or under another root.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/move",
+    tag = "tenants",
+    params(
+        ("tenant" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+    ),
+    request_body = TenantMoveBody,
+    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+        headers(("ETag" = String, description = "Its revision")))),
+)]
+pub(in crate::api) async fn relocate(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<TenantId>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<TenantMoveBody>,
+) -> Result<Response, Problem> {
+    let moved = caller.store().move_tenant(id, body.parent, expected, services.clock.now()).await;
+    moved.map(shown).map_err(Problem::as_things_stand)
+}
+
+/// Delete a tenant
+///
+/// Its keys are revoked and its subscription ends; what it used stays on the books. Nobody may be below it. A second time
+/// changes nothing.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    params(
+        ("tenant" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+    ),
+    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+        headers(("ETag" = String, description = "Its revision")))),
+)]
+pub(in crate::api) async fn delete(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<TenantId>,
+    IfMatch(expected): IfMatch,
+) -> Result<Response, Problem> {
+    let deleted = caller.store().delete_tenant(id, expected, services.clock.now()).await;
+    deleted.map(shown).map_err(Problem::as_things_stand)
+}
+
+async fn set_status(
+    services: &Services,
+    caller: &Caller,
+    id: TenantId,
+    status: TenantStatus,
+) -> Result<Response, Problem> {
+    let changed = caller.store().set_tenant_status(id, status, services.clock.now()).await;
+    changed.map(shown).map_err(Problem::as_things_stand)
+}

@@ -1,0 +1,252 @@
+//! `GET /v1/usage`: what was used, summed by hour, day or month and by whatever is asked for, as JSON or CSV.
+
+mod csv;
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    id::{KeyId, TenantId},
+    key::Mode,
+    store::{UsageDimension, UsageQuery, UsageReport, UsageReportRow, UsageStep},
+    time::{Micros, Window},
+};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use sha2::{Digest as _, Sha256};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Problem, ProblemCode, Services,
+    instant::Instant,
+    keys::ModeWord,
+    page::{self, ListDocument},
+    parameters::{self, Parameters, from_text},
+};
+use crate::access::Caller;
+
+/// Where a report in CSV says how it goes on.
+pub(super) const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
+
+/// How far back a report reaches that does not say from when on: 30 days.
+const REACH_SECONDS: i64 = 30 * 86_400;
+
+/// One sum. What was not grouped by is left open.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageRow)]
+pub(super) struct UsageDocument {
+    /// Start of the hour, day or month.
+    start: Instant,
+    /// Who.
+    #[schema(value_type = Option<String>, required = true)]
+    tenant: Option<TenantId>,
+    /// With which key.
+    #[schema(value_type = Option<String>, required = true)]
+    key: Option<KeyId>,
+    /// Through which route.
+    #[schema(required = true)]
+    route: Option<String>,
+    /// What is counted.
+    #[schema(required = true)]
+    meter: Option<String>,
+    /// Live or test.
+    #[schema(value_type = Option<ModeWord>, required = true)]
+    mode: Option<Mode>,
+    /// Requests.
+    requests: u64,
+    /// Units.
+    units: u64,
+    /// Units that are billed.
+    billable_units: u64,
+}
+
+/// How long a row's sums reach, on the tenant's clock.
+#[derive(ToSchema)]
+#[schema(as = UsageStep, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
+pub(super) enum StepWord {
+    Hour,
+    Day,
+    Month,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ReportFormat {
+    /// A list in JSON.
+    Json,
+    /// A table as RFC 4180 has it.
+    Csv,
+}
+
+/// Which usage, and how to sum it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsageParameters {
+    /// Whose usage; your own tenant's unless stated.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    tenant: Option<TenantId>,
+    /// And that of everybody below it; `false` unless stated.
+    #[serde(default)]
+    #[param(required = false)]
+    subtree: bool,
+    /// With this key only.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    key: Option<KeyId>,
+    /// Through this route only.
+    route: Option<String>,
+    /// Of this meter only.
+    meter: Option<String>,
+    /// Under keys of this mode only.
+    #[param(value_type = Option<ModeWord>)]
+    mode: Option<Mode>,
+    /// In hours that start at this instant or later; 30 days before `to` unless stated.
+    #[serde(default, deserialize_with = "parameters::instant")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Micros>,
+    /// And before this instant; now unless stated.
+    #[serde(default, deserialize_with = "parameters::instant")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Micros>,
+    /// How long a row's sums reach; `day` unless stated.
+    #[param(value_type = Option<StepWord>, inline)]
+    step: Option<UsageStep>,
+    /// What rows are told apart by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`, with commas between;
+    /// `meter` unless stated.
+    #[serde(default, deserialize_with = "dimensions")]
+    #[param(value_type = Option<String>, example = "tenant,meter")]
+    group_by: Option<Vec<UsageDimension>>,
+    /// `json` or `csv`; what `Accept` asks for unless stated.
+    #[param(value_type = Option<ReportFormat>, inline)]
+    format: Option<ReportFormat>,
+    /// `next_cursor` of the page before, with the same parameters.
+    cursor: Option<String>,
+    /// Most rows of the page; 50 unless stated.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
+impl From<UsageReportRow> for UsageDocument {
+    fn from(row: UsageReportRow) -> Self {
+        let UsageReportRow { start, tenant, key, route, meter, mode, requests, units, billable_units } = row;
+        Self { start: start.into(), tenant, key, route, meter, mode, requests, units, billable_units }
+    }
+}
+
+/// Names with commas between; none is no name.
+fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UsageDimension>>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let read = words.map(|word| UsageDimension::deserialize(de::value::StrDeserializer::<D::Error>::new(word)));
+    read.collect::<Result<_, _>>().map(Some)
+}
+
+/// Report usage
+///
+/// Sums by hour, day or month on each tenant's own clock. Hours that are still under way are shown as far as they are
+/// booked. For the next page, repeat the request with `cursor`, and with `from` and `to` as they were.
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    tag = "usage",
+    params(UsageParameters, ("Accept" = Option<String>, Header, description = "`application/json` or `text/csv`")),
+    responses((status = 200, description = "A page of the report", content(
+        (ListDocument<UsageDocument> = "application/json"),
+        (String = "text/csv"),
+    ), headers(("X-Next-Cursor" = Option<String>, description = "`next_cursor` of a report in CSV")))),
+)]
+pub(super) async fn report(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Parameters(parameters): Parameters<UsageParameters>,
+) -> Result<Response, Problem> {
+    let format = parameters.format.unwrap_or_else(|| accepted(&headers));
+    let (cursor, query) = query(parameters, &caller, services.clock.now())?;
+    let list = name(&query);
+    let after = cursor.map(|text| page::place(&list, &text)).transpose()?;
+    let report = caller.store().usage_report(&UsageQuery { after, ..query }).await?;
+    let next_cursor = report.next.as_ref().map(|after| page::cursor(&list, after));
+    Ok(match format {
+        ReportFormat::Json => {
+            let items = report.rows.into_iter().map(Into::into).collect();
+            Json(ListDocument::<UsageDocument> { items, next_cursor }).into_response()
+        }
+        ReportFormat::Csv => as_csv(&report, next_cursor),
+    })
+}
+
+/// What is asked for, and the cursor.
+fn query(
+    parameters: UsageParameters,
+    caller: &Caller,
+    now: Micros,
+) -> Result<(Option<String>, UsageQuery), Problem> {
+    let refuse = |detail: &str| Problem::new(ProblemCode::ParameterInvalid, detail);
+    let tenant = parameters.tenant.or(caller.principal.tenant);
+    let tenant = tenant.ok_or_else(|| refuse("tenant: you are above every tenant, so say whose usage"))?;
+    let end = parameters.to.unwrap_or(now);
+    let start = parameters.from.unwrap_or(end.plus_seconds(-REACH_SECONDS));
+    if start >= end {
+        return Err(refuse("from: has to be before `to`"));
+    }
+    let query = UsageQuery {
+        tenant,
+        subtree: parameters.subtree,
+        key: parameters.key,
+        route: parameters.route,
+        meter: parameters.meter,
+        mode: parameters.mode,
+        window: Window { start, end },
+        step: parameters.step.unwrap_or(UsageStep::Day),
+        group_by: parameters.group_by.unwrap_or_else(|| vec![UsageDimension::Meter]),
+        after: None,
+        limit: page::checked_limit(parameters.limit)?,
+    };
+    Ok((parameters.cursor, query))
+}
+
+/// The name of a report in its cursors: of what it sums and how. The window is left out, as its end may be `now`.
+fn name(query: &UsageQuery) -> String {
+    let UsageQuery { tenant, subtree, key, route, meter, mode, step, group_by, .. } = query;
+    let asked = format!("{tenant} {subtree} {key:?} {route:?} {meter:?} {mode:?} {step:?} {group_by:?}");
+    let digest = Sha256::digest(asked);
+    digest[..8].iter().fold(String::from("usage "), |mut name, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}
+
+/// CSV if it is asked for, and JSON is not asked for before it.
+fn accepted(headers: &HeaderMap) -> ReportFormat {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let types = lines.flat_map(|line| line.split(',')).map(|entry| entry.split(';').next().unwrap_or_default().trim());
+    types
+        .filter_map(|media_type| match media_type {
+            "text/csv" => Some(ReportFormat::Csv),
+            "application/json" | "*/*" => Some(ReportFormat::Json),
+            _ => None,
+        })
+        .next()
+        .unwrap_or(ReportFormat::Json)
+}
+
+fn as_csv(report: &UsageReport, next_cursor: Option<String>) -> Response {
+    let mut response = csv::table(&report.rows).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"usage.csv\""));
+    if let Some(value) = next_cursor.and_then(|cursor| HeaderValue::from_str(&cursor).ok()) {
+        headers.insert(NEXT_CURSOR, value);
+    }
+    response
+}
