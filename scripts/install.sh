@@ -7,6 +7,7 @@ rust_needed=1.95
 java_needed=17
 stack_kafka=$(dirname "$0")/../loadtest/stack/kafka
 stack_oidc=$(dirname "$0")/../loadtest/stack/oidc
+stack_schemathesis=$(dirname "$0")/../loadtest/stack/schemathesis
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -84,10 +85,15 @@ oidc() { # the OIDC provider that tests start: npm from Debian, the provider thr
     sed 's/^/install: /' >&2
 }
 
+schemathesis() { # the fuzzer that tests start: venv from Debian, its packages through pip
+  "$stack_schemathesis/resolve.sh" "$(cat "$stack_schemathesis/requirements.txt")" 2>&1 >/dev/null |
+    sed 's/^/install: /' >&2
+}
+
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server; kafka; oidc ;;
+    test) debian postgresql redis-server python3-venv; kafka; oidc; schemathesis ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

@@ -15,6 +15,7 @@ mod privilege;
 mod process;
 mod program;
 mod redis;
+mod schemathesis;
 mod server;
 
 pub use error::StackError;
@@ -24,4 +25,5 @@ pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
 pub use redis::{Redis, RedisOptions};
+pub use schemathesis::schemathesis;
 pub use server::{Program, Server};

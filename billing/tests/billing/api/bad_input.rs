@@ -1,0 +1,197 @@
+//! What nobody should send: refused clearly, and nothing half-done.
+
+use common::admin::Role;
+use reqwest::Method;
+use serde_json::json;
+
+use super::desk::{Desk, tenant};
+use crate::topic::sites;
+use common::tenant::TenantKind;
+
+#[tokio::test]
+async fn a_move_that_would_break_the_tree_is_refused() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let owner = desk.owner().await;
+        let below = tenant(&desk.store, Some(desk.partner), TenantKind::Reseller, "Below", None).await.id;
+        for (moved, parent, word) in [
+            (desk.partner, desk.partner, "under itself"),
+            (desk.partner, below, "under itself"),
+            (below, desk.shop, "customer"),
+        ] {
+            let path = format!("/v1/tenants/{moved}/move");
+            let detail = owner.post(&path, json!({ "parent": parent })).await.problem(409, "conflict");
+            assert!(detail.contains(word), "{detail}");
+        }
+        let path = format!("/v1/tenants/{below}/move");
+        owner.post(&path, json!({ "parent": desk.other_root })).await.problem(404, "not_found");
+        owner.delete(&format!("/v1/tenants/{}", desk.partner)).await.problem(409, "conflict");
+        let listed = owner.get(&format!("/v1/tenants?subtree_of={}", desk.partner)).await.document(200);
+        assert_eq!(listed["items"].as_array().map(Vec::len), Some(3), "nothing has moved");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refused() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let pool = json!({ "id": "pool", "name": "Pool", "currency": "USD", "flat_fee": "0.00",
+        "limits": { "pool": { "per_second": 10 }, "pool_mode": "partitioned" } });
+    let six = json!({ "id": "six", "name": "Six", "currency": "USD", "flat_fee": "0.00",
+        "limits": { "tenant": { "per_second": 6 } } });
+    owner.put("/v1/plans", json!({ "plans": [pool, six] })).await.document(200);
+    let other = tenant(&desk.store, Some(desk.rival), TenantKind::Customer, "One", Some("six"));
+    let other = other.await.id;
+    // The rival's plan is not six's; its own children come first.
+    owner.post(&format!("/v1/tenants/{}/subscriptions", desk.rival), json!({ "plan": "pool" })).await.document(200);
+    let second = json!({ "name": "Two", "parent": desk.rival, "plan": "six" });
+    let refused = owner.post("/v1/tenants", second).await.problem(422, "refused");
+    assert!(refused.contains("per_second"), "{refused}");
+    let listed = owner.get(&format!("/v1/tenants?parent={}", desk.rival)).await.document(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{other} alone: nothing half-done");
+}
+
+#[tokio::test]
+async fn names_that_are_none_are_refused() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    for name in ["", " \t", "a\u{0}b", "a\u{1b}[2Jb", "line\nbreak", &"x".repeat(10_240)] {
+        let named = |more: &str| format!("{{\"name\":{},{more}}}", json!(name));
+        for (path, more) in [
+            ("/v1/tenants", format!("\"parent\":\"{}\"", desk.root)),
+            ("/v1/keys", format!("\"tenant\":\"{}\"", desk.shop)),
+            ("/v1/admin-keys", format!("\"tenant\":\"{}\",\"role\":\"viewer\"", desk.shop)),
+        ] {
+            let answer = owner.send(Method::POST, path, Some(named(&more))).await;
+            assert!(answer.problem(422, "refused").contains("name"), "{path} {name:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let partner = desk.caller(desk.partner, Role::Owner).await;
+        let owner = desk.owner().await;
+        let key = owner.post("/v1/keys", json!({ "tenant": desk.rival, "name": "k" })).await.document(201);
+        let key = key["key"]["id"].as_str().unwrap().to_owned();
+        let nobody = "ten_01jd0000000000000000000000";
+        let no_key = "key_01jd0000000000000000000000";
+        for (theirs, none) in [
+            (desk.rival.to_string(), nobody),
+            (desk.root.to_string(), nobody),
+            (desk.stranger.to_string(), nobody),
+            (key, no_key),
+        ] {
+            let paths: &[&str] = if theirs.starts_with("key_") {
+                &["/v1/keys/{}"]
+            } else {
+                &[
+                    "/v1/tenants/{}",
+                    "/v1/tenants/{}/limits",
+                    "/v1/tenants/{}/subscriptions",
+                    "/v1/tenants/{}/credit",
+                    "/v1/tenants?parent={}",
+                    "/v1/tenants?subtree_of={}",
+                    "/v1/keys?tenant={}",
+                    "/v1/keys?subtree_of={}",
+                    "/v1/admin-keys?subtree_of={}",
+                    "/v1/usage?tenant={}",
+                    "/v1/audit?tenant={}",
+                ]
+            };
+            for path in paths {
+                let (real, made_up) = (path.replace("{}", &theirs), path.replace("{}", none));
+                let (real, made_up) = (partner.get(&real).await, partner.get(&made_up).await);
+                real.problem(404, "not_found");
+                assert_eq!(real.text.replace(&theirs, none), made_up.text, "{path}");
+            }
+        }
+        for (path, body) in [
+            ("/v1/keys", json!({ "tenant": desk.rival, "name": "k" })),
+            ("/v1/tenants", json!({ "parent": desk.rival, "name": "k" })),
+            ("/v1/admin-keys", json!({ "tenant": desk.rival, "name": "k", "role": "viewer" })),
+        ] {
+            partner.post(path, body).await.problem(404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_past_the_end_is_empty_and_a_cursor_of_nobody_is_refused() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let first = owner.get("/v1/tenants?limit=3").await.document(200);
+    let last = first["next_cursor"].as_str().unwrap().to_owned();
+    let path = format!("/v1/tenants?status=deleted&cursor={last}");
+    assert_eq!(owner.get(&path).await.document(200), json!({ "items": [], "next_cursor": null }));
+    for cursor in ["", "0", "AAAA", "%F0%9F%92%A3", "eyJsaXN0IjoidGVuYW50cyJ9", &"A".repeat(5_000)] {
+        for list in ["tenants", "keys", "audit", "usage"] {
+            owner.get(&format!("/v1/{list}?cursor={cursor}")).await.problem(400, "cursor_invalid");
+        }
+    }
+    owner.get(&format!("/v1/keys?cursor={last}")).await.problem(400, "cursor_invalid");
+}
+
+#[tokio::test]
+async fn a_revision_that_is_none_changes_nothing() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let path = format!("/v1/tenants/{}", desk.shop);
+    for stale in ["\"7\"", "W/\"1\"", "\"abc\""] {
+        let caller = owner.with("if-match", stale);
+        caller.patch(&path, json!({ "name": "x" })).await.problem(412, "stale");
+        caller.post(&format!("{path}/move"), json!({ "parent": desk.rival })).await.problem(412, "stale");
+        caller.delete(&path).await.problem(412, "stale");
+    }
+    owner.with("if-match", "1").patch(&path, json!({ "name": "x" })).await.problem(400, "header_invalid");
+    assert_eq!(owner.with("if-match", "*").patch(&path, json!({ "name": "x" })).await.document(200)["revision"], 2);
+}
+
+#[tokio::test]
+async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let deep = format!("{{\"plans\":{}", "[".repeat(100_000));
+    let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
+    let (before, root) = (owner.get("/v1/tenants").await.text, desk.root);
+    for (body, status, code, word) in [
+        ("".to_owned(), 400, "body_invalid", "line 1"),
+        ("{\"name\": \"a\",\n \"parent\": }".into(), 400, "body_invalid", "line 2 column 12"),
+        ("{\"name\": \"a\", \"colour\": 1}".into(), 400, "body_invalid", "colour"),
+        ("{\"name\": \"a\", \"name\": \"b\"}".into(), 400, "body_invalid", "duplicate field `name`"),
+        (format!("{{\"name\":\"a\",\"parent\":\"{root}\"}} x"), 400, "body_invalid", "trailing"),
+        ("{\"name\": \"\\ud800\"}".into(), 400, "body_invalid", "line 1"),
+        ("[]".into(), 400, "body_invalid", "line 1"),
+        ("null".into(), 400, "body_invalid", "line 1"),
+        (deep.replace("plans", "name"), 400, "body_invalid", "line 1"),
+        (huge, 413, "body_too_large", "1048576"),
+    ] {
+        let shown: String = body.chars().take(40).collect();
+        let detail = owner.send(Method::POST, "/v1/tenants", Some(body)).await.problem(status, code);
+        assert!(detail.contains(word), "{shown}: {detail}");
+    }
+    let nested = owner.send(Method::PUT, "/v1/plans", Some(deep)).await.problem(400, "body_invalid");
+    assert!(nested.contains("line 1"), "{nested}");
+    let form = owner.with("content-type", "application/x-www-form-urlencoded");
+    form.post("/v1/tenants", json!({ "name": "a" })).await.problem(415, "unsupported_media_type");
+    let untyped = owner.send(Method::PATCH, &format!("/v1/tenants/{root}"), None).await;
+    untyped.problem(415, "unsupported_media_type");
+    assert_eq!(owner.get("/v1/tenants").await.text, before, "nothing was done");
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_none_are_problems() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    for path in ["/v1/tenants/nobody", "/v1/tenants/%ff", "/v1/keys/%00", "/v1/plans/%ff", "/v1/plans/..", "/v2/tenants"] {
+        owner.get(path).await.problem(404, "not_found");
+    }
+    let put = owner.put("/v1/tenants", json!({})).await;
+    put.problem(405, "method_not_allowed");
+    assert_eq!(put.header("allow"), "GET,HEAD,POST");
+    for secret in ["", "adm_nonsense", "sk_live_x", "a.b.c"] {
+        desk.with_secret(secret).get("/v1/tenants").await.problem(401, "unauthorized");
+    }
+}

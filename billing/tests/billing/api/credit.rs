@@ -1,0 +1,36 @@
+//! Prepaid credit: paid once, added once.
+
+use serde_json::json;
+
+use super::desk::Desk;
+use crate::topic::sites;
+
+#[tokio::test]
+async fn a_payment_adds_once() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let owner = desk.owner().await;
+        let path = format!("/v1/tenants/{}/credit", desk.shop);
+        let top_up = json!({ "meter": "tokens", "units": 100, "reference": "order-1" });
+        for _ in 0..2 {
+            let credit = owner.post(&path, top_up.clone()).await.document(201);
+            assert_eq!(credit, json!({ "meter": "tokens", "paid": 100, "drawn": 0, "left": 100 }));
+        }
+        let other = json!({ "meter": "tokens", "units": 7, "reference": "order-1" });
+        assert!(owner.post(&path, other).await.problem(422, "refused").contains("order-1"));
+        let named = owner.with("idempotency-key", "payment-2");
+        let added = json!({ "meter": "tokens", "units": 11 });
+        assert_eq!(named.post(&path, added.clone()).await.document(201)["paid"], 111);
+        let again = named.post(&path, added).await;
+        assert_eq!((again.document(200)["paid"].as_u64(), again.header("idempotency-replayed")), (Some(111), "true"));
+        let credit = owner.get(&path).await.document(200);
+        assert_eq!(credit["credit"], json!([{ "meter": "tokens", "paid": 111, "drawn": 0, "left": 111 }]));
+        assert_eq!(credit["top_ups"].as_array().map(Vec::len), Some(2));
+        let logged = owner.get("/v1/audit?action=credit.add").await.document(200);
+        assert_eq!(logged["items"].as_array().map(Vec::len), Some(2), "{logged}");
+        for units in [json!(0), json!(-1), json!(u64::MAX), json!("1")] {
+            let answer = owner.post(&path, json!({ "meter": "tokens", "units": units })).await;
+            assert!(matches!(answer.status.as_u16(), 400 | 422), "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `/openapi.json` and `/docs`, and what they promise.
+
+use billing::access::rules::{Needs, RULES};
+use serde_json::Value;
+
+use super::desk::Desk;
+
+#[tokio::test]
+async fn every_operation_is_documented_with_all_its_answers_and_has_a_rule() {
+    let desk = Desk::open().await;
+    let document = desk.with_secret("").get("/openapi.json").await.document(200);
+    let mut documented = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let method = method.to_ascii_uppercase();
+            let rule = RULES.iter().find(|rule| rule.method == method && rule.path == path);
+            let rule = rule.unwrap_or_else(|| panic!("{method} {path} has no rule"));
+            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
+            let answers = operation["responses"].as_object().unwrap();
+            let mut expected = vec!["405", "500"];
+            if matches!(rule.needs, Needs::Somebody | Needs::Role(_)) {
+                expected.extend(["401", "403", "429", "503"]);
+                assert_eq!(operation["security"].as_array().map(Vec::len), Some(3), "{method} {path}");
+            }
+            if path.contains('{') {
+                expected.push("404");
+            }
+            if operation.get("requestBody").is_some() && path.starts_with("/v1") && !path.ends_with("batches") {
+                expected.extend(["400", "408", "409", "413", "415", "422"]);
+            }
+            for status in expected {
+                assert!(answers.contains_key(status), "{method} {path} may answer {status}");
+            }
+            assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
+            documented.push((method, path.as_str()));
+        }
+    }
+    for rule in RULES {
+        assert!(documented.contains(&(rule.method.to_owned(), rule.path)), "{} {}", rule.method, rule.path);
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_every_operation_and_needs_nothing_else() {
+    let desk = Desk::open().await;
+    let page = desk.with_secret("").get("/docs").await;
+    assert!(page.header("content-type").starts_with("text/html"));
+    for rule in RULES {
+        assert!(page.text.contains(&format!("<code>{}</code>", rule.path)), "{}", rule.path);
+    }
+    for loads in ["<script", "<link", "<img", "@import", "http://", "https://"] {
+        assert!(!page.text.contains(loads), "{loads}");
+    }
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    let links = page.text.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for link in links {
+        assert!(page.text.contains(&format!("id=\"{link}\"")) || page.text.contains(&format!("id={link}>")), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_operations_and_documents_are_unique_and_said() {
+    let desk = Desk::open().await;
+    let document = desk.with_secret("").get("/openapi.json").await.document(200);
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let mut ids: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let is_list = name.starts_with("List") || name.starts_with("WholeList");
+        assert!(is_list || schema["description"].is_string(), "{name} says what it is");
+        assert_ne!(schema["description"], Value::String(String::new()), "{name}");
+    }
+}

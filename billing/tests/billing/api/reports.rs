@@ -1,0 +1,148 @@
+//! Usage reports and the audit log.
+
+use common::{admin::Role, usage::UsageEntry};
+use serde_json::{Value, json};
+
+use super::desk::{Answer, Desk};
+use crate::{
+    site::{batch, instant, request},
+    topic::sites,
+};
+
+const MARCH: &str = "from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z";
+
+/// Some usage in March: of the shop, its partner and the rival.
+async fn book(desk: &Desk) {
+    let records = [
+        request(desk.shop, "2026-03-01T00:10:00Z", 1),
+        request(desk.shop, "2026-03-01T01:10:00Z", 2),
+        request(desk.shop, "2026-03-02T00:10:00Z", 4),
+        request(desk.partner, "2026-03-02T00:10:00Z", 8),
+        request(desk.rival, "2026-03-02T00:10:00Z", 16),
+        request(desk.stranger, "2026-03-02T00:10:00Z", 32),
+    ];
+    desk.store
+        .book_usage(&batch(0, records.map(UsageEntry::Request)), instant("2026-03-05T00:00:00Z"))
+        .await
+        .unwrap();
+}
+
+fn units(answer: &Answer) -> Vec<(String, u64)> {
+    let rows = answer.document(200)["items"].as_array().unwrap().clone();
+    rows.iter().map(|row| (row["start"].as_str().unwrap().to_owned(), row["units"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn usage_is_summed_as_it_is_asked_for() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        book(&desk).await;
+        let owner = desk.owner().await;
+        let month = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&step=month&group_by=")).await;
+        assert_eq!(units(&month), [("2026-03-01T00:00:00Z".into(), 31)], "another root's is not there");
+        let days = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&subtree=true", desk.partner)).await;
+        let expected = [("2026-03-01T00:00:00Z".to_owned(), 3), ("2026-03-02T00:00:00Z".to_owned(), 12)];
+        assert_eq!(units(&days), expected);
+        let hours = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&step=hour", desk.shop)).await;
+        assert_eq!(units(&hours).len(), 3);
+        let grouped = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&step=month&group_by=tenant,mode")).await;
+        let document = grouped.document(200);
+        let rows = document["items"].as_array().unwrap();
+        assert_eq!(rows.len(), 3);
+        assert!(rows.iter().all(|row| row["tenant"].is_string() && row["mode"] == "live" && row["meter"].is_null()));
+        let none = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&meter=images&mode=test&route=none")).await;
+        assert_eq!(units(&none), []);
+    }
+}
+
+#[tokio::test]
+async fn a_report_comes_in_pages_and_a_cursor_fits_its_own_report_only() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        book(&desk).await;
+        let owner = desk.owner().await;
+        let report = format!("/v1/usage?{MARCH}&subtree=true&group_by=tenant&limit=1");
+        let (mut rows, mut path) = (Vec::new(), report.clone());
+        let mut cursors = Vec::new();
+        loop {
+            let page = owner.get(&path).await;
+            rows.extend(units(&page));
+            let Some(cursor) = page.document(200)["next_cursor"].as_str().map(str::to_owned) else { break };
+            path = format!("{report}&cursor={cursor}");
+            cursors.push(cursor);
+        }
+        assert_eq!(rows.iter().map(|(_, units)| units).sum::<u64>(), 31);
+        assert_eq!(rows.len(), 4, "{rows:?}");
+        let other = format!("/v1/usage?{MARCH}&subtree=true&group_by=key&cursor={}", cursors[0]);
+        owner.get(&other).await.problem(400, "cursor_invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_report_can_be_a_table() {
+    let desk = Desk::open().await;
+    book(&desk).await;
+    let owner = desk.owner().await;
+    let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", desk.shop);
+    let expected = format!(
+        "start,tenant,key,route,meter,mode,requests,units,billable_units\r\n2026-03-01T00:00:00Z,{},,,requests,,3,7,7\r\n",
+        desk.shop
+    );
+    for answer in [owner.get(&format!("{path}&format=csv")).await, owner.with("accept", "text/csv").get(&path).await] {
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected.as_str()));
+        assert!(answer.header("content-type").starts_with("text/csv"));
+    }
+    let first = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&group_by=tenant&limit=1&format=csv")).await;
+    assert!(!first.header("x-next-cursor").is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_makes_no_sense_says_why() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    for (query, word) in [
+        ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "before"),
+        ("from=yesterday", "2026-11-22T01:30:00Z"),
+        ("group_by=colour", "colour"),
+        ("step=week", "week"),
+        ("limit=0", "limit"),
+        ("limit=99999", "1000"),
+        ("limit=x", "invalid digit"),
+        ("tenant=nobody", "ten_"),
+        ("colour=red", "colour"),
+        ("step=day&step=hour", "duplicate"),
+    ] {
+        let detail = owner.get(&format!("/v1/usage?{query}")).await.problem(400, "parameter_invalid");
+        assert!(detail.contains(word), "{query}: {detail}");
+    }
+    let long = owner.get("/v1/usage?from=1990-01-01T00:00:00Z&step=day").await;
+    assert!(long.problem(422, "refused").contains("shorter"), "{long:?}");
+}
+
+#[tokio::test]
+async fn the_audit_log_says_who_did_what_from_where_within_the_subtree() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let owner = desk.owner().await.with("x-request-id", "ticket-7");
+        let renamed = owner.patch(&format!("/v1/tenants/{}", desk.shop), json!({ "name": "Shop 2" })).await;
+        assert_eq!((renamed.status.as_u16(), renamed.header("x-request-id")), (200, "ticket-7"));
+        owner.order(&format!("/v1/tenants/{}/suspend", desk.rival)).await.document(200);
+        let log = owner.get("/v1/audit?action=tenant.update").await.document(200);
+        let entry = &log["items"][0];
+        assert_eq!((&entry["subject"], &entry["request_id"]), (&json!(desk.shop), &json!("ticket-7")));
+        assert_eq!((&entry["before"]["name"], &entry["after"]["name"]), (&json!("Shop"), &json!("Shop 2")));
+        assert_eq!((&entry["actor"]["kind"], &entry["actor"]["address"]), (&json!("admin_key"), &json!("127.0.0.1")));
+        assert!(entry["actor"]["name"].as_str().unwrap().starts_with("adk_"), "{entry}");
+
+        let partner = desk.caller(desk.partner, Role::Admin).await;
+        let seen = partner.get("/v1/audit?limit=1000").await.document(200);
+        let subjects: Vec<&Value> = seen["items"].as_array().unwrap().iter().map(|entry| &entry["tenant"]).collect();
+        assert!(subjects.contains(&&json!(desk.shop)));
+        assert!(subjects.iter().all(|tenant| **tenant == json!(desk.shop) || **tenant == json!(desk.partner)));
+        let first = owner.get("/v1/audit?limit=1").await.document(200);
+        let next = format!("/v1/audit?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
+        assert!(owner.get(&next).await.document(200)["items"][0]["at"].as_str() <= first["items"][0]["at"].as_str());
+        let future = owner.get("/v1/audit?from=2100-01-01T00:00:00Z").await.document(200);
+        assert_eq!(future, json!({ "items": [], "next_cursor": null }));
+    }
+}

@@ -1,0 +1,36 @@
+//! A fuzzer that reads `/openapi.json` finds no fault of this side and no answer that is not documented.
+
+use std::process::Stdio;
+
+use serde_json::json;
+use tokio::process::Command;
+
+use super::desk::Desk;
+use crate::topic::site_on_postgres;
+
+/// Examples per operation, beside those that follow from the document's bounds.
+const EXAMPLES: &str = "8";
+
+#[tokio::test]
+async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
+    let desk = Desk::at(site_on_postgres()).await;
+    let owner = desk.owner().await;
+    owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "live" })).await.document(201);
+    let program = tokio::task::spawn_blocking(stack::schemathesis).await.unwrap().unwrap();
+    let output = Command::new(program)
+        .args(["run", &format!("http://{}/openapi.json", desk.server.address)])
+        .args(["--header", &format!("Authorization: Bearer {}", owner.secret)])
+        .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
+        .args(["--checks", "response_schema_conformance,response_headers_conformance"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1"])
+        .args(["--request-timeout", "60", "--generation-database", "none", "--no-color", "--warnings", "off"])
+        .args(["--suppress-health-check", "all", "--continue-on-failure", "--output-truncate", "false"])
+        .current_dir(desk.site.path(""))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}

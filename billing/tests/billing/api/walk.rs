@@ -1,0 +1,215 @@
+//! Every operation, asked for by every role that stands in every way to the tenant that is concerned.
+//!
+//! What is expected is written down here once more, and not taken from the table that decides.
+
+use std::collections::BTreeSet;
+
+use billing::access::rules::{Needs, RULES};
+use common::{
+    admin::Role::{self, Admin, Billing, Owner, Viewer},
+    id::TenantId,
+    store::{NewAdminKey, NewKey},
+    tenant::TenantKind,
+    time::{Clock as _, SystemClock},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::desk::{Answer, Caller, Desk, tenant};
+
+/// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant below.
+type Least = [Option<Role>; 3];
+
+const READ: Least = [Some(Viewer); 3];
+const MANAGE: Least = [Some(Admin); 3];
+const OWN: Least = [Some(Owner); 3];
+const ABOVE_ONLY: Least = [None, None, Some(Admin)];
+
+/// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}` and `{admin_key}` stand
+/// for what is the tenant's.
+const ON_TENANTS: &[(&str, &str, Least)] = &[
+    ("POST", "/v1/tenants", MANAGE),
+    ("GET", "/v1/tenants/{tenant}", READ),
+    ("PATCH", "/v1/tenants/{tenant}", [None, Some(Admin), Some(Admin)]),
+    ("DELETE", "/v1/tenants/{tenant}", [None, None, Some(Owner)]),
+    ("POST", "/v1/tenants/{tenant}/suspend", ABOVE_ONLY),
+    ("POST", "/v1/tenants/{tenant}/resume", ABOVE_ONLY),
+    ("POST", "/v1/tenants/{tenant}/move", ABOVE_ONLY),
+    ("GET", "/v1/tenants/{tenant}/limits", READ),
+    ("GET", "/v1/tenants/{tenant}/subscriptions", READ),
+    ("POST", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
+    ("DELETE", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
+    ("GET", "/v1/tenants/{tenant}/credit", READ),
+    ("POST", "/v1/tenants/{tenant}/credit", [None, Some(Billing), Some(Billing)]),
+    ("POST", "/v1/keys", MANAGE),
+    ("GET", "/v1/keys/{key}", READ),
+    ("PATCH", "/v1/keys/{key}", MANAGE),
+    ("POST", "/v1/keys/{key}/rotate", MANAGE),
+    ("POST", "/v1/keys/{key}/revoke", MANAGE),
+    ("POST", "/v1/admin-keys", OWN),
+    ("GET", "/v1/admin-keys/{admin_key}", OWN),
+    ("POST", "/v1/admin-keys/{admin_key}/revoke", OWN),
+];
+
+/// An operation on what is the caller's by itself, with the query that would make it another's.
+const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
+    ("GET", "/v1/tenants", "subtree_of", READ),
+    ("GET", "/v1/keys", "tenant", READ),
+    ("GET", "/v1/admin-keys", "subtree_of", OWN),
+    ("GET", "/v1/usage", "tenant", READ),
+    ("GET", "/v1/audit", "tenant", MANAGE),
+    ("GET", "/v1/plans", "", READ),
+    ("GET", "/v1/plans/{plan}", "", READ),
+    ("GET", "/v1/plans/{plan}/versions", "", READ),
+    ("PUT", "/v1/plans", "", [None, Some(Admin), None]),
+    ("POST", "/v1/plans/{plan}/deprecate", "", [None, Some(Admin), None]),
+    ("POST", "/v1/plans/{plan}/restore", "", [None, Some(Admin), None]),
+    ("POST", "/v1/plans/{plan}/migrate", "", [None, Some(Admin), None]),
+];
+
+/// Who may do more: the mightiest last.
+const ROLES: [Role; 4] = [Viewer, Billing, Admin, Owner];
+
+fn reaches(role: Role, least: Option<Role>) -> bool {
+    let rank = |role| ROLES.iter().position(|one| *one == role);
+    least.is_some_and(|least| rank(role) >= rank(least))
+}
+
+fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Option<Value> {
+    match (method, path) {
+        ("POST", "/v1/tenants") => Some(json!({ "name": "New", "parent": target, "kind": "reseller" })),
+        ("PATCH", _) => Some(json!({ "name": "Changed" })),
+        ("POST", "/v1/tenants/{tenant}/move") => Some(json!({ "parent": elsewhere })),
+        ("POST", "/v1/tenants/{tenant}/subscriptions") => Some(json!({ "plan": "starter" })),
+        ("POST", "/v1/tenants/{tenant}/credit") => Some(json!({ "meter": "tokens", "units": 1 })),
+        ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
+        ("POST", "/v1/keys/{key}/rotate") => Some(json!({})),
+        ("POST", "/v1/admin-keys") => Some(json!({ "tenant": target, "name": "New", "role": "viewer" })),
+        ("PUT", "/v1/plans") => Some(json!({ "plans": [] })),
+        ("POST", "/v1/plans/{plan}/migrate") => Some(json!({ "starts": "now" })),
+        _ => None,
+    }
+}
+
+/// The path, with what is the tenant's put in.
+async fn path_for(desk: &Desk, path: &str, target: TenantId) -> String {
+    let now = SystemClock.now();
+    if path.contains("{key}") {
+        let secret = common::key::Secret::generate(common::key::Mode::Live);
+        let new = NewKey {
+            tenant: target,
+            name: "k".into(),
+            mode: common::key::Mode::Live,
+            hash: desk.pepper().hash(&secret),
+            pepper_id: desk.pepper().id().into(),
+            hint: secret.hint().into(),
+            expires_at: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
+        };
+        return path.replace("{key}", &desk.store.create_key(&new, now).await.unwrap().id.to_string());
+    }
+    if path.contains("{admin_key}") {
+        let secret = common::admin::AdminSecret::generate();
+        let new = NewAdminKey {
+            tenant: target,
+            name: "k".into(),
+            role: Viewer,
+            scopes: Vec::new(),
+            hash: desk.pepper().hash_admin(&secret),
+            pepper_id: desk.pepper().id().into(),
+            hint: secret.hint().into(),
+            expires_at: None,
+        };
+        return path.replace("{admin_key}", &desk.store.create_admin_key(&new, now).await.unwrap().id.to_string());
+    }
+    path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth")
+}
+
+async fn send(caller: &Caller<'_>, method: &str, path: &str, body: Option<Value>) -> Answer {
+    caller.send(method.parse::<Method>().unwrap(), path, body.map(|body| body.to_string())).await
+}
+
+fn assert_told(answer: &Answer, may: bool, what: &str) {
+    if may {
+        assert!(answer.status.is_success(), "{what} is allowed: {answer:?}");
+    } else {
+        assert_eq!(answer.status, 403, "{what} is not allowed: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_stands_wherever_may_do_what_is_written_here_and_nothing_else() {
+    let desk = Desk::open().await;
+    for role in ROLES {
+        for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
+            let caller = desk.caller(at, role).await;
+            for (method, path, least) in ON_TENANTS {
+                let child = tenant(&desk.store, Some(at), TenantKind::Reseller, "Child", None).await.id;
+                let near = tenant(&desk.store, Some(at), TenantKind::Reseller, "Near", None).await.id;
+                for (target, least, how) in [(at, least[own], "own"), (child, least[2], "child")] {
+                    let what = format!("{method} {path} by {role} at {at} to {how}");
+                    let (path, body) = (path_for(&desk, path, target).await, body(method, path, target, near));
+                    assert_told(&send(&caller, method, &path, body).await, reaches(role, least), &what);
+                }
+                let outside: &[TenantId] =
+                    if own == 0 { &[desk.rival, desk.root, desk.stranger] } else { &[desk.other_root, desk.stranger] };
+                for target in outside {
+                    let (path, body) = (path_for(&desk, path, *target).await, body(method, path, *target, near));
+                    let answer = send(&caller, method, &path, body).await;
+                    assert_eq!(answer.status, 404, "{method} {path} by {role} at {at}: {answer:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
+    let desk = Desk::open().await;
+    for role in ROLES {
+        for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
+            let caller = desk.caller(at, role).await;
+            for (method, path, query, least) in ON_ONES_OWN {
+                let what = format!("{method} {path} by {role} at {at}");
+                let (may, body) = (reaches(role, least[own]), body(method, path, at, at));
+                let path = path_for(&desk, path, at).await;
+                assert_told(&send(&caller, method, &path, body).await, may, &what);
+                if !query.is_empty() && may {
+                    let shop = send(&caller, method, &format!("{path}?{query}={}", desk.shop), None).await;
+                    assert!(shop.status.is_success(), "{what} of the shop: {shop:?}");
+                    let stranger = send(&caller, method, &format!("{path}?{query}={}", desk.stranger), None).await;
+                    assert_eq!(stranger.status, 404, "{what} of a stranger: {stranger:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
+    let walked: BTreeSet<(&str, &str)> = ON_TENANTS
+        .iter()
+        .map(|(method, path, _)| (*method, *path))
+        .chain(ON_ONES_OWN.iter().map(|(method, path, _, _)| (*method, *path)))
+        .collect();
+    let with_roles = RULES.iter().filter(|rule| matches!(rule.needs, Needs::Role(_)));
+    assert_eq!(walked, with_roles.map(|rule| (rule.method, rule.path)).collect());
+    let without: Vec<_> = RULES
+        .iter()
+        .filter(|rule| !matches!(rule.needs, Needs::Role(_)))
+        .map(|rule| format!("{} {}", rule.method, rule.path))
+        .collect();
+    let expected = [
+        "GET /health", "GET /metrics", "GET /openapi.json", "GET /docs", "POST /v1/usage/batches", "GET /v1/me",
+    ];
+    assert_eq!(without, expected);
+
+    let desk = Desk::open().await;
+    let nobody = desk.with_secret("");
+    for (method, path) in walked {
+        let answer = send(&nobody, method, &path_for(&desk, path, desk.shop).await, None).await;
+        answer.problem(401, "unauthorized");
+    }
+    nobody.get("/v1/me").await.problem(401, "unauthorized");
+}
