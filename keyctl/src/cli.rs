@@ -4,10 +4,12 @@ use clap::{Args, Parser, Subcommand};
 use common::config;
 
 use crate::{
+    backend::{ApiError, Token},
     command::{
-        completions::CompletionsArgs, credit::CreditCommand, key::KeyCommand, plan::PlanCommand, tenant::TenantCommand,
-        usage::UsageCommand,
+        admin_key::AdminKeyCommand, audit::AuditCommand, completions::CompletionsArgs, credit::CreditCommand,
+        key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand,
     },
+    error::Failure,
     output::{Format, Output},
 };
 
@@ -17,6 +19,12 @@ const DEFAULT_STORE: &str = "sqlite://data/tollgate.db";
 const STORE_HELP: &str = "Store to work on, sqlite://PATH or postgres://USER@HOST/DATABASE [env: TOLLGATE_STORE] \
     [default: sqlite://data/tollgate.db]";
 
+const API_HELP: &str =
+    "Admin API to work through instead of a store, as in https://billing.example.com [env: TOLLGATE_API]";
+
+const TOKEN_HELP: &str = "Admin key, or token of the identity provider, for --api; a command line can be read by \
+    others on this machine, the environment cannot [env: TOLLGATE_API_TOKEN]";
+
 const HELP: &str = "\
 Examples:
   keyctl plan apply config/plans.yaml
@@ -24,19 +32,20 @@ Examples:
   keyctl tenant create --name Acme --parent ten_01jd0000000000000000000000 --plan growth
   keyctl key create --tenant ten_01jd0000000000000000000001 --name production
   keyctl usage show --period 2026-11 --by key
+  keyctl --api https://billing.example.com tenant list
 
 Exit codes:
   0  done (also when nothing had to change)
-  1  failed: store or file unreachable, schema of another version
-  2  wrong usage: unknown option, malformed id, missing pepper
+  1  failed: store, API or file unreachable, schema of another version
+  2  wrong usage: unknown option, malformed id, missing pepper or token
   3  not found: no such tenant, plan or key
-  4  refused: a rule says no, such as an expiry that has passed or an invalid plan file
+  4  refused: a rule says no, such as an expiry that has passed, an invalid plan file or a token that may not
 
 Errors go to standard error; with --output json as {\"error\":{\"code\":\"not_found\",\"message\":\"..\"}}
 (wrong usage is always plain text).
 Times are RFC 3339 in UTC.";
 
-/// Manages the tenants, plans and API keys of Tollgate, and shows their usage.
+/// Manages the tenants, plans and keys of Tollgate, and shows their usage and who changed what.
 #[derive(Debug, Parser)]
 #[command(name = "keyctl", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
 pub(crate) struct Cli {
@@ -53,29 +62,51 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options", help = STORE_HELP)]
     store: Option<String>,
 
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options", help = API_HELP)]
+    #[arg(conflicts_with = "store")]
+    api: Option<String>,
+
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options", help = TOKEN_HELP)]
+    token: Option<Token>,
+
     /// Form of the answer and of errors
     #[arg(long, global = true, value_name = "FORM", default_value = "table", help_heading = "Global options")]
     output: Format,
 }
 
+/// Where to work.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// On the store with this URL.
+    Store(String),
+    /// Through the API with this URL.
+    Api(String, Token),
+}
+
 /// The command groups.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create, list, show, suspend and resume tenants
+    /// Create, list, show, change, move, suspend and delete tenants
     #[command(subcommand)]
     Tenant(TenantCommand),
-    /// Apply, list and show plans
+    /// Apply, list and show plans, and give them to tenants
     #[command(subcommand)]
     Plan(PlanCommand),
-    /// Create, list, show, rotate and revoke API keys
+    /// Create, list, show, change, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Create, list and revoke the keys by which machines use the admin API
+    #[command(subcommand)]
+    AdminKey(AdminKeyCommand),
     /// Show what was used
     #[command(subcommand)]
     Usage(UsageCommand),
     /// Add to and show credit that was paid for in advance
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Show who changed what
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
 }
@@ -86,9 +117,18 @@ impl GlobalArgs {
         Output::new(self.output)
     }
 
-    /// URL of the store: the option, else the environment, else the default.
-    pub(crate) fn store_url(&self) -> String {
-        self.store.clone().or_else(|| config::environment("TOLLGATE_STORE")).unwrap_or_else(|| DEFAULT_STORE.to_owned())
+    /// Where to work: as the options say, else as the environment says, else on the default store. The variable of the
+    /// API is for this program alone, so it comes before that of the store.
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
+        if let Some(url) = &self.store {
+            return Ok(Place::Store(url.clone()));
+        }
+        if let Some(url) = self.api.clone().or_else(|| config::environment("TOLLGATE_API")) {
+            let of_environment = || config::environment("TOLLGATE_API_TOKEN").and_then(|text| text.parse().ok());
+            let token = self.token.clone().or_else(of_environment).ok_or(ApiError::TokenMissing)?;
+            return Ok(Place::Api(url, token));
+        }
+        Ok(Place::Store(config::environment("TOLLGATE_STORE").unwrap_or_else(|| DEFAULT_STORE.to_owned())))
     }
 }
 

@@ -2,12 +2,17 @@
 
 use common::{config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError};
 
+use crate::backend::ApiError;
+
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The store failed or said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The API failed or said no.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The plan file cannot be read or is invalid.
     #[error("{0}; nothing was applied")]
     PlanFile(#[from] PlanFileError),
@@ -17,6 +22,9 @@ pub(crate) enum Failure {
     /// There is no pepper at all.
     #[error("no pepper to hash the key with: give --pepper-file FILE or set TOLLGATE_PEPPER, to the gateways' pepper")]
     PepperMissing,
+    /// A report on no time at all.
+    #[error("--from has to be before --to")]
+    EmptyWindow,
     /// A period that cannot be computed with.
     #[error(transparent)]
     Time(#[from] TimeError),
@@ -43,9 +51,10 @@ pub(crate) enum Class {
 
 impl Failure {
     /// The class that decides the exit code.
-    pub(crate) const fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
-            Self::PepperMissing => Class::Usage,
+            Self::PepperMissing | Self::EmptyWindow => Class::Usage,
+            Self::Api(error) => error.class(),
             Self::Store(StoreError::NotFound { .. }) => Class::NotFound,
             Self::Store(StoreError::Refused(_))
             | Self::Pepper(PepperError::TooShort(_))

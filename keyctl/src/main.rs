@@ -1,14 +1,17 @@
 //! `keyctl`: the admins' command line for tenants, plans, keys and usage.
 //!
-//! It speaks to the store alone, never to a gateway: gateways follow the store's change log and see each change
-//! within a second. Answers go to standard output, everything else to standard error, so that scripts can read them.
+//! It speaks to the store or to the admin API, never to a gateway: gateways follow the store's change log and see each
+//! change within a second. Answers go to standard output, everything else to standard error, so that scripts can read them.
 
+mod backend;
 mod cli;
 mod command;
 mod duration;
 mod error;
 mod output;
+mod pepper;
 mod view;
+mod words;
 
 use std::process::ExitCode;
 

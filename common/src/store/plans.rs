@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
@@ -25,7 +25,7 @@ macro_rules! select_plans {
 }
 
 /// What applying a plan did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlanOutcome {
     /// The first version of a new plan.
@@ -37,7 +37,7 @@ pub enum PlanOutcome {
 }
 
 /// A plan after it was applied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedPlan {
     /// The plan.
     pub id: PlanId,

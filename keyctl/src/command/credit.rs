@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use common::{id::TenantId, store::TopUp};
 
 use super::Context;
-use crate::{error::Failure, view::CreditReport};
+use crate::error::Failure;
 
 const HELP: &str = "\
 Examples:
@@ -80,13 +80,10 @@ impl CreditCommand {
 async fn add(arguments: AddArgs, context: &Context) -> Result<(), Failure> {
     let AddArgs { tenant, meter, units, reference } = arguments;
     let reference = reference.unwrap_or_else(TopUp::made_up_reference);
-    context.store.add_credit(&TopUp { reference, tenant, meter, units, added_at: context.now }).await?;
+    context.backend.add_credit(&TopUp { reference, tenant, meter, units, added_at: context.now }).await?;
     show(tenant, context).await
 }
 
 async fn show(tenant: TenantId, context: &Context) -> Result<(), Failure> {
-    // Nobody's credit is an error, not an empty list.
-    context.store.tenant(tenant).await?;
-    let (credit, top_ups) = (context.store.credit(tenant).await?, context.store.top_ups(tenant).await?);
-    context.output.show(&CreditReport::new(tenant, credit, top_ups))
+    context.output.show(&context.backend.credit(tenant).await?)
 }

@@ -1,21 +1,21 @@
-//! `keyctl key`: API keys. A secret is generated here, hashed under the pepper, printed once and forgotten.
+//! `keyctl key`: API keys. A secret is printed once and forgotten.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use common::{
-    config,
     id::{KeyId, TenantId},
-    key::{IpNet, Mode, Pepper, Secret},
-    store::NewKey,
-    time::Micros,
+    key::{IpNet, KeyStatus, Mode},
+    store::KeyUpdate,
 };
 
-use super::Context;
+use super::{Context, ExpiryArgs, SECRET_NOTE};
 use crate::{
+    backend::{KeyQuery, KeyRequest},
     duration::Seconds,
     error::Failure,
-    view::{CreatedKey, KeyView, RotatedKey},
+    pepper::PepperArgs,
+    words::one_of,
 };
 
 const HELP: &str = "\
@@ -23,10 +23,6 @@ Examples:
   keyctl key create --tenant ten_01jd0000000000000000000001 --name production
   keyctl key rotate key_01jd0000000000000000000002 --grace 24h
   keyctl key revoke key_01jd0000000000000000000002";
-
-const SECRET_NOTE: &str = "Keep the secret now: it is stored nowhere and will not be shown again.";
-
-const PEPPER_HELP: &str = "File with the gateways' pepper [env: TOLLGATE_PEPPER, the pepper itself]";
 
 const CREATE_HELP: &str = "\
 Prints the secret, this once. The pepper must be the gateways' own: keys hashed under another are \
@@ -36,17 +32,30 @@ Examples:
   keyctl key create --tenant ten_01jd0000000000000000000001 --name production
   keyctl key create --tenant ten_01jd0000000000000000000001 --name ci --test --expires-in 90d
   keyctl key create --tenant ten_01jd0000000000000000000001 --name ci --expires 2027-01-01T00:00Z
+  keyctl key create --tenant ten_01jd0000000000000000000001 --name shop --scopes search,orders
+  keyctl key create --tenant ten_01jd0000000000000000000001 --name office --allowed-ips 203.0.113.7
   keyctl key create --tenant ten_01jd0000000000000000000001 --name api --output json | jq -r .secret";
 
 const LIST_HELP: &str = "\
+LAST USED is the minute in which a gateway last accepted the key; gateways report it once a minute.
+
 Examples:
   keyctl key list
   keyctl key list --tenant ten_01jd0000000000000000000001
-  keyctl key list --output json | jq -r '.[] | select(.status == \"active\") | .id'";
+  keyctl key list --subtree-of ten_01jd0000000000000000000001 --status active
+  keyctl key list --output json | jq -r '.[] | select(.last_used_at == null) | .id'";
 
 const SHOW_HELP: &str = "\
 Examples:
   keyctl key show key_01jd0000000000000000000002";
+
+const UPDATE_HELP: &str = "\
+What is not named stays as it is. Gateways go by it within a second.
+
+Examples:
+  keyctl key update key_01jd0000000000000000000002 --name production
+  keyctl key update key_01jd0000000000000000000002 --scopes search --allowed-ips 203.0.113.0/24
+  keyctl key update key_01jd0000000000000000000002 --any-route --any-address";
 
 const ROTATE_HELP: &str = "\
 A new key takes over the old one's tenant, name, mode and expiry; its secret is printed, this once. \
@@ -77,6 +86,9 @@ pub(crate) enum KeyCommand {
     /// Show one key
     #[command(after_help = SHOW_HELP)]
     Show(KeyArgs),
+    /// Change a key's name, and what and where it may be used for
+    #[command(after_help = UPDATE_HELP)]
+    Update(UpdateArgs),
     /// Replace a key by a new one
     #[command(after_help = ROTATE_HELP)]
     Rotate(RotateArgs),
@@ -100,20 +112,16 @@ pub(crate) struct CreateArgs {
     #[arg(long)]
     test: bool,
 
-    /// Instant from which on it is refused
-    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
-    expires: Option<Micros>,
-
-    /// Span of time after which it is refused: seconds, or a number with s, m, h, d or w
-    #[arg(long, value_name = "SPAN")]
-    expires_in: Option<Seconds>,
+    #[command(flatten)]
+    expiry: ExpiryArgs,
 
     /// What it may be used for; several with commas between. Without it, every route
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
 
-    /// Where it may be used from: addresses with their prefix, several with commas between. Without it, anywhere
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    /// Where it may be used from: addresses, or ranges as in 203.0.113.0/24; several with commas between. Without it,
+    /// anywhere
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     allowed_ips: Vec<IpNet>,
 
     #[command(flatten)]
@@ -126,6 +134,50 @@ pub(crate) struct ListArgs {
     /// Only this tenant's keys
     #[arg(long)]
     tenant: Option<TenantId>,
+
+    /// Only those of this tenant and of everybody below it
+    #[arg(long, value_name = "TENANT", conflicts_with = "tenant")]
+    subtree_of: Option<TenantId>,
+
+    /// Only those that stand so
+    #[arg(long, value_parser = one_of::<KeyStatus, _>(["active", "expired", "revoked"]))]
+    status: Option<KeyStatus>,
+}
+
+/// The arguments of `keyctl key update`.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Id of the key
+    #[arg(value_name = "KEY")]
+    id: KeyId,
+
+    #[command(flatten)]
+    changes: ChangeArgs,
+}
+
+/// What is to be different; at least one thing is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct ChangeArgs {
+    /// What people call it
+    #[arg(long)]
+    name: Option<String>,
+
+    /// What it may be used for; several with commas between
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scopes: Option<Vec<String>>,
+
+    /// It may be used for every route
+    #[arg(long, conflicts_with = "scopes")]
+    any_route: bool,
+
+    /// Where it may be used from: addresses, or ranges as in 203.0.113.0/24; several with commas between
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    allowed_ips: Option<Vec<IpNet>>,
+
+    /// It may be used from anywhere
+    #[arg(long, conflicts_with = "allowed_ips")]
+    any_address: bool,
 }
 
 /// The key that a verb is about.
@@ -151,89 +203,60 @@ pub(crate) struct RotateArgs {
     pepper: PepperArgs,
 }
 
-/// Where the pepper is.
-#[derive(Debug, Args)]
-pub(crate) struct PepperArgs {
-    // Not clap's `env`: the variable holds the pepper itself, and help texts would print it.
-    #[arg(long, value_name = "FILE", help = PEPPER_HELP)]
-    pepper_file: Option<PathBuf>,
-}
-
 impl KeyCommand {
     /// Does what was asked.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let backend = &context.backend;
         match self {
             Self::Create(arguments) => create(arguments, context).await,
-            Self::List(ListArgs { tenant }) => list(tenant, context).await,
-            Self::Show(KeyArgs { id }) => {
-                let key = context.store.key(id).await?;
-                context.output.show(&KeyView::new(key, context.now))
+            Self::List(ListArgs { tenant, subtree_of, status }) => {
+                context.output.show(&backend.keys(&KeyQuery { tenant, subtree_of, status }).await?)
+            }
+            Self::Show(KeyArgs { id }) => context.output.show(&backend.key(id).await?),
+            Self::Update(UpdateArgs { id, changes }) => {
+                context.output.show(&backend.update_key(id, &changes.into_update()).await?)
             }
             Self::Rotate(arguments) => rotate(arguments, context).await,
-            Self::Revoke(KeyArgs { id }) => {
-                let key = context.store.revoke_key(id, context.now).await?;
-                context.output.show(&KeyView::new(key, context.now))
-            }
+            Self::Revoke(KeyArgs { id }) => context.output.show(&backend.revoke_key(id).await?),
         }
     }
 }
 
-impl PepperArgs {
-    /// The pepper: from the file if one is named here, else from the environment.
-    fn load(&self) -> Result<Pepper, Failure> {
-        if let Some(file) = &self.pepper_file {
-            return Ok(Pepper::load(None, Some(file))?);
+impl ChangeArgs {
+    fn into_update(self) -> KeyUpdate {
+        KeyUpdate {
+            name: self.name,
+            scopes: self.scopes.or_else(|| self.any_route.then(Vec::new)),
+            allowed_ips: self.allowed_ips.or_else(|| self.any_address.then(Vec::new)),
         }
-        let pepper = config::environment("TOLLGATE_PEPPER").ok_or(Failure::PepperMissing)?;
-        Ok(Pepper::new(pepper.as_bytes())?)
     }
 }
 
 async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure> {
-    let pepper = arguments.pepper.load()?;
-    let expires_in = arguments.expires_in.map(|span| context.now.plus_seconds(span.0.cast_signed()));
-    let mode = if arguments.test { Mode::Test } else { Mode::Live };
-    let secret = Secret::generate(mode);
-    let new = NewKey {
+    let new = KeyRequest {
         tenant: arguments.tenant,
         name: arguments.name,
-        mode,
-        hash: pepper.hash(&secret),
-        pepper_id: pepper.id().to_owned(),
-        hint: secret.hint().to_owned(),
-        expires_at: arguments.expires.or(expires_in),
+        mode: if arguments.test { Mode::Test } else { Mode::Live },
+        expires_at: arguments.expiry.at(context.now),
         scopes: arguments.scopes,
         allowed_ips: arguments.allowed_ips,
     };
-    let key = context.store.create_key(&new, context.now).await?;
-    context.output.show(&CreatedKey { key: KeyView::new(key, context.now), secret: &secret })?;
+    let created = context.backend.create_key(&new, &arguments.pepper).await?;
+    context.output.show(&created)?;
     context.output.note(SECRET_NOTE);
     Ok(())
-}
-
-async fn list(tenant: Option<TenantId>, context: &Context) -> Result<(), Failure> {
-    if let Some(id) = tenant {
-        // An unknown tenant is an error, not a tenant without keys.
-        context.store.tenant(id).await?;
-    }
-    let keys = context.store.keys(tenant).await?;
-    let views: Vec<_> = keys.into_iter().map(|key| KeyView::new(key, context.now)).collect();
-    context.output.show(&views)
 }
 
 async fn rotate(arguments: RotateArgs, context: &Context) -> Result<(), Failure> {
-    let pepper = arguments.pepper.load()?;
-    // The secret's prefix says the mode, which the new key has from the old one.
-    let mode = context.store.key(arguments.id).await?.mode;
-    let secret = Secret::generate(mode);
     let grace = u32::try_from(arguments.grace.0).unwrap_or(u32::MAX);
-    let rotation = context
-        .store
-        .rotate_key(arguments.id, pepper.hash(&secret), pepper.id(), secret.hint(), grace, context.now)
-        .await?;
-    let old = KeyView::new(rotation.old, context.now);
-    let new = KeyView::new(rotation.new, context.now);
-    context.output.show(&RotatedKey { old, new, secret: &secret })?;
+    let rotated = context.backend.rotate_key(arguments.id, grace, &arguments.pepper).await?;
+    context.output.show(&rotated)?;
     context.output.note(SECRET_NOTE);
     Ok(())
+}
+
+/// A range of addresses; a single address is a range of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(single).ok_or_else(|| "write an address, or a range as in 203.0.113.0/24".to_owned())
 }

@@ -3,21 +3,26 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use clap::{Args, Subcommand};
 use common::{
     config::{self, ConfigError},
+    id::TenantId,
     plan::{PlanFile, PlanFileError, PlanId},
+    store::PlanStart,
+    time::Micros,
 };
 
 use super::Context;
-use crate::{error::Failure, view::PlanView};
+use crate::{error::Failure, view::MovedTenant};
 
 const HELP: &str = "\
 Examples:
   keyctl plan apply config/plans.yaml
-  keyctl plan show growth";
+  keyctl plan show growth
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from period-end";
 
 const APPLY_HELP: &str = "\
 Stores every plan of the file that differs from its latest version as a new version: all of \
@@ -38,6 +43,45 @@ Examples:
   keyctl plan show growth
   keyctl plan show growth --version 1 --output json";
 
+const VERSIONS_HELP: &str = "\
+Examples:
+  keyctl plan versions growth";
+
+const ASSIGN_HELP: &str = "\
+The tenant keeps this version until it is given another. What was in force before stays as it was; a \
+change that was ahead is dropped. The same again changes nothing.
+
+Examples:
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from period-end
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from 2027-01-01T00:00Z
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --version 2";
+
+const END_HELP: &str = "\
+From then on the tenant has the plan of the nearest tenant above that has one; if there is none, nothing \
+is served. Shows the plans that it had and has of its own.
+
+Examples:
+  keyctl plan end --tenant ten_01jd0000000000000000000001 --from period-end";
+
+const DEPRECATE_HELP: &str = "\
+Whoever has it keeps it. A second time changes nothing.
+
+Examples:
+  keyctl plan deprecate starter";
+
+const RESTORE_HELP: &str = "\
+Examples:
+  keyctl plan restore starter";
+
+const MIGRATE_HELP: &str = "\
+Shows who was brought to it. Who has another change of plan ahead is left out. What was in force before \
+stays as it was.
+
+Examples:
+  keyctl plan migrate growth --from period-end
+  keyctl plan migrate growth --output json | jq length";
+
 /// The verbs of `keyctl plan`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = HELP)]
@@ -51,6 +95,24 @@ pub(crate) enum PlanCommand {
     /// Show one plan with its prices and limits
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
+    /// List every version of a plan, the latest first
+    #[command(after_help = VERSIONS_HELP)]
+    Versions(PlanArgs),
+    /// Give a tenant a plan
+    #[command(after_help = ASSIGN_HELP)]
+    Assign(AssignArgs),
+    /// End the plan that a tenant has of its own
+    #[command(after_help = END_HELP)]
+    End(EndArgs),
+    /// Take a plan off offer
+    #[command(after_help = DEPRECATE_HELP)]
+    Deprecate(PlanArgs),
+    /// Put a deprecated plan back on offer
+    #[command(after_help = RESTORE_HELP)]
+    Restore(PlanArgs),
+    /// Bring all who have an older version of a plan to its latest
+    #[command(after_help = MIGRATE_HELP)]
+    Migrate(MigrateArgs),
 }
 
 /// The arguments of `keyctl plan apply`.
@@ -72,29 +134,103 @@ pub(crate) struct ShowArgs {
     version: Option<i64>,
 }
 
-impl PlanCommand {
-    /// Does what was asked.
-    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        match self {
-            Self::Apply(ApplyArgs { file }) => apply(&file, context).await,
-            Self::List => list(context).await,
-            Self::Show(ShowArgs { id, version }) => {
-                let plan = context.store.plan(&id, version).await?;
-                context.output.show(&PlanView::new(plan))
+/// The plan that a verb is about.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Id of the plan
+    #[arg(value_name = "PLAN")]
+    id: PlanId,
+}
+
+/// The arguments of `keyctl plan assign`.
+#[derive(Debug, Args)]
+pub(crate) struct AssignArgs {
+    /// Id of the plan
+    #[arg(value_name = "PLAN")]
+    id: PlanId,
+
+    /// Who gets it
+    #[arg(long)]
+    tenant: TenantId,
+
+    /// Version to give; the latest unless said otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    version: Option<i64>,
+
+    /// From when on: now, period-end (of the tenant's billing period), or an instant that has not passed
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    from: When,
+}
+
+/// The arguments of `keyctl plan end`.
+#[derive(Debug, Args)]
+pub(crate) struct EndArgs {
+    /// Whose plan
+    #[arg(long)]
+    tenant: TenantId,
+
+    /// From when on: now, period-end (of the tenant's billing period), or an instant that has not passed
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    from: When,
+}
+
+/// The arguments of `keyctl plan migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Id of the plan
+    #[arg(value_name = "PLAN")]
+    id: PlanId,
+
+    /// From when on: now, or each at the end of its billing period
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = ["now", "period-end"])]
+    from: String,
+}
+
+/// From when on a change of plan counts.
+#[derive(Debug, Clone, Copy)]
+struct When(PlanStart);
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let start = match text {
+            "now" => PlanStart::Now,
+            "period-end" => PlanStart::PeriodEnd,
+            _ => {
+                let at: Micros = text.parse().map_err(|error| format!("{error}; or now, or period-end"))?;
+                PlanStart::At(at)
             }
-        }
+        };
+        Ok(Self(start))
     }
 }
 
-async fn apply(file: &Path, context: &Context) -> Result<(), Failure> {
-    let plans = read(file)?.plans;
-    let applied = context.store.apply_plans(&plans, context.now).await?;
-    context.output.show(&applied)
-}
-
-async fn list(context: &Context) -> Result<(), Failure> {
-    let plans: Vec<_> = context.store.plans().await?.into_iter().map(PlanView::new).collect();
-    context.output.show(&plans)
+impl PlanCommand {
+    /// Does what was asked.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let (backend, output) = (&context.backend, context.output);
+        match self {
+            Self::Apply(ApplyArgs { file }) => output.show(&backend.apply_plans(&read(&file)?.plans).await?),
+            Self::List => output.show(&backend.plans().await?),
+            Self::Show(ShowArgs { id, version }) => output.show(&backend.plan(&id, version).await?),
+            Self::Versions(PlanArgs { id }) => output.show(&backend.plan_versions(&id).await?),
+            Self::Assign(AssignArgs { id, tenant, version, from: When(start) }) => {
+                output.show(&backend.assign_plan(tenant, &id, version, start).await?)
+            }
+            Self::End(EndArgs { tenant, from: When(end) }) => {
+                backend.end_subscription(tenant, end).await?;
+                output.show(&backend.subscriptions_of(tenant).await?)
+            }
+            Self::Deprecate(PlanArgs { id }) => output.show(&backend.set_plan_deprecated(&id, true).await?),
+            Self::Restore(PlanArgs { id }) => output.show(&backend.set_plan_deprecated(&id, false).await?),
+            Self::Migrate(MigrateArgs { id, from }) => {
+                let start = if from == "now" { PlanStart::Now } else { PlanStart::PeriodEnd };
+                let moved = backend.migrate_plan(&id, start).await?;
+                output.show(&moved.into_iter().map(|tenant| MovedTenant { tenant }).collect::<Vec<_>>())
+            }
+        }
+    }
 }
 
 fn read(file: &Path) -> Result<PlanFile, PlanFileError> {

@@ -1,21 +1,16 @@
 //! `keyctl tenant`: the companies and people who use the API.
 
-use std::collections::HashMap;
-
-use clap::{
-    Args, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser as _},
-};
+use clap::{Args, Subcommand};
 use common::{
     id::TenantId,
     plan::PlanId,
-    store::{NewTenant, Subscription},
-    tenant::{Tenant, TenantKind, TenantStatus},
+    store::{NewTenant, TenantFilter},
+    tenant::{TenantKind, TenantStatus},
     time::Zone,
 };
 
 use super::Context;
-use crate::{error::Failure, view::TenantView};
+use crate::{error::Failure, words::one_of};
 
 const HELP: &str = "\
 Examples:
@@ -34,13 +29,50 @@ Examples:
   keyctl tenant create --name Anna --parent ten_01jd0000000000000000000001 --time-zone Europe/Berlin";
 
 const LIST_HELP: &str = "\
+Deleted tenants are left out unless they are asked for. PLAN is the plan that a tenant has of its own; \
+`keyctl tenant limits` shows what it inherits.
+
 Examples:
   keyctl tenant list
+  keyctl tenant list --subtree-of ten_01jd0000000000000000000000 --status suspended
   keyctl tenant list --output json | jq -r '.[] | select(.status == \"suspended\") | .id'";
 
 const SHOW_HELP: &str = "\
 Examples:
   keyctl tenant show ten_01jd0000000000000000000001";
+
+const UPDATE_HELP: &str = "\
+Examples:
+  keyctl tenant update ten_01jd0000000000000000000001 --name 'Acme GmbH'";
+
+const MOVE_HELP: &str = "\
+Everybody below the tenant moves with it. Gateways count by the new place within a second. Refused: a \
+root, a place below itself, below a customer or below another root, and a tree of more than five levels.
+
+Examples:
+  keyctl tenant move ten_01jd0000000000000000000001 --parent ten_01jd0000000000000000000002";
+
+const DELETE_HELP: &str = "\
+Its keys are revoked and its plan ends, for good; what it used stays on the books and is billed. Refused: \
+a tenant with others below it. Deleting twice changes nothing.
+
+Examples:
+  keyctl tenant delete ten_01jd0000000000000000000001";
+
+const LIMITS_HELP: &str = "\
+The tenant's own plan, or that of the nearest tenant above that has one, lowered to what everybody above \
+allows; each limit says who lowered it.
+
+Examples:
+  keyctl tenant limits ten_01jd0000000000000000000001
+  keyctl tenant limits ten_01jd0000000000000000000001 --output json | jq .terms.tenant.per_second";
+
+const PLANS_HELP: &str = "\
+Oldest first; a change that is ahead is the last. What a tenant inherits is shown by \
+`keyctl tenant limits`.
+
+Examples:
+  keyctl tenant plans ten_01jd0000000000000000000001";
 
 const SUSPEND_HELP: &str = "\
 Gateways refuse the tenant's keys and those of all tenants below it within a second. \
@@ -63,18 +95,33 @@ pub(crate) enum TenantCommand {
     /// Create a tenant
     #[command(after_help = CREATE_HELP)]
     Create(CreateArgs),
-    /// List all tenants, oldest first
+    /// List tenants, oldest first
     #[command(after_help = LIST_HELP)]
-    List,
+    List(ListArgs),
     /// Show one tenant
     #[command(after_help = SHOW_HELP)]
     Show(TenantArgs),
+    /// Show what a tenant may do, and who keeps it from more
+    #[command(after_help = LIMITS_HELP)]
+    Limits(TenantArgs),
+    /// List the plans that a tenant had, has and will have of its own
+    #[command(after_help = PLANS_HELP)]
+    Plans(TenantArgs),
+    /// Change what a tenant is called
+    #[command(after_help = UPDATE_HELP)]
+    Update(UpdateArgs),
+    /// Put a tenant, with everybody below it, under another
+    #[command(after_help = MOVE_HELP)]
+    Move(MoveArgs),
     /// Refuse a tenant's requests until it is resumed
     #[command(after_help = SUSPEND_HELP)]
     Suspend(TenantArgs),
     /// Serve a suspended tenant again
     #[command(after_help = RESUME_HELP)]
     Resume(TenantArgs),
+    /// End a tenant for good
+    #[command(after_help = DELETE_HELP)]
+    Delete(TenantArgs),
 }
 
 /// The arguments of `keyctl tenant create`.
@@ -89,7 +136,7 @@ pub(crate) struct CreateArgs {
     parent: Option<TenantId>,
 
     /// Place in the tree: customer if there is a parent, root if not, unless said otherwise
-    #[arg(long, value_parser = kind_parser())]
+    #[arg(long, value_parser = one_of::<TenantKind, _>(["root", "reseller", "customer"]))]
     kind: Option<TenantKind>,
 
     /// Plan to subscribe to from now on, in its latest version
@@ -99,6 +146,46 @@ pub(crate) struct CreateArgs {
     /// Clock of its billing periods, by its IANA name
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: Zone,
+}
+
+/// The arguments of `keyctl tenant list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only those right below this tenant
+    #[arg(long, value_name = "TENANT")]
+    parent: Option<TenantId>,
+
+    /// Only this tenant and everybody below it
+    #[arg(long, value_name = "TENANT")]
+    subtree_of: Option<TenantId>,
+
+    /// Only those that stand so
+    #[arg(long, value_parser = one_of::<TenantStatus, _>(["active", "suspended", "deleted"]))]
+    status: Option<TenantStatus>,
+}
+
+/// The arguments of `keyctl tenant update`.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Id of the tenant
+    #[arg(value_name = "TENANT")]
+    id: TenantId,
+
+    /// What people call it from now on
+    #[arg(long)]
+    name: String,
+}
+
+/// The arguments of `keyctl tenant move`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// Id of the tenant
+    #[arg(value_name = "TENANT")]
+    id: TenantId,
+
+    /// Tenant that it is to be right below
+    #[arg(long, value_name = "TENANT")]
+    parent: TenantId,
 }
 
 /// The tenant that a verb is about.
@@ -112,58 +199,44 @@ pub(crate) struct TenantArgs {
 impl TenantCommand {
     /// Does what was asked.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        match self {
-            Self::Create(arguments) => create(arguments, context).await,
-            Self::List => list(context).await,
-            Self::Show(TenantArgs { id }) => show(context.store.tenant(id).await?, context).await,
-            Self::Suspend(TenantArgs { id }) => set_status(id, TenantStatus::Suspended, context).await,
-            Self::Resume(TenantArgs { id }) => set_status(id, TenantStatus::Active, context).await,
+        let backend = &context.backend;
+        let mut tenant = match self {
+            Self::Create(arguments) => backend.create_tenant(&arguments.into_tenant()).await?,
+            Self::Show(TenantArgs { id }) => backend.tenant(id).await?,
+            Self::Update(UpdateArgs { id, name }) => backend.rename_tenant(id, &name).await?,
+            Self::Move(MoveArgs { id, parent }) => backend.move_tenant(id, parent).await?,
+            Self::Suspend(TenantArgs { id }) => backend.set_tenant_status(id, TenantStatus::Suspended).await?,
+            Self::Resume(TenantArgs { id }) => backend.set_tenant_status(id, TenantStatus::Active).await?,
+            Self::Delete(TenantArgs { id }) => backend.delete_tenant(id).await?,
+            Self::List(arguments) => return list(arguments, context).await,
+            Self::Limits(TenantArgs { id }) => return context.output.show(&backend.limits(id).await?),
+            Self::Plans(TenantArgs { id }) => return context.output.show(&backend.subscriptions_of(id).await?),
+        };
+        tenant.plan = backend.own_plans(&[tenant.id]).await?.remove(&tenant.id);
+        context.output.show(&tenant)
+    }
+}
+
+impl CreateArgs {
+    fn into_tenant(self) -> NewTenant {
+        let default_kind = if self.parent.is_some() { TenantKind::Customer } else { TenantKind::Root };
+        NewTenant {
+            parent: self.parent,
+            kind: self.kind.unwrap_or(default_kind),
+            name: self.name,
+            zone: self.time_zone,
+            plan: self.plan,
         }
     }
 }
 
-async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure> {
-    let default_kind = if arguments.parent.is_some() { TenantKind::Customer } else { TenantKind::Root };
-    let new = NewTenant {
-        parent: arguments.parent,
-        kind: arguments.kind.unwrap_or(default_kind),
-        name: arguments.name,
-        zone: arguments.time_zone,
-        plan: arguments.plan,
-    };
-    show(context.store.create_tenant(&new, context.now).await?, context).await
-}
-
-async fn list(context: &Context) -> Result<(), Failure> {
-    let mut in_force: HashMap<TenantId, Subscription> = HashMap::new();
-    for subscription in context.store.subscriptions().await? {
-        let ended = subscription.ends_at.is_some_and(|end| end <= context.now);
-        if subscription.starts_at <= context.now && !ended {
-            in_force.insert(subscription.tenant, subscription);
-        }
+async fn list(arguments: ListArgs, context: &Context) -> Result<(), Failure> {
+    let ListArgs { parent, subtree_of, status } = arguments;
+    let mut tenants = context.backend.tenants(&TenantFilter { parent, subtree_of, status }).await?;
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
+    let mut plans = context.backend.own_plans(&ids).await?;
+    for tenant in &mut tenants {
+        tenant.plan = plans.remove(&tenant.id);
     }
-    let tenants = context.store.tenants().await?;
-    let views: Vec<_> = tenants
-        .into_iter()
-        .map(|tenant| {
-            let subscription = in_force.remove(&tenant.id);
-            TenantView::new(tenant, subscription)
-        })
-        .collect();
-    context.output.show(&views)
-}
-
-async fn set_status(id: TenantId, status: TenantStatus, context: &Context) -> Result<(), Failure> {
-    show(context.store.set_tenant_status(id, status, context.now).await?, context).await
-}
-
-async fn show(tenant: Tenant, context: &Context) -> Result<(), Failure> {
-    let subscription = context.store.subscription_at(tenant.id, context.now).await?;
-    context.output.show(&TenantView::new(tenant, subscription))
-}
-
-/// Lists the kinds in help texts and completions, and leaves reading them to the domain.
-fn kind_parser() -> impl clap::builder::TypedValueParser<Value = TenantKind> {
-    PossibleValuesParser::new([TenantKind::Root, TenantKind::Reseller, TenantKind::Customer].map(TenantKind::as_str))
-        .try_map(|word| word.parse::<TenantKind>())
+    context.output.show(&tenants)
 }

@@ -4,20 +4,27 @@ use common::{
     id::TenantId,
     store::{Credit, TopUp},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Instant;
 use crate::output::{ListRow, Rows, View};
 
-/// A tenant's credit by meter, and what it was paid with.
+/// A tenant's credit, and whose it is.
 #[derive(Debug, Serialize)]
 pub(crate) struct CreditReport {
     tenant: TenantId,
+    #[serde(flatten)]
+    credit: TenantCredit,
+}
+
+/// A tenant's credit by meter, and what it was paid with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TenantCredit {
     credit: Vec<CreditRow>,
     top_ups: Vec<TopUpRow>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct CreditRow {
     meter: String,
     paid: u64,
@@ -25,7 +32,7 @@ struct CreditRow {
     left: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct TopUpRow {
     reference: String,
     meter: String,
@@ -44,13 +51,18 @@ impl CreditReport {
             units,
             added_at: Instant(added_at),
         });
-        Self { tenant, credit: credit.collect(), top_ups: top_ups.collect() }
+        Self::of(tenant, TenantCredit { credit: credit.collect(), top_ups: top_ups.collect() })
+    }
+
+    /// The same, as it is told.
+    pub(crate) const fn of(tenant: TenantId, credit: TenantCredit) -> Self {
+        Self { tenant, credit }
     }
 }
 
 impl View for CreditReport {
     fn table(&self) -> Rows {
-        self.credit.table()
+        self.credit.credit.table()
     }
 }
 

@@ -2,16 +2,16 @@
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Key, KeyStatus, Mode, Secret},
+    key::{IpNet, Key, KeyStatus, Mode, Secret},
     time::Micros,
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::Instant;
+use super::{Instant, or_else_all};
 use crate::output::{ListRow, Rows, View, or_dash};
 
 /// A key as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct KeyView {
     id: KeyId,
     tenant: TenantId,
@@ -20,28 +20,33 @@ pub(crate) struct KeyView {
     status: KeyStatus,
     /// The secret's last four characters.
     hint: String,
-    pepper_id: String,
+    /// The API does not tell.
+    #[serde(default)]
+    pepper_id: Option<String>,
+    scopes: Vec<String>,
+    allowed_ips: Vec<IpNet>,
     created_at: Instant,
     expires_at: Option<Instant>,
     revoked_at: Option<Instant>,
+    last_used_at: Option<Instant>,
     replaces: Option<KeyId>,
 }
 
 /// A new key and its secret.
 #[derive(Debug, Serialize)]
-pub(crate) struct CreatedKey<'a> {
+pub(crate) struct CreatedKey {
     pub(crate) key: KeyView,
     #[serde(serialize_with = "expose")]
-    pub(crate) secret: &'a Secret,
+    pub(crate) secret: Secret,
 }
 
 /// A key, the one that takes its place, and that one's secret.
 #[derive(Debug, Serialize)]
-pub(crate) struct RotatedKey<'a> {
+pub(crate) struct RotatedKey {
     pub(crate) old: KeyView,
     pub(crate) new: KeyView,
     #[serde(serialize_with = "expose")]
-    pub(crate) secret: &'a Secret,
+    pub(crate) secret: Secret,
 }
 
 impl KeyView {
@@ -54,12 +59,23 @@ impl KeyView {
             name: key.name,
             mode: key.mode,
             hint: key.hint,
-            pepper_id: key.pepper_id,
+            pepper_id: Some(key.pepper_id),
+            scopes: key.scopes,
+            allowed_ips: key.allowed_ips,
             created_at: Instant(key.created_at),
             expires_at: key.expires_at.map(Instant),
             revoked_at: key.revoked_at.map(Instant),
+            last_used_at: key.last_used_at.map(Instant),
             replaces: key.replaces,
         }
+    }
+
+    pub(crate) const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    pub(crate) fn into_name(self) -> String {
+        self.name
     }
 }
 
@@ -72,10 +88,13 @@ impl View for KeyView {
             ("mode", self.mode.to_string()),
             ("status", self.status.to_string()),
             ("ends with", self.hint.clone()),
-            ("pepper", self.pepper_id.clone()),
+            ("pepper", or_dash(self.pepper_id.as_ref())),
+            ("scopes", or_else_all(&self.scopes, "every route")),
+            ("allowed from", or_else_all(&self.allowed_ips, "anywhere")),
             ("created", self.created_at.to_string()),
             ("expires", or_dash(self.expires_at)),
             ("revoked", or_dash(self.revoked_at)),
+            ("last used", or_dash(self.last_used_at)),
             ("replaces", or_dash(self.replaces)),
         ])
     }
@@ -83,7 +102,7 @@ impl View for KeyView {
 
 impl ListRow for KeyView {
     const COLUMNS: &'static [&'static str] =
-        &["ID", "NAME", "TENANT", "MODE", "STATUS", "ENDS WITH", "CREATED", "EXPIRES"];
+        &["ID", "NAME", "TENANT", "MODE", "STATUS", "ENDS WITH", "CREATED", "EXPIRES", "LAST USED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -95,11 +114,12 @@ impl ListRow for KeyView {
             self.hint.clone(),
             self.created_at.to_string(),
             or_dash(self.expires_at),
+            or_dash(self.last_used_at),
         ]
     }
 }
 
-impl View for CreatedKey<'_> {
+impl View for CreatedKey {
     fn table(&self) -> Rows {
         let mut rows = self.key.table();
         rows.push("secret", self.secret.expose().to_owned());
@@ -107,7 +127,7 @@ impl View for CreatedKey<'_> {
     }
 }
 
-impl View for RotatedKey<'_> {
+impl View for RotatedKey {
     fn table(&self) -> Rows {
         let mut rows = self.new.table();
         rows.push("old ends", or_dash(self.old.expires_at));

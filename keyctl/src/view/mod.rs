@@ -1,23 +1,31 @@
 //! What people and programs see of the things in the store.
 //!
 //! The store's own types serve the store and the gateways; these say times in RFC 3339 and leave out what must never
-//! be shown, a key's hash above all.
+//! be shown, a key's hash above all. The admin API's documents read as them.
 
+mod admin_key;
+mod audit;
 mod credit;
 mod key;
+mod limits;
 mod plan;
+mod subscription;
 mod tenant;
 mod usage;
 
 use std::fmt;
 
+pub(crate) use admin_key::{AdminKeyView, CreatedAdminKey};
+pub(crate) use audit::AuditView;
 use common::time::Micros;
-pub(crate) use credit::CreditReport;
+pub(crate) use credit::{CreditReport, TenantCredit};
 pub(crate) use key::{CreatedKey, KeyView, RotatedKey};
+pub(crate) use limits::LimitsView;
 pub(crate) use plan::PlanView;
-use serde::{Serialize, Serializer};
-pub(crate) use tenant::TenantView;
-pub(crate) use usage::{Subject, UsageTotals};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+pub(crate) use subscription::{MovedTenant, SubscriptionView};
+pub(crate) use tenant::{PlanRef, TenantView};
+pub(crate) use usage::{ReportRow, Subject, UsageTotals, Used};
 
 /// An instant that reads as `2026-11-22T01:30:00Z` in every form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,4 +41,18 @@ impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// What narrows a key, or the word for what it is if nothing does.
+fn or_else_all(narrowed_to: &[impl ToString], all: &str) -> String {
+    if narrowed_to.is_empty() {
+        return all.to_owned();
+    }
+    narrowed_to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

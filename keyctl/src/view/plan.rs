@@ -13,15 +13,21 @@ use crate::output::{ListRow, Rows, View};
 #[derive(Debug, Serialize)]
 pub(crate) struct PlanView {
     #[serde(flatten)]
-    plan: Plan,
-    version: i64,
-    created_at: Instant,
+    pub(crate) plan: Plan,
+    pub(crate) version: i64,
+    /// Whether it is off offer.
+    pub(crate) deprecated: bool,
+    pub(crate) created_at: Instant,
 }
 
 impl PlanView {
     /// `stored` as people read it.
-    pub(crate) fn new(stored: PlanVersion) -> Self {
-        Self { plan: stored.plan, version: stored.version, created_at: Instant(stored.created_at) }
+    pub(crate) fn new(stored: PlanVersion, deprecated: bool) -> Self {
+        Self { plan: stored.plan, version: stored.version, deprecated, created_at: Instant(stored.created_at) }
+    }
+
+    const fn status(&self) -> &'static str {
+        if self.deprecated { "deprecated" } else { "on offer" }
     }
 
     /// The flat fee as an amount; as it was written where it is none.
@@ -37,6 +43,7 @@ impl View for PlanView {
             ("id", plan.id.to_string()),
             ("name", plan.name.clone()),
             ("version", self.version.to_string()),
+            ("status", self.status().to_owned()),
             ("applied", self.created_at.to_string()),
             ("flat fee", format!("{} per month", self.flat_fee())),
         ]);
@@ -59,13 +66,14 @@ impl View for PlanView {
 }
 
 impl ListRow for PlanView {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "VERSION", "FLAT FEE", "APPLIED"];
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "VERSION", "STATUS", "FLAT FEE", "APPLIED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.plan.id.to_string(),
             self.plan.name.clone(),
             self.version.to_string(),
+            self.status().to_owned(),
             self.flat_fee(),
             self.created_at.to_string(),
         ]

@@ -3,45 +3,47 @@
 use common::{
     id::TenantId,
     plan::PlanId,
-    store::Subscription,
     tenant::{Tenant, TenantKind, TenantStatus},
     time::Zone,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Instant;
 use crate::output::{ListRow, Rows, View, or_dash};
 
 /// A tenant as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TenantView {
-    id: TenantId,
+    pub(crate) id: TenantId,
     parent: Option<TenantId>,
     kind: TenantKind,
-    name: String,
+    pub(crate) name: String,
     status: TenantStatus,
-    plan: Option<PlanRef>,
-    time_zone: Zone,
+    /// Of its own, and in force.
+    #[serde(default)]
+    pub(crate) plan: Option<PlanRef>,
+    #[serde(alias = "zone")]
+    pub(crate) time_zone: Zone,
     created_at: Instant,
 }
 
 /// The plan version that a subscription pins.
-#[derive(Debug, Clone, Serialize)]
-struct PlanRef {
-    id: PlanId,
-    version: i64,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlanRef {
+    pub(crate) id: PlanId,
+    pub(crate) version: i64,
 }
 
 impl TenantView {
-    /// `tenant` with the subscription that is in force.
-    pub(crate) fn new(tenant: Tenant, subscription: Option<Subscription>) -> Self {
+    /// `tenant`, before it is known which plan it has.
+    pub(crate) fn new(tenant: Tenant) -> Self {
         Self {
             id: tenant.id,
             parent: tenant.parent,
             kind: tenant.kind,
             name: tenant.name,
             status: tenant.status,
-            plan: subscription.map(|subscription| PlanRef { id: subscription.plan, version: subscription.version }),
+            plan: None,
             time_zone: tenant.zone,
             created_at: Instant(tenant.created_at),
         }

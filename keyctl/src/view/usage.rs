@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{RefusalSum, UsageSum},
+    store::{RefusalSum, UsageReportRow, UsageSum},
     time::Period,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Instant;
 use crate::output::{ListRow, Rows, View, or_dash};
@@ -18,6 +18,35 @@ use crate::output::{ListRow, Rows, View, or_dash};
 pub(crate) struct UsageReport {
     period: Period,
     rows: Vec<UsageRow>,
+}
+
+/// Usage, told apart by everything that it can be told apart by.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Used {
+    /// Start of the hour, or of the month.
+    pub(crate) start: Instant,
+    pub(crate) tenant: TenantId,
+    pub(crate) key: KeyId,
+    pub(crate) route: String,
+    meter: String,
+    mode: Mode,
+    requests: u64,
+    units: u64,
+    billable_units: u64,
+}
+
+/// A row of a report. What was not grouped by is left open.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReportRow {
+    start: Instant,
+    tenant: Option<TenantId>,
+    key: Option<KeyId>,
+    route: Option<String>,
+    meter: Option<String>,
+    mode: Option<Mode>,
+    requests: u64,
+    units: u64,
+    billable_units: u64,
 }
 
 /// What a row sums up.
@@ -53,23 +82,53 @@ struct Counts {
     units: u64,
     billable_units: u64,
     test_requests: u64,
-    refused_requests: u64,
+    /// None if refusals cannot be told.
+    refused_requests: Option<u64>,
+}
+
+impl From<UsageSum> for Used {
+    fn from(sum: UsageSum) -> Self {
+        Self {
+            start: Instant(sum.hour),
+            tenant: sum.tenant,
+            key: sum.key,
+            route: sum.route,
+            meter: sum.meter,
+            mode: sum.mode,
+            requests: sum.requests,
+            units: sum.units,
+            billable_units: if sum.billable && sum.mode == Mode::Live { sum.units } else { 0 },
+        }
+    }
+}
+
+impl From<UsageReportRow> for ReportRow {
+    fn from(row: UsageReportRow) -> Self {
+        let UsageReportRow { start, tenant, key, route, meter, mode, requests, units, billable_units } = row;
+        Self { start: Instant(start), tenant, key, route, meter, mode, requests, units, billable_units }
+    }
 }
 
 impl UsageTotals {
     /// Adds forwarded requests.
-    pub(crate) fn add_usage(&mut self, subject: Subject, usage: &UsageSum) {
+    pub(crate) fn add_usage(&mut self, subject: Subject, usage: &Used) {
         let counts = self.0.entry(subject).or_default().entry(Some(usage.meter.clone())).or_default();
         counts.requests = counts.requests.saturating_add(usage.requests);
         counts.units = counts.units.saturating_add(usage.units);
+        counts.billable_units = counts.billable_units.saturating_add(usage.billable_units);
         if usage.mode == Mode::Test {
             counts.test_requests = counts.test_requests.saturating_add(usage.requests);
-        } else if usage.billable {
-            counts.billable_units = counts.billable_units.saturating_add(usage.units);
         }
     }
 
-    /// Adds refused requests; add them after all usage. They have no meter, so they stand in the subject's first row,
+    /// Says that refusals are told; those that are not added did not happen.
+    pub(crate) fn with_refusals(&mut self) {
+        for counts in self.0.values_mut().flat_map(BTreeMap::values_mut) {
+            counts.refused_requests = Some(0);
+        }
+    }
+
+    /// Adds refused requests, after [`Self::with_refusals`]. They have no meter, so they stand in the subject's first row,
     /// and every column adds up to what happened.
     pub(crate) fn add_refusals(&mut self, subject: Subject, refusals: &RefusalSum) {
         let meters = self.0.entry(subject).or_default();
@@ -77,7 +136,8 @@ impl UsageTotals {
             meters.insert(None, Counts::default());
         }
         for counts in meters.values_mut().take(1) {
-            counts.refused_requests = counts.refused_requests.saturating_add(refusals.count);
+            let refused = counts.refused_requests.unwrap_or_default();
+            counts.refused_requests = Some(refused.saturating_add(refusals.count));
         }
     }
 
@@ -108,9 +168,28 @@ impl ListRow for UsageRow {
             Subject::Hour { hour } => (hour.to_string(), "-".to_owned()),
         };
         let counts = &self.counts;
-        let numbers =
-            [counts.requests, counts.units, counts.billable_units, counts.test_requests, counts.refused_requests];
-        [of, name, or_dash(self.meter.as_ref())].into_iter().chain(numbers.map(|number| number.to_string())).collect()
+        let numbers = [counts.requests, counts.units, counts.billable_units, counts.test_requests];
+        let labels = [of, name, or_dash(self.meter.as_ref())];
+        let refused = or_dash(counts.refused_requests);
+        labels.into_iter().chain(numbers.map(|number| number.to_string())).chain([refused]).collect()
+    }
+}
+
+impl ListRow for ReportRow {
+    const COLUMNS: &'static [&'static str] =
+        &["START", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "UNITS", "BILLABLE"];
+
+    fn cells(&self) -> Vec<String> {
+        let labels = [
+            self.start.to_string(),
+            or_dash(self.tenant),
+            or_dash(self.key),
+            or_dash(self.route.as_ref()),
+            or_dash(self.meter.as_ref()),
+            or_dash(self.mode),
+        ];
+        let numbers = [self.requests, self.units, self.billable_units];
+        labels.into_iter().chain(numbers.map(|number| number.to_string())).collect()
     }
 }
 
@@ -120,8 +199,8 @@ mod tests {
 
     use super::*;
 
-    fn usage(meter: &str, mode: Mode, billable: bool, units: u64) -> UsageSum {
-        UsageSum {
+    fn usage(meter: &str, mode: Mode, billable: bool, units: u64) -> Used {
+        let sum = UsageSum {
             hour: Micros(0),
             tenant: TenantId::from_u128(1),
             key: KeyId::from_u128(2),
@@ -131,7 +210,8 @@ mod tests {
             billable,
             requests: 1,
             units,
-        }
+        };
+        sum.into()
     }
 
     fn subject(route: &str) -> Subject {
@@ -152,6 +232,7 @@ mod tests {
             reason: "rate_limited".into(),
             count: 9,
         };
+        totals.with_refusals();
         totals.add_refusals(subject("api"), &refusals);
         totals.add_refusals(subject("idle"), &refusals);
         let report = serde_json::to_value(totals.into_report("2026-11".parse().unwrap())).unwrap();

@@ -32,8 +32,9 @@ async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
         created["key"],
         json!({
             "id": key.id.to_string(), "tenant": root, "name": "production", "mode": "live", "status": "active",
-            "hint": secret.hint(), "pepper_id": pepper.id(), "created_at": key.created_at.to_string(),
-            "expires_at": null, "revoked_at": null, "replaces": null,
+            "hint": secret.hint(), "pepper_id": pepper.id(), "scopes": [], "allowed_ips": [],
+            "created_at": key.created_at.to_string(), "expires_at": null, "revoked_at": null, "last_used_at": null,
+            "replaces": null,
         })
     );
 }
@@ -179,4 +180,82 @@ async fn the_pepper_comes_from_a_file_or_the_environment() {
     let created = run(desk.command().args(create).args(["--pepper-file", "pepper"]), "");
     let created: Value = serde_json::from_str(&created.stdout).unwrap();
     assert_eq!(created["key"]["pepper_id"], Pepper::new(b"another pepper for tests").unwrap().id());
+}
+
+#[tokio::test]
+async fn a_key_is_narrowed_and_widened() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create = ["key", "create", "--tenant", &root, "--name", "shop", "--scopes", "search,orders"];
+    let addresses = ["--allowed-ips", "203.0.113.7,2001:db8::/32"];
+    let created = desk.json(&[&create[..], &addresses].concat())["key"].clone();
+    assert_eq!(created["scopes"], json!(["search", "orders"]));
+    assert_eq!(created["allowed_ips"], json!(["203.0.113.7/32", "2001:db8::/32"]), "an address is a range of one");
+
+    let id = text(&created["id"]);
+    let renamed = desk.json(&["key", "update", &id, "--name", "store front"]);
+    assert_eq!((&renamed["name"], &renamed["scopes"]), (&json!("store front"), &created["scopes"]));
+    let moved = desk.json(&["key", "update", &id, "--allowed-ips", "198.51.100.1", "--scopes", "search"]);
+    assert_eq!((&moved["allowed_ips"], &moved["scopes"]), (&json!(["198.51.100.1/32"]), &json!(["search"])));
+    let open = desk.json(&["key", "update", &id, "--any-route", "--any-address"]);
+    assert_eq!((&open["allowed_ips"], &open["scopes"]), (&json!([]), &json!([])));
+    let table = desk.keyctl(&["key", "show", &id]).stdout;
+    assert!(table.contains("every route") && table.contains("anywhere"), "{table}");
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
+    for (words, code) in [
+        (&[][..], 2),
+        (&["--scopes", "search", "--any-route"], 2),
+        (&["--allowed-ips", "example.com"], 2),
+        (&["--allowed-ips", "203.0.113.0/33"], 2),
+        (&["--scopes", "Not A Scope"], 4),
+        (&["--scopes", "search,search"], 4),
+        (&["--name", "a\u{1b}b"], 4),
+    ] {
+        let run = desk.keyctl(&[&["key", "update", &id], words].concat());
+        assert_eq!(run.code, code, "{words:?}: {run:?}");
+    }
+    desk.json(&["key", "revoke", &id]);
+    assert_eq!(desk.keyctl(&["key", "update", &id, "--name", "two"]).code, 4);
+    assert_eq!(desk.keyctl(&["key", "update", "key_01jd0000000000000000000000", "--name", "two"]).code, 3);
+}
+
+#[tokio::test]
+async fn keys_are_listed_by_subtree_and_by_how_they_stand() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let create = |tenant: &str, name: &str| {
+        text(&desk.json(&["key", "create", "--tenant", tenant, "--name", name])["key"]["id"])
+    };
+    let (of_root, of_customer) = (create(&root, "one"), create(&customer, "two"));
+    desk.json(&["key", "revoke", &of_customer]);
+    let ids = |words: &[&str]| {
+        let keys = desk.json(&[&["key", "list"], words].concat());
+        keys.as_array().unwrap().iter().map(|key| text(&key["id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&["--subtree-of", &root]), [of_root.as_str(), &of_customer]);
+    assert_eq!(ids(&["--subtree-of", &customer]), [of_customer.as_str()]);
+    assert_eq!(ids(&["--status", "active"]), [of_root.as_str()]);
+    assert_eq!(ids(&["--status", "revoked", "--tenant", &customer]), [of_customer.as_str()]);
+    assert!(ids(&["--status", "expired"]).is_empty());
+    let unknown = "ten_01jd0000000000000000000000";
+    assert_eq!(desk.keyctl(&["key", "list", "--subtree-of", unknown]).code, 3);
+}
+
+#[tokio::test]
+async fn it_is_shown_when_a_key_was_last_used() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
+    let minute = "2026-11-22T01:30:00Z";
+    desk.store.touch_keys(&[(id.parse().unwrap(), minute.parse().unwrap())]).await.unwrap();
+    assert_eq!(desk.json(&["key", "show", &id])["last_used_at"], minute);
+    let table = desk.keyctl(&["key", "list"]).stdout;
+    assert!(table.contains("LAST USED") && table.contains(minute), "{table}");
 }

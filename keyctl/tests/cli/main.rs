@@ -4,6 +4,9 @@
 
 mod support;
 
+mod admin_keys;
+mod api;
+mod audit;
 mod credit;
 mod keys;
 mod plans;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Desk;
+use crate::support::{Desk, text};
 
 const SHIPPED: &str = include_str!("../../../config/plans.yaml");
 
@@ -112,4 +112,97 @@ async fn plans_and_versions_that_do_not_exist_are_not_found() {
     desk.keyctl_reading(&["plan", "apply", "-"], BASIC);
     assert_eq!(desk.keyctl(&["plan", "show", "nowhere"]).code, 3);
     assert_eq!(desk.keyctl(&["plan", "show", "basic", "--version", "2"]).code, 3);
+}
+
+/// A desk with both versions of a plan, and a customer that has none.
+async fn desk_with_two_versions() -> (Desk, String) {
+    let desk = Desk::new().await;
+    for fee in ["10.00", "12.00"] {
+        desk.file("basic.yaml", &BASIC.replace("10.00", fee));
+        desk.json(&["plan", "apply", "basic.yaml"]);
+    }
+    let root = desk.root();
+    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    (desk, customer)
+}
+
+#[tokio::test]
+async fn a_plan_is_given_and_ended_from_some_instant_on() {
+    let (desk, customer) = desk_with_two_versions().await;
+    let assign = |words: &[&str]| {
+        let given = ["plan", "assign", "basic", "--tenant", &customer];
+        desk.json(&[&given[..], words].concat())
+    };
+    let first = assign(&["--version", "1"]);
+    assert_eq!((&first["plan"], &first["version"]), (&json!("basic"), &json!(1)));
+    assert_eq!((&first["status"], &first["ends_at"]), (&json!("current"), &json!(null)));
+    assert_eq!(assign(&["--version", "1"]), first, "again, and nothing changes");
+
+    let later = assign(&["--from", "2099-01-01T00:00Z"]);
+    assert_eq!((&later["version"], &later["status"]), (&json!(2), &json!("scheduled")));
+    assert_eq!(later["starts_at"], "2099-01-01T00:00:00Z");
+    let at_period_end = assign(&["--from", "period-end"]);
+    assert!(text(&at_period_end["starts_at"]).ends_with("-01T00:00:00Z"), "{at_period_end}");
+    let plans = desk.json(&["tenant", "plans", &customer]);
+    assert_eq!(plans[0]["ends_at"], at_period_end["starts_at"]);
+    assert_eq!(plans[1], at_period_end, "the change that was ahead is dropped");
+    assert_eq!(plans.as_array().unwrap().len(), 2);
+    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 1 }));
+
+    let ended = desk.json(&["plan", "end", "--tenant", &customer]);
+    assert_eq!(ended.as_array().unwrap().len(), 1, "{ended}");
+    assert_eq!(ended[0]["status"], "ended");
+    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!(null));
+}
+
+#[tokio::test]
+async fn what_the_rules_of_plans_forbid_is_refused() {
+    let (desk, customer) = desk_with_two_versions().await;
+    let tenant = ["--tenant", &customer];
+    for (words, code) in [
+        (&["assign", "basic", "--from", "2020-01-01T00:00Z"][..], 4),
+        (&["assign", "basic", "--from", "yesterday"], 2),
+        (&["assign", "basic", "--version", "0"], 2),
+        (&["assign", "basic", "--version", "3"], 3),
+        (&["assign", "nowhere"], 3),
+        (&["end", "--from", "2020-01-01T00:00Z"], 4),
+    ] {
+        let run = desk.keyctl(&[&["plan"], words, &tenant].concat());
+        assert_eq!(run.code, code, "{words:?}: {run:?}");
+    }
+    assert_eq!(desk.keyctl(&["plan", "migrate", "basic", "--from", "2099-01-01T00:00Z"]).code, 2);
+    assert_eq!(desk.json(&["tenant", "plans", &customer]), json!([]));
+}
+
+#[tokio::test]
+async fn a_deprecated_plan_is_kept_and_not_given() {
+    let (desk, customer) = desk_with_two_versions().await;
+    let assign = ["plan", "assign", "basic", "--tenant", &customer];
+    desk.json(&assign);
+    let deprecated = desk.json(&["plan", "deprecate", "basic"]);
+    assert_eq!((&deprecated["deprecated"], &deprecated["version"]), (&json!(true), &json!(2)));
+    assert!(desk.keyctl(&["plan", "list"]).stdout.contains("deprecated"));
+    let other = desk.id(&["tenant", "create", "--name", "Other"]);
+    let refused = desk.keyctl(&["plan", "assign", "basic", "--tenant", &other]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"]["id"], "basic");
+
+    assert_eq!(desk.json(&["plan", "restore", "basic"])["deprecated"], false);
+    assert_eq!(desk.json(&["plan", "assign", "basic", "--tenant", &other])["status"], "current");
+    for verb in ["deprecate", "restore", "versions", "migrate"] {
+        assert_eq!(desk.keyctl(&["plan", verb, "nowhere"]).code, 3, "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_an_older_version_is_brought_to_the_latest() {
+    let (desk, customer) = desk_with_two_versions().await;
+    desk.json(&["plan", "assign", "basic", "--tenant", &customer, "--version", "1"]);
+    let versions = desk.json(&["plan", "versions", "basic"]);
+    let fees: Vec<_> = versions.as_array().unwrap().iter().map(|plan| &plan["flat_fee"]).collect();
+    assert_eq!(fees, ["12.00", "10.00"], "the latest first");
+
+    assert_eq!(desk.json(&["plan", "migrate", "basic"]), json!([{ "tenant": customer }]));
+    assert_eq!(desk.json(&["plan", "migrate", "basic"]), json!([]), "nobody has an older one now");
+    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 2 }));
 }

@@ -84,7 +84,9 @@ impl Desk {
 /// The binary without any setting of its surroundings.
 pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyctl"));
-    command.env_remove("TOLLGATE_STORE").env_remove("TOLLGATE_PEPPER");
+    for name in ["TOLLGATE_STORE", "TOLLGATE_PEPPER", "TOLLGATE_API", "TOLLGATE_API_TOKEN"] {
+        command.env_remove(name);
+    }
     command
 }
 

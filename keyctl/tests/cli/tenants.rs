@@ -105,3 +105,97 @@ async fn tables_have_one_line_for_each_tenant() {
     assert!(lines[1].starts_with(&root) && lines[1].contains("Example API"), "{table}");
     assert_eq!(lines.len(), 2, "{table}");
 }
+
+#[tokio::test]
+async fn a_tenant_is_renamed_moved_and_deleted() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let below = |name: &str, parent: &str, kind: &str| {
+        desk.id(&["tenant", "create", "--name", name, "--parent", parent, "--kind", kind])
+    };
+    let (north, south) = (below("North", &root, "reseller"), below("South", &root, "reseller"));
+    let customer = below("Acme", &north, "customer");
+    let key = desk.json(&["key", "create", "--tenant", &customer, "--name", "main"])["key"]["id"].clone();
+
+    assert_eq!(desk.json(&["tenant", "update", &customer, "--name", "Acme GmbH"])["name"], "Acme GmbH");
+    assert_eq!(desk.json(&["tenant", "move", &customer, "--parent", &south])["parent"], json!(south));
+    assert_eq!(desk.keyctl(&["tenant", "move", &south, "--parent", &south]).code, 4);
+    assert_eq!(desk.keyctl(&["tenant", "move", &root, "--parent", &south]).code, 4);
+    assert_eq!(desk.keyctl(&["tenant", "move", &north, "--parent", &customer]).code, 4);
+    let full = desk.keyctl(&["tenant", "delete", &south]);
+    assert_eq!(full.code, 4, "{full:?}");
+    assert!(full.stderr.contains("1 tenants right below it"), "{full:?}");
+
+    assert_eq!(desk.json(&["tenant", "delete", &customer])["status"], "deleted");
+    assert_eq!(desk.json(&["tenant", "delete", &customer])["status"], "deleted", "again, and nothing changes");
+    assert_eq!(desk.json(&["key", "show", key.as_str().unwrap()])["status"], "revoked");
+    assert_eq!(desk.keyctl(&["tenant", "update", &customer, "--name", "Again"]).code, 4);
+    assert_eq!(desk.json(&["tenant", "delete", &south])["status"], "deleted");
+}
+
+#[tokio::test]
+async fn tenants_are_listed_by_place_and_by_how_they_stand() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let reseller = desk.id(&["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller"]);
+    let customer = desk.id(&["tenant", "create", "--name", "C", "--parent", &reseller]);
+    let gone = desk.id(&["tenant", "create", "--name", "G", "--parent", &reseller]);
+    desk.json(&["tenant", "delete", &gone]);
+    desk.json(&["tenant", "suspend", &customer]);
+    let ids = |words: &[&str]| {
+        let tenants = desk.json(&[&["tenant", "list"], words].concat());
+        tenants.as_array().unwrap().iter().map(|tenant| tenant["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&[]), [root.as_str(), &reseller, &customer], "deleted ones are not asked for");
+    assert_eq!(ids(&["--parent", &root]), [reseller.as_str()]);
+    assert_eq!(ids(&["--subtree-of", &reseller]), [reseller.as_str(), &customer]);
+    assert_eq!(ids(&["--status", "suspended"]), [customer.as_str()]);
+    assert_eq!(ids(&["--status", "deleted", "--parent", &reseller]), [gone.as_str()]);
+    for filter in ["--parent", "--subtree-of"] {
+        assert_eq!(desk.keyctl(&["tenant", "list", filter, UNKNOWN]).code, 3, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn limits_say_who_lowered_them() {
+    let desk = Desk::new().await;
+    desk.file(
+        "plans.yaml",
+        "plans:
+  - id: wide
+    name: Wide
+    currency: EUR
+    flat_fee: \"1.00\"
+    quotas: [{ meter: requests, per_month: 1000 }]
+    limits: { tenant: { per_second: { limit: 100, burst: 200 } } }
+  - id: narrow
+    name: Narrow
+    currency: EUR
+    flat_fee: \"1.00\"
+    limits: { tenant: { per_second: 10 } }
+",
+    );
+    desk.json(&["plan", "apply", "plans.yaml"]);
+    let root = desk.root();
+    assert_eq!(desk.json(&["tenant", "limits", &root])["terms"], json!(null));
+    assert!(desk.keyctl(&["tenant", "limits", &root]).stdout.contains("nothing is served"));
+
+    let reseller = ["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller", "--plan", "narrow"];
+    let reseller = desk.id(&reseller);
+    let customer = desk.id(&["tenant", "create", "--name", "C", "--parent", &reseller, "--plan", "wide"]);
+    let heir = desk.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
+    let limits = desk.json(&["tenant", "limits", &customer]);
+    assert_eq!((&limits["tenant"], &limits["terms"]["holder"]), (&json!(customer), &json!(customer)));
+    assert_eq!(limits["terms"]["tenant"]["per_second"], json!({ "limit": 10, "burst": 10, "clamped_by": reseller }));
+    assert_eq!(
+        limits["terms"]["quotas"],
+        json!([{ "meter": "requests", "per_month": 1000, "kind": "hard", "clamped_by": null }])
+    );
+    let table = desk.keyctl(&["tenant", "limits", &customer]).stdout;
+    assert!(table.contains(&format!("10/s, lowered by {reseller}")), "{table}");
+    assert!(table.contains("1000 units per month, hard"), "{table}");
+
+    let inherited = desk.json(&["tenant", "limits", &heir]);
+    assert_eq!((&inherited["terms"]["holder"], &inherited["terms"]["plan"]), (&json!(reseller), &json!("narrow")));
+    assert_eq!(desk.keyctl(&["tenant", "limits", UNKNOWN]).code, 3);
+}

@@ -159,3 +159,58 @@ async fn the_current_month_is_the_default_and_an_unknown_tenant_is_not_found() {
     assert!(report["period"].as_str().unwrap().parse::<common::time::Period>().is_ok(), "{report}");
     assert_eq!(desk.keyctl(&["usage", "show", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
 }
+
+#[tokio::test]
+async fn a_report_sums_by_what_is_asked_for() {
+    let desk = Desk::new().await;
+    let live = User::new(&desk, "Live", "UTC", false);
+    let test = User::new(&desk, "Test", "UTC", true);
+    let entries = vec![
+        live.request("2026-11-10T10:10:00Z", "search", 3, true),
+        live.request("2026-11-10T11:50:00Z", "upload", 2, false),
+        live.request("2026-11-11T10:00:00Z", "search", 1, true),
+        test.request("2026-11-10T10:20:00Z", "search", 5, true),
+    ];
+    book(&desk, entries).await;
+    let tenant = live.tenant.to_string();
+    let report = |words: &[&str]| {
+        let window = ["--from", "2026-11-01T00:00Z", "--to", "2026-12-01T00:00Z"];
+        desk.json(&[&["usage", "report", "--tenant", &tenant], &window[..], words].concat())
+    };
+    let row = |start: &str, labels: &Value, counts: [u64; 3]| {
+        let mut row = json!({
+            "start": start, "tenant": null, "key": null, "route": null, "meter": null, "mode": null,
+            "requests": counts[0], "units": counts[1], "billable_units": counts[2],
+        });
+        for (name, label) in labels.as_object().unwrap() {
+            row[name] = label.clone();
+        }
+        row
+    };
+    let (tenth, eleventh) = ("2026-11-10T00:00:00Z", "2026-11-11T00:00:00Z");
+    let requests = json!({ "meter": "requests" });
+    assert_eq!(report(&[]), json!([row(tenth, &requests, [2, 5, 3]), row(eleventh, &requests, [1, 1, 1])]));
+    let by_route = [
+        row("2026-11-01T00:00:00Z", &json!({ "route": "search", "mode": "live" }), [2, 4, 4]),
+        row("2026-11-01T00:00:00Z", &json!({ "route": "upload", "mode": "live" }), [1, 2, 0]),
+    ];
+    assert_eq!(report(&["--step", "month", "--by", "route,mode"]), json!(by_route));
+    let an_hour = row("2026-11-10T10:00:00Z", &requests, [1, 3, 3]);
+    assert_eq!(report(&["--step", "hour"])[0], an_hour);
+    assert_eq!(report(&["--route", "upload", "--mode", "live"]), json!([row(tenth, &requests, [1, 2, 0])]));
+    assert_eq!(report(&["--mode", "test"]), json!([]));
+    let table = desk.keyctl(&["usage", "report", "--tenant", &tenant, "--from", "2026-11-01T00:00Z"]).stdout;
+    assert!(table.starts_with("START") && table.contains("BILLABLE"), "{table}");
+}
+
+#[tokio::test]
+async fn a_report_on_nobody_or_no_time_is_refused() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let report = ["usage", "report", "--tenant", &root];
+    let backwards = ["--from", "2026-12-01T00:00Z", "--to", "2026-11-01T00:00Z"];
+    assert_eq!(desk.keyctl(&[&report[..], &backwards].concat()).code, 2);
+    assert_eq!(desk.keyctl(&[&report[..], &["--by", "colour"]].concat()).code, 2);
+    assert_eq!(desk.keyctl(&["usage", "report"]).code, 2);
+    assert_eq!(desk.keyctl(&["usage", "report", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
+}

@@ -1,44 +1,33 @@
-//! `keyctl usage`: what was used in a month, each tenant's month on its own clock.
+//! `keyctl usage show`: what was used in a month, each tenant's month on its own clock.
 
 use std::collections::HashMap;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use common::{
     id::{KeyId, TenantId},
-    store::UsageFilter,
-    tenant::Tenant,
+    store::TenantFilter,
+    tenant::TenantStatus,
     time::{Micros, Period, TimeError, Window, Zone},
 };
 
-use super::Context;
 use crate::{
+    backend::KeyQuery,
+    command::Context,
     error::Failure,
-    view::{Instant, Subject, UsageTotals},
+    view::{Instant, Subject, TenantView, UsageTotals},
 };
 
-const HELP: &str = "\
-Examples:
-  keyctl usage show --period 2026-11 --by key";
-
-const SHOW_HELP: &str = "\
+pub(super) const HELP: &str = "\
 REQUESTS were forwarded and answered, TEST are those of them under test keys, REFUSED the gateway's \
 own refusals. BILLABLE are the units that an invoice counts. Each meter has its own row; refusals have \
-no meter and stand in the first. A month starts and ends on each tenant's own clock.
+no meter and stand in the first; the admin API does not tell them. A month starts and ends on each \
+tenant's own clock.
 
 Examples:
   keyctl usage show
   keyctl usage show --period 2026-11 --by key
   keyctl usage show --tenant ten_01jd0000000000000000000001 --by hour
   keyctl usage show --output json | jq '[.rows[].billable_units] | add'";
-
-/// The verbs of `keyctl usage`.
-#[derive(Debug, Subcommand)]
-#[command(after_help = HELP)]
-pub(crate) enum UsageCommand {
-    /// Show the usage of a month
-    #[command(after_help = SHOW_HELP)]
-    Show(ShowArgs),
-}
 
 /// The arguments of `keyctl usage show`.
 #[derive(Debug, Args)]
@@ -73,39 +62,37 @@ struct Scope {
     others: Window,
 }
 
-impl UsageCommand {
-    /// Does what was asked.
-    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let Self::Show(arguments) = self;
-        show(&arguments, context).await
-    }
-}
-
-async fn show(arguments: &ShowArgs, context: &Context) -> Result<(), Failure> {
+/// Prints the sums.
+pub(super) async fn show(arguments: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let (tenants, zone) = match arguments.tenant {
-        None => (context.store.tenants().await?, Zone::utc()),
+        None => (everybody(context).await?, Zone::utc()),
         Some(id) => {
-            let tenant = context.store.tenant(id).await?;
-            let zone = tenant.zone.clone();
+            let tenant = context.backend.tenant(id).await?;
+            let zone = tenant.time_zone.clone();
             (vec![tenant], zone)
         }
     };
     let period = arguments.period.map_or_else(|| Period::containing(context.now, &zone), Ok)?;
     let scope = Scope::new(tenants, period)?;
     let key_names = key_names(arguments, context).await?;
-    let filter = UsageFilter { tenant: arguments.tenant, window: Some(scope.union()) };
+    let (window, hourly) = (scope.union(), arguments.by == Dimension::Hour);
 
     let mut totals = UsageTotals::default();
-    for usage in context.store.usage(&filter).await?.iter().filter(|usage| scope.contains(usage.tenant, usage.hour)) {
+    let used = context.backend.usage(arguments.tenant, window, hourly).await?;
+    for usage in used.iter().filter(|usage| scope.contains(usage.tenant, usage.start.0)) {
         let subject = match arguments.by {
             Dimension::Tenant => scope.tenant(usage.tenant),
             Dimension::Key => key_subject(usage.tenant, usage.key, &key_names),
             Dimension::Route => Subject::Route { route: Some(usage.route.clone()) },
-            Dimension::Hour => Subject::Hour { hour: Instant(usage.hour) },
+            Dimension::Hour => Subject::Hour { hour: usage.start },
         };
         totals.add_usage(subject, usage);
     }
-    for sum in context.store.refusals(&filter).await?.iter().filter(|sum| scope.contains(sum.tenant, sum.hour)) {
+    let refusals = context.backend.refusals(arguments.tenant, window).await?;
+    if refusals.is_some() {
+        totals.with_refusals();
+    }
+    for sum in refusals.iter().flatten().filter(|sum| scope.contains(sum.tenant, sum.hour)) {
         let subject = match arguments.by {
             Dimension::Tenant => scope.tenant(sum.tenant),
             Dimension::Key => key_subject(sum.tenant, sum.key, &key_names),
@@ -117,12 +104,20 @@ async fn show(arguments: &ShowArgs, context: &Context) -> Result<(), Failure> {
     context.output.show(&totals.into_report(period))
 }
 
+/// Every tenant, deleted ones too: they are billed for what they used.
+async fn everybody(context: &Context) -> Result<Vec<TenantView>, Failure> {
+    let mut tenants = context.backend.tenants(&TenantFilter::default()).await?;
+    let deleted = TenantFilter { status: Some(TenantStatus::Deleted), ..TenantFilter::default() };
+    tenants.extend(context.backend.tenants(&deleted).await?);
+    Ok(tenants)
+}
+
 async fn key_names(arguments: &ShowArgs, context: &Context) -> Result<HashMap<KeyId, String>, Failure> {
     if arguments.by != Dimension::Key {
         return Ok(HashMap::new());
     }
-    let keys = context.store.keys(arguments.tenant).await?;
-    Ok(keys.into_iter().map(|key| (key.id, key.name)).collect())
+    let keys = context.backend.keys(&KeyQuery { tenant: arguments.tenant, ..KeyQuery::default() }).await?;
+    Ok(keys.into_iter().map(|key| (key.id(), key.into_name())).collect())
 }
 
 fn key_subject(tenant: TenantId, key: KeyId, names: &HashMap<KeyId, String>) -> Subject {
@@ -132,10 +127,10 @@ fn key_subject(tenant: TenantId, key: KeyId, names: &HashMap<KeyId, String>) -> 
 // === impl Scope ===
 
 impl Scope {
-    fn new(tenants: Vec<Tenant>, period: Period) -> Result<Self, TimeError> {
+    fn new(tenants: Vec<TenantView>, period: Period) -> Result<Self, TimeError> {
         let mut scope = Self { names: HashMap::new(), windows: HashMap::new(), others: period.window(&Zone::utc())? };
         for tenant in tenants {
-            scope.windows.insert(tenant.id, period.window(&tenant.zone)?);
+            scope.windows.insert(tenant.id, period.window(&tenant.time_zone)?);
             scope.names.insert(tenant.id, tenant.name);
         }
         Ok(scope)

@@ -1,0 +1,184 @@
+//! One request to the API, and what is done if it does not arrive: what only reads, and what creates under an
+//! idempotency key, is sent once more after a lost connection; whoever is told to wait waits.
+
+use std::{fmt::Display, time::Duration};
+
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use ulid::Ulid;
+
+use super::{ApiBackend, ApiError, error::with_causes};
+
+/// The header that names a creation, so that it happens once.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How often one request waits if the API says that there are too many.
+const WAITS_MAX: u32 = 5;
+
+/// Longest that it waits each time.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Items of one page.
+const PAGE_ITEMS: usize = 1_000;
+
+/// A request that is being put together.
+pub(super) struct Call<'a> {
+    api: &'a ApiBackend,
+    method: Method,
+    url: Url,
+    body: Option<Value>,
+    creation: Option<String>,
+}
+
+/// An answer, whatever it says.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// A list that is never long.
+#[derive(Deserialize)]
+struct WholeList<T> {
+    items: Vec<T>,
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl ApiBackend {
+    /// A request; `path` is what follows `/v1/`, part by part.
+    pub(super) fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
+        let mut url = self.base.clone();
+        // A URL with a host has a path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1").extend(path);
+        }
+        Call { api: self, method, url, body: None, creation: None }
+    }
+
+    pub(super) fn get(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    /// A creation, which happens once however often it is sent.
+    pub(super) fn create(&self, path: &[&str], body: Value) -> Call<'_> {
+        let creation = Some(format!("keyctl-{}", Ulid::generate()));
+        Call { creation, ..self.call(Method::POST, path).with(body) }
+    }
+}
+
+impl Call<'_> {
+    /// With this body.
+    pub(super) fn with(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    /// With this parameter, if it has a value.
+    pub(super) fn query(mut self, name: &str, value: Option<impl Display>) -> Self {
+        if let Some(value) = value {
+            self.url.query_pairs_mut().append_pair(name, &value.to_string());
+        }
+        self
+    }
+
+    /// Sends it and reads the document that comes back.
+    pub(super) async fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let body = self.answer().await?;
+        serde_json::from_slice(&body).map_err(|error| ApiError::Answer(error.to_string()))
+    }
+
+    /// Sends it; nothing comes back.
+    pub(super) async fn done(self) -> Result<(), ApiError> {
+        self.answer().await.map(drop)
+    }
+
+    /// Reads a list that comes as a whole.
+    pub(super) async fn list<T: DeserializeOwned>(self) -> Result<Vec<T>, ApiError> {
+        Ok(self.read::<WholeList<T>>().await?.items)
+    }
+
+    /// Reads a list, page by page, up to `most` items.
+    pub(super) async fn pages<T: DeserializeOwned>(self, most: usize) -> Result<Vec<T>, ApiError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        while items.len() < most {
+            let limit = PAGE_ITEMS.min(most - items.len());
+            let url = self.url.clone();
+            let call = Call { url, method: self.method.clone(), body: None, creation: None, api: self.api };
+            let page: Page<T> = call.query("limit", Some(limit)).query("cursor", cursor).read().await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        items.truncate(most);
+        Ok(items)
+    }
+
+    async fn answer(&self) -> Result<Vec<u8>, ApiError> {
+        let mut may_repeat = self.method == Method::GET || self.creation.is_some();
+        let mut waits = 0;
+        loop {
+            match self.send().await {
+                Ok(answer) => match answer.wait().filter(|_| waits < WAITS_MAX) {
+                    Some(wait) => {
+                        waits += 1;
+                        tokio::time::sleep(wait).await;
+                    }
+                    None if answer.status.is_success() => return Ok(answer.body),
+                    None => return Err(ApiError::of_answer(answer.status, &answer.body)),
+                },
+                Err(error) if may_repeat && !error.is_timeout() => may_repeat = false,
+                Err(error) => return Err(self.unanswered(error)),
+            }
+        }
+    }
+
+    async fn send(&self) -> Result<Answer, reqwest::Error> {
+        let mut request = self
+            .api
+            .client
+            .request(self.method.clone(), self.url.clone())
+            .header(AUTHORIZATION, self.api.authorization.clone());
+        if let Some(body) = &self.body {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string());
+        }
+        if let Some(creation) = &self.creation {
+            request = request.header(IDEMPOTENCY_KEY, creation);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
+    }
+
+    fn unanswered(&self, error: reqwest::Error) -> ApiError {
+        let has_arrived = !error.is_connect() && !error.is_builder();
+        let (url, reason) = (self.api.base.to_string(), with_causes(&error.without_url()));
+        if has_arrived && self.method != Method::GET {
+            ApiError::Lost { url, reason }
+        } else {
+            ApiError::Away { url, reason }
+        }
+    }
+}
+
+impl Answer {
+    /// How long to wait before it is sent again, if that is what the answer says.
+    fn wait(&self) -> Option<Duration> {
+        if self.status != StatusCode::TOO_MANY_REQUESTS {
+            return None;
+        }
+        let stated = self.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Some(Duration::from_secs(stated.unwrap_or(1))).filter(|wait| *wait <= WAIT_MAX)
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong with the API, in the classes that the store's errors have.
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use crate::error::Class;
+
+/// Characters of an answer that are worth keeping if it is not what was expected.
+const ANSWER_MAX_CHARS: usize = 300;
+
+/// Why the API did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The URL is not one of an API.
+    #[error("--api is not a plain http:// or https:// URL, as in https://billing.example.com")]
+    Url,
+    /// There is no token.
+    #[error("no token for the API: give --token TOKEN or set TOLLGATE_API_TOKEN")]
+    TokenMissing,
+    /// The token cannot be sent.
+    #[error("the token has characters that no header can have")]
+    Token,
+    /// The client cannot be set up.
+    #[error("cannot set up a connection to the API: {0}")]
+    Setup(String),
+    /// There is no answer.
+    #[error("no answer from the API at {url}: {reason}")]
+    Away {
+        /// Where it should be.
+        url: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The answer was lost on its way, and so is whether anything was changed.
+    #[error("the answer of the API at {url} was lost, so look whether it was done before you repeat it: {reason}")]
+    Lost {
+        /// Where it is.
+        url: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// It says no, or that it cannot.
+    #[error("{detail}")]
+    Problem {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What is wrong.
+        detail: String,
+    },
+    /// It answers something else than is expected.
+    #[error("the API's answer is not what this program expects: {0}")]
+    Answer(String),
+    /// The thing was created, and its secret was lost with the first answer.
+    #[error("{id} was created, and its secret was lost with the connection: revoke it and create another")]
+    SecretLost {
+        /// What was created.
+        id: String,
+    },
+}
+
+/// What is used of a problem document.
+#[derive(Deserialize)]
+struct ProblemDocument {
+    detail: String,
+}
+
+impl ApiError {
+    /// What an answer other than a success means.
+    pub(super) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
+        let told = serde_json::from_slice(body).map(|problem: ProblemDocument| problem.detail);
+        let detail = told.unwrap_or_else(|_| {
+            let text: String = String::from_utf8_lossy(body).chars().take(ANSWER_MAX_CHARS).collect();
+            format!("the API answers {status}: {text}")
+        });
+        let detail = match status {
+            StatusCode::UNAUTHORIZED => format!("the API does not take the token: {detail}"),
+            _ => detail,
+        };
+        Self::Problem { status, detail }
+    }
+
+    /// The class that decides the exit code.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::Url | Self::TokenMissing | Self::Token => Class::Usage,
+            Self::Problem { status, .. } => match *status {
+                StatusCode::NOT_FOUND => Class::NotFound,
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Class::Failed,
+                status if status.is_client_error() => Class::Refused,
+                _ => Class::Failed,
+            },
+            Self::Setup(_) | Self::Away { .. } | Self::Lost { .. } | Self::Answer(_) | Self::SecretLost { .. } => {
+                Class::Failed
+            }
+        }
+    }
+}
+
+/// An error with what caused it: the outermost alone says next to nothing.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_fall_into_the_classes_of_the_store() {
+        for (status, class) in [
+            (404, Class::NotFound),
+            (400, Class::Refused),
+            (401, Class::Refused),
+            (403, Class::Refused),
+            (409, Class::Refused),
+            (412, Class::Refused),
+            (422, Class::Refused),
+            (429, Class::Failed),
+            (302, Class::Failed),
+            (500, Class::Failed),
+            (503, Class::Failed),
+        ] {
+            let error = ApiError::of_answer(StatusCode::from_u16(status).unwrap(), br#"{"detail":"no tenant"}"#);
+            assert_eq!(error.class(), class, "{status}");
+            assert!(error.to_string().ends_with("no tenant"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_somebody_else_is_quoted_in_part() {
+        let error = ApiError::of_answer(StatusCode::BAD_GATEWAY, "<html>".repeat(1_000).as_bytes()).to_string();
+        assert!(error.contains("502") && error.contains("<html>") && error.len() < 400, "{error}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The admin API of `billing serve`, in the name of whoever holds the token.
+
+mod call;
+mod error;
+mod keys;
+mod plans;
+mod records;
+mod tenants;
+
+use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use common::store::PlanStart;
+pub(crate) use error::ApiError;
+use error::with_causes;
+use reqwest::{Client, Url, header::HeaderValue, redirect};
+
+use super::Backend;
+
+/// How long the API may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An admin key or a token of the identity provider. Nothing shows it.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+/// An admin API and a token for it.
+pub(crate) struct ApiBackend {
+    client: Client,
+    base: Url,
+    authorization: HeaderValue,
+}
+
+impl ApiBackend {
+    /// The API at `url`, such as `https://billing.example.com`.
+    pub(crate) fn new(url: &str, token: &Token) -> Result<Self, ApiError> {
+        let base = base(url)?;
+        let Token(token) = token;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ApiError::Token)?;
+        authorization.set_sensitive(true);
+        // An error means that there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Whoever redirects is not the API, and must not get the token.
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| ApiError::Setup(with_causes(&error)))?;
+        Ok(Self { client, base, authorization })
+    }
+}
+
+#[async_trait]
+impl Backend for ApiBackend {
+    async fn close(&self) {}
+}
+
+/// A URL that paths can follow. What is wrong with one may be the password in it, so it is not repeated.
+fn base(url: &str) -> Result<Url, ApiError> {
+    let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let plain = parsed.filter(|url| {
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
+    });
+    plain.ok_or(ApiError::Url)
+}
+
+/// The word that the API has for it.
+fn start_text(start: PlanStart) -> String {
+    match start {
+        PlanStart::Now => "now".to_owned(),
+        PlanStart::PeriodEnd => "period_end".to_owned(),
+        PlanStart::At(at) => at.to_string(),
+    }
+}
+
+// === impl Token ===
+
+impl FromStr for Token {
+    type Err = Infallible;
+
+    /// Never refuses: the refusal would repeat the token.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.trim().to_owned()))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_url_is_one_of_an_api() {
+        for url in ["http://127.0.0.1:8090", "https://billing.example.com/", "https://example.com/admin"] {
+            assert!(base(url).is_ok(), "{url}");
+        }
+        for url in
+            ["", "example.com", "ftp://example.com", "https://user:hunter2@example.com", "http://a?b", "sqlite://a"]
+        {
+            let error = base(url).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_token_is_shown() {
+        let token: Token = "adm_hunter2\n".parse().unwrap();
+        assert!(!format!("{token:?}").contains("hunter2"));
+        let bad: Token = "hunter2\u{7}".parse().unwrap();
+        let error = ApiBackend::new("http://127.0.0.1:1", &bad).err().unwrap();
+        assert!(matches!(error, ApiError::Token) && !error.to_string().contains("hunter2"), "{error}");
+    }
+}

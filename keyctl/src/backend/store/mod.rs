@@ -1,0 +1,53 @@
+//! The store itself, in the name of whoever typed the command.
+
+mod keys;
+mod plans;
+mod records;
+mod tenants;
+
+use std::os::unix::fs::MetadataExt as _;
+
+use async_trait::async_trait;
+use common::{
+    acting::Acting,
+    config,
+    store::{PageRequest, Store, StoreError},
+    time::Micros,
+};
+
+use super::Backend;
+
+/// Longest user name that goes into the audit log, in characters.
+const USER_MAX_CHARS: usize = 200;
+
+/// Everything on one page.
+const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
+
+/// A store, at one instant.
+pub(crate) struct StoreBackend {
+    store: Store,
+    now: Micros,
+}
+
+impl StoreBackend {
+    /// The store at `url`; all that is done is done at `now`.
+    pub(crate) async fn open(url: &str, now: Micros) -> Result<Self, StoreError> {
+        let store = Store::open(url).await?.acting_as(Acting::operator(&user()));
+        Ok(Self { store, now })
+    }
+}
+
+#[async_trait]
+impl Backend for StoreBackend {
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Who typed the command: the person behind `sudo` rather than the one it changed to; a number where nobody says.
+fn user() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(config::environment);
+    let numbered =
+        || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid {}", own.uid()));
+    named.unwrap_or_else(numbered).chars().take(USER_MAX_CHARS).collect()
+}

@@ -1,0 +1,66 @@
+//! Usage, credit and the audit log in the store.
+
+use async_trait::async_trait;
+use common::{
+    id::TenantId,
+    store::{AuditFilter, PageRequest, RefusalSum, TopUp, UsageFilter, UsageQuery},
+    time::{Micros, Window},
+};
+
+use super::StoreBackend;
+use crate::{
+    backend::{AuditQuery, Records},
+    error::Failure,
+    view::{AuditView, CreditReport, ReportRow, Used},
+};
+
+#[async_trait]
+impl Records for StoreBackend {
+    async fn usage(&self, tenant: Option<TenantId>, window: Window, _hourly: bool) -> Result<Vec<Used>, Failure> {
+        let filter = UsageFilter { tenant, window: Some(window) };
+        Ok(self.store.usage(&filter).await?.into_iter().map(Used::from).collect())
+    }
+
+    async fn refusals(&self, tenant: Option<TenantId>, window: Window) -> Result<Option<Vec<RefusalSum>>, Failure> {
+        let filter = UsageFilter { tenant, window: Some(window) };
+        Ok(Some(self.store.refusals(&filter).await?))
+    }
+
+    async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<ReportRow>, Failure> {
+        let mut query = query.clone();
+        let mut rows = Vec::new();
+        loop {
+            let page = self.store.usage_report(&query).await?;
+            rows.extend(page.rows.into_iter().map(ReportRow::from));
+            if page.next.is_none() {
+                return Ok(rows);
+            }
+            query.after = page.next;
+        }
+    }
+
+    async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {
+        self.store.add_credit(top_up).await?;
+        Ok(())
+    }
+
+    async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {
+        // Nobody's credit is an error, not an empty list.
+        self.store.tenant(tenant).await?;
+        let (credit, top_ups) = (self.store.credit(tenant).await?, self.store.top_ups(tenant).await?);
+        Ok(CreditReport::new(tenant, credit, top_ups))
+    }
+
+    async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditView>, Failure> {
+        let AuditQuery { subtree_of, subject, action, from, to, limit } = query;
+        let window = Window { start: from.unwrap_or(Micros(i64::MIN)), end: to.unwrap_or(Micros(i64::MAX)) };
+        let filter = AuditFilter {
+            subtree_of: *subtree_of,
+            subject: subject.clone(),
+            action: action.clone(),
+            window: Some(window),
+        };
+        let page = self.store.audit_log(&filter, PageRequest { after: None, limit: *limit }).await?;
+        Ok(page.items.into_iter().map(AuditView::from).collect())
+    }
+}

@@ -1,0 +1,115 @@
+//! `keyctl admin-key`: the keys by which machines use the admin API. A secret is printed once and forgotten.
+
+use clap::{Args, Subcommand};
+use common::{
+    admin::{AdminScope, Role},
+    id::{AdminKeyId, TenantId},
+};
+
+use super::{Context, ExpiryArgs, SECRET_NOTE};
+use crate::{backend::AdminKeyRequest, error::Failure, pepper::PepperArgs, words::one_of};
+
+const HELP: &str = "\
+Examples:
+  keyctl admin-key create --tenant ten_01jd0000000000000000000000 --name deployment --role admin
+  keyctl admin-key revoke adk_01jd0000000000000000000002";
+
+const CREATE_HELP: &str = "\
+Prints the secret, this once. The role is held at the tenant and reaches everybody below it: owner may do \
+everything, admin changes tenants, keys and plans, billing changes subscriptions and credit, viewer looks. \
+The pepper must be that of billing.
+
+Scopes narrow the role to read or write of tenants, plans, subscriptions, keys, credit, usage, audit and \
+admin_keys, as in --scopes keys:write,usage:read.
+
+Examples:
+  keyctl admin-key create --tenant ten_01jd0000000000000000000000 --name ops --role owner
+  keyctl admin-key create --tenant ten_01jd0000000000000000000001 --name ci --role viewer";
+
+const LIST_HELP: &str = "\
+Examples:
+  keyctl admin-key list
+  keyctl admin-key list --subtree-of ten_01jd0000000000000000000001";
+
+const REVOKE_HELP: &str = "\
+The API refuses the key from now on, for good. Revoking twice changes nothing.
+
+Examples:
+  keyctl admin-key revoke adk_01jd0000000000000000000002";
+
+/// The verbs of `keyctl admin-key`.
+#[derive(Debug, Subcommand)]
+#[command(after_help = HELP)]
+pub(crate) enum AdminKeyCommand {
+    /// Create an admin key and print its secret
+    #[command(after_help = CREATE_HELP)]
+    Create(CreateArgs),
+    /// List admin keys, oldest first
+    #[command(after_help = LIST_HELP)]
+    List(ListArgs),
+    /// Refuse an admin key for good
+    #[command(after_help = REVOKE_HELP)]
+    Revoke(RevokeArgs),
+}
+
+/// The arguments of `keyctl admin-key create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Tenant at which its role is held
+    #[arg(long)]
+    tenant: TenantId,
+
+    /// What people call it
+    #[arg(long)]
+    name: String,
+
+    /// What it may do there and below
+    #[arg(long, value_parser = one_of::<Role, _>(["owner", "admin", "billing", "viewer"]))]
+    role: Role,
+
+    /// What of the role it is narrowed to, as in keys:write; several with commas between. Without it, all of the role
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scopes: Vec<AdminScope>,
+
+    #[command(flatten)]
+    expiry: ExpiryArgs,
+
+    #[command(flatten)]
+    pepper: PepperArgs,
+}
+
+/// The arguments of `keyctl admin-key list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only those of this tenant and of everybody below it
+    #[arg(long, value_name = "TENANT")]
+    subtree_of: Option<TenantId>,
+}
+
+/// The arguments of `keyctl admin-key revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// Id of the admin key
+    #[arg(value_name = "ADMIN_KEY")]
+    id: AdminKeyId,
+}
+
+impl AdminKeyCommand {
+    /// Does what was asked.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Create(arguments) => create(arguments, context).await,
+            Self::List(ListArgs { subtree_of }) => context.output.show(&context.backend.admin_keys(subtree_of).await?),
+            Self::Revoke(RevokeArgs { id }) => context.output.show(&context.backend.revoke_admin_key(id).await?),
+        }
+    }
+}
+
+async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure> {
+    let CreateArgs { tenant, name, role, scopes, expiry, pepper } = arguments;
+    let new = AdminKeyRequest { tenant, name, role, scopes, expires_at: expiry.at(context.now) };
+    let created = context.backend.create_admin_key(&new, &pepper).await?;
+    context.output.show(&created)?;
+    context.output.note(SECRET_NOTE);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Keys of machines that administer, and their secret, which is shown once.
+
+use common::{admin::AdminSecret, key::Pepper};
+use serde_json::json;
+
+use crate::support::{Desk, PEPPER, run, text};
+
+#[tokio::test]
+async fn an_admin_key_is_shown_once_listed_and_revoked() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create = ["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "admin"];
+    let narrowed = ["--scopes", "keys:write,usage:read", "--expires-in", "90d"];
+    let created = desk.json(&[&create[..], &narrowed].concat());
+    let secret = AdminSecret::parse(text(&created["secret"]).as_bytes()).unwrap();
+    let key = &created["key"];
+    assert_eq!((&key["role"], &key["scopes"]), (&json!("admin"), &json!(["keys:write", "usage:read"])));
+    assert_eq!((&key["status"], &key["hint"]), (&json!("active"), &json!(secret.hint())));
+
+    let stored = &desk.store.admin_keys(None).await.unwrap()[0];
+    let hash = Pepper::new(PEPPER.as_bytes()).unwrap().hash_admin(&secret);
+    assert!(stored.hash.matches(&hash));
+
+    let id = text(&key["id"]);
+    assert_eq!(desk.json(&["admin-key", "list"]), json!([key]));
+    assert_eq!(desk.json(&["admin-key", "list", "--subtree-of", &root]), json!([key]));
+    for form in ["table", "json"] {
+        let list = desk.keyctl(&["admin-key", "list", "--output", form]);
+        assert!(list.stdout.contains(&id), "{list:?}");
+        for hidden in [secret.expose(), &secret.expose()[4..30], &hash.to_hex()] {
+            assert!(!list.stdout.contains(hidden) && !list.stderr.contains(hidden), "{list:?}");
+        }
+    }
+    let revoked = desk.json(&["admin-key", "revoke", &id]);
+    assert_eq!(revoked["status"], "revoked");
+    assert_eq!(desk.json(&["admin-key", "revoke", &id]), revoked, "again, and nothing changes");
+}
+
+#[tokio::test]
+async fn people_are_told_to_keep_the_secret() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.keyctl(&["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "viewer"]);
+    assert_eq!(created.code, 0, "{created:?}");
+    assert!(created.stderr.contains("will not be shown again"), "{created:?}");
+    let secret = created.stdout.split_whitespace().find(|word| word.starts_with("adm_")).unwrap();
+    assert!(AdminSecret::parse(secret.as_bytes()).is_ok());
+    assert!(created.stdout.contains("all of the role"), "{created:?}");
+}
+
+#[tokio::test]
+async fn an_admin_key_that_makes_no_sense_is_refused() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create = ["admin-key", "create", "--tenant", &root, "--name", "ci"];
+    for (words, code) in [
+        (&[][..], 2),
+        (&["--role", "emperor"], 2),
+        (&["--role", "viewer", "--scopes", "moons:read"], 2),
+        (&["--role", "viewer", "--expires", "2020-01-01T00:00:00Z"], 4),
+    ] {
+        let refused = desk.keyctl(&[&create[..], words].concat());
+        assert_eq!(refused.code, code, "{words:?}: {refused:?}");
+    }
+    let unknown = "ten_01jd0000000000000000000000";
+    let lost = ["admin-key", "create", "--tenant", unknown, "--name", "ci", "--role", "viewer"];
+    assert_eq!(desk.keyctl(&lost).code, 3);
+    assert_eq!(desk.keyctl(&["admin-key", "revoke", "adk_01jd0000000000000000000000"]).code, 3);
+    let create = [&create[..], &["--role", "viewer"]].concat();
+    assert_eq!(run(desk.command().env_remove("TOLLGATE_PEPPER").args(create), "").code, 2);
+}
