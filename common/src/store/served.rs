@@ -28,7 +28,7 @@ const ROWS_DEADLINE: Duration = Duration::from_secs(20);
 /// Rows that are asked for by id at once.
 const IDS_AT_ONCE: usize = 500;
 
-const TENANTS: &str = "SELECT id, parent_id, status, zone FROM tenants ";
+const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone FROM tenants ";
 const SUBSCRIPTIONS: &str = "SELECT tenant_id, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
 const PLANS: &str = "SELECT plan_id, version, body, created_at FROM plan_versions ";
 const KEYS: &str = "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips FROM keys ";
@@ -286,10 +286,14 @@ async fn plan_version(connection: &mut AnyConnection, plan: &PlanId, version: i6
 }
 
 fn tenant(row: &AnyRow) -> Result<ServedTenant, StoreError> {
+    let status = match instant_or_null(row, "deleted_at")? {
+        Some(_) => TenantStatus::Deleted,
+        None => parsed(row, "status")?,
+    };
     Ok(ServedTenant {
         id: parsed(row, "id")?,
         parent: parsed_or_null(row, "parent_id")?,
-        status: parsed(row, "status")?,
+        status,
         zone: parsed(row, "zone")?,
     })
 }

@@ -10,7 +10,7 @@ use common::{
     tenant::{Tenant, TenantKind, TenantStatus},
     time::Zone,
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 
 use super::*;
 use crate::{
@@ -70,15 +70,14 @@ fn plan(per_day: u64) -> Plan {
 struct Following {
     catalog: Arc<Catalog>,
     _stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 impl Following {
     fn start(catalog: Catalog, store: &Store) -> Self {
         let catalog = Arc::new(catalog);
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(Arc::clone(&catalog).follow(store.clone(), stopped));
-        Self { catalog, _stop: stop, task }
+        tokio::spawn(Arc::clone(&catalog).follow(store.clone(), stopped));
+        Self { catalog, _stop: stop }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Catalog) -> bool) {
@@ -164,19 +163,6 @@ async fn a_store_that_was_replaced_is_loaded_anew() {
     following.until("the other store's tenant", |catalog| catalog.tenant_count() == 1).await;
     assert!(matches!(following.catalog.standing(root.id), Standing::NoPlan));
     assert!(following.catalog.key(&hash).is_none());
-}
-
-#[tokio::test]
-async fn without_a_store_the_last_snapshot_serves_on() {
-    let fixture = Fixture::new().await;
-    let (_, hash) = fixture.key().await;
-    let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
-    fixture.store.close().await;
-    following
-        .until("staleness", |catalog| catalog.staleness(SystemClock.now()).is_some_and(|age| age.as_millis() > 300))
-        .await;
-    assert!(!following.task.is_finished());
-    assert!(following.catalog.key(&hash).is_some() && is_served(&following.catalog, fixture.customer.id));
 }
 
 #[test]
