@@ -61,7 +61,10 @@ fn parse(value: &str) -> Option<Option<i64>> {
 }
 
 fn invalid() -> Problem {
-    Problem::new(ProblemCode::HeaderInvalid, "If-Match: send the ETag of the answer that the change was made from, or *")
+    Problem::new(
+        ProblemCode::HeaderInvalid,
+        "If-Match: send the ETag of the answer that the change was made from, or *",
+    )
 }
 
 #[cfg(test)]

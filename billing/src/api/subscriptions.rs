@@ -109,7 +109,8 @@ impl<'de> Deserialize<'de> for When {
         if let Some(start) = Self::word(&text) {
             return Ok(Self(start));
         }
-        let at = Instant::parse(&text).map_err(|error| de::Error::custom(format!("{error}, or `now`, or `period_end`")))?;
+        let at =
+            Instant::parse(&text).map_err(|error| de::Error::custom(format!("{error}, or `now`, or `period_end`")))?;
         Ok(Self(PlanStart::At(at)))
     }
 }

@@ -64,7 +64,10 @@ impl Operation<'_> {
         self.show_parameters(page);
         if let Some(content) = self.said["requestBody"]["content"].as_object() {
             for (media_type, content) in content {
-                put(page, &format!("<h4>Body</h4><p><code>{}</code> {}</p>", escape(media_type), kind(&content["schema"])));
+                put(
+                    page,
+                    &format!("<h4>Body</h4><p><code>{}</code> {}</p>", escape(media_type), kind(&content["schema"])),
+                );
             }
         }
         put(page, "<h4>Answers</h4><table>");
@@ -174,7 +177,9 @@ fn text(said: &Value) -> String {
 /// Text in which words between backticks are code.
 fn marked(said: &str) -> String {
     let pieces = said.split('`').enumerate();
-    pieces.map(|(place, piece)| if place % 2 == 1 { format!("<code>{}</code>", escape(piece)) } else { escape(piece) }).collect()
+    pieces
+        .map(|(place, piece)| if place % 2 == 1 { format!("<code>{}</code>", escape(piece)) } else { escape(piece) })
+        .collect()
 }
 
 fn escape(text: &str) -> String {
@@ -195,8 +200,10 @@ mod tests {
     #[test]
     fn what_is_said_is_text_and_never_markup() {
         assert_eq!(marked("`<b>` & \"x\""), "<code>&lt;b&gt;</code> &amp; &quot;x&quot;");
-        assert_eq!(kind(&json!({ "type": "array", "items": { "$ref": "#/components/schemas/Key" } })),
-            "list of <a href=\"#schema-Key\">Key</a>");
+        assert_eq!(
+            kind(&json!({ "type": "array", "items": { "$ref": "#/components/schemas/Key" } })),
+            "list of <a href=\"#schema-Key\">Key</a>"
+        );
         assert_eq!(kind(&json!({ "oneOf": [{ "type": "null" }, { "type": "string" }] })), "null or string");
     }
 }

@@ -233,8 +233,7 @@ pub(super) async fn create(
     match Created::of(store.create_key(&new, now).await)? {
         Created::Now(key) => {
             let (location, etag) = (format!("/v1/keys/{}", key.id), ETag(key.revision));
-            let document =
-                CreatedKeyDocument { key: KeyDocument::of(key, now), secret: Some(secret.expose().into()) };
+            let document = CreatedKeyDocument { key: KeyDocument::of(key, now), secret: Some(secret.expose().into()) };
             Ok((etag, NO_STORE, idempotency::created(&location, document)).into_response())
         }
         Created::Before(subject) => {

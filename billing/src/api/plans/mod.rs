@@ -5,8 +5,8 @@ mod plan;
 
 use axum::Json;
 use common::plan::{PlanId, PlanVersion};
-pub(super) use plan::QuotaKindWord;
 use plan::PlanDocument;
+pub(super) use plan::QuotaKindWord;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use common::{
-    id::TenantId,
-    store::TenantUpdate,
-    tenant::TenantStatus,
-};
+use common::{id::TenantId, store::TenantUpdate, tenant::TenantStatus};
 use serde::Deserialize;
 use utoipa::ToSchema;
 

@@ -156,13 +156,8 @@ pub(super) async fn create(
     let NewTenantBody { name, parent, kind, zone, plan } = creation.body;
     let caller = unplaced.at(parent).await?;
     let default_kind = if parent.is_some() { TenantKind::Customer } else { TenantKind::Root };
-    let new = NewTenant {
-        parent,
-        kind: kind.unwrap_or(default_kind),
-        name,
-        zone: zone.unwrap_or_else(Zone::utc),
-        plan,
-    };
+    let new =
+        NewTenant { parent, kind: kind.unwrap_or(default_kind), name, zone: zone.unwrap_or_else(Zone::utc), plan };
     let store = caller.creating(creation.idempotency);
     match Created::of(store.create_tenant(&new, services.clock.now()).await)? {
         Created::Now(tenant) => {

@@ -185,11 +185,7 @@ pub(super) async fn report(
 }
 
 /// What is asked for, and the cursor.
-fn query(
-    parameters: UsageParameters,
-    caller: &Caller,
-    now: Micros,
-) -> Result<(Option<String>, UsageQuery), Problem> {
+fn query(parameters: UsageParameters, caller: &Caller, now: Micros) -> Result<(Option<String>, UsageQuery), Problem> {
     let refuse = |detail: &str| Problem::new(ProblemCode::ParameterInvalid, detail);
     let tenant = parameters.tenant.or(caller.principal.tenant);
     let tenant = tenant.ok_or_else(|| refuse("tenant: you are above every tenant, so say whose usage"))?;

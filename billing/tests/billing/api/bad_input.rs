@@ -185,7 +185,9 @@ async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong()
 async fn paths_and_methods_that_are_none_are_problems() {
     let desk = Desk::open().await;
     let owner = desk.owner().await;
-    for path in ["/v1/tenants/nobody", "/v1/tenants/%ff", "/v1/keys/%00", "/v1/plans/%ff", "/v1/plans/..", "/v2/tenants"] {
+    for path in
+        ["/v1/tenants/nobody", "/v1/tenants/%ff", "/v1/keys/%00", "/v1/plans/%ff", "/v1/plans/..", "/v2/tenants"]
+    {
         owner.get(path).await.problem(404, "not_found");
     }
     let put = owner.put("/v1/tenants", json!({})).await;

@@ -62,7 +62,8 @@ async fn the_page_shows_every_operation_and_needs_nothing_else() {
 async fn names_of_operations_and_documents_are_unique_and_said() {
     let desk = Desk::open().await;
     let document = desk.with_secret("").get("/openapi.json").await.document(200);
-    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let mut ids: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
     let all = ids.len();
     ids.sort_unstable();

@@ -23,7 +23,10 @@ async fn a_creation_that_is_asked_for_again_shows_what_was_created() {
         assert_eq!(first.header("idempotency-replayed"), "");
         owner.patch(first.header("location"), json!({ "name": "Renamed" })).await.document(200);
         let again = named.post("/v1/tenants", new.clone()).await;
-        assert_eq!((again.document(200)["id"].clone(), again.header("idempotency-replayed")), (tenant["id"].clone(), "true"));
+        assert_eq!(
+            (again.document(200)["id"].clone(), again.header("idempotency-replayed")),
+            (tenant["id"].clone(), "true")
+        );
         assert_eq!((&again.document(200)["name"], again.header("etag")), (&json!("Renamed"), "\"2\""), "as it is now");
 
         let other = json!({ "name": "Twice", "parent": desk.root });

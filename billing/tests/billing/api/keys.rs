@@ -35,7 +35,10 @@ async fn a_key_lives_from_creation_to_revocation() {
         stale.problem(412, "stale");
         let update = json!({ "name": "prod", "allowed_ips": [] });
         let changed = owner.with("if-match", "\"1\"").patch(&path, update).await.document(200);
-        assert_eq!((&changed["name"], &changed["allowed_ips"], &changed["scopes"]), (&json!("prod"), &json!([]), &json!(["search"])));
+        assert_eq!(
+            (&changed["name"], &changed["allowed_ips"], &changed["scopes"]),
+            (&json!("prod"), &json!([]), &json!(["search"]))
+        );
 
         let rotated = owner.post(&format!("{path}/rotate"), json!({ "grace_seconds": 3_600 })).await;
         let document = rotated.document(201);
@@ -96,7 +99,7 @@ async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_make
         assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
         assert_eq!(owner.order(&format!("{path}/revoke")).await.document(200)["status"], "revoked");
         machine.get("/v1/me").await.problem(401, "unauthorized");
-        assert_eq!(owner.get(&path).await.document(200)["revoked_at"], owner.get(&path).await.document(200)["revoked_at"]);
+        assert!(owner.get(&path).await.document(200)["revoked_at"].is_string());
     }
 }
 

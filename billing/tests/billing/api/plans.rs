@@ -21,7 +21,10 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
         let owner = desk.owner().await;
         let outcome = async |fee| {
             let applied = owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
-            (applied["items"][0]["version"].as_i64().unwrap(), applied["items"][0]["outcome"].as_str().unwrap().to_owned())
+            (
+                applied["items"][0]["version"].as_i64().unwrap(),
+                applied["items"][0]["outcome"].as_str().unwrap().to_owned(),
+            )
         };
         assert_eq!(outcome("1.00").await, (1, "created".into()));
         assert_eq!(outcome("1.00").await, (1, "unchanged".into()));
@@ -37,7 +40,9 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
         let versions = owner.get("/v1/plans/custom/versions").await.document(200);
         assert_eq!(versions["items"].as_array().map(Vec::len), Some(2));
 
-        let held = async || owner.get(&subscriptions).await.document(200)["items"].as_array().unwrap().last().cloned().unwrap();
+        let held = async || {
+            owner.get(&subscriptions).await.document(200)["items"].as_array().unwrap().last().cloned().unwrap()
+        };
         assert_eq!(held().await["version"], 1);
         let moved = owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
         assert_eq!(moved["tenants"], json!([desk.rival]));

@@ -21,10 +21,7 @@ async fn book(desk: &Desk) {
         request(desk.rival, "2026-03-02T00:10:00Z", 16),
         request(desk.stranger, "2026-03-02T00:10:00Z", 32),
     ];
-    desk.store
-        .book_usage(&batch(0, records.map(UsageEntry::Request)), instant("2026-03-05T00:00:00Z"))
-        .await
-        .unwrap();
+    desk.store.book_usage(&batch(0, records.map(UsageEntry::Request)), instant("2026-03-05T00:00:00Z")).await.unwrap();
 }
 
 fn units(answer: &Answer) -> Vec<(String, u64)> {

@@ -20,7 +20,10 @@ async fn a_tenant_lives_from_creation_to_deletion() {
         let tenant = created.document(201);
         let path = created.header("location").to_owned();
         assert_eq!(path, format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
-        assert_eq!((created.header("etag"), &tenant["kind"], &tenant["zone"]), ("\"1\"", &json!("customer"), &json!("Europe/Berlin")));
+        assert_eq!(
+            (created.header("etag"), &tenant["kind"], &tenant["zone"]),
+            ("\"1\"", &json!("customer"), &json!("Europe/Berlin"))
+        );
         assert!(tenant["created_at"].as_str().unwrap().ends_with('Z'), "{tenant}");
 
         let renamed = owner.with("if-match", "\"1\"").patch(&path, json!({ "name": "Acme AG" })).await;

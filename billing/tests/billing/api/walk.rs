@@ -200,9 +200,8 @@ async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
         .filter(|rule| !matches!(rule.needs, Needs::Role(_)))
         .map(|rule| format!("{} {}", rule.method, rule.path))
         .collect();
-    let expected = [
-        "GET /health", "GET /metrics", "GET /openapi.json", "GET /docs", "POST /v1/usage/batches", "GET /v1/me",
-    ];
+    let expected =
+        ["GET /health", "GET /metrics", "GET /openapi.json", "GET /docs", "POST /v1/usage/batches", "GET /v1/me"];
     assert_eq!(without, expected);
 
     let desk = Desk::open().await;
