@@ -170,16 +170,15 @@ impl Publisher {
     /// Sends a wave and waits until the brokers have all of it. Else it says how many, from the first on, they have.
     async fn deliver(&mut self, wave: &[Message], changes: &[DatedChange]) -> Result<usize, (usize, Trouble)> {
         let (mut done, mut failure) = (0, None);
-        let mut deliveries = Vec::with_capacity(wave.len());
-        for message in wave {
-            deliveries.push(self.producer.send(message));
-        }
+        let deliveries: Vec<_> = wave.iter().map(|message| self.producer.send(message)).collect();
         for delivery in deliveries {
             // All are waited for, so that nothing of this wave comes after a message of the next.
-            match (self.wait_for(delivery, &changes[done..]).await, &failure) {
-                (Ok(()), None) => done += 1,
-                (Err(trouble), None) => failure = Some(trouble),
-                (_, Some(_)) => {}
+            let outcome = self.wait_for(delivery, &changes[done..]).await;
+            if failure.is_none() {
+                match outcome {
+                    Ok(()) => done += 1,
+                    Err(trouble) => failure = Some(trouble),
+                }
             }
         }
         failure.map_or(Ok(done), |trouble| Err((done, trouble)))

@@ -44,7 +44,7 @@ pub(super) struct Producer {
     properties: ClientConfig,
     topic: String,
     client: FutureProducer<Ear>,
-    ear: Ear,
+    heard: Ear,
     topic_seen: bool,
 }
 
@@ -70,12 +70,12 @@ impl Producer {
             properties.set(name, value);
         }
         properties.set("bootstrap.servers", brokers);
-        let ear = Ear::default();
-        let client = create(&properties, &ear).map_err(|error| match error {
+        let heard = Ear::default();
+        let client = create(&properties, &heard).map_err(|error| match error {
             KafkaError::ClientConfig(_, reason, name, _) => PublishSetupError::Property { name, reason },
             other => PublishSetupError::Client(other),
         })?;
-        Ok(Self { properties, topic: config.topic.clone(), client, ear, topic_seen: false })
+        Ok(Self { properties, topic: config.topic.clone(), client, heard, topic_seen: false })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -96,7 +96,7 @@ impl Producer {
         let asked = spawn_blocking(move || client.client().fetch_metadata(Some(&topic), DESCRIBE_TIME_LIMIT));
         let metadata = match asked.await {
             Ok(Ok(metadata)) => metadata,
-            Ok(Err(error)) => return Err(Trouble::Kafka(self.ear.explain(&error))),
+            Ok(Err(error)) => return Err(Trouble::Kafka(self.heard.explain(&error))),
             Err(error) => return Err(Trouble::Kafka(error.to_string())),
         };
         let described = metadata.topics().iter().find(|described| described.name() == self.topic);
@@ -118,9 +118,9 @@ impl Producer {
     /// Why a message was not delivered. A topic that is gone is looked for from now on, and a client that is beyond
     /// repair is replaced.
     pub(super) fn explain(&mut self, error: &KafkaError) -> Trouble {
-        let reason = self.ear.explain(error);
+        let reason = self.heard.explain(error);
         if self.client.client().fatal_error().is_some() {
-            match create(&self.properties, &self.ear) {
+            match create(&self.properties, &self.heard) {
                 Ok(client) => self.client = client,
                 Err(error) => return Trouble::Kafka(format!("{reason}; no other client can be made: {error}")),
             }
@@ -132,15 +132,15 @@ impl Producer {
     /// That brokers have left a message unanswered for so long.
     pub(super) fn silence(&self, waited: Duration) -> Trouble {
         let waited = format!("no answer for {} s", waited.as_secs());
-        Trouble::Kafka(match self.ear.last_error() {
+        Trouble::Kafka(match self.heard.last_error() {
             Some(last) => format!("{waited}; {last}"),
             None => waited,
         })
     }
 }
 
-fn create(properties: &ClientConfig, ear: &Ear) -> Result<FutureProducer<Ear>, KafkaError> {
-    FutureProducer::from_config_and_context(properties, ear.clone())
+fn create(properties: &ClientConfig, heard: &Ear) -> Result<FutureProducer<Ear>, KafkaError> {
+    FutureProducer::from_config_and_context(properties, heard.clone())
 }
 
 impl Delivery {

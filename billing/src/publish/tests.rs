@@ -113,7 +113,7 @@ async fn messages_that_brokers_refuse_come_after_all_and_in_order() {
     let last = store.last_change().await.unwrap();
     assert_eq!(last, 3 + 4 * 3 * 3);
     let came = read_until(&reader(&brokers, &config.topic), last).await;
-    assert_eq!(came.keys().cloned().collect::<BTreeSet<_>>(), tenants.map(|id| id.to_string()).into());
+    assert_eq!(came.keys().cloned().collect::<BTreeSet<_>>(), BTreeSet::from(tenants.map(|id| id.to_string())));
     assert_ordered(&came);
     publishing.abort();
 }

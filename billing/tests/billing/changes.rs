@@ -195,10 +195,10 @@ async fn a_restart_goes_on_where_the_brokers_have_it_from() {
         let topic = Topic::new(PARTITIONS);
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
         let mut server = publish(&site, &topic).await;
+        reader.catch_up(&store).await;
         nothing_is_pending(&server).await;
         server.signal("TERM");
         assert_eq!(server.exit_code().await, Some(0));
-        reader.catch_up(&store).await;
         let told = reader.came.len();
         assert_eq!(told, usize::try_from(store.last_change().await.unwrap()).unwrap());
 
@@ -250,6 +250,7 @@ async fn brokers_that_are_away_delay_and_lose_nothing() {
     kafka.create_topic("plans.changes", PARTITIONS).unwrap();
     settings(&site, &kafka.bootstrap(), "plans.changes");
     let server = site.serve().await;
+    Reader::new(&kafka.bootstrap(), "plans.changes").catch_up(&store).await;
     nothing_is_pending(&server).await;
 
     kafka.kill().unwrap();
