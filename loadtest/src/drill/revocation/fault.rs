@@ -68,19 +68,27 @@ pub(super) async fn unannounced(house: &House, site: &Site) -> Result<Samples, D
         let subject = Subject::enter(site, &format!("Unannounced {number}")).await?;
         samples.disconnected += disconnect(&mut database).await?;
         let committed = subject.change(site, Step::Revoke).await?;
-        let arrived = {
-            let mut arrived = std::pin::pin!(subject.arrival(committed, Shows::Refused));
-            loop {
-                tokio::select! {
-                    arrived = &mut arrived => break arrived,
-                    () = sleep(DISCONNECT_EVERY) => samples.disconnected += disconnect(&mut database).await?,
-                }
-            }
-        };
+        let arriving = subject.arrival(committed, Shows::Refused);
+        let arrived = in_silence(arriving, &mut database, &mut samples).await?;
         samples.add(Step::Revoke, arrived);
         site.leave(subject);
     }
     Ok(samples)
+}
+
+/// Waits for `arriving` and disconnects whoever listens meanwhile.
+async fn in_silence<T>(
+    arriving: impl Future<Output = T>,
+    database: &mut PgConnection,
+    samples: &mut Samples,
+) -> Result<T, DrillError> {
+    let mut arriving = std::pin::pin!(arriving);
+    loop {
+        tokio::select! {
+            arrived = &mut arriving => return Ok(arrived),
+            () = sleep(DISCONNECT_EVERY) => samples.disconnected += disconnect(database).await?,
+        }
+    }
 }
 
 async fn disconnect(database: &mut PgConnection) -> Result<u64, DrillError> {

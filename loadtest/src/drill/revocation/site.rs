@@ -11,7 +11,7 @@ use common::{
     plan::{PlanFile, PlanId},
     store::{NewTenant, Store},
     tenant::TenantKind,
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, SystemClock, Zone},
 };
 
 use super::{super::DrillError, subject::Subject};
@@ -83,12 +83,12 @@ impl Site {
 
 impl Plot {
     async fn new(store: &Store, root: TenantId, plan: &str) -> Result<Self, DrillError> {
-        let plan: PlanId = plan.parse().map_err(|error| broken(&error))?;
+        let plan = plan.parse::<PlanId>().map_err(|error| broken(&error))?;
         let new = NewTenant {
             parent: Some(root),
             kind: TenantKind::Reseller,
             name: format!("{plan} reseller"),
-            zone: "UTC".parse().map_err(|error| broken(&error))?,
+            zone: "UTC".parse::<Zone>().map_err(|error| broken(&error))?,
             plan: Some(plan.clone()),
         };
         let reseller = store.create_tenant(&new, SystemClock.now()).await?.id;

@@ -7,7 +7,7 @@ use common::{
     key::{Mode, Secret},
     store::{NewKey, NewTenant, PlanStart},
     tenant::{TenantKind, TenantStatus},
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, SystemClock, Zone},
 };
 use tokio::time::sleep;
 
@@ -72,7 +72,7 @@ impl Subject {
             parent: Some(site.open.reseller),
             kind: TenantKind::Customer,
             name: name.to_owned(),
-            zone: "UTC".parse().map_err(|error| broken(&error))?,
+            zone: "UTC".parse::<Zone>().map_err(|error| broken(&error))?,
             plan: None,
         };
         let tenant = site.store.create_tenant(&tenant, now).await?.id;
