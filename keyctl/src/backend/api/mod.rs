@@ -21,7 +21,7 @@ use super::Backend;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An admin key or a token of the identity provider. Nothing shows it.
 #[derive(Clone)]
