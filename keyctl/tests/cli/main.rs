@@ -7,6 +7,7 @@ mod support;
 mod admin_keys;
 mod api;
 mod audit;
+mod both;
 mod credit;
 mod keys;
 mod plans;
