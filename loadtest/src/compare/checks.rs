@@ -24,7 +24,7 @@ const PATH: &str = "/check";
 pub(super) const CLIENTELE: Clientele = Clientele {
     tenants: 100,
     keys_per_tenant: 10,
-    terms: "\
+    terms: r"
     limits:
       tenant: { per_minute: 60000000, per_day: 86400000000 }
       key: { per_second: 1000000, per_minute: 60000000 }

@@ -20,7 +20,7 @@ const PATH: &str = "/v1/hello";
 pub(super) const CLIENTELE: Clientele = Clientele {
     tenants: 10,
     keys_per_tenant: 10,
-    terms: "\
+    terms: r"
     quotas:
       - { meter: requests, per_month: 1000000000000 }
     limits:
