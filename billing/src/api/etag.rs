@@ -31,6 +31,7 @@ impl IntoResponse for ETag {
 }
 
 /// The revision that a change was made from, if the caller says so: it is refused if the thing has changed since.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct IfMatch(pub(super) Option<i64>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
@@ -40,24 +41,24 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
         let mut values = parts.headers.get_all(header::IF_MATCH).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(Self(None)),
-            (Some(value), None) => value.to_str().ok().and_then(parse).map(Self).ok_or_else(invalid),
+            (Some(value), None) => value.to_str().ok().and_then(parse).ok_or_else(invalid),
             _ => Err(invalid()),
         }
     }
 }
 
 /// `*`, or one entity tag. A weak tag, and one that is not of ours, match nothing; no revision is 0.
-fn parse(value: &str) -> Option<Option<i64>> {
+fn parse(value: &str) -> Option<IfMatch> {
     let value = value.trim();
     if value == "*" {
-        return Some(None);
+        return Some(IfMatch(None));
     }
     let tag = value.strip_prefix("W/").unwrap_or(value).strip_prefix('"')?.strip_suffix('"')?;
     if tag.contains('"') {
         return None;
     }
     let revision = tag.parse().ok().filter(|_| !value.starts_with("W/"));
-    Some(Some(revision.unwrap_or(0)))
+    Some(IfMatch(Some(revision.unwrap_or(0))))
 }
 
 fn invalid() -> Problem {
@@ -73,10 +74,10 @@ mod tests {
 
     #[test]
     fn only_a_strong_tag_of_ours_can_match() {
-        assert_eq!(parse("\"3\""), Some(Some(3)));
-        assert_eq!(parse("*"), Some(None));
+        assert_eq!(parse("\"3\""), Some(IfMatch(Some(3))));
+        assert_eq!(parse("*"), Some(IfMatch(None)));
         for foreign in ["W/\"3\"", "\"abc\"", "\"\""] {
-            assert_eq!(parse(foreign), Some(Some(0)), "{foreign}");
+            assert_eq!(parse(foreign), Some(IfMatch(Some(0))), "{foreign}");
         }
         for garbled in ["3", "\"3", "", "\"3\", \"4\""] {
             assert_eq!(parse(garbled), None, "{garbled}");

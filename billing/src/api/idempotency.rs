@@ -91,13 +91,11 @@ fn name(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let text = value.to_str().ok().filter(|text| (1..=NAME_MAX_CHARS).contains(&text.len()));
-    match (text, values.next()) {
-        (Some(text), None) => Ok(Some(text.to_owned())),
-        _ => {
-            let detail = format!("Idempotency-Key: one of 1 to {NAME_MAX_CHARS} visible ASCII characters");
-            Err(Problem::new(ProblemCode::HeaderInvalid, detail))
-        }
+    if let (Some(text), None) = (text, values.next()) {
+        return Ok(Some(text.to_owned()));
     }
+    let detail = format!("Idempotency-Key: one of 1 to {NAME_MAX_CHARS} visible ASCII characters");
+    Err(Problem::new(ProblemCode::HeaderInvalid, detail))
 }
 
 fn hex(bytes: &[u8]) -> String {

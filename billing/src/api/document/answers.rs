@@ -55,7 +55,7 @@ impl Modify for Credentials {
             let who = match &rule.needs {
                 Needs::Nothing | Needs::OwnToken => return,
                 Needs::Somebody => "Anybody who is known may do this.".to_owned(),
-                Needs::Role(grant) => who(grant),
+                Needs::Role(grant) => who(*grant),
             };
             let said = operation.description.take().filter(|said| !said.is_empty());
             operation.description = Some(said.map_or(who.clone(), |said| format!("{said}\n\n{who}")));
@@ -77,7 +77,7 @@ impl Modify for Problems {
 }
 
 /// Who may, in words.
-fn who(grant: &Grant) -> String {
+fn who(grant: Grant) -> String {
     let least = |role: Option<Role>| role.map(|role| format!("`{role}`"));
     let own = match (least(grant.own), least(grant.own_root)) {
         (Some(own), _) => Some(format!("{own} of the own tenant")),

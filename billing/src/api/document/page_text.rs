@@ -167,7 +167,7 @@ fn kind(schema: &Value) -> String {
 /// Text with its paragraphs.
 fn paragraphs(said: &Value) -> String {
     let paragraphs = said.as_str().unwrap_or_default().split("\n\n").filter(|paragraph| !paragraph.is_empty());
-    paragraphs.map(|paragraph| format!("<p>{}</p>", marked(paragraph))).collect()
+    paragraphs.map(|paragraph| ["<p>", &marked(paragraph), "</p>"].concat()).collect()
 }
 
 fn text(said: &Value) -> String {

@@ -75,7 +75,7 @@ pub(super) struct KeyDocument {
     /// The key that this one replaced by rotation.
     #[schema(value_type = Option<String>, required = true)]
     replaces: Option<KeyId>,
-    /// Counts its changes, from 1; the ETag in quotes.
+    /// Counts its changes, from 1; the `ETag` in quotes.
     revision: i64,
 }
 

@@ -57,7 +57,7 @@ pub(super) struct TenantDocument {
     zone: Zone,
     /// When it was created.
     created_at: Instant,
-    /// Counts its changes, from 1; the ETag in quotes.
+    /// Counts its changes, from 1; the `ETag` in quotes.
     revision: i64,
 }
 

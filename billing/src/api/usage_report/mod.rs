@@ -225,14 +225,14 @@ fn name(query: &UsageQuery) -> String {
 /// CSV if it is asked for, and JSON is not asked for before it.
 fn accepted(headers: &HeaderMap) -> ReportFormat {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let types = lines.flat_map(|line| line.split(',')).map(|entry| entry.split(';').next().unwrap_or_default().trim());
+    let mut types =
+        lines.flat_map(|line| line.split(',')).map(|entry| entry.split(';').next().unwrap_or_default().trim());
     types
-        .filter_map(|media_type| match media_type {
+        .find_map(|media_type| match media_type {
             "text/csv" => Some(ReportFormat::Csv),
             "application/json" | "*/*" => Some(ReportFormat::Json),
             _ => None,
         })
-        .next()
         .unwrap_or(ReportFormat::Json)
 }
 
