@@ -157,7 +157,7 @@ async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong()
     let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
     let (before, root) = (owner.get("/v1/tenants").await.text, desk.root);
     for (body, status, code, word) in [
-        ("".to_owned(), 400, "body_invalid", "line 1"),
+        (String::new(), 400, "body_invalid", "line 1"),
         ("{\"name\": \"a\",\n \"parent\": }".into(), 400, "body_invalid", "line 2 column 12"),
         ("{\"name\": \"a\", \"colour\": 1}".into(), 400, "body_invalid", "colour"),
         ("{\"name\": \"a\", \"name\": \"b\"}".into(), 400, "body_invalid", "duplicate field `name`"),

@@ -83,7 +83,7 @@ impl Desk {
     /// Somebody with some scopes of a role only.
     pub(super) async fn narrowed(&self, tenant: TenantId, role: Role, scopes: &[AdminScope]) -> Caller<'_> {
         let secret = AdminSecret::generate();
-        let pepper = self.pepper();
+        let pepper = Self::pepper();
         let new = NewAdminKey {
             tenant,
             name: format!("{role}"),
@@ -99,7 +99,7 @@ impl Desk {
     }
 
     /// What the program hashes secrets under.
-    pub(super) fn pepper(&self) -> Pepper {
+    pub(super) fn pepper() -> Pepper {
         Pepper::new(PEPPER).unwrap()
     }
 
