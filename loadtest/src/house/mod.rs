@@ -149,10 +149,11 @@ impl House {
             None => None,
         };
         let redis = if plan.redis { Some(in_background(Redis::start).await?) } else { None };
-        let limits = match &redis {
-            Some(redis) => json!({ "redis": { "url": redis.url(), "gateways": plan.gateways } }),
-            None => json!({}),
-        };
+        // All clients have one address, also those whose keys are revoked.
+        let mut limits = json!({ "failed_credentials": { "enabled": false } });
+        if let Some(redis) = &redis {
+            limits["redis"] = json!({ "url": redis.url(), "gateways": plan.gateways });
+        }
         let store = match &postgres {
             Some(postgres) => postgres.url("postgres"),
             None => format!("sqlite://{}/tollgate.db", path.display()),
