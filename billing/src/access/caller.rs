@@ -62,10 +62,10 @@ impl Caller {
             Some(_) if found.kind == TenantKind::Root => Relation::OwnRoot,
             Some(_) => Relation::Own,
         };
-        self.admit(grant, relation)
+        self.admit(*grant, relation)
     }
 
-    pub(super) fn admit(&self, grant: &Grant, relation: Relation) -> Result<(), Problem> {
+    pub(super) fn admit(&self, grant: Grant, relation: Relation) -> Result<(), Problem> {
         let role = self.principal.role;
         if grant.admits(role, relation) {
             return Ok(());
@@ -90,7 +90,7 @@ impl Unplaced {
     pub async fn at(self, tenant: Option<TenantId>) -> Result<Caller, Problem> {
         match (tenant, self.caller.principal.tenant) {
             (Some(tenant), _) => self.caller.check(&self.grant, tenant).await?,
-            (None, None) => self.caller.admit(&self.grant, Relation::Above)?,
+            (None, None) => self.caller.admit(self.grant, Relation::Above)?,
             (None, Some(_)) => {
                 return Err(Problem::new(ProblemCode::Forbidden, "nobody below may do this beside their own tenant"));
             }

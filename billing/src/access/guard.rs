@@ -107,7 +107,7 @@ impl Checkpoint {
             return Ok(Some(Admitted::Unplaced(Unplaced::new(caller, *grant))));
         }
         match grant.target {
-            Target::Own | Target::Body => caller.admit(grant, own)?,
+            Target::Own | Target::Body => caller.admit(*grant, own)?,
             Target::Tenant | Target::Key | Target::AdminKey => {
                 let tenant = concerned(&caller, grant, parameters).await?;
                 caller.check(grant, tenant).await?;

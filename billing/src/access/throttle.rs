@@ -43,7 +43,7 @@ pub(super) struct TooMany {
 /// One cell for each caller of late.
 struct Cells<K> {
     rate: Rate,
-    cells: Mutex<HashMap<K, RateCell>>,
+    of_callers: Mutex<HashMap<K, RateCell>>,
     /// For those who are too many.
     shared: RateCell,
 }
@@ -93,11 +93,11 @@ impl TooMany {
 impl<K: Eq + Hash> Cells<K> {
     fn new(policy: &'static str, limit: RateLimit) -> Self {
         let rate = Rate::new(policy, RateWindow::Minute, limit);
-        Self { rate, cells: Mutex::default(), shared: RateCell::default() }
+        Self { rate, of_callers: Mutex::default(), shared: RateCell::default() }
     }
 
     fn with<T>(&self, caller: K, now: u64, work: impl FnOnce(&Rate, &RateCell, u64) -> T) -> T {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.len() >= CALLERS_MOST && !cells.contains_key(&caller) {
             // A full bucket says nothing of its caller.
             cells.retain(|_, cell| cell.full_at() > now);
@@ -173,11 +173,11 @@ mod tests {
         for host in 0..u32::try_from(CALLERS_MOST).unwrap() + 10 {
             throttle.count_guess(IpAddr::V4(host.into()));
         }
-        assert_eq!(throttle.guesses.cells.lock().unwrap().len(), CALLERS_MOST);
+        assert_eq!(throttle.guesses.of_callers.lock().unwrap().len(), CALLERS_MOST);
         assert!(throttle.check("203.0.113.9".parse().unwrap()).is_err(), "those beyond share one bucket");
         clock.advance(Duration::from_mins(1));
         assert!(throttle.check("203.0.113.9".parse().unwrap()).is_ok());
-        assert_eq!(throttle.guesses.cells.lock().unwrap().len(), 1, "and the rest is forgotten in time");
+        assert_eq!(throttle.guesses.of_callers.lock().unwrap().len(), 1, "and the rest is forgotten in time");
     }
 
     #[test]

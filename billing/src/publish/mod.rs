@@ -11,8 +11,6 @@
 mod message;
 mod metrics;
 mod producer;
-#[cfg(test)]
-mod tests;
 mod wave;
 
 use std::{sync::Arc, time::Duration};

@@ -1,7 +1,7 @@
 //! What gateways know of tenants, subscriptions, plans and keys: the whole of it, and what a stretch of the change log
 //! names. Only what the request path needs is read.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _, any::AnyRow};
@@ -158,7 +158,7 @@ pub(super) async fn changes_after(
     connection: &mut AnyConnection,
     known: &ChangeMark,
     limit: u32,
-    knows: KnownPlans<'_>,
+    is_known: KnownPlans<'_>,
 ) -> Result<Option<Changes>, StoreError> {
     let mut snapshot = connection.begin_with(transaction::snapshot(engine)).await?;
     // With the change that was seen last, and one that tells whether there are more.
@@ -192,8 +192,8 @@ pub(super) async fn changes_after(
         gone_keys: keys.into_iter().filter(|id| !found.iter().any(|key| key.id == *id)).collect(),
         keys: found,
     };
-    let pinned: HashMap<_, _> = changes.subscriptions.iter().map(|one| ((&one.plan, one.version), ())).collect();
-    for (plan, version) in pinned.into_keys().filter(|(plan, version)| !knows(plan, *version)) {
+    let pinned: HashSet<_> = changes.subscriptions.iter().map(|one| (&one.plan, one.version)).collect();
+    for (plan, version) in pinned.into_iter().filter(|(plan, version)| !is_known(plan, *version)) {
         changes.plans.push(plan_version(&mut snapshot, plan, version).await?);
     }
     snapshot.commit().await?;
@@ -210,17 +210,30 @@ pub(super) async fn whole(
     let (seq, at) = head(&mut snapshot).await?;
     let last = logged(&mut snapshot, seq, 1).await?.pop();
     let cutoff = changes::cutoff(at);
-    each(&mut snapshot, TENANTS, None, |row| Ok(take(CatalogRow::Tenant(tenant(row)?)))).await?;
+    each(&mut snapshot, TENANTS, None, |row| {
+        take(CatalogRow::Tenant(tenant(row)?));
+        Ok(())
+    })
+    .await?;
     let pinned = "AS stored WHERE EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.plan_id = stored.plan_id \
                   AND subscriptions.plan_version = stored.version AND (ends_at IS NULL OR ends_at > $1))";
     each(&mut snapshot, &format!("{PLANS}{pinned}"), Some(cutoff), |row| {
-        Ok(take(CatalogRow::Plan(plans::read_version(row)?.into())))
+        take(CatalogRow::Plan(plans::read_version(row)?.into()));
+        Ok(())
     })
     .await?;
     let lasting = format!("{SUBSCRIPTIONS}WHERE ends_at IS NULL OR ends_at > $1");
-    each(&mut snapshot, &lasting, Some(cutoff), |row| Ok(take(CatalogRow::Subscription(subscription(row)?)))).await?;
+    each(&mut snapshot, &lasting, Some(cutoff), |row| {
+        take(CatalogRow::Subscription(subscription(row)?));
+        Ok(())
+    })
+    .await?;
     let served = format!("{KEYS}WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)");
-    each(&mut snapshot, &served, Some(cutoff), |row| Ok(take(CatalogRow::Key(key(row)?)))).await?;
+    each(&mut snapshot, &served, Some(cutoff), |row| {
+        take(CatalogRow::Key(key(row)?));
+        Ok(())
+    })
+    .await?;
     snapshot.commit().await?;
     Ok(last.map_or(ChangeMark::NONE, |(mark, _)| mark))
 }

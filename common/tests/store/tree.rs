@@ -123,12 +123,14 @@ impl Model {
         let above: Vec<&Plan> = way[1..].iter().filter_map(|above| plan(*above)).collect();
         let mut lowest = BTreeMap::new();
         for (scope, rates) in [("key", &own.limits.key), ("tenant", &own.limits.tenant)] {
-            values(scope, rates).into_iter().for_each(|(name, value)| lower(&mut lowest, name, value, true));
+            for (name, value) in values(scope, rates) {
+                lower(&mut lowest, name, value, true);
+            }
         }
         if holder == tenant {
-            values("pool", &own.limits.pool)
-                .into_iter()
-                .for_each(|(name, value)| lower(&mut lowest, name, value, true));
+            for (name, value) in values("pool", &own.limits.pool) {
+                lower(&mut lowest, name, value, true);
+            }
         }
         for ceiling in &above {
             let PlanLimits { tenant: limits, pool, .. } = &ceiling.limits;

@@ -197,8 +197,8 @@ async fn poll(catalog: &Arc<Catalog>, feed: &mut ChangeFeed) -> Result<(), Store
     let mut behind = head > known.seq;
     while behind {
         let known = catalog.progress.mark();
-        let knows = |plan: &PlanId, version: i64| locked(&catalog.tree).knows(plan, version);
-        match feed.changes_after(&known, CHANGES_AT_ONCE, &knows).await? {
+        let has_plan = |plan: &PlanId, version: i64| locked(&catalog.tree).knows(plan, version);
+        match feed.changes_after(&known, CHANGES_AT_ONCE, &has_plan).await? {
             Some(changes) => {
                 behind = changes.more;
                 apply(catalog, changes).await;

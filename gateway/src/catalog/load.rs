@@ -85,8 +85,8 @@ impl Catalog {
         changes.plans.iter().for_each(|version| tree.add_plan(version.clone()));
         changes.tenants.iter().for_each(|tenant| tree.put_tenant(tenant.clone()));
         changes.subscriptions.iter().for_each(|subscription| tree.add_subscription(subscription));
-        let changed: Vec<TenantId> = changes.tenants.iter().map(|tenant| tenant.id).collect();
-        tree.settle_below(&changed, &self.quotas, now);
+        let tops: Vec<TenantId> = changes.tenants.iter().map(|tenant| tenant.id).collect();
+        tree.settle_below(&tops, &self.quotas, now);
     }
 
     /// Adds or replaces a key; its rate cells stay.

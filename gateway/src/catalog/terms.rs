@@ -1,7 +1,10 @@
 //! From the plans on the way up from a tenant to what holds for it: worked out once for all tenants above whom the same
 //! plans stand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use common::{
     id::TenantId,
@@ -36,8 +39,8 @@ impl PlanBook {
     pub(super) fn add(&mut self, version: PlanVersion) {
         let number = PlanNumber(self.versions.len());
         let known = self.numbers.entry(version.plan.id.clone()).or_default();
-        if !known.contains_key(&version.version) {
-            known.insert(version.version, number);
+        if let Entry::Vacant(entry) = known.entry(version.version) {
+            entry.insert(number);
             self.versions.push(version);
         }
     }

@@ -45,8 +45,8 @@ async fn every_operation_by_every_role_at_every_relation() {
                 let Needs::Role(grant) = &rule.needs else { continue };
                 for place in &places {
                     let kin = seen_from(place, own, &desk);
-                    let expected = expected(grant, role, kin, is_root);
-                    let response = served.ask(rule.method, &path(rule, grant, place), &token).await;
+                    let expected = expected(*grant, role, kin, is_root);
+                    let response = served.ask(rule.method, &path(rule, *grant, place), &token).await;
                     assert_eq!(
                         response.status(),
                         expected,
@@ -64,7 +64,7 @@ async fn every_operation_by_every_role_at_every_relation() {
 }
 
 /// The same rule, said again without the table's helpers.
-fn expected(grant: &Grant, role: Role, kin: Kin, is_root: bool) -> StatusCode {
+fn expected(grant: Grant, role: Role, kin: Kin, is_root: bool) -> StatusCode {
     let least = match (grant.target, kin) {
         (Target::Own, _) | (_, Kin::Own) => {
             if is_root {
@@ -96,7 +96,7 @@ fn seen_from(place: &Place, own: TenantId, desk: &Desk) -> Kin {
     }
 }
 
-fn path(rule: &Rule, grant: &Grant, place: &Place) -> String {
+fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
     let path = rule
         .path
         .replace("{tenant}", &place.tenant.to_string())
@@ -168,9 +168,9 @@ async fn a_narrowed_key_may_do_no_more_than_its_scopes_say() {
             let (_, token) = desk.machine(desk.tree.root, Role::Owner, &[held]).await;
             for rule in RULES {
                 let Needs::Role(grant) = &rule.needs else { continue };
-                let response = served.ask(rule.method, &path(rule, grant, place), &token).await;
+                let response = served.ask(rule.method, &path(rule, *grant, place), &token).await;
                 let allowed = response.status() == StatusCode::OK;
-                let reached = expected(grant, Role::Owner, Kin::Child, true) == StatusCode::OK;
+                let reached = expected(*grant, Role::Owner, Kin::Child, true) == StatusCode::OK;
                 let covered = grant.scope.area == area && (held.writes || !grant.scope.writes);
                 assert_eq!(allowed, covered && reached, "{} {} with {held}", rule.method, rule.path);
             }

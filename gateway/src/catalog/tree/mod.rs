@@ -128,13 +128,12 @@ impl Tree {
     /// Adds a subscription to those of its tenant.
     pub(super) fn add_subscription(&mut self, subscription: &Subscription) {
         let Subscription { tenant, plan, version, starts_at, ends_at } = subscription;
-        match self.plans.number(plan, *version) {
-            Some(plan) => {
-                let held = Held { plan, starts_at: *starts_at, ends_at: *ends_at };
-                self.nodes.entry(*tenant).or_default().subscriptions.push(held);
-            }
-            None => tracing::error!(event = "plan_version_missing", %tenant, %plan, version),
-        }
+        let Some(plan) = self.plans.number(plan, *version) else {
+            tracing::error!(event = "plan_version_missing", %tenant, %plan, version);
+            return;
+        };
+        let held = Held { plan, starts_at: *starts_at, ends_at: *ends_at };
+        self.nodes.entry(*tenant).or_default().subscriptions.push(held);
     }
 
     /// Works out how every tenant stands at `now`.

@@ -60,7 +60,9 @@ fn put(tree: &mut Tree, number: usize, row: &Row) {
 
 fn empty() -> Tree {
     let mut tree = Tree::default();
-    plans().into_iter().for_each(|plan| tree.add_plan(PlanVersion { version: 1, created_at: NOW, plan }));
+    for plan in plans() {
+        tree.add_plan(PlanVersion { version: 1, created_at: NOW, plan });
+    }
     tree
 }
 

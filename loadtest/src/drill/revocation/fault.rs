@@ -54,7 +54,7 @@ pub(super) async fn cut_off(
         }
         let arrived = subject.arrival(back, Shows::Refused).await;
         samples.add(Step::Revoke, arrived.filter(|_| others.is_some() && goes_on));
-        site.leave(subject);
+        site.leave(&subject);
     }
     Ok(samples)
 }
@@ -71,7 +71,7 @@ pub(super) async fn unannounced(house: &House, site: &Site) -> Result<Samples, D
         let arriving = subject.arrival(committed, Shows::Refused);
         let arrived = in_silence(arriving, &mut database, &mut samples).await?;
         samples.add(Step::Revoke, arrived);
-        site.leave(subject);
+        site.leave(&subject);
     }
     Ok(samples)
 }

@@ -96,16 +96,16 @@ mod tests {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let line = Line::to(server.local_addr().unwrap().port()).await.unwrap();
         let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, line.port)).await.unwrap();
-        let (mut served, _) = server.accept().await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
         let mut word = [0; 3];
         client.write_all(b"one").await.unwrap();
-        served.read_exact(&mut word).await.unwrap();
+        accepted.read_exact(&mut word).await.unwrap();
         assert_eq!(&word, b"one");
         line.silence();
         client.write_all(b"two").await.unwrap();
-        assert!(timeout(Duration::from_millis(50), served.read_exact(&mut word)).await.is_err());
+        assert!(timeout(Duration::from_millis(50), accepted.read_exact(&mut word)).await.is_err());
         line.resume();
-        served.read_exact(&mut word).await.unwrap();
+        accepted.read_exact(&mut word).await.unwrap();
         assert_eq!(&word, b"two");
     }
 

@@ -147,7 +147,7 @@ async fn many_changes(site: &Arc<Site>, changes: u32) -> Result<Samples, DrillEr
                     let arrived = subject.arrival(committed, shows).await;
                     samples.lock().unwrap_or_else(PoisonError::into_inner).add(step, arrived);
                 }
-                site.leave(subject);
+                site.leave(&subject);
             }
         });
     }

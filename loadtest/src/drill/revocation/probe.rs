@@ -17,7 +17,7 @@ use crate::load::{Connection, Failure, Received, Request};
 const EVERY: Duration = Duration::from_millis(5);
 
 /// Longest time to wait for one answer: a gateway may be held still for a while.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a gateway makes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// A subject has no more to do.
-    pub(super) fn leave(&self, subject: Subject) {
+    pub(super) fn leave(&self, subject: &Subject) {
         let left = Left { key: subject.key, served: subject.served(), unanswered: subject.unanswered() };
         self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
     }
