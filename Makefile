@@ -32,9 +32,9 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 	$(CARGO) +nightly miri test -p journal-ring
 
 .PHONY: fuzz
-fuzz: ## Fuzz what reads the journal's files and usage batches, for TIME=60 seconds each; needs a nightly toolchain
+fuzz: ## Fuzz what reads the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz
-	@for target in ring segment batch; do \
+	@for target in ring segment batch snapshot; do \
 		echo "fuzz: $$target, $(or $(TIME),60) s" >&2; \
 		$(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \
 			-max_total_time=$(or $(TIME),60) || exit; \

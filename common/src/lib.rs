@@ -2,7 +2,8 @@
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
-//! [`acting`] and [`admin`] say who changes it. [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible.
+//! [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`id`], [`money`] and [`time`]
+//! hold the small types that make wrong states impossible.
 
 pub mod acting;
 pub mod admin;
@@ -11,6 +12,7 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod money;
+pub mod origin;
 pub mod plan;
 pub mod store;
 pub mod tenant;

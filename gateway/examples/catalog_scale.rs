@@ -7,6 +7,7 @@
 
 use std::{
     error::Error,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,6 +42,9 @@ plans:
   - { id: large, name: Large, currency: USD, flat_fee: '0.00', limits: { key: { per_second: 90 }, pool: { per_second: 9000 } } }
 ";
 
+/// As the first argument: only load the catalog from the store that follows, and print the bytes that this took.
+const LOAD: &str = "load";
+
 /// A filled store.
 struct Filled {
     store: Store,
@@ -54,6 +58,10 @@ struct Filled {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let engine = arguments.next().unwrap_or_else(|| "sqlite".into());
+    if engine == LOAD {
+        println!("{}", load(&arguments.next().unwrap_or_default()).await?);
+        return Ok(());
+    }
     let tenants = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     let keys = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
@@ -70,11 +78,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let filled = fill(&url, tenants, keys).await?;
 
-    let before = resident_bytes();
+    let memory = memory_of_load(&url)?;
     let begun = Instant::now();
     let catalog = Arc::new(Catalog::load(&filled.store).await?);
     let cold = begun.elapsed();
-    let memory = resident_bytes().saturating_sub(before);
     assert_eq!((catalog.key_count(), catalog.tenant_count()), (keys, tenants + RESELLERS + 1));
 
     let change = change_plan(&catalog, &filled).await?;
@@ -89,6 +96,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
     );
     Ok(())
+}
+
+/// The bytes that a process of its own takes to load the catalog: this one has used memory already to fill the store.
+fn memory_of_load(url: &str) -> Result<u64, Box<dyn Error>> {
+    let output = Command::new(std::env::current_exe()?).args([LOAD, url]).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("the process that loads the catalog ended with {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+async fn load(url: &str) -> Result<u64, Box<dyn Error>> {
+    let store = Store::open(url).await?;
+    let before = resident_bytes();
+    let catalog = Catalog::load(&store).await?;
+    let memory = resident_bytes().saturating_sub(before);
+    assert!(catalog.is_loaded());
+    Ok(memory)
 }
 
 /// Seconds from the change of the first reseller's plan until the last customer below it has it.

@@ -45,7 +45,7 @@ pub(crate) enum Class {
     Usage,
     /// What it names does not exist.
     NotFound,
-    /// A rule says no; it will say no again.
+    /// A rule says no, by itself or as things stand; it will say no again.
     Refused,
 }
 
@@ -56,7 +56,7 @@ impl Failure {
             Self::PepperMissing | Self::EmptyWindow => Class::Usage,
             Self::Api(error) => error.class(),
             Self::Store(StoreError::NotFound { .. }) => Class::NotFound,
-            Self::Store(StoreError::Refused(_))
+            Self::Store(StoreError::Refused(_) | StoreError::Conflict(_))
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(
                 PlanFileError::Config(ConfigError::Invalid { .. })

@@ -11,6 +11,7 @@ use axum::{
 use common::{
     id::{AdminKeyId, KeyId, TenantId},
     limit::LimitState,
+    origin,
     store::StoreError,
     tenant::TenantStatus,
 };
@@ -19,7 +20,6 @@ use super::{
     Access, Caller, Principal, Unplaced,
     caller::Admitted,
     credential::Bearer,
-    origin,
     rules::{Grant, Needs, Relation, Target, rule},
     throttle::{self, TooMany},
 };

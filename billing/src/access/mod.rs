@@ -11,7 +11,6 @@ mod caller;
 mod credential;
 mod guard;
 pub mod oidc;
-mod origin;
 mod principal;
 pub mod rules;
 #[cfg(test)]

@@ -134,6 +134,7 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/tenants/{tenant}/move", only_below(write(Tenants), Target::Tenant, Admin)),
     row("GET", "/v1/tenants/{tenant}/limits", reads(read(Tenants), Target::Tenant, Viewer)),
     // Who has which plan.
+    row("GET", "/v1/subscriptions", reads(read(Subscriptions), Target::Own, Viewer)),
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),

@@ -11,10 +11,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use common::{
     id::TenantId,
     limit::{Clock, LimitState, NANOS_PER_SECOND, Rate, RateCell},
+    origin,
     plan::{RateLimit, RateWindow},
 };
-
-use super::origin;
 
 /// Most callers that are told apart; those beyond them share one cell.
 const CALLERS_MOST: usize = 50_000;

@@ -226,6 +226,6 @@ pub(super) async fn revoke(
     Named(id): Named<AdminKeyId>,
 ) -> Result<Json<AdminKeyDocument>, Problem> {
     let now = services.clock.now();
-    let revoked = caller.store().revoke_admin_key(id, now).await.map_err(Problem::as_things_stand)?;
+    let revoked = caller.store().revoke_admin_key(id, now).await?;
     Ok(Json(AdminKeyDocument::of(revoked, now)))
 }

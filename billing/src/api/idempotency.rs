@@ -58,14 +58,6 @@ impl<T> Created<T> {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// The same of a creation that is refused for how things stand only.
-    pub(super) fn of_standing(result: Result<T, StoreError>) -> Result<Self, Problem> {
-        match result {
-            Err(StoreError::Refused(reason)) => Err(Problem::new(ProblemCode::Conflict, reason)),
-            result => Self::of(result),
-        }
-    }
 }
 
 /// The answer to a creation that happened now: where the thing is, and the thing.

@@ -113,6 +113,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
             "/v1/tenants/{tenant}/subscriptions",
             get(subscriptions::list).post(subscriptions::assign).delete(subscriptions::end),
         ),
+        ("/v1/subscriptions", get(subscriptions::in_force)),
         ("/v1/tenants/{tenant}/credit", get(credit::show).post(credit::add)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),
         ("/v1/plans/{plan}", get(plans::show)),

@@ -101,14 +101,6 @@ impl Problem {
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_seconds: Some(seconds), ..self }
     }
-
-    /// What the store says of a change that asks for nothing but itself: if it is refused, then for how things stand.
-    pub(super) fn as_things_stand(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(reason) => Self::new(ProblemCode::Conflict, reason),
-            error => error.into(),
-        }
-    }
 }
 
 impl From<StoreError> for Problem {
@@ -116,6 +108,7 @@ impl From<StoreError> for Problem {
         let code = match &error {
             StoreError::NotFound { .. } => ProblemCode::NotFound,
             StoreError::Refused(_) => ProblemCode::Refused,
+            StoreError::Conflict(_) => ProblemCode::Conflict,
             StoreError::Stale { .. } => ProblemCode::Stale,
             StoreError::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             StoreError::Locked(_)

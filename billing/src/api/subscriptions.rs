@@ -1,4 +1,5 @@
-//! `/v1/tenants/{tenant}/subscriptions`: which plans a tenant has of its own, and from when on.
+//! `/v1/tenants/{tenant}/subscriptions`: which plans a tenant has of its own, and from when on; `/v1/subscriptions`: who
+//! has one now.
 
 use std::sync::Arc;
 
@@ -16,10 +17,13 @@ use super::{
     Problem, Services,
     body::Body,
     instant::Instant,
-    page::WholeListDocument,
-    parameters::{Named, Parameters},
+    page::{self, ListDocument, WholeListDocument},
+    parameters::{Named, Parameters, from_text},
 };
 use crate::access::Caller;
+
+/// The name of the list of those in force in cursors.
+const LIST: &str = "subscriptions";
 
 /// A tenant's right to use a plan, over a half-open range of time.
 #[derive(Serialize, ToSchema)]
@@ -86,6 +90,26 @@ pub(super) struct EndParameters {
     ends: When,
 }
 
+/// Which of the subscriptions in force.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InForceParameters {
+    /// Those of this tenant and everybody below it.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    subtree_of: Option<TenantId>,
+    /// Those of this plan, whatever the version.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>, example = "growth")]
+    plan: Option<PlanId>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most items of the page; 50 unless stated.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
 impl When {
     /// Unless it is an instant.
     pub(super) fn word(text: &str) -> Option<PlanStart> {
@@ -127,6 +151,27 @@ impl SubscriptionDocument {
         };
         Self { tenant, plan, version, starts_at: starts_at.into(), ends_at: ends_at.map(Into::into), status }
     }
+}
+
+/// List who has which plan
+///
+/// The subscriptions in force, by their tenants' creation. Whoever is not listed inherits, or has none.
+#[utoipa::path(
+    get,
+    path = "/v1/subscriptions",
+    tag = "subscriptions",
+    params(InForceParameters),
+    responses((status = 200, description = "A page of subscriptions", body = ListDocument<SubscriptionDocument>)),
+)]
+pub(super) async fn in_force(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Parameters(parameters): Parameters<InForceParameters>,
+) -> Result<Json<ListDocument<SubscriptionDocument>>, Problem> {
+    let InForceParameters { subtree_of, plan, cursor, limit } = parameters;
+    let (page, now) = (page::request(LIST, cursor.as_deref(), limit)?, services.clock.now());
+    let found = caller.store().subscriptions_in_force(subtree_of, plan.as_ref(), now, page).await?;
+    Ok(Json(ListDocument::of(LIST, found.map(|one| SubscriptionDocument::of(one, now)))))
 }
 
 /// List a tenant's own subscriptions

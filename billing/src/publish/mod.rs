@@ -241,3 +241,6 @@ impl Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

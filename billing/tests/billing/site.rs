@@ -94,6 +94,7 @@ impl Site {
             .env_remove("TOLLGATE_STORE")
             .env_remove("TOLLGATE_PEPPER")
             .env_remove("TOLLGATE_KAFKA")
+            .env_remove("TOLLGATE_BOOTSTRAP_TOKEN")
             .env("RUST_LOG", "billing=debug")
             .stdin(Stdio::null())
             .kill_on_drop(true);

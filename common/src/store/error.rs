@@ -49,9 +49,13 @@ pub enum StoreError {
         /// The id that was asked for.
         id: String,
     },
-    /// The change would break a rule, or the database will not have these values: the same again is refused again.
+    /// What is asked for breaks a rule whatever the store holds, or the database will not have these values: the same
+    /// again is refused again.
     #[error("{0}")]
     Refused(String),
+    /// What is asked for does not go with what the store holds; it may, once that has changed.
+    #[error("{0}")]
+    Conflict(String),
     /// Somebody has changed the thing since the caller read it.
     #[error("{what} {id} has changed since: it is at revision {found}, not {expected}")]
     Stale {
@@ -117,7 +121,12 @@ impl StoreError {
         }
     }
 
-    /// The change would break a rule.
+    /// What is asked for does not go with what the store holds.
+    pub(super) fn conflict(reason: impl Into<String>) -> Self {
+        Self::Conflict(reason.into())
+    }
+
+    /// What is asked for breaks a rule by itself.
     pub(super) fn refused(reason: impl Into<String>) -> Self {
         Self::Refused(reason.into())
     }

@@ -159,7 +159,7 @@ fn choose(gaps: Vec<UsageGap>, numbers: Option<&Range<u64>>) -> Result<Vec<Usage
     let meant = gaps.into_iter().find(|gap| (gap.from, gap.to) == (*start, *end));
     let gap = meant.ok_or_else(|| StoreError::refused(format!("{start}..{end} is not a gap of the stream now")))?;
     match gap.settled {
-        Some(settled) => Err(StoreError::refused(format!("the gap was settled at {} by {}", settled.at, settled.by))),
+        Some(settled) => Err(StoreError::conflict(format!("the gap was settled at {} by {}", settled.at, settled.by))),
         None => Ok(vec![gap]),
     }
 }

@@ -170,7 +170,7 @@ impl Store {
         let before = present(&mut change, id).await?;
         StoreError::unless_current("key", &id, before.revision, expected_revision)?;
         if before.revoked_at.is_some() {
-            return Err(StoreError::refused(format!("{id} is revoked: nothing of it can change any more")));
+            return Err(StoreError::conflict(format!("{id} is revoked: nothing of it can change any more")));
         }
         let mut after = before.clone();
         let KeyUpdate { name, scopes, allowed_ips } = update.clone();
@@ -222,7 +222,7 @@ impl Store {
         let old = present(&mut change, id).await?;
         let status = old.status(now);
         if status != KeyStatus::Active {
-            return Err(StoreError::refused(format!("{id} is {status}: only an active key can be rotated")));
+            return Err(StoreError::conflict(format!("{id} is {status}: only an active key can be rotated")));
         }
         let new = Key {
             id: KeyId::generate(),
@@ -357,7 +357,7 @@ async fn insert(change: &mut ChangeTransaction, key: &Key) -> Result<(), StoreEr
     .await;
     match inserted {
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::refused("another key has this secret already: generate a new one"))
+            Err(StoreError::conflict("another key has this secret already: generate a new one"))
         }
         other => Ok(other.map(drop)?),
     }

@@ -63,7 +63,7 @@ async fn check(
         for limits in &promised {
             let rate = limits.iter().find(|(other, _)| *other == window).map(|(_, rate)| rate);
             let rate = rate.ok_or_else(|| {
-                StoreError::refused(format!(
+                StoreError::conflict(format!(
                     "the pool of {owner} is partitioned: everybody right below it needs a limit {}",
                     window.as_str()
                 ))
@@ -71,7 +71,7 @@ async fn check(
             sums = (sums.0.saturating_add(rate.limit), sums.1.saturating_add(rate.burst));
         }
         if sums.0 > pool.limit || sums.1 > pool.burst {
-            return Err(StoreError::refused(format!(
+            return Err(StoreError::conflict(format!(
                 "the pool of {owner} is partitioned and has {} {} with a burst of {}: those right below it would have \
                  {} with a burst of {}",
                 pool.limit,
@@ -89,7 +89,7 @@ fn check_concurrency(owner: TenantId, pool: Option<u64>, promised: &[RateLimits]
     let Some(pool) = pool else {
         return Ok(());
     };
-    let refuse = |reason: String| Err(StoreError::refused(format!("the pool of {owner} is partitioned: {reason}")));
+    let refuse = |reason: String| Err(StoreError::conflict(format!("the pool of {owner} is partitioned: {reason}")));
     let mut sum = 0_u64;
     for limits in promised {
         match limits.concurrent {
@@ -112,7 +112,7 @@ fn allotment(child: &Child, above: &[Level<'_>]) -> Result<RateLimits, StoreErro
     match (pool, child.kind) {
         (Some(pool), _) => Ok(pool),
         (None, TenantKind::Customer) => Ok(terms.map(|terms| terms.tenant.rates()).unwrap_or_default()),
-        (None, _) => Err(StoreError::refused(format!(
+        (None, _) => Err(StoreError::conflict(format!(
             "{} is right below a partitioned pool: as others may be below it, it needs a plan with a pool of its own",
             child.tenant
         ))),

@@ -175,7 +175,7 @@ pub(super) async fn on_offer(
         Some(version) => StoreError::not_found("plan", &format!("{id}, version {version}")),
     })?;
     if is_deprecated(connection, id).await? {
-        return Err(StoreError::refused(format!("plan {id} is not on offer any more")));
+        return Err(StoreError::conflict(format!("plan {id} is not on offer any more")));
     }
     Ok(found)
 }

@@ -149,7 +149,7 @@ impl Store {
         };
         if !known.iter().any(is_same) {
             let reason = format!("another top-up has the reference `{}`; nothing was added", top_up.reference);
-            return Err(StoreError::refused(reason));
+            return Err(StoreError::conflict(reason));
         }
         let credit = self.credit(top_up.tenant).await?.into_iter().find(|credit| credit.meter == top_up.meter);
         credit.ok_or_else(|| StoreError::not_found("credit", &top_up.meter))

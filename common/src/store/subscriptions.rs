@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
-    Changed, Store, StoreError,
+    Changed, Page, PageRequest, Store, StoreError,
     audit_log::{Audited, state},
     partition, plans,
     row::{instant, instant_or_null, parsed},
@@ -69,6 +69,36 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         tenants::find(&mut connection, self.acting.scope, tenant).await?;
         of(&mut connection, tenant).await
+    }
+
+    /// Subscriptions in force at `at`, those of a plan or of a subtree if one is named, by their tenants' creation.
+    pub async fn subscriptions_in_force(
+        &self,
+        subtree_of: Option<TenantId>,
+        plan: Option<&PlanId>,
+        at: Micros,
+        page: PageRequest,
+    ) -> Result<Page<Subscription>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let paths = PathRange::within(&mut connection, self.acting.scope, subtree_of).await?;
+        let rows = sqlx::query(
+            "SELECT tenant_id, plan_id, plan_version, starts_at, ends_at, created_seq FROM subscriptions \
+             JOIN tenants ON id = tenant_id WHERE path >= $1 AND path < $2 AND created_seq > $3 \
+             AND starts_at <= $4 AND (ends_at IS NULL OR ends_at > $4) AND ($5 = '' OR plan_id = $5) \
+             ORDER BY created_seq LIMIT $6",
+        )
+        .bind(paths.from)
+        .bind(paths.before)
+        .bind(page.begin())
+        .bind(at.0)
+        .bind(plan.map(PlanId::as_str).unwrap_or_default())
+        .bind(page.rows())
+        .fetch_all(&mut *connection)
+        .await?;
+        // A tenant has one at a time, so its place among tenants is its own.
+        let found: Result<_, StoreError> =
+            rows.iter().map(|row| Ok((row.try_get("created_seq")?, read(row)?))).collect();
+        Ok(page.page(found?))
     }
 
     /// The tenant's own subscription in force at `at`.

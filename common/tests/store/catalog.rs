@@ -30,7 +30,7 @@ async fn changes(store: &Store) -> Vec<Changed> {
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str) {
     let error = result.unwrap_err();
-    assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+    assert!(matches!(error, StoreError::Refused(_) | StoreError::Conflict(_)), "{error:?}");
     assert!(error.to_string().contains(part), "{error}");
 }
 

@@ -53,7 +53,7 @@ async fn a_top_up_adds_once(place: Place) {
         assert_eq!(store.add_credit(&top_up(tenant, 10, "order-1")).await.unwrap(), stands(tenant, 10, 0));
     }
     let error = store.add_credit(&top_up(tenant, 11, "order-1")).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(reason) if reason.contains("order-1")), "{error}");
+    assert!(matches!(&error, StoreError::Conflict(reason) if reason.contains("order-1")), "{error}");
     let other = root(&store).await.id;
     store.add_credit(&top_up(other, 10, "order-1")).await.unwrap_err();
     assert_eq!(store.credit(other).await.unwrap(), []);

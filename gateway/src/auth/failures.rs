@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
+use common::origin;
 use pingora_limits::estimator::Estimator;
 
-use super::client;
 use crate::limit::Clock;
 
 /// Rows of the sketch.
@@ -63,7 +63,7 @@ impl Failures {
         if self.reached.load(Ordering::Acquire) != window(now) {
             return Ok(());
         }
-        if !is_beyond(self.counts.get(client::subscriber(origin.address)), origin) {
+        if !is_beyond(self.counts.get(origin::subscriber(origin.address)), origin) {
             return Ok(());
         }
         let seconds = (WINDOW_NANOS - now % WINDOW_NANOS).div_ceil(NANOS_PER_SECOND);
@@ -78,7 +78,7 @@ impl Failures {
             // Failures that others count just now may go uncounted.
             self.counts.reset();
         }
-        if is_beyond(self.counts.incr(client::subscriber(origin.address), 1), origin) {
+        if is_beyond(self.counts.incr(origin::subscriber(origin.address), 1), origin) {
             self.reached.fetch_max(now, Ordering::AcqRel);
         }
     }

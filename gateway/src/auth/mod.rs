@@ -3,7 +3,6 @@
 //! A text that cannot be a key is refused by its form alone; a key that is not known, by one look-up of its keyed
 //! hash. Refusals of a known key name its owner, who is told precisely what is wrong.
 
-pub(crate) mod client;
 pub(crate) mod failures;
 #[cfg(test)]
 mod tests;

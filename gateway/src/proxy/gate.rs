@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use common::time::Micros;
+use common::{origin, time::Micros};
 use http::header;
 use pingora_http::RequestHeader;
 
@@ -35,7 +35,7 @@ impl Gateway {
         now: Micros,
     ) -> Result<Passage, Box<Refusal>> {
         check_sizes(request, &live.sizes).map_err(|problem| Box::new(Refusal::of_nobody(problem)))?;
-        let address = peer.map(|peer| auth::client::address(peer, &request.headers, &live.clients.trusted_proxies));
+        let address = peer.map(|peer| origin::address(peer, &request.headers, &live.clients.trusted_proxies));
         let whence = Whence { address, failures_most: live.clients.failures_most };
         let caller = self.gate.identify(auth::credential(&request.headers), whence, now)?;
         let route = match find_route(live, request) {

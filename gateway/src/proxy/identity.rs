@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
+use http::{HeaderName, Uri, header, uri::PathAndQuery};
 use pingora_http::RequestHeader;
 
 use super::trace;
@@ -84,18 +84,6 @@ fn retarget(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<
     Ok(())
 }
 
-/// The id of a request: the client's own if it is one, else a new one.
-pub(super) fn request_id(sent: Option<&HeaderValue>) -> String {
-    let sane = |text: &&str| {
-        (1..=128).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    match sent.and_then(|value| value.to_str().ok()).filter(sane) {
-        Some(id) => id.to_owned(),
-        None => format!("{:032x}", rand::random::<u128>()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,16 +96,5 @@ mod tests {
         for kept in ["x-forwarded-for", "x-tenant", "accept", "x-planet", "x_tenant_ids"] {
             assert!(!is_forged(kept), "{kept}");
         }
-    }
-
-    #[test]
-    fn a_sane_request_id_is_kept_and_any_other_replaced() {
-        let id = |text: &str| request_id(Some(&HeaderValue::from_str(text).unwrap()));
-        assert_eq!(id("a-B_9."), "a-B_9.");
-        for wrong in ["", "a b", "a\"b", &"x".repeat(129)] {
-            let made = id(wrong);
-            assert!(made != wrong && made.len() == 32, "{wrong}: {made}");
-        }
-        assert_ne!(request_id(None), request_id(None));
     }
 }

@@ -31,7 +31,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LOG_TAIL_BYTES: u64 = 4_096;
 
 /// Variables that would override what the fleet writes into configuration files.
-const OVERRIDES: [&str; 4] = ["TOLLGATE_STORE", "TOLLGATE_REDIS", "TOLLGATE_KAFKA", "TOLLGATE_PEPPER"];
+const OVERRIDES: [&str; 5] =
+    ["TOLLGATE_STORE", "TOLLGATE_REDIS", "TOLLGATE_KAFKA", "TOLLGATE_PEPPER", "TOLLGATE_BOOTSTRAP_TOKEN"];
 
 /// How to start a process.
 #[derive(Debug, Clone)]

@@ -53,7 +53,7 @@ static PAGE: LazyLock<String> =
     paths(
         tenants::create, tenants::list, tenants::show, tenants::changes::update, tenants::changes::delete,
         tenants::changes::suspend, tenants::changes::resume, tenants::changes::relocate, tenants::limits::limits,
-        subscriptions::list, subscriptions::assign, subscriptions::end,
+        subscriptions::in_force, subscriptions::list, subscriptions::assign, subscriptions::end,
         plans::list, plans::changes::apply, plans::show, plans::versions, plans::changes::deprecate,
         plans::changes::restore, plans::changes::migrate,
         keys::create, keys::list, keys::show, keys::changes::update, keys::changes::rotate, keys::changes::revoke,

@@ -8,7 +8,7 @@ use axum::{
 };
 use common::{
     id::KeyId,
-    key::{IpNet, ROTATION_GRACE_MAX_SECONDS, Secret},
+    key::{IpNet, Secret},
     store::{KeyRotation, KeyUpdate},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,7 +18,7 @@ use super::{KeyDocument, NO_STORE, networks, shown};
 use crate::{
     access::Caller,
     api::{
-        Problem, ProblemCode, Services,
+        Problem, Services,
         body::Body,
         etag::IfMatch,
         idempotency::{self, Created, Creation},
@@ -116,12 +116,12 @@ pub(in crate::api) async fn rotate(
     Named(id): Named<KeyId>,
     creation: Creation<RotationBody>,
 ) -> Result<Response, Problem> {
-    let grace_seconds = checked_grace(creation.body.grace_seconds)?;
+    let grace_seconds = creation.body.grace_seconds;
     let (store, now) = (caller.creating(creation.idempotency), services.clock.now());
     let secret = Secret::generate(store.key(id).await?.mode);
     let hash = services.pepper.hash(&secret);
     let rotated = store.rotate_key(id, hash, services.pepper.id(), secret.hint(), grace_seconds, now).await;
-    match Created::of_standing(rotated)? {
+    match Created::of(rotated)? {
         Created::Now(KeyRotation { old, new }) => {
             let location = format!("/v1/keys/{}", new.id);
             let (key, old) = (KeyDocument::of(new, now), KeyDocument::of(old, now));
@@ -153,17 +153,7 @@ pub(in crate::api) async fn revoke(
     Named(id): Named<KeyId>,
 ) -> Result<Response, Problem> {
     let now = services.clock.now();
-    let revoked = caller.store().revoke_key(id, now).await;
-    revoked.map(|key| shown(key, now)).map_err(Problem::as_things_stand)
-}
-
-/// A grace that is allowed. It does not depend on the key, so it is told before anything else.
-fn checked_grace(seconds: u32) -> Result<u32, Problem> {
-    if seconds <= ROTATION_GRACE_MAX_SECONDS {
-        return Ok(seconds);
-    }
-    let detail = format!("grace_seconds: {seconds} is too long, at most {ROTATION_GRACE_MAX_SECONDS} are allowed");
-    Err(Problem::new(ProblemCode::Refused, detail))
+    Ok(shown(caller.store().revoke_key(id, now).await?, now))
 }
 
 fn some_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {

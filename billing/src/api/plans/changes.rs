@@ -162,8 +162,8 @@ pub(in crate::api) async fn migrate(
         MigrationStart::Now => PlanStart::Now,
         MigrationStart::PeriodEnd => PlanStart::PeriodEnd,
     };
-    let migrated = caller.store().migrate_plan(&id, start, services.clock.now()).await;
-    migrated.map(|tenants| Json(MigratedDocument { tenants })).map_err(Problem::as_things_stand)
+    let tenants = caller.store().migrate_plan(&id, start, services.clock.now()).await?;
+    Ok(Json(MigratedDocument { tenants }))
 }
 
 async fn set_deprecated(
@@ -173,6 +173,6 @@ async fn set_deprecated(
     deprecated: bool,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
     let store = caller.store();
-    store.deprecate_plan(id, deprecated, services.clock.now()).await.map_err(Problem::as_things_stand)?;
+    store.deprecate_plan(id, deprecated, services.clock.now()).await?;
     Ok(Json(PlanVersionDocument::of(store.plan(id, None).await?, deprecated)))
 }

@@ -117,8 +117,7 @@ pub(in crate::api) async fn relocate(
     IfMatch(expected): IfMatch,
     Body(body): Body<TenantMoveBody>,
 ) -> Result<Response, Problem> {
-    let moved = caller.store().move_tenant(id, body.parent, expected, services.clock.now()).await;
-    moved.map(shown).map_err(Problem::as_things_stand)
+    Ok(shown(caller.store().move_tenant(id, body.parent, expected, services.clock.now()).await?))
 }
 
 /// Delete a tenant
@@ -142,8 +141,7 @@ pub(in crate::api) async fn delete(
     Named(id): Named<TenantId>,
     IfMatch(expected): IfMatch,
 ) -> Result<Response, Problem> {
-    let deleted = caller.store().delete_tenant(id, expected, services.clock.now()).await;
-    deleted.map(shown).map_err(Problem::as_things_stand)
+    Ok(shown(caller.store().delete_tenant(id, expected, services.clock.now()).await?))
 }
 
 async fn set_status(
@@ -152,6 +150,5 @@ async fn set_status(
     id: TenantId,
     status: TenantStatus,
 ) -> Result<Response, Problem> {
-    let changed = caller.store().set_tenant_status(id, status, services.clock.now()).await;
-    changed.map(shown).map_err(Problem::as_things_stand)
+    Ok(shown(caller.store().set_tenant_status(id, status, services.clock.now()).await?))
 }

@@ -45,7 +45,7 @@ async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refus
     // The rival's plan is not six's; its own children come first.
     owner.post(&format!("/v1/tenants/{}/subscriptions", desk.rival), json!({ "plan": "pool" })).await.document(200);
     let second = json!({ "name": "Two", "parent": desk.rival, "plan": "six" });
-    let refused = owner.post("/v1/tenants", second).await.problem(422, "refused");
+    let refused = owner.post("/v1/tenants", second).await.problem(409, "conflict");
     assert!(refused.contains("per_second"), "{refused}");
     let listed = owner.get(&format!("/v1/tenants?parent={}", desk.rival)).await.document(200);
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{other} alone: nothing half-done");
@@ -96,6 +96,7 @@ async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
                     "/v1/tenants?subtree_of={}",
                     "/v1/keys?tenant={}",
                     "/v1/keys?subtree_of={}",
+                    "/v1/subscriptions?subtree_of={}",
                     "/v1/admin-keys?subtree_of={}",
                     "/v1/usage?tenant={}",
                     "/v1/audit?tenant={}",

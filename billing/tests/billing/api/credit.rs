@@ -17,7 +17,7 @@ async fn a_payment_adds_once() {
             assert_eq!(credit, json!({ "meter": "tokens", "paid": 100, "drawn": 0, "left": 100 }));
         }
         let other = json!({ "meter": "tokens", "units": 7, "reference": "order-1" });
-        assert!(owner.post(&path, other).await.problem(422, "refused").contains("order-1"));
+        assert!(owner.post(&path, other).await.problem(409, "conflict").contains("order-1"));
         let named = owner.with("idempotency-key", "payment-2");
         let added = json!({ "meter": "tokens", "units": 11 });
         assert_eq!(named.post(&path, added.clone()).await.document(201)["paid"], 111);

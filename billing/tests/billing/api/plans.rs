@@ -44,6 +44,8 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
             owner.get(&subscriptions).await.document(200)["items"].as_array().unwrap().last().cloned().unwrap()
         };
         assert_eq!(held().await["version"], 1);
+        let in_force = owner.get("/v1/subscriptions?plan=custom").await.document(200);
+        assert_eq!((&in_force["items"], &in_force["next_cursor"]), (&json!([held().await]), &Value::Null));
         let moved = owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
         assert_eq!(moved["tenants"], json!([desk.rival]));
         assert_eq!((&held().await["version"], &held().await["status"]), (&json!(2), &json!("scheduled")));
@@ -72,7 +74,7 @@ async fn a_plan_off_offer_stays_with_those_who_have_it() {
         assert_eq!(owner.order("/v1/plans/growth/deprecate").await.document(200)["deprecated"], true);
     }
     let path = format!("/v1/tenants/{}/subscriptions", desk.shop);
-    assert!(owner.post(&path, json!({ "plan": "growth" })).await.problem(422, "refused").contains("not on offer"));
+    assert!(owner.post(&path, json!({ "plan": "growth" })).await.problem(409, "conflict").contains("not on offer"));
     let held = owner.get(&format!("/v1/tenants/{}/limits", desk.rival)).await.document(200);
     assert_eq!(held["terms"]["plan"], "growth");
     assert_eq!(owner.order("/v1/plans/growth/restore").await.document(200)["deprecated"], false);

@@ -41,7 +41,7 @@ async fn a_tenant_lives_from_creation_to_deletion() {
         assert_eq!(deleted.document(200)["status"], "deleted");
         assert_eq!(owner.delete(&path).await.document(200), deleted.document(200), "a second time changes nothing");
         assert_eq!(owner.get(&path).await.document(200)["status"], "deleted", "its bills are kept");
-        owner.patch(&path, json!({ "name": "Ghost" })).await.problem(422, "refused");
+        owner.patch(&path, json!({ "name": "Ghost" })).await.problem(409, "conflict");
         owner.order(&format!("{path}/resume")).await.problem(409, "conflict");
     }
 }

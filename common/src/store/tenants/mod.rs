@@ -231,7 +231,7 @@ pub(super) async fn present(change: &mut ChangeTransaction, id: TenantId) -> Res
     let scope = change.scope();
     let placed = find(change.connection(), scope, id).await?;
     if placed.tenant.status == TenantStatus::Deleted {
-        return Err(StoreError::refused(format!("{id} was deleted")));
+        return Err(StoreError::conflict(format!("{id} was deleted")));
     }
     Ok(placed)
 }

@@ -42,10 +42,10 @@ impl Place {
     fn under(parent: &Placed, tenant: TenantId, height: i64) -> Result<Self, StoreError> {
         let id = parent.tenant.id;
         if parent.tenant.kind == TenantKind::Customer {
-            return Err(StoreError::refused(format!("{id} is a customer: nobody can be under it")));
+            return Err(StoreError::conflict(format!("{id} is a customer: nobody can be under it")));
         }
         if parent.depth + height > TENANT_DEPTH_MAX {
-            return Err(StoreError::refused(format!(
+            return Err(StoreError::conflict(format!(
                 "{id} is {} levels down already: a tree has at most {TENANT_DEPTH_MAX}",
                 parent.depth
             )));
@@ -99,7 +99,7 @@ impl Store {
         StoreError::unless_current("tenant", &id, before.revision, expected_revision)?;
         let below = children(change.connection(), id).await?;
         if below > 0 {
-            return Err(StoreError::refused(format!(
+            return Err(StoreError::conflict(format!(
                 "{id} has {below} tenants right below it: move or delete them first"
             )));
         }
@@ -140,16 +140,16 @@ pub(in crate::store) async fn way_up(connection: &mut AnyConnection, id: TenantI
 fn refuse_move(moved: &Placed, parent: &Placed) -> Result<(), StoreError> {
     let (id, above) = (moved.tenant.id, parent.tenant.id);
     if moved.tenant.kind == TenantKind::Root {
-        return Err(StoreError::refused(format!("{id} is a root: it stands above all others")));
+        return Err(StoreError::conflict(format!("{id} is a root: it stands above all others")));
     }
     if parent.path.starts_with(&moved.path) {
-        return Err(StoreError::refused(format!(
+        return Err(StoreError::conflict(format!(
             "{above} is {id} itself or below it: a tenant cannot be under itself"
         )));
     }
     let root = |path: &str| path.split('/').nth(1).map(str::to_owned);
     if root(&moved.path) != root(&parent.path) {
-        return Err(StoreError::refused(format!("{above} belongs to another root than {id}")));
+        return Err(StoreError::conflict(format!("{above} belongs to another root than {id}")));
     }
     Ok(())
 }

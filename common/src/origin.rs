@@ -1,12 +1,12 @@
-//! Which address a request comes from: the peer of the connection, or what the proxies before it say, as far as they are
-//! trusted.
+//! Where a request comes from, for every HTTP interface alike: the peer of the connection, or what the proxies before it
+//! say, as far as they are trusted; and the name by which logs and answers call it.
 //!
 //! What holds: whoever is not a trusted proxy cannot choose the address that it is taken for. Only the last addresses
 //! of `X-Forwarded-For` were written by trusted proxies; anything before them may have been made up by the client.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 /// The header in which each proxy adds the address that it was called from.
@@ -15,14 +15,17 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Bits of an IPv6 address that tell subscribers apart: each has all addresses below.
 const SUBSCRIBER_BITS: u32 = 64;
 
+/// Longest name of a request that is taken over from its sender.
+const REQUEST_ID_LONGEST: usize = 128;
+
 /// The address of the client behind `peer`: the last one in `X-Forwarded-For` that is not of a trusted proxy.
-pub(crate) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     if !is_trusted(&client) {
         return client;
     }
-    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(http::HeaderValue::as_bytes).collect();
+    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
         // What cannot be read hides who called: the proxy that wrote it answers for it.
         let Some(before) = parse(entry) else {
@@ -37,10 +40,22 @@ pub(crate) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
 }
 
 /// The address that stands for all of one subscriber's: an IPv4 address, or the first of an IPv6 /64.
-pub(crate) const fn subscriber(address: IpAddr) -> IpAddr {
+pub const fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> SUBSCRIBER_BITS << SUBSCRIBER_BITS)),
+    }
+}
+
+/// The name of a request: the sender's own if it is one, else a new one.
+pub fn request_id(sent: Option<&HeaderValue>) -> String {
+    let sane = |text: &&str| {
+        (1..=REQUEST_ID_LONGEST).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match sent.and_then(|value| value.to_str().ok()).filter(sane) {
+        Some(id) => id.to_owned(),
+        None => format!("{:032x}", rand::random::<u128>()),
     }
 }
 
@@ -98,5 +113,16 @@ mod tests {
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("2001:db8:1:3::1"), "2001:db8:1:3::");
         assert_eq!(of("::ffff:198.51.100.1"), "198.51.100.1");
+    }
+
+    #[test]
+    fn a_sane_request_id_is_kept_and_any_other_replaced() {
+        let id = |text: &str| request_id(Some(&HeaderValue::from_str(text).unwrap()));
+        assert_eq!(id("a-B_9."), "a-B_9.");
+        for wrong in ["", "a b", "a\"b", &"x".repeat(129)] {
+            let made = id(wrong);
+            assert!(made != wrong && made.len() == 32, "{wrong}: {made}");
+        }
+        assert_ne!(request_id(None), request_id(None));
     }
 }
