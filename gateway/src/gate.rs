@@ -121,6 +121,11 @@ impl Gate {
         Ok(self.limiter.ask(caller, route, units, now).peek_or_wait().await?)
     }
 
+    /// How the limits stand now, as the caller is told with its answer.
+    pub(crate) fn limits(&self, caller: &Caller, route: &Route, now: Micros) -> LimitStates {
+        self.limiter.ask(caller, route, 0, now).standing()
+    }
+
     fn check_room(&self) -> Result<(), Problem> {
         if self.meter.has_room() {
             return Ok(());

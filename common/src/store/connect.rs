@@ -21,6 +21,14 @@ const POOL_SIZE: u32 = 10;
 /// makes a writer wait for another process instead of failing at once.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
+/// What differs for the connection that writes. SQLite's own wait looks less and less often, in the end ten times a
+/// second: between two transactions of a process that writes all the time it would hardly ever find a gap. So it gives
+/// up soon, and begins anew until [`LOCK_DEADLINE`] has passed.
+const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 10";
+
+/// How long a writer of SQLite waits for other processes.
+pub(super) const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
 /// The same wait as above, so that both engines tell `Locked` alike.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = '10s'";
 
@@ -42,6 +50,8 @@ pub struct Store {
     pub(super) postgres: Option<PgPool>,
     /// Whether bookings keep a record of every request.
     pub(super) keep_records: bool,
+    /// Where writers get a connection.
+    pub(super) write_pool: sqlx::AnyPool,
     /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
     pub(super) writers: Arc<Mutex<()>>,
     /// On whose behalf: who is in the audit log, and what exists for them.
@@ -99,28 +109,48 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.write_pool.close().await;
         if let Some(postgres) = &self.postgres {
             postgres.close().await;
         }
     }
 
     fn with_pool(address: &Address, url: &str) -> Result<Self, StoreError> {
+        let pool_of = |size, settings: &[&'static str]| {
+            let settings: Vec<_> = settings.to_vec();
+            any_pool(size, settings, url).map_err(|error| at_opening(address, error.into()))
+        };
         let settings = settings(address.engine);
-        let pool = AnyPoolOptions::new()
-            .max_connections(POOL_SIZE)
-            .acquire_timeout(CONNECT_DEADLINE)
-            .after_connect(move |connection, _| {
-                Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
-            })
-            .connect_lazy(url)
-            .map_err(|error| at_opening(address, error.into()))?;
+        let pool = pool_of(POOL_SIZE, &[settings])?;
+        let write_pool = match address.engine {
+            Engine::Sqlite => pool_of(1, &[settings, SQLITE_WRITER])?,
+            Engine::Postgres => pool.clone(),
+        };
         let postgres = match address.engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(postgres_pool(url).map_err(|error| at_opening(address, error.into()))?),
         };
         let acting = Arc::new(Acting::program("tollgate"));
-        Ok(Self { pool, engine: address.engine, postgres, keep_records: true, writers: Arc::default(), acting })
+        let (engine, writers) = (address.engine, Arc::default());
+        Ok(Self { pool, engine, postgres, keep_records: true, write_pool, writers, acting })
     }
+}
+
+/// Connections that are opened when they are first needed, each with these settings.
+fn any_pool(size: u32, settings: Vec<&'static str>, url: &str) -> Result<sqlx::AnyPool, sqlx::Error> {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(CONNECT_DEADLINE)
+        .after_connect(move |connection, _| {
+            let settings = settings.clone();
+            Box::pin(async move {
+                for setting in settings {
+                    sqlx::raw_sql(setting).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_lazy(url)
 }
 
 /// Connections are opened by the first bookings: who does not book has none.

@@ -1,6 +1,6 @@
 //! Transactions: one that writes, one that writes and leaves a trace in the change log, one that reads a whole.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sqlx::{Any, AnyConnection, Row as _, Transaction};
 use tokio::sync::OwnedMutexGuard;
@@ -8,6 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     CHANGES_CHANNEL, Changed, Engine, Store, StoreError,
     audit_log::{self, Audited},
+    connect::LOCK_DEADLINE,
     scope,
 };
 use crate::{
@@ -36,12 +37,18 @@ impl Store {
     /// Begins to write. On SQLite it is the only writer from here on: a transaction that began by reading could not
     /// become a writer once another has written.
     pub(super) async fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
-        let (turn, begin) = match self.engine {
-            Engine::Sqlite => (Some(self.writers.clone().lock_owned().await), "BEGIN IMMEDIATE"),
-            Engine::Postgres => (None, "BEGIN ISOLATION LEVEL READ COMMITTED"),
-        };
-        let inner = self.pool.begin_with(begin).await?;
-        Ok(WriteTransaction { inner, _turn: turn })
+        if self.engine == Engine::Postgres {
+            let inner = self.write_pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            return Ok(WriteTransaction { inner, _turn: None });
+        }
+        let turn = self.writers.clone().lock_owned().await;
+        let deadline = Instant::now() + LOCK_DEADLINE;
+        loop {
+            match self.write_pool.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from) {
+                Err(StoreError::Locked(_)) if Instant::now() < deadline => {}
+                begun => return Ok(WriteTransaction { inner: begun?, _turn: Some(turn) }),
+            }
+        }
     }
 
     /// Begins to change what gateways must see, `now`.

@@ -5,6 +5,7 @@
 //! Rate cells and quota leases belong to their owner, not to what is told: no reload refills a bucket.
 //! What is known is also kept in a file, from which a gateway starts while the store is down.
 
+mod by_hash;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -23,12 +24,12 @@ use std::{
     time::Duration,
 };
 
+use by_hash::KeysByHash;
 use common::{
     key::KeyHash,
     store::{CatalogRow, ChangeMark, Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
 };
-use dashmap::DashMap;
 pub use entry::{KeyEntry, Standing, TenantEntry};
 pub(crate) use entry::{PlanTerms, Pool};
 use load::Loader;
@@ -41,7 +42,7 @@ use crate::{limit::QuotaBook, lock::locked};
 
 /// What the gateway knows of all tenants and keys.
 pub struct Catalog {
-    keys: DashMap<KeyHash, Arc<KeyEntry>>,
+    keys: KeysByHash,
     quotas: Arc<QuotaBook>,
     /// Only loading and following touch it.
     tree: Mutex<Tree>,
@@ -51,7 +52,7 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog that knows nobody yet; [`Catalog::follow`] loads it as soon as the store answers.
     pub fn empty() -> Self {
-        Self { keys: DashMap::new(), quotas: Arc::default(), tree: Mutex::default(), progress: Progress::default() }
+        Self { keys: KeysByHash::default(), quotas: Arc::default(), tree: Mutex::default(), progress: Progress::default() }
     }
 
     /// The whole catalog from the store.

@@ -213,7 +213,8 @@ impl Decision {
             Purpose::Peek => self.gate().peek(&caller, &route, units, now).await.map(|limits| (limits, None)),
             Purpose::Consume => self.consume(&caller, &route, units, now).await.map(|limits| (limits, None)),
             Purpose::Reserve(room) => self.gate().admit(&caller, &route, units, now).await.map(|admission| {
-                let (limits, caller, route) = (admission.limits, caller.clone(), Arc::clone(&route));
+                let limits = self.gate().limits(&caller, &route, now);
+                let (caller, route) = (caller.clone(), Arc::clone(&route));
                 (limits, Some(self.reservations.hold(room, Reservation { caller, route, admission })))
             }),
         };
@@ -235,9 +236,8 @@ impl Decision {
             error!(%reason, "usage was not recorded, the request is denied");
             gate::unrecorded()
         })?;
-        let limits = admission.limits;
-        drop(admission.settle(billed));
-        Ok(limits)
+        let _under_way = admission.settle(billed);
+        Ok(self.gate().limits(caller, route, now))
     }
 
     fn route(&self, target: Option<&Target<'_>>) -> Result<Arc<Route>, Problem> {

@@ -32,7 +32,12 @@ impl<'a> Ask<'a> {
 
     /// How each limit stands, if [`Ask::admit_or_wait`] would admit now. Nothing is debited.
     pub async fn peek_or_wait(self) -> Result<LimitStates, Denial> {
-        self.limiter.or_wait(|counts| self.request(counts).look()).await
+        self.limiter.or_wait(|counts| self.request(counts).limits().look()).await
+    }
+
+    /// How each limit stands now, as a client is told with its answer. Nothing is debited, nor sent for.
+    pub fn standing(self) -> LimitStates {
+        self.request(false).limits().standing()
     }
 
     /// `counts`: it was not counted yet, or has waited for more since it was.
@@ -50,21 +55,17 @@ impl<'a> Ask<'a> {
 
     fn attempt(self, counts: bool) -> Result<Admission, Obstacle> {
         let request = self.request(counts);
-        request.check_slots()?;
-        request.check_rates()?;
-        let slots = request.take_slots()?;
-        let held = request.take_quota()?;
-        let mut limits = LimitStates::new();
-        if let Some(state) = held.as_ref().and_then(|held| held.state(self.now)) {
-            limits.push(state);
-        }
-        if !request.debit_rates(&mut limits, || self.limiter.clock.nanos()) {
+        let limits = request.limits();
+        limits.check_slots()?;
+        limits.check_rates()?;
+        let slots = limits.take_slots()?;
+        let held = limits.take_quota()?;
+        if !limits.debit_rates(|| self.limiter.clock.nanos()) {
             // Another request took the last token since the check; what is held goes back.
             drop((held, slots));
-            return Err(request.check_rates().err().unwrap_or_else(|| request.denied_by_rate()));
+            return Err(limits.check_rates().err().unwrap_or_else(|| limits.denied_by_rate()));
         }
-        request.concurrency_states().for_each(|state| limits.push(state));
         let at = held.as_ref().map_or(self.now, |held| held.counts_at(self.now));
-        Ok(Admission { limits, at, held, slots })
+        Ok(Admission { at, held, slots })
     }
 }

@@ -59,8 +59,6 @@ pub struct Destination<'a> {
 /// The right to forward one request, which is under way from now on. What of its quota units is not settled goes back
 /// when it is dropped.
 pub struct Admission {
-    /// How the limits stand after this request.
-    pub limits: LimitStates,
     /// When the request counts: when it was admitted, and in the month of the quota that its units were taken from.
     pub at: Micros,
     held: Option<Held>,

@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{
     LimitState,
     bank::{Account, Debit, Short},
     rate::{Rate, RateCell},
 };
+
+/// Receipts that take no allocation.
+const RECEIPTS_IN_PLACE: usize = 16;
 
 /// The tokens of one limit.
 #[derive(Clone, Copy)]
@@ -50,13 +55,10 @@ impl Purse<'_> {
         }
     }
 
-    fn take(&self, rate: &Rate, now: u64) -> Option<(Receipt, LimitState)> {
+    fn take(&self, rate: &Rate, now: u64) -> Option<Receipt> {
         match self {
-            Self::Own(cell) => cell.debit(rate, now).map(|full_at| (Receipt::Own, rate.state(full_at, now))),
-            Self::Shared { account, gateways } => {
-                let debit = account.take(rate, *gateways, now).ok()?;
-                Some((Receipt::Shared(debit), self.state(rate, now)))
-            }
+            Self::Own(cell) => cell.debit(rate, now).map(|_| Receipt::Own),
+            Self::Shared { account, gateways } => account.take(rate, *gateways, now).ok().map(Receipt::Shared),
         }
     }
 
@@ -69,39 +71,18 @@ impl Purse<'_> {
     }
 }
 
-/// Takes one token of each purse at `now` and tells how each stands, or takes none. `clock` gives the nanoseconds when
-/// a debit has to be undone.
-pub fn take_all<'a>(
-    mut purses: impl Iterator<Item = (&'a Rate, Purse<'a>)>,
-    now: u64,
-    clock: impl FnOnce() -> u64,
-    mut taken: impl FnMut(LimitState),
-) -> bool {
-    take_rest(&mut purses, now, clock, &mut taken).is_ok()
-}
-
-/// Takes from one purse, and puts it back if not all that follow can be taken from as well. What was taken waits on the
-/// stack, so that there is no most of limits; an error says how many nanoseconds after `now` that became clear.
-fn take_rest<'a, Purses, Told>(
-    purses: &mut Purses,
-    now: u64,
-    clock: impl FnOnce() -> u64,
-    taken: &mut Told,
-) -> Result<(), u64>
-where
-    Purses: Iterator<Item = (&'a Rate, Purse<'a>)>,
-    Told: FnMut(LimitState),
-{
-    let Some((rate, purse)) = purses.next() else {
-        return Ok(());
-    };
-    let Some((receipt, state)) = purse.take(rate, now) else {
-        return Err(clock().saturating_sub(now));
-    };
-    taken(state);
-    let rest = take_rest(purses, now, clock, taken);
-    if let Err(elapsed) = rest {
-        purse.put_back(rate, receipt, elapsed);
+/// Takes one token of each purse at `now`, or takes none. `clock` gives the nanoseconds when a debit has to be undone.
+pub fn take_all(purses: &[(&Rate, Purse<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
+    let mut receipts = SmallVec::<[Receipt; RECEIPTS_IN_PLACE]>::new();
+    for (rate, purse) in purses {
+        let Some(receipt) = purse.take(rate, now) else {
+            let elapsed = clock().saturating_sub(now);
+            for ((rate, purse), receipt) in purses.iter().zip(receipts).rev() {
+                purse.put_back(rate, receipt, elapsed);
+            }
+            return false;
+        };
+        receipts.push(receipt);
     }
-    rest
+    true
 }

@@ -1,18 +1,21 @@
 //! One request before the limits that apply to it: looked at first, and only then debited.
+//!
+//! What applies is gathered once, in place and without an allocation, as all that follows goes through it again.
 
 use std::sync::Arc;
 
 use common::time::Micros;
+use smallvec::SmallVec;
 use tokio::sync::futures::Notified;
 
 use super::{
     Denial, DenialReason, LimitState, LimitStates,
     bank::{Account, Bank, Errand, Short, SlotAccount},
     cells::{Owner, RateCells},
-    purse::{Purse, take_all},
+    purse::{self, Purse},
     quota::{Held, QuotaCell, QuotaLease, Refused},
     rate::{self, Rate, Rates},
-    slots::{Concurrency, Seating, Seats, Slots},
+    slots::{self, Concurrency, Seats, Slots},
 };
 use crate::{auth::Caller, config::Route};
 
@@ -29,7 +32,13 @@ const NO_MONTH: LimitState =
 /// Prepaid credit, of which no window can be told.
 const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
 
-/// One request before the limits that apply to it.
+/// Rates of one request that take no allocation: more than plans usually have of key, tenant, pools and route together.
+const RATES_IN_PLACE: usize = 16;
+
+/// The same of limits on what is under way.
+const SEATS_IN_PLACE: usize = 4;
+
+/// One request.
 pub(super) struct Request<'a> {
     pub(super) caller: &'a Caller,
     /// The route, if it limits anything.
@@ -43,6 +52,15 @@ pub(super) struct Request<'a> {
     pub(super) nanos: u64,
     /// Whether it was not counted yet, or has waited for more since it was.
     pub(super) counts: bool,
+}
+
+/// One request, and every limit that applies to it.
+pub(super) struct Limits<'r> {
+    request: &'r Request<'r>,
+    /// Its rates, and where their tokens are.
+    purses: SmallVec<[(&'r Rate, Purse<'r>); RATES_IN_PLACE]>,
+    /// Its limits on what is under way, and where their slots are.
+    seats: SmallVec<[(&'r Concurrency, Seats<'r>); SEATS_IN_PLACE]>,
 }
 
 /// A denial, and what may turn it into an admission when it is filled.
@@ -85,55 +103,55 @@ impl Dry {
     }
 }
 
-impl<'a> Request<'a> {
-    /// Every rate that applies, and where its tokens are.
-    fn purses(&self) -> impl Iterator<Item = (&Rate, Purse<'_>)> {
+impl Request<'_> {
+    /// Every limit that applies.
+    pub(super) fn limits(&self) -> Limits<'_> {
+        let mut limits = Limits { request: self, purses: SmallVec::new(), seats: SmallVec::new() };
         let Caller { key, tenant } = self.caller;
-        let (bank, terms) = (self.bank, &tenant.terms);
-        let (of_route, of_pools) = (self.route.iter(), tenant.pools.iter());
-        purses_of(Owner::Key(key.id), &terms.key_rates, &key.cells, bank)
-            .chain(purses_of(Owner::Tenant(tenant.id), &terms.tenant_rates, &tenant.cells, bank))
-            .chain(
-                of_pools.flat_map(move |pool| {
-                    purses_of(Owner::Pool(pool.owner), &pool.terms.pool_rates, &pool.cells, bank)
-                }),
-            )
-            .chain(
-                of_route
-                    .flat_map(move |(route, cells)| purses_of(Owner::Route(&route.name), &route.limits, cells, bank)),
-            )
+        limits.add(Owner::Key(key.id), &tenant.terms.key_rates, &key.cells);
+        limits.add(Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &tenant.cells);
+        for pool in &tenant.pools {
+            limits.add(Owner::Pool(pool.owner), &pool.terms.pool_rates, &pool.cells);
+        }
+        if let Some((route, cells)) = &self.route {
+            limits.add(Owner::Route(&route.name), &route.limits, cells);
+        }
+        limits
     }
+}
 
-    /// Every limit on what is under way.
-    fn seating(&self) -> Seating<'_> {
-        let route = self.route.as_ref().and_then(|(route, cells)| {
-            let limit: &Concurrency = route.limits.concurrency()?;
-            Some((limit, &*route.name, cells))
-        });
-        Seating { caller: self.caller, route, bank: self.bank }
+impl<'r> Limits<'r> {
+    /// The limits of one owner.
+    fn add(&mut self, owner: Owner<'_>, rates: &'r Rates, cells: &'r RateCells) {
+        let bank = self.request.bank;
+        self.purses.extend(rates.with(cells).map(|(rate, slot)| {
+            (rate, bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner))))
+        }));
+        self.seats.extend(rates.concurrency().map(|limit| (limit, Seats::of(cells, owner, bank))));
     }
 
     /// How the limits on what is under way stand.
-    pub(super) fn concurrency_states(&self) -> impl Iterator<Item = LimitState> {
-        self.seating().seats().map(|(limit, seats)| seats.state(limit, self.nanos))
+    fn concurrency_states(&self) -> impl Iterator<Item = LimitState> {
+        self.seats.iter().map(|(limit, seats)| seats.state(limit, self.request.nanos))
     }
 
     /// Looks at every limit on what is under way. What is dry is sent for, unless another one is shut in any case.
     pub(super) fn check_slots(&self) -> Result<(), Obstacle> {
+        let request = self.request;
         let (mut violated, mut is_shut, mut dry) = (None, false, None);
-        for (limit, seats) in self.seating().seats() {
-            let Err(short) = seats.check(limit, self.nanos) else {
+        for (limit, seats) in &self.seats {
+            let Err(short) = seats.check(limit, request.nanos) else {
                 continue;
             };
             if !is_shut {
-                violated = Some(seats.state(limit, self.nanos));
+                violated = Some(seats.state(limit, request.nanos));
             }
             is_shut |= short != Short::Dry;
             if let Seats::Shared { account, .. } = seats {
-                if self.counts {
+                if request.counts {
                     account.missed();
                 }
-                dry = dry.or(Some(account));
+                dry = dry.or(Some(*account));
             }
         }
         let Some(violated) = violated else {
@@ -148,7 +166,12 @@ impl<'a> Request<'a> {
 
     /// Takes a slot of every limit on what is under way, or none.
     pub(super) fn take_slots(&self) -> Result<Slots, Obstacle> {
-        self.seating().take(self.nanos).ok_or_else(|| {
+        if self.seats.is_empty() {
+            return Ok(Slots::none());
+        }
+        let Request { caller, route, bank, nanos, .. } = self.request;
+        let route = route.as_ref().filter(|(route, _)| route.limits.concurrency().is_some()).map(|(_, cells)| cells);
+        slots::take_all(&self.seats, caller, route, bank.is_some(), *nanos).ok_or_else(|| {
             // Another request took the last one since the check. It may have ended already.
             if let Err(obstacle) = self.check_slots() {
                 return obstacle;
@@ -160,18 +183,19 @@ impl<'a> Request<'a> {
 
     /// Looks at every rate. What is dry is sent for, unless another limit is shut in any case.
     pub(super) fn check_rates(&self) -> Result<(), Obstacle> {
+        let request = self.request;
         let (mut is_shut, mut dry) = (false, None);
-        for (rate, purse) in self.purses() {
-            match purse.check(rate, self.nanos) {
+        for (rate, purse) in &self.purses {
+            match purse.check(rate, request.nanos) {
                 Ok(()) => continue,
                 Err(Short::Wait(_)) => is_shut = true,
                 Err(Short::Dry) => {}
             }
             if let Purse::Shared { account, .. } = purse {
-                if self.counts {
+                if request.counts {
                     account.missed();
                 }
-                dry = dry.or(Some(account));
+                dry = dry.or(Some(*account));
             }
         }
         if !is_shut && dry.is_none() {
@@ -185,8 +209,8 @@ impl<'a> Request<'a> {
     }
 
     /// Debits every rate, or none.
-    pub(super) fn debit_rates(&self, limits: &mut LimitStates, clock: impl FnOnce() -> u64) -> bool {
-        let taken = take_all(self.purses(), self.nanos, clock, |state| limits.push(state));
+    pub(super) fn debit_rates(&self, clock: impl FnOnce() -> u64) -> bool {
+        let taken = purse::take_all(&self.purses, self.request.nanos, clock);
         if taken {
             self.send_for_more(false);
         }
@@ -195,20 +219,20 @@ impl<'a> Request<'a> {
 
     /// Leaves an errand for every account that runs low. `waits`: the request cannot go on without.
     fn send_for_more(&self, waits: bool) {
-        let Some(bank) = self.bank else {
+        let Request { bank: Some(bank), nanos, .. } = *self.request else {
             return;
         };
-        for (rate, purse) in self.purses() {
+        for (rate, purse) in &self.purses {
             if let Purse::Shared { account, .. } = purse
-                && account.needs_draw(rate, self.nanos)
+                && account.needs_draw(rate, nanos)
             {
-                let errand = Errand::new(Arc::clone(account), *rate);
+                let errand = Errand::new(Arc::clone(account), **rate);
                 bank.leave(if waits { errand.urgent() } else { errand });
             }
         }
-        for (limit, seats) in self.seating().seats() {
+        for (limit, seats) in &self.seats {
             if let Seats::Shared { account, .. } = seats
-                && account.needs_draw(limit.limit(), self.nanos)
+                && account.needs_draw(limit.limit(), nanos)
             {
                 let errand = Errand::of_slots(Arc::clone(account), limit.limit());
                 bank.leave(if waits { errand.urgent() } else { errand });
@@ -223,7 +247,7 @@ impl<'a> Request<'a> {
         let Some((lease, cell)) = self.quota_cell()? else {
             return Ok(self.states(None));
         };
-        lease.look(&cell, self.units, self.nanos).map_err(|refused| self.denied_by_quota(&cell, refused))?;
+        lease.look(&cell, self.request.units, self.request.nanos).map_err(|refused| self.denied_by_quota(&cell, refused))?;
         Ok(self.states(Some(&cell)))
     }
 
@@ -231,23 +255,30 @@ impl<'a> Request<'a> {
         let Some((lease, cell)) = self.quota_cell()? else {
             return Ok(None);
         };
-        lease.take(&cell, self.units, self.nanos).map(Some).map_err(|refused| self.denied_by_quota(&cell, refused))
+        lease.take(&cell, self.request.units, self.request.nanos).map(Some).map_err(|refused| self.denied_by_quota(&cell, refused))
     }
 
     /// The quota that applies, if any, in this month.
-    fn quota_cell(&self) -> Result<Option<(&'a QuotaLease, Arc<QuotaCell>)>, Obstacle> {
-        let Some(lease) = self.quota else {
+    fn quota_cell(&self) -> Result<Option<(&'r QuotaLease, Arc<QuotaCell>)>, Obstacle> {
+        let Some(lease) = self.request.quota else {
             return Ok(None);
         };
-        let cell = lease.cell(self.now).ok_or_else(|| self.denied_without_month())?;
+        let cell = lease.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
         Ok(Some((lease, cell)))
     }
 
+    /// How each limit stands, whether or not it would let the request on.
+    pub(super) fn standing(&self) -> LimitStates {
+        let cell = self.request.quota.and_then(|lease| lease.cell(self.request.now));
+        self.states(cell.as_deref())
+    }
+
     fn states(&self, quota: Option<&QuotaCell>) -> LimitStates {
+        let Request { now, nanos, .. } = *self.request;
         let mut limits = LimitStates::new();
-        self.purses().for_each(|(rate, purse)| limits.push(purse.state(rate, self.nanos)));
+        self.purses.iter().for_each(|(rate, purse)| limits.push(purse.state(rate, nanos)));
         self.concurrency_states().for_each(|state| limits.push(state));
-        if let Some(state) = quota.and_then(|cell| cell.state(self.now)) {
+        if let Some(state) = quota.and_then(|cell| cell.state(now)) {
             limits.push(state);
         }
         limits
@@ -255,15 +286,16 @@ impl<'a> Request<'a> {
 
     /// The denial by the rate that makes the caller wait longest.
     pub(super) fn denied_by_rate(&self) -> Obstacle {
-        let wait = |(rate, purse): (&Rate, Purse<'_>)| {
-            let wait = match purse.check(rate, self.nanos) {
+        let nanos = self.request.nanos;
+        let wait = |(rate, purse): &(&Rate, Purse<'_>)| {
+            let wait = match purse.check(rate, nanos) {
                 Ok(()) => 0,
                 Err(Short::Dry) => 1,
                 Err(Short::Wait(wait)) => wait,
             };
-            (wait, purse.state(rate, self.nanos))
+            (wait, purse.state(rate, nanos))
         };
-        let longest = self.purses().map(wait).max_by_key(|(wait, _)| *wait);
+        let longest = self.purses.iter().map(wait).max_by_key(|(wait, _)| *wait);
         let (wait, violated) = longest.unwrap_or((0, NO_MONTH));
         let violated = LimitState { remaining: 0, ..violated };
         self.denied(DenialReason::RateLimited, violated, wait.div_ceil(rate::NANOS_PER_SECOND).max(1))
@@ -274,13 +306,12 @@ impl<'a> Request<'a> {
     }
 
     fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Obstacle {
-        let cell = self.quota.and_then(|lease| lease.cell(self.now));
-        let limits = self.states(cell.as_deref()).to_vec();
+        let limits = self.standing().to_vec();
         Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry: None }
     }
 
     fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
-        let month = cell.state(self.now);
+        let month = cell.state(self.request.now);
         let violated = month.unwrap_or(CREDIT);
         let (reason, retry_after_seconds) = match refused {
             Refused::Spent if month.is_none() => (DenialReason::CreditSpent, 0),
@@ -302,16 +333,4 @@ impl<'a> Request<'a> {
         };
         Obstacle { denial, dry: None }
     }
-}
-
-/// The rates of one owner, and where their tokens are.
-fn purses_of<'a>(
-    owner: Owner<'a>,
-    rates: &'a Rates,
-    cells: &'a RateCells,
-    bank: Option<&'a Bank>,
-) -> impl Iterator<Item = (&'a Rate, Purse<'a>)> {
-    rates.with(cells).map(move |(rate, slot)| {
-        (rate, bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner))))
-    })
 }

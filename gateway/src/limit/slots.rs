@@ -53,15 +53,6 @@ struct Held {
     is_shared: bool,
 }
 
-/// The limits on what is under way that apply to one request.
-#[derive(Clone, Copy)]
-pub(super) struct Seating<'a> {
-    pub(super) caller: &'a Caller,
-    /// The route's, with its name.
-    pub(super) route: Option<(&'a Concurrency, &'a str, &'a Arc<RateCells>)>,
-    pub(super) bank: Option<&'a Bank>,
-}
-
 impl Concurrency {
     pub(super) const fn new(policy: &'static str, limit: u64) -> Self {
         Self { policy, limit }
@@ -88,7 +79,12 @@ impl UnderWay {
     }
 }
 
-impl Seats<'_> {
+impl<'a> Seats<'a> {
+    /// Those of one owner.
+    pub(super) fn of(cells: &'a RateCells, owner: Owner<'_>, bank: Option<&Bank>) -> Self {
+        bank.map_or(Self::Own(&cells.under_way), |bank| bank.seats(cells.slots(owner)))
+    }
+
     /// Whether a slot can be taken.
     pub(super) fn check(&self, limit: &Concurrency, now: u64) -> Result<(), Short> {
         match self {
@@ -122,51 +118,40 @@ impl Seats<'_> {
     }
 }
 
-/// The limits on what is under way of a caller, with whose they are and what each counts.
-fn of_caller(caller: &Caller) -> impl Iterator<Item = (&Concurrency, Owner<'_>, &RateCells)> {
-    let Caller { key, tenant } = caller;
-    let own = [
-        (&tenant.terms.key_rates, Owner::Key(key.id), &*key.cells),
-        (&tenant.terms.tenant_rates, Owner::Tenant(tenant.id), &*tenant.cells),
-    ];
-    let pools = tenant.pools.iter().map(|pool| (&pool.terms.pool_rates, Owner::Pool(pool.owner), &*pool.cells));
-    own.into_iter()
-        .chain(pools)
-        .filter_map(|(rates, owner, cells)| rates.concurrency().map(|limit| (limit, owner, cells)))
+impl Slots {
+    /// Of a request whose number nothing limits.
+    pub(super) const fn none() -> Self {
+        Self { _held: None }
+    }
 }
 
-impl<'a> Seating<'a> {
-    /// Every limit that applies, and where its slots are.
-    pub(super) fn seats(self) -> impl Iterator<Item = (&'a Concurrency, Seats<'a>)> {
-        let route = self.route.map(|(limit, name, cells)| (limit, Owner::Route(name), &**cells));
-        of_caller(self.caller).chain(route).map(move |(limit, owner, cells)| {
-            let seats = match self.bank {
-                Some(bank) => bank.seats(cells.slots(owner)),
-                None => Seats::Own(&cells.under_way),
-            };
-            (limit, seats)
-        })
-    }
-
-    /// Takes a slot of every limit that applies, or none.
-    pub(super) fn take(self, now: u64) -> Option<Slots> {
-        for (index, (limit, seats)) in self.seats().enumerate() {
-            if !seats.take(limit, now) {
-                self.seats().take(index).for_each(|(_, seats)| seats.leave());
-                return None;
-            }
+/// Takes one slot of each, or none. They are those of `caller`, and of `route` if it limits what is under way.
+pub(super) fn take_all(
+    seats: &[(&Concurrency, Seats<'_>)],
+    caller: &Caller,
+    route: Option<&Arc<RateCells>>,
+    is_shared: bool,
+    now: u64,
+) -> Option<Slots> {
+    for (index, (limit, one)) in seats.iter().enumerate() {
+        if !one.take(limit, now) {
+            seats[..index].iter().for_each(|(_, taken)| taken.leave());
+            return None;
         }
-        let is_limited = self.seats().next().is_some();
-        let held = is_limited.then(|| Held {
-            caller: self.caller.clone(),
-            route: self.route.map(|(_, _, cells)| Arc::clone(cells)),
-            is_shared: self.bank.is_some(),
-        });
-        Some(Slots { _held: held })
     }
+    let held = Held { caller: caller.clone(), route: route.map(Arc::clone), is_shared };
+    Some(Slots { _held: Some(held) })
 }
 
 impl Held {
+    /// The cells of everybody whose slots are held, but the route.
+    fn cells_of_caller(&self) -> impl Iterator<Item = &RateCells> {
+        let Caller { key, tenant } = &self.caller;
+        let own = [(&tenant.terms.key_rates, &*key.cells), (&tenant.terms.tenant_rates, &*tenant.cells)];
+        let pools = tenant.pools.iter().map(|pool| (&pool.terms.pool_rates, &*pool.cells));
+        own.into_iter().chain(pools).filter(|(rates, _)| rates.concurrency().is_some()).map(|(_, cells)| cells)
+    }
+
     fn leave(&self, cells: &RateCells) {
         if !self.is_shared {
             cells.under_way.leave();
@@ -178,7 +163,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        of_caller(&self.caller).for_each(|(_, _, cells)| self.leave(cells));
+        self.cells_of_caller().for_each(|cells| self.leave(cells));
         if let Some(route) = &self.route {
             self.leave(route);
         }

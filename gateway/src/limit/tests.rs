@@ -50,12 +50,11 @@ fn remaining(limits: &[LimitState], policy: &str) -> u64 {
 fn every_limit_of_key_and_tenant_is_named_and_counted() {
     let terms = "limits:\n  tenant: { per_second: 9, per_minute: 8, per_day: 7 }\n  key: { per_second: 6, per_minute: 5, per_day: 4 }";
     let (_catalog, [caller]) = callers(terms, Mode::Live);
-    let admission = Limiter::with_clock(Clock::manual()).ask(&caller, "requests", 1, NOW).admit().unwrap();
-    let states: Vec<_> = admission
-        .limits
-        .iter()
-        .map(|limit| (limit.policy, limit.quota, limit.window_seconds, limit.remaining))
-        .collect();
+    let limiter = Limiter::with_clock(Clock::manual());
+    limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
+    let limits = limiter.ask(&caller, "requests", 1, NOW).standing();
+    let states: Vec<_> =
+        limits.iter().map(|limit| (limit.policy, limit.quota, limit.window_seconds, limit.remaining)).collect();
     assert_eq!(
         states,
         [
@@ -72,7 +71,9 @@ fn every_limit_of_key_and_tenant_is_named_and_counted() {
 #[test]
 fn a_plan_without_limits_admits() {
     let (_catalog, [caller]) = callers("", Mode::Live);
-    assert!(Limiter::new().ask(&caller, "requests", 1, NOW).admit().unwrap().limits.is_empty());
+    let limiter = Limiter::new();
+    limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
+    assert!(limiter.ask(&caller, "requests", 1, NOW).standing().is_empty());
 }
 
 #[test]
@@ -100,7 +101,8 @@ fn one_keys_burst_leaves_the_other_keys_their_own() {
         limiter.ask(&one, "requests", 1, NOW).admit().unwrap();
     }
     assert!(limiter.ask(&one, "requests", 1, NOW).admit().is_err());
-    assert_eq!(remaining(&limiter.ask(&other, "requests", 1, NOW).admit().unwrap().limits, "key-second"), 2);
+    limiter.ask(&other, "requests", 1, NOW).admit().unwrap();
+    assert_eq!(remaining(&limiter.ask(&other, "requests", 1, NOW).standing(), "key-second"), 2);
 }
 
 proptest! {

@@ -4,7 +4,10 @@ use http::HeaderName;
 use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
-use super::{Gateway, context::Context};
+use super::{
+    Gateway,
+    context::{Context, now},
+};
 use crate::{
     answer::{Code, Problem, RATE_HEADERS, has_rate_headers, rate_headers},
     config::{Route, UNITS_MAX, Units},
@@ -29,11 +32,10 @@ impl Gateway {
                 gate::unrecorded()
             })?;
         context.recorded = true;
-        let beyond_estimate = billed.saturating_sub(route.units.estimate());
-        insert_rate_headers(response, &admission.limits, beyond_estimate)
-            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))?;
+        // Settled first, and still under way: what remains is then the truth of now.
         context.slots = Some(admission.settle(billed));
-        Ok(())
+        insert_rate_headers(response, &self.gate.limits(caller, route, now()))
+            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
     }
 
     /// The units that the upstream reports, or the route's own. The header is for the gateway only and goes.
@@ -71,27 +73,12 @@ fn reported_units(response: &ResponseHeader, name: &HeaderName) -> Result<u64, &
     text.parse().ok().filter(|units| *units <= UNITS_MAX).ok_or("too large")
 }
 
-/// Replaces whatever rate headers the upstream sent. What the answer used beyond the estimate is taken off the quotas,
-/// so that `remaining` is never above the truth.
-fn insert_rate_headers(
-    response: &mut ResponseHeader,
-    limits: &[LimitState],
-    beyond_estimate: u64,
-) -> pingora_core::Result<()> {
+/// Replaces whatever rate headers the upstream sent.
+fn insert_rate_headers(response: &mut ResponseHeader, limits: &[LimitState]) -> pingora_core::Result<()> {
     if has_rate_headers(&response.headers) {
         for name in &RATE_HEADERS {
             response.remove_header(name);
         }
-    }
-    let mut adjusted;
-    let mut limits = limits;
-    if beyond_estimate > 0 {
-        adjusted = limits.to_vec();
-        for quota in adjusted.iter_mut().filter(|limit| limit.is_quota()) {
-            quota.remaining = quota.remaining.saturating_sub(beyond_estimate);
-        }
-        adjusted.sort_by_key(|limit| limit.remaining);
-        limits = &adjusted;
     }
     rate_headers(limits).into_iter().try_for_each(|(name, value)| response.insert_header(name, value))
 }
@@ -121,14 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn units_beyond_the_estimate_lower_what_remains_of_quotas() {
-        let limit =
-            |policy, remaining| LimitState { policy, quota: 100, window_seconds: 60, remaining, reset_seconds: 1 };
+    fn rate_headers_of_the_upstream_are_replaced() {
+        let minute =
+            LimitState { policy: "key-minute", quota: 100, window_seconds: 60, remaining: 10, reset_seconds: 1 };
         let mut response = ResponseHeader::build(200, None).unwrap();
         response.insert_header("X-RateLimit-Limit", "upstream").unwrap();
-        insert_rate_headers(&mut response, &[limit("key-minute", 10), limit("quota-month", 50)], 45).unwrap();
-        assert_eq!(response.headers["ratelimit"], "\"quota-month\";r=5;t=1, \"key-minute\";r=10;t=1");
-        assert_eq!(response.headers["x-ratelimit-remaining"], "10");
+        insert_rate_headers(&mut response, &[minute]).unwrap();
+        assert_eq!(response.headers["ratelimit"], "\"key-minute\";r=10;t=1");
         assert_eq!(response.headers["x-ratelimit-limit"], "100");
     }
 }

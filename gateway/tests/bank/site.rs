@@ -19,7 +19,7 @@ use gateway::{
     catalog::Catalog,
     config::{Overrides, Route, Settings},
     limit::{
-        Admission, Denial, Limiter,
+        Admission, Denial, LimitStates, Limiter,
         bank::{Bank, BankAddress, BankSettings},
     },
 };
@@ -99,10 +99,13 @@ impl Setup {
 impl Gateway {
     /// One request; what is left of the key's limit after it.
     pub(crate) async fn request(&self) -> Result<u64, Denial> {
-        let admission = self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await?;
-        let told = admission.limits.first().map_or(0, |limit| limit.remaining);
-        drop(admission.settle(1));
-        Ok(told)
+        let _under_way = self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await?.settle(1);
+        Ok(self.standing().first().map_or(0, |limit| limit.remaining))
+    }
+
+    /// How the caller's limits stand.
+    pub(crate) fn standing(&self) -> LimitStates {
+        self.limiter.ask(&self.caller, "requests", 1, NOW).standing()
     }
 
     /// Begins a request of the caller, which is under way until what is returned is dropped.

@@ -184,11 +184,11 @@ impl Gateway {
             self.queue(needs, waits, clock);
             return if waits { Verdict::Waits } else { Verdict::Denied };
         }
-        let purses = needs.iter().map(|&limit| {
+        let purse = |&limit: &usize| {
             let (account, rate) = &self.limits[limit];
             (rate, Purse::Shared { account, gateways })
-        });
-        if take_all(purses, clock, || clock, |_| {}) {
+        };
+        if take_all(&needs.iter().map(purse).collect::<Vec<_>>(), clock, || clock) {
             self.queue(needs, false, clock);
             return Verdict::Admitted;
         }

@@ -24,6 +24,9 @@ const BLOCK_LASTS: Duration = Duration::from_secs(2);
 /// Smallest block while plenty is left: demand is not known yet, and each draw is a transaction.
 const BLOCK_MIN: u64 = 16;
 
+/// How much larger the next block is if one was used up before the next came.
+const BLOCK_GROWTH: u64 = 8;
+
 /// A block is at most this part of what the store had left the last time, so that several gateways can use up the rest.
 const BLOCK_SHARE: u64 = 16;
 
@@ -56,6 +59,8 @@ pub(crate) struct QuotaCell {
     low_water: AtomicI64,
     /// Units that the store had left after the last draw.
     left: AtomicU64,
+    /// Units that the last draw granted.
+    block: AtomicU64,
     /// Units taken since the last draw.
     taken: AtomicU64,
     /// Units taken since the last look for a surplus.
@@ -104,6 +109,7 @@ impl QuotaCell {
             window,
             left: AtomicU64::new(limit.load(Ordering::Acquire)),
             limit,
+            block: AtomicU64::new(0),
             in_hand: AtomicI64::new(0),
             low_water: AtomicI64::new(0),
             taken: AtomicU64::new(0),
@@ -222,16 +228,20 @@ impl QuotaCell {
     }
 
     /// How many units to draw now: what the last draw's pace needs for a while, less when little may be left, but
-    /// never less than what a request is missing.
+    /// never less than what a request is missing. A block that was used up before the next came was too small, whatever
+    /// the pace says: requests that found nothing are not in it.
     pub(super) fn block(&self, clock_nanos: u64) -> u64 {
         let limit = self.limit();
         let since = clock_nanos.saturating_sub(self.last_draw.swap(clock_nanos, Ordering::AcqRel)).max(1);
         let taken = u128::from(self.taken.swap(0, Ordering::AcqRel));
         let by_demand = taken * u128::from(whole_nanos(BLOCK_LASTS)) / u128::from(since);
         let by_demand = u64::try_from(by_demand).unwrap_or(u64::MAX).max(BLOCK_MIN);
+        let shortfall = self.shortfall.swap(0, Ordering::AcqRel);
+        let grown = if shortfall > 0 { self.block.load(Ordering::Acquire).saturating_mul(BLOCK_GROWTH) } else { 0 };
+        let by_demand = by_demand.max(grown);
         let share = self.left.load(Ordering::Acquire) / BLOCK_SHARE;
         let in_hand = i128::from(self.in_hand.load(Ordering::Acquire));
-        let missing = (i128::from(self.shortfall.swap(0, Ordering::AcqRel)) - in_hand).max(-in_hand).max(1);
+        let missing = (i128::from(shortfall) - in_hand).max(-in_hand).max(1);
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
         by_demand.min(share).max(missing).min(limit.max(1))
     }
@@ -240,6 +250,7 @@ impl QuotaCell {
     pub(super) fn granted(&self, grant: QuotaGrant, wanted: u64, clock_nanos: u64) {
         let QuotaGrant { granted, left } = grant;
         self.add(granted);
+        self.block.store(granted, Ordering::Release);
         self.left.store(left, Ordering::Release);
         self.low_water.store(i64::try_from(granted / 2).unwrap_or(i64::MAX), Ordering::Release);
         if granted < wanted {
@@ -285,10 +296,6 @@ impl QuotaCell {
 }
 
 impl Held {
-    pub(crate) fn state(&self, now: Micros) -> Option<LimitState> {
-        self.cell.state(now)
-    }
-
     pub(crate) fn is_prepaid(&self) -> bool {
         self.cell.source == QuotaSource::Credit
     }

@@ -123,8 +123,9 @@ async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
 async fn another_meter_is_not_capped() {
     let fixture = Fixture::new(1, Mode::Live).await;
     let gateway = fixture.gateway();
-    let admission = gateway.limiter.ask(&gateway.caller, "tokens", 1_000_000, SystemClock.now()).admit().unwrap();
-    assert!(admission.limits.is_empty());
+    let ask = gateway.limiter.ask(&gateway.caller, "tokens", 1_000_000, SystemClock.now());
+    ask.admit().unwrap();
+    assert!(ask.standing().is_empty());
 }
 
 #[tokio::test]
@@ -191,9 +192,9 @@ async fn what_is_in_hand_is_served_while_the_store_is_away() {
     let gateway = fixture.gateway();
     gateway.request(1, Some(1)).await.unwrap();
     fixture.store.close().await;
-    let admission = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit().unwrap();
-    let told = admission.limits[0].remaining;
-    admission.settle(1);
+    let ask = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now());
+    ask.admit().unwrap().settle(1);
+    let told = ask.standing()[0].remaining;
     for unit in 0..told {
         let admitted = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit();
         assert!(
