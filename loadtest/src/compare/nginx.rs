@@ -43,6 +43,7 @@ pub(super) async fn start(
         ],
         directory,
         cores: Some(core),
+        yields: false,
     })?;
     wait_ready(&mut process, listen, "/").await?;
     Ok(process)

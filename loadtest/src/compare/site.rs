@@ -57,7 +57,8 @@ impl Site {
             .map_err(|source| CompareError::System { what: "cannot make a temporary directory".into(), source })?;
         let (upstream, upstream_address) = start_upstream(directory.path()).await?;
         let url = format!("sqlite://{}", directory.path().join("tollgate.db").display());
-        let billing = BillingProcess::start(directory.path(), &url, 0).await?;
+        // It is not compared: the client must not wait for it on the cores that both run on.
+        let billing = BillingProcess::start_yielding(directory.path(), &url, 0).await?;
         let store = Store::open(&url).await?;
         let pepper = fleet::pepper(directory.path())?;
         let (limits, keys) = clientele.create(&store, &pepper).await?;
@@ -104,6 +105,7 @@ impl Site {
             arguments,
             directory: self.directory().to_owned(),
             cores: Some(self.cores.contestant()),
+            yields: false,
         })?;
         wait_ready(&mut process, address, health).await?;
         Ok(process)
@@ -118,6 +120,7 @@ async fn start_upstream(directory: &Path) -> Result<(ServerProcess, SocketAddr),
         arguments: vec!["--listen".into(), address.to_string().into()],
         directory: PathBuf::from(directory),
         cores: None,
+        yields: false,
     })?;
     wait_ready(&mut process, address, ACCEPTED_PATH).await?;
     Ok((process, address))

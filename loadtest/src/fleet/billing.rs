@@ -25,7 +25,7 @@ impl BillingProcess {
     /// Starts billing on `store` and waits until it answers. `billing.yaml`, `billing.log` and the pepper stand in
     /// `directory`; port 0 takes a free one, which it keeps over restarts.
     pub async fn start(directory: &Path, store: &str, port: u16) -> Result<Self, FleetError> {
-        Self::start_on_cores(directory, store, port, None).await
+        Self::start_at(directory, store, port, None, false).await
     }
 
     /// As [`BillingProcess::start`], held to `cores`.
@@ -34,6 +34,21 @@ impl BillingProcess {
         store: &str,
         port: u16,
         cores: Option<String>,
+    ) -> Result<Self, FleetError> {
+        Self::start_at(directory, store, port, cores, false).await
+    }
+
+    /// As [`BillingProcess::start`], giving way to everything else on this machine.
+    pub async fn start_yielding(directory: &Path, store: &str, port: u16) -> Result<Self, FleetError> {
+        Self::start_at(directory, store, port, None, true).await
+    }
+
+    async fn start_at(
+        directory: &Path,
+        store: &str,
+        port: u16,
+        cores: Option<String>,
+        yields: bool,
     ) -> Result<Self, FleetError> {
         let address = port::settled(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "`listen` of billing")?;
         pepper(directory)?;
@@ -46,6 +61,7 @@ impl BillingProcess {
             arguments: vec!["serve".into(), "--config".into(), config.into()],
             directory: directory.to_owned(),
             cores,
+            yields,
         })?;
         let mut billing = Self { process, address, store: store.to_owned() };
         billing.wait_ready().await?;

@@ -140,6 +140,7 @@ impl GatewayProcess {
             arguments: vec!["--config".into(), options.config_file().into()],
             directory: options.directory.clone(),
             cores: options.cores.clone(),
+            yields: false,
         })?;
         let mut gateway = Self { process, options };
         gateway.wait_ready().await?;
@@ -174,6 +175,7 @@ impl GatewayProcess {
             arguments: vec!["--config".into(), self.options.config_file().into(), "--upgrade".into()],
             directory: self.options.directory.clone(),
             cores: self.options.cores.clone(),
+            yields: false,
         })?;
         let mut former = std::mem::replace(&mut self.process, next);
         let ended = former.wait_end().await?;

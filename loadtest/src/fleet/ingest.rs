@@ -66,6 +66,7 @@ impl IngestProcess {
             arguments,
             directory: directory.to_owned(),
             cores: None,
+            yields: false,
         })?;
         Ok(Self { process, address })
     }

@@ -1,7 +1,7 @@
 //! A server as a child process: started, signalled, watched, never left behind.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
     net::SocketAddr,
@@ -47,6 +47,8 @@ pub struct Launch {
     pub directory: PathBuf,
     /// The cores it is held to, in the notation of `taskset`; all if none.
     pub cores: Option<String>,
+    /// Whether it gives way to everything else that runs there.
+    pub yields: bool,
 }
 
 /// A process. It is killed when this is dropped.
@@ -69,16 +71,12 @@ impl ServerProcess {
         let launch = &self.launch;
         let log = self.open_log().map_err(|source| FleetError::File { file: self.log_name(), source })?;
         let failed = |source| FleetError::Start { name: launch.name.clone(), source };
-        let mut command = match &launch.cores {
-            None => Command::new(&launch.program),
-            // taskset becomes the program, so the process id is that of the program.
-            Some(cores) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", cores]).arg(&launch.program);
-                command
-            }
-        };
-        command.args(&launch.arguments).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+        // taskset and nice become the program, so the process id is that of the program.
+        let cores = launch.cores.iter().flat_map(|cores| ["taskset", "-c", cores]);
+        let priority = if launch.yields { &["nice", "-n", "19"][..] } else { &[] };
+        let mut words = cores.chain(priority.iter().copied()).map(OsStr::new).chain([launch.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(&launch.arguments).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         for variable in OVERRIDES {
             command.env_remove(variable);
@@ -212,6 +210,7 @@ mod tests {
             arguments: vec!["-c".into(), script.into()],
             directory: directory.to_owned(),
             cores: None,
+            yields: false,
         })
         .unwrap()
     }
