@@ -36,6 +36,7 @@ impl Clock {
     }
 
     /// Nanoseconds since the start of the process.
+    #[inline]
     pub fn nanos(&self) -> u64 {
         match &self.0 {
             Source::Machine => whole_nanos(ORIGIN.elapsed()),
@@ -45,6 +46,7 @@ impl Clock {
 }
 
 /// A duration in nanoseconds; 584 years at most.
+#[inline]
 pub fn whole_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -41,6 +41,7 @@ impl<'a> Ask<'a> {
     }
 
     /// `counts`: it was not counted yet, or has waited for more since it was.
+    #[inline]
     fn request(self, counts: bool) -> Request<'a> {
         let Self { limiter, caller, to, units, now } = self;
         // Test keys are metered and never billed: they leave the quota alone.
@@ -53,6 +54,7 @@ impl<'a> Ask<'a> {
         Request { caller, route, bank: limiter.bank.as_deref(), quota, units, now, nanos, counts }
     }
 
+    #[inline]
     fn attempt(self, counts: bool) -> Result<Admission, Obstacle> {
         let request = self.request(counts);
         let limits = request.limits();

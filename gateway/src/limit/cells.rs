@@ -59,6 +59,7 @@ impl Rates {
 
 impl<'a> Slot<'a> {
     /// The bucket of this gateway's own.
+    #[inline]
     pub(super) const fn cell(self) -> &'a RateCell {
         &self.cells.own[self.window]
     }

@@ -37,6 +37,7 @@ enum Receipt {
 
 impl Purse<'_> {
     /// Whether one token can be taken.
+    #[inline]
     pub fn check(&self, rate: &Rate, now: u64) -> Result<(), Short> {
         match self {
             Self::Own(cell) => match cell.wait(rate, now) {
@@ -55,6 +56,7 @@ impl Purse<'_> {
         }
     }
 
+    #[inline]
     fn take(&self, rate: &Rate, now: u64) -> Option<Receipt> {
         match self {
             Self::Own(cell) => cell.debit(rate, now).map(|_| Receipt::Own),
@@ -72,6 +74,7 @@ impl Purse<'_> {
 }
 
 /// Takes one token of each purse at `now`, or takes none. `clock` gives the nanoseconds when a debit has to be undone.
+#[inline]
 pub fn take_all(purses: &[(&Rate, Purse<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
     let mut receipts = SmallVec::<[Receipt; RECEIPTS_IN_PLACE]>::new();
     for (rate, purse) in purses {

@@ -73,11 +73,13 @@ impl Rates {
     }
 
     /// How many requests may be under way, if that is limited.
+    #[inline]
     pub(super) const fn concurrency(&self) -> Option<&Concurrency> {
         self.concurrent.as_ref()
     }
 
     /// Each limit that is set, with the number of its window.
+    #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Rate)> + Clone {
         self.windows.iter().enumerate().filter_map(|(window, rate)| rate.as_ref().map(|rate| (window, rate)))
     }

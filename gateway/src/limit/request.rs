@@ -105,6 +105,7 @@ impl Dry {
 
 impl Request<'_> {
     /// Every limit that applies.
+    #[inline]
     pub(super) fn limits(&self) -> Limits<'_> {
         let mut limits = Limits { request: self, purses: SmallVec::new(), seats: SmallVec::new() };
         let Caller { key, tenant } = self.caller;
@@ -122,6 +123,7 @@ impl Request<'_> {
 
 impl<'r> Limits<'r> {
     /// The limits of one owner.
+    #[inline]
     fn add(&mut self, owner: Owner<'_>, rates: &'r Rates, cells: &'r RateCells) {
         let bank = self.request.bank;
         self.purses.extend(rates.with(cells).map(|(rate, slot)| {
@@ -136,6 +138,7 @@ impl<'r> Limits<'r> {
     }
 
     /// Looks at every limit on what is under way. What is dry is sent for, unless another one is shut in any case.
+    #[inline]
     pub(super) fn check_slots(&self) -> Result<(), Obstacle> {
         let request = self.request;
         let (mut violated, mut is_shut, mut dry) = (None, false, None);
@@ -165,6 +168,7 @@ impl<'r> Limits<'r> {
     }
 
     /// Takes a slot of every limit on what is under way, or none.
+    #[inline]
     pub(super) fn take_slots(&self) -> Result<Slots, Obstacle> {
         if self.seats.is_empty() {
             return Ok(Slots::none());
@@ -182,6 +186,7 @@ impl<'r> Limits<'r> {
     }
 
     /// Looks at every rate. What is dry is sent for, unless another limit is shut in any case.
+    #[inline]
     pub(super) fn check_rates(&self) -> Result<(), Obstacle> {
         let request = self.request;
         let (mut is_shut, mut dry) = (false, None);
@@ -209,6 +214,7 @@ impl<'r> Limits<'r> {
     }
 
     /// Debits every rate, or none.
+    #[inline]
     pub(super) fn debit_rates(&self, clock: impl FnOnce() -> u64) -> bool {
         let taken = purse::take_all(&self.purses, self.request.nanos, clock);
         if taken {
@@ -251,6 +257,7 @@ impl<'r> Limits<'r> {
         Ok(self.states(Some(&cell)))
     }
 
+    #[inline]
     pub(super) fn take_quota(&self) -> Result<Option<Held>, Obstacle> {
         let Some((lease, cell)) = self.quota_cell()? else {
             return Ok(None);

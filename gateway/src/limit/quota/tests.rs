@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     key::{Mode, Pepper, Secret},
     plan::QuotaKind,
-    store::{NewTenant, QuotaHolder, Store},
+    store::{NewTenant, QuotaGrant, QuotaHolder, Store},
     tenant::TenantKind,
     time::{Clock as _, SystemClock},
     usage::StreamId,
@@ -117,6 +117,31 @@ async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
     assert_eq!(denial.retry_after_seconds, denial.violated.reset_seconds);
     gateway.stop().await;
     assert_eq!(fixture.left().await, 0);
+}
+
+#[test]
+fn a_block_that_was_used_up_too_early_is_followed_by_a_much_larger_one() {
+    const PLENTY: u64 = 1_000_000_000;
+    let window = Window { start: Micros(0), end: Micros(i64::MAX) };
+    let limit = Arc::new(AtomicU64::new(PLENTY));
+    let cell =
+        Arc::new(QuotaCell::new(TenantId::generate(), "requests".into(), QuotaSource::Credit, window, limit));
+    let mut blocks = Vec::new();
+    for second in 1..=4 {
+        let block = cell.block(second * 1_000_000_000);
+        cell.granted(QuotaGrant { granted: block, left: PLENTY }, block, 0);
+        blocks.push(block);
+        // All of it is used at once; by the pace of the whole second, the next block would be but twice as large.
+        while let Ok(held) = cell.take(1) {
+            held.settle(1);
+        }
+    }
+    assert_eq!(blocks, [16, 128, 1_024, 8_192]);
+    cell.granted(QuotaGrant { granted: 8_192, left: PLENTY }, 8_192, 0);
+    cell.take(100).unwrap().settle(100);
+    // One that lasted is followed by what its pace asks for: for two seconds.
+    cell.block(5_000_000_000);
+    assert_eq!(cell.block(6_000_000_000), 16);
 }
 
 #[tokio::test]
