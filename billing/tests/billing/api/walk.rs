@@ -54,6 +54,7 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
 /// An operation on what is the caller's by itself, with the query that would make it another's.
 const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/tenants", "subtree_of", READ),
+    ("GET", "/v1/subscriptions", "subtree_of", READ),
     ("GET", "/v1/keys", "tenant", READ),
     ("GET", "/v1/admin-keys", "subtree_of", OWN),
     ("GET", "/v1/usage", "tenant", READ),
