@@ -2,14 +2,15 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-/// Where the machine's clock starts to count. One origin for the whole process, so that readings compare.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+use rustix::time::{ClockId, clock_gettime};
+
+use super::NANOS_PER_SECOND;
 
 /// A monotonic clock: the machine's, or one that a test moves by hand.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +36,22 @@ impl Clock {
         }
     }
 
-    /// Nanoseconds since the start of the process.
+    /// Nanoseconds since some instant in the past, the same one for the whole process.
     #[inline]
     pub fn nanos(&self) -> u64 {
         match &self.0 {
-            Source::Machine => whole_nanos(ORIGIN.elapsed()),
+            Source::Machine => machine_nanos(),
             Source::Manual(nanos) => nanos.load(Ordering::Acquire),
         }
     }
+}
+
+/// The monotonic clock as it is: an `Instant` can only be asked for a difference, which takes half as long again.
+#[inline]
+fn machine_nanos() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds * NANOS_PER_SECOND + nanos
 }
 
 /// A duration in nanoseconds; 584 years at most.

@@ -52,7 +52,12 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog that knows nobody yet; [`Catalog::follow`] loads it as soon as the store answers.
     pub fn empty() -> Self {
-        Self { keys: KeysByHash::default(), quotas: Arc::default(), tree: Mutex::default(), progress: Progress::default() }
+        Self {
+            keys: KeysByHash::default(),
+            quotas: Arc::default(),
+            tree: Mutex::default(),
+            progress: Progress::default(),
+        }
     }
 
     /// The whole catalog from the store.

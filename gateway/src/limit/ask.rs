@@ -4,7 +4,7 @@ use common::{key::Mode, time::Micros};
 
 use super::{
     Admission, Denial, Destination, LimitStates, Limiter,
-    request::{Obstacle, Request},
+    request::{Limits, Obstacle, Request},
 };
 use crate::auth::Caller;
 
@@ -32,12 +32,12 @@ impl<'a> Ask<'a> {
 
     /// How each limit stands, if [`Ask::admit_or_wait`] would admit now. Nothing is debited.
     pub async fn peek_or_wait(self) -> Result<LimitStates, Denial> {
-        self.limiter.or_wait(|counts| self.request(counts).limits().look()).await
+        self.limiter.or_wait(|counts| Limits::of(&self.request(counts)).gather().look()).await
     }
 
     /// How each limit stands now, as a client is told with its answer. Nothing is debited, nor sent for.
     pub fn standing(self) -> LimitStates {
-        self.request(false).limits().standing()
+        Limits::of(&self.request(false)).gather().standing()
     }
 
     /// `counts`: it was not counted yet, or has waited for more since it was.
@@ -57,7 +57,8 @@ impl<'a> Ask<'a> {
     #[inline]
     fn attempt(self, counts: bool) -> Result<Admission, Obstacle> {
         let request = self.request(counts);
-        let limits = request.limits();
+        let mut limits = Limits::of(&request);
+        let limits = limits.gather();
         limits.check_slots()?;
         limits.check_rates()?;
         let slots = limits.take_slots()?;

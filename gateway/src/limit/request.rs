@@ -103,33 +103,39 @@ impl Dry {
     }
 }
 
-impl Request<'_> {
-    /// Every limit that applies.
-    #[inline]
-    pub(super) fn limits(&self) -> Limits<'_> {
-        let mut limits = Limits { request: self, purses: SmallVec::new(), seats: SmallVec::new() };
-        let Caller { key, tenant } = self.caller;
-        limits.add(Owner::Key(key.id), &tenant.terms.key_rates, &key.cells);
-        limits.add(Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &tenant.cells);
-        for pool in &tenant.pools {
-            limits.add(Owner::Pool(pool.owner), &pool.terms.pool_rates, &pool.cells);
-        }
-        if let Some((route, cells)) = &self.route {
-            limits.add(Owner::Route(&route.name), &route.limits, cells);
-        }
-        limits
-    }
-}
-
 impl<'r> Limits<'r> {
+    /// None yet, of this request.
+    #[inline]
+    pub(super) fn of(request: &'r Request<'r>) -> Self {
+        Self { request, purses: SmallVec::new(), seats: SmallVec::new() }
+    }
+
+    /// Gathers every limit that applies.
+    #[inline]
+    pub(super) fn gather(&mut self) -> &Self {
+        let Request { caller: Caller { key, tenant }, route, .. } = self.request;
+        self.add(Owner::Key(key.id), &tenant.terms.key_rates, &key.cells);
+        self.add(Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &tenant.cells);
+        for pool in &tenant.pools {
+            self.add(Owner::Pool(pool.owner), &pool.terms.pool_rates, &pool.cells);
+        }
+        if let Some((route, cells)) = route {
+            self.add(Owner::Route(&route.name), &route.limits, cells);
+        }
+        self
+    }
+
     /// The limits of one owner.
     #[inline]
     fn add(&mut self, owner: Owner<'_>, rates: &'r Rates, cells: &'r RateCells) {
         let bank = self.request.bank;
-        self.purses.extend(rates.with(cells).map(|(rate, slot)| {
-            (rate, bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner))))
-        }));
-        self.seats.extend(rates.concurrency().map(|limit| (limit, Seats::of(cells, owner, bank))));
+        for (rate, slot) in rates.with(cells) {
+            let purse = bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner)));
+            self.purses.push((rate, purse));
+        }
+        if let Some(limit) = rates.concurrency() {
+            self.seats.push((limit, Seats::of(cells, owner, bank)));
+        }
     }
 
     /// How the limits on what is under way stand.
@@ -253,7 +259,9 @@ impl<'r> Limits<'r> {
         let Some((lease, cell)) = self.quota_cell()? else {
             return Ok(self.states(None));
         };
-        lease.look(&cell, self.request.units, self.request.nanos).map_err(|refused| self.denied_by_quota(&cell, refused))?;
+        lease
+            .look(&cell, self.request.units, self.request.nanos)
+            .map_err(|refused| self.denied_by_quota(&cell, refused))?;
         Ok(self.states(Some(&cell)))
     }
 
@@ -262,7 +270,10 @@ impl<'r> Limits<'r> {
         let Some((lease, cell)) = self.quota_cell()? else {
             return Ok(None);
         };
-        lease.take(&cell, self.request.units, self.request.nanos).map(Some).map_err(|refused| self.denied_by_quota(&cell, refused))
+        lease
+            .take(&cell, self.request.units, self.request.nanos)
+            .map(Some)
+            .map_err(|refused| self.denied_by_quota(&cell, refused))
     }
 
     /// The quota that applies, if any, in this month.

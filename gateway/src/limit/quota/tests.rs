@@ -124,8 +124,7 @@ fn a_block_that_was_used_up_too_early_is_followed_by_a_much_larger_one() {
     const PLENTY: u64 = 1_000_000_000;
     let window = Window { start: Micros(0), end: Micros(i64::MAX) };
     let limit = Arc::new(AtomicU64::new(PLENTY));
-    let cell =
-        Arc::new(QuotaCell::new(TenantId::generate(), "requests".into(), QuotaSource::Credit, window, limit));
+    let cell = Arc::new(QuotaCell::new(TenantId::generate(), "requests".into(), QuotaSource::Credit, window, limit));
     let mut blocks = Vec::new();
     for second in 1..=4 {
         let block = cell.block(second * 1_000_000_000);
