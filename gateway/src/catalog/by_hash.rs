@@ -24,7 +24,9 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 
     fn finish(&self) -> u64 {
@@ -46,13 +48,13 @@ mod tests {
     #[test]
     fn keys_spread_over_shards_and_buckets() {
         let pepper = Pepper::new(b"a pepper for tests").unwrap();
-        let hasher = BuildHasherDefault::<AsItIs>::default();
-        let hash = |_| hasher.hash_one(pepper.hash(&Secret::generate(Mode::Live)));
+        let builder = BuildHasherDefault::<AsItIs>::default();
+        let hash = |_| builder.hash_one(pepper.hash(&Secret::generate(Mode::Live)));
         let hashes: Vec<u64> = (0..1_000).map(hash).collect();
         for bits in [|hash: &u64| hash >> 54, |hash: &u64| hash & 0x3ff] {
             let distinct: HashSet<u64> = hashes.iter().map(bits).collect();
             assert!(distinct.len() > 550, "{} of 1,024, where 640 are to be expected", distinct.len());
         }
-        assert_eq!(hasher.hash_one(KeyHash::from_bytes([1; 32])), 0x0101_0101_0101_0101);
+        assert_eq!(builder.hash_one(KeyHash::from_bytes([1; 32])), 0x0101_0101_0101_0101);
     }
 }
