@@ -30,7 +30,15 @@ async fn changes(store: &Store) -> Vec<Changed> {
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str) {
     let error = result.unwrap_err();
-    assert!(matches!(error, StoreError::Refused(_) | StoreError::Conflict(_)), "{error:?}");
+    assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+/// It is what the store holds that stands in the way.
+#[track_caller]
+fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
     assert!(error.to_string().contains(part), "{error}");
 }
 
@@ -62,8 +70,8 @@ async fn the_tree_keeps_its_rules(place: Place) {
     assert_refused(create(new_tenant(TenantKind::Root, Some(top))).await, "a root stands above");
     assert_refused(create(new_tenant(TenantKind::Customer, None)).await, "needs a parent");
     assert_refused(create(new_tenant(TenantKind::Reseller, None)).await, "needs a parent");
-    assert_refused(create(new_tenant(TenantKind::Customer, Some(customer))).await, "is a customer");
-    assert_refused(create(new_tenant(TenantKind::Reseller, Some(customer))).await, "is a customer");
+    assert_conflict(create(new_tenant(TenantKind::Customer, Some(customer))).await, "is a customer");
+    assert_conflict(create(new_tenant(TenantKind::Reseller, Some(customer))).await, "is a customer");
     assert_refused(create(NewTenant { name: " ".into(), ..new_tenant(TenantKind::Root, None) }).await, "name is empty");
     let unknown = create(new_tenant(TenantKind::Customer, Some(TenantId::generate()))).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { what: "tenant", .. }), "{unknown}");
@@ -78,7 +86,7 @@ async fn the_tree_keeps_its_rules(place: Place) {
     for _ in 1..TENANT_DEPTH_MAX {
         parent = create(new_tenant(TenantKind::Reseller, Some(parent))).await.unwrap().id;
     }
-    assert_refused(create(new_tenant(TenantKind::Customer, Some(parent))).await, "at most 5");
+    assert_conflict(create(new_tenant(TenantKind::Customer, Some(parent))).await, "at most 5");
 }
 
 async fn a_plan_at_creation_is_pinned_in_its_latest_version(place: Place) {
@@ -162,7 +170,7 @@ async fn keys_keep_their_rules(place: Place) {
 
     assert_refused(create(NewKey { name: "a\nb".into(), ..new_key(tenant) }).await, "control character");
     assert_refused(create(NewKey { expires_at: Some(NOW), ..new_key(tenant) }).await, "would have expired");
-    assert_refused(create(NewKey { hash: taken.hash, ..new_key(tenant) }).await, "has this secret already");
+    assert_conflict(create(NewKey { hash: taken.hash, ..new_key(tenant) }).await, "has this secret already");
     let unknown = create(new_key(TenantId::generate())).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { what: "tenant", .. }), "{unknown}");
     let unknown = store.revoke_key(KeyId::generate(), NOW).await.unwrap_err();
@@ -194,9 +202,9 @@ async fn rotation_gives_grace_and_keeps_the_rest(place: Place) {
     assert_eq!(longer.old.expires_at, Some(expiry), "grace never prolongs a key");
     let at_once = rotate(longer.new.id, 0).await.unwrap();
     assert_eq!(at_once.old.status(NOW), KeyStatus::Expired);
-    assert_refused(rotate(at_once.old.id, 0).await, "is expired");
+    assert_conflict(rotate(at_once.old.id, 0).await, "is expired");
     store.revoke_key(at_once.new.id, NOW).await.unwrap();
-    assert_refused(rotate(at_once.new.id, 0).await, "is revoked");
+    assert_conflict(rotate(at_once.new.id, 0).await, "is revoked");
 }
 
 async fn revoking_twice_changes_nothing(place: Place) {
