@@ -11,8 +11,8 @@ use super::{
     rate::{Rate, RateCell},
 };
 
-/// Receipts that take no allocation.
-const RECEIPTS_IN_PLACE: usize = 16;
+/// Rates of one request that take no allocation: more than plans usually have of key, tenant, pools and route together.
+pub(super) const RATES_IN_PLACE: usize = 16;
 
 /// The tokens of one limit.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl Purse<'_> {
 /// Takes one token of each purse at `now`, or takes none. `clock` gives the nanoseconds when a debit has to be undone.
 #[inline]
 pub fn take_all(purses: &[(&Rate, Purse<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
-    let mut receipts = SmallVec::<[Receipt; RECEIPTS_IN_PLACE]>::new();
+    let mut receipts = SmallVec::<[Receipt; RATES_IN_PLACE]>::new();
     for (rate, purse) in purses {
         let Some(receipt) = purse.take(rate, now) else {
             let elapsed = clock().saturating_sub(now);

@@ -12,7 +12,7 @@ use super::{
     Denial, DenialReason, LimitState, LimitStates,
     bank::{Account, Bank, Errand, Short, SlotAccount},
     cells::{Owner, RateCells},
-    purse::{self, Purse},
+    purse::{self, Purse, RATES_IN_PLACE},
     quota::{Held, QuotaCell, QuotaLease, Refused},
     rate::{self, Rate, Rates},
     slots::{self, Concurrency, Seats, Slots},
@@ -32,10 +32,7 @@ const NO_MONTH: LimitState =
 /// Prepaid credit, of which no window can be told.
 const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
 
-/// Rates of one request that take no allocation: more than plans usually have of key, tenant, pools and route together.
-const RATES_IN_PLACE: usize = 16;
-
-/// The same of limits on what is under way.
+/// Limits on what is under way that take no allocation, of one request.
 const SEATS_IN_PLACE: usize = 4;
 
 /// One request.
