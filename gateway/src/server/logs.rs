@@ -3,7 +3,7 @@
 //! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
 //! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
 
-use tracing::Metadata;
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
@@ -32,7 +32,7 @@ pub(super) fn start() -> WorkerGuard {
         .with_current_span(false)
         .with_span_list(false)
         .with_writer(std::io::stderr)
-        .with_filter(FilterFn::new(|metadata| !is_access(metadata) && is_safe(metadata)))
+        .with_filter(FilterFn::new(|metadata| !is_access(metadata) && is_told(metadata.target(), *metadata.level())))
         .with_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy());
     // Fails only if the process logs already, as when several gateways run inside one test.
     let _ = tracing_subscriber::registry().with(access).with(operational).try_init();
@@ -43,7 +43,27 @@ fn is_access(metadata: &Metadata<'_>) -> bool {
     metadata.target() == ACCESS_TARGET
 }
 
+/// Parts of Pingora that print errors only where none is for an operator to see to: a client that broke off, which its
+/// access line tells if a request had come, and a pooled connection that another task still held, so that a new one was
+/// opened. Clients could fill the log with the former. The proxy logs failed requests itself.
+const NO_ERRORS: [&str; 4] =
+    ["pingora_proxy", "pingora_proxy::proxy_h1", "pingora_proxy::proxy_h2", "pingora_core::connectors"];
+
 /// Below the level of warnings, Pingora prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
-fn is_safe(metadata: &Metadata<'_>) -> bool {
-    !metadata.target().starts_with("pingora") || *metadata.level() <= tracing::Level::WARN
+fn is_told(target: &str, level: Level) -> bool {
+    !target.starts_with("pingora") || level == Level::WARN || level == Level::ERROR && !NO_ERRORS.contains(&target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pingora_tells_warnings_and_true_errors_only() {
+        assert!(is_told("gateway::proxy", Level::TRACE));
+        assert!(is_told("pingora_core::connectors", Level::WARN));
+        assert!(is_told("pingora_core::services::listening", Level::ERROR));
+        assert!(!is_told("pingora_core::services::listening", Level::INFO));
+        assert!(!is_told("pingora_core::connectors", Level::ERROR));
+    }
 }

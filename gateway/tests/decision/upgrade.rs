@@ -1,10 +1,10 @@
 //! One process after another on the same sockets.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     api::{Api, rest},
-    support::{World, eventually, process::Gateway, raw::Wire},
+    support::{World, process::Gateway, raw::Wire},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,13 +21,8 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
 
     let new = Api::of(Gateway::upgrade(&world.config_file()));
     assert_eq!((new.http, new.grpc), (old.http, old.grpc));
-    eventually("the old process drains", || async {
-        let is_draining = |line: &serde_json::Value| {
-            line["message"].as_str().is_some_and(|message| message.starts_with("taken over"))
-        };
-        old.gateway.log().iter().any(is_draining).then_some(())
-    })
-    .await;
+    let taken_over = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with("taken over"));
+    old.gateway.logged("the old process drains", taken_over).await;
     idle.send("POST /check HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
     let answer = idle.read_to_end().await;
     assert!(answer.contains("missing_credential") && answer.contains("connection: close"), "{answer}");

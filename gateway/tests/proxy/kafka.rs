@@ -117,12 +117,13 @@ async fn a_missing_topic_is_told_and_holds_up_no_request() {
     };
     let told = eventually("the missing topic", &problem).await;
     assert!(told.contains("`usage.events`") && told.contains("`usage.kafka.create_topic`"), "{told}");
-    let logged = gateway.log().into_iter().filter(|line| line["event"] == "topic_unusable").collect::<Vec<_>>();
-    assert!(logged.len() == 1 && logged[0]["level"] == "ERROR", "{logged:?}");
+    assert_eq!(gateway.logged("the missing topic", |line| line["event"] == "topic_unusable").await["level"], "ERROR");
 
     kafka.create_topic("usage.events", 2).unwrap();
     let mut books = Books::open(&kafka.bootstrap(), "usage.events", 2);
     assert_eq!(books.wait_for(1)[0].tenant, customer.tenant);
     eventually("no more problem", || async { problem().await.is_none().then_some(()) }).await;
+    let told = gateway.log().into_iter().filter(|line| line["event"] == "topic_unusable").count();
+    assert_eq!(told, 1, "{}", gateway.output());
     assert!(world.billing.records(customer.tenant).is_empty());
 }

@@ -177,3 +177,20 @@ async fn each_request_leaves_a_line_and_its_metrics() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_break_off_leave_no_errors_in_the_log() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    for _ in 0..20 {
+        let mut broken = Wire::connect(gateway.address).await;
+        broken.send("GET /read HTTP/1.1\r\nHost: a").await;
+        broken.reset();
+        // In time the gateway has seen the others.
+        assert_eq!(gateway.status("/read", &customer.secret).await, 200);
+    }
+    gateway.signal("TERM");
+    gateway.logged("the end", |line| line["message"] == "ended").await;
+    assert!(gateway.log().iter().all(|line| line["level"] != "ERROR"), "{}", gateway.output());
+}

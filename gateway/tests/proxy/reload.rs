@@ -27,8 +27,7 @@ async fn a_good_file_takes_effect_and_a_bad_one_changes_nothing() {
     eventually("the refusal", || async { gateway.metric(REFUSED).await }).await;
     assert_eq!(gateway.metric(SUCCESSFUL).await, Some(0.0));
     assert_eq!(gateway.status("/new", &customer.secret).await, 200);
-    let log = gateway.log();
-    let refusal = log.iter().find(|line| line["level"] == "ERROR").unwrap();
+    let refusal = gateway.logged("the refusal", |line| line["level"] == "ERROR").await;
     assert_eq!(refusal["file"], world.config_file().display().to_string());
     assert!(refusal["line"].as_u64().unwrap() > 1, "{refusal}");
     assert!(refusal["reason"].as_str().unwrap().contains("upstream `nowhere` is not defined"), "{refusal}");
@@ -51,8 +50,7 @@ async fn settings_that_need_a_restart_are_named_and_routes_change_all_the_same()
         (post.send().await.unwrap().status() == 405).then_some(())
     })
     .await;
-    let named = gateway.log().iter().any(|line| line["level"] == "WARN" && line["setting"] == "listen");
-    assert!(named, "{}", gateway.output());
+    gateway.logged("the setting", |line| line["level"] == "WARN" && line["setting"] == "listen").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,11 @@ async fn limits(gateway: &Gateway) -> Value {
 }
 
 fn outages(gateway: &Gateway, event: &str) -> usize {
-    gateway.log().iter().filter(|line| line["event"] == event && line["what"] == "token bank").count()
+    gateway.log().iter().filter(|line| is_of_bank(line, event)).count()
+}
+
+fn is_of_bank(line: &Value, event: &str) -> bool {
+    line["event"] == event && line["what"] == "token bank"
 }
 
 #[tokio::test]
@@ -77,6 +81,7 @@ async fn two_gateways_share_a_limit_and_serve_on_without_their_redis() {
     redis.restart().unwrap();
     for gateway in &gateways {
         eventually("shared limits again", || async { (limits(gateway).await["shared"] == true).then_some(()) }).await;
+        gateway.logged("the end of the outage", |line| is_of_bank(line, "outage_ended")).await;
         assert_eq!((outages(gateway, "outage_began"), outages(gateway, "outage_ended")), (1, 1));
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use common::key::Secret;
+use serde_json::Value;
 
 use crate::support::{
     ROUTES, World, eventually,
@@ -108,13 +109,8 @@ async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_the
     let mut idle = Wire::connect(old.address).await;
     assert!(ask(&mut idle, &customer.secret).await);
     let new = Gateway::upgrade(&world.config_file());
-    eventually("the old process drains", || async {
-        old.log()
-            .iter()
-            .any(|line| line["message"].as_str().is_some_and(|text| text.starts_with("taken over")))
-            .then_some(())
-    })
-    .await;
+    let taken_over = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("taken over"));
+    old.logged("the old process drains", taken_over).await;
     assert_eq!(new.status("/", &customer.secret).await, 200);
     assert!(old.runs());
     assert!(!ask(&mut idle, &customer.secret).await, "the connection may be used again");

@@ -105,6 +105,11 @@ impl Gateway {
         self.operational.parsed()
     }
 
+    /// The first operational log line like this, which may still be on its way.
+    pub(crate) async fn logged(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || async { self.log().into_iter().find(|line| is_it(line)) }).await
+    }
+
     /// Access lines so far.
     pub(crate) fn access_log(&self) -> Vec<Value> {
         self.access.parsed()

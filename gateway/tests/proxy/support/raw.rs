@@ -1,6 +1,6 @@
 //! HTTP by hand, for what no client or server library does on purpose.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -61,6 +61,11 @@ impl Wire {
     pub(crate) async fn read_to_end(&mut self) -> String {
         while self.receive().await > 0 {}
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
+    /// Breaks the connection off, as a client that crashed.
+    pub(crate) fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 
     async fn receive(&mut self) -> usize {
