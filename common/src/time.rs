@@ -33,6 +33,15 @@ impl Micros {
     /// Microseconds in one second.
     pub const PER_SECOND: i64 = 1_000_000;
 
+    /// Microseconds in one minute.
+    pub const PER_MINUTE: i64 = 60 * Self::PER_SECOND;
+
+    /// The start of the minute that this instant lies in.
+    #[must_use]
+    pub const fn minute(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(Self::PER_MINUTE))
+    }
+
     /// This instant plus a number of seconds, stopping at the end of time.
     #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
@@ -288,6 +297,7 @@ mod tests {
             let period = Period::containing(at, &zone).unwrap();
             let window = period.window(&zone).unwrap();
             prop_assert!(window.contains(at));
+            prop_assert!(at.minute() <= at && at.0 - at.minute().0 < Micros::PER_MINUTE);
             prop_assert!(window.contains(zone.hour_start(at)), "hour {} of {at} is outside", zone.hour_start(at));
             prop_assert_eq!(window.end, period.next().window(&zone).unwrap().start);
         }

@@ -1,6 +1,9 @@
 //! Admin keys: looked up by their hash in the store each time, so that a revoked one is refused from that moment on.
 
-use common::{admin::AdminSecret, key::KeyStatus};
+use common::{
+    admin::{AdminKey, AdminSecret},
+    key::KeyStatus,
+};
 
 use super::{Access, Principal, PrincipalKind, credential::Refused};
 
@@ -12,15 +15,33 @@ impl Access {
             return Err(Refused::unknown("no such admin key"));
         };
         match key.status(self.clock.now()) {
-            KeyStatus::Active => Ok(Principal {
-                kind: PrincipalKind::AdminKey,
-                name: key.id.to_string(),
-                tenant: Some(key.tenant),
-                role: key.role,
-                scopes: key.scopes,
-            }),
+            KeyStatus::Active => {
+                self.note_use(&key);
+                Ok(Principal {
+                    kind: PrincipalKind::AdminKey,
+                    name: key.id.to_string(),
+                    tenant: Some(key.tenant),
+                    role: key.role,
+                    scopes: key.scopes,
+                })
+            }
             KeyStatus::Revoked => Err(Refused::known("this admin key was revoked")),
             KeyStatus::Expired => Err(Refused::known("this admin key has expired")),
         }
+    }
+
+    /// Stores that the key is used in this minute, unless that is known. Nobody waits for it, as nobody is to wait for
+    /// those who write.
+    fn note_use(&self, key: &AdminKey) {
+        let (id, minute) = (key.id, self.clock.now().minute());
+        if key.last_used_at >= Some(minute) {
+            return;
+        }
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.touch_admin_key(id, minute).await {
+                tracing::warn!(key = %id, %error, "admin_key_use_not_noted");
+            }
+        });
     }
 }

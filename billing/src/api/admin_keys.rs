@@ -60,6 +60,9 @@ pub(super) struct AdminKeyDocument {
     /// When it was revoked.
     #[schema(required = true)]
     revoked_at: Option<Instant>,
+    /// The minute in which it was last accepted.
+    #[schema(required = true)]
+    last_used_at: Option<Instant>,
 }
 
 /// An admin key that was created. The secret is shown this once.
@@ -122,6 +125,7 @@ impl AdminKeyDocument {
             created_at: key.created_at.into(),
             expires_at: key.expires_at.map(Into::into),
             revoked_at: key.revoked_at.map(Into::into),
+            last_used_at: key.last_used_at.map(Into::into),
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct AdminKey {
     pub expires_at: Option<Micros>,
     /// When it was revoked; refused from then on.
     pub revoked_at: Option<Micros>,
+    /// The minute in which it was last accepted.
+    pub last_used_at: Option<Micros>,
 }
 
 impl AdminKey {

@@ -23,7 +23,7 @@ macro_rules! select_admin_keys {
     ($rest:literal) => {
         concat!(
             "SELECT admin_keys.id, tenant_id, admin_keys.name, role, scopes, hash, pepper_id, hint, \
-             admin_keys.created_at, expires_at, revoked_at FROM admin_keys ",
+             admin_keys.created_at, expires_at, revoked_at, last_used_at FROM admin_keys ",
             $rest
         )
     };
@@ -69,6 +69,7 @@ impl Store {
             created_at: now,
             expires_at: new.expires_at,
             revoked_at: None,
+            last_used_at: None,
         };
         let mut change = self.begin_change(now).await?;
         idempotency::refuse_repetition(&mut change).await?;
@@ -115,6 +116,17 @@ impl Store {
     /// Whether there ever was an admin key.
     pub async fn has_admin_keys(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query("SELECT id FROM admin_keys LIMIT 1").fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// Notes in which minute an admin key was last accepted. One that is not known is passed over; nothing moves back.
+    pub async fn touch_admin_key(&self, id: AdminKeyId, minute: Micros) -> Result<(), StoreError> {
+        let mut write = self.begin_write().await?;
+        sqlx::query("UPDATE admin_keys SET last_used_at = $1 WHERE id = $2 AND COALESCE(last_used_at, 0) < $1")
+            .bind(minute.0)
+            .bind(id.to_string())
+            .execute(write.connection())
+            .await?;
+        write.commit().await
     }
 
     /// Revokes an admin key; a second time changes nothing.
@@ -188,5 +200,6 @@ fn read(row: &AnyRow) -> Result<AdminKey, StoreError> {
         created_at: instant(row, "created_at")?,
         expires_at: instant_or_null(row, "expires_at")?,
         revoked_at: instant_or_null(row, "revoked_at")?,
+        last_used_at: instant_or_null(row, "last_used_at")?,
     })
 }

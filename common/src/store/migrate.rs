@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_quotas"),
     migration!(6, "0006_gap_settlements"),
     migration!(7, "0007_control_plane"),
+    migration!(8, "0008_admin_key_use"),
 ];
 
 /// The version that this program was built for.

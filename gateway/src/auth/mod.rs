@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Pepper, Secret, SecretError},
+    key::{KeyStatus, Pepper, Secret, SecretError},
     time::Micros,
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
@@ -116,11 +116,10 @@ impl AuthRefusal {
 
 /// The tenant of a key, if both are served.
 fn standing(key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> {
-    if key.revoked {
-        return Err(AuthError::Revoked);
-    }
-    if key.expires_at.is_some_and(|expiry| expiry <= now) {
-        return Err(AuthError::Expired);
+    match key.status(now) {
+        KeyStatus::Active => {}
+        KeyStatus::Revoked => return Err(AuthError::Revoked),
+        KeyStatus::Expired => return Err(AuthError::Expired),
     }
     match key.standing() {
         Standing::Served(tenant) => Ok(tenant),

@@ -4,14 +4,14 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use common::{
     id::{KeyId, TenantId},
-    key::{IpNet, KeyHash, Mode},
+    key::{IpNet, KeyHash, KeyStatus, Mode},
     plan::{PlanId, Quota},
     store::ServedKey,
     time::Micros,
@@ -19,10 +19,11 @@ use common::{
 
 use crate::limit::{QuotaLease, RateCells, Rates};
 
-/// Microseconds in a minute.
-pub(super) const MICROS_PER_MINUTE: i64 = 60 * Micros::PER_SECOND;
+/// When a key expires that has no expiry.
+const NEVER: i64 = i64::MAX;
 
-/// A key as the request path needs it.
+/// A key as the request path needs it. It stays the same entry for as long as the key is served, and what changes of the
+/// key changes in it: so the cells of its limits lie in it too, and a request finds all with one look-up.
 pub struct KeyEntry {
     /// Its public identifier.
     pub id: KeyId,
@@ -30,12 +31,13 @@ pub struct KeyEntry {
     pub tenant: TenantId,
     /// Whether its usage is billed.
     pub mode: Mode,
-    pub(crate) expires_at: Option<Micros>,
-    pub(crate) revoked: bool,
-    pub(crate) cells: Arc<RateCells>,
+    pub(crate) cells: RateCells,
+    /// [`NEVER`] if it does not.
+    expires_at: AtomicI64,
+    revoked: AtomicBool,
     slot: Arc<TenantSlot>,
     /// Most keys have none.
-    restrictions: Option<Box<Restrictions>>,
+    restrictions: ArcSwapOption<Restrictions>,
     /// The minute since 1970 in which it was last accepted here; 0 if it was not.
     used_minute: AtomicU32,
 }
@@ -98,36 +100,58 @@ pub(crate) struct PlanTerms {
 }
 
 impl KeyEntry {
-    pub(super) fn new(key: &ServedKey, slot: Arc<TenantSlot>, cells: Arc<RateCells>) -> Self {
+    pub(super) fn new(key: &ServedKey, slot: Arc<TenantSlot>) -> Self {
         Self {
             id: key.id,
             tenant: key.tenant,
             mode: key.mode,
-            expires_at: key.expires_at,
-            revoked: key.revoked,
-            cells,
+            cells: RateCells::default(),
+            expires_at: AtomicI64::new(key.expires_at.map_or(NEVER, |at| at.0)),
+            revoked: AtomicBool::new(key.revoked),
             slot,
-            restrictions: Restrictions::of(key),
+            restrictions: ArcSwapOption::new(Restrictions::of(key)),
             used_minute: AtomicU32::new(0),
         }
     }
 
+    /// Takes over what changed of its key; false if this is another key than its own.
+    pub(super) fn update(&self, key: &ServedKey, slot: &Arc<TenantSlot>) -> bool {
+        let is_own = (self.id, self.tenant, self.mode) == (key.id, key.tenant, key.mode);
+        if !is_own || !Arc::ptr_eq(&self.slot, slot) {
+            return false;
+        }
+        self.expires_at.store(key.expires_at.map_or(NEVER, |at| at.0), Ordering::Release);
+        self.revoked.store(key.revoked, Ordering::Release);
+        self.restrictions.store(Restrictions::of(key));
+        true
+    }
+
+    /// How the key itself stands at `now`.
+    pub(crate) fn status(&self, now: Micros) -> KeyStatus {
+        if self.revoked.load(Ordering::Acquire) {
+            return KeyStatus::Revoked;
+        }
+        if self.expires_at.load(Ordering::Acquire) <= now.0 { KeyStatus::Expired } else { KeyStatus::Active }
+    }
+
     /// Whether it may be used for what asks for `scope`.
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
-        let scopes = self.restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.scopes);
+        let restrictions = self.restrictions.load();
+        let scopes = restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.scopes);
         scopes.is_empty() || scopes.iter().any(|known| known == scope)
     }
 
     /// Whether it may be used from there; one that may not be used from everywhere, not from an unknown place.
     pub(crate) fn admits_from(&self, address: Option<IpAddr>) -> bool {
-        let allowed = self.restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.allowed_ips);
+        let restrictions = self.restrictions.load();
+        let allowed = restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.allowed_ips);
         let canonical = address.map(|address| address.to_canonical());
         allowed.is_empty() || canonical.is_some_and(|address| allowed.iter().any(|range| range.contains(&address)))
     }
 
     /// Notes that it is accepted at `now`. Nearly always it was already in this minute, and nothing is written.
     pub(crate) fn touch(&self, now: Micros) {
-        let minute = u32::try_from(now.0 / MICROS_PER_MINUTE).unwrap_or(0);
+        let minute = u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0);
         if self.used_minute.load(Ordering::Relaxed) != minute {
             self.used_minute.store(minute, Ordering::Relaxed);
         }
@@ -138,14 +162,10 @@ impl KeyEntry {
         self.used_minute.load(Ordering::Relaxed)
     }
 
-    /// Takes over what this gateway knows of the same key before it changed.
-    pub(super) fn succeeding(self, before: &Self) -> Self {
-        Self { used_minute: AtomicU32::new(before.used_minute()), ..self }
-    }
-
     /// The row that it was made from.
     pub(super) fn row(&self, hash: KeyHash) -> ServedKey {
-        let (scopes, allowed_ips) = self.restrictions.as_ref().map_or_else(Default::default, |restrictions| {
+        let restrictions = self.restrictions.load();
+        let (scopes, allowed_ips) = restrictions.as_ref().map_or_else(Default::default, |restrictions| {
             (restrictions.scopes.to_vec(), restrictions.allowed_ips.to_vec())
         });
         ServedKey {
@@ -153,8 +173,8 @@ impl KeyEntry {
             tenant: self.tenant,
             mode: self.mode,
             hash,
-            expires_at: self.expires_at,
-            revoked: self.revoked,
+            expires_at: Some(self.expires_at.load(Ordering::Acquire)).filter(|at| *at != NEVER).map(Micros),
+            revoked: self.revoked.load(Ordering::Acquire),
             scopes,
             allowed_ips,
         }
@@ -167,11 +187,11 @@ impl KeyEntry {
 }
 
 impl Restrictions {
-    fn of(key: &ServedKey) -> Option<Box<Self>> {
+    fn of(key: &ServedKey) -> Option<Arc<Self>> {
         let narrowed = !(key.scopes.is_empty() && key.allowed_ips.is_empty());
         let restrictions =
             || Self { scopes: key.scopes.as_slice().into(), allowed_ips: key.allowed_ips.as_slice().into() };
-        narrowed.then(|| Box::new(restrictions()))
+        narrowed.then(|| Arc::new(restrictions()))
     }
 }
 

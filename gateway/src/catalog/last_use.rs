@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Catalog, entry::MICROS_PER_MINUTE};
+use super::Catalog;
 use crate::outage::Outage;
 
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -78,10 +78,10 @@ impl Catalog {
     /// Keys that were accepted in this minute or later.
     fn used_since(&self, since: u32) -> Vec<(KeyId, Micros)> {
         let used = self.keys.iter().filter(|entry| entry.used_minute() >= since);
-        used.map(|entry| (entry.id, Micros(i64::from(entry.used_minute()) * MICROS_PER_MINUTE))).collect()
+        used.map(|entry| (entry.id, Micros(i64::from(entry.used_minute()) * Micros::PER_MINUTE))).collect()
     }
 }
 
 fn minute(now: Micros) -> u32 {
-    u32::try_from(now.0 / MICROS_PER_MINUTE).unwrap_or(0)
+    u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0)
 }

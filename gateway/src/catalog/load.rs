@@ -89,13 +89,11 @@ impl Catalog {
         tree.settle_below(&tops, &self.quotas, now);
     }
 
-    /// Adds or replaces a key; its rate cells stay.
-    fn put_key(&self, key: &ServedKey) {
+    /// Adds a key, or takes over what changed of it.
+    pub(super) fn put_key(&self, key: &ServedKey) {
         let slot = locked(&self.tree).slot(key.tenant);
-        let entry = match self.keys.get(&key.hash) {
-            Some(before) => KeyEntry::new(key, slot, Arc::clone(&before.cells)).succeeding(&before),
-            None => KeyEntry::new(key, slot, Arc::default()),
-        };
-        self.keys.insert(key.hash, Arc::new(entry));
+        if !self.keys.get(&key.hash).is_some_and(|entry| entry.update(key, &slot)) {
+            self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, slot)));
+        }
     }
 }

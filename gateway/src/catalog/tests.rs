@@ -4,9 +4,9 @@ use std::str::FromStr as _;
 
 use common::{
     id::{KeyId, TenantId},
-    key::{KeyHash, Mode, Pepper, Secret},
+    key::{KeyHash, KeyStatus, Mode, Pepper, Secret},
     plan::{Plan, PlanId},
-    store::{KeyUpdate, NewKey, NewTenant},
+    store::{KeyUpdate, NewKey, NewTenant, ServedKey},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::Zone,
 };
@@ -107,7 +107,11 @@ async fn keys_and_tenants_are_seen_as_they_change() {
     fixture.store.set_tenant_status(fixture.root.id, TenantStatus::Active, SystemClock.now()).await.unwrap();
     following.until("service again", |catalog| is_served(catalog, customer)).await;
     fixture.store.revoke_key(id, SystemClock.now()).await.unwrap();
-    following.until("revocation", |catalog| catalog.key(&hash).is_some_and(|key| key.revoked)).await;
+    following
+        .until("revocation", |catalog| {
+            catalog.key(&hash).is_some_and(|key| key.status(SystemClock.now()) == KeyStatus::Revoked)
+        })
+        .await;
     let newcomer = tenant(&fixture.store, Some(fixture.root.id), TenantKind::Customer, Some(plan(5).id)).await;
     following.until("the new tenant", |catalog| is_served(catalog, newcomer.id)).await;
     following
@@ -149,6 +153,34 @@ async fn a_reload_does_not_refill_a_bucket() {
     assert!(last > before);
     following.until("all changes", |catalog| catalog.last_change() == last).await;
     assert!(!admits(&following.catalog));
+}
+
+#[test]
+fn a_key_that_changes_is_seen_by_those_who_hold_it_and_keeps_its_cells() {
+    let now = Micros(1_800_000_000_000_000);
+    let mut rows = fixture::Rows::three_levels(now);
+    let hash = KeyHash::default();
+    let key = rows.add_key(2, hash, Mode::Live);
+    let catalog = Catalog::from_rows(rows.into_catalog(), now);
+    let held = catalog.key(&hash).unwrap();
+    assert_eq!(held.status(now), KeyStatus::Active);
+    let change = |change: fn(&mut ServedKey)| {
+        let mut row = ServedKey::from(&key);
+        change(&mut row);
+        catalog.put_key(&row);
+        assert_eq!(catalog.key(&hash).unwrap().row(hash), row);
+    };
+    change(|row| row.expires_at = Some(Micros(1_800_000_001_000_000)));
+    assert_eq!((held.status(now), held.status(now.plus_seconds(1))), (KeyStatus::Active, KeyStatus::Expired));
+    change(|row| row.scopes = vec!["search".into()]);
+    assert!(
+        held.has_scope("search") && !held.has_scope("write") && held.status(now.plus_seconds(1)) == KeyStatus::Active
+    );
+    change(|row| row.revoked = true);
+    assert_eq!(held.status(now), KeyStatus::Revoked);
+    assert!(Arc::ptr_eq(&held, &catalog.key(&hash).unwrap()));
+    change(|row| row.id = KeyId::from_u128(7));
+    assert!(!Arc::ptr_eq(&held, &catalog.key(&hash).unwrap()), "another key must not have the cells of this one");
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ impl Held {
     /// The cells of everybody whose slots are held, but the route.
     fn cells_of_caller(&self) -> impl Iterator<Item = &RateCells> {
         let Caller { key, tenant } = &self.caller;
-        let own = [(&tenant.terms.key_rates, &*key.cells), (&tenant.terms.tenant_rates, &*tenant.cells)];
+        let own = [(&tenant.terms.key_rates, &key.cells), (&tenant.terms.tenant_rates, &*tenant.cells)];
         let pools = tenant.pools.iter().map(|pool| (&pool.terms.pool_rates, &*pool.cells));
         own.into_iter().chain(pools).filter(|(rates, _)| rates.concurrency().is_some()).map(|(_, cells)| cells)
     }

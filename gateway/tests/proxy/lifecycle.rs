@@ -194,3 +194,18 @@ async fn clients_that_break_off_leave_no_errors_in_the_log() {
     gateway.logged("the end", |line| line["message"] == "ended").await;
     assert!(gateway.log().iter().all(|line| line["level"] != "ERROR"), "{}", gateway.output());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_behind_requests_gives_way_to_them() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    assert_eq!(gateway.status("/read", &customer.secret).await, 200);
+    let threads = gateway.threads();
+    let of = |wanted: &str| -> Vec<i32> {
+        threads.iter().filter(|(name, _)| name.starts_with(wanted)).map(|(_, niceness)| *niceness).collect()
+    };
+    assert_eq!(of("ingress"), [0, 0], "{threads:?}");
+    let behind = [of("background"), of("sqlx")].concat();
+    assert!(behind.len() > 1 && behind.iter().all(|niceness| *niceness > 0), "{threads:?}");
+}

@@ -25,6 +25,8 @@ pub(crate) struct AdminKeyView {
     created_at: Instant,
     expires_at: Option<Instant>,
     revoked_at: Option<Instant>,
+    /// The minute in which it was last accepted.
+    last_used_at: Option<Instant>,
 }
 
 /// A new admin key and its secret.
@@ -49,6 +51,7 @@ impl AdminKeyView {
             created_at: Instant(key.created_at),
             expires_at: key.expires_at.map(Instant),
             revoked_at: key.revoked_at.map(Instant),
+            last_used_at: key.last_used_at.map(Instant),
         }
     }
 
@@ -74,13 +77,14 @@ impl View for AdminKeyView {
             ("created", self.created_at.to_string()),
             ("expires", or_dash(self.expires_at)),
             ("revoked", or_dash(self.revoked_at)),
+            ("last used", or_dash(self.last_used_at)),
         ])
     }
 }
 
 impl ListRow for AdminKeyView {
     const COLUMNS: &'static [&'static str] =
-        &["ID", "NAME", "TENANT", "ROLE", "SCOPES", "STATUS", "ENDS WITH", "CREATED", "EXPIRES"];
+        &["ID", "NAME", "TENANT", "ROLE", "SCOPES", "STATUS", "ENDS WITH", "CREATED", "EXPIRES", "LAST USED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -93,6 +97,7 @@ impl ListRow for AdminKeyView {
             self.hint.clone(),
             self.created_at.to_string(),
             or_dash(self.expires_at),
+            or_dash(self.last_used_at),
         ]
     }
 }

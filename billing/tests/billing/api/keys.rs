@@ -7,7 +7,7 @@ use common::{
 use serde_json::{Value, json};
 
 use super::desk::Desk;
-use crate::topic::sites;
+use crate::topic::{eventually, sites};
 
 #[tokio::test]
 async fn a_key_lives_from_creation_to_revocation() {
@@ -86,6 +86,8 @@ async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_make
             "scopes": ["keys:write"],
         });
         assert_eq!(me, expected);
+        let path = created.header("location").to_owned();
+        eventually("the use is noted", async || owner.get(&path).await.document(200)["last_used_at"].is_string()).await;
         machine.get("/v1/keys").await.document(200);
         machine.get("/v1/tenants").await.problem(403, "forbidden");
 
@@ -93,7 +95,6 @@ async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_make
         let more = json!({ "tenant": desk.partner, "name": "more", "role": "viewer" });
         narrowed.post("/v1/admin-keys", more).await.problem(403, "forbidden");
 
-        let path = created.header("location").to_owned();
         assert_eq!(owner.get(&path).await.document(200)["status"], "active");
         let listed = owner.get(&format!("/v1/admin-keys?subtree_of={}", desk.partner)).await.document(200);
         assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));

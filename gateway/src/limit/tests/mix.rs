@@ -14,10 +14,7 @@ use super::{
     },
     *,
 };
-use crate::{
-    catalog::Pool,
-    config::{Billable, Route, Units},
-};
+use crate::config::{Billable, Route, Units};
 
 /// Who calls: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
@@ -27,6 +24,7 @@ struct Site {
     _catalog: Catalog,
     callers: [Caller; CALLERS],
     route: Route,
+    route_cells: Arc<RateCells>,
     clock: Clock,
     limiter: Limiter,
 }
@@ -105,19 +103,20 @@ impl Site {
         });
         let clock = Clock::manual();
         let limiter = Limiter::with_clock(clock.clone());
-        Self { _catalog: catalog, callers, route: route(&terms.route), clock, limiter }
+        let route = route(&terms.route);
+        let route_cells = limiter.route_cells(&route);
+        Self { _catalog: catalog, callers, route, route_cells, clock, limiter }
     }
 
     /// Every limit that applies to a caller: its name in this site, its terms and its cells.
-    fn limits_of(&self, who: usize) -> Vec<(Owner<'_>, &Rates, Arc<RateCells>)> {
+    fn limits_of(&self, who: usize) -> Vec<(Owner<'_>, &Rates, &RateCells)> {
         let Caller { key, tenant } = &self.callers[who];
         let mut limits = vec![
-            (Owner::Key(key.id), &tenant.terms.key_rates, Arc::clone(&key.cells)),
-            (Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, Arc::clone(&tenant.cells)),
-            (Owner::Route(&self.route.name), &self.route.limits, self.limiter.route_cells(&self.route)),
+            (Owner::Key(key.id), &tenant.terms.key_rates, &key.cells),
+            (Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &*tenant.cells),
+            (Owner::Route(&self.route.name), &self.route.limits, &*self.route_cells),
         ];
-        let of_pool = |pool: &Arc<Pool>| Arc::clone(&pool.cells);
-        limits.extend(tenant.pools.iter().map(|pool| (Owner::Pool(pool.owner), &pool.terms.pool_rates, of_pool(pool))));
+        limits.extend(tenant.pools.iter().map(|pool| (Owner::Pool(pool.owner), &pool.terms.pool_rates, &*pool.cells)));
         limits
     }
 
@@ -128,7 +127,7 @@ impl Site {
             for (owner, rates, cells) in self.limits_of(who) {
                 found.extend(
                     rates
-                        .with(&cells)
+                        .with(cells)
                         .map(|(rate, slot)| (format!("{owner} {}", rate.state(0, 0).policy), slot.cell().full_at())),
                 );
                 found.push((format!("{owner} under way"), cells.under_way.count()));
@@ -214,7 +213,7 @@ proptest! {
                         Ok(admission) => {
                             prop_assert!(has_room);
                             for (owner, rates, cells) in site.limits_of(who) {
-                                for (rate, _) in rates.with(&cells) {
+                                for (rate, _) in rates.with(cells) {
                                     let policy = format!("{owner} {}", rate.state(0, 0).policy);
                                     ledger(&mut ledgers, &policy, rate).admitted.push(site.clock.nanos());
                                 }

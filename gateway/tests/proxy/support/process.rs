@@ -126,6 +126,17 @@ impl Gateway {
         self.child.lock().unwrap().try_wait().unwrap().is_none()
     }
 
+    /// The names of its threads, and how much each of them gives way to others.
+    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
+        let process = self.child.lock().unwrap().id();
+        let thread = |entry: std::fs::DirEntry| {
+            let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+            let id = rustix::process::Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+            Some((name.trim().to_owned(), rustix::process::getpriority_process(id).ok()?))
+        };
+        std::fs::read_dir(format!("/proc/{process}/task")).unwrap().filter_map(|entry| thread(entry.unwrap())).collect()
+    }
+
     /// Sends a signal by the name that `kill` knows.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.lock().unwrap().id().to_string();
