@@ -2,6 +2,8 @@
 
 use common::{config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError};
 
+use reqwest::StatusCode;
+
 use crate::backend::ApiError;
 
 /// Why a command did not do what was asked.
@@ -50,6 +52,11 @@ pub(crate) enum Class {
 }
 
 impl Failure {
+    /// Whether the credential is good for something else.
+    pub(crate) const fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api(ApiError::Problem { status: StatusCode::FORBIDDEN, .. }))
+    }
+
     /// The class that decides the exit code.
     pub(crate) fn class(&self) -> Class {
         match self {

@@ -72,6 +72,16 @@ impl Output {
         }
     }
 
+    /// Tells what is missing from the answer, to people and to programs.
+    pub(crate) fn warn(self, text: &str) {
+        let message = without_controls(text);
+        let text = match self.format {
+            Format::Table => format!("warning: {message}"),
+            Format::Json => json!({ "warning": { "message": message } }).to_string(),
+        };
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// Prints why a command failed. There is nobody left to tell if this fails too.
     pub(crate) fn report(self, failure: &Failure) {
         let message = without_controls(&failure.to_string());

@@ -93,6 +93,30 @@ fn a_creation_is_sent_once_more_under_the_same_idempotency_key() {
 }
 
 #[test]
+fn who_may_not_see_plans_gets_the_rest_and_is_told() {
+    let forbidden =
+        || Reply::Answer("403 Forbidden", "", json!({ "code": "forbidden", "detail": "needs subscriptions:read" }));
+    let listed = Reply::Answer("200 OK", "", json!({ "items": [tenant()], "next_cursor": null }));
+    let (url, served) = serve(vec![listed, forbidden()]);
+    let run = keyctl(&url, &["tenant", "list", "--output", "json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains(TENANT), "{run:?}");
+    let warning: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert!(warning["warning"]["message"].as_str().unwrap().contains("needs subscriptions:read"), "{run:?}");
+    served.join().unwrap();
+}
+
+#[test]
+fn what_was_changed_is_not_reported_as_failed() {
+    let suspended = Reply::Answer("200 OK", "", tenant());
+    let (url, served) = serve(vec![suspended, Reply::HangUp, Reply::HangUp]);
+    drop(served);
+    let run = keyctl(&url, &["tenant", "suspend", TENANT]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains(TENANT) && run.stderr.starts_with("warning: plans are left out"), "{run:?}");
+}
+
+#[test]
 fn a_secret_that_was_lost_with_the_connection_is_told() {
     let replayed = json!({ "key": key() });
     let (url, served) = serve(vec![Reply::HangUp, Reply::Answer("200 OK", "idempotency-replayed: true\r\n", replayed)]);
