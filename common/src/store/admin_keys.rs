@@ -51,7 +51,7 @@ pub struct NewAdminKey {
 }
 
 impl Store {
-    /// Creates an admin key. Refused: a bad name, an unknown or deleted tenant, an expiry that has passed.
+    /// Creates an admin key. Refused: a bad name, an expiry that has passed. A conflict: a deleted tenant.
     pub async fn create_admin_key(&self, new: &NewAdminKey, now: Micros) -> Result<AdminKey, StoreError> {
         validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
         if let Some(expiry) = new.expires_at.filter(|expiry| *expiry <= now) {

@@ -91,7 +91,7 @@ impl Store {
     /// Declares that the gap of exactly these numbers will never be filled, or with none, every gap of the stream that is
     /// not settled yet. All or nothing; gives what was settled.
     ///
-    /// Refused: numbers that are not a gap (any more), a gap that is settled already, an empty name or reason.
+    /// Refused: an empty name or reason. A conflict: numbers that are not a gap (any more), a gap that is settled already.
     pub async fn settle_gaps(
         &self,
         stream: &StreamId,
@@ -157,7 +157,7 @@ fn choose(gaps: Vec<UsageGap>, numbers: Option<&Range<u64>>) -> Result<Vec<Usage
         return Ok(gaps.into_iter().filter(|gap| gap.settled.is_none()).collect());
     };
     let meant = gaps.into_iter().find(|gap| (gap.from, gap.to) == (*start, *end));
-    let gap = meant.ok_or_else(|| StoreError::refused(format!("{start}..{end} is not a gap of the stream now")))?;
+    let gap = meant.ok_or_else(|| StoreError::conflict(format!("{start}..{end} is not a gap of the stream now")))?;
     match gap.settled {
         Some(settled) => Err(StoreError::conflict(format!("the gap was settled at {} by {}", settled.at, settled.by))),
         None => Ok(vec![gap]),

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::{
     Changed, Page, PageRequest, Store, StoreError,
     audit_log::{Audited, state},
+    booking::{Value, insert_rows},
     idempotency,
     row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null},
     scope::{self, PathRange},
@@ -83,8 +84,8 @@ pub struct KeyRotation {
 }
 
 impl Store {
-    /// Creates a key. Refused: a bad name, scope or range of addresses, an unknown or deleted tenant, an expiry that has
-    /// passed, a secret that is taken.
+    /// Creates a key. Refused: a bad name, scope or range of addresses, an expiry that has passed. A conflict: a deleted
+    /// tenant, a secret that is taken.
     pub async fn create_key(&self, new: &NewKey, now: Micros) -> Result<Key, StoreError> {
         validate(&new.name, &new.scopes, &new.allowed_ips)?;
         if let Some(expiry) = new.expires_at.filter(|expiry| *expiry <= now) {
@@ -157,8 +158,7 @@ impl Store {
         Ok(page.page(found?))
     }
 
-    /// Changes a key's name, scopes or addresses. Refused: bad ones, a revoked key, another revision than the expected
-    /// one.
+    /// Changes a key's name, scopes or addresses. Refused: bad ones. A conflict: a revoked key.
     pub async fn update_key(
         &self,
         id: KeyId,
@@ -187,22 +187,26 @@ impl Store {
         Ok(after)
     }
 
-    /// Notes when gateways last accepted keys. Keys that are not known are passed over; nothing moves back.
+    /// Notes when gateways last accepted keys. Each is named once; those that are not known are passed over, and
+    /// nothing moves back.
     pub async fn touch_keys(&self, used: &[(KeyId, Micros)]) -> Result<(), StoreError> {
+        // In one order, so that no two gateways wait for each other.
+        let mut used = used.to_vec();
+        used.sort_unstable();
+        let used: Vec<_> = used.iter().map(|(id, at)| [Value::Text(id.to_string()), Value::Number(at.0)]).collect();
+        let (head, tail) = (
+            "WITH used (id, at) AS (",
+            ") UPDATE keys SET last_used_at = used.at FROM used WHERE keys.id = used.id \
+             AND COALESCE(keys.last_used_at, 0) < used.at",
+        );
         let mut write = self.begin_write().await?;
-        for (id, at) in used {
-            sqlx::query("UPDATE keys SET last_used_at = $1 WHERE id = $2 AND COALESCE(last_used_at, 0) < $1")
-                .bind(at.0)
-                .bind(id.to_string())
-                .execute(write.connection())
-                .await?;
-        }
+        insert_rows(write.connection(), head, tail, &used).await?;
         write.commit().await
     }
 
     /// Replaces a key: a new one with `hash` takes over the old one's tenant, name, mode and expiry; the old one ends
-    /// after `grace_seconds` or at its own expiry, whichever comes first. Refused: a revoked or expired key, a grace
-    /// beyond [`crate::key::ROTATION_GRACE_MAX_SECONDS`].
+    /// after `grace_seconds` or at its own expiry, whichever comes first. Refused: a grace beyond
+    /// [`crate::key::ROTATION_GRACE_MAX_SECONDS`]. A conflict: a revoked or expired key.
     pub async fn rotate_key(
         &self,
         id: KeyId,

@@ -108,7 +108,8 @@ impl Store {
     }
 
     /// Gives a tenant a plan, in the latest version unless one is named; a change that was ahead is dropped. Refused: a
-    /// plan that is not on offer, a start in the past, a deleted tenant, more than is left of a partitioned pool.
+    /// start in the past. A conflict: a plan that is not on offer, a deleted tenant, more than is left of a partitioned
+    /// pool.
     pub async fn assign_plan(
         &self,
         tenant: TenantId,

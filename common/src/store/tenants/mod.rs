@@ -64,8 +64,8 @@ pub struct TenantUpdate {
 
 impl Store {
     /// Creates a tenant and, if it names a plan, its subscription. Refused: a bad name, a root with a parent, any other
-    /// without one, a reseller or customer under a customer or a deleted tenant, a tree deeper than
-    /// [`TENANT_DEPTH_MAX`], an unknown parent or plan, more than is left of a partitioned pool.
+    /// without one. A conflict: a place under a customer or a deleted tenant, a tree deeper than [`TENANT_DEPTH_MAX`], a
+    /// plan that is not on offer, more than is left of a partitioned pool.
     pub async fn create_tenant(&self, new: &NewTenant, now: Micros) -> Result<Tenant, StoreError> {
         validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
         let tenant = Tenant {
@@ -106,7 +106,7 @@ impl Store {
         all(&mut connection, self.acting.scope).await
     }
 
-    /// Suspends or resumes a tenant; doing it twice changes nothing. Refused: a deleted one.
+    /// Suspends or resumes a tenant; doing it twice changes nothing. A conflict: a deleted one.
     pub async fn set_tenant_status(
         &self,
         id: TenantId,
@@ -128,7 +128,7 @@ impl Store {
         Ok(after)
     }
 
-    /// Changes what a tenant is called. Refused: a bad name, a deleted tenant, another revision than the expected one.
+    /// Changes what a tenant is called. Refused: a bad name. A conflict: a deleted tenant.
     pub async fn update_tenant(
         &self,
         id: TenantId,

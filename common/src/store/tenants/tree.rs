@@ -55,9 +55,9 @@ impl Place {
 }
 
 impl Store {
-    /// Moves a tenant, with everybody below it, under another. Refused: a root, a place under itself, under a customer,
-    /// under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], more than is left of a
-    /// partitioned pool, another revision than the expected one.
+    /// Moves a tenant, with everybody below it, under another. A conflict: a root, a place under itself, under a
+    /// customer, under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], more than is left
+    /// of a partitioned pool.
     pub async fn move_tenant(
         &self,
         id: TenantId,
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Deletes a tenant: its keys are revoked, its subscription ends, and what it used stays on the books. A second
-    /// time changes nothing. Refused: a tenant with others below it, another revision than the expected one.
+    /// time changes nothing. A conflict: a tenant with others below it.
     pub async fn delete_tenant(
         &self,
         id: TenantId,
