@@ -34,9 +34,10 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 .PHONY: fuzz
 fuzz: ## Fuzz what reads the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz
+	@# What libraries in C are built for the address sanitizer too, and librdkafka's own checks link with them.
 	@for target in ring segment batch snapshot; do \
 		echo "fuzz: $$target, $(or $(TIME),60) s" >&2; \
-		$(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \
+		LDFLAGS=-fsanitize=address $(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \
 			-max_total_time=$(or $(TIME),60) || exit; \
 	done
 
@@ -45,6 +46,9 @@ lint: ## Check format, lints, documentation and licences
 	@scripts/install.sh build lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@# Fuzz targets stand outside of the workspace; they are to build when they are needed.
+	$(CARGO) fmt --manifest-path gateway/fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path gateway/fuzz/Cargo.toml --all-targets --target-dir target --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 	$(CARGO) deny check licenses bans sources
 

@@ -34,6 +34,7 @@ struct Entry {
     status: u16,
     billable: bool,
     test: bool,
+    prepaid: bool,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -86,6 +87,7 @@ fn usage_entry(entry: &Entry) -> UsageEntry {
             status: 100 + entry.status % 900,
             billable: entry.billable,
             mode: if entry.test { Mode::Test } else { Mode::Live },
+            prepaid: entry.prepaid,
         }),
         Kind::Refusals => {
             UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: name(entry.name), count: units })

@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::OnceLock};
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Key, Mode, Pepper, Secret},
+    key::{Key, KeyHash, Mode, Pepper},
     plan::{PlanFile, PlanVersion},
     store::{Catalog as Rows, Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
@@ -33,9 +33,7 @@ const PLANS: &str = "plans:
     name: Plain
     currency: USD
     flat_fee: '0.00'
-    limits:
-      - limit: 10
-        per: second
+    limits: { key: { per_second: 10 } }
 ";
 
 #[derive(Debug, Arbitrary)]
@@ -113,13 +111,14 @@ fn write(path: &Path) {
     runtime.block_on(keeper.run(shutdown));
 }
 
-/// A root, a reseller and a customer with a key each, and a plan.
+/// A root, a reseller and a customer with a key each, and a plan; the same in every process, so that what was found once
+/// is found again.
 fn rows() -> Rows {
     let kinds = [TenantKind::Root, TenantKind::Reseller, TenantKind::Customer];
     let mut tenants = Vec::<Tenant>::new();
-    for kind in kinds {
+    for (number, kind) in (1..).zip(kinds) {
         tenants.push(Tenant {
-            id: TenantId::generate(),
+            id: TenantId::from_u128(number),
             parent: tenants.last().map(|above| above.id),
             kind,
             name: kind.to_string(),
@@ -132,18 +131,18 @@ fn rows() -> Rows {
     let plan = PlanFile::parse(PLANS, "plans.yaml").expect("it is right").plans.remove(0);
     let subscription =
         Subscription { tenant: tenants[0].id, plan: plan.id.clone(), version: 1, starts_at: Micros(0), ends_at: None };
-    let keys = tenants.iter().map(|tenant| key(tenant.id)).collect();
+    let keys = (1..).zip(&tenants).map(|(number, tenant)| key(number, tenant.id)).collect();
     let plans = vec![PlanVersion { version: 1, created_at: Micros(0), plan }];
     Rows { seq: 1, tenants, subscriptions: vec![subscription], plans, keys }
 }
 
-fn key(tenant: TenantId) -> Key {
+fn key(number: u8, tenant: TenantId) -> Key {
     Key {
-        id: KeyId::generate(),
+        id: KeyId::from_u128(number.into()),
         tenant,
         name: "fuzzed".into(),
         mode: Mode::Live,
-        hash: pepper().hash(&Secret::generate(Mode::Live)),
+        hash: KeyHash::from_bytes([number; 32]),
         pepper_id: pepper().id().into(),
         hint: "abcd".into(),
         created_at: Micros(0),
