@@ -34,7 +34,7 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 .PHONY: fuzz
 fuzz: ## Fuzz what reads the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz
-	@# What libraries in C are built for the address sanitizer too, and librdkafka's own checks link with them.
+	@# Libraries in C are built for the address sanitizer as well, and librdkafka's configure links with them.
 	@for target in ring segment batch snapshot; do \
 		echo "fuzz: $$target, $(or $(TIME),60) s" >&2; \
 		LDFLAGS=-fsanitize=address $(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \

@@ -190,7 +190,7 @@ impl Store {
     /// Notes when gateways last accepted keys. Each is named once; those that are not known are passed over, and
     /// nothing moves back.
     pub async fn touch_keys(&self, used: &[(KeyId, Micros)]) -> Result<(), StoreError> {
-        // In one order, so that no two gateways wait for each other.
+        // In one order, as gateways that note the same keys at once would else lock them crosswise.
         let mut used = used.to_vec();
         used.sort_unstable();
         let used: Vec<_> = used.iter().map(|(id, at)| [Value::Text(id.to_string()), Value::Number(at.0)]).collect();

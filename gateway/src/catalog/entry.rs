@@ -17,6 +17,7 @@ use common::{
     time::Micros,
 };
 
+use super::last_use::minute;
 use crate::limit::{QuotaLease, RateCells, Rates};
 
 /// When a key expires that has no expiry.
@@ -151,7 +152,7 @@ impl KeyEntry {
 
     /// Notes that it is accepted at `now`. Nearly always it was already in this minute, and nothing is written.
     pub(crate) fn touch(&self, now: Micros) {
-        let minute = u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0);
+        let minute = minute(now);
         if self.used_minute.load(Ordering::Relaxed) != minute {
             self.used_minute.store(minute, Ordering::Relaxed);
         }

@@ -82,6 +82,7 @@ impl Catalog {
     }
 }
 
-fn minute(now: Micros) -> u32 {
+/// The minute since 1970 that `now` lies in.
+pub(super) fn minute(now: Micros) -> u32 {
     u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Inserting many rows with few statements.
+//! Inserting many rows, or changing rows by many values, with few statements.
 
 use sqlx::{
     Any, AnyConnection, AssertSqlSafe,
