@@ -7,6 +7,7 @@ use clap::Parser as _;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    common::files::keep_private();
     match Cli::parse().execute().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,11 +3,12 @@
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
 //! [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`id`], [`money`] and [`time`]
-//! hold the small types that make wrong states impossible.
+//! hold the small types that make wrong states impossible, [`files`] keeps what is written to disk private.
 
 pub mod acting;
 pub mod admin;
 pub mod config;
+pub mod files;
 pub mod id;
 pub mod key;
 pub mod limit;

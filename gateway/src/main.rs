@@ -40,6 +40,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    common::files::keep_private();
     let outcome = if arguments.check {
         gateway::server::check(&arguments.config).map_err(Into::into).map(|summary| {
             // Whoever closed the pipe does not want the summary.

@@ -19,6 +19,7 @@ use clap::Parser as _;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    common::files::keep_private();
     let cli = cli::Cli::parse();
     let output = cli.global.output();
     match command::run(cli).await {

@@ -4,6 +4,8 @@
 
 use std::{
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -45,6 +47,39 @@ fn a_single_run_bills_exactly_what_its_client_counted() {
     let second = demo(&arguments);
     assert!(second.status.success(), "a second run starts from nothing again");
     assert_eq!(second.stdout, first.stdout);
+}
+
+/// A shell whose umask lets everybody read and write starts the demo; all of its programs keep their files private.
+#[test]
+fn files_are_private_whatever_the_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().join("demo");
+    let ports = free_ports();
+    let mut arguments = vec!["--once", "--directory", directory.to_str().unwrap()];
+    arguments.extend(ports.iter().map(String::as_str));
+    let demo = Command::new("sh")
+        .args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_demo")])
+        .args(&arguments)
+        .output()
+        .unwrap();
+    assert!(demo.status.success(), "{}", String::from_utf8_lossy(&demo.stderr));
+    let mut seen = Vec::new();
+    assert_private(&directory, &mut seen);
+    for name in ["tollgate.db", "pepper"] {
+        assert!(seen.iter().any(|path| path.ends_with(name)), "no {name} in {seen:?}");
+    }
+}
+
+/// Checks that nobody but the owner may do anything with `path` and all below it.
+fn assert_private(path: &Path, seen: &mut Vec<PathBuf>) {
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o077, 0, "{}", path.display());
+    seen.push(path.to_owned());
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            assert_private(&entry.unwrap().path(), seen);
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The store compares; here its findings are put together with what it cannot judge alone: gaps, dead letters, and
 //! usage of tenants that nobody knows.
 
+mod kafka;
 mod table;
 
 use std::collections::HashSet;
@@ -12,6 +13,7 @@ use common::{
     store::{Breach, PeriodAudit, Store, StoreError, StreamAudit, Tally, UsageGap},
     time::{Period, TimeError, Window, Zone},
 };
+pub use kafka::{KafkaBacklog, kafka_backlog};
 use serde::Serialize;
 pub use table::to_table;
 
@@ -34,8 +36,10 @@ pub enum AuditError {
 /// All that an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong and nothing is open.
+    /// Whether nothing is wrong and nothing is open, of what is booked.
     pub clean: bool,
+    /// Usage that lies in Kafka and is not booked yet; absent if usage does not come through Kafka.
+    pub kafka: Option<KafkaBacklog>,
     /// The period that was looked at; all if none.
     pub period: Option<Period>,
     /// Per stream: acknowledged, booked, void, lost, recorded, missing.
@@ -94,6 +98,7 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
     let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,
+        kafka: None,
         period,
         streams: audit.streams,
         periods: audit.periods,
@@ -109,6 +114,19 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
 }
 
 impl Report {
+    /// What the books do not cover yet: usage in Kafka that is not booked, in words. None if they cover all usage that
+    /// was handed over.
+    pub fn incomplete(&self) -> Option<String> {
+        let kafka = self.kafka.as_ref()?;
+        match (&kafka.unknown, kafka.messages) {
+            (Some(reason), _) => Some(format!("how much lies in Kafka is not known: {reason}")),
+            (None, Some(0) | None) => None,
+            (None, Some(messages)) => {
+                Some(format!("{messages} messages of the topic {} in Kafka are not booked yet", kafka.topic))
+            }
+        }
+    }
+
     /// What is not in order, in words; nothing if all is. Settled gaps, usage of unknown tenants and records without a
     /// partition are worth a look, and no fault of the books.
     pub fn faults(&self) -> Vec<String> {

@@ -30,9 +30,17 @@ pub fn to_table(report: &Report) -> String {
     if report.dead_letters > 0 {
         let _ = writeln!(text, "Dead letters: {}; see `billing dead-letters list`\n", grouped(report.dead_letters));
     }
-    let verdict = if report.clean { "The books are in order." } else { "The books are NOT in order." };
-    let _ = writeln!(text, "{verdict}");
+    let _ = writeln!(text, "{}", verdict(report));
     text
+}
+
+fn verdict(report: &Report) -> String {
+    match (report.clean, report.incomplete()) {
+        (true, None) => "The books are in order.".to_owned(),
+        (true, Some(incomplete)) => format!("What is booked is in order, but not complete: {incomplete}."),
+        (false, None) => "The books are NOT in order.".to_owned(),
+        (false, Some(incomplete)) => format!("The books are NOT in order, and not complete: {incomplete}."),
+    }
 }
 
 fn streams(streams: &[StreamAudit]) -> Table {

@@ -30,15 +30,27 @@ pub(super) struct StoreArguments {
 impl StoreArguments {
     /// The URL: from the command line, else from the environment, else from the settings.
     pub(super) fn url(&self, environment: &Environment) -> Result<String, CommandError> {
+        Ok(self.resolve(environment)?.0)
+    }
+
+    /// The URL, and the settings if they were read. Brokers that the environment names count as settings.
+    pub(super) fn resolve(&self, environment: &Environment) -> Result<(String, Option<Config>), CommandError> {
+        let without_file = || {
+            let brokers = environment.kafka.as_ref()?;
+            let mut config = Config::default();
+            config.ingest.brokers.clone_from(brokers);
+            Some(config)
+        };
         if let Some(url) = &self.store {
-            return Ok(url.clone());
+            return Ok((url.clone(), without_file()));
         }
         match (&self.config, &environment.store) {
             // The environment alone is enough: a host without a settings file is fine then.
-            (None, Some(url)) => Ok(url.clone()),
+            (None, Some(url)) => Ok((url.clone(), without_file())),
             (file, _) => {
                 let file = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-                Ok(Config::load(file, environment)?.store)
+                let config = Config::load(file, environment)?;
+                Ok((config.store.clone(), Some(config)))
             }
         }
     }

@@ -13,10 +13,11 @@ use super::{
 };
 
 /// Properties of the Kafka client that are not free: booking exactly once rests on them, or a setting stands for them.
-const RESERVED_PROPERTIES: [(&str, &str); 6] = [
+const RESERVED_PROPERTIES: [(&str, &str); 7] = [
     ("bootstrap.servers", "set `ingest.brokers` instead"),
     ("metadata.broker.list", "set `ingest.brokers` instead"),
     ("group.id", "set `ingest.group` instead"),
+    ("group.instance.id", "set `ingest.name` instead"),
     ("auto.offset.reset", "positions are kept in the store"),
     ("enable.auto.commit", "positions are kept in the store"),
     ("enable.auto.offset.store", "positions are kept in the store"),
@@ -27,6 +28,9 @@ const BATCH_ENTRIES_MAX: usize = 1_000_000;
 
 /// Longest that the first of a transaction's messages may be set to wait for others.
 const BATCH_WAIT_MAX_MS: u64 = 60_000;
+
+/// Longest name of a process within the group, as brokers accept it.
+const NAME_MAX_BYTES: usize = 249;
 
 /// How `billing ingest` takes usage from Kafka. Not printable: its properties may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -44,6 +48,10 @@ pub struct IngestConfig {
     /// The consumer group.
     #[serde(deserialize_with = "filled")]
     pub group: String,
+    /// Name of this process within the group. A process that comes back under its name gets its partitions back at
+    /// once. Without a setting: the host's name and the port of `listen`.
+    #[serde(deserialize_with = "name")]
+    pub name: Option<String>,
     /// Further properties of librdkafka, such as `security.protocol`.
     #[serde(deserialize_with = "properties")]
     pub properties: BTreeMap<String, String>,
@@ -64,12 +72,33 @@ impl Default for IngestConfig {
             brokers: "127.0.0.1:9092".into(),
             topic: "usage.events".into(),
             group: "tollgate-billing".into(),
+            name: None,
             properties: BTreeMap::new(),
             keep_raw: true,
             batch_entries: 20_000,
             batch_wait_ms: 200,
         }
     }
+}
+
+impl IngestConfig {
+    /// The name under which this process joins the group: the setting, else the host's name and the port of `listen`.
+    /// None if that port is left to the system, because such a name would not come back after a restart.
+    pub fn member_name(&self) -> Option<String> {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let port = self.listen.port();
+        self.name.clone().or_else(|| (port != 0).then(|| format!("{}-{port}", host())))
+    }
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = filled(deserializer)?;
+    let is_name = name.len() <= NAME_MAX_BYTES
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if is_name {
+        return Ok(Some(name));
+    }
+    Err(de::Error::custom(format!("`name` must be up to {NAME_MAX_BYTES} letters, digits, `.`, `_` and `-`")))
 }
 
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
@@ -119,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn member_name_defaults_to_host_and_port_and_is_absent_without_a_fixed_port() {
+        let name = |text| parse(text).ok().unwrap().member_name();
+        assert_eq!(name("name: ingest-1").as_deref(), Some("ingest-1"));
+        assert!(name("listen: 127.0.0.1:8091").unwrap().ends_with("-8091"));
+        assert_eq!(name("listen: 127.0.0.1:0"), None);
+    }
+
+    #[test]
     fn values_out_of_range_are_refused() {
         for text in [
             "batch_entries: 0",
@@ -127,6 +164,8 @@ mod tests {
             "topic: ''",
             "topic: a/b",
             "group: ''",
+            "name: ''",
+            "name: a/b",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

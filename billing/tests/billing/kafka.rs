@@ -1,5 +1,7 @@
 //! What comes through Kafka is booked exactly once, or put aside, and never holds up what comes after it.
 
+use std::time::Duration;
+
 use common::{
     store::{Booking, Position, Store},
     usage::{UsageBatch, UsageEntry},
@@ -8,8 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{
     site::{Site, batch, customer, request, stderr, stdout},
-    topic::{SHORT_SESSION, Topic, booked, eventually, held, sites, ten_requests, wait_for_books},
+    topic::{SHORT_SESSION, Topic, booked, bootstrap, eventually, held, sites, ten_requests, wait_for_books},
 };
+
+/// Longer than any test may take.
+const LONG_SESSION: Duration = Duration::from_mins(5);
 
 async fn audit(site: &Site) -> (Option<i32>, Value) {
     let output = site.run(&["audit", "--output", "json", "--store", &site.url()]).await;
@@ -230,6 +235,74 @@ async fn sums_alone_are_kept_if_so_set() {
         assert_eq!(report["streams"][0]["recorded"]["requests"], 0);
         assert_eq!(report["streams"][0]["dropped"]["requests"], 10);
     }
+}
+
+/// Restarted within its session, a process of the same name goes on at once: no rebalance, and nobody's session ends.
+/// The session here is longer than the test may take.
+#[tokio::test]
+async fn killed_ingest_restarted_under_its_name_books_on_before_its_session_ends() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let topic = Topic::new(2);
+    topic.settings(&site, LONG_SESSION, "  name: ingest-1\n");
+    let start = async || site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    let mut killed = start().await;
+    topic.send_ten(0, root, 0).await;
+    topic.send_ten(1, root, 0).await;
+    wait_for_books(&store, 20).await;
+    killed.signal("KILL");
+    assert_eq!(killed.exit_code().await, None);
+    let _restarted = start().await;
+    topic.send_ten(0, root, 10).await;
+    topic.send_ten(1, root, 10).await;
+    wait_for_books(&store, 40).await;
+}
+
+#[tokio::test]
+async fn second_ingest_under_the_same_name_ends_the_first_with_a_reason() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let topic = Topic::new(1);
+    topic.settings(&site, SHORT_SESSION, "  name: ingest-1\n");
+    let start = async || site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    let mut first = start().await;
+    topic.send_ten(0, root, 0).await;
+    wait_for_books(&store, 10).await;
+    let _second = start().await;
+    assert_eq!(first.exit_code().await, Some(1));
+    first.complains("took over the name `ingest-1`").await;
+    topic.send_ten(0, root, 10).await;
+    wait_for_books(&store, 20).await;
+}
+
+#[tokio::test]
+async fn audit_tells_what_lies_in_kafka_unbooked() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let topic = Topic::new(2);
+    let mut server = topic.ingest(&site).await;
+    topic.send_ten(0, root, 0).await;
+    wait_for_books(&store, 10).await;
+    server.signal("TERM");
+    assert_eq!(server.exit_code().await, Some(0));
+    for first_seq in [10, 20, 30] {
+        topic.send_ten(0, root, first_seq).await;
+    }
+    topic.send_ten(1, root, 0).await;
+
+    let json = site.run(&["audit", "--config", "billing.yaml", "--output", "json"]).await;
+    assert_eq!(json.status.code(), Some(0), "{}", stderr(&json));
+    let report: Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!((&report["clean"], &report["kafka"]["messages"]), (&json!(true), &json!(4)), "{report}");
+    assert_eq!(report["kafka"]["partitions"], json!({"0": 3, "1": 1}));
+    let table = stdout(&site.run(&["audit", "--config", "billing.yaml"]).await);
+    assert!(table.contains("not complete: 4 messages of the topic"), "{table}");
+
+    let settings = std::fs::read_to_string(site.path("billing.yaml")).unwrap();
+    let nowhere = settings.replace(&bootstrap(), "127.0.0.1:1");
+    std::fs::write(site.path("billing.yaml"), nowhere).unwrap();
+    let table = stdout(&site.run(&["audit", "--config", "billing.yaml"]).await);
+    assert!(table.contains("how much lies in Kafka is not known"), "{table}");
 }
 
 #[tokio::test]

@@ -159,6 +159,18 @@ impl Server {
         found.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.log.lock().unwrap()))
     }
 
+    /// Waits for a line of stderr that is no log line and contains `text`.
+    pub(crate) async fn complains(&self, text: &str) {
+        let is_there = || self.log.lock().unwrap().iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)));
+        let found = async {
+            while !is_there() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, found).await;
+        found.unwrap_or_else(|_| panic!("no `{text}` in {:#?}", self.log.lock().unwrap()))
+    }
+
     /// All log lines of this event so far.
     pub(crate) fn log_of(&self, event: &str) -> Vec<Value> {
         self.log.lock().unwrap().iter().filter(|line| line["message"] == event).cloned().collect()

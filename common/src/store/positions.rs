@@ -3,7 +3,9 @@
 //! A position moves in the transaction that books what lies behind it, and only from where the caller believes it to
 //! be: of two that book the same messages, one does.
 
-use sqlx::Row as _;
+use std::collections::BTreeMap;
+
+use sqlx::{Row as _, any::AnyRow};
 
 use super::{Store, StoreError};
 
@@ -30,6 +32,23 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Offset of the first message of each partition that is not dealt with, for the partitions of which any is.
+    pub async fn positions(&self, topic: &str) -> Result<BTreeMap<i32, i64>, StoreError> {
+        let rows = sqlx::query("SELECT partition_no, next_offset FROM ingest_positions WHERE topic = $1")
+            .bind(topic.to_owned())
+            .fetch_all(&self.pool)
+            .await?;
+        let position = |row: &AnyRow| {
+            let partition: i64 = row.try_get(0)?;
+            let partition = i32::try_from(partition).map_err(|_| StoreError::Corrupt {
+                what: "position",
+                reason: format!("{partition} is not the number of a partition"),
+            })?;
+            Ok((partition, row.try_get(1)?))
+        };
+        rows.iter().map(position).collect()
     }
 
     /// Sets one partition of a topic, or all of them, back to 0, to book them again from the beginning, and says how

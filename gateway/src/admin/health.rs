@@ -56,6 +56,9 @@ struct JournalReport {
     /// Entries that the sink has not acknowledged.
     entries: Option<f64>,
     has_room: bool,
+    /// What puts usage at risk, or keeps it from being fetched, until somebody puts it right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 impl Report {
@@ -89,7 +92,7 @@ impl Report {
                 tenants: catalog.tenant_count(),
             }),
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
-            journal: Some(JournalReport { entries: journal_entries(), has_room }),
+            journal: Some(JournalReport { entries: journal_entries(), has_room, problem: meter.journal_problem() }),
             usage_problem: sink.problem(),
             limits: bank.as_ref().map(|bank| bank.report()),
         }

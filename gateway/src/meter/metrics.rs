@@ -14,6 +14,8 @@ pub(super) struct MeterMetrics {
     pub(super) unreadable_files: IntCounter,
     pub(super) void: IntCounter,
     pub(super) spooled_bytes: IntGauge,
+    pub(super) files_missing: IntGauge,
+    pub(super) unfetched: IntGauge,
     /// By tenant.
     pub(super) unmetered: IntCounterVec,
     pub(super) sink_failures: IntCounter,
@@ -56,6 +58,14 @@ impl MeterMetrics {
                 "Numbers taken by a process that died before it wrote: nothing lost",
             )?,
             spooled_bytes: gauge("tollgate_spool_bytes", "Disk taken by the spool and by rings of earlier lives")?,
+            files_missing: gauge(
+                "tollgate_journal_files_missing",
+                "1 while files of the journal are not where they were made: usage not sent yet is at risk",
+            )?,
+            unfetched: gauge(
+                "tollgate_journal_unfetched_lives",
+                "Earlier lives of gateways whose usage cannot be read, or is held by another process",
+            )?,
             unmetered: counters(
                 "tollgate_unmetered_requests_total",
                 "Requests served although their usage could not be recorded",

@@ -12,7 +12,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use common::{
     id::{KeyId, TenantId},
@@ -22,7 +22,7 @@ use common::{
 };
 use drain::Drain;
 use fullness::Fullness;
-use journal::Journal;
+use journal::{Journal, Unfetched};
 use left::Drains;
 use metrics::MeterMetrics;
 use refusals::Refusals;
@@ -50,6 +50,8 @@ pub struct Meter {
     fullness: Fullness,
     /// Of forcing records to disk.
     sync_outage: Outage,
+    /// Of the journal's files, while they are not where they were made.
+    files_outage: Outage,
     settings: MeterSettings,
 }
 
@@ -74,8 +76,15 @@ impl Meter {
         let metrics = MeterMetrics::register(registry)?;
         let journal = Journal::open(&settings)?;
         let fullness = Fullness::new(settings.when_full, metrics.unmetered.clone());
-        let sync_outage = Outage::new("usage journal's disk");
-        Ok(Arc::new(Self { journal, refusals: Refusals::default(), metrics, fullness, sync_outage, settings }))
+        Ok(Arc::new(Self {
+            journal,
+            refusals: Refusals::default(),
+            metrics,
+            fullness,
+            sync_outage: Outage::new("usage journal's disk"),
+            files_outage: Outage::new("usage journal's files"),
+            settings,
+        }))
     }
 
     /// Who this life of this gateway is to the store, when it draws quota: what it used is told by its journal.
@@ -134,11 +143,32 @@ impl Meter {
 
     async fn sync(self: &Arc<Self>) {
         let meter = Arc::clone(self);
-        match spawn_blocking(move || meter.journal.sync()).await {
-            Ok(Ok(())) => self.sync_outage.over(),
-            Ok(Err(error)) => self.sync_outage.failed(&error),
+        match spawn_blocking(move || (meter.journal.sync(), meter.journal.look_for_files())).await {
+            Ok((synced, missing)) => {
+                match synced {
+                    Ok(()) => self.sync_outage.over(),
+                    Err(error) => self.sync_outage.failed(&error),
+                }
+                match missing {
+                    None => self.files_outage.over(),
+                    Some(file) => self.files_outage.failed(&MissingFile(file)),
+                }
+            }
             // The runtime is ending.
             Err(_) => {}
+        }
+    }
+
+    /// Why usage in the journal is at risk, or cannot be fetched, until somebody puts it right; none if all is well.
+    pub fn journal_problem(&self) -> Option<String> {
+        if self.journal.files_are_missing() {
+            return Some("files of the usage journal are gone; what is not sent yet is lost if this process dies".into());
+        }
+        let Unfetched { unusable, held } = self.journal.unfetched();
+        match (unusable, held) {
+            (0, 0) => None,
+            (0, held) => Some(format!("usage of {held} earlier lives is held by another process; see the log")),
+            (unusable, _) => Some(format!("usage of {unusable} earlier lives cannot be read; see the log")),
         }
     }
 
@@ -153,6 +183,9 @@ impl Meter {
     fn show(&self, drain: &Drain) {
         self.fullness.look(self.journal.has_room());
         let metrics = &self.metrics;
+        metrics.files_missing.set(i64::from(self.journal.files_are_missing()));
+        let Unfetched { unusable, held } = self.journal.unfetched();
+        metrics.unfetched.set(i64::try_from(unusable + held).unwrap_or(i64::MAX));
         metrics.entries.set(signed(self.journal.unacknowledged()));
         metrics.bytes.set(signed(self.journal.unacknowledged_bytes()));
         metrics.spooled_bytes.set(signed(self.journal.spooled_bytes()));
@@ -173,6 +206,20 @@ impl Meter {
         if let Err(error) = self.refusals.flush(&self.journal, &self.metrics.refusals, SystemClock.now()) {
             tracing::warn!(event = "refusals_not_journaled", %error);
         }
+    }
+}
+
+/// A file of the journal that is no longer where it was made.
+struct MissingFile(PathBuf);
+
+impl fmt::Display for MissingFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.0.display();
+        write!(
+            formatter,
+            "{file} is gone: usage that is not sent yet is lost if this process dies. Bring the directory back, or \
+             restart the gateway once tollgate_journal_entries is 0"
+        )
     }
 }
 

@@ -35,6 +35,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    common::files::keep_private();
     // A second provider would be one installed already: either serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = Options {

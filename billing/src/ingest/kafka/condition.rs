@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::Notify;
+
 use super::KafkaMetrics;
 
 /// Why nothing comes from Kafka.
@@ -17,10 +19,12 @@ pub enum KafkaTrouble {
     TopicMissing(String),
 }
 
-/// What stands in the way, shared by all who notice.
+/// The outages of Kafka and of the store, shared by all tasks that notice them.
 #[derive(Debug)]
 pub struct Condition {
     state: Mutex<State>,
+    /// Wakes the task that asks Kafka, so that an outage is not noticed only when it is asked next.
+    doubted: Notify,
     metrics: KafkaMetrics,
 }
 
@@ -39,7 +43,17 @@ impl Condition {
     /// Nothing has been heard of Kafka yet.
     pub fn new(metrics: KafkaMetrics) -> Self {
         let state = State { kafka: None, kafka_error: None, unbooked: BTreeSet::new(), outage_since: None };
-        Self { state: Mutex::new(state), metrics }
+        Self { state: Mutex::new(state), doubted: Notify::new(), metrics }
+    }
+
+    /// Asks for Kafka to be looked at now: the client has no connection left.
+    pub(super) fn doubt_kafka(&self) {
+        self.doubted.notify_one();
+    }
+
+    /// Waits until Kafka is to be looked at now.
+    pub(super) async fn kafka_doubted(&self) {
+        self.doubted.notified().await;
     }
 
     /// Why nothing comes from Kafka, if so.

@@ -10,8 +10,11 @@ pub(super) type UsageConsumer = StreamConsumer<Context>;
 
 /// What may be overridden. The queue of a partition is what bounds memory while the store cannot keep up: the client
 /// stops fetching once it is full.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("client.id", "tollgate-billing"),
+    // A killed process holds its partitions for this long. 6 s is the least that brokers accept unless told otherwise.
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "1500"),
     // Only partitions that move to another process are interrupted when the group changes.
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("queued.max.messages.kbytes", "16384"),
@@ -45,6 +48,10 @@ pub(super) fn create(config: &IngestConfig, context: Context) -> Result<UsageCon
     }
     properties.set("bootstrap.servers", &config.brokers);
     properties.set("group.id", &config.group);
+    // Static membership: a restarted process is known by its name and gets its partitions back without a rebalance.
+    if let Some(name) = config.member_name() {
+        properties.set("group.instance.id", name);
+    }
     UsageConsumer::from_config_and_context(&properties, context).map_err(|error| match error {
         KafkaError::ClientConfig(_, reason, name, _) => KafkaIngestError::Property { name, reason },
         other => KafkaIngestError::Client(other),

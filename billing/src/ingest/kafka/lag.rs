@@ -1,4 +1,7 @@
-//! How many messages of each partition are still to be booked.
+//! How many messages of each partition are still to be booked, whichever process has the partition.
+//!
+//! Every process tells the lag of the whole topic, so that a partition without a process is seen as well. Alerts take
+//! the maximum by partition.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +10,7 @@ use std::{
 
 use super::KafkaMetrics;
 
-/// How far the partitions of this process are booked, and how far they go.
+/// Up to where the partitions are booked, as known last.
 #[derive(Debug)]
 pub(super) struct Lag {
     positions: Mutex<BTreeMap<i32, i64>>,
@@ -24,32 +27,29 @@ impl Lag {
         self.lock().insert(partition, position);
     }
 
-    /// A partition ends at `end` and begins at `start`, if it is still ours.
+    /// Takes over the positions that the store holds.
+    pub(super) fn replace(&self, positions: BTreeMap<i32, i64>) {
+        *self.lock() = positions;
+    }
+
+    /// Shows the lag of a partition that begins at `start` and ends at `end`.
     pub(super) fn observe(&self, partition: i32, start: i64, end: i64) {
-        // The lock is held so that a partition that goes meanwhile does not come back as a metric.
-        let positions = self.lock();
-        if let Some(position) = positions.get(&partition) {
-            let lag = end.saturating_sub(start.max(*position)).max(0);
-            self.metrics.lag.with_label_values(&[partition.to_string()]).set(lag);
-        }
-    }
-
-    /// A partition is no longer ours.
-    pub(super) fn forget(&self, partition: i32) {
-        let mut positions = self.lock();
-        positions.remove(&partition);
-        // Without it there was nothing to show yet.
-        let _ = self.metrics.lag.remove_label_values(&[partition.to_string()]);
-    }
-
-    /// The partitions of this process.
-    pub(super) fn partitions(&self) -> Vec<i32> {
-        self.lock().keys().copied().collect()
+        let position = self.lock().get(&partition).copied();
+        self.metrics.lag.with_label_values(&[partition.to_string()]).set(unbooked(position, start, end));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Messages between `position` and `end`. Messages before `start` are gone and not counted.
+pub(crate) const fn unbooked(position: Option<i64>, start: i64, end: i64) -> i64 {
+    let next = match position {
+        Some(position) if position > start => position,
+        _ => start,
+    };
+    if end > next { end - next } else { 0 }
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lag_of_a_partition_is_shown_while_it_is_ours() {
+    fn lag_is_shown_for_partitions_that_no_process_has() {
         let registry = Registry::new();
         let lag = Lag::new(KafkaMetrics::register(&registry).unwrap());
         let shown = || {
@@ -67,13 +67,21 @@ mod tests {
             text.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{")).collect::<String>()
         };
         lag.observe(3, 0, 10);
-        assert_eq!(shown(), "");
+        assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 10");
         lag.booked(3, 4);
         lag.observe(3, 0, 10);
         assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 6");
-        lag.observe(3, 8, 10);
-        assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 2");
-        lag.forget(3);
-        assert_eq!(shown(), "");
+        lag.replace(BTreeMap::from([(3, 9)]));
+        lag.observe(3, 0, 10);
+        assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 1");
+    }
+
+    #[test]
+    fn messages_that_are_gone_or_booked_do_not_count_as_lag() {
+        for (position, start, end, expected) in
+            [(None, 0, 0, 0), (None, 5, 10, 5), (Some(4), 0, 10, 6), (Some(4), 8, 10, 2), (Some(12), 0, 10, 0)]
+        {
+            assert_eq!(unbooked(position, start, end), expected, "{position:?} {start} {end}");
+        }
     }
 }

@@ -29,10 +29,11 @@ use common::{store::Store, time::Clock};
 pub use condition::{Condition, KafkaTrouble};
 use consumer::UsageConsumer;
 use lag::Lag;
+pub(crate) use lag::unbooked;
 pub use metrics::KafkaMetrics;
 use page::PageLimits;
 use prometheus::Registry;
-use rdkafka::error::KafkaError;
+use rdkafka::{consumer::Consumer as _, error::{KafkaError, RDKafkaErrorCode}};
 pub use stop::{Stop, Stopper};
 use tokio::sync::{mpsc, oneshot};
 use workers::Workers;
@@ -60,6 +61,17 @@ pub enum KafkaIngestError {
     /// The client cannot be made.
     #[error("cannot make a Kafka client: {0}; check `ingest` in the settings")]
     Client(KafkaError),
+    /// Another process joined the group under the same name; the brokers let only the later one in.
+    #[error(
+        "another process took over the name `{name}` in the group `{group}`; give each `billing ingest` an `ingest.name` \
+         of its own"
+    )]
+    NameTaken {
+        /// The name of both.
+        name: String,
+        /// The consumer group.
+        group: String,
+    },
     /// The client gave up for good.
     #[error("the Kafka client failed: {0}")]
     Failed(KafkaError),
@@ -91,6 +103,9 @@ struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
     topic: String,
+    group: String,
+    /// Name of this process in the group, if it has one.
+    name: Option<String>,
     limits: PageLimits,
     condition: Arc<Condition>,
     lag: Lag,
@@ -116,6 +131,8 @@ impl KafkaIngest {
             store,
             clock,
             topic: config.topic.clone(),
+            group: config.group.clone(),
+            name: config.member_name(),
             limits: PageLimits { entries: config.batch_entries, wait: Duration::from_millis(config.batch_wait_ms) },
             condition,
             lag: Lag::new(metrics.clone()),
@@ -145,7 +162,7 @@ impl KafkaIngest {
                 // Serves rebalances, too: it has to be asked for as long as the group counts on this process.
                 received = self.shared.consumer.recv() => match received {
                     Ok(message) => workers.restart(rdkafka::Message::partition(&message)),
-                    Err(error @ KafkaError::MessageConsumptionFatal(_)) => break Err(KafkaIngestError::Failed(error)),
+                    Err(error @ KafkaError::MessageConsumptionFatal(_)) => break Err(self.shared.fatal(error)),
                     Err(error) => tracing::debug!(%error, "kafka_error"),
                 },
             }
@@ -157,6 +174,17 @@ impl KafkaIngest {
         let _ = watching.await;
         leave(self.shared).await;
         ended
+    }
+}
+
+impl Shared {
+    /// Explains why the client gave up.
+    fn fatal(&self, error: KafkaError) -> KafkaIngestError {
+        let is_fenced = self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId);
+        match &self.name {
+            Some(name) if is_fenced => KafkaIngestError::NameTaken { name: name.clone(), group: self.group.clone() },
+            _ => KafkaIngestError::Failed(error),
+        }
     }
 }
 

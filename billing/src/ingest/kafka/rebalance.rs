@@ -83,8 +83,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka_error");
-        // It only counts the brokers, and would hide why each of them is out of reach.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // Its text only counts the brokers, and would hide why each of them is out of reach.
+            self.condition.doubt_kafka();
+        } else {
             self.condition.note_kafka_error(reason);
         }
     }

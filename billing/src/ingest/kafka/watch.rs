@@ -6,14 +6,14 @@ use rdkafka::{consumer::Consumer as _, types::RDKafkaRespErr};
 
 use super::{Shared, Stop};
 
-/// How often to look.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// How often to look while nothing seems wrong.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often to look while there is nothing to read.
 const IMPATIENT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest that Kafka may take to describe a topic.
-const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(3);
+/// Longest that Kafka may take to describe a topic. Beyond it, Kafka counts as away.
+const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// What Kafka says about the topic.
 enum Described {
@@ -26,28 +26,39 @@ enum Described {
 pub(super) async fn watch(shared: Arc<Shared>, stop: Stop) {
     let mut is_subscribed = false;
     loop {
-        let is_there = look(&shared).await;
+        let partitions = look(&shared).await;
+        let is_there = partitions.is_some();
         if is_there && !is_subscribed {
             match shared.consumer.subscribe(&[&shared.topic]) {
                 Ok(()) => is_subscribed = true,
                 Err(error) => tracing::error!(%error, topic = shared.topic, "not_subscribed"),
             }
         }
-        if is_there {
-            measure_lag(&shared).await;
+        if let Some(partitions) = partitions {
+            measure_lag(&shared, partitions).await;
         }
         let interval = if is_there { INTERVAL } else { IMPATIENT_INTERVAL };
-        if stop.unless(tokio::time::sleep(interval)).await.is_none() {
+        // Losing all connections is a reason to look at once; while Kafka is known to be away, it is not news.
+        let pause = async {
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = shared.condition.kafka_doubted(), if is_there => {}
+            }
+        };
+        if stop.unless(pause).await.is_none() {
             return;
         }
     }
 }
 
-/// Whether Kafka answers and has the topic.
-async fn look(shared: &Shared) -> bool {
+/// Returns the number of the topic's partitions; none if Kafka does not answer or does not have the topic.
+async fn look(shared: &Shared) -> Option<usize> {
     let topic = &shared.topic;
     match describe(shared).await {
-        Ok(Described::Partitions(partitions)) => shared.condition.kafka_answers(partitions),
+        Ok(Described::Partitions(partitions)) => {
+            shared.condition.kafka_answers(partitions);
+            return Some(partitions);
+        }
         Ok(Described::Missing) => shared.condition.topic_is_missing(format!(
             "Kafka has no topic {topic}; create it, as with `kafka-topics.sh --bootstrap-server HOST:PORT --create \
              --topic {topic} --partitions 12`, or correct `ingest.topic`"
@@ -57,7 +68,7 @@ async fn look(shared: &Shared) -> bool {
         }
         Err(reason) => shared.condition.kafka_is_unreachable(&format!("Kafka does not answer: {reason}")),
     }
-    shared.condition.kafka_trouble().is_none()
+    None
 }
 
 async fn describe(shared: &Shared) -> Result<Described, String> {
@@ -74,8 +85,14 @@ async fn describe(shared: &Shared) -> Result<Described, String> {
     })
 }
 
-async fn measure_lag(shared: &Shared) {
-    for partition in shared.lag.partitions() {
+/// Measures the lag of every partition of the topic, also of those that no process has now.
+async fn measure_lag(shared: &Shared, partitions: usize) {
+    match shared.store.positions(&shared.topic).await {
+        Ok(positions) => shared.lag.replace(positions),
+        // The positions known last make the lag grow with the topic, which is what it does while nothing is booked.
+        Err(error) => tracing::debug!(%error, "positions_unknown"),
+    }
+    for partition in (0..partitions).filter_map(|partition| i32::try_from(partition).ok()) {
         match shared.bounds(partition).await {
             Ok(bounds) => shared.lag.observe(partition, bounds.start, bounds.end),
             Err(error) => {

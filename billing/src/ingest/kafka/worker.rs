@@ -68,7 +68,6 @@ impl Worker {
         while let Some(reason) = again {
             again = self.begin_and_book(&queue, reason).await;
         }
-        self.shared.lag.forget(self.partition);
         self.shared.condition.store_answers(self.partition);
     }
 

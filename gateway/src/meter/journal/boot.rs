@@ -25,7 +25,20 @@ pub(super) struct BootDirectory {
     path: PathBuf,
     gateway: String,
     boot: u128,
-    _lock: File,
+    lock: File,
+}
+
+/// What [`BootDirectory::claim`] found.
+pub(super) enum Claimed {
+    /// The directory of a process that is gone, now held by this one.
+    Taken(BootDirectory),
+    /// Another process holds the lock: it lives, or is one that has no business with it.
+    Held {
+        /// The gateway whose life it is.
+        gateway: String,
+    },
+    /// No directory of a gateway's life, or it was drained and removed meanwhile.
+    Gone,
 }
 
 impl BootDirectory {
@@ -42,26 +55,37 @@ impl BootDirectory {
         let path = journal.join(name);
         fs::rename(&unnamed, &path)?;
         File::open(journal)?.sync_all()?;
-        Ok(Self { path, gateway: gateway.to_owned(), boot: boot.0, _lock: lock })
+        Ok(Self { path, gateway: gateway.to_owned(), boot: boot.0, lock })
     }
 
-    /// The directory, unless its process lives, or it is none of ours.
-    pub(super) fn claim(path: &Path) -> io::Result<Option<Self>> {
+    /// Takes the directory of a process that is gone.
+    pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
         let Some((gateway, boot)) = path.file_name().and_then(|name| name.to_str()).and_then(parse_name) else {
-            return Ok(None);
+            return Ok(Claimed::Gone);
         };
         let lock_path = path.join(LOCK_FILE);
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(Claimed::Held { gateway }),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Another process may have drained and removed the directory since it was listed.
-        let same_file = fs::metadata(&lock_path).is_ok_and(|found| {
-            lock.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (found.dev(), found.ino()))
-        });
-        Ok(same_file.then(|| Self { path: path.to_owned(), gateway, boot, _lock: lock }))
+        if !is_same_file(&lock, &lock_path) {
+            return Ok(Claimed::Gone);
+        }
+        Ok(Claimed::Taken(Self { path: path.to_owned(), gateway, boot, lock }))
+    }
+
+    /// The first of these lanes' files, or the lock, that is no longer where this process made it: the directory was
+    /// deleted, moved away or unmounted.
+    pub(super) fn missing_file(&self, lanes: impl IntoIterator<Item = u16>) -> Option<PathBuf> {
+        let lock = self.path.join(LOCK_FILE);
+        if !is_same_file(&self.lock, &lock) {
+            return Some(lock);
+        }
+        let rings = lanes.into_iter().map(|lane| self.ring(lane));
+        rings.chain([names::path(&self.path)]).find(|path| fs::symlink_metadata(path).is_err())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -122,6 +146,13 @@ pub(super) fn list(journal: &Path) -> io::Result<Vec<PathBuf>> {
         found.extend(entry.file_name().to_str().and_then(parse_name).map(|_| entry.path()));
     }
     Ok(found)
+}
+
+/// Returns true if `path` leads to the very file that is open.
+fn is_same_file(open: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (open, found) = (open.metadata().map(identity), fs::metadata(path).map(identity));
+    matches!((open, found), (Ok(open), Ok(found)) if open == found)
 }
 
 fn lane_of_ring(name: &str) -> Option<u16> {

@@ -13,7 +13,7 @@ use std::{
 use ring::{LeftRing, RecoverError, Seal};
 
 use super::{
-    boot::BootDirectory,
+    boot::{BootDirectory, Claimed},
     budget::Budget,
     names,
     reader::{LaneReader, Left},
@@ -32,43 +32,94 @@ pub(crate) struct LeftBoot {
 /// Takes over what is left, once each.
 pub(super) struct Heir {
     journal: PathBuf,
+    /// This gateway's name, and the directory of its running life.
+    gateway: String,
+    own: PathBuf,
     budget: Arc<Budget>,
     /// Numbers not acknowledged yet.
     backlog: Arc<AtomicU64>,
-    /// Directories that were taken over, or could not be.
-    seen: Mutex<HashSet<PathBuf>>,
+    seen: Mutex<Seen>,
+}
+
+/// Directories that were found, so that each is told once.
+#[derive(Default)]
+struct Seen {
+    taken: HashSet<PathBuf>,
+    /// Cannot be read or locked now; tried again.
+    unusable: HashSet<PathBuf>,
+    /// Earlier lives of this gateway whose lock another process holds.
+    held: HashSet<PathBuf>,
+}
+
+/// Earlier lives whose usage cannot be fetched now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Unfetched {
+    /// Directories that cannot be read or locked.
+    pub(crate) unusable: usize,
+    /// Directories of this gateway's name whose lock another process holds.
+    pub(crate) held: usize,
 }
 
 impl Heir {
-    pub(super) fn new(journal: &Path, budget: Arc<Budget>) -> Self {
-        Self { journal: journal.to_owned(), budget, backlog: Arc::default(), seen: Mutex::default() }
+    /// `own` is the directory of the running life of `gateway`.
+    pub(super) fn new(journal: &Path, gateway: &str, own: &Path, budget: Arc<Budget>) -> Self {
+        let (journal, own) = (journal.to_owned(), own.to_owned());
+        Self { journal, gateway: gateway.to_owned(), own, budget, backlog: Arc::default(), seen: Mutex::default() }
+    }
+
+    /// Earlier lives whose usage could not be fetched when they were looked for last.
+    pub(super) fn unfetched(&self) -> Unfetched {
+        let seen = locked(&self.seen);
+        Unfetched { unusable: seen.unusable.len(), held: seen.held.len() }
     }
 
     pub(super) fn backlog(&self) -> u64 {
         self.backlog.load(Ordering::Acquire)
     }
 
-    /// Everything whose process is gone and that nobody else took. One that cannot be opened is logged and left.
+    /// Everything whose process is gone and that nobody else took. A directory that cannot be used is logged once and
+    /// tried again the next time, and so is one of this gateway's name that another process holds.
     pub(super) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
         let mut boots = Vec::new();
         let mut seen = locked(&self.seen);
+        let (mut unusable, mut held) = (HashSet::new(), HashSet::new());
         for path in super::boot::list(&self.journal)? {
-            if seen.contains(&path) {
+            if path == self.own || seen.taken.contains(&path) {
                 continue;
             }
             let outcome = match BootDirectory::claim(&path) {
-                Ok(None) => continue,
-                Ok(Some(directory)) => self.open(directory),
+                Ok(Claimed::Gone) => continue,
+                Ok(Claimed::Held { gateway }) => {
+                    if gateway == self.gateway {
+                        held.insert(path);
+                    }
+                    continue;
+                }
+                Ok(Claimed::Taken(directory)) => self.open(directory),
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(boot) => boots.push(boot),
+                Ok(boot) => {
+                    boots.push(boot);
+                    seen.taken.insert(path);
+                }
                 Err(error) => {
-                    tracing::error!(event = "journal_left_behind", directory = %path.display(), %error);
+                    if !seen.unusable.contains(&path) {
+                        tracing::error!(event = "journal_left_behind", directory = %path.display(), %error);
+                    }
+                    unusable.insert(path);
                 }
             }
-            seen.insert(path);
         }
+        for path in held.difference(&seen.held) {
+            tracing::error!(
+                event = "journal_held_by_another_process",
+                directory = %path.display(),
+                advice = "its usage is not sent until that process ends: it is the gateway that this one takes over \
+                          from, a second gateway with the same `name`, or a process that has no business with the lock"
+            );
+        }
+        (seen.unusable, seen.held) = (unusable, held);
         boots.sort_by_key(|boot: &LeftBoot| boot.directory.boot());
         Ok(boots)
     }

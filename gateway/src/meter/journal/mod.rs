@@ -24,9 +24,10 @@ mod tests;
 
 use std::{
     io,
+    path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -38,7 +39,7 @@ use common::{
 };
 use lane::Lane;
 use left::Heir;
-pub(crate) use left::LeftBoot;
+pub(crate) use left::{LeftBoot, Unfetched};
 use names::{NameError, Names};
 pub(crate) use reader::{Chunk, LaneReader};
 use ring::{Ring, SLOT_BYTES, Seal};
@@ -72,6 +73,8 @@ pub(crate) struct Journal {
     heir: Heir,
     margin_slots: u64,
     life: Life,
+    /// Whether files of this life are gone: what is appended then does not survive this process.
+    files_missing: AtomicBool,
     directory: BootDirectory,
 }
 
@@ -96,10 +99,11 @@ impl Journal {
             }
         };
         let budget = Budget::new(settings.budget_bytes - rings_bytes);
-        let heir = Heir::new(&settings.directory, Arc::clone(&budget));
+        let heir = Heir::new(&settings.directory, &settings.gateway, directory.path(), Arc::clone(&budget));
         let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
         let life = directory.life().map_err(at)?;
-        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, life, directory })
+        let files_missing = AtomicBool::new(false);
+        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, life, files_missing, directory })
     }
 
     /// What processes that are gone left here, each once.
@@ -117,9 +121,27 @@ impl Journal {
         u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
     }
 
-    /// Whether a request that is let in now will find room for its record.
+    /// Looks whether the files of this life are still where they were made, and says which is not. Call it at least
+    /// each second: until it is called, nobody knows.
+    pub(crate) fn look_for_files(&self) -> Option<PathBuf> {
+        let missing = self.directory.missing_file(self.lanes.iter().map(|lane| lane.stream.lane()));
+        self.files_missing.store(missing.is_some(), Ordering::Relaxed);
+        missing
+    }
+
+    /// Whether files of this life were gone when they were looked for last.
+    pub(crate) fn files_are_missing(&self) -> bool {
+        self.files_missing.load(Ordering::Relaxed)
+    }
+
+    /// Earlier lives whose usage could not be fetched when they were looked for last.
+    pub(crate) fn unfetched(&self) -> Unfetched {
+        self.heir.unfetched()
+    }
+
+    /// Whether a request that is let in now will find room for its record, in files that outlive this process.
     pub(crate) fn has_room(&self) -> bool {
-        self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
+        !self.files_are_missing() && self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
     }
 
     /// Entries that the sink has not acknowledged, with those of earlier lives.

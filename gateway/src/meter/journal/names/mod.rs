@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +28,11 @@ const HEADER_BYTES: usize = 8;
 
 /// The name of the file in a boot's directory.
 const FILE_NAME: &str = "names";
+
+/// The file of names in a boot's directory.
+pub(super) fn path(directory: &Path) -> PathBuf {
+    directory.join(FILE_NAME)
+}
 
 /// Tells the dictionaries of one process apart.
 static NEXT_DICTIONARY: AtomicU64 = AtomicU64::new(0);
