@@ -20,6 +20,7 @@ mod page;
 mod parameters;
 mod plans;
 mod problem;
+mod requests;
 mod subscriptions;
 mod tenants;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use common::{
 pub use ingester::{IngesterServices, ingester_router};
 pub use problem::{Problem, ProblemCode};
 use prometheus::Registry;
+pub use requests::RequestMetrics;
 
 use crate::{
     access::{Access, Checkpoint, guard},
@@ -76,6 +78,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Asked whether it answers.
     pub store: Store,
+    /// Counts requests.
+    pub requests: RequestMetrics,
     /// What `/metrics` shows.
     pub registry: Registry,
 }
@@ -86,12 +90,14 @@ pub fn router(services: Services) -> Router {
         let checkpoint = Checkpoint { access: services.access.clone(), path };
         methods.route_layer(middleware::from_fn_with_state(checkpoint, guard))
     };
+    let counted = middleware::from_fn_with_state(services.requests.clone(), requests::count);
     routes()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))
+        .layer(counted)
         .with_state(Arc::new(services))
 }
 

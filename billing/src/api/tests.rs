@@ -26,6 +26,7 @@ impl Served {
         let (store, _) = Store::open_and_migrate(&url).await.unwrap();
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry).unwrap();
+        let requests = RequestMetrics::register(&registry).unwrap();
         let (pepper, clock) = (Pepper::new(b"0123456789abcdef").unwrap(), Arc::new(SystemClock));
         let services = Services {
             access: Access::new(store.clone(), pepper.clone(), clock.clone()),
@@ -34,6 +35,7 @@ impl Served {
             pepper,
             clock,
             store: store.clone(),
+            requests,
             registry,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

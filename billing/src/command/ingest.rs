@@ -13,6 +13,7 @@ use crate::{
     config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{KafkaIngest, Stop, Stopper},
     upkeep::Upkeep,
+    watch::Watch,
 };
 
 const HELP: &str = "\
@@ -60,7 +61,9 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     );
     let services = IngesterServices { store: store.clone(), condition: ingest.condition(), registry };
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &services.registry)?;
-    let ended = ingest_until_stopped(listener, services, ingest, upkeep, signals).await;
+    let watch = Watch::new(store.clone(), &services.registry)?;
+    let background = async move { drop(tokio::join!(upkeep.keep(), watch.run())) };
+    let ended = ingest_until_stopped(listener, services, ingest, background, signals).await;
     store.close().await;
     tracing::info!("stopped");
     ended
@@ -70,15 +73,15 @@ async fn ingest_until_stopped(
     listener: TcpListener,
     services: IngesterServices,
     ingest: KafkaIngest,
-    upkeep: Upkeep,
+    background: impl Future<Output = ()> + Send + 'static,
     signals: StopSignals,
 ) -> Result<(), CommandError> {
     let (stopper, stop) = Stop::new();
-    let upkeep = tokio::spawn(upkeep.keep());
+    let background = tokio::spawn(background);
     let serving = tokio::spawn(async move { axum::serve(listener, ingester_router(services)).await });
     let waiting = tokio::spawn(stop_on_signal(signals, stopper));
     let ended = ingest.run(stop).await;
-    for task in [upkeep.abort_handle(), serving.abort_handle(), waiting.abort_handle()] {
+    for task in [background.abort_handle(), serving.abort_handle(), waiting.abort_handle()] {
         task.abort();
     }
     Ok(ended?)

@@ -14,11 +14,12 @@ use crate::{
         Access,
         oidc::{IdentityProvider, OidcConfig},
     },
-    api::{self, Services},
+    api::{self, RequestMetrics, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
     publish::Publisher,
     upkeep::Upkeep,
+    watch::Watch,
 };
 
 /// Longest that requests in flight may take once the process was told to stop.
@@ -41,6 +42,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let registry = Registry::new();
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
+    let watch = Watch::new(store.clone(), &registry)?;
+    let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;
     let clock = Arc::new(SystemClock);
@@ -56,6 +59,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         pepper: pepper.clone(),
         clock,
         store: store.clone(),
+        requests,
         registry,
     });
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
@@ -67,7 +71,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         pepper = pepper.id(),
         "serving"
     );
-    let upkeep = tokio::spawn(upkeep.keep());
+    let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run()) });
     let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
     let served = serve_until_stopped(listener, router, signals, store).await;
     upkeep.abort();

@@ -85,10 +85,16 @@ impl IngestConfig {
     /// The name under which this process joins the group: the setting, else the host's name and the port of `listen`.
     /// None if that port is left to the system, because such a name would not come back after a restart.
     pub fn member_name(&self) -> Option<String> {
-        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let port = self.listen.port();
-        self.name.clone().or_else(|| (port != 0).then(|| format!("{}-{port}", host())))
+        self.name.clone().or_else(|| (port != 0).then(|| Some(format!("{}-{port}", host_name()?))).flatten())
     }
+}
+
+/// The host's name, as far as it can be part of a name; none where the system does not tell.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

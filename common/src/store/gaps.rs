@@ -88,6 +88,12 @@ impl Store {
         rows.fetch_all(&self.pool).await?.iter().map(read_gap).collect()
     }
 
+    /// Number of gaps that are neither filled nor settled.
+    pub async fn open_gap_count(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) AS gaps FROM usage_gaps WHERE settlement IS NULL");
+        count(&row.fetch_one(&self.pool).await?, "gaps")
+    }
+
     /// Declares that the gap of exactly these numbers will never be filled, or with none, every gap of the stream that is
     /// not settled yet. All or nothing; gives what was settled.
     ///

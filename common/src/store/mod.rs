@@ -24,6 +24,7 @@ mod page;
 mod partition;
 mod plans;
 mod positions;
+mod probe;
 mod quota;
 mod quota_credit;
 mod quota_thresholds;

@@ -80,7 +80,7 @@ impl Ring<MappedWords> {
 }
 
 /// Gives the file its length, with blocks on the disk behind all of it.
-fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+pub fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
             Err(rustix::io::Errno::INTR) => {}

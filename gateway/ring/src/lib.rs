@@ -39,7 +39,7 @@ pub(crate) use std::sync::atomic;
 pub(crate) use loom::sync::atomic;
 
 #[cfg(not(loom))]
-pub use file::{LeftRing, RecoverError, bytes_of};
+pub use file::{LeftRing, RecoverError, allocate, bytes_of};
 #[cfg(not(loom))]
 pub use map::MappedWords;
 pub use recover::{NotARing, Recovered, recover};

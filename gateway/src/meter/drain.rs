@@ -35,6 +35,9 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often a batch that is refused for good is logged while it is offered again.
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// Age of a waiting entry from which on a sink that says it is away is believed: idle connections are closed, too.
+const WAITING_LONG: Duration = Duration::from_secs(1);
+
 /// How often the ring is looked at while a batch is on its way.
 const SPILL_LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -82,6 +85,21 @@ impl Drain {
         let lanes = locked(&self.waiting_since);
         let oldest = lanes.iter().map(|lane| lane.load(Ordering::Acquire)).min();
         oldest.filter(|since| *since != NONE_WAITING).map(Micros)
+    }
+
+    /// Looks whether the sink is away, from time to time: a delivery that waits for it may fail only much later. `age` is
+    /// that of the oldest entry waiting.
+    pub(super) fn look_at_sink(&self, age: Duration) {
+        if age >= WAITING_LONG && let Some(reason) = self.sink.away() {
+            self.sink_fails(&SinkError::Away(reason));
+        }
+    }
+
+    /// Tells of the sink's outage, once, and counts it.
+    fn sink_fails(&self, error: &SinkError) {
+        self.metrics.sink_failures.inc();
+        self.metrics.sink_away.set(1);
+        self.outage.failed(error);
     }
 
     /// Drains a lane: one that was left, to its end; one that is written, until `finish` is true and it is empty.
@@ -182,6 +200,7 @@ impl Drain {
         loop {
             match self.sink.deliver(batch).await {
                 Ok(next) if next > batch.first_seq => {
+                    self.metrics.sink_away.set(0);
                     self.outage.over();
                     return next.min(batch.end_seq());
                 }
@@ -197,11 +216,11 @@ impl Drain {
     }
 
     fn failed(&self, batch: &UsageBatch, error: &SinkError) {
-        self.metrics.sink_failures.inc();
         if !matches!(error, SinkError::Refused { .. }) {
-            self.outage.failed(error);
+            self.sink_fails(error);
             return;
         }
+        self.metrics.sink_failures.inc();
         // It would be refused for ever; it is kept and offered for ever. Somebody has to look at it.
         let mut logged = locked(&self.refusal_logged);
         if logged.is_none_or(|last| last.elapsed() >= REFUSAL_LOG_EVERY) {

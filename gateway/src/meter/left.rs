@@ -37,7 +37,12 @@ impl Drains {
     /// Takes over what was left.
     pub(super) async fn take_over(&mut self, meter: &Arc<Meter>) {
         let meter = Arc::clone(meter);
-        match spawn_blocking(move || meter.journal.take_over()).await {
+        let take_over = move || {
+            // The disk may have been too full for it when this life began. The start has told, and the next one will.
+            let _ = meter.journal.keep_reserve();
+            meter.journal.take_over()
+        };
+        match spawn_blocking(take_over).await {
             Ok(Ok(boots)) => boots.into_iter().for_each(|boot| self.drain_left(boot)),
             Ok(Err(error)) => tracing::error!(event = "journal_not_searched", %error),
             // The runtime is ending.

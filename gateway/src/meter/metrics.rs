@@ -19,6 +19,7 @@ pub(super) struct MeterMetrics {
     /// By tenant.
     pub(super) unmetered: IntCounterVec,
     pub(super) sink_failures: IntCounter,
+    pub(super) sink_away: IntGauge,
     pub(super) refusals: IntCounterVec,
 }
 
@@ -71,7 +72,11 @@ impl MeterMetrics {
                 "Requests served although their usage could not be recorded",
                 &["tenant"],
             )?,
-            sink_failures: counter("tollgate_sink_failures_total", "Batches that the sink did not take")?,
+            sink_failures: counter(
+                "tollgate_sink_failures_total",
+                "Batches that the sink did not take, and looks at a sink that was away",
+            )?,
+            sink_away: gauge("tollgate_sink_away", "1 while the sink does not take usage")?,
             refusals: counters(
                 "tollgate_refusals_total",
                 "Requests that the gateway itself refused",

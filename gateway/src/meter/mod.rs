@@ -1,6 +1,7 @@
 //! What was used: each answered request becomes a record in the journal before its response leaves, and the drain
 //! hands the journal to the sink. Nothing is dropped: what the sink has not acknowledged stays in the journal.
 
+mod disk;
 mod drain;
 mod fullness;
 mod journal;
@@ -20,6 +21,7 @@ use common::{
     time::{Clock as _, SystemClock},
     usage::{BATCH_MAX_ENTRIES, StreamId, UsageRecord},
 };
+pub use disk::journal_shortage;
 use drain::Drain;
 use fullness::Fullness;
 use journal::{Journal, Unfetched};
@@ -191,7 +193,9 @@ impl Meter {
         metrics.spooled_bytes.set(signed(self.journal.spooled_bytes()));
         metrics.appended.inc_by(self.journal.appended().saturating_sub(metrics.appended.get()));
         let age = drain.oldest().map_or(0, |oldest| SystemClock.now().0.saturating_sub(oldest.0).max(0));
-        metrics.oldest_seconds.set(Duration::from_micros(age.unsigned_abs()).as_secs_f64());
+        let age = Duration::from_micros(age.unsigned_abs());
+        metrics.oldest_seconds.set(age.as_secs_f64());
+        drain.look_at_sink(age);
     }
 
     async fn keep_refusals(&self) {

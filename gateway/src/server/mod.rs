@@ -13,6 +13,7 @@ mod sockets;
 mod upgrade;
 
 use std::{
+    fmt::Write as _,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
     path::Path,
@@ -41,7 +42,7 @@ use crate::{
     config::{Overrides, ProcessSettings, Settings, watch::Watcher},
     decision::{self, Signals},
     limit::bank::BankError,
-    meter::{OpenError, SinkError},
+    meter::{OpenError, SinkError, journal_shortage},
     proxy::{Gateway, Live, Proxy},
 };
 
@@ -87,7 +88,19 @@ pub enum StartError {
 pub fn check(file: &Path) -> Result<String, ConfigError> {
     let settings = Settings::load(file, &Overrides::from_environment())?;
     let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
-    Ok(format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display()))
+    let mut summary = format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display());
+    let usage = &settings.process.usage;
+    if let Ok(Some(shortage)) = journal_shortage(&usage.journal, usage.journal_budget_bytes) {
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            summary,
+            "\nwarning: the disk of {} lacks {shortage} bytes for `usage.journal_budget_bytes: {}`; free some, or \
+             allow less",
+            usage.journal.display(),
+            usage.journal_budget_bytes,
+        );
+    }
+    Ok(summary)
 }
 
 /// How a gateway comes by its addresses.

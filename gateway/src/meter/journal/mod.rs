@@ -17,6 +17,7 @@ mod lane;
 mod left;
 mod names;
 mod reader;
+mod reserve;
 mod slot;
 mod spool;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use left::Heir;
 pub(crate) use left::{LeftBoot, Unfetched};
 use names::{NameError, Names};
 pub(crate) use reader::{Chunk, LaneReader};
+use reserve::Reserve;
 use ring::{Ring, SLOT_BYTES, Seal};
 use slot::{Content, Slot};
 use spool::{Place, Spool};
@@ -71,6 +73,7 @@ pub(crate) struct Journal {
     /// Of the spools, and of the rings of earlier lives.
     budget: Arc<Budget>,
     heir: Heir,
+    reserve: Reserve,
     margin_slots: u64,
     life: Life,
     /// Whether files of this life are gone: what is appended then does not survive this process.
@@ -89,21 +92,35 @@ impl Journal {
         let ring_slots = ring_slots(settings.budget_bytes / u64::from(lanes));
         let rings_bytes = u64::from(lanes) * ring::bytes_of(ring_slots);
         let at = |source| OpenError::Directory { path: settings.directory.clone(), source };
-        let directory = BootDirectory::create(&settings.directory, &settings.gateway).map_err(at)?;
-        let (names, lanes) = match fill(&directory, lanes, ring_slots) {
-            Ok(filled) => filled,
-            Err(error) => {
-                // A disk that is full must not fill up with attempts.
-                let _ = directory.remove();
-                return Err(at(error));
+        let reserve = Reserve::new(&settings.directory, &settings.gateway, rings_bytes);
+        let begin = || begin(settings, lanes, ring_slots);
+        let (directory, names, lanes) = match begin() {
+            Err(error) if reserve::is_full(&error) && reserve.release().map_err(at)? => {
+                tracing::warn!(event = "journal_reserve_used", directory = %settings.directory.display(), %error);
+                begin().map_err(at)?
             }
+            begun => begun.map_err(at)?,
         };
         let budget = Budget::new(settings.budget_bytes - rings_bytes);
         let heir = Heir::new(&settings.directory, &settings.gateway, directory.path(), Arc::clone(&budget));
         let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
         let life = directory.life().map_err(at)?;
         let files_missing = AtomicBool::new(false);
-        Ok(Self { lanes, names: Arc::new(names), budget, heir, margin_slots, life, files_missing, directory })
+        let journal = Self { lanes, names: Arc::new(names), budget, heir, reserve, margin_slots, life, files_missing, directory };
+        if let Err(error) = journal.keep_reserve() {
+            tracing::warn!(
+                event = "journal_reserve_missing",
+                directory = %settings.directory.display(),
+                %error,
+                advice = "if the disk is full at the next start, the gateway cannot start; it tries again each 2 s"
+            );
+        }
+        Ok(journal)
+    }
+
+    /// Sets disk aside for the start of the next life, unless that is done.
+    pub(crate) fn keep_reserve(&self) -> io::Result<()> {
+        self.reserve.keep()
     }
 
     /// What processes that are gone left here, each once.
@@ -235,6 +252,19 @@ fn ring_slots(lane_bytes: u64) -> u64 {
         slots /= 2;
     }
     slots
+}
+
+/// Makes the directory and the files of a new life.
+fn begin(settings: &MeterSettings, lanes: u16, ring_slots: u64) -> io::Result<(BootDirectory, Names, Box<[Arc<Lane>]>)> {
+    let directory = BootDirectory::create(&settings.directory, &settings.gateway)?;
+    match fill(&directory, lanes, ring_slots) {
+        Ok((names, lanes)) => Ok((directory, names, lanes)),
+        Err(error) => {
+            // A disk that is full must not fill up with attempts.
+            let _ = directory.remove();
+            Err(error)
+        }
+    }
 }
 
 /// Makes the files of a new life.

@@ -13,6 +13,11 @@ pub trait UsageSink: Send + Sync + 'static {
     /// Hands over a batch; returns the number after the highest entry of its stream that is booked.
     async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError>;
 
+    /// Why it cannot be reached now, if it knows so before a delivery has failed.
+    fn away(&self) -> Option<String> {
+        None
+    }
+
     /// What somebody has to put right before it takes anything, if it knows.
     fn problem(&self) -> Option<String> {
         None

@@ -2,7 +2,8 @@
 //! enough to fill.
 //!
 //! With `reject`, requests are refused and nothing is lost. With `serve_unmetered`, they are served and counted as
-//! unmetered: `received <= billed + unmetered <= accepted`. Rounds of load go on until the gateway shows its policy, and
+//! unmetered: `received <= billed + unmetered <= accepted`. With `reject`, the gateway is also killed while the disk is
+//! full: it has to start again on that disk, or it could never send what fills it. Rounds of load go on until the gateway shows its policy, and
 //! once the sink is back, until it shows nothing of it any more.
 
 mod disk;
@@ -30,8 +31,9 @@ pub(super) const DRILL: Drill = Drill {
     run: |faults, times| Box::pin(run(faults, times)),
 };
 
-/// Size of the journal's file system: half of it goes to the rings, and 4,000 records fill the rest.
-const DISK_MIB: u32 = 1;
+/// Size of the journal's file system: half a MiB goes to the rings, three quarters to the reserve for the next start,
+/// and 6,000 records fill the rest.
+const DISK_MIB: u32 = 2;
 
 /// What the gateway thinks it may fill, so that it meets the end of the disk first. Its two rings get a quarter of it.
 const BUDGET_MIB: u32 = 2;
@@ -91,7 +93,7 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
         "journal_budget_mib": BUDGET_MIB,
         "when_full": policy.setting(),
     });
-    let house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
+    let mut house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
     let customers = customers(&house).await?;
     let mut rounds = Rounds {
         load: Load { duration: times.margin, ..burst(&house, &customers) },
@@ -105,6 +107,11 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
     }
     rounds.until("the disk is full", |shortage| policy.shown(shortage) > 0).await?;
     rounds.next().await?;
+    // A restart sets the counter of unmetered requests to zero, so that only this policy can do with one.
+    if policy == Policy::Reject {
+        house.gateway.process.kill().await?;
+        house.gateway.restart().await?;
+    }
     if let Some(kafka) = &house.kafka {
         kafka.resume()?;
     }

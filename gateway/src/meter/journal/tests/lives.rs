@@ -42,6 +42,66 @@ fn a_process_that_dies_later_is_found_by_those_that_live() {
     assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
 }
 
+/// The lock of an earlier life is held by somebody else, as by another gateway of the same name.
+#[test]
+fn earlier_life_held_by_another_process_is_told_until_it_is_released() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (held, _) = open(&settings);
+    held.append_request(&record(0)).unwrap();
+    let (living, left) = open(&settings);
+    assert!(left.is_empty());
+    assert_eq!(living.unfetched(), Unfetched { unusable: 0, held: 1 });
+    drop(held);
+    let mut left = living.take_over().unwrap();
+    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
+    assert_eq!(living.unfetched(), Unfetched::default());
+}
+
+#[test]
+fn earlier_life_that_cannot_be_locked_is_told_and_fetched_once_it_can_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let (killed, _) = open(&settings);
+    killed.append_request(&record(0)).unwrap();
+    let lock = killed.directory.path().join("lock");
+    drop(killed);
+    // Nobody can open a directory for writing, whoever runs the test.
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let (living, left) = open(&settings);
+    assert!(left.is_empty());
+    assert_eq!(living.unfetched(), Unfetched { unusable: 1, held: 0 });
+    std::fs::remove_dir(&lock).unwrap();
+    let mut left = living.take_over().unwrap();
+    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
+    assert_eq!(living.unfetched(), Unfetched::default());
+}
+
+#[test]
+fn files_that_are_moved_away_or_deleted_leave_no_room_until_they_are_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&settings(directory.path(), 2));
+    let own = journal.directory.path().to_owned();
+    let elsewhere = directory.path().join("elsewhere");
+    assert_eq!((journal.look_for_files(), journal.has_room()), (None, true));
+    std::fs::rename(&own, &elsewhere).unwrap();
+    assert!(journal.look_for_files().is_some() && !journal.has_room());
+    // A directory of the same name with other files is not the journal.
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("lock"), "").unwrap();
+    assert!(journal.look_for_files().is_some());
+    std::fs::remove_dir_all(&own).unwrap();
+    std::fs::rename(&elsewhere, &own).unwrap();
+    assert_eq!((journal.look_for_files(), journal.has_room()), (None, true));
+    for file in ["lane-1.ring", "names", "lock"] {
+        std::fs::rename(own.join(file), own.join("aside")).unwrap();
+        assert_eq!(journal.look_for_files(), Some(own.join(file)));
+        std::fs::rename(own.join("aside"), own.join(file)).unwrap();
+    }
+    assert_eq!(journal.look_for_files(), None);
+}
+
 #[test]
 fn a_living_journal_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,10 @@
 //! What librdkafka says by itself. It repeats itself at every attempt to connect; the drain tells of an outage once,
 //! with what was heard here last.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use rdkafka::{
     ClientContext, config::RDKafkaLogLevel, error::KafkaError, statistics::Statistics, types::RDKafkaErrorCode,
@@ -13,6 +16,8 @@ use crate::lock::locked;
 #[derive(Clone, Default)]
 pub(super) struct Context {
     last_error: Arc<Mutex<Option<String>>>,
+    /// No broker has been connected since this was said.
+    no_broker: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -27,7 +32,14 @@ impl Context {
 
     /// It works again: what was said before is no explanation any more.
     pub(super) fn forget(&self) {
+        self.no_broker.store(false, Ordering::Relaxed);
         locked(&self.last_error).take();
+    }
+
+    /// Why no broker can be reached, if that was said since the last delivery.
+    pub(super) fn away(&self) -> Option<String> {
+        let last = || locked(&self.last_error).clone();
+        self.no_broker.load(Ordering::Relaxed).then(|| last().unwrap_or_else(|| "no broker is connected".to_owned()))
     }
 }
 
@@ -44,6 +56,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         // Follows upon the error of the last broker, and says less.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.no_broker.store(true, Ordering::Relaxed);
             return;
         }
         *locked(&self.last_error) = Some(reason.to_owned());

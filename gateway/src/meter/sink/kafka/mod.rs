@@ -173,6 +173,10 @@ impl UsageSink for KafkaSink {
         }
     }
 
+    fn away(&self) -> Option<String> {
+        self.client.load().heard.away()
+    }
+
     fn problem(&self) -> Option<String> {
         locked(&self.problem).clone()
     }
