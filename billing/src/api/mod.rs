@@ -45,6 +45,7 @@ use common::{
 pub use ingester::{IngesterServices, ingester_router};
 pub use problem::{Problem, ProblemCode};
 use prometheus::Registry;
+use requests::Counted;
 pub use requests::RequestMetrics;
 
 use crate::{
@@ -88,16 +89,17 @@ pub struct Services {
 pub fn router(services: Services) -> Router {
     let guarded = |path, methods: MethodRouter<Arc<Services>>| {
         let checkpoint = Checkpoint { access: services.access.clone(), path };
-        methods.route_layer(middleware::from_fn_with_state(checkpoint, guard))
+        let counted = Counted { metrics: services.requests.clone(), route: path };
+        methods
+            .route_layer(middleware::from_fn_with_state(checkpoint, guard))
+            .route_layer(middleware::from_fn_with_state(counted, requests::count))
     };
-    let counted = middleware::from_fn_with_state(services.requests.clone(), requests::count);
     routes()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))
-        .layer(counted)
         .with_state(Arc::new(services))
 }
 

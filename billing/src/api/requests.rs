@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{Request, State},
     middleware::Next,
     response::Response,
 };
@@ -33,13 +33,19 @@ impl RequestMetrics {
     }
 }
 
+/// The metrics, and the route whose requests a layer counts.
+#[derive(Clone)]
+pub(super) struct Counted {
+    pub(super) metrics: RequestMetrics,
+    pub(super) route: &'static str,
+}
+
 /// Counts a request once it is answered.
-pub(super) async fn count(State(metrics): State<RequestMetrics>, request: Request, next: Next) -> Response {
+pub(super) async fn count(State(counted): State<Counted>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let method = method_label(request.method());
     let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let Counted { metrics, route } = counted;
     metrics.requests.with_label_values(&[method, route, response.status().as_str()]).inc();
     metrics.seconds.with_label_values(&[route]).observe(start.elapsed().as_secs_f64());
     response

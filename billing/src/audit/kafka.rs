@@ -68,8 +68,7 @@ fn ask(config: &IngestConfig, positions: &BTreeMap<i32, i64>) -> Result<KafkaBac
     properties.set("bootstrap.servers", &config.brokers);
     properties.set("allow.auto.create.topics", "false");
     let client: BaseConsumer = properties.create().map_err(|error| error.to_string())?;
-    let metadata =
-        client.fetch_metadata(Some(&config.topic), KAFKA_TIME_LIMIT).map_err(|error| error.to_string())?;
+    let metadata = client.fetch_metadata(Some(&config.topic), KAFKA_TIME_LIMIT).map_err(|error| error.to_string())?;
     let described = metadata.topics().iter().find(|described| described.name() == config.topic);
     let described = described.filter(|described| described.error().is_none());
     let described = described.ok_or_else(|| format!("Kafka at {} has no topic {}", config.brokers, config.topic))?;

@@ -62,7 +62,9 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     let services = IngesterServices { store: store.clone(), condition: ingest.condition(), registry };
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &services.registry)?;
     let watch = Watch::new(store.clone(), &services.registry)?;
-    let background = async move { drop(tokio::join!(upkeep.keep(), watch.run())) };
+    let background = async move {
+        tokio::join!(upkeep.keep(), watch.run());
+    };
     let ended = ingest_until_stopped(listener, services, ingest, background, signals).await;
     store.close().await;
     tracing::info!("stopped");

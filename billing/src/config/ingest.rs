@@ -99,8 +99,8 @@ fn host_name() -> Option<String> {
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = filled(deserializer)?;
-    let is_name = name.len() <= NAME_MAX_BYTES
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let is_name =
+        name.len() <= NAME_MAX_BYTES && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if is_name {
         return Ok(Some(name));
     }

@@ -161,7 +161,8 @@ impl Server {
 
     /// Waits for a line of stderr that is no log line and contains `text`.
     pub(crate) async fn complains(&self, text: &str) {
-        let is_there = || self.log.lock().unwrap().iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)));
+        let is_there =
+            || self.log.lock().unwrap().iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)));
         let found = async {
             while !is_there() {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -90,7 +90,9 @@ impl Drain {
     /// Looks whether the sink is away, from time to time: a delivery that waits for it may fail only much later. `age` is
     /// that of the oldest entry waiting.
     pub(super) fn look_at_sink(&self, age: Duration) {
-        if age >= WAITING_LONG && let Some(reason) = self.sink.away() {
+        if age >= WAITING_LONG
+            && let Some(reason) = self.sink.away()
+        {
             self.sink_fails(&SinkError::Away(reason));
         }
     }

@@ -164,7 +164,9 @@ impl Meter {
     /// Why usage in the journal is at risk, or cannot be fetched, until somebody puts it right; none if all is well.
     pub fn journal_problem(&self) -> Option<String> {
         if self.journal.files_are_missing() {
-            return Some("files of the usage journal are gone; what is not sent yet is lost if this process dies".into());
+            return Some(
+                "files of the usage journal are gone; what is not sent yet is lost if this process dies".into(),
+            );
         }
         let Unfetched { unusable, held } = self.journal.unfetched();
         match (unusable, held) {

@@ -33,7 +33,10 @@ pub(crate) use lag::unbooked;
 pub use metrics::KafkaMetrics;
 use page::PageLimits;
 use prometheus::Registry;
-use rdkafka::{consumer::Consumer as _, error::{KafkaError, RDKafkaErrorCode}};
+use rdkafka::{
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 pub use stop::{Stop, Stopper};
 use tokio::sync::{mpsc, oneshot};
 use workers::Workers;
@@ -180,7 +183,8 @@ impl KafkaIngest {
 impl Shared {
     /// Explains why the client gave up.
     fn fatal(&self, error: KafkaError) -> KafkaIngestError {
-        let is_fenced = self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId);
+        let is_fenced =
+            self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId);
         match &self.name {
             Some(name) if is_fenced => KafkaIngestError::NameTaken { name: name.clone(), group: self.group.clone() },
             _ => KafkaIngestError::Failed(error),

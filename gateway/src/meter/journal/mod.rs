@@ -106,7 +106,8 @@ impl Journal {
         let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
         let life = directory.life().map_err(at)?;
         let files_missing = AtomicBool::new(false);
-        let journal = Self { lanes, names: Arc::new(names), budget, heir, reserve, margin_slots, life, files_missing, directory };
+        let journal =
+            Self { lanes, names: Arc::new(names), budget, heir, reserve, margin_slots, life, files_missing, directory };
         if let Err(error) = journal.keep_reserve() {
             tracing::warn!(
                 event = "journal_reserve_missing",
@@ -255,7 +256,11 @@ fn ring_slots(lane_bytes: u64) -> u64 {
 }
 
 /// Makes the directory and the files of a new life.
-fn begin(settings: &MeterSettings, lanes: u16, ring_slots: u64) -> io::Result<(BootDirectory, Names, Box<[Arc<Lane>]>)> {
+fn begin(
+    settings: &MeterSettings,
+    lanes: u16,
+    ring_slots: u64,
+) -> io::Result<(BootDirectory, Names, Box<[Arc<Lane>]>)> {
     let directory = BootDirectory::create(&settings.directory, &settings.gateway)?;
     match fill(&directory, lanes, ring_slots) {
         Ok((names, lanes)) => Ok((directory, names, lanes)),
