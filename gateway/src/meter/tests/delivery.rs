@@ -62,7 +62,7 @@ async fn what_a_killed_process_left_is_delivered_by_the_next() {
     let running = start(settings(directory.path()), Arc::clone(&sink) as _);
     running.meter.record(&record(150)).unwrap();
     until("delivery", || sink.books.count() == 151).await;
-    until("removal of what was left", || std::fs::read_dir(directory.path()).unwrap().count() == 1).await;
+    until("removal of what was left", || journals(directory.path()) == 1).await;
     running.stop().await;
     assert_eq!(sink.books.units(), (0..151).collect::<Vec<_>>());
 }
@@ -95,7 +95,7 @@ async fn a_gateway_that_dies_is_drained_by_another_on_the_same_host() {
     doomed.record(&record(7)).unwrap();
     drop(doomed);
     until("delivery", || sink.books.units() == [7]).await;
-    until("removal of what was left", || std::fs::read_dir(directory.path()).unwrap().count() == 1).await;
+    until("removal of what was left", || journals(directory.path()) == 1).await;
     assert!(locked(&sink.books.booked).keys().all(|stream| stream.gateway() == "edge-2"));
     running.stop().await;
 }

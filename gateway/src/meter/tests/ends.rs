@@ -14,10 +14,6 @@ fn ends(books: &Books) -> Vec<(String, u64)> {
     ends
 }
 
-fn journals(directory: &Path) -> usize {
-    std::fs::read_dir(directory).unwrap().count()
-}
-
 #[tokio::test]
 async fn every_lane_of_a_dead_life_ends_after_its_last_entry_and_no_other_does() {
     let directory = tempfile::tempdir().unwrap();

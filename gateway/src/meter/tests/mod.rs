@@ -24,6 +24,12 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::lock::locked;
 
+/// Lives of which there is a directory.
+fn journals(directory: &Path) -> usize {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().is_some_and(|name| name.contains('@'))).count()
+}
+
 /// Books like the real one: once per stream and number.
 #[derive(Default)]
 struct Books {
