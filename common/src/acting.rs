@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::TenantId, tenant::UnknownWord};
+use crate::{id::TenantId, tenant::UnknownWord, time::Micros};
 
 /// On whose behalf the store is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Acting {
     pub scope: Scope,
     /// What a creation is remembered by, so that asking again does not create again.
     pub idempotency: Option<IdempotencyKey>,
+    /// When the credential ends that is acted with: no credential made with it lives longer.
+    pub until: Option<Micros>,
 }
 
 /// Who did something.
@@ -28,6 +30,17 @@ pub struct Actor {
     pub address: Option<IpAddr>,
     /// What the request is called in logs.
     pub request_id: Option<String>,
+}
+
+/// Who made a key, as far as whoever looks may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creator {
+    /// What kind of actor.
+    pub kind: ActorKind,
+    /// Who; none for those who look from below.
+    pub name: Option<String>,
+    /// Where their role is held. None: above every tenant, not written down, or not for those who look from below.
+    pub tenant: Option<TenantId>,
 }
 
 /// What kind of actor.
@@ -80,6 +93,22 @@ impl Acting {
             actor: Actor { kind, name: name.into(), address: None, request_id: None },
             scope: Scope::Everything,
             idempotency: None,
+            until: None,
+        }
+    }
+
+    /// Whoever acts, as the creator of what they make.
+    pub fn creator(&self) -> Creator {
+        Creator { kind: self.actor.kind, name: Some(self.actor.name.clone()), tenant: self.scope.tenant() }
+    }
+}
+
+impl Scope {
+    /// The tenant whose subtree it is.
+    pub const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::Everything => None,
+            Self::Subtree(tenant) => Some(tenant),
         }
     }
 }

@@ -4,13 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::name::{NAME_MAX_CHARS, NameError, validate_name};
 use crate::{
     id::TenantId,
     time::{Micros, Zone},
 };
-
-/// Longest name of a tenant or a key, in characters.
-pub const NAME_MAX_CHARS: usize = 200;
 
 /// A tenant as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,34 +69,6 @@ impl UnknownWord {
     pub fn new(what: &'static str, expected: &'static str, word: &str) -> Self {
         Self { what, expected, word: word.chars().take(64).collect() }
     }
-}
-
-/// Why a name is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// Nothing but white space.
-    #[error("name is empty")]
-    Empty,
-    /// More than [`NAME_MAX_CHARS`] characters.
-    #[error("name has {0} characters; at most {NAME_MAX_CHARS} are allowed")]
-    TooLong(usize),
-    /// A control character, which could forge log lines and terminal output.
-    #[error("name contains the control character {0:?}")]
-    ControlCharacter(char),
-}
-
-/// Checks a name that people give to a tenant or a key.
-pub fn validate_name(name: &str) -> Result<(), NameError> {
-    if name.trim().is_empty() {
-        return Err(NameError::Empty);
-    }
-    let length = name.chars().count();
-    if length > NAME_MAX_CHARS {
-        return Err(NameError::TooLong(length));
-    }
-    name.chars()
-        .find(|character| character.is_control())
-        .map_or(Ok(()), |control| Err(NameError::ControlCharacter(control)))
 }
 
 // === impl TenantKind ===
@@ -162,18 +132,5 @@ impl FromStr for TenantStatus {
             "deleted" => Ok(Self::Deleted),
             _ => Err(UnknownWord::new("tenant status", "active, suspended, deleted", word)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_could_forge_output_are_refused() {
-        assert_eq!(validate_name("Acme GmbH"), Ok(()));
-        assert_eq!(validate_name("  "), Err(NameError::Empty));
-        assert_eq!(validate_name("a\u{1b}[2J"), Err(NameError::ControlCharacter('\u{1b}')));
-        assert_eq!(validate_name(&"x".repeat(10_000)), Err(NameError::TooLong(10_000)));
     }
 }

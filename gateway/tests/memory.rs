@@ -33,6 +33,7 @@ fn a_million_keys_fit_into_250_mebibytes() {
         scopes: Vec::new(),
         allowed_ips: Vec::new(),
         last_used_at: None,
+        created_by: None,
         revision: 1,
     };
     let rows = || store::Catalog {

@@ -166,7 +166,7 @@ mod tests {
 
     /// The words of one command as a shell would pass them: quotes hold words together, a pipe or redirection ends it.
     fn words(line: &str) -> Vec<String> {
-        let command = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or_default();
+        let command = [" | ", " > ", " < "].iter().fold(line, |line, end| line.split(end).next().unwrap_or_default());
         let mut words = Vec::new();
         for (index, part) in command.split('\'').enumerate() {
             if index % 2 == 1 {

@@ -24,6 +24,12 @@ pub(crate) enum Failure {
     /// There is no pepper at all.
     #[error("no pepper to hash the key with: give --pepper-file FILE or set TOLLGATE_PEPPER, to the gateways' pepper")]
     PepperMissing,
+    /// Nobody's secret. What was read is not quoted, as it may be one.
+    #[error("no key has this secret")]
+    SecretUnknown,
+    /// Not a secret of the kind that was asked for. What was read is not quoted, as it may be one.
+    #[error("standard input is not one secret of {0}")]
+    NotASecret(&'static str),
     /// A report on no time at all.
     #[error("--from has to be before --to")]
     EmptyWindow,
@@ -60,9 +66,9 @@ impl Failure {
     /// The class that decides the exit code.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::PepperMissing | Self::EmptyWindow => Class::Usage,
+            Self::PepperMissing | Self::EmptyWindow | Self::NotASecret(_) => Class::Usage,
             Self::Api(error) => error.class(),
-            Self::Store(StoreError::NotFound { .. }) => Class::NotFound,
+            Self::Store(StoreError::NotFound { .. }) | Self::SecretUnknown => Class::NotFound,
             Self::Store(StoreError::Refused(_) | StoreError::Conflict(_))
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(

@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod duration;
 mod error;
+mod found;
 mod output;
 mod pepper;
 mod view;

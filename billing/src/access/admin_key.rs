@@ -23,6 +23,7 @@ impl Access {
                     tenant: Some(key.tenant),
                     role: key.role,
                     scopes: key.scopes,
+                    expires_at: key.expires_at,
                 })
             }
             KeyStatus::Revoked => Err(Refused::known("this admin key was revoked")),

@@ -1,4 +1,5 @@
-//! The bootstrap token: it lets in whoever sets up the first tenant and its first admin key, and nobody after that.
+//! The bootstrap token: it lets in whoever sets up the first tenant and its first owner, and nobody after that. The first
+//! owner of any kind ends it: an admin key with this role, or a person whose token says so.
 
 use std::{fmt, path::Path};
 
@@ -77,8 +78,8 @@ impl Access {
         if !self.bootstrap.as_ref().is_some_and(|token| token.matches(presented)) {
             return Err(Refused::unknown("not a credential of this interface"));
         }
-        if self.store.has_admin_keys().await? {
-            return Err(Refused::known("the bootstrap token has served its purpose: there is an admin key, use one"));
+        if self.store.has_owner().await? {
+            return Err(Refused::known("the bootstrap token has served its purpose: there is an owner, act as one"));
         }
         Ok(Principal::bootstrap())
     }

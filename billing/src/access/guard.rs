@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -52,6 +52,7 @@ pub async fn guard(
         // What is no text is no name of anything.
         Err(_) => Err(Problem::new(ProblemCode::NotFound, "there is nothing at this path")),
     };
+    let shown_token = checkpoint.shown_token(&arrival);
     let mut response = match admitted {
         Ok(admitted) => {
             if let Some(admitted) = admitted {
@@ -61,6 +62,9 @@ pub async fn guard(
         }
         Err(problem) => problem.into_response(),
     };
+    if let Some(address) = shown_token.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+        checkpoint.access.throttle.count_guess(address);
+    }
     if let Some(state) = limit {
         throttle::tell(&state, response.headers_mut());
     }
@@ -90,12 +94,17 @@ impl Checkpoint {
             return Err(Problem::new(ProblemCode::Forbidden, "nobody may do this"));
         };
         let grant = match &rule.needs {
-            Needs::Nothing | Needs::OwnToken => return Ok(None),
+            Needs::Nothing => return Ok(None),
+            Needs::OwnToken => {
+                self.access.check_address(self.access.address(arrival), limit)?;
+                return Ok(None);
+            }
             Needs::Somebody => None,
             Needs::Role(grant) => Some(grant),
         };
         let caller = self.access.caller(arrival, limit).await?;
         let own = self.access.standing(&caller.principal, arrival.method).await?;
+        self.access.note_owner(&caller.principal).await?;
         let Some(grant) = grant else {
             return Ok(Some(Admitted::Caller(caller)));
         };
@@ -117,15 +126,34 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// Where a request comes from that shows a token which its handler checks: if it is a wrong one, it was a guess.
+    fn shown_token(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
+        let is_checked = rule(arrival.method, self.path).is_some_and(|rule| rule.needs == Needs::OwnToken);
+        let shows_one = arrival.headers.contains_key(header::AUTHORIZATION);
+        self.access.address(arrival).filter(|_| is_checked && shows_one)
+    }
+}
+
 impl Access {
+    /// Where a request comes from, if that is known.
+    fn address(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
+        arrival.peer.map(|peer| origin::address(peer, arrival.headers, &self.trusted_proxies))
+    }
+
+    /// Refuses to look at a credential from where too many wrong ones came from.
+    fn check_address(&self, address: Option<IpAddr>, limit: &mut Option<LimitState>) -> Result<(), Problem> {
+        let Some(address) = address else {
+            return Ok(());
+        };
+        let refuse = |refused| too_many(refused, limit, "too many credentials from your address did not do");
+        self.throttle.check(address).map_err(refuse)
+    }
+
     /// Who is calling, if not too often.
     async fn caller(&self, arrival: &Arrival<'_>, limit: &mut Option<LimitState>) -> Result<Caller, Problem> {
-        let address = arrival.peer.map(|peer| origin::address(peer, arrival.headers, &self.trusted_proxies));
-        if let Some(address) = address {
-            self.throttle
-                .check(address)
-                .map_err(|refused| too_many(refused, limit, "too many credentials from your address did not do"))?;
-        }
+        let address = self.address(arrival);
+        self.check_address(address, limit)?;
         let authenticated = match Bearer::of(arrival.headers) {
             Ok(bearer) => self.authenticate(&bearer).await,
             Err(refused) => Err(refused),

@@ -17,11 +17,21 @@ pub mod rules;
 mod tests;
 mod throttle;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 pub use bootstrap::{BootstrapToken, BootstrapTokenError};
 pub use caller::{Caller, Unplaced};
-use common::{key::Pepper, limit, plan::RateLimit, store::Store, time::Clock};
+use common::{
+    admin::Role,
+    key::Pepper,
+    limit,
+    plan::RateLimit,
+    store::{Store, StoreError},
+    time::Clock,
+};
 use credential::{Bearer, Refused};
 pub use guard::{Checkpoint, guard};
 use ipnet::IpNet;
@@ -45,6 +55,8 @@ pub struct Access {
     people: Option<IdentityProvider>,
     trusted_proxies: Vec<IpNet>,
     throttle: Arc<Throttle>,
+    /// Whether this program has written down already that a person is an owner.
+    owner_noted: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
 }
 
@@ -52,10 +64,11 @@ impl Access {
     /// Admits holders of admin keys that stand in `store`.
     pub fn new(store: Store, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
         let throttle = Arc::new(Throttle::new(TENANT_RATE, GUESS_RATE, limit::Clock::default()));
-        Self { store, pepper, bootstrap: None, people: None, trusted_proxies: Vec::new(), throttle, clock }
+        let (trusted_proxies, owner_noted) = (Vec::new(), Arc::default());
+        Self { store, pepper, bootstrap: None, people: None, trusted_proxies, throttle, owner_noted, clock }
     }
 
-    /// Admits whoever holds this token too, while there is no admin key.
+    /// Admits whoever holds this token too, while there is no owner.
     #[must_use]
     pub fn with_bootstrap(self, token: Option<BootstrapToken>) -> Self {
         Self { bootstrap: token, ..self }
@@ -77,6 +90,17 @@ impl Access {
     #[must_use]
     pub fn behind_proxies(self, trusted_proxies: Vec<IpNet>) -> Self {
         Self { trusted_proxies, ..self }
+    }
+
+    /// Writes down that a person is an owner, with whom the bootstrap token ends.
+    async fn note_owner(&self, principal: &Principal) -> Result<(), StoreError> {
+        let is_owner = principal.kind == PrincipalKind::Person && principal.role == Role::Owner;
+        if !is_owner || self.owner_noted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.store.note_owner(&principal.name, self.clock.now()).await?;
+        self.owner_noted.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whose credential it is.

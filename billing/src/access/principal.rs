@@ -6,6 +6,7 @@ use common::{
     acting::{Acting, Actor, ActorKind, IdempotencyKey, Scope},
     admin::{AdminScope, Role},
     id::TenantId,
+    time::Micros,
 };
 
 use super::rules::reaches;
@@ -24,6 +25,8 @@ pub struct Principal {
     pub role: Role,
     /// What of the role they are narrowed to; empty: all of it.
     pub scopes: Vec<AdminScope>,
+    /// When their credential ends; nothing that they hand on lasts longer.
+    pub expires_at: Option<Micros>,
 }
 
 /// What kind of credential it was.
@@ -47,6 +50,7 @@ impl Principal {
             tenant: None,
             role: Role::Owner,
             scopes: Vec::new(),
+            expires_at: None,
         }
     }
 
@@ -66,6 +70,7 @@ impl Principal {
             actor: Actor { kind, name: self.name.clone(), address, request_id },
             scope: self.tenant.map_or(Scope::Everything, Scope::Subtree),
             idempotency,
+            until: self.expires_at,
         }
     }
 
@@ -114,6 +119,7 @@ mod tests {
             tenant: Some(TenantId::from_u128(1)),
             role,
             scopes: scopes.to_vec(),
+            expires_at: None,
         }
     }
 

@@ -138,7 +138,8 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
-    // Plans are on offer to the whole tree: whoever sells the API writes them.
+    // Plans are prices: whoever sells the API writes them, for its own tree and for any tenant of it. A reseller that
+    // wrote plans could give its customers one that costs nothing, and pay nothing for what they use.
     row("GET", "/v1/plans", reads(read(Plans), Target::Own, Viewer)),
     row("PUT", "/v1/plans", at_root(write(Plans), Admin)),
     row("GET", "/v1/plans/{plan}", reads(read(Plans), Target::Own, Viewer)),
@@ -149,6 +150,7 @@ pub const RULES: &[Rule] = &[
     // API keys.
     row("GET", "/v1/keys", reads(read(Keys), Target::Own, Viewer)),
     row("POST", "/v1/keys", within(write(Keys), Target::Body, Admin)),
+    row("POST", "/v1/keys/find", reads(read(Keys), Target::Own, Viewer)),
     row("GET", "/v1/keys/{key}", reads(read(Keys), Target::Key, Viewer)),
     row("PATCH", "/v1/keys/{key}", within(write(Keys), Target::Key, Admin)),
     row("POST", "/v1/keys/{key}/rotate", within(write(Keys), Target::Key, Admin)),
@@ -156,6 +158,7 @@ pub const RULES: &[Rule] = &[
     // Admin keys.
     row("GET", "/v1/admin-keys", reads(read(AdminKeys), Target::Own, Owner)),
     row("POST", "/v1/admin-keys", within(write(AdminKeys), Target::Body, Owner)),
+    row("POST", "/v1/admin-keys/find", reads(read(AdminKeys), Target::Own, Owner)),
     row("GET", "/v1/admin-keys/{admin_key}", reads(read(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/revoke", within(write(AdminKeys), Target::AdminKey, Owner)),
     // Money and what it is for.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
 use common::{
     admin::{AdminKey, AdminScope, AdminSecret, Role},
     id::{AdminKeyId, TenantId},
     key::KeyStatus,
-    store::NewAdminKey,
+    store::{AdminKeyFilter, NewAdminKey, StoreError},
     time::Micros,
 };
 use serde::{Deserialize, Serialize};
@@ -19,14 +19,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, Services,
+    creator::CreatorDocument,
     idempotency::{self, Created, Creation},
     instant::Instant,
-    keys::{KeyStatusWord, NO_STORE},
+    keys::{self, KeyStatusWord, NO_STORE, find::FoundSecretBody},
     me::RoleWord,
-    page::WholeListDocument,
-    parameters::{Named, Parameters, from_text},
+    page::{self, ListDocument},
+    parameters::{self, Named, Parameters, from_text},
 };
 use crate::access::{Caller, Unplaced};
+
+/// The name of this list in cursors.
+const LIST: &str = "admin_keys";
 
 /// An admin key.
 #[derive(Serialize, ToSchema)]
@@ -63,6 +67,9 @@ pub(super) struct AdminKeyDocument {
     /// The minute in which it was last accepted.
     #[schema(required = true)]
     last_used_at: Option<Instant>,
+    /// Who made it; null where that was not written down.
+    #[schema(required = true)]
+    created_by: Option<CreatorDocument>,
 }
 
 /// An admin key that was created. The secret is shown this once.
@@ -94,9 +101,9 @@ pub(super) struct NewAdminKeyBody {
     /// What of the role it is narrowed to: `read` or `write` of tenants, plans, subscriptions, keys, credit, usage, audit,
     /// `admin_keys`; all of the role unless stated.
     #[serde(default)]
-    #[schema(value_type = Vec<String>, required = false, example = json!(["keys:write", "usage:read"]))]
+    #[schema(value_type = Vec<String>, required = false, max_items = 16, example = json!(["keys:write", "usage:read"]))]
     scopes: Vec<AdminScope>,
-    /// From this instant on it is refused; never unless stated.
+    /// From this instant on it is refused. It ends with the credential that it is made with at the latest.
     expires_at: Option<Instant>,
 }
 
@@ -109,6 +116,14 @@ pub(super) struct AdminKeyParameters {
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
+    /// Those whose name contains this text, in letters of either case.
+    #[param(max_length = 200)]
+    name: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most items of the page; 50 unless stated.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
 }
 
 impl AdminKeyDocument {
@@ -126,11 +141,15 @@ impl AdminKeyDocument {
             expires_at: key.expires_at.map(Into::into),
             revoked_at: key.revoked_at.map(Into::into),
             last_used_at: key.last_used_at.map(Into::into),
+            created_by: key.created_by.map(Into::into),
         }
     }
 }
 
 /// Create an admin key
+///
+/// Nobody hands out more than they have, nor for longer: it ends with the credential that it is made with at the latest,
+/// and is revoked with the admin key that it was made with.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys",
@@ -186,16 +205,46 @@ pub(super) async fn create(
     path = "/v1/admin-keys",
     tag = "access",
     params(AdminKeyParameters),
-    responses((status = 200, description = "All of them", body = WholeListDocument<AdminKeyDocument>)),
+    responses((status = 200, description = "A page of admin keys", body = ListDocument<AdminKeyDocument>)),
 )]
 pub(super) async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Parameters(parameters): Parameters<AdminKeyParameters>,
-) -> Result<Json<WholeListDocument<AdminKeyDocument>>, Problem> {
+) -> Result<Json<ListDocument<AdminKeyDocument>>, Problem> {
+    let AdminKeyParameters { subtree_of, name, cursor, limit } = parameters;
+    let (page, name) = (page::request(LIST, cursor.as_deref(), limit)?, parameters::searched(name)?);
     let now = services.clock.now();
-    let found = caller.store().admin_keys(parameters.subtree_of).await?;
-    Ok(Json(WholeListDocument::of(found.into_iter().map(|key| AdminKeyDocument::of(key, now)))))
+    let found = caller.store().admin_keys_page(&AdminKeyFilter { subtree_of, name }, page).await?;
+    Ok(Json(ListDocument::of(LIST, found.map(|key| AdminKeyDocument::of(key, now)))))
+}
+
+/// Find an admin key by its secret
+///
+/// For a secret that has leaked: the answer says which admin key it is, and not the secret. One that is not in your
+/// subtree is not found.
+#[utoipa::path(
+    post,
+    path = "/v1/admin-keys/find",
+    tag = "access",
+    request_body = FoundSecretBody,
+    responses((status = 200, description = "The key", body = AdminKeyDocument)),
+)]
+pub(super) async fn find(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (store, secret) = (caller.store(), keys::find::secret_of(request).await?);
+    let unknown = || keys::find::nobodys("admin key");
+    let secret = AdminSecret::parse(secret.as_bytes()).map_err(|_| unknown())?;
+    let found = store.admin_key_by_hash(&services.pepper.hash_admin(&secret)).await?.ok_or_else(unknown)?;
+    // By its id it is found in the caller's subtree alone.
+    let key = store.admin_key(found.id).await.map_err(|error| match error {
+        StoreError::NotFound { .. } => unknown(),
+        error => error.into(),
+    })?;
+    Ok((NO_STORE, Json(AdminKeyDocument::of(key, services.clock.now()))).into_response())
 }
 
 /// Show an admin key
@@ -216,7 +265,7 @@ pub(super) async fn show(
 
 /// Revoke an admin key
 ///
-/// It is refused from now on. A second time changes nothing.
+/// It is refused from now on, and so are the admin keys that were made with it. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/{admin_key}/revoke",

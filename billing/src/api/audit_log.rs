@@ -6,7 +6,7 @@ use axum::Json;
 use common::{
     acting::ActorKind,
     id::TenantId,
-    store::{AuditEntry, AuditFilter},
+    store::{AuditAction, AuditEntry, AuditFilter},
     time::{Micros, Window},
 };
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,10 @@ pub(super) struct ActorDocument {
     /// What kind of actor.
     #[schema(value_type = ActorKindWord)]
     kind: ActorKind,
-    /// The subject of a person's token, the id of an admin key, a user of the command line, a program.
-    name: String,
+    /// The subject of a person's token, the id of an admin key, a user of the command line, a program; null for somebody
+    /// above you, of whom neither address nor request are told.
+    #[schema(required = true)]
+    name: Option<String>,
     /// Where the request came from.
     #[schema(value_type = Option<String>, required = true)]
     address: Option<IpAddr>,
@@ -91,8 +93,10 @@ pub(super) struct AuditParameters {
     tenant: Option<TenantId>,
     /// Those of the thing with this id.
     subject: Option<String>,
-    /// Those of this action, as in `key.revoke`.
-    action: Option<String>,
+    /// Those of this action, as in `key.revoke`. One that does not exist is refused.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>, example = "key.revoke")]
+    action: Option<AuditAction>,
     /// Those made at this instant or later.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]

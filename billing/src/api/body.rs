@@ -44,10 +44,10 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// What a body says; if it is not what is expected, the problem says where. A member twice is one too many, and 127
-/// levels are deep enough.
+/// What a body says; if it is not what is expected, the problem says where. A member twice is one too many, an array is
+/// no object, and 127 levels are deep enough.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    common::json::from_slice(bytes).map_err(|error| {
         let detail: String = error.to_string().chars().take(500).collect();
         Problem::new(ProblemCode::BodyInvalid, detail)
     })

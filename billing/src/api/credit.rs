@@ -18,9 +18,13 @@ use super::{
     Problem, ProblemCode, Services,
     idempotency::{self, Created, Creation},
     instant::Instant,
-    parameters::Named,
+    page::{ListDocument, PageParameters},
+    parameters::{Named, Parameters},
 };
 use crate::access::Caller;
+
+/// The name of the list of top-ups in cursors.
+const LIST: &str = "top_ups";
 
 /// How a tenant's credit for one meter stands.
 #[derive(Serialize, ToSchema)]
@@ -46,8 +50,11 @@ pub(super) struct TopUpDocument {
     reference: String,
     /// What the units are of.
     meter: String,
-    /// How many.
-    units: u64,
+    /// How many; negative: taken back.
+    units: i64,
+    /// Why, if that was said.
+    #[schema(required = true)]
+    reason: Option<String>,
     /// When they were added.
     added_at: Instant,
 }
@@ -58,8 +65,11 @@ pub(super) struct TopUpDocument {
 pub(super) struct TenantCreditDocument {
     /// How it stands, by meter.
     credit: Vec<CreditDocument>,
-    /// Every top-up, oldest first.
+    /// A page of top-ups, oldest first.
     top_ups: Vec<TopUpDocument>,
+    /// Asks for the next page of top-ups; none if this is the last.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
 }
 
 /// Units to be added.
@@ -70,13 +80,16 @@ pub(super) struct TopUpBody {
     /// What the units are of.
     #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]{1,64}$", example = "tokens")]
     meter: String,
-    /// How many.
-    #[schema(minimum = 1)]
-    units: u64,
-    /// What the payment is known by, such as an order number, 1 to 200 characters: the same one adds once. Made up unless
-    /// stated.
+    /// How many, not 0. Negative units take back what no gateway has drawn, with a `reason`.
+    #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
+    units: i64,
+    /// What the payment is known by, such as an order number, 1 to 200 characters: the same one adds once. Each tenant has
+    /// references of its own. Made up unless stated.
     #[schema(min_length = 1, max_length = 200, example = "order-4711")]
     reference: Option<String>,
+    /// Why, 1 to 200 characters; needed to take units back.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
 }
 
 impl From<Credit> for CreditDocument {
@@ -86,8 +99,8 @@ impl From<Credit> for CreditDocument {
 }
 
 impl From<TopUp> for TopUpDocument {
-    fn from(TopUp { reference, tenant: _, meter, units, added_at }: TopUp) -> Self {
-        Self { reference, meter, units, added_at: added_at.into() }
+    fn from(TopUp { reference, tenant: _, meter, units, reason, added_at }: TopUp) -> Self {
+        Self { reference, meter, units, reason, added_at: added_at.into() }
     }
 }
 
@@ -96,22 +109,23 @@ impl From<TopUp> for TopUpDocument {
     get,
     path = "/v1/tenants/{tenant}/credit",
     tag = "credit",
-    params(("tenant" = String, Path, description = "The tenant's id")),
-    responses((status = 200, description = "The credit", body = TenantCreditDocument)),
+    params(("tenant" = String, Path, description = "The tenant's id"), PageParameters),
+    responses((status = 200, description = "The credit, with a page of top-ups", body = TenantCreditDocument)),
 )]
 pub(super) async fn show(
     caller: Caller,
     Named(tenant): Named<TenantId>,
+    Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Json<TenantCreditDocument>, Problem> {
-    let store = caller.store();
+    let (store, page) = (caller.store(), parameters.request(LIST)?);
     let credit = store.credit(tenant).await?.into_iter().map(Into::into).collect();
-    let top_ups = store.top_ups(tenant).await?.into_iter().map(Into::into).collect();
-    Ok(Json(TenantCreditDocument { credit, top_ups }))
+    let ListDocument { items: top_ups, next_cursor } = ListDocument::of(LIST, store.top_ups_page(tenant, page).await?);
+    Ok(Json(TenantCreditDocument { credit, top_ups, next_cursor }))
 }
 
-/// Add units to a tenant's prepaid credit
+/// Add units to a tenant's prepaid credit, or take some back
 ///
-/// The same top-up again, by its reference, changes nothing.
+/// The same top-up again, by its reference, changes nothing. Negative units correct a top-up that was a mistake.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/credit",
@@ -134,10 +148,10 @@ pub(super) async fn add(
     Named(tenant): Named<TenantId>,
     creation: Creation<TopUpBody>,
 ) -> Result<Response, Problem> {
-    let TopUpBody { meter, units, reference } = creation.body;
+    let TopUpBody { meter, units, reference, reason } = creation.body;
     let store = caller.creating(creation.idempotency);
     let reference = reference.unwrap_or_else(TopUp::made_up_reference);
-    let top_up = TopUp { reference, tenant, meter, units, added_at: services.clock.now() };
+    let top_up = TopUp { reference, tenant, meter, units, reason, added_at: services.clock.now() };
     match Created::of(store.add_credit(&top_up).await)? {
         Created::Now(credit) => {
             let location = format!("/v1/tenants/{tenant}/credit");

@@ -7,6 +7,7 @@ mod admin_keys;
 mod audit_log;
 mod batches;
 mod body;
+mod creator;
 mod credit;
 mod document;
 mod etag;
@@ -130,10 +131,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/plans/{plan}/restore", post(plans::changes::restore)),
         ("/v1/plans/{plan}/migrate", post(plans::changes::migrate)),
         ("/v1/keys", get(keys::list).post(keys::create)),
+        ("/v1/keys/find", post(keys::find::find)),
         ("/v1/keys/{key}", get(keys::show).patch(keys::changes::update)),
         ("/v1/keys/{key}/rotate", post(keys::changes::rotate)),
         ("/v1/keys/{key}/revoke", post(keys::changes::revoke)),
         ("/v1/admin-keys", get(admin_keys::list).post(admin_keys::create)),
+        ("/v1/admin-keys/find", post(admin_keys::find)),
         ("/v1/admin-keys/{admin_key}", get(admin_keys::show)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::store::{Page, PageRequest};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Problem, ProblemCode};
 
@@ -30,6 +30,18 @@ pub(super) struct WholeListDocument<T> {
     pub(super) items: Vec<T>,
 }
 
+/// Which page of a list that has no other parameters.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageParameters {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most items of the page; 50 unless stated.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
 /// What an opaque cursor says: of which list it is, and where that goes on.
 #[derive(Serialize, Deserialize)]
 struct Place<T> {
@@ -42,6 +54,13 @@ impl<T> ListDocument<T> {
     pub(super) fn of<Item: Into<T>>(list: &str, page: Page<Item>) -> Self {
         let next_cursor = page.next.map(|after| cursor(list, &after));
         Self { items: page.items.into_iter().map(Into::into).collect(), next_cursor }
+    }
+}
+
+impl PageParameters {
+    /// The page of `list` that is asked for.
+    pub(super) fn request(&self, list: &str) -> Result<PageRequest, Problem> {
+        request(list, self.cursor.as_deref(), self.limit)
     }
 }
 
@@ -75,7 +94,7 @@ pub(super) fn cursor<T: Serialize>(list: &str, after: &T) -> String {
 /// Where in `list` a cursor says to go on.
 pub(super) fn place<T: DeserializeOwned>(list: &str, cursor: &str) -> Result<T, Problem> {
     let decoded = URL_SAFE_NO_PAD.decode(cursor).ok();
-    let place: Option<Place<T>> = decoded.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let place: Option<Place<T>> = decoded.and_then(|bytes| common::json::from_slice(&bytes).ok());
     place.filter(|place| place.list == list).map(|place| place.after).ok_or_else(|| {
         let detail = "cursor: take `next_cursor` of the page before as it is, and ask for the same list with it";
         Problem::new(ProblemCode::CursorInvalid, detail)

@@ -76,6 +76,20 @@ where
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
+/// Longest part of a name that is searched for, in characters.
+const SEARCH_MAX_CHARS: usize = 200;
+
+/// The part of a name that is searched for, if there is one.
+pub(super) fn searched(name: Option<String>) -> Result<Option<String>, Problem> {
+    match name {
+        Some(name) if name.is_empty() || name.chars().count() > SEARCH_MAX_CHARS => {
+            let detail = format!("name: search for 1 to {SEARCH_MAX_CHARS} characters");
+            Err(Problem::new(ProblemCode::ParameterInvalid, detail))
+        }
+        name => Ok(name),
+    }
+}
+
 /// Reads an instant, if it is there.
 pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
     Instant::parse(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)

@@ -17,13 +17,16 @@ use super::{
     Problem, Services,
     body::Body,
     instant::Instant,
-    page::{self, ListDocument, WholeListDocument},
+    page::{self, ListDocument, PageParameters},
     parameters::{Named, Parameters, from_text},
 };
 use crate::access::Caller;
 
 /// The name of the list of those in force in cursors.
 const LIST: &str = "subscriptions";
+
+/// The name of the list of a tenant's own in cursors.
+const OF_TENANT: &str = "subscriptions_of_tenant";
 
 /// A tenant's right to use a plan, over a half-open range of time.
 #[derive(Serialize, ToSchema)]
@@ -32,6 +35,9 @@ pub(super) struct SubscriptionDocument {
     /// Whose.
     #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
     tenant: TenantId,
+    /// The tenant that the plan belongs to.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    plan_owner: TenantId,
     /// The plan.
     #[schema(value_type = String, example = "growth")]
     plan: PlanId,
@@ -66,7 +72,7 @@ pub(super) struct AssignmentBody {
     /// The plan.
     #[schema(value_type = String, example = "growth")]
     plan: PlanId,
-    /// The version to pin; the latest unless stated.
+    /// The version to pin; the latest unless stated. One that was superseded is given by the tenant whose plan it is alone.
     #[schema(minimum = 1)]
     version: Option<i64>,
     /// From when on: `now`, `period_end` (the end of the tenant's billing period), or an instant that has not passed.
@@ -141,7 +147,7 @@ impl<'de> Deserialize<'de> for When {
 
 impl SubscriptionDocument {
     fn of(subscription: Subscription, now: Micros) -> Self {
-        let Subscription { tenant, plan, version, starts_at, ends_at } = subscription;
+        let Subscription { tenant, plan_owner, plan, version, starts_at, ends_at } = subscription;
         let status = if ends_at.is_some_and(|end| end <= now) {
             SubscriptionStatus::Ended
         } else if starts_at <= now {
@@ -149,7 +155,15 @@ impl SubscriptionDocument {
         } else {
             SubscriptionStatus::Scheduled
         };
-        Self { tenant, plan, version, starts_at: starts_at.into(), ends_at: ends_at.map(Into::into), status }
+        Self {
+            tenant,
+            plan_owner,
+            plan,
+            version,
+            starts_at: starts_at.into(),
+            ends_at: ends_at.map(Into::into),
+            status,
+        }
     }
 }
 
@@ -181,17 +195,18 @@ pub(super) async fn in_force(
     get,
     path = "/v1/tenants/{tenant}/subscriptions",
     tag = "subscriptions",
-    params(("tenant" = String, Path, description = "The tenant's id")),
-    responses((status = 200, description = "All of them", body = WholeListDocument<SubscriptionDocument>)),
+    params(("tenant" = String, Path, description = "The tenant's id"), PageParameters),
+    responses((status = 200, description = "A page of subscriptions", body = ListDocument<SubscriptionDocument>)),
 )]
 pub(super) async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(tenant): Named<TenantId>,
-) -> Result<Json<WholeListDocument<SubscriptionDocument>>, Problem> {
-    let now = services.clock.now();
-    let found = caller.store().subscriptions_of(tenant).await?;
-    Ok(Json(WholeListDocument::of(found.into_iter().map(|one| SubscriptionDocument::of(one, now)))))
+    Parameters(parameters): Parameters<PageParameters>,
+) -> Result<Json<ListDocument<SubscriptionDocument>>, Problem> {
+    let (page, now) = (parameters.request(OF_TENANT)?, services.clock.now());
+    let found = caller.store().subscriptions_page(tenant, page).await?;
+    Ok(Json(ListDocument::of(OF_TENANT, found.map(|one| SubscriptionDocument::of(one, now)))))
 }
 
 /// Give a tenant a plan

@@ -52,7 +52,7 @@ struct Recorded {
 
 /// Plan versions that were read already.
 #[derive(Default)]
-struct Plans(HashMap<(PlanId, i64), PlanVersion>);
+struct Plans(HashMap<(TenantId, PlanId, i64), PlanVersion>);
 
 /// The invoice drafts of a period: of every billed tenant, or of `only` one, with those that it pays for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
@@ -253,9 +253,9 @@ fn slices(window: Window) -> impl Iterator<Item = Window> {
 
 impl Plans {
     async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<&PlanVersion, StoreError> {
-        match self.0.entry((subscription.plan.clone(), subscription.version)) {
+        match self.0.entry((subscription.plan_owner, subscription.plan.clone(), subscription.version)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(store.plan(&subscription.plan, Some(subscription.version)).await?)),
+            Entry::Vacant(entry) => Ok(entry.insert(store.pinned_plan(subscription).await?)),
         }
     }
 }
@@ -267,6 +267,7 @@ mod tests {
     fn subscription(plan: &str, starts_at: i64, ends_at: Option<i64>) -> Subscription {
         Subscription {
             tenant: TenantId::from_u128(1),
+            plan_owner: TenantId::from_u128(1),
             plan: plan.parse().unwrap(),
             version: 1,
             starts_at: Micros(starts_at),

@@ -63,6 +63,7 @@ struct TenantDocument {
 
 #[derive(Serialize)]
 struct SubscriptionDocument {
+    plan_owner: TenantId,
     plan: PlanId,
     version: i64,
     starts_at: Instant,
@@ -88,6 +89,7 @@ struct KeyDocument {
 
 #[derive(Serialize)]
 struct PlanDocument {
+    owner: Option<TenantId>,
     id: PlanId,
     version: i64,
     deprecated: bool,
@@ -136,11 +138,11 @@ async fn tenant(store: &Store, id: TenantId, now: Micros) -> Result<Document, St
 }
 
 async fn plans(store: &Store) -> Result<Document, StoreError> {
-    let deprecated = store.deprecated_plans().await?;
-    let plans = store.plans().await?.into_iter().map(|latest| PlanDocument {
-        deprecated: deprecated.contains(&latest.plan.id),
-        id: latest.plan.id,
-        version: latest.version,
+    let plans = store.plans_page(None, None, u32::MAX).await?.items.into_iter().map(|latest| PlanDocument {
+        owner: latest.stored.owner,
+        deprecated: latest.deprecated,
+        id: latest.stored.plan.id,
+        version: latest.stored.version,
     });
     Ok(Document::Plans { plans: plans.collect() })
 }
@@ -148,6 +150,7 @@ async fn plans(store: &Store) -> Result<Document, StoreError> {
 impl From<Subscription> for SubscriptionDocument {
     fn from(subscription: Subscription) -> Self {
         Self {
+            plan_owner: subscription.plan_owner,
             plan: subscription.plan,
             version: subscription.version,
             starts_at: Instant(subscription.starts_at),

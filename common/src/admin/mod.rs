@@ -11,6 +11,7 @@ pub use secret::{AdminSecret, AdminSecretError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
+    acting::Creator,
     id::{AdminKeyId, TenantId},
     key::{KeyHash, KeyStatus},
     tenant::UnknownWord,
@@ -89,6 +90,9 @@ pub struct AdminKey {
     pub revoked_at: Option<Micros>,
     /// The minute in which it was last accepted.
     pub last_used_at: Option<Micros>,
+    /// Who made it; none where that was not written down.
+    #[serde(skip)]
+    pub created_by: Option<Creator>,
 }
 
 impl AdminKey {
@@ -118,6 +122,35 @@ impl AdminScope {
     pub fn includes(self, other: Self) -> bool {
         self.area == other.area && (self.writes || !other.writes)
     }
+}
+
+/// Why the scopes of an admin key are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminScopesError {
+    /// More than there are.
+    #[error("{0} scopes are too many: there are {SCOPES_MAX}")]
+    TooMany(usize),
+    /// Named twice.
+    #[error("the scope {0} is given twice")]
+    Twice(AdminScope),
+}
+
+/// Scopes that there are: to read and to write each area.
+pub const SCOPES_MAX: usize = 2 * AdminArea::ALL.len();
+
+/// Checks what an admin key is narrowed to.
+pub fn validate_scopes(scopes: &[AdminScope]) -> Result<(), AdminScopesError> {
+    if scopes.len() > SCOPES_MAX {
+        return Err(AdminScopesError::TooMany(scopes.len()));
+    }
+    let mut rest = scopes;
+    while let Some((scope, others)) = rest.split_first() {
+        if others.contains(scope) {
+            return Err(AdminScopesError::Twice(*scope));
+        }
+        rest = others;
+    }
+    Ok(())
 }
 
 impl AdminArea {

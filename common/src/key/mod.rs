@@ -4,6 +4,7 @@
 //! [`Secret`]. Everything else works on [`KeyHash`].
 
 mod hash;
+mod network;
 mod secret;
 pub(crate) mod secret_text;
 
@@ -11,11 +12,13 @@ use std::{fmt, str::FromStr};
 
 pub use hash::{IngestToken, KeyHash, Pepper, PepperError, Seal};
 pub use ipnet::IpNet;
+pub use network::{NetworkError, parse_network};
 pub use secret::{Secret, SecretError};
 pub use secret_text::TextError;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acting::Creator,
     id::{KeyId, TenantId},
     plan::is_slug,
     tenant::UnknownWord,
@@ -51,6 +54,9 @@ pub struct Key {
     pub revoked_at: Option<Micros>,
     /// The key that this one replaced by rotation.
     pub replaces: Option<KeyId>,
+    /// Who made it; none where that was not written down.
+    #[serde(skip)]
+    pub created_by: Option<Creator>,
     /// What it may be used for; empty: every route. A route that asks for a scope is open to keys that have it.
     pub scopes: Vec<String>,
     /// Where it may be used from; empty: from anywhere.

@@ -1,6 +1,7 @@
 //! Plans: what a tenant may do and what it pays, as `config/plans.yaml` states it.
 //!
-//! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one.
+//! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one. It belongs to
+//! a tenant, whose subtree it is offered to; another tenant may have a plan of the same name.
 
 mod charge;
 pub mod effective;
@@ -16,12 +17,16 @@ pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWin
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
+    id::TenantId,
     money::{Currency, Money, MoneyError},
     time::Micros,
 };
 
 /// The meter that counts requests, for routes that name no other.
 pub const REQUESTS_METER: &str = "requests";
+
+/// Most charges, quotas and prepaid meters of a plan, and most tiers of a charge.
+const ENTRIES_MAX: usize = 100;
 
 /// A plan's name in files, commands and headers: 1 to 64 of a-z, 0-9, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -81,6 +86,8 @@ pub enum QuotaKind {
 /// A stored plan with its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanVersion {
+    /// Tenant that the plan belongs to. None: it was stored before there was a tenant, and the first root takes it over.
+    pub owner: Option<TenantId>,
     /// Counts from 1 within the plan.
     pub version: i64,
     /// When this version was applied.
@@ -109,6 +116,14 @@ pub enum PlanError {
         meter: String,
         /// `charge`, `quota` or `prepaid`.
         what: &'static str,
+    },
+    /// More entries than a plan may have.
+    #[error("{found} {what} are too many: a plan has at most {ENTRIES_MAX}")]
+    TooMany {
+        /// `charges`, `quotas`, `prepaid` or `tiers`.
+        what: &'static str,
+        /// How many.
+        found: usize,
     },
     /// A meter is paid for twice.
     #[error("meter `{meter}` is prepaid and has a {what} as well")]
@@ -144,6 +159,17 @@ impl Plan {
     pub fn validate(&self) -> Result<(), PlanError> {
         if self.flat_fee()?.minor() < 0 {
             return Err(PlanError::NegativeFlatFee);
+        }
+        let tiers = self.charges.iter().map(|charge| charge.tiers.len()).max().unwrap_or(0);
+        for (what, found) in [
+            ("charges", self.charges.len()),
+            ("quotas", self.quotas.len()),
+            ("prepaid", self.prepaid.len()),
+            ("tiers", tiers),
+        ] {
+            if found > ENTRIES_MAX {
+                return Err(PlanError::TooMany { what, found });
+            }
         }
         unique_meters("charge", self.charges.iter().map(|charge| charge.meter.as_str()))?;
         unique_meters("quota", self.quotas.iter().map(|quota| quota.meter.as_str()))?;

@@ -46,6 +46,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_gap_settlements"),
     migration!(7, "0007_control_plane"),
     migration!(8, "0008_admin_key_use"),
+    migration!(9, "0009_plan_owners"),
+    migration!(10, "0010_grants"),
 ];
 
 /// The version that this program was built for.

@@ -121,22 +121,22 @@ fn allotment(child: &Child, above: &[Level<'_>]) -> Result<RateLimits, StoreErro
 
 async fn children(connection: &mut AnyConnection, owner: TenantId, at: Micros) -> Result<Vec<Child>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, kind, plan_id, plan_version FROM tenants LEFT JOIN subscriptions ON tenant_id = id \
+        "SELECT id, kind, plan_owner, plan_id, plan_version FROM tenants LEFT JOIN subscriptions ON tenant_id = id \
          AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $2) WHERE parent_id = $1 AND deleted_at IS NULL",
     )
     .bind(owner.to_string())
     .bind(at.0)
     .fetch_all(&mut *connection)
     .await?;
-    let mut known: HashMap<(PlanId, i64), PlanVersion> = HashMap::new();
+    let mut known: HashMap<(String, PlanId, i64), PlanVersion> = HashMap::new();
     let mut children = Vec::with_capacity(rows.len());
     for row in &rows {
         let plan = match row.try_get::<Option<i64>, _>("plan_version")? {
             None => None,
             Some(version) => {
-                let key = (parsed::<PlanId>(row, "plan_id")?, version);
+                let key = (row.try_get::<String, _>("plan_owner")?, parsed::<PlanId>(row, "plan_id")?, version);
                 if !known.contains_key(&key)
-                    && let Some(plan) = plans::version_of(connection, &key.0, version).await?
+                    && let Some(plan) = plans::version_of(connection, &key.0, &key.1, version).await?
                 {
                     known.insert(key.clone(), plan);
                 }

@@ -1,32 +1,40 @@
 //! Prepaid credit: units that were paid for in advance, top-up by top-up. Their sum is the limit of what gateways draw,
-//! as [`super::quota`] says; a top-up raises it in the transaction that writes it down.
+//! as [`super::quota`] says; a top-up raises it in the transaction that writes it down. A correction is a top-up of
+//! negative units with a reason; it takes back no more than gateways can still draw.
 
 use serde::Serialize;
-use sqlx::Row as _;
+use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    QuotaSource, Store, StoreError,
-    audit_log::{Audited, state},
+    Page, PageRequest, QuotaSource, Store, StoreError,
+    audit_log::{AuditAction, Audited, state},
     idempotency,
     row::{count, instant, parsed},
-    scope,
+    scope, tenants,
+    transaction::ChangeTransaction,
 };
-use crate::{id::TenantId, plan::validate_meter, time::Micros};
+use crate::{id::TenantId, plan::validate_meter, tenant::validate_name, time::Micros};
 
-/// Longest reference of a top-up, in characters.
-const REFERENCE_MAX_CHARS: usize = 200;
+/// Most units of one top-up: a slip of a key adds no more than can be corrected, and sums stay far from 63 bits.
+pub const TOP_UP_UNITS_MAX: i64 = 1_000_000_000_000_000;
 
-/// Units that were paid for at once.
+/// Most meters that a tenant has credit for.
+const METERS_MAX: i64 = 100;
+
+/// Units that were paid for at once, or taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopUp {
-    /// What the payment is known by, such as an order number. The same one adds once.
+    /// What the payment is known by, such as an order number; the tenant's own. The same one adds once.
     pub reference: String,
     /// Whose credit.
     pub tenant: TenantId,
     /// What the units are of.
     pub meter: String,
-    /// How many.
-    pub units: u64,
+    /// How many; negative: taken back.
+    pub units: i64,
+    /// Why. A correction states it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When they were added.
     pub added_at: Micros,
 }
@@ -47,44 +55,20 @@ pub struct Credit {
 }
 
 impl Store {
-    /// Adds units to a tenant's credit and says how it stands. The same top-up again, by its reference, changes nothing;
-    /// another one under the same reference is refused, as is one of no units or beyond 63 bits in sum.
+    /// Adds units to a tenant's credit, or takes some back, and says how it stands. The same top-up again, by its
+    /// reference, changes nothing. Refused: no units or too many, a correction without a reason. A conflict: another
+    /// top-up of the tenant with this reference, a correction of more than is left, a deleted tenant.
     pub async fn add_credit(&self, top_up: &TopUp) -> Result<Credit, StoreError> {
-        let units = checked_units(top_up)?;
+        validate(top_up)?;
         let mut write = self.begin_change(top_up.added_at).await?;
         idempotency::refuse_repetition(&mut write).await?;
-        write.require(top_up.tenant, "tenant", &top_up.tenant).await?;
-        let inserted = sqlx::query(
-            "INSERT INTO quota_top_ups (reference, tenant_id, meter, units, added_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (reference) DO NOTHING",
-        )
-        .bind(top_up.reference.clone())
-        .bind(top_up.tenant.to_string())
-        .bind(top_up.meter.clone())
-        .bind(units)
-        .bind(top_up.added_at.0)
-        .execute(write.connection())
-        .await
-        .map_err(|error| unknown_tenant(top_up.tenant, error))?;
-        if inserted.rows_affected() == 0 {
-            drop(write);
-            return self.credit_of_known(top_up).await;
+        tenants::present(&mut write, top_up.tenant).await?;
+        if !insert(&mut write, top_up).await? {
+            return known(&mut write, top_up).await;
         }
-        let row = sqlx::query(
-            "INSERT INTO quota_grants (tenant_id, meter, period, granted, limit_units, updated_at) \
-             VALUES ($1, $2, $3, 0, $4, $5) ON CONFLICT (tenant_id, meter, period) DO UPDATE \
-             SET limit_units = quota_grants.limit_units + excluded.limit_units, updated_at = excluded.updated_at \
-             RETURNING granted, limit_units",
-        )
-        .bind(top_up.tenant.to_string())
-        .bind(top_up.meter.clone())
-        .bind(QuotaSource::Credit.to_string())
-        .bind(units)
-        .bind(top_up.added_at.0)
-        .fetch_one(write.connection())
-        .await?;
-        let (drawn, paid) = (count(&row, "granted")?, count(&row, "limit_units")?);
-        let (action, subject_kind, tenant) = ("credit.add", "credit", Some(top_up.tenant));
+        let (drawn, paid) = change_limit(&mut write, top_up).await?;
+        let action = if top_up.units < 0 { AuditAction::CreditCorrect } else { AuditAction::CreditAdd };
+        let (subject_kind, tenant) = ("credit", Some(top_up.tenant));
         let subject = top_up.reference.clone();
         write.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(top_up)? }).await?;
         idempotency::remember(&mut write, &top_up.reference).await?;
@@ -112,25 +96,23 @@ impl Store {
 
     /// Every top-up of a tenant, oldest first.
     pub async fn top_ups(&self, tenant: TenantId) -> Result<Vec<TopUp>, StoreError> {
+        Ok(self.top_ups_page(tenant, PageRequest { after: None, limit: u32::MAX }).await?.items)
+    }
+
+    /// Top-ups of a tenant in pages, oldest first.
+    pub async fn top_ups_page(&self, tenant: TenantId, page: PageRequest) -> Result<Page<TopUp>, StoreError> {
         self.require_tenant(tenant).await?;
         let rows = sqlx::query(
-            "SELECT reference, tenant_id, meter, units, added_at FROM quota_top_ups WHERE tenant_id = $1 \
-             ORDER BY added_at, reference",
+            "SELECT seq, reference, tenant_id, meter, units, reason, added_at FROM quota_top_ups \
+             WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(tenant.to_string())
+        .bind(page.begin())
+        .bind(page.rows())
         .fetch_all(&self.pool)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(TopUp {
-                    reference: row.try_get("reference")?,
-                    tenant: parsed(row, "tenant_id")?,
-                    meter: row.try_get("meter")?,
-                    units: count(row, "units")?,
-                    added_at: instant(row, "added_at")?,
-                })
-            })
-            .collect()
+        let found: Result<Vec<_>, StoreError> = rows.iter().map(|row| Ok((row.try_get("seq")?, read(row)?))).collect();
+        Ok(page.page(found?))
     }
 
     async fn require_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
@@ -139,20 +121,6 @@ impl Store {
             return Ok(());
         }
         Err(StoreError::not_found("tenant", &tenant))
-    }
-
-    /// The credit after a top-up whose reference is known, if that was the same.
-    async fn credit_of_known(&self, top_up: &TopUp) -> Result<Credit, StoreError> {
-        let known = self.top_ups(top_up.tenant).await?;
-        let is_same = |known: &TopUp| {
-            (&known.reference, &known.meter, known.units) == (&top_up.reference, &top_up.meter, top_up.units)
-        };
-        if !known.iter().any(is_same) {
-            let reason = format!("another top-up has the reference `{}`; nothing was added", top_up.reference);
-            return Err(StoreError::conflict(reason));
-        }
-        let credit = self.credit(top_up.tenant).await?.into_iter().find(|credit| credit.meter == top_up.meter);
-        credit.ok_or_else(|| StoreError::not_found("credit", &top_up.meter))
     }
 }
 
@@ -169,21 +137,125 @@ impl Credit {
     }
 }
 
-fn checked_units(top_up: &TopUp) -> Result<i64, StoreError> {
-    validate_meter(&top_up.meter).map_err(|error| StoreError::refused(error.to_string()))?;
-    let reference = &top_up.reference;
-    if reference.is_empty() || reference.chars().count() > REFERENCE_MAX_CHARS || reference.contains(char::is_control) {
-        return Err(StoreError::refused(format!(
-            "a reference has 1 to {REFERENCE_MAX_CHARS} characters, none of them a control character"
-        )));
-    }
-    let units = i64::try_from(top_up.units).ok().filter(|units| *units > 0);
-    units.ok_or_else(|| StoreError::refused(format!("units must be 1 to {}", i64::MAX)))
+/// Writes a top-up down; false: the tenant has one with this reference.
+async fn insert(write: &mut ChangeTransaction, top_up: &TopUp) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
+        "INSERT INTO quota_top_ups (tenant_id, reference, seq, meter, units, reason, added_at) \
+         SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), COALESCE(MAX(seq), 0) + 1, CAST($3 AS TEXT), CAST($4 AS BIGINT), \
+         CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM quota_top_ups WHERE tenant_id = $1 \
+         ON CONFLICT (tenant_id, reference) DO NOTHING",
+    )
+    .bind(top_up.tenant.to_string())
+    .bind(&top_up.reference)
+    .bind(&top_up.meter)
+    .bind(top_up.units)
+    .bind(top_up.reason.as_deref())
+    .bind(top_up.added_at.0)
+    .execute(write.connection())
+    .await?;
+    Ok(inserted.rows_affected() > 0)
 }
 
-fn unknown_tenant(tenant: TenantId, error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(reason) if reason.is_foreign_key_violation() => StoreError::not_found("tenant", &tenant),
-        _ => error.into(),
+/// Raises or lowers what gateways may draw; gives what they have drawn, and what is paid for.
+async fn change_limit(write: &mut ChangeTransaction, top_up: &TopUp) -> Result<(u64, u64), StoreError> {
+    let (tenant, period) = (top_up.tenant.to_string(), QuotaSource::Credit.to_string());
+    let changed = sqlx::query(
+        "UPDATE quota_grants SET limit_units = limit_units + $4, updated_at = $5 WHERE tenant_id = $1 AND meter = $2 \
+         AND period = $3 AND ($4 > 0 OR limit_units + $4 >= granted) RETURNING granted, limit_units",
+    )
+    .bind(&tenant)
+    .bind(&top_up.meter)
+    .bind(&period)
+    .bind(top_up.units)
+    .bind(top_up.added_at.0)
+    .fetch_optional(write.connection())
+    .await?;
+    if let Some(row) = changed {
+        return Ok((count(&row, "granted")?, count(&row, "limit_units")?));
     }
+    if top_up.units < 0 {
+        let reason = format!(
+            "less than {} units of {} are left: a correction takes back what no gateway has drawn",
+            top_up.units.unsigned_abs(),
+            top_up.meter
+        );
+        return Err(StoreError::conflict(reason));
+    }
+    refuse_meters(write, top_up).await?;
+    sqlx::query(
+        "INSERT INTO quota_grants (tenant_id, meter, period, granted, limit_units, updated_at) \
+         VALUES ($1, $2, $3, 0, $4, $5)",
+    )
+    .bind(&tenant)
+    .bind(&top_up.meter)
+    .bind(&period)
+    .bind(top_up.units)
+    .bind(top_up.added_at.0)
+    .execute(write.connection())
+    .await?;
+    Ok((0, top_up.units.unsigned_abs()))
+}
+
+/// Refuses one meter more than a tenant may have credit for.
+async fn refuse_meters(write: &mut ChangeTransaction, top_up: &TopUp) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS meters FROM quota_grants WHERE tenant_id = $1 AND period = $2")
+        .bind(top_up.tenant.to_string())
+        .bind(QuotaSource::Credit.to_string())
+        .fetch_one(write.connection())
+        .await?;
+    if row.try_get::<i64, _>("meters")? < METERS_MAX {
+        return Ok(());
+    }
+    Err(StoreError::conflict(format!("{} has credit for {METERS_MAX} meters already", top_up.tenant)))
+}
+
+/// The credit after a top-up whose reference the tenant has, if that was the same.
+async fn known(write: &mut ChangeTransaction, top_up: &TopUp) -> Result<Credit, StoreError> {
+    let row = sqlx::query(
+        "SELECT top_ups.meter, units, granted, limit_units FROM quota_top_ups AS top_ups JOIN quota_grants AS grants \
+         ON grants.tenant_id = top_ups.tenant_id AND grants.meter = top_ups.meter AND grants.period = $3 \
+         WHERE top_ups.tenant_id = $1 AND reference = $2",
+    )
+    .bind(top_up.tenant.to_string())
+    .bind(&top_up.reference)
+    .bind(QuotaSource::Credit.to_string())
+    .fetch_one(write.connection())
+    .await?;
+    if (row.try_get::<String, _>("meter")?, row.try_get::<i64, _>("units")?) != (top_up.meter.clone(), top_up.units) {
+        let reason = format!("another top-up has the reference `{}`; nothing was added", top_up.reference);
+        return Err(StoreError::conflict(reason));
+    }
+    let (drawn, paid) = (count(&row, "granted")?, count(&row, "limit_units")?);
+    Ok(Credit::new(top_up.tenant, top_up.meter.clone(), paid, drawn))
+}
+
+fn read(row: &AnyRow) -> Result<TopUp, StoreError> {
+    Ok(TopUp {
+        reference: row.try_get("reference")?,
+        tenant: parsed(row, "tenant_id")?,
+        meter: row.try_get("meter")?,
+        units: row.try_get("units")?,
+        reason: row.try_get("reason")?,
+        added_at: instant(row, "added_at")?,
+    })
+}
+
+fn validate(top_up: &TopUp) -> Result<(), StoreError> {
+    let refuse = |what: &str, error: &dyn std::fmt::Display| Err(StoreError::refused(format!("{what}: {error}")));
+    if let Err(error) = validate_meter(&top_up.meter) {
+        return refuse("meter", &error);
+    }
+    if let Err(error) = validate_name(&top_up.reference) {
+        return refuse("reference", &error);
+    }
+    if let Some(Err(error)) = top_up.reason.as_deref().map(validate_name) {
+        return refuse("reason", &error);
+    }
+    if top_up.units == 0 || top_up.units.unsigned_abs() > TOP_UP_UNITS_MAX.unsigned_abs() {
+        return refuse("units", &format!("must be 1 to {TOP_UP_UNITS_MAX}, or as many below 0 to take some back"));
+    }
+    if top_up.units < 0 && top_up.reason.is_none() {
+        return refuse("reason", &"units are taken back with a reason only");
+    }
+    Ok(())
 }

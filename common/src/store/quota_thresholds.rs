@@ -44,6 +44,9 @@ pub struct ThresholdEvent {
 /// Units per month by tenant and meter.
 type Limits = HashMap<(TenantId, String), u64>;
 
+/// Owner, name and version of a plan.
+type PlanKey = (String, String, i64);
+
 /// What tells events of one month apart.
 type EventKey = (TenantId, String, u8);
 
@@ -90,18 +93,19 @@ impl Store {
     /// The quotas of the plans in force `at` some time, by zone.
     async fn quotas_in_force(&self, at: Micros) -> Result<BTreeMap<String, Limits>, StoreError> {
         let rows = sqlx::query(
-            "SELECT tenant_id, zone, plan_id, plan_version FROM subscriptions \
+            "SELECT tenant_id, zone, plan_owner, plan_id, plan_version FROM subscriptions \
              JOIN tenants ON tenants.id = subscriptions.tenant_id \
              WHERE starts_at <= $1 AND (ends_at IS NULL OR ends_at > $1)",
         )
         .bind(at.0)
         .fetch_all(&self.pool)
         .await?;
-        let mut plans: HashMap<(String, i64), Plan> = HashMap::new();
+        let mut plans: HashMap<PlanKey, Plan> = HashMap::new();
         let mut by_zone: BTreeMap<String, Limits> = BTreeMap::new();
         for row in &rows {
             let (tenant, zone) = (parsed(row, "tenant_id")?, row.try_get("zone")?);
-            let plan = match plans.entry((row.try_get("plan_id")?, row.try_get("plan_version")?)) {
+            let key = (row.try_get("plan_owner")?, row.try_get("plan_id")?, row.try_get("plan_version")?);
+            let plan = match plans.entry(key) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(unknown) => {
                     let plan = self.plan_body(unknown.key()).await?;
@@ -116,8 +120,9 @@ impl Store {
         Ok(by_zone)
     }
 
-    async fn plan_body(&self, (id, version): &(String, i64)) -> Result<Plan, StoreError> {
-        let row = sqlx::query("SELECT body FROM plan_versions WHERE plan_id = $1 AND version = $2")
+    async fn plan_body(&self, (owner, id, version): &PlanKey) -> Result<Plan, StoreError> {
+        let row = sqlx::query("SELECT body FROM plan_versions WHERE owner_id = $1 AND plan_id = $2 AND version = $3")
+            .bind(owner.clone())
             .bind(id.clone())
             .bind(*version)
             .fetch_one(&self.pool)

@@ -1,9 +1,12 @@
 //! What exists for whoever acts: a tenant outside their subtree is not found, as if it were not there.
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::StoreError;
-use crate::{acting::Scope, id::TenantId};
+use super::{StoreError, row::parsed_or_null};
+use crate::{
+    acting::{Creator, Scope},
+    id::TenantId,
+};
 
 /// The paths of a tenant and of everybody below it: from the first, and before the second.
 pub(super) struct PathRange {
@@ -44,6 +47,43 @@ impl PathRange {
         };
         let path = path_of(connection, tenant).await?.filter(|path| holds(scope, path));
         Ok(Self::below(&path.ok_or_else(|| StoreError::not_found("tenant", &tenant))?))
+    }
+}
+
+/// How far those may know of others who look at what was done: of those at their own tenant and below it.
+pub(super) struct Viewer {
+    /// Path of their tenant; none for those who see everything.
+    own: Option<String>,
+}
+
+impl Viewer {
+    pub(super) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
+        let own = match scope {
+            Scope::Everything => None,
+            Scope::Subtree(tenant) => Some(path_of(connection, tenant).await?.unwrap_or_default()),
+        };
+        Ok(Self { own })
+    }
+
+    /// Whether they may know who somebody is whose role is held at the tenant with this path. Those without one stand
+    /// above every tenant: a root may know of them, and nobody below it.
+    pub(super) fn knows(&self, path: Option<&str>) -> bool {
+        match (&self.own, path) {
+            (None, _) => true,
+            (Some(own), Some(path)) => !own.is_empty() && path.starts_with(own),
+            (Some(own), None) => own.matches('/').count() == 2,
+        }
+    }
+
+    /// Who made a key, out of the columns `creator_kind`, `creator`, `creator_tenant` and `creator_path`.
+    pub(super) fn creator(&self, row: &AnyRow) -> Result<Option<Creator>, StoreError> {
+        let Some(kind) = parsed_or_null(row, "creator_kind")? else {
+            return Ok(None);
+        };
+        if !self.knows(row.try_get::<Option<String>, _>("creator_path")?.as_deref()) {
+            return Ok(Some(Creator { kind, name: None, tenant: None }));
+        }
+        Ok(Some(Creator { kind, name: row.try_get("creator")?, tenant: parsed_or_null(row, "creator_tenant")? }))
     }
 }
 

@@ -29,12 +29,13 @@ const ROWS_DEADLINE: Duration = Duration::from_secs(20);
 const IDS_AT_ONCE: usize = 500;
 
 const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone FROM tenants ";
-const SUBSCRIPTIONS: &str = "SELECT tenant_id, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
-const PLANS: &str = "SELECT plan_id, version, body, created_at FROM plan_versions ";
+const SUBSCRIPTIONS: &str =
+    "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
+const PLANS: &str = "SELECT owner_id, plan_id, version, body, created_at FROM plan_versions ";
 const KEYS: &str = "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips FROM keys ";
 
-/// Whether a plan version is known.
-pub(super) type KnownPlans<'a> = &'a (dyn Fn(&PlanId, i64) -> bool + Sync);
+/// Whether a version of a plan of an owner is known.
+pub(super) type KnownPlans<'a> = &'a (dyn Fn(TenantId, &PlanId, i64) -> bool + Sync);
 
 /// A row of the whole catalog.
 #[derive(Debug)]
@@ -192,9 +193,10 @@ pub(super) async fn changes_after(
         gone_keys: keys.into_iter().filter(|id| !found.iter().any(|key| key.id == *id)).collect(),
         keys: found,
     };
-    let pinned: HashSet<_> = changes.subscriptions.iter().map(|one| (&one.plan, one.version)).collect();
-    for (plan, version) in pinned.into_iter().filter(|(plan, version)| !is_known(plan, *version)) {
-        changes.plans.push(plan_version(&mut snapshot, plan, version).await?);
+    let pinned: HashSet<_> = changes.subscriptions.iter().map(|one| (one.plan_owner, &one.plan, one.version)).collect();
+    for (owner, plan, version) in pinned.into_iter().filter(|(owner, plan, version)| !is_known(*owner, plan, *version))
+    {
+        changes.plans.push(plan_version(&mut snapshot, owner, plan, version).await?);
     }
     snapshot.commit().await?;
     Ok(Some(changes))
@@ -215,8 +217,8 @@ pub(super) async fn whole(
         Ok(())
     })
     .await?;
-    let pinned = "AS stored WHERE EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.plan_id = stored.plan_id \
-                  AND subscriptions.plan_version = stored.version AND (ends_at IS NULL OR ends_at > $1))";
+    let pinned = "AS stored WHERE EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.plan_owner = stored.owner_id \
+                  AND subscriptions.plan_id = stored.plan_id AND subscriptions.plan_version = stored.version AND (ends_at IS NULL OR ends_at > $1))";
     each(&mut snapshot, &format!("{PLANS}{pinned}"), Some(cutoff), |row| {
         take(CatalogRow::Plan(plans::read_version(row)?.into()));
         Ok(())
@@ -289,8 +291,14 @@ async fn by_ids<Id: ToString + Sync, T>(
     Ok(found)
 }
 
-async fn plan_version(connection: &mut AnyConnection, plan: &PlanId, version: i64) -> Result<PlanVersion, StoreError> {
-    let row = sqlx::query(AssertSqlSafe(format!("{PLANS}WHERE plan_id = $1 AND version = $2")))
+async fn plan_version(
+    connection: &mut AnyConnection,
+    owner: TenantId,
+    plan: &PlanId,
+    version: i64,
+) -> Result<PlanVersion, StoreError> {
+    let row = sqlx::query(AssertSqlSafe(format!("{PLANS}WHERE owner_id = $1 AND plan_id = $2 AND version = $3")))
+        .bind(owner.to_string())
         .bind(plan.as_str())
         .bind(version)
         .fetch_one(connection)
@@ -314,6 +322,7 @@ fn tenant(row: &AnyRow) -> Result<ServedTenant, StoreError> {
 fn subscription(row: &AnyRow) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         tenant: parsed(row, "tenant_id")?,
+        plan_owner: parsed(row, "plan_owner")?,
         plan: parsed(row, "plan_id")?,
         version: row.try_get("plan_version")?,
         starts_at: instant(row, "starts_at")?,

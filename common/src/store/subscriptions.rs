@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
     Changed, Page, PageRequest, Store, StoreError,
-    audit_log::{Audited, state},
+    audit_log::{AuditAction, Audited, state},
     partition, plans,
     row::{instant, instant_or_null, parsed},
     scope::PathRange,
@@ -27,15 +27,20 @@ use crate::{
 
 macro_rules! select_subscriptions {
     ($rest:literal) => {
-        concat!("SELECT tenant_id, plan_id, plan_version, starts_at, ends_at FROM subscriptions ", $rest)
+        concat!("SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions ", $rest)
     };
 }
+
+/// Most tenants that one migration of a plan moves, so that no transaction holds up all other changes for long.
+pub const MIGRATED_AT_ONCE: i64 = 1_000;
 
 /// A tenant's right to use a plan version, over a half-open range of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subscription {
     /// Whose.
     pub tenant: TenantId,
+    /// The tenant that the plan belongs to.
+    pub plan_owner: TenantId,
     /// The plan.
     pub plan: PlanId,
     /// The version that is pinned.
@@ -82,7 +87,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let paths = PathRange::within(&mut connection, self.acting.scope, subtree_of).await?;
         let rows = sqlx::query(
-            "SELECT tenant_id, plan_id, plan_version, starts_at, ends_at, created_seq FROM subscriptions \
+            "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at, created_seq FROM subscriptions \
              JOIN tenants ON id = tenant_id WHERE path >= $1 AND path < $2 AND created_seq > $3 \
              AND starts_at <= $4 AND (ends_at IS NULL OR ends_at > $4) AND ($5 = '' OR plan_id = $5) \
              ORDER BY created_seq LIMIT $6",
@@ -101,15 +106,35 @@ impl Store {
         Ok(page.page(found?))
     }
 
+    /// The subscriptions of one tenant in pages, by start.
+    pub async fn subscriptions_page(
+        &self,
+        tenant: TenantId,
+        page: PageRequest,
+    ) -> Result<Page<Subscription>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        tenants::find(&mut connection, self.acting.scope, tenant).await?;
+        let rows =
+            sqlx::query(select_subscriptions!("WHERE tenant_id = $1 AND starts_at > $2 ORDER BY starts_at LIMIT $3"))
+                .bind(tenant.to_string())
+                .bind(page.after.unwrap_or(i64::MIN))
+                .bind(page.rows())
+                .fetch_all(&mut *connection)
+                .await?;
+        let found: Result<Vec<_>, StoreError> =
+            rows.iter().map(|row| read(row).map(|one| (one.starts_at.0, one))).collect();
+        Ok(page.page(found?))
+    }
+
     /// The tenant's own subscription in force at `at`.
     pub async fn subscription_at(&self, tenant: TenantId, at: Micros) -> Result<Option<Subscription>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         in_force(&mut connection, tenant, at).await
     }
 
-    /// Gives a tenant a plan, in the latest version unless one is named; a change that was ahead is dropped. Refused: a
-    /// start in the past. A conflict: a plan that is not on offer, a deleted tenant, more than is left of a partitioned
-    /// pool.
+    /// Gives a tenant a plan that is offered to it, in the latest version unless one is named; a change that was ahead is
+    /// dropped. Refused: a start in the past. A conflict: a plan that is not on offer, a superseded version of a plan of
+    /// somebody above whoever acts, a deleted tenant, more than is left of a partitioned pool.
     pub async fn assign_plan(
         &self,
         tenant: TenantId,
@@ -121,18 +146,23 @@ impl Store {
         let mut change = self.begin_change(now).await?;
         let zone = tenants::present(&mut change, tenant).await?.tenant.zone;
         let starts_at = start.instant(&zone, now)?;
-        let version = plans::on_offer(change.connection(), plan, version).await?;
+        let scope = change.scope();
+        let version = plans::on_offer(change.connection(), scope, tenant, plan, version).await?;
+        let plan_owner = owner_of(&version)?;
         let before = of(change.connection(), tenant).await?;
-        let same = |one: &Subscription| one.plan == *plan && one.version == version.version && one.ends_at.is_none();
+        let same = |one: &Subscription| {
+            (one.plan_owner, &one.plan, one.version, one.ends_at) == (plan_owner, plan, version.version, None)
+        };
         if let Some(unchanged) = before.last().filter(|one| same(one) && one.starts_at <= starts_at) {
             return Ok(unchanged.clone());
         }
         end_at(change.connection(), tenant, starts_at, now).await?;
         subscribe(change.connection(), tenant, &version, starts_at).await?;
         partition::check_around(change.connection(), tenant, starts_at).await?;
-        finish(&mut change, "subscription.assign", tenant, &before).await?;
+        finish(&mut change, AuditAction::SubscriptionAssign, tenant, &before).await?;
         change.commit().await?;
-        Ok(Subscription { tenant, plan: plan.clone(), version: version.version, starts_at, ends_at: None })
+        let (plan, version) = (plan.clone(), version.version);
+        Ok(Subscription { tenant, plan_owner, plan, version, starts_at, ends_at: None })
     }
 
     /// Ends a tenant's own subscription, so that it has the plan of the nearest tenant above that has one; a change that
@@ -147,30 +177,32 @@ impl Store {
         }
         end_at(change.connection(), tenant, ends_at, now).await?;
         partition::check_around(change.connection(), tenant, ends_at).await?;
-        finish(&mut change, "subscription.end", tenant, &before).await?;
+        finish(&mut change, AuditAction::SubscriptionEnd, tenant, &before).await?;
         change.commit().await
     }
 
-    /// Brings everybody who has an older version of a plan, as far as they exist for whoever acts, to its latest one; at
+    /// Brings tenants that have an older version of a plan, as far as they exist for whoever acts, to its latest one; at
     /// once, or each at the end of its billing period. Who has a change of plan ahead is left out. Gives those who
-    /// were moved.
+    /// were moved, at most [`MIGRATED_AT_ONCE`]: nobody else is left if they are fewer.
     pub async fn migrate_plan(
         &self,
+        owner: Option<TenantId>,
         plan: &PlanId,
         start: PlanStart,
         now: Micros,
     ) -> Result<Vec<TenantId>, StoreError> {
         let mut change = self.begin_change(now).await?;
-        let latest = plans::latest(change.connection(), plan).await?;
+        let owner = plans::writable(&mut change, owner, plan).await?;
+        let latest = plans::latest(change.connection(), &owner, plan).await?;
         let latest = latest.ok_or_else(|| StoreError::not_found("plan", plan))?;
-        let outdated = outdated(&mut change, &latest).await?;
+        let outdated = outdated(&mut change, &owner, &latest).await?;
         for (tenant, zone) in &outdated {
             let starts_at = start.instant(zone, now)?;
             let before = of(change.connection(), *tenant).await?;
             end_at(change.connection(), *tenant, starts_at, now).await?;
             subscribe(change.connection(), *tenant, &latest, starts_at).await?;
             partition::check_around(change.connection(), *tenant, starts_at).await?;
-            finish(&mut change, "subscription.migrate", *tenant, &before).await?;
+            finish(&mut change, AuditAction::SubscriptionMigrate, *tenant, &before).await?;
         }
         change.commit().await?;
         Ok(outdated.into_iter().map(|(tenant, _)| tenant).collect())
@@ -211,7 +243,9 @@ pub(super) async fn plans_up(
     for placed in tenants::way_up(connection, tenant).await? {
         let id = placed.tenant.id;
         let plan = match in_force(connection, id, at).await? {
-            Some(subscription) => plans::version_of(connection, &subscription.plan, subscription.version).await?,
+            Some(Subscription { plan_owner, plan, version, .. }) => {
+                plans::version_of(connection, &plan_owner.to_string(), &plan, version).await?
+            }
             None => None,
         };
         way.push((id, plan));
@@ -231,14 +265,43 @@ pub(super) async fn subscribe(
     plan: &PlanVersion,
     starts_at: Micros,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at) VALUES ($1, $2, $3, $4)")
-        .bind(tenant.to_string())
-        .bind(plan.plan.id.as_str())
-        .bind(plan.version)
-        .bind(starts_at.0)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO subscriptions (tenant_id, plan_owner, plan_id, plan_version, starts_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(tenant.to_string())
+    .bind(owner_of(plan)?.to_string())
+    .bind(plan.plan.id.as_str())
+    .bind(plan.version)
+    .bind(starts_at.0)
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// Owner of a plan that a tenant gets: whoever is offered a plan has an owner of it above.
+fn owner_of(plan: &PlanVersion) -> Result<TenantId, StoreError> {
+    plan.owner.ok_or_else(|| StoreError::not_found("plan", &plan.plan.id))
+}
+
+/// A subscription of a moved subtree, in force or ahead, to a plan of a tenant that is above it no more.
+pub(super) async fn unoffered(
+    connection: &mut AnyConnection,
+    subtree: &PathRange,
+    now: Micros,
+) -> Result<Option<Subscription>, StoreError> {
+    let row = sqlx::query(
+        "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions \
+         JOIN tenants ON tenants.id = tenant_id LEFT JOIN tenants AS owners ON owners.id = plan_owner \
+         WHERE tenants.path >= $1 AND tenants.path < $2 AND (ends_at IS NULL OR ends_at > $3) \
+         AND COALESCE(substr(tenants.path, 1, length(owners.path)) = owners.path, FALSE) = FALSE \
+         ORDER BY tenants.created_seq LIMIT 1",
+    )
+    .bind(&subtree.from)
+    .bind(&subtree.before)
+    .bind(now.0)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// Ends what a tenant has from now on.
@@ -267,7 +330,7 @@ async fn end_at(connection: &mut AnyConnection, tenant: TenantId, end: Micros, n
 /// Tells gateways and the audit log of the subscriptions that a tenant has now.
 async fn finish(
     change: &mut ChangeTransaction,
-    action: &str,
+    action: AuditAction,
     tenant: TenantId,
     before: &[Subscription],
 ) -> Result<(), StoreError> {
@@ -281,20 +344,26 @@ async fn finish(
         .await
 }
 
-/// Those who have an older version of a plan and no change ahead, with their clocks.
-async fn outdated(change: &mut ChangeTransaction, latest: &PlanVersion) -> Result<Vec<(TenantId, Zone)>, StoreError> {
+/// Tenants that have an older version of a plan and no change ahead, with their clocks.
+async fn outdated(
+    change: &mut ChangeTransaction,
+    owner: &str,
+    latest: &PlanVersion,
+) -> Result<Vec<(TenantId, Zone)>, StoreError> {
     let (scope, now): (Scope, Micros) = (change.scope(), change.now());
     let paths = PathRange::of(change.connection(), scope).await?;
     let rows = sqlx::query(
         "SELECT tenants.id, tenants.zone FROM subscriptions JOIN tenants ON tenants.id = subscriptions.tenant_id \
          WHERE plan_id = $1 AND plan_version < $2 AND starts_at <= $3 AND ends_at IS NULL \
-         AND path >= $4 AND path < $5 AND deleted_at IS NULL ORDER BY created_seq",
+         AND path >= $4 AND path < $5 AND deleted_at IS NULL AND plan_owner = $6 ORDER BY created_seq LIMIT $7",
     )
     .bind(latest.plan.id.as_str())
     .bind(latest.version)
     .bind(now.0)
     .bind(paths.from)
     .bind(paths.before)
+    .bind(owner)
+    .bind(MIGRATED_AT_ONCE)
     .fetch_all(change.connection())
     .await?;
     rows.iter().map(|row| Ok((parsed(row, "id")?, parsed(row, "zone")?))).collect()
@@ -338,6 +407,7 @@ pub(super) async fn since(connection: &mut AnyConnection, cutoff: Micros) -> Res
 fn read(row: &AnyRow) -> Result<Subscription, StoreError> {
     Ok(Subscription {
         tenant: parsed(row, "tenant_id")?,
+        plan_owner: parsed(row, "plan_owner")?,
         plan: parsed(row, "plan_id")?,
         version: row.try_get("plan_version")?,
         starts_at: instant(row, "starts_at")?,

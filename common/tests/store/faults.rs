@@ -41,8 +41,9 @@ async fn nonsense_is_refused_by_the_database_itself(place: Place) {
         "UPDATE tenants SET depth = 6",
         "UPDATE change_head SET id = 2",
         "INSERT INTO changes (seq, kind, subject, at) VALUES (1, 'plans', NULL, 0)",
-        "INSERT INTO plan_versions (plan_id, version, body, created_at) VALUES ('p', 1, 'not json', 0)",
-        "INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at) SELECT id, 'none', 1, 0 FROM tenants",
+        "INSERT INTO plan_versions (owner_id, plan_id, version, body, created_at) VALUES ('', 'p', 1, 'not json', 0)",
+        "INSERT INTO subscriptions (tenant_id, plan_owner, plan_id, plan_version, starts_at) \
+         SELECT id, id, 'none', 1, 0 FROM tenants",
         "INSERT INTO usage_gaps (stream, from_seq, to_seq) VALUES ('unknown', 0, 1)",
         "INSERT INTO usage_hourly (tenant_id, hour, key_id, route, meter, mode, billable, requests, units) \
          VALUES ('t', 0, 'k', 'r', 'm', 'test', 1, 1, 1)",

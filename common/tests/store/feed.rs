@@ -20,7 +20,7 @@ on_both_engines!(
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn after(feed: &mut ChangeFeed, mark: &ChangeMark, limit: u32) -> Option<Changes> {
-    feed.changes_after(mark, limit, &|_, _| false).await.unwrap()
+    feed.changes_after(mark, limit, &|_, _, _| false).await.unwrap()
 }
 
 async fn every_commit_is_announced(place: Place) {
@@ -77,7 +77,7 @@ async fn what_changed_is_loaded_with_what_it_needs(place: Place) {
     assert_eq!((second.keys.len(), second.keys[0].id), (1, narrowed));
     assert_eq!(second.keys[0].scopes, ["read"]);
     assert_eq!(second.keys[0].allowed_ips[0].to_string(), "198.51.100.0/24");
-    let known = feed.changes_after(&first.mark, 100, &|_, _| true).await.unwrap().unwrap();
+    let known = feed.changes_after(&first.mark, 100, &|_, _, _| true).await.unwrap().unwrap();
     assert!(known.plans.is_empty(), "what is known is not loaded again");
     assert!(after(&mut feed, &second.mark, 100).await.unwrap().keys.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use common::{
     id::TenantId,
-    store::{Credit, QuotaDraw, QuotaSource, StoreError, TopUp},
+    store::{Credit, PageRequest, QuotaDraw, QuotaSource, StoreError, TOP_UP_UNITS_MAX, TopUp},
     time::Micros,
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
@@ -17,11 +17,14 @@ on_both_engines!(
     a_top_up_adds_once,
     top_ups_at_once_all_count,
     top_ups_that_make_no_sense_are_refused,
+    a_correction_takes_back_what_nobody_has_drawn,
+    references_are_each_tenants_own,
     a_record_is_charged_to_what_its_units_were_drawn_from,
 );
 
-fn top_up(tenant: TenantId, units: u64, reference: &str) -> TopUp {
-    TopUp { reference: reference.into(), tenant, meter: "requests".into(), units, added_at: NOW }
+fn top_up(tenant: TenantId, units: i64, reference: &str) -> TopUp {
+    let (reference, meter) = (reference.into(), "requests".into());
+    TopUp { reference, tenant, meter, units, reason: None, added_at: NOW }
 }
 
 fn of_credit(tenant: TenantId, wanted: u64) -> QuotaDraw<'static> {
@@ -54,9 +57,6 @@ async fn a_top_up_adds_once(place: Place) {
     }
     let error = store.add_credit(&top_up(tenant, 11, "order-1")).await.unwrap_err();
     assert!(matches!(&error, StoreError::Conflict(reason) if reason.contains("order-1")), "{error}");
-    let other = root(&store).await.id;
-    store.add_credit(&top_up(other, 10, "order-1")).await.unwrap_err();
-    assert_eq!(store.credit(other).await.unwrap(), []);
     assert_eq!(store.top_ups(tenant).await.unwrap(), [top_up(tenant, 10, "order-1")]);
 }
 
@@ -83,7 +83,12 @@ async fn top_ups_that_make_no_sense_are_refused(place: Place) {
     let sound = top_up(tenant, 1, "sound");
     let wrong = [
         TopUp { units: 0, ..sound.clone() },
-        TopUp { units: u64::MAX, ..sound.clone() },
+        TopUp { units: TOP_UP_UNITS_MAX + 1, ..sound.clone() },
+        TopUp { units: i64::MAX, ..sound.clone() },
+        TopUp { units: i64::MIN, reason: Some("a slip".into()), ..sound.clone() },
+        TopUp { units: -1, ..sound.clone() },
+        TopUp { units: -1, reason: Some(" ".into()), ..sound.clone() },
+        TopUp { reference: "order\u{202e}-1".into(), ..sound.clone() },
         TopUp { meter: "Not A Meter".into(), ..sound.clone() },
         TopUp { reference: String::new(), ..sound.clone() },
         TopUp { reference: long, ..sound.clone() },
@@ -96,10 +101,45 @@ async fn top_ups_that_make_no_sense_are_refused(place: Place) {
     let stranger = TopUp { tenant: TenantId::generate(), ..sound.clone() };
     let error = store.add_credit(&stranger).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { what: "tenant", .. }), "{error}");
-    store.add_credit(&top_up(tenant, i64::MAX as u64, "all")).await.unwrap();
-    let error = store.add_credit(&sound).await.unwrap_err();
-    assert!(matches!(error, StoreError::Refused(_)), "{error}");
-    assert_eq!(store.top_ups(tenant).await.unwrap().len(), 1, "nothing is left of what was refused");
+    assert_eq!(store.top_ups(tenant).await.unwrap(), [], "nothing is left of what was refused");
+    store.add_credit(&top_up(tenant, TOP_UP_UNITS_MAX, "all")).await.unwrap();
+    store.add_credit(&sound).await.unwrap();
+    store.delete_tenant(tenant, None, NOW).await.unwrap();
+    let error = store.add_credit(&top_up(tenant, 1, "late")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "a deleted tenant gets no credit: {error}");
+}
+
+async fn a_correction_takes_back_what_nobody_has_drawn(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    let back = |units: i64, reference: &str| TopUp {
+        reason: Some("typed one zero too many".into()),
+        ..top_up(tenant, -units, reference)
+    };
+    let nothing_there = store.add_credit(&back(1, "early")).await.unwrap_err();
+    assert!(matches!(nothing_there, StoreError::Conflict(_)), "{nothing_there}");
+    store.add_credit(&top_up(tenant, 1_000, "order-1")).await.unwrap();
+    assert_eq!(draw(&store, 1, of_credit(tenant, 90)).await, 90);
+    let too_much = store.add_credit(&back(911, "order-1-back")).await.unwrap_err();
+    assert!(matches!(too_much, StoreError::Conflict(_)), "{too_much}");
+    for _ in 0..2 {
+        assert_eq!(store.add_credit(&back(900, "order-1-back")).await.unwrap(), stands(tenant, 100, 90));
+    }
+    assert_eq!(draw(&store, 1, of_credit(tenant, 50)).await, 10);
+    let top_ups = store.top_ups(tenant).await.unwrap();
+    assert_eq!(top_ups, [top_up(tenant, 1_000, "order-1"), back(900, "order-1-back")]);
+    let first = store.top_ups_page(tenant, PageRequest { after: None, limit: 1 }).await.unwrap();
+    let second = store.top_ups_page(tenant, PageRequest { after: first.next, limit: 1 }).await.unwrap();
+    assert_eq!((first.items.len(), second.items, second.next), (1, vec![back(900, "order-1-back")], None));
+}
+
+async fn references_are_each_tenants_own(place: Place) {
+    let store = place.store().await;
+    let (one, other) = (root(&store).await.id, root(&store).await.id);
+    store.add_credit(&top_up(one, 10, "order-1")).await.unwrap();
+    let added = store.add_credit(&top_up(other, 11, "order-1")).await.unwrap();
+    assert_eq!(added, stands(other, 11, 0), "another tenant's references are nothing to this one");
+    assert_eq!(store.credit(one).await.unwrap(), [stands(one, 10, 0)]);
 }
 
 async fn a_record_is_charged_to_what_its_units_were_drawn_from(place: Place) {

@@ -129,10 +129,17 @@ fn rows() -> Rows {
         });
     }
     let plan = PlanFile::parse(PLANS, "plans.yaml").expect("it is right").plans.remove(0);
-    let subscription =
-        Subscription { tenant: tenants[0].id, plan: plan.id.clone(), version: 1, starts_at: Micros(0), ends_at: None };
+    let (owner, tenant) = (tenants[0].id, tenants[0].id);
+    let subscription = Subscription {
+        tenant,
+        plan_owner: owner,
+        plan: plan.id.clone(),
+        version: 1,
+        starts_at: Micros(0),
+        ends_at: None,
+    };
     let keys = (1..).zip(&tenants).map(|(number, tenant)| key(number, tenant.id)).collect();
-    let plans = vec![PlanVersion { version: 1, created_at: Micros(0), plan }];
+    let plans = vec![PlanVersion { owner: Some(owner), version: 1, created_at: Micros(0), plan }];
     Rows { seq: 1, tenants, subscriptions: vec![subscription], plans, keys }
 }
 
@@ -152,6 +159,7 @@ fn key(number: u8, tenant: TenantId) -> Key {
         scopes: vec!["read".into(), "write".into()],
         allowed_ips: vec!["198.51.100.0/24".parse().expect("it is a range")],
         last_used_at: None,
+created_by: None,
         revision: 1,
     }
 }

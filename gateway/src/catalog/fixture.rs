@@ -34,9 +34,11 @@ impl Rows {
                 revision: 1,
             });
         }
-        let plan = PlanVersion { version: 1, created_at: now, plan: plan("plain", "") };
+        let root = tenants[0].id;
+        let plan = PlanVersion { owner: Some(root), version: 1, created_at: now, plan: plan("plain", "") };
         let subscriptions = vec![Subscription {
             tenant: tenants[2].id,
+            plan_owner: root,
             plan: plan.plan.id.clone(),
             version: 1,
             starts_at: now,
@@ -62,6 +64,7 @@ impl Rows {
             scopes: Vec::new(),
             allowed_ips: Vec::new(),
             last_used_at: None,
+            created_by: None,
             revision: 1,
         };
         self.keys.push(key.clone());
@@ -71,7 +74,7 @@ impl Rows {
     /// Gives the customer this plan instead.
     pub(crate) fn with_plan(mut self, plan: Plan) -> Self {
         self.subscriptions[0].plan = plan.id.clone();
-        self.plans = vec![PlanVersion { version: 1, created_at: Micros(0), plan }];
+        self.plans = vec![PlanVersion { owner: Some(self.tenants[0].id), version: 1, created_at: Micros(0), plan }];
         self
     }
 
@@ -79,12 +82,13 @@ impl Rows {
     pub(crate) fn subscribe(&mut self, level: usize, plan: Plan) {
         self.subscriptions.push(Subscription {
             tenant: self.tenants[level].id,
+            plan_owner: self.tenants[0].id,
             plan: plan.id.clone(),
             version: 1,
             starts_at: Micros(0),
             ends_at: None,
         });
-        self.plans.push(PlanVersion { version: 1, created_at: Micros(0), plan });
+        self.plans.push(PlanVersion { owner: Some(self.tenants[0].id), version: 1, created_at: Micros(0), plan });
     }
 
     pub(crate) fn into_catalog(self) -> Catalog {

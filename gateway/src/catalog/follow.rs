@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use common::{
+    id::TenantId,
     plan::PlanId,
     store::{ChangeFeed, ChangeWatch, Changes, Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
@@ -197,7 +198,7 @@ async fn poll(catalog: &Arc<Catalog>, feed: &mut ChangeFeed) -> Result<(), Store
     let mut behind = head > known.seq;
     while behind {
         let known = catalog.progress.mark();
-        let has_plan = |plan: &PlanId, version: i64| locked(&catalog.tree).knows(plan, version);
+        let has_plan = |owner: TenantId, plan: &PlanId, version: i64| locked(&catalog.tree).knows(owner, plan, version);
         match feed.changes_after(&known, CHANGES_AT_ONCE, &has_plan).await? {
             Some(changes) => {
                 behind = changes.more;

@@ -30,7 +30,7 @@ pub(super) type Chain = Vec<Option<PlanNumber>>;
 /// Every plan version that was ever pinned, and what follows from them. Versions never change, nor does what follows.
 #[derive(Default)]
 pub(super) struct PlanBook {
-    numbers: HashMap<PlanId, HashMap<i64, PlanNumber>>,
+    numbers: HashMap<PlanId, HashMap<(Option<TenantId>, i64), PlanNumber>>,
     versions: Vec<PlanVersion>,
     terms: HashMap<Chain, Option<Arc<PlanTerms>>>,
 }
@@ -39,14 +39,14 @@ impl PlanBook {
     pub(super) fn add(&mut self, version: PlanVersion) {
         let number = PlanNumber(self.versions.len());
         let known = self.numbers.entry(version.plan.id.clone()).or_default();
-        if let Entry::Vacant(entry) = known.entry(version.version) {
+        if let Entry::Vacant(entry) = known.entry((version.owner, version.version)) {
             entry.insert(number);
             self.versions.push(version);
         }
     }
 
-    pub(super) fn number(&self, plan: &PlanId, version: i64) -> Option<PlanNumber> {
-        self.numbers.get(plan)?.get(&version).copied()
+    pub(super) fn number(&self, owner: TenantId, plan: &PlanId, version: i64) -> Option<PlanNumber> {
+        self.numbers.get(plan)?.get(&(Some(owner), version)).copied()
     }
 
     pub(super) fn versions(&self) -> &[PlanVersion] {

@@ -202,7 +202,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid("the body is not as expected: it must be a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|error| invalid(format!("the body is not as expected: {error}")))
+    common::json::from_slice(body).map_err(|error| invalid(format!("the body is not as expected: {error}")))
 }
 
 fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {

@@ -227,14 +227,21 @@ fn rows(limits: &RateLimits, pool: &RateLimits) -> store::Catalog {
     let (root, customer) = (TenantId::from_u128(1), TenantId::from_u128(2));
     let of_root = PlanLimits { key: limits.clone(), pool: pool.clone(), ..PlanLimits::default() };
     let plans = [plan("shared", of_root), plan("customer", PlanLimits::default())];
-    let subscription =
-        |tenant, plan: &Plan| Subscription { tenant, plan: plan.id.clone(), version: 1, starts_at: NOW, ends_at: None };
+    let subscription = |tenant, plan: &Plan| Subscription {
+        tenant,
+        plan_owner: root,
+        plan: plan.id.clone(),
+        version: 1,
+        starts_at: NOW,
+        ends_at: None,
+    };
+    let version = |plan| PlanVersion { owner: Some(root), version: 1, created_at: NOW, plan };
     store::Catalog {
         seq: 1,
         tenants: vec![tenant(root, None, TenantKind::Root), tenant(customer, Some(root), TenantKind::Customer)],
         subscriptions: vec![subscription(root, &plans[0]), subscription(customer, &plans[1])],
         keys: vec![key(7, root, &SECRET), key(8, customer, &CUSTOMER)],
-        plans: plans.into_iter().map(|plan| PlanVersion { version: 1, created_at: NOW, plan }).collect(),
+        plans: plans.into_iter().map(version).collect(),
     }
 }
 
@@ -280,6 +287,7 @@ fn key(id: u128, tenant: TenantId, secret: &Secret) -> Key {
         scopes: Vec::new(),
         allowed_ips: Vec::new(),
         last_used_at: None,
+        created_by: None,
         revision: 1,
     }
 }

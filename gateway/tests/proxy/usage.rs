@@ -86,9 +86,10 @@ async fn prepaid_credit_is_used_to_its_last_unit_and_more_of_it_helps() {
     let world = World::new().await;
     let customer = world.customer(Some("prepaid")).await;
     let gateway = world.gateway().await;
-    let add = async |units: u64, reference: &str| {
+    let add = async |units: i64, reference: &str| {
         let (reference, meter) = (reference.to_owned(), "requests".to_owned());
-        let top_up = TopUp { reference, tenant: customer.tenant, meter, units, added_at: SystemClock.now() };
+        let (tenant, reason, added_at) = (customer.tenant, None, SystemClock.now());
+        let top_up = TopUp { reference, tenant, meter, units, reason, added_at };
         world.store.add_credit(&top_up).await.unwrap();
     };
     let refused = async || {

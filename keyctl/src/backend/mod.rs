@@ -11,11 +11,14 @@ use std::collections::HashMap;
 pub(crate) use api::{ApiBackend, ApiError, Token};
 use async_trait::async_trait;
 use common::{
-    admin::{AdminScope, Role},
+    admin::{AdminScope, AdminSecret, Role},
     id::{AdminKeyId, KeyId, TenantId},
-    key::{IpNet, KeyStatus, Mode},
+    key::{IpNet, KeyStatus, Mode, Secret},
     plan::{Plan, PlanId},
-    store::{AppliedPlan, KeyUpdate, NewTenant, PlanStart, RefusalSum, TenantFilter, TopUp, UsageQuery},
+    store::{
+        AdminKeyFilter, AppliedPlan, AuditAction, KeyUpdate, NewTenant, PlanStart, RefusalSum, TenantFilter, TopUp,
+        UsageQuery,
+    },
     tenant::TenantStatus,
     time::{Micros, Window},
 };
@@ -61,18 +64,18 @@ pub(crate) trait Tenants: Send + Sync {
 /// What is on offer, and who has it.
 #[async_trait]
 pub(crate) trait Plans: Send + Sync {
-    /// Stores those that differ from their latest version, all or none.
-    async fn apply_plans(&self, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure>;
-    /// The latest version of each.
-    async fn plans(&self) -> Result<Vec<PlanView>, Failure>;
+    /// Stores those that differ from their latest version, all or none, as plans of `owner`.
+    async fn apply_plans(&self, owner: Option<TenantId>, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure>;
+    /// The latest version of each; of one owner, if one is named.
+    async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure>;
     /// One version of one; the latest if none is named.
-    async fn plan(&self, id: &PlanId, version: Option<i64>) -> Result<PlanView, Failure>;
+    async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanView, Failure>;
     /// Every version of one, the latest first.
-    async fn plan_versions(&self, id: &PlanId) -> Result<Vec<PlanView>, Failure>;
+    async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure>;
     /// Takes it off offer, or puts it back.
-    async fn set_plan_deprecated(&self, id: &PlanId, deprecated: bool) -> Result<PlanView, Failure>;
+    async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanView, Failure>;
     /// Brings everybody who has it to its latest version; gives those who were moved.
-    async fn migrate_plan(&self, id: &PlanId, start: PlanStart) -> Result<Vec<TenantId>, Failure>;
+    async fn migrate_plan(&self, plan: &NamedPlan, start: PlanStart) -> Result<Vec<TenantId>, Failure>;
     /// Gives a tenant a plan.
     async fn assign_plan(
         &self,
@@ -98,6 +101,8 @@ pub(crate) trait Keys: Send + Sync {
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyView>, Failure>;
     /// One of them.
     async fn key(&self, id: KeyId) -> Result<KeyView, Failure>;
+    /// The one that has this secret.
+    async fn find_key(&self, secret: &Secret, pepper: &PepperArgs) -> Result<KeyView, Failure>;
     /// Changes what it is for.
     async fn update_key(&self, id: KeyId, update: &KeyUpdate) -> Result<KeyView, Failure>;
     /// Replaces it.
@@ -106,8 +111,10 @@ pub(crate) trait Keys: Send + Sync {
     async fn revoke_key(&self, id: KeyId) -> Result<KeyView, Failure>;
     /// Creates an admin key.
     async fn create_admin_key(&self, new: &AdminKeyRequest, pepper: &PepperArgs) -> Result<CreatedAdminKey, Failure>;
-    /// Those at a tenant and below it, or all, oldest first.
-    async fn admin_keys(&self, subtree_of: Option<TenantId>) -> Result<Vec<AdminKeyView>, Failure>;
+    /// Those that the filter lets through, oldest first.
+    async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure>;
+    /// The one that has this secret.
+    async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyView, Failure>;
     /// Ends it.
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure>;
 }
@@ -128,6 +135,13 @@ pub(crate) trait Records: Send + Sync {
     async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure>;
     /// Changes, newest first.
     async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditView>, Failure>;
+}
+
+/// A plan by its name and, where several tenants have one of this name, its owner.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedPlan {
+    pub(crate) owner: Option<TenantId>,
+    pub(crate) id: PlanId,
 }
 
 /// An API key that is asked for.
@@ -160,6 +174,8 @@ pub(crate) struct KeyQuery {
     pub(crate) subtree_of: Option<TenantId>,
     /// Those that stand so now.
     pub(crate) status: Option<KeyStatus>,
+    /// Those whose name contains this text.
+    pub(crate) name: Option<String>,
 }
 
 /// Which changes.
@@ -167,7 +183,7 @@ pub(crate) struct KeyQuery {
 pub(crate) struct AuditQuery {
     pub(crate) subtree_of: Option<TenantId>,
     pub(crate) subject: Option<String>,
-    pub(crate) action: Option<String>,
+    pub(crate) action: Option<AuditAction>,
     pub(crate) from: Option<Micros>,
     pub(crate) to: Option<Micros>,
     /// How many at most.

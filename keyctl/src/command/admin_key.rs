@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use common::{
-    admin::{AdminScope, Role},
+    admin::{AdminScope, AdminSecret, Role},
     id::{AdminKeyId, TenantId},
+    store::AdminKeyFilter,
 };
 
 use super::{Context, ExpiryArgs, SECRET_NOTE};
-use crate::{backend::AdminKeyRequest, error::Failure, pepper::PepperArgs, words::one_of};
+use crate::{backend::AdminKeyRequest, error::Failure, found, pepper::PepperArgs, words::one_of};
 
 const HELP: &str = "\
 Examples:
@@ -37,6 +38,13 @@ The API refuses the key from now on, for good. Revoking twice changes nothing.
 Examples:
   keyctl admin-key revoke adk_01jd0000000000000000000002";
 
+const FIND_HELP: &str = "\
+For a secret that has leaked. It is read from standard input and printed nowhere, as a command line can be \
+read by others on this machine.
+
+Examples:
+  keyctl admin-key find < leaked.txt";
+
 /// The verbs of `keyctl admin-key`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = HELP)]
@@ -47,6 +55,9 @@ pub(crate) enum AdminKeyCommand {
     /// List admin keys, oldest first
     #[command(after_help = LIST_HELP)]
     List(ListArgs),
+    /// Show the admin key that has a secret, which is read from standard input
+    #[command(after_help = FIND_HELP)]
+    Find(PepperArgs),
     /// Refuse an admin key for good
     #[command(after_help = REVOKE_HELP)]
     Revoke(RevokeArgs),
@@ -84,6 +95,10 @@ pub(crate) struct ListArgs {
     /// Only those of this tenant and of everybody below it
     #[arg(long, value_name = "TENANT")]
     subtree_of: Option<TenantId>,
+
+    /// Only those whose name contains this text, in letters of either case
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
 }
 
 /// The arguments of `keyctl admin-key revoke`.
@@ -99,7 +114,13 @@ impl AdminKeyCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Create(arguments) => create(arguments, context).await,
-            Self::List(ListArgs { subtree_of }) => context.output.show(&context.backend.admin_keys(subtree_of).await?),
+            Self::List(ListArgs { subtree_of, name }) => {
+                context.output.show(&context.backend.admin_keys(&AdminKeyFilter { subtree_of, name }).await?)
+            }
+            Self::Find(pepper) => {
+                let secret = found::secret("an admin key", AdminSecret::parse)?;
+                context.output.show(&context.backend.find_admin_key(&secret, &pepper).await?)
+            }
             Self::Revoke(RevokeArgs { id }) => context.output.show(&context.backend.revoke_admin_key(id).await?),
         }
     }

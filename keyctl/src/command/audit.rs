@@ -1,7 +1,7 @@
 //! `keyctl audit`: who changed what.
 
 use clap::{Args, Subcommand};
-use common::{id::TenantId, time::Micros};
+use common::{id::TenantId, store::AuditAction, time::Micros};
 
 use super::Context;
 use crate::{backend::AuditQuery, error::Failure};
@@ -43,7 +43,7 @@ pub(crate) struct ListArgs {
 
     /// Only those of this kind, as in key.revoke
     #[arg(long)]
-    action: Option<String>,
+    action: Option<AuditAction>,
 
     /// Only those made at this instant or later
     #[arg(long, value_name = "TIME")]

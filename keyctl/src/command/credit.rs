@@ -1,7 +1,10 @@
 //! `keyctl credit`: units that tenants have paid for in advance, of meters that their plan calls prepaid.
 
 use clap::{Args, Subcommand};
-use common::{id::TenantId, store::TopUp};
+use common::{
+    id::TenantId,
+    store::{TOP_UP_UNITS_MAX, TopUp},
+};
 
 use super::Context;
 use crate::error::Failure;
@@ -13,11 +16,14 @@ Examples:
 
 const ADD_HELP: &str = "\
 Gateways serve them within two seconds. With a reference, such as an order number, the same command \
-can be repeated and adds once.
+can be repeated and adds once. Each tenant has references of its own.
+
+Negative units take back what was added by mistake, as far as no gateway has drawn it; --reason says why.
 
 Examples:
   keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 1000000
-  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 5 --reference A1";
+  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units 5 --reference A1
+  keyctl credit add --tenant ten_01jd0000000000000000000001 --meter tokens --units -5 --reason slip";
 
 const SHOW_HELP: &str = "\
 PAID units were added in all. DRAWN are those of them that are used or in the hands of gateways, \
@@ -50,13 +56,18 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     meter: String,
 
-    /// How many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
-    units: u64,
+    /// How many; below 0 to take some back, with --reason
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-TOP_UP_UNITS_MAX..=TOP_UP_UNITS_MAX))]
+    units: i64,
 
     /// What the payment is known by; made up unless said otherwise
     #[arg(long, value_name = "TEXT")]
     reference: Option<String>,
+
+    /// Why; needed to take units back
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// The arguments of `keyctl credit show`.
@@ -78,9 +89,9 @@ impl CreditCommand {
 }
 
 async fn add(arguments: AddArgs, context: &Context) -> Result<(), Failure> {
-    let AddArgs { tenant, meter, units, reference } = arguments;
+    let AddArgs { tenant, meter, units, reference, reason } = arguments;
     let reference = reference.unwrap_or_else(TopUp::made_up_reference);
-    context.backend.add_credit(&TopUp { reference, tenant, meter, units, added_at: context.now }).await?;
+    context.backend.add_credit(&TopUp { reference, tenant, meter, units, reason, added_at: context.now }).await?;
     show(tenant, context).await
 }
 

@@ -1,11 +1,9 @@
 //! `keyctl key`: API keys. A secret is printed once and forgotten.
 
-use std::net::IpAddr;
-
 use clap::{Args, Subcommand};
 use common::{
     id::{KeyId, TenantId},
-    key::{IpNet, KeyStatus, Mode},
+    key::{IpNet, KeyStatus, Mode, Secret, parse_network},
     store::KeyUpdate,
 };
 
@@ -14,6 +12,7 @@ use crate::{
     backend::{KeyQuery, KeyRequest},
     duration::Seconds,
     error::Failure,
+    found,
     pepper::PepperArgs,
     words::one_of,
 };
@@ -48,6 +47,14 @@ Examples:
 const SHOW_HELP: &str = "\
 Examples:
   keyctl key show key_01jd0000000000000000000002";
+
+const FIND_HELP: &str = "\
+For a secret that has leaked. It is read from standard input and printed nowhere, as a command line can be \
+read by others on this machine. An admin key is found by `keyctl admin-key find`.
+
+Examples:
+  keyctl key find < leaked.txt
+  keyctl key find --output json < leaked.txt | jq -r .id";
 
 const UPDATE_HELP: &str = "\
 What is not named stays as it is. Gateways go by it within a second.
@@ -86,6 +93,9 @@ pub(crate) enum KeyCommand {
     /// Show one key
     #[command(after_help = SHOW_HELP)]
     Show(KeyArgs),
+    /// Show the key that has a secret, which is read from standard input
+    #[command(after_help = FIND_HELP)]
+    Find(PepperArgs),
     /// Change a key's name, and what and where it may be used for
     #[command(after_help = UPDATE_HELP)]
     Update(UpdateArgs),
@@ -121,7 +131,7 @@ pub(crate) struct CreateArgs {
 
     /// Where it may be used from: addresses, or ranges as in 203.0.113.0/24; several with commas between. Without it,
     /// anywhere
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     allowed_ips: Vec<IpNet>,
 
     #[command(flatten)]
@@ -142,6 +152,10 @@ pub(crate) struct ListArgs {
     /// Only those that stand so
     #[arg(long, value_parser = one_of::<KeyStatus, _>(["active", "expired", "revoked"]))]
     status: Option<KeyStatus>,
+
+    /// Only those whose name contains this text, in letters of either case
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
 }
 
 /// The arguments of `keyctl key update`.
@@ -172,7 +186,7 @@ struct ChangeArgs {
     any_route: bool,
 
     /// Where it may be used from: addresses, or ranges as in 203.0.113.0/24; several with commas between
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     allowed_ips: Option<Vec<IpNet>>,
 
     /// It may be used from anywhere
@@ -209,8 +223,12 @@ impl KeyCommand {
         let backend = &context.backend;
         match self {
             Self::Create(arguments) => create(arguments, context).await,
-            Self::List(ListArgs { tenant, subtree_of, status }) => {
-                context.output.show(&backend.keys(&KeyQuery { tenant, subtree_of, status }).await?)
+            Self::List(ListArgs { tenant, subtree_of, status, name }) => {
+                context.output.show(&backend.keys(&KeyQuery { tenant, subtree_of, status, name }).await?)
+            }
+            Self::Find(pepper) => {
+                let secret = found::secret("an API key", Secret::parse)?;
+                context.output.show(&backend.find_key(&secret, &pepper).await?)
             }
             Self::Show(KeyArgs { id }) => context.output.show(&backend.key(id).await?),
             Self::Update(UpdateArgs { id, changes }) => {
@@ -253,10 +271,4 @@ async fn rotate(arguments: RotateArgs, context: &Context) -> Result<(), Failure>
     context.output.show(&rotated)?;
     context.output.note(SECRET_NOTE);
     Ok(())
-}
-
-/// A range of addresses; a single address is a range of one.
-fn network(text: &str) -> Result<IpNet, String> {
-    let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(single).ok_or_else(|| "write an address, or a range as in 203.0.113.0/24".to_owned())
 }

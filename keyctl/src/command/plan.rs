@@ -16,7 +16,7 @@ use common::{
 };
 
 use super::Context;
-use crate::{error::Failure, view::MovedTenant};
+use crate::{backend::NamedPlan, error::Failure, view::MovedTenant};
 
 const HELP: &str = "\
 Examples:
@@ -29,8 +29,12 @@ Stores every plan of the file that differs from its latest version as a new vers
 them or, if anything in the file is wrong, none. Tenants that are subscribed already stay on the \
 version that they have.
 
+Plans belong to a tenant, and are offered to it and to everybody below it: to the only root there is, \
+unless --owner names another tenant. Before there is a root, they wait for the first one.
+
 Examples:
   keyctl plan apply config/plans.yaml
+  keyctl plan apply partner.yaml --owner ten_01jd0000000000000000000001
   generate-plans | keyctl plan apply -";
 
 const LIST_HELP: &str = "\
@@ -91,7 +95,7 @@ pub(crate) enum PlanCommand {
     Apply(ApplyArgs),
     /// List the latest version of every plan
     #[command(after_help = LIST_HELP)]
-    List,
+    List(OwnerArgs),
     /// Show one plan with its prices and limits
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
@@ -120,6 +124,18 @@ pub(crate) enum PlanCommand {
 pub(crate) struct ApplyArgs {
     /// YAML file with plans; - reads standard input
     file: PathBuf,
+
+    #[command(flatten)]
+    owner: OwnerArgs,
+}
+
+/// Whose plans.
+#[derive(Debug, Args)]
+pub(crate) struct OwnerArgs {
+    /// Tenant that they belong to. On a store, its only root unless said otherwise; through the API, the tenant of the
+    /// token, or the nearest above that has a plan of this name
+    #[arg(long, value_name = "TENANT")]
+    owner: Option<TenantId>,
 }
 
 /// The arguments of `keyctl plan show`.
@@ -132,6 +148,9 @@ pub(crate) struct ShowArgs {
     /// Version to show; the latest unless said otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     version: Option<i64>,
+
+    #[command(flatten)]
+    owner: OwnerArgs,
 }
 
 /// The plan that a verb is about.
@@ -140,6 +159,9 @@ pub(crate) struct PlanArgs {
     /// Id of the plan
     #[arg(value_name = "PLAN")]
     id: PlanId,
+
+    #[command(flatten)]
+    owner: OwnerArgs,
 }
 
 /// The arguments of `keyctl plan assign`.
@@ -184,6 +206,9 @@ pub(crate) struct MigrateArgs {
     /// From when on: now, or each at the end of its billing period
     #[arg(long, value_name = "WHEN", default_value = "now", value_parser = ["now", "period-end"])]
     from: String,
+
+    #[command(flatten)]
+    owner: OwnerArgs,
 }
 
 /// From when on a change of plan counts.
@@ -206,15 +231,30 @@ impl FromStr for When {
     }
 }
 
+impl OwnerArgs {
+    /// The plan of this name.
+    const fn plan(self, id: PlanId) -> NamedPlan {
+        NamedPlan { owner: self.owner, id }
+    }
+}
+
+impl From<PlanArgs> for NamedPlan {
+    fn from(PlanArgs { id, owner }: PlanArgs) -> Self {
+        owner.plan(id)
+    }
+}
+
 impl PlanCommand {
     /// Does what was asked.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let (backend, output) = (&context.backend, context.output);
         match self {
-            Self::Apply(ApplyArgs { file }) => output.show(&backend.apply_plans(&read(&file)?.plans).await?),
-            Self::List => output.show(&backend.plans().await?),
-            Self::Show(ShowArgs { id, version }) => output.show(&backend.plan(&id, version).await?),
-            Self::Versions(PlanArgs { id }) => output.show(&backend.plan_versions(&id).await?),
+            Self::Apply(ApplyArgs { file, owner }) => {
+                output.show(&backend.apply_plans(owner.owner, &read(&file)?.plans).await?)
+            }
+            Self::List(OwnerArgs { owner }) => output.show(&backend.plans(owner).await?),
+            Self::Show(ShowArgs { id, version, owner }) => output.show(&backend.plan(&owner.plan(id), version).await?),
+            Self::Versions(plan) => output.show(&backend.plan_versions(&plan.into()).await?),
             Self::Assign(AssignArgs { id, tenant, version, from: When(start) }) => {
                 output.show(&backend.assign_plan(tenant, &id, version, start).await?)
             }
@@ -222,11 +262,11 @@ impl PlanCommand {
                 backend.end_subscription(tenant, end).await?;
                 output.show(&backend.subscriptions_of(tenant).await?)
             }
-            Self::Deprecate(PlanArgs { id }) => output.show(&backend.set_plan_deprecated(&id, true).await?),
-            Self::Restore(PlanArgs { id }) => output.show(&backend.set_plan_deprecated(&id, false).await?),
-            Self::Migrate(MigrateArgs { id, from }) => {
+            Self::Deprecate(plan) => output.show(&backend.set_plan_deprecated(&plan.into(), true).await?),
+            Self::Restore(plan) => output.show(&backend.set_plan_deprecated(&plan.into(), false).await?),
+            Self::Migrate(MigrateArgs { id, from, owner }) => {
                 let start = if from == "now" { PlanStart::Now } else { PlanStart::PeriodEnd };
-                let moved = backend.migrate_plan(&id, start).await?;
+                let moved = backend.migrate_plan(&owner.plan(id), start).await?;
                 output.show(&moved.into_iter().map(|tenant| MovedTenant { tenant }).collect::<Vec<_>>())
             }
         }

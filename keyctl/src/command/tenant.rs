@@ -164,6 +164,10 @@ pub(crate) struct ListArgs {
     /// Only those that stand so
     #[arg(long, value_parser = one_of::<TenantStatus, _>(["active", "suspended", "deleted"]))]
     status: Option<TenantStatus>,
+
+    /// Only those whose name contains this text, in letters of either case
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
 }
 
 /// The arguments of `keyctl tenant update`.
@@ -250,8 +254,8 @@ async fn plans(
 }
 
 async fn list(arguments: ListArgs, context: &Context) -> Result<(), Failure> {
-    let ListArgs { parent, subtree_of, status } = arguments;
-    let mut tenants = context.backend.tenants(&TenantFilter { parent, subtree_of, status }).await?;
+    let ListArgs { parent, subtree_of, status, name } = arguments;
+    let mut tenants = context.backend.tenants(&TenantFilter { parent, subtree_of, status, name }).await?;
     let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
     let mut plans = plans(context, &ids, false).await?;
     for tenant in &mut tenants {

@@ -8,7 +8,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Instant, or_else_all};
+use super::{CreatorView, Instant, or_else_all};
 use crate::output::{ListRow, Rows, View, or_dash};
 
 /// An admin key as it is shown.
@@ -27,6 +27,7 @@ pub(crate) struct AdminKeyView {
     revoked_at: Option<Instant>,
     /// The minute in which it was last accepted.
     last_used_at: Option<Instant>,
+    created_by: Option<CreatorView>,
 }
 
 /// A new admin key and its secret.
@@ -52,6 +53,7 @@ impl AdminKeyView {
             expires_at: key.expires_at.map(Instant),
             revoked_at: key.revoked_at.map(Instant),
             last_used_at: key.last_used_at.map(Instant),
+            created_by: key.created_by.map(Into::into),
         }
     }
 
@@ -78,6 +80,7 @@ impl View for AdminKeyView {
             ("expires", or_dash(self.expires_at)),
             ("revoked", or_dash(self.revoked_at)),
             ("last used", or_dash(self.last_used_at)),
+            ("made by", or_dash(self.created_by.as_ref())),
         ])
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct AuditView {
 #[derive(Debug, Serialize, Deserialize)]
 struct ActorView {
     kind: ActorKind,
-    name: String,
+    /// None: somebody above whoever asks.
+    name: Option<String>,
     address: Option<String>,
 }
 
@@ -52,7 +53,7 @@ impl ListRow for AuditView {
         vec![
             self.at.to_string(),
             self.actor.kind.to_string(),
-            self.actor.name.clone(),
+            or_dash(self.actor.name.as_ref()),
             or_dash(self.actor.address.as_ref()),
             self.action.clone(),
             self.subject.clone(),

@@ -21,7 +21,10 @@ pub(crate) struct CreditReport {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TenantCredit {
     credit: Vec<CreditRow>,
-    top_ups: Vec<TopUpRow>,
+    pub(crate) top_ups: Vec<TopUpRow>,
+    /// Asks for more top-ups; of the API alone.
+    #[serde(default, skip_serializing)]
+    pub(crate) next_cursor: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,11 +35,13 @@ struct CreditRow {
     left: u64,
 }
 
+/// Units that were added, or taken back.
 #[derive(Debug, Serialize, Deserialize)]
-struct TopUpRow {
+pub(crate) struct TopUpRow {
     reference: String,
     meter: String,
-    units: u64,
+    units: i64,
+    reason: Option<String>,
     added_at: Instant,
 }
 
@@ -45,13 +50,14 @@ impl CreditReport {
     pub(crate) fn new(tenant: TenantId, credit: Vec<Credit>, top_ups: Vec<TopUp>) -> Self {
         let credit =
             credit.into_iter().map(|Credit { meter, paid, drawn, left, .. }| CreditRow { meter, paid, drawn, left });
-        let top_ups = top_ups.into_iter().map(|TopUp { reference, meter, units, added_at, .. }| TopUpRow {
+        let top_ups = top_ups.into_iter().map(|TopUp { reference, meter, units, reason, added_at, .. }| TopUpRow {
             reference,
             meter,
             units,
+            reason,
             added_at: Instant(added_at),
         });
-        Self::of(tenant, TenantCredit { credit: credit.collect(), top_ups: top_ups.collect() })
+        Self::of(tenant, TenantCredit { credit: credit.collect(), top_ups: top_ups.collect(), next_cursor: None })
     }
 
     /// The same, as it is told.

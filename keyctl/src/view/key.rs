@@ -7,7 +7,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Instant, or_else_all};
+use super::{CreatorView, Instant, or_else_all};
 use crate::output::{ListRow, Rows, View, or_dash};
 
 /// A key as it is shown.
@@ -30,6 +30,7 @@ pub(crate) struct KeyView {
     revoked_at: Option<Instant>,
     last_used_at: Option<Instant>,
     replaces: Option<KeyId>,
+    created_by: Option<CreatorView>,
 }
 
 /// A new key and its secret.
@@ -67,6 +68,7 @@ impl KeyView {
             revoked_at: key.revoked_at.map(Instant),
             last_used_at: key.last_used_at.map(Instant),
             replaces: key.replaces,
+            created_by: key.created_by.map(Into::into),
         }
     }
 
@@ -96,6 +98,7 @@ impl View for KeyView {
             ("revoked", or_dash(self.revoked_at)),
             ("last used", or_dash(self.last_used_at)),
             ("replaces", or_dash(self.replaces)),
+            ("made by", or_dash(self.created_by.as_ref())),
         ])
     }
 }

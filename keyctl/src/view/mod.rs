@@ -5,6 +5,7 @@
 
 mod admin_key;
 mod audit;
+mod creator;
 mod credit;
 mod key;
 mod limits;
@@ -18,6 +19,7 @@ use std::fmt;
 pub(crate) use admin_key::{AdminKeyView, CreatedAdminKey};
 pub(crate) use audit::AuditView;
 use common::time::Micros;
+pub(crate) use creator::CreatorView;
 pub(crate) use credit::{CreditReport, TenantCredit};
 pub(crate) use key::{CreatedKey, KeyView, RotatedKey};
 pub(crate) use limits::LimitsView;

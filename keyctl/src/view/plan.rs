@@ -1,8 +1,9 @@
 //! A plan version: one row in a list, every price and limit when shown by itself.
 
 use common::{
+    id::TenantId,
     plan::{Charge, Plan, PlanVersion, RateLimits, RateWindow},
-    store::{AppliedPlan, PlanOutcome},
+    store::{AppliedPlan, OfferedPlan, PlanOutcome},
 };
 use serde::Serialize;
 
@@ -14,16 +15,25 @@ use crate::output::{ListRow, Rows, View};
 pub(crate) struct PlanView {
     #[serde(flatten)]
     pub(crate) plan: Plan,
+    /// The tenant that it belongs to; none before there is a root.
+    pub(crate) owner: Option<TenantId>,
     pub(crate) version: i64,
     /// Whether it is off offer.
     pub(crate) deprecated: bool,
     pub(crate) created_at: Instant,
 }
 
+impl From<OfferedPlan> for PlanView {
+    fn from(OfferedPlan { stored, deprecated }: OfferedPlan) -> Self {
+        let PlanVersion { owner, version, created_at, plan } = stored;
+        Self { plan, owner, version, deprecated, created_at: Instant(created_at) }
+    }
+}
+
 impl PlanView {
-    /// `stored` as people read it.
-    pub(crate) fn new(stored: PlanVersion, deprecated: bool) -> Self {
-        Self { plan: stored.plan, version: stored.version, deprecated, created_at: Instant(stored.created_at) }
+    /// Whose it is, as people read it.
+    fn owner(&self) -> String {
+        self.owner.map_or_else(|| "the first root to come".to_owned(), |owner| owner.to_string())
     }
 
     const fn status(&self) -> &'static str {
@@ -42,6 +52,7 @@ impl View for PlanView {
         let mut rows = Rows::properties([
             ("id", plan.id.to_string()),
             ("name", plan.name.clone()),
+            ("owner", self.owner()),
             ("version", self.version.to_string()),
             ("status", self.status().to_owned()),
             ("applied", self.created_at.to_string()),

@@ -10,6 +10,7 @@ use crate::output::{ListRow, Rows, View, or_dash};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SubscriptionView {
     tenant: TenantId,
+    plan_owner: TenantId,
     plan: PlanId,
     version: i64,
     starts_at: Instant,
@@ -35,7 +36,7 @@ pub(crate) struct MovedTenant {
 impl SubscriptionView {
     /// `subscription` as it stands at `now`.
     pub(crate) fn new(subscription: Subscription, now: Micros) -> Self {
-        let Subscription { tenant, plan, version, starts_at, ends_at } = subscription;
+        let Subscription { tenant, plan_owner, plan, version, starts_at, ends_at } = subscription;
         let status = if ends_at.is_some_and(|end| end <= now) {
             SubscriptionStatus::Ended
         } else if starts_at <= now {
@@ -43,7 +44,8 @@ impl SubscriptionView {
         } else {
             SubscriptionStatus::Scheduled
         };
-        Self { tenant, plan, version, starts_at: Instant(starts_at), ends_at: ends_at.map(Instant), status }
+        let (starts_at, ends_at) = (Instant(starts_at), ends_at.map(Instant));
+        Self { tenant, plan_owner, plan, version, starts_at, ends_at, status }
     }
 
     /// Who has which plan by it now.

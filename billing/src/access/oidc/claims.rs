@@ -1,6 +1,11 @@
 //! Role and tenant of a person, from the claims that the settings name.
 
-use common::{admin::Role, id::TenantId};
+use common::{
+    admin::Role,
+    id::TenantId,
+    name::{NameError, validate_name},
+    time::Micros,
+};
 use serde_json::Value;
 
 use super::{OidcConfig, Refused};
@@ -8,6 +13,9 @@ use crate::{
     access::{Principal, PrincipalKind, rules::reaches},
     api::{Problem, ProblemCode},
 };
+
+/// The last second that documents can write, 9999-12-30T21:59:59Z.
+const LAST_SECOND: i64 = 253_402_207_199;
 
 /// Longest subject, in bytes: what OIDC allows.
 const SUBJECT_LONGEST: usize = 255;
@@ -19,7 +27,9 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
         return Err(Refused::unknown("the token is of another issuer"));
     }
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    if !(1..=SUBJECT_LONGEST).contains(&subject.len()) || subject.chars().any(char::is_control) {
+    // Longer than a name that people give may be, and as fit to be shown.
+    let is_fit = matches!(validate_name(subject), Ok(()) | Err(NameError::TooLong(_)));
+    if !(1..=SUBJECT_LONGEST).contains(&subject.len()) || !is_fit {
         return Err(Refused::known("the token's subject is no name"));
     }
     let tenant = claim(claims, &settings.tenant_claim).and_then(Value::as_str).and_then(|text| text.parse().ok());
@@ -29,13 +39,24 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
     let Some(role) = claim(claims, &settings.role_claim).and_then(role) else {
         return Err(nobody(&format!("the token's claim {} names no role", settings.role_claim)));
     };
+    let Some(expires_at) = claims.get("exp").and_then(expiry) else {
+        return Err(Refused::known("the token's claim exp makes no sense"));
+    };
     Ok(Principal {
         kind: PrincipalKind::Person,
         name: subject.to_owned(),
         tenant: Some(tenant),
         role,
         scopes: Vec::new(),
+        expires_at: Some(expires_at),
     })
+}
+
+/// When a token ends, in whole seconds: a fraction of one is cut off. Later than the last instant that can be written is
+/// as good as that.
+fn expiry(claim: &Value) -> Option<Micros> {
+    let seconds: i64 = claim.as_i64().or_else(|| claim.to_string().split('.').next()?.parse().ok())?;
+    Some(Micros(seconds.min(LAST_SECOND).saturating_mul(1_000_000)))
 }
 
 /// They are who they say they are, and nobody here.
@@ -77,6 +98,7 @@ mod tests {
 
     fn found(settings: &OidcConfig, mut claims: Value) -> Result<(String, Role), String> {
         claims["iss"] = "https://id.example".into();
+        claims["exp"] = 1_800_000_000.into();
         let found = principal(settings, &claims).map_err(|refused| format!("{:?}", refused.problem))?;
         Ok((found.tenant.unwrap().to_string(), found.role))
     }
@@ -112,7 +134,7 @@ mod tests {
     #[test]
     fn a_subject_that_could_forge_logs_is_refused() {
         let settings = settings("tenant", "role");
-        for subject in [json!(""), json!("a\nb"), json!("x".repeat(256)), json!(7)] {
+        for subject in [json!(""), json!("a\nb"), json!("an\u{202e}na"), json!("x".repeat(256)), json!(7)] {
             let claims = json!({ "sub": subject, "tenant": TenantId::from_u128(1).to_string(), "role": "admin" });
             assert!(found(&settings, claims).unwrap_err().contains("subject"), "{subject}");
         }

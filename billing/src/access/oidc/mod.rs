@@ -120,9 +120,11 @@ impl IdentityProvider {
             Ok(held) => {
                 held.find(header).ok_or_else(|| Refused::unknown("no key of the identity provider made this token"))
             }
-            Err(Unrefreshed::Failed(reason)) => Err(Refused::undecided(Problem::new(
+            // Why is for operators, and in the log: whoever asks here has shown no credential yet.
+            Err(Unrefreshed::Failed) => Err(Refused::undecided(Problem::new(
                 ProblemCode::IdentityProviderUnavailable,
-                format!("the key of this token is not known yet, and the identity provider does not tell: {reason}"),
+                "the key of this token is not known yet, and the identity provider does not tell it; the log of billing \
+                 says why",
             ))),
             Err(Unrefreshed::TooOften) if held.keys.is_none() => Err(Refused::undecided(Problem::new(
                 ProblemCode::IdentityProviderUnavailable,
@@ -148,7 +150,7 @@ enum Unrefreshed {
     /// The provider was asked often enough for now.
     TooOften,
     /// It did not answer, or not with keys.
-    Failed(FetchError),
+    Failed,
 }
 
 impl Inner {
@@ -178,7 +180,7 @@ impl Inner {
             }
             Err(error) => {
                 tracing::warn!(issuer = self.settings.issuer, %error, "identity_provider_unavailable");
-                Err(Unrefreshed::Failed(error))
+                Err(Unrefreshed::Failed)
             }
         }
     }

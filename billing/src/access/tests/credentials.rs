@@ -76,7 +76,7 @@ async fn what_is_no_credential_is_refused_and_says_what_is_one() {
 }
 
 #[tokio::test]
-async fn the_bootstrap_token_serves_until_there_is_an_admin_key() {
+async fn the_bootstrap_token_serves_until_there_is_an_owner() {
     let desk = Desk::open().await;
     let token = BootstrapToken::new(BOOTSTRAP.as_bytes()).unwrap();
     let served = Served::start(desk.access().with_bootstrap(Some(token))).await;
@@ -85,11 +85,13 @@ async fn the_bootstrap_token_serves_until_there_is_an_admin_key() {
     let first = format!("/v1/admin-keys?tenant={}", desk.tree.root);
     assert_eq!(served.ask("POST", &first, BOOTSTRAP).await.status(), StatusCode::OK);
     assert_eq!(served.me("set-up-with-this-tokeN").await.0, StatusCode::UNAUTHORIZED);
+    desk.machine(desk.tree.root, Role::Admin, &[]).await;
+    assert_eq!(served.me(BOOTSTRAP).await.0, StatusCode::OK, "an admin cannot make an owner: the set-up goes on");
     let (id, _) = desk.machine(desk.tree.root, Role::Owner, &[]).await;
     desk.store.revoke_admin_key(id, SystemClock.now()).await.unwrap();
     let (status, said) = served.me(BOOTSTRAP).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-    assert!(detail(&said).contains("there is an admin key"), "{said}");
+    assert!(detail(&said).contains("there is an owner"), "{said}");
 }
 
 #[tokio::test]
@@ -149,6 +151,28 @@ async fn an_address_that_guesses_is_not_looked_at_for_a_while() {
     }
     assert_eq!(from("198.51.100.1", &token).await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(from("198.51.100.2", &token).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn guesses_of_the_ingest_token_count_against_their_address() {
+    let desk = Desk::open().await;
+    let (many, few) = (RateLimit { limit: 1_000, burst: 1_000 }, RateLimit { limit: 1, burst: 3 });
+    let access = desk.access().limited_to(many, few).behind_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
+    let served = Served::start(access).await;
+    let send = async |address: &str, token: Option<&str>| {
+        let request = served.client.post(format!("{}/v1/usage/batches", served.address));
+        let request = request.header("x-forwarded-for", address);
+        let request = token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token));
+        request.send().await.unwrap().status()
+    };
+    for _ in 0..5 {
+        assert_eq!(send("198.51.100.1", None).await, StatusCode::UNAUTHORIZED, "no token is no guess");
+    }
+    for _ in 0..3 {
+        assert_eq!(send("198.51.100.1", Some("guess")).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(send("198.51.100.1", Some("good")).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(send("198.51.100.2", Some("good")).await, StatusCode::OK);
 }
 
 #[tokio::test]

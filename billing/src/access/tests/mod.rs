@@ -29,6 +29,7 @@ use super::{
     Access, Caller, Checkpoint, Unplaced, guard,
     rules::{Needs, RULES, Target},
 };
+use crate::api::{Problem, ProblemCode};
 
 /// A tree: root (reseller (customer), sibling), and a stranger's root.
 struct Tree {
@@ -173,10 +174,17 @@ impl Served {
 fn stub(method: &str, asks: bool, needs: Needs) -> MethodRouter {
     let filter = axum::routing::MethodFilter::try_from(method.parse::<axum::http::Method>().unwrap()).unwrap();
     match (needs, asks) {
-        (Needs::Nothing | Needs::OwnToken, _) => axum::routing::on(filter, || async { "open" }),
+        (Needs::Nothing, _) => axum::routing::on(filter, || async { "open" }),
+        (Needs::OwnToken, _) => axum::routing::on(filter, own_token),
         (_, true) => axum::routing::on(filter, placed),
         (_, false) => axum::routing::on(filter, told),
     }
+}
+
+/// Checks a token of its own, as the handler of batches does.
+async fn own_token(headers: axum::http::HeaderMap) -> Result<&'static str, Problem> {
+    let is_good = headers.get("authorization").is_some_and(|value| value == "Bearer good");
+    if is_good { Ok("open") } else { Err(Problem::new(ProblemCode::Unauthorized, "not the token")) }
 }
 
 async fn told(caller: Caller) -> Json<Value> {

@@ -184,7 +184,9 @@ fn no_operation_has_two_rows_and_changes_take_a_scope_to_write() {
         let again = RULES.iter().skip(place + 1).any(|other| other.method == rule.method && other.path == rule.path);
         assert!(!again, "{} {}", rule.method, rule.path);
         if let Needs::Role(grant) = &rule.needs {
-            assert_eq!(grant.scope.writes, rule.method != "GET", "{} {}", rule.method, rule.path);
+            // A secret to be found stands in a body, never in a path that proxies log.
+            let reads = rule.method == "GET" || rule.path.ends_with("/find");
+            assert_eq!(grant.scope.writes, !reads, "{} {}", rule.method, rule.path);
             let names = |name: &str| rule.path.contains(name);
             assert_eq!(grant.target == Target::Tenant, names("{tenant}"), "{}", rule.path);
             assert_eq!(grant.target == Target::Key, names("{key}"), "{}", rule.path);

@@ -1,6 +1,7 @@
 //! `/v1/keys`: API keys. A secret is in the answer that creates it, and nowhere after.
 
 pub(super) mod changes;
+pub(super) mod find;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use axum::{
 };
 use common::{
     id::{KeyId, TenantId},
-    key::{IpNet, Key, KeyStatus, Mode, Secret},
+    key::{IpNet, Key, KeyStatus, Mode, Secret, parse_network},
     store::{KeyFilter, NewKey},
     time::Micros,
 };
@@ -21,11 +22,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, Services,
+    creator::CreatorDocument,
     etag::ETag,
     idempotency::{self, Created, Creation},
     instant::Instant,
     page::{self, ListDocument},
-    parameters::{Named, Parameters, from_text},
+    parameters::{self, Named, Parameters, from_text},
 };
 use crate::access::{Caller, Unplaced};
 
@@ -75,6 +77,9 @@ pub(super) struct KeyDocument {
     /// The key that this one replaced by rotation.
     #[schema(value_type = Option<String>, required = true)]
     replaces: Option<KeyId>,
+    /// Who made it; null where that was not written down.
+    #[schema(required = true)]
+    created_by: Option<CreatorDocument>,
     /// Counts its changes, from 1; the `ETag` in quotes.
     revision: i64,
 }
@@ -130,7 +135,8 @@ pub(super) struct NewKeyBody {
     #[serde(default)]
     #[schema(required = false, max_items = 32, example = json!(["search"]))]
     scopes: Vec<String>,
-    /// Where it may be used from, at most 32 ranges of addresses; from anywhere unless stated.
+    /// Where it may be used from, at most 32 addresses or ranges without bits beyond their prefix; from
+    /// anywhere unless stated.
     #[serde(default, deserialize_with = "networks")]
     #[schema(value_type = Vec<String>, required = false, max_items = 32, example = json!(["203.0.113.0/24"]))]
     allowed_ips: Vec<IpNet>,
@@ -152,6 +158,9 @@ pub(super) struct KeyParameters {
     /// Those that stand so now.
     #[param(value_type = Option<KeyStatusWord>)]
     status: Option<KeyStatus>,
+    /// Those whose name contains this text, in letters of either case.
+    #[param(max_length = 200)]
+    name: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
@@ -176,6 +185,7 @@ impl KeyDocument {
             revoked_at: key.revoked_at.map(Into::into),
             last_used_at: key.last_used_at.map(Into::into),
             replaces: key.replaces,
+            created_by: key.created_by.map(Into::into),
             revision: key.revision,
         }
     }
@@ -183,15 +193,8 @@ impl KeyDocument {
 
 /// Ranges of addresses; a single address is a range of one.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?.iter().map(|text| network(text).map_err(de::Error::custom)).collect()
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let single = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(single).ok_or_else(|| {
-        let text: String = text.chars().take(64).collect();
-        format!("`{text}` is not a range of addresses: write it as in 203.0.113.0/24 or 2001:db8::/32")
-    })
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_network(text).map_err(de::Error::custom)).collect()
 }
 
 /// Create an API key
@@ -260,13 +263,13 @@ pub(super) async fn list(
     caller: Caller,
     Parameters(parameters): Parameters<KeyParameters>,
 ) -> Result<Json<ListDocument<KeyDocument>>, Problem> {
-    let KeyParameters { tenant, subtree_of, status, cursor, limit } = parameters;
-    let page = page::request(LIST, cursor.as_deref(), limit)?;
+    let KeyParameters { tenant, subtree_of, status, name, cursor, limit } = parameters;
+    let (page, name) = (page::request(LIST, cursor.as_deref(), limit)?, parameters::searched(name)?);
     let (store, now) = (caller.store(), services.clock.now());
     if let Some(tenant) = tenant {
         store.tenant(tenant).await?;
     }
-    let filter = KeyFilter { tenant, subtree_of, status: status.map(|status| (status, now)) };
+    let filter = KeyFilter { tenant, subtree_of, status: status.map(|status| (status, now)), name };
     let found = store.keys_page(&filter, page).await?;
     Ok(Json(ListDocument::of(LIST, found.map(|key| KeyDocument::of(key, now)))))
 }

@@ -6,15 +6,20 @@ use axum::{Json, extract::State};
 use common::{
     id::TenantId,
     plan::{Plan, PlanId},
-    store::{AppliedPlan, PlanOutcome, PlanStart},
+    store::{AppliedPlan, MIGRATED_AT_ONCE, PlanOutcome, PlanStart},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PlanDocument, PlanVersionDocument};
+use super::{OwnerParameters, PlanDocument, PlanVersionDocument};
 use crate::{
     access::Caller,
-    api::{Problem, Services, body::Body, page::WholeListDocument, parameters::Named},
+    api::{
+        Problem, Services,
+        body::Body,
+        page::WholeListDocument,
+        parameters::{Named, Parameters},
+    },
 };
 
 /// Plans to be applied: all of them or none.
@@ -22,8 +27,11 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schema(as = PlansToApply)]
 pub(in crate::api) struct PlansBody {
+    /// The tenant that the plans belong to: yours, unless stated, or one below it.
+    #[schema(value_type = Option<String>, example = "ten_01jd0000000000000000000000")]
+    owner: Option<TenantId>,
     /// The plans, as `config/plans.yaml` states them.
-    #[schema(value_type = Vec<PlanDocument>)]
+    #[schema(value_type = Vec<PlanDocument>, max_items = 100)]
     plans: Vec<Plan>,
 }
 
@@ -75,8 +83,10 @@ pub(in crate::api) enum MigrationStart {
 #[schema(as = MigratedPlan)]
 pub(in crate::api) struct MigratedDocument {
     /// Their ids, by creation. Who has a change of plan ahead was left out.
-    #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
+    #[schema(value_type = Vec<String>, max_items = 1_000, example = json!(["ten_01jd0000000000000000000000"]))]
     tenants: Vec<TenantId>,
+    /// Whether there may be others: ask again for the next ones.
+    more: bool,
 }
 
 impl From<AppliedPlan> for AppliedPlanDocument {
@@ -88,7 +98,7 @@ impl From<AppliedPlan> for AppliedPlanDocument {
 /// Apply plans
 ///
 /// Each that differs from its latest version becomes a new one: all of them or none. Subscriptions stay on the version
-/// that they pin. Plans that are not named stay as they are.
+/// that they pin. Plans that are not named stay as they are. At most 100 at once, and 1,000 of one owner.
 #[utoipa::path(
     put,
     path = "/v1/plans",
@@ -101,7 +111,8 @@ pub(in crate::api) async fn apply(
     caller: Caller,
     Body(body): Body<PlansBody>,
 ) -> Result<Json<WholeListDocument<AppliedPlanDocument>>, Problem> {
-    let applied = caller.store().apply_plans(&body.plans, services.clock.now()).await?;
+    let PlansBody { owner, plans } = body;
+    let applied = caller.store().apply_plans_of(owner, &plans, services.clock.now()).await?;
     Ok(Json(WholeListDocument::of(applied)))
 }
 
@@ -112,15 +123,16 @@ pub(in crate::api) async fn apply(
     post,
     path = "/v1/plans/{plan}/deprecate",
     tag = "plans",
-    params(("plan" = String, Path, description = "Its id")),
+    params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
 )]
 pub(in crate::api) async fn deprecate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
+    Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
-    set_deprecated(&services, &caller, &id, true).await
+    set_deprecated(&services, &caller, owner, &id, true).await
 }
 
 /// Put a plan back on offer
@@ -130,25 +142,26 @@ pub(in crate::api) async fn deprecate(
     post,
     path = "/v1/plans/{plan}/restore",
     tag = "plans",
-    params(("plan" = String, Path, description = "Its id")),
+    params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
 )]
 pub(in crate::api) async fn restore(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
+    Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
-    set_deprecated(&services, &caller, &id, false).await
+    set_deprecated(&services, &caller, owner, &id, false).await
 }
 
 /// Bring those who have a plan to its latest version
 ///
-/// All in your subtree that have an older one of their own. What was in force before stays as it was.
+/// All in your subtree that have an older one of their own, 1,000 at a time. What was in force before stays as it was.
 #[utoipa::path(
     post,
     path = "/v1/plans/{plan}/migrate",
     tag = "plans",
-    params(("plan" = String, Path, description = "Its id")),
+    params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     request_body = MigrationBody,
     responses((status = 200, description = "Who was concerned", body = MigratedDocument)),
 )]
@@ -156,23 +169,26 @@ pub(in crate::api) async fn migrate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
+    Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
     Body(body): Body<MigrationBody>,
 ) -> Result<Json<MigratedDocument>, Problem> {
     let start = match body.starts {
         MigrationStart::Now => PlanStart::Now,
         MigrationStart::PeriodEnd => PlanStart::PeriodEnd,
     };
-    let tenants = caller.store().migrate_plan(&id, start, services.clock.now()).await?;
-    Ok(Json(MigratedDocument { tenants }))
+    let tenants = caller.store().migrate_plan(owner, &id, start, services.clock.now()).await?;
+    let more = i64::try_from(tenants.len()).is_ok_and(|moved| moved >= MIGRATED_AT_ONCE);
+    Ok(Json(MigratedDocument { tenants, more }))
 }
 
 async fn set_deprecated(
     services: &Services,
     caller: &Caller,
+    owner: Option<TenantId>,
     id: &PlanId,
     deprecated: bool,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
     let store = caller.store();
-    store.deprecate_plan(id, deprecated, services.clock.now()).await?;
-    Ok(Json(PlanVersionDocument::of(store.plan(id, None).await?, deprecated)))
+    store.deprecate_plan_of(owner, id, deprecated, services.clock.now()).await?;
+    Ok(Json(store.plan_of(owner, id, None).await?.into()))
 }

@@ -1,10 +1,17 @@
 //! `/v1/plans`: what is on offer. A version never changes; applying a changed plan adds one.
+//!
+//! A plan belongs to a tenant and is offered to its subtree. A name means the plan of the nearest tenant on the caller's
+//! way up that has one of this name; `owner` names another.
 
 pub(super) mod changes;
 mod plan;
 
 use axum::Json;
-use common::plan::{PlanId, PlanVersion};
+use common::{
+    id::TenantId,
+    plan::PlanId,
+    store::{OfferedPlan, PlanPage},
+};
 use plan::PlanDocument;
 pub(super) use plan::QuotaKindWord;
 use serde::{Deserialize, Serialize};
@@ -13,16 +20,26 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     instant::Instant,
-    page::WholeListDocument,
-    parameters::{Named, Parameters},
+    page::{self, ListDocument},
+    parameters::{Named, Parameters, from_text},
 };
 use crate::access::Caller;
+
+/// The name of the list of plans in cursors.
+const LIST: &str = "plans";
+
+/// The name of the list of versions in cursors.
+const VERSIONS: &str = "plan_versions";
 
 /// A version of a plan.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlanVersion)]
 pub(super) struct PlanVersionDocument {
-    /// The plan's name in files, commands and headers.
+    /// The tenant that the plan belongs to; it is offered to that tenant and to everybody below it. None: it waits for
+    /// the first root, whose it will be.
+    #[schema(value_type = Option<String>, required = true, example = "ten_01jd0000000000000000000000")]
+    owner: Option<TenantId>,
+    /// The plan's name in files, commands and headers; its owner's own.
     #[schema(value_type = String, example = "growth")]
     id: PlanId,
     /// Counts from 1 within the plan.
@@ -35,40 +52,81 @@ pub(super) struct PlanVersionDocument {
     plan: PlanDocument,
 }
 
+/// Which plans.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanParameters {
+    /// Those of this tenant; all that you may see unless stated.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    owner: Option<TenantId>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most items of the page; 50 unless stated.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
+/// Whose plan.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OwnerParameters {
+    /// The tenant that the plan belongs to; unless stated, the nearest on your way up that has a plan of this name.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    pub(super) owner: Option<TenantId>,
+}
+
 /// Which version.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionParameters {
+    /// The tenant that the plan belongs to; unless stated, the nearest on your way up that has a plan of this name.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    owner: Option<TenantId>,
     /// The version; the latest unless stated.
     #[param(minimum = 1)]
     version: Option<i64>,
 }
 
-impl PlanVersionDocument {
-    fn of(stored: PlanVersion, deprecated: bool) -> Self {
-        let PlanVersion { version, created_at, plan } = stored;
-        Self { id: plan.id.clone(), version, created_at: created_at.into(), deprecated, plan: plan.into() }
+impl From<OfferedPlan> for PlanVersionDocument {
+    fn from(OfferedPlan { stored, deprecated }: OfferedPlan) -> Self {
+        Self {
+            owner: stored.owner,
+            id: stored.plan.id.clone(),
+            version: stored.version,
+            created_at: stored.created_at.into(),
+            deprecated,
+            plan: stored.plan.into(),
+        }
     }
 }
 
 /// List plans
 ///
-/// Each in its latest version, by id; those off offer too.
+/// Those that are offered to you and those of tenants below you, each in its latest version, by name; those off offer
+/// too.
 #[utoipa::path(
     get,
     path = "/v1/plans",
     tag = "plans",
-    responses((status = 200, description = "All of them", body = WholeListDocument<PlanVersionDocument>)),
+    params(PlanParameters),
+    responses((status = 200, description = "A page of plans", body = ListDocument<PlanVersionDocument>)),
 )]
-pub(super) async fn list(caller: Caller) -> Result<Json<WholeListDocument<PlanVersionDocument>>, Problem> {
-    let store = caller.store();
-    let deprecated = store.deprecated_plans().await?;
-    let found = store.plans().await?.into_iter();
-    Ok(Json(WholeListDocument::of(found.map(|stored| {
-        let is_deprecated = deprecated.contains(&stored.plan.id);
-        PlanVersionDocument::of(stored, is_deprecated)
-    }))))
+pub(super) async fn list(
+    caller: Caller,
+    Parameters(parameters): Parameters<PlanParameters>,
+) -> Result<Json<ListDocument<PlanVersionDocument>>, Problem> {
+    let PlanParameters { owner, cursor, limit } = parameters;
+    let after = cursor.map(|text| page::place(LIST, &text)).transpose()?;
+    let limit = page::checked_limit(limit)?;
+    let PlanPage { items, next } = caller.store().plans_page(owner, after.as_ref(), limit).await?;
+    let next_cursor = next.map(|place| page::cursor(LIST, &place));
+    Ok(Json(ListDocument { items: items.into_iter().map(Into::into).collect(), next_cursor }))
 }
 
 /// Show a plan
@@ -82,12 +140,9 @@ pub(super) async fn list(caller: Caller) -> Result<Json<WholeListDocument<PlanVe
 pub(super) async fn show(
     caller: Caller,
     Named(id): Named<PlanId>,
-    Parameters(parameters): Parameters<VersionParameters>,
+    Parameters(VersionParameters { owner, version }): Parameters<VersionParameters>,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
-    let store = caller.store();
-    let stored = store.plan(&id, parameters.version).await?;
-    let deprecated = store.deprecated_plans().await?.contains(&id);
-    Ok(Json(PlanVersionDocument::of(stored, deprecated)))
+    Ok(Json(caller.store().plan_of(owner, &id, version).await?.into()))
 }
 
 /// List the versions of a plan
@@ -97,15 +152,16 @@ pub(super) async fn show(
     get,
     path = "/v1/plans/{plan}/versions",
     tag = "plans",
-    params(("plan" = String, Path, description = "Its id")),
-    responses((status = 200, description = "All of them", body = WholeListDocument<PlanVersionDocument>)),
+    params(("plan" = String, Path, description = "Its id"), PlanParameters),
+    responses((status = 200, description = "A page of versions", body = ListDocument<PlanVersionDocument>)),
 )]
 pub(super) async fn versions(
     caller: Caller,
     Named(id): Named<PlanId>,
-) -> Result<Json<WholeListDocument<PlanVersionDocument>>, Problem> {
-    let store = caller.store();
-    let found = store.plan_versions(&id).await?;
-    let deprecated = store.deprecated_plans().await?.contains(&id);
-    Ok(Json(WholeListDocument::of(found.into_iter().map(|stored| PlanVersionDocument::of(stored, deprecated)))))
+    Parameters(parameters): Parameters<PlanParameters>,
+) -> Result<Json<ListDocument<PlanVersionDocument>>, Problem> {
+    let PlanParameters { owner, cursor, limit } = parameters;
+    let page = page::request(VERSIONS, cursor.as_deref(), limit)?;
+    let found = caller.store().plan_versions(owner, &id, page).await?;
+    Ok(Json(ListDocument::of(VERSIONS, found)))
 }

@@ -97,7 +97,9 @@ pub(in crate::api) async fn resume(
 
 /// Move a tenant, with everybody below it
 ///
-/// A root cannot move, and nobody can be under itself, under a customer or under another root.
+/// A root cannot move, and nobody can be under itself, under a customer or under another root. Keys and admin keys that
+/// were made by somebody who is not above any more are revoked, with what was made with them. Who has a plan of a tenant
+/// that would not be above any more needs another plan first.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/move",
@@ -122,7 +124,7 @@ pub(in crate::api) async fn relocate(
 
 /// Delete a tenant
 ///
-/// Its keys are revoked and its subscription ends; what it used stays on the books. Nobody may be below it. A second time
+/// Its keys and admin keys are revoked and its subscription ends; what it used stays on the books. Nobody may be below it. A second time
 /// changes nothing.
 #[utoipa::path(
     delete,

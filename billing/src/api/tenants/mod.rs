@@ -26,7 +26,7 @@ use super::{
     idempotency::{self, Created, Creation},
     instant::Instant,
     page::{self, ListDocument},
-    parameters::{Named, Parameters, from_text},
+    parameters::{self, Named, Parameters, from_text},
 };
 use crate::access::{Caller, Unplaced};
 
@@ -120,6 +120,9 @@ pub(super) struct TenantParameters {
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<StatusWord>)]
     status: Option<TenantStatus>,
+    /// Those whose name contains this text, in letters of either case.
+    #[param(max_length = 200)]
+    name: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
@@ -185,13 +188,13 @@ pub(super) async fn list(
     caller: Caller,
     Parameters(parameters): Parameters<TenantParameters>,
 ) -> Result<Json<ListDocument<TenantDocument>>, Problem> {
-    let TenantParameters { parent, subtree_of, status, cursor, limit } = parameters;
-    let page = page::request(LIST, cursor.as_deref(), limit)?;
+    let TenantParameters { parent, subtree_of, status, name, cursor, limit } = parameters;
+    let (page, name) = (page::request(LIST, cursor.as_deref(), limit)?, parameters::searched(name)?);
     let store = caller.store();
     if let Some(parent) = parent {
         store.tenant(parent).await?;
     }
-    let found = store.tenants_page(&TenantFilter { parent, subtree_of, status }, page).await?;
+    let found = store.tenants_page(&TenantFilter { parent, subtree_of, status, name }, page).await?;
     Ok(Json(ListDocument::of(LIST, found)))
 }
 

@@ -28,7 +28,19 @@ async fn a_payment_adds_once() {
         assert_eq!(credit["top_ups"].as_array().map(Vec::len), Some(2));
         let logged = owner.get("/v1/audit?action=credit.add").await.document(200);
         assert_eq!(logged["items"].as_array().map(Vec::len), Some(2), "{logged}");
-        for units in [json!(0), json!(-1), json!(u64::MAX), json!("1")] {
+        let back = json!({ "meter": "tokens", "units": -11, "reason": "paid twice" });
+        assert_eq!(owner.post(&path, back).await.document(201)["left"], 100);
+        let second = owner.get(&format!("{path}?limit=2")).await.document(200);
+        let cursor = second["next_cursor"].as_str().unwrap();
+        let last = owner.get(&format!("{path}?cursor={cursor}")).await.document(200);
+        assert_eq!((last["top_ups"][0]["units"].as_i64(), &last["next_cursor"]), (Some(-11), &json!(null)), "{last}");
+        assert_eq!(last["top_ups"][0]["reason"], "paid twice");
+        let too_much = json!({ "meter": "tokens", "units": -101, "reason": "all of it" });
+        owner.post(&path, too_much).await.problem(409, "conflict");
+        // Nobody learns from references what others have paid.
+        let rival = format!("/v1/tenants/{}/credit", desk.rival);
+        owner.post(&rival, json!({ "meter": "tokens", "units": 7, "reference": "order-1" })).await.document(201);
+        for units in [json!(0), json!(-1), json!(u64::MAX), json!(i64::MAX), json!("1")] {
             let answer = owner.post(&path, json!({ "meter": "tokens", "units": units })).await;
             assert!(matches!(answer.status.as_u16(), 400 | 422), "{answer:?}");
         }

@@ -11,6 +11,7 @@ use common::{
     admin::{AdminScope, AdminSecret, Role},
     id::TenantId,
     key::Pepper,
+    plan::PlanFile,
     store::{NewAdminKey, NewTenant, Store},
     tenant::{Tenant, TenantKind},
     time::{Clock as _, SystemClock},
@@ -71,6 +72,8 @@ impl Desk {
         let shop = tenant(&store, Some(partner), TenantKind::Customer, "Shop", None).await.id;
         let rival = tenant(&store, Some(root), TenantKind::Reseller, "Rival", Some("growth")).await.id;
         let other_root = tenant(&store, None, TenantKind::Root, "Other", None).await.id;
+        let plans = PlanFile::parse(include_str!("../../../../config/plans.yaml"), "plans.yaml").unwrap().plans;
+        store.apply_plans_of(Some(other_root), &plans, instant("2026-02-01T00:00:00Z")).await.unwrap();
         let stranger = tenant(&store, Some(other_root), TenantKind::Customer, "Stranger", Some("growth")).await.id;
         Self { site, server, store, root, partner, shop, rival, other_root, stranger, client: Client::new() }
     }

@@ -1,5 +1,6 @@
 //! Plans on offer: applied, looked at, taken off, and those who have them brought along.
 
+use common::admin::Role;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -95,4 +96,142 @@ async fn plans_are_applied_together_or_not_at_all() {
     assert!(refused.problem(422, "refused").contains("limits.tenant.per_second"), "{refused:?}");
     owner.get("/v1/plans/custom").await.problem(404, "not_found");
     owner.put("/v1/plans", json!({ "plans": [plan("1.00"), plan("2.00")] })).await.problem(422, "refused");
+}
+
+#[tokio::test]
+async fn each_root_has_plans_of_its_own_under_the_same_names() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let (ours, theirs) = (desk.owner().await, desk.caller(desk.other_root, Role::Owner).await);
+        ours.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
+        // Nothing tells that somebody else has a plan of this name: neither here, nor by a conflict.
+        theirs.get("/v1/plans/custom").await.problem(404, "not_found");
+        let applied = theirs.put("/v1/plans", json!({ "plans": [plan("7.00")] })).await.document(200);
+        assert_eq!((&applied["items"][0]["version"], &applied["items"][0]["outcome"]), (&json!(1), &json!("created")));
+        let shown = ours.get("/v1/plans/custom").await.document(200);
+        assert_eq!((&shown["plan"]["flat_fee"], &shown["owner"]), (&json!("1.00"), &json!(desk.root)));
+        for path in ["/v1/plans/growth", "/v1/plans/growth/versions", "/v1/plans"] {
+            let of_other = ours.get(&format!("{path}?owner={}", desk.other_root)).await;
+            if path == "/v1/plans" {
+                assert_eq!(of_other.document(200)["items"], json!([]));
+            } else {
+                of_other.problem(404, "not_found");
+            }
+        }
+        for verb in ["deprecate", "restore"] {
+            let of_other = ours.order(&format!("/v1/plans/growth/{verb}?owner={}", desk.other_root)).await;
+            of_other.problem(404, "not_found");
+        }
+        let body = json!({ "owner": desk.other_root, "plans": [plan("9.00")] });
+        ours.put("/v1/plans", body).await.problem(404, "not_found");
+        // The owner's log shows what was done, and nobody else's does.
+        let logged = theirs.get("/v1/audit?action=plan.apply&subject=custom").await.document(200);
+        assert_eq!(logged["items"].as_array().map(Vec::len), Some(1), "{logged}");
+        assert_eq!(logged["items"][0]["tenant"], json!(desk.other_root));
+        ours.order("/v1/plans/custom/deprecate").await.document(200);
+        assert_eq!(theirs.get("/v1/plans/custom").await.document(200)["deprecated"], false);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let body = json!({ "owner": desk.partner, "plans": [plan("3.00")] });
+    owner.put("/v1/plans", body.clone()).await.document(200);
+    let assign = async |tenant| {
+        let path = format!("/v1/tenants/{tenant}/subscriptions");
+        owner.post(&path, json!({ "plan": "custom" })).await
+    };
+    assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
+    assign(desk.rival).await.problem(404, "not_found");
+    // The nearest above counts.
+    owner.put("/v1/plans", json!({ "plans": [plan("5.00")] })).await.document(200);
+    assert_eq!(assign(desk.rival).await.document(200)["plan_owner"], json!(desk.root));
+    assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
+    let partner = desk.caller(desk.partner, Role::Owner).await;
+    let seen = partner.get("/v1/plans/custom").await.document(200);
+    assert_eq!((&seen["owner"], &seen["plan"]["flat_fee"]), (&json!(desk.partner), &json!("3.00")));
+    // Prices are written by whoever sells the API, and by no reseller for itself or for those below.
+    for target in [desk.partner, desk.shop] {
+        let body = json!({ "owner": target, "plans": [plan("0.00")] });
+        partner.put("/v1/plans", body).await.problem(403, "forbidden");
+    }
+    // Who moves away from the owner of its plan needs another first.
+    let moved = json!({ "parent": desk.rival });
+    let refused = owner.post(&format!("/v1/tenants/{}/move", desk.shop), moved.clone()).await;
+    assert!(refused.problem(409, "conflict").contains("give it another plan first"), "{refused:?}");
+    owner.delete(&format!("/v1/tenants/{}/subscriptions", desk.shop)).await;
+    owner.post(&format!("/v1/tenants/{}/move", desk.shop), moved).await.document(200);
+}
+
+#[tokio::test]
+async fn superseded_versions_are_given_by_the_tenant_whose_plan_it_is_alone() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    for fee in ["1.00", "2.00", "3.00"] {
+        owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
+    }
+    let path = format!("/v1/tenants/{}/subscriptions", desk.shop);
+    for role in [Role::Billing, Role::Owner] {
+        let partner = desk.caller(desk.partner, role).await;
+        for version in [1, 2] {
+            let refused = partner.post(&path, json!({ "plan": "custom", "version": version })).await;
+            assert!(refused.problem(409, "conflict").contains("superseded"), "{refused:?}");
+        }
+        partner.post(&path, json!({ "plan": "custom", "version": 4 })).await.problem(404, "not_found");
+        assert_eq!(partner.post(&path, json!({ "plan": "custom", "version": 3 })).await.document(200)["version"], 3);
+    }
+    assert_eq!(owner.post(&path, json!({ "plan": "custom", "version": 1 })).await.document(200)["version"], 1);
+    // A change ahead is not undone by giving the old version again.
+    let partner = desk.caller(desk.partner, Role::Owner).await;
+    owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
+    partner.post(&path, json!({ "plan": "custom", "version": 1 })).await.problem(409, "conflict");
+    let held = owner.get(&path).await.document(200);
+    assert_eq!(held["items"].as_array().unwrap().last().unwrap()["status"], "scheduled", "{held}");
+}
+
+#[tokio::test]
+async fn lists_of_plans_are_bounded_and_come_in_pages() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let named = |number: usize| {
+        let mut one = plan("1.00");
+        one["id"] = json!(format!("plan-{number:04}"));
+        one
+    };
+    let many: Vec<_> = (0..101).map(named).collect();
+    let refused = owner.put("/v1/plans", json!({ "plans": many })).await;
+    assert!(refused.problem(422, "refused").contains("at most 100"), "{refused:?}");
+    owner.put("/v1/plans", json!({ "plans": many[..60] })).await.document(200);
+    let (mut met, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = owner.get(&format!("/v1/plans?limit=25{cursor}")).await.document(200);
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 25);
+        met.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let mut sorted = met.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!((met.len(), &met), (65, &sorted), "five shipped ones and sixty, each once and in order");
+    for fee in ["2.00", "3.00"] {
+        let mut one = named(0);
+        one["flat_fee"] = json!(fee);
+        owner.put("/v1/plans", json!({ "plans": [one] })).await.document(200);
+    }
+    let page = owner.get("/v1/plans/plan-0000/versions?limit=2").await.document(200);
+    assert_eq!((&page["items"][0]["version"], page["items"].as_array().map(Vec::len)), (&json!(3), Some(2)));
+    let next = page["next_cursor"].as_str().unwrap();
+    let last = owner.get(&format!("/v1/plans/plan-0000/versions?limit=2&cursor={next}")).await.document(200);
+    assert_eq!((&last["items"][0]["version"], &last["next_cursor"]), (&json!(1), &Value::Null));
+    // What is inside a plan is bounded too.
+    let mut wide = plan("1.00");
+    wide["quotas"] = (0..101).map(|number| json!({ "meter": format!("m{number}"), "per_month": 1 })).collect();
+    let refused = owner.put("/v1/plans", json!({ "plans": [wide] })).await;
+    assert!(refused.problem(422, "refused").contains("at most 100"), "{refused:?}");
 }

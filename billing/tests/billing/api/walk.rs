@@ -68,6 +68,9 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("POST", "/v1/plans/{plan}/migrate", "", [None, Some(Admin), None]),
 ];
 
+/// An operation that finds what is a tenant's by its secret.
+const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
+
 /// Who may do more: the mightiest last.
 const ROLES: [Role; 4] = [Viewer, Billing, Admin, Owner];
 
@@ -188,11 +191,73 @@ async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
 }
 
 #[tokio::test]
+async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
+    let desk = Desk::open().await;
+    for (path, least) in ON_SECRETS.iter().map(|(_, path, least)| (*path, least)) {
+        for role in ROLES {
+            for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
+                let caller = desk.caller(at, role).await;
+                for (target, may, there) in [
+                    (at, reaches(role, least[own]), true),
+                    (desk.shop, reaches(role, least[2]), true),
+                    (desk.stranger, reaches(role, least[2]), false),
+                ] {
+                    let secret = secret_of(&desk, path, target).await;
+                    let answer = caller.post(path, json!({ "secret": secret })).await;
+                    let expected = if !may {
+                        403
+                    } else if there {
+                        200
+                    } else {
+                        404
+                    };
+                    assert_eq!(answer.status, expected, "{path} by {role} at {at} of {target}: {answer:?}");
+                    assert!(!answer.text.contains(&secret), "{answer:?}");
+                    if answer.status == 200 {
+                        assert_eq!(answer.document(200)["tenant"], target.to_string());
+                    }
+                }
+            }
+        }
+    }
+    // What cannot be read is not quoted either, and a secret of nobody is like one of a stranger.
+    let owner = desk.owner().await;
+    let secret = secret_of(&desk, "/v1/keys/find", desk.stranger).await;
+    let strangers = owner.post("/v1/keys/find", json!({ "secret": secret })).await.problem(404, "not_found");
+    let nobodys = common::key::Secret::generate(common::key::Mode::Live).expose().to_owned();
+    let unknown = owner.post("/v1/keys/find", json!({ "secret": nobodys })).await.problem(404, "not_found");
+    assert_eq!(strangers, unknown);
+    for body in [json!(secret), json!([secret]), json!({ secret.clone(): 1 }), json!({ "secret": [secret] })] {
+        for path in ["/v1/keys/find", "/v1/admin-keys/find"] {
+            let refused = owner.post(path, body.clone()).await;
+            refused.problem(400, "body_invalid");
+            assert!(!refused.text.contains(&secret[8..]), "{refused:?}");
+        }
+    }
+    let garbled = owner.post("/v1/keys/find", json!({ "secret": format!("{secret}x") })).await;
+    garbled.problem(404, "not_found");
+    assert!(!garbled.text.contains(&secret[8..]), "{garbled:?}");
+}
+
+/// The secret of a key, or an admin key, that the tenant has now.
+async fn secret_of(desk: &Desk, path: &str, target: TenantId) -> String {
+    let of_machine = path.contains("admin");
+    let owner = desk.caller(target, Owner).await;
+    let (path, body) = if of_machine {
+        ("/v1/admin-keys", json!({ "tenant": target, "name": "leaked", "role": "viewer" }))
+    } else {
+        ("/v1/keys", json!({ "tenant": target, "name": "leaked" }))
+    };
+    owner.post(path, body).await.document(201)["secret"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
 async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
     let walked: BTreeSet<(&str, &str)> = ON_TENANTS
         .iter()
         .map(|(method, path, _)| (*method, *path))
         .chain(ON_ONES_OWN.iter().map(|(method, path, _, _)| (*method, *path)))
+        .chain(ON_SECRETS.iter().map(|(method, path, _)| (*method, *path)))
         .collect();
     let with_roles = RULES.iter().filter(|rule| matches!(rule.needs, Needs::Role(_)));
     assert_eq!(walked, with_roles.map(|rule| (rule.method, rule.path)).collect());

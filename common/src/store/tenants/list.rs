@@ -3,7 +3,7 @@
 use super::{Placed, placed, select_tenants};
 use crate::{
     id::TenantId,
-    store::{Page, PageRequest, Store, StoreError, scope::PathRange},
+    store::{Page, PageRequest, Store, StoreError, scope::PathRange, search::NamePattern},
     tenant::{Tenant, TenantStatus},
 };
 
@@ -16,6 +16,8 @@ pub struct TenantFilter {
     pub subtree_of: Option<TenantId>,
     /// Those that stand so; deleted ones are left out unless they are asked for.
     pub status: Option<TenantStatus>,
+    /// Those whose name contains this text, in letters of either case.
+    pub name: Option<String>,
 }
 
 impl Store {
@@ -24,16 +26,22 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let paths = PathRange::within(&mut connection, self.acting.scope, filter.subtree_of).await?;
         let status = filter.status.map_or("", TenantStatus::as_str);
+        let names = NamePattern::of(filter.name.as_deref());
         let rows = sqlx::query(select_tenants!(
             "WHERE path >= $1 AND path < $2 AND created_seq > $3 AND ($4 = '' OR parent_id = $4) \
              AND CASE WHEN $5 = 'deleted' THEN deleted_at IS NOT NULL \
-             ELSE deleted_at IS NULL AND ($5 = '' OR status = $5) END ORDER BY created_seq LIMIT $6"
+             ELSE deleted_at IS NULL AND ($5 = '' OR status = $5) END \
+             AND (lower(name) LIKE $6 ESCAPE '!' OR lower(name) LIKE $7 ESCAPE '!' OR lower(name) LIKE $8 ESCAPE '!') \
+             ORDER BY created_seq LIMIT $9"
         ))
         .bind(paths.from)
         .bind(paths.before)
         .bind(page.begin())
         .bind(filter.parent.map(|parent| parent.to_string()).unwrap_or_default())
         .bind(status)
+        .bind(names.as_written)
+        .bind(names.lower)
+        .bind(names.upper)
         .bind(page.rows())
         .fetch_all(&mut *connection)
         .await?;

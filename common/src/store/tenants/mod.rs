@@ -12,7 +12,7 @@ pub use self::list::TenantFilter;
 pub(super) use self::tree::way_up;
 use super::{
     Changed, Store, StoreError,
-    audit_log::{Audited, state},
+    audit_log::{AuditAction, Audited, state},
     idempotency, partition, plans,
     row::{instant, instant_or_null, parsed, parsed_or_null},
     scope, subscriptions,
@@ -83,12 +83,16 @@ impl Store {
         let place = tree::Place::of(&mut change, &tenant).await?;
         let seq = change.record(Changed::Tenant(tenant.id)).await?;
         insert(change.connection(), &tenant, &place, seq).await?;
+        if tenant.kind == TenantKind::Root {
+            plans::adopt(&mut change, tenant.id).await?;
+        }
         if let Some(plan) = &new.plan {
-            let version = plans::on_offer(change.connection(), plan, None).await?;
+            let scope = change.scope();
+            let version = plans::on_offer(change.connection(), scope, tenant.id, plan, None).await?;
             subscriptions::subscribe(change.connection(), tenant.id, &version, now).await?;
         }
         partition::check_around(change.connection(), tenant.id, now).await?;
-        audit(&mut change, "tenant.create", None, Some(&tenant)).await?;
+        audit(&mut change, AuditAction::TenantCreate, None, Some(&tenant)).await?;
         idempotency::remember(&mut change, &tenant.id.to_string()).await?;
         change.commit().await?;
         Ok(tenant)
@@ -122,7 +126,8 @@ impl Store {
             return Ok(before);
         }
         let after = Tenant { status, revision: before.revision + 1, ..before.clone() };
-        let action = if status == TenantStatus::Active { "tenant.resume" } else { "tenant.suspend" };
+        let action =
+            if status == TenantStatus::Active { AuditAction::TenantResume } else { AuditAction::TenantSuspend };
         save(&mut change, action, &before, &after).await?;
         change.commit().await?;
         Ok(after)
@@ -145,7 +150,7 @@ impl Store {
             return Ok(before);
         }
         let after = Tenant { name, revision: before.revision + 1, ..before.clone() };
-        save(&mut change, "tenant.update", &before, &after).await?;
+        save(&mut change, AuditAction::TenantUpdate, &before, &after).await?;
         change.commit().await?;
         Ok(after)
     }
@@ -185,7 +190,12 @@ async fn insert(
 }
 
 /// Stores what was changed of name, parent and status, logs it, and tells gateways.
-async fn save(change: &mut ChangeTransaction, action: &str, before: &Tenant, after: &Tenant) -> Result<(), StoreError> {
+async fn save(
+    change: &mut ChangeTransaction,
+    action: AuditAction,
+    before: &Tenant,
+    after: &Tenant,
+) -> Result<(), StoreError> {
     let deleted_at = (after.status == TenantStatus::Deleted).then_some(change.now().0);
     // The word of a deleted tenant is that of a refused one to programs that do not know the column.
     let status = if deleted_at.is_some() { TenantStatus::Suspended } else { after.status };
@@ -206,7 +216,7 @@ async fn save(change: &mut ChangeTransaction, action: &str, before: &Tenant, aft
 
 async fn audit(
     change: &mut ChangeTransaction,
-    action: &str,
+    action: AuditAction,
     before: Option<&Tenant>,
     after: Option<&Tenant>,
 ) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use crate::{
     acting::Scope,
     id::TenantId,
     store::{
-        Store, StoreError, keys, partition,
+        AuditAction, Store, StoreError, Subscription, admin_keys, keys, partition,
         scope::{self, PathRange},
         subscriptions,
         transaction::ChangeTransaction,
@@ -55,9 +55,10 @@ impl Place {
 }
 
 impl Store {
-    /// Moves a tenant, with everybody below it, under another. A conflict: a root, a place under itself, under a
-    /// customer, under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], more than is left
-    /// of a partitioned pool.
+    /// Moves a tenant, with everybody below it, under another. Keys and admin keys that were made by those above it end
+    /// unless they are above it still. A conflict: a root, a place under itself, under a
+    /// customer, under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], a subscription to a
+    /// plan that is not offered there, more than is left of a partitioned pool.
     pub async fn move_tenant(
         &self,
         id: TenantId,
@@ -75,14 +76,16 @@ impl Store {
         }
         let place = Place::under(&parent, id, height(change.connection(), &moved).await?)?;
         rewrite_paths(change.connection(), &moved, &place).await?;
+        refuse_plans_left_behind(change.connection(), &place, now).await?;
+        revoke_grants_left_behind(&mut change, &place).await?;
         let after = Tenant { parent: Some(new_parent), revision: moved.tenant.revision + 1, ..moved.tenant.clone() };
-        save(&mut change, "tenant.move", &moved.tenant, &after).await?;
+        save(&mut change, AuditAction::TenantMove, &moved.tenant, &after).await?;
         partition::check_around(change.connection(), id, now).await?;
         change.commit().await?;
         Ok(after)
     }
 
-    /// Deletes a tenant: its keys are revoked, its subscription ends, and what it used stays on the books. A second
+    /// Deletes a tenant: its keys and admin keys are revoked, its subscription ends, and what it used stays on the books. A second
     /// time changes nothing. A conflict: a tenant with others below it.
     pub async fn delete_tenant(
         &self,
@@ -104,9 +107,10 @@ impl Store {
             )));
         }
         keys::revoke_all(&mut change, id).await?;
+        admin_keys::revoke_all(&mut change, id).await?;
         subscriptions::end_all(change.connection(), id, now).await?;
         let after = Tenant { status: TenantStatus::Deleted, revision: before.revision + 1, ..before.clone() };
-        save(&mut change, "tenant.delete", &before, &after).await?;
+        save(&mut change, AuditAction::TenantDelete, &before, &after).await?;
         change.commit().await?;
         Ok(after)
     }
@@ -150,6 +154,30 @@ fn refuse_move(moved: &Placed, parent: &Placed) -> Result<(), StoreError> {
     let root = |path: &str| path.split('/').nth(1).map(str::to_owned);
     if root(&moved.path) != root(&parent.path) {
         return Err(StoreError::conflict(format!("{above} belongs to another root than {id}")));
+    }
+    Ok(())
+}
+
+/// Refuses a move away from the owner of a plan that the tenant, or somebody below it, has or is to have.
+async fn refuse_plans_left_behind(
+    connection: &mut AnyConnection,
+    place: &Place,
+    now: Micros,
+) -> Result<(), StoreError> {
+    match subscriptions::unoffered(connection, &PathRange::below(&place.path), now).await? {
+        None => Ok(()),
+        Some(Subscription { tenant, plan, plan_owner, .. }) => Err(StoreError::conflict(format!(
+            "{tenant} has plan {plan} of {plan_owner}, which would not be above it any more: give it another plan first"
+        ))),
+    }
+}
+
+/// Revokes what was made in a moved subtree by those who are above it no more, and what was made with that.
+async fn revoke_grants_left_behind(change: &mut ChangeTransaction, place: &Place) -> Result<(), StoreError> {
+    let subtree = PathRange::below(&place.path);
+    keys::revoke_of_strangers(change, &subtree).await?;
+    for maker in admin_keys::revoke_of_strangers(change, &subtree).await? {
+        keys::revoke_made_with(change, maker, &subtree).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use common::{
 };
 
 /// Begins every snapshot; the last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"TOLLCAT\x01";
+const MAGIC: &[u8; 8] = b"TOLLCAT\x02";
 
 /// Bytes of a pepper's id, which follow.
 const PEPPER_ID: usize = 8;
@@ -98,6 +98,7 @@ impl Writing {
 
     fn plan(&mut self, version: &PlanVersion) -> Result<(), serde_json::Error> {
         self.0.push(PLAN);
+        self.optional(version.owner, |writing, owner| writing.id(owner.as_u128()));
         self.number(version.version);
         self.micros(version.created_at);
         self.text(&serde_json::to_string(&version.plan)?);
@@ -107,6 +108,7 @@ impl Writing {
     fn subscription(&mut self, subscription: &Subscription) {
         self.0.push(SUBSCRIPTION);
         self.id(subscription.tenant.as_u128());
+        self.id(subscription.plan_owner.as_u128());
         self.text(subscription.plan.as_str());
         self.number(subscription.version);
         self.micros(subscription.starts_at);
@@ -207,14 +209,16 @@ impl<'a> Reading<'a> {
     }
 
     fn plan(&mut self) -> Result<PlanVersion, SnapshotError> {
+        let owner = self.optional(|reading| reading.id().map(TenantId::from_u128))?;
         let (version, created_at) = (self.number()?, self.micros()?);
         let plan = serde_json::from_str(self.text()?).map_err(|_| SnapshotError::Malformed("a plan is none"))?;
-        Ok(PlanVersion { version, created_at, plan })
+        Ok(PlanVersion { owner, version, created_at, plan })
     }
 
     fn subscription(&mut self) -> Result<Subscription, SnapshotError> {
         Ok(Subscription {
             tenant: TenantId::from_u128(self.id()?),
+            plan_owner: TenantId::from_u128(self.id()?),
             plan: self.parsed("the name of a plan is none")?,
             version: self.number()?,
             starts_at: self.micros()?,

@@ -80,9 +80,11 @@ impl Tree {
         self.plans.versions().iter().cloned().map(|version| CatalogRow::Plan(version.into())).for_each(&mut take);
         for (tenant, node) in &self.nodes {
             for held in &node.subscriptions {
-                if let Some(version) = self.plans.version(held.plan) {
+                let pinned = self.plans.version(held.plan).and_then(|version| Some((version, version.owner?)));
+                if let Some((version, plan_owner)) = pinned {
                     take(CatalogRow::Subscription(Subscription {
                         tenant: *tenant,
+                        plan_owner,
                         plan: version.plan.id.clone(),
                         version: version.version,
                         starts_at: held.starts_at,
@@ -94,8 +96,8 @@ impl Tree {
     }
 
     /// Whether a plan version is known.
-    pub(super) fn knows(&self, plan: &PlanId, version: i64) -> bool {
-        self.plans.number(plan, version).is_some()
+    pub(super) fn knows(&self, owner: TenantId, plan: &PlanId, version: i64) -> bool {
+        self.plans.number(owner, plan, version).is_some()
     }
 
     pub(super) fn add_plan(&mut self, version: PlanVersion) {
@@ -127,9 +129,9 @@ impl Tree {
 
     /// Adds a subscription to those of its tenant.
     pub(super) fn add_subscription(&mut self, subscription: &Subscription) {
-        let Subscription { tenant, plan, version, starts_at, ends_at } = subscription;
-        let Some(plan) = self.plans.number(plan, *version) else {
-            tracing::error!(event = "plan_version_missing", %tenant, %plan, version);
+        let Subscription { tenant, plan_owner, plan, version, starts_at, ends_at } = subscription;
+        let Some(plan) = self.plans.number(*plan_owner, plan, *version) else {
+            tracing::error!(event = "plan_version_missing", %tenant, %plan_owner, %plan, version);
             return;
         };
         let held = Held { plan, starts_at: *starts_at, ends_at: *ends_at };

@@ -50,6 +50,7 @@ fn put(tree: &mut Tree, number: usize, row: &Row) {
     if let Some(plan) = row.plan {
         tree.add_subscription(&Subscription {
             tenant: id(number),
+            plan_owner: id(0),
             plan: plans()[plan].id.clone(),
             version: 1,
             starts_at: NOW.plus_seconds(row.begins),
@@ -61,7 +62,7 @@ fn put(tree: &mut Tree, number: usize, row: &Row) {
 fn empty() -> Tree {
     let mut tree = Tree::default();
     for plan in plans() {
-        tree.add_plan(PlanVersion { version: 1, created_at: NOW, plan });
+        tree.add_plan(PlanVersion { owner: Some(id(0)), version: 1, created_at: NOW, plan });
     }
     tree
 }

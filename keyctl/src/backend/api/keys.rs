@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use common::{
     admin::AdminSecret,
-    id::{AdminKeyId, KeyId, TenantId},
+    id::{AdminKeyId, KeyId},
     key::Secret,
-    store::KeyUpdate,
+    store::{AdminKeyFilter, KeyUpdate},
 };
 use reqwest::Method;
 use serde::Deserialize;
@@ -53,12 +53,18 @@ impl Keys for ApiBackend {
             .get(&["keys"])
             .query("tenant", query.tenant)
             .query("subtree_of", query.subtree_of)
-            .query("status", query.status);
+            .query("status", query.status)
+            .query("name", query.name.as_ref());
         Ok(call.pages(usize::MAX).await?)
     }
 
     async fn key(&self, id: KeyId) -> Result<KeyView, Failure> {
         Ok(self.get(&["keys", &id.to_string()]).read().await?)
+    }
+
+    async fn find_key(&self, secret: &Secret, _pepper: &PepperArgs) -> Result<KeyView, Failure> {
+        let body = json!({ "secret": secret.expose() });
+        Ok(self.call(Method::POST, &["keys", "find"]).with(body).read().await?)
     }
 
     async fn update_key(&self, id: KeyId, update: &KeyUpdate) -> Result<KeyView, Failure> {
@@ -93,8 +99,14 @@ impl Keys for ApiBackend {
         Ok(CreatedAdminKey { key: created.key, secret })
     }
 
-    async fn admin_keys(&self, subtree_of: Option<TenantId>) -> Result<Vec<AdminKeyView>, Failure> {
-        Ok(self.get(&["admin-keys"]).query("subtree_of", subtree_of).list().await?)
+    async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure> {
+        let call = self.get(&["admin-keys"]).query("subtree_of", filter.subtree_of);
+        Ok(call.query("name", filter.name.as_ref()).pages(usize::MAX).await?)
+    }
+
+    async fn find_admin_key(&self, secret: &AdminSecret, _pepper: &PepperArgs) -> Result<AdminKeyView, Failure> {
+        let body = json!({ "secret": secret.expose() });
+        Ok(self.call(Method::POST, &["admin-keys", "find"]).with(body).read().await?)
     }
 
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure> {

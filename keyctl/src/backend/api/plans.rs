@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{ApiBackend, start_text};
 use crate::{
-    backend::Plans,
+    backend::{NamedPlan, Plans},
     error::Failure,
     view::{Instant, PlanRef, PlanView, SubscriptionView},
 };
@@ -22,6 +22,7 @@ use crate::{
 /// A version of a plan.
 #[derive(Deserialize)]
 struct PlanDocument {
+    owner: Option<TenantId>,
     version: i64,
     created_at: Instant,
     deprecated: bool,
@@ -32,45 +33,55 @@ struct PlanDocument {
 #[derive(Deserialize)]
 struct MigratedDocument {
     tenants: Vec<TenantId>,
+    more: bool,
 }
 
 impl From<PlanDocument> for PlanView {
-    fn from(PlanDocument { version, created_at, deprecated, plan }: PlanDocument) -> Self {
-        Self { plan, version, deprecated, created_at }
+    fn from(PlanDocument { owner, version, created_at, deprecated, plan }: PlanDocument) -> Self {
+        Self { plan, owner, version, deprecated, created_at }
     }
 }
 
 #[async_trait]
 impl Plans for ApiBackend {
-    async fn apply_plans(&self, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
-        Ok(self.call(Method::PUT, &["plans"]).with(json!({ "plans": plans })).list().await?)
+    async fn apply_plans(&self, owner: Option<TenantId>, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
+        Ok(self.call(Method::PUT, &["plans"]).with(json!({ "owner": owner, "plans": plans })).list().await?)
     }
 
-    async fn plans(&self) -> Result<Vec<PlanView>, Failure> {
-        let found: Vec<PlanDocument> = self.get(&["plans"]).list().await?;
+    async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure> {
+        let found: Vec<PlanDocument> = self.get(&["plans"]).query("owner", owner).pages(usize::MAX).await?;
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    async fn plan(&self, id: &PlanId, version: Option<i64>) -> Result<PlanView, Failure> {
-        let found: PlanDocument = self.get(&["plans", id.as_str()]).query("version", version).read().await?;
+    async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanView, Failure> {
+        let call = self.get(&["plans", plan.id.as_str()]).query("owner", plan.owner);
+        let found: PlanDocument = call.query("version", version).read().await?;
         Ok(found.into())
     }
 
-    async fn plan_versions(&self, id: &PlanId) -> Result<Vec<PlanView>, Failure> {
-        let found: Vec<PlanDocument> = self.get(&["plans", id.as_str(), "versions"]).list().await?;
+    async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure> {
+        let call = self.get(&["plans", plan.id.as_str(), "versions"]).query("owner", plan.owner);
+        let found: Vec<PlanDocument> = call.pages(usize::MAX).await?;
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    async fn set_plan_deprecated(&self, id: &PlanId, deprecated: bool) -> Result<PlanView, Failure> {
+    async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanView, Failure> {
         let verb = if deprecated { "deprecate" } else { "restore" };
-        let changed: PlanDocument = self.call(Method::POST, &["plans", id.as_str(), verb]).read().await?;
+        let call = self.call(Method::POST, &["plans", plan.id.as_str(), verb]).query("owner", plan.owner);
+        let changed: PlanDocument = call.read().await?;
         Ok(changed.into())
     }
 
-    async fn migrate_plan(&self, id: &PlanId, start: PlanStart) -> Result<Vec<TenantId>, Failure> {
-        let call = self.call(Method::POST, &["plans", id.as_str(), "migrate"]);
-        let migrated: MigratedDocument = call.with(json!({ "starts": start_text(start) })).read().await?;
-        Ok(migrated.tenants)
+    async fn migrate_plan(&self, plan: &NamedPlan, start: PlanStart) -> Result<Vec<TenantId>, Failure> {
+        let mut moved = Vec::new();
+        loop {
+            let call = self.call(Method::POST, &["plans", plan.id.as_str(), "migrate"]).query("owner", plan.owner);
+            let migrated: MigratedDocument = call.with(json!({ "starts": start_text(start) })).read().await?;
+            moved.extend(migrated.tenants);
+            if !migrated.more {
+                return Ok(moved);
+            }
+        }
     }
 
     async fn assign_plan(
@@ -91,7 +102,7 @@ impl Plans for ApiBackend {
     }
 
     async fn subscriptions_of(&self, tenant: TenantId) -> Result<Vec<SubscriptionView>, Failure> {
-        Ok(self.get(&["tenants", &tenant.to_string(), "subscriptions"]).list().await?)
+        Ok(self.get(&["tenants", &tenant.to_string(), "subscriptions"]).pages(usize::MAX).await?)
     }
 
     async fn own_plans(&self, tenants: &[TenantId]) -> Result<HashMap<TenantId, PlanRef>, Failure> {

@@ -57,13 +57,22 @@ impl Records for ApiBackend {
     }
 
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {
-        let TopUp { reference, tenant, meter, units, added_at: _ } = top_up;
-        let body = json!({ "meter": meter, "units": units, "reference": reference });
+        let TopUp { reference, tenant, meter, units, reason, added_at: _ } = top_up;
+        let body = json!({ "meter": meter, "units": units, "reference": reference, "reason": reason });
         Ok(self.create(&["tenants", &tenant.to_string(), "credit"], body).done().await?)
     }
 
     async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {
-        let credit: TenantCredit = self.get(&["tenants", &tenant.to_string(), "credit"]).read().await?;
+        let tenant_id = tenant.to_string();
+        let page = |cursor: Option<String>| {
+            self.get(&["tenants", &tenant_id, "credit"]).query("limit", Some(1_000)).query("cursor", cursor)
+        };
+        let mut credit: TenantCredit = page(None).read().await?;
+        while let Some(cursor) = credit.next_cursor.take() {
+            let more: TenantCredit = page(Some(cursor)).read().await?;
+            credit.top_ups.extend(more.top_ups);
+            credit.next_cursor = more.next_cursor;
+        }
         Ok(CreditReport::of(tenant, credit))
     }
 
@@ -73,7 +82,7 @@ impl Records for ApiBackend {
             .get(&["audit"])
             .query("tenant", *subtree_of)
             .query("subject", subject.as_ref())
-            .query("action", action.as_ref())
+            .query("action", *action)
             .query("from", *from)
             .query("to", *to);
         Ok(call.pages(*limit as usize).await?)

@@ -29,7 +29,8 @@ impl Tenants for ApiBackend {
             .get(&["tenants"])
             .query("parent", filter.parent)
             .query("subtree_of", filter.subtree_of)
-            .query("status", filter.status);
+            .query("status", filter.status)
+            .query("name", filter.name.as_ref());
         Ok(call.pages(usize::MAX).await?)
     }
 

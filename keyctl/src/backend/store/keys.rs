@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use common::{
     admin::AdminSecret,
-    id::{AdminKeyId, KeyId, TenantId},
+    id::{AdminKeyId, KeyId},
     key::Secret,
-    store::{KeyFilter, KeyUpdate, NewAdminKey, NewKey},
+    store::{AdminKeyFilter, KeyFilter, KeyUpdate, NewAdminKey, NewKey},
 };
 
 use super::{ALL, StoreBackend};
@@ -37,18 +37,24 @@ impl Keys for StoreBackend {
     }
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyView>, Failure> {
-        let KeyQuery { tenant, subtree_of, status } = *query;
+        let KeyQuery { tenant, subtree_of, status, name } = query;
+        let (tenant, subtree_of, name) = (*tenant, *subtree_of, name.clone());
         if let Some(id) = tenant {
             // An unknown tenant is an error, not a tenant without keys.
             self.store.tenant(id).await?;
         }
-        let filter = KeyFilter { tenant, subtree_of, status: status.map(|status| (status, self.now)) };
+        let filter = KeyFilter { tenant, subtree_of, status: status.map(|status| (status, self.now)), name };
         let found = self.store.keys_page(&filter, ALL).await?.items;
         Ok(found.into_iter().map(|key| KeyView::new(key, self.now)).collect())
     }
 
     async fn key(&self, id: KeyId) -> Result<KeyView, Failure> {
         Ok(KeyView::new(self.store.key(id).await?, self.now))
+    }
+
+    async fn find_key(&self, secret: &Secret, pepper: &PepperArgs) -> Result<KeyView, Failure> {
+        let found = self.store.key_by_hash(&pepper.load()?.hash(secret)).await?;
+        Ok(KeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
     }
 
     async fn update_key(&self, id: KeyId, update: &KeyUpdate) -> Result<KeyView, Failure> {
@@ -86,8 +92,13 @@ impl Keys for StoreBackend {
         Ok(CreatedAdminKey { key: AdminKeyView::new(key, self.now), secret })
     }
 
-    async fn admin_keys(&self, subtree_of: Option<TenantId>) -> Result<Vec<AdminKeyView>, Failure> {
-        let found = self.store.admin_keys(subtree_of).await?;
+    async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyView, Failure> {
+        let found = self.store.admin_key_by_hash(&pepper.load()?.hash_admin(secret)).await?;
+        Ok(AdminKeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
+    }
+
+    async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure> {
+        let found = self.store.admin_keys_page(filter, ALL).await?.items;
         Ok(found.into_iter().map(|key| AdminKeyView::new(key, self.now)).collect())
     }
 

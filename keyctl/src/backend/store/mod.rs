@@ -11,14 +11,12 @@ use async_trait::async_trait;
 use common::{
     acting::Acting,
     config,
+    name::displayable,
     store::{PageRequest, Store, StoreError},
     time::Micros,
 };
 
 use super::Backend;
-
-/// Longest user name that goes into the audit log, in characters.
-const USER_MAX_CHARS: usize = 200;
 
 /// Everything on one page.
 const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
@@ -49,5 +47,5 @@ fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(config::environment);
     let numbered =
         || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid {}", own.uid()));
-    named.unwrap_or_else(numbered).chars().take(USER_MAX_CHARS).collect()
+    displayable(&named.unwrap_or_else(numbered))
 }

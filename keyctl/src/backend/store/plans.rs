@@ -6,50 +6,51 @@ use async_trait::async_trait;
 use common::{
     id::TenantId,
     plan::{Plan, PlanId},
-    store::{AppliedPlan, PlanStart, Subscription},
+    store::{AppliedPlan, MIGRATED_AT_ONCE, PlanStart, Subscription},
 };
 
-use super::StoreBackend;
+use super::{ALL, StoreBackend};
 use crate::{
-    backend::Plans,
+    backend::{NamedPlan, Plans},
     error::Failure,
     view::{PlanRef, PlanView, SubscriptionView},
 };
 
 #[async_trait]
 impl Plans for StoreBackend {
-    async fn apply_plans(&self, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
-        Ok(self.store.apply_plans(plans, self.now).await?)
+    async fn apply_plans(&self, owner: Option<TenantId>, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
+        Ok(self.store.apply_plans_of(owner, plans, self.now).await?)
     }
 
-    async fn plans(&self) -> Result<Vec<PlanView>, Failure> {
-        let deprecated = self.store.deprecated_plans().await?;
-        let found = self.store.plans().await?.into_iter();
-        let views = found.map(|stored| {
-            let is_deprecated = deprecated.contains(&stored.plan.id);
-            PlanView::new(stored, is_deprecated)
-        });
-        Ok(views.collect())
+    async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure> {
+        let found = self.store.plans_page(owner, None, u32::MAX).await?;
+        Ok(found.items.into_iter().map(PlanView::from).collect())
     }
 
-    async fn plan(&self, id: &PlanId, version: Option<i64>) -> Result<PlanView, Failure> {
-        let stored = self.store.plan(id, version).await?;
-        Ok(PlanView::new(stored, self.store.deprecated_plans().await?.contains(id)))
+    async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanView, Failure> {
+        Ok(self.store.plan_of(plan.owner, &plan.id, version).await?.into())
     }
 
-    async fn plan_versions(&self, id: &PlanId) -> Result<Vec<PlanView>, Failure> {
-        let found = self.store.plan_versions(id).await?;
-        let deprecated = self.store.deprecated_plans().await?.contains(id);
-        Ok(found.into_iter().map(|stored| PlanView::new(stored, deprecated)).collect())
+    async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure> {
+        let found = self.store.plan_versions(plan.owner, &plan.id, ALL).await?;
+        Ok(found.items.into_iter().map(PlanView::from).collect())
     }
 
-    async fn set_plan_deprecated(&self, id: &PlanId, deprecated: bool) -> Result<PlanView, Failure> {
-        self.store.deprecate_plan(id, deprecated, self.now).await?;
-        Ok(PlanView::new(self.store.plan(id, None).await?, deprecated))
+    async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanView, Failure> {
+        self.store.deprecate_plan_of(plan.owner, &plan.id, deprecated, self.now).await?;
+        self.plan(plan, None).await
     }
 
-    async fn migrate_plan(&self, id: &PlanId, start: PlanStart) -> Result<Vec<TenantId>, Failure> {
-        Ok(self.store.migrate_plan(id, start, self.now).await?)
+    async fn migrate_plan(&self, plan: &NamedPlan, start: PlanStart) -> Result<Vec<TenantId>, Failure> {
+        let mut moved = Vec::new();
+        loop {
+            let tenants = self.store.migrate_plan(plan.owner, &plan.id, start, self.now).await?;
+            let is_last = i64::try_from(tenants.len()).is_ok_and(|count| count < MIGRATED_AT_ONCE);
+            moved.extend(tenants);
+            if is_last {
+                return Ok(moved);
+            }
+        }
     }
 
     async fn assign_plan(

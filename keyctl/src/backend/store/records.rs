@@ -54,12 +54,8 @@ impl Records for StoreBackend {
     async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditView>, Failure> {
         let AuditQuery { subtree_of, subject, action, from, to, limit } = query;
         let window = Window { start: from.unwrap_or(Micros(i64::MIN)), end: to.unwrap_or(Micros(i64::MAX)) };
-        let filter = AuditFilter {
-            subtree_of: *subtree_of,
-            subject: subject.clone(),
-            action: action.clone(),
-            window: Some(window),
-        };
+        let filter =
+            AuditFilter { subtree_of: *subtree_of, subject: subject.clone(), action: *action, window: Some(window) };
         let page = self.store.audit_log(&filter, PageRequest { after: None, limit: *limit }).await?;
         Ok(page.items.into_iter().map(AuditView::from).collect())
     }

@@ -1,14 +1,21 @@
 //! Keys in the store. The secret never gets here, only its keyed hash.
 
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+mod revoke;
+mod row;
 
+use sqlx::Row as _;
+
+use self::row::{audit, find, insert, present, read, save, select_keys};
+pub(super) use self::{
+    revoke::{revoke_all, revoke_made_with, revoke_of_strangers},
+    row::served_since,
+};
 use super::{
-    Changed, Page, PageRequest, Store, StoreError,
-    audit_log::{Audited, state},
+    AuditAction, Page, PageRequest, Store, StoreError,
     booking::{Value, insert_rows},
     idempotency,
-    row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null},
-    scope::{self, PathRange},
+    scope::{self, PathRange, Viewer},
+    search::NamePattern,
     tenants,
     transaction::ChangeTransaction,
 };
@@ -18,16 +25,6 @@ use crate::{
     tenant::validate_name,
     time::Micros,
 };
-
-macro_rules! select_keys {
-    ($rest:literal) => {
-        concat!(
-            "SELECT keys.id, keys.tenant_id, keys.name, mode, hash, pepper_id, hint, keys.created_seq, keys.created_at, \
-             expires_at, revoked_at, replaces_id, scopes, allowed_ips, last_used_at, keys.revision FROM keys ",
-            $rest
-        )
-    };
-}
 
 /// A key to be created.
 #[derive(Debug, Clone)]
@@ -72,6 +69,8 @@ pub struct KeyFilter {
     pub subtree_of: Option<TenantId>,
     /// Those that stand so at an instant.
     pub status: Option<(KeyStatus, Micros)>,
+    /// Those whose name contains this text, in letters of either case.
+    pub name: Option<String>,
 }
 
 /// The two keys of a rotation.
@@ -106,13 +105,14 @@ impl Store {
             scopes: new.scopes.clone(),
             allowed_ips: new.allowed_ips.clone(),
             last_used_at: None,
+            created_by: Some(self.acting.creator()),
             revision: 1,
         };
         let mut change = self.begin_change(now).await?;
         idempotency::refuse_repetition(&mut change).await?;
         tenants::present(&mut change, key.tenant).await?;
         insert(&mut change, &key).await?;
-        audit(&mut change, "key.create", None, &key).await?;
+        audit(&mut change, AuditAction::KeyCreate, None, &key).await?;
         idempotency::remember(&mut change, &key.id.to_string()).await?;
         change.commit().await?;
         Ok(key)
@@ -121,11 +121,24 @@ impl Store {
     /// The key with this id.
     pub async fn key(&self, id: KeyId) -> Result<Key, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let key = find(&mut connection, id).await?;
+        let key = find(&mut connection, self.acting.scope, id).await?;
         if scope::holds_tenant(&mut connection, self.acting.scope, key.tenant).await? {
             return Ok(key);
         }
         Err(StoreError::not_found("key", &id))
+    }
+
+    /// The key whose secret has this hash, as far as it exists for whoever acts; it may have expired or been revoked.
+    pub async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<Key>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let query = sqlx::query(select_keys!("WHERE hash = $1")).bind(hash.to_hex());
+        let Some(row) = query.fetch_optional(&mut *connection).await? else {
+            return Ok(None);
+        };
+        let viewer = Viewer::of(&mut connection, self.acting.scope).await?;
+        let key = read(&row, &viewer)?;
+        let is_there = scope::holds_tenant(&mut connection, self.acting.scope, key.tenant).await?;
+        Ok(Some(key).filter(|key| is_there && key.hash.matches(hash)))
     }
 
     /// The keys of a tenant, or all keys, by creation.
@@ -138,11 +151,15 @@ impl Store {
     pub async fn keys_page(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page<Key>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let paths = PathRange::within(&mut connection, self.acting.scope, filter.subtree_of).await?;
+        let names = NamePattern::of(filter.name.as_deref());
         let (status, now) = filter.status.map_or((String::new(), Micros(0)), |(status, now)| (status.to_string(), now));
         let rows = sqlx::query(select_keys!(
-            "JOIN tenants ON tenants.id = keys.tenant_id WHERE path >= $1 AND path < $2 AND keys.created_seq > $3 \
+            "JOIN tenants ON tenants.id = keys.tenant_id \
+             WHERE tenants.path >= $1 AND tenants.path < $2 AND keys.created_seq > $3 \
              AND ($4 = '' OR keys.tenant_id = $4) AND ($5 = '' OR $5 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' \
-             WHEN expires_at <= $6 THEN 'expired' ELSE 'active' END) ORDER BY keys.created_seq LIMIT $7"
+             WHEN expires_at <= $6 THEN 'expired' ELSE 'active' END) \
+             AND (lower(keys.name) LIKE $7 ESCAPE '!' OR lower(keys.name) LIKE $8 ESCAPE '!' \
+             OR lower(keys.name) LIKE $9 ESCAPE '!') ORDER BY keys.created_seq LIMIT $10"
         ))
         .bind(paths.from)
         .bind(paths.before)
@@ -150,11 +167,15 @@ impl Store {
         .bind(filter.tenant.map(|tenant| tenant.to_string()).unwrap_or_default())
         .bind(status)
         .bind(now.0)
+        .bind(names.as_written)
+        .bind(names.lower)
+        .bind(names.upper)
         .bind(page.rows())
         .fetch_all(&mut *connection)
         .await?;
+        let viewer = Viewer::of(&mut connection, self.acting.scope).await?;
         let found: Result<Vec<_>, StoreError> =
-            rows.iter().map(|row| Ok((row.try_get("created_seq")?, read(row)?))).collect();
+            rows.iter().map(|row| Ok((row.try_get("created_seq")?, read(row, &viewer)?))).collect();
         Ok(page.page(found?))
     }
 
@@ -182,7 +203,7 @@ impl Store {
             return Ok(before);
         }
         after.revision += 1;
-        save(&mut change, "key.update", &before, &after).await?;
+        save(&mut change, AuditAction::KeyUpdate, &before, &after).await?;
         change.commit().await?;
         Ok(after)
     }
@@ -236,15 +257,16 @@ impl Store {
             created_at: now,
             replaces: Some(id),
             last_used_at: None,
+            created_by: Some(self.acting.creator()),
             revision: 1,
             ..old.clone()
         };
         insert(&mut change, &new).await?;
-        audit(&mut change, "key.create", None, &new).await?;
+        audit(&mut change, AuditAction::KeyCreate, None, &new).await?;
         let grace_end = now.plus_seconds(i64::from(grace_seconds));
         let ends = old.expires_at.map_or(grace_end, |expiry| expiry.min(grace_end));
         let ended = Key { expires_at: Some(ends), revision: old.revision + 1, ..old.clone() };
-        save(&mut change, "key.rotate", &old, &ended).await?;
+        save(&mut change, AuditAction::KeyRotate, &old, &ended).await?;
         idempotency::remember(&mut change, &new.id.to_string()).await?;
         change.commit().await?;
         Ok(KeyRotation { old: ended, new })
@@ -263,133 +285,13 @@ impl Store {
     }
 }
 
-/// Revokes what keys a tenant has.
-pub(super) async fn revoke_all(change: &mut ChangeTransaction, tenant: TenantId) -> Result<(), StoreError> {
-    let rows = sqlx::query(select_keys!("WHERE tenant_id = $1 AND revoked_at IS NULL ORDER BY created_seq"))
-        .bind(tenant.to_string())
-        .fetch_all(change.connection())
-        .await?;
-    for row in &rows {
-        revoke(change, &read(row)?).await?;
-    }
-    Ok(())
-}
-
 async fn revoke(change: &mut ChangeTransaction, before: &Key) -> Result<Key, StoreError> {
     let after = Key { revoked_at: Some(change.now()), revision: before.revision + 1, ..before.clone() };
-    save(change, "key.revoke", before, &after).await?;
+    save(change, AuditAction::KeyRevoke, before, &after).await?;
     Ok(after)
 }
 
 fn validate(name: &str, scopes: &[String], allowed_ips: &[IpNet]) -> Result<(), StoreError> {
     validate_name(name).map_err(|error| StoreError::refused(error.to_string()))?;
     validate_restrictions(scopes, allowed_ips).map_err(|error| StoreError::refused(error.to_string()))
-}
-
-/// Stores what was changed of a key, logs it, and tells gateways.
-async fn save(change: &mut ChangeTransaction, action: &str, before: &Key, after: &Key) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE keys SET name = $1, scopes = $2, allowed_ips = $3, expires_at = $4, revoked_at = $5, revision = $6 \
-         WHERE id = $7",
-    )
-    .bind(&after.name)
-    .bind(after.scopes.join(" "))
-    .bind(joined(&after.allowed_ips))
-    .bind(after.expires_at.map(|expiry| expiry.0))
-    .bind(after.revoked_at.map(|revoked| revoked.0))
-    .bind(after.revision)
-    .bind(after.id.to_string())
-    .execute(change.connection())
-    .await?;
-    change.record(Changed::Key(after.id)).await?;
-    audit(change, action, Some(before), after).await
-}
-
-async fn audit(
-    change: &mut ChangeTransaction,
-    action: &str,
-    before: Option<&Key>,
-    after: &Key,
-) -> Result<(), StoreError> {
-    let before = before.map(state).transpose()?.flatten();
-    let (subject, tenant) = (after.id.to_string(), Some(after.tenant));
-    change.audit(Audited { action, subject_kind: "key", subject, tenant, before, after: state(after)? }).await
-}
-
-/// The key with this id, which is to be changed.
-async fn present(change: &mut ChangeTransaction, id: KeyId) -> Result<Key, StoreError> {
-    let key = find(change.connection(), id).await?;
-    change.require(key.tenant, "key", &id).await?;
-    Ok(key)
-}
-
-fn joined(ranges: &[IpNet]) -> String {
-    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-/// Keys that were not revoked and did not expire before `cutoff`.
-pub(super) async fn served_since(connection: &mut AnyConnection, cutoff: Micros) -> Result<Vec<Key>, StoreError> {
-    let rows = sqlx::query(select_keys!(
-        "WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) ORDER BY created_seq"
-    ))
-    .bind(cutoff.0)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(read).collect()
-}
-
-async fn insert(change: &mut ChangeTransaction, key: &Key) -> Result<(), StoreError> {
-    let seq = change.record(Changed::Key(key.id)).await?;
-    let inserted = sqlx::query(
-        "INSERT INTO keys (id, tenant_id, name, mode, hash, pepper_id, hint, created_seq, created_at, expires_at, \
-         replaces_id, scopes, allowed_ips) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(key.id.to_string())
-    .bind(key.tenant.to_string())
-    .bind(&key.name)
-    .bind(key.mode.as_str())
-    .bind(key.hash.to_hex())
-    .bind(&key.pepper_id)
-    .bind(&key.hint)
-    .bind(seq)
-    .bind(key.created_at.0)
-    .bind(key.expires_at.map(|expiry| expiry.0))
-    .bind(key.replaces.map(|replaced| replaced.to_string()))
-    .bind(key.scopes.join(" "))
-    .bind(joined(&key.allowed_ips))
-    .execute(change.connection())
-    .await;
-    match inserted {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::conflict("another key has this secret already: generate a new one"))
-        }
-        other => Ok(other.map(drop)?),
-    }
-}
-
-/// The key with this id, whoever asks.
-async fn find(connection: &mut AnyConnection, id: KeyId) -> Result<Key, StoreError> {
-    let row = sqlx::query(select_keys!("WHERE id = $1")).bind(id.to_string()).fetch_optional(connection).await?;
-    read(&row.ok_or_else(|| StoreError::not_found("key", &id))?)
-}
-
-fn read(row: &AnyRow) -> Result<Key, StoreError> {
-    let hash: String = row.try_get("hash")?;
-    Ok(Key {
-        id: parsed(row, "id")?,
-        tenant: parsed(row, "tenant_id")?,
-        name: row.try_get("name")?,
-        mode: parsed(row, "mode")?,
-        hash: KeyHash::from_hex(&hash).ok_or_else(|| corrupt("key hash", "it is not 64 hex digits"))?,
-        pepper_id: row.try_get("pepper_id")?,
-        hint: row.try_get("hint")?,
-        created_at: instant(row, "created_at")?,
-        expires_at: instant_or_null(row, "expires_at")?,
-        revoked_at: instant_or_null(row, "revoked_at")?,
-        replaces: parsed_or_null(row, "replaces_id")?,
-        scopes: list(row, "scopes")?,
-        allowed_ips: list(row, "allowed_ips")?,
-        last_used_at: instant_or_null(row, "last_used_at")?,
-        revision: row.try_get("revision")?,
-    })
 }

@@ -1,13 +1,16 @@
 //! Who changed what: written in the transaction of the change, never rewritten, read within the own subtree.
 
+mod action;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
+pub use self::action::AuditAction;
 use super::{
     Page, PageRequest, Store, StoreError,
     row::{corrupt, instant, parsed, parsed_or_null},
-    scope::PathRange,
+    scope::{PathRange, Viewer},
 };
 use crate::{
     acting::{ActorKind, Scope},
@@ -24,8 +27,9 @@ pub struct AuditEntry {
     pub at: Micros,
     /// What kind of actor did it.
     pub actor_kind: ActorKind,
-    /// Who: the subject of a person's token, the id of an admin key, a user of the command line, a program.
-    pub actor: String,
+    /// Who: the subject of a person's token, the id of an admin key, a user of the command line, a program. None: somebody
+    /// above whoever looks, of whom they see neither name nor address nor request.
+    pub actor: Option<String>,
     /// Where the request came from.
     pub address: Option<String>,
     /// What the request is called in logs.
@@ -52,7 +56,7 @@ pub struct AuditFilter {
     /// About this thing.
     pub subject: Option<String>,
     /// Of this action.
-    pub action: Option<String>,
+    pub action: Option<AuditAction>,
     /// Made within.
     pub window: Option<Window>,
 }
@@ -68,8 +72,12 @@ impl Store {
         let window = filter.window.unwrap_or(Window { start: Micros(i64::MIN), end: Micros(i64::MAX) });
         let rows = sqlx::query(
             "SELECT seq, at, actor_kind, actor, address, request_id, action, subject_kind, subject, \
-             audit_log.tenant_id, before, after FROM audit_log LEFT JOIN tenants ON tenants.id = audit_log.tenant_id \
-             WHERE seq < $1 AND ((path >= $2 AND path < $3) OR ($4 = 1 AND audit_log.tenant_id IS NULL)) \
+             audit_log.tenant_id, before, after, actors.path AS actor_path FROM audit_log \
+             LEFT JOIN tenants ON tenants.id = audit_log.tenant_id \
+             LEFT JOIN admin_keys ON actor_kind = 'admin_key' AND admin_keys.id = actor \
+             LEFT JOIN tenants AS actors ON actors.id = COALESCE(actor_tenant, admin_keys.tenant_id) \
+             WHERE seq < $1 AND ((tenants.path >= $2 AND tenants.path < $3) \
+             OR ($4 = 1 AND audit_log.tenant_id IS NULL)) \
              AND ($5 = '' OR subject = $5) AND ($6 = '' OR action = $6) AND at >= $7 AND at < $8 \
              ORDER BY seq DESC LIMIT $9",
         )
@@ -78,20 +86,22 @@ impl Store {
         .bind(paths.before)
         .bind(i64::from(with_nobodys))
         .bind(filter.subject.clone().unwrap_or_default())
-        .bind(filter.action.clone().unwrap_or_default())
+        .bind(filter.action.map_or("", AuditAction::as_str))
         .bind(window.start.0)
         .bind(window.end.0)
         .bind(page.rows())
         .fetch_all(&mut *connection)
         .await?;
-        let entries: Result<Vec<_>, _> = rows.iter().map(|row| read(row).map(|entry| (entry.seq, entry))).collect();
+        let viewer = Viewer::of(&mut connection, scope).await?;
+        let entries: Result<Vec<_>, _> =
+            rows.iter().map(|row| read(row, &viewer).map(|entry| (entry.seq, entry))).collect();
         Ok(page.page(entries?))
     }
 }
 
 /// A change to be logged.
 pub(super) struct Audited<'a> {
-    pub(super) action: &'a str,
+    pub(super) action: AuditAction,
     pub(super) subject_kind: &'a str,
     pub(super) subject: String,
     pub(super) tenant: Option<TenantId>,
@@ -113,32 +123,35 @@ pub(super) async fn insert(
     let actor = &acting.actor;
     sqlx::query(
         "INSERT INTO audit_log (at, actor_kind, actor, address, request_id, action, subject_kind, subject, tenant_id, \
-         before, after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         before, after, actor_tenant) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(now.0)
     .bind(actor.kind.as_str())
     .bind(&actor.name)
     .bind(actor.address.map(|address| address.to_string()))
     .bind(actor.request_id.as_deref())
-    .bind(audited.action)
+    .bind(audited.action.as_str())
     .bind(audited.subject_kind)
     .bind(audited.subject)
     .bind(audited.tenant.map(|tenant| tenant.to_string()))
     .bind(audited.before.map(|value| value.to_string()))
     .bind(audited.after.map(|value| value.to_string()))
+    .bind(acting.scope.tenant().map(|tenant| tenant.to_string()))
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn read(row: &AnyRow) -> Result<AuditEntry, StoreError> {
+fn read(row: &AnyRow, viewer: &Viewer) -> Result<AuditEntry, StoreError> {
+    let is_known = viewer.knows(row.try_get::<Option<String>, _>("actor_path")?.as_deref());
+    let text = |column| Ok::<_, StoreError>(row.try_get::<Option<String>, _>(column)?.filter(|_| is_known));
     Ok(AuditEntry {
         seq: row.try_get("seq")?,
         at: instant(row, "at")?,
         actor_kind: parsed(row, "actor_kind")?,
-        actor: row.try_get("actor")?,
-        address: row.try_get("address")?,
-        request_id: row.try_get("request_id")?,
+        actor: text("actor")?,
+        address: text("address")?,
+        request_id: text("request_id")?,
         action: row.try_get("action")?,
         subject_kind: row.try_get("subject_kind")?,
         subject: row.try_get("subject")?,
