@@ -89,6 +89,8 @@ pub(super) struct DeadLetterDocument {
             content_type = "application/problem+json"),
         (status = 415, description = "Another content type", body = ProblemDocument,
             content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong tokens from this address", body = ProblemDocument,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 500, description = "The store failed", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 503, description = "The store is locked or unavailable", body = ProblemDocument,
@@ -158,7 +160,8 @@ fn require_batch_type(headers: &HeaderMap) -> Result<(), Problem> {
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         let code = if error.is_temporary() { ProblemCode::StoreUnavailable } else { ProblemCode::Internal };
-        Self::new(code, error.to_string())
+        // What a driver says is for operators, and was logged.
+        Self::new(code, "the batch was not booked: hand it in again; the log of billing says why")
     }
 }
 

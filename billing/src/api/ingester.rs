@@ -34,8 +34,15 @@ pub fn ingester_router(services: IngesterServices) -> Router {
 
 async fn health(State(services): State<Arc<IngesterServices>>) -> Result<Json<HealthDocument>, Problem> {
     match services.condition.kafka_trouble() {
-        Some(KafkaTrouble::Unreachable(reason)) => Err(Problem::new(ProblemCode::KafkaUnavailable, reason)),
-        Some(KafkaTrouble::TopicMissing(advice)) => Err(Problem::new(ProblemCode::TopicMissing, advice)),
+        // Anybody may ask here: which broker and which topic stands in the log.
+        Some(KafkaTrouble::Unreachable(_)) => {
+            let detail = "Kafka does not answer; the log of billing says why";
+            Err(Problem::new(ProblemCode::KafkaUnavailable, detail))
+        }
+        Some(KafkaTrouble::TopicMissing(_)) => {
+            let detail = "Kafka does not have the topic; the log of billing says which, and how to make it";
+            Err(Problem::new(ProblemCode::TopicMissing, detail))
+        }
         None => store_health(&services.store).await,
     }
 }

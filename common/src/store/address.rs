@@ -31,6 +31,7 @@ impl Address {
                 Ok(Self { engine: Engine::Sqlite, shown: url.into(), path: path.into(), url: url.into() })
             }
             Some(("postgres" | "postgresql", server)) if !server.is_empty() => {
+                refuse_unknown_parameters(url)?;
                 Ok(Self { engine: Engine::Postgres, shown: redacted(url), path: PathBuf::new(), url: url.into() })
             }
             _ => Err(refuse()),
@@ -106,6 +107,50 @@ impl Address {
     }
 }
 
+/// Parameters that the driver of PostgreSQL knows. It passes over others and logs them with their values, which may be a
+/// password behind a mistyped name.
+const POSTGRES_PARAMETERS: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[..]",
+];
+
+fn refuse_unknown_parameters(url: &str) -> Result<(), StoreError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query).split('#').next().unwrap_or_default();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, is_stated) = parameter.split_once('=').map_or((parameter, false), |(name, _)| (name, true));
+        let is_known =
+            POSTGRES_PARAMETERS.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B");
+        if is_known && is_stated {
+            continue;
+        }
+        // A password with `?` in it looks like a parameter: what is no name is not shown.
+        let is_name = is_stated
+            && name.len() <= 40
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"-_".contains(&byte));
+        let what = if is_name { format!("`{name}`") } else { "one that is not shown here".to_owned() };
+        let reason = format!("there is no parameter {what}; there are {}", POSTGRES_PARAMETERS.join(", "));
+        return Err(StoreError::Unavailable { url: redacted(url), reason });
+    }
+    Ok(())
+}
+
 /// The driver reads the path out of a URL, where `?`, `#`, `%` and blanks would mean something else.
 fn percent_encoded(path: &str) -> String {
     use std::fmt::Write as _;
@@ -170,6 +215,26 @@ mod tests {
         }
         assert_eq!(Address::parse("sqlite://data/a.db").unwrap().engine, Engine::Sqlite);
         assert_eq!(Address::parse("postgresql://db/x").unwrap().engine, Engine::Postgres);
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_without_its_value() {
+        for (url, named) in [
+            ("postgres://ann@db/x?passwrod=s3cret", "`passwrod`"),
+            ("postgres://ann@db/x?sslmode=require&pasword=s3cret", "`pasword`"),
+            ("postgres://ann:p?s3cret@db/x", "not shown"),
+            ("postgres://ann@db/x?s3cret", "not shown"),
+            ("postgres://ann@db/x?s3cret=1", "not shown"),
+        ] {
+            let refused = Address::parse(url).unwrap_err().to_string();
+            assert!(refused.contains(named) && refused.contains("sslmode"), "{url}: {refused}");
+            assert!(!refused.contains("s3cret"), "{url}: {refused}");
+        }
+        for url in
+            ["postgres://db/x?sslmode=require&user=ann&password=s3cret", "postgres://db/x?options[search_path]=a"]
+        {
+            assert!(Address::parse(url).is_ok(), "{url}");
+        }
     }
 
     #[test]

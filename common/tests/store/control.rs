@@ -79,6 +79,31 @@ async fn the_audit_log_is_append_only(place: Place) {
     root(&store).await;
     assert!(place.execute("UPDATE audit_log SET actor = 'nobody'").await.is_err());
     assert!(place.execute("DELETE FROM audit_log").await.is_err());
+    let columns = "audit_log (seq, at, actor_kind, actor, action, subject_kind, subject)";
+    let again = "VALUES (1, 0, 'person', 'nobody', 'tenant.create', 'tenant', 't')";
+    let earlier = "VALUES (-7, 0, 'person', 'nobody', 'tenant.create', 'tenant', 't')";
+    let statements = if place.is_sqlite() {
+        vec![
+            format!("INSERT OR REPLACE INTO {columns} {again}"),
+            format!("REPLACE INTO {columns} {again}"),
+            format!("INSERT INTO {columns} {again} ON CONFLICT (seq) DO UPDATE SET actor = 'nobody'"),
+            "UPDATE OR REPLACE audit_log SET actor = 'nobody'".to_owned(),
+            format!("INSERT INTO {columns} {earlier}"),
+        ]
+    } else {
+        vec![
+            format!("INSERT INTO {columns} {again}"),
+            format!(
+                "INSERT INTO {columns} OVERRIDING SYSTEM VALUE {again} ON CONFLICT (seq) DO UPDATE SET actor = 'nobody'"
+            ),
+            "TRUNCATE audit_log".to_owned(),
+        ]
+    };
+    for statement in statements {
+        let refused =
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut place.connection().await).await;
+        assert!(refused.is_err(), "{statement}");
+    }
     assert_eq!(place.number("SELECT COUNT(*) FROM audit_log WHERE actor = 'tollgate'").await, 1);
 }
 

@@ -12,6 +12,7 @@ mod dead_letters;
 mod faults;
 mod feed;
 mod gaps;
+mod grants;
 mod harness;
 mod interleaving;
 mod lost;

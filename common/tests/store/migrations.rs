@@ -14,6 +14,7 @@ on_both_engines!(
     a_newer_schema_is_refused,
     sums_can_be_read_by_hand,
     what_the_first_schema_held_is_kept,
+    plans_top_ups_and_keys_of_before_get_an_owner,
 );
 
 async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(place: Place) {
@@ -122,4 +123,87 @@ async fn what_the_first_schema_held_is_kept(place: Place) {
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.unpartitioned, 0);
+}
+
+/// What version 8 held: two roots, plans that one, both or none of them used, top-ups, and keys with their makers.
+const STORE_BEFORE_OWNERS: &str = "
+    CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
+        applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+    INSERT INTO schema_migrations (version, name) VALUES (8, '0008_admin_key_use');
+    INSERT INTO tenants (id, parent_id, kind, name, status, zone, path, depth, created_seq, created_at) VALUES
+        ('ten_00000000000000000000000001', NULL, 'root', 'one', 'active', 'UTC',
+         '/ten_00000000000000000000000001/', 1, 1, 0),
+        ('ten_00000000000000000000000002', NULL, 'root', 'two', 'active', 'UTC',
+         '/ten_00000000000000000000000002/', 1, 2, 0),
+        ('ten_00000000000000000000000003', 'ten_00000000000000000000000001', 'customer', 'c', 'active', 'UTC',
+         '/ten_00000000000000000000000001/ten_00000000000000000000000003/', 2, 3, 0);
+    INSERT INTO plan_versions (plan_id, version, body, created_at)
+    SELECT plan_id, version, '{\"id\": \"' || plan_id || '\", \"name\": \"P\", \"currency\": \"USD\", \"flat_fee\": \"1.00\"}', 0
+    FROM (SELECT 'ours' AS plan_id, 1 AS version UNION ALL SELECT 'ours', 2 UNION ALL SELECT 'shared', 1
+          UNION ALL SELECT 'unused', 1) AS plans;
+    INSERT INTO plan_deprecations (plan_id, deprecated_at) VALUES ('shared', 1);
+    INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at, ends_at) VALUES
+        ('ten_00000000000000000000000003', 'ours', 1, 0, 9), ('ten_00000000000000000000000003', 'shared', 1, 9, NULL),
+        ('ten_00000000000000000000000002', 'shared', 1, 0, NULL);
+    INSERT INTO quota_grants (tenant_id, meter, period, granted, updated_at, limit_units) VALUES
+        ('ten_00000000000000000000000003', 'tokens', 'prepaid', 0, 0, 12);
+    INSERT INTO quota_top_ups (reference, tenant_id, meter, units, added_at) VALUES
+        ('b', 'ten_00000000000000000000000003', 'tokens', 5, 2), ('a', 'ten_00000000000000000000000003', 'tokens', 7, 1);
+    INSERT INTO admin_keys (id, tenant_id, name, role, scopes, hash, pepper_id, hint, created_at) VALUES
+        ('adk_00000000000000000000000001', 'ten_00000000000000000000000001', 'k', 'admin', '',
+         'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'p', 'abcd', 5);
+    INSERT INTO keys (id, tenant_id, name, mode, hash, pepper_id, hint, created_seq, created_at) VALUES
+        ('key_00000000000000000000000001', 'ten_00000000000000000000000003', 'k', 'live',
+         'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', 'p', 'abcd', 4, 0);
+    INSERT INTO audit_log (at, actor_kind, actor, action, subject_kind, subject, tenant_id) VALUES
+        (0, 'admin_key', 'adk_00000000000000000000000001', 'key.create', 'key', 'key_00000000000000000000000001',
+         'ten_00000000000000000000000003')";
+
+async fn plans_top_ups_and_keys_of_before_get_an_owner(place: Place) {
+    let sqlite = [
+        include_str!("../../../migrations/sqlite/0001_base.sql"),
+        include_str!("../../../migrations/sqlite/0002_ingest.sql"),
+        include_str!("../../../migrations/sqlite/0003_lost_usage.sql"),
+        include_str!("../../../migrations/sqlite/0004_limit_bank.sql"),
+        include_str!("../../../migrations/sqlite/0005_quotas.sql"),
+        include_str!("../../../migrations/sqlite/0006_gap_settlements.sql"),
+        include_str!("../../../migrations/sqlite/0007_control_plane.sql"),
+        include_str!("../../../migrations/sqlite/0008_admin_key_use.sql"),
+    ];
+    let postgres = [
+        include_str!("../../../migrations/postgres/0001_base.sql"),
+        include_str!("../../../migrations/postgres/0002_ingest.sql"),
+        include_str!("../../../migrations/postgres/0003_lost_usage.sql"),
+        include_str!("../../../migrations/postgres/0004_limit_bank.sql"),
+        include_str!("../../../migrations/postgres/0005_quotas.sql"),
+        include_str!("../../../migrations/postgres/0006_gap_settlements.sql"),
+        include_str!("../../../migrations/postgres/0007_control_plane.sql"),
+        include_str!("../../../migrations/postgres/0008_admin_key_use.sql"),
+    ];
+    if place.is_sqlite() {
+        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+    }
+    for step in if place.is_sqlite() { sqlite } else { postgres } {
+        place.execute(step).await.unwrap();
+    }
+    place.execute(STORE_BEFORE_OWNERS).await.unwrap();
+    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    assert_eq!(migrated.from, 8);
+    let (one, two, customer) = (TenantId::from_u128(1), TenantId::from_u128(2), TenantId::from_u128(3));
+    let owned = async |owner| -> Vec<_> {
+        let page = store.plans_page(Some(owner), None, 100).await.unwrap();
+        page.items.into_iter().map(|one| (one.stored.plan.id.to_string(), one.stored.version, one.deprecated)).collect()
+    };
+    let shared = ("shared".to_owned(), 1, true);
+    let unused = ("unused".to_owned(), 1, false);
+    assert_eq!(owned(one).await, [("ours".to_owned(), 2, false), shared.clone(), unused.clone()]);
+    assert_eq!(owned(two).await, [shared, unused]);
+    let held = store.subscriptions_of(customer).await.unwrap();
+    assert!(held.iter().all(|subscription| subscription.plan_owner == one) && held.len() == 2, "{held:?}");
+    assert_eq!(store.catalog().await.unwrap().plans.len(), 2, "each root's own of what is in force");
+    let top_ups = store.top_ups(customer).await.unwrap();
+    assert_eq!(top_ups.iter().map(|one| (one.reference.as_str(), one.units)).collect::<Vec<_>>(), [("a", 7), ("b", 5)]);
+    let made = store.keys(Some(customer)).await.unwrap().remove(0).created_by.unwrap();
+    assert_eq!((made.name.as_deref(), made.tenant), (Some("adk_00000000000000000000000001"), Some(one)));
+    assert!(store.has_owner().await.unwrap(), "the bootstrap token had ended with this admin key");
 }

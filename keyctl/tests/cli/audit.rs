@@ -59,4 +59,20 @@ async fn the_log_is_narrowed_by_place_thing_kind_time_and_number() {
     assert_eq!(actions(&["--to", "2020-01-01T00:00:00Z"]), [""; 0]);
     assert_eq!(desk.keyctl(&["audit", "list", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
     assert_eq!(desk.keyctl(&["audit", "list", "--limit", "0"]).code, 2);
+    let unknown = desk.keyctl(&["audit", "list", "--action", "key.revoked"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("key.revoke,"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn changes_of_plans_are_their_owners() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let plan = "plans: [{ id: growth, name: Growth, currency: USD, flat_fee: '1.00' }]";
+    let file = desk.file("plans.yaml", plan);
+    desk.json(&["plan", "apply", file.to_str().unwrap()]);
+    desk.json(&["plan", "deprecate", "growth"]);
+    let log = desk.json(&["audit", "list", "--tenant", &root, "--subject", "growth"]);
+    let brief: Vec<_> = log.as_array().unwrap().iter().map(|one| (&one["action"], &one["tenant"])).collect();
+    let root = json!(root);
+    assert_eq!(brief, [(&json!("plan.deprecate"), &root), (&json!("plan.apply"), &root)], "{log}");
 }

@@ -34,9 +34,11 @@ async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
             "id": key.id.to_string(), "tenant": root, "name": "production", "mode": "live", "status": "active",
             "hint": secret.hint(), "pepper_id": pepper.id(), "scopes": [], "allowed_ips": [],
             "created_at": key.created_at.to_string(), "expires_at": null, "revoked_at": null, "last_used_at": null,
-            "replaces": null,
+            "replaces": null, "created_by": created["key"]["created_by"],
         })
     );
+    let creator = key.created_by.as_ref().unwrap();
+    assert_eq!(created["key"]["created_by"], json!({ "kind": "operator", "name": creator.name, "tenant": null }));
 }
 
 #[tokio::test]
@@ -212,6 +214,7 @@ async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
         (&[][..], 2),
         (&["--scopes", "search", "--any-route"], 2),
         (&["--allowed-ips", "example.com"], 2),
+        (&["--allowed-ips", "10.0.0.1/8"], 2),
         (&["--allowed-ips", "203.0.113.0/33"], 2),
         (&["--scopes", "Not A Scope"], 4),
         (&["--scopes", "search,search"], 4),
@@ -258,4 +261,34 @@ async fn it_is_shown_when_a_key_was_last_used() {
     assert_eq!(desk.json(&["key", "show", &id])["last_used_at"], minute);
     let table = desk.keyctl(&["key", "list"]).stdout;
     assert!(table.contains("LAST USED") && table.contains(minute), "{table}");
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_found_by_its_secret_which_is_told_nowhere() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
+    let (secret, id) = (text(&created["secret"]), text(&created["key"]["id"]));
+    let machine = desk.json(&["admin-key", "create", "--tenant", &root, "--name", "leaked", "--role", "viewer"]);
+    let machines = text(&machine["secret"]);
+    for (group, stdin, id) in [("key", &secret, &id), ("admin-key", &machines, &text(&machine["key"]["id"]))] {
+        for form in ["table", "json"] {
+            let found = desk.keyctl_reading(&[group, "find", "--output", form], &format!("  {stdin}\n"));
+            assert_eq!(found.code, 0, "{found:?}");
+            assert!(found.stdout.contains(id.as_str()), "{found:?}");
+            assert!(!found.stdout.contains(&stdin[8..]) && !found.stderr.contains(&stdin[8..]), "{found:?}");
+        }
+    }
+    let other = common::key::Secret::generate(common::key::Mode::Live).expose().to_owned();
+    for (group, stdin, code) in
+        [("key", &other, 3), ("key", &machines, 2), ("admin-key", &secret, 2), ("key", &format!("{secret}x"), 2)]
+    {
+        let refused = desk.keyctl_reading(&[group, "find"], stdin);
+        assert_eq!(refused.code, code, "{refused:?}");
+        assert!(!refused.stderr.contains(&stdin[8..30]) && refused.stdout.is_empty(), "{refused:?}");
+    }
+    let named = desk.json(&["key", "list", "--name", "LEAK"]);
+    assert_eq!(named[0]["id"], json!(id));
+    assert_eq!(desk.json(&["key", "list", "--name", "other"]), json!([]));
+    assert_eq!(desk.json(&["tenant", "list", "--name", "example"])[0]["id"], json!(root));
 }

@@ -2,7 +2,7 @@
 
 use common::admin::Role;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desk::{Desk, tenant};
 use crate::topic::sites;
@@ -52,10 +52,75 @@ async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refus
 }
 
 #[tokio::test]
+async fn an_array_is_taken_for_no_object_at_any_depth() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let plan = json!({ "id": "p", "name": "P", "currency": "USD", "flat_fee": "0.00" });
+    let with = |member: &str, value: Value| {
+        let mut plan = plan.clone();
+        plan[member] = value;
+        json!({ "plans": [plan] })
+    };
+    for (method, path, body) in [
+        (Method::POST, "/v1/tenants".to_owned(), json!(["New", desk.root, "customer", "UTC", "growth"])),
+        (Method::PATCH, format!("/v1/tenants/{}", desk.shop), json!(["New"])),
+        (Method::POST, format!("/v1/tenants/{}/move", desk.shop), json!([desk.root])),
+        (Method::POST, format!("/v1/tenants/{}/subscriptions", desk.shop), json!(["growth", 1, "now"])),
+        (Method::POST, format!("/v1/tenants/{}/credit", desk.shop), json!(["tokens", 5, "r", "why"])),
+        (Method::POST, "/v1/keys".to_owned(), json!([desk.shop, "New", "live", null, [], []])),
+        (Method::POST, "/v1/admin-keys".to_owned(), json!([desk.shop, "New", "viewer", [], null])),
+        (Method::POST, "/v1/plans/growth/migrate".to_owned(), json!(["now"])),
+        (Method::PUT, "/v1/plans".to_owned(), json!([null, [plan]])),
+        (Method::PUT, "/v1/plans".to_owned(), json!({ "plans": [["p", "P", "USD", "0.00", [], [], [], {}]] })),
+        (Method::PUT, "/v1/plans".to_owned(), with("quotas", json!([["tokens", 5, "hard"]]))),
+        (Method::PUT, "/v1/plans".to_owned(), with("charges", json!([["tokens", 5, []]]))),
+        (Method::PUT, "/v1/plans".to_owned(), with("limits", json!([{}, {}, {}, "shared"]))),
+        (Method::PUT, "/v1/plans".to_owned(), with("limits", json!({ "tenant": { "per_second": [5, 10] } }))),
+    ] {
+        let refused = owner.send(method.clone(), &path, Some(body.to_string())).await;
+        refused.problem(400, "body_invalid");
+    }
+    owner.get("/v1/plans/p").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn actions_that_do_not_exist_are_no_filter() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let detail = owner.get("/v1/audit?action=key.revoked").await.problem(400, "parameter_invalid");
+    assert!(detail.contains("key.revoked") && detail.contains("key.revoke,"), "{detail}");
+    owner.get("/v1/audit?action=key.revoke").await.document(200);
+}
+
+#[tokio::test]
+async fn an_address_inside_a_range_is_refused_with_what_it_could_mean() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let key = |range: &str| json!({ "tenant": desk.shop, "name": "k", "allowed_ips": [range] });
+    let detail = owner.post("/v1/keys", key("10.0.0.1/8")).await.problem(400, "body_invalid");
+    assert!(detail.contains("10.0.0.0/8") && detail.contains("or 10.0.0.1 for the one address"), "{detail}");
+    let made = owner.post("/v1/keys", key("10.0.0.0/8")).await.document(201);
+    let path = format!("/v1/keys/{}", made["key"]["id"].as_str().unwrap());
+    let change = json!({ "allowed_ips": ["2001:db8::1/32"] });
+    owner.patch(&path, change).await.problem(400, "body_invalid");
+}
+
+#[tokio::test]
 async fn names_that_are_none_are_refused() {
     let desk = Desk::open().await;
     let owner = desk.owner().await;
-    for name in ["", " \t", "a\u{0}b", "a\u{1b}[2Jb", "line\nbreak", &"x".repeat(10_240)] {
+    for name in [
+        "",
+        " \t",
+        "a\u{0}b",
+        "Ac\u{202e}me",
+        "Ac\u{200b}me",
+        "Acme\u{2069}",
+        "Acme ",
+        "a\u{1b}[2Jb",
+        "line\nbreak",
+        &"x".repeat(10_240),
+    ] {
         let named = |more: &str| format!("{{\"name\":{},{more}}}", json!(name));
         for (path, more) in [
             ("/v1/tenants", format!("\"parent\":\"{}\"", desk.root)),

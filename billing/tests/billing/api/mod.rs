@@ -4,6 +4,7 @@ mod bad_input;
 mod credit;
 mod desk;
 mod documents;
+mod grants;
 mod idempotency;
 mod keys;
 mod plans;

@@ -33,6 +33,7 @@ struct PlanDocument {
 #[derive(Deserialize)]
 struct MigratedDocument {
     tenants: Vec<TenantId>,
+    #[serde(default)]
     more: bool,
 }
 

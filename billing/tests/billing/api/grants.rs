@@ -1,0 +1,99 @@
+//! What is handed on: no longer than it was held, and told to nobody below.
+
+use common::{
+    admin::{AdminSecret, Role},
+    store::NewAdminKey,
+    time::{Clock as _, Micros, SystemClock},
+};
+use serde_json::{Value, json};
+
+use super::desk::{Caller, Desk};
+use crate::topic::sites;
+
+/// Somebody whose admin key ends.
+async fn until(desk: &Desk, end: Micros) -> Caller<'_> {
+    let (secret, pepper) = (AdminSecret::generate(), Desk::pepper());
+    let new = NewAdminKey {
+        tenant: desk.root,
+        name: "for an hour".into(),
+        role: Role::Owner,
+        scopes: Vec::new(),
+        hash: pepper.hash_admin(&secret),
+        pepper_id: pepper.id().into(),
+        hint: secret.hint().into(),
+        expires_at: Some(end),
+    };
+    desk.store.create_admin_key(&new, SystemClock.now()).await.unwrap();
+    desk.with_secret(secret.expose())
+}
+
+#[tokio::test]
+async fn an_admin_key_lasts_no_longer_than_the_one_that_made_it() {
+    for site in sites() {
+        let desk = Desk::at(site).await;
+        let end = SystemClock.now().plus_seconds(3_600);
+        let caller = until(&desk, end).await;
+        let body = json!({ "tenant": desk.root, "name": "for ever", "role": "owner" });
+        let made = caller.post("/v1/admin-keys", body).await.document(201);
+        assert_eq!(made["key"]["expires_at"], json!(end.to_string()), "{made}");
+        assert_eq!(made["key"]["created_by"]["tenant"], json!(desk.root));
+        let later = json!({ "tenant": desk.root, "name": "k", "role": "owner", "expires_at": "2099-01-01T00:00:00Z" });
+        let refused = caller.post("/v1/admin-keys", later).await;
+        assert!(refused.problem(422, "refused").contains("your own credential ends"), "{refused:?}");
+        // It ends with it as well.
+        let second = desk.with_secret(made["secret"].as_str().unwrap());
+        second.get("/v1/tenants").await.document(200);
+        let maker = made["key"]["created_by"]["name"].as_str().unwrap();
+        desk.owner().await.order(&format!("/v1/admin-keys/{maker}/revoke")).await.document(200);
+        second.get("/v1/tenants").await.problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn those_below_are_not_told_who_those_above_are() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let made = owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "k" })).await.document(201);
+    let (id, maker) = (made["key"]["id"].as_str().unwrap(), made["key"]["created_by"]["name"].as_str().unwrap());
+    let shop = desk.caller(desk.shop, Role::Owner).await;
+    for path in [format!("/v1/keys/{id}"), "/v1/keys".into(), "/v1/audit".into(), "/v1/admin-keys".into()] {
+        let answer = shop.get(&path).await;
+        answer.document(200);
+        assert!(!answer.text.contains(maker), "{path}: {answer:?}");
+    }
+    let own = shop.get(&format!("/v1/keys/{id}")).await.document(200);
+    assert_eq!(own["created_by"], json!({ "kind": "admin_key", "name": null, "tenant": null }));
+    let logged = shop.get(&format!("/v1/audit?subject={id}")).await.document(200);
+    let entry = &logged["items"][0];
+    assert_eq!(entry["actor"], json!({ "kind": "admin_key", "name": null, "address": null }), "{entry}");
+    assert_eq!(entry["request_id"], Value::Null);
+    let above = owner.get(&format!("/v1/audit?subject={id}")).await.document(200);
+    assert_eq!(above["items"][0]["actor"]["name"], json!(maker));
+}
+
+#[tokio::test]
+async fn admin_keys_come_in_pages_and_by_name() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    for number in 0..5 {
+        let body = json!({ "tenant": desk.shop, "name": format!("Machine {number}"), "role": "viewer" });
+        owner.post("/v1/admin-keys", body).await.document(201);
+    }
+    let path = format!("/v1/admin-keys?subtree_of={}&name=machine", desk.shop);
+    let first = owner.get(&format!("{path}&limit=3")).await.document(200);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = owner.get(&format!("{path}&limit=3&cursor={cursor}")).await.document(200);
+    let names =
+        |page: &Value| page["items"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(&first), [json!("Machine 0"), json!("Machine 1"), json!("Machine 2")]);
+    assert_eq!(names(&second), [json!("Machine 3"), json!("Machine 4")]);
+    let many: Vec<_> = (0..17).map(|_| "keys:read").collect();
+    let body = json!({ "tenant": desk.shop, "name": "k", "role": "viewer", "scopes": many });
+    owner.post("/v1/admin-keys", body).await.problem(422, "refused");
+    for path in ["/v1/tenants?name=sho", "/v1/keys?name=zzz"] {
+        let found = owner.get(path).await.document(200);
+        assert!(found["items"].as_array().unwrap().len() <= 1, "{found}");
+    }
+    assert_eq!(owner.get("/v1/tenants?name=sho").await.document(200)["items"][0]["name"], "Shop");
+    owner.get("/v1/tenants?name=").await.problem(400, "parameter_invalid");
+}
