@@ -200,7 +200,8 @@ async fn plans_top_ups_and_keys_of_before_get_an_owner(place: Place) {
     assert_eq!(owned(two).await, [shared, unused]);
     let held = store.subscriptions_of(customer).await.unwrap();
     assert!(held.iter().all(|subscription| subscription.plan_owner == one) && held.len() == 2, "{held:?}");
-    assert_eq!(store.catalog().await.unwrap().plans.len(), 2, "each root's own of what is in force");
+    let pinned = store.catalog().await.unwrap().plans;
+    assert_eq!(pinned.len(), 3, "each root's own of what somebody has: {pinned:?}");
     let top_ups = store.top_ups(customer).await.unwrap();
     assert_eq!(top_ups.iter().map(|one| (one.reference.as_str(), one.units)).collect::<Vec<_>>(), [("a", 7), ("b", 5)]);
     let made = store.keys(Some(customer)).await.unwrap().remove(0).created_by.unwrap();

@@ -182,7 +182,8 @@ async fn a_deprecated_plan_is_kept_and_not_given() {
     let deprecated = desk.json(&["plan", "deprecate", "basic"]);
     assert_eq!((&deprecated["deprecated"], &deprecated["version"]), (&json!(true), &json!(2)));
     assert!(desk.keyctl(&["plan", "list"]).stdout.contains("deprecated"));
-    let other = desk.id(&["tenant", "create", "--name", "Other"]);
+    let above = text(&desk.json(&["tenant", "show", &customer])["parent"]);
+    let other = desk.id(&["tenant", "create", "--name", "Other", "--parent", &above]);
     let refused = desk.keyctl(&["plan", "assign", "basic", "--tenant", &other]);
     assert_eq!(refused.code, 4, "{refused:?}");
     assert_eq!(desk.json(&["tenant", "show", &customer])["plan"]["id"], "basic");
