@@ -9,7 +9,7 @@ use common::{
     store::{AppliedPlan, MIGRATED_AT_ONCE, PlanOutcome, PlanStart},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{OwnerParameters, PlanDocument, PlanVersionDocument};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         Problem, Services,
         body::Body,
         page::WholeListDocument,
-        parameters::{Named, Parameters},
+        parameters::{Named, Parameters, from_text},
     },
 };
 
@@ -27,12 +27,20 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schema(as = PlansToApply)]
 pub(in crate::api) struct PlansBody {
-    /// The tenant that the plans belong to: yours, unless stated, or one below it.
-    #[schema(value_type = Option<String>, example = "ten_01jd0000000000000000000000")]
-    owner: Option<TenantId>,
     /// The plans, as `config/plans.yaml` states them.
     #[schema(value_type = Vec<PlanDocument>, max_items = 100)]
     plans: Vec<Plan>,
+}
+
+/// Whose plans are applied.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct AppliedOwnerParameters {
+    /// The tenant that the plans are to belong to: yours unless stated, or one below it.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>)]
+    owner: Option<TenantId>,
 }
 
 /// A plan after it was applied.
@@ -103,15 +111,16 @@ impl From<AppliedPlan> for AppliedPlanDocument {
     put,
     path = "/v1/plans",
     tag = "plans",
+    params(AppliedOwnerParameters),
     request_body = PlansBody,
     responses((status = 200, description = "What became of each", body = WholeListDocument<AppliedPlanDocument>)),
 )]
 pub(in crate::api) async fn apply(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Body(body): Body<PlansBody>,
+    Parameters(AppliedOwnerParameters { owner }): Parameters<AppliedOwnerParameters>,
+    Body(PlansBody { plans }): Body<PlansBody>,
 ) -> Result<Json<WholeListDocument<AppliedPlanDocument>>, Problem> {
-    let PlansBody { owner, plans } = body;
     let applied = caller.store().apply_plans_of(owner, &plans, services.clock.now()).await?;
     Ok(Json(WholeListDocument::of(applied)))
 }

@@ -122,8 +122,8 @@ async fn each_root_has_plans_of_its_own_under_the_same_names() {
             let of_other = ours.order(&format!("/v1/plans/growth/{verb}?owner={}", desk.other_root)).await;
             of_other.problem(404, "not_found");
         }
-        let body = json!({ "owner": desk.other_root, "plans": [plan("9.00")] });
-        ours.put("/v1/plans", body).await.problem(404, "not_found");
+        let of_other = format!("/v1/plans?owner={}", desk.other_root);
+        ours.put(&of_other, json!({ "plans": [plan("9.00")] })).await.problem(404, "not_found");
         // The owner's log shows what was done, and nobody else's does.
         let logged = theirs.get("/v1/audit?action=plan.apply&subject=custom").await.document(200);
         assert_eq!(logged["items"].as_array().map(Vec::len), Some(1), "{logged}");
@@ -137,8 +137,12 @@ async fn each_root_has_plans_of_its_own_under_the_same_names() {
 async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
     let desk = Desk::open().await;
     let owner = desk.owner().await;
-    let body = json!({ "owner": desk.partner, "plans": [plan("3.00")] });
-    owner.put("/v1/plans", body.clone()).await.document(200);
+    let open = |fee: &str| {
+        let mut open = plan(fee);
+        open["limits"] = json!({});
+        json!({ "plans": [open] })
+    };
+    owner.put(&format!("/v1/plans?owner={}", desk.partner), open("3.00")).await.document(200);
     let assign = async |tenant| {
         let path = format!("/v1/tenants/{tenant}/subscriptions");
         owner.post(&path, json!({ "plan": "custom" })).await
@@ -146,7 +150,7 @@ async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
     assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
     assign(desk.rival).await.problem(404, "not_found");
     // The nearest above counts.
-    owner.put("/v1/plans", json!({ "plans": [plan("5.00")] })).await.document(200);
+    owner.put("/v1/plans", open("5.00")).await.document(200);
     assert_eq!(assign(desk.rival).await.document(200)["plan_owner"], json!(desk.root));
     assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
     let partner = desk.caller(desk.partner, Role::Owner).await;
@@ -154,8 +158,7 @@ async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
     assert_eq!((&seen["owner"], &seen["plan"]["flat_fee"]), (&json!(desk.partner), &json!("3.00")));
     // Prices are written by whoever sells the API, and by no reseller for itself or for those below.
     for target in [desk.partner, desk.shop] {
-        let body = json!({ "owner": target, "plans": [plan("0.00")] });
-        partner.put("/v1/plans", body).await.problem(403, "forbidden");
+        partner.put(&format!("/v1/plans?owner={target}"), open("0.00")).await.problem(403, "forbidden");
     }
     // Who moves away from the owner of its plan needs another first.
     let moved = json!({ "parent": desk.rival });

@@ -46,7 +46,8 @@ impl From<PlanDocument> for PlanView {
 #[async_trait]
 impl Plans for ApiBackend {
     async fn apply_plans(&self, owner: Option<TenantId>, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
-        Ok(self.call(Method::PUT, &["plans"]).with(json!({ "owner": owner, "plans": plans })).list().await?)
+        let call = self.call(Method::PUT, &["plans"]).query("owner", owner);
+        Ok(call.with(json!({ "plans": plans })).list().await?)
     }
 
     async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure> {
