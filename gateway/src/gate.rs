@@ -143,7 +143,19 @@ impl Gate {
         units: u64,
         status: u16,
     ) -> Result<u64, MeterError> {
-        let billable = route.billable.covers(status);
+        self.record_as(caller, route, admission, units, status, route.billable.covers(status))
+    }
+
+    /// The same for a request whose status does not tell by itself whether it is billed.
+    pub(crate) fn record_as(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        admission: &Admission,
+        units: u64,
+        status: u16,
+        billable: bool,
+    ) -> Result<u64, MeterError> {
         self.meter.record(&UsageRecord {
             at: admission.at,
             tenant: caller.tenant.id,

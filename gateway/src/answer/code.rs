@@ -67,6 +67,8 @@ codes! {
     ScopeMissing = "scope_missing", FORBIDDEN, "The API key lacks a scope";
     /// The key may not be used from there.
     AddressNotAllowed = "address_not_allowed", FORBIDDEN, "The API key may not be used from this address";
+    /// The route does not let the connection be upgraded.
+    UpgradeNotAllowed = "upgrade_not_allowed", FORBIDDEN, "The connection cannot be upgraded here";
     /// No route for host and path.
     RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
     /// No such reservation, or not any more.
@@ -101,6 +103,8 @@ codes! {
     UpstreamUnavailable = "upstream_unavailable", BAD_GATEWAY, "The upstream is not available";
     /// The upstream broke off or sent something that is not HTTP.
     UpstreamFailed = "upstream_failed", BAD_GATEWAY, "The upstream did not answer properly";
+    /// A panic while the request was served.
+    GatewayFailed = "gateway_failed", BAD_GATEWAY, "The gateway failed while it served the request";
     /// The upstream took too long.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, "The upstream did not answer in time";
     /// A fault of the gateway.

@@ -127,6 +127,12 @@ impl KeyEntry {
         true
     }
 
+    /// Ends this entry, which the catalog holds no more: whoever still does, as an upgraded connection, finds the key
+    /// revoked.
+    pub(super) fn retire(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
     /// How the key itself stands at `now`.
     pub(crate) fn status(&self, now: Micros) -> KeyStatus {
         if self.revoked.load(Ordering::Acquire) {

@@ -50,7 +50,7 @@ impl<'a> Loader<'a> {
     pub(super) fn finish(mut self, mark: ChangeMark) {
         self.settle();
         if let Some(seen) = self.seen {
-            self.catalog.keys.retain(|hash, _| seen.contains(hash));
+            self.catalog.keep_keys(|hash, _| seen.contains(hash));
         }
         self.catalog.progress.reached(mark);
     }
@@ -72,7 +72,7 @@ impl Catalog {
             self.put_key(key);
         }
         if !changes.gone_keys.is_empty() {
-            self.keys.retain(|_, entry| !changes.gone_keys.contains(&entry.id));
+            self.keep_keys(|_, entry| !changes.gone_keys.contains(&entry.id));
         }
         self.progress.reached(changes.mark);
     }
@@ -89,11 +89,25 @@ impl Catalog {
         tree.settle_below(&tops, &self.quotas, now);
     }
 
+    /// Forgets the other keys. Whoever still holds one of them finds it revoked.
+    fn keep_keys(&self, is_kept: impl Fn(&KeyHash, &KeyEntry) -> bool) {
+        self.keys.retain(|hash, entry| {
+            let is_kept = is_kept(hash, entry);
+            if !is_kept {
+                entry.retire();
+            }
+            is_kept
+        });
+    }
+
     /// Adds a key, or takes over what changed of it.
     pub(super) fn put_key(&self, key: &ServedKey) {
         let slot = locked(&self.tree).slot(key.tenant);
-        if !self.keys.get(&key.hash).is_some_and(|entry| entry.update(key, &slot)) {
-            self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, slot)));
+        if self.keys.get(&key.hash).is_some_and(|entry| entry.update(key, &slot)) {
+            return;
+        }
+        if let Some(replaced) = self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, slot))) {
+            replaced.retire();
         }
     }
 }

@@ -18,7 +18,7 @@ use http::{HeaderName, Method};
 use super::{
     Billable, HostPattern, Overrides, ProcessSettings, Route, Settings, SizeLimits, UNITS_MAX, Units, UpstreamSettings,
     file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile},
-    upstream,
+    lifecycle, upstream,
 };
 use crate::limit::{RateOwner, Rates};
 
@@ -249,6 +249,7 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
     if let Some(scope) = &file.scope {
         common::key::validate_restrictions(std::slice::from_ref(scope), &[]).map_err(|error| error.to_string())?;
     }
+    let timeout = file.timeout_ms.map(Duration::from_millis);
     Ok(Route {
         name: file.name.as_str().into(),
         hosts: file.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
@@ -259,8 +260,9 @@ fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route,
         units: units(&file.units)?,
         billable,
         strip_prefix: file.strip_prefix,
-        timeout: file.timeout_ms.map(Duration::from_millis),
+        timeout,
         body_bytes: file.body_bytes,
+        lifecycle: lifecycle::lifecycle(file, timeout.unwrap_or(upstream.read_timeout))?,
         scope: file.scope.as_deref().map(Into::into),
         limits: Rates::new(RateOwner::Route, &file.limits),
     })

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 use common::plan::RateLimits;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{client::FailedCredentialsFile, decision::DecisionFile};
+use super::{
+    client::FailedCredentialsFile,
+    decision::DecisionFile,
+    lifecycle::{Bill, OnAbortFile},
+};
 use crate::meter::WhenFull;
 
 /// The file.
@@ -137,6 +141,15 @@ pub(super) struct RouteFile {
     pub(super) strip_prefix: bool,
     pub(super) timeout_ms: Option<u64>,
     pub(super) body_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) on_abort: OnAbortFile,
+    pub(super) abort_timeout_ms: Option<u64>,
+    pub(super) abort_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) bill: Bill,
+    #[serde(default)]
+    pub(super) upgrade: Vec<String>,
+    pub(super) upgrade_idle_seconds: Option<u64>,
     pub(super) scope: Option<String>,
     #[serde(default)]
     pub(super) limits: RateLimits,

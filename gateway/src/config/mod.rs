@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod decision;
 mod file;
+mod lifecycle;
 mod pattern;
 mod upstream;
 mod usage;
@@ -24,6 +25,7 @@ pub use client::ClientSettings;
 use common::config::{self, ConfigError};
 pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
+pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub use pattern::{Billable, HostPattern};
 
 use crate::{
@@ -168,6 +170,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
+    /// What becomes of a request whose client leaves, when it is billed, and what it may be upgraded to.
+    pub lifecycle: Lifecycle,
     /// What keys that have scopes must have among them.
     pub scope: Option<Box<str>>,
     /// What all callers together may send.

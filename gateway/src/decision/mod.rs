@@ -35,7 +35,7 @@ use tracing::error;
 use crate::{
     answer::{Code, Problem},
     auth::{AuthError, Caller},
-    config::{Billable, DecisionSettings, Route, Units},
+    config::{Billable, DecisionSettings, Lifecycle, Route, Units},
     gate::{self, Gate, Refusal, Whence},
     limit::{Clock, LimitStates, Rates},
     metrics,
@@ -274,6 +274,7 @@ fn pathless_route() -> Route {
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        lifecycle: Lifecycle::default(),
         scope: None,
         limits: Rates::default(),
     }

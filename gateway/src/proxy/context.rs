@@ -1,15 +1,26 @@
 //! What is known of one request on its way through the hooks.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
 use common::time::Micros;
 use prometheus::IntGauge;
+use tracing::error;
 
-use super::{observe::Observer, upstream::Upstream};
+use super::{
+    Gateway,
+    abort::Abort,
+    client::Client,
+    tunnel::{Tunnel, Upgrade},
+    upstream::Upstream,
+};
 use crate::{
     answer::{Code, Problem},
     auth::Caller,
-    config::Route,
+    config::{OnAbort, Route},
     limit::{Admission, Slots},
 };
 
@@ -19,6 +30,10 @@ pub struct Context {
     pub(super) started: Instant,
     /// Its id, from the client or made here.
     pub(super) request_id: String,
+    /// The connection that it came on.
+    pub(super) client: Option<Arc<Client>>,
+    /// Where its client is, once known.
+    pub(super) address: Option<IpAddr>,
     /// Who sent it, once known.
     pub(super) caller: Option<Caller>,
     /// Which route it takes, once known.
@@ -33,15 +48,36 @@ pub struct Context {
     pub(super) tried: Vec<SocketAddr>,
     /// Body bytes that came, and how many may.
     pub(super) body: BodyCount,
-    /// Whether its usage record was written.
-    pub(super) recorded: bool,
+    /// The upgrade that it asks for and may have.
+    pub(super) upgrade: Option<Upgrade>,
+    /// What it became, once upgraded.
+    pub(super) tunnel: Option<Arc<Tunnel>>,
+    /// How far it has come.
+    pub(super) progress: Progress,
+    /// How it went on after its client had left, if it did.
+    pub(super) abort: Option<Abort>,
+    /// The status for its access line, if other than that of the answer.
+    pub(super) status: Option<u16>,
     /// What a hook failed with; the error that Pingora passes on carries no more than a status.
     pub(super) problem: Option<Problem>,
     /// The code it was answered with by the gateway itself.
     pub(super) code: Option<Code>,
-    observer: Arc<Observer>,
+    /// Method and path of an upgraded connection, which ends without a session.
+    pub(super) kept_line: Option<(Box<str>, Box<str>)>,
+    pub(super) gateway: Arc<Gateway>,
     observed: bool,
     _in_flight: InFlight,
+}
+
+/// How far a request has come.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// An upstream has accepted a connection for it.
+    pub(super) dispatched: bool,
+    /// Its usage record was written.
+    pub(super) recorded: bool,
+    /// The header of an answer has come: nothing is tried again from then on.
+    pub(super) answered: bool,
 }
 
 /// Body bytes that came, and how many may.
@@ -49,17 +85,22 @@ pub struct Context {
 pub(super) struct BodyCount {
     pub(super) limit: Option<u64>,
     pub(super) received: u64,
+    /// Whether all have come.
+    pub(super) is_complete: bool,
 }
 
 /// Counts the request as in flight for as long as it lives, however it ends.
 struct InFlight(IntGauge);
 
 impl Context {
-    pub(super) fn new(observer: &Arc<Observer>) -> Self {
-        observer.in_flight.inc();
+    pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
+        let in_flight = gateway.observer.in_flight.clone();
+        in_flight.inc();
         Self {
             started: Instant::now(),
             request_id: String::new(),
+            client: None,
+            address: None,
             caller: None,
             route: None,
             upstream: None,
@@ -67,12 +108,17 @@ impl Context {
             slots: None,
             tried: Vec::new(),
             body: BodyCount::default(),
-            recorded: false,
+            upgrade: None,
+            tunnel: None,
+            progress: Progress::default(),
+            abort: None,
+            status: None,
             problem: None,
             code: None,
-            observer: Arc::clone(observer),
+            kept_line: None,
+            gateway: Arc::clone(gateway),
             observed: false,
-            _in_flight: InFlight(observer.in_flight.clone()),
+            _in_flight: InFlight(in_flight),
         }
     }
 
@@ -85,17 +131,72 @@ impl Context {
         error.into_in()
     }
 
+    /// The whole request has come: whether it now goes on without its client is for its route to say.
+    pub(super) fn complete(&mut self) {
+        self.body.is_complete = true;
+        if let (Some(client), Some(route)) = (&self.client, &self.route)
+            && let OnAbort::Finish(patience) = &route.lifecycle.on_abort
+        {
+            client.wait_on(patience);
+        }
+    }
+
+    /// Whether its client has left.
+    pub(super) fn has_no_client(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.has_left())
+    }
+
+    /// Whether it goes on after its client has left.
+    pub(super) fn is_finished_alone(&self) -> bool {
+        let finishes = |route: &Arc<Route>| matches!(route.lifecycle.on_abort, OnAbort::Finish(_));
+        self.body.is_complete && self.route.as_ref().is_some_and(finishes)
+    }
+
     /// Logs and counts the request, once.
     pub(super) fn observe(&mut self, request: Option<&super::observe::Exchange<'_>>) {
         if !std::mem::replace(&mut self.observed, true) {
-            Arc::clone(&self.observer).observe(self, request);
+            Arc::clone(&self.gateway).observer.observe(self, request);
         }
+    }
+
+    /// A hook, or Pingora itself, has panicked. What was held goes back as the context is dropped.
+    fn note_panic(&mut self) {
+        let code = Code::GatewayFailed;
+        error!(event = "request_panicked", request_id = self.request_id, code = code.as_str());
+        if let Some(client) = &self.client {
+            client.set_failed_request(&self.request_id);
+        }
+        if let (Some(caller), false) = (&self.caller, self.progress.recorded) {
+            self.gateway.meter().refused(caller.tenant.id, caller.key.id, code.as_str());
+        }
+        self.code = Some(code);
+        self.status = Some(code.status().as_u16());
     }
 }
 
 impl Drop for Context {
-    /// Pingora passes over the logging hook when a filter panics; the request still leaves its line.
+    /// Pingora passes over the logging hook when a request panics, or when the process ends before the request does. It
+    /// still leaves its line, and its record if it went on without its client.
     fn drop(&mut self) {
+        if let Some(client) = self.client.clone() {
+            self.end();
+            client.finish();
+        } else {
+            self.end();
+        }
+    }
+}
+
+impl Context {
+    fn end(&mut self) {
+        if self.observed {
+            return;
+        }
+        if std::thread::panicking() {
+            self.note_panic();
+        } else if !self.progress.recorded && self.has_no_client() && self.is_finished_alone() {
+            Arc::clone(&self.gateway).record_abort(self, Abort::CutOff);
+        }
         self.observe(None);
     }
 }

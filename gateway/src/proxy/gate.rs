@@ -6,7 +6,7 @@ use common::{origin, time::Micros};
 use http::header;
 use pingora_http::RequestHeader;
 
-use super::{Gateway, Live, upstream::Upstream};
+use super::{Gateway, Live, tunnel::Upgrade, upstream::Upstream};
 use crate::{
     answer::{Code, Problem},
     auth::{self, Caller},
@@ -21,6 +21,10 @@ pub(super) struct Passage {
     pub(super) route: Arc<Route>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) admission: Admission,
+    /// The upgrade that it asks for and may have.
+    pub(super) upgrade: Option<Upgrade>,
+    /// Where its client is.
+    pub(super) address: Option<IpAddr>,
     /// Largest body that is let through.
     pub(super) body_limit: Option<u64>,
 }
@@ -42,10 +46,14 @@ impl Gateway {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),
         };
+        let upgrade = match Upgrade::of(request, &route) {
+            Ok(upgrade) => upgrade,
+            Err(problem) => return Err(Box::new(Refusal::of(caller, Some(route), problem))),
+        };
         match self.admit(live, request, &caller, &route, now).await {
             Ok((upstream, admission)) => {
                 let body_limit = route.body_bytes.or(live.sizes.body_bytes);
-                Ok(Passage { caller, route, upstream, admission, body_limit })
+                Ok(Passage { caller, route, upstream, admission, upgrade, address, body_limit })
             }
             Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem))),
         }

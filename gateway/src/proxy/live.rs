@@ -1,12 +1,15 @@
 //! The configuration in force: one value, swapped as a whole. A request keeps the one that it started with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tokio::runtime::Handle;
 
 use super::upstream::Upstream;
 use crate::{
-    config::{ClientSettings, Settings, SizeLimits},
+    config::{ClientSettings, Route, Settings, SizeLimits},
     route::Table,
 };
 
@@ -20,6 +23,8 @@ pub struct Live {
     pub sizes: SizeLimits,
     /// Who is who among those who connect.
     pub clients: ClientSettings,
+    /// Routes whose connections may be upgraded, by name.
+    pub(super) upgrades: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams that routes name.
     pub routed: Vec<Arc<str>>,
 }
@@ -43,11 +48,14 @@ impl Live {
         let mut routed: Vec<_> = settings.routes.iter().map(|route| Arc::clone(&route.upstream)).collect();
         routed.sort_unstable();
         routed.dedup();
+        let with_upgrade = settings.routes.iter().filter(|route| !route.lifecycle.upgrade.protocols.is_empty());
+        let upgrades = with_upgrade.map(|route| (Arc::clone(&route.name), Arc::clone(route))).collect();
         Ok(Self {
             table: Table::new(&settings.routes),
             upstreams,
             sizes: settings.sizes,
             clients: settings.clients.clone(),
+            upgrades,
             routed,
         })
     }

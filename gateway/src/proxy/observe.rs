@@ -5,7 +5,7 @@
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 use tracing::info;
 
-use super::context::Context;
+use super::{abort::Abort, context::Context, tunnel::End};
 use crate::metrics;
 
 /// Target of access lines, by which the subscriber tells them from operational logs.
@@ -25,6 +25,7 @@ pub struct Observer {
     /// Answers whose units header could not be used.
     pub units_unusable: IntCounterVec,
     requests: IntCounterVec,
+    aborts: IntCounterVec,
     seconds: HistogramVec,
 }
 
@@ -49,8 +50,14 @@ impl Observer {
             ),
             requests: metrics::counters(
                 "tollgate_http_requests_total",
-                "Requests by route and answered status; status 0 is a client that left before",
+                "Requests by route and answered status; status 499 is a client that left before its answer",
                 &["route", "status"],
+            ),
+            aborts: metrics::counters(
+                "tollgate_http_aborts_total",
+                "Requests whose client left, by how they went on: incomplete (ended before all of the request had come), \
+                 cancelled, finished, cut_off (took too long, or too many bytes), failed (the upstream did)",
+                &["route", "outcome"],
             ),
             seconds: metrics::histograms(
                 "tollgate_http_request_seconds",
@@ -64,9 +71,14 @@ impl Observer {
     pub(super) fn observe(&self, context: &Context, exchange: Option<&Exchange<'_>>) {
         let elapsed = context.started.elapsed();
         let route = context.route.as_ref().map_or(NO_ROUTE, |route| &route.name);
-        let aborted = Exchange { method: "", path: "", status: 0, bytes: 0 };
-        let exchange = exchange.unwrap_or(&aborted);
-        self.requests.with_label_values(&[route, &exchange.status.to_string()]).inc();
+        let (method, path) = context.kept_line.as_ref().map_or(("", ""), |(method, path)| (method, path));
+        let cut_off = Exchange { method, path, status: 0, bytes: 0 };
+        let exchange = exchange.unwrap_or(&cut_off);
+        let status = context.status.unwrap_or(exchange.status);
+        self.requests.with_label_values(&[route, &status.to_string()]).inc();
+        if let Some(abort) = context.abort {
+            self.aborts.with_label_values(&[route, abort.as_str()]).inc();
+        }
         self.seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
         info!(
             target: ACCESS_TARGET,
@@ -76,11 +88,13 @@ impl Observer {
             route,
             method = exchange.method,
             path = exchange.path,
-            status = exchange.status,
+            status,
             latency_ms = elapsed.as_secs_f64() * 1_000.0,
             upstream = context.tried.last().map(tracing::field::display),
             bytes = exchange.bytes,
             code = context.code.map(super::Code::as_str),
+            aborted = context.abort.map(Abort::as_str),
+            ended = context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),
         );
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use pingora_core::{
     protocols::l4::socket::SocketAddr as PeerAddress,
-    upstreams::peer::{HttpPeer, Peer as _},
+    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _},
 };
 use pingora_load_balancing::{
     Backend, LoadBalancer,
@@ -67,13 +67,22 @@ impl Upstream {
     }
 
     /// The next healthy server, one that is not in `tried` if possible.
-    pub fn choose(&self, route: &Route, tried: &[SocketAddr]) -> Option<Box<HttpPeer>> {
+    pub fn choose(&self, route: &Route, tried: &[SocketAddr], is_upgrade: bool) -> Option<Box<HttpPeer>> {
         let backend = self.untried(tried).or_else(|| self.balancer.select(b"", CHOICE_STEPS))?;
         let mut peer = Box::new(self.peers.get(backend.addr.as_inet()?)?.clone());
         if let Some(timeout) = route.timeout {
             peer.options.read_timeout = Some(timeout);
         }
+        if is_upgrade {
+            // Either side may stay silent for long; until then, the client's deadline counts.
+            peer.options.read_timeout = None;
+        }
         Some(peer)
+    }
+
+    /// How long a server may stay silent that answers on a route.
+    pub fn silence(&self, route: &Route) -> Duration {
+        route.timeout.unwrap_or(self.settings.read_timeout)
     }
 
     /// Whether there is a healthy server that is not in `tried`.
@@ -133,6 +142,8 @@ fn peer(server: &Server, settings: &UpstreamSettings) -> HttpPeer {
     peer.options.read_timeout = Some(settings.read_timeout);
     peer.options.write_timeout = Some(settings.read_timeout);
     peer.options.idle_timeout = Some(IDLE_TIMEOUT);
+    // Upgrades that a route allows are asked for where the request is rewritten.
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     peer
 }
 

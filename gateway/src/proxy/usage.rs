@@ -6,16 +6,43 @@ use tracing::{error, warn};
 
 use super::{
     Gateway,
+    abort::{Abort, CLIENT_LEFT},
     context::{Context, now},
+    hop,
 };
 use crate::{
     answer::{Code, Problem, RATE_HEADERS, has_rate_headers, rate_headers},
-    config::{Route, UNITS_MAX, Units},
+    config::{Bill, Route, UNITS_MAX, Units},
     gate,
     limit::LimitState,
 };
 
+/// The status of a record that is written before there is an answer.
+const DISPATCHED: u16 = 202;
+
 impl Gateway {
+    /// Records the usage of a request that is billed whatever becomes of it, before the upstream sees any of it.
+    pub(super) fn account_dispatch(&self, context: &mut Context) -> Result<(), Problem> {
+        let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
+            return Err(Problem::new(Code::Internal, "a request without a caller"));
+        };
+        if route.lifecycle.bill != Bill::OnDispatch {
+            return Ok(());
+        }
+        let Some(admission) = context.admission.take() else {
+            // Recorded already: another connection is tried.
+            return Ok(());
+        };
+        let units = route.units.estimate();
+        let billed = self.gate.record_as(caller, route, &admission, units, DISPATCHED, true).map_err(|reason| {
+            error!(request_id = context.request_id, %reason, "usage was not recorded, the request is not sent");
+            gate::unrecorded()
+        })?;
+        context.progress.recorded = true;
+        context.slots = Some(admission.settle(billed));
+        Ok(())
+    }
+
     /// Records the usage of an answer, charges its units and dresses it for the client. Until this returns, nothing
     /// of the answer has left; if it fails, nothing will.
     pub(super) fn account(&self, response: &mut ResponseHeader, context: &mut Context) -> Result<(), Problem> {
@@ -23,17 +50,23 @@ impl Gateway {
             return Err(Problem::new(Code::Internal, "an answer without a caller"));
         };
         let units = self.take_units(response, route);
-        let Some(admission) = context.admission.take() else {
-            return Ok(());
-        };
-        let billed =
-            self.gate.record(caller, route, &admission, units, response.status.as_u16()).map_err(|reason| {
+        let has_left = context.has_no_client();
+        if let Some(admission) = context.admission.take() {
+            let status = response.status.as_u16();
+            let (told, billable) = (if has_left { CLIENT_LEFT } else { status }, route.billable.covers(status));
+            let billed = self.gate.record_as(caller, route, &admission, units, told, billable).map_err(|reason| {
                 error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
                 gate::unrecorded()
             })?;
-        context.recorded = true;
-        // Settled first, and still under way: what remains is then the truth of now.
-        context.slots = Some(admission.settle(billed));
+            context.progress.recorded = true;
+            // Settled first, and still under way: what remains is then the truth of now.
+            context.slots = Some(admission.settle(billed));
+        }
+        if has_left {
+            context.abort = Some(Abort::Finished);
+            context.status = Some(CLIENT_LEFT);
+        }
+        hop::strip_response(response);
         insert_rate_headers(response, &self.gate.limits(caller, route, now()))
             .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
     }

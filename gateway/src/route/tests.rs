@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::{Billable, HostPattern, Route, Units},
+    config::{Billable, HostPattern, Lifecycle, Route, Units},
     limit::Rates,
 };
 
@@ -24,6 +24,7 @@ fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> A
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        lifecycle: Lifecycle::default(),
         scope: None,
         limits: Rates::default(),
     })

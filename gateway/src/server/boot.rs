@@ -82,6 +82,7 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
     let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));
     let gateway = Arc::new(Gateway::new(live, authenticator, limiter, meter));
+    tasks.spawn(|stopped| Arc::clone(&gateway).watch_upgraded(stopped));
     let decision = process.decision.as_ref().map(|settings| {
         let decision = Arc::new(Decision::new(Arc::clone(&gateway), settings));
         tasks.spawn(|stopped| Arc::clone(&decision).expire_until(stopped));

@@ -4,8 +4,11 @@ use std::{net::TcpListener, os::fd::IntoRawFd as _, sync::Arc};
 
 use async_trait::async_trait;
 use pingora_core::{
-    apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream},
-    protocols::http::{ServerSession, v2::server::H2Options},
+    apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
+    protocols::{
+        Stream,
+        http::{ServerSession, v2::server::H2Options},
+    },
     server::{ListenFds, RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{Service as PingoraService, listening::Service},
 };
@@ -14,7 +17,10 @@ use prometheus::IntGauge;
 use tokio::sync::watch;
 
 use super::shutdown::Shutdown;
-use crate::{metrics, proxy::Proxy};
+use crate::{
+    metrics,
+    proxy::{Client, ClientStream, Proxy, serve_request},
+};
 
 /// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
 const UPSTREAM_POOL_SIZE: usize = 1_024;
@@ -24,11 +30,14 @@ const UPSTREAM_POOL_SIZE: usize = 1_024;
 /// Pingora would wait a fixed time between closing the listener and ending. With a signal of its own, the listener
 /// closes first, and the end comes as soon as no request is in flight.
 struct Ingress {
-    service: Service<Connections>,
+    service: Service<Clients>,
     address: String,
     socket: Option<TcpListener>,
     stopped: watch::Receiver<bool>,
 }
+
+/// Gives each connection a stream that can outlive its client.
+struct Clients(Arc<Connections>);
 
 /// The proxy, with its clients' connections counted and kept for as long as their owners may still use them.
 ///
@@ -68,7 +77,8 @@ pub(super) fn serve<E: From<std::io::Error>>(
     server.bootstrap();
     let open = metrics::gauge("tollgate_http_connections", "Connections of clients");
     let proxy = Arc::new(http_proxy(&server.configuration, proxy));
-    let mut service = Service::new("clients".into(), Connections { proxy, open: open.clone(), closing });
+    let mut service =
+        Service::new("clients".into(), Clients(Arc::new(Connections { proxy, open: open.clone(), closing })));
     service.add_tcp(&address);
     let shutdown = shutdown(open);
     server.add_service(Ingress { service, address, socket: Some(socket), stopped: shutdown.stopped() });
@@ -93,6 +103,17 @@ impl PingoraService for Ingress {
 }
 
 #[async_trait]
+impl ServerApp for Clients {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        self.0.process_new(Box::new(ClientStream::new(stream)), shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.0.cleanup().await;
+    }
+}
+
+#[async_trait]
 impl HttpServerApp for Connections {
     async fn process_new_http(
         self: &Arc<Self>,
@@ -100,7 +121,8 @@ impl HttpServerApp for Connections {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let _open = Open::new(&self.open);
-        self.proxy.process_new_http(session, shutdown).await
+        let client = session.stream().and_then(Client::of_stream);
+        serve_request(client, self.proxy.process_new_http(session, shutdown)).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {

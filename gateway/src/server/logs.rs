@@ -14,6 +14,10 @@ use tracing_subscriber::{
 
 use crate::proxy::ACCESS_TARGET;
 
+/// The finest level of libraries that log through the crate `log`, whatever `RUST_LOG` asks. The arguments of Pingora's
+/// finer lines cost time on each request, and some panic on bytes that are not UTF-8.
+const LIBRARIES_MOST: log::LevelFilter = log::LevelFilter::Info;
+
 /// Starts logging; lines still in the buffer are written when the guard is dropped.
 pub(super) fn start() -> WorkerGuard {
     let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
@@ -25,7 +29,7 @@ pub(super) fn start() -> WorkerGuard {
         .with_target(false)
         .with_level(false)
         .with_writer(stdout)
-        .with_filter(FilterFn::new(is_access));
+        .with_filter(FilterFn::new(is_access).with_max_level_hint(LevelFilter::INFO));
     let operational = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -36,6 +40,7 @@ pub(super) fn start() -> WorkerGuard {
         .with_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy());
     // Fails only if the process logs already, as when several gateways run inside one test.
     let _ = tracing_subscriber::registry().with(access).with(operational).try_init();
+    log::set_max_level(log::max_level().min(LIBRARIES_MOST));
     guard
 }
 

@@ -15,6 +15,7 @@ upstreams:
   raw: {{ servers: ['{address}'], read_timeout_ms: 20000 }}
 routes:
   - {{ name: raw, path_prefix: /, upstream: raw }}
+  - {{ name: socket, path_prefix: /socket, upstream: raw, upgrade: [websocket] }}
   - {{ name: hasty, path_prefix: /hasty, upstream: raw, timeout_ms: 200 }}
 "
     )
@@ -126,7 +127,7 @@ async fn an_upgraded_connection_carries_bytes_both_ways() {
     let mut client = Wire::connect(gateway.address).await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    client.send(get("/", &customer.secret, upgrade)).await;
+    client.send(get("/socket", &customer.secret, upgrade)).await;
     let (mut server, header) = upstream.request().await;
     assert!(header.to_ascii_lowercase().contains("upgrade: websocket"), "{header}");
     server

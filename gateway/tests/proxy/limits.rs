@@ -45,13 +45,13 @@ async fn a_route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_under_way_until_its_answer_is_complete_or_its_client_has_gone() {
+async fn a_request_is_under_way_until_its_answer_is_complete_or_cancelled() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let routes = "
 upstreams: { slow: { servers: ['SLOW'] } }
-routes: [{ name: slow, path_prefix: /, upstream: slow, limits: { concurrent: 1 } }]
+routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits: { concurrent: 1 } }]
 ";
     let gateway = world.gateway_with(&routes.replace("SLOW", &upstream.address.to_string())).await;
     for is_patient in [true, false] {

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod aborts;
 mod answers;
+mod bytes;
 mod changes;
 mod forwarding;
+mod hops;
 mod kafka;
 mod lifecycle;
 mod limits;
@@ -16,3 +19,4 @@ mod stability;
 mod support;
 mod upgrade;
 mod usage;
+mod websocket;

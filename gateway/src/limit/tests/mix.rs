@@ -14,7 +14,7 @@ use super::{
     },
     *,
 };
-use crate::config::{Billable, Route, Units};
+use crate::config::{Billable, Lifecycle, Route, Units};
 
 /// Who calls: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
@@ -68,6 +68,7 @@ pub(super) fn route(limits: &RateLimits) -> Route {
         strip_prefix: false,
         timeout: None,
         body_bytes: None,
+        lifecycle: Lifecycle::default(),
         scope: None,
         limits: Rates::new(RateOwner::Route, limits),
     }

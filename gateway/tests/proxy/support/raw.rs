@@ -47,6 +47,28 @@ impl Wire {
         }
     }
 
+    /// Whether `part` comes before the other side closes.
+    pub(crate) async fn has_until(&mut self, part: &str) -> bool {
+        let wanted = part.as_bytes();
+        while !self.read.windows(wanted.len()).any(|window| window == wanted) {
+            if self.receive().await == 0 {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends, and tells whether the other side takes it.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        let sent = tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await;
+        sent.expect("taken or refused in time").is_ok()
+    }
+
+    /// Sends nothing more, and still reads.
+    pub(crate) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Exactly so many bytes.
     pub(crate) async fn read_exactly(&mut self, count: usize) -> String {
         while self.read.len() < count {

@@ -1,0 +1,206 @@
+//! What a route says about the life of a request: what becomes of it when its client leaves, when it is billed, and
+//! whether it may turn its connection over to another protocol.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::file::RouteFile;
+
+/// Bytes of an answer that are read for a client that is gone, unless the route says otherwise.
+const ABORT_BYTES: u64 = 1024 * 1024;
+
+/// How long nothing may pass on an upgraded connection, unless the route says otherwise, in seconds.
+const UPGRADE_IDLE_SECONDS: u64 = 300;
+
+/// Longest time that the settings of this page may state, in seconds.
+const LONGEST_SECONDS: u64 = 86_400;
+
+/// Protocols that carry requests of their own, which nobody would authenticate, limit or bill.
+const NOT_TUNNELLED: [&str; 3] = ["h2c", "http", "tls"];
+
+/// The life of a request on a route.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lifecycle {
+    /// What becomes of a request whose client leaves.
+    pub on_abort: OnAbort,
+    /// When its usage is recorded.
+    pub bill: Bill,
+    /// Which protocols its connection may be turned over to.
+    pub upgrade: Upgrade,
+}
+
+/// What becomes of a request whose client leaves before the answer is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAbort {
+    /// The request ends: the connection to the upstream is closed.
+    Cancel,
+    /// The upstream's answer is waited for and read to its end.
+    Finish(Patience),
+}
+
+/// How far a request goes on without its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For how long.
+    pub time: Duration,
+    /// For how many bytes of the answer.
+    pub bytes: u64,
+}
+
+/// When a request's usage is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bill {
+    /// When the header of the upstream's answer is there, before the client sees any of it.
+    #[default]
+    OnAnswer,
+    /// When the upstream has accepted the connection, before it sees any of the request.
+    OnDispatch,
+}
+
+/// Which protocols a connection may be turned over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Names of protocols, in lower case.
+    pub protocols: Box<[Box<str>]>,
+    /// How long nothing may pass on an upgraded connection.
+    pub idle: Duration,
+}
+
+/// `on_abort` as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnAbortFile {
+    Cancel,
+    #[default]
+    Finish,
+}
+
+/// The life of a request, or what is wrong with it. `silence` is how long the upstream may stay silent.
+pub(super) fn lifecycle(file: &RouteFile, silence: Duration) -> Result<Lifecycle, String> {
+    let (time, bytes) = (file.abort_timeout_ms, file.abort_bytes);
+    if file.on_abort == OnAbortFile::Cancel && (time.is_some() || bytes.is_some()) {
+        return Err("`abort_timeout_ms` and `abort_bytes` belong to `on_abort: finish`: remove them".into());
+    }
+    if time.is_some_and(|time| !(1..=LONGEST_SECONDS * 1_000).contains(&time)) {
+        return Err(format!("`abort_timeout_ms` must be between 1 and {}", LONGEST_SECONDS * 1_000));
+    }
+    if file.bill == Bill::OnDispatch && file.units.header.is_some() {
+        return Err("`bill: on_dispatch` records units before there is an answer: use `units: { fixed: .. }`, or \
+                    `bill: on_answer`"
+            .into());
+    }
+    if file.bill == Bill::OnDispatch && file.billable.is_some() {
+        return Err(
+            "`billable` looks at the status of the answer, and `bill: on_dispatch` bills before there is one: \
+                    remove one of them"
+                .into(),
+        );
+    }
+    let on_abort = match file.on_abort {
+        OnAbortFile::Cancel => OnAbort::Cancel,
+        OnAbortFile::Finish => OnAbort::Finish(Patience {
+            time: time.map_or(silence, Duration::from_millis),
+            bytes: bytes.unwrap_or(ABORT_BYTES),
+        }),
+    };
+    Ok(Lifecycle { on_abort, bill: file.bill, upgrade: upgrade(file)? })
+}
+
+fn upgrade(file: &RouteFile) -> Result<Upgrade, String> {
+    let idle = file.upgrade_idle_seconds.unwrap_or(UPGRADE_IDLE_SECONDS);
+    if !(1..=LONGEST_SECONDS).contains(&idle) {
+        return Err(format!("`upgrade_idle_seconds` must be between 1 and {LONGEST_SECONDS}"));
+    }
+    let protocols = file.upgrade.iter().map(|name| protocol(name)).collect::<Result<_, _>>()?;
+    Ok(Upgrade { protocols, idle: Duration::from_secs(idle) })
+}
+
+fn protocol(name: &str) -> Result<Box<str>, String> {
+    let lower = name.to_ascii_lowercase();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+    if !(1..=64).contains(&lower.len()) || !lower.bytes().all(is_token) {
+        return Err(format!("upgrade: `{name}` is not the name of a protocol: write it as in [websocket]"));
+    }
+    if NOT_TUNNELLED.contains(&lower.split('/').next().unwrap_or_default()) {
+        return Err(format!(
+            "upgrade: `{name}` would carry requests that nobody authenticates or bills: it cannot be allowed"
+        ));
+    }
+    Ok(lower.into())
+}
+
+impl Default for OnAbort {
+    fn default() -> Self {
+        Self::Finish(Patience { time: Duration::from_mins(1), bytes: ABORT_BYTES })
+    }
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Self { protocols: Box::default(), idle: Duration::from_secs(UPGRADE_IDLE_SECONDS) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, Settings};
+
+    fn of(fields: &str) -> Result<Lifecycle, String> {
+        let text = format!(
+            "upstreams: {{ a: {{ servers: ['127.0.0.1:1'], read_timeout_ms: 7000 }} }}\n\
+             routes:\n  - {{ name: a, path_prefix: /, upstream: a{fields} }}\n"
+        );
+        let settings = Settings::parse(&text, "gateway.yaml", &Overrides::default());
+        settings.map(|settings| settings.routes[0].lifecycle.clone()).map_err(|error| error.to_string())
+    }
+
+    fn patience(fields: &str) -> Option<(u64, u64)> {
+        match of(fields).unwrap().on_abort {
+            OnAbort::Cancel => None,
+            OnAbort::Finish(Patience { time, bytes }) => Some((u64::try_from(time.as_millis()).unwrap(), bytes)),
+        }
+    }
+
+    #[test]
+    fn a_request_is_finished_for_as_long_as_its_upstream_may_be_silent_unless_the_route_says_otherwise() {
+        assert_eq!(patience(""), Some((7_000, ABORT_BYTES)));
+        assert_eq!(patience(", timeout_ms: 90000"), Some((90_000, ABORT_BYTES)));
+        assert_eq!(patience(", on_abort: finish, abort_timeout_ms: 5, abort_bytes: 0"), Some((5, 0)));
+        assert_eq!(patience(", on_abort: cancel"), None);
+        assert_eq!(of("").unwrap().bill, Bill::OnAnswer);
+        assert_eq!(of(", bill: on_dispatch").unwrap().bill, Bill::OnDispatch);
+    }
+
+    #[test]
+    fn protocols_are_named_in_any_case() {
+        let upgrade = of(", upgrade: [WebSocket, x-feed/2], upgrade_idle_seconds: 20").unwrap().upgrade;
+        assert_eq!(upgrade.protocols.iter().map(|name| &**name).collect::<Vec<_>>(), ["websocket", "x-feed/2"]);
+        assert_eq!(upgrade.idle, Duration::from_secs(20));
+        assert_eq!(of("").unwrap().upgrade, Upgrade::default());
+    }
+
+    #[test]
+    fn faults_name_line_and_reason() {
+        let faults = [
+            (", on_abort: ignore", "unknown variant"),
+            (", on_abort: cancel, abort_bytes: 5", "belong to `on_abort: finish`"),
+            (", abort_timeout_ms: 0", "between 1 and 86400000"),
+            (", bill: later", "unknown variant"),
+            (", bill: on_dispatch, units: { header: X-Units }", "before there is an answer"),
+            (", bill: on_dispatch, billable: ['200']", "looks at the status"),
+            (", upgrade: [h2c]", "cannot be allowed"),
+            (", upgrade: [HTTP/2.0]", "cannot be allowed"),
+            (", upgrade: [TLS/1.0]", "cannot be allowed"),
+            (", upgrade: ['web socket']", "not the name of a protocol"),
+            (", upgrade: ['']", "not the name of a protocol"),
+            (", upgrade_idle_seconds: 0", "between 1 and 86400"),
+        ];
+        for (fields, reason) in faults {
+            let told = of(fields).unwrap_err();
+            assert!(told.starts_with("gateway.yaml:3") && told.contains(reason), "{fields}: {told}");
+        }
+    }
+}

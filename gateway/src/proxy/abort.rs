@@ -1,0 +1,94 @@
+//! Requests whose client leaves before the answer: what is recorded of them, and how they are counted.
+//!
+//! Invariant: a request that had gone to the upstream is recorded exactly once, whether its client stays or leaves. One
+//! that had not gone there is not recorded.
+
+use pingora_core::{Error, ErrorSource};
+use tracing::error;
+
+use super::{Gateway, context::Context};
+
+/// The status of the record of a request whose client left before its answer.
+pub(super) const CLIENT_LEFT: u16 = 499;
+
+/// How a request went on after its client had left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Abort {
+    /// The request was not complete, so that it ended with its client.
+    Incomplete,
+    /// The request ended with its client, as its route says.
+    Cancelled,
+    /// The upstream's answer was waited for, and came.
+    Finished,
+    /// The answer took too long, or too many bytes.
+    CutOff,
+    /// The upstream failed.
+    Failed,
+}
+
+impl Abort {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Cancelled => "cancelled",
+            Self::Finished => "finished",
+            Self::CutOff => "cut_off",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the client's own doing hides what the upstream would have answered to a request that it has in full, and
+    /// that its route finishes.
+    const fn is_billed(self) -> bool {
+        matches!(self, Self::CutOff)
+    }
+}
+
+impl Gateway {
+    /// Ends a request that failed after its client had left.
+    pub(super) fn end_aborted(&self, error: &Error, context: &mut Context) {
+        if *error.esource() != ErrorSource::Downstream {
+            // What a client that stays would have been told counts as it does for that.
+            context.abort = Some(Abort::Failed);
+            return;
+        }
+        let is_exhausted = context.client.as_ref().is_some_and(|client| client.is_exhausted());
+        let abort = match (is_exhausted, context.body.is_complete) {
+            (true, _) => Abort::CutOff,
+            (false, true) => Abort::Cancelled,
+            (false, false) => Abort::Incomplete,
+        };
+        if context.progress.answered {
+            context.abort = Some(abort);
+        } else {
+            self.record_abort(context, abort);
+        }
+    }
+
+    /// Ends a request whose client has left before the answer. If nobody can know any more what the upstream would have
+    /// answered, the units that were set aside are billed.
+    pub(super) fn record_abort(&self, context: &mut Context, abort: Abort) {
+        context.abort = Some(abort);
+        context.status = Some(CLIENT_LEFT);
+        let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
+            return;
+        };
+        if context.progress.recorded || !context.progress.dispatched {
+            return;
+        }
+        let Some(admission) = context.admission.take() else {
+            return;
+        };
+        let is_billed = abort.is_billed() && route.billable.covers(CLIENT_LEFT);
+        match self.gate.record_as(caller, route, &admission, route.units.estimate(), CLIENT_LEFT, is_billed) {
+            Ok(billed) => {
+                context.progress.recorded = true;
+                // Still under way until the context is dropped.
+                context.slots = Some(admission.settle(billed));
+            }
+            Err(reason) => {
+                error!(request_id = context.request_id, %reason, "usage of a request without a client was not recorded");
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The client's end of a connection, as its requests see it: whether anybody is still there, and for how long an answer
+//! is waited for that nobody will read.
+//!
+//! Invariant: from the moment in which [`Client::wait_on`] was called for a request, Pingora does not notice that the
+//! client has left. The request goes on to its end, within the bounds given, and all that hangs on it (permits, held
+//! units, the record) lives as long as the upstream works.
+
+mod serve;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::task::AtomicWaker;
+use pingora_core::protocols::Stream;
+use pingora_proxy::Session;
+use prometheus::IntGauge;
+pub(crate) use serve::serve_request;
+pub(crate) use stream::ClientStream;
+
+use super::tunnel::End;
+use crate::{config::Patience, lock::locked, metrics};
+
+/// The client has not closed anything.
+const PRESENT: u8 = 0;
+/// The client sends nothing more. It may still read: a half-closed connection looks like a closed one.
+const SILENT: u8 = 1;
+/// The connection is broken: nothing can be sent any more.
+const GONE: u8 = 2;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+static ALONE: LazyLock<IntGauge> = LazyLock::new(|| {
+    metrics::gauge(
+        "tollgate_http_requests_without_client",
+        "Requests under way that go on after their clients have left",
+    )
+});
+
+/// One client connection, shared by its stream and by the request that is served on it.
+#[derive(Default)]
+pub(crate) struct Client {
+    presence: AtomicU8,
+    /// Whether the request is counted as one that goes on without its client.
+    counted: AtomicBool,
+    /// When the client left, in nanoseconds of [`nanos`].
+    left_at: AtomicU64,
+    /// How long the request goes on without its client, in nanoseconds; 0 if it ends with the client.
+    patience: AtomicU64,
+    /// Bytes of the answer that may still be read for nobody.
+    bytes_left: AtomicU64,
+    /// The patience, or those bytes, are used up.
+    exhausted: AtomicBool,
+    /// When waiting for the upstream ends, whether or not the client is there; 0 if it does not.
+    deadline: AtomicU64,
+    deadline_passed: AtomicBool,
+    /// Bytes sent to the client since the request began.
+    sent: AtomicU64,
+    /// Whether the connection was upgraded and carries another protocol.
+    upgraded: AtomicBool,
+    /// When a byte last passed on an upgraded connection.
+    active_at: AtomicU64,
+    /// Why an upgraded connection is to end; see [`End`].
+    end: AtomicU8,
+    ended: AtomicWaker,
+    /// What a panic leaves behind: the stream, to answer on, and the request's id.
+    rescued: Mutex<Rescued>,
+}
+
+#[derive(Default)]
+struct Rescued {
+    stream: Option<Stream>,
+    request_id: String,
+}
+
+impl Client {
+    /// The client of a session, if it is served on a [`ClientStream`].
+    pub(super) fn of(session: &Session) -> Option<Arc<Self>> {
+        session.as_downstream().stream().and_then(Self::of_stream)
+    }
+
+    /// The client behind a stream, if it is a [`ClientStream`].
+    pub(crate) fn of_stream(stream: &Stream) -> Option<Arc<Self>> {
+        (**stream).as_any().downcast_ref::<ClientStream>().map(|stream| Arc::clone(stream.client()))
+    }
+
+    /// Forgets everything about the previous request on the connection.
+    fn begin(&self) {
+        self.presence.store(PRESENT, Ordering::Relaxed);
+        self.patience.store(0, Ordering::Relaxed);
+        self.exhausted.store(false, Ordering::Relaxed);
+        self.deadline.store(0, Ordering::Relaxed);
+        self.deadline_passed.store(false, Ordering::Relaxed);
+        self.sent.store(0, Ordering::Relaxed);
+    }
+
+    /// Lets the request go on if its client leaves, for as long and for as many bytes of the answer.
+    pub(super) fn wait_on(&self, patience: &Patience) {
+        self.bytes_left.store(patience.bytes, Ordering::Relaxed);
+        self.patience.store(whole_nanos(patience.time).max(1), Ordering::Release);
+    }
+
+    /// The request is over.
+    pub(super) fn finish(&self) {
+        self.wait_no_more();
+        if self.counted.swap(false, Ordering::AcqRel) {
+            ALONE.dec();
+        }
+    }
+
+    /// Lets the request end when its client leaves.
+    pub(super) fn wait_no_more(&self) {
+        self.patience.store(0, Ordering::Release);
+    }
+
+    /// Ends the request with an error on the client's side after `wait`, unless it is called off.
+    pub(super) fn set_deadline(&self, wait: Option<Duration>) {
+        let deadline = wait.map_or(0, |wait| nanos().saturating_add(whole_nanos(wait)));
+        self.deadline.store(deadline, Ordering::Release);
+    }
+
+    /// Whether the deadline was reached.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline_passed.load(Ordering::Acquire)
+    }
+
+    /// Whether the client has closed its sending side or the whole connection since the request began.
+    pub(super) fn has_left(&self) -> bool {
+        self.presence.load(Ordering::Acquire) != PRESENT
+    }
+
+    /// Whether nothing can be sent to the client any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.presence.load(Ordering::Acquire) == GONE
+    }
+
+    /// Whether the request was ended because it had gone on without its client for too long.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Acquire)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.patience.load(Ordering::Acquire) > 0
+    }
+
+    fn leave(&self, presence: u8) {
+        if self.presence.fetch_max(presence, Ordering::AcqRel) == PRESENT {
+            self.left_at.store(nanos(), Ordering::Release);
+            if self.is_waited_for() && !self.counted.swap(true, Ordering::AcqRel) {
+                ALONE.inc();
+            }
+        }
+    }
+
+    /// When the request ends that goes on without its client.
+    fn patience_ends(&self) -> u64 {
+        self.left_at.load(Ordering::Acquire).saturating_add(self.patience.load(Ordering::Acquire))
+    }
+
+    /// Takes `count` bytes of an answer that nobody reads; false once that was enough.
+    fn swallow(&self, count: usize) -> bool {
+        let count = count as u64;
+        let take = |left: u64| left.checked_sub(count);
+        let is_taken = self.bytes_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok();
+        let is_in_time = nanos() < self.patience_ends();
+        if !(is_taken && is_in_time) {
+            self.exhausted.store(true, Ordering::Release);
+        }
+        is_taken && is_in_time
+    }
+
+    /// The connection carries another protocol from now on and ends with its client.
+    pub(super) fn upgrade(&self) {
+        self.wait_no_more();
+        self.set_deadline(None);
+        self.active_at.store(nanos(), Ordering::Release);
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// How long nothing has passed on an upgraded connection.
+    pub(super) fn idle(&self) -> Duration {
+        Duration::from_nanos(nanos().saturating_sub(self.active_at.load(Ordering::Acquire)))
+    }
+
+    /// Ends an upgraded connection.
+    pub(super) fn end(&self, reason: End) {
+        if self.end.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.ended.wake();
+        }
+    }
+
+    /// Why an upgraded connection was ended by the gateway, if it was.
+    pub(super) fn ended(&self) -> Option<End> {
+        End::of(self.end.load(Ordering::Acquire))
+    }
+
+    /// Tells after a panic which request it was.
+    pub(super) fn set_failed_request(&self, request_id: &str) {
+        request_id.clone_into(&mut locked(&self.rescued).request_id);
+    }
+
+    /// So many bytes went to the client. One that still takes bytes is only half gone: the wait begins anew.
+    fn pass(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        if count > 0 && self.has_left() {
+            self.left_at.store(nanos(), Ordering::Release);
+        }
+        self.touch();
+    }
+
+    fn touch(&self) {
+        if self.upgraded.load(Ordering::Relaxed) {
+            self.active_at.store(nanos(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Nanoseconds since the process first asked.
+fn nanos() -> u64 {
+    whole_nanos(START.elapsed())
+}
+
+fn whole_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,115 @@
+//! Serving one request on a client's connection, whatever happens in it: a panic is answered, and an upgraded connection
+//! ends when it has to.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use pingora_core::protocols::Stream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::{Client, Ordering};
+use crate::{
+    answer::{Code, Problem},
+    lock::locked,
+};
+
+/// How long a client may take to take the answer to a request that panicked, and to close.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most bytes that are read and thrown away after that answer, so that the client gets it.
+const DRAIN_BYTES: usize = 1024 * 1024;
+
+/// A request that panicked.
+struct Panicked;
+
+/// Serves a request. What a panic in it leaves behind is released while it unwinds; the client is told with a 502, unless
+/// it has already got a part of its answer.
+pub(crate) async fn serve_request<T>(
+    client: Option<Arc<Client>>,
+    request: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    let Some(client) = client else {
+        return request.await;
+    };
+    client.begin();
+    let mut request = pin!(request);
+    let outcome = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(context))) {
+        Ok(Poll::Ready(served)) => Poll::Ready(Ok(served)),
+        Ok(Poll::Pending) if client.poll_ended(context) => Poll::Ready(Ok(None)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await;
+    if let Ok(served) = outcome {
+        return served;
+    }
+    // A client that does not listen is not waited for.
+    let _ = timeout(TELL_TIMEOUT, client.tell_of_panic()).await;
+    None
+}
+
+impl Client {
+    /// Whether an upgraded connection is to end. If not, the task is woken when it is.
+    fn poll_ended(&self, context: &Context<'_>) -> bool {
+        if !self.upgraded.load(Ordering::Acquire) {
+            return false;
+        }
+        self.ended.register(context.waker());
+        self.ended().is_some()
+    }
+
+    async fn tell_of_panic(&self) {
+        let (stream, request_id) = {
+            let mut rescued = locked(&self.rescued);
+            (rescued.stream.take(), std::mem::take(&mut rescued.request_id))
+        };
+        if let Some(mut stream) = stream.filter(|_| self.sent.load(Ordering::Acquire) == 0) {
+            // The connection ends here either way.
+            let _ = tell(&mut stream, &request_id).await;
+        }
+    }
+}
+
+async fn tell(stream: &mut Stream, request_id: &str) -> std::io::Result<()> {
+    let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
+    stream.write_all(&on_the_wire(&problem, request_id)).await?;
+    stream.flush().await?;
+    stream.shutdown().await?;
+    // Closed with bytes unread, the connection would be reset and the answer lost.
+    let (mut buffer, mut read) = (vec![0; 8 * 1024], 0);
+    while read < DRAIN_BYTES {
+        match stream.read(&mut buffer).await? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    Ok(())
+}
+
+fn on_the_wire(problem: &Problem, request_id: &str) -> Bytes {
+    let body = problem.body(request_id);
+    let mut wire = BytesMut::with_capacity(512 + body.len());
+    let status = problem.code().status();
+    wire.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).as_bytes());
+    if let Ok(header) = problem.header(request_id, body.len()) {
+        for (name, value) in &header.headers {
+            wire.put_slice(name.as_str().as_bytes());
+            wire.put_slice(b": ");
+            wire.put_slice(value.as_bytes());
+            wire.put_slice(b"\r\n");
+        }
+    }
+    wire.put_slice(b"connection: close\r\n\r\n");
+    wire.put_slice(&body);
+    wire.freeze()
+}

@@ -1,0 +1,265 @@
+//! Pingora's hooks, in the order in which a request meets them. Each hands over to the room that owns the work.
+
+use std::{os::fd::RawFd, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use pingora_core::{Error, Result, protocols::Digest, upstreams::peer::HttpPeer};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use tracing::warn;
+
+use super::{Context, Proxy, client::Client, failure, fault, gate, hop, identity, observe, peer, upstream};
+use crate::{
+    answer::{Code, Problem},
+    config::OnAbort,
+};
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(&self.0)
+    }
+
+    /// Nothing is compressed on the way.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        context.client = Client::of(session);
+        hop::settle_connection(session);
+        fault::point("request_filter", session.req_header());
+        let Some(problem) = self.0.enter(session, context).await else {
+            let is_cancelled = context.route.as_ref().is_some_and(|route| route.lifecycle.on_abort == OnAbort::Cancel);
+            session.set_abort_on_close(is_cancelled);
+            return Ok(false);
+        };
+        self.0.answer(session, context, &problem).await.map(|()| true).map_err(Error::into_down)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        fault::point("request_body_filter", session.req_header());
+        if context.tunnel.is_some() {
+            return Ok(());
+        }
+        context.body.received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        if let Err(problem) = context.body.limit.map_or(Ok(()), |limit| gate::check_body(context.body.received, limit))
+        {
+            return Err(context.fail(problem));
+        }
+        if end_of_stream {
+            context.complete();
+        }
+        Ok(())
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        fault::point("upstream_peer", session.req_header());
+        let is_upgrade = context.upgrade.is_some();
+        let chosen = context
+            .upstream
+            .as_ref()
+            .zip(context.route.as_ref())
+            .and_then(|(upstream, route)| upstream.choose(route, &context.tried, is_upgrade));
+        let Some(peer) = chosen else {
+            return Err(context.fail(Problem::new(Code::UpstreamUnavailable, "no server of the upstream is healthy")));
+        };
+        context.tried.extend(upstream::address_of(&peer));
+        Ok(peer)
+    }
+
+    /// The upstream has accepted the connection, and has seen nothing of the request.
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: RawFd,
+        _digest: Option<&Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        fault::point("connected_to_upstream", session.req_header());
+        // A body that was sent to a connection gone stale is sent and counted again.
+        context.body.received = 0;
+        self.0.account_dispatch(context).map_err(|problem| context.fail(problem))?;
+        context.progress.dispatched = true;
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        fault::point("upstream_request_filter", session.req_header());
+        let (Some(caller), Some(route), Some(upstream)) = (&context.caller, &context.route, &context.upstream) else {
+            return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
+        };
+        hop::strip_request(request, session.req_header().version);
+        if let Some(upgrade) = &context.upgrade {
+            upgrade.ask(request)?;
+            if let Some(client) = &context.client {
+                client.set_deadline(Some(upstream.silence(route)));
+            }
+        }
+        identity::rewrite(request, caller, route, &context.request_id, peer(session))
+    }
+
+    /// An upstream may only switch protocols if it was asked to, and to the one that it was asked for.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        fault::point("upstream_response_filter", session.req_header());
+        let is_granted = context.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_granted_by(response));
+        if response.status == StatusCode::SWITCHING_PROTOCOLS && !is_granted {
+            let detail = "the upstream switched to a protocol that nobody had asked for";
+            return Err(context.fail(Problem::new(Code::UpstreamFailed, detail)));
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        fault::point("response_filter", session.req_header());
+        let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        if response.status.is_informational() && !switches {
+            hop::strip_response(response);
+            return Ok(());
+        }
+        if let Err(problem) = hop::frame(session, response).and_then(|()| self.0.account(response, context)) {
+            return Err(context.fail(problem));
+        }
+        context.progress.answered = true;
+        if switches {
+            self.0.open_tunnel(session, response, context)?;
+        }
+        if self.0.is_draining() {
+            session.set_keepalive(None);
+        }
+        response.insert_header("X-Request-Id", context.request_id.as_str())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        fault::point("response_body_filter", session.req_header());
+        if let (Some(_), None, Some(client)) = (&context.upgrade, &context.tunnel, &context.client) {
+            // Not upgraded after all: the upstream may stay silent for as long as with any other request.
+            let silence = context.upstream.as_ref().zip(context.route.as_ref());
+            client.set_deadline(silence.map(|(upstream, route)| upstream.silence(route)));
+        }
+        Ok(None)
+    }
+
+    /// The request was not sent: another server may take it, whatever its method.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(context.upstream.as_ref().is_some_and(|upstream| upstream.has_untried(&context.tried)));
+        error
+    }
+
+    /// Pingora's own rule (only idempotent requests, only on a connection that had gone stale), and never once an answer
+    /// has come.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("peer: {peer}"));
+        let idempotent = session.req_header().method.is_idempotent();
+        if context.progress.answered || !idempotent || session.as_ref().retry_buffer_truncated() {
+            error.set_retry(false);
+        } else {
+            error.retry.decide_reuse(client_reused);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let is_overdue = context.client.as_ref().is_some_and(|client| client.is_overdue());
+        if context.has_no_client() && !is_overdue && context.problem.is_none() {
+            self.0.end_aborted(error, context);
+        }
+        let problem = match context.problem.take() {
+            Some(problem) => Some(problem),
+            None if is_overdue => {
+                Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered the upgrade in time"))
+            }
+            None => failure::problem(error),
+        };
+        let answered = session.response_written().is_some_and(|response| !response.status.is_informational());
+        let mut error_code = 0;
+        if let Some(problem) = problem {
+            let (source, kind) = (error.esource().as_str(), error.etype().as_str());
+            warn!(request_id = context.request_id, code = problem.code().as_str(), source, kind, "request failed");
+            if let (Some(caller), false) = (&context.caller, context.progress.recorded) {
+                self.0.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
+            }
+            context.code = Some(problem.code());
+            error_code = problem.code().status().as_u16();
+            session.set_keepalive(None);
+            if !answered && let Err(reason) = self.0.answer(session, context, &problem).await {
+                warn!(
+                    request_id = context.request_id,
+                    kind = reason.etype().as_str(),
+                    "the client did not take the problem"
+                );
+            }
+        }
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// Failures are logged above, without the query and without whatever bytes the error quotes.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        context: &Context,
+        error: &Error,
+        _kind: ProxyWarnLogContext,
+    ) -> bool {
+        warn!(request_id = context.request_id, kind = error.etype().as_str(), "trying again");
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+        let request = session.req_header();
+        context.observe(Some(&observe::Exchange {
+            method: request.method.as_str(),
+            path: request.uri.path(),
+            status: session.response_written().map_or(0, |response| response.status.as_u16()),
+            bytes: session.body_bytes_sent(),
+        }));
+    }
+}

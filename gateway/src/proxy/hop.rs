@@ -1,0 +1,170 @@
+//! What belongs to one connection and never passes to the next: hop-by-hop headers, framing, and what HTTP/1.0 lacks.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use pingora_core::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+use smallvec::SmallVec;
+
+use crate::answer::{Code, Problem};
+
+const PROXY: &str = "proxy";
+
+/// Every token in all lines of a header, without white space around it.
+pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+/// Lets the client's connection end after this request if any line of `Connection` says so. A client of HTTP/1.0 is
+/// sent no interim answers.
+pub(super) fn settle_connection(session: &mut Session) {
+    let request = session.req_header();
+    let is_old = request.version != Version::HTTP_11;
+    let (mut closes, mut stays) = (false, false);
+    for token in tokens(&request.headers, &header::CONNECTION) {
+        closes |= token.eq_ignore_ascii_case(b"close");
+        stays |= token.eq_ignore_ascii_case(b"keep-alive");
+    }
+    if closes || (is_old && !stays) {
+        session.set_keepalive(None);
+    }
+    if is_old {
+        session.set_ignore_info_resp(true);
+    }
+}
+
+/// Removes from a request for the upstream what was meant for the gateway only and Pingora leaves.
+pub(super) fn strip_request(request: &mut RequestHeader, client: Version) {
+    let doomed: SmallVec<[HeaderName; 2]> =
+        request.headers.keys().filter(|name| is_for_proxies(name)).cloned().collect();
+    for name in &doomed {
+        request.remove_header(name);
+    }
+    if client != Version::HTTP_11 {
+        // Nobody there could be told to go on.
+        request.remove_header(&header::EXPECT);
+    }
+}
+
+/// Removes from an upstream's answer what was meant for the gateway only: hop-by-hop headers, and those that `Connection`
+/// names. What frames the body stays.
+pub(super) fn strip_response(response: &mut ResponseHeader) {
+    let named = tokens(&response.headers, &header::CONNECTION)
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !is_framing(name));
+    let mut doomed: SmallVec<[HeaderName; 4]> = named.collect();
+    doomed.extend(response.headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    for name in &doomed {
+        response.remove_header(name);
+    }
+    let status = response.status;
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        response.remove_header(&header::TRANSFER_ENCODING);
+        response.remove_header(&header::CONTENT_LENGTH);
+    }
+}
+
+/// Frames an answer in a way that the client understands. The version is the gateway's own.
+pub(super) fn frame(session: &mut Session, response: &mut ResponseHeader) -> std::result::Result<(), Problem> {
+    response.set_version(Version::HTTP_11);
+    if session.req_header().version == Version::HTTP_11 || response.status.is_informational() {
+        return Ok(());
+    }
+    if !response.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    let is_chunked_only = |token: &[u8]| token.eq_ignore_ascii_case(b"chunked");
+    if !tokens(&response.headers, &header::TRANSFER_ENCODING).all(is_chunked_only) {
+        let detail = "the upstream's answer is encoded in a way that clients of HTTP/1.0 cannot read";
+        return Err(Problem::new(Code::UpstreamFailed, detail));
+    }
+    // The end of the connection is the end of the answer.
+    response.remove_header(&header::TRANSFER_ENCODING);
+    session.set_keepalive(None);
+    Ok(())
+}
+
+/// Says that the connection now carries another protocol.
+pub(super) fn announce_upgrade(response: &mut ResponseHeader, protocol: &str) -> Result<()> {
+    response.insert_header(header::CONNECTION, HeaderValue::from_static("Upgrade"))?;
+    response.insert_header(header::UPGRADE, protocol)
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "connection" | "keep-alive" | "te" | "trailer" | "upgrade" | "http2-settings")
+        || is_for_proxies(name)
+}
+
+/// `Proxy-Connection` and its kin; and `Proxy`, which CGI turns into the variable `HTTP_PROXY`.
+fn is_for_proxies(name: &HeaderName) -> bool {
+    name.as_str().strip_prefix(PROXY).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn is_framing(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "content-length" | "transfer-encoding")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&'static str, &str)]) -> ResponseHeader {
+        let mut response = ResponseHeader::build(status, None).unwrap();
+        for (name, value) in headers {
+            response.append_header(*name, *value).unwrap();
+        }
+        response
+    }
+
+    #[test]
+    fn hop_by_hop_headers_of_an_answer_are_removed() {
+        let mut answer = response(
+            200,
+            &[
+                ("Connection", "keep-alive, X-Internal"),
+                ("Connection", " x-other ,, Content-Length"),
+                ("Keep-Alive", "timeout=5"),
+                ("Proxy-Connection", "keep-alive"),
+                ("Proxy-Authenticate", "Basic"),
+                ("Proxy-Authentication-Info", "x"),
+                ("Trailer", "X-Sum"),
+                ("TE", "trailers"),
+                ("Upgrade", "h2c"),
+                ("X-Internal", "secret"),
+                ("X-Other", "secret"),
+                ("Content-Length", "5"),
+                ("Proxied", "kept"),
+            ],
+        );
+        strip_response(&mut answer);
+        let mut left: Vec<&str> = answer.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "proxied"]);
+    }
+
+    #[test]
+    fn answers_without_a_body_are_not_framed() {
+        for status in [103, 204] {
+            let mut answer = response(status, &[("Transfer-Encoding", "chunked"), ("Content-Length", "5"), ("A", "b")]);
+            strip_response(&mut answer);
+            assert_eq!(answer.headers.len(), 1, "{status}");
+        }
+    }
+
+    #[test]
+    fn requests_lose_what_is_for_proxies() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in ["Proxy", "Proxy-Foo", "Proxy-Status", "Expect", "Proxied"] {
+            request.append_header(name, "x").unwrap();
+        }
+        strip_request(&mut request, Version::HTTP_11);
+        assert_eq!(request.headers.len(), 2);
+        strip_request(&mut request, Version::HTTP_10);
+        assert_eq!(request.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["proxied"]);
+    }
+}

@@ -1,0 +1,345 @@
+//! Clients that leave before their answer: the work that the upstream does for them is limited, recorded and billed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use common::{key::Secret, usage::UsageRecord};
+use tokio::sync::watch;
+
+use crate::support::{
+    Customer, World, eventually,
+    process::Gateway,
+    raw::{RawUpstream, Wire},
+};
+
+fn routes_to(address: std::net::SocketAddr) -> String {
+    format!(
+        "
+upstreams: {{ raw: {{ servers: ['{address}'], read_timeout_ms: 60000 }} }}
+routes:
+  - {{ name: raw, path_prefix: /, upstream: raw }}
+  - {{ name: two, path_prefix: /two, upstream: raw, limits: {{ concurrent: 2 }} }}
+  - {{ name: cancelled, path_prefix: /cancelled, upstream: raw, on_abort: cancel, limits: {{ concurrent: 1 }} }}
+  - {{ name: dispatched, path_prefix: /dispatched, upstream: raw, bill: on_dispatch, units: {{ fixed: 7 }} }}
+  - {{ name: hasty, path_prefix: /hasty, upstream: raw, abort_timeout_ms: 200, units: {{ fixed: 3 }} }}
+  - {{ name: short, path_prefix: /short, upstream: raw, abort_bytes: 100000 }}
+"
+    )
+}
+
+struct Setting {
+    world: World,
+    customer: Customer,
+    upstream: RawUpstream,
+    gateway: Gateway,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let customer = world.customer(Some("roomy")).await;
+        let upstream = RawUpstream::start().await;
+        let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+        Self { world, customer, upstream, gateway }
+    }
+
+    /// A client that has sent a whole request, and the upstream's side of it.
+    async fn sent(&self, path: &str) -> (Wire, Wire) {
+        let mut client = Wire::connect(self.gateway.address).await;
+        client.send(post(path, &self.customer.secret)).await;
+        let (mut server, _) = self.upstream.request().await;
+        server.read_until("work").await;
+        (client, server)
+    }
+
+    /// The only record of the customer, once nothing is under way any more.
+    async fn only_record(&self) -> UsageRecord {
+        let records = self.world.billing.wait_for(self.customer.tenant, 1).await;
+        idle(&self.gateway).await;
+        assert_eq!(records.len(), 1, "{records:?}");
+        records[0].clone()
+    }
+
+    async fn aborts(&self, route: &str, outcome: &str) -> Option<f64> {
+        let series = format!("tollgate_http_aborts_total{{outcome=\"{outcome}\",route=\"{route}\"}}");
+        self.gateway.metric(&series).await
+    }
+}
+
+fn post(path: &str, secret: &Secret) -> String {
+    let key = secret.expose();
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 4\r\n\r\nwork")
+}
+
+async fn idle(gateway: &Gateway) {
+    eventually("nothing in flight", || async {
+        (gateway.metric("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the gateway knows of so many clients that they have left their requests.
+async fn alone(gateway: &Gateway, count: f64) {
+    eventually("clients that have left", || async {
+        (gateway.metric("tollgate_http_requests_without_client").await == Some(count)).then_some(())
+    })
+    .await;
+}
+
+async fn counted(gateway: &Gateway, route: &str, status: u16) -> f64 {
+    let series = format!("tollgate_http_requests_total{{route=\"{route}\",status=\"{status}\"}}");
+    gateway.metric(&series).await.unwrap_or(0.0)
+}
+
+/// An upstream that works until it is told to answer, and counts how much it does.
+struct Worker {
+    address: std::net::SocketAddr,
+    done: watch::Sender<bool>,
+    begun: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (done, begun, under_way) = (watch::Sender::new(false), Arc::<AtomicUsize>::default(), Arc::default());
+        let (told, count, now) = (done.clone(), Arc::clone(&begun), Arc::<AtomicUsize>::clone(&under_way));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (mut told, count, now) = (told.subscribe(), Arc::clone(&count), Arc::clone(&now));
+                tokio::spawn(async move {
+                    let mut wire = Wire::new(stream);
+                    // Health checks only connect.
+                    if !wire.has_until("work").await {
+                        return;
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                    now.fetch_add(1, Ordering::SeqCst);
+                    // The work goes on whether or not the gateway is still there.
+                    told.wait_for(|done| *done).await.unwrap();
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    wire.send_as_far_as_taken("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone")
+                        .await;
+                });
+            }
+        });
+        Self { address, done, begun, under_way }
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
+    let world = World::new().await;
+    let customer = world.customer(Some("capped")).await;
+    let worker = Worker::start().await;
+    let gateway = world.gateway_with(&routes_to(worker.address)).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = Wire::connect(gateway.address).await;
+        client.send(post("/", &customer.secret)).await;
+        clients.push(client);
+    }
+    eventually("all were admitted or refused", || async {
+        (counted(&gateway, "raw", 429).await >= 45.0 && worker.begun() == 5).then_some(())
+    })
+    .await;
+    for (number, client) in clients.into_iter().enumerate() {
+        if number % 2 == 0 { client.reset() } else { drop(client) }
+    }
+    alone(&gateway, 5.0).await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 429, "what is under way still counts");
+    worker.done.send_replace(true);
+    let records = world.billing.wait_for(customer.tenant, 5).await;
+    idle(&gateway).await;
+    assert_eq!((records.len(), worker.begun()), (5, 5));
+    assert!(records.iter().all(|record| record.status == 499 && record.billable && record.units == 1), "{records:?}");
+    assert_eq!(counted(&gateway, "raw", 499).await, 5.0);
+    let lines = gateway.access_log();
+    let aborted = lines.iter().filter(|line| line["status"] == 499 && line["aborted"] == "finished");
+    assert_eq!(aborted.count(), 5);
+    assert_eq!(gateway.status("/", &customer.secret).await, 429, "the cap is used up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let worker = Worker::start().await;
+    let gateway = world.gateway_with(&routes_to(worker.address)).await;
+    for number in 1..=20 {
+        let mut client = Wire::connect(gateway.address).await;
+        client.send(post("/two", &customer.secret)).await;
+        eventually("admitted or refused", || async {
+            (worker.begun() + counted(&gateway, "two", 429).await as usize >= number).then_some(())
+        })
+        .await;
+        if number % 2 == 0 {
+            client.reset()
+        } else {
+            drop(client)
+        }
+        alone(&gateway, number.min(2) as f64).await;
+    }
+    assert_eq!(worker.under_way.load(Ordering::SeqCst), 2);
+    worker.done.send_replace(true);
+    let records = world.billing.wait_for(customer.tenant, 2).await;
+    idle(&gateway).await;
+    assert_eq!((records.len(), worker.begun()), (2, 2));
+    assert_eq!(
+        gateway
+            .client
+            .post(gateway.url("/two"))
+            .bearer_auth(customer.secret.expose())
+            .body("work")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_request_is_billed_as_the_upstream_answers_it() {
+    for (answer, billable) in [("200 OK", true), ("404 Not Found", true), ("500 Internal Server Error", false)] {
+        let setting = Setting::new().await;
+        let (client, mut server) = setting.sent("/").await;
+        client.reset();
+        alone(&setting.gateway, 1.0).await;
+        server.send(format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\nok")).await;
+        let record = setting.only_record().await;
+        assert_eq!((record.status, record.billable), (499, billable), "{answer}");
+        assert_eq!(setting.aborts("raw", "finished").await, Some(1.0), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_can_let_requests_end_with_their_clients() {
+    let setting = Setting::new().await;
+    for resets in [true, false] {
+        let (client, mut server) = setting.sent("/cancelled").await;
+        if resets {
+            client.reset()
+        } else {
+            drop(client)
+        }
+        assert_eq!(server.read_to_end().await, "", "the connection to the upstream is closed");
+        idle(&setting.gateway).await;
+    }
+    let records = setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    assert!(records.iter().all(|record| record.status == 499 && !record.billable), "{records:?}");
+    assert_eq!(setting.aborts("cancelled", "cancelled").await, Some(2.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_can_bill_when_it_sends_on() {
+    let setting = Setting::new().await;
+    let (client, server) = setting.sent("/dispatched").await;
+    let records = setting.world.billing.wait_for(setting.customer.tenant, 1).await;
+    assert_eq!((records[0].status, records[0].billable, records[0].units), (202, true, 7));
+    // Whatever becomes of it: the client leaves, and the upstream breaks off.
+    client.reset();
+    drop(server);
+    idle(&setting.gateway).await;
+    let (mut client, mut server) = setting.sent("/dispatched").await;
+    server.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    client.read_until("\r\n\r\n").await;
+    setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    setting.gateway.signal("TERM");
+    assert!(setting.gateway.ended().await.success());
+    let records = setting.world.billing.records(setting.customer.tenant);
+    assert_eq!(records.iter().filter(|record| record.billable && record.units == 7).count(), 2);
+    assert_eq!(records.len(), 2, "each is recorded once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_never_answers_is_not_waited_for_forever() {
+    let setting = Setting::new().await;
+    let (client, mut server) = setting.sent("/hasty").await;
+    client.reset();
+    assert_eq!(server.read_to_end().await, "");
+    let record = setting.only_record().await;
+    assert_eq!((record.status, record.billable, record.units), (499, true, 3));
+    assert_eq!(setting.aborts("hasty", "cut_off").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_answer_is_not_read_forever_for_nobody() {
+    let setting = Setting::new().await;
+    let (mut client, mut server) = setting.sent("/short").await;
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhead\r\n").await;
+    client.read_until("head").await;
+    client.reset();
+    let chunk = format!("{:x}\r\n{}\r\n", 10_000, "x".repeat(10_000));
+    let mut sent = 0;
+    while server.try_send(&chunk).await {
+        sent += 1;
+        assert!(sent < 10_000, "the gateway reads on and on");
+    }
+    let record = setting.only_record().await;
+    assert_eq!((record.status, record.billable), (200, true), "the client had its answer's header");
+    assert_eq!(setting.aborts("short", "cut_off").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_breaks_off_is_recorded_and_not_billed() {
+    let setting = Setting::new().await;
+    let key = setting.customer.secret.expose();
+    let mut client = Wire::connect(setting.gateway.address).await;
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 9\r\n\r\nhalf")).await;
+    let (mut server, _) = setting.upstream.request().await;
+    server.read_until("half").await;
+    client.reset();
+    assert_eq!(server.read_to_end().await, "");
+    let record = setting.only_record().await;
+    assert_eq!((record.status, record.billable), (499, false));
+    assert_eq!(setting.aborts("raw", "incomplete").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_shuts_down_its_sending_side_gets_its_answer() {
+    let setting = Setting::new().await;
+    let (mut client, mut server) = setting.sent("/").await;
+    client.finish().await;
+    alone(&setting.gateway, 1.0).await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    let answer = client.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
+    assert!(setting.only_record().await.billable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
+    let setting = Setting::new().await;
+    let (client, mut server) = setting.sent("/").await;
+    client.reset();
+    alone(&setting.gateway, 1.0).await;
+    setting.gateway.signal("TERM");
+    setting.gateway.logged("the end begins", |line| line["message"] == "ending: finishing requests").await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    assert!(setting.gateway.ended().await.success());
+    let records = setting.world.billing.records(setting.customer.tenant);
+    assert_eq!(records.iter().map(|record| (record.status, record.billable)).collect::<Vec<_>>(), [(499, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_bills_what_it_cannot_finish_any_more() {
+    let setting = Setting::new().await;
+    let (client, _server) = setting.sent("/").await;
+    client.reset();
+    alone(&setting.gateway, 1.0).await;
+    setting.gateway.signal("TERM");
+    setting.gateway.logged("the end begins", |line| line["message"] == "ending: finishing requests").await;
+    // Once more: it does not wait for what is in flight.
+    setting.gateway.signal("TERM");
+    assert!(setting.gateway.ended().await.success());
+    let records = setting.world.billing.records(setting.customer.tenant);
+    assert_eq!(records.iter().map(|record| (record.status, record.billable)).collect::<Vec<_>>(), [(499, true)]);
+}

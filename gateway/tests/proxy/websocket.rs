@@ -1,0 +1,226 @@
+//! Connections that are upgraded: only where a route says so, and only for as long as the key, the tenant and the route
+//! allow it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use common::{key::Secret, tenant::TenantStatus};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream, accept_async, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _},
+};
+
+use crate::support::{
+    Customer, PATIENCE, World, eventually, now,
+    process::Gateway,
+    raw::{RawUpstream, Wire},
+};
+
+fn routes_to(address: SocketAddr) -> String {
+    format!(
+        "
+upstreams: {{ all: {{ servers: ['{address}'], read_timeout_ms: 400, health: {{ interval_seconds: 3600 }} }} }}
+routes:
+  - {{ name: plain, path_prefix: /, upstream: all }}
+  - {{ name: chat, path_prefix: /chat, upstream: all, upgrade: [websocket], body_bytes: 1000, limits: {{ concurrent: 1 }} }}
+  - {{ name: brief, path_prefix: /brief, upstream: all, upgrade: [websocket], upgrade_idle_seconds: 1 }}
+"
+    )
+}
+
+/// A server that says everything again.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // Health checks only connect.
+                let Ok(socket) = accept_async(stream).await else { return };
+                let (mut sink, mut stream) = socket.split();
+                while let Some(Ok(message)) = stream.next().await {
+                    if message.is_text() && sink.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+struct Setting {
+    world: World,
+    customer: Customer,
+    gateway: Gateway,
+}
+
+impl Setting {
+    async fn with(address: SocketAddr) -> Self {
+        let world = World::new().await;
+        let customer = world.customer(Some("roomy")).await;
+        let gateway = world.gateway_with(&routes_to(address)).await;
+        Self { world, customer, gateway }
+    }
+
+    async fn open(&self, path: &str) -> WebSocketStream<TcpStream> {
+        connect(&self.gateway, path, &self.customer.secret).await.unwrap()
+    }
+}
+
+async fn connect(gateway: &Gateway, path: &str, secret: &Secret) -> Result<WebSocketStream<TcpStream>, Error> {
+    let mut request = format!("ws://{}{path}", gateway.address).into_client_request().unwrap();
+    request.headers_mut().insert("x-api-key", secret.expose().parse().unwrap());
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let connected = tokio::time::timeout(PATIENCE, client_async(request, stream)).await.expect("an answer in time");
+    connected.map(|(socket, _)| socket)
+}
+
+/// Says something and hears it again.
+async fn talk(socket: &mut WebSocketStream<TcpStream>, text: &str) {
+    socket.send(Message::text(text)).await.unwrap();
+    let heard = tokio::time::timeout(PATIENCE, socket.next()).await.expect("an echo in time");
+    assert_eq!(heard.unwrap().unwrap().into_text().unwrap().as_str(), text);
+}
+
+/// Waits until the other side has closed the connection.
+async fn closed(socket: &mut WebSocketStream<TcpStream>) {
+    let ended = tokio::time::timeout(PATIENCE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+    ended.expect("the connection is closed");
+}
+
+async fn refused(gateway: &Gateway, path: &str, secret: &Secret) -> (u16, Value) {
+    match connect(gateway, path, secret).await {
+        Err(Error::Http(response)) => {
+            let status = response.status().as_u16();
+            // The body of a refused handshake may still be on its way, and is not kept whole.
+            (status, serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap_or_default())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ended(gateway: &Gateway, reason: &str) -> Option<f64> {
+    gateway.metric(&format!("tollgate_upgraded_connections_ended_total{{reason=\"{reason}\"}}")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_connection_lives_through_silence_and_holds_its_permit() {
+    let setting = Setting::with(echo().await).await;
+    let mut socket = setting.open("/chat").await;
+    talk(&mut socket, "hello").await;
+    // Longer than the upstream of a request may stay silent.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    talk(&mut socket, "still here").await;
+    // More than the body of a request may have.
+    talk(&mut socket, &"x".repeat(5_000)).await;
+    assert_eq!(setting.gateway.metric("tollgate_upgraded_connections").await, Some(1.0));
+    assert_eq!(refused(&setting.gateway, "/chat", &setting.customer.secret).await.0, 429);
+    socket.close(None).await.unwrap();
+    closed(&mut socket).await;
+    drop(socket);
+    let again = || async { connect(&setting.gateway, "/chat", &setting.customer.secret).await.ok() };
+    let mut socket = eventually("the permit is free", again).await;
+    talk(&mut socket, "again").await;
+    let records = setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    assert!(records.iter().all(|record| record.status == 101 && record.billable && record.units == 1), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_connection_ends_with_what_allows_it() {
+    let address = echo().await;
+    for reason in ["key", "tenant", "route"] {
+        let setting = Setting::with(address).await;
+        let Setting { world, customer, gateway } = &setting;
+        let other = world.customer(Some("roomy")).await;
+        let mut socket = setting.open("/brief").await;
+        talk(&mut socket, "hello").await;
+        match reason {
+            "key" => drop(world.store.revoke_key(customer.key, now()).await.unwrap()),
+            "tenant" => {
+                drop(world.store.set_tenant_status(customer.tenant, TenantStatus::Suspended, now()).await.unwrap());
+            }
+            _ => world.configure(&routes_to(address).replace("name: brief", "name: other")),
+        }
+        closed(&mut socket).await;
+        assert_eq!(ended(gateway, reason).await, Some(1.0), "{reason}");
+        let line = eventually("its access line", || async {
+            gateway.access_log().into_iter().find(|line| line["ended"] == reason)
+        })
+        .await;
+        assert_eq!((&line["status"], &line["path"], &line["method"]), (&101.into(), &"/brief".into(), &"GET".into()));
+        let mut socket = connect(gateway, "/brief", &other.secret).await.unwrap();
+        talk(&mut socket, "others go on").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_upgraded_connection_is_closed() {
+    let setting = Setting::with(echo().await).await;
+    let mut socket = setting.open("/brief").await;
+    closed(&mut socket).await;
+    assert_eq!(ended(&setting.gateway, "idle").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_names_no_protocol_refuses_websockets_and_passes_over_other_offers() {
+    let upstream = RawUpstream::start().await;
+    let setting = Setting::with(upstream.address).await;
+    let (status, body) = refused(&setting.gateway, "/", &setting.customer.secret).await;
+    assert_eq!(status, 403);
+    assert!(body.is_null() || body["code"] == "upgrade_not_allowed", "{body}");
+    let mut client = Wire::connect(setting.gateway.address).await;
+    let key = setting.customer.secret.expose();
+    let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{offer}\r\n")).await;
+    let (mut server, header) = upstream.request().await;
+    assert!(!header.to_ascii_lowercase().contains("upgrade"), "{header}");
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert!(client.read_until("ok").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_nobody_asked_for_is_an_error_and_not_billed() {
+    let upstream = RawUpstream::start().await;
+    let setting = Setting::with(upstream.address).await;
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let cases = [
+        ("/", "", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+        ("/", "", "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        ("/", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        ("/chat", "", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"),
+        ("/chat", asked, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        ("/chat", asked, "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+    ];
+    for (path, lines, answer) in cases {
+        let mut client = Wire::connect(setting.gateway.address).await;
+        let key = setting.customer.secret.expose();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{lines}\r\n")).await;
+        let (mut server, _) = upstream.request().await;
+        server.send(answer).await;
+        let told = client.read_to_end().await;
+        assert!(told.starts_with("HTTP/1.1 502 ") && told.contains("upstream_failed"), "{path} {lines:?}: {told}");
+    }
+    setting.gateway.signal("TERM");
+    assert!(setting.gateway.ended().await.success());
+    assert!(setting.world.billing.records(setting.customer.tenant).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_is_answered_in_time_or_fails() {
+    let upstream = RawUpstream::start().await;
+    let setting = Setting::with(upstream.address).await;
+    let mut client = Wire::connect(setting.gateway.address).await;
+    let key = setting.customer.secret.expose();
+    client
+        .send(format!(
+            "GET /chat HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        ))
+        .await;
+    let (_server, header) = upstream.request().await;
+    assert!(header.to_ascii_lowercase().contains("upgrade: websocket"), "{header}");
+    let told = client.read_to_end().await;
+    assert!(told.starts_with("HTTP/1.1 504 ") && told.contains("upstream_timeout"), "{told}");
+}
