@@ -88,7 +88,7 @@ impl House {
         );
         client.write_all(request.as_bytes()).await.unwrap();
         let proxy = Arc::clone(&self.proxy);
-        let served = tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let stream: pingora_core::protocols::Stream = Box::new(ClientStream::new(Box::new(server)));
             let (client, session) = (Client::of_stream(&stream), ServerSession::new_http1(stream));
             let (_shutdown, watch) = watch::channel(false);
@@ -97,7 +97,7 @@ impl House {
         let mut answer = Vec::new();
         timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap().unwrap();
         drop(client);
-        assert!(!timeout(PATIENCE, served).await.unwrap().unwrap(), "the connection is closed");
+        assert!(!timeout(PATIENCE, serving).await.unwrap().unwrap(), "the connection is closed");
         String::from_utf8(answer).unwrap()
     }
 

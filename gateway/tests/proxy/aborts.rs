@@ -173,11 +173,11 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
     let customer = world.customer(Some("roomy")).await;
     let worker = Worker::start().await;
     let gateway = world.gateway_with(&routes_to(worker.address)).await;
-    for number in 1..=20 {
+    for number in 1..=20_u32 {
         let mut client = Wire::connect(gateway.address).await;
         client.send(post("/two", &customer.secret)).await;
         eventually("admitted or refused", || async {
-            (worker.begun() + counted(&gateway, "two", 429).await as usize >= number).then_some(())
+            (worker.begun() as f64 + counted(&gateway, "two", 429).await >= f64::from(number)).then_some(())
         })
         .await;
         if number % 2 == 0 {
@@ -185,7 +185,7 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
         } else {
             drop(client)
         }
-        alone(&gateway, number.min(2) as f64).await;
+        alone(&gateway, f64::from(number.min(2))).await;
     }
     assert_eq!(worker.under_way.load(Ordering::SeqCst), 2);
     worker.done.send_replace(true);
