@@ -32,7 +32,7 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 	$(CARGO) +nightly miri test -p journal-ring
 
 .PHONY: fuzz
-fuzz: ## Fuzz what reads the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
+fuzz: ## Fuzz what reads requests, the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz
 	@# Libraries in C are built for the address sanitizer as well, and librdkafka's configure links with them.
 	@for target in ring segment batch snapshot; do \

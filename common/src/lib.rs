@@ -13,6 +13,7 @@ pub mod id;
 pub mod json;
 pub mod key;
 pub mod limit;
+pub mod listen;
 pub mod money;
 pub mod name;
 pub mod origin;

@@ -2,6 +2,7 @@
 //!
 //! | room | what happens |
 //! |---|---|
+//! | [`listen`] | connections: how many, how long they may take; the form of a request, before anything else sees it |
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
 //! | [`route`] | host, path, method -> route and upstream |
 //! | [`limit`] | rates of key, tenant, pools and route, requests under way, hard quota: local cells, no I/O |
@@ -22,6 +23,7 @@ pub mod config;
 pub mod decision;
 pub mod gate;
 pub mod limit;
+pub mod listen;
 mod lock;
 pub mod meter;
 pub mod metrics;

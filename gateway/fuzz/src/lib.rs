@@ -1,4 +1,4 @@
-//! What the targets share: entries to write, and damage that happens to bytes behind their owner's back.
+//! What the targets share: pieces in which bytes arrive, entries to write, and damage that happens to bytes behind their owner's back.
 //!
 //! Damage knows nothing of checksums: nothing whole that was not there before can come of it.
 
@@ -75,4 +75,18 @@ pub fn inflict(damages: &[Damage], bytes: &mut Vec<u8>) {
 /// What entry `number` carries.
 pub fn payload(number: u64) -> Payload {
     std::array::from_fn(|word| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((word % PAYLOAD_WORDS) as u64))
+}
+
+/// The ends of the pieces in which so many bytes arrive; cut as often as there are cuts, and never beyond the end.
+pub fn pieces(bytes: usize, cuts: &[u8]) -> Vec<usize> {
+    let mut ends: Vec<usize> = cuts
+        .iter()
+        .scan(0, |end, cut| {
+            *end += usize::from(*cut);
+            Some(*end)
+        })
+        .take_while(|end| *end < bytes)
+        .collect();
+    ends.push(bytes);
+    ends
 }

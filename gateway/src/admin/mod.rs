@@ -5,8 +5,9 @@
 mod health;
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     net::TcpListener,
+    pin::pin,
     sync::{Arc, OnceLock},
 };
 
@@ -17,10 +18,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use common::listen::{
+    self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
+    http::{Deadlines, Guard, Protocol, Signals},
+};
+use hyper_util::service::TowerToHyperService;
 use prometheus::{Encoder as _, TextEncoder};
+use tokio::sync::watch;
 use tracing::error;
 
-use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, proxy::Gateway};
+use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, metrics, proxy::Gateway};
+
+/// Room for the header of a request, in bytes; a larger one is answered 431.
+const HEADER_MAX_BYTES: usize = 16 * 1024;
 
 /// Where the gateway appears once it has started.
 pub type Started = Arc<OnceLock<Serving>>;
@@ -37,19 +47,43 @@ pub struct Serving {
 
 /// Serves until `over` or the runtime ends.
 pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Output = ()> + Send + 'static) {
+    let (stop, over) = (watch::Sender::new(false), pin!(over));
+    let signals = Signals { stopped: stop.subscribe(), closing: stop.subscribe() };
+    let router = TowerToHyperService::new(router(started));
     let served = async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router(started)).with_graceful_shutdown(over).await
+        let protocol = Protocol::Http1 { header_bytes: HEADER_MAX_BYTES };
+        listen::http::serve(listener, guard(), protocol, router, signals).await;
+        Ok::<_, std::io::Error>(())
     };
-    if let Err(reason) = served.await {
-        error!(%reason, "metrics and health are no longer served");
+    let stopped = async {
+        over.await;
+        stop.send_replace(true);
+        pending::<()>().await;
+    };
+    tokio::select! {
+        outcome = served => if let Err(reason) = outcome {
+            error!(%reason, "metrics and health are no longer served");
+        },
+        () = stopped => {}
+    }
+}
+
+/// What operators are allowed: their connections are few, and have descriptors of their own.
+fn guard() -> Guard {
+    let open = metrics::gauge("tollgate_admin_connections", "Connections of operators");
+    let most = descriptors::room(0).operators;
+    Guard {
+        connections: Connections::new(ListenerMetrics::new("admin", open)),
+        limits: ConnectionLimits { most, most_per_address: most },
+        deadlines: Deadlines::default(),
     }
 }
 
 fn router(started: Started) -> Router {
     Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(show_metrics))
         .route("/health", get(ready))
         .route("/health/ready", get(ready))
         .route("/health/live", get(live))
@@ -58,7 +92,7 @@ fn router(started: Started) -> Router {
         .with_state(started)
 }
 
-async fn metrics() -> Response {
+async fn show_metrics() -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     match encoder.encode(&prometheus::gather(), &mut text) {

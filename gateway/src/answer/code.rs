@@ -83,6 +83,8 @@ codes! {
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
     /// The path is longer than allowed.
     PathTooLong = "path_too_long", URI_TOO_LONG, "The path is too long";
+    /// `Expect` asks for something that the gateway does not know.
+    ExpectationFailed = "expectation_failed", EXPECTATION_FAILED, "The expectation cannot be met";
     /// The headers are larger than allowed.
     HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large";
     /// Too fast.
@@ -93,6 +95,8 @@ codes! {
     ConcurrencyLimited = "concurrency_limited", TOO_MANY_REQUESTS, "Too many requests at once";
     /// The month's quota is spent.
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The quota is spent";
+    /// As many connections are open as may be.
+    TooManyConnections = "too_many_connections", SERVICE_UNAVAILABLE, "Too many connections";
     /// Quota cannot be drawn now.
     QuotaUnavailable = "quota_unavailable", SERVICE_UNAVAILABLE, "The quota cannot be checked now";
     /// As many reservations are open as may be.
@@ -107,6 +111,8 @@ codes! {
     GatewayFailed = "gateway_failed", BAD_GATEWAY, "The gateway failed while it served the request";
     /// The upstream took too long.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, "The upstream did not answer in time";
+    /// The request is of another version of HTTP.
+    VersionNotSupported = "version_not_supported", HTTP_VERSION_NOT_SUPPORTED, "This version of HTTP is not supported";
     /// A fault of the gateway.
     Internal = "internal_error", INTERNAL_SERVER_ERROR, "The gateway has a fault";
 }

@@ -68,6 +68,13 @@ impl Problem {
         self
     }
 
+    /// The same, with the methods that are served instead.
+    #[must_use]
+    pub fn allow(mut self, methods: &str) -> Self {
+        self.allow = Some(methods.to_owned());
+        self
+    }
+
     /// Its code.
     pub const fn code(&self) -> Code {
         self.code

@@ -29,7 +29,7 @@ const NAME_MAX_BYTES: usize = 64;
 pub(super) const THREADS_MAX: usize = 1_024;
 
 /// Longest time-out, in milliseconds.
-const TIMEOUT_MAX_MS: u64 = 3_600_000;
+pub(super) const TIMEOUT_MAX_MS: u64 = 3_600_000;
 
 /// Longest path of a socket, in bytes: the operating system's limit.
 const SOCKET_PATH_MAX_BYTES: usize = 107;
@@ -45,10 +45,11 @@ impl Check<'_> {
     pub(super) fn settings(&self, file: GatewayFile, overrides: &Overrides) -> Result<Settings, ConfigError> {
         let sizes = self.sizes(&file.limits)?;
         let clients = self.clients(&file.trusted_proxies, &file.limits.failed_credentials)?;
+        let connections = self.connections(&file.connections)?;
         let upstreams = self.upstreams(&file)?;
         let routes = self.routes(&file.routes, &upstreams)?;
         let process = self.process(file, overrides)?;
-        Ok(Settings { process, sizes, clients, upstreams, routes })
+        Ok(Settings { process, sizes, clients, connections, upstreams, routes })
     }
 
     fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<ProcessSettings, ConfigError> {

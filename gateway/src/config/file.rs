@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     client::FailedCredentialsFile,
+    connections::ConnectionsFile,
     decision::DecisionFile,
     lifecycle::{Bill, OnAbortFile},
 };
@@ -34,6 +35,8 @@ pub(super) struct GatewayFile {
     #[serde(default)]
     pub(super) trusted_proxies: Vec<String>,
     pub(super) decision: Option<DecisionFile>,
+    #[serde(default)]
+    pub(super) connections: ConnectionsFile,
     #[serde(default)]
     pub(super) limits: LimitsFile,
     #[serde(deserialize_with = "unique_names")]

@@ -6,6 +6,7 @@
 mod bank;
 mod check;
 mod client;
+mod connections;
 mod decision;
 mod file;
 mod lifecycle;
@@ -23,6 +24,7 @@ use std::{
 
 pub use client::ClientSettings;
 use common::config::{self, ConfigError};
+pub use connections::ConnectionSettings;
 pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub sizes: SizeLimits,
     /// Who is who among those who connect.
     pub clients: ClientSettings,
+    /// How many connections there may be, and how long clients may take.
+    pub connections: ConnectionSettings,
     /// Where requests go.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
     /// Which requests go where.

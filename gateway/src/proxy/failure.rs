@@ -2,10 +2,16 @@
 
 use pingora_core::{Error, ErrorSource, ErrorType};
 
-use crate::answer::{Code, Problem};
+use crate::{
+    answer::{Code, Problem},
+    listen,
+};
 
 /// The problem behind an error; none if the client is gone.
 pub(super) fn problem(error: &Error) -> Option<Problem> {
+    if let Some(problem) = listen::problem_behind(error) {
+        return Some(problem);
+    }
     match error.esource() {
         ErrorSource::Upstream => Some(of_upstream(error.etype())),
         ErrorSource::Downstream => of_client(error.etype()),

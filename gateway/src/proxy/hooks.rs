@@ -10,7 +10,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, failure, fault, gate, hop, identity, observe, peer, upstream};
+use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, peer, upstream};
 use crate::{
     answer::{Code, Problem},
     config::OnAbort,
@@ -122,6 +122,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         fault::point("upstream_response_filter", session.req_header());
+        framing::check(response).map_err(|problem| context.fail(problem))?;
         let is_granted = context.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_granted_by(response));
         if response.status == StatusCode::SWITCHING_PROTOCOLS && !is_granted {
             let detail = "the upstream switched to a protocol that nobody had asked for";

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::upstream::Upstream;
 use crate::{
-    config::{ClientSettings, Route, Settings, SizeLimits},
+    config::{ClientSettings, ConnectionSettings, Route, Settings, SizeLimits},
     route::Table,
 };
 
@@ -23,6 +23,8 @@ pub struct Live {
     pub sizes: SizeLimits,
     /// Who is who among those who connect.
     pub clients: ClientSettings,
+    /// How many connections they may have, and how long they may take.
+    pub connections: ConnectionSettings,
     /// Routes whose connections may be upgraded, by name.
     pub(super) upgrades: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams that routes name.
@@ -55,6 +57,7 @@ impl Live {
             upstreams,
             sizes: settings.sizes,
             clients: settings.clients.clone(),
+            connections: settings.connections,
             upgrades,
             routed,
         })

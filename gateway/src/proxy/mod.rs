@@ -9,6 +9,7 @@ mod client;
 mod context;
 mod failure;
 mod fault;
+mod framing;
 mod gate;
 mod hooks;
 mod hop;
@@ -28,7 +29,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
@@ -49,9 +50,6 @@ use crate::{
     limit::Limiter,
     meter::Meter,
 };
-
-/// How long the rest of a refused request's body is read, so that the connection can be used again.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The rooms of the request path, and the configuration in force.
 pub struct Gateway {
@@ -117,6 +115,11 @@ impl Gateway {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Logs and counts a request that was refused while its header was read.
+    pub(crate) fn observe_malformed(&self, request_id: &str, problem: &Problem, status: u16, started: Instant) {
+        self.observer.malformed(request_id, problem, status, started);
+    }
+
     /// Lets a request on or says why not.
     async fn enter(&self, session: &mut Session, context: &mut Context) -> Option<Problem> {
         let request = session.req_header();
@@ -147,7 +150,6 @@ impl Gateway {
         if problem.code() == Code::BodyTooLarge || self.is_draining() {
             session.set_keepalive(None);
         }
-        session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let body = problem.body(&context.request_id);
         let header = problem.header(&context.request_id, body.len())?;
         let head_only = session.req_header().method == Method::HEAD;

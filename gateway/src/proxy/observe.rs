@@ -2,11 +2,13 @@
 //!
 //! Neither ever holds a credential: headers and query stay out of both.
 
+use std::time::Instant;
+
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 use tracing::info;
 
 use super::{abort::Abort, context::Context, tunnel::End};
-use crate::metrics;
+use crate::{answer::Problem, metrics};
 
 /// Target of access lines, by which the subscriber tells them from operational logs.
 pub const ACCESS_TARGET: &str = "access";
@@ -26,6 +28,7 @@ pub struct Observer {
     pub units_unusable: IntCounterVec,
     requests: IntCounterVec,
     aborts: IntCounterVec,
+    malformed: IntCounterVec,
     seconds: HistogramVec,
 }
 
@@ -58,6 +61,11 @@ impl Observer {
                 "Requests whose client left, by how they went on: incomplete (ended before all of the request had come), \
                  cancelled, finished, cut_off (took too long, or too many bytes), failed (the upstream did)",
                 &["route", "outcome"],
+            ),
+            malformed: metrics::counters(
+                "tollgate_http_malformed_total",
+                "Requests that were refused while their header was read, by the code of the problem",
+                &["code"],
             ),
             seconds: metrics::histograms(
                 "tollgate_http_request_seconds",
@@ -95,6 +103,27 @@ impl Observer {
             code = context.code.map(super::Code::as_str),
             aborted = context.abort.map(Abort::as_str),
             ended = context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),
+        );
+    }
+}
+
+impl Observer {
+    /// Logs and counts a request that was refused before it could be read: `status` is 0 if the client did not take the
+    /// answer.
+    pub(super) fn malformed(&self, request_id: &str, problem: &Problem, status: u16, started: Instant) {
+        self.requests.with_label_values(&[NO_ROUTE, &status.to_string()]).inc();
+        self.malformed.with_label_values(&[problem.code().as_str()]).inc();
+        info!(
+            target: ACCESS_TARGET,
+            request_id,
+            route = NO_ROUTE,
+            method = "",
+            path = "",
+            status,
+            latency_ms = started.elapsed().as_secs_f64() * 1_000.0,
+            bytes = 0,
+            code = problem.code().as_str(),
+            detail = problem.detail(),
         );
     }
 }

@@ -3,23 +3,21 @@
 use std::{net::TcpListener, os::fd::IntoRawFd as _, sync::Arc};
 
 use async_trait::async_trait;
+use common::listen::{Connections, ListenerMetrics};
 use pingora_core::{
-    apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
-    protocols::{
-        Stream,
-        http::{ServerSession, v2::server::H2Options},
-    },
     server::{ListenFds, RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{Service as PingoraService, listening::Service},
 };
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::http_proxy;
 use prometheus::IntGauge;
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::shutdown::Shutdown;
 use crate::{
+    listen::Clients,
     metrics,
-    proxy::{Client, ClientStream, Proxy, serve_request},
+    proxy::{Gateway, Proxy},
 };
 
 /// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
@@ -36,29 +34,14 @@ struct Ingress {
     stopped: watch::Receiver<bool>,
 }
 
-/// Gives each connection a stream that can outlive its client.
-struct Clients(Arc<Connections>);
-
-/// The proxy, with its clients' connections counted and kept for as long as their owners may still use them.
-///
-/// Pingora closes idle connections as soon as the listener is closed; a request that is on its way then is lost. While
-/// another process serves in our place, each client is told to go with its next answer instead.
-struct Connections {
-    proxy: Arc<HttpProxy<Proxy>>,
-    open: IntGauge,
-    /// True once idle connections may be closed.
-    closing: watch::Receiver<bool>,
-}
-
-/// Counts a connection as open.
-struct Open(IntGauge);
-
 /// Serves clients on `socket` until the process is told to end, or was taken over, and its requests are answered.
-/// `before` has the last word: if it fails, nobody is served.
+/// `room` is how many connections of clients descriptors suffice for. `before` has the last word: if it fails, nobody is
+/// served.
 pub(super) fn serve<E: From<std::io::Error>>(
     socket: TcpListener,
     threads: usize,
-    proxy: Proxy,
+    gateway: &Arc<Gateway>,
+    room: usize,
     closing: watch::Receiver<bool>,
     shutdown: impl FnOnce(IntGauge) -> Shutdown,
     before: impl FnOnce() -> Result<(), E>,
@@ -68,7 +51,7 @@ pub(super) fn serve<E: From<std::io::Error>>(
     let configuration = ServerConf {
         threads,
         work_stealing: false,
-        upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
+        upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE.min(room.max(1)),
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
@@ -76,9 +59,15 @@ pub(super) fn serve<E: From<std::io::Error>>(
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     server.bootstrap();
     let open = metrics::gauge("tollgate_http_connections", "Connections of clients");
-    let proxy = Arc::new(http_proxy(&server.configuration, proxy));
-    let mut service =
-        Service::new("clients".into(), Clients(Arc::new(Connections { proxy, open: open.clone(), closing })));
+    let connections = Connections::new(ListenerMetrics::new("clients", open.clone()));
+    let wanted = gateway.live().connections.most;
+    if wanted > room {
+        warn!(wanted, allowed = room, "fewer connections than configured are allowed: file descriptors are too few");
+    }
+    connections.metrics().limit(wanted.min(room));
+    let proxy = http_proxy(&server.configuration, Proxy(Arc::clone(gateway)));
+    let clients = Clients::new(proxy, Arc::clone(gateway), connections, room, closing);
+    let mut service = Service::new("clients".into(), clients);
     service.add_tcp(&address);
     let shutdown = shutdown(open);
     server.add_service(Ingress { service, address, socket: Some(socket), stopped: shutdown.stopped() });
@@ -99,58 +88,5 @@ impl PingoraService for Ingress {
 
     fn name(&self) -> &'static str {
         "ingress"
-    }
-}
-
-#[async_trait]
-impl ServerApp for Clients {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        self.0.process_new(Box::new(ClientStream::new(stream)), shutdown).await
-    }
-
-    async fn cleanup(&self) {
-        self.0.cleanup().await;
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Connections {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let _open = Open::new(&self.open);
-        let client = session.stream().and_then(Client::of_stream);
-        serve_request(client, self.proxy.process_new_http(session, shutdown)).await
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        self.proxy.h2_options()
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
-    }
-
-    /// Called when no more connections are accepted; closes the idle ones once nobody is waited for.
-    async fn http_cleanup(&self) {
-        let mut closing = self.closing.clone();
-        // Fails only if the shutdown is gone, and with it whatever there was to wait for.
-        let _ = closing.wait_for(|closing| *closing).await;
-        self.proxy.http_cleanup().await;
-    }
-}
-
-impl Open {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

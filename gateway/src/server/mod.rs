@@ -24,6 +24,7 @@ use boot::Booted;
 use common::{
     config::{self, ConfigError, environment},
     key::{Pepper, PepperError},
+    listen::descriptors::{self, DescriptorLimit},
     store::StoreError,
 };
 use rustix::{process::setpriority_process, thread::gettid};
@@ -43,7 +44,7 @@ use crate::{
     decision::{self, Signals},
     limit::bank::BankError,
     meter::{OpenError, SinkError, journal_shortage},
-    proxy::{Gateway, Live, Proxy},
+    proxy::{Gateway, Live},
 };
 
 /// Why a gateway did not start.
@@ -112,6 +113,9 @@ pub enum Start {
     Upgrade,
 }
 
+/// File descriptors that the runtime of a thread takes for itself.
+const DESCRIPTORS_PER_THREAD: usize = 4;
+
 /// How much less the threads behind the request path weigh than those on it, where both want the same core: a third.
 const BACKGROUND_NICENESS: i32 = 5;
 
@@ -132,6 +136,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let origin = Origin::of(start, &settings.process, file)?;
 
     let _logs = logs::start();
+    raise_descriptor_limit()?;
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let background = Builder::new_multi_thread()
@@ -156,6 +161,13 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
             house.serve(&background, booted, watcher, || Ok(claim.take()?))
         }
     }
+}
+
+/// Takes as many file descriptors as the system gives.
+fn raise_descriptor_limit() -> std::io::Result<()> {
+    let DescriptorLimit { now, before } = descriptors::raise_limit()?;
+    info!(limit = now, before, "file descriptors");
+    Ok(())
 }
 
 /// Where the addresses come from.
@@ -246,6 +258,7 @@ impl<'a> House<'a> {
         before: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<(), StartError> {
         let Booted { gateway, sink, bank, decision, tasks } = booted;
+        let room = Room::new(self.process);
         let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
         follow_file(background, watcher, &gateway);
         let handover = Arc::clone(self.host.handover());
@@ -254,8 +267,10 @@ impl<'a> House<'a> {
         let (drain, threads) = (self.process.upgrade_drain, self.process.threads);
         let (stop, closing) = (watch::Sender::new(false), watch::Sender::new(false));
         let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
+        let connections = gateway.live().connections;
         let decisions = decision.zip(self.process.decision.as_ref()).map(|(decision, settings)| {
-            decision::Server::new(decision, settings.threads, self.decision, self.decision_grpc)
+            let guard = decision::Server::guard(connections.limits(room.decisions), connections.deadlines);
+            decision::Server::new(decision, settings.threads, guard, self.decision, self.decision_grpc)
         });
         let asking = decisions.as_ref().map(decision::Server::connections);
         let mut running = None;
@@ -272,8 +287,8 @@ impl<'a> House<'a> {
             closing,
             stop,
         };
-        let proxy = Proxy(Arc::clone(&gateway));
-        let served = ingress::serve(self.clients, threads, proxy, signals.closing.clone(), shutdown, before);
+        let closing = signals.closing.clone();
+        let served = ingress::serve(self.clients, threads, &gateway, room.clients, closing, shutdown, before);
         if let Some(running) = running {
             running.finish();
         }
@@ -284,6 +299,22 @@ impl<'a> House<'a> {
         }
         info!("ended");
         served
+    }
+}
+
+/// How many connections of each kind descriptors suffice for.
+struct Room {
+    clients: usize,
+    decisions: usize,
+}
+
+impl Room {
+    /// Each client may need a connection to an upstream; those who ask for decisions need none.
+    fn new(process: &ProcessSettings) -> Self {
+        let deciding = process.decision.as_ref().map_or(0, |decision| decision.threads);
+        let all = descriptors::room((process.threads + deciding) * DESCRIPTORS_PER_THREAD).connections;
+        let decisions = if deciding == 0 { 0 } else { all / 4 };
+        Self { clients: (all - decisions) / 2, decisions }
     }
 }
 

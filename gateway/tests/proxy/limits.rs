@@ -74,7 +74,7 @@ routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits:
             server.send("2\r\nlf\r\n0\r\n\r\n").await;
             client.read_until("0\r\n\r\n").await;
         } else {
-            drop(client);
+            client.reset();
         }
         let is_over =
             || async { (gateway.metric("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(()) };

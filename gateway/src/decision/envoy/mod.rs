@@ -8,6 +8,7 @@ pub mod wire;
 
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
+use common::listen::http::PacedBody;
 use http::{Method, Request, Response, header::RETRY_AFTER};
 use hyper::body::Incoming;
 use tonic::{Status, body::Body, server::UnaryService};
@@ -33,7 +34,10 @@ const REQUEST_MAX_BYTES: usize = 256 * 1024;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Answers one call.
-pub(super) async fn answer(decision: Arc<Decision>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(super) async fn answer(
+    decision: Arc<Decision>,
+    request: Request<PacedBody<Incoming>>,
+) -> Result<Response<Body>, Infallible> {
     if request.uri().path() != SHOULD_RATE_LIMIT {
         return Ok(Status::unimplemented("there is RateLimitService/ShouldRateLimit").into_http());
     }

@@ -12,10 +12,7 @@ use std::{
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use pingora_core::protocols::Stream;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{Client, Ordering};
 use crate::{
@@ -23,11 +20,8 @@ use crate::{
     lock::locked,
 };
 
-/// How long a client may take to take the answer to a request that panicked, and to close.
+/// How long a client may take to take the answer to a request that panicked. Its connection is closed by whoever lent it.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Most bytes that are read and thrown away after that answer, so that the client gets it.
-const DRAIN_BYTES: usize = 1024 * 1024;
 
 /// A request that panicked.
 struct Panicked;
@@ -83,17 +77,7 @@ impl Client {
 async fn tell(stream: &mut Stream, request_id: &str) -> std::io::Result<()> {
     let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
     stream.write_all(&on_the_wire(&problem, request_id)).await?;
-    stream.flush().await?;
-    stream.shutdown().await?;
-    // Closed with bytes unread, the connection would be reset and the answer lost.
-    let (mut buffer, mut read) = (vec![0; 8 * 1024], 0);
-    while read < DRAIN_BYTES {
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    Ok(())
+    stream.flush().await
 }
 
 fn on_the_wire(problem: &Problem, request_id: &str) -> Bytes {

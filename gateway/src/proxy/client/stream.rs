@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{Client, GONE, SILENT, START};
-use crate::lock::locked;
+use crate::{listen, lock::locked};
 
 /// The stream of one client connection.
 pub(crate) struct ClientStream {
@@ -42,6 +42,16 @@ impl ClientStream {
     /// A stream over what was accepted.
     pub(crate) fn new(inner: Stream) -> Self {
         Self { inner, client: Arc::default(), timer: None }
+    }
+
+    /// A stream over what was accepted, for a client that is known from an earlier request.
+    pub(crate) fn of(inner: Stream, client: Arc<Client>) -> Self {
+        Self { inner, client, timer: None }
+    }
+
+    /// What was accepted.
+    pub(crate) fn into_inner(mut self) -> Stream {
+        std::mem::replace(&mut self.inner, nothing())
     }
 
     pub(super) const fn client(&self) -> &Arc<Client> {
@@ -92,6 +102,13 @@ impl ClientStream {
                 return Poll::Ready(outcome);
             }
             Ok(()) => self.client.leave(SILENT),
+            // The client broke a rule or took too long, and is there to be told.
+            Err(error) if listen::is_fault(error) => {
+                if error.kind() == ErrorKind::UnexpectedEof {
+                    self.client.leave(SILENT);
+                }
+                return Poll::Ready(outcome);
+            }
             Err(_) => self.client.leave(GONE),
         }
         if self.client.is_waited_for() { self.poll_patience(context) } else { Poll::Ready(outcome) }
@@ -176,10 +193,15 @@ impl Drop for ClientStream {
     /// A panic drops the stream with the request. The connection is kept, so that the client can be told.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let inner = std::mem::replace(&mut self.inner, Box::new(Cursor::new(Vec::new())));
+            let inner = std::mem::replace(&mut self.inner, nothing());
             locked(&self.client.rescued).stream = Some(inner);
         }
     }
+}
+
+/// A stream of nothing.
+fn nothing() -> Stream {
+    Box::new(Cursor::new(Vec::new()))
 }
 
 impl fmt::Debug for ClientStream {

@@ -33,6 +33,11 @@ impl Wire {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
+    /// Ends this side; the other one may still send.
+    pub(crate) async fn end_sending(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// Reads until `part` has come, and gives everything up to its end.
     pub(crate) async fn read_until(&mut self, part: &str) -> String {
         let wanted = part.as_bytes();

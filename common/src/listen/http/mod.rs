@@ -1,0 +1,259 @@
+//! Serving HTTP to others with hyper, upright: as many connections as there may be, each with deadlines.
+//!
+//! A connection that waits for a request goes when its time is over, when it has to give way, or when the server ends; one
+//! whose request is being answered goes when its client does not send the body or does not read the answer.
+
+mod activity;
+mod paced;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    error::Error,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use activity::{Activity, Busy, Held};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use paced::Guarded;
+pub use paced::{BodyTooSlow, PacedBody};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{debug, error, warn};
+
+use super::{Connection, ConnectionLimits, Connections, Pace, Rate};
+
+/// How long to wait before accepting again when the system refused.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may take to close once it was asked to.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long requests in flight may take once idle connections are closed.
+const FINISH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often peers that say nothing are asked whether they are still there (HTTP/2).
+const PING_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Told to a client for which there is no room.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n";
+
+/// How long a client may keep a server waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the whole header of a request, and for the first request of a connection.
+    pub header: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For the body of a request.
+    pub body: Rate,
+    /// For reading the answer.
+    pub send: Rate,
+}
+
+/// What a listener allows its clients.
+#[derive(Clone)]
+pub struct Guard {
+    /// Those that are open.
+    pub connections: Arc<Connections>,
+    /// How many there may be.
+    pub limits: ConnectionLimits,
+    /// How long they may take.
+    pub deadlines: Deadlines,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.
+    Http1 {
+        /// Room for the header of a request, in bytes; a larger one is answered 431.
+        header_bytes: usize,
+    },
+    /// HTTP/2 without TLS, as gRPC is spoken among servers.
+    Http2,
+}
+
+/// How far the end has come.
+#[derive(Clone)]
+pub struct Signals {
+    /// True once no more connections may be accepted.
+    pub stopped: watch::Receiver<bool>,
+    /// True once idle connections may be closed.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let rate = Rate { patience: Duration::from_secs(30), bytes_per_second: 500 };
+        Self { header: Duration::from_secs(15), idle: Duration::from_secs(75), body: rate, send: rate }
+    }
+}
+
+/// Serves the clients of a listener, whose addresses requests carry as extensions (`SocketAddr`), until told to stop, then waits for those whose requests are being answered.
+pub async fn serve<S, B>(listener: TcpListener, guard: Guard, protocol: Protocol, service: S, mut signals: Signals)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
+{
+    guard.connections.metrics().limit(guard.limits.most);
+    let mut served = JoinSet::new();
+    let for_each = signals.clone();
+    let mut refused_accept = false;
+    loop {
+        tokio::select! {
+            () = turned(&mut signals.stopped) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    refused_accept = false;
+                    if let Some(client) = admit(&guard, protocol, stream, peer).await {
+                        let (service, signals) = (service.clone(), for_each.clone());
+                        served.spawn(serve_one(client, guard.deadlines, protocol, service, signals));
+                    }
+                }
+                Err(reason) => {
+                    if !std::mem::replace(&mut refused_accept, true) {
+                        error!(%reason, "connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = served.join_next(), if !served.is_empty() => {}
+        }
+    }
+    drop(listener);
+    let finished = async { while served.join_next().await.is_some() {} };
+    let overdue = async {
+        turned(&mut signals.closing).await;
+        guard.connections.close_waiting();
+        sleep(FINISH_DEADLINE).await;
+    };
+    tokio::select! {
+        () = finished => {}
+        () = overdue => warn!("requests are cut off"),
+    }
+}
+
+/// Waits until the signal is true.
+async fn turned(signal: &mut watch::Receiver<bool>) {
+    // Fails only if the process has lost whoever would tell, and so ends as well.
+    let _ = signal.wait_for(|turned| *turned).await;
+}
+
+/// A connection that is to be served.
+struct Client {
+    stream: TcpStream,
+    peer: SocketAddr,
+    open: Connection,
+}
+
+async fn admit(guard: &Guard, protocol: Protocol, stream: TcpStream, peer: SocketAddr) -> Option<Client> {
+    match guard.connections.admit(peer.ip(), guard.limits).await {
+        Ok(open) => {
+            let _ = stream.set_nodelay(true);
+            Some(Client { stream, peer, open })
+        }
+        Err(refusal) => {
+            debug!(%peer, reason = refusal.as_str(), "a connection was refused");
+            if matches!(protocol, Protocol::Http1 { .. }) {
+                // As far as the socket takes it: nobody waits for a client that is refused.
+                let _ = stream.try_write(FULL);
+            }
+            None
+        }
+    }
+}
+
+async fn serve_one<S, B>(client: Client, deadlines: Deadlines, protocol: Protocol, service: S, signals: Signals)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
+{
+    let Client { stream, peer, open } = client;
+    let activity = Arc::new(Activity::new(open, deadlines, protocol == Protocol::Http2));
+    let io = TokioIo::new(Guarded { stream, activity: Arc::clone(&activity), send: Pace::new(deadlines.send) });
+    let begin = Arc::clone(&activity);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let (busy, answered) = (Busy::new(&begin), service.call(request));
+        async move { answered.await.map(|answer| answer.map(|body| Held { body, _busy: busy })) }
+    });
+    let outcome = match protocol {
+        Protocol::Http1 { header_bytes } => {
+            let mut builder = http1::Builder::new();
+            let connection = builder.max_buf_size(header_bytes).pipeline_flush(true).serve_connection(io, service);
+            let mut connection = pin!(connection);
+            match until_over(connection.as_mut(), &activity, signals.closing).await {
+                Some(outcome) => outcome,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    finish(connection, &activity).await
+                }
+            }
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
+            let mut connection = pin!(builder.serve_connection(io, service));
+            // Streams of one connection go on for as long as it lives: its end begins with the server's.
+            match until_over(connection.as_mut(), &activity, signals.stopped).await {
+                Some(outcome) => outcome,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    finish(connection, &activity).await
+                }
+            }
+        }
+    };
+    if let Err(reason) = outcome {
+        debug!(%reason, "a connection broke off");
+    }
+}
+
+/// The outcome of the connection; none once it has to be closed.
+async fn until_over(
+    connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    activity: &Activity,
+    mut ending: watch::Receiver<bool>,
+) -> Option<hyper::Result<()>> {
+    tokio::select! {
+        biased;
+        outcome = connection => Some(outcome),
+        () = turned(&mut ending) => None,
+        () = activity.over() => None,
+    }
+}
+
+/// Waits for a connection that was asked to close, for as long as it has a request to answer.
+async fn finish(
+    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    activity: &Activity,
+) -> hyper::Result<()> {
+    loop {
+        match timeout(CLOSE_DEADLINE, connection.as_mut()).await {
+            Ok(outcome) => return outcome,
+            Err(_) if activity.is_busy() => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Requests and answers that break the rules of HTTP/1: refused by the gateway with a problem, and seen by nobody else.
+
+use serde_json::Value;
+
+use crate::support::{
+    World, eventually,
+    raw::{RawUpstream, Wire},
+};
+
+/// What may become of bytes that a client sends.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// Refused with this status and code, without a byte upstream.
+    Refused(u16, &'static str),
+    /// Refused after the header had reached the upstream, with 400.
+    BrokenBody,
+    /// Answered by the upstream.
+    Forwarded,
+}
+
+use Fate::{BrokenBody, Forwarded, Refused};
+
+const INVALID: Fate = Refused(400, "invalid_request");
+const TOO_LARGE: Fate = Refused(431, "headers_too_large");
+
+/// `KEY` stands for a header with a good credential, `HOST` for the header of the host.
+const LINES: &[(&str, Fate)] = &[
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
+    ("GET  / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("DELETE  /v1/items/5 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("DELETE v1/items/5 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET ?a=b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /a b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /a\0b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /a\x01b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /a\u{e9} HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /a#b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET * HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("OPTIONS * HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET a.test:80 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("CONNECT a.test:443 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Refused(405, "method_not_allowed")),
+    ("TRACE / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Refused(405, "method_not_allowed")),
+    ("GET / HTTP/2.0\r\nHOST\r\nKEY\r\n\r\n", Refused(505, "version_not_supported")),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refused(505, "version_not_supported")),
+    ("GET / http/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET /\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\nHOST\nKEY\n\n", INVALID),
+    ("GET / HTTP/1.1\rHOST\r\nKEY\r\n\r\n", INVALID),
+    ("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03", INVALID),
+    ("\r\nGET / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
+    ("GET / HTTP/1.1\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.0\r\nKEY\r\n\r\n", Forwarded),
+    ("GET / HTTP/1.1\r\nHOST\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHost:\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHost: a, b\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHost: a/b\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHost: user@a\r\nKEY\r\n\r\n", INVALID),
+    ("GET http://other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
+    ("GET http://other.test/ HTTP/1.1\r\nKEY\r\n\r\n", INVALID),
+    ("GET http://a@other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET ftp://other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\r\n c\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A : b\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX[A: b\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\0\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\rc\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nno colon\r\n\r\n", INVALID),
+    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nExpect: more\r\n\r\n", Refused(417, "expectation_failed")),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\n\r\nabc", Forwarded),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3, 3\r\n\r\nabc", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: +3\r\n\r\nabc", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: identity\r\n\r\n", INVALID),
+    ("POST / HTTP/1.0\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", INVALID),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Forwarded),
+    (
+        "POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX-A: b\r\n\r\n",
+        Forwarded,
+    ),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n", BrokenBody),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3;\r\nabc\r\n0\r\n\r\n", BrokenBody),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", BrokenBody),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n", BrokenBody),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", BrokenBody),
+    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n", BrokenBody),
+];
+
+/// The same with numbers in it.
+fn long_ones() -> Vec<(String, Fate)> {
+    let headers = |count: usize| "X-A: b\r\n".repeat(count);
+    vec![
+        (format!("{} / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", "M".repeat(900_000)), INVALID),
+        (format!("GET /{} HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", "x".repeat(9_000)), Refused(414, "path_too_long")),
+        (format!("GET /{} HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", "x".repeat(2_000_000)), Refused(414, "path_too_long")),
+        (format!("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n{}\r\n", headers(250)), Forwarded),
+        (format!("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n{}\r\n", headers(256)), TOO_LARGE),
+        (format!("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n{}\r\n", headers(100_000)), TOO_LARGE),
+        (format!("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: {}\r\n\r\n", "x".repeat(2_000_000)), TOO_LARGE),
+        (format!("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n{}: b\r\n\r\n", "x".repeat(100_000)), TOO_LARGE),
+    ]
+}
+
+fn assert_problem(answer: &str, status: u16, code: &str, case: &str) {
+    let case = &case[..case.len().min(100)];
+    let begin = format!("HTTP/1.1 {status} ");
+    assert!(answer.starts_with(&begin), "{case:?}: {answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    // The target `*` is well-formed; it is the router that has nothing for it.
+    assert!(head.contains("connection: close") || case.starts_with("OPTIONS *"), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{case:?}: {answer}"));
+    assert_eq!((&body["code"], &body["status"]), (&code.into(), &status.into()), "{case:?}");
+    assert!(head.contains(&format!("x-request-id: {}", body["request_id"].as_str().unwrap())), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let key = format!("X-Api-Key: {}", customer.secret.expose());
+    let cases = LINES.iter().map(|(case, fate)| ((*case).to_owned(), *fate)).chain(long_ones());
+    let mut refused = 0.0;
+    for (case, fate) in cases {
+        let before = world.upstream.requests();
+        let text = case.replace("KEY", &key).replace("HOST", "Host: api.test");
+        // A client on another connection cannot be disturbed by what stands behind the case.
+        let is_well_formed = matches!(fate, Forwarded) || case.starts_with("OPTIONS *");
+        let text = if is_well_formed { text } else { text + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n" };
+        let mut wire = Wire::connect(gateway.address).await;
+        wire.send_as_far_as_taken(&text).await;
+        match fate {
+            Forwarded => {
+                wire.end_sending().await;
+                let answer = wire.read_to_end().await;
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{case:?}: {answer}");
+                assert_eq!(world.upstream.requests(), before + 1, "{case:?}");
+            }
+            Refused(status, code) => {
+                wire.end_sending().await;
+                assert_problem(&wire.read_to_end().await, status, code, &case);
+                assert_eq!(world.upstream.requests(), before, "{case:?}");
+                if !case.starts_with("OPTIONS *") {
+                    refused += 1.0;
+                }
+            }
+            BrokenBody => {
+                wire.end_sending().await;
+                assert_problem(&wire.read_to_end().await, 400, "invalid_request", &case);
+            }
+        }
+    }
+    let mut counted = 0.0;
+    for code in ["invalid_request", "headers_too_large", "path_too_long", "method_not_allowed"] {
+        counted += gateway.metric(&format!("tollgate_http_malformed_total{{code=\"{code}\"}}")).await.unwrap();
+    }
+    for code in ["expectation_failed", "version_not_supported"] {
+        counted += gateway.metric(&format!("tollgate_http_malformed_total{{code=\"{code}\"}}")).await.unwrap();
+    }
+    assert_eq!(counted, refused);
+    let line = eventually("an access line", || async {
+        gateway.access_log().into_iter().find(|line| line["code"] == "version_not_supported")
+    });
+    assert_eq!(line.await["status"], 505);
+    assert!(gateway.access_log().iter().all(|line| line.to_string().len() < 2_000), "an access line is too long");
+    assert_eq!(gateway.status("/read", &customer.secret).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_request_has_no_body() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut wire = Wire::connect(gateway.address).await;
+    wire.send("HEAD / HTTP/1.1\r\nHost: a, b\r\n\r\n").await;
+    let answer = wire.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_as_target_is_routed_by_its_host() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let gateway = world.gateway().await;
+    let key = customer.secret.expose();
+    for (version, host) in [("1.1", "Host: other.test\r\n"), ("1.1", "Host: api.example.com\r\n"), ("1.0", "")] {
+        let mut wire = Wire::connect(gateway.address).await;
+        let target = "http://api.example.com/narrow/x?y=z";
+        wire.send(format!("GET {target} HTTP/{version}\r\n{host}X-Api-Key: {key}\r\nConnection: close\r\n\r\n")).await;
+        let answer = wire.read_to_end().await;
+        assert!(answer.contains("\"target\":\"/narrow/x?y=z\""), "{answer}");
+        assert!(answer.contains("\"host\":[\"api.example.com\"]") && !answer.contains("other.test"), "{answer}");
+    }
+    eventually("routed by the host of the target", || async {
+        let routed = gateway.access_log().iter().filter(|line| line["route"] == "narrow").count();
+        (routed == 3).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_can_be_read_in_several_ways_is_a_502() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let upstream = RawUpstream::start().await;
+    let routes = format!(
+        "upstreams:\n  raw: {{ servers: ['{}'] }}\nroutes:\n  - {{ name: raw, path_prefix: /, upstream: raw }}\n",
+        upstream.address
+    );
+    let gateway = world.gateway_with(&routes).await;
+    let answers = [
+        "Content-Length: 3, 3\r\n\r\nabc",
+        "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        "Content-Length: +3\r\n\r\nabc",
+        "Content-Length: 003\r\n\r\nabc",
+        "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ];
+    for sent in answers {
+        let mut client = Wire::connect(gateway.address).await;
+        let key = customer.secret.expose();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n")).await;
+        let (mut server, _) = upstream.request().await;
+        server.send(format!("HTTP/1.1 200 OK\r\n{sent}")).await;
+        let answer = client.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("upstream_failed"), "{sent:?}: {answer}");
+    }
+}
