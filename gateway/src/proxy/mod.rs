@@ -33,7 +33,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-pub(crate) use client::{Client, ClientStream, serve_request};
+pub(crate) use client::{ClientStream, serve_request};
 pub use context::Context;
 use http::Method;
 pub use live::Live;

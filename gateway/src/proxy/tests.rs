@@ -88,9 +88,10 @@ impl House {
         );
         client.write_all(request.as_bytes()).await.unwrap();
         let proxy = Arc::clone(&self.proxy);
-        let serving = tokio::spawn(async move {
-            let stream: pingora_core::protocols::Stream = Box::new(ClientStream::new(Box::new(server)));
-            let (client, session) = (Client::of_stream(&stream), ServerSession::new_http1(stream));
+        let served = tokio::spawn(async move {
+            let client = Arc::<client::Client>::default();
+            let stream = ClientStream::of(Box::new(server), Arc::clone(&client));
+            let (client, session) = (Some(client), ServerSession::new_http1(Box::new(stream)));
             let (_shutdown, watch) = watch::channel(false);
             serve_request(client, proxy.process_new_http(session, &watch)).await.is_some()
         });

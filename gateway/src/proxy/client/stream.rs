@@ -39,12 +39,7 @@ struct Timer {
 }
 
 impl ClientStream {
-    /// A stream over what was accepted.
-    pub(crate) fn new(inner: Stream) -> Self {
-        Self { inner, client: Arc::default(), timer: None }
-    }
-
-    /// A stream over what was accepted, for a client that is known from an earlier request.
+    /// A stream over what was accepted from this client.
     pub(crate) fn of(inner: Stream, client: Arc<Client>) -> Self {
         Self { inner, client, timer: None }
     }

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 fn connection() -> (DuplexStream, ClientStream) {
     let (client, server) = duplex(1024);
-    (client, ClientStream::new(Box::new(server)))
+    (client, ClientStream::of(Box::new(server), Arc::default()))
 }
 
 fn patience(time: Duration, bytes: u64) -> Patience {
