@@ -88,7 +88,7 @@ impl House {
         );
         client.write_all(request.as_bytes()).await.unwrap();
         let proxy = Arc::clone(&self.proxy);
-        let served = tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let client = Arc::<client::Client>::default();
             let stream = ClientStream::of(Box::new(server), Arc::clone(&client));
             let (client, session) = (Some(client), ServerSession::new_http1(Box::new(stream)));
