@@ -14,6 +14,11 @@ run: ## Start gateway, billing and a demo upstream with live traffic and a live 
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin demo
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
+.PHONY: build
+build: ## Build the programs gateway, billing and keyctl into target/release
+	@scripts/install.sh build
+	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl
+
 .PHONY: test
 test: ## Run every test against real servers (starts its own PostgreSQL and Kafka)
 	@scripts/install.sh build test

@@ -93,7 +93,7 @@ schemathesis() { # the fuzzer that tests start: venv from Debian, its packages t
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server python3-venv; kafka; oidc; schemathesis ;;
+    test) debian postgresql redis-server python3-venv curl openssl; kafka; oidc; schemathesis ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

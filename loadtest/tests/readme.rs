@@ -1,0 +1,88 @@
+//! The README's first hour, run as it stands: from an empty directory to a billed request.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use loadtest::fleet;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+const README: &str = include_str!("../../README.md");
+
+/// Far more than it takes; only a hang reaches it.
+const DEADLINE: Duration = Duration::from_mins(3);
+
+/// Ports that the block and the shipped settings name.
+const PORTS: [&str; 6] = ["8080", "8081", "8090", "8091", "9000", "9901"];
+
+/// The block that starts with the pepper, which is the one that a reader copies.
+fn first_hour() -> &'static str {
+    let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.into_iter().find(|block| block.contains("data/pepper")).unwrap()
+}
+
+/// `text` with each shipped port replaced, so that it runs beside whatever else uses them.
+fn with_ports(text: &str, ports: &[(&str, String)]) -> String {
+    ports.iter().fold(text.to_owned(), |text, (shipped, free)| {
+        text.replace(&format!(":{shipped}"), &format!(":{free}")).replace(&format!(" {shipped} "), &format!(" {free} "))
+    })
+}
+
+fn lay_out(directory: &Path, ports: &[(&str, String)]) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::create_dir(directory.join("config")).unwrap();
+    for name in ["gateway.yaml", "billing.yaml", "plans.yaml"] {
+        let shipped = std::fs::read_to_string(repository.join("config").join(name)).unwrap();
+        std::fs::write(directory.join("config").join(name), with_ports(&shipped, ports)).unwrap();
+    }
+    std::fs::create_dir(directory.join("docs")).unwrap();
+    std::fs::copy(repository.join("docs/limits.md"), directory.join("docs/limits.md")).unwrap();
+}
+
+#[test]
+fn block_of_the_readme_leads_from_nothing_to_a_billed_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = PORTS.map(|port| (port, fleet::free_address().unwrap().port().to_string()));
+    lay_out(directory.path(), &free);
+    let binaries = fleet::binary("gateway").unwrap().parent().unwrap().display().to_string();
+    let path = format!("{binaries}:{}", std::env::var("PATH").unwrap_or_default());
+    let script = format!("set -euo pipefail\n{}\nexit 0\n", with_ports(first_hour(), &free));
+    let output = directory.path().join("output");
+    let file = std::fs::File::create(&output).unwrap();
+    let mut shell = Command::new("setsid")
+        .args(["bash", "-c", &script])
+        .current_dir(directory.path())
+        .env("PATH", path)
+        .env_remove("TOLLGATE_PEPPER")
+        .env_remove("TOLLGATE_STORE")
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let status = loop {
+        if let Some(status) = shell.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            break None;
+        }
+        sleep(Duration::from_millis(50));
+    };
+    // The servers that the block leaves running are in the shell's group.
+    let _ = killpg(Pid::from_raw(i32::try_from(shell.id()).unwrap()), Signal::SIGKILL);
+    let output = std::fs::read_to_string(output).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{output}");
+    for expected in ["HTTP/1.1 200 OK", "HTTP/1.1 401 Unauthorized", "My company", "Growth", "tenant.create"] {
+        assert!(output.contains(expected), "no `{expected}` in\n{output}");
+    }
+}
