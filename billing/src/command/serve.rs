@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Args;
-use common::{store::Store, time::SystemClock};
+use common::{store::Store, time::{Clock as _, SystemClock}};
 use prometheus::Registry;
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -37,6 +37,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let config = Config::load(&arguments.config, environment)?;
     let pepper = config.pepper(environment)?;
     let (store, migrated) = Store::open_and_migrate(&config.store).await?;
+    store.check_pepper(&pepper, SystemClock.now()).await?;
     let store = store.keeping_records(config.ingest.keep_raw);
     let listener = listen(config.listen, "listen", &arguments.config).await?;
     let registry = Registry::new();

@@ -22,6 +22,7 @@ mod keys;
 mod migrate;
 mod page;
 mod partition;
+mod peppers;
 mod plans;
 mod positions;
 mod probe;

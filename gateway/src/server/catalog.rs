@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use common::{
     key::Pepper,
     store::{Store, StoreError},
+    time::{Clock as _, SystemClock},
 };
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
@@ -27,7 +28,7 @@ pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(
     let begun = Instant::now();
     let has_snapshot = process.snapshot.is_file();
     let patience = if has_snapshot { STORE_PATIENCE_WITH_SNAPSHOT } else { STORE_PATIENCE };
-    let error = match load(&process.store, begun + patience).await {
+    let error = match load(&process.store, pepper, begun + patience).await {
         Ok(loaded) => return Ok(loaded),
         Err(error) => error,
     };
@@ -41,7 +42,7 @@ pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(
         }
         Err(reason) => {
             warn!(event = "snapshot_refused", %reason, file = %process.snapshot.display());
-            load(&process.store, begun + STORE_PATIENCE).await
+            load(&process.store, pepper, begun + STORE_PATIENCE).await
         }
     }
 }
@@ -54,9 +55,9 @@ fn restore(file: &Path, pepper: &Pepper) -> Result<Catalog, SnapshotError> {
 }
 
 /// Opens the store and loads the catalog; a store that is just being started or migrated gets until `deadline`.
-async fn load(url: &str, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
+async fn load(url: &str, pepper: &Pepper, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
     loop {
-        let error = match open_and_load(url, deadline).await {
+        let error = match open_and_load(url, pepper, deadline).await {
             Ok(loaded) => return Ok(loaded),
             Err(error) => error,
         };
@@ -68,9 +69,10 @@ async fn load(url: &str, deadline: Instant) -> Result<(Store, Catalog), StoreErr
     }
 }
 
-async fn open_and_load(url: &str, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
+async fn open_and_load(url: &str, pepper: &Pepper, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
     let late = |_| StoreError::Unavailable { url: "(setting `store`)".into(), reason: "it does not answer".into() };
     let store = timeout_at(deadline, Store::open(url)).await.map_err(late)??;
+    store.check_pepper(pepper, SystemClock.now()).await?;
     // Once it is open, loading takes as long as it takes: there may be a million keys.
     let catalog = Catalog::load(&store).await?;
     Ok((store, catalog))

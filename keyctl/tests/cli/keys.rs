@@ -184,6 +184,27 @@ async fn the_pepper_comes_from_a_file_or_the_environment() {
     assert_eq!(created["key"]["pepper_id"], Pepper::new(b"another pepper for tests").unwrap().id());
 }
 
+/// A key under another pepper would be dead from the start: no gateway of this store could know it.
+#[tokio::test]
+async fn pepper_other_than_that_of_the_keys_in_force_is_refused() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    desk.file("pepper", "another pepper for tests\n");
+    let first = desk.json(&["key", "create", "--tenant", &root, "--name", "first"]);
+    let id = text(&first["key"]["id"]);
+    let admin = ["admin-key", "create", "--tenant", &root, "--name", "any", "--role", "owner"];
+    for command in [&["key", "create", "--tenant", &root, "--name", "second"][..], &["key", "rotate", id], &admin] {
+        let refused = run(desk.command().args(command).args(["--pepper-file", "pepper"]), "");
+        assert_eq!(refused.code, 4, "{refused:?}");
+        assert!(refused.stderr.contains("hashed under another pepper"), "{refused:?}");
+    }
+    assert_eq!(desk.store.keys(None).await.unwrap().len(), 1);
+    // Nothing hangs on the old pepper once no key is in force under it.
+    desk.json(&["key", "revoke", id]);
+    let created = run(desk.command().args(&admin[..]).args(["--pepper-file", "pepper"]), "");
+    assert_eq!(created.code, 0, "{created:?}");
+}
+
 #[tokio::test]
 async fn a_key_is_narrowed_and_widened() {
     let desk = Desk::new().await;

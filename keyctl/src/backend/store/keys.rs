@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use common::{
     admin::AdminSecret,
     id::{AdminKeyId, KeyId},
-    key::Secret,
+    key::{Pepper, Secret},
     store::{AdminKeyFilter, KeyFilter, KeyUpdate, NewAdminKey, NewKey},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 #[async_trait]
 impl Keys for StoreBackend {
     async fn create_key(&self, new: &KeyRequest, pepper: &PepperArgs) -> Result<CreatedKey, Failure> {
-        let pepper = pepper.load()?;
+        let pepper = self.pepper(pepper).await?;
         let secret = Secret::generate(new.mode);
         let new = NewKey {
             tenant: new.tenant,
@@ -53,7 +53,7 @@ impl Keys for StoreBackend {
     }
 
     async fn find_key(&self, secret: &Secret, pepper: &PepperArgs) -> Result<KeyView, Failure> {
-        let found = self.store.key_by_hash(&pepper.load()?.hash(secret)).await?;
+        let found = self.store.key_by_hash(&self.pepper(pepper).await?.hash(secret)).await?;
         Ok(KeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
     }
 
@@ -62,7 +62,7 @@ impl Keys for StoreBackend {
     }
 
     async fn rotate_key(&self, id: KeyId, grace_seconds: u32, pepper: &PepperArgs) -> Result<RotatedKey, Failure> {
-        let pepper = pepper.load()?;
+        let pepper = self.pepper(pepper).await?;
         // The secret's prefix says the mode, which the new key has from the old one.
         let secret = Secret::generate(self.store.key(id).await?.mode);
         let (hash, hint) = (pepper.hash(&secret), secret.hint());
@@ -76,7 +76,7 @@ impl Keys for StoreBackend {
     }
 
     async fn create_admin_key(&self, new: &AdminKeyRequest, pepper: &PepperArgs) -> Result<CreatedAdminKey, Failure> {
-        let pepper = pepper.load()?;
+        let pepper = self.pepper(pepper).await?;
         let secret = AdminSecret::generate();
         let new = NewAdminKey {
             tenant: new.tenant,
@@ -93,7 +93,7 @@ impl Keys for StoreBackend {
     }
 
     async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyView, Failure> {
-        let found = self.store.admin_key_by_hash(&pepper.load()?.hash_admin(secret)).await?;
+        let found = self.store.admin_key_by_hash(&self.pepper(pepper).await?.hash_admin(secret)).await?;
         Ok(AdminKeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
     }
 
@@ -104,5 +104,14 @@ impl Keys for StoreBackend {
 
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure> {
         Ok(AdminKeyView::new(self.store.revoke_admin_key(id, self.now).await?, self.now))
+    }
+}
+
+impl StoreBackend {
+    /// The pepper, if it is the one that the store's keys are hashed under.
+    async fn pepper(&self, pepper: &PepperArgs) -> Result<Pepper, Failure> {
+        let pepper = pepper.load()?;
+        self.store.check_pepper(&pepper, self.now).await?;
+        Ok(pepper)
     }
 }
