@@ -51,6 +51,17 @@ async fn a_missing_pepper_says_where_to_put_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() {
+    let world = World::new().await;
+    world.customer(None).await;
+    world.configure(ROUTES);
+    let output = command(&world.config_file()).env("TOLLGATE_PEPPER", "a pepper of something else").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("hashed under another pepper") && told.contains("TOLLGATE_PEPPER"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_none_is_told_with_its_setting() {
     let world = World::new().await;
     world.configure(ROUTES);
