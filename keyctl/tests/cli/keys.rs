@@ -193,14 +193,14 @@ async fn pepper_other_than_that_of_the_keys_in_force_is_refused() {
     let first = desk.json(&["key", "create", "--tenant", &root, "--name", "first"]);
     let id = text(&first["key"]["id"]);
     let admin = ["admin-key", "create", "--tenant", &root, "--name", "any", "--role", "owner"];
-    for command in [&["key", "create", "--tenant", &root, "--name", "second"][..], &["key", "rotate", id], &admin] {
+    for command in [&["key", "create", "--tenant", &root, "--name", "second"][..], &["key", "rotate", &id], &admin] {
         let refused = run(desk.command().args(command).args(["--pepper-file", "pepper"]), "");
         assert_eq!(refused.code, 4, "{refused:?}");
         assert!(refused.stderr.contains("hashed under another pepper"), "{refused:?}");
     }
     assert_eq!(desk.store.keys(None).await.unwrap().len(), 1);
     // Nothing hangs on the old pepper once no key is in force under it.
-    desk.json(&["key", "revoke", id]);
+    desk.json(&["key", "revoke", &id]);
     let created = run(desk.command().args(&admin[..]).args(["--pepper-file", "pepper"]), "");
     assert_eq!(created.code, 0, "{created:?}");
 }
