@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Args;
-use common::{store::Store, time::{Clock as _, SystemClock}};
+use common::{
+    store::Store,
+    time::{Clock as _, SystemClock},
+};
 use prometheus::Registry;
 use tokio::{net::TcpListener, sync::Notify};
 

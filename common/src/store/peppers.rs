@@ -19,7 +19,8 @@ impl Store {
         .bind(now.0)
         .fetch_all(&self.pool)
         .await?;
-        let known = rows.iter().map(|row| Ok(row.try_get("pepper_id")?)).collect::<Result<Vec<String>, StoreError>>()?;
+        let known =
+            rows.iter().map(|row| Ok(row.try_get("pepper_id")?)).collect::<Result<Vec<String>, StoreError>>()?;
         if known.is_empty() || known.iter().any(|id| id == pepper.id()) {
             return Ok(());
         }
