@@ -10,6 +10,7 @@ use common::{
     plan::{Plan, PlanFile},
     store::UsageSum,
     time::Micros,
+    usage::PaidBy,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -26,14 +27,17 @@ fn month() -> Vec<UsageSum> {
             let mode = if of_tenant.is_multiple_of(2) { Mode::Live } else { Mode::Test };
             let route = of_tenant as usize / 2 % ROUTES.len();
             let tenant = u128::from(number % TENANTS);
+            let hour = FIRST_HOUR.plus_seconds(3_600 * i64::from(of_tenant / 10));
             UsageSum {
-                hour: FIRST_HOUR.plus_seconds(3_600 * i64::from(of_tenant / 10)),
+                hour,
+                since: hour,
                 tenant: TenantId::from_u128(tenant),
                 key: KeyId::from_u128(2 * tenant + u128::from(mode == Mode::Test)),
                 route: ROUTES[route].into(),
                 meter: "requests".into(),
                 mode,
                 billable: mode == Mode::Live,
+                paid: if mode == Mode::Live { PaidBy::Charge } else { PaidBy::Nothing },
                 requests: 5_000,
                 units: 5_000 + u64::from(number % 7),
             }

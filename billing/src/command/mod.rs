@@ -134,6 +134,9 @@ pub enum CommandError {
     /// Some dead letters are still no usage; stdout says why.
     #[error("{0} of the dead letters could not be booked")]
     StillDead(usize),
+    /// Some tenants could not be billed; stdout and stderr say why.
+    #[error("{0} of the tenants could not be billed; all others were")]
+    Unbilled(usize),
     /// Invoices could not be drafted.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),

@@ -22,12 +22,12 @@ Examples:
   billing run --period 2026-11 --dry-run --output json --store sqlite://data/tollgate.db
   billing run --dry-run --now 2026-11-22T01:30:00Z --tenant ten_01jd0000000000000000000000
 
-Exit codes: 0 done, 1 failed, 2 the command line makes no sense";
+Exit codes: 0 done, 1 failed or a tenant could not be billed (all others were), 2 the command line makes no sense";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArguments {
-    /// Month to bill, on each tenant's own clock [default: the month that holds --now]
+    /// Month to bill, on each payer's own clock [default: the month that holds --now there]
     #[arg(long, value_name = "YYYY-MM")]
     period: Option<Period>,
     /// Instant that counts as now, as in 2026-11-22T01:30:00Z [default: the machine's clock]
@@ -61,8 +61,12 @@ pub(super) async fn execute(arguments: &RunArguments, environment: &Environment)
     let drafts = drafts?;
     warn_of_unbilled_usage(&drafts, arguments.output);
     match arguments.output {
-        Output::Table => print(&to_table(&drafts)),
-        Output::Json => print(&(to_json(&drafts)? + "\n")),
+        Output::Table => print(&to_table(&drafts))?,
+        Output::Json => print(&(to_json(&drafts)? + "\n"))?,
+    }
+    match drafts.failed.len() {
+        0 => Ok(()),
+        failed => Err(CommandError::Unbilled(failed)),
     }
 }
 
@@ -79,10 +83,13 @@ fn warn_of_unbilled_usage(drafts: &Drafts, output: Output) {
             usage.tenant
         );
     }
+    for failed in &drafts.failed {
+        let _ = writeln!(stderr, "error: {} ({}) is not billed: {}", failed.tenant_name, failed.tenant, failed.reason);
+    }
     for usage in &drafts.unsubscribed_tenants {
         let _ = writeln!(
             stderr,
-            "warning: {} billable units of tenant {} are on no invoice: it has no subscription in this period",
+            "warning: {} billable units of tenant {} are on no invoice: it had no subscription at that time",
             grouped(usage.units),
             usage.tenant
         );

@@ -1,53 +1,58 @@
 //! Gathering what invoices are made of: tenants, their subscriptions and plans, and one pass over the usage.
 //!
-//! Who inherits a plan is billed with the tenant that it is inherited from: usage belongs to the nearest tenant on the way
-//! up that has a subscription in the period, each request in the period of the tenant that made it.
+//! Invariant: every unit is on the bill of one payer, that of the instant at which it was used, and in one period, the
+//! payer's. So the bills of all periods hold all usage, each unit once, whatever moved or changed since.
 //!
-//! The pass covers the periods of all tenants at once, whatever their zones, in slices of a day: memory grows with
-//! tenants and meters, not with the rows of a month.
+//! The pass covers the periods of all payers at once, whatever their zones, in slices of a day: memory grows with tenants
+//! and meters, not with the rows of a month. A tenant that cannot be billed has its reason told, and stops nobody else.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use common::{
     id::TenantId,
-    plan::{PlanId, PlanVersion},
-    store::{Store, StoreError, Subscription, UsageFilter},
-    tenant::Tenant,
-    time::{Micros, Period, TimeError, Window, Zone},
+    plan::{Plan, PlanId, PlanVersion},
+    store::{RefusalSum, Store, StoreError, Subscription, TenantAccount, UsageFilter, UsageSum},
+    time::{Micros, Period, Window, Zone},
 };
 
-use super::{Counts, Drafts, Invoice, InvoiceError, UnbilledUsage};
+use super::{Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage, payers::Payers};
 use crate::rating::{self, TenantTotals, Totals};
 
 /// How much of the period one query sums.
 const SLICE_SECONDS: i64 = 86_400;
 
+/// A sum begins at most this long after the hour that it is filed under.
+const HOUR_SECONDS: i64 = 3_600;
+
 /// Which period to bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeriodChoice {
-    /// This one, on each tenant's own clock.
+    /// This one, on each payer's own clock.
     Named(Period),
-    /// The one that holds this instant, on each tenant's own clock.
+    /// The one that holds this instant, on each payer's own clock.
     Holding(Micros),
 }
 
-/// A tenant and its period.
-struct Account {
-    tenant: Tenant,
-    window: Window,
-    subscription: Option<Subscription>,
+/// All that is known before usage is read.
+struct Books {
+    accounts: Vec<TenantAccount>,
+    payers: Payers,
+    /// The period of each tenant on its own clock, as far as its clock is known.
+    windows: HashMap<TenantId, Window>,
+    /// The period on the clock of UTC, for tenants that are not known.
+    utc: Window,
+    only: Option<TenantId>,
 }
 
-/// Who pays for whom.
-struct Payers {
-    payer: HashMap<TenantId, TenantId>,
-}
-
-/// All that happened in the periods of the accounts.
+/// All that happened in the period.
 #[derive(Default)]
 struct Recorded {
-    totals: Totals,
+    /// By payer.
+    billed: Totals,
+    /// Of those for whom nobody pays, and of those who are not known.
+    unpaid: Totals,
     refused: HashMap<TenantId, u64>,
+    failed: BTreeMap<TenantId, InvoiceError>,
 }
 
 /// Plan versions that were read already.
@@ -56,112 +61,122 @@ struct Plans(HashMap<(TenantId, PlanId, i64), PlanVersion>);
 
 /// The invoice drafts of a period: of every billed tenant, or of `only` one, with those that it pays for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
-    let mut accounts = accounts(store, choice, only).await?;
-    let payers = Payers::of(&accounts);
-    if let Some(only) = only {
-        accounts.retain(|account| account.tenant.id == only || payers.payer(account.tenant.id) == Some(only));
-    }
-    let recorded = Recorded::read(store, &accounts, choice.window(&Zone::utc())?, only).await?;
-    let billed = recorded.by_payer(&payers)?;
+    let books = Books::read(store, choice, only).await?;
+    let mut recorded = Recorded::read(store, &books).await?;
     let mut plans = Plans::default();
-    let mut invoices = Vec::new();
-    let mut unsubscribed_tenants = Vec::new();
-    for account in &accounts {
-        let tenant = account.tenant.id;
-        if let Some(subscription) = &account.subscription {
-            invoices.push(invoice(account, plans.read(store, subscription).await?, &billed)?);
-            continue;
-        }
-        let units = billed.totals.tenant(tenant).map_or(0, |totals| totals.billable_units);
-        unsubscribed_tenants.extend((units > 0).then_some(UnbilledUsage { tenant, units }));
-    }
-    let unknown_tenants = recorded.of_unknown_tenants(&accounts);
-    let period = choice.period(&Zone::utc())?;
-    Ok(Drafts { period, invoices, unknown_tenants, unsubscribed_tenants })
-}
-
-impl Payers {
-    fn of(accounts: &[Account]) -> Self {
-        let by_id: HashMap<_, _> = accounts.iter().map(|account| (account.tenant.id, account)).collect();
-        let payer = |account: &Account| {
-            let above = |below: &&Account| below.tenant.parent.and_then(|id| by_id.get(&id).copied());
-            let mut way = std::iter::successors(by_id.get(&account.tenant.id).copied(), above);
-            way.find(|account| account.subscription.is_some()).map(|account| account.tenant.id)
+    let mut drafts = Drafts {
+        period: choice.period(&Zone::utc())?,
+        invoices: Vec::new(),
+        failed: Vec::new(),
+        unknown_tenants: recorded.of_unknown_tenants(&books.accounts),
+        unsubscribed_tenants: Vec::new(),
+    };
+    for account in books.accounts.iter().filter(|account| only.is_none_or(|only| only == account.id)) {
+        let tenant = account.id;
+        let drafted = match recorded.failed.remove(&tenant) {
+            Some(error) => Err(error),
+            None => invoice(store, &books, account, choice, &recorded, &mut plans).await,
         };
-        Self { payer: accounts.iter().filter_map(|one| Some((one.tenant.id, payer(one)?))).collect() }
+        match drafted {
+            Ok(invoice) => drafts.invoices.extend(invoice),
+            Err(error) if error.is_of_one_tenant() => {
+                drafts.failed.push(FailedDraft {
+                    tenant,
+                    tenant_name: account.name.clone(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        let unpaid = recorded.unpaid.tenant(tenant).map_or(0, |totals| totals.billable_units);
+        drafts.unsubscribed_tenants.extend((unpaid > 0).then_some(UnbilledUsage { tenant, units: unpaid }));
     }
-
-    /// Who pays for what a tenant uses; nobody, if there is no subscription on its way up.
-    fn payer(&self, tenant: TenantId) -> Option<TenantId> {
-        self.payer.get(&tenant).copied()
-    }
+    Ok(drafts)
 }
 
 impl PeriodChoice {
     fn period(self, zone: &Zone) -> Result<Period, InvoiceError> {
         match self {
             Self::Named(period) => Ok(period),
-            Self::Holding(at) => Period::containing(at, zone).map_err(in_zone(zone)),
+            Self::Holding(at) => Period::containing(at, zone)
+                .map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source }),
         }
     }
 
     fn window(self, zone: &Zone) -> Result<Window, InvoiceError> {
-        self.period(zone)?.window(zone).map_err(in_zone(zone))
+        let period = self.period(zone)?;
+        period.window(zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
     }
 }
 
-fn in_zone(zone: &Zone) -> impl Fn(TimeError) -> InvoiceError {
-    |source| InvoiceError::Period { zone: zone.clone(), source }
-}
-
-/// Every tenant, with what it is billed by.
-async fn accounts(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Vec<Account>, InvoiceError> {
-    if let Some(id) = only {
-        // An unknown tenant is an error, not one without an invoice.
-        store.tenant(id).await?;
+impl Books {
+    async fn read(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Self, InvoiceError> {
+        if let Some(id) = only {
+            // An unknown tenant is an error, not one without an invoice.
+            store.tenant(id).await?;
+        }
+        let accounts = store.tenant_accounts().await?;
+        let (parents, subscriptions) = (store.tenant_parents().await?, store.subscriptions().await?);
+        let payers = Payers::new(&accounts, parents, subscriptions);
+        let window = |account: &TenantAccount| choice.window(account.zone.as_ref().ok()?).ok();
+        let windows = accounts.iter().filter_map(|account| Some((account.id, window(account)?))).collect();
+        Ok(Self { accounts, payers, windows, utc: choice.window(&Zone::utc())?, only })
     }
-    let tenants = store.tenants().await?;
-    let mut by_tenant: HashMap<TenantId, Vec<Subscription>> = HashMap::new();
-    for subscription in store.subscriptions().await? {
-        by_tenant.entry(subscription.tenant).or_default().push(subscription);
+
+    /// The smallest window that holds the hours of all periods.
+    fn hull(&self) -> Window {
+        let hull = |hull: Window, window: &Window| Window {
+            start: hull.start.min(window.start),
+            end: hull.end.max(window.end),
+        };
+        let hull = self.windows.values().fold(self.utc, hull);
+        Window { start: hull.start.plus_seconds(-HOUR_SECONDS), end: hull.end }
     }
-    tenants
-        .into_iter()
-        .map(|tenant| {
-            let window = choice.window(&tenant.zone)?;
-            let subscription = last_overlapping(by_tenant.remove(&tenant.id).unwrap_or_default(), window);
-            Ok(Account { tenant, window, subscription })
-        })
-        .collect()
+
+    /// Whose period counts for what `tenant` used at `at` while `payer` paid, and whether that instant is in it.
+    fn counts(&self, tenant: TenantId, payer: Option<TenantId>, at: Micros) -> bool {
+        let account = payer.unwrap_or(tenant);
+        match self.windows.get(&account) {
+            Some(window) => self.only.is_none_or(|only| only == account) && window.contains(at),
+            None => self.only.is_none() && payer.is_none() && self.utc.contains(at),
+        }
+    }
 }
 
-/// The subscription that starts last among those in force at some instant of `window`.
-fn last_overlapping(subscriptions: Vec<Subscription>, window: Window) -> Option<Subscription> {
-    subscriptions
-        .into_iter()
-        .filter(|subscription| {
-            subscription.starts_at < window.end && subscription.ends_at.is_none_or(|end| end > window.start)
-        })
-        .max_by_key(|subscription| subscription.starts_at)
-}
-
-fn invoice(account: &Account, plan: &PlanVersion, recorded: &Recorded) -> Result<Invoice, InvoiceError> {
-    let tenant = account.tenant.id;
+/// The invoice of a tenant; none if it had no subscription in the period.
+async fn invoice(
+    store: &Store,
+    books: &Books,
+    account: &TenantAccount,
+    choice: PeriodChoice,
+    recorded: &Recorded,
+    plans: &mut Plans,
+) -> Result<Option<Invoice>, InvoiceError> {
+    let tenant = account.id;
+    let zone = account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
+    let window = choice.window(&zone)?;
+    let (_, subscriptions) = books.payers.within(tenant, window);
+    let Some(last) = subscriptions.last() else { return Ok(None) };
+    for subscription in subscriptions {
+        plans.read(store, subscription).await?;
+    }
+    let history: Vec<&Plan> = subscriptions.iter().filter_map(|one| plans.known(one)).map(|one| &one.plan).collect();
+    let plan = plans.known(last).ok_or(InvoiceError::Plan(tenant))?;
     let unused = TenantTotals::default();
-    let usage = recorded.totals.tenant(tenant).unwrap_or(&unused);
+    let usage = recorded.billed.tenant(tenant).unwrap_or(&unused);
     let currency = plan.plan.currency;
-    let (lines, total) = rating::rate(&plan.plan, usage)
+    let (lines, total) = rating::rate_period(&history, usage)
         .and_then(|lines| rating::total(&lines, currency).map(|total| (lines, total)))
         .map_err(|source| InvoiceError::Rating { tenant, plan: plan.plan.id.clone(), version: plan.version, source })?;
-    Ok(Invoice {
+    Ok(Some(Invoice {
         tenant,
-        tenant_name: account.tenant.name.clone(),
+        tenant_name: account.name.clone(),
         plan: plan.plan.id.clone(),
         plan_name: plan.plan.name.clone(),
         plan_version: plan.version,
         currency,
-        zone: account.tenant.zone.clone(),
-        window: account.window,
+        zone,
+        window,
         counts: Counts {
             requests: usage.requests,
             billable_requests: usage.billable_requests,
@@ -171,62 +186,65 @@ fn invoice(account: &Account, plan: &PlanVersion, recorded: &Recorded) -> Result
         },
         lines,
         total,
-    })
+    }))
 }
 
 impl Recorded {
-    /// Reads usage and refusals of `only` one tenant or of all; those of tenants without an account count in `utc`.
-    async fn read(
-        store: &Store,
-        accounts: &[Account],
-        utc: Window,
-        only: Option<TenantId>,
-    ) -> Result<Self, InvoiceError> {
-        let windows: HashMap<TenantId, Window> =
-            accounts.iter().map(|account| (account.tenant.id, account.window)).collect();
-        let counts = |tenant: TenantId, hour: Micros| match windows.get(&tenant) {
-            Some(window) => window.contains(hour),
-            None => only.is_none() && utc.contains(hour),
-        };
-        // One tenant is asked for by itself; one with others that it pays for is picked from all.
-        let asked = only.filter(|_| accounts.len() == 1);
+    /// Reads usage and refusals of all, or what `only` one pays for.
+    async fn read(store: &Store, books: &Books) -> Result<Self, InvoiceError> {
+        // Whoever never had others below pays for itself alone.
+        let asked = books.only.filter(|only| !books.payers.has_others_below(*only));
         let mut recorded = Self::default();
-        for slice in slices(hull(windows.values().copied(), utc)) {
+        for slice in slices(books.hull()) {
             let filter = UsageFilter { tenant: asked, window: Some(slice) };
             for sum in store.usage(&filter).await? {
-                if counts(sum.tenant, sum.hour) {
-                    recorded.totals.add(&sum).map_err(InvoiceError::Sum)?;
-                }
+                recorded.add_usage(books, &sum);
             }
             for sum in store.refusals(&filter).await? {
-                if counts(sum.tenant, sum.hour) {
-                    let refused = recorded.refused.entry(sum.tenant).or_default();
-                    *refused = refused.checked_add(sum.count).ok_or(InvoiceError::Refusals(sum.tenant))?;
-                }
+                recorded.add_refusals(books, &sum);
             }
         }
         Ok(recorded)
     }
 
-    /// The same, as it is paid for. What nobody pays for stays with who used it.
-    fn by_payer(&self, payers: &Payers) -> Result<Self, InvoiceError> {
-        let mut billed = Self::default();
-        for (tenant, totals) in self.totals.iter() {
-            let payer = payers.payer(tenant).unwrap_or(tenant);
-            billed.totals.add_all(payer, totals).map_err(InvoiceError::Sum)?;
+    fn add_usage(&mut self, books: &Books, sum: &UsageSum) {
+        let payer = books.payers.payer(sum.tenant, sum.since);
+        if !books.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since) {
+            return;
         }
-        for (tenant, count) in &self.refused {
-            let payer = payers.payer(*tenant).unwrap_or(*tenant);
-            let refused = billed.refused.entry(payer).or_default();
-            *refused = refused.checked_add(*count).ok_or(InvoiceError::Refusals(payer))?;
+        let (account, added) = match payer {
+            None => (sum.tenant, self.unpaid.add(sum)),
+            Some(payer) => {
+                let (first, _) = books.payers.within(payer.tenant, books.windows[&payer.tenant]);
+                let place = payer.subscription.saturating_sub(first);
+                (payer.tenant, self.billed.add_for(payer.tenant, place, sum))
+            }
+        };
+        if let Err(source) = added {
+            self.failed.entry(account).or_insert(InvoiceError::Sum(source));
         }
-        Ok(billed)
     }
 
-    fn of_unknown_tenants(&self, accounts: &[Account]) -> Vec<UnbilledUsage> {
-        let known: std::collections::HashSet<_> = accounts.iter().map(|account| account.tenant.id).collect();
+    /// Refusals are summed by hour. Those of the hour in which a plan begins are told by whoever pays at its end.
+    fn add_refusals(&mut self, books: &Books, sum: &RefusalSum) {
+        let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
+        let payer = [sum.hour, end].into_iter().find_map(|at| books.payers.payer(sum.tenant, at));
+        let payer = payer.map(|payer| payer.tenant);
+        if !books.counts(sum.tenant, payer, sum.hour) {
+            return;
+        }
+        let account = payer.unwrap_or(sum.tenant);
+        let refused = self.refused.entry(account).or_default();
+        match refused.checked_add(sum.count) {
+            Some(total) => *refused = total,
+            None => drop(self.failed.entry(account).or_insert(InvoiceError::Refusals(account))),
+        }
+    }
+
+    fn of_unknown_tenants(&self, accounts: &[TenantAccount]) -> Vec<UnbilledUsage> {
+        let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
         let mut unknown: Vec<_> = self
-            .totals
+            .unpaid
             .iter()
             .filter(|(tenant, _)| !known.contains(tenant))
             .map(|(tenant, totals)| UnbilledUsage { tenant, units: totals.units })
@@ -234,11 +252,6 @@ impl Recorded {
         unknown.sort_by_key(|usage| usage.tenant);
         unknown
     }
-}
-
-/// The smallest window that holds all of `windows` and `first`.
-fn hull(windows: impl Iterator<Item = Window>, first: Window) -> Window {
-    windows.fold(first, |hull, window| Window { start: hull.start.min(window.start), end: hull.end.max(window.end) })
 }
 
 /// The window cut into slices; every instant of it lies in exactly one.
@@ -252,49 +265,26 @@ fn slices(window: Window) -> impl Iterator<Item = Window> {
 }
 
 impl Plans {
-    async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<&PlanVersion, StoreError> {
-        match self.0.entry((subscription.plan_owner, subscription.plan.clone(), subscription.version)) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(store.pinned_plan(subscription).await?)),
+    async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<(), StoreError> {
+        if let Entry::Vacant(entry) = self.0.entry(key(subscription)) {
+            entry.insert(store.pinned_plan(subscription).await?);
         }
+        Ok(())
     }
+
+    fn known(&self, subscription: &Subscription) -> Option<&PlanVersion> {
+        self.0.get(&key(subscription))
+    }
+}
+
+/// The version that a subscription pins: plans are named within their owner.
+fn key(subscription: &Subscription) -> (TenantId, PlanId, i64) {
+    (subscription.plan_owner, subscription.plan.clone(), subscription.version)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn subscription(plan: &str, starts_at: i64, ends_at: Option<i64>) -> Subscription {
-        Subscription {
-            tenant: TenantId::from_u128(1),
-            plan_owner: TenantId::from_u128(1),
-            plan: plan.parse().unwrap(),
-            version: 1,
-            starts_at: Micros(starts_at),
-            ends_at: ends_at.map(Micros),
-        }
-    }
-
-    fn chosen(subscriptions: &[Subscription]) -> Option<String> {
-        let window = Window { start: Micros(100), end: Micros(200) };
-        last_overlapping(subscriptions.to_vec(), window).map(|subscription| subscription.plan.to_string())
-    }
-
-    #[test]
-    fn a_subscription_counts_if_it_overlaps_the_half_open_period() {
-        assert_eq!(chosen(&[subscription("a", 0, None)]).as_deref(), Some("a"));
-        assert_eq!(chosen(&[subscription("a", 199, None)]).as_deref(), Some("a"));
-        assert_eq!(chosen(&[subscription("a", 0, Some(101))]).as_deref(), Some("a"));
-        assert_eq!(chosen(&[subscription("a", 200, None)]), None);
-        assert_eq!(chosen(&[subscription("a", 0, Some(100))]), None);
-    }
-
-    #[test]
-    fn the_last_of_several_subscriptions_rates_the_period() {
-        let changed =
-            [subscription("a", 0, Some(150)), subscription("b", 150, Some(160)), subscription("c", 160, None)];
-        assert_eq!(chosen(&changed).as_deref(), Some("c"));
-    }
 
     #[test]
     fn slices_cover_a_window_without_overlap() {

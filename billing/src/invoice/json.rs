@@ -3,7 +3,7 @@
 use common::{id::TenantId, plan::PlanId, time::Period};
 use serde::Serialize;
 
-use super::{Drafts, Invoice, UnbilledUsage};
+use super::{Drafts, FailedDraft, Invoice, UnbilledUsage};
 use crate::rating::{Line, LineKind, price_digits};
 
 #[derive(Serialize)]
@@ -11,7 +11,12 @@ struct DraftsJson<'a> {
     period: Period,
     dry_run: bool,
     invoices: Vec<InvoiceJson<'a>>,
-    unknown_tenants: Vec<UnknownTenantJson>,
+    unknown_tenants: Vec<UnbilledJson>,
+    /// Only if there are any, as with those that failed: a run without either reads as ever.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unsubscribed_tenants: Vec<UnbilledJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FailedJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -46,9 +51,16 @@ struct LineJson<'a> {
 }
 
 #[derive(Serialize)]
-struct UnknownTenantJson {
+struct UnbilledJson {
     tenant: TenantId,
     units: u64,
+}
+
+#[derive(Serialize)]
+struct FailedJson<'a> {
+    tenant: TenantId,
+    name: &'a str,
+    reason: &'a str,
 }
 
 /// The drafts as one JSON document.
@@ -57,7 +69,9 @@ pub fn to_json(drafts: &Drafts) -> Result<String, serde_json::Error> {
         period: drafts.period,
         dry_run: true,
         invoices: drafts.invoices.iter().map(InvoiceJson::from).collect(),
-        unknown_tenants: drafts.unknown_tenants.iter().map(UnknownTenantJson::from).collect(),
+        unknown_tenants: drafts.unknown_tenants.iter().map(UnbilledJson::from).collect(),
+        unsubscribed_tenants: drafts.unsubscribed_tenants.iter().map(UnbilledJson::from).collect(),
+        failed: drafts.failed.iter().map(FailedJson::from).collect(),
     })
 }
 
@@ -99,7 +113,13 @@ impl<'a> From<&'a Line> for LineJson<'a> {
     }
 }
 
-impl From<&UnbilledUsage> for UnknownTenantJson {
+impl<'a> From<&'a FailedDraft> for FailedJson<'a> {
+    fn from(failed: &'a FailedDraft) -> Self {
+        Self { tenant: failed.tenant, name: &failed.tenant_name, reason: &failed.reason }
+    }
+}
+
+impl From<&UnbilledUsage> for UnbilledJson {
     fn from(usage: &UnbilledUsage) -> Self {
         Self { tenant: usage.tenant, units: usage.units }
     }

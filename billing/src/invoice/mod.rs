@@ -1,12 +1,14 @@
 //! Invoices of a period: which plan a tenant is billed by, what it used, and the lines that follow.
 //!
-//! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock, and for everybody below
-//! it who has none of their own on the way up to it. If several do, as
-//! after a plan change, the last one rates the whole period: splitting it is not part of this version. Everything here
-//! is a draft, computed from the usage booked so far; the same usage gives the same bytes.
+//! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock: for what it used while a
+//! subscription of its own was in force, and for what everybody below it used while they had none of their own on the
+//! way up to it. If several subscriptions overlap the period, as after a plan change, the flat fee is that of the last one,
+//! and each meter has the price list of the last one that prices it. Everything here is a draft, computed from the usage
+//! booked so far; the same usage gives the same bytes.
 
 mod gather;
 mod json;
+mod payers;
 mod table;
 
 use common::{
@@ -32,7 +34,7 @@ pub enum InvoiceError {
     #[error("period on the clocks of {zone}: {source}")]
     Period {
         /// The time zone.
-        zone: Zone,
+        zone: String,
         /// What is wrong with it.
         source: TimeError,
     },
@@ -42,6 +44,17 @@ pub enum InvoiceError {
     /// Refusals do not fit.
     #[error("the refusals of tenant {0} add up to more than can be counted")]
     Refusals(TenantId),
+    /// The clock of a tenant is not known.
+    #[error("clock of tenant {tenant}: {source}")]
+    Clock {
+        /// Whose clock it is.
+        tenant: TenantId,
+        /// What is wrong with it.
+        source: TimeError,
+    },
+    /// A plan of a tenant was not read.
+    #[error("the plan of tenant {0} was not read")]
+    Plan(TenantId),
     /// The usage of a tenant could not be rated.
     #[error("tenant {tenant}, plan {plan} version {version}: {source}")]
     Rating {
@@ -56,6 +69,16 @@ pub enum InvoiceError {
     },
 }
 
+impl InvoiceError {
+    /// Whether others can be billed all the same.
+    const fn is_of_one_tenant(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Corrupt { .. } | StoreError::NotFound { .. }),
+            _ => true,
+        }
+    }
+}
+
 /// Every invoice draft of a period, and the usage that no invoice holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drafts {
@@ -63,10 +86,23 @@ pub struct Drafts {
     pub period: Period,
     /// One per billed tenant, by the tenants' creation.
     pub invoices: Vec<Invoice>,
+    /// Tenants whose invoice could not be drafted, by the tenants' creation.
+    pub failed: Vec<FailedDraft>,
     /// Usage of tenants that the store does not know, in the period on the clocks of UTC, by tenant.
     pub unknown_tenants: Vec<UnbilledUsage>,
-    /// Billable usage of tenants without a subscription in the period, of their own or inherited, by the tenants' creation.
+    /// Billable usage at times at which its tenant had no subscription, of its own or inherited, by the tenants' creation.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
+}
+
+/// A tenant whose invoice could not be drafted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedDraft {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What people call it.
+    pub tenant_name: String,
+    /// Why it could not be billed.
+    pub reason: String,
 }
 
 /// Usage that no invoice holds.

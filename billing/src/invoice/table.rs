@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{Drafts, Invoice};
+use super::{Drafts, FailedDraft, Invoice};
 use crate::{
     number::grouped,
     rating::{Line, LineKind, price_digits},
@@ -12,10 +12,15 @@ use crate::{
 
 /// The drafts as text that ends with a newline.
 pub fn to_table(drafts: &Drafts) -> String {
-    if drafts.invoices.is_empty() {
+    if drafts.invoices.is_empty() && drafts.failed.is_empty() {
         return format!("No tenant has a subscription in {}: nothing to bill.\n", drafts.period);
     }
-    drafts.invoices.iter().map(block).collect::<Vec<_>>().join("\n")
+    let blocks = drafts.invoices.iter().map(block).chain(drafts.failed.iter().map(failure));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn failure(failed: &FailedDraft) -> String {
+    format!("{} ({})\nNOT BILLED: {}\n", failed.tenant_name, failed.tenant, failed.reason)
 }
 
 fn block(invoice: &Invoice) -> String {
@@ -59,6 +64,7 @@ fn unit_price(line: &Line) -> String {
         (Some(price), _) => format!("{} per {}", price_digits(price, line.amount.currency()), grouped(price.per)),
         (None, LineKind::Included) => "included".into(),
         (None, LineKind::NotCharged) => "not charged".into(),
+        (None, LineKind::Credit) => "paid".into(),
         (None, LineKind::FlatFee | LineKind::Usage) => String::new(),
     }
 }

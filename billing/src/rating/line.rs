@@ -38,6 +38,8 @@ pub enum LineKind {
     Usage,
     /// Units that the plan puts no price on.
     NotCharged,
+    /// Units that were paid for in advance.
+    Credit,
 }
 
 impl Line {
@@ -91,9 +93,20 @@ impl Line {
         Self::free(LineKind::NotCharged, currency, &charge.meter, units, description)
     }
 
-    pub(super) fn uncharged_meter(currency: Currency, meter: &str, units: u64) -> Self {
-        let description = format!("{meter}: not part of the plan");
-        Self::free(LineKind::NotCharged, currency, meter, units, description)
+    /// Units of a meter on which the plan in force put no price. `plan` is the plan of the bill.
+    pub(super) fn unpriced(plan: &Plan, meter: &str, units: u64) -> Self {
+        let reason = if plan.prepaid.iter().any(|prepaid| prepaid == meter) {
+            "prepaid, used without credit"
+        } else if plan.charges.iter().any(|charge| charge.meter == meter) {
+            "used while the plan then put no price on it"
+        } else {
+            "not part of the plan"
+        };
+        Self::free(LineKind::NotCharged, plan.currency, meter, units, format!("{meter}: {reason}"))
+    }
+
+    pub(super) fn paid_from_credit(currency: Currency, meter: &str, units: u64) -> Self {
+        Self::free(LineKind::Credit, currency, meter, units, format!("{meter}: paid from credit"))
     }
 
     fn free(kind: LineKind, currency: Currency, meter: &str, quantity: u64, description: String) -> Self {

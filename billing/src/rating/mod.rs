@@ -4,9 +4,15 @@
 //! once, the total is the sum of the lines, and the quantities of the lines are all the billable units there were:
 //! units that cost nothing stand on a line of their own, so none is silently missing.
 //!
+//! Invariant: whether a unit is owed is decided when it is used, by what paid for it then and by the plan in force then.
+//! Units paid from credit are never owed, and units that a plan priced stay owed whatever plan comes after it. What they
+//! cost says the last plan of the period that prices their meter, with one allowance for the period.
+//!
 //! The flat fee is charged once per period and in full, also when a subscription covers only part of the period:
 //! proration is not part of this version.
 
+#[cfg(test)]
+mod golden;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -17,7 +23,7 @@ use common::{
     plan::{Charge, Plan, PlanError, Tier},
 };
 pub use line::{Line, LineKind, price_digits};
-pub use totals::{TenantTotals, Totals};
+pub use totals::{MeterTotals, TenantTotals, Totals};
 
 /// Why usage could not be rated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +44,20 @@ pub enum RatingError {
         /// What is wrong with the amount.
         source: MoneyError,
     },
+    /// Units are owed in a currency that the bill does not have.
+    #[error(
+        "units of meter `{meter}` are owed in {owed} under plan {plan}, and the bill is in {bill}: a bill has one currency"
+    )]
+    Currency {
+        /// The meter.
+        meter: String,
+        /// The plan that priced them.
+        plan: common::plan::PlanId,
+        /// Its currency.
+        owed: Currency,
+        /// The currency of the bill.
+        bill: Currency,
+    },
     /// The lines add up to more than money can hold.
     #[error("the total of the lines: {0}")]
     Total(MoneyError),
@@ -46,17 +66,57 @@ pub enum RatingError {
     Plan(#[from] PlanError),
 }
 
-/// The lines of a period: the flat fee, then each charge in the plan's order, then meters that the plan does not
-/// charge, by name.
+/// The lines of a period with one plan.
 pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
-    let mut lines = vec![Line::flat_fee(plan, plan.flat_fee()?)];
-    for charge in &plan.charges {
-        rate_charge(plan.currency, charge, usage.billable_units_on(&charge.meter), &mut lines)?;
+    rate_period(&[plan], usage)
+}
+
+/// The lines of a period: the flat fee of its last plan, each charge of that plan in its order, then what is owed by the
+/// price lists of earlier plans, units that nothing prices and units paid from credit, by meter. `plans` are those of the
+/// period, by start; usage names them by their place.
+pub fn rate_period(plans: &[&Plan], usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+    let Some((last, earlier)) = plans.split_last() else { return Ok(Vec::new()) };
+    let mut lines = vec![Line::flat_fee(last, last.flat_fee()?)];
+    for charge in &last.charges {
+        rate_charge(last.currency, charge, None, owed(plans, usage, &charge.meter), &mut lines)?;
     }
-    let uncharged =
-        usage.billable_meters().filter(|(meter, _)| plan.charges.iter().all(|charge| charge.meter != *meter));
-    lines.extend(uncharged.map(|(meter, units)| Line::uncharged_meter(plan.currency, meter, units)));
+    for (place, plan) in earlier.iter().enumerate().rev() {
+        for charge in &plan.charges {
+            let units = owed(plans, usage, &charge.meter);
+            let priced_later = plans[place + 1..].iter().any(|later| prices(later, &charge.meter));
+            if priced_later || units == 0 {
+                continue;
+            }
+            if plan.currency != last.currency {
+                let (meter, plan, owed) = (charge.meter.clone(), plan.id.clone(), plan.currency);
+                return Err(RatingError::Currency { meter, plan, owed, bill: last.currency });
+            }
+            rate_charge(last.currency, charge, Some(&plan.name), units, &mut lines)?;
+        }
+    }
+    for (meter, totals) in usage.meters() {
+        let unpriced = units_where(plans, totals, |plan| !prices(plan, meter));
+        if unpriced > 0 {
+            lines.push(Line::unpriced(last, meter, unpriced));
+        }
+    }
+    let paid = usage.meters().filter(|(_, totals)| totals.credit > 0);
+    lines.extend(paid.map(|(meter, totals)| Line::paid_from_credit(last.currency, meter, totals.credit)));
     Ok(lines)
+}
+
+fn prices(plan: &Plan, meter: &str) -> bool {
+    plan.charges.iter().any(|charge| charge.meter == meter)
+}
+
+/// Units of a meter that were used while the plan in force priced it.
+fn owed(plans: &[&Plan], usage: &TenantTotals, meter: &str) -> u64 {
+    usage.meter(meter).map_or(0, |totals| units_where(plans, totals, |plan| prices(plan, meter)))
+}
+
+/// Charged units that were used under some of the plans. All units of a tenant fit, so these do.
+fn units_where(plans: &[&Plan], totals: &MeterTotals, wanted: impl Fn(&Plan) -> bool) -> u64 {
+    plans.iter().zip(&totals.charged).filter(|(plan, _)| wanted(plan)).map(|(_, units)| units).sum()
 }
 
 /// The sum of the lines' amounts, in `currency`.
@@ -64,8 +124,16 @@ pub fn total(lines: &[Line], currency: Currency) -> Result<Money, RatingError> {
     lines.iter().try_fold(Money::zero(currency), |sum, line| sum.checked_add(line.amount)).map_err(RatingError::Total)
 }
 
-fn rate_charge(currency: Currency, charge: &Charge, units: u64, lines: &mut Vec<Line>) -> Result<(), RatingError> {
+/// The lines of one charge; `of` names the plan if that is not the plan of the bill.
+fn rate_charge(
+    currency: Currency,
+    charge: &Charge,
+    of: Option<&str>,
+    units: u64,
+    lines: &mut Vec<Line>,
+) -> Result<(), RatingError> {
     let included = units.min(charge.included);
+    let first_line = lines.len();
     if charge.included > 0 {
         lines.push(Line::included(currency, charge, included));
     }
@@ -81,6 +149,9 @@ fn rate_charge(currency: Currency, charge: &Charge, units: u64, lines: &mut Vec<
     }
     if beyond > 0 {
         lines.push(Line::beyond_every_tier(currency, charge, beyond));
+    }
+    if let Some(plan) = of {
+        lines[first_line..].iter_mut().for_each(|line| line.description = format!("{plan}, {}", line.description));
     }
     Ok(())
 }

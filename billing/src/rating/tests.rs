@@ -7,6 +7,7 @@ use common::{
     plan::{Charge, Plan, PlanFile, Tier},
     store::UsageSum,
     time::Micros,
+    usage::PaidBy,
 };
 use proptest::prelude::*;
 
@@ -17,12 +18,14 @@ const TENANT: TenantId = TenantId::from_u128(1);
 fn row(meter: &str, units: u64) -> UsageSum {
     UsageSum {
         hour: Micros(0),
+        since: Micros(0),
         tenant: TENANT,
         key: KeyId::from_u128(2),
         route: "search".into(),
         meter: meter.into(),
         mode: Mode::Live,
         billable: true,
+        paid: PaidBy::Charge,
         requests: 1,
         units,
     }
@@ -120,7 +123,7 @@ fn an_amount_beyond_64_bits_names_its_line() {
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    let price = (0_i64..100_000, 0_u32..7, 1_u64..2_000)
+    let price = (0_i64..1_000, 2_u32..8, 1_u64..2_000)
         .prop_map(|(mantissa, scale, per)| UnitPrice { amount: Decimal::new(mantissa, scale), per });
     let tiers = prop::collection::vec((1_u64..500, price), 0..5).prop_map(|steps| {
         let last = steps.len().saturating_sub(1);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{id::TenantId, key::Mode, store::UsageSum};
+use common::{id::TenantId, key::Mode, store::UsageSum, usage::PaidBy};
 
 use super::RatingError;
 
@@ -25,23 +25,30 @@ pub struct TenantTotals {
     pub units: u64,
     /// Units that are billed, over all meters.
     pub billable_units: u64,
-    billable_by_meter: BTreeMap<String, u64>,
+    billable_by_meter: BTreeMap<String, MeterTotals>,
+}
+
+/// Billed units of one meter in a period.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MeterTotals {
+    /// Units that plans pay for or charge, by the place of the plan among those of the period.
+    pub charged: Vec<u64>,
+    /// Units that were paid for in advance.
+    pub credit: u64,
 }
 
 impl Totals {
-    /// Adds one row. After an error the totals are incomplete and must not be used.
+    /// Adds one row for the tenant that used it, of a period with one plan. After an error the tenant's totals are
+    /// incomplete and must not be used.
     pub fn add(&mut self, sum: &UsageSum) -> Result<(), RatingError> {
-        self.tenants
-            .entry(sum.tenant)
-            .or_default()
-            .add(sum)
-            .map_err(|what| RatingError::Overflow { tenant: sum.tenant, what })
+        self.add_for(sum.tenant, 0, sum)
     }
 
-    /// Adds all that somebody used to what `tenant` is billed for. After an error the totals must not be used.
-    pub fn add_all(&mut self, tenant: TenantId, other: &TenantTotals) -> Result<(), RatingError> {
-        let totals = self.tenants.entry(tenant).or_default();
-        totals.add_all(other).map_err(|what| RatingError::Overflow { tenant, what })
+    /// Adds one row for whoever pays for it, under the plan that has this place among the plans of the period. After an
+    /// error the payer's totals are incomplete and must not be used.
+    pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageSum) -> Result<(), RatingError> {
+        let totals = self.tenants.entry(payer).or_default();
+        totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: payer, what })
     }
 
     /// Usage of one tenant, if there was any.
@@ -56,17 +63,17 @@ impl Totals {
 }
 
 impl TenantTotals {
-    /// Billable units on one meter.
-    pub fn billable_units_on(&self, meter: &str) -> u64 {
-        self.billable_by_meter.get(meter).copied().unwrap_or(0)
+    /// Every meter with billed usage, by name.
+    pub fn meters(&self) -> impl Iterator<Item = (&str, &MeterTotals)> {
+        self.billable_by_meter.iter().map(|(meter, totals)| (meter.as_str(), totals))
     }
 
-    /// Every meter with billable rows and its units, by name.
-    pub fn billable_meters(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.billable_by_meter.iter().map(|(meter, units)| (meter.as_str(), *units))
+    /// Billed usage of one meter, if there was any.
+    pub fn meter(&self, meter: &str) -> Option<&MeterTotals> {
+        self.billable_by_meter.get(meter)
     }
 
-    fn add(&mut self, sum: &UsageSum) -> Result<(), &'static str> {
+    fn add(&mut self, plan: usize, sum: &UsageSum) -> Result<(), &'static str> {
         add_to(&mut self.requests, sum.requests, "requests")?;
         add_to(&mut self.units, sum.units, "units")?;
         if sum.mode == Mode::Test {
@@ -77,25 +84,22 @@ impl TenantTotals {
         }
         add_to(&mut self.billable_requests, sum.requests, "billable requests")?;
         add_to(&mut self.billable_units, sum.units, "billable units")?;
-        if let Some(total) = self.billable_by_meter.get_mut(&sum.meter) {
-            return add_to(total, sum.units, "billable units on a meter");
+        if let Some(totals) = self.billable_by_meter.get_mut(&sum.meter) {
+            return totals.add(plan, sum);
         }
-        self.billable_by_meter.insert(sum.meter.clone(), sum.units);
-        Ok(())
+        self.billable_by_meter.entry(sum.meter.clone()).or_default().add(plan, sum)
     }
 }
 
-impl TenantTotals {
-    fn add_all(&mut self, other: &Self) -> Result<(), &'static str> {
-        add_to(&mut self.requests, other.requests, "requests")?;
-        add_to(&mut self.billable_requests, other.billable_requests, "billable requests")?;
-        add_to(&mut self.test_requests, other.test_requests, "requests under test keys")?;
-        add_to(&mut self.units, other.units, "units")?;
-        add_to(&mut self.billable_units, other.billable_units, "billable units")?;
-        for (meter, units) in other.billable_meters() {
-            add_to(self.billable_by_meter.entry(meter.to_owned()).or_default(), units, "billable units on a meter")?;
+impl MeterTotals {
+    fn add(&mut self, plan: usize, sum: &UsageSum) -> Result<(), &'static str> {
+        if sum.paid == PaidBy::Credit {
+            return add_to(&mut self.credit, sum.units, "units paid from credit");
         }
-        Ok(())
+        if self.charged.len() <= plan {
+            self.charged.resize(plan + 1, 0);
+        }
+        add_to(&mut self.charged[plan], sum.units, "billable units on a meter")
     }
 }
 

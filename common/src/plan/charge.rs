@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::PlanError;
-use crate::money::UnitPrice;
+use crate::money::{Money, UnitPrice};
+
+/// Units of a meter in a period that every plan can rate: 2^53, far more than anybody uses.
+pub const RATEABLE_UNITS: u64 = 1 << 53;
 
 /// Largest mantissa of a price; keeps `price x units` inside 128 bits for every possible count of units.
 const PRICE_MANTISSA_MAX: i128 = 1_000_000_000_000_000;
@@ -63,5 +66,84 @@ impl Charge {
             }
         }
         Ok(())
+    }
+    /// Checks that [`RATEABLE_UNITS`] can be rated, and so every number below: the flat fee and this charge together are
+    /// money that can be stored.
+    pub(super) fn validate_amounts(&self, flat_fee: Money) -> Result<(), PlanError> {
+        let mut beyond = RATEABLE_UNITS.saturating_sub(self.included);
+        let (mut total, mut before) = (flat_fee, 0);
+        for (index, tier) in self.tiers.iter().enumerate() {
+            let width = tier.up_to.map_or(u64::MAX, |up_to| up_to - before);
+            before = tier.up_to.unwrap_or(before);
+            let units = beyond.min(width);
+            beyond -= units;
+            // A tier that so few units never reach has to be able to rate one.
+            let amount = tier.price.amount_for(units.max(1), flat_fee.currency());
+            total = amount.and_then(|amount| total.checked_add(amount)).map_err(|error| PlanError::Charge {
+                meter: self.meter.clone(),
+                reason: format!(
+                    "tier {}: {RATEABLE_UNITS} units in a period cannot be rated, as the {error}; a price of fewer digits, \
+                     a smaller `amount` or a smaller `per` can",
+                    index + 1
+                ),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    fn refusal(charge: &Charge) -> Option<String> {
+        let checked = charge.validate().and_then(|()| charge.validate_amounts(Money::zero(Currency::USD)));
+        checked.err().map(|error| error.to_string())
+    }
+
+    fn charge(tiers: &[(Option<u64>, &str, u64)]) -> Charge {
+        let tier = |(up_to, amount, per): &(Option<u64>, &str, u64)| Tier {
+            up_to: *up_to,
+            price: UnitPrice { amount: amount.parse().unwrap(), per: *per },
+        };
+        Charge { meter: "tokens".into(), included: 0, tiers: tiers.iter().map(tier).collect() }
+    }
+
+    #[test]
+    fn charge_that_cannot_rate_two_to_the_53_units_is_refused() {
+        for tiers in [
+            vec![(None, "0.0000000000000000000000000001", 1_000_000_000_000)],
+            vec![(None, "0.0000000000000000000000000001", u64::MAX)],
+            vec![(None, "10.24", 1)],
+            vec![(None, "999999999999999", 1)],
+            vec![(Some(1 << 60), "0.01", 1), (None, "0.0000000000000000000000000001", u64::MAX)],
+            vec![(Some(1), "0.01", 1), (None, "999999999999.99", 3)],
+        ] {
+            let refused = refusal(&charge(&tiers)).unwrap_or_else(|| panic!("{tiers:?} was taken"));
+            assert!(refused.contains("9007199254740992 units"), "{refused}");
+            assert!(refused.contains(&format!("tier {}", tiers.len())), "{refused}");
+        }
+    }
+
+    #[test]
+    fn charge_that_can_rate_two_to_the_53_units_is_taken() {
+        for tiers in [
+            vec![(None, "10.23", 1)],
+            vec![(None, "0.000000000001", 1)],
+            vec![(None, "4.00", 1_000_000)],
+            vec![(Some(1_000), "25.00", 1), (None, "0.50", 1)],
+            vec![(None, "0", u64::MAX)],
+        ] {
+            let charge = charge(&tiers);
+            assert_eq!(refusal(&charge), None, "{tiers:?}");
+        }
+    }
+
+    #[test]
+    fn flat_fee_and_charge_fit_together() {
+        let most = Money::from_minor(i64::MAX, Currency::USD);
+        assert!(charge(&[(None, "0.01", 1)]).validate_amounts(most).is_err());
+        assert_eq!(charge(&[(None, "0", 1)]).validate_amounts(most), Ok(()));
     }
 }

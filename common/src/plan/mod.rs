@@ -4,13 +4,14 @@
 //! a tenant, whose subtree it is offered to; another tenant may have a plan of the same name.
 
 mod charge;
+mod currency;
 pub mod effective;
 mod file;
 mod limit;
 
 use std::{fmt, str::FromStr};
 
-pub use charge::{Charge, Tier};
+pub use charge::{Charge, RATEABLE_UNITS, Tier};
 pub use effective::EffectiveTerms;
 pub use file::{PlanFile, PlanFileError};
 pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWindow};
@@ -109,6 +110,14 @@ pub enum PlanError {
     /// The flat fee would pay the customer.
     #[error("flat_fee is negative")]
     NegativeFlatFee,
+    /// Nobody can pay in the currency.
+    #[error("currency {currency}: {reason}")]
+    Currency {
+        /// Its code.
+        currency: &'static str,
+        /// Why not, and what to use instead.
+        reason: String,
+    },
     /// One meter is charged or capped twice.
     #[error("meter `{meter}` has more than one {what}")]
     DuplicateMeter {
@@ -157,6 +166,7 @@ pub enum PlanError {
 impl Plan {
     /// Checks all that the types alone cannot hold.
     pub fn validate(&self) -> Result<(), PlanError> {
+        currency::validate(self.currency)?;
         if self.flat_fee()?.minor() < 0 {
             return Err(PlanError::NegativeFlatFee);
         }
@@ -176,6 +186,8 @@ impl Plan {
         unique_meters("prepaid", self.prepaid.iter().map(String::as_str))?;
         self.prepaid.iter().try_for_each(|meter| self.validate_prepaid(meter))?;
         self.charges.iter().try_for_each(Charge::validate)?;
+        let flat_fee = self.flat_fee()?;
+        self.charges.iter().try_for_each(|charge| charge.validate_amounts(flat_fee))?;
         self.limits.validate()
     }
 

@@ -48,6 +48,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_admin_key_use"),
     migration!(9, "0009_plan_owners"),
     migration!(10, "0010_grants"),
+    migration!(11, "0011_tenant_parents"),
+    migration!(12, "0012_usage_payment"),
 ];
 
 /// The version that this program was built for.
@@ -149,9 +151,9 @@ mod tests {
 
     #[test]
     fn versions_count_up_and_names_carry_them() {
-        for (index, migration) in (1..).zip(MIGRATIONS) {
-            assert_eq!(migration.version, index);
-            assert!(migration.name.starts_with(&format!("{index:04}_")), "{}", migration.name);
+        assert!(MIGRATIONS.windows(2).all(|pair| pair[0].version < pair[1].version));
+        for Migration { version, name, .. } in MIGRATIONS {
+            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
         }
     }
 }

@@ -65,7 +65,7 @@ pub use retention::{Dropped, Partitions};
 pub use served::{CatalogRow, Changes, ServedKey, ServedTenant};
 pub use sinks::DatedChange;
 pub use subscriptions::{MIGRATED_AT_ONCE, PlanStart, Subscription};
-pub use tenants::{NewTenant, TENANT_DEPTH_MAX, TenantFilter, TenantUpdate};
+pub use tenants::{NewTenant, TENANT_DEPTH_MAX, TenantAccount, TenantFilter, TenantParent, TenantUpdate};
 pub use usage::{RefusalSum, UsageFilter, UsageSum};
 pub use usage_report::{UsageCursor, UsageDimension, UsageQuery, UsageReport, UsageReportRow, UsageStep};
 pub use watch::ChangeWatch;

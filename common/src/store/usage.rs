@@ -11,6 +11,7 @@ use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     time::{Micros, Window},
+    usage::PaidBy,
 };
 
 /// Which usage to sum.
@@ -27,6 +28,9 @@ pub struct UsageFilter {
 pub struct UsageSum {
     /// Start of the hour on the tenant's clock.
     pub hour: Micros,
+    /// Since when within the hour: place and plans of the tenant, and the month of whoever pays, are the same from here
+    /// on. Nearly always the start of the hour.
+    pub since: Micros,
     /// Who used it.
     pub tenant: TenantId,
     /// With which key.
@@ -39,6 +43,8 @@ pub struct UsageSum {
     pub mode: Mode,
     /// Whether it is billed (never, under a test key).
     pub billable: bool,
+    /// What pays for it.
+    pub paid: PaidBy,
     /// Requests.
     pub requests: u64,
     /// Units.
@@ -64,8 +70,8 @@ impl Store {
     /// Hourly sums, by hour, tenant, key, route and meter.
     pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageSum>, StoreError> {
         let statement = filter.statement(
-            "SELECT hour, tenant_id, key_id, route, meter, mode, billable, requests, units FROM usage_hourly",
-            "hour, tenant_id, key_id, route, meter, mode, billable",
+            "SELECT hour, since, tenant_id, key_id, route, meter, mode, billable, paid, requests, units FROM usage_hourly",
+            "hour, tenant_id, key_id, route, meter, mode, since, paid",
         );
         let rows = filter.bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(&self.pool).await?;
         rows.iter().map(read_usage).collect()
@@ -103,6 +109,7 @@ impl UsageFilter {
 fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
     Ok(UsageSum {
         hour: instant(row, "hour")?,
+        since: instant(row, "since")?,
         tenant: parsed(row, "tenant_id")?,
         key: parsed(row, "key_id")?,
         route: row.try_get("route")?,
@@ -113,6 +120,7 @@ fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
             1 => true,
             other => return Err(corrupt("usage sum", format!("billable is {other}"))),
         },
+        paid: parsed(row, "paid")?,
         requests: count(row, "requests")?,
         units: count(row, "units")?,
     })

@@ -3,10 +3,12 @@
 //! Each gateway writes streams of entries numbered without gaps. A [`UsageBatch`] carries a contiguous range of one
 //! stream, so that whoever books it can tell a repetition (numbers seen before) from a loss (numbers skipped).
 
+mod paid;
 mod wire;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+pub use paid::PaidBy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use wire::BatchError;
 

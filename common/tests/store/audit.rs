@@ -62,6 +62,9 @@ async fn every_planted_error_is_found(place: Place) {
         ("UPDATE usage_records SET hour = hour - 3600000000 WHERE seq = 2", &["hour"]),
         ("UPDATE usage_records SET tenant_id = 'ten_00000000000000000000000009' WHERE seq = 2", &["hour"]),
         ("UPDATE usage_records SET billable = 0 WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_records SET paid = 'credit' WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_records SET since = hour + 1 WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_hourly SET paid = 'credit' WHERE paid = 'charge'", &["hour"]),
         (
             "UPDATE usage_records SET stream = 'edge-9/00000000000000000000000001/0' WHERE seq = 2 AND stream LIKE '%2/0'",
             &["stream"],

@@ -45,8 +45,8 @@ async fn nonsense_is_refused_by_the_database_itself(place: Place) {
         "INSERT INTO subscriptions (tenant_id, plan_owner, plan_id, plan_version, starts_at) \
          SELECT id, id, 'none', 1, 0 FROM tenants",
         "INSERT INTO usage_gaps (stream, from_seq, to_seq) VALUES ('unknown', 0, 1)",
-        "INSERT INTO usage_hourly (tenant_id, hour, key_id, route, meter, mode, billable, requests, units) \
-         VALUES ('t', 0, 'k', 'r', 'm', 'test', 1, 1, 1)",
+        "INSERT INTO usage_hourly (tenant_id, hour, since, key_id, route, meter, mode, billable, paid, requests, units) \
+         VALUES ('t', 0, 0, 'k', 'r', 'm', 'test', 1, 'charge', 1, 1)",
         "INSERT INTO quota_grants (tenant_id, meter, period, granted, updated_at) VALUES ('nobody', 'm', '2026-11', 0, 0)",
     ] {
         assert!(place.execute(statement).await.is_err(), "{statement} was accepted");

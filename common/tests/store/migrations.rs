@@ -2,10 +2,27 @@
 
 use common::{
     id::TenantId,
-    store::{Migrated, Store, StoreError, Tally},
+    store::{Migrated, Store, StoreError, Tally, UsageFilter},
+    time::Micros,
+    usage::PaidBy,
 };
 
 use crate::harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of};
+
+macro_rules! migrations_until_eight {
+    ($engine:literal) => {
+        [
+            include_str!(concat!("../../../migrations/", $engine, "/0001_base.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0002_ingest.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0003_lost_usage.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0004_limit_bank.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0005_quotas.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0006_gap_settlements.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0007_control_plane.sql")),
+            include_str!(concat!("../../../migrations/", $engine, "/0008_admin_key_use.sql")),
+        ]
+    };
+}
 
 on_both_engines!(
     an_empty_database_is_brought_up_and_a_rerun_changes_nothing,
@@ -15,6 +32,7 @@ on_both_engines!(
     sums_can_be_read_by_hand,
     what_the_first_schema_held_is_kept,
     plans_top_ups_and_keys_of_before_get_an_owner,
+    usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood,
 );
 
 async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(place: Place) {
@@ -160,26 +178,7 @@ const STORE_BEFORE_OWNERS: &str = "
          'ten_00000000000000000000000003')";
 
 async fn plans_top_ups_and_keys_of_before_get_an_owner(place: Place) {
-    let sqlite = [
-        include_str!("../../../migrations/sqlite/0001_base.sql"),
-        include_str!("../../../migrations/sqlite/0002_ingest.sql"),
-        include_str!("../../../migrations/sqlite/0003_lost_usage.sql"),
-        include_str!("../../../migrations/sqlite/0004_limit_bank.sql"),
-        include_str!("../../../migrations/sqlite/0005_quotas.sql"),
-        include_str!("../../../migrations/sqlite/0006_gap_settlements.sql"),
-        include_str!("../../../migrations/sqlite/0007_control_plane.sql"),
-        include_str!("../../../migrations/sqlite/0008_admin_key_use.sql"),
-    ];
-    let postgres = [
-        include_str!("../../../migrations/postgres/0001_base.sql"),
-        include_str!("../../../migrations/postgres/0002_ingest.sql"),
-        include_str!("../../../migrations/postgres/0003_lost_usage.sql"),
-        include_str!("../../../migrations/postgres/0004_limit_bank.sql"),
-        include_str!("../../../migrations/postgres/0005_quotas.sql"),
-        include_str!("../../../migrations/postgres/0006_gap_settlements.sql"),
-        include_str!("../../../migrations/postgres/0007_control_plane.sql"),
-        include_str!("../../../migrations/postgres/0008_admin_key_use.sql"),
-    ];
+    let (sqlite, postgres) = (migrations_until_eight!("sqlite"), migrations_until_eight!("postgres"));
     if place.is_sqlite() {
         std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
@@ -207,4 +206,97 @@ async fn plans_top_ups_and_keys_of_before_get_an_owner(place: Place) {
     let made = store.keys(Some(customer)).await.unwrap().remove(0).created_by.unwrap();
     assert_eq!((made.name.as_deref(), made.tenant), (Some("adk_00000000000000000000000001"), Some(one)));
     assert!(store.has_owner().await.unwrap(), "the bootstrap token had ended with this admin key");
+}
+
+/// A root (1), two resellers (2, 3) and a customer (4) that was moved from the first to the second at 01:50. The customer
+/// inherited a plan that takes tokens from credit, until its reseller changed to another at 01:40. In the hour of 01:00
+/// it used 1, 2, 4, 8 tokens at 01:30, 01:39:59.999999, 01:40 and 01:50, and 16 tokens and 32 requests without records; in
+/// the hour of 02:00 64 tokens.
+const USAGE_WITHOUT_PAYMENT: &str = r#"
+    CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
+        applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+    INSERT INTO schema_migrations (version, name) VALUES (8, '0008_admin_key_use');
+    INSERT INTO tenants (id, parent_id, kind, name, status, zone, path, depth, created_seq, created_at) VALUES
+        ('ten_00000000000000000000000001', NULL, 'root', 'root', 'active', 'UTC',
+         '/ten_00000000000000000000000001/', 1, 1, 0),
+        ('ten_00000000000000000000000002', 'ten_00000000000000000000000001', 'reseller', 'a', 'active', 'UTC',
+         '/ten_00000000000000000000000001/ten_00000000000000000000000002/', 2, 2, 0),
+        ('ten_00000000000000000000000003', 'ten_00000000000000000000000001', 'reseller', 'b', 'active', 'UTC',
+         '/ten_00000000000000000000000001/ten_00000000000000000000000003/', 2, 3, 0),
+        ('ten_00000000000000000000000004', 'ten_00000000000000000000000003', 'customer', 'c', 'active', 'UTC',
+         '/ten_00000000000000000000000001/ten_00000000000000000000000003/ten_00000000000000000000000004/', 3, 4, 0);
+    INSERT INTO plan_versions (plan_id, version, body, created_at) VALUES
+        ('credit', 1, '{"id":"credit","name":"C","currency":"USD","flat_fee":"0","prepaid":["tokens"]}', 0),
+        ('other', 1, '{"id":"other","name":"O","currency":"USD","flat_fee":"0"}', 0);
+    INSERT INTO subscriptions (tenant_id, plan_id, plan_version, starts_at, ends_at) VALUES
+        ('ten_00000000000000000000000002', 'credit', 1, 0, 1795311600000000),
+        ('ten_00000000000000000000000002', 'other', 1, 1795311600000000, NULL),
+        ('ten_00000000000000000000000003', 'credit', 1, 0, NULL);
+    INSERT INTO audit_log (at, actor_kind, actor, action, subject_kind, subject, tenant_id, before, after) VALUES
+        (1795312200000000, 'operator', 'me', 'tenant.move', 'tenant', 'ten_00000000000000000000000004',
+         'ten_00000000000000000000000004', '{"parent":"ten_00000000000000000000000002"}',
+         '{"parent":"ten_00000000000000000000000003"}');
+    INSERT INTO usage_streams (stream, next_seq, updated_at, requests, units, dropped_requests, dropped_units) VALUES
+        ('edge-1/00000000000000000000000001/0', 7, 0, 7, 127, 2, 48);
+    INSERT INTO usage_records
+        (stream, seq, at, hour, tenant_id, key_id, route, meter, units, status, mode, billable)
+    SELECT 'edge-1/00000000000000000000000001/0', seq, at, hour, 'ten_00000000000000000000000004',
+        'key_00000000000000000000000007', 'search', 'tokens', units, 200, 'live', 1
+    FROM (SELECT 0 AS seq, 1795311000000000 AS at, 1795309200000000 AS hour, 1 AS units
+          UNION ALL SELECT 1, 1795311599999999, 1795309200000000, 2
+          UNION ALL SELECT 2, 1795311600000000, 1795309200000000, 4
+          UNION ALL SELECT 3, 1795312200000000, 1795309200000000, 8
+          UNION ALL SELECT 6, 1795312800000000, 1795312800000000, 64) AS used;
+    INSERT INTO usage_hourly (tenant_id, hour, key_id, route, meter, mode, billable, requests, units, dropped_requests,
+        dropped_units) VALUES
+        ('ten_00000000000000000000000004', 1795309200000000, 'key_00000000000000000000000007', 'search', 'tokens',
+         'live', 1, 5, 31, 1, 16),
+        ('ten_00000000000000000000000004', 1795309200000000, 'key_00000000000000000000000007', 'search', 'requests',
+         'live', 1, 1, 32, 1, 32),
+        ('ten_00000000000000000000000004', 1795312800000000, 'key_00000000000000000000000007', 'search', 'tokens',
+         'live', 1, 1, 64, 0, 0)"#;
+
+async fn usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood(place: Place) {
+    let steps = if place.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
+    if place.is_sqlite() {
+        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+    }
+    for step in steps.into_iter().chain([USAGE_WITHOUT_PAYMENT]) {
+        place.execute(step).await.unwrap();
+    }
+    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    assert_eq!(migrated.from, 8);
+    let audit = store.audit(None).await.unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.breaches);
+
+    let customer: TenantId = "ten_00000000000000000000000004".parse().unwrap();
+    let tenant = |number: u8| format!("ten_0000000000000000000000000{number}").parse::<TenantId>().unwrap();
+    let parents = store.tenant_parents().await.unwrap();
+    let spans: Vec<_> = parents.iter().map(|span| (span.tenant, span.parent, span.starts_at.0, span.ends_at)).collect();
+    let moved = Micros(1_795_312_200_000_000);
+    assert_eq!(
+        spans,
+        [
+            (tenant(2), tenant(1), i64::MIN, None),
+            (tenant(3), tenant(1), i64::MIN, None),
+            (customer, tenant(2), i64::MIN, Some(moved)),
+            (customer, tenant(3), moved.0, None),
+        ]
+    );
+    let sums = store.usage(&UsageFilter::default()).await.unwrap();
+    let mut filed: Vec<_> =
+        sums.iter().map(|sum| (sum.meter.clone(), sum.since.0, sum.paid, sum.requests, sum.units)).collect();
+    filed.sort();
+    let (hour, changed) = (1_795_309_200_000_000, 1_795_311_600_000_000);
+    let tokens = |since, paid, requests, units| ("tokens".to_owned(), since, paid, requests, units);
+    assert_eq!(
+        filed,
+        [
+            ("requests".to_owned(), moved.0, PaidBy::Charge, 1, 32),
+            tokens(hour, PaidBy::Credit, 2, 3),
+            tokens(changed, PaidBy::Charge, 1, 4),
+            tokens(moved.0, PaidBy::Credit, 2, 24),
+            tokens(hour + 3_600_000_000, PaidBy::Credit, 1, 64),
+        ]
+    );
 }

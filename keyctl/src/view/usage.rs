@@ -39,6 +39,9 @@ pub(crate) struct Used {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReportRow {
     start: Instant,
+    end: Instant,
+    zone: String,
+    whole: bool,
     tenant: Option<TenantId>,
     key: Option<KeyId>,
     route: Option<String>,
@@ -104,8 +107,22 @@ impl From<UsageSum> for Used {
 
 impl From<UsageReportRow> for ReportRow {
     fn from(row: UsageReportRow) -> Self {
-        let UsageReportRow { start, tenant, key, route, meter, mode, requests, units, billable_units } = row;
-        Self { start: Instant(start), tenant, key, route, meter, mode, requests, units, billable_units }
+        let UsageReportRow {
+            start,
+            end,
+            zone,
+            whole,
+            tenant,
+            key,
+            route,
+            meter,
+            mode,
+            requests,
+            units,
+            billable_units,
+        } = row;
+        let (start, end) = (Instant(start), Instant(end));
+        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, units, billable_units }
     }
 }
 
@@ -177,11 +194,13 @@ impl ListRow for UsageRow {
 
 impl ListRow for ReportRow {
     const COLUMNS: &'static [&'static str] =
-        &["START", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "UNITS", "BILLABLE"];
+        &["START", "ZONE", "WHOLE", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "UNITS", "BILLABLE"];
 
     fn cells(&self) -> Vec<String> {
         let labels = [
             self.start.to_string(),
+            self.zone.clone(),
+            if self.whole { "yes" } else { "no" }.to_owned(),
             or_dash(self.tenant),
             or_dash(self.key),
             or_dash(self.route.as_ref()),
@@ -195,19 +214,21 @@ impl ListRow for ReportRow {
 
 #[cfg(test)]
 mod tests {
-    use common::time::Micros;
+    use common::{time::Micros, usage::PaidBy};
 
     use super::*;
 
     fn usage(meter: &str, mode: Mode, billable: bool, units: u64) -> Used {
         let sum = UsageSum {
             hour: Micros(0),
+            since: Micros(0),
             tenant: TenantId::from_u128(1),
             key: KeyId::from_u128(2),
             route: "api".into(),
             meter: meter.into(),
             mode,
             billable,
+            paid: if billable { PaidBy::Charge } else { PaidBy::Nothing },
             requests: 1,
             units,
         };

@@ -4,13 +4,26 @@ use std::fmt::{Display, Write as _};
 
 use common::store::UsageReportRow;
 
-const HEADER: &str = "start,tenant,key,route,meter,mode,requests,units,billable_units\r\n";
+const HEADER: &str = "start,tenant,key,route,meter,mode,requests,units,billable_units,end,zone,whole\r\n";
 
 /// The rows, under their names.
 pub(super) fn table(rows: &[UsageReportRow]) -> String {
     let mut table = String::from(HEADER);
     for row in rows {
-        let UsageReportRow { start, tenant, key, route, meter, mode, requests, units, billable_units } = row;
+        let UsageReportRow {
+            start,
+            end,
+            zone,
+            whole,
+            tenant,
+            key,
+            route,
+            meter,
+            mode,
+            requests,
+            units,
+            billable_units,
+        } = row;
         let fields = [
             start.to_string(),
             text(tenant.as_ref()),
@@ -24,7 +37,9 @@ pub(super) fn table(rows: &[UsageReportRow]) -> String {
             table.push(',');
         }
         // Writing into a string cannot fail.
-        let _ = write!(table, "{requests},{units},{billable_units}\r\n");
+        let _ = write!(table, "{requests},{units},{billable_units},{end},");
+        push(&mut table, zone);
+        let _ = write!(table, ",{whole}\r\n");
     }
     table
 }
@@ -54,6 +69,9 @@ mod tests {
     fn what_would_break_a_line_stands_in_quotes() {
         let row = UsageReportRow {
             start: Micros(0),
+            end: Micros(3_600_000_000),
+            zone: "UTC".into(),
+            whole: false,
             tenant: None,
             key: None,
             route: Some("a,\"b\"".into()),
@@ -63,7 +81,7 @@ mod tests {
             units: 2,
             billable_units: 3,
         };
-        let line = "1970-01-01T00:00:00Z,,,\"a,\"\"b\"\"\",requests,,1,2,3\r\n";
+        let line = "1970-01-01T00:00:00Z,,,\"a,\"\"b\"\"\",requests,,1,2,3,1970-01-01T01:00:00Z,UTC,false\r\n";
         assert_eq!(table(&[row]), format!("{HEADER}{line}"));
     }
 }

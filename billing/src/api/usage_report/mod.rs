@@ -41,6 +41,13 @@ const REACH_SECONDS: i64 = 30 * 86_400;
 pub(super) struct UsageDocument {
     /// Start of the hour, day or month.
     start: Instant,
+    /// Its end.
+    end: Instant,
+    /// The time zone on whose clock it is one.
+    #[schema(example = "Europe/Berlin")]
+    zone: String,
+    /// Whether the report covers all of it. If not, `from` or `to` cuts it, and only hours that start between the two count.
+    whole: bool,
     /// Who.
     #[schema(value_type = Option<String>, required = true)]
     tenant: Option<TenantId>,
@@ -136,8 +143,22 @@ pub(super) struct UsageParameters {
 
 impl From<UsageReportRow> for UsageDocument {
     fn from(row: UsageReportRow) -> Self {
-        let UsageReportRow { start, tenant, key, route, meter, mode, requests, units, billable_units } = row;
-        Self { start: start.into(), tenant, key, route, meter, mode, requests, units, billable_units }
+        let UsageReportRow {
+            start,
+            end,
+            zone,
+            whole,
+            tenant,
+            key,
+            route,
+            meter,
+            mode,
+            requests,
+            units,
+            billable_units,
+        } = row;
+        let (start, end) = (start.into(), end.into());
+        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, units, billable_units }
     }
 }
 
@@ -151,8 +172,9 @@ fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<U
 
 /// Report usage
 ///
-/// Sums by hour, day or month on each tenant's own clock. Hours that are still under way are shown as far as they are
-/// booked. For the next page, repeat the request with `cursor`, and with `from` and `to` as they were.
+/// Sums by hour, day or month on each tenant's own clock, with a row for each clock. Hours that are still under way are
+/// shown as far as they are booked. Usage counts where its tenant stood when it was made: a tenant that moved is in the
+/// reports of those it was under for the time that it was there. For the next page, repeat the request with `cursor`, and with `from` and `to` as they were.
 #[utoipa::path(
     get,
     path = "/v1/usage",

@@ -31,7 +31,7 @@ use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     time::{Micros, Period, Window},
-    usage::StreamId,
+    usage::{PaidBy, StreamId},
 };
 
 /// What the books say, and every place where they contradict themselves.
@@ -121,6 +121,8 @@ pub enum BreachPlace {
     Hour {
         /// Start of the hour on the tenant's clock.
         hour: Micros,
+        /// Where the sum begins within the hour.
+        since: Micros,
         /// Who used it.
         tenant: TenantId,
         /// With which key.
@@ -133,6 +135,8 @@ pub enum BreachPlace {
         mode: Mode,
         /// Whether it is billed.
         billable: bool,
+        /// What pays for it.
+        paid: PaidBy,
     },
     /// All streams against all hourly sums.
     Total,
@@ -253,9 +257,9 @@ impl fmt::Display for Breach {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             BreachPlace::Stream { stream } => write!(formatter, "stream {stream}")?,
-            BreachPlace::Hour { hour, tenant, key, route, meter, mode, billable } => write!(
+            BreachPlace::Hour { hour, since, tenant, key, route, meter, mode, billable, paid } => write!(
                 formatter,
-                "hour {hour} of {tenant} {key} {route} {meter} {mode} {}",
+                "hour {hour} from {since} on of {tenant} {key} {route} {meter} {mode} {} paid by {paid}",
                 if *billable { "billable" } else { "unbilled" }
             )?,
             BreachPlace::Total => formatter.write_str("total")?,

@@ -29,19 +29,20 @@ pub(super) struct Sums {
 /// Records and sums side by side, one row per key that either has, in an order in which a tenant's months come one
 /// after another. Between $3 and $4 are all records of the hours between $1 and $2: so partitions are found by time.
 const SIDE_BY_SIDE: &str = concat!(
-    "SELECT tenant_id, hour, key_id, route, meter, mode, billable, CAST(SUM(recorded) AS BIGINT), \
+    "SELECT tenant_id, hour, key_id, route, meter, mode, since, CAST(SUM(recorded) AS BIGINT), \
      CAST(SUM(recorded_units) AS BIGINT), CAST(SUM(dropped) AS BIGINT), CAST(SUM(dropped_units) AS BIGINT), \
-     CAST(SUM(requests) AS BIGINT), CAST(SUM(units) AS BIGINT) FROM (\
-     SELECT tenant_id, hour, key_id, route, meter, mode, billable, COUNT(*) AS recorded, ",
+     CAST(SUM(requests) AS BIGINT), CAST(SUM(units) AS BIGINT), billable, paid FROM (\
+     SELECT tenant_id, hour, COALESCE(since, hour) AS since, key_id, route, meter, mode, billable, paid, \
+     COUNT(*) AS recorded, ",
     modular_sum!("units"),
     " AS recorded_units, CAST(0 AS BIGINT) AS dropped, CAST(0 AS BIGINT) AS dropped_units, \
      CAST(0 AS BIGINT) AS requests, CAST(0 AS BIGINT) AS units FROM usage_records \
      WHERE hour >= $1 AND hour < $2 AND at >= $3 AND at <= $4 \
-     GROUP BY tenant_id, hour, key_id, route, meter, mode, billable UNION ALL \
-     SELECT tenant_id, hour, key_id, route, meter, mode, billable, 0, 0, dropped_requests, dropped_units, requests, \
+     GROUP BY tenant_id, hour, COALESCE(since, hour), key_id, route, meter, mode, billable, paid UNION ALL \
+     SELECT tenant_id, hour, since, key_id, route, meter, mode, billable, paid, 0, 0, dropped_requests, dropped_units, requests, \
      units FROM usage_hourly WHERE hour >= $1 AND hour < $2) both_sides \
-     GROUP BY tenant_id, hour, key_id, route, meter, mode, billable \
-     ORDER BY tenant_id, hour, key_id, route, meter, mode, billable"
+     GROUP BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid \
+     ORDER BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid"
 );
 
 /// One row of them.
@@ -138,6 +139,7 @@ fn check_line(line: &Line, row: &AnyRow, breaches: &mut Vec<Breach>) -> Result<(
 fn place(line: &Line, row: &AnyRow) -> Result<BreachPlace, StoreError> {
     Ok(BreachPlace::Hour {
         hour: line.hour,
+        since: instant(row, "since")?,
         tenant: line.tenant,
         key: parsed(row, "key_id")?,
         route: row.try_get("route")?,
@@ -148,5 +150,6 @@ fn place(line: &Line, row: &AnyRow) -> Result<BreachPlace, StoreError> {
             1 => true,
             other => return Err(corrupt("usage sum", format!("billable is {other}"))),
         },
+        paid: parsed(row, "paid")?,
     })
 }

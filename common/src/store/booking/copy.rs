@@ -7,12 +7,12 @@ use crate::key::Mode;
 
 /// The columns, in the order in which rows are written.
 pub(super) const STATEMENT: &str = "COPY usage_records (stream, seq, at, hour, tenant_id, key_id, route, meter, \
-     units, status, mode, billable) FROM STDIN WITH (FORMAT binary)";
+     units, status, mode, billable, since, paid) FROM STDIN WITH (FORMAT binary)";
 
 /// How much to hand to the server at once: it reads while the next piece is being written.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
 
-const COLUMNS: i16 = 12;
+const COLUMNS: i16 = 14;
 
 /// Signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -56,7 +56,12 @@ impl CopyBuffer {
             Mode::Live => "live",
             Mode::Test => "test",
         });
-        self.number(i64::from(row.billable));
+        self.number(i64::from(row.paid.is_billable()));
+        match row.since {
+            Some(since) => self.number(since.0),
+            None => self.null(),
+        }
+        self.text(row.paid.as_str());
     }
 
     /// Writes the end mark.
@@ -67,6 +72,10 @@ impl CopyBuffer {
     fn number(&mut self, number: i64) {
         self.0.extend_from_slice(&8_i32.to_be_bytes());
         self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn null(&mut self) {
+        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
     }
 
     fn text(&mut self, text: &str) {
@@ -106,8 +115,12 @@ mod tests {
         buffer.text("ab");
         buffer.number(-2);
         buffer.shown(&7);
+        buffer.null();
         buffer.finish();
-        assert_eq!(buffer.bytes(), b"\0\0\0\x02ab\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xfe\0\0\0\x017\xff\xff");
+        assert_eq!(
+            buffer.bytes(),
+            b"\0\0\0\x02ab\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xfe\0\0\0\x017\xff\xff\xff\xff\xff\xff"
+        );
         assert_eq!(HEADER.len(), 11 + 4 + 4);
     }
 }

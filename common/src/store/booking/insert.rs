@@ -17,6 +17,8 @@ const CHUNKS: [usize; 4] = [256, 32, 8, 1];
 pub(in crate::store) enum Value {
     Text(String),
     Number(i64),
+    /// No number.
+    Null,
 }
 
 /// Runs `head VALUES (..), (..) tail` for all rows, in their order.
@@ -63,6 +65,7 @@ fn bind<'q>(query: Query<'q, Any, AnyArguments>, value: &Value) -> Query<'q, Any
     match value {
         Value::Text(text) => query.bind(text.clone()),
         Value::Number(number) => query.bind(*number),
+        Value::Null => query.bind(None::<i64>),
     }
 }
 

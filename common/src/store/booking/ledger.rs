@@ -11,7 +11,8 @@ use std::{
 use sqlx::{AnyConnection, PgConnection, Row as _};
 
 use super::{
-    NewDeadLetter, Position, StoreError, StreamBook, Zones,
+    NewDeadLetter, Place, Position, StoreError, StreamBook,
+    borders::Turn,
     settlement::Settlement,
     sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::Gap,
@@ -50,8 +51,16 @@ pub(super) trait Ledger: Statements + Settlement {
     /// Locks streams, in this order, until the transaction ends, and gives their marks; a new one begins at 0.
     async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError>;
 
-    /// The zones of tenants; none for those that the store does not know.
-    async fn zones(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Zones, StoreError>;
+    /// Clocks and places of tenants, as far as the store knows them.
+    async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError>;
+
+    /// When plans and parents of tenants changed after `before` and up to `last`, and all that these were ever under.
+    async fn turns(
+        &mut self,
+        tenants: &BTreeSet<TenantId>,
+        before: Micros,
+        last: Micros,
+    ) -> Result<Vec<Turn>, StoreError>;
 
     /// Writes the marks of locked streams and adds to their counters.
     async fn write_marks(&mut self, books: &[StreamBook]) -> Result<(), StoreError>;

@@ -4,6 +4,7 @@
 //! and locked; the ledger then writes it as fast as its engine can. All bookings lock in one order: position, streams,
 //! partitions of the records, hourly sums, leases of quotas, quotas; each kind by its key.
 
+mod borders;
 mod copy;
 mod insert;
 mod lease;
@@ -19,6 +20,7 @@ use std::{
     ops::Range,
 };
 
+use borders::{Borders, Place};
 pub(super) use insert::{Value, insert_rows, insert_rows_returning};
 use lease::Lease;
 use ledger::Ledger;
@@ -198,12 +200,14 @@ async fn write_books<L: Ledger>(
     if fresh.iter().all(|fresh| fresh.entries.is_empty()) {
         return Ok(false);
     }
-    let zones = ledger.zones(&all).await?;
+    let places = ledger.places(&all).await?;
+    let zones: Zones = all.iter().map(|id| (*id, places.get(id).map(|place| place.zone.clone()))).collect();
     for (booked, tenants) in booked.iter_mut().zip(tenants) {
         let unknown = |tenant: &TenantId| zones.get(tenant).is_none_or(Option::is_none);
         booked.unknown_tenants = tenants.into_iter().filter(unknown).collect();
     }
-    let sheet = Sheet::of(books, fresh, &zones, terms.keep_records)?;
+    let borders = Borders::read(ledger, &places, fresh).await?;
+    let sheet = Sheet::of(books, fresh, &zones, &borders, terms.keep_records)?;
     ledger.write_marks(books).await?;
     for book in books {
         let (closed, opened) = book.gap_changes();

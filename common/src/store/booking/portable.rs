@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::{AnyConnection, Row as _};
 
 use super::{
-    StoreError, StreamBook, Zones,
+    Place, StoreError, StreamBook,
+    borders::{Turn, turn, way},
     insert::{Value, insert_rows},
     ledger::Ledger,
     sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
@@ -17,8 +18,16 @@ use crate::{
     time::{Micros, Zone},
 };
 
-/// Tenants that one query looks up.
-const TENANTS_PER_QUERY: usize = 16;
+/// Instants at which something changed for tenants of a list in JSON, and the parents that they no longer have.
+const TURNS: &str = "WITH asked (id) AS (SELECT value FROM json_each($1)) \
+    SELECT tenant_id, starts_at, NULL FROM subscriptions \
+    WHERE tenant_id IN (SELECT id FROM asked) AND starts_at > $2 AND starts_at <= $3 UNION ALL \
+    SELECT tenant_id, ends_at, NULL FROM subscriptions \
+    WHERE tenant_id IN (SELECT id FROM asked) AND ends_at > $2 AND ends_at <= $3 UNION ALL \
+    SELECT tenant_id, starts_at, NULL FROM tenant_parents \
+    WHERE tenant_id IN (SELECT id FROM asked) AND starts_at > $2 AND starts_at <= $3 UNION ALL \
+    SELECT tenant_id, NULL, parent_id FROM tenant_parents \
+    WHERE tenant_id IN (SELECT id FROM asked) AND ends_at IS NOT NULL";
 
 impl Ledger for AnyConnection {
     async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError> {
@@ -37,28 +46,34 @@ impl Ledger for AnyConnection {
         Ok(marks)
     }
 
-    async fn zones(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Zones, StoreError> {
+    async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError> {
         let mut by_name: HashMap<String, Zone> = HashMap::new();
-        let mut zones: Zones = tenants.iter().map(|tenant| (*tenant, None)).collect();
-        let tenants: Vec<_> = tenants.iter().map(ToString::to_string).collect();
-        for chunk in tenants.chunks(TENANTS_PER_QUERY) {
-            let query = sqlx::query(
-                "SELECT id, zone FROM tenants \
-                 WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-            );
-            // The last one fills up what is left, so that there is one statement for every number of tenants.
-            let ids = chunk.iter().chain(chunk.last().into_iter().cycle()).take(TENANTS_PER_QUERY);
-            for row in ids.fold(query, |query, id| query.bind(id.clone())).fetch_all(&mut *self).await? {
-                let name: String = row.try_get("zone")?;
-                let zone = match by_name.get(&name) {
-                    Some(zone) => zone.clone(),
-                    None => name.parse().map_err(|error| corrupt("zone", error))?,
-                };
-                by_name.insert(name, zone.clone());
-                zones.insert(parsed(&row, "id")?, Some(zone));
-            }
+        let mut places = HashMap::with_capacity(tenants.len());
+        let rows = sqlx::query("SELECT id, zone, path FROM tenants WHERE id IN (SELECT value FROM json_each($1))")
+            .bind(json(tenants))
+            .fetch_all(&mut *self)
+            .await?;
+        for row in &rows {
+            let name: String = row.try_get("zone")?;
+            let zone = match by_name.get(&name) {
+                Some(zone) => zone.clone(),
+                None => name.parse().map_err(|error| corrupt("zone", error))?,
+            };
+            by_name.insert(name, zone.clone());
+            places.insert(parsed(row, "id")?, Place { zone, way: way(row.try_get("path")?)? });
         }
-        Ok(zones)
+        Ok(places)
+    }
+
+    async fn turns(
+        &mut self,
+        tenants: &BTreeSet<TenantId>,
+        before: Micros,
+        last: Micros,
+    ) -> Result<Vec<Turn>, StoreError> {
+        let query = sqlx::query(TURNS).bind(json(tenants)).bind(before.0).bind(last.0);
+        let rows = query.fetch_all(&mut *self).await?;
+        rows.iter().map(|row| turn(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)).collect()
     }
 
     async fn write_marks(&mut self, books: &[StreamBook]) -> Result<(), StoreError> {
@@ -94,7 +109,7 @@ impl Ledger for AnyConnection {
         insert_rows(
             self,
             "INSERT INTO usage_records \
-             (stream, seq, at, hour, tenant_id, key_id, route, meter, units, status, mode, billable)",
+             (stream, seq, at, hour, tenant_id, key_id, route, meter, units, status, mode, billable, since, paid)",
             "",
             &rows,
         )
@@ -105,9 +120,9 @@ impl Ledger for AnyConnection {
         let rows: Vec<_> = sums.iter().map(usage_row).collect();
         insert_rows(
             self,
-            "INSERT INTO usage_hourly (tenant_id, hour, key_id, route, meter, mode, billable, requests, units, \
-             dropped_requests, dropped_units)",
-            "ON CONFLICT (tenant_id, hour, key_id, route, meter, mode, billable) DO UPDATE SET \
+            "INSERT INTO usage_hourly (tenant_id, hour, since, key_id, route, meter, mode, billable, paid, requests, \
+             units, dropped_requests, dropped_units)",
+            "ON CONFLICT (tenant_id, hour, since, key_id, route, meter, mode, paid) DO UPDATE SET \
              requests = usage_hourly.requests + excluded.requests, units = usage_hourly.units + excluded.units, \
              dropped_requests = usage_hourly.dropped_requests + excluded.dropped_requests, \
              dropped_units = usage_hourly.dropped_units + excluded.dropped_units",
@@ -142,6 +157,12 @@ impl Ledger for AnyConnection {
     }
 }
 
+/// A list of ids in JSON: one statement for every number of them. Ids hold nothing that JSON would have to escape.
+fn json(tenants: &BTreeSet<TenantId>) -> String {
+    let ids: Vec<_> = tenants.iter().map(|tenant| format!("\"{tenant}\"")).collect();
+    format!("[{}]", ids.join(","))
+}
+
 fn charge_row((key, units): &(LeaseKey<'_>, i64)) -> [Value; 5] {
     [
         Value::Text(key.life.to_owned()),
@@ -152,7 +173,7 @@ fn charge_row((key, units): &(LeaseKey<'_>, i64)) -> [Value; 5] {
     ]
 }
 
-fn record_row(row: &RecordRow<'_>) -> [Value; 12] {
+fn record_row(row: &RecordRow<'_>) -> [Value; 14] {
     let record = row.record;
     [
         Value::Text(row.stream.to_owned()),
@@ -166,19 +187,23 @@ fn record_row(row: &RecordRow<'_>) -> [Value; 12] {
         Value::Number(row.units),
         Value::Number(i64::from(record.status)),
         Value::Text(record.mode.to_string()),
-        Value::Number(i64::from(row.billable)),
+        Value::Number(i64::from(row.paid.is_billable())),
+        row.since.map_or(Value::Null, |since| Value::Number(since.0)),
+        Value::Text(row.paid.to_string()),
     ]
 }
 
-fn usage_row((key, total): &(UsageKey<'_>, UsageTotal)) -> [Value; 11] {
+fn usage_row((key, total): &(UsageKey<'_>, UsageTotal)) -> [Value; 13] {
     [
         Value::Text(key.tenant.to_string()),
         Value::Number(key.hour.0),
+        Value::Number(key.since.0),
         Value::Text(key.key.to_string()),
         Value::Text(key.route.to_owned()),
         Value::Text(key.meter.to_owned()),
         Value::Text(key.mode.to_string()),
-        Value::Number(i64::from(key.billable)),
+        Value::Number(i64::from(key.paid.is_billable())),
+        Value::Text(key.paid.to_string()),
         Value::Number(total.requests),
         Value::Number(total.units),
         Value::Number(total.dropped_requests),

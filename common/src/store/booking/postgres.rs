@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::{PgConnection, Row as _};
 
 use super::{
-    StoreError, StreamBook, Zones,
+    Place, StoreError, StreamBook,
+    borders::{Turn, turn, way},
     copy::{self, CopyBuffer},
     ledger::Ledger,
     sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
@@ -32,21 +33,47 @@ impl Ledger for PgConnection {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    async fn zones(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Zones, StoreError> {
+    async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError> {
         let mut by_name: HashMap<String, Zone> = HashMap::new();
-        let mut zones: Zones = tenants.iter().map(|tenant| (*tenant, None)).collect();
-        let ids: Vec<_> = tenants.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query("SELECT id, zone FROM tenants WHERE id = ANY($1)").bind(ids).fetch_all(self).await?;
+        let mut places = HashMap::with_capacity(tenants.len());
+        let rows = sqlx::query("SELECT id, zone, path FROM tenants WHERE id = ANY($1)")
+            .bind(ids(tenants))
+            .fetch_all(self)
+            .await?;
         for row in rows {
-            let (id, name): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let (id, name, path): (&str, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let zone = match by_name.get(name) {
                 Some(zone) => zone.clone(),
                 None => name.parse::<Zone>().map_err(|error| corrupt("zone", error))?,
             };
             by_name.insert(name.to_owned(), zone.clone());
-            zones.insert(id.parse().map_err(|error| corrupt("id", error))?, Some(zone));
+            places.insert(id.parse().map_err(|error| corrupt("id", error))?, Place { zone, way: way(path)? });
         }
-        Ok(zones)
+        Ok(places)
+    }
+
+    async fn turns(
+        &mut self,
+        tenants: &BTreeSet<TenantId>,
+        before: Micros,
+        last: Micros,
+    ) -> Result<Vec<Turn>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT tenant_id, starts_at, NULL FROM subscriptions \
+             WHERE tenant_id = ANY($1) AND starts_at > $2 AND starts_at <= $3 UNION ALL \
+             SELECT tenant_id, ends_at, NULL FROM subscriptions \
+             WHERE tenant_id = ANY($1) AND ends_at > $2 AND ends_at <= $3 UNION ALL \
+             SELECT tenant_id, starts_at, NULL FROM tenant_parents \
+             WHERE tenant_id = ANY($1) AND starts_at > $2 AND starts_at <= $3 UNION ALL \
+             SELECT tenant_id, NULL, parent_id FROM tenant_parents \
+             WHERE tenant_id = ANY($1) AND ends_at IS NOT NULL",
+        )
+        .bind(ids(tenants))
+        .bind(before.0)
+        .bind(last.0)
+        .fetch_all(self)
+        .await?;
+        rows.iter().map(|row| turn(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)).collect()
     }
 
     async fn write_marks(&mut self, books: &[StreamBook]) -> Result<(), StoreError> {
@@ -115,10 +142,10 @@ impl Ledger for PgConnection {
         }
         sqlx::query(
             "INSERT INTO usage_hourly AS sums (tenant_id, hour, key_id, route, meter, mode, billable, requests, units, \
-             dropped_requests, dropped_units) \
+             dropped_requests, dropped_units, since, paid) \
              SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], \
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[]) \
-             ON CONFLICT (tenant_id, hour, key_id, route, meter, mode, billable) DO UPDATE SET \
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[]) \
+             ON CONFLICT (tenant_id, hour, since, key_id, route, meter, mode, paid) DO UPDATE SET \
              requests = sums.requests + excluded.requests, units = sums.units + excluded.units, \
              dropped_requests = sums.dropped_requests + excluded.dropped_requests, \
              dropped_units = sums.dropped_units + excluded.dropped_units",
@@ -129,11 +156,13 @@ impl Ledger for PgConnection {
         .bind(sums.iter().map(|(key, _)| key.route).collect::<Vec<_>>())
         .bind(sums.iter().map(|(key, _)| key.meter).collect::<Vec<_>>())
         .bind(texts(|key| key.mode.to_string()))
-        .bind(sums.iter().map(|(key, _)| i64::from(key.billable)).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| i64::from(key.paid.is_billable())).collect::<Vec<_>>())
         .bind(numbers(|total| total.requests))
         .bind(numbers(|total| total.units))
         .bind(numbers(|total| total.dropped_requests))
         .bind(numbers(|total| total.dropped_units))
+        .bind(sums.iter().map(|(key, _)| key.since.0).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.paid.as_str()).collect::<Vec<_>>())
         .execute(self)
         .await?;
         Ok(())
@@ -181,4 +210,8 @@ impl Ledger for PgConnection {
         .await?;
         Ok(())
     }
+}
+
+fn ids(tenants: &BTreeSet<TenantId>) -> Vec<String> {
+    tenants.iter().map(ToString::to_string).collect()
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Fresh, StoreError, StreamBook, Zones, stored};
+use super::{Borders, Fresh, StoreError, StreamBook, Zones, stored};
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     store::QuotaSource,
     time::{Micros, Period, Zone},
-    usage::{RefusalCount, UsageRecord},
+    usage::{PaidBy, RefusalCount, UsageRecord},
 };
 
 /// A record to keep.
@@ -17,9 +17,10 @@ pub(super) struct RecordRow<'b> {
     pub(super) stream: &'b str,
     pub(super) seq: i64,
     pub(super) hour: Micros,
+    /// Where its sum begins; none if that is the start of the hour.
+    pub(super) since: Option<Micros>,
     pub(super) units: i64,
-    /// Whether it is billed: by the route's rule, and never under a test key.
-    pub(super) billable: bool,
+    pub(super) paid: PaidBy,
     pub(super) record: &'b UsageRecord,
 }
 
@@ -28,11 +29,12 @@ pub(super) struct RecordRow<'b> {
 pub(super) struct UsageKey<'b> {
     pub(super) tenant: TenantId,
     pub(super) hour: Micros,
+    pub(super) since: Micros,
     pub(super) key: KeyId,
     pub(super) route: &'b str,
     pub(super) meter: &'b str,
     pub(super) mode: Mode,
-    pub(super) billable: bool,
+    pub(super) paid: PaidBy,
 }
 
 /// What an hourly sum grows by.
@@ -77,6 +79,7 @@ impl<'b> Sheet<'b> {
         books: &'b [StreamBook],
         fresh: &[Fresh<'b>],
         zones: &Zones,
+        borders: &Borders,
         keep_records: bool,
     ) -> Result<Self, StoreError> {
         use crate::usage::UsageEntry::{End, Lost, Refusals, Request, Void};
@@ -88,7 +91,11 @@ impl<'b> Sheet<'b> {
             for (seq, entry) in &batch.entries {
                 let zone = entry.tenant().and_then(|tenant| zones.get(&tenant)?.as_ref()).unwrap_or(&utc);
                 match entry {
-                    Request(record) => draft.add_record(stream, *seq, record, zone, keep_records)?,
+                    Request(record) => {
+                        let hour = zone.hour_start(record.at);
+                        let since = borders.since(record.tenant, hour, record.at);
+                        draft.add_record(stream, *seq, record, (hour, since), keep_records)?;
+                    }
                     Refusals(refusals) => draft.add_refusals(refusals, zone)?,
                     Void | Lost | End => {}
                 }
@@ -147,31 +154,43 @@ impl<'b> Draft<'b> {
         stream: &'b str,
         seq: i64,
         record: &'b UsageRecord,
-        zone: &Zone,
+        (hour, since): (Micros, Micros),
         keep: bool,
     ) -> Result<(), StoreError> {
         let units = stored(record.units)?;
-        let hour = zone.hour_start(record.at);
-        let billable = record.billable && record.mode == Mode::Live;
+        let paid = PaidBy::of(record);
         let key = UsageKey {
             tenant: record.tenant,
             hour,
+            since,
             key: record.key,
             route: &record.route,
             meter: &record.meter,
             mode: record.mode,
-            billable,
+            paid,
         };
         let total = self.usage.entry(key).or_default();
         total.requests += 1;
         total.units = added(total.units, units)?;
-        if billable && let Some(charges) = self.charges.last_mut() {
-            let charged =
-                charges.by_hour.entry((record.tenant, &record.meter, (!record.prepaid).then_some(hour))).or_default();
+        if paid.is_billable()
+            && let Some(charges) = self.charges.last_mut()
+        {
+            let charged = charges
+                .by_hour
+                .entry((record.tenant, &record.meter, (paid != PaidBy::Credit).then_some(hour)))
+                .or_default();
             *charged = added(*charged, units)?;
         }
         if keep {
-            self.records.push(RecordRow { stream, seq, hour, units, billable, record });
+            self.records.push(RecordRow {
+                stream,
+                seq,
+                hour,
+                since: (since != hour).then_some(since),
+                units,
+                paid,
+                record,
+            });
         } else {
             total.dropped_requests = total.requests;
             total.dropped_units = total.units;

@@ -75,13 +75,14 @@ async fn leave_numbers(connection: &mut AnyConnection, records: &str, bounds: &[
     let by_hour = format!(
         "UPDATE usage_hourly SET dropped_requests = dropped_requests + gone.requests, \
          dropped_units = dropped_units + gone.units \
-         FROM (SELECT tenant_id, hour, key_id, route, meter, mode, billable, COUNT(*) AS requests, \
-         CAST(SUM(units) AS BIGINT) AS units FROM {records} \
-         GROUP BY tenant_id, hour, key_id, route, meter, mode, billable) AS gone \
+         FROM (SELECT tenant_id, hour, COALESCE(since, hour) AS since, key_id, route, meter, mode, paid, \
+         COUNT(*) AS requests, CAST(SUM(units) AS BIGINT) AS units FROM {records} \
+         GROUP BY tenant_id, hour, COALESCE(since, hour), key_id, route, meter, mode, paid) AS gone \
          WHERE gone.tenant_id = usage_hourly.tenant_id AND gone.hour = usage_hourly.hour \
+         AND gone.since = usage_hourly.since \
          AND gone.key_id = usage_hourly.key_id AND gone.route = usage_hourly.route \
          AND gone.meter = usage_hourly.meter AND gone.mode = usage_hourly.mode \
-         AND gone.billable = usage_hourly.billable"
+         AND gone.paid = usage_hourly.paid"
     );
     for statement in [by_stream, by_hour] {
         // Put together from constants and names that the database itself gave.

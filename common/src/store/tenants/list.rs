@@ -1,10 +1,18 @@
 //! Lists of tenants, in pages, as far as they exist for whoever acts.
 
+use sqlx::{Row as _, any::AnyRow};
+
 use super::{Placed, placed, select_tenants};
 use crate::{
     id::TenantId,
-    store::{Page, PageRequest, Store, StoreError, scope::PathRange, search::NamePattern},
+    store::{
+        Page, PageRequest, Store, StoreError,
+        row::{parsed, parsed_or_null},
+        scope::PathRange,
+        search::NamePattern,
+    },
     tenant::{Tenant, TenantStatus},
+    time::{TimeError, Zone},
 };
 
 /// Which tenants.
@@ -20,7 +28,33 @@ pub struct TenantFilter {
     pub name: Option<String>,
 }
 
+/// What billing needs to know of a tenant. A clock that cannot be read is told, and stops nobody else's bill.
+#[derive(Debug, Clone)]
+pub struct TenantAccount {
+    /// The tenant.
+    pub id: TenantId,
+    /// The tenant above it today.
+    pub parent: Option<TenantId>,
+    /// What people call it.
+    pub name: String,
+    /// The clock of its billing periods.
+    pub zone: Result<Zone, TimeError>,
+}
+
 impl Store {
+    /// Every tenant as billing knows it, by creation, deleted ones too.
+    pub async fn tenant_accounts(&self) -> Result<Vec<TenantAccount>, StoreError> {
+        let rows = sqlx::query("SELECT id, parent_id, name, zone FROM tenants ORDER BY created_seq")
+            .fetch_all(&self.pool)
+            .await?;
+        let account = |row: &AnyRow| {
+            let zone: String = row.try_get("zone")?;
+            let (id, parent) = (parsed(row, "id")?, parsed_or_null(row, "parent_id")?);
+            Ok(TenantAccount { id, parent, name: row.try_get("name")?, zone: zone.parse() })
+        };
+        rows.iter().map(account).collect()
+    }
+
     /// Tenants, by creation.
     pub async fn tenants_page(&self, filter: &TenantFilter, page: PageRequest) -> Result<Page<Tenant>, StoreError> {
         let mut connection = self.pool.acquire().await?;

@@ -1,15 +1,18 @@
 //! Tenants in the store.
 //!
 //! The tree is kept by parents. Derived from them is the path (`/ten_root/ten_reseller/ten_customer/`), which finds whole
-//! subtrees; whoever moves a tenant rewrites the paths below it in the same transaction.
+//! subtrees; whoever moves a tenant rewrites the paths below it in the same transaction. What a tenant belonged to in
+//! the past stands in [`parents`].
 
 mod list;
+mod parents;
 mod tree;
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-pub use self::list::TenantFilter;
-pub(super) use self::tree::way_up;
+pub use self::list::{TenantAccount, TenantFilter};
+pub use self::parents::TenantParent;
+pub(super) use self::{parents::spans_under, tree::way_up};
 use super::{
     Changed, Store, StoreError,
     audit_log::{AuditAction, Audited, state},
@@ -85,6 +88,9 @@ impl Store {
         insert(change.connection(), &tenant, &place, seq).await?;
         if tenant.kind == TenantKind::Root {
             plans::adopt(&mut change, tenant.id).await?;
+        }
+        if let Some(parent) = tenant.parent {
+            parents::begin(change.connection(), tenant.id, parent).await?;
         }
         if let Some(plan) = &new.plan {
             let scope = change.scope();

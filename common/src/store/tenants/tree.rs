@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Placed, TENANT_DEPTH_MAX, find, placed, present, save, select_tenants};
+use super::{Placed, TENANT_DEPTH_MAX, find, parents, placed, present, save, select_tenants};
 use crate::{
     acting::Scope,
     id::TenantId,
@@ -55,10 +55,10 @@ impl Place {
 }
 
 impl Store {
-    /// Moves a tenant, with everybody below it, under another. Keys and admin keys that were made by those above it end
-    /// unless they are above it still. A conflict: a root, a place under itself, under a
-    /// customer, under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], a subscription to a
-    /// plan that is not offered there, more than is left of a partitioned pool.
+    /// Moves a tenant, with everybody below it, under another, from now on: what it used before stays with those that it
+    /// was under. Keys and admin keys that were made by those above it end unless they are above it still. A conflict: a
+    /// root, a place under itself, under a customer, under a deleted tenant or under another root, a tree deeper than
+    /// [`TENANT_DEPTH_MAX`], a subscription to a plan that is not offered there, more than is left of a partitioned pool.
     pub async fn move_tenant(
         &self,
         id: TenantId,
@@ -78,6 +78,9 @@ impl Store {
         rewrite_paths(change.connection(), &moved, &place).await?;
         refuse_plans_left_behind(change.connection(), &place, now).await?;
         revoke_grants_left_behind(&mut change, &place).await?;
+        if let Some(before) = moved.tenant.parent {
+            parents::change(change.connection(), id, before, new_parent, now).await?;
+        }
         let after = Tenant { parent: Some(new_parent), revision: moved.tenant.revision + 1, ..moved.tenant.clone() };
         save(&mut change, AuditAction::TenantMove, &moved.tenant, &after).await?;
         partition::check_around(change.connection(), id, now).await?;
