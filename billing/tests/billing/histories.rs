@@ -93,13 +93,13 @@ struct Model {
 
 impl Model {
     fn parent(&self, tenant: usize, at: Micros) -> usize {
-        let moves = self.parents.iter().filter(|(from, moved, _)| *moved == tenant && *from <= at);
-        moves.last().map_or(PARENTS[tenant], |(.., to)| *to)
+        let mut moves = self.parents.iter().filter(|(from, moved, _)| *moved == tenant && *from <= at);
+        moves.next_back().map_or(PARENTS[tenant], |(.., to)| *to)
     }
 
     fn has_plan(&self, tenant: usize, at: Micros) -> bool {
-        let changes = self.plans.iter().filter(|(from, changed, _)| *changed == tenant && *from <= at);
-        changes.last().is_some_and(|(.., has)| *has)
+        let mut changes = self.plans.iter().filter(|(from, changed, _)| *changed == tenant && *from <= at);
+        changes.next_back().is_some_and(|(.., has)| *has)
     }
 
     /// Who pays, if anybody does.

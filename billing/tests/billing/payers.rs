@@ -257,8 +257,8 @@ async fn month_of_a_bill_is_chosen_on_the_clock_of_its_payer() {
     for site in sites() {
         let mut books = Books::at(site).await;
         let payer = books.tenant(TenantKind::Reseller, books.root, "America/Sao_Paulo", Some("growth")).await;
-        let user = books.tenant(TenantKind::Customer, payer, "Pacific/Kiritimati", None).await;
-        books.book([request(user, "2026-12-10T12:00:00Z", 5_000_000)]).await;
+        let customer = books.tenant(TenantKind::Customer, payer, "Pacific/Kiritimati", None).await;
+        books.book([request(customer, "2026-12-10T12:00:00Z", 5_000_000)]).await;
         // It is January in Kiritimati from 10:00 on, and December in Sao Paulo until 3:00 of the next day.
         for now in ["2026-12-31T09:59:59Z", "2026-12-31T10:00:00Z", "2027-01-01T02:59:59Z"] {
             assert_eq!(total(&books.drafts_at(now).await, payer), "111.00", "{now}");
@@ -274,9 +274,9 @@ async fn hour_in_which_a_month_of_the_payer_begins_is_split() {
         let mut books = Books::at(site).await;
         let payer = books.tenant(TenantKind::Reseller, books.root, "UTC", Some("growth")).await;
         // Its hours begin at a quarter past.
-        let user = books.tenant(TenantKind::Customer, payer, "Asia/Kathmandu", None).await;
+        let customer = books.tenant(TenantKind::Customer, payer, "Asia/Kathmandu", None).await;
         let used = [("2026-11-30T23:20:00Z", 1), ("2026-11-30T23:59:59.999999Z", 2), ("2026-12-01T00:00:00Z", 4)];
-        books.book(used.map(|(at, units)| request(user, at, units))).await;
+        books.book(used.map(|(at, units)| request(customer, at, units))).await;
         let units = async |period| {
             let drafts = books.drafts(period).await;
             drafts.invoices.iter().map(|invoice| invoice.counts.billable_units).sum::<u64>()

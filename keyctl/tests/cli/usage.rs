@@ -177,9 +177,9 @@ async fn a_report_sums_by_what_is_asked_for() {
         let window = ["--from", "2026-11-01T00:00Z", "--to", "2026-12-01T00:00Z"];
         desk.json(&[&["usage", "report", "--tenant", &tenant], &window[..], words].concat())
     };
-    let row = |start: &str, labels: &Value, counts: [u64; 3]| {
+    let row = |(start, end): (&str, &str), labels: &Value, counts: [u64; 3]| {
         let mut row = json!({
-            "start": start, "tenant": null, "key": null, "route": null, "meter": null, "mode": null,
+            "start": start, "end": end, "zone": "UTC", "whole": true, "tenant": null, "key": null, "route": null, "meter": null, "mode": null,
             "requests": counts[0], "units": counts[1], "billable_units": counts[2],
         });
         for (name, label) in labels.as_object().unwrap() {
@@ -187,15 +187,17 @@ async fn a_report_sums_by_what_is_asked_for() {
         }
         row
     };
-    let (tenth, eleventh) = ("2026-11-10T00:00:00Z", "2026-11-11T00:00:00Z");
+    let tenth = ("2026-11-10T00:00:00Z", "2026-11-11T00:00:00Z");
+    let eleventh = ("2026-11-11T00:00:00Z", "2026-11-12T00:00:00Z");
+    let november = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
     let requests = json!({ "meter": "requests" });
     assert_eq!(report(&[]), json!([row(tenth, &requests, [2, 5, 3]), row(eleventh, &requests, [1, 1, 1])]));
     let by_route = [
-        row("2026-11-01T00:00:00Z", &json!({ "route": "search", "mode": "live" }), [2, 4, 4]),
-        row("2026-11-01T00:00:00Z", &json!({ "route": "upload", "mode": "live" }), [1, 2, 0]),
+        row(november, &json!({ "route": "search", "mode": "live" }), [2, 4, 4]),
+        row(november, &json!({ "route": "upload", "mode": "live" }), [1, 2, 0]),
     ];
     assert_eq!(report(&["--step", "month", "--by", "route,mode"]), json!(by_route));
-    let an_hour = row("2026-11-10T10:00:00Z", &requests, [1, 3, 3]);
+    let an_hour = row(("2026-11-10T10:00:00Z", "2026-11-10T11:00:00Z"), &requests, [1, 3, 3]);
     assert_eq!(report(&["--step", "hour"])[0], an_hour);
     assert_eq!(report(&["--route", "upload", "--mode", "live"]), json!([row(tenth, &requests, [1, 2, 0])]));
     assert_eq!(report(&["--mode", "test"]), json!([]));

@@ -82,7 +82,8 @@ async fn a_report_can_be_a_table() {
     let owner = desk.owner().await;
     let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", desk.shop);
     let expected = format!(
-        "start,tenant,key,route,meter,mode,requests,units,billable_units\r\n2026-03-01T00:00:00Z,{},,,requests,,3,7,7\r\n",
+        "start,tenant,key,route,meter,mode,requests,units,billable_units,end,zone,whole\r\n\
+         2026-03-01T00:00:00Z,{},,,requests,,3,7,7,2026-04-01T00:00:00Z,UTC,true\r\n",
         desk.shop
     );
     for answer in [owner.get(&format!("{path}&format=csv")).await, owner.with("accept", "text/csv").get(&path).await] {

@@ -81,10 +81,10 @@ impl<'q> Statement<'q> {
             (start, end) = ("start_at", "end_at");
             from = "buckets JOIN usage_hourly ON hour >= start_at AND hour < end_at";
         }
-        let names: String = columns.iter().map(|name| format!("usage_hourly.{name}, ")).collect();
+        let names = listed(columns);
         let _ = write!(
             self.text,
-            "SELECT {start} AS start_at, {end} AS end_at, zone, {names}\
+            "SELECT {start} AS start_at, {end} AS end_at, zone{names}, \
              CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(units) AS BIGINT) AS units, \
              CAST(SUM(CASE WHEN billable = 1 THEN units ELSE 0 END) AS BIGINT) AS billable_units \
              FROM {from} JOIN tenants ON tenants.id = usage_hourly.tenant_id \
@@ -113,7 +113,7 @@ impl<'q> Statement<'q> {
         }
         if let Some(after) = after {
             let start = if by_bucket { "start_at" } else { "hour" };
-            let names: String = columns.iter().map(|name| format!(", usage_hourly.{name}")).collect();
+            let names = listed(columns);
             let mut values = format!("{}, {}", self.number(after.start), self.value(Value::Text(after.zone.clone())));
             // A cursor of another report is short of some, and then begins early.
             for place in 0..columns.len() {
@@ -126,7 +126,7 @@ impl<'q> Statement<'q> {
 
     /// In order, up to a limit.
     pub(super) fn order(&mut self, columns: &[&'static str], limit: usize) {
-        let by: String = columns.iter().map(|name| format!(", usage_hourly.{name}")).collect();
+        let by = listed(columns);
         let limit = self.value(Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)));
         let _ = write!(self.text, " GROUP BY 1, 2, zone{by} ORDER BY 1, zone{by} LIMIT {limit}");
     }
@@ -140,4 +140,12 @@ impl<'q> Statement<'q> {
             Value::Number(number) => query.bind(number),
         })
     }
+}
+
+/// The columns, each behind a comma.
+fn listed(columns: &[&'static str]) -> String {
+    columns.iter().fold(String::new(), |mut list, column| {
+        let _ = write!(list, ", usage_hourly.{column}");
+        list
+    })
 }
