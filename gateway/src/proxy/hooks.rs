@@ -29,6 +29,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.client = Client::of(session);
+        context.request_id = common::origin::request_id(session.req_header().headers.get("x-request-id"));
         hop::settle_connection(session);
         fault::point("request_filter", session.req_header());
         let Some(problem) = self.0.enter(session, context).await else {

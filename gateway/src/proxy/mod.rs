@@ -123,7 +123,6 @@ impl Gateway {
     /// Lets a request on or says why not.
     async fn enter(&self, session: &mut Session, context: &mut Context) -> Option<Problem> {
         let request = session.req_header();
-        context.request_id = common::origin::request_id(request.headers.get("x-request-id"));
         let live = self.live.load();
         match self.pass(&live, request, peer(session), context::now()).await {
             Ok(passage) => {
