@@ -203,12 +203,11 @@ where
             let mut builder = http1::Builder::new();
             let connection = builder.max_buf_size(header_bytes).pipeline_flush(true).serve_connection(io, service);
             let mut connection = pin!(connection);
-            match until_over(connection.as_mut(), &activity, signals.closing).await {
-                Some(outcome) => outcome,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    finish(connection, &activity).await
-                }
+            if let Some(outcome) = until_over(connection.as_mut(), &activity, signals.closing).await {
+                outcome
+            } else {
+                connection.as_mut().graceful_shutdown();
+                finish(connection, &activity).await
             }
         }
         Protocol::Http2 => {
@@ -216,12 +215,11 @@ where
             builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
             let mut connection = pin!(builder.serve_connection(io, service));
             // Streams of one connection go on for as long as it lives: its end begins with the server's.
-            match until_over(connection.as_mut(), &activity, signals.stopped).await {
-                Some(outcome) => outcome,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    finish(connection, &activity).await
-                }
+            if let Some(outcome) = until_over(connection.as_mut(), &activity, signals.stopped).await {
+                outcome
+            } else {
+                connection.as_mut().graceful_shutdown();
+                finish(connection, &activity).await
             }
         }
     };
