@@ -2,8 +2,9 @@
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
-//! [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`id`], [`money`] and [`time`]
-//! hold the small types that make wrong states impossible, [`files`] keeps what is written to disk private.
+//! [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell
+//! of themselves. [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible, [`files`] keeps
+//! what is written to disk private.
 
 pub mod acting;
 pub mod admin;
@@ -19,6 +20,7 @@ pub mod name;
 pub mod origin;
 pub mod plan;
 pub mod store;
+pub mod telemetry;
 pub mod tenant;
 pub mod time;
 pub mod usage;

@@ -20,23 +20,25 @@ const REQUEST_ID_LONGEST: usize = 128;
 
 /// The address of the client behind `peer`: the last one in `X-Forwarded-For` that is not of a trusted proxy.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut client = peer.to_canonical();
-    if !is_trusted(&client) {
-        return client;
-    }
-    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-    for entry in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
-        // What cannot be read hides who called: the proxy that wrote it answers for it.
-        let Some(before) = parse(entry) else {
-            return client;
-        };
-        client = before;
-        if !is_trusted(&client) {
-            break;
-        }
-    }
-    client
+    hops(peer, headers, trusted).last().unwrap_or_else(|| peer.to_canonical())
+}
+
+/// The addresses that a request came through, from `peer` back to the client: those that trusted proxies vouch for.
+/// An IPv4 address stands as such, also where the socket that it came from is one for IPv6.
+pub fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterator<Item = IpAddr> {
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    // What cannot be read hides who called: the proxy that wrote it answers for it.
+    let before = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map_while(parse);
+    let mut vouched = true;
+    std::iter::once(peer.to_canonical())
+        .chain(before)
+        .take_while(move |address| std::mem::replace(&mut vouched, is_trusted(*address, trusted)))
+}
+
+/// Whether the address is that of a trusted proxy.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
 }
 
 /// The address that stands for all of one subscriber's: an IPv4 address, or the first of an IPv6 /64.
@@ -95,6 +97,25 @@ mod tests {
         assert_eq!(found("10.0.0.1", &["8.8.8.8", "198.51.100.1,10.0.0.2"], &trusted), "198.51.100.1");
         assert_eq!(found("2001:db8:1::5", &["[2001:db8:2::7]:4711"], &trusted), "2001:db8:2::7");
         assert_eq!(found("::ffff:10.0.0.1", &["198.51.100.1:80"], &trusted), "198.51.100.1");
+    }
+
+    #[test]
+    fn hops_end_with_the_client_and_are_canonical() {
+        let all = |peer: &str, forwarded: &[&str]| -> Vec<String> {
+            let mut headers = HeaderMap::new();
+            for line in forwarded {
+                headers.append(FORWARDED_FOR, line.parse().unwrap());
+            }
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            hops(peer.parse().unwrap(), &headers, &trusted).map(|address| address.to_string()).collect()
+        };
+        assert_eq!(all("::ffff:203.0.113.9", &["10.0.0.9"]), ["203.0.113.9"]);
+        assert_eq!(
+            all("::ffff:10.0.0.1", &["6.6.6.6, ::ffff:198.51.100.1", "10.0.0.2"]),
+            ["10.0.0.1", "10.0.0.2", "198.51.100.1"]
+        );
+        assert_eq!(all("10.0.0.1", &["198.51.100.1, unknown"]), ["10.0.0.1"]);
+        assert_eq!(all("10.0.0.1", &[]), ["10.0.0.1"]);
     }
 
     #[test]

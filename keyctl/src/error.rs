@@ -72,7 +72,7 @@ impl Failure {
             Self::Store(StoreError::Refused(_) | StoreError::Conflict(_))
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(
-                PlanFileError::Config(ConfigError::Invalid { .. })
+                PlanFileError::Config(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_))
                 | PlanFileError::Plan { .. }
                 | PlanFileError::Duplicate { .. },
             ) => Class::Refused,

@@ -13,7 +13,7 @@ mod serve;
 mod signals;
 mod store;
 
-use std::{io::Write as _, net::SocketAddr};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 use common::{config::ConfigError, key::PepperError, store::StoreError};
@@ -21,7 +21,7 @@ use common::{config::ConfigError, key::PepperError, store::StoreError};
 use crate::{
     access::{BootstrapTokenError, oidc::IdentitySetupError},
     audit::AuditError,
-    config::Environment,
+    config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
     publish::PublishSetupError,
@@ -42,6 +42,7 @@ Environment:
   RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
 
 Examples:
+  billing --config config/billing.yaml --check
   billing migrate --store sqlite://data/tollgate.db
   billing serve --config config/billing.yaml
   billing ingest --config config/billing.yaml
@@ -51,10 +52,16 @@ Examples:
 
 /// The business plane of Tollgate: takes usage from the gateways and turns it into invoices.
 #[derive(Debug, Parser)]
-#[command(name = "billing", version, after_help = HELP)]
+#[command(name = "billing", version, after_help = HELP, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct Cli {
+    /// Validate the settings and exit: 0 if they are valid, else 1, with every fault on stderr
+    #[arg(long)]
+    check: bool,
+    /// Settings to validate
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE, requires = "check")]
+    config: PathBuf,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,7 +159,11 @@ impl Cli {
     /// Does what the command line asks for.
     pub async fn execute(self) -> Result<(), CommandError> {
         let environment = Environment::of_process();
-        match self.command {
+        let Some(command) = self.command else {
+            Config::load(&self.config, &environment)?;
+            return print(&format!("{}: ok\n", self.config.display()));
+        };
+        match command {
             Command::Serve(arguments) => serve::execute(&arguments, &environment).await,
             Command::Ingest(arguments) => ingest::execute(&arguments, &environment).await,
             Command::Audit(arguments) => audit::execute(&arguments, &environment).await,

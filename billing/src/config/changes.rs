@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ChangesConfig, String> {
-        config::parse_yaml(text, "billing.yaml").map_err(|error| error.to_string())
+        config::parse(text, "billing.yaml").map_err(|error| error.to_string())
     }
 
     #[test]

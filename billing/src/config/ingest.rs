@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<IngestConfig, String> {
-        config::parse_yaml(text, "billing.yaml").map_err(|error| error.to_string())
+        config::parse(text, "billing.yaml").map_err(|error| error.to_string())
     }
 
     #[test]

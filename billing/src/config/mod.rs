@@ -114,7 +114,7 @@ impl Config {
 
     /// Parses settings; `file` names them in errors. Text without any setting stands for all defaults.
     fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let settings: Option<Self> = config::parse_yaml(text, file)?;
+        let settings: Option<Self> = config::parse(text, file)?;
         Ok(settings.unwrap_or_default())
     }
 }
@@ -150,9 +150,14 @@ mod tests {
     #[test]
     fn faults_name_file_line_and_reason() {
         let unknown = refusal("listen: 127.0.0.1:1\nstroe: sqlite://x\n");
-        assert!(unknown.starts_with("billing.yaml:2: ") && unknown.contains("stroe"), "{unknown}");
+        assert!(unknown.starts_with("billing.yaml:2:1: ") && unknown.contains("did you mean `store`?"), "{unknown}");
+        let several = refusal("listen: here\ningest: { batch_entries: 0, batch_wait_ms: soon }\nacces: {}\n");
+        for fault in ["1:9: `listen`: ", "2:26: `batch_entries` must be", "2:44: `batch_wait_ms`: ", "3:1: `acces` is"]
+        {
+            assert!(several.contains(&format!("billing.yaml:{fault}")), "{fault} in {several}");
+        }
         let host = refusal("\nlisten: localhost:8090\n");
-        assert!(host.starts_with("billing.yaml:2: ") && host.contains("as in 127.0.0.1:8090"), "{host}");
+        assert!(host.starts_with("billing.yaml:2:9: ") && host.contains("as in 127.0.0.1:8090"), "{host}");
         let reserved = refusal("ingest:\n  properties:\n    group.id: x\n");
         assert!(reserved.contains("`group.id`") && reserved.contains("ingest.group"), "{reserved}");
         let malformed = refusal("store: [\n");

@@ -41,6 +41,16 @@ pub enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// The name in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 /// A pool of connections to a store whose schema fits this program.
 #[derive(Debug, Clone)]
 pub struct Store {

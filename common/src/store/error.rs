@@ -103,6 +103,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the database was not reached, so that any other question would have failed as well.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Database(error) => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                // A server that shuts down or starts up, and a connection that broke.
+                sqlx::Error::Database(error) => {
+                    error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// `what` of this id is not there.
     pub(super) fn not_found(what: &'static str, id: &impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }

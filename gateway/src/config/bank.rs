@@ -23,12 +23,13 @@ impl Check<'_> {
         let file = file.unwrap_or_default();
         let address = match (&overrides.redis, &file.url) {
             (Some(url), _) => BankAddress::parse(url, file.cluster)
-                .map_err(|error| self.fault(1, format!("environment variable TOLLGATE_REDIS: {error}")))?,
-            (None, Some(url)) => BankAddress::parse(url, file.cluster)
-                .map_err(|error| self.fault(self.line_with("url:"), format!("`url`: {error}")))?,
+                .map_err(|error| Self::outside(format!("environment variable TOLLGATE_REDIS: {error}")))?,
+            (None, Some(url)) => {
+                BankAddress::parse(url, file.cluster).map_err(|error| self.about("url", format!("`url`: {error}")))?
+            }
             (None, None) => {
                 let reason = "`redis` has no `url`: write it as in redis://127.0.0.1:6379";
-                return Err(self.fault(self.line_with("redis:"), reason));
+                return Err(self.about("", reason));
             }
         };
         Ok(Some(BankSettings {
@@ -44,9 +45,7 @@ impl Check<'_> {
         let Some(file) = file else {
             return Ok(address);
         };
-        let wrong = |reason: &dyn Display| {
-            self.fault(self.line_with("ca_file:"), format!("`ca_file` {}: {reason}", file.display()))
-        };
+        let wrong = |reason: &dyn Display| self.about("ca_file", format!("`ca_file` {}: {reason}", file.display()));
         let authority = std::fs::read(file).map_err(|error| wrong(&error))?;
         address.vouched_for_by(authority).map_err(|error| wrong(&error))
     }

@@ -1,26 +1,30 @@
 //! Checks that look at the whole file: names that must exist or be unique, numbers that must make sense.
 
 use std::{
-    collections::HashSet,
+    cell::RefCell,
     fmt::Display,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use common::{
-    config::{ConfigError, line_of},
+    config::{ConfigError, Fault, Place, Step, Tree, did_you_mean, quoted},
     usage::StreamId,
 };
 use http::{HeaderName, Method};
 
 use super::{
-    Billable, HostPattern, Overrides, ProcessSettings, Route, Settings, SizeLimits, UNITS_MAX, Units, UpstreamSettings,
+    Billable, HostPattern, Overrides, ProcessSettings, Route, Server, Settings, SizeLimits, UNITS_MAX, Units,
+    UpstreamSettings,
     file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile},
     lifecycle, upstream,
 };
-use crate::limit::{RateOwner, Rates};
+use crate::{
+    limit::{RateOwner, Rates},
+    route::{Spelling, Spellings},
+};
 
 /// Longest name of a route or an upstream.
 const NAME_MAX_BYTES: usize = 64;
@@ -34,25 +38,38 @@ pub(super) const TIMEOUT_MAX_MS: u64 = 3_600_000;
 /// Longest path of a socket, in bytes: the operating system's limit.
 const SOCKET_PATH_MAX_BYTES: usize = 107;
 
-/// The text being checked, so that errors can name the line.
+/// The file being checked. Faults are noted, and checking goes on, so that all of them are told.
 pub(super) struct Check<'a> {
-    pub(super) text: &'a str,
-    pub(super) file: &'a str,
+    tree: &'a Tree,
+    /// The way to the section that is being checked.
+    section: RefCell<Vec<Step>>,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn new(tree: &'a Tree) -> Self {
+        Self { tree, section: RefCell::default(), faults: RefCell::default() }
+    }
+
+    /// Everything that was noted.
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
 }
 
 impl Check<'_> {
     /// The settings, if all of the file makes sense.
-    pub(super) fn settings(&self, file: GatewayFile, overrides: &Overrides) -> Result<Settings, ConfigError> {
-        let sizes = self.sizes(&file.limits)?;
-        let clients = self.clients(&file.trusted_proxies, &file.limits.failed_credentials)?;
-        let connections = self.connections(&file.connections)?;
-        let upstreams = self.upstreams(&file)?;
-        let routes = self.routes(&file.routes, &upstreams)?;
-        let process = self.process(file, overrides)?;
-        Ok(Settings { process, sizes, clients, connections, upstreams, routes })
+    pub(super) fn settings(&self, file: GatewayFile, overrides: &Overrides) -> Option<Settings> {
+        let sizes = self.inside("limits", || self.noted(self.sizes(&file.limits)));
+        let clients = self.clients(&file.trusted_proxies, &file.limits.failed_credentials);
+        let connections = self.inside("connections", || self.noted(self.connections(&file.connections)));
+        let upstreams = self.inside("upstreams", || self.upstreams(&file));
+        let routes = self.inside("routes", || self.routes(&file.routes, &upstreams));
+        let process = self.noted(self.process(file, overrides)).flatten();
+        Some(Settings { process: process?, sizes: sizes?, clients, connections: connections?, upstreams, routes })
     }
 
-    fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<ProcessSettings, ConfigError> {
+    fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<Option<ProcessSettings>, ConfigError> {
         let threads = match file.threads {
             None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             Some(threads) => self.within("threads", threads, 1, THREADS_MAX)?,
@@ -60,24 +77,29 @@ impl Check<'_> {
         let listen = self.address("listen", &file.listen)?;
         let admin = self.address("admin", &file.admin)?;
         if listen == admin && listen.port() != 0 {
-            return Err(self.at("admin", &file.admin, "is the same address as `listen`: use another port"));
+            self.note(self.at("admin", &file.admin, "is the same address as `listen`: use another port"));
         }
         let name = match file.name {
             None => host_name(),
             Some(name) => {
-                StreamId::new(&name, 0, 0)
-                    .map_err(|_| self.at("name", &name, "use 1 to 128 characters of A-Z, a-z, 0-9, - _ and ."))?;
+                if StreamId::new(&name, 0, 0).is_err() {
+                    self.note(self.at("name", &name, "use 1 to 128 characters of A-Z, a-z, 0-9, - _ and ."));
+                }
                 name
             }
         };
         let store = overrides.store.clone().unwrap_or(file.store);
-        let bank = self.bank(file.limits.redis, overrides)?;
-        let usage = self.usage(file.usage, overrides)?;
-        let decision = self.decision(file.decision, threads, &[listen, admin])?;
-        let upgrade_socket = self.upgrade_socket(file.upgrade_socket, &usage.journal, &name)?;
-        let snapshot = self.snapshot(file.snapshot, &usage.journal, &name)?;
+        let redis = file.limits.redis;
+        let bank = self.inside("limits", || self.inside("redis", || self.noted(self.bank(redis, overrides))));
+        let usage = self.inside("usage", || self.noted(self.usage(file.usage, overrides)));
+        let decision = self.inside("decision", || self.noted(self.decision(file.decision, threads, &[listen, admin])));
+        let journal = usage.as_ref().map_or(Path::new(""), |usage| &usage.journal);
+        let upgrade_socket = self.noted(self.upgrade_socket(file.upgrade_socket, journal, &name));
+        let snapshot = self.noted(self.snapshot(file.snapshot, journal, &name));
         let drain = self.within("upgrade_drain_seconds", file.upgrade_drain_seconds, 1, 3_600)?;
-        Ok(ProcessSettings {
+        let (Some(bank), Some(usage), Some(decision)) = (bank, usage, decision) else { return Ok(None) };
+        let (Some(upgrade_socket), Some(snapshot)) = (upgrade_socket, snapshot) else { return Ok(None) };
+        Ok(Some(ProcessSettings {
             name,
             listen,
             admin,
@@ -90,7 +112,7 @@ impl Check<'_> {
             upgrade_socket,
             snapshot,
             upgrade_drain: Duration::from_secs(drain),
-        })
+        }))
     }
 
     /// One per gateway, by default in its journal: what it takes over goes with it.
@@ -127,34 +149,21 @@ impl Check<'_> {
         })
     }
 
-    fn upstreams(&self, file: &GatewayFile) -> Result<Vec<Arc<UpstreamSettings>>, ConfigError> {
-        file.upstreams.iter().map(|(name, upstream)| self.upstream(name, upstream).map(Arc::new)).collect()
+    fn upstreams(&self, file: &GatewayFile) -> Vec<Arc<UpstreamSettings>> {
+        let upstream = |(name, upstream): (&String, &UpstreamFile)| {
+            self.inside(name.as_str(), || self.noted(self.upstream(name, upstream)).map(Arc::new))
+        };
+        file.upstreams.iter().filter_map(upstream).collect()
     }
 
     fn upstream(&self, name: &str, upstream: &UpstreamFile) -> Result<UpstreamSettings, ConfigError> {
-        let line = self.line_with(&format!("{name}:"));
         if !is_name(name) {
-            return Err(self.fault(line, format!("upstream `{name}`: {NAME_RULE}")));
+            self.note(self.about("", format!("upstream {}: {NAME_RULE}", quoted(name))));
         }
-        if upstream.servers.is_empty() {
-            return Err(self.fault(line, format!("upstream `{name}` has no servers")));
-        }
-        let mut servers = Vec::new();
-        for server in &upstream.servers {
-            let found = upstream::resolve(server)
-                .map_err(|reason| self.fault(self.line_with(server), format!("upstream `{name}`: {reason}")))?;
-            servers.extend(found);
-        }
-        if servers.iter().any(|server| server.tls != servers[0].tls) {
-            return Err(self.fault(line, format!("upstream `{name}` mixes http and https servers: split it in two")));
-        }
-        let mut seen = HashSet::new();
-        if let Some(twice) = servers.iter().find(|server| !seen.insert(server.address)) {
-            return Err(self.fault(line, format!("upstream `{name}` has {} twice", twice.address)));
-        }
+        let servers = self.servers(name, &upstream.servers);
         let path = upstream.health.path.clone();
         if let Some(path) = path.as_ref().filter(|path| !is_path(path)) {
-            return Err(self.at("path", path, "is not a path: write it as in /health"));
+            self.note(self.at("path", path, "is not a path: write it as in /health"));
         }
         let timeout = |field, value| self.within(field, value, 1, TIMEOUT_MAX_MS).map(Duration::from_millis);
         Ok(UpstreamSettings {
@@ -169,31 +178,143 @@ impl Check<'_> {
         })
     }
 
-    fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Result<Vec<Arc<Route>>, ConfigError> {
-        if files.is_empty() {
-            return Err(self.fault(self.line_with("routes:"), "there are no routes: add at least one"));
+    /// Every address of every server.
+    fn servers(&self, name: &str, texts: &[String]) -> Vec<Server> {
+        if texts.is_empty() {
+            self.note(self.about("servers", format!("upstream `{name}` has no servers")));
+        }
+        let mut servers: Vec<Server> = Vec::new();
+        for text in texts {
+            let refuse =
+                |reason: String| self.note(self.about_value("servers", text, format!("upstream `{name}`: {reason}")));
+            let found = match upstream::resolve(text) {
+                Ok(found) => found,
+                Err(reason) => {
+                    refuse(reason);
+                    continue;
+                }
+            };
+            if servers.first().zip(found.first()).is_some_and(|(first, server)| first.tls != server.tls) {
+                refuse("mixes http and https servers: split it in two".into());
+            }
+            if let Some(twice) = found.iter().find(|server| servers.iter().any(|one| one.address == server.address)) {
+                refuse(format!("has {} twice", twice.address));
+            }
+            servers.extend(found);
+        }
+        servers
+    }
+
+    fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<Arc<Route>> {
+        if files.is_empty() && !self.tree.has_removed(&[Step::Key("routes".into())]) {
+            self.note(self.about("", "there are no routes: add at least one"));
         }
         let mut routes: Vec<Arc<Route>> = Vec::with_capacity(files.len());
-        for file in files {
-            let occurrence = 1 + routes.iter().filter(|route| *route.name == file.name).count();
-            let line = line_of(self.text, "name", &file.name, occurrence);
-            let refuse = |reason: String| self.fault(line, format!("route `{}`: {reason}", file.name));
-            if occurrence > 1 {
-                return Err(refuse("is defined twice: names are unique".into()));
-            }
-            let route = route(file, upstreams).map_err(refuse)?;
-            if let Some(same) = routes.iter().find(|earlier| same_requests(earlier, &route)) {
-                return Err(refuse(format!("matches the same requests as route `{}`", same.name)));
-            }
-            routes.push(Arc::new(route));
+        for (index, file) in files.iter().enumerate() {
+            self.inside(index, || {
+                let refuse = |field: &str, reason: String| {
+                    self.note(self.about(field, format!("route {}: {reason}", quoted(&file.name))));
+                };
+                if files[..index].iter().any(|earlier| earlier.name == file.name) {
+                    return refuse("name", "is defined twice: names are unique".into());
+                }
+                let Some(route) = self.route(file, upstreams) else { return };
+                if let Some(same) = routes.iter().find(|earlier| same_requests(earlier, &route)) {
+                    return refuse("path_prefix", format!("matches the same requests as route `{}`", same.name));
+                }
+                routes.push(Arc::new(route));
+            });
         }
-        Ok(routes)
+        routes
     }
 
+    /// The route, if all of it makes sense.
+    fn route(&self, file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Option<Route> {
+        let told = |field: &str, value: &str, reason: String| {
+            self.note(self.about_value(field, value, format!("route {}: {reason}", quoted(&file.name))));
+        };
+        let scalar = |field: &str, reason: String| told(field, "", reason);
+        if !is_name(&file.name) {
+            scalar("name", NAME_RULE.into());
+        }
+        let upstream = self.upstream_of(file, upstreams);
+        if let Err(error) = common::plan::validate_meter(&file.meter) {
+            scalar("meter", error.to_string());
+        }
+        let billable = match &file.billable {
+            None => Some(Billable::default()),
+            Some(patterns) => Billable::parse(patterns).map_err(|reason| scalar("billable", reason)).ok(),
+        };
+        if file.timeout_ms.is_some_and(|timeout| !(1..=TIMEOUT_MAX_MS).contains(&timeout)) {
+            scalar("timeout_ms", format!("`timeout_ms` must be between 1 and {TIMEOUT_MAX_MS}"));
+        }
+        if let Err(error) = file.limits.validate() {
+            scalar(error.limit, format!("limits.{error}"));
+        }
+        if let Some(scope) = &file.scope
+            && let Err(error) = common::key::validate_restrictions(std::slice::from_ref(scope), &[])
+        {
+            scalar("scope", error.to_string());
+        }
+        let spelling = |name: &String| spelling(name).map_err(|reason| told("allow_in_path", name, reason)).ok();
+        let spellings: Spellings = file.allow_in_path.iter().filter_map(spelling).collect();
+        let host = |host: &String| HostPattern::parse(host).map_err(|reason| told("hosts", host, reason)).ok();
+        let method = |method: &String| parse_method(method).map_err(|reason| told("methods", method, reason)).ok();
+        let prefix = path_prefix(&file.path_prefix, spellings).map_err(|reason| scalar("path_prefix", reason)).ok();
+        let units = units(&file.units).map_err(|reason| scalar("units", reason)).ok();
+        let timeout = file.timeout_ms.map(Duration::from_millis);
+        let upstream = upstream?;
+        let lifecycle = lifecycle::lifecycle(file, timeout.unwrap_or(upstream.read_timeout))
+            .map_err(|reason| scalar("", reason))
+            .ok();
+        Some(Route {
+            name: file.name.as_str().into(),
+            hosts: file.hosts.iter().filter_map(host).collect(),
+            methods: file.methods.iter().filter_map(method).collect(),
+            path_prefix: prefix?,
+            upstream: Arc::clone(&upstream.name),
+            meter: file.meter.as_str().into(),
+            units: units?,
+            billable: billable?,
+            strip_prefix: file.strip_prefix,
+            timeout,
+            body_bytes: file.body_bytes,
+            lifecycle: lifecycle?,
+            scope: file.scope.as_deref().map(Into::into),
+            spellings,
+            limits: Rates::new(RateOwner::Route, &file.limits),
+        })
+    }
+
+    /// The route's upstream, if there is one.
+    fn upstream_of<'s>(
+        &self,
+        file: &RouteFile,
+        upstreams: &'s [Arc<UpstreamSettings>],
+    ) -> Option<&'s Arc<UpstreamSettings>> {
+        let named = upstreams.iter().find(|upstream| *upstream.name == file.upstream);
+        let known = self.tree.keys(&[Step::Key("upstreams".into())]);
+        if named.is_none() && !known.contains(&file.upstream.as_str()) {
+            let meant = did_you_mean(&file.upstream, known.iter().copied());
+            let all = if meant.is_empty() { format!("; defined are: {}", known.join(", ")) } else { meant };
+            let (name, upstream) = (quoted(&file.name), quoted(&file.upstream));
+            self.note(self.about("upstream", format!("route {name}: upstream {upstream} is not defined{all}")));
+        }
+        // One that is defined and faulty is told where it is defined.
+        named
+    }
+
+    /// The address, or any other once the fault is noted.
+    #[expect(clippy::unnecessary_wraps, reason = "checks are written alike, whether they go on after a fault or not")]
     pub(super) fn address(&self, field: &str, value: &str) -> Result<SocketAddr, ConfigError> {
-        value.parse().map_err(|_| self.at(field, value, "is not an address: write IP and port, as in 127.0.0.1:8080"))
+        Ok(value.parse().unwrap_or_else(|_| {
+            self.note(self.at(field, value, "is not an address: write IP and port, as in 127.0.0.1:8080"));
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+        }))
     }
 
+    /// The value; the fault is noted if it is too small or too large.
+    #[expect(clippy::unnecessary_wraps, reason = "checks are written alike, whether they go on after a fault or not")]
     pub(super) fn within<T: PartialOrd + Display + Copy>(
         &self,
         field: &str,
@@ -201,73 +322,57 @@ impl Check<'_> {
         least: T,
         most: T,
     ) -> Result<T, ConfigError> {
-        if (least..=most).contains(&value) {
-            return Ok(value);
+        if !(least..=most).contains(&value) {
+            let reason = format!("`{field}` is {value}; it must be between {least} and {most}");
+            self.note(self.about_value(field, &value.to_string(), reason));
         }
-        let line = line_of(self.text, field, &value.to_string(), 1);
-        Err(self.fault(line, format!("`{field}` is {value}; it must be between {least} and {most}")))
+        Ok(value)
     }
 
-    /// A fault in `field: value`.
+    /// A fault in `field: value` of this section.
     pub(super) fn at(&self, field: &str, value: &str, reason: &str) -> ConfigError {
-        self.fault(line_of(self.text, field, value, 1), format!("`{field}`: `{value}` {reason}"))
+        self.about_value(field, value, format!("`{field}`: {} {reason}", quoted(value)))
     }
 
-    pub(super) fn fault(&self, line: usize, reason: impl Into<String>) -> ConfigError {
-        ConfigError::Invalid { file: self.file.to_owned(), line, reason: reason.into() }
+    /// A fault of this section's setting `field`, or of the section itself if it has none of this name.
+    pub(super) fn about(&self, field: &str, reason: impl Into<String>) -> ConfigError {
+        self.about_value(field, "", reason)
     }
 
-    /// The first line that has `part`, whole and outside of a comment; list items carry no field name to look for.
-    pub(super) fn line_with(&self, part: &str) -> usize {
-        let is_inside = |letter: char| letter.is_ascii_alphanumeric() || "-_.:/".contains(letter);
-        let shows = |line: &str| {
-            let code =
-                if line.trim_start().starts_with('#') { "" } else { line.split(" #").next().unwrap_or_default() };
-            code.match_indices(part).any(|(start, _)| {
-                !code[..start].ends_with(is_inside) && !code[start + part.len()..].starts_with(is_inside)
-            })
+    /// A fault of this section's setting `field`, in the `value` that it has or that is in its list.
+    pub(super) fn about_value(&self, field: &str, value: &str, reason: impl Into<String>) -> ConfigError {
+        ConfigError::Fault(self.tree.place(&self.section.borrow(), field, Some(value)).fault(reason))
+    }
+
+    /// A fault that is not in the file.
+    pub(super) fn outside(reason: impl Into<String>) -> ConfigError {
+        ConfigError::Fault(Place::OUTSIDE.fault(reason))
+    }
+
+    /// Checks something in the section under a key, or in an item of a list.
+    pub(super) fn inside<T>(&self, step: impl Into<Step>, check: impl FnOnce() -> T) -> T {
+        self.section.borrow_mut().push(step.into());
+        let checked = check();
+        self.section.borrow_mut().pop();
+        checked
+    }
+
+    /// Notes a fault.
+    pub(super) fn note(&self, error: ConfigError) {
+        let fault = match error {
+            ConfigError::Fault(fault) => fault,
+            other => Place::START.fault(other.to_string()),
         };
-        self.text.lines().position(shows).map_or(1, |index| index + 1)
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// The value, or none once the fault is noted.
+    pub(super) fn noted<T>(&self, checked: Result<T, ConfigError>) -> Option<T> {
+        checked.map_err(|error| self.note(error)).ok()
     }
 }
 
 const NAME_RULE: &str = "use 1 to 64 characters of A-Z, a-z, 0-9, - _ and . for names";
-
-fn route(file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Result<Route, String> {
-    if !is_name(&file.name) {
-        return Err(NAME_RULE.into());
-    }
-    let upstream = upstreams.iter().find(|upstream| *upstream.name == file.upstream).ok_or_else(|| {
-        let known: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
-        format!("upstream `{}` is not defined; defined are: {}", file.upstream, known.join(", "))
-    })?;
-    common::plan::validate_meter(&file.meter).map_err(|error| error.to_string())?;
-    let billable = file.billable.as_ref().map_or(Ok(Billable::default()), |patterns| Billable::parse(patterns))?;
-    if file.timeout_ms.is_some_and(|timeout| !(1..=TIMEOUT_MAX_MS).contains(&timeout)) {
-        return Err(format!("`timeout_ms` must be between 1 and {TIMEOUT_MAX_MS}"));
-    }
-    file.limits.validate().map_err(|error| format!("limits.{error}"))?;
-    if let Some(scope) = &file.scope {
-        common::key::validate_restrictions(std::slice::from_ref(scope), &[]).map_err(|error| error.to_string())?;
-    }
-    let timeout = file.timeout_ms.map(Duration::from_millis);
-    Ok(Route {
-        name: file.name.as_str().into(),
-        hosts: file.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
-        path_prefix: path_prefix(&file.path_prefix)?,
-        methods: file.methods.iter().map(|method| parse_method(method)).collect::<Result<_, _>>()?,
-        upstream: Arc::clone(&upstream.name),
-        meter: file.meter.as_str().into(),
-        units: units(&file.units)?,
-        billable,
-        strip_prefix: file.strip_prefix,
-        timeout,
-        body_bytes: file.body_bytes,
-        lifecycle: lifecycle::lifecycle(file, timeout.unwrap_or(upstream.read_timeout))?,
-        scope: file.scope.as_deref().map(Into::into),
-        limits: Rates::new(RateOwner::Route, &file.limits),
-    })
-}
 
 fn units(file: &UnitsFile) -> Result<Units, String> {
     let bounded = |units: u64| {
@@ -284,16 +389,24 @@ fn units(file: &UnitsFile) -> Result<Units, String> {
     }
 }
 
+/// A spelling that a route allows.
+fn spelling(name: &str) -> Result<Spelling, String> {
+    Spelling::from_name(name).ok_or_else(|| {
+        let known = Spelling::ALL.map(Spelling::as_str);
+        let meant = did_you_mean(name, known);
+        format!("{} is not a spelling of paths: use some of {}{meant}", quoted(name), known.join(", "))
+    })
+}
+
 /// The prefix without a slash at its end: `/v1/` and `/v1` serve the same paths.
-fn path_prefix(text: &str) -> Result<String, String> {
+fn path_prefix(text: &str, allowed: Spellings) -> Result<String, String> {
     let trimmed = text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text);
-    match crate::route::decode_path(trimmed) {
-        Ok(decoded) if decoded == trimmed.as_bytes() && is_path(trimmed) && trimmed.len() <= 1_024 => {
-            Ok(trimmed.to_owned())
-        }
-        Ok(_) => Err(format!("path_prefix `{text}`: write it decoded, without query, fragment or white space")),
-        Err(error) => Err(format!("path_prefix `{text}`: {error}")),
+    let decoded = crate::route::decode_path(trimmed).map_err(|error| format!("path_prefix `{text}`: {error}"))?;
+    decoded.check(allowed).map_err(|error| format!("path_prefix `{text}`: {error}"))?;
+    if decoded.as_bytes() == trimmed.as_bytes() && is_path(trimmed) && trimmed.len() <= 1_024 {
+        return Ok(trimmed.to_owned());
     }
+    Err(format!("path_prefix `{text}`: write it decoded, without query, fragment or white space"))
 }
 
 fn parse_method(text: &str) -> Result<Method, String> {

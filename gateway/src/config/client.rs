@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use common::config::ConfigError;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -36,17 +35,13 @@ impl Default for FailedCredentialsFile {
 }
 
 impl Check<'_> {
-    pub(super) fn clients(
-        &self,
-        trusted_proxies: &[String],
-        failures: &FailedCredentialsFile,
-    ) -> Result<ClientSettings, ConfigError> {
+    pub(super) fn clients(&self, trusted_proxies: &[String], failures: &FailedCredentialsFile) -> ClientSettings {
         let network = |text: &String| {
             let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
             network.map_err(|_| {
                 let reason =
                     format!("`trusted_proxies`: `{text}` is not a network: write it as in 10.0.0.0/8 or 10.0.0.1");
-                self.fault(self.line_with(text), reason)
+                self.about_value("trusted_proxies", text, reason)
             })
         };
         let most = failures.per_minute;
@@ -55,11 +50,12 @@ impl Check<'_> {
                 "`failed_credentials.per_minute` is {most}; it must be between 1 and {FAILURES_MAX}. To allow any \
                  number, set `enabled: false`"
             );
-            return Err(self.fault(self.line_with("failed_credentials:"), reason));
+            let told = || self.note(self.about_value("per_minute", &most.to_string(), reason));
+            self.inside("limits", || self.inside("failed_credentials", told));
         }
-        Ok(ClientSettings {
-            trusted_proxies: trusted_proxies.iter().map(network).collect::<Result<_, _>>()?,
+        ClientSettings {
+            trusted_proxies: trusted_proxies.iter().filter_map(|text| self.noted(network(text))).collect(),
             failures_most: failures.enabled.then_some(most),
-        })
+        }
     }
 }

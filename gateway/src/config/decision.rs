@@ -89,7 +89,7 @@ impl Check<'_> {
         }
         let address = self.address(field, value)?;
         if address.port() != 0 && taken.contains(&address) {
-            return Err(self.at(field, value, "is the same address as another listener's: use another port"));
+            self.note(self.at(field, value, "is the same address as another listener's: use another port"));
         }
         Ok(Some(address))
     }
@@ -141,13 +141,13 @@ mod tests {
             ("decision:\n  listen: 127.0.0.1:9901\n", 2, "use another port"),
             ("decision:\n  threads: 0\n", 2, "must be between 1 and 1024"),
             ("decision:\n  reservation_seconds: 0\n", 2, "must be between 1 and 3600"),
-            ("decision:\n  reservation_seconds: -1\n", 2, "expected u64"),
+            ("decision:\n  reservation_seconds: -1\n", 2, "is not a whole number, 0 or more"),
             ("decision:\n  reservations: 0\n", 2, "must be between 1 and 10000000"),
-            ("decision:\n  port: 8081\n", 2, "unknown field"),
+            ("decision:\n  port: 8081\n", 2, "is not a setting here"),
         ];
         for (section, line, reason) in faults {
             let told = parse(section).unwrap_err().to_string();
-            assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{section}: {told}");
+            assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{section}: {told}");
             assert!(told.contains(reason), "{section}: {told}");
         }
     }

@@ -1,9 +1,9 @@
 //! `gateway.yaml` as it is written: types and defaults, nothing checked beyond them.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use common::plan::RateLimits;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use super::{
     client::FailedCredentialsFile,
@@ -39,7 +39,6 @@ pub(super) struct GatewayFile {
     pub(super) connections: ConnectionsFile,
     #[serde(default)]
     pub(super) limits: LimitsFile,
-    #[serde(deserialize_with = "unique_names")]
     pub(super) upstreams: BTreeMap<String, UpstreamFile>,
     pub(super) routes: Vec<RouteFile>,
 }
@@ -62,7 +61,7 @@ pub(super) struct KafkaFile {
     #[serde(default = "default_topic")]
     pub(super) topic: String,
     pub(super) create_topic: Option<NewTopicFile>,
-    #[serde(default, deserialize_with = "unique_names")]
+    #[serde(default)]
     pub(super) properties: BTreeMap<String, Scalar>,
 }
 
@@ -154,6 +153,8 @@ pub(super) struct RouteFile {
     pub(super) upgrade: Vec<String>,
     pub(super) upgrade_idle_seconds: Option<u64>,
     pub(super) scope: Option<String>,
+    #[serde(default)]
+    pub(super) allow_in_path: Vec<String>,
     #[serde(default)]
     pub(super) limits: RateLimits,
 }
@@ -256,33 +257,4 @@ const fn default_connect_timeout_ms() -> u64 {
 
 const fn default_read_timeout_ms() -> u64 {
     60_000
-}
-
-/// A map whose repeated names are an error; by itself, the last of them would silently win.
-fn unique_names<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, V>, D::Error> {
-    struct UniqueNames<V>(PhantomData<V>);
-
-    impl<'de, V: Deserialize<'de>> de::Visitor<'de> for UniqueNames<V> {
-        type Value = BTreeMap<String, V>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a map of names")
-        }
-
-        fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some(name) = entries.next_key::<String>()? {
-                let value = entries.next_value()?;
-                if map.contains_key(&name) {
-                    return Err(de::Error::custom(format_args!("`{name}` is defined twice")));
-                }
-                map.insert(name, value);
-            }
-            Ok(map)
-        }
-    }
-
-    deserializer.deserialize_map(UniqueNames(PhantomData))
 }

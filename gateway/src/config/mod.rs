@@ -1,7 +1,7 @@
 //! What operators edit: `gateway.yaml`, read and checked as a whole before any of it counts.
 //!
 //! [`Settings`] can only be had from a file that passed every check, so nothing behind this room checks again.
-//! Errors read `file:line: reason`. [`watch`] follows the file while the gateway runs.
+//! Every fault of a file is told at once, each as `file:line:column: reason`. [`watch`] follows the file while the gateway runs.
 
 mod bank;
 mod check;
@@ -23,7 +23,7 @@ use std::{
 };
 
 pub use client::ClientSettings;
-use common::config::{self, ConfigError};
+use common::config::{self, ConfigError, Document};
 pub use connections::ConnectionSettings;
 pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
@@ -33,6 +33,7 @@ pub use pattern::{Billable, HostPattern};
 use crate::{
     limit::{Rates, bank::BankSettings},
     meter::{KafkaSettings, WhenFull},
+    route::Spellings,
 };
 
 /// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
@@ -178,6 +179,8 @@ pub struct Route {
     pub lifecycle: Lifecycle,
     /// What keys that have scopes must have among them.
     pub scope: Option<Box<str>>,
+    /// Spellings of a path that it serves, though servers read them differently.
+    pub spellings: Spellings,
     /// What all callers together may send.
     pub(crate) limits: Rates,
 }
@@ -226,8 +229,18 @@ impl Settings {
 
     /// Checks the text of a file; `file` names it in errors. Host names of upstreams are looked up.
     pub fn parse(text: &str, file: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let parsed = config::parse_yaml(text, file)?;
-        check::Check { text, file }.settings(parsed, overrides)
+        let mut document = Document::new(text, file);
+        let read: Option<file::GatewayFile> = document.read();
+        let check = check::Check::new(document.tree());
+        let settings = read.and_then(|read| check.settings(read, overrides));
+        let faults = check.into_faults();
+        document.refuse(faults)?;
+        // What is not there without a fault would be a fault of the checks.
+        settings.ok_or_else(|| ConfigError::Invalid {
+            file: file.to_owned(),
+            line: 1,
+            reason: "the file cannot be used".into(),
+        })
     }
 }
 

@@ -118,7 +118,7 @@ fn faults_of_usage_name_file_line_and_reason() {
         ("  kafka:\n    brokers: a:1,\n", 5, "write host:port"),
         ("  kafka: { brokers: a:1, topic: a/b }\n", 4, "is not the name of a topic"),
         ("  kafka:\n    brokers: a:1\n    create_topic: { partitions: 0 }\n", 6, "between 1 and 4096"),
-        ("  kafka:\n    brokers: a:1\n    create_topic: { replication: 3 }\n", 6, "missing field `partitions`"),
+        ("  kafka:\n    brokers: a:1\n    create_topic: { replication: 3 }\n", 6, "`partitions` is missing here"),
         (
             "  kafka:\n    brokers: a:1\n    properties:\n      security.protocol: tls\n",
             7,
@@ -127,12 +127,12 @@ fn faults_of_usage_name_file_line_and_reason() {
         ("  kafka:\n    brokers: a:1\n    properties:\n      linger.millis: 1\n", 7, "No such configuration property"),
         ("  kafka:\n    brokers: a:1\n    properties:\n      acks: 1\n", 7, "`acks`: cannot be set"),
         ("  kafka:\n    brokers: a:1\n    properties: { linger.ms: 1, linger.ms: 2 }\n", 6, "defined twice"),
-        ("  when_full: panic\n", 4, "unknown variant"),
+        ("  when_full: panic\n", 4, "is not one of"),
         ("  batch_entries: 0\n", 4, "must be between 1 and 4096"),
     ];
     for (usage, line, reason) in faults {
         let told = parse(&with_usage(usage)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{usage}: {told}");
+        assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{usage}: {told}");
         assert!(told.contains(reason), "{usage}: {told}");
     }
 }
@@ -169,11 +169,11 @@ fn faults_of_shared_limits_name_file_line_and_reason() {
         ("  redis:\n    url: redis://a:1\n    tick_ms: 0\n", 6, "must be between 1 and 100"),
         ("  redis:\n    url: redis://a:1\n    timeout_ms: 60000\n", 6, "must be between 5 and 500"),
         ("  redis:\n    url: redis://a:1\n    gateways: 0\n", 6, "must be between 1 and 10000"),
-        ("  redis: { url: redis://a:1, urls: [] }\n", 4, "unknown field"),
+        ("  redis: { url: redis://a:1, urls: [] }\n", 4, "is not a setting here"),
     ];
     for (limits, line, reason) in faults {
         let told = parse(&with_limits(limits)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{limits}: {told}");
         assert!(told.contains(reason), "{limits}: {told}");
     }
 }
@@ -196,17 +196,17 @@ fn faults_of_failed_credentials_name_file_line_and_reason() {
     let faults = [
         ("  failed_credentials: { per_minute: 0 }\n", 4, "set `enabled: false`"),
         ("  failed_credentials:\n    per_minute: 1000001\n", 4, "must be between 1 and 1000000"),
-        ("  failed_credentials: { per_minute: -1 }\n", 4, "integer `-1`"),
-        ("  failed_credentials: { per_second: 1 }\n", 4, "unknown field"),
+        ("  failed_credentials: { per_minute: -1 }\n", 4, "`-1` is not a whole number"),
+        ("  failed_credentials: { per_second: 1 }\n", 4, "is not a setting here"),
     ];
     for (limits, line, reason) in faults {
         let told = parse(&with_limits(limits)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{limits}: {told}");
         assert!(told.contains(reason), "{limits}: {told}");
     }
     for network in ["10.0.0.0/33", "10.0.0", "everybody"] {
         let told = refusal("name: edge-1", &format!("trusted_proxies:\n  - {network}"));
-        assert!(told.starts_with("gateway.yaml:2: ") && told.contains("is not a network"), "{told}");
+        assert!(told.starts_with("gateway.yaml:2:5: ") && told.contains("is not a network"), "{told}");
     }
 }
 
@@ -216,20 +216,20 @@ fn limits_of_a_route_are_those_of_plans_and_their_faults_are_told() {
     let settings = parse(&with("{ per_second: { limit: 5, burst: 9 }, per_hour: 100, concurrent: 3 }")).unwrap();
     assert!(settings.routes[0].limits.is_empty() && !settings.routes[1].limits.is_empty());
     let faults = [
-        ("{ per_second: 0 }", 13, "route `write`: limits.per_second: limit and burst must be at least 1"),
-        ("{ per_hour: { limit: 1, burst: 0 } }", 13, "limits.per_hour: limit and burst must be at least 1"),
-        ("{ per_minute: 600000001 }", 13, "limits.per_minute: limit and burst may be at most 600000000"),
-        ("{ concurrent: 0 }", 13, "limits.concurrent: must be at least 1"),
-        ("{ concurrent: 1000001 }", 13, "limits.concurrent: may be at most 1000000"),
+        ("{ per_second: 0 }", 16, "route `write`: limits.per_second: limit and burst must be at least 1"),
+        ("{ per_hour: { limit: 1, burst: 0 } }", 16, "limits.per_hour: limit and burst must be at least 1"),
+        ("{ per_minute: 600000001 }", 16, "limits.per_minute: limit and burst may be at most 600000000"),
+        ("{ concurrent: 0 }", 16, "limits.concurrent: must be at least 1"),
+        ("{ concurrent: 1000001 }", 16, "limits.concurrent: may be at most 1000000"),
         ("{ per_day: -1 }", 16, "a whole number of requests"),
         ("{ per_day: 1.5 }", 16, "a whole number of requests"),
         ("{ per_day: 99999999999999999999 }", 16, "a whole number of requests"),
-        ("{ concurrent: -1 }", 16, "integer `-1`"),
-        ("{ per_week: 1 }", 16, "unknown field"),
+        ("{ concurrent: -1 }", 16, "`-1` is not a whole number"),
+        ("{ per_week: 1 }", 16, "is not a setting here"),
     ];
     for (limits, line, reason) in faults {
         let told = parse(&with(limits)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{limits}: {told}");
+        assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{limits}: {told}");
         assert!(told.contains(reason), "{limits}: {told}");
     }
 }
@@ -238,18 +238,23 @@ fn limits_of_a_route_are_those_of_plans_and_their_faults_are_told() {
 fn every_fault_names_file_line_and_reason() {
     let faults = [
         ("name: write", "name: search", 13, "is defined twice"),
-        ("upstream: demo\n  - name: write", "upstream: dem\n  - name: write", 8, "upstream `dem` is not defined"),
-        ("[127.0.0.1:9000]", "[]", 4, "has no servers"),
+        (
+            "upstream: demo\n  - name: write",
+            "upstream: dem\n  - name: write",
+            12,
+            "upstream `dem` is not defined; did you mean `demo`?",
+        ),
+        ("[127.0.0.1:9000]", "[]", 5, "has no servers"),
         ("127.0.0.1:9000", "nowhere.invalid:9000", 5, "does not resolve"),
         ("127.0.0.1:9000", "127.0.0.1", 5, "write host:port"),
-        ("api.example.com", "'api example'", 8, "is not a host"),
-        ("/v1/search/", "v1", 8, "path_prefix `v1`"),
-        ("/v1/search/", "/v1/../x", 8, "path_prefix `/v1/../x`"),
-        ("/v1/search/", "/v1?x=1", 8, "write it decoded"),
-        ("[GET, HEAD]", "[FETCH]", 8, "is not a method"),
-        ("'5xx'", "'5x'", 13, "is not a status"),
-        ("default: 3", "default: 3, fixed: 1", 13, "`units` is either"),
-        ("meter: tokens", "meter: To Kens", 13, "is not a meter name"),
+        ("api.example.com", "'api example'", 9, "is not a host"),
+        ("/v1/search/", "v1", 10, "path_prefix `v1`"),
+        ("/v1/search/", "/v1/../x", 10, "path_prefix `/v1/../x`"),
+        ("/v1/search/", "/v1?x=1", 10, "write it decoded"),
+        ("[GET, HEAD]", "[FETCH]", 11, "is not a method"),
+        ("'5xx'", "'5x'", 18, "is not a status"),
+        ("default: 3", "default: 3, fixed: 1", 17, "`units` is either"),
+        ("meter: tokens", "meter: To Kens", 16, "is not a meter name"),
         ("127.0.0.1:0", "localhost", 2, "is not an address"),
         ("name: edge-1", "name: edge/1", 1, "1 to 128 characters"),
         ("interval_seconds: 1", "interval_seconds: 0", 6, "must be between 1 and 3600"),
@@ -257,13 +262,54 @@ fn every_fault_names_file_line_and_reason() {
         ("name: edge-1", &format!("upgrade_socket: /{}", "x".repeat(107)), 1, "at most 107 bytes"),
         ("name: edge-1", "upgrade_drain_seconds: 0", 1, "must be between 1 and 3600"),
         ("name: edge-1", "threads: 0", 1, "must be between 1 and 1024"),
-        ("interval_seconds: 1", "intervall_seconds: 1", 6, "unknown field"),
+        ("interval_seconds: 1", "intervall_seconds: 1", 6, "is not a setting here; did you mean `interval_seconds`?"),
+        ("meter: tokens", "allow_in_path: [paramters]", 16, "did you mean `parameters`?"),
+        ("/v1/search/", "/v1/search;x", 10, "path has a `;`"),
     ];
     for (from, to, line, reason) in faults {
         let told = refusal(from, to);
-        assert!(told.starts_with(&format!("gateway.yaml:{line}: ")), "{to}: {told}");
+        assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{to}: {told}");
         assert!(told.contains(reason), "{to}: {told}");
     }
+}
+
+#[test]
+fn all_faults_are_told_at_once_and_none_that_follows_from_another() {
+    let text = "\
+lissten: 127.0.0.1:1
+threads: many
+upstreams:
+  demo: { servers: [127.0.0.1, '127.0.0.1:9000'], connect_timeout_ms: 0, read_timeout_ms: 0 }
+  other: { server: 127.0.0.1:9000 }
+routes:
+  - { name: a b, path_prefix: v1, upstream: demo, methods: [GET, FETCH] }
+  - { name: c, path_prefix: /v1, upstream: other }
+  - { name: d, path_prefix: /v1, upstream: othr, units: { fixed: -1 } }
+  - { path_prefix: /v2 }
+";
+    let told = parse(text).unwrap_err().to_string();
+    let expected = [
+        "1:1: `lissten` is not a setting here; did you mean `listen`?",
+        "2:10: `threads`: `many` is not a whole number, 0 or more",
+        "4:21: upstream `demo`: `127.0.0.1` is not a server",
+        "4:71: `connect_timeout_ms` is 0",
+        "4:91: `read_timeout_ms` is 0",
+        "5:3: `other`: `servers` is missing here",
+        "5:12: `server` is not a setting here; did you mean `servers`?",
+        "7:13: route `a b`: use 1 to 64 characters",
+        "7:31: route `a b`: path_prefix `v1`",
+        "7:66: route `a b`: `FETCH` is not a method",
+        "9:44: route `d`: upstream `othr` is not defined; did you mean `other`?",
+        "9:66: `fixed`: `-1` is not a whole number, 0 or more",
+        "10:5: `name` is missing here",
+        "10:5: `upstream` is missing here",
+    ];
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("gateway.yaml:")).collect();
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(&format!("gateway.yaml:{expected}")), "{expected}\n{told}");
+    }
+    assert_eq!(lines.len(), expected.len(), "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains('^')).count(), expected.len(), "{told}");
 }
 
 #[test]

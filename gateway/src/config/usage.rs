@@ -1,11 +1,8 @@
 //! Checks of the section `usage`: one sink, and what the journal may take.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use common::{
-    config::{ConfigError, line_of},
-    usage::BATCH_MAX_ENTRIES,
-};
+use common::{config::ConfigError, usage::BATCH_MAX_ENTRIES};
 
 use super::{
     Overrides, SinkSettings, UsageSettings,
@@ -26,7 +23,7 @@ const PARTITIONS_MAX: u16 = 4_096;
 impl Check<'_> {
     pub(super) fn usage(&self, usage: UsageFile, overrides: &Overrides) -> Result<UsageSettings, ConfigError> {
         if usage.journal == Path::new("") {
-            return Err(self.at("journal", "", "is empty: name a directory, as in data/journal"));
+            self.note(self.at("journal", "", "is empty: name a directory, as in data/journal"));
         }
         let budget_mib = self.within("journal_budget_mib", usage.journal_budget_mib, 1, 1_048_576)?;
         Ok(UsageSettings {
@@ -46,10 +43,8 @@ impl Check<'_> {
     ) -> Result<SinkSettings, ConfigError> {
         let http = http.map(|url| self.sink_url(&url)).transpose()?;
         if http.is_some() && kafka.is_some() {
-            let line = self.line_with("kafka:");
-            return Err(
-                self.fault(line, "`usage` has both `sink` and `kafka`: usage goes to one of them, remove the other")
-            );
+            let reason = "`usage` has both `sink` and `kafka`: usage goes to one of them, remove the other";
+            return Err(self.about("kafka", reason));
         }
         match (kafka, overrides.kafka.clone()) {
             (None, None) => Ok(SinkSettings::Http(http.unwrap_or_else(|| DEFAULT_SINK.into()))),
@@ -71,24 +66,22 @@ impl Check<'_> {
         let brokers = match (overriding, file.brokers) {
             (Some(brokers), _) => {
                 let fault =
-                    |reason| self.fault(1, format!("environment variable TOLLGATE_KAFKA: `{brokers}` {reason}"));
+                    |reason| Self::outside(format!("environment variable TOLLGATE_KAFKA: `{brokers}` {reason}"));
                 are_brokers(&brokers).map_err(fault)?;
                 brokers
             }
             (None, Some(brokers)) => {
-                let fault = |reason| self.fault(self.line_with("brokers:"), format!("`brokers`: `{brokers}` {reason}"));
+                let fault = |reason| self.about("brokers", format!("`brokers`: `{brokers}` {reason}"));
                 are_brokers(&brokers).map_err(fault)?;
                 brokers
             }
             (None, None) => {
-                return Err(
-                    self.fault(self.line_with("kafka:"), "`kafka` has no `brokers`: write them as in 127.0.0.1:9092")
-                );
+                return Err(self.about("kafka", "`kafka` has no `brokers`: write them as in 127.0.0.1:9092"));
             }
         };
         if !is_topic(&file.topic) {
             let reason = "is not the name of a topic: use 1 to 249 characters of A-Z, a-z, 0-9, - _ and .";
-            return Err(self.at("topic", &file.topic, reason));
+            self.note(self.at("topic", &file.topic, reason));
         }
         let settings = KafkaSettings {
             brokers,
@@ -98,7 +91,7 @@ impl Check<'_> {
         };
         match settings.client() {
             Ok(_) => Ok(settings),
-            Err(error) => Err(self.fault(self.property_line(&error.name, &settings.properties), error.to_string())),
+            Err(error) => Err(self.about(&error.name, error.to_string())),
         }
     }
 
@@ -107,14 +100,6 @@ impl Check<'_> {
             partitions: self.within("partitions", file.partitions, 1, PARTITIONS_MAX)?,
             replication: self.within("replication", file.replication, 1, 99)?,
         })
-    }
-
-    fn property_line(&self, name: &str, properties: &BTreeMap<String, String>) -> usize {
-        let value = properties.get(name).map_or("", String::as_str);
-        match line_of(self.text, name, value, 1) {
-            1 => self.line_with(name),
-            line => line,
-        }
     }
 }
 

@@ -19,6 +19,11 @@ use crate::metrics;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+const REFUSED: &str = "configuration refused, the old one serves on";
+
+/// Most faults of one content that are logged, a line each.
+const FAULTS_LOGGED_MAX: usize = 20;
+
 /// Follows one file and hands every valid content on.
 pub struct Watcher {
     path: PathBuf,
@@ -95,12 +100,15 @@ impl Watcher {
                 self.reloads.with_label_values(&["refused"]).inc();
                 self.last_successful.set(0);
                 match &refusal {
-                    ConfigError::Invalid { file, line, reason } => {
-                        error!(file, line, reason, "configuration refused, the old one serves on");
+                    ConfigError::Faulty(faults) => {
+                        for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
+                            let (line, column) = (fault.place.line, fault.place.column);
+                            error!(file = faults.file, line, column, reason = fault.reason, "{REFUSED}");
+                        }
                     }
-                    ConfigError::Unreadable { file, source } => {
-                        error!(file, reason = %source, "configuration refused, the old one serves on");
-                    }
+                    ConfigError::Unreadable { file, source } => error!(file, reason = %source, "{REFUSED}"),
+                    ConfigError::Invalid { file, line, reason } => error!(file, line, reason, "{REFUSED}"),
+                    ConfigError::Fault(fault) => error!(reason = fault.reason, "{REFUSED}"),
                 }
             }
         }

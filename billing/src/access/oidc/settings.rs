@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<OidcConfig, String> {
-        common::config::parse_yaml(text, "billing.yaml").map_err(|error| error.to_string())
+        common::config::parse(text, "billing.yaml").map_err(|error| error.to_string())
     }
 
     #[test]

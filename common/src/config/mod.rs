@@ -1,8 +1,27 @@
-//! Reading the YAML that people edit: one error form, `file:line: reason`, for everything that can be wrong with it.
+//! Reading the YAML that people edit: every fault of a file at once, each as `file:line:column: reason` with the line.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`tree`] | the document as a tree whose nodes know their places |
+//! | [`reader`] | from the tree to a typed value, through serde, noting what cannot be used |
+//! | [`fault`] | a fault, and how it is shown |
+//! | [`words`] | errors of serde in plain words |
+//!
+//! Programs then check the value as a whole, and ask the [`Document`] for the places of what they find. Variables of the
+//! environment are not expanded: what a file says is what is written in it.
+
+mod fault;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod words;
 
 use std::path::Path;
 
+pub use fault::{Fault, Faults, Place, did_you_mean, nearest, quoted};
 use serde::de::DeserializeOwned;
+pub use tree::{Step, Tree};
 
 /// Why a configuration file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +44,62 @@ pub enum ConfigError {
         /// What is wrong there.
         reason: String,
     },
+    /// One fault of a file that is being checked.
+    #[error("{}:{}: {}", .0.place.line, .0.place.column, .0.reason)]
+    Fault(Fault),
+    /// Everything that is wrong with the file.
+    #[error("{0}")]
+    Faulty(Faults),
+}
+
+/// A configuration file, read.
+#[derive(Debug)]
+pub struct Document<'a> {
+    file: &'a str,
+    text: &'a str,
+    tree: Tree,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Document<'a> {
+    /// The document in a text; `file` names it in errors.
+    pub fn new(text: &'a str, file: &'a str) -> Self {
+        let (tree, faults) = Tree::parse(text);
+        Self { file, text, tree, faults }
+    }
+
+    /// The document's value, as far as it can be used; what cannot is noted.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
+        reader::read(&mut self.tree, &mut self.faults)
+    }
+
+    /// The document as a tree without what cannot be used.
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Whether some fault was noted.
+    pub fn is_faulty(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// The refusal, if there is any fault: those noted here, and `more`.
+    pub fn refuse(mut self, more: Vec<Fault>) -> Result<(), ConfigError> {
+        self.faults.extend(more);
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Faulty(Faults::new(self.file, self.text, self.faults)))
+    }
+}
+
+/// The value of a document that needs no further checks, or every fault of it.
+pub fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, ConfigError> {
+    let mut document = Document::new(text, file);
+    let value = document.read();
+    document.refuse(Vec::new())?;
+    // Nothing is missing without a fault.
+    value.ok_or_else(|| ConfigError::Invalid { file: file.to_owned(), line: 1, reason: "the file is empty".into() })
 }
 
 /// The text of a configuration file.
@@ -65,24 +140,4 @@ fn states(line: &str, field: &str, value: &str) -> bool {
         let written = written.split(" #").next().unwrap_or_default();
         stands_alone && written.trim().trim_matches(['"', '\'']) == value
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_is_found_again_in_every_style() {
-        let text = "routes:\n  - name: a # first\n  - { name: \"b-c\", x: 1 }\n  - name: 'a'\n";
-        assert_eq!(line_of(text, "name", "a", 1), 2);
-        assert_eq!(line_of(text, "name", "a", 2), 4);
-        assert_eq!(line_of(text, "name", "b-c", 1), 3);
-        assert_eq!(line_of(text, "name", "zzz", 1), 1);
-    }
-
-    #[test]
-    fn malformed_yaml_names_file_and_line() {
-        let error = parse_yaml::<serde_yaml::Value>("a: 1\nb: [\n", "x.yaml").unwrap_err().to_string();
-        assert!(error.starts_with("x.yaml:"), "{error}");
-    }
 }
