@@ -276,6 +276,7 @@ fn pathless_route() -> Route {
         body_bytes: None,
         lifecycle: Lifecycle::default(),
         scope: None,
+        spellings: crate::route::Spellings::default(),
         limits: Rates::default(),
     }
 }

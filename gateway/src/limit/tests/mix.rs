@@ -70,6 +70,7 @@ pub(super) fn route(limits: &RateLimits) -> Route {
         body_bytes: None,
         lifecycle: Lifecycle::default(),
         scope: None,
+        spellings: crate::route::Spellings::default(),
         limits: Rates::new(RateOwner::Route, limits),
     }
 }
