@@ -51,7 +51,7 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     }
     tracing::info!(
         listen = %listener.local_addr().map_err(CommandError::Serve)?,
-        engine = ?store.engine(),
+        engine = store.engine().as_str(),
         schema_from = migrated.from,
         schema = migrated.to,
         brokers = config.ingest.brokers,

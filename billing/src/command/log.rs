@@ -1,5 +1,6 @@
 //! Logs: one JSON object per line on stderr, with the event's fields at its top.
 
+use common::telemetry::Line;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging from `level` on, unless `RUST_LOG` says otherwise.
@@ -7,12 +8,9 @@ pub(super) fn start(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // Logging that was started before, by whoever embeds this, stays as it is.
     let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
+        .log_internal_errors(false)
+        .event_format(Line::operational())
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .log_internal_errors(false)
         .try_init();
 }

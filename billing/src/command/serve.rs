@@ -69,7 +69,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     tracing::info!(
         listen = %listener.local_addr().map_err(CommandError::Serve)?,
-        engine = ?store.engine(),
+        engine = store.engine().as_str(),
         schema_from = migrated.from,
         schema = migrated.to,
         pepper = pepper.id(),

@@ -46,9 +46,9 @@ impl Catalog {
         let follower = Follower {
             feed: store.change_feed(),
             watch: store.watch_changes(),
+            outage: Arc::clone(&self.store_outage),
             catalog: self,
             pace: Pace::default(),
-            outage: Outage::new("catalog"),
             shown: Shown::new(),
             away: false,
             stale: false,
@@ -65,7 +65,7 @@ struct Follower {
     feed: ChangeFeed,
     watch: ChangeWatch,
     pace: Pace,
-    outage: Outage,
+    outage: Arc<Outage>,
     shown: Shown,
     /// Whether the store did not answer when it was last asked.
     away: bool,

@@ -60,6 +60,7 @@ impl Catalog {
                     outage.over();
                     since = next;
                 }
+                Err(ReportError::Store(error)) if error.is_unreachable() => self.store_outage.failed(&error),
                 Err(error) => outage.failed(&error),
             }
             if ends {

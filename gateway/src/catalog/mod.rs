@@ -38,7 +38,7 @@ pub use progress::Source;
 pub use snapshot::{SnapshotError, SnapshotKeeper};
 use tree::Tree;
 
-use crate::{limit::QuotaBook, lock::locked};
+use crate::{limit::QuotaBook, lock::locked, outage::Outage};
 
 /// What the gateway knows of all tenants and keys.
 pub struct Catalog {
@@ -47,6 +47,8 @@ pub struct Catalog {
     /// Only loading and following touch it.
     tree: Mutex<Tree>,
     progress: Progress,
+    /// Whether the store is away, told once for all tasks that need it.
+    pub(crate) store_outage: Arc<Outage>,
 }
 
 impl Catalog {
@@ -57,6 +59,7 @@ impl Catalog {
             quotas: Arc::default(),
             tree: Mutex::default(),
             progress: Progress::default(),
+            store_outage: Arc::new(Outage::new("store")),
         }
     }
 

@@ -23,6 +23,16 @@ pub enum Source {
     Snapshot,
 }
 
+impl Source {
+    /// The name in logs and health reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
 pub(super) struct Progress {
     mark: Mutex<ChangeMark>,
     loaded: AtomicBool,

@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn faults_name_line_and_reason() {
         let faults = [
-            (", on_abort: ignore", "unknown variant"),
+            (", on_abort: ignore", "is not one of"),
             (", on_abort: cancel, abort_bytes: 5", "belong to `on_abort: finish`"),
             (", abort_timeout_ms: 0", "between 1 and 86400000"),
-            (", bill: later", "unknown variant"),
+            (", bill: later", "is not one of"),
             (", bill: on_dispatch, units: { header: X-Units }", "before there is an answer"),
             (", bill: on_dispatch, billable: ['200']", "looks at the status"),
             (", upgrade: [h2c]", "cannot be allowed"),

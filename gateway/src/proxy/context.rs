@@ -14,6 +14,7 @@ use super::{
     Gateway,
     abort::Abort,
     client::Client,
+    forwarded::Source,
     tunnel::{Tunnel, Upgrade},
     upstream::Upstream,
 };
@@ -32,8 +33,8 @@ pub struct Context {
     pub(super) request_id: String,
     /// The connection that it came on.
     pub(super) client: Option<Arc<Client>>,
-    /// Where its client is, once known.
-    pub(super) address: Option<IpAddr>,
+    /// Where it came from.
+    pub(super) source: Source,
     /// Who sent it, once known.
     pub(super) caller: Option<Caller>,
     /// Which route it takes, once known.
@@ -100,7 +101,7 @@ impl Context {
             started: Instant::now(),
             request_id: String::new(),
             client: None,
-            address: None,
+            source: Source::default(),
             caller: None,
             route: None,
             upstream: None,

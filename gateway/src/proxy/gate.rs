@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use common::{origin, time::Micros};
+use common::time::Micros;
 use http::header;
 use pingora_http::RequestHeader;
 
@@ -23,23 +23,20 @@ pub(super) struct Passage {
     pub(super) admission: Admission,
     /// The upgrade that it asks for and may have.
     pub(super) upgrade: Option<Upgrade>,
-    /// Where its client is.
-    pub(super) address: Option<IpAddr>,
     /// Largest body that is let through.
     pub(super) body_limit: Option<u64>,
 }
 
 impl Gateway {
-    /// Asks every room in turn. A refusal consumes nothing.
+    /// Asks every room in turn, for a client at `address`. A refusal consumes nothing.
     pub(super) async fn pass(
         &self,
         live: &Live,
         request: &RequestHeader,
-        peer: Option<IpAddr>,
+        address: Option<IpAddr>,
         now: Micros,
     ) -> Result<Passage, Box<Refusal>> {
         check_sizes(request, &live.sizes).map_err(|problem| Box::new(Refusal::of_nobody(problem)))?;
-        let address = peer.map(|peer| origin::address(peer, &request.headers, &live.clients.trusted_proxies));
         let whence = Whence { address, failures_most: live.clients.failures_most };
         let caller = self.gate.identify(auth::credential(&request.headers), whence, now)?;
         let route = match find_route(live, request) {
@@ -53,7 +50,7 @@ impl Gateway {
         match self.admit(live, request, &caller, &route, now).await {
             Ok((upstream, admission)) => {
                 let body_limit = route.body_bytes.or(live.sizes.body_bytes);
-                Ok(Passage { caller, route, upstream, admission, upgrade, address, body_limit })
+                Ok(Passage { caller, route, upstream, admission, upgrade, body_limit })
             }
             Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem))),
         }

@@ -10,7 +10,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, peer, upstream};
+use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, upstream};
 use crate::{
     answer::{Code, Problem},
     config::OnAbort,
@@ -112,7 +112,9 @@ impl ProxyHttp for Proxy {
                 client.set_deadline(Some(upstream.silence(route)));
             }
         }
-        identity::rewrite(request, caller, route, &context.request_id, peer(session))
+        let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let (request_id, source) = (&*context.request_id, &context.source);
+        identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure })
     }
 
     /// An upstream may only switch protocols if it was asked to, and to the one that it was asked for.
@@ -260,6 +262,7 @@ impl ProxyHttp for Proxy {
         context.observe(Some(&observe::Exchange {
             method: request.method.as_str(),
             path: request.uri.path(),
+            user_agent: request.headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes),
             status: session.response_written().map_or(0, |response| response.status.as_u16()),
             bytes: session.body_bytes_sent(),
         }));

@@ -1,34 +1,32 @@
 //! What the upstream sees: who is calling, and never with which credential.
 //!
 //! Headers that tell the caller's identity are set here and nowhere else; a client's own copies are removed in every
-//! spelling that some server takes for the same (`X_Tenant_Id` becomes `HTTP_X_TENANT_ID` under CGI and WSGI, too).
+//! spelling that some server takes for the same (see [`reserved`]).
 
-use std::net::IpAddr;
-
-use http::{HeaderName, Uri, header, uri::PathAndQuery};
+use http::{HeaderName, Uri, uri::PathAndQuery};
 use pingora_http::RequestHeader;
+use smallvec::SmallVec;
 
-use super::trace;
+use super::{forwarded::Source, reserved, trace};
 use crate::{auth::Caller, config::Route, route};
 
-/// Removed whoever sent them: credentials, and what the gateway says itself.
-const RESERVED: [&str; 6] = ["authorization", "x-api-key", "x-tenant-id", "x-key-id", "x-plan", "x-request-id"];
-
-/// Rewritten below; a second spelling with underscores must not survive beside them.
-const REWRITTEN: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "traceparent"];
-
-const FORWARDED_FOR: &str = "X-Forwarded-For";
+/// What a request is rewritten with.
+pub(super) struct Identity<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) route: &'a Route,
+    pub(super) request_id: &'a str,
+    pub(super) source: &'a Source,
+    /// Whether the client's connection is TLS.
+    pub(super) secure: bool,
+}
 
 /// Turns the client's request into the one for the upstream.
-pub(super) fn rewrite(
-    request: &mut RequestHeader,
-    caller: &Caller,
-    route: &Route,
-    request_id: &str,
-    client: Option<IpAddr>,
-) -> pingora_core::Result<()> {
-    let doomed: Vec<HeaderName> = request.headers.keys().filter(|name| is_forged(name.as_str())).cloned().collect();
-    for name in &doomed {
+pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> pingora_core::Result<()> {
+    let Identity { caller, route, request_id, source, secure } = *identity;
+    let forwarded = source.forwarded(&request.headers);
+    let removed: SmallVec<[HeaderName; 8]> =
+        request.headers.keys().filter(|name| reserved::is_removed(name.as_str())).cloned().collect();
+    for name in &removed {
         request.remove_header(name);
     }
     request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
@@ -36,32 +34,8 @@ pub(super) fn rewrite(
     request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;
-    forwarded(request, client)?;
+    forwarded.write(request, source, secure)?;
     retarget(request, route)
-}
-
-fn is_forged(name: &str) -> bool {
-    let spells = |known: &&str| {
-        let with_dashes = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
-        name.len() == known.len() && with_dashes.eq(known.bytes())
-    };
-    RESERVED.iter().any(spells) || (name.contains('_') && REWRITTEN.iter().any(spells))
-}
-
-/// Appends the client to the chain of proxies before it; protocol and host are this gateway's own observation.
-fn forwarded(request: &mut RequestHeader, client: Option<IpAddr>) -> pingora_core::Result<()> {
-    if let Some(client) = client {
-        let before: Vec<&str> =
-            request.headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-        let chain = if before.is_empty() { client.to_string() } else { format!("{}, {client}", before.join(", ")) };
-        request.insert_header(FORWARDED_FOR, chain)?;
-    }
-    request.insert_header("X-Forwarded-Proto", "http")?;
-    match request.headers.get(header::HOST).cloned() {
-        Some(host) => request.insert_header("X-Forwarded-Host", host)?,
-        None => drop(request.remove_header("X-Forwarded-Host")),
-    }
-    Ok(())
 }
 
 /// Sends the path on that was matched: without the prefix if the route says so, and always in origin form.
@@ -82,19 +56,4 @@ fn retarget(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<
     })?;
     request.set_uri(Uri::from(target));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identity_is_forged_in_every_spelling() {
-        for forged in ["x-tenant-id", "x_tenant_id", "x-tenant_id", "authorization", "x_api_key", "x_forwarded_for"] {
-            assert!(is_forged(forged), "{forged}");
-        }
-        for kept in ["x-forwarded-for", "x-tenant", "accept", "x-planet", "x_tenant_ids"] {
-            assert!(!is_forged(kept), "{kept}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod client;
 mod context;
 mod failure;
 mod fault;
+mod forwarded;
 mod framing;
 mod gate;
 mod hooks;
@@ -16,6 +17,7 @@ mod hop;
 mod identity;
 mod live;
 mod observe;
+mod reserved;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -35,6 +37,7 @@ use std::{
 use arc_swap::ArcSwap;
 pub(crate) use client::{ClientStream, serve_request};
 pub use context::Context;
+use forwarded::Source;
 use http::Method;
 pub use live::Live;
 pub use observe::{ACCESS_TARGET, Observer};
@@ -124,14 +127,14 @@ impl Gateway {
     async fn enter(&self, session: &mut Session, context: &mut Context) -> Option<Problem> {
         let request = session.req_header();
         let live = self.live.load();
-        match self.pass(&live, request, peer(session), context::now()).await {
+        context.source = Source::of(peer(session), &request.headers, &live.clients.trusted_proxies);
+        match self.pass(&live, request, context.source.client(), context::now()).await {
             Ok(passage) => {
                 context.caller = Some(passage.caller);
                 context.route = Some(passage.route);
                 context.upstream = Some(passage.upstream);
                 context.admission = Some(passage.admission);
                 context.upgrade = passage.upgrade;
-                context.address = passage.address;
                 context.body.limit = passage.body_limit;
                 None
             }

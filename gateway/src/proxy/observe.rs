@@ -1,6 +1,6 @@
 //! What remains of a request when it is over: a line in the access log, and its place in the metrics.
 //!
-//! Neither ever holds a credential: headers and query stay out of both.
+//! Neither ever holds a credential: the query stays out of both, and so do all headers but `User-Agent`.
 
 use std::time::Instant;
 
@@ -16,6 +16,12 @@ pub const ACCESS_TARGET: &str = "access";
 /// Upper bounds of the latency buckets, in seconds: fine where gateways live, coarse where upstreams dawdle.
 const BUCKETS: [f64; 16] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Longest method of an access line, in bytes; no method that is in use is longer.
+const METHOD_MAX_BYTES: usize = 32;
+
+/// Longest user agent of an access line, in bytes.
+const USER_AGENT_MAX_BYTES: usize = 256;
 
 /// Label of requests that found no route.
 const NO_ROUTE: &str = "none";
@@ -36,6 +42,7 @@ pub struct Observer {
 pub(super) struct Exchange<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
+    pub(super) user_agent: Option<&'a [u8]>,
     /// 0 if nothing was answered.
     pub(super) status: u16,
     pub(super) bytes: usize,
@@ -80,7 +87,7 @@ impl Observer {
         let elapsed = context.started.elapsed();
         let route = context.route.as_ref().map_or(NO_ROUTE, |route| &route.name);
         let (method, path) = context.kept_line.as_ref().map_or(("", ""), |(method, path)| (method, path));
-        let cut_off = Exchange { method, path, status: 0, bytes: 0 };
+        let cut_off = Exchange { method, path, user_agent: None, status: 0, bytes: 0 };
         let exchange = exchange.unwrap_or(&cut_off);
         let status = context.status.unwrap_or(exchange.status);
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
@@ -91,11 +98,13 @@ impl Observer {
         info!(
             target: ACCESS_TARGET,
             request_id = context.request_id,
+            client = context.source.client().map(tracing::field::display),
             tenant = context.caller.as_ref().map(|caller| tracing::field::display(caller.tenant.id)),
             key = context.caller.as_ref().map(|caller| tracing::field::display(caller.key.id)),
             route,
-            method = exchange.method,
+            method = shortened(exchange.method, METHOD_MAX_BYTES),
             path = exchange.path,
+            user_agent = exchange.user_agent.map(String::from_utf8_lossy).as_deref().map(|text| shortened(text, USER_AGENT_MAX_BYTES)),
             status,
             latency_ms = elapsed.as_secs_f64() * 1_000.0,
             upstream = context.tried.last().map(tracing::field::display),
@@ -126,6 +135,15 @@ impl Observer {
             detail = problem.detail(),
         );
     }
+}
+
+/// The text's beginning, of so many bytes at most.
+fn shortened(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 impl Default for Observer {

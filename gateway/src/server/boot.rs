@@ -64,7 +64,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let (store, catalog) = catalog::open(process, pepper).await?;
     let catalog = Arc::new(catalog);
     let (keys, tenants) = (catalog.key_count(), catalog.tenant_count());
-    info!(keys, tenants, source = ?catalog.source(), last_change = catalog.last_change(), "catalog loaded");
+    let source = catalog.source().map(Source::as_str);
+    info!(keys, tenants, source, last_change = catalog.last_change(), "catalog loaded");
 
     tasks.spawn(|stopped| Arc::clone(&catalog).follow(store.clone(), stopped));
     tasks.spawn(|stopped| Arc::clone(&catalog).report_use(store.clone(), stopped));
@@ -74,7 +75,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         Some(settings) => Some(open_bank(settings, &store, catalog.source(), &mut tasks).await?),
         None => None,
     };
-    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder());
+    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder())
+        .telling(Arc::clone(&catalog.store_outage));
     tasks.spawn(|stopped| keeper.run(stopped));
     tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
 

@@ -1,6 +1,6 @@
 //! Where tenants, plans and keys come from at the start: the store or, while that is down, the snapshot file.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use common::{
     key::Pepper,
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::{
     catalog::{Catalog, SnapshotError},
     config::ProcessSettings,
+    outage::Outage,
 };
 
 /// How long the store may be away at the start if there is no snapshot to start from.
@@ -27,8 +28,9 @@ const STORE_RETRY: Duration = Duration::from_millis(250);
 pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(Store, Catalog), StoreError> {
     let begun = Instant::now();
     let has_snapshot = process.snapshot.is_file();
+    let outage = Arc::new(Outage::new("store"));
     let patience = if has_snapshot { STORE_PATIENCE_WITH_SNAPSHOT } else { STORE_PATIENCE };
-    let error = match load(&process.store, pepper, begun + patience).await {
+    let error = match load(&process.store, pepper, begun + patience, &outage).await {
         Ok(loaded) => return Ok(loaded),
         Err(error) => error,
     };
@@ -36,13 +38,15 @@ pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(
         return Err(error);
     }
     match restore(&process.snapshot, pepper) {
-        Ok(catalog) => {
+        Ok(mut catalog) => {
+            // Whoever follows the store tells when it is back.
+            catalog.store_outage = outage;
             warn!(event = "started_from_snapshot", reason = %error, file = %process.snapshot.display());
             Ok((Store::open_later(&process.store)?, catalog))
         }
         Err(reason) => {
             warn!(event = "snapshot_refused", %reason, file = %process.snapshot.display());
-            load(&process.store, pepper, begun + STORE_PATIENCE).await
+            load(&process.store, pepper, begun + STORE_PATIENCE, &outage).await
         }
     }
 }
@@ -55,16 +59,24 @@ fn restore(file: &Path, pepper: &Pepper) -> Result<Catalog, SnapshotError> {
 }
 
 /// Opens the store and loads the catalog; a store that is just being started or migrated gets until `deadline`.
-async fn load(url: &str, pepper: &Pepper, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
+async fn load(
+    url: &str,
+    pepper: &Pepper,
+    deadline: Instant,
+    outage: &Outage,
+) -> Result<(Store, Catalog), StoreError> {
     loop {
         let error = match open_and_load(url, pepper, deadline).await {
-            Ok(loaded) => return Ok(loaded),
+            Ok(loaded) => {
+                outage.over();
+                return Ok(loaded);
+            }
             Err(error) => error,
         };
         if !may_pass(&error) || Instant::now() + STORE_RETRY >= deadline {
             return Err(error);
         }
-        warn!(reason = %error, "store is not ready, trying again");
+        outage.failed(&error);
         sleep(STORE_RETRY).await;
     }
 }

@@ -3,6 +3,7 @@
 //! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
 //! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
 
+use common::telemetry::Line;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
@@ -22,19 +23,11 @@ const LIBRARIES_MOST: log::LevelFilter = log::LevelFilter::Info;
 pub(super) fn start() -> WorkerGuard {
     let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
     let access = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_level(false)
+        .event_format(Line::access())
         .with_writer(stdout)
         .with_filter(FilterFn::new(is_access).with_max_level_hint(LevelFilter::INFO));
     let operational = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
+        .event_format(Line::operational())
         .with_writer(std::io::stderr)
         .with_filter(FilterFn::new(|metadata| !is_access(metadata) && is_told(metadata.target(), *metadata.level())))
         .with_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy());
@@ -54,9 +47,11 @@ fn is_access(metadata: &Metadata<'_>) -> bool {
 const NO_ERRORS: [&str; 4] =
     ["pingora_proxy", "pingora_proxy::proxy_h1", "pingora_proxy::proxy_h2", "pingora_core::connectors"];
 
-/// Below the level of warnings, Pingora prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
+/// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway tells in plain ones (a
+/// server that does not answer) or are about single clients; below them, it prints whole request headers, credentials
+/// and all, whatever `RUST_LOG` asks.
 fn is_told(target: &str, level: Level) -> bool {
-    !target.starts_with("pingora") || level == Level::WARN || level == Level::ERROR && !NO_ERRORS.contains(&target)
+    !target.starts_with("pingora") || level == Level::ERROR && !NO_ERRORS.contains(&target)
 }
 
 #[cfg(test)]
@@ -64,10 +59,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pingora_tells_warnings_and_true_errors_only() {
+    fn pingora_tells_true_errors_only() {
         assert!(is_told("gateway::proxy", Level::TRACE));
-        assert!(is_told("pingora_core::connectors", Level::WARN));
         assert!(is_told("pingora_core::services::listening", Level::ERROR));
+        assert!(!is_told("pingora_load_balancing", Level::WARN));
+        assert!(!is_told("pingora_core::connectors", Level::WARN));
         assert!(!is_told("pingora_core::services::listening", Level::INFO));
         assert!(!is_told("pingora_core::connectors", Level::ERROR));
     }

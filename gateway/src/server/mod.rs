@@ -27,7 +27,10 @@ use common::{
     listen::descriptors::{self, DescriptorLimit},
     store::StoreError,
 };
-use rustix::{process::setpriority_process, thread::gettid};
+use rustix::{
+    process::{getpriority_process, setpriority_process},
+    thread::gettid,
+};
 use shutdown::Shutdown;
 pub use sockets::BindError;
 use tokio::{
@@ -116,14 +119,23 @@ pub enum Start {
 /// File descriptors that the runtime of a thread takes for itself.
 const DESCRIPTORS_PER_THREAD: usize = 4;
 
-/// How much less the threads behind the request path weigh than those on it, where both want the same core: a third.
+/// How much nicer the threads behind the request path are than the process was started: where both want the same core,
+/// they get a third of what those on it get.
 const BACKGROUND_NICENESS: i32 = 5;
 
-/// Lets this thread give way to requests: what it does can wait for milliseconds.
-fn give_way() {
+/// The nicest that a thread can be.
+const NICENESS_MAX: i32 = 19;
+
+/// What lets a thread give way to requests: what it does can wait for milliseconds. The niceness is relative to that of
+/// the thread which calls this, not of the one which starts the new thread, as that may give way itself.
+fn give_way() -> impl Fn() + Send + Sync {
     // On Linux, a thread has a priority of its own.
-    if let Err(error) = setpriority_process(Some(gettid()), BACKGROUND_NICENESS) {
-        tracing::debug!(%error, "priority_not_lowered");
+    let own = getpriority_process(Some(gettid()));
+    move || {
+        let niceness = |own: i32| (own + BACKGROUND_NICENESS).min(NICENESS_MAX);
+        if let Err(error) = own.and_then(|own| setpriority_process(Some(gettid()), niceness(own))) {
+            tracing::debug!(%error, "priority_not_lowered");
+        }
     }
 }
 
@@ -142,7 +154,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let background = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("background")
-        .on_thread_start(give_way)
+        .on_thread_start(give_way())
         .enable_all()
         .build()?;
     let watcher = Watcher::new(file.to_owned(), text, overrides, &settings);

@@ -33,7 +33,12 @@ async fn the_upstream_sees_who_calls_and_never_the_credential() {
     let forged = "X-Tenant-Id: forged\r\nx_tenant_id: forged\r\nX-Key-Id: forged\r\nX_Key_Id: forged\r\n\
                   X-Plan: forged\r\nX_Plan: forged\r\nX_Request_Id: forged\r\nx_api_key: forged\r\n\
                   X-Forwarded-Proto: forged\r\nX-Forwarded-Host: forged\r\nX_Forwarded_For: forged\r\n\
-                  X-Forwarded-For: 198.51.100.7\r\nConnection: close, X-Tenant-Id\r\n\
+                  X-Forwarded-For: 6.6.6.6\r\nX.Tenant.Id: forged\r\nX.Key~Id: forged\r\nX!Plan: forged\r\n\
+                  x.api.key: forged\r\nX.Request*Id: forged\r\nForwarded: for=forged\r\nX-Real-IP: forged\r\n\
+                  X.Real.IP: forged\r\nTrue-Client-IP: forged\r\nX-Forwarded-Port: forged\r\n\
+                  X-Forwarded-Prefix: forged\r\nX-Original-URL: /forged\r\nX-Rewrite-URL: /forged\r\n\
+                  X-HTTP-Method-Override: forged\r\nX_Method_Override: forged\r\nX-Forwarded-User: forged\r\n\
+                  Proxy: forged\r\nConnection: close, X-Tenant-Id\r\n\
                   traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nX-Other: kept\r\n";
     for credential in ["X-Api-Key: ", "Authorization: Bearer "] {
         let mut wire = Wire::connect(gateway.address).await;
@@ -46,7 +51,7 @@ async fn the_upstream_sees_who_calls_and_never_the_credential() {
         assert_eq!(headers["x-tenant-id"], json!([customer.tenant.to_string()]));
         assert_eq!(headers["x-key-id"], json!([customer.key.to_string()]));
         assert_eq!(headers["x-plan"], json!(["roomy"]));
-        assert_eq!(headers["x-forwarded-for"], json!(["198.51.100.7, 127.0.0.1"]));
+        assert_eq!(headers["x-forwarded-for"], json!(["127.0.0.1"]));
         assert_eq!(headers["x-forwarded-proto"], json!(["http"]));
         assert_eq!(headers["x-forwarded-host"], json!(["api.test"]));
         assert_eq!(headers["x-other"], json!(["kept"]));
@@ -57,6 +62,33 @@ async fn the_upstream_sees_who_calls_and_never_the_credential() {
         assert!(headers.get("authorization").is_none() && headers.get("x-api-key").is_none(), "{whole}");
     }
     assert!(!gateway.output().contains(customer.secret.expose()), "a credential was logged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trusted_proxy_is_believed_what_it_forwards() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let routes = "
+trusted_proxies: [127.0.0.1]
+upstreams: { demo: { servers: ['DEMO'] } }
+routes: [{ name: all, path_prefix: /, upstream: demo }]
+";
+    world.configure_at(routes, "[::]:0".parse().unwrap());
+    let gateway = crate::support::process::Gateway::start(&world.config_file());
+    gateway.wait_until_ready().await;
+    // A connection by IPv4 to a socket for both: the peer is ::ffff:127.0.0.1.
+    let mut wire = Wire::connect(std::net::SocketAddr::from(([127, 0, 0, 1], gateway.address.port()))).await;
+    let sent = "Connection: close\r\nX-Forwarded-For: 6.6.6.6, 198.51.100.7\r\nX-Forwarded-Proto: https\r\n\
+                X-Forwarded-Host: shop.test\r\nX-Forwarded-Port: 8443\r\nX-Real-IP: forged\r\nForwarded: forged\r\n";
+    wire.send(get("/", &customer.secret, sent)).await;
+    let answer = wire.read_to_end().await;
+    let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let headers = &told["headers"];
+    assert_eq!(headers["x-forwarded-for"], json!(["198.51.100.7, 127.0.0.1"]));
+    assert_eq!(headers["x-forwarded-proto"], json!(["https"]));
+    assert_eq!(headers["x-forwarded-host"], json!(["shop.test"]));
+    assert_eq!(headers["x-forwarded-port"], json!(["8443"]));
+    assert!(!told.to_string().contains("forged"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

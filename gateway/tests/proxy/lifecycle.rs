@@ -158,7 +158,9 @@ async fn each_request_leaves_a_line_and_its_metrics() {
     let customer = world.customer(Some("roomy")).await;
     let gateway = world.gateway().await;
     let path = "/read/it?token=hidden";
-    assert_eq!(gateway.status(path, &customer.secret).await, 200);
+    let agent = format!("curl/8 \"{}\"", "x".repeat(5_000));
+    let request = gateway.client.get(gateway.url(path)).bearer_auth(customer.secret.expose());
+    assert_eq!(request.header("User-Agent", agent).send().await.unwrap().status(), 200);
     assert_eq!(gateway.client.get(gateway.url(path)).send().await.unwrap().status(), 401);
     let lines = eventually("access lines", || async {
         let lines = gateway.access_log();
@@ -172,6 +174,11 @@ async fn each_request_leaves_a_line_and_its_metrics() {
     assert_eq!(served["method"], "GET");
     assert_eq!(served["path"], "/read/it");
     assert_eq!(served["status"], 200);
+    assert_eq!(served["client"], "127.0.0.1");
+    let agent = served["user_agent"].as_str().unwrap();
+    assert!(agent.starts_with("curl/8 \"x") && agent.len() == 256, "{agent}");
+    let latency = served["latency_ms"].to_string();
+    assert!(latency.split('.').nth(1).is_none_or(|digits| digits.len() <= 3), "{latency}");
     assert_eq!(served["upstream"], world.upstream.address.to_string());
     assert!(served["latency_ms"].is_number() && served["bytes"].as_u64().unwrap() > 0, "{served}");
     assert!(served["request_id"].is_string() && served.get("code").is_none(), "{served}");
@@ -207,16 +214,32 @@ async fn clients_that_break_off_leave_no_errors_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_runs_behind_requests_gives_way_to_them() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
-    assert_eq!(gateway.status("/read", &customer.secret).await, 200);
-    let threads = gateway.threads();
-    let of = |wanted: &str| -> Vec<i32> {
-        threads.iter().filter(|(name, _)| name.starts_with(wanted)).map(|(_, niceness)| *niceness).collect()
-    };
-    assert_eq!(of("ingress"), [0, 0], "{threads:?}");
-    let behind = [of("background"), of("sqlx")].concat();
-    assert!(behind.len() > 1 && behind.iter().all(|niceness| *niceness > 0), "{threads:?}");
+async fn background_threads_are_nicer_than_the_request_path_however_the_gateway_is_started() {
+    for own in [0, 10, 17] {
+        let world = World::new().await;
+        let customer = world.customer(Some("roomy")).await;
+        world.configure(ROUTES);
+        let started = command(&world.config_file());
+        let mut nicer = std::process::Command::new("nice");
+        nicer.args(["-n", &own.to_string()]).arg(started.get_program()).args(started.get_args());
+        for (name, value) in started.get_envs() {
+            match value {
+                Some(value) => nicer.env(name, value),
+                None => nicer.env_remove(name),
+            };
+        }
+        let gateway = Gateway::spawn(&mut nicer);
+        gateway.wait_until_ready().await;
+        assert_eq!(gateway.status("/read", &customer.secret).await, 200);
+        let threads = gateway.threads();
+        let of = |wanted: &str| -> Vec<i32> {
+            threads.iter().filter(|(name, _)| name.starts_with(wanted)).map(|(_, niceness)| *niceness).collect()
+        };
+        let ingress = of("ingress");
+        // The test itself may have been started under `nice`.
+        assert!(ingress.len() == 2 && ingress[0] == ingress[1] && ingress[0] >= own, "{threads:?}");
+        let wanted = (ingress[0] + 5).min(19);
+        let behind = [of("background"), of("sqlx")].concat();
+        assert!(behind.len() > 1 && behind.iter().all(|niceness| *niceness == wanted), "{own}: {threads:?}");
+    }
 }

@@ -30,12 +30,18 @@ pub struct QuotaKeeper {
     holder: QuotaHolder,
     clock: Clock,
     outage: Outage,
+    store_outage: Option<Arc<Outage>>,
 }
 
 impl QuotaKeeper {
     /// A keeper of the catalog's quotas (`catalog.quotas()`), drawing for this life of the gateway.
     pub fn new(book: Arc<QuotaBook>, store: Store, holder: QuotaHolder) -> Self {
-        Self { book, store, holder, clock: Clock::default(), outage: Outage::new("quota") }
+        Self { book, store, holder, clock: Clock::default(), outage: Outage::new("quota"), store_outage: None }
+    }
+
+    /// Tells with others that the store is away, once for all.
+    pub(crate) fn telling(self, store_outage: Arc<Outage>) -> Self {
+        Self { store_outage: Some(store_outage), ..self }
     }
 
     /// Draws and refunds until `shutdown` turns true, then gives back what is in hand. Requests should have ended by
@@ -83,7 +89,10 @@ impl QuotaKeeper {
                 }
             }
             Err(error) => {
-                self.outage.failed(&error);
+                match &self.store_outage {
+                    Some(store) if error.is_unreachable() => store.failed(&error),
+                    _ => self.outage.failed(&error),
+                }
                 for cell in &cells {
                     cell.failed(self.clock.nanos());
                 }

@@ -173,7 +173,7 @@ impl Gateway {
             return Ok(());
         };
         let (caller, route, client) = (caller.clone(), Arc::clone(route), Arc::clone(client));
-        context.tunnel = Some(self.tunnels.open(caller, route, &upgrade.protocol, context.address, client));
+        context.tunnel = Some(self.tunnels.open(caller, route, &upgrade.protocol, context.source.client(), client));
         let request = session.req_header();
         context.kept_line = Some((request.method.as_str().into(), request.uri.path().into()));
         context.status.get_or_insert(StatusCode::SWITCHING_PROTOCOLS.as_u16());

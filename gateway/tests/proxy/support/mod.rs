@@ -151,7 +151,7 @@ impl World {
     pub(crate) fn configure_at(&self, rest: &str, listen: SocketAddr) {
         let directory = self.directory.path().display();
         let head = format!(
-            "name: test\nlisten: {listen}\nadmin: 127.0.0.1:0\nthreads: 2\nstore: {}\n\
+            "name: test\nlisten: '{listen}'\nadmin: 127.0.0.1:0\nthreads: 2\nstore: {}\n\
              usage: {{ sink: 'http://{}', journal: '{directory}/journal' }}\n",
             self.store_url, self.billing.address
         );
