@@ -18,7 +18,6 @@ Examples:
 Environment:
   TOLLGATE_STORE    overrides `store`: sqlite://path/to/file.db or postgres://user@host/database
   TOLLGATE_PEPPER   overrides `pepper_file`: the secret under which keys are hashed
-  TOLLGATE_REDIS    shares limits through Redis and overrides `limits.redis.url`
   TOLLGATE_KAFKA    sends usage to Kafka and overrides `usage.kafka.brokers`: host:port,host:port
   TOLLGATE_REDIS    shares limits and overrides `limits.redis.url`: redis://host:6379
   RUST_LOG          level of operational logs on standard error, `info` by default
