@@ -126,6 +126,8 @@ mod tests {
             let told = parse(&format!("connections:\n  {field}: 0\n")).unwrap_err().to_string();
             assert!(told.starts_with("gateway.yaml:2:") && told.contains("must be between 1 and"), "{told}");
         }
-        assert!(parse("connections:\n  header_timeout: 1\n").unwrap_err().to_string().contains("is not a setting here"));
+        assert!(
+            parse("connections:\n  header_timeout: 1\n").unwrap_err().to_string().contains("is not a setting here")
+        );
     }
 }

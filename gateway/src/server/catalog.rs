@@ -59,12 +59,7 @@ fn restore(file: &Path, pepper: &Pepper) -> Result<Catalog, SnapshotError> {
 }
 
 /// Opens the store and loads the catalog; a store that is just being started or migrated gets until `deadline`.
-async fn load(
-    url: &str,
-    pepper: &Pepper,
-    deadline: Instant,
-    outage: &Outage,
-) -> Result<(Store, Catalog), StoreError> {
+async fn load(url: &str, pepper: &Pepper, deadline: Instant, outage: &Outage) -> Result<(Store, Catalog), StoreError> {
     loop {
         let error = match open_and_load(url, pepper, deadline).await {
             Ok(loaded) => {
