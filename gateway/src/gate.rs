@@ -7,6 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use common::{
     id::{KeyId, TenantId},
+    key::KeyHash,
     time::Micros,
     usage::UsageRecord,
 };
@@ -95,6 +96,12 @@ impl Gate {
         Err(Box::new(Refusal::of(caller, None, foreign_address(address))))
     }
 
+    /// The keyed hash of a credential, whether or not there is such a key.
+    pub(crate) fn hash(&self, credential: Result<&[u8], AuthError>) -> Result<KeyHash, Problem> {
+        let secret = auth::read(credential).map_err(|refusal| Problem::from(refusal.error))?;
+        Ok(self.authenticator.pepper.hash(&secret))
+    }
+
     /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or none.
     pub(crate) async fn admit(
         &self,
@@ -123,7 +130,7 @@ impl Gate {
 
     /// How the limits stand now, as the caller is told with its answer.
     pub(crate) fn limits(&self, caller: &Caller, route: &Route, now: Micros) -> LimitStates {
-        self.limiter.ask(caller, route, 0, now).standing()
+        self.limiter.ask(caller, route, route.units.estimate(), now).standing()
     }
 
     fn check_room(&self) -> Result<(), Problem> {

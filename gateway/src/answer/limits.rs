@@ -18,11 +18,10 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// The headers for these limits, strictest first; none if there are no limits.
+/// The headers for these limits, of which the first is closest to refusing; none if there are no limits.
 pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
-    // The older headers show one limit. A quota of which this gateway has few units in hand is not about to refuse, and
-    // what is under way says nothing of requests one after the other.
-    let tells = |limit: &&LimitState| !(limit.is_quota() || limit.is_concurrency()) || limit.remaining == 0;
+    // The older headers show one limit. What is under way says nothing of requests one after the other.
+    let tells = |limit: &&LimitState| !limit.is_concurrency() || limit.remaining == 0;
     let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
         return Vec::new();
     };

@@ -6,6 +6,7 @@ use common::config::ConfigError;
 use serde::Deserialize;
 
 use super::check::{Check, THREADS_MAX};
+use crate::decision::Shares;
 
 /// What switches a listener off.
 const OFF: &str = "off";
@@ -16,6 +17,15 @@ const RESERVATION_MAX_SECONDS: u64 = 3_600;
 /// Most reservations at once; each takes some hundreds of bytes.
 const RESERVATIONS_MAX: usize = 10_000_000;
 
+/// Part of the reservations that one key may have open, unless the file says otherwise.
+const KEY_SHARE: usize = 10;
+
+/// Fewest that the share of a key is, where so many may be reserved.
+const KEY_SHARE_LEAST: usize = 2;
+
+/// Part of the reservations that one tenant may have open, unless the file says otherwise.
+const TENANT_SHARE: usize = 2;
+
 /// The section as it is written. Without it, nobody is answered.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,6 +35,8 @@ pub(super) struct DecisionFile {
     threads: Option<usize>,
     reservation_seconds: u64,
     reservations: usize,
+    reservations_per_tenant: Option<usize>,
+    reservations_per_key: Option<usize>,
 }
 
 /// Where others ask for decisions, and what may be reserved.
@@ -38,8 +50,8 @@ pub struct DecisionSettings {
     pub threads: usize,
     /// How long a reservation may wait to be settled.
     pub reservation_lasts: Duration,
-    /// Most reservations at once.
-    pub reservations: usize,
+    /// Most reservations at once: in all, of a tenant and of a key.
+    pub shares: Shares,
 }
 
 impl Default for DecisionFile {
@@ -50,6 +62,8 @@ impl Default for DecisionFile {
             threads: None,
             reservation_seconds: 60,
             reservations: 100_000,
+            reservations_per_tenant: None,
+            reservations_per_key: None,
         }
     }
 }
@@ -74,12 +88,26 @@ impl Check<'_> {
             Some(threads) => self.within("threads", threads, 1, THREADS_MAX)?,
         };
         let seconds = self.within("reservation_seconds", file.reservation_seconds, 1, RESERVATION_MAX_SECONDS)?;
-        let reservations = self.within("reservations", file.reservations, 1, RESERVATIONS_MAX)?;
+        let shares = self.shares(&file)?;
         if listen.is_none() && grpc_listen.is_none() {
             return Ok(None);
         }
         let reservation_lasts = Duration::from_secs(seconds);
-        Ok(Some(DecisionSettings { listen, grpc_listen, threads, reservation_lasts, reservations }))
+        Ok(Some(DecisionSettings { listen, grpc_listen, threads, reservation_lasts, shares }))
+    }
+
+    /// How many reservations may be open at once. The share of a tenant is at least that of a key.
+    fn shares(&self, file: &DecisionFile) -> Result<Shares, ConfigError> {
+        let all = self.within("reservations", file.reservations, 1, RESERVATIONS_MAX)?;
+        let key = match file.reservations_per_key {
+            Some(key) => self.within("reservations_per_key", key, 1, all)?,
+            None => (all / KEY_SHARE).max(KEY_SHARE_LEAST).min(all),
+        };
+        let tenant = match file.reservations_per_tenant {
+            Some(tenant) => self.within("reservations_per_tenant", tenant, 1, all)?,
+            None => (all / TENANT_SHARE).max(key),
+        };
+        Ok(Shares { all, tenant, key: key.min(tenant) })
     }
 
     /// The address behind a setting; none if it is switched off.
@@ -115,13 +143,29 @@ mod tests {
             grpc_listen: None,
             threads: 3,
             reservation_lasts: Duration::from_mins(1),
-            reservations: 100_000,
+            shares: Shares { all: 100_000, tenant: 50_000, key: 10_000 },
         };
         assert_eq!(parse("decision: {}\n").unwrap(), Some(defaults.clone()));
         let grpc_alone =
             DecisionSettings { listen: None, grpc_listen: Some("[::1]:18081".parse().unwrap()), ..defaults };
         let found = parse("decision:\n  listen: off\n  grpc_listen: '[::1]:18081'\n").unwrap();
         assert_eq!(found, Some(grpc_alone));
+    }
+
+    #[test]
+    fn shares_of_reservations_are_parts_of_all_unless_the_file_says_otherwise() {
+        let shares = |all, tenant, key| Shares { all, tenant, key };
+        let cases = [
+            ("reservations: 1000", shares(1_000, 500, 100)),
+            ("reservations: 4", shares(4, 2, 2)),
+            ("reservations: 1", shares(1, 1, 1)),
+            ("reservations: 10, reservations_per_key: 8", shares(10, 8, 8)),
+            ("reservations: 10, reservations_per_tenant: 3, reservations_per_key: 8", shares(10, 3, 3)),
+        ];
+        for (fields, expected) in cases {
+            let found = parse(&format!("decision: {{ {fields} }}\n")).unwrap().unwrap();
+            assert_eq!(found.shares, expected, "{fields}");
+        }
     }
 
     #[test]
@@ -143,6 +187,8 @@ mod tests {
             ("decision:\n  reservation_seconds: 0\n", 2, "must be between 1 and 3600"),
             ("decision:\n  reservation_seconds: -1\n", 2, "is not a whole number, 0 or more"),
             ("decision:\n  reservations: 0\n", 2, "must be between 1 and 10000000"),
+            ("decision:\n  reservations: 5\n  reservations_per_key: 6\n", 3, "must be between 1 and 5"),
+            ("decision:\n  reservations_per_tenant: 0\n", 2, "must be between 1 and 100000"),
             ("decision:\n  port: 8081\n", 2, "is not a setting here"),
         ];
         for (section, line, reason) in faults {

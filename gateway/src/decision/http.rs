@@ -60,8 +60,9 @@ async fn check(decision: &Decision, request: Request<Incoming>) -> Result<Answer
 }
 
 async fn settle(decision: &Decision, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let Settlement { id, units, status } = Settlement::parse(&read(request.into_body()).await?)?;
-    let settled = decision.settle(id, units, status)?;
+    let (head, body) = request.into_parts();
+    let Settlement { id, units, status } = Settlement::parse(&read(body).await?)?;
+    let settled = decision.settle(auth::credential(&head.headers), id, units, status)?;
     Ok(of_document(document::settled(id, &settled)))
 }
 

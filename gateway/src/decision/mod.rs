@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | this one | the decision itself, behind the same [`Gate`] as the proxy's |
-//! | [`reservations`] | what is held until it is settled |
+//! | [`reservations`], [`rooms`] | what is held until it is settled, and how much of it by whom |
 //! | [`http`], [`document`] | `POST /check` and `POST /settle`, in JSON |
 //! | [`envoy`] | Envoy's `RateLimitService`, by gRPC |
 //! | [`server`] | listeners, threads and connections |
@@ -15,6 +15,7 @@ mod document;
 pub mod envoy;
 mod http;
 mod reservations;
+mod rooms;
 mod server;
 
 use std::{net::IpAddr, sync::Arc};
@@ -26,7 +27,9 @@ use common::{
 };
 use prometheus::IntCounterVec;
 pub(crate) use reservations::ReservationId;
-use reservations::{Reservation, Reservations, Room, SettleError};
+use reservations::{Reservation, Reservations, SettleError};
+use rooms::NoRoom;
+pub use rooms::Shares;
 use serde::Deserialize;
 pub(crate) use server::{Server, Signals};
 use tokio::sync::watch;
@@ -113,11 +116,12 @@ pub(crate) struct Settled {
     pub(crate) billable: bool,
 }
 
-/// A mode, with what it needs.
-enum Purpose {
-    Consume,
-    Peek,
-    Reserve(Room),
+/// Why a question gets no verdict that lets the request pass.
+enum Halt {
+    /// The request may not pass.
+    Refused(Box<Refusal>),
+    /// The question cannot be answered.
+    Unanswered(Problem),
 }
 
 impl Decision {
@@ -125,7 +129,7 @@ impl Decision {
     pub fn new(gateway: Arc<Gateway>, settings: &DecisionSettings) -> Self {
         Self {
             gateway,
-            reservations: Reservations::new(settings.reservations, settings.reservation_lasts, Clock::default()),
+            reservations: Reservations::new(settings.shares, settings.reservation_lasts, Clock::default()),
             pathless: Arc::new(pathless_route()),
             decided: metrics::counters(
                 "tollgate_decisions_total",
@@ -137,12 +141,11 @@ impl Decision {
 
     /// The answer to a question. An error is no denial: the question cannot be answered.
     pub(crate) async fn decide(&self, question: &Question<'_>) -> Result<Verdict, Problem> {
-        let purpose = match question.mode {
-            Mode::Consume => Purpose::Consume,
-            Mode::Peek => Purpose::Peek,
-            Mode::Reserve => Purpose::Reserve(self.reservations.room().ok_or_else(exhausted)?),
+        let verdict = match self.judge(question).await {
+            Ok(allowed) => Verdict::Allow(allowed),
+            Err(Halt::Refused(refusal)) => Verdict::Deny(refusal),
+            Err(Halt::Unanswered(problem)) => return Err(problem),
         };
-        let verdict = self.judge(question, purpose).await.map_or_else(Verdict::Deny, Verdict::Allow);
         let outcome = match &verdict {
             Verdict::Allow(_) => "allow",
             Verdict::Deny(refusal) => {
@@ -156,16 +159,24 @@ impl Decision {
         Ok(verdict)
     }
 
-    /// Ends a reservation: records its usage and charges the difference to what was held.
-    pub(crate) fn settle(&self, id: ReservationId, units: u64, status: Option<u16>) -> Result<Settled, Problem> {
+    /// Ends a reservation: records its usage and charges the difference to what was held. The credential is the one
+    /// that reserved; it may have been revoked since, as what was used is owed all the same.
+    pub(crate) fn settle(
+        &self,
+        credential: Result<&[u8], AuthError>,
+        id: ReservationId,
+        units: u64,
+        status: Option<u16>,
+    ) -> Result<Settled, Problem> {
+        let hash = self.gate().hash(credential)?;
         let status = status.unwrap_or(ASSUMED_STATUS);
-        let record = |Reservation { caller, route, admission }: &Reservation| {
+        let record = |Reservation { caller, route, admission, .. }: &Reservation| {
             self.gate().record(caller, route, admission, units, status).map(drop)
         };
-        let reservation = self.reservations.settle(id, record).map_err(|error| match error {
+        let reservation = self.reservations.settle(id, &hash, record).map_err(|error| match error {
             SettleError::Unknown => Problem::new(
                 Code::ReservationNotFound,
-                "no such reservation at this gateway; it may have expired, and its units have gone back",
+                "this API key has no such reservation at this gateway; it may have expired, and its units have gone back",
             ),
             SettleError::Settled => Problem::new(
                 Code::ReservationSettled,
@@ -199,28 +210,32 @@ impl Decision {
         self.gateway.gate()
     }
 
-    async fn judge(&self, question: &Question<'_>, purpose: Purpose) -> Result<Allowed, Box<Refusal>> {
+    async fn judge(&self, question: &Question<'_>) -> Result<Allowed, Halt> {
         let now = SystemClock.now();
         // Who asks is another proxy: its address is not the client's, and what it says of that is believed.
         let whence = Whence { address: question.client, failures_most: None };
         let caller = self.gate().identify(question.credential, whence, now)?;
         let route = match self.route(question.target.as_ref()) {
             Ok(route) => route,
-            Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),
+            Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem)).into()),
         };
         let units = question.units.unwrap_or_else(|| route.units.estimate());
-        let outcome = match purpose {
-            Purpose::Peek => self.gate().peek(&caller, &route, units, now).await.map(|limits| (limits, None)),
-            Purpose::Consume => self.consume(&caller, &route, units, now).await.map(|limits| (limits, None)),
-            Purpose::Reserve(room) => self.gate().admit(&caller, &route, units, now).await.map(|admission| {
-                let limits = self.gate().limits(&caller, &route, now);
-                let (caller, route) = (caller.clone(), Arc::clone(&route));
-                (limits, Some(self.reservations.hold(room, Reservation { caller, route, admission })))
-            }),
+        let outcome = match question.mode {
+            Mode::Peek => self.gate().peek(&caller, &route, units, now).await.map(|limits| (limits, None)),
+            Mode::Consume => self.consume(&caller, &route, units, now).await.map(|limits| (limits, None)),
+            Mode::Reserve => {
+                let room = self.reservations.room(&caller).map_err(|reason| Halt::Unanswered(exhausted(reason)))?;
+                let hash = self.gate().hash(question.credential).map_err(Halt::Unanswered)?;
+                self.gate().admit(&caller, &route, units, now).await.map(|admission| {
+                    let limits = self.gate().limits(&caller, &route, now);
+                    let (caller, route) = (caller.clone(), Arc::clone(&route));
+                    (limits, Some(self.reservations.hold(room, Reservation { caller, hash, route, admission })))
+                })
+            }
         };
         match outcome {
             Ok((limits, reservation)) => Ok(Allowed { caller, limits, reservation }),
-            Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem))),
+            Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem)).into()),
         }
     }
 
@@ -281,7 +296,25 @@ fn pathless_route() -> Route {
     }
 }
 
-fn exhausted() -> Problem {
-    let detail = "as many reservations are open as may be (setting `decision.reservations`)";
+fn exhausted(reason: NoRoom) -> Problem {
+    let detail = match reason {
+        NoRoom::Key(open) => format!(
+            "this API key has {open} open reservations, which is its share: settle some (setting \
+             `decision.reservations_per_key`)"
+        ),
+        NoRoom::Tenant(open) => format!(
+            "this tenant has {open} open reservations, which is its share: settle some (setting \
+             `decision.reservations_per_tenant`)"
+        ),
+        NoRoom::All(open) => {
+            format!("all {open} reservations that this gateway keeps are open (setting `decision.reservations`)")
+        }
+    };
     Problem::new(Code::ReservationsExhausted, detail).retry_after(1)
+}
+
+impl From<Box<Refusal>> for Halt {
+    fn from(refusal: Box<Refusal>) -> Self {
+        Self::Refused(refusal)
+    }
 }

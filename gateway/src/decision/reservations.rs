@@ -5,20 +5,22 @@
 //! at which they expire: their order is the order in which they expire.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     str::FromStr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use common::key::KeyHash;
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{MissedTickBehavior, interval},
 };
 use tracing::info;
 
+use super::rooms::{NoRoom, Room, Rooms, Shares};
 use crate::{
     auth::Caller,
     config::Route,
@@ -42,19 +44,16 @@ pub(crate) struct ReservationId(u128);
 /// A request that was admitted and is not settled yet.
 pub(super) struct Reservation {
     pub(super) caller: Caller,
+    /// Of the credential that reserved: whoever settles shows the same one.
+    pub(super) hash: KeyHash,
     pub(super) route: Arc<Route>,
     pub(super) admission: Admission,
-}
-
-/// The place of one reservation.
-pub(super) struct Room {
-    _permit: OwnedSemaphorePermit,
 }
 
 /// Why a reservation cannot be settled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SettleError<E> {
-    /// Never made here, or expired.
+    /// Never made here with this credential, or expired.
     Unknown,
     /// It was settled before.
     Settled,
@@ -65,8 +64,7 @@ pub(super) enum SettleError<E> {
 /// Every reservation of this process.
 pub(super) struct Reservations {
     book: Mutex<Book>,
-    rooms: Arc<Semaphore>,
-    most: usize,
+    rooms: Arc<Rooms>,
     lasts: Duration,
     clock: Clock,
     open: IntGauge,
@@ -77,16 +75,15 @@ pub(super) struct Reservations {
 struct Book {
     open: BTreeMap<ReservationId, (Reservation, Room)>,
     /// Settled and not expired yet: as many as may be open at once, so that a repetition is told for what it is.
-    settled: BTreeSet<ReservationId>,
+    settled: BTreeMap<ReservationId, KeyHash>,
 }
 
 impl Reservations {
-    /// At most `most` at once, each for at most `lasts` by `clock`.
-    pub(super) fn new(most: usize, lasts: Duration, clock: Clock) -> Self {
+    /// At most so many at once, each for at most `lasts` by `clock`.
+    pub(super) fn new(shares: Shares, lasts: Duration, clock: Clock) -> Self {
         Self {
             book: Mutex::default(),
-            rooms: Arc::new(Semaphore::new(most)),
-            most,
+            rooms: Rooms::new(shares),
             lasts,
             clock,
             open: metrics::gauge("tollgate_reservations", "Reservations that are not settled yet"),
@@ -98,10 +95,10 @@ impl Reservations {
         }
     }
 
-    /// A place for one more, if there is any.
-    pub(super) fn room(&self) -> Option<Room> {
-        let room = || Arc::clone(&self.rooms).try_acquire_owned().ok().map(|permit| Room { _permit: permit });
-        room().or_else(|| {
+    /// A place for one more of this caller.
+    pub(super) fn room(&self, caller: &Caller) -> Result<Room, NoRoom> {
+        let room = || self.rooms.take(caller.tenant.id, caller.key.id);
+        room().or_else(|_| {
             self.expire();
             room()
         })
@@ -115,25 +112,27 @@ impl Reservations {
         id
     }
 
-    /// Takes a reservation out, if `record` succeeds.
+    /// Takes a reservation out that was made with this credential, if `record` succeeds.
     pub(super) fn settle<E>(
         &self,
         id: ReservationId,
+        hash: &KeyHash,
         record: impl FnOnce(&Reservation) -> Result<(), E>,
     ) -> Result<Reservation, SettleError<E>> {
         if id.expires_by(self.clock.nanos()) {
             return Err(SettleError::Unknown);
         }
         let mut book = locked(&self.book);
-        if book.settled.contains(&id) {
-            return Err(SettleError::Settled);
+        if let Some(settled_by) = book.settled.get(&id) {
+            return Err(if settled_by.matches(hash) { SettleError::Settled } else { SettleError::Unknown });
         }
-        let (reservation, _) = book.open.get(&id).ok_or(SettleError::Unknown)?;
+        let reservation = book.open.get(&id).map(|(reservation, _)| reservation);
+        let reservation = reservation.filter(|open| open.hash.matches(hash)).ok_or(SettleError::Unknown)?;
         // Under the lock: whoever settles it at the same time must find it either open or settled.
         record(reservation).map_err(SettleError::Unrecorded)?;
         let taken = book.open.remove(&id).ok_or(SettleError::Unknown);
-        book.settled.insert(id);
-        if book.settled.len() > self.most {
+        book.settled.insert(id, *hash);
+        if book.settled.len() > self.rooms.all() {
             book.settled.pop_first();
         }
         drop(book);
@@ -158,7 +157,7 @@ impl Reservations {
     fn expire(&self) {
         let now = self.clock.nanos();
         let mut book = locked(&self.book);
-        while book.settled.first().is_some_and(|id| id.expires_by(now)) {
+        while book.settled.first_key_value().is_some_and(|(id, _)| id.expires_by(now)) {
             book.settled.pop_first();
         }
         let mut expired = Vec::new();

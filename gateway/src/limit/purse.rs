@@ -7,12 +7,15 @@ use smallvec::SmallVec;
 
 use super::{
     LimitState,
-    bank::{Account, Debit, Short},
+    bank::{Account, Debit, Short, Standing},
     rate::{Rate, RateCell},
 };
 
 /// Rates of one request that take no allocation: more than plans usually have of key, tenant, pools and route together.
 pub(super) const RATES_IN_PLACE: usize = 16;
+
+/// After how many seconds a client may count on more, if most of what is left is at the bank.
+const SOON_SECONDS: u64 = 1;
 
 /// The tokens of one limit.
 #[derive(Clone, Copy)]
@@ -48,11 +51,40 @@ impl Purse<'_> {
         }
     }
 
-    /// How the limit stands, as far as is known without asking: what is left is never above the truth.
-    pub fn state(&self, rate: &Rate, now: u64) -> LimitState {
+    /// How the limit stands, as far as is known without asking: what is left for certain, never above the truth, and what
+    /// is probably left. `covers`: limits that apply to whatever this one applies to. None if nothing is certain and
+    /// something is probably left: then nothing is known that could be told.
+    pub fn standing<'r>(
+        &self,
+        rate: &Rate,
+        covers: impl Iterator<Item = &'r Rate>,
+        now: u64,
+    ) -> Option<(LimitState, u64)> {
         match self {
-            Self::Own(cell) => rate.state(cell.full_at(), now),
-            Self::Shared { account, gateways } => rate.state_with(account.remaining(rate, *gateways, now)),
+            Self::Own(cell) => {
+                let state = rate.state(cell.full_at(), now);
+                Some((state, state.remaining))
+            }
+            Self::Shared { account, gateways } => {
+                let Standing { remaining, likely } = account.standing(rate, *gateways, covers, now);
+                if remaining == 0 && likely > 0 {
+                    return None;
+                }
+                let reset_seconds = match rate.state_with(likely).reset_seconds {
+                    // Most of what is left is not in hand yet: there will be more in a moment.
+                    _ if remaining < likely / 2 => SOON_SECONDS,
+                    whole => whole,
+                };
+                Some((LimitState { reset_seconds, ..rate.state_with(remaining) }, likely))
+            }
+        }
+    }
+
+    /// How the limit stands of which nothing is left now.
+    pub fn refusal(&self, rate: &Rate, now: u64) -> LimitState {
+        match self {
+            Self::Own(cell) => LimitState { remaining: 0, ..rate.state(cell.full_at(), now) },
+            Self::Shared { .. } => rate.state_with(0),
         }
     }
 

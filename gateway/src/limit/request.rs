@@ -60,6 +60,26 @@ pub(super) struct Limits<'r> {
     seats: SmallVec<[(&'r Concurrency, Seats<'r>); SEATS_IN_PLACE]>,
 }
 
+/// Whose requests a limit applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Circle {
+    Key,
+    Tenant,
+    /// A pool of the tenant, by its number.
+    Pool(usize),
+    Route,
+}
+
+impl Circle {
+    /// Whether a limit of this circle applies to every request that a limit of `other` applies to.
+    fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Tenant | Self::Pool(_), Self::Key) | (Self::Pool(_), Self::Tenant) => true,
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// A denial, and what may turn it into an admission when it is filled.
 pub(super) struct Obstacle {
     pub(super) denial: Denial,
@@ -289,14 +309,41 @@ impl<'r> Limits<'r> {
     }
 
     fn states(&self, quota: Option<&QuotaCell>) -> LimitStates {
-        let Request { now, nanos, .. } = *self.request;
+        let Request { now, nanos, units, .. } = *self.request;
+        let owners = self.owners();
         let mut limits = LimitStates::new();
-        self.purses.iter().for_each(|(rate, purse)| limits.push(purse.state(rate, nanos)));
-        self.concurrency_states().for_each(|state| limits.push(state));
-        if let Some(state) = quota.and_then(|cell| cell.state(now)) {
-            limits.push(state);
+        for (index, (rate, purse)) in self.purses.iter().enumerate() {
+            let others = self.purses.iter().enumerate().filter(|(other, _)| *other != index);
+            let covers = others.filter(|(other, _)| owners[*other].covers(owners[index])).map(|(_, (rate, _))| *rate);
+            if let Some((state, likely)) = purse.standing(rate, covers, nanos) {
+                limits.push_likely(state, likely);
+            }
+        }
+        for (limit, seats) in &self.seats {
+            // With none in hand and more to be had, nothing is known that could be told.
+            let state = seats.state(limit, nanos);
+            if state.remaining > 0 || seats.check(limit, nanos) != Err(Short::Dry) {
+                limits.push(state);
+            }
+        }
+        if let Some((state, likely)) = quota.and_then(|cell| cell.standing(now)) {
+            // As many requests like this one.
+            limits.push_likely(state, likely / units.max(1));
         }
         limits
+    }
+
+    /// Whose limit each rate is, in their order.
+    fn owners(&self) -> SmallVec<[Circle; RATES_IN_PLACE]> {
+        let Request { caller: Caller { key, tenant }, .. } = self.request;
+        let of = |circle, rates: &Rates, cells: &RateCells| std::iter::repeat_n(circle, rates.with(cells).count());
+        let key = of(Circle::Key, &tenant.terms.key_rates, &key.cells);
+        let own = of(Circle::Tenant, &tenant.terms.tenant_rates, &tenant.cells);
+        let pools = tenant.pools.iter().zip(0..);
+        let pools = pools.flat_map(|(pool, number)| of(Circle::Pool(number), &pool.terms.pool_rates, &pool.cells));
+        let mut owners: SmallVec<_> = key.chain(own).chain(pools).collect();
+        owners.resize(self.purses.len(), Circle::Route);
+        owners
     }
 
     /// The denial by the rate that makes the caller wait longest.
@@ -308,11 +355,10 @@ impl<'r> Limits<'r> {
                 Err(Short::Dry) => 1,
                 Err(Short::Wait(wait)) => wait,
             };
-            (wait, purse.state(rate, nanos))
+            (wait, purse.refusal(rate, nanos))
         };
         let longest = self.purses.iter().map(wait).max_by_key(|(wait, _)| *wait);
         let (wait, violated) = longest.unwrap_or((0, NO_MONTH));
-        let violated = LimitState { remaining: 0, ..violated };
         self.denied(DenialReason::RateLimited, violated, wait.div_ceil(rate::NANOS_PER_SECOND).max(1))
     }
 
@@ -321,8 +367,9 @@ impl<'r> Limits<'r> {
     }
 
     fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Obstacle {
-        let limits = self.standing().to_vec();
-        Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry: None }
+        let mut limits = self.standing();
+        limits.push_refusing(violated);
+        Obstacle { denial: Denial { reason, violated, limits: limits.to_vec(), retry_after_seconds }, dry: None }
     }
 
     fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
@@ -333,7 +380,11 @@ impl<'r> Limits<'r> {
             Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
             Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
         };
-        let limits = self.states(Some(cell)).to_vec();
+        let mut limits = self.states(Some(cell));
+        if month.is_some() && refused == Refused::Spent {
+            limits.push_refusing(violated);
+        }
+        let limits = limits.to_vec();
         let dry = (refused == Refused::Dry).then(|| Dry::Quota(Arc::clone(cell)));
         Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
     }

@@ -7,44 +7,69 @@ pub use common::limit::LimitState;
 /// Most limits that are told of; every one of them is enforced, however many there are. It keeps headers short.
 const TOLD_MOST: usize = 12;
 
-/// How the limits that apply stand, strictest first, in place: no allocation per request. Of several of one name, such
-/// as the pools of a reseller and of one above it, the strictest stands for all.
+/// How the limits that apply stand, in place: no allocation per request. First comes the one that is closest to refusing,
+/// by what is probably left of it: what is certain may be less, as a gateway has only a part of it in hand. Of several of
+/// one name, such as the pools of a reseller and of one above it, the strictest stands for all.
 #[derive(Clone, Copy)]
 pub struct LimitStates {
     states: [LimitState; TOLD_MOST],
+    /// What is probably left of each.
+    likely: [u64; TOLD_MOST],
     count: usize,
 }
 
 impl LimitStates {
     pub(super) const fn new() -> Self {
         let none = LimitState { policy: "", quota: 0, window_seconds: 0, remaining: 0, reset_seconds: 0 };
-        Self { states: [none; TOLD_MOST], count: 0 }
+        Self { states: [none; TOLD_MOST], likely: [0; TOLD_MOST], count: 0 }
     }
 
-    /// Adds one, in its place. Where there is no room for all, the least strict goes.
+    /// Adds one of which it is known exactly what is left.
     pub(super) fn push(&mut self, state: LimitState) {
+        self.push_likely(state, state.remaining);
+    }
+
+    /// Adds one that refuses now, before all others.
+    pub(super) fn push_refusing(&mut self, state: LimitState) {
+        if let Some(known) = self.iter().position(|known| known.policy == state.policy) {
+            self.remove(known);
+        }
+        self.insert(0, state, 0);
+    }
+
+    /// Adds one of which `likely` is probably left, in its place. Where there is no room for all, the least strict goes.
+    pub(super) fn push_likely(&mut self, state: LimitState, likely: u64) {
+        let strictness = |likely: u64, state: &LimitState| (likely, Reverse(state.reset_seconds));
+        let new = strictness(likely, &state);
+        let is_stricter = |known: usize| new < strictness(self.likely[known], &self.states[known]);
         // Only pools come more than once.
         if state.policy.starts_with("pool")
             && let Some(known) = self.iter().position(|known| known.policy == state.policy)
         {
-            if strictness(&self.states[known]) <= strictness(&state) {
+            if !is_stricter(known) {
                 return;
             }
-            self.states[known..self.count].rotate_left(1);
-            self.count -= 1;
+            self.remove(known);
         }
-        let place = self.iter().position(|known| strictness(&state) < strictness(known)).unwrap_or(self.count);
+        let is_stricter = |known: &usize| new < strictness(self.likely[*known], &self.states[*known]);
+        let place = (0..self.count).find(is_stricter).unwrap_or(self.count);
+        self.insert(place, state, likely);
+    }
+
+    fn insert(&mut self, place: usize, state: LimitState, likely: u64) {
         if place < TOLD_MOST {
             self.count = (self.count + 1).min(TOLD_MOST);
             self.states[place..self.count].rotate_right(1);
-            self.states[place] = state;
+            self.likely[place..self.count].rotate_right(1);
+            (self.states[place], self.likely[place]) = (state, likely);
         }
     }
-}
 
-/// Orders limits by what a client that went on at once would run into first.
-const fn strictness(state: &LimitState) -> (u64, Reverse<u64>) {
-    (state.remaining, Reverse(state.reset_seconds))
+    fn remove(&mut self, place: usize) {
+        self.states[place..self.count].rotate_left(1);
+        self.likely[place..self.count].rotate_left(1);
+        self.count -= 1;
+    }
 }
 
 impl Deref for LimitStates {
@@ -90,5 +115,21 @@ mod tests {
         );
         limits.push(state("lenient", 99, 1));
         assert!(limits.iter().all(|limit| limit.policy != "lenient"));
+    }
+
+    #[test]
+    fn the_first_is_closest_to_refusing_whatever_part_of_each_is_in_hand() {
+        let state =
+            |policy, remaining| LimitState { policy, quota: 200_000, window_seconds: 60, remaining, reset_seconds: 1 };
+        let mut limits = LimitStates::new();
+        limits.push_likely(state("key-day", 3), 199_980);
+        limits.push_likely(state("key-second", 12), 30);
+        limits.push_likely(state("pool-hour", 5), 100);
+        limits.push_likely(state("pool-hour", 9), 90);
+        limits.push_likely(state("pool-hour", 1), 95);
+        let told: Vec<_> = limits.iter().map(|limit| (limit.policy, limit.remaining)).collect();
+        assert_eq!(told, [("key-second", 12), ("pool-hour", 9), ("key-day", 3)]);
+        limits.push_refusing(state("key-day", 0));
+        assert_eq!((limits[0].policy, limits[0].remaining, limits.len()), ("key-day", 0, 3));
     }
 }

@@ -12,4 +12,5 @@ mod outage;
 mod owners;
 mod site;
 mod slots;
+mod standing;
 mod tls;

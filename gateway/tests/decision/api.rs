@@ -65,9 +65,9 @@ impl Api {
     }
 
     /// Settles a reservation: status, and code if it is a problem.
-    pub(crate) async fn settle(&self, reservation: &str, units: u64) -> (u16, Value) {
+    pub(crate) async fn settle(&self, secret: &Secret, reservation: &str, units: u64) -> (u16, Value) {
         let body = serde_json::json!({ "reservation_id": reservation, "units": units });
-        let response = self.post("/settle", None, body.to_string()).await;
+        let response = self.post("/settle", Some(secret), body.to_string()).await;
         let status = response.status().as_u16();
         let answer: Value = response.json().await.unwrap();
         (status, answer["code"].clone())

@@ -2,7 +2,9 @@
 
 use common::key::Secret;
 use gateway::decision::envoy::{
-    SHOULD_RATE_LIMIT,
+    SERVICE, SHOULD_RATE_LIMIT,
+    health::{CHECK, HealthCheckRequest, HealthCheckResponse, Serving, WATCH},
+    raw::RawCodec,
     wire::{Code, Entry, HeaderValue, RateLimitDescriptor, RateLimitRequest, RateLimitResponse, Unit},
 };
 use http::uri::PathAndQuery;
@@ -35,15 +37,38 @@ impl Client {
     }
 
     async fn ask(&mut self, descriptors: Descriptors<'_>, hits_addend: u32) -> RateLimitResponse {
-        let entry = |(key, value): &(&str, &str)| Entry { key: (*key).to_owned(), value: (*value).to_owned() };
-        let descriptor = |entries: &&[(&str, &str)]| RateLimitDescriptor {
-            entries: entries.iter().map(entry).collect(),
-            hits_addend: None,
-        };
-        let descriptors = descriptors.iter().map(descriptor).collect();
+        let descriptors = descriptors.iter().map(|entries| descriptor(entries)).collect();
         let request = RateLimitRequest { domain: "edge".into(), descriptors, hits_addend };
         self.call(SHOULD_RATE_LIMIT, request).await.unwrap()
     }
+
+    /// A call with these bytes as its message.
+    async fn raw(&mut self, message: &'static [u8]) -> RateLimitResponse {
+        self.0.ready().await.unwrap();
+        let request = tonic::Request::new(bytes::Bytes::from_static(message));
+        let answer = self.0.unary(request, PathAndQuery::from_static(SHOULD_RATE_LIMIT), RawCodec).await.unwrap();
+        prost::Message::decode(answer.into_inner()).unwrap()
+    }
+
+    async fn health(&mut self, service: &str) -> Result<Serving, tonic::Status> {
+        self.0.ready().await.unwrap();
+        let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+        let request = tonic::Request::new(HealthCheckRequest { service: service.into() });
+        let answer = self.0.unary(request, PathAndQuery::from_static(CHECK), codec).await?;
+        Ok(answer.get_ref().status())
+    }
+
+    async fn watch(&mut self, service: &str) -> tonic::Streaming<HealthCheckResponse> {
+        self.0.ready().await.unwrap();
+        let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+        let request = tonic::Request::new(HealthCheckRequest { service: service.into() });
+        self.0.server_streaming(request, PathAndQuery::from_static(WATCH), codec).await.unwrap().into_inner()
+    }
+}
+
+fn descriptor(entries: &[(&str, &str)]) -> RateLimitDescriptor {
+    let entry = |(key, value): &(&str, &str)| Entry { key: (*key).into(), value: (*value).into() };
+    RateLimitDescriptor { entries: entries.iter().map(entry).collect(), ..RateLimitDescriptor::default() }
 }
 
 fn header<'a>(headers: &'a [HeaderValue], name: &str) -> Option<&'a str> {
@@ -129,4 +154,87 @@ async fn whatever_cannot_be_allowed_is_over_the_limit_and_never_an_error() {
     assert_eq!(client.ask(&[&[("api_key", good)]], 0).await.overall_code(), Code::Ok);
     api.end().await;
     assert_eq!(world.billing.records(customer.tenant).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_refused_and_bills_nothing() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let api = Api::start(&world).await;
+    let mut client = Client::connect(&api).await;
+    let good = descriptor(&[("api_key", customer.secret.expose())]);
+    let refund = RateLimitDescriptor { is_negative_hits: true, ..descriptor(&[("path", "/")]) };
+    let cases: [(Vec<RateLimitDescriptor>, u32); 3] = [
+        (vec![RateLimitDescriptor { is_negative_hits: true, hits_addend: Some(1_000), ..good.clone() }], 0),
+        (vec![RateLimitDescriptor { is_negative_hits: true, ..good.clone() }], 1_000),
+        (vec![good.clone(), refund], 0),
+    ];
+    for (descriptors, hits_addend) in cases {
+        let request = RateLimitRequest { domain: "edge".into(), descriptors, hits_addend };
+        let answer = client.call(SHOULD_RATE_LIMIT, request).await.unwrap();
+        assert_eq!(problem(&answer), "invalid_request");
+        assert!(String::from_utf8_lossy(&answer.raw_body).contains("is_negative_hits"));
+    }
+    let of = |units| RateLimitDescriptor { hits_addend: Some(units), ..good.clone() };
+    let quarrel = RateLimitRequest { domain: "edge".into(), descriptors: vec![of(1), of(2)], hits_addend: 0 };
+    assert_eq!(problem(&client.call(SHOULD_RATE_LIMIT, quarrel).await.unwrap()), "invalid_request");
+    let agreed = RateLimitRequest { domain: "edge".into(), descriptors: vec![of(2), of(2)], hits_addend: 9 };
+    assert_eq!(client.call(SHOULD_RATE_LIMIT, agreed).await.unwrap().overall_code(), Code::Ok);
+    api.end().await;
+    let units: Vec<_> = world.billing.records(customer.tenant).iter().map(|record| record.units).collect();
+    assert_eq!(units, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let api = Api::start(&world).await;
+    let mut client = Client::connect(&api).await;
+    let good = customer.secret.expose().as_bytes();
+    let odd: &[u8] = b"caf\xe9\xff";
+    let cases: [(&[(&[u8], &[u8])], &str); 6] = [
+        (&[(b"api_key", odd)], "malformed_key"),
+        (&[(b"authorization", b"Bearer \xff\xfe")], "malformed_key"),
+        (&[(b"api_key", good), (b"path", odd)], "invalid_request"),
+        (&[(b"api_key", good), (b"path", b"/"), (b"host", odd)], "invalid_request"),
+        (&[(b"api_key", good), (b"path", b"/"), (b"method", odd)], "invalid_request"),
+        (&[(b"api_key", good), (b"remote_address", odd)], "invalid_request"),
+    ];
+    let request = |entries: &[(&[u8], &[u8])]| {
+        let entry = |(key, value): &(&[u8], &[u8])| Entry { key: key.to_vec(), value: value.to_vec() };
+        let entries = entries.iter().map(entry).collect();
+        let descriptor = RateLimitDescriptor { entries, ..RateLimitDescriptor::default() };
+        RateLimitRequest { domain: b"edge\xff".to_vec(), descriptors: vec![descriptor], hits_addend: 0 }
+    };
+    for (entries, code) in cases {
+        let answer = client.call(SHOULD_RATE_LIMIT, request(entries)).await.unwrap();
+        assert_eq!(problem(&answer), code, "{entries:?}");
+    }
+    let others = request(&[(b"api_key", good), (odd, odd), (b"user_agent", odd)]);
+    assert_eq!(client.call(SHOULD_RATE_LIMIT, others).await.unwrap().overall_code(), Code::Ok);
+    for message in [&b"\xff\xff\xff"[..], b"\x12\x7f", b"\x0a\x05ab"] {
+        assert_eq!(problem(&client.raw(message).await), "invalid_request", "{message:?}");
+    }
+    api.end().await;
+    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_told_by_grpc_until_the_gateway_drains() {
+    let world = World::new().await;
+    let api = Api::start(&world).await;
+    let mut client = Client::connect(&api).await;
+    for service in ["", SERVICE, "grpc.health.v1.Health"] {
+        assert_eq!(client.health(service).await.unwrap(), Serving::Serving, "{service}");
+    }
+    assert_eq!(client.health("another.Service").await.unwrap_err().code(), tonic::Code::NotFound);
+    let mut unknown = client.watch("another.Service").await;
+    assert_eq!(unknown.message().await.unwrap().unwrap().status(), Serving::ServiceUnknown);
+    let mut watched = client.watch(SERVICE).await;
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), Serving::Serving);
+    api.gateway.signal("TERM");
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), Serving::NotServing);
+    assert!(watched.message().await.unwrap().is_none(), "nothing comes after that");
+    assert!(api.gateway.ended().await.success());
 }

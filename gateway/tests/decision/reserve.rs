@@ -15,7 +15,8 @@ async fn a_settlement_charges_and_bills_what_was_used() {
     let secret = &customer.secret;
     let reservation = api.reserve(secret, 4).await;
     assert_eq!(api.outcome(secret, json!({ "units": 2 })).await, "quota_exceeded", "four of five are held");
-    let settled = api.post("/settle", None, json!({ "reservation_id": reservation, "units": 1 }).to_string()).await;
+    let settled =
+        api.post("/settle", Some(secret), json!({ "reservation_id": reservation, "units": 1 }).to_string()).await;
     assert_eq!(settled.status(), 200);
     let settled: serde_json::Value = settled.json().await.unwrap();
     assert_eq!(settled, json!({ "reservation_id": reservation, "units": 1, "status": 200, "billable": true }));
@@ -28,14 +29,14 @@ async fn a_settlement_charges_and_bills_what_was_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_is_settled_once_and_only_by_who_knows_its_id() {
+async fn a_reservation_is_settled_once_and_only_under_its_id() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let api = Api::start(&world).await;
     let reservation = api.reserve(&customer.secret, 3).await;
     assert_eq!(reservation.len(), 32);
-    assert_eq!(api.settle(&"0".repeat(32), 1).await, (404, json!("reservation_not_found")));
-    let together = futures_util::future::join_all((0..20).map(|_| api.settle(&reservation, 2))).await;
+    assert_eq!(api.settle(&customer.secret, &"0".repeat(32), 1).await, (404, json!("reservation_not_found")));
+    let together = futures_util::future::join_all((0..20).map(|_| api.settle(&customer.secret, &reservation, 2))).await;
     let succeeded = together.iter().filter(|(status, _)| *status == 200).count();
     assert_eq!(succeeded, 1, "{together:?}");
     let repeated = (409, json!("reservation_settled"));
@@ -43,7 +44,8 @@ async fn a_reservation_is_settled_once_and_only_by_who_knows_its_id() {
 
     let failed = api.reserve(&customer.secret, 3).await;
     let body = json!({ "reservation_id": failed, "units": 5, "status": 503 });
-    let settled: serde_json::Value = api.post("/settle", None, body.to_string()).await.json().await.unwrap();
+    let settled: serde_json::Value =
+        api.post("/settle", Some(&customer.secret), body.to_string()).await.json().await.unwrap();
     assert_eq!((&settled["units"], &settled["billable"]), (&json!(5), &json!(false)));
     api.end().await;
     let mut found: Vec<_> = world
@@ -68,7 +70,7 @@ async fn what_expires_goes_back_and_is_not_billed() {
         (api.outcome(secret, json!({ "mode": "peek", "units": 5 })).await == "allow").then_some(())
     })
     .await;
-    assert_eq!(api.settle(&reservation, 5).await, (404, json!("reservation_not_found")));
+    assert_eq!(api.settle(secret, &reservation, 5).await, (404, json!("reservation_not_found")));
     assert_eq!(api.gateway.metric("tollgate_reservations").await, Some(0.0));
     assert_eq!(api.gateway.metric("tollgate_reservations_ended_total{end=\"expired\"}").await, Some(1.0));
     api.end().await;
@@ -83,7 +85,7 @@ async fn what_is_open_at_the_end_goes_back_to_the_store() {
     let reservation = api.reserve(&customer.secret, 5).await;
     api.end().await;
     let next = Api::start(&world).await;
-    assert_eq!(next.settle(&reservation, 5).await, (404, json!("reservation_not_found")));
+    assert_eq!(next.settle(&customer.secret, &reservation, 5).await, (404, json!("reservation_not_found")));
     assert_eq!(next.outcome(&customer.secret, json!({ "units": 5 })).await, "allow");
     next.end().await;
     assert_eq!(world.billing.records(customer.tenant).len(), 1);
@@ -102,8 +104,57 @@ async fn there_is_room_for_so_many() {
     let problem: serde_json::Value = refused.json().await.unwrap();
     assert_eq!(problem["code"], "reservations_exhausted");
     assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
-    assert_eq!(api.settle(&first, 1).await.0, 200);
+    assert_eq!(api.settle(&customer.secret, &first, 1).await.0, 200);
     api.reserve(&customer.secret, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
+    let world = World::new().await;
+    let [greedy, modest] = [world.customer(Some("roomy")).await, world.customer(Some("roomy")).await];
+    let api = Api::start_with(&world, ", reservations: 20, reservations_per_key: 3").await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(api.reserve(&greedy.secret, 1).await);
+    }
+    for _ in 0..5 {
+        let refused = api.post("/check", Some(&greedy.secret), json!({ "mode": "reserve" }).to_string()).await;
+        assert_eq!(refused.status(), 503);
+        let problem: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "reservations_exhausted");
+        assert!(problem["detail"].as_str().unwrap().contains("this API key has 3 open"), "{problem}");
+    }
+    for _ in 0..3 {
+        api.reserve(&modest.secret, 1).await;
+    }
+    assert_eq!(api.settle(&greedy.secret, &held[0], 1).await.0, 200);
+    api.reserve(&greedy.secret, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_since() {
+    let world = World::new().await;
+    let [customer, stranger] = [world.customer(Some("roomy")).await, world.customer(Some("roomy")).await];
+    let api = Api::start(&world).await;
+    let reservation = api.reserve(&customer.secret, 1).await;
+    let body = json!({ "reservation_id": reservation, "units": 1 }).to_string();
+    let anonymous = api.post("/settle", None, body.clone()).await;
+    assert_eq!(anonymous.status(), 401);
+    assert_eq!(anonymous.json::<serde_json::Value>().await.unwrap()["code"], "missing_credential");
+    assert_eq!(api.settle(&stranger.secret, &reservation, 9).await, (404, json!("reservation_not_found")));
+    let now = common::time::Clock::now(&common::time::SystemClock);
+    world.store.revoke_key(customer.key, now).await.unwrap();
+    eventually("the key is revoked", || async {
+        (api.outcome(&customer.secret, json!({})).await == "revoked_key").then_some(())
+    })
+    .await;
+    assert_eq!(api.settle(&customer.secret, &reservation, 2).await.0, 200);
+    assert_eq!(api.settle(&customer.secret, &reservation, 2).await, (409, json!("reservation_settled")));
+    assert_eq!(api.settle(&stranger.secret, &reservation, 2).await, (404, json!("reservation_not_found")));
+    api.end().await;
+    let units: Vec<_> = world.billing.records(customer.tenant).iter().map(|record| record.units).collect();
+    assert_eq!(units, [2]);
+    assert!(world.billing.records(stranger.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
     assert!(answer.contains("missing_credential") && answer.contains("connection: close"), "{answer}");
     assert!(old.gateway.ended().await.success());
 
-    assert_eq!(new.settle(&reservation, 5).await, (404, json!("reservation_not_found")));
+    assert_eq!(new.settle(&customer.secret, &reservation, 5).await, (404, json!("reservation_not_found")));
     assert_eq!(new.outcome(&customer.secret, json!({ "units": 5 })).await, "allow");
     new.end().await;
     assert_eq!(world.billing.records(customer.tenant).len(), 1);

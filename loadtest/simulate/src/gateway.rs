@@ -133,6 +133,13 @@ impl Gateway {
         account.remaining(rate, self.alone(), now + self.origin)
     }
 
+    /// What it would tell to be left of a limit, as every request needs all of them.
+    pub fn told(&self, limit: usize, now: u64) -> u64 {
+        let (account, rate) = &self.limits[limit];
+        let others = self.limits.iter().enumerate().filter(|(other, _)| *other != limit).map(|(_, (_, rate))| rate);
+        account.standing(rate, self.alone(), others, now + self.origin).remaining
+    }
+
     /// What it holds of a limit by the bank's leave.
     pub fn in_hand(&self, limit: usize, now: u64) -> u64 {
         let (account, rate) = &self.limits[limit];

@@ -152,7 +152,7 @@ impl Watch {
 
     pub(super) fn remaining(&mut self, gateway: &Gateway, now: u64) {
         for (index, limit) in self.limits.iter_mut().enumerate() {
-            let above = gateway.remaining(index, now) as f64 - limit.bound.level(now);
+            let above = gateway.told(index, now) as f64 - limit.bound.level(now);
             self.outcome.remaining_excess = self.outcome.remaining_excess.max(above);
         }
     }

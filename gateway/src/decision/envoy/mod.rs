@@ -1,22 +1,32 @@
 //! Envoy's `RateLimitService` (v3): the filter `envoy.filters.http.ratelimit` asks by gRPC whether a request may pass.
 //!
 //! What Envoy knows of a request comes as entries of descriptors: `api_key` or `authorization`, `path`, `method` and
-//! `host`, and `remote_address`. The entries of all descriptors describe one request, which is decided, and consumed, once. Every refusal is
-//! `OVER_LIMIT`, with the problem as body: an error of gRPC would let the request pass, unless Envoy is told otherwise.
+//! `host`, and `remote_address`. The entries of all descriptors describe one request, which is decided, and consumed, once.
+//!
+//! Invariant: every request that is not allowed is answered `OVER_LIMIT`, with the problem as body, also one that
+//! cannot be understood: an error of gRPC would let the request pass, unless Envoy is told otherwise.
+//!
+//! Beside it, `grpc.health.v1` tells load balancers and Envoy's own health checks whether to ask here.
 
+pub mod health;
+pub mod raw;
 pub mod wire;
 
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use common::listen::http::PacedBody;
 use http::{Method, Request, Response, header::RETRY_AFTER};
 use hyper::body::Incoming;
+use prost::Message as _;
 use tonic::{Status, body::Body, server::UnaryService};
-use tonic_prost::ProstCodec;
 
-use self::wire::{
-    Code as EnvoyCode, DescriptorStatus, HeaderValue, RateLimit, RateLimitDescriptor, RateLimitRequest,
-    RateLimitResponse, Unit,
+use self::{
+    raw::RawCodec,
+    wire::{
+        Code as EnvoyCode, DescriptorStatus, HeaderValue, RateLimit, RateLimitDescriptor, RateLimitRequest,
+        RateLimitResponse, Unit,
+    },
 };
 use super::{Allowed, Decision, Mode, Question, Target, Verdict, document::check_units};
 use crate::{
@@ -25,11 +35,15 @@ use crate::{
     limit::LimitState,
 };
 
-/// The one method there is.
+/// The method that Envoy calls.
 pub const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
-/// Largest request, in bytes.
-const REQUEST_MAX_BYTES: usize = 256 * 1024;
+/// The service that Envoy calls.
+pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
+
+/// Largest request, in bytes: more than Envoy makes of the largest headers that it can be told to accept (8 MiB). A
+/// longer one is an error of gRPC.
+const REQUEST_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -38,29 +52,38 @@ pub(super) async fn answer(
     decision: Arc<Decision>,
     request: Request<PacedBody<Incoming>>,
 ) -> Result<Response<Body>, Infallible> {
-    if request.uri().path() != SHOULD_RATE_LIMIT {
-        return Ok(Status::unimplemented("there is RateLimitService/ShouldRateLimit").into_http());
+    if let Some(method) = health::Method::of(request.uri().path()) {
+        return Ok(health::answer(decision, method, request).await);
     }
-    let codec = ProstCodec::<RateLimitResponse, RateLimitRequest>::default();
-    let mut grpc = tonic::server::Grpc::new(codec).max_decoding_message_size(REQUEST_MAX_BYTES);
+    if request.uri().path() != SHOULD_RATE_LIMIT {
+        return Ok(Status::unimplemented("there are RateLimitService/ShouldRateLimit and grpc.health.v1").into_http());
+    }
+    let mut grpc = tonic::server::Grpc::new(RawCodec).max_decoding_message_size(REQUEST_MAX_BYTES);
     Ok(grpc.unary(ShouldRateLimit(decision), request).await)
 }
 
 /// The method.
 struct ShouldRateLimit(Arc<Decision>);
 
-impl UnaryService<RateLimitRequest> for ShouldRateLimit {
-    type Response = RateLimitResponse;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<RateLimitResponse>, Status>> + Send>>;
+impl UnaryService<Bytes> for ShouldRateLimit {
+    type Response = Bytes;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Bytes>, Status>> + Send>>;
 
-    fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let decision = Arc::clone(&self.0);
-        Box::pin(async move { Ok(tonic::Response::new(respond(&decision, request.get_ref()).await)) })
+        Box::pin(async move {
+            let response = respond(&decision, request.into_inner()).await;
+            Ok(tonic::Response::new(response.encode_to_vec().into()))
+        })
     }
 }
 
-async fn respond(decision: &Decision, request: &RateLimitRequest) -> RateLimitResponse {
-    let verdict = match ask(decision, request).await {
+async fn respond(decision: &Decision, message: Bytes) -> RateLimitResponse {
+    let request = match RateLimitRequest::decode(message) {
+        Ok(request) => request,
+        Err(reason) => return denied(&invalid(format!("the request cannot be read: {reason}")), 0),
+    };
+    let verdict = match ask(decision, &request).await {
         Ok(Verdict::Allow(allowed)) => Ok(allowed),
         Ok(Verdict::Deny(refusal)) => Err(refusal.problem),
         Err(problem) => Err(problem),
@@ -73,61 +96,84 @@ async fn respond(decision: &Decision, request: &RateLimitRequest) -> RateLimitRe
 
 async fn ask(decision: &Decision, request: &RateLimitRequest) -> Result<Verdict, Problem> {
     let known = Known::of(&request.descriptors)?;
-    let units = request.descriptors.iter().find_map(|descriptor| descriptor.hits_addend);
-    let units = units.or_else(|| (request.hits_addend > 0).then(|| request.hits_addend.into()));
-    units.map_or(Ok(()), check_units)?;
-    let target = match known.path {
+    let units = units(request)?;
+    let target = match known.text("path", known.path)? {
         None => None,
-        Some(path) => Some(Target { host: known.host, path, method: known.method()? }),
+        Some(path) => Some(Target { host: known.text("host", known.host)?, path, method: known.method()? }),
     };
-    let credential = auth::one_of(known.authorization.map(str::as_bytes), known.api_key.map(str::as_bytes));
+    let credential = auth::one_of(known.authorization, known.api_key);
     let client = known.client()?;
     decision.decide(&Question { credential, target, client, units, mode: Mode::Consume }).await
+}
+
+/// What the request costs, if that is said: by its descriptors, which have to agree, or for all of them.
+fn units(request: &RateLimitRequest) -> Result<Option<u64>, Problem> {
+    if request.descriptors.iter().any(|descriptor| descriptor.is_negative_hits) {
+        return Err(invalid(
+            "`is_negative_hits` would give back what is recorded and billed: nothing was consumed or given back. \
+             Reserve with POST /check and settle what was used instead",
+        ));
+    }
+    let mut said = request.descriptors.iter().filter_map(|descriptor| descriptor.hits_addend);
+    let first = said.next();
+    if said.any(|other| Some(other) != first) {
+        return Err(invalid("the descriptors do not agree on `hits_addend`: they describe one request"));
+    }
+    let units = first.or_else(|| (request.hits_addend > 0).then(|| request.hits_addend.into()));
+    units.map_or(Ok(()), check_units)?;
+    Ok(units)
 }
 
 /// What Envoy says about a request. Entries of other names are for others.
 #[derive(Default)]
 struct Known<'a> {
-    api_key: Option<&'a str>,
-    authorization: Option<&'a str>,
-    path: Option<&'a str>,
-    method: Option<&'a str>,
-    host: Option<&'a str>,
-    remote_address: Option<&'a str>,
+    api_key: Option<&'a [u8]>,
+    authorization: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
+    method: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    remote_address: Option<&'a [u8]>,
 }
 
 impl<'a> Known<'a> {
     fn of(descriptors: &'a [RateLimitDescriptor]) -> Result<Self, Problem> {
         let mut known = Self::default();
         for entry in descriptors.iter().flat_map(|descriptor| &descriptor.entries) {
-            let place = match entry.key.as_str() {
-                "api_key" => &mut known.api_key,
-                "authorization" => &mut known.authorization,
-                "path" => &mut known.path,
-                "method" => &mut known.method,
-                "host" => &mut known.host,
-                "remote_address" => &mut known.remote_address,
+            let (name, place) = match &*entry.key {
+                b"api_key" => ("api_key", &mut known.api_key),
+                b"authorization" => ("authorization", &mut known.authorization),
+                b"path" => ("path", &mut known.path),
+                b"method" => ("method", &mut known.method),
+                b"host" => ("host", &mut known.host),
+                b"remote_address" => ("remote_address", &mut known.remote_address),
                 _ => continue,
             };
             if place.replace(&entry.value).is_some_and(|before| before != entry.value) {
-                let detail = format!("the descriptors do not agree on `{}`", entry.key);
-                return Err(Problem::new(Code::InvalidRequest, detail));
+                return Err(invalid(format!("the descriptors do not agree on `{name}`")));
             }
         }
         Ok(known)
     }
 
+    /// An entry that has to be text.
+    fn text(&self, name: &str, value: Option<&'a [u8]>) -> Result<Option<&'a str>, Problem> {
+        let text = |bytes| str::from_utf8(bytes).map_err(|_| invalid(format!("`{name}` is not UTF-8")));
+        value.map(text).transpose()
+    }
+
     fn client(&self) -> Result<Option<IpAddr>, Problem> {
-        let address = |text: &str| {
-            text.parse().map_err(|_| Problem::new(Code::InvalidRequest, "`remote_address` is not an IP address"))
-        };
-        self.remote_address.map(address).transpose()
+        let address = |text: &str| text.parse().map_err(|_| invalid("`remote_address` is not an IP address"));
+        self.text("remote_address", self.remote_address)?.map(address).transpose()
     }
 
     fn method(&self) -> Result<Method, Problem> {
-        let method = Method::from_bytes(self.method.unwrap_or("GET").as_bytes());
-        method.map_err(|_| Problem::new(Code::InvalidRequest, "`method` is not a method of HTTP"))
+        let method = Method::from_bytes(self.method.unwrap_or(b"GET"));
+        method.map_err(|_| invalid("`method` is not a method of HTTP"))
     }
+}
+
+fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(Code::InvalidRequest, detail)
 }
 
 fn admitted(allowed: &Allowed, descriptors: usize) -> RateLimitResponse {

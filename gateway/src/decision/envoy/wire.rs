@@ -1,12 +1,15 @@
 //! The messages of `envoy.service.ratelimit.v3`, as far as they are needed here; field numbers are Envoy's. What is not
 //! here is skipped when it is read.
+//!
+//! Texts of requests are bytes: Envoy copies headers into them that are not always UTF-8, and a message that cannot be
+//! read could not be refused.
 
 /// What Envoy asks.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RateLimitRequest {
     /// Which of Envoy's configurations asks. Nothing depends on it here.
-    #[prost(string, tag = "1")]
-    pub domain: String,
+    #[prost(bytes = "vec", tag = "1")]
+    pub domain: Vec<u8>,
     /// What is known of the request.
     #[prost(message, repeated, tag = "2")]
     pub descriptors: Vec<RateLimitDescriptor>,
@@ -24,17 +27,20 @@ pub struct RateLimitDescriptor {
     /// Units; goes before the request's own.
     #[prost(message, optional, tag = "3")]
     pub hits_addend: Option<u64>,
+    /// The units are to be given back, not taken.
+    #[prost(bool, tag = "4")]
+    pub is_negative_hits: bool,
 }
 
 /// A name and its value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// The name.
-    #[prost(string, tag = "1")]
-    pub key: String,
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
     /// The value.
-    #[prost(string, tag = "2")]
-    pub value: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
 }
 
 /// What Envoy is told.

@@ -30,21 +30,38 @@ fn caller() -> Caller {
 
 fn reservation(caller: &Caller) -> Reservation {
     let admission = Limiter::new().ask(caller, "requests", 1, NOW).admit().unwrap();
-    Reservation { caller: caller.clone(), route: Arc::new(super::super::pathless_route()), admission }
+    Reservation { caller: caller.clone(), hash: hash(1), route: Arc::new(super::super::pathless_route()), admission }
+}
+
+fn hash(number: u8) -> KeyHash {
+    KeyHash::from_hex(&format!("{number:02x}").repeat(32)).unwrap()
 }
 
 fn reservations(most: usize) -> (Reservations, Clock) {
     let clock = Clock::manual();
-    (Reservations::new(most, LASTS, clock.clone()), clock)
+    let shares = Shares { all: most, tenant: most, key: most };
+    (Reservations::new(shares, LASTS, clock.clone()), clock)
 }
 
 fn hold(reservations: &Reservations, caller: &Caller) -> ReservationId {
-    reservations.hold(reservations.room().unwrap(), reservation(caller))
+    let room = reservations.room(caller).unwrap_or_else(|reason| panic!("{reason:?}"));
+    reservations.hold(room, reservation(caller))
 }
 
 /// Settles; nothing stands in the way of its record.
 fn settle(reservations: &Reservations, id: ReservationId) -> Result<(), SettleError<()>> {
-    reservations.settle(id, |_| Ok(())).map(drop)
+    reservations.settle(id, &hash(1), |_| Ok(())).map(drop)
+}
+
+#[test]
+fn a_reservation_is_unknown_to_other_credentials_open_or_settled() {
+    let (reservations, _) = reservations(10);
+    let id = hold(&reservations, &caller());
+    let by_another = || reservations.settle(id, &hash(2), |_| Ok::<(), ()>(())).map(drop);
+    assert_eq!(by_another(), Err(SettleError::Unknown));
+    assert_eq!(settle(&reservations, id), Ok(()));
+    assert_eq!(by_another(), Err(SettleError::Unknown));
+    assert_eq!(settle(&reservations, id), Err(SettleError::Settled));
 }
 
 #[test]
@@ -63,7 +80,7 @@ fn a_reservation_is_settled_once() {
 fn a_reservation_whose_record_fails_stays_open() {
     let (reservations, _) = reservations(10);
     let id = hold(&reservations, &caller());
-    let failed = reservations.settle(id, |_| Err("full")).map(drop);
+    let failed = reservations.settle(id, &hash(1), |_| Err("full")).map(drop);
     assert_eq!(failed, Err(SettleError::Unrecorded("full")));
     assert_eq!(settle(&reservations, id), Ok(()));
 }
@@ -89,15 +106,15 @@ fn there_is_room_for_so_many_until_one_ends() {
     let caller = caller();
     let first = hold(&reservations, &caller);
     hold(&reservations, &caller);
-    assert!(reservations.room().is_none());
+    assert!(reservations.room(&caller).is_err());
     assert_eq!(settle(&reservations, first), Ok(()));
     hold(&reservations, &caller);
-    assert!(reservations.room().is_none());
+    assert!(reservations.room(&caller).is_err());
     clock.advance(LASTS);
-    assert!(reservations.room().is_some(), "what has expired takes no room");
+    assert!(reservations.room(&caller).is_ok(), "what has expired takes no room");
     hold(&reservations, &caller);
     reservations.release();
-    assert!([(); 2].map(|()| reservations.room()).iter().all(Option::is_some));
+    assert!([(); 2].map(|()| reservations.room(&caller)).iter().all(Result::is_ok));
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn of_many_that_settle_at_once_one_succeeds() {
             Ok::<(), ()>(())
         };
         let succeeded = std::thread::scope(|scope| {
-            let threads = [(); 4].map(|()| scope.spawn(|| reservations.settle(id, record).is_ok()));
+            let threads = [(); 4].map(|()| scope.spawn(|| reservations.settle(id, &hash(1), record).is_ok()));
             threads.into_iter().map(|thread| thread.join().unwrap()).filter(|succeeded| *succeeded).count()
         });
         assert_eq!((succeeded, recorded.load(Ordering::SeqCst)), (1, 1));

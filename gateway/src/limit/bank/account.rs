@@ -12,6 +12,7 @@ use super::{
     draw::{Draw, Grant, Kind},
     front::{Front, Short},
     lease::{Lease, MOST, Taken, Tick},
+    seen::{Seen, Standing},
 };
 use crate::{
     limit::rate::{NANOS_PER_SECOND, Rate, RateCell},
@@ -47,6 +48,7 @@ pub struct Account {
     /// How often `alone` was started anew.
     renewals: AtomicU32,
     lease: Lease,
+    seen: Seen,
     course: Mutex<Course>,
 }
 
@@ -91,6 +93,7 @@ impl Account {
             alone: RateCell::default(),
             renewals: AtomicU32::new(0),
             lease: Lease::default(),
+            seen: Seen::default(),
             course: Mutex::default(),
         }
     }
@@ -109,13 +112,21 @@ impl Account {
 // === the request path ===
 
 impl Account {
-    /// Takes one token. `gateways`: how many share the limit while the bank is away; `None` if it is there.
+    /// Takes one token. `gateways`: how many share the limit while the bank is away; `None` if it is there. The last
+    /// token in hand is kept while the bank may have more: with none in hand, nothing could be told to be left.
     pub fn take(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<Debit, Short> {
-        if let Some(taken) = self.lease.take(Tick::of_nanos(now)) {
+        let tick = Tick::of_nanos(now);
+        if let Some(taken) = self.lease.take(tick, 1) {
+            return Ok(Debit(Source::Lease(taken)));
+        }
+        let short = self.front.short(rate.fingerprint(), now);
+        if (gateways.is_some() || short != Short::Dry)
+            && let Some(taken) = self.lease.take(tick, 0)
+        {
             return Ok(Debit(Source::Lease(taken)));
         }
         let Some(gateways) = gateways else {
-            return Err(self.front.short(now));
+            return Err(short);
         };
         // Read before the debit: it must not be taken for one of a bucket that is started later.
         let renewals = self.renewals.load(Ordering::Acquire);
@@ -128,11 +139,16 @@ impl Account {
 
     /// Whether [`Self::take`] would succeed, without taking.
     pub fn check(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<(), Short> {
-        if self.lease.in_hand(Tick::of_nanos(now)) > 0 {
+        let in_hand = self.lease.in_hand(Tick::of_nanos(now));
+        if in_hand > 1 {
+            return Ok(());
+        }
+        let short = self.front.short(rate.fingerprint(), now);
+        if in_hand > 0 && (gateways.is_some() || short != Short::Dry) {
             return Ok(());
         }
         let Some(gateways) = gateways else {
-            return Err(self.front.short(now));
+            return Err(short);
         };
         match self.alone.wait(&rate.share(gateways), now) {
             0 => Ok(()),
@@ -158,6 +174,22 @@ impl Account {
         let in_hand = self.lease.in_hand(Tick::of_nanos(now));
         let alone = gateways.map_or(0, |gateways| rate.share(gateways).remaining(self.alone.full_at(), now));
         in_hand + alone
+    }
+
+    /// How the limit stands, with what the bank last said of it. `covers`: limits that apply to whatever this one applies
+    /// to.
+    pub fn standing<'a>(
+        &self,
+        rate: &Rate,
+        gateways: Option<u64>,
+        covers: impl Iterator<Item = &'a Rate>,
+        now: u64,
+    ) -> Standing {
+        let in_hand = self.remaining(rate, gateways, now);
+        if gateways.is_some() || self.front.short(rate.fingerprint(), now) != Short::Dry {
+            return Standing { remaining: in_hand, likely: in_hand };
+        }
+        self.seen.standing(rate, in_hand, covers, now)
     }
 
     /// A request found nothing: its demand counts like that of one that was served.
@@ -192,7 +224,8 @@ impl Account {
         let (held, returned) = self.lease.report(tick, most);
         course.after_grant = held;
         let (demand, want) = if is_idle { (0, 0) } else { course.wish(rate, held, unmet, gateways) };
-        self.front.set_low_water(tokens(course.pace, round_trip).min(held.midpoint(want)));
+        // At least the last token, which is not taken before more was asked for.
+        self.front.set_low_water(tokens(course.pace, round_trip).min(held.midpoint(want)).max(1));
         Draw {
             kind: Kind::Rate,
             limit: rate.limit(),
@@ -223,12 +256,14 @@ impl Account {
         if course.after_grant > 0 {
             self.lease.add(grant.granted, Tick::of_nanos(sent + LEASE - MARGIN));
         }
+        self.seen.set(grant.level, course.after_grant, sent);
         course.renew(&self.alone, rate.full_at_with(grant.level, now), &rate.share(gateways), now);
         self.renewals.fetch_add(1, Ordering::AcqRel);
 
-        let is_short = grant.granted < draw.want && grant.level == 0;
+        let is_empty = grant.level == 0 && grant.wait_micros > 0;
+        let is_short = is_empty && grant.granted < draw.want;
         let pause = PAUSE.min(rate.depth() / 2);
-        let dry_until = if is_short { now + (grant.wait_micros * 1_000).max(pause) } else { 0 };
+        let dry_until = if is_empty { now + (grant.wait_micros * 1_000).max(pause) } else { 0 };
         self.front.set_dry_until(dry_until);
         self.front.wake();
 
@@ -278,7 +313,9 @@ impl Course {
         let share = rate.burst() / (2 * gateways.max(1));
         let ahead = if self.is_scarce { 0 } else { demand.saturating_mul(PLENTY).min(share) };
         let target = demand.max(ahead).min(rate.burst()).min(MOST / 2);
-        (demand, target.saturating_sub(held).max(unmet.min(MOST / 2)))
+        // One more than is needed, to keep.
+        let needed = unmet.min(MOST / 2) + u64::from(unmet > 0 && !self.is_scarce);
+        (demand, target.saturating_sub(held).max(needed))
     }
 
     /// Tokens admitted alone that the bank does not know of and that have not refilled since.

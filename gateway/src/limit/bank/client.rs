@@ -49,7 +49,7 @@ impl BankClient {
                 shard,
                 bank: Arc::clone(&self.bank),
                 teller,
-                link: Link::new(Arc::clone(&self.directory)),
+                link: Link::new(Arc::clone(&self.directory), shard),
                 clock: Clock::default(),
                 gateway: Arc::clone(&gateway),
                 was_tried: false,

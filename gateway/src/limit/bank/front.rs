@@ -77,7 +77,12 @@ impl Front {
         self.answered.notified()
     }
 
-    pub(super) fn short(&self, now: u64) -> Short {
+    /// Why nothing can be taken under these terms. What the bank said of other terms does not count: more may be allowed
+    /// by now.
+    pub(super) fn short(&self, terms: u64, now: u64) -> Short {
+        if self.terms.load(Ordering::Relaxed) != terms {
+            return Short::Dry;
+        }
         match self.dry_until.load(Ordering::Acquire).saturating_sub(now) {
             0 => Short::Dry,
             wait => Short::Wait(wait),

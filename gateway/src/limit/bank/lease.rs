@@ -34,12 +34,13 @@ pub(super) struct Taken {
 }
 
 impl Lease {
-    /// Takes one token, if there is one that has not lapsed.
-    pub(super) fn take(&self, now: Tick) -> Option<Taken> {
+    /// Takes one token, if there is one that has not lapsed and at least `keep` stay in hand.
+    pub(super) fn take(&self, now: Tick, keep: u64) -> Option<Taken> {
         let mut taken = None;
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let word = Word::from(word);
-            taken = word.is_valid(now).then(|| Taken { reports: word.reports, left: word.tokens - 1 });
+            taken = (word.is_valid(now) && word.tokens > keep)
+                .then(|| Taken { reports: word.reports, left: word.tokens - 1 });
             taken.map(|taken| Word { tokens: taken.left, ..word }.into())
         });
         taken
@@ -129,10 +130,10 @@ mod tests {
     #[test]
     fn tokens_are_taken_until_none_is_left_or_they_lapse() {
         let lease = Lease::default();
-        assert_eq!(lease.take(at(0)), None);
+        assert_eq!(lease.take(at(0), 0), None);
         lease.add(2, at(1_000));
-        assert_eq!(lease.take(at(999)).map(|taken| taken.left), Some(1));
-        assert_eq!(lease.take(at(1_000)), None, "the rest has lapsed");
+        assert_eq!(lease.take(at(999), 0).map(|taken| taken.left), Some(1));
+        assert_eq!(lease.take(at(1_000), 0), None, "the rest has lapsed");
         assert_eq!(lease.report(at(1_000), MOST), (0, 0));
         lease.add(1, at(2_000));
         assert_eq!(lease.in_hand(at(1_001)), 1, "what has lapsed and was reported so does not come back");
@@ -142,10 +143,10 @@ mod tests {
     fn a_token_comes_back_only_before_the_next_report() {
         let lease = Lease::default();
         lease.add(2, at(1_000));
-        let taken = lease.take(at(0)).unwrap();
+        let taken = lease.take(at(0), 0).unwrap();
         lease.put_back(taken);
         assert_eq!(lease.in_hand(at(0)), 2);
-        let taken = lease.take(at(0)).unwrap();
+        let taken = lease.take(at(0), 0).unwrap();
         assert_eq!(lease.report(at(0), MOST), (1, 0));
         lease.put_back(taken);
         assert_eq!(lease.in_hand(at(0)), 1, "the bank was told that it is spent");
@@ -157,7 +158,7 @@ mod tests {
         lease.add(5, at(1_000));
         assert_eq!(lease.report(at(0), 2), (2, 3));
         assert_eq!(lease.report(at(0), 0), (0, 2));
-        assert_eq!(lease.take(at(0)), None);
+        assert_eq!(lease.take(at(0), 0), None);
     }
 
     #[test]

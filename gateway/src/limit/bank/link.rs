@@ -1,30 +1,19 @@
 //! The way to the bank: one Redis, or a Redis Cluster. One call at a time for each shard, none of them ever repeated
-//! except when the server says that it did not run it.
+//! except when the server says that it does not know the script.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, Script,
-    ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection, cluster::ClusterClient,
-    cluster_async::ClusterConnection, io::tcp::TcpSettings,
+    ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
-use super::{Argument, SCRIPT};
+use super::{Argument, SCRIPT, cluster::Cluster};
 
 /// How long a connection may take to stand. Nobody waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often a cluster may be looked at anew.
-const CLUSTER_AGE: Duration = Duration::from_secs(1);
-
-/// How often a call may be sent on to where its slot has moved to.
-const REDIRECTS: u32 = 3;
 
 /// Where the bank is.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,22 +74,13 @@ enum Redis {
     Cluster(Box<Cluster>),
 }
 
-struct Cluster {
-    client: ClusterClient,
-    /// The connections to all nodes, for all shards, and since when they stand.
-    shared: Mutex<Option<(Instant, ClusterConnection)>>,
-}
-
-/// The connection of one shard.
+/// The connection of one shard, to one server.
 pub(super) struct Link {
     directory: Arc<Directory>,
-    connection: Option<Connection>,
-}
-
-#[derive(Clone)]
-enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    shard: usize,
+    connection: Option<MultiplexedConnection>,
+    /// The server of a cluster that the last one said to ask instead.
+    moved_to: Option<String>,
 }
 
 impl BankAddress {
@@ -189,41 +169,41 @@ impl From<RedisError> for BankError {
 
 impl Directory {
     pub(super) fn new(address: &BankAddress, timeout: Duration) -> Result<Self, BankError> {
-        Ok(Self { redis: Redis::new(address, timeout)?, script: Script::new(SCRIPT), timeout })
+        Ok(Self { redis: Redis::new(address)?, script: Script::new(SCRIPT), timeout })
     }
 
-    async fn connect(&self) -> Result<Connection, BankError> {
-        match &self.redis {
-            Redis::Single(client) => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                    .set_response_timeout(Some(CONNECT_TIMEOUT));
-                let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-                // A server that wants a password says so to a short command only.
-                redis::cmd("PING").query_async::<()>(&mut connection).await?;
-                Ok(Connection::Single(connection))
+    /// A connection to the server of a shard: the one at `hint`, if another server has just said so.
+    async fn connect(&self, shard: usize, hint: Option<&str>) -> Result<MultiplexedConnection, BankError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(CONNECT_TIMEOUT));
+        let of_cluster;
+        let client = match &self.redis {
+            Redis::Single(client) => client,
+            Redis::Cluster(cluster) => {
+                of_cluster = cluster.server(shard, hint, &config).await?;
+                &of_cluster
             }
-            Redis::Cluster(cluster) => cluster.connect().await.map(Connection::Cluster),
+        };
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        // A server that wants a password says so to a short command only.
+        redis::cmd("PING").query_async::<()>(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A server did not answer as it should: others may serve by now what it served.
+    fn doubt(&self) {
+        if let Redis::Cluster(cluster) = &self.redis {
+            cluster.forget_layout();
         }
     }
 }
 
 impl Redis {
-    fn new(address: &BankAddress, timeout: Duration) -> Result<Self, BankError> {
+    fn new(address: &BankAddress) -> Result<Self, BankError> {
         let nodes = address.nodes()?;
         if address.is_cluster {
-            let mut builder = ClusterClient::builder(nodes)
-                .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(timeout)
-                .tcp_settings(TcpSettings::default().set_nodelay(true))
-                .retries(REDIRECTS)
-                .min_retry_wait(1)
-                .max_retry_wait(10);
-            if let Some(certificates) = address.certificates() {
-                builder = builder.certs(certificates);
-            }
-            let client = builder.build()?;
-            return Ok(Self::Cluster(Box::new(Cluster { client, shared: Mutex::new(None) })));
+            return Ok(Self::Cluster(Box::new(Cluster::new(nodes, address.certificates()))));
         }
         let node = nodes.into_iter().next().ok_or_else(|| BankError::Address("no URL".into()))?;
         let client = match address.certificates() {
@@ -234,43 +214,46 @@ impl Redis {
     }
 }
 
-impl Cluster {
-    async fn connect(&self) -> Result<ClusterConnection, BankError> {
-        let mut shared = self.shared.lock().await;
-        if let Some((made_at, connection)) = &*shared
-            && made_at.elapsed() < CLUSTER_AGE
-        {
-            return Ok(connection.clone());
-        }
-        let connection = self.client.get_async_connection().await?;
-        *shared = Some((Instant::now(), connection.clone()));
-        Ok(connection)
-    }
-}
-
 impl Link {
-    pub(super) const fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, connection: None }
+    pub(super) const fn new(directory: Arc<Directory>, shard: usize) -> Self {
+        Self { directory, shard, connection: None, moved_to: None }
     }
 
     /// Makes a connection, unless there is one.
     pub(super) async fn connect(&mut self) -> Result<(), BankError> {
         if self.connection.is_none() {
-            let connection = timeout(CONNECT_TIMEOUT, self.directory.connect()).await;
-            self.connection = Some(connection.map_err(|_| BankError::Silent(CONNECT_TIMEOUT))??);
+            let hint = self.moved_to.take();
+            let connection = timeout(CONNECT_TIMEOUT, self.directory.connect(self.shard, hint.as_deref())).await;
+            let connection = connection.unwrap_or(Err(BankError::Silent(CONNECT_TIMEOUT)));
+            if connection.is_err() {
+                self.directory.doubt();
+            }
+            self.connection = Some(connection?);
         }
         Ok(())
     }
 
     /// Runs the script. After an error the connection is gone: an answer that comes later must not be taken for that of
-    /// a later call.
+    /// a later call, and the next server may be another one.
     pub(super) async fn call(&mut self, keys: &[String], arguments: &[Argument<'_>]) -> Result<Reply, BankError> {
         let Some(mut connection) = self.connection.take() else {
             return Err(BankError::Foreign("no connection".into()));
         };
         let limit = self.directory.timeout;
-        let reply = timeout(limit, evaluate(&mut connection, &self.directory.script, keys, arguments)).await;
-        let reply = reply.map_err(|_| BankError::Silent(limit))??;
+        let reply = match timeout(limit, evaluate(&mut connection, &self.directory.script, keys, arguments)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => {
+                if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
+                    self.moved_to = error.redirect_node().map(|(address, _)| address.to_owned());
+                }
+                self.directory.doubt();
+                return Err(error.into());
+            }
+            Err(_) => {
+                self.directory.doubt();
+                return Err(BankError::Silent(limit));
+            }
+        };
         self.connection = Some(connection);
         read(&reply)
     }
@@ -278,15 +261,15 @@ impl Link {
 
 /// Runs the script by its name; by its text, where the server does not know it.
 async fn evaluate(
-    connection: &mut Connection,
+    connection: &mut MultiplexedConnection,
     script: &Script,
     keys: &[String],
     arguments: &[Argument<'_>],
 ) -> Result<Value, RedisError> {
     let by_name = command("EVALSHA", script.get_hash(), keys, arguments);
-    match connection.send(&by_name).await {
+    match by_name.query_async(connection).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            connection.send(&command("EVAL", SCRIPT, keys, arguments)).await
+            command("EVAL", SCRIPT, keys, arguments).query_async(connection).await
         }
         answer => answer,
     }
@@ -314,15 +297,6 @@ fn read(reply: &Value) -> Result<Reply, BankError> {
     }
     let number = |value: &Value| if let Value::Int(number) = value { Some(*number) } else { None };
     values.iter().map(number).collect::<Option<_>>().map(Reply::Numbers).ok_or_else(foreign)
-}
-
-impl Connection {
-    async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        match self {
-            Self::Single(connection) => command.query_async(connection).await,
-            Self::Cluster(connection) => command.query_async(connection).await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod account;
 mod client;
+mod cluster;
 mod counter;
 mod draw;
 mod errand;
@@ -20,6 +21,7 @@ mod front;
 mod lease;
 mod link;
 mod metrics;
+mod seen;
 mod slots;
 mod teller;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use draw::{Answer, Argument, Draw, Grant, Kind};
 pub use errand::Errand;
 pub use front::Short;
 pub use link::{BankAddress, BankError};
+pub use seen::Standing;
 pub use slots::SlotAccount;
 pub use teller::{Call, Teller, TellerSettings};
 

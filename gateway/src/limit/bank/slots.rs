@@ -143,7 +143,7 @@ impl SlotAccount {
         if gateways.is_some() || self.has_all(limit, now) {
             return Short::Wait(NANOS_PER_SECOND);
         }
-        self.front.short(now)
+        self.front.short(terms(limit), now)
     }
 
     fn has_all(&self, limit: u64, now: u64) -> bool {

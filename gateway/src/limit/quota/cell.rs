@@ -30,8 +30,10 @@ const BLOCK_GROWTH: u64 = 8;
 /// A block is at most this part of what the store had left the last time, so that several gateways can use up the rest.
 const BLOCK_SHARE: u64 = 16;
 
-/// How long a spent quota is believed to be spent: other gateways may give back, and the limit may be raised.
-const SPENT_FOR: Duration = Duration::from_secs(1);
+/// How long a spent quota is believed to be spent. The first request after that asks the store and waits for the
+/// answer, so that units that came since (a top-up, what other gateways gave back) are found within a second and
+/// without a refusal in between.
+const SPENT_FOR: Duration = Duration::from_millis(500);
 
 /// How long after a failed draw the store is left alone.
 const FAILED_FOR: Duration = Duration::from_millis(250);
@@ -81,6 +83,15 @@ pub(crate) struct QuotaCell {
 pub(crate) struct Held {
     cell: Arc<QuotaCell>,
     units: i64,
+}
+
+/// Why a cell does not have the units that a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Short {
+    /// They are not in hand.
+    ForNow,
+    /// The whole limit is not that large.
+    ForGood,
 }
 
 /// Why units cannot be taken.
@@ -164,14 +175,29 @@ impl QuotaCell {
         })
     }
 
+    /// The state as clients are told it, and what is probably left: with what the store had left after the last draw. None
+    /// if nothing is in hand and the store may have more: then nothing is known that could be told.
+    pub(crate) fn standing(&self, now: Micros) -> Option<(LimitState, u64)> {
+        let state = self.state(now)?;
+        let is_spent = self.standing.load(Ordering::Acquire) == SPENT;
+        let at_store = if is_spent { 0 } else { self.left.load(Ordering::Acquire) };
+        if state.remaining == 0 && at_store > 0 {
+            return None;
+        }
+        let likely = state.remaining.saturating_add(at_store);
+        // Most of what is left is not in hand yet: there will be more in a moment.
+        let reset_seconds = if state.remaining < likely / 2 { 1 } else { state.reset_seconds };
+        Some((LimitState { reset_seconds, ..state }, likely))
+    }
+
     /// Takes `units`, at least one: a request whose units are not known yet must not pass an empty quota.
-    pub(super) fn take(self: &Arc<Self>, units: u64) -> Result<Held, Refused> {
+    pub(super) fn take(self: &Arc<Self>, units: u64) -> Result<Held, Short> {
         let wanted = self.wanted(units)?;
         let taken = self
             .in_hand
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_hand| (in_hand >= wanted).then(|| in_hand - wanted));
         if taken.is_err() {
-            return Err(self.refusal(wanted));
+            return Err(self.short_of(wanted));
         }
         self.count_taken(wanted);
         Ok(Held { cell: Arc::clone(self), units: wanted })
@@ -183,22 +209,28 @@ impl QuotaCell {
     }
 
     /// Whether [`Self::take`] would succeed.
-    pub(super) fn look(&self, units: u64) -> Result<(), Refused> {
+    pub(super) fn look(&self, units: u64) -> Result<(), Short> {
         let wanted = self.wanted(units)?;
         if self.in_hand.load(Ordering::Acquire) < wanted {
-            return Err(self.refusal(wanted));
+            return Err(self.short_of(wanted));
         }
         Ok(())
     }
 
-    fn wanted(&self, units: u64) -> Result<i64, Refused> {
+    fn wanted(&self, units: u64) -> Result<i64, Short> {
         let units = units.max(1);
-        i64::try_from(units).ok().filter(|_| units <= self.limit()).ok_or(Refused::Spent)
+        i64::try_from(units).ok().filter(|_| units <= self.limit()).ok_or(Short::ForGood)
     }
 
-    /// Why `wanted` units cannot be had; the next block is to hold them.
-    fn refusal(&self, wanted: i64) -> Refused {
+    /// The next block is to hold `wanted` units.
+    fn short_of(&self, wanted: i64) -> Short {
         self.shortfall.fetch_max(wanted.unsigned_abs(), Ordering::AcqRel);
+        Short::ForNow
+    }
+
+    /// What a request is told that found too little. Ask [`Self::needs_draw`] first: it says whether a draw that may
+    /// change this is on its way.
+    pub(super) fn refusal(&self) -> Refused {
         match self.standing.load(Ordering::Acquire) {
             SPENT => Refused::Spent,
             FAILING => Refused::Unavailable,
@@ -206,12 +238,17 @@ impl QuotaCell {
         }
     }
 
-    /// Whether the caller is the one to queue the next draw. `refused`: a request found too little.
+    /// Whether the caller is the one to queue the next draw. `refused`: a request found too little. It waits for the
+    /// draw then, as do all that come while it is under way, whatever became of the last one.
     pub(super) fn needs_draw(&self, refused: bool, clock_nanos: u64) -> bool {
         let low = self.in_hand.load(Ordering::Acquire) <= self.low_water.load(Ordering::Acquire);
-        (refused || low)
+        let needs = (refused || low)
             && self.next_draw.load(Ordering::Acquire) <= clock_nanos
-            && !self.drawing.swap(true, Ordering::AcqRel)
+            && !self.drawing.swap(true, Ordering::AcqRel);
+        if needs {
+            self.standing.store(OPEN, Ordering::Release);
+        }
+        needs
     }
 
     /// A wait for the next draw took too long: until it ends, requests are refused at once.

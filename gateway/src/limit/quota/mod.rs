@@ -19,6 +19,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use cell::Short;
 pub(super) use cell::{Held, QuotaCell, Refused};
 use common::{
     id::TenantId,
@@ -169,22 +170,30 @@ impl QuotaLease {
 
     /// Takes `units` out of `cell`, and sends for more when it runs low.
     pub(super) fn take(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<Held, Refused> {
-        let taken = cell.take(units);
-        self.send_for_more(cell, taken.is_err(), clock_nanos);
-        taken
+        self.send_for_more(cell, cell.take(units), clock_nanos)
     }
 
     /// Whether `units` could be taken out of `cell`; sends for more as taking does.
     pub(super) fn look(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<(), Refused> {
-        let found = cell.look(units);
-        self.send_for_more(cell, found.is_err(), clock_nanos);
-        found
+        self.send_for_more(cell, cell.look(units), clock_nanos)
     }
 
-    fn send_for_more(&self, cell: &Arc<QuotaCell>, refused: bool, clock_nanos: u64) {
-        if cell.needs_draw(refused, clock_nanos) {
+    /// The outcome, once the cell's next block is sent for if it is needed: a request that found too little may wait
+    /// for it.
+    #[inline]
+    fn send_for_more<T>(
+        &self,
+        cell: &Arc<QuotaCell>,
+        outcome: Result<T, Short>,
+        clock_nanos: u64,
+    ) -> Result<T, Refused> {
+        if cell.needs_draw(outcome.is_err(), clock_nanos) {
             locked(&self.errands.draw).push_back(Arc::clone(cell));
             self.errands.wake.notify_one();
         }
+        outcome.map_err(|short| match short {
+            Short::ForNow => cell.refusal(),
+            Short::ForGood => Refused::Spent,
+        })
     }
 }

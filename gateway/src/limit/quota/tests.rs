@@ -1,5 +1,7 @@
 //! Hard quotas over a real store: never beyond the limit, and nothing lost by a graceful end.
 
+mod reopen;
+
 use std::time::Duration;
 
 use common::{
@@ -57,9 +59,13 @@ impl Fixture {
     }
 
     fn gateway(&self) -> Gateway {
+        self.gateway_on(&format!("quotas: [{{ meter: requests, per_month: {} }}]", self.limit))
+    }
+
+    /// A gateway on whose plan the tenant has these terms.
+    fn gateway_on(&self, terms: &str) -> Gateway {
         let now = SystemClock.now();
-        let terms = format!("quotas: [{{ meter: requests, per_month: {} }}]", self.limit);
-        let mut rows = Rows::three_levels(now).with_plan(plan("capped", &terms));
+        let mut rows = Rows::three_levels(now).with_plan(plan("capped", terms));
         rows.tenants[2].id = self.tenant;
         rows.subscriptions[0].tenant = self.tenant;
         let hash = Pepper::new(b"a pepper for tests").unwrap().hash(&Secret::generate(self.mode));

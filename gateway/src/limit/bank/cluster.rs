@@ -1,0 +1,227 @@
+//! Which server of a Redis Cluster serves a shard of the bank.
+//!
+//! Invariant: a connection leads to one server for as long as it stands. A client that follows a slot from server to
+//! server by itself would hide from the bank that another server answers, which may have missed the last calls: a
+//! replica that was promoted. So a server that sends a call on (`MOVED`) ends the connection, and the next call says that
+//! its connection is new.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::select_ok;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, TlsCertificates, Value};
+
+use super::link::BankError;
+use crate::lock::locked;
+
+/// Slots of a Redis Cluster.
+const SLOTS: u16 = 16_384;
+
+/// For how long an answer about who serves what is used for all shards.
+const LAYOUT_AGE: Duration = Duration::from_secs(1);
+
+/// The servers of a cluster.
+pub(super) struct Cluster {
+    /// As they are configured: each may be asked who serves what.
+    seeds: Vec<ConnectionInfo>,
+    certificates: Option<TlsCertificates>,
+    layout: Mutex<Option<(Instant, Layout)>>,
+}
+
+/// Who serves which slots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Layout(Vec<Range>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Range {
+    first: u16,
+    last: u16,
+    host: String,
+    port: u16,
+}
+
+impl Cluster {
+    pub(super) const fn new(seeds: Vec<ConnectionInfo>, certificates: Option<TlsCertificates>) -> Self {
+        Self { seeds, certificates, layout: Mutex::new(None) }
+    }
+
+    /// The server that serves the keys of a shard: the one at `hint`, if another server has just said so.
+    pub(super) async fn server(
+        &self,
+        shard: usize,
+        hint: Option<&str>,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Client, BankError> {
+        let slot = slot(shard);
+        let (host, port) = match hint.and_then(|hint| hint.rsplit_once(':')) {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                (host.to_owned(), port.parse().unwrap_or_default())
+            }
+            _ => {
+                let layout = self.layout(config).await?;
+                let range = layout.0.into_iter().find(|range| (range.first..=range.last).contains(&slot));
+                let range = range.ok_or_else(|| BankError::Foreign(format!("no server serves slot {slot}")))?;
+                (range.host, range.port)
+            }
+        };
+        self.client(self.at(&host, port)?).map_err(BankError::from)
+    }
+
+    /// What was known of who serves what may not be so any more.
+    pub(super) fn forget_layout(&self) {
+        *locked(&self.layout) = None;
+    }
+
+    async fn layout(&self, config: &AsyncConnectionConfig) -> Result<Layout, BankError> {
+        let known = locked(&self.layout).clone();
+        if let Some((learned_at, layout)) = &known
+            && learned_at.elapsed() < LAYOUT_AGE
+        {
+            return Ok(layout.clone());
+        }
+        // Every server that is known is asked at once: some may be down, and some may be new since the start.
+        let others = known.iter().flat_map(|(_, layout)| &layout.0).map(|range| self.at(&range.host, range.port));
+        let infos = self.seeds.iter().cloned().map(Ok).chain(others).collect::<Result<Vec<_>, BankError>>()?;
+        let asked = infos.into_iter().map(|info| Box::pin(self.ask(info, config)) as Pin<Box<dyn Asked<'_>>>);
+        let (layout, _) = select_ok(asked).await?;
+        *locked(&self.layout) = Some((Instant::now(), layout.clone()));
+        Ok(layout)
+    }
+
+    /// What one server says of who serves what.
+    async fn ask(&self, info: ConnectionInfo, config: &AsyncConnectionConfig) -> Result<Layout, BankError> {
+        let asked = host_of(info.addr());
+        let client = self.client(info)?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+        let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async::<Value>(&mut connection).await?;
+        let layout = Layout::read(&slots, &asked);
+        layout.ok_or_else(|| BankError::Foreign(format!("CLUSTER SLOTS returned {slots:?}")))
+    }
+
+    fn client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+            None => Client::open(info),
+        }
+    }
+
+    /// How to reach a server of the cluster: as its seeds are reached.
+    fn at(&self, host: &str, port: u16) -> Result<ConnectionInfo, BankError> {
+        let seed = self.seeds.first().ok_or_else(|| BankError::Address("no URL".into()))?;
+        let address = match seed.addr().clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+        };
+        Ok(seed.clone().set_addr(address))
+    }
+}
+
+/// One server's answer on its way.
+trait Asked<'a>: Future<Output = Result<Layout, BankError>> + Send + 'a {}
+
+impl<'a, T: Future<Output = Result<Layout, BankError>> + Send + 'a> Asked<'a> for T {}
+
+impl Layout {
+    /// Reads the answer to `CLUSTER SLOTS`: of each range of slots the first, the last, and the servers, the master
+    /// first. A server that does not know its own host leaves it out: then it is the one that was `asked`.
+    fn read(value: &Value, asked: &str) -> Option<Self> {
+        let ranges = list(value)?.iter().map(|range| {
+            let [first, last, master, ..] = list(range)? else {
+                return None;
+            };
+            let [host, port, ..] = list(master)? else {
+                return None;
+            };
+            let host = match host {
+                Value::Nil => asked.to_owned(),
+                host => text(host)?,
+            };
+            let host = if host.is_empty() || host == "?" { asked.to_owned() } else { host };
+            Some(Range { first: number(first)?, last: number(last)?, host, port: number(port)? })
+        });
+        ranges.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+fn list(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Array(values) => Some(values),
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u16> {
+    match value {
+        Value::Int(number) => u16::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn host_of(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+        _ => String::new(),
+    }
+}
+
+/// The slot of all keys of a shard: of the part of their names in braces.
+fn slot(shard: usize) -> u16 {
+    crc16(shard.to_string().as_bytes()) % SLOTS
+}
+
+/// CRC16 as a Redis Cluster reckons it (XMODEM).
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(
+            crc ^ (u16::from(*byte) << 8),
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_a_redis_cluster() {
+        // From the specification of Redis Cluster, and by CLUSTER KEYSLOT.
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        assert_eq!((slot(0), slot(1), slot(15)), (13_907, 9_842, 4_178));
+    }
+
+    #[test]
+    fn a_layout_names_the_master_of_each_range() {
+        let server = |host: Value, port| Value::Array(vec![host, Value::Int(port), Value::BulkString(b"id".to_vec())]);
+        let named = |host: &str| Value::BulkString(host.as_bytes().to_vec());
+        let range = |first, last, servers: Vec<Value>| {
+            Value::Array([Value::Int(first), Value::Int(last)].into_iter().chain(servers).collect())
+        };
+        let slots = Value::Array(vec![
+            range(0, 5_460, vec![server(named("10.0.0.1"), 7_000), server(named("10.0.0.4"), 7_003)]),
+            range(5_461, 16_383, vec![server(Value::Nil, 7_001)]),
+        ]);
+        let range = |first, last, host: &str, port| Range { first, last, host: host.into(), port };
+        let expected = Layout(vec![range(0, 5_460, "10.0.0.1", 7_000), range(5_461, 16_383, "asked", 7_001)]);
+        assert_eq!(Layout::read(&slots, "asked"), Some(expected));
+        for wrong in [Value::Okay, Value::Array(vec![Value::Int(1)]), Value::Array(vec![Value::Array(vec![])])] {
+            assert_eq!(Layout::read(&wrong, "asked"), None, "{wrong:?}");
+        }
+    }
+}
