@@ -145,7 +145,7 @@ async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_
     let now = common::time::Clock::now(&common::time::SystemClock);
     world.store.revoke_key(customer.key, now).await.unwrap();
     eventually("the key is revoked", || async {
-        (api.outcome(&customer.secret, json!({})).await == "revoked_key").then_some(())
+        (api.outcome(&customer.secret, json!({ "mode": "peek" })).await == "revoked_key").then_some(())
     })
     .await;
     assert_eq!(api.settle(&customer.secret, &reservation, 2).await.0, 200);

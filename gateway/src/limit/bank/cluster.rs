@@ -29,12 +29,22 @@ pub(super) struct Cluster {
     /// As they are configured: each may be asked who serves what.
     seeds: Vec<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
-    layout: Mutex<Option<(Instant, Layout)>>,
+    layout: Mutex<Known>,
 }
 
-/// Who serves which slots.
+/// What was last learned, and which servers there are: those that have taken over may be others than the configured ones.
+#[derive(Default)]
+struct Known {
+    layout: Option<(Instant, Layout)>,
+    servers: Vec<(String, u16)>,
+}
+
+/// Who serves which slots, and every server with its replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Layout(Vec<Range>);
+struct Layout {
+    ranges: Vec<Range>,
+    servers: Vec<(String, u16)>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Range {
@@ -45,8 +55,8 @@ struct Range {
 }
 
 impl Cluster {
-    pub(super) const fn new(seeds: Vec<ConnectionInfo>, certificates: Option<TlsCertificates>) -> Self {
-        Self { seeds, certificates, layout: Mutex::new(None) }
+    pub(super) fn new(seeds: Vec<ConnectionInfo>, certificates: Option<TlsCertificates>) -> Self {
+        Self { seeds, certificates, layout: Mutex::default() }
     }
 
     /// The server that serves the keys of a shard: the one at `hint`, if another server has just said so.
@@ -63,7 +73,7 @@ impl Cluster {
             }
             _ => {
                 let layout = self.layout(config).await?;
-                let range = layout.0.into_iter().find(|range| (range.first..=range.last).contains(&slot));
+                let range = layout.ranges.into_iter().find(|range| (range.first..=range.last).contains(&slot));
                 let range = range.ok_or_else(|| BankError::Foreign(format!("no server serves slot {slot}")))?;
                 (range.host, range.port)
             }
@@ -73,22 +83,28 @@ impl Cluster {
 
     /// What was known of who serves what may not be so any more.
     pub(super) fn forget_layout(&self) {
-        *locked(&self.layout) = None;
+        locked(&self.layout).layout = None;
     }
 
     async fn layout(&self, config: &AsyncConnectionConfig) -> Result<Layout, BankError> {
-        let known = locked(&self.layout).clone();
-        if let Some((learned_at, layout)) = &known
-            && learned_at.elapsed() < LAYOUT_AGE
-        {
-            return Ok(layout.clone());
-        }
+        let servers = {
+            let known = locked(&self.layout);
+            if let Some((learned_at, layout)) = &known.layout
+                && learned_at.elapsed() < LAYOUT_AGE
+            {
+                return Ok(layout.clone());
+            }
+            known.servers.clone()
+        };
         // Every server that is known is asked at once: some may be down, and some may be new since the start.
-        let others = known.iter().flat_map(|(_, layout)| &layout.0).map(|range| self.at(&range.host, range.port));
+        let others = servers.iter().map(|(host, port)| self.at(host, *port));
         let infos = self.seeds.iter().cloned().map(Ok).chain(others).collect::<Result<Vec<_>, BankError>>()?;
         let asked = infos.into_iter().map(|info| Box::pin(self.ask(info, config)) as Pin<Box<dyn Asked<'_>>>);
         let (layout, _) = select_ok(asked).await?;
-        *locked(&self.layout) = Some((Instant::now(), layout.clone()));
+        let mut known = locked(&self.layout);
+        known.servers.clone_from(&layout.servers);
+        known.layout = Some((Instant::now(), layout.clone()));
+        drop(known);
         Ok(layout)
     }
 
@@ -131,22 +147,27 @@ impl Layout {
     /// Reads the answer to `CLUSTER SLOTS`: of each range of slots the first, the last, and the servers, the master
     /// first. A server that does not know its own host leaves it out: then it is the one that was `asked`.
     fn read(value: &Value, asked: &str) -> Option<Self> {
-        let ranges = list(value)?.iter().map(|range| {
-            let [first, last, master, ..] = list(range)? else {
+        let mut layout = Self::default();
+        for range in list(value)? {
+            let [first, last, servers @ ..] = list(range)? else {
                 return None;
             };
-            let [host, port, ..] = list(master)? else {
-                return None;
-            };
-            let host = match host {
-                Value::Nil => asked.to_owned(),
-                host => text(host)?,
-            };
-            let host = if host.is_empty() || host == "?" { asked.to_owned() } else { host };
-            Some(Range { first: number(first)?, last: number(last)?, host, port: number(port)? })
-        });
-        ranges.collect::<Option<Vec<_>>>().map(Self)
+            let servers = servers.iter().map(|one| server(one, asked)).collect::<Option<Vec<_>>>()?;
+            let (host, port) = servers.first()?.clone();
+            layout.ranges.push(Range { first: number(first)?, last: number(last)?, host, port });
+            layout.servers.extend(servers);
+        }
+        Some(layout)
     }
+}
+
+/// Host and port of a server.
+fn server(value: &Value, asked: &str) -> Option<(String, u16)> {
+    let [host, port, ..] = list(value)? else {
+        return None;
+    };
+    let host = if *host == Value::Nil { String::new() } else { text(host)? };
+    Some((if host.is_empty() || host == "?" { asked.to_owned() } else { host }, number(port)?))
 }
 
 fn list(value: &Value) -> Option<&[Value]> {
@@ -218,7 +239,11 @@ mod tests {
             range(5_461, 16_383, vec![server(Value::Nil, 7_001)]),
         ]);
         let range = |first, last, host: &str, port| Range { first, last, host: host.into(), port };
-        let expected = Layout(vec![range(0, 5_460, "10.0.0.1", 7_000), range(5_461, 16_383, "asked", 7_001)]);
+        let servers = [("10.0.0.1", 7_000), ("10.0.0.4", 7_003), ("asked", 7_001)];
+        let expected = Layout {
+            ranges: vec![range(0, 5_460, "10.0.0.1", 7_000), range(5_461, 16_383, "asked", 7_001)],
+            servers: servers.map(|(host, port)| (host.to_owned(), port)).into(),
+        };
         assert_eq!(Layout::read(&slots, "asked"), Some(expected));
         for wrong in [Value::Okay, Value::Array(vec![Value::Int(1)]), Value::Array(vec![Value::Array(vec![])])] {
             assert_eq!(Layout::read(&wrong, "asked"), None, "{wrong:?}");
