@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use stack::Redis;
 
-use crate::site::{Setup, burst_of, per_second, tell, until_some};
+use crate::site::{Gateway, Setup, burst_of, per_second, tell, until, until_some};
 
 #[tokio::test]
 async fn a_server_that_forgets_the_script_is_told_it_again() {
@@ -38,6 +38,56 @@ async fn a_server_that_forgets_everything_gives_nothing_twice() {
     let admitted = admitted.get() + gateway.requests(1_000).await;
     assert!(admitted <= BURST, "{admitted}");
     assert!(gateway.is_shared());
+}
+
+/// Asks one gateway after the other until `enough` have been admitted in all.
+async fn until_admitted(gateways: &[Gateway], enough: u64, admitted: &Cell<u64>) {
+    until_some("what was left is there again", async || {
+        for gateway in gateways {
+            admitted.set(admitted.get() + gateway.requests(5).await);
+        }
+        (admitted.get() >= enough).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_everything_is_told_what_was_left() {
+    const BURST: u64 = 1_000;
+    let redis = Redis::start().unwrap();
+    let setup = Setup::fresh(&redis.url(), burst_of(BURST));
+    let gateways = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
+    let admitted = Cell::new(0);
+    for gateway in &gateways {
+        admitted.set(admitted.get() + gateway.requests(50).await);
+    }
+    redis.flush().unwrap();
+    // What was in hands is gone, and what refills in a day is one.
+    until_admitted(&gateways, BURST / 2, &admitted).await;
+    until("everybody knows", || gateways.iter().all(|gateway| gateway.bank.report().shards_restoring == 0)).await;
+    for gateway in &gateways {
+        admitted.set(admitted.get() + gateway.requests(1_000).await);
+    }
+    assert!(admitted.get() <= BURST, "{}", admitted.get());
+    assert!(gateways.iter().all(|gateway| gateway.bank.report().shards_refilling == 0));
+}
+
+#[tokio::test]
+async fn without_a_gateway_that_was_there_limits_refill_from_empty_and_it_is_told() {
+    const BURST: u64 = 1_000;
+    let redis = Redis::start().unwrap();
+    let setup = Setup::fresh(&redis.url(), burst_of(BURST));
+    let [gone, left] = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
+    let admitted = gone.requests(50).await + left.requests(50).await;
+    gone.crash();
+    redis.flush().unwrap();
+    until("it is told", || left.bank.report().shards_refilling > 0 && left.bank.report().shards_restoring == 0).await;
+    until("nobody is alone", || left.is_shared()).await;
+    // What the one that is left had in hand it has given back: that is all there is.
+    let after = left.requests(1_000).await;
+    assert!(!left.is_shared() || admitted + after <= BURST / 2, "what is not known is not granted: {after}");
+    let report = serde_json::to_value(left.bank.report()).unwrap();
+    assert!(report["shards_refilling"].as_u64().is_some_and(|shards| shards > 0), "{report}");
 }
 
 #[tokio::test]

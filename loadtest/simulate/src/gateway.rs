@@ -4,11 +4,14 @@ use std::{collections::VecDeque, sync::Arc};
 
 use gateway::limit::{
     Purse, Rate,
-    bank::{Account, Answer, Call, Debit, Errand, Short, SlotAccount, Teller, TellerSettings},
+    bank::{Account, Answer, Argument, Call, Debit, Errand, Short, SlotAccount, Tell, Teller, TellerSettings},
     take_all,
 };
 
-use super::{redis::Reply, schedule::Terms};
+use super::{
+    redis::{Command, Reply},
+    schedule::Terms,
+};
 
 /// Least time between calls that nobody waits for, in nanoseconds.
 pub const TICK: u64 = 10_000_000;
@@ -34,8 +37,24 @@ pub struct Gateway {
     /// Of requests under way, and how many there may be.
     slots: Option<(Arc<SlotAccount>, u64)>,
     teller: Teller,
-    under_way: Option<Call>,
+    under_way: Option<UnderWay>,
+    /// How many calls were sent.
+    sent: u64,
     waiting: VecDeque<Waiting>,
+}
+
+/// What was sent and is not answered yet, with its number.
+enum UnderWay {
+    Call(u64, Call),
+    Tell(u64, Tell),
+}
+
+impl UnderWay {
+    const fn sequence(&self) -> u64 {
+        match self {
+            Self::Call(sequence, _) | Self::Tell(sequence, _) => *sequence,
+        }
+    }
 }
 
 /// A request that waits for tokens.
@@ -50,6 +69,8 @@ struct Waiting {
 pub struct Packet {
     /// Its number at its gateway.
     pub sequence: u64,
+    /// Which script it runs.
+    pub command: Command,
     /// Keys of the script.
     pub keys: Vec<String>,
     /// Arguments of the script.
@@ -59,8 +80,11 @@ pub struct Packet {
 impl Packet {
     /// Whether it says that the limit under this key is so.
     pub fn tells(&self, key: &str, terms: Terms) -> bool {
-        const ABOUT_CALL: usize = 8;
+        const ABOUT_CALL: usize = 9;
         const ABOUT_LIMIT: usize = 9;
+        if self.command == Command::Tell {
+            return false;
+        }
         let Some(place) = self.keys.iter().skip(1).position(|found| found == key) else {
             return false;
         };
@@ -93,6 +117,7 @@ impl Gateway {
             slots: None,
             teller: Teller::new(TellerSettings { gateways, tick: TICK, is_fresh }),
             under_way: None,
+            sent: 0,
             waiting: VecDeque::new(),
         }
     }
@@ -257,37 +282,53 @@ impl Gateway {
         if self.under_way.is_some() {
             return None;
         }
-        let call = self.teller.call(now + self.origin)?;
-        let arguments = call.arguments(&self.name).iter().map(ToString::to_string).collect();
-        let packet = Packet { sequence: call.sequence(), keys: call.keys(SHARD), arguments };
-        self.under_way = Some(call);
+        let sequence = self.sent + 1;
+        let text = |arguments: Vec<Argument<'_>>| arguments.iter().map(ToString::to_string).collect();
+        let packet = if let Some(tell) = self.teller.tell(now + self.origin) {
+            let (keys, arguments) = (tell.keys(SHARD), text(tell.arguments(&self.name)));
+            self.under_way = Some(UnderWay::Tell(sequence, tell));
+            Packet { sequence, command: Command::Tell, keys, arguments }
+        } else {
+            let call = self.teller.call(now + self.origin)?;
+            let (keys, arguments) = (call.keys(SHARD), text(call.arguments(&self.name)));
+            self.under_way = Some(UnderWay::Call(sequence, call));
+            Packet { sequence, command: Command::Draw, keys, arguments }
+        };
+        self.sent = sequence;
         Some(packet)
     }
 
-    /// The bank answered the call `sequence`. Whether that was still awaited; else the answer is dropped.
+    /// What is under way under this number.
+    fn take_under_way(&mut self, sequence: u64) -> Option<UnderWay> {
+        self.under_way.take_if(|under_way| under_way.sequence() == sequence)
+    }
+
+    /// The bank answered what was sent as `sequence`. Whether that was still awaited; else the answer is dropped.
     pub fn answered(&mut self, sequence: u64, reply: &Reply, now: u64) -> bool {
-        let Some(call) = self.under_way.take_if(|call| call.sequence() == sequence) else {
-            return false;
-        };
         let clock = now + self.origin;
-        let Reply::Numbers(numbers) = reply else {
-            self.teller.late(call, clock);
-            return true;
-        };
-        let draws = call.draws().len();
-        match Answer::parse(numbers, draws) {
-            Some(answer) => self.teller.answered(call, &answer, clock),
-            None => self.teller.unanswered(call, clock),
+        match (self.take_under_way(sequence), reply) {
+            (None, _) => return false,
+            (Some(UnderWay::Tell(_, tell)), Reply::Numbers(numbers)) => self.teller.told(&tell, *numbers == [1]),
+            (Some(UnderWay::Tell(_, tell)), Reply::Late) => self.teller.told_late(tell),
+            (Some(UnderWay::Call(_, call)), Reply::Late) => self.teller.late(call, clock),
+            (Some(UnderWay::Call(_, call)), Reply::Numbers(numbers)) => {
+                let answer = Answer::parse(numbers, call.draws().len());
+                match answer {
+                    Some(answer) => self.teller.answered(call, &answer, clock),
+                    None => self.teller.unanswered(call, clock),
+                }
+            }
         }
         true
     }
 
     /// The bank did not answer the call `sequence` in time, or cannot be reached. Whether that was still awaited.
     pub fn failed(&mut self, sequence: u64, now: u64) -> bool {
-        let Some(call) = self.under_way.take_if(|call| call.sequence() == sequence) else {
-            return false;
-        };
-        self.teller.unanswered(call, now + self.origin);
+        match self.take_under_way(sequence) {
+            None => return false,
+            Some(UnderWay::Tell(_, tell)) => self.teller.untold(tell, now + self.origin),
+            Some(UnderWay::Call(_, call)) => self.teller.unanswered(call, now + self.origin),
+        }
         true
     }
 }

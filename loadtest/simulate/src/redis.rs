@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use gateway::limit::bank::RESTORE_SCRIPT;
 use mlua::{Error, Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::{
@@ -17,10 +18,20 @@ const WALL_START: i64 = 1_790_000_000_000_000;
 const SEAL: &str = "setmetatable(_G, { __newindex = function(_, name) error('global variable ' .. name) end,
     __index = function(_, name) error('no global variable ' .. name) end })";
 
-/// A server with one script loaded.
+/// Which script of the bank a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// The bank itself.
+    Draw,
+    /// What takes what a gateway knows after a loss of data.
+    Tell,
+}
+
+/// A server with the scripts of the bank loaded.
 pub struct Redis {
     lua: Lua,
     script: Function,
+    restore: Function,
     state: Rc<RefCell<State>>,
 }
 
@@ -78,15 +89,22 @@ impl Redis {
         lua.globals().raw_set("cmsgpack", cmsgpack(&lua)?)?;
         lua.load(SEAL).exec()?;
         let script = lua.load(script).set_name("script").into_function()?;
-        Ok(Self { lua, script, state })
+        let restore = lua.load(RESTORE_SCRIPT).set_name("restore").into_function()?;
+        Ok(Self { lua, script, restore, state })
     }
 
-    /// Runs the script.
+    /// Runs the script of the bank itself.
     pub fn evaluate(&self, keys: &[String], arguments: &[String]) -> Result<Reply, ScriptError> {
+        self.run(Command::Draw, keys, arguments)
+    }
+
+    /// Runs a script.
+    pub fn run(&self, command: Command, keys: &[String], arguments: &[String]) -> Result<Reply, ScriptError> {
         let globals = self.lua.globals();
         globals.raw_set("KEYS", self.lua.create_sequence_from(keys.iter().map(String::as_str))?)?;
         globals.raw_set("ARGV", self.lua.create_sequence_from(arguments.iter().map(String::as_str))?)?;
-        let reply: Table = self.script.call(())?;
+        let script = if command == Command::Draw { &self.script } else { &self.restore };
+        let reply: Table = script.call(())?;
         let values: Vec<Value> = reply.sequence_values().collect::<mlua::Result<_>>()?;
         if let [Value::String(word)] = &*values
             && *word == "late"

@@ -44,7 +44,8 @@ pub struct Outcome {
     pub deepest_debt: f64,
     /// By how much `remaining` was above what was left.
     pub remaining_excess: f64,
-    /// The most that was admitted since a loss of data above what was in all hands and what refilled since.
+    /// The most that was admitted since a loss of data above what was left then, what was in all hands and what refilled
+    /// since.
     pub minted: f64,
     /// What is left of each limit in the end: at the bank and in all hands.
     pub left: Vec<f64>,
@@ -189,12 +190,13 @@ impl Watch {
     pub(super) fn lost(&mut self, now: u64) {
         for limit in &mut self.limits {
             // What was forgotten a moment ago may still be in some hand, and nobody has told of it yet.
+            let left = limit.bound.level(now).max(0.0);
             let unknown = limit.lost.filter(|(at, _)| at + 2 * LEASE > now).map_or(0.0, |(_, held)| held);
             let held = limit.record.held + unknown;
             limit.lost = Some((now, held));
             limit.bound.allow((held, held), 0.0, now, now + 2 * LEASE);
             limit.available = None;
-            if let Some(before) = limit.since_loss.replace(Bound::refilling(limit.terms.rate(), held, now)) {
+            if let Some(before) = limit.since_loss.replace(Bound::refilling(limit.terms.rate(), left + held, now)) {
                 self.outcome.minted = self.outcome.minted.max(before.overshoot());
             }
         }

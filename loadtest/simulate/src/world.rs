@@ -175,7 +175,8 @@ impl World {
         let process = self.processes.len();
         let limits: Vec<_> = self.names.iter().cloned().zip(self.watch.terms().map(Terms::terms)).collect();
         let origin = self.random.random_range(0..ORIGINS);
-        let name = format!("gateway-{process}");
+        // Its first twelve digits are its id at the bank.
+        let name = format!("{:012x}{:020x}", process + 1, self.schedule.seed);
         let mut gateway = Gateway::new(name, origin, &limits, self.schedule.configured, !self.used);
         if let (Some(concurrent), Some(seats)) = (self.schedule.concurrent, &mut self.seats) {
             gateway.limit_under_way(concurrent.limit);
@@ -344,7 +345,7 @@ impl World {
             return Ok(());
         }
         self.redis.set_time(self.now);
-        let reply = self.redis.evaluate(&packet.keys, &packet.arguments)?;
+        let reply = self.redis.run(packet.command, &packet.keys, &packet.arguments)?;
         self.used = true;
         for index in 0..self.names.len() {
             let key = Gateway::key(&self.names[index]);

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     Answer, Bank, BankError,
     link::{Directory, Link, Reply},
+    memory::Tell,
     teller::{Call, Teller},
 };
 use crate::limit::Clock;
@@ -87,6 +88,9 @@ impl Clerk {
             self.teller.unreachable(self.clock.nanos());
             return self.failed(&error);
         }
+        if let Some(tell) = self.teller.tell(self.clock.nanos()) {
+            return self.tell(tell).await;
+        }
         let Some(call) = self.teller.call(self.clock.nanos()) else {
             return;
         };
@@ -95,6 +99,7 @@ impl Clerk {
         let now = self.clock.nanos();
         match reply.and_then(|reply| understood(reply, &call)) {
             Ok(Some(answer)) => {
+                self.bank.lost(self.shard, answer.loss);
                 self.bank.answered(&call, &answer, started.elapsed().as_secs_f64());
                 self.teller.answered(call, &answer, now);
                 if answer.is_open {
@@ -108,6 +113,19 @@ impl Clerk {
             Ok(None) => self.teller.late(call, now),
             Err(error) => {
                 self.teller.unanswered(call, now);
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Tells the bank what it has asked for after a loss of data.
+    async fn tell(&mut self, tell: Tell) {
+        let reply = self.link.tell(&tell.keys(self.shard), &tell.arguments(&self.gateway)).await;
+        match reply {
+            Ok(Reply::Numbers(numbers)) => self.teller.told(&tell, numbers == [1]),
+            Ok(Reply::Late) => self.teller.told_late(tell),
+            Err(error) => {
+                self.teller.untold(tell, self.clock.nanos());
                 self.failed(&error);
             }
         }

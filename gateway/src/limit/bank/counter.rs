@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::{
-    Account, Answer, BankError, BankSettings, Errand, SHARDS, SlotAccount,
+    Account, Answer, BankError, BankSettings, Errand, Loss, SHARDS, SlotAccount,
     client::BankClient,
     link::Directory,
     metrics::BankMetrics,
@@ -39,6 +39,8 @@ pub(super) struct Shard {
     away: Arc<AtomicU64>,
     /// As it was counted last.
     was_away: AtomicBool,
+    /// What became of its last loss of data.
+    loss: Mutex<Loss>,
     errands: Mutex<Vec<Errand>>,
     /// Told when there is something to look at.
     pub(super) wake: Notify,
@@ -65,6 +67,12 @@ pub struct BankReport {
     pub shards_away: usize,
     /// Gateways that the bank heard from, when it last answered.
     pub gateways: u64,
+    /// Parts of the bank that lost their data, while gateways are asked for what they know: limits refill from empty.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shards_restoring: usize,
+    /// Parts of the bank that lost their data for good: limits refill from empty, which takes up to a day.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shards_refilling: usize,
     /// Why, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -141,7 +149,46 @@ impl Bank {
         let shards_away = self.standing.shards_away.load(Ordering::Acquire);
         let problem = locked(&self.standing.problem).as_ref().map(|(_, problem)| problem.clone());
         let gateways = self.standing.gateways.load(Ordering::Acquire);
-        BankReport { shared: shards_away == 0, shards_away, gateways, problem }
+        let shards_in = |state| self.shards.iter().filter(|shard| *locked(&shard.loss) == state).count();
+        BankReport {
+            shared: shards_away == 0,
+            shards_away,
+            gateways,
+            shards_restoring: shards_in(Loss::Asking),
+            shards_refilling: shards_in(Loss::Refilling),
+            problem,
+        }
+    }
+
+    /// What a shard says of its last loss of data.
+    pub(super) fn lost(&self, shard: usize, loss: Loss) {
+        let before = std::mem::replace(&mut *locked(&self.shards[shard].loss), loss);
+        if before == loss {
+            return;
+        }
+        let label = shard.to_string();
+        self.metrics.refilling.with_label_values(&[&label]).set(i64::from(loss == Loss::Refilling));
+        let report = self.report();
+        if loss == Loss::Asking {
+            self.metrics.losses.with_label_values(&[&label]).inc();
+            if report.shards_restoring == 1 {
+                tracing::warn!(
+                    event = "bank_data_lost",
+                    consequence = "limits refill from empty until every gateway has told what it knows"
+                );
+            }
+        } else if before == Loss::Asking && report.shards_restoring == 0 {
+            if report.shards_refilling == 0 {
+                tracing::info!(event = "bank_data_restored", consequence = "limits have what was left of them");
+            } else {
+                tracing::warn!(
+                    event = "bank_data_not_restored",
+                    shards = report.shards_refilling,
+                    reason = "a gateway that was there before the loss has not told what it knows",
+                    consequence = "limits refill from empty, those per day for up to a day"
+                );
+            }
+        }
     }
 
     pub(super) fn shard(&self, shard: usize) -> &Shard {
@@ -185,9 +232,20 @@ impl Bank {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Shard {
     fn new(away: Arc<AtomicU64>) -> Self {
-        Self { away, was_away: AtomicBool::new(true), errands: Mutex::default(), wake: Notify::new() }
+        Self {
+            away,
+            was_away: AtomicBool::new(true),
+            loss: Mutex::default(),
+            errands: Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     /// All errands that were left.

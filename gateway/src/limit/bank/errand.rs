@@ -67,6 +67,14 @@ impl Errand {
         }
     }
 
+    /// The limit, if it is one of requests in a stretch of time.
+    pub(super) const fn rate(&self) -> Option<Rate> {
+        match &self.subject {
+            Subject::Rate(_, rate) => Some(*rate),
+            Subject::Slots(..) => None,
+        }
+    }
+
     /// Tells accounts apart.
     pub(super) fn address(&self) -> usize {
         match &self.subject {

@@ -10,7 +10,7 @@ use redis::{
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::timeout;
 
-use super::{Argument, SCRIPT, cluster::Cluster};
+use super::{Argument, RESTORE_SCRIPT, SCRIPT, cluster::Cluster};
 
 /// How long a connection may take to stand. Nobody waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,9 +64,16 @@ pub(super) enum Reply {
 /// Makes connections; shared by all shards.
 pub(super) struct Directory {
     redis: Redis,
-    script: Script,
+    script: Known,
+    restore: Known,
     /// How long a call may take.
     timeout: Duration,
+}
+
+/// A script, with the name by which a server knows it.
+struct Known {
+    text: &'static str,
+    hash: String,
 }
 
 enum Redis {
@@ -169,7 +176,12 @@ impl From<RedisError> for BankError {
 
 impl Directory {
     pub(super) fn new(address: &BankAddress, timeout: Duration) -> Result<Self, BankError> {
-        Ok(Self { redis: Redis::new(address)?, script: Script::new(SCRIPT), timeout })
+        Ok(Self {
+            redis: Redis::new(address)?,
+            script: Known::new(SCRIPT),
+            restore: Known::new(RESTORE_SCRIPT),
+            timeout,
+        })
     }
 
     /// A connection to the server of a shard: the one at `hint`, if another server has just said so.
@@ -236,11 +248,22 @@ impl Link {
     /// Runs the script. After an error the connection is gone: an answer that comes later must not be taken for that of
     /// a later call, and the next server may be another one.
     pub(super) async fn call(&mut self, keys: &[String], arguments: &[Argument<'_>]) -> Result<Reply, BankError> {
+        let directory = Arc::clone(&self.directory);
+        self.run(&directory.script, keys, arguments).await
+    }
+
+    /// Runs the script that takes what is known after a loss of data.
+    pub(super) async fn tell(&mut self, keys: &[String], arguments: &[Argument<'_>]) -> Result<Reply, BankError> {
+        let directory = Arc::clone(&self.directory);
+        self.run(&directory.restore, keys, arguments).await
+    }
+
+    async fn run(&mut self, script: &Known, keys: &[String], arguments: &[Argument<'_>]) -> Result<Reply, BankError> {
         let Some(mut connection) = self.connection.take() else {
             return Err(BankError::Foreign("no connection".into()));
         };
         let limit = self.directory.timeout;
-        let reply = match timeout(limit, evaluate(&mut connection, &self.directory.script, keys, arguments)).await {
+        let reply = match timeout(limit, evaluate(&mut connection, script, keys, arguments)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => {
                 if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
@@ -259,17 +282,23 @@ impl Link {
     }
 }
 
+impl Known {
+    fn new(text: &'static str) -> Self {
+        Self { text, hash: Script::new(text).get_hash().to_owned() }
+    }
+}
+
 /// Runs the script by its name; by its text, where the server does not know it.
 async fn evaluate(
     connection: &mut MultiplexedConnection,
-    script: &Script,
+    script: &Known,
     keys: &[String],
     arguments: &[Argument<'_>],
 ) -> Result<Value, RedisError> {
-    let by_name = command("EVALSHA", script.get_hash(), keys, arguments);
+    let by_name = command("EVALSHA", &script.hash, keys, arguments);
     match by_name.query_async(connection).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            command("EVAL", SCRIPT, keys, arguments).query_async(connection).await
+            command("EVAL", script.text, keys, arguments).query_async(connection).await
         }
         answer => answer,
     }
@@ -282,6 +311,7 @@ fn command(name: &str, script: &str, keys: &[String], arguments: &[Argument<'_>]
         match argument {
             Argument::Text(text) => command.arg(text),
             Argument::Number(number) => command.arg(number),
+            Argument::Signed(number) => command.arg(number),
         };
     }
     command

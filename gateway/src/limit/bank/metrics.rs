@@ -19,6 +19,10 @@ pub(super) struct BankMetrics {
     /// Whether the bank is away, by shard.
     pub(super) away: IntGaugeVec,
     pub(super) fleet: IntGauge,
+    /// Losses of data, by shard.
+    pub(super) losses: IntCounterVec,
+    /// Whether limits refill from empty after a loss that could not be made good, by shard.
+    pub(super) refilling: IntGaugeVec,
     /// Requests that waited for a trip.
     pub(super) waits: IntCounter,
 }
@@ -43,13 +47,26 @@ impl BankMetrics {
             round_trip: round_trip.with_label_values(none),
             away: metrics::gauges("tollgate_bank_away", "Whether a shard of the token bank is away.", &["shard"]),
             fleet: metrics::gauge("tollgate_bank_gateways", "Gateways that the token bank heard from lately."),
+            losses: metrics::counters(
+                "tollgate_bank_data_losses_total",
+                "Losses of data of the token bank that this gateway noticed.",
+                &["shard"],
+            ),
+            refilling: metrics::gauges(
+                "tollgate_bank_refilling",
+                "Whether limits of a shard refill from empty, after a loss of data that could not be made good.",
+                &["shard"],
+            ),
             waits: waits.with_label_values(none),
         };
         for kind in BankError::KINDS {
             new.errors.with_label_values(&[kind]);
         }
         for shard in 0..SHARDS {
-            new.away.with_label_values(&[&shard.to_string()]).set(1);
+            let shard = shard.to_string();
+            new.away.with_label_values(&[&shard]).set(1);
+            new.losses.with_label_values(&[&shard]);
+            new.refilling.with_label_values(&[&shard]).set(0);
         }
         new
     }

@@ -20,6 +20,7 @@ mod errand;
 mod front;
 mod lease;
 mod link;
+mod memory;
 mod metrics;
 mod seen;
 mod slots;
@@ -30,16 +31,20 @@ mod tests;
 pub use account::{Account, Debit, LEASE};
 pub use client::BankClient;
 pub use counter::{Bank, BankReport};
-pub use draw::{Answer, Argument, Draw, Grant, Kind};
+pub use draw::{Answer, Argument, Draw, Grant, Kind, Loss};
 pub use errand::Errand;
 pub use front::Short;
 pub use link::{BankAddress, BankError};
+pub use memory::Tell;
 pub use seen::Standing;
 pub use slots::SlotAccount;
 pub use teller::{Call, Teller, TellerSettings};
 
 /// The bank itself, for Redis 5 and later.
 pub const SCRIPT: &str = include_str!("script.lua");
+
+/// Takes what a gateway knows after a loss of data.
+pub const RESTORE_SCRIPT: &str = include_str!("restore.lua");
 
 /// Parts into which limits fall, each with its own calls and, on a Redis Cluster, its own place. Not a setting:
 /// gateways that disagreed would keep two buckets for one limit.

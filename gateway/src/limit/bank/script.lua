@@ -19,16 +19,25 @@
 -- ARGV[6]   '1' if the connection is new: then it may be another server
 -- ARGV[7]   sequence number of the gateway's last call that was answered; 0 if there is none, or not lately
 -- ARGV[8]   '1' if it is the gateway's last call: nobody will wait for it
--- ARGV[9..] per limit: kind ('rate' or 'slots'), limit, window (microseconds), burst, held, returned, debt, want,
+-- ARGV[9]   version of the gateway's last call that was answered; 0 if there is none
+-- ARGV[10..] per limit: kind ('rate' or 'slots'), limit, window (microseconds), burst, held, returned, debt, want,
 -- demand
 --
--- Returns { fleet, open, granted, level, wait, granted, level, wait, ... }: gateways seen lately, whether the bank is
--- open, then per limit the tokens granted (of slots: how many the caller may have in all, those that it held included),
--- the whole tokens left and the microseconds until there may be more (0 if there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
+-- Returns { fleet, open, version, known, state, asks, id, ..., granted, level, wait, granted, level, wait, ... }: gateways
+-- seen lately, whether the bank is open, the version of this call (every call has a higher one than those before), for how
+-- many microseconds every gateway that called is still there, what became of the last loss of data (0 no loss, 1 gateways
+-- are asked, 2 made good, 3 not made good), the loss that the caller is asked about (0 if none), an id per gateway of the fleet, then
+-- per limit the tokens granted (of slots: how many the caller may have in all, those that it held included),
+-- the whole tokens left (below 0: owed) and the microseconds until there may be more (0 if there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
 --
 -- After a silence, and on another server, the bank stays closed until everybody who was there before has called: they
 -- may have admitted requests on their own, or know of calls that the server does not. Until then it takes reports and
 -- grants nothing, and they go on alone.
+--
+-- After a loss of data, limits refill from empty since the loss. The gateways are asked for what each of them was last
+-- told (restore.lua). When everybody has answered who called before the loss, each limit gets on top what was left of it
+-- at the loss: by what the latest call left, if nobody who is gone called later, else by what refilled since the last call
+-- of anybody who is gone. docs/adr/0024 has the proof.
 
 local CLOCK_STEP = 50000           -- a clock that gained more than this on the caller's was set
 local SILENCE = 2000000            -- nobody alive is silent for longer
@@ -40,10 +49,12 @@ local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway believes that its la
 local RETENTION = 3600000000       -- how long a full bucket is kept: a clock step of less takes nothing away
 local TURN = 1000000               -- how long slots that cannot be divided stay with the same gateways
 local LONGEST = 1e13               -- milliseconds that a key may be kept for: 300 years
-local FIRST, FIELDS = 9, 9
+local GIVING_UP = 3000000           -- how long gateways are waited for after a loss, if none of them tells
+local LONGEST_WINDOW = 86400000000 -- after this, every limit has refilled
+local FIRST, FIELDS = 10, 9
 
 local gateway, sequence, sent, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local answered = tonumber(ARGV[7])
+local answered, answered_version = tonumber(ARGV[7]), tonumber(ARGV[9])
 
 -- What this script stored, or nil if it is anything else.
 local function read(text, fields)
@@ -60,6 +71,11 @@ local function server()
   return ok and type(text) == 'string' and string.match(text, 'run_id:(%w+)') or false
 end
 
+-- What a gateway is called in numbers.
+local function id(name)
+  return tonumber(string.sub(name, 1, 12), 16) or 0
+end
+
 local stored = redis.call('MGET', unpack(KEYS))
 
 -- Whether a key holds nothing, rather than something of another type.
@@ -67,7 +83,9 @@ local function is_free(index)
   return not stored[index] and redis.call('EXISTS', KEYS[index]) == 0
 end
 
--- Clock: { 1, epoch, offset, last, server, gateways = { name = { sequence, sent, at, gained } }, settling }.
+-- Clock: { 1, epoch, offset, last, server, gateways = { name = { sequence, sent, at, gained } }, settling, version,
+-- known_since, loss }. Version: of the last call. Known since: no gateway that is gone called after it. Loss: false, or
+-- { at, version, ids, known_since, told, asked, outcome, told_at, first } (see restore.lua).
 -- Bank time is the server's time plus offset; it never goes back, and it does not jump ahead of the clocks of those who
 -- call. Nothing is believed of what was stored before the epoch. Gained: the latest call of that gateway came so late
 -- that the clock may have been set. Settling: false, or { since, earliest, latest, moved,
@@ -76,9 +94,10 @@ end
 local time = redis.call('TIME')
 local raw = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local clock = stored[1] and read(stored[1], { [2] = 'number', [3] = 'number', [4] = 'number', [6] = 'table' })
-local moved = false
+local moved, was_kept = false, clock and true
 if not clock then
-  clock = { 1, ARGV[5] == '1' and is_free(1) and 0 or raw, 0, raw, server(), {}, false }
+  local epoch = ARGV[5] == '1' and is_free(1) and 0 or raw
+  clock = { 1, epoch, 0, raw, server(), {}, false, 0, epoch, false }
 elseif ARGV[6] == '1' then
   local current = server()
   moved = not current or current ~= clock[5]
@@ -113,9 +132,23 @@ if gained > 0 then
   clock[3] = clock[3] - back
   now = now - back
 end
--- Data was lost if an answered call is not remembered. A long step may have dropped keys as if their time had come.
+-- Kept by an older script: it cannot say who was there.
+if not clock[9] then clock[8], clock[9], clock[10] = clock[8] or 0, now, false end
+-- Data was lost if an answered call is not remembered. A long step may have dropped keys as if their time had come. One
+-- that was answered before the last loss, and is heard of for the first time since, is not remembered for that one.
+local loss = clock[10]
 local forgot = answered > 0 and not (last and last[1] >= answered)
-if forgot or last and gained > RETENTION then clock[2] = now end
+local is_known = loss and not last and answered_version < loss[9]
+local function lose()
+  loss = { now, clock[8], {}, was_kept and clock[9] or 0, {}, {}, false, now, math.max(clock[8] + 1, now) }
+  for name, seen in pairs(gateways) do
+    if seen[3] >= clock[4] - SEEN_LATELY then loss[3][#loss[3] + 1] = id(name) end
+  end
+  clock[2], clock[9], clock[10] = now, now, loss
+end
+if forgot and not is_known or last and gained > RETENTION then lose() end
+clock[8] = math.max(clock[8] + 1, now)
+if loss and not loss[7] and answered > 0 and answered_version < loss[9] then loss[6][gateway] = true end
 local settling = clock[7]
 if moved or now - clock[4] > QUIET then
   moved = moved or settling and settling[4]
@@ -123,12 +156,15 @@ if moved or now - clock[4] > QUIET then
 end
 clock[4] = now
 gateways[gateway] = ARGV[8] ~= '1' and { sequence, sent, now } or nil
-local fleet, missing = 0, 0
+if ARGV[8] == '1' then clock[9] = math.max(clock[9], now) end
+local fleet, missing, ids = 0, 0, {}
 for name, seen in pairs(gateways) do
-  if seen[3] < now - FORGOTTEN_AFTER then
-    gateways[name] = nil
-  elseif seen[3] >= now - SEEN_LATELY then
+  if seen[3] >= now - SEEN_LATELY then
     fleet = fleet + 1
+    ids[fleet] = id(name)
+  else
+    clock[9] = math.max(clock[9], seen[3])
+    if seen[3] < now - FORGOTTEN_AFTER then gateways[name] = nil end
   end
   if settling and name ~= gateway and seen[3] <= settling[1] and seen[3] > settling[1] - SEEN_LATELY then
     missing = missing + 1
@@ -139,28 +175,73 @@ if settling then
   if now >= settling[missing == 0 and 2 or 3] then
     -- Who does not call again may have known of calls that a replica that was promoted, or a restart from a file, has
     -- missed; and where nobody is remembered, nobody can tell.
-    if settling[4] and (missing > 0 or not settling[5]) then clock[2] = now end
+    if settling[4] and (missing > 0 or not settling[5]) and not (loss and not loss[7]) then lose() end
     settling = false
   end
 end
 clock[7] = settling
+
+-- Everybody has told who called before the loss: those that the latest of them knew of, and those who have called since.
+local function all_told()
+  if not next(loss[5]) then return false end
+  local ids_told = {}
+  for name in pairs(loss[5]) do ids_told[id(name)] = true end
+  for _, one in ipairs(loss[3]) do
+    if not ids_told[one] then return false end
+  end
+  for name in pairs(loss[6]) do
+    if not loss[5][name] then return false end
+  end
+  return true
+end
+-- Whoever is there calls within this time, also one whom none of the others knew of.
+if loss and not loss[7] and now >= loss[1] + QUIET then
+  if all_told() then
+    loss[7], loss[5], loss[6], loss[4] = 2, {}, {}, math.min(loss[1], loss[4] + lease)
+    clock[9] = math.max(loss[4], clock[9] > loss[1] and clock[9] or 0)
+  elseif now >= math.max(loss[1] + GIVING_UP, loss[8] + QUIET) then
+    loss[7], loss[5], loss[6] = 3, {}, {}
+  end
+end
 redis.call('SET', KEYS[1], cmsgpack.pack(clock))
 
-local function keep(index, level, since, holders, rate, full_in)
-  redis.call('SET', KEYS[index], cmsgpack.pack({ 1, level, since, holders, rate }),
+local function keep(index, level, since, holders, rate, full_in, made_good, before)
+  redis.call('SET', KEYS[index],
+    cmsgpack.pack({ 1, level, since, holders, rate, clock[8], made_good or 0, before or false }),
     'PX', math.min(LONGEST, math.ceil((full_in + lease + RETENTION) / 1000)))
+end
+
+-- What was left of a limit at the loss, as far as it is known: { version, level, at, owed }, or nothing. It counts if no
+-- gateway that is gone called later. As much of it as the limit has refilled since the loss counts as refilled then:
+-- a full bucket does not refill.
+local function left_at_loss(before, rate, burst)
+  local at, known_since = loss[1], loss[4]
+  local left = rate * math.max(0, at - known_since)
+  if before and before[1] > 0 and before[3] >= known_since then
+    left = before[2] + rate * math.max(0, at - before[3])
+  end
+  left = math.min(left, burst, burst - rate * (now - at))
+  return math.max(0, left) - (before and before[4] or 0)
 end
 
 local function draw_rate(index, state, draw)
   local burst, held, returned, debt = draw.burst, draw.held, draw.returned, draw.debt
   local rate = draw.limit / draw.window
 
-  -- Limit: { 1, level, time, holders = { name = { has, expiry, demand, rate } }, rate }. One that is not there has not been used
-  -- for so long that it is full, as far as time since the epoch allows.
+  -- Limit: { 1, level, time, holders = { name = { has, expiry, demand, rate } }, rate, version, made_good, before }. One that
+  -- is not there has not been used for so long that it is full, as far as time since the epoch allows. Made good: the loss
+  -- after which it got what was left then. Before: what is known of it from before the loss, see left_at_loss.
   local level, since, holders
+  local made_good, before = state and state[7] or 0, state and state[8] or false
   if state then
     level, since, holders = state[2], state[3], state[4]
-    if since < clock[2] then level, since = math.min(0, level), clock[2] end
+    if since < clock[2] then
+      local version = state[6] or 0
+      if loss and version < loss[9] and version > (before and before[1] or 0) then
+        before = { version, level, since, before and before[4] or 0 }
+      end
+      level, since = math.min(0, level), clock[2]
+    end
   elseif is_free(index) then
     level, since, holders = math.min(burst, rate * math.max(0, now - clock[2])), now, {}
   else
@@ -181,6 +262,12 @@ local function draw_rate(index, state, draw)
   level = math.min(math.max(0, burst - outstanding), level + past * (capped_until - since))
   if last_expiry < now then
     level = math.min(burst, level + past * (now - capped_until))
+  end
+
+  -- What was left at the loss comes back once. With it there is no more than the burst: the next step sees to that.
+  if loss and loss[7] == 2 and made_good ~= loss[1] then
+    level = math.max(-burst, level + left_at_loss(before, rate, burst))
+    made_good, before = loss[1], false
   end
 
   -- 2. Drop leases that have ended, and take the caller's report.
@@ -215,9 +302,10 @@ local function draw_rate(index, state, draw)
   holders[gateway] = (held + granted > 0 or draw.demand > 0) and { held + granted, now + lease, draw.demand, rate } or nil
   local wait = 0
   if level < 1 then wait = math.ceil((1 - level) / rate) end
-  if others > 0 then wait = math.min(wait, REVISIT) end
-  keep(index, level, now, holders, rate, (burst - level) / rate)
-  return granted, math.max(0, math.floor(level)), wait
+  -- Others may give back what they hold, and what was left at a loss may come back.
+  if others > 0 or loss and not loss[7] then wait = math.min(wait, REVISIT) end
+  keep(index, level, now, holders, rate, (burst - level) / rate, made_good, before)
+  return granted, math.floor(level), wait
 end
 
 -- The caller's part of slots that are too few for all: nobody gets more than it uses, who uses less than an equal part
@@ -286,7 +374,11 @@ local function draw_slots(index, state, draw)
   return may, level, 0
 end
 
-local reply = { fleet, settling and 0 or 1 }
+local outcome = 0
+if loss and now - loss[1] < LONGEST_WINDOW then outcome = loss[7] or 1 end
+local asks = loss and not loss[7] and loss[6][gateway] and not loss[5][gateway] and loss[1] or 0
+local reply = { fleet, settling and 0 or 1, clock[8], now - clock[9], outcome, asks }
+for _, one in ipairs(ids) do reply[#reply + 1] = one end
 for index = 2, #KEYS do
   local at = FIRST + (index - 2) * FIELDS
   local draw = {

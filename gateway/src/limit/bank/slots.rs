@@ -288,7 +288,7 @@ mod tests {
     /// What the account says at `now`, answered at once with leave for so many in all.
     fn answer(account: &SlotAccount, now: u64, granted: u64, level: u64) -> Draw {
         let draw = account.draw(LIMIT, now, 1);
-        account.granted(LIMIT, &draw, &Grant { granted, level, wait_micros: 0 }, now, now);
+        account.granted(LIMIT, &draw, &Grant { granted, level, wait_micros: 0, ..Grant::default() }, now, now);
         draw
     }
 

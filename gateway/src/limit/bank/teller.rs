@@ -15,8 +15,9 @@ use std::{
 use super::{
     SHARDS,
     account::LEASE,
-    draw::{Answer, Argument, Draw, Kind},
+    draw::{Answer, Argument, Draw, Kind, Loss},
     errand::Errand,
+    memory::{Memory, Tell},
 };
 use crate::limit::rate::NANOS_PER_SECOND;
 
@@ -49,6 +50,8 @@ pub struct Call {
     is_new_connection: bool,
     /// The last call that was answered.
     answered: u64,
+    /// The bank's version of it.
+    version: u64,
     is_last: bool,
     draws: Vec<(Errand, Draw)>,
 }
@@ -91,6 +94,7 @@ pub struct Teller {
     /// Where each holder is in `due`, by the account's address.
     holders: HashMap<usize, (u64, u64)>,
     visits: u64,
+    memory: Memory,
 }
 
 impl Call {
@@ -133,6 +137,7 @@ impl Call {
             Argument::Number(self.is_new_connection.into()),
             Argument::Number(self.answered),
             Argument::Number(self.is_last.into()),
+            Argument::Number(self.version),
         ];
         about_call.into_iter().chain(self.draws().flat_map(|(_, draw)| draw.arguments())).collect()
     }
@@ -160,6 +165,7 @@ impl Teller {
             due: BTreeMap::new(),
             holders: HashMap::new(),
             visits: 0,
+            memory: Memory::default(),
         }
     }
 
@@ -191,7 +197,7 @@ impl Teller {
         if self.gateways().is_some() {
             return called_at + PROBE;
         }
-        if self.is_urgent {
+        if self.is_urgent || self.memory.has_to_tell() {
             return called_at;
         }
         let next = match (self.waiting.is_empty(), self.due.first_key_value()) {
@@ -233,6 +239,7 @@ impl Teller {
             is_fresh: self.settings.is_fresh,
             is_new_connection: self.is_new_connection,
             answered: answered.map_or(0, |(sequence, _)| sequence),
+            version: self.memory.version(),
             is_last: false,
             draws: Vec::new(),
         }
@@ -292,6 +299,9 @@ impl Teller {
         self.answered = Some((call.sequence, call.sent));
         self.is_new_connection = false;
         self.settings.is_fresh = false;
+        if answer.asks > 0 {
+            self.memory.asked(answer.asks, now);
+        }
         if !answer.is_open {
             self.go_away();
             for (errand, draw) in call.draws {
@@ -300,11 +310,19 @@ impl Teller {
             }
             return;
         }
+        self.memory.heard(answer, now);
         let gateways = self.gateways;
         for ((errand, draw), grant) in call.draws.into_iter().zip(&answer.grants) {
+            self.memory.learn(&errand, grant, now);
             let due = errand.granted(&draw, grant, call.sent, now, gateways);
             if let Some(due) = due {
                 self.visit(errand, due);
+            }
+        }
+        // While the bank has lost what it knew, this gateway knows better.
+        if answer.loss != Loss::Asking {
+            for errand in self.memory.outdated(now) {
+                self.visit(errand, now);
             }
         }
         // Only now: what was admitted alone until here was reckoned by the old number.
@@ -323,6 +341,32 @@ impl Teller {
         if now.saturating_sub(since) >= STEADY {
             (self.gateways, self.fewer) = (most.max(fleet), None);
         }
+    }
+
+    /// A part of what the bank has asked for after a loss of data, if it is time for a call.
+    pub fn tell(&mut self, now: u64) -> Option<Tell> {
+        if now < self.next_at() {
+            return None;
+        }
+        let tell = self.memory.next(now)?;
+        self.called_at = Some(now);
+        Some(tell)
+    }
+
+    /// The bank took note of what it was told (`is_noted`), or does not ask any more.
+    pub fn told(&mut self, tell: &Tell, is_noted: bool) {
+        self.memory.told(tell, is_noted);
+    }
+
+    /// What was told came too late to count.
+    pub fn told_late(&mut self, tell: Tell) {
+        self.memory.untold(tell);
+    }
+
+    /// Nobody answered what was told: the bank is away.
+    pub fn untold(&mut self, tell: Tell, now: u64) {
+        self.memory.untold(tell);
+        self.unreachable(now);
     }
 
     /// Nobody answered a call: the bank is away, and the next call goes over a new connection. The call's accounts are

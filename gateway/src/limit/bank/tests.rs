@@ -27,8 +27,13 @@ fn teller(gateways: u64) -> Teller {
 }
 
 fn answer(fleet: u64, grants: &[(u64, u64)]) -> Answer {
-    let grant = |&(granted, level): &(u64, u64)| Grant { granted, level, wait_micros: u64::from(level == 0) };
-    Answer { fleet, is_open: true, grants: grants.iter().map(grant).collect() }
+    let grant = |&(granted, level): &(u64, u64)| Grant {
+        granted,
+        level,
+        wait_micros: u64::from(level == 0),
+        ..Grant::default()
+    };
+    Answer { fleet, is_open: true, grants: grants.iter().map(grant).collect(), ..Answer::default() }
 }
 
 impl Desk {
@@ -71,10 +76,10 @@ fn a_call_is_what_the_script_reads() {
     let call = desk.teller.call(7_000).unwrap();
     assert_eq!(call.keys(3), ["rb:{3}:clock", "rb:{3}:key_1:second"]);
     let arguments: Vec<_> = call.arguments("me").iter().map(ToString::to_string).collect();
-    let about_call = ["me", "1", "7", "1000000", "1", "1", "0", "0"];
+    let about_call = ["me", "1", "7", "1000000", "1", "1", "0", "0", "0"];
     let about_limit = ["rate", "10", "1000000", "20", "0", "0", "0"];
-    assert_eq!(arguments[..15], [&about_call[..], &about_limit[..]].concat());
-    assert_eq!(arguments.len(), 17);
+    assert_eq!(arguments[..16], [&about_call[..], &about_limit[..]].concat());
+    assert_eq!(arguments.len(), 18);
 }
 
 #[test]
@@ -109,8 +114,8 @@ fn an_empty_bank_is_not_asked_before_there_can_be_more() {
     desk.account.missed();
     desk.leave_errand(0);
     let call = desk.teller.call(0).unwrap();
-    let empty = Grant { granted: 0, level: 0, wait_micros: 100_000 };
-    desk.teller.answered(call, &Answer { fleet: 1, is_open: true, grants: vec![empty] }, 0);
+    let empty = Grant { wait_micros: 100_000, ..Grant::default() };
+    desk.teller.answered(call, &Answer { fleet: 1, is_open: true, grants: vec![empty], ..Answer::default() }, 0);
     assert_eq!(desk.take(0), Err(Short::Wait(100 * MILLISECOND)));
     assert!(!desk.account.needs_draw(&desk.rate, 100 * MILLISECOND - 1));
     assert_eq!(desk.take(100 * MILLISECOND), Err(Short::Dry));

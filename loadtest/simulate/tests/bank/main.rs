@@ -5,6 +5,7 @@
 mod bounds;
 mod fairness;
 mod order;
+mod restore;
 mod script;
 mod slots;
 mod worlds;

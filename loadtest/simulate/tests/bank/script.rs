@@ -155,7 +155,8 @@ impl Model {
         };
         if fate == Fate::Answered {
             let caller = &mut self.callers[gateway];
-            caller.in_hand += u64::try_from(numbers[2]).unwrap();
+            let ids = usize::try_from(numbers[0]).unwrap();
+            caller.in_hand += u64::try_from(numbers[6 + ids]).unwrap();
             (caller.lapses, caller.answered) = (self.now + LEASE, caller.sequence);
         }
         Ok(())
@@ -176,11 +177,11 @@ impl Model {
 
 fn arguments(gateway: usize, caller: Caller, terms: Terms, now: u64, returned: u64, want: u64) -> Vec<String> {
     let Caller { starts, sequence, answered, in_hand, .. } = caller;
-    let about_call = [sequence, now / 1_000, LEASE / 1_000, 1, 0, answered, 0];
+    let about_call = [sequence, now / 1_000, LEASE / 1_000, 1, 0, answered, 0, 0];
     let window = terms.window.seconds() * 1_000_000;
     let draw = [terms.limit, window, terms.burst, in_hand, returned, 0, want, want];
     let text = |number: &u64| number.to_string();
-    let name = format!("gateway-{gateway}-{starts}");
+    let name = format!("{gateway:06x}{starts:06x}");
     [name].into_iter().chain(about_call.iter().map(text)).chain(["rate".into()]).chain(draw.iter().map(text)).collect()
 }
 

@@ -1,0 +1,124 @@
+//! After a loss of data, limits get back what was left of them, and never more.
+
+use common::plan::RateWindow;
+use proptest::prelude::*;
+use simulate::{
+    Outcome,
+    schedule::{Fault, Network, Schedule, Terms},
+    shape::Shape,
+};
+
+use crate::worlds::{SECOND, anything, cases, change, crash, loss, run, terms, world_with};
+
+/// Sums of fractions are rounded.
+const ROUNDING: f64 = 1e-3;
+
+/// Limits that refill so slowly that nothing but what is restored counts.
+fn slow() -> impl Strategy<Value = Terms> {
+    let window = prop_oneof![Just(RateWindow::Hour), Just(RateWindow::Day)];
+    (window, 1_u64..300, 10_u64..2_000).prop_map(|(window, limit, burst)| Terms { window, limit, burst })
+}
+
+/// A world with slow limits beside others, and long enough for a loss to be made good.
+fn slow_world(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
+    let limits = (slow(), prop::option::of(terms()));
+    (world_with(fault, most), limits, 2..5_u64).prop_map(|(world, (slow, other), lasts)| {
+        let stops = world.starts + lasts * SECOND;
+        let stretch = |at: u64| world.starts + (at - world.starts) * lasts * SECOND / (world.stops - world.starts);
+        let faults = world.faults.iter().map(|(at, fault)| (stretch(*at), *fault)).collect();
+        let limits = [slow].into_iter().chain(other).collect();
+        // As many as matter here: the worlds last long.
+        let gateways = world.gateways.min(6);
+        let configured = gateways as u64;
+        Schedule { limits, faults, stops, gateways, configured, ends: stops + 2 * SECOND, ..world }
+    })
+}
+
+/// Three gateways and one limit of 1,000 a day, asked for 200 times a second.
+fn daily(faults: Vec<(u64, Fault)>) -> Schedule {
+    Schedule {
+        seed: 7,
+        gateways: 3,
+        configured: 3,
+        limits: vec![Terms { window: RateWindow::Day, limit: 1_000, burst: 1_000 }],
+        concurrent: None,
+        shape: Shape::Uniform,
+        load: 80.0,
+        network: Network::HEALTHY,
+        faults,
+        undone: 0.0,
+        starts: SECOND / 5,
+        stops: 14 * SECOND,
+        ends: 16 * SECOND,
+    }
+}
+
+fn holds(outcome: &Outcome) -> Result<(), TestCaseError> {
+    prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
+    prop_assert!(outcome.minted < ROUNDING, "{outcome:?}");
+    prop_assert!(outcome.bank_excess < ROUNDING, "{outcome:?}");
+    prop_assert!(outcome.remaining_excess < ROUNDING, "{outcome:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn what_is_restored_is_never_above_the_truth(schedule in slow_world(loss(), 3)) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn nor_when_gateways_are_killed_and_join(
+        schedule in slow_world(prop_oneof![2 => loss(), 2 => crash(), 1 => Just(Fault::Join)], 6),
+    ) {
+        holds(&run(&schedule))?;
+    }
+
+    #[test]
+    fn nor_when_packets_are_lost_late_or_repeated(schedule in slow_world(prop_oneof![loss(), crash()], 3)) {
+        let outcome = run(&Schedule { network: Network::POOR, ..schedule });
+        prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
+    }
+
+    #[test]
+    fn nor_whatever_else_goes_wrong(schedule in slow_world(prop_oneof![2 => loss(), 3 => anything()], 6)) {
+        let outcome = run(&schedule);
+        prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
+    }
+
+    #[test]
+    fn nor_when_limits_change(schedule in slow_world(prop_oneof![loss(), change()], 4)) {
+        let outcome = run(&schedule);
+        prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_limit_per_day_goes_on_after_a_flush() {
+    let calm = run(&daily(Vec::new()));
+    for at in [2, 4] {
+        let flushed = run(&daily(vec![(at * SECOND, Fault::Flush)]));
+        assert_eq!(flushed.overshoot, 0.0);
+        // What was in hands is gone, and for some two seconds only what refills is there.
+        assert!(flushed.admitted + 350 > calm.admitted, "{} of {}", flushed.admitted, calm.admitted);
+    }
+}
+
+#[test]
+fn a_limit_per_day_goes_on_after_a_flush_though_gateways_were_replaced_before() {
+    let replaced = |gateway| Fault::Crash { gateway };
+    let faults = vec![(SECOND, replaced(0)), (2 * SECOND, replaced(1)), (7 * SECOND, Fault::Flush)];
+    let flushed = run(&daily(faults));
+    assert_eq!(flushed.overshoot, 0.0);
+    assert!(flushed.admitted > 700, "{}", flushed.admitted);
+}
+
+#[test]
+fn who_is_gone_with_the_data_may_have_used_all_that_was_left() {
+    let crash = (2 * SECOND, Fault::Crash { gateway: 0 });
+    let flushed = run(&daily(vec![crash, (2 * SECOND + 1, Fault::Flush)]));
+    assert_eq!(flushed.overshoot, 0.0);
+    assert!(flushed.admitted < 400, "{}: nobody knows what the one that is gone has drawn", flushed.admitted);
+}
