@@ -9,12 +9,13 @@ use super::*;
 const A_SECOND: Duration = Duration::from_secs(1);
 
 impl Fixture {
-    async fn top_up(&self, units: u64, reference: &str) {
+    async fn top_up(&self, units: i64, reference: &str) {
         let top_up = TopUp {
             tenant: self.tenant,
             meter: "requests".into(),
             reference: reference.into(),
             units,
+            reason: None,
             added_at: SystemClock.now(),
         };
         self.store.add_credit(&top_up).await.unwrap();
