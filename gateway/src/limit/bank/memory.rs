@@ -2,7 +2,7 @@
 //!
 //! Of each limit that has not refilled since, it is what the bank had left after the last call that this gateway knows
 //! of, and the version of that call. The bank takes what the latest call left, and only once everybody has told who may
-//! have called: so what is restored is never above the truth. See restore.lua and docs/adr/0024.
+//! have called: so what is restored is never above the truth. See restore.lua and docs/adr/0026.
 
 use std::collections::{HashMap, VecDeque};
 

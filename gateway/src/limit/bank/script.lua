@@ -37,7 +37,7 @@
 -- After a loss of data, limits refill from empty since the loss. The gateways are asked for what each of them was last
 -- told (restore.lua). When everybody has answered who called before the loss, each limit gets on top what was left of it
 -- at the loss: by what the latest call left, if nobody who is gone called later, else by what refilled since the last call
--- of anybody who is gone. docs/adr/0024 has the proof.
+-- of anybody who is gone. docs/adr/0026 has the proof.
 
 local CLOCK_STEP = 50000           -- a clock that gained more than this on the caller's was set
 local SILENCE = 2000000            -- nobody alive is silent for longer
