@@ -169,7 +169,7 @@ impl Server {
             }
         };
         let found = tokio::time::timeout(DEADLINE, found).await;
-        found.unwrap_or_else(|_| panic!("no `{text}` in {:#?}", self.log.lock().unwrap()))
+        found.unwrap_or_else(|_| panic!("no `{text}` in {:#?}", self.log.lock().unwrap()));
     }
 
     /// All log lines of this event so far.

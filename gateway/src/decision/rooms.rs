@@ -107,17 +107,17 @@ impl Drop for Room {
         let mut taken = locked(&self.rooms.taken);
         taken.all = taken.all.saturating_sub(1);
         let Taken { tenants, keys, .. } = &mut *taken;
-        give_back(tenants, self.tenant);
-        give_back(keys, self.key);
+        give_back(tenants, &self.tenant);
+        give_back(keys, &self.key);
     }
 }
 
 /// Nobody who holds nothing is remembered.
-fn give_back<T: Hash + Eq>(counts: &mut HashMap<T, usize>, owner: T) {
-    if let Some(count) = counts.get_mut(&owner) {
+fn give_back<T: Hash + Eq>(counts: &mut HashMap<T, usize>, owner: &T) {
+    if let Some(count) = counts.get_mut(owner) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(&owner);
+            counts.remove(owner);
         }
     }
 }

@@ -117,6 +117,7 @@ impl Clients {
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "the box is what is kept from request to request")]
 /// The connection as Pingora sees it, in the same box as the last time.
 fn renew(lent: Option<Box<Exchange>>, connection: Box<Connection>, returned: &Returned) -> Box<Exchange> {
     match lent {

@@ -227,7 +227,7 @@ impl Connection {
     /// Whether the client may still send what belongs to a request. Another protocol has an end of its own.
     pub(super) fn has_more(&self) -> bool {
         let is_over = matches!(self.phase, Phase::Done | Phase::Tunnel);
-        !self.has_ended && !(is_over && self.buffer.is_empty())
+        !(self.has_ended || is_over && self.buffer.is_empty())
     }
 
     /// From now on, bytes pass as they are.

@@ -69,7 +69,7 @@ impl Refused {
 
 /// Whether an error of a client's stream says what this room found in what the client sent.
 pub(crate) fn is_fault(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<Fault>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>)
 }
 
 /// The problem that this room found in what a client sent, if that is what the error comes from.

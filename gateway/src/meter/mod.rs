@@ -145,19 +145,16 @@ impl Meter {
 
     async fn sync(self: &Arc<Self>) {
         let meter = Arc::clone(self);
-        match spawn_blocking(move || (meter.journal.sync(), meter.journal.look_for_files())).await {
-            Ok((synced, missing)) => {
-                match synced {
-                    Ok(()) => self.sync_outage.over(),
-                    Err(error) => self.sync_outage.failed(&error),
-                }
-                match missing {
-                    None => self.files_outage.over(),
-                    Some(file) => self.files_outage.failed(&MissingFile(file)),
-                }
-            }
-            // The runtime is ending.
-            Err(_) => {}
+        let looked = spawn_blocking(move || (meter.journal.sync(), meter.journal.look_for_files()));
+        // It fails if the runtime is ending.
+        let Ok((synced, missing)) = looked.await else { return };
+        match synced {
+            Ok(()) => self.sync_outage.over(),
+            Err(error) => self.sync_outage.failed(&error),
+        }
+        match missing {
+            None => self.files_outage.over(),
+            Some(file) => self.files_outage.failed(&MissingFile(file)),
         }
     }
 

@@ -185,6 +185,9 @@ async fn a_refund_is_refused_and_bills_nothing() {
     assert_eq!(units, [2]);
 }
 
+/// Key and value of a descriptor's entry.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error() {
     let world = World::new().await;
@@ -193,7 +196,7 @@ async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error()
     let mut client = Client::connect(&api).await;
     let good = customer.secret.expose().as_bytes();
     let odd: &[u8] = b"caf\xe9\xff";
-    let cases: [(&[(&[u8], &[u8])], &str); 6] = [
+    let cases: [(&[Pair], &str); 6] = [
         (&[(b"api_key", odd)], "malformed_key"),
         (&[(b"authorization", b"Bearer \xff\xfe")], "malformed_key"),
         (&[(b"api_key", good), (b"path", odd)], "invalid_request"),
@@ -201,8 +204,8 @@ async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error()
         (&[(b"api_key", good), (b"path", b"/"), (b"method", odd)], "invalid_request"),
         (&[(b"api_key", good), (b"remote_address", odd)], "invalid_request"),
     ];
-    let request = |entries: &[(&[u8], &[u8])]| {
-        let entry = |(key, value): &(&[u8], &[u8])| Entry { key: key.to_vec(), value: value.to_vec() };
+    let request = |entries: &[Pair]| {
+        let entry = |(key, value): &Pair| Entry { key: key.to_vec(), value: value.to_vec() };
         let entries = entries.iter().map(entry).collect();
         let descriptor = RateLimitDescriptor { entries, ..RateLimitDescriptor::default() };
         RateLimitRequest { domain: b"edge\xff".to_vec(), descriptors: vec![descriptor], hits_addend: 0 }

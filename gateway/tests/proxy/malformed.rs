@@ -160,7 +160,7 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
     for code in ["expectation_failed", "version_not_supported"] {
         counted += gateway.metric(&format!("tollgate_http_malformed_total{{code=\"{code}\"}}")).await.unwrap();
     }
-    assert_eq!(counted, refused);
+    assert!((counted - refused).abs() < 0.5, "{counted} counted of {refused}");
     let line = eventually("an access line", || async {
         gateway.access_log().into_iter().find(|line| line["code"] == "version_not_supported")
     });

@@ -97,9 +97,9 @@ async fn respond(decision: &Decision, message: Bytes) -> RateLimitResponse {
 async fn ask(decision: &Decision, request: &RateLimitRequest) -> Result<Verdict, Problem> {
     let known = Known::of(&request.descriptors)?;
     let units = units(request)?;
-    let target = match known.text("path", known.path)? {
+    let target = match text("path", known.path)? {
         None => None,
-        Some(path) => Some(Target { host: known.text("host", known.host)?, path, method: known.method()? }),
+        Some(path) => Some(Target { host: text("host", known.host)?, path, method: known.method()? }),
     };
     let credential = auth::one_of(known.authorization, known.api_key);
     let client = known.client()?;
@@ -155,21 +155,21 @@ impl<'a> Known<'a> {
         Ok(known)
     }
 
-    /// An entry that has to be text.
-    fn text(&self, name: &str, value: Option<&'a [u8]>) -> Result<Option<&'a str>, Problem> {
-        let text = |bytes| str::from_utf8(bytes).map_err(|_| invalid(format!("`{name}` is not UTF-8")));
-        value.map(text).transpose()
-    }
-
     fn client(&self) -> Result<Option<IpAddr>, Problem> {
         let address = |text: &str| text.parse().map_err(|_| invalid("`remote_address` is not an IP address"));
-        self.text("remote_address", self.remote_address)?.map(address).transpose()
+        text("remote_address", self.remote_address)?.map(address).transpose()
     }
 
     fn method(&self) -> Result<Method, Problem> {
         let method = Method::from_bytes(self.method.unwrap_or(b"GET"));
         method.map_err(|_| invalid("`method` is not a method of HTTP"))
     }
+}
+
+/// An entry that has to be text.
+fn text<'a>(name: &str, value: Option<&'a [u8]>) -> Result<Option<&'a str>, Problem> {
+    let text = |bytes| str::from_utf8(bytes).map_err(|_| invalid(format!("`{name}` is not UTF-8")));
+    value.map(text).transpose()
 }
 
 fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {

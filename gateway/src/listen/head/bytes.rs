@@ -67,7 +67,8 @@ pub(super) fn is_host_name(bytes: &[u8]) -> bool {
 /// Whether every byte may stand in a header value: no control character but the tab.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
     // Without an early end, so that many bytes are compared at once.
-    !bytes.iter().fold(false, |bad, byte| bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7F))
+    let is_bad = |byte: u8| u8::from(byte < b' ') & u8::from(byte != b'\t') | u8::from(byte == 0x7F);
+    bytes.iter().fold(0, |bad, byte| bad | is_bad(*byte)) == 0
 }
 
 /// Without spaces and tabs at both ends.

@@ -18,6 +18,7 @@ const NAME_MAX_BYTES: usize = 256;
 
 /// What the fields said so far.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the fields read so far")]
 pub(super) struct Fields {
     count: usize,
     /// Bytes of names and values.

@@ -78,9 +78,8 @@ impl HeadReader {
     pub fn read(&mut self, bytes: &[u8], sizes: &SizeLimits) -> Result<Option<Head>, Problem> {
         while let Some(found) = bytes.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let end = self.searched + found;
-            let line = match bytes[self.line..end].split_last() {
-                Some((b'\r', line)) => line,
-                _ => return Err(refused("a line of the header does not end with CR LF")),
+            let Some((b'\r', line)) = bytes[self.line..end].split_last() else {
+                return Err(refused("a line of the header does not end with CR LF"));
             };
             self.line = end + 1;
             self.searched = end + 1;

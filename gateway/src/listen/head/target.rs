@@ -89,7 +89,7 @@ fn is_port(bytes: &[u8]) -> bool {
         [b':', digits @ ..] => {
             (1..=5).contains(&digits.len())
                 && digits.iter().all(u8::is_ascii_digit)
-                && digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
+                && u16::try_from(digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0'))).is_ok()
         }
         _ => false,
     }

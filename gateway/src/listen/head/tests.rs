@@ -258,7 +258,7 @@ fn what_is_too_long_is_refused_before_it_is_complete() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\n";
     refused(&format!("{head}X-A: {}", "x".repeat(1_100)), "headers_too_large");
     refused(&format!("{head}{}: b\r\n", "x".repeat(300)), "headers_too_large");
-    let many: String = (0..5).map(|index| format!("X-{index}: {}\r\n", "x".repeat(900))).collect();
+    let many = format!("X: {}\r\n", "x".repeat(900)).repeat(5);
     refused(&format!("{head}{many}"), "headers_too_large");
     let short: String = (0..260).map(|_| "X: y\r\n").collect();
     refused(&format!("{head}{short}"), "headers_too_large");

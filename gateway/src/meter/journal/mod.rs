@@ -93,13 +93,13 @@ impl Journal {
         let rings_bytes = u64::from(lanes) * ring::bytes_of(ring_slots);
         let at = |source| OpenError::Directory { path: settings.directory.clone(), source };
         let reserve = Reserve::new(&settings.directory, &settings.gateway, rings_bytes);
-        let begin = || begin(settings, lanes, ring_slots);
-        let (directory, names, lanes) = match begin() {
+        let attempt = || begin(settings, lanes, ring_slots);
+        let Files { directory, names, lanes } = match attempt() {
             Err(error) if reserve::is_full(&error) && reserve.release().map_err(at)? => {
                 tracing::warn!(event = "journal_reserve_used", directory = %settings.directory.display(), %error);
-                begin().map_err(at)?
+                attempt().map_err(at)?
             }
-            begun => begun.map_err(at)?,
+            other => other.map_err(at)?,
         };
         let budget = Budget::new(settings.budget_bytes - rings_bytes);
         let heir = Heir::new(&settings.directory, &settings.gateway, directory.path(), Arc::clone(&budget));
@@ -255,15 +255,18 @@ fn ring_slots(lane_bytes: u64) -> u64 {
     slots
 }
 
+/// The directory and the files of a new life.
+struct Files {
+    directory: BootDirectory,
+    names: Names,
+    lanes: Box<[Arc<Lane>]>,
+}
+
 /// Makes the directory and the files of a new life.
-fn begin(
-    settings: &MeterSettings,
-    lanes: u16,
-    ring_slots: u64,
-) -> io::Result<(BootDirectory, Names, Box<[Arc<Lane>]>)> {
+fn begin(settings: &MeterSettings, lanes: u16, ring_slots: u64) -> io::Result<Files> {
     let directory = BootDirectory::create(&settings.directory, &settings.gateway)?;
     match fill(&directory, lanes, ring_slots) {
-        Ok((names, lanes)) => Ok((directory, names, lanes)),
+        Ok((names, lanes)) => Ok(Files { directory, names, lanes }),
         Err(error) => {
             // A disk that is full must not fill up with attempts.
             let _ = directory.remove();

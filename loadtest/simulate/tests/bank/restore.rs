@@ -100,7 +100,7 @@ fn a_limit_per_day_goes_on_after_a_flush() {
     let calm = run(&daily(Vec::new()));
     for at in [2, 4] {
         let flushed = run(&daily(vec![(at * SECOND, Fault::Flush)]));
-        assert_eq!(flushed.overshoot, 0.0);
+        assert!(flushed.overshoot <= 0.0, "{}", flushed.overshoot);
         // What was in hands is gone, and for some two seconds only what refills is there.
         assert!(flushed.admitted + 350 > calm.admitted, "{} of {}", flushed.admitted, calm.admitted);
     }
@@ -111,7 +111,7 @@ fn a_limit_per_day_goes_on_after_a_flush_though_gateways_were_replaced_before() 
     let replaced = |gateway| Fault::Crash { gateway };
     let faults = vec![(SECOND, replaced(0)), (2 * SECOND, replaced(1)), (7 * SECOND, Fault::Flush)];
     let flushed = run(&daily(faults));
-    assert_eq!(flushed.overshoot, 0.0);
+    assert!(flushed.overshoot <= 0.0, "{}", flushed.overshoot);
     assert!(flushed.admitted > 700, "{}", flushed.admitted);
 }
 
@@ -119,6 +119,6 @@ fn a_limit_per_day_goes_on_after_a_flush_though_gateways_were_replaced_before() 
 fn who_is_gone_with_the_data_may_have_used_all_that_was_left() {
     let crash = (2 * SECOND, Fault::Crash { gateway: 0 });
     let flushed = run(&daily(vec![crash, (2 * SECOND + 1, Fault::Flush)]));
-    assert_eq!(flushed.overshoot, 0.0);
+    assert!(flushed.overshoot <= 0.0, "{}", flushed.overshoot);
     assert!(flushed.admitted < 400, "{}: nobody knows what the one that is gone has drawn", flushed.admitted);
 }
