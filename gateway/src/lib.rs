@@ -6,7 +6,8 @@
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
 //! | [`route`] | host, path, method -> route and upstream |
 //! | [`limit`] | rates of key, tenant, pools and route, requests under way, hard quota: local cells, no I/O |
-//! | [`proxy`] | upstream choice, forwarding, identity headers |
+//! | [`upstream`] | servers, their health, the addresses of their names, TLS |
+//! | [`proxy`] | forwarding, identity headers |
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |
 //!
 //! [`gate`] asks the first three of every request: the proxy's, and those that somebody else forwards and about which the
@@ -31,3 +32,4 @@ mod outage;
 pub mod proxy;
 pub mod route;
 pub mod server;
+pub mod upstream;

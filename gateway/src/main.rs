@@ -43,9 +43,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     common::files::keep_private();
     let outcome = if arguments.check {
-        gateway::server::check(&arguments.config).map_err(Into::into).map(|summary| {
-            // Whoever closed the pipe does not want the summary.
-            let _ = writeln!(std::io::stdout().lock(), "{summary}");
+        gateway::server::check(&arguments.config).map(|checked| {
+            // Whoever closed the pipe does not want to read it.
+            for warning in checked.warnings {
+                let _ = writeln!(std::io::stderr().lock(), "{warning}");
+            }
+            let _ = writeln!(std::io::stdout().lock(), "{}", checked.summary);
         })
     } else {
         let start = if arguments.upgrade { Start::Upgrade } else { Start::Fresh };

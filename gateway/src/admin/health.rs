@@ -1,4 +1,7 @@
 //! Whether the gateway can serve, and if not, what is missing.
+//!
+//! Readiness is about the gateway itself. A dead upstream is told and takes only its own routes down, unless the
+//! configuration calls it essential.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,12 +9,15 @@ use common::time::{Clock as _, SystemClock};
 use serde::Serialize;
 
 use super::Serving;
-use crate::{catalog::Source, limit::bank::BankReport, proxy::UpstreamHealth};
+use crate::{catalog::Source, limit::bank::BankReport, proxy::Gateway, upstream::UpstreamHealth};
 
 /// The state of everything that serving needs.
 #[derive(Serialize)]
 pub(super) struct Report {
     status: Status,
+    /// Why it is not ready, one sentence for each reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog: Option<CatalogReport>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -31,7 +37,7 @@ pub(super) struct Report {
 enum Status {
     /// Serving.
     Ready,
-    /// Something that every request, or every request of a route, needs is missing.
+    /// Something that requests need is missing: `reasons` says what.
     NotReady,
     /// The store was not there yet.
     Starting,
@@ -66,6 +72,7 @@ impl Report {
         let Some(Serving { gateway, sink, bank }) = serving else {
             return Self {
                 status: Status::Starting,
+                reasons: vec!["the store has not answered yet".into()],
                 catalog: None,
                 upstreams: BTreeMap::new(),
                 journal: None,
@@ -75,14 +82,15 @@ impl Report {
         };
         let (catalog, meter, live) = (gateway.catalog(), gateway.meter(), gateway.live());
         let has_room = meter.has_room();
-        let serves = catalog.is_loaded() && live.is_ready() && has_room;
-        let status = match (gateway.is_draining(), serves) {
+        let reasons = reasons(gateway, has_room);
+        let status = match (gateway.is_draining(), reasons.is_empty()) {
             (true, _) => Status::Draining,
             (false, true) => Status::Ready,
             (false, false) => Status::NotReady,
         };
         Self {
             status,
+            reasons,
             catalog: Some(CatalogReport {
                 loaded: catalog.is_loaded(),
                 source: catalog.source(),
@@ -101,6 +109,16 @@ impl Report {
     pub(super) fn is_ready(&self) -> bool {
         self.status == Status::Ready
     }
+}
+
+/// What keeps requests from being served.
+fn reasons(gateway: &Gateway, has_room: bool) -> Vec<String> {
+    let live = gateway.live();
+    let catalog = (!gateway.catalog().is_loaded()).then(|| "tenants, plans and keys are not loaded".to_owned());
+    let full = || "the usage journal is full".to_owned();
+    let journal = (!has_room).then(|| gateway.meter().journal_problem().unwrap_or_else(full));
+    let silent = live.silent().map(|name| format!("no server of the essential upstream `{name}` answers"));
+    catalog.into_iter().chain(journal).chain(silent).collect()
 }
 
 /// The journal's own gauge, as `/metrics` shows it.

@@ -16,10 +16,10 @@ use common::{
 use http::{HeaderName, Method};
 
 use super::{
-    Billable, HostPattern, Overrides, ProcessSettings, Route, Server, Settings, SizeLimits, UNITS_MAX, Units,
-    UpstreamSettings,
-    file::{GatewayFile, LimitsFile, RouteFile, UnitsFile, UpstreamFile},
-    lifecycle, upstream,
+    Billable, HostPattern, Overrides, ProcessSettings, Route, Settings, SizeLimits, UNITS_MAX, Units, UpstreamSettings,
+    file::{GatewayFile, LimitsFile, RouteFile, UnitsFile},
+    lifecycle,
+    upstream::file::UpstreamFile,
 };
 use crate::{
     limit::{RateOwner, Rates},
@@ -154,55 +154,6 @@ impl Check<'_> {
             self.inside(name.as_str(), || self.noted(self.upstream(name, upstream)).map(Arc::new))
         };
         file.upstreams.iter().filter_map(upstream).collect()
-    }
-
-    fn upstream(&self, name: &str, upstream: &UpstreamFile) -> Result<UpstreamSettings, ConfigError> {
-        if !is_name(name) {
-            self.note(self.about("", format!("upstream {}: {NAME_RULE}", quoted(name))));
-        }
-        let servers = self.servers(name, &upstream.servers);
-        let path = upstream.health.path.clone();
-        if let Some(path) = path.as_ref().filter(|path| !is_path(path)) {
-            self.note(self.at("path", path, "is not a path: write it as in /health"));
-        }
-        let timeout = |field, value| self.within(field, value, 1, TIMEOUT_MAX_MS).map(Duration::from_millis);
-        Ok(UpstreamSettings {
-            name: name.into(),
-            servers,
-            connect_timeout: timeout("connect_timeout_ms", upstream.connect_timeout_ms)?,
-            read_timeout: timeout("read_timeout_ms", upstream.read_timeout_ms)?,
-            health_interval: self
-                .within("interval_seconds", upstream.health.interval_seconds, 1, 3_600)
-                .map(Duration::from_secs)?,
-            health_path: path,
-        })
-    }
-
-    /// Every address of every server.
-    fn servers(&self, name: &str, texts: &[String]) -> Vec<Server> {
-        if texts.is_empty() {
-            self.note(self.about("servers", format!("upstream `{name}` has no servers")));
-        }
-        let mut servers: Vec<Server> = Vec::new();
-        for text in texts {
-            let refuse =
-                |reason: String| self.note(self.about_value("servers", text, format!("upstream `{name}`: {reason}")));
-            let found = match upstream::resolve(text) {
-                Ok(found) => found,
-                Err(reason) => {
-                    refuse(reason);
-                    continue;
-                }
-            };
-            if servers.first().zip(found.first()).is_some_and(|(first, server)| first.tls != server.tls) {
-                refuse("mixes http and https servers: split it in two".into());
-            }
-            if let Some(twice) = found.iter().find(|server| servers.iter().any(|one| one.address == server.address)) {
-                refuse(format!("has {} twice", twice.address));
-            }
-            servers.extend(found);
-        }
-        servers
     }
 
     fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<Arc<Route>> {
@@ -357,6 +308,11 @@ impl Check<'_> {
         checked
     }
 
+    /// Whether something in this section could not be read, which is told already.
+    pub(super) fn is_unusable(&self) -> bool {
+        self.tree.has_removed(&self.section.borrow())
+    }
+
     /// Notes a fault.
     pub(super) fn note(&self, error: ConfigError) {
         let fault = match error {
@@ -372,7 +328,7 @@ impl Check<'_> {
     }
 }
 
-const NAME_RULE: &str = "use 1 to 64 characters of A-Z, a-z, 0-9, - _ and . for names";
+pub(super) const NAME_RULE: &str = "use 1 to 64 characters of A-Z, a-z, 0-9, - _ and . for names";
 
 fn units(file: &UnitsFile) -> Result<Units, String> {
     let bounded = |units: u64| {
@@ -427,12 +383,12 @@ fn same_requests(one: &Route, other: &Route) -> bool {
     hosts && methods && one.path_prefix == other.path_prefix
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=NAME_MAX_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-fn is_path(path: &str) -> bool {
+pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
 }
 

@@ -10,6 +10,7 @@ use super::{
     connections::ConnectionsFile,
     decision::DecisionFile,
     lifecycle::{Bill, OnAbortFile},
+    upstream::file::UpstreamFile,
 };
 use crate::meter::WhenFull;
 
@@ -107,25 +108,6 @@ pub(super) struct RedisFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct UpstreamFile {
-    pub(super) servers: Vec<String>,
-    #[serde(default = "default_connect_timeout_ms")]
-    pub(super) connect_timeout_ms: u64,
-    #[serde(default = "default_read_timeout_ms")]
-    pub(super) read_timeout_ms: u64,
-    #[serde(default)]
-    pub(super) health: HealthFile,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct HealthFile {
-    pub(super) interval_seconds: u64,
-    pub(super) path: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RouteFile {
     pub(super) name: String,
     #[serde(default)]
@@ -217,12 +199,6 @@ impl Default for RedisFile {
     }
 }
 
-impl Default for HealthFile {
-    fn default() -> Self {
-        Self { interval_seconds: 2, path: None }
-    }
-}
-
 fn default_listen() -> String {
     "127.0.0.1:8080".into()
 }
@@ -249,12 +225,4 @@ const fn default_upgrade_drain_seconds() -> u64 {
 
 fn default_meter() -> String {
     common::plan::REQUESTS_METER.into()
-}
-
-const fn default_connect_timeout_ms() -> u64 {
-    1_000
-}
-
-const fn default_read_timeout_ms() -> u64 {
-    60_000
 }

@@ -29,6 +29,10 @@ pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub use pattern::{Billable, HostPattern};
+pub use upstream::{
+    AddressFamily, DnsSettings, HealthSettings, Host, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
+    Verify,
+};
 
 use crate::{
     limit::{Rates, bank::BankSettings},
@@ -122,34 +126,6 @@ pub struct SizeLimits {
     pub body_bytes: Option<u64>,
 }
 
-/// A group of servers that answer alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamSettings {
-    /// Its name in routes, health and metrics.
-    pub name: Arc<str>,
-    /// Every address of every server.
-    pub servers: Vec<Server>,
-    /// How long a connection may take to stand.
-    pub connect_timeout: Duration,
-    /// How long a server may stay silent.
-    pub read_timeout: Duration,
-    /// How often servers are checked.
-    pub health_interval: Duration,
-    /// The path that must answer 2xx; without one, accepting a connection is enough.
-    pub health_path: Option<String>,
-}
-
-/// One address of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// Where to connect.
-    pub address: SocketAddr,
-    /// The name it was configured under; what its certificate must say.
-    pub host: String,
-    /// Whether to speak TLS.
-    pub tls: bool,
-}
-
 /// Which requests go where, and what they cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -227,7 +203,7 @@ impl Settings {
         Self::parse(&config::read(path)?, &path.display().to_string(), overrides)
     }
 
-    /// Checks the text of a file; `file` names it in errors. Host names of upstreams are looked up.
+    /// Checks the text of a file; `file` names it in errors. Names of servers are not looked up.
     pub fn parse(text: &str, file: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut document = Document::new(text, file);
         let read: Option<file::GatewayFile> = document.read();

@@ -4,7 +4,7 @@
 //! misses: editors that save by renaming, and mounted config maps that swing a symbolic link. SIGHUP reads at once and
 //! looks host names up again even if nothing changed. A file with any fault changes nothing at all.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use common::config::ConfigError;
 use prometheus::{IntCounterVec, IntGauge};
@@ -53,8 +53,7 @@ impl Watcher {
     }
 
     /// Runs until dropped. `apply` takes each new configuration into force.
-    pub async fn run<A: Fn(Settings) + Send + Sync + 'static>(mut self, apply: A) {
-        let apply = Arc::new(apply);
+    pub async fn run<F: Future<Output = ()> + Send>(mut self, apply: impl Fn(Settings) -> F + Send + Sync + 'static) {
         let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| warn!(%error, "SIGHUP is not heard")).ok();
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,11 +68,11 @@ impl Watcher {
             }
             self.seen = content.as_ref().ok().cloned();
             let outcome = self.parse(content).await;
-            self.conclude(outcome, &*apply);
+            self.conclude(outcome, &apply).await;
         }
     }
 
-    /// Checks the content away from the runtime's threads: looking up host names blocks.
+    /// Checks the content away from the runtime's threads: reading certificates blocks.
     async fn parse(&self, content: std::io::Result<String>) -> Result<Settings, ConfigError> {
         let file = self.path.display().to_string();
         let text = content.map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
@@ -84,14 +83,18 @@ impl Watcher {
             .unwrap_or_else(|error| Err(ConfigError::Invalid { file, line: 1, reason: error.to_string() }))
     }
 
-    fn conclude(&self, outcome: Result<Settings, ConfigError>, apply: &dyn Fn(Settings)) {
+    async fn conclude<F: Future<Output = ()>>(
+        &self,
+        outcome: Result<Settings, ConfigError>,
+        apply: &impl Fn(Settings) -> F,
+    ) {
         match outcome {
             Ok(settings) => {
                 for setting in self.started_with.differences(&settings.process) {
                     warn!(setting, "changed setting takes effect at the next start");
                 }
                 let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
-                apply(settings);
+                apply(settings).await;
                 self.reloads.with_label_values(&["applied"]).inc();
                 self.last_successful.set(1);
                 info!(file = %self.path.display(), routes, upstreams, "configuration applied");

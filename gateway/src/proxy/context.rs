@@ -12,13 +12,13 @@ use super::{
     client::Client,
     forwarded::Source,
     tunnel::{Tunnel, Upgrade},
-    upstream::Upstream,
 };
 use crate::{
     answer::{Code, Problem},
     auth::Caller,
     config::{OnAbort, Route},
     limit::{Admission, Slots},
+    upstream::{Server, Upstream},
 };
 
 /// State of one request.
@@ -42,7 +42,7 @@ pub struct Context {
     /// Keeps it counted as under way after that.
     pub(super) slots: Option<Slots>,
     /// Servers that were chosen for it, in order.
-    pub(super) tried: Vec<SocketAddr>,
+    pub(super) tried: Vec<Arc<Server>>,
     /// Body bytes that came, and how many may.
     pub(super) body: BodyCount,
     /// The upgrade that it asks for and may have.

@@ -1,11 +1,63 @@
 //! What clients are told when forwarding fails: from Pingora's error to a problem.
 
 use pingora_core::{Error, ErrorSource, ErrorType};
+use tracing::warn;
 
+use super::context::Context;
 use crate::{
     answer::{Code, Problem},
     listen,
+    upstream::cause,
 };
+
+/// Where a request failed, for the log.
+#[derive(Default)]
+pub(super) struct Place<'a> {
+    pub(super) route: Option<&'a str>,
+    pub(super) upstream: Option<&'a str>,
+    /// The server that was tried last, as the configuration says it.
+    pub(super) server: Option<String>,
+    /// Its address.
+    pub(super) address: Option<String>,
+    /// What the operating system or the TLS library said.
+    pub(super) cause: Option<String>,
+}
+
+impl<'a> Place<'a> {
+    /// The server is told if it is the server that failed.
+    pub(super) fn of(context: &'a Context, error: &Error) -> Self {
+        let route = context.route.as_ref().map(|route| &*route.name);
+        if *error.esource() != ErrorSource::Upstream {
+            return Self { route, ..Self::default() };
+        }
+        let server = context.tried.last();
+        Self {
+            route,
+            upstream: context.upstream.as_ref().map(|upstream| &*upstream.settings().name),
+            server: server.map(|server| server.configured().to_string()),
+            address: server.map(|server| server.address().to_string()),
+            cause: Some(cause::of(error)),
+        }
+    }
+
+    /// Logs the failure: for good with its code, or before another server is tried.
+    pub(super) fn tell(&self, context: &Context, error: &Error, code: Option<Code>) {
+        let Self { route, upstream, server, address, cause } = self;
+        warn!(
+            request_id = context.request_id,
+            code = code.map(Code::as_str),
+            source = error.esource().as_str(),
+            kind = error.etype().as_str(),
+            route,
+            upstream,
+            server,
+            address,
+            cause,
+            "{}",
+            if code.is_some() { "request failed" } else { "trying again" }
+        );
+    }
+}
 
 /// The problem behind an error; none if the client is gone.
 pub(super) fn problem(error: &Error) -> Option<Problem> {

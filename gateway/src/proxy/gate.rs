@@ -6,13 +6,14 @@ use common::time::Micros;
 use http::header;
 use pingora_http::RequestHeader;
 
-use super::{Gateway, Live, tunnel::Upgrade, upstream::Upstream};
+use super::{Gateway, Live, tunnel::Upgrade};
 use crate::{
     answer::{Code, Problem},
     auth::{self, Caller},
     config::{Route, SizeLimits},
     gate::{self, Refusal, Whence},
     limit::Admission,
+    upstream::Upstream,
 };
 
 /// A request that may go on.

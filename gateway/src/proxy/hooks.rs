@@ -10,10 +10,11 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, upstream};
+use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, peer};
 use crate::{
     answer::{Code, Problem},
     config::OnAbort,
+    upstream::Choice,
 };
 
 #[async_trait]
@@ -70,10 +71,11 @@ impl ProxyHttp for Proxy {
             .as_ref()
             .zip(context.route.as_ref())
             .and_then(|(upstream, route)| upstream.choose(route, &context.tried, is_upgrade));
-        let Some(peer) = chosen else {
-            return Err(context.fail(Problem::new(Code::UpstreamUnavailable, "no server of the upstream is healthy")));
+        let Some(Choice { server, peer }) = chosen else {
+            let detail = "the names of the upstream's servers do not resolve";
+            return Err(context.fail(Problem::new(Code::UpstreamUnavailable, detail)));
         };
-        context.tried.extend(upstream::address_of(&peer));
+        context.tried.push(server);
         Ok(peer)
     }
 
@@ -183,7 +185,11 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(context.upstream.as_ref().is_some_and(|upstream| upstream.has_untried(&context.tried)));
+        let upstream = context.upstream.as_ref();
+        if let Some(upstream) = upstream {
+            self.0.connect_failures.count(upstream, &error);
+        }
+        error.set_retry(upstream.is_some_and(|upstream| upstream.has_untried(&context.tried)));
         error
     }
 
@@ -222,8 +228,7 @@ impl ProxyHttp for Proxy {
         let answered = session.response_written().is_some_and(|response| !response.status.is_informational());
         let mut error_code = 0;
         if let Some(problem) = problem {
-            let (source, kind) = (error.esource().as_str(), error.etype().as_str());
-            warn!(request_id = context.request_id, code = problem.code().as_str(), source, kind, "request failed");
+            failure::Place::of(context, error).tell(context, error, Some(problem.code()));
             if let (Some(caller), false) = (&context.caller, context.progress.recorded) {
                 self.0.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
             }
@@ -253,7 +258,7 @@ impl ProxyHttp for Proxy {
         error: &Error,
         _kind: ProxyWarnLogContext,
     ) -> bool {
-        warn!(request_id = context.request_id, kind = error.etype().as_str(), "trying again");
+        failure::Place::of(context, error).tell(context, error, None);
         true
     }
 

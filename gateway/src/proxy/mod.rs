@@ -22,7 +22,6 @@ mod reserved;
 mod tests;
 mod trace;
 mod tunnel;
-mod upstream;
 mod usage;
 
 use std::{
@@ -44,7 +43,6 @@ pub use observe::{ACCESS_TARGET, Observer};
 use pingora_core::Result;
 use pingora_proxy::Session;
 use tunnel::Tunnels;
-pub use upstream::{Upstream, UpstreamHealth};
 
 use crate::{
     answer::{Code, Problem},
@@ -52,6 +50,7 @@ use crate::{
     gate::Gate,
     limit::Limiter,
     meter::Meter,
+    upstream::ConnectFailures,
 };
 
 /// The rooms of the request path, and the configuration in force.
@@ -60,6 +59,7 @@ pub struct Gateway {
     gate: Gate,
     observer: Arc<Observer>,
     tunnels: Tunnels,
+    connect_failures: ConnectFailures,
     draining: AtomicBool,
 }
 
@@ -74,6 +74,7 @@ impl Gateway {
             gate: Gate::new(authenticator, limiter, meter),
             observer: Arc::default(),
             tunnels: Tunnels::new(),
+            connect_failures: ConnectFailures::new(),
             draining: AtomicBool::new(false),
         }
     }

@@ -107,7 +107,7 @@ impl Observer {
             user_agent = exchange.user_agent.map(String::from_utf8_lossy).as_deref().map(|text| shortened(text, USER_AGENT_MAX_BYTES)),
             status,
             latency_ms = elapsed.as_secs_f64() * 1_000.0,
-            upstream = context.tried.last().map(tracing::field::display),
+            upstream = context.tried.last().map(|server| tracing::field::display(server.address())),
             bytes = exchange.bytes,
             code = context.code.map(super::Code::as_str),
             aborted = context.abort.map(Abort::as_str),

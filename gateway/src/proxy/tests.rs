@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
-    runtime::Handle,
     sync::watch,
     time::timeout,
 };
@@ -67,7 +66,7 @@ impl House {
             upstream().await
         );
         let settings = Settings::parse(&text, "test.yaml", &Overrides::default()).unwrap();
-        let live = Live::start(&settings, None, &Handle::current()).unwrap();
+        let live = Live::start(&settings, None).await;
         let directory = tempfile::tempdir().unwrap();
         let meter = Meter::open(MeterSettings::new(directory.path(), "edge-1"), &Registry::new()).unwrap();
         let (stop, stopped) = watch::channel(false);

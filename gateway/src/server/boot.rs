@@ -8,7 +8,6 @@ use common::{
     time::{Clock as _, SystemClock},
 };
 use tokio::{
-    runtime::Handle,
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -27,12 +26,13 @@ use crate::{
     },
     meter::{HttpSink, KafkaSink, Meter, MeterSettings, SinkError, UsageSink},
     proxy::{Gateway, Live},
+    upstream,
 };
 
 /// How long the start waits for the bank.
 const BANK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a process that is to take over may take to see its upstreams answer.
+/// How long a process that is to take over may take to see its essential upstreams answer.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
 
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -80,11 +80,12 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     tasks.spawn(|stopped| keeper.run(stopped));
     tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
 
-    let live = Live::start(settings, None, &Handle::current())?;
+    let live = Live::start(settings, None).await;
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
     let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));
     let gateway = Arc::new(Gateway::new(live, authenticator, limiter, meter));
     tasks.spawn(|stopped| Arc::clone(&gateway).watch_upgraded(stopped));
+    upstream::register_gauges(Arc::downgrade(&gateway));
     let decision = process.decision.as_ref().map(|settings| {
         let decision = Arc::new(Decision::new(Arc::clone(&gateway), settings));
         tasks.spawn(|stopped| Arc::clone(&decision).expire_until(stopped));
@@ -93,7 +94,7 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     Ok(Booted { gateway, sink, bank, decision, tasks })
 }
 
-/// Waits until the gateway could serve every route.
+/// Waits until the gateway could serve: it knows its callers, and its essential upstreams answer.
 pub(super) async fn ready(gateway: &Gateway) -> Result<(), StartError> {
     let deadline = Instant::now() + READY_PATIENCE;
     while !(gateway.catalog().is_loaded() && gateway.live().is_ready()) {

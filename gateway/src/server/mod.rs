@@ -13,7 +13,6 @@ mod sockets;
 mod upgrade;
 
 use std::{
-    fmt::Write as _,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
     path::Path,
@@ -37,17 +36,18 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::watch,
 };
-use tracing::{error, info};
+use tracing::info;
 pub use upgrade::UpgradeError;
 use upgrade::{Claim, Host, Sockets};
 
 use crate::{
     admin::{self, Serving, Started},
-    config::{Overrides, ProcessSettings, Settings, watch::Watcher},
+    config::{Overrides, ProcessSettings, ServerAddress, Settings, UsageSettings, watch::Watcher},
     decision::{self, Signals},
     limit::bank::BankError,
     meter::{OpenError, SinkError, journal_shortage},
     proxy::{Gateway, Live},
+    upstream::{self, TrustError},
 };
 
 /// Why a gateway did not start.
@@ -77,8 +77,11 @@ pub enum StartError {
     /// No hand-over from or to another process.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    /// The certificates that the system trusts cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// It would take over and could not serve.
-    #[error("no server answers of upstream {silent}; the running gateway serves on")]
+    #[error("no server answers of essential upstream {silent}; the running gateway serves on")]
     NotReady {
         /// Names of upstreams.
         silent: String,
@@ -88,23 +91,41 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// Checks a configuration file and says what it holds.
-pub fn check(file: &Path) -> Result<String, ConfigError> {
+/// What a valid configuration file holds.
+pub struct Checked {
+    /// One line.
+    pub summary: String,
+    /// What keeps nobody from starting with it, and deserves a look.
+    pub warnings: Vec<String>,
+}
+
+/// Checks a configuration file and says what it holds. Names of servers are looked up: one that does not resolve is a
+/// warning, because it may by the time of the start.
+pub fn check(file: &Path) -> Result<Checked, StartError> {
     let settings = Settings::load(file, &Overrides::from_environment())?;
     let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
-    let mut summary = format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display());
-    let usage = &settings.process.usage;
-    if let Ok(Some(shortage)) = journal_shortage(&usage.journal, usage.journal_budget_bytes) {
-        // Writing to a `String` cannot fail.
-        let _ = write!(
-            summary,
-            "\nwarning: the disk of {} lacks {shortage} bytes for `usage.journal_budget_bytes: {}`; free some, or \
-             allow less",
-            usage.journal.display(),
-            usage.journal_budget_bytes,
-        );
-    }
-    Ok(summary)
+    let summary = format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display());
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let unresolved = runtime.block_on(upstream::unresolved(&settings.upstreams));
+    // A look-up that hangs is not waited for.
+    runtime.shutdown_background();
+    let shortage = journal_warning(&settings.process.usage);
+    let name = |(upstream, server, reason): (Arc<str>, ServerAddress, String)| {
+        format!("upstream `{upstream}`: `{server}` does not resolve, and is down until it does: {reason}")
+    };
+    let told = shortage.into_iter().chain(unresolved.into_iter().map(name));
+    let warnings = told.map(|told| format!("{}: warning: {told}", file.display())).collect();
+    Ok(Checked { summary, warnings })
+}
+
+/// Tells if the disk cannot hold what the journal may take.
+fn journal_warning(usage: &UsageSettings) -> Option<String> {
+    let shortage = journal_shortage(&usage.journal, usage.journal_budget_bytes).ok().flatten()?;
+    Some(format!(
+        "the disk of {} lacks {shortage} bytes for `usage.journal_budget_mib: {}`; free some, or allow less",
+        usage.journal.display(),
+        usage.journal_budget_bytes / (1024 * 1024),
+    ))
 }
 
 /// How a gateway comes by its addresses.
@@ -151,6 +172,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     raise_descriptor_limit()?;
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    upstream::check_system_trust()?;
     let background = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("background")
@@ -331,9 +353,9 @@ impl Room {
 }
 
 fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>) {
-    let (gateway, runtime) = (Arc::clone(gateway), background.handle().clone());
-    background.spawn(watcher.run(move |settings| match Live::start(&settings, Some(&gateway.live()), &runtime) {
-        Ok(live) => gateway.apply(live),
-        Err(reason) => error!(%reason, "configuration cannot be put into force, the old one serves on"),
+    let gateway = Arc::clone(gateway);
+    background.spawn(watcher.run(move |settings| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.apply(Live::start(&settings, Some(&gateway.live())).await) }
     }));
 }

@@ -20,5 +20,7 @@ mod shortage;
 mod stability;
 mod support;
 mod upgrade;
+mod upstream_tls;
+mod upstreams;
 mod usage;
 mod websocket;

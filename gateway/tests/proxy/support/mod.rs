@@ -1,9 +1,11 @@
 //! One gateway process with everything around it: store, upstream, billing stand-in, client.
 
 pub(crate) mod billing;
+pub(crate) mod hosts;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};

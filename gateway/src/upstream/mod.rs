@@ -1,0 +1,327 @@
+//! Upstreams: which servers there are, which of them answer, and whose turn it is.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | this one | one upstream, and the tasks that keep it current |
+//! | [`discovery`] | names -> addresses, again and again |
+//! | [`probe`], [`health`], [`standing`] | one check; all checks; what they say of a server |
+//! | [`pool`] | whose turn it is |
+//! | [`server`] | how to connect with one address, over TLS or not |
+//! | [`report`], [`metrics`], [`cause`] | what operators are told |
+//!
+//! Invariants: choosing a server waits for nothing and takes no lock; one failed check or look-up changes nothing by
+//! itself; a configuration with servers that are away is in force all the same.
+
+pub(crate) mod cause;
+mod discovery;
+mod health;
+mod metrics;
+mod pool;
+mod probe;
+mod report;
+mod server;
+mod standing;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use discovery::{Found, Resolve, SystemResolver};
+pub(crate) use metrics::{ConnectFailures, register_gauges};
+use pingora_core::upstreams::peer::HttpPeer;
+use pool::Pool;
+use probe::{NetworkProbe, Probe};
+pub use report::{ServerProblem, Status, UpstreamHealth};
+pub use server::Server;
+use standing::Standing;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tracing::{info, warn};
+
+use crate::{
+    config::{AddressFamily, Host, Route, ServerAddress, UpstreamSettings},
+    lock::locked,
+};
+
+/// How long a configuration waits for the first look-up of its names before it takes effect without them.
+const FIRST_LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Upstreams by name.
+pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
+
+/// One upstream.
+pub struct Upstream {
+    settings: Arc<UpstreamSettings>,
+    pool: ArcSwap<Pool>,
+    turn: AtomicUsize,
+    /// What is known of each server of the configuration. Whoever changes the pool holds this.
+    known: Mutex<Known>,
+    /// Servers of the configuration that were looked up at least once, or need not be.
+    looked_up: watch::Sender<Vec<bool>>,
+    wake_checks: Arc<Notify>,
+    wake_lookups: Vec<Arc<Notify>>,
+}
+
+struct Known {
+    found: Vec<Found>,
+    /// The status that the log was last told.
+    told: Status,
+}
+
+/// A server that was chosen, and how to connect with it.
+pub(crate) struct Choice {
+    pub(crate) server: Arc<Server>,
+    pub(crate) peer: Box<HttpPeer>,
+}
+
+/// What upstreams reach the world with.
+#[derive(Clone)]
+struct Tools {
+    resolver: Arc<dyn Resolve>,
+    probe: Arc<dyn Probe>,
+}
+
+/// Starts upstreams. Those that did not change since `previous` are kept, and look their names up again; what is known of
+/// the servers of changed ones is kept. Must be called on a runtime, which runs their checks and look-ups.
+pub async fn start(settings: &[Arc<UpstreamSettings>], previous: Option<&Upstreams>) -> Upstreams {
+    let upstream = |new: &Arc<UpstreamSettings>| {
+        let before = previous.and_then(|previous| previous.get(&new.name));
+        let upstream = match before.filter(|before| before.settings() == new) {
+            Some(kept) => {
+                kept.look_up_now();
+                Arc::clone(kept)
+            }
+            None => Upstream::start(new, before.map(AsRef::as_ref), &Tools::system()),
+        };
+        (Arc::clone(&new.name), upstream)
+    };
+    let upstreams: Upstreams = settings.iter().map(upstream).collect();
+    let first_lookups = async {
+        for upstream in upstreams.values() {
+            upstream.first_lookups().await;
+        }
+    };
+    if timeout(FIRST_LOOKUP_PATIENCE, first_lookups).await.is_err() {
+        warn!(event = "server_names_slow", "names of servers are still being looked up; their servers are down so far");
+    }
+    upstreams
+}
+
+/// The certificates of authorities that the system trusts cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the certificates that the system trusts (SSL_CERT_FILE, SSL_CERT_DIR): {0}")]
+pub struct TrustError(Box<pingora_core::Error>);
+
+/// Reads the certificates that the system trusts. Pingora reads them when it starts, and panics if it cannot.
+pub fn check_system_trust() -> Result<(), TrustError> {
+    let mut store = rustls::RootCertStore::empty();
+    pingora_rustls::load_platform_certs_incl_env_into_store(&mut store).map_err(TrustError)
+}
+
+/// Looks each name of each upstream up once, and waits a few seconds for all. Returns those that do not resolve:
+/// upstream, server, and why.
+pub async fn unresolved(settings: &[Arc<UpstreamSettings>]) -> Vec<(Arc<str>, ServerAddress, String)> {
+    let mut lookups = JoinSet::new();
+    for upstream in settings {
+        for server in &upstream.servers {
+            let (upstream, server) = (Arc::clone(upstream), server.address.clone());
+            lookups.spawn(async move {
+                let lookup = discovery::look_up(&SystemResolver, &server, upstream.dns.family);
+                let answer = timeout(FIRST_LOOKUP_PATIENCE, lookup).await;
+                let answer = answer.unwrap_or_else(|_| Err("the resolver did not answer in time".into()));
+                answer.err().map(|reason| (Arc::clone(&upstream.name), server, reason))
+            });
+        }
+    }
+    let mut unresolved: Vec<_> = lookups.join_all().await.into_iter().flatten().collect();
+    unresolved.sort_by_cached_key(|(upstream, server, _)| (Arc::clone(upstream), server.to_string()));
+    unresolved
+}
+
+impl Upstream {
+    fn start(settings: &Arc<UpstreamSettings>, previous: Option<&Self>, tools: &Tools) -> Arc<Self> {
+        let found: Vec<Found> =
+            settings.servers.iter().map(|server| known_before(&server.address, settings, previous)).collect();
+        let is_name: Vec<bool> =
+            settings.servers.iter().map(|server| matches!(server.address.host, Host::Name(_))).collect();
+        let upstream = Arc::new(Self {
+            settings: Arc::clone(settings),
+            pool: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+            known: Mutex::new(Known { found, told: Status::Unknown }),
+            looked_up: watch::Sender::new(is_name.iter().map(|is_name| !is_name).collect()),
+            wake_checks: Arc::default(),
+            wake_lookups: is_name.iter().map(|_| Arc::default()).collect(),
+        });
+        upstream.inherit(previous);
+        let checks = (Arc::downgrade(&upstream), Arc::clone(&tools.probe), Arc::clone(&upstream.wake_checks));
+        tokio::spawn(health::keep_checking(checks.0, checks.1, checks.2));
+        for (index, wake) in upstream.wake_lookups.iter().enumerate().filter(|(index, _)| is_name[*index]) {
+            let (weak, resolver) = (Arc::downgrade(&upstream), Arc::clone(&tools.resolver));
+            tokio::spawn(discovery::keep_looking_up(weak, index, resolver, Arc::clone(wake)));
+        }
+        upstream
+    }
+
+    /// What it was made from.
+    pub const fn settings(&self) -> &Arc<UpstreamSettings> {
+        &self.settings
+    }
+
+    /// The server whose turn it is, one that is not in `tried` if possible. None if there are no servers at all.
+    pub(crate) fn choose(&self, route: &Route, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
+        let pool = self.pool.load();
+        let server = pool.pick(self.turn.fetch_add(1, Ordering::Relaxed), tried)?;
+        let mut peer = Box::new(server.peer.clone());
+        if let Some(timeout) = route.timeout {
+            peer.options.read_timeout = Some(timeout);
+        }
+        if is_upgrade {
+            // Either side may stay silent for long; until then, the client's deadline counts.
+            peer.options.read_timeout = None;
+        }
+        Some(Choice { server: Arc::clone(server), peer })
+    }
+
+    /// How long a server may stay silent that answers on a route.
+    pub fn silence(&self, route: &Route) -> Duration {
+        route.timeout.unwrap_or(self.settings.read_timeout)
+    }
+
+    /// Whether there is a server that is not in `tried`.
+    pub(crate) fn has_untried(&self, tried: &[Arc<Server>]) -> bool {
+        self.pool.load().has_untried(tried)
+    }
+
+    fn pool(&self) -> Arc<Pool> {
+        self.pool.load_full()
+    }
+
+    fn known(&self) -> Vec<Found> {
+        locked(&self.known).found.clone()
+    }
+
+    /// Looks its names up at once instead of at the next interval.
+    fn look_up_now(&self) {
+        for wake in &self.wake_lookups {
+            wake.notify_one();
+        }
+    }
+
+    async fn first_lookups(&self) {
+        let mut looked_up = self.looked_up.subscribe();
+        // Fails only if the upstream is gone.
+        let _ = looked_up.wait_for(|done| done.iter().all(|done| *done)).await;
+    }
+
+    fn looked_up(&self, index: usize) {
+        self.looked_up.send_if_modified(|done| !std::mem::replace(&mut done[index], true));
+    }
+
+    /// Takes over what checks have said of the same servers.
+    fn inherit(&self, previous: Option<&Self>) {
+        let before = previous.map(Self::pool).unwrap_or_default();
+        let servers = addresses(&locked(&self.known).found);
+        let server = |(index, address): (usize, SocketAddr)| {
+            let server = Server::new(&self.settings, index, address);
+            let same = before.servers.iter().find(|old| old.configured == server.configured && old.address == address);
+            Arc::new(server.with_standing(same.map(|same| same.standing()).unwrap_or_default()))
+        };
+        self.pool.store(Arc::new(Pool::new(servers.into_iter().map(server).collect())));
+    }
+
+    /// Changes what is known of servers. If `change` says so, turns are given anew; servers that stay keep their standing,
+    /// and new ones are checked at once.
+    fn change_servers<T>(&self, change: impl FnOnce(&mut Vec<Found>) -> (bool, T)) -> T {
+        let mut known = locked(&self.known);
+        let (changed, value) = change(&mut known.found);
+        if changed {
+            let before = self.pool();
+            let mut has_new = false;
+            let servers = addresses(&known.found).into_iter().map(|(index, address)| {
+                let kept = before.servers.iter().find(|old| (old.index, old.address) == (index, address));
+                kept.map_or_else(
+                    || {
+                        has_new = true;
+                        Arc::new(Server::new(&self.settings, index, address).with_standing(Standing::default()))
+                    },
+                    Arc::clone,
+                )
+            });
+            let servers = servers.collect();
+            self.pool.store(Arc::new(Pool::new(servers)));
+            if has_new {
+                self.wake_checks.notify_one();
+            }
+        }
+        drop(known);
+        self.tell();
+        value
+    }
+
+    /// One line whenever the last server goes down, and when the first is up.
+    fn tell(&self) {
+        let health = self.health();
+        let before = std::mem::replace(&mut locked(&self.known).told, health.status);
+        let is_down = |status| status == Status::Down;
+        let UpstreamHealth { healthy, servers, .. } = health;
+        let upstream = &*self.settings.name;
+        match (before, health.status) {
+            (before, Status::Down) if !is_down(before) => {
+                warn!(event = "upstream_down", upstream, healthy, servers, "requests are tried on every server");
+            }
+            (Status::Down | Status::Unknown, Status::Up | Status::Degraded) => {
+                info!(event = "upstream_up", upstream, healthy, servers);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each address of each server, with the server's place in the configuration.
+fn addresses(found: &[Found]) -> Vec<(usize, SocketAddr)> {
+    let each = found.iter().enumerate();
+    each.flat_map(|(index, found)| found.addresses.iter().map(move |address| (index, *address))).collect()
+}
+
+/// What a server is known to stand for before its first look-up: what it stood for in the previous configuration.
+fn known_before(server: &ServerAddress, settings: &UpstreamSettings, previous: Option<&Upstream>) -> Found {
+    let is_wanted = |address: &SocketAddr| match settings.dns.family {
+        AddressFamily::Any => true,
+        AddressFamily::Ipv4 => address.is_ipv4(),
+        AddressFamily::Ipv6 => address.is_ipv6(),
+    };
+    let of_previous = previous.and_then(|previous| {
+        let index = previous.settings.servers.iter().position(|old| old.address == *server)?;
+        previous.known().into_iter().nth(index)
+    });
+    match (&server.host, of_previous) {
+        (Host::Name(_), Some(mut found)) => {
+            found.addresses.retain(is_wanted);
+            found
+        }
+        _ => Found::before_lookup(server),
+    }
+}
+
+impl Tools {
+    /// The system's resolver, and one connector for all checks: it reads the trusted authorities once.
+    fn system() -> Self {
+        static SYSTEM: OnceLock<Tools> = OnceLock::new();
+        let tools = || Self { resolver: Arc::new(SystemResolver), probe: Arc::new(NetworkProbe::new()) };
+        SYSTEM.get_or_init(tools).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! One health check of one server: a connection, a TLS handshake if the server speaks TLS, a request if a path is set.
+//!
+//! It connects as requests do: to the same address, with the same authorities, certificate and server name.
+
+use async_trait::async_trait;
+use pingora_core::{
+    connectors::TransportConnector,
+    protocols::{Stream, http::v1::client::HttpSession},
+};
+use pingora_http::RequestHeader;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{cause, server::Server};
+use crate::config::UpstreamSettings;
+
+/// Most bytes of a check's answer that are read before the connection is closed.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// Checks servers.
+#[async_trait]
+pub(super) trait Probe: Send + Sync {
+    /// Succeeds if the server answers as it should. The caller bounds the time.
+    async fn check(&self, server: &Server, settings: &UpstreamSettings) -> Result<(), String>;
+}
+
+/// Checks servers over the network.
+pub(super) struct NetworkProbe {
+    connector: TransportConnector,
+}
+
+impl NetworkProbe {
+    /// Reads the authorities that the system trusts.
+    pub(super) fn new() -> Self {
+        Self { connector: TransportConnector::new(None) }
+    }
+}
+
+#[async_trait]
+impl Probe for NetworkProbe {
+    async fn check(&self, server: &Server, settings: &UpstreamSettings) -> Result<(), String> {
+        let mut peer = server.peer.clone();
+        peer.options.connection_timeout = Some(settings.health.timeout);
+        peer.options.total_connection_timeout = Some(settings.health.timeout);
+        let stream = self.connector.new_stream(&peer).await.map_err(|error| cause::of(&error))?;
+        match &settings.health.path {
+            Some(path) => request(stream, server, settings, path).await,
+            None if server.configured.tls => finish_handshake(stream).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// In TLS 1.3 a server refuses the client's certificate only after the client's side of the handshake is over. The
+/// connection is closed properly, and the server's side read to its end: a refusal is an alert in between.
+async fn finish_handshake(mut stream: Stream) -> Result<(), String> {
+    let mut bytes = [0; 256];
+    // A server that closes first has said all that it had to say.
+    let _ = stream.shutdown().await;
+    loop {
+        match stream.read(&mut bytes).await {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return cause::alert(&error).map_or(Ok(()), Err),
+        }
+    }
+}
+
+/// Asks for a path, which must answer 2xx.
+async fn request(stream: Stream, server: &Server, settings: &UpstreamSettings, path: &str) -> Result<(), String> {
+    let told = |error: Box<pingora_core::Error>| cause::of(&error);
+    let mut request = RequestHeader::build("GET", path.as_bytes(), None).map_err(told)?;
+    let host = settings.health.host.clone().unwrap_or_else(|| server.configured.authority());
+    request.insert_header("Host", host).map_err(told)?;
+    request.insert_header("User-Agent", "tollgate-health-check").map_err(told)?;
+    request.insert_header("Connection", "close").map_err(told)?;
+    let mut session = HttpSession::new(stream);
+    session.write_request_header(Box::new(request)).await.map_err(told)?;
+    session.finish_body().await.map_err(told)?;
+    loop {
+        session.read_response().await.map_err(told)?;
+        match session.get_status() {
+            Some(status) if status.is_informational() => {}
+            Some(status) if status.is_success() => break,
+            Some(status) => return Err(format!("GET {path} answered {}, not 2xx", status.as_u16())),
+            None => return Err(format!("GET {path} answered without a status")),
+        }
+    }
+    let mut received = 0;
+    while received < BODY_MAX_BYTES {
+        match session.read_body_ref().await.map_err(told)? {
+            Some(part) => received += part.len(),
+            None => break,
+        }
+    }
+    Ok(())
+}

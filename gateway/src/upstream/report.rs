@@ -1,0 +1,98 @@
+//! How an upstream stands, for operators: `/health/ready`, metrics and the log.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::{Upstream, standing::Verdict};
+
+/// How an upstream stands as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every server answers.
+    Up,
+    /// Some servers answer.
+    Degraded,
+    /// No server answers. Requests are tried on all of them.
+    Down,
+    /// Nothing is known yet.
+    Unknown,
+}
+
+/// How an upstream stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UpstreamHealth {
+    /// As a whole.
+    pub status: Status,
+    /// Whether the gateway is not ready without it.
+    pub essential: bool,
+    /// Servers that answer.
+    pub healthy: usize,
+    /// Servers in all; a name without addresses counts as one.
+    pub servers: usize,
+    /// What is wrong with servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ServerProblem>,
+}
+
+/// What is wrong with a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerProblem {
+    /// `host:port`, as the configuration says it.
+    pub server: String,
+    /// Which of its addresses; none if its name does not resolve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// Why the last check or look-up failed.
+    pub reason: String,
+}
+
+/// One address of a server, for metrics.
+pub(super) struct AddressState {
+    pub(super) server: String,
+    pub(super) address: SocketAddr,
+    pub(super) up: bool,
+}
+
+impl Upstream {
+    /// How it stands. A server that no check has reached yet is not healthy.
+    pub fn health(&self) -> UpstreamHealth {
+        let (pool, found) = (self.pool(), self.known());
+        let names = self.settings().servers.iter().zip(&found);
+        let unresolved = names.filter_map(|(server, found)| {
+            let reason = format!("name does not resolve: {}", found.failure.as_ref()?);
+            Some(ServerProblem { server: server.address.to_string(), address: None, reason })
+        });
+        let failing = pool.servers.iter().filter_map(|server| {
+            let reason = server.standing().failure?;
+            Some(ServerProblem { server: server.configured.to_string(), address: Some(server.address), reason })
+        });
+        let missing = found.iter().filter(|found| found.addresses.is_empty()).count();
+        let (healthy, servers) = (pool.count(Verdict::Up), pool.servers.len() + missing);
+        let undecided = pool.count(Verdict::Unknown) > 0
+            || found.iter().any(|found| found.addresses.is_empty() && found.failure.is_none());
+        let status = match healthy {
+            0 if undecided => Status::Unknown,
+            0 => Status::Down,
+            healthy if healthy == servers => Status::Up,
+            _ => Status::Degraded,
+        };
+        let problems = unresolved.chain(failing).collect();
+        UpstreamHealth { status, essential: self.settings().essential, healthy, servers, problems }
+    }
+
+    /// Names without a current answer of the resolver.
+    pub(super) fn unresolved_names(&self) -> usize {
+        self.known().iter().filter(|found| found.failure.is_some()).count()
+    }
+
+    pub(super) fn address_states(&self) -> Vec<AddressState> {
+        let state = |server: &std::sync::Arc<super::Server>| AddressState {
+            server: server.configured.to_string(),
+            address: server.address,
+            up: server.verdict() == Verdict::Up,
+        };
+        self.pool().servers.iter().map(state).collect()
+    }
+}

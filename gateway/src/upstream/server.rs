@@ -1,0 +1,110 @@
+//! One address of a server: how to connect with it, and how it stands.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+
+use super::standing::{Standing, Verdict};
+use crate::{
+    config::{HealthSettings, ServerAddress, ServerSettings, UpstreamSettings, Verify},
+    lock::locked,
+};
+
+/// How long an unused connection is kept. Servers that close idle connections sooner are noticed by the pool.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One address of a server.
+pub struct Server {
+    /// Where the configuration says that it is.
+    pub(super) configured: ServerAddress,
+    /// Where to connect.
+    pub(super) address: SocketAddr,
+    /// Its part of the requests, compared with that of the others.
+    pub(super) weight: u32,
+    /// What to connect to, ready to be cloned.
+    pub(super) peer: HttpPeer,
+    /// Which server of the configuration it belongs to.
+    pub(super) index: usize,
+    id: u64,
+    standing: Mutex<Standing>,
+}
+
+impl Server {
+    /// An address of the server that `settings` has at `index`.
+    pub(super) fn new(settings: &UpstreamSettings, index: usize, address: SocketAddr) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let server = &settings.servers[index];
+        Self {
+            configured: server.address.clone(),
+            address,
+            weight: server.weight,
+            peer: peer(settings, server, address),
+            index,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            standing: Mutex::default(),
+        }
+    }
+
+    /// The same with what checks have said of another.
+    pub(super) fn with_standing(self, standing: Standing) -> Self {
+        Self { standing: Mutex::new(standing), ..self }
+    }
+
+    /// Tells servers apart, also those that have one address.
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Where to connect.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `host:port`, as the configuration says it.
+    pub(crate) const fn configured(&self) -> &ServerAddress {
+        &self.configured
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        locked(&self.standing).clone()
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        locked(&self.standing).verdict
+    }
+
+    /// Takes the outcome of a check. Returns the verdict before it if that has changed.
+    pub(super) fn observe(&self, outcome: Result<(), String>, settings: &HealthSettings) -> Option<Verdict> {
+        locked(&self.standing).observe(outcome, settings)
+    }
+}
+
+fn peer(settings: &UpstreamSettings, server: &ServerSettings, address: SocketAddr) -> HttpPeer {
+    let tls = server.address.tls;
+    let mut peer = HttpPeer::new(address, tls, if tls { settings.tls_name(server) } else { String::new() });
+    let options = &mut peer.options;
+    options.connection_timeout = Some(settings.connect_timeout);
+    // With TLS, the handshake comes on top of the connection.
+    options.total_connection_timeout = Some(settings.connect_timeout * 2);
+    options.read_timeout = Some(settings.read_timeout);
+    options.write_timeout = Some(settings.read_timeout);
+    options.idle_timeout = Some(IDLE_TIMEOUT);
+    // Upgrades that a route allows are asked for where the request is rewritten.
+    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    if tls {
+        options.ca.clone_from(&settings.tls.ca);
+        options.verify_cert = settings.tls.verify != Verify::Off;
+        options.verify_hostname = settings.tls.verify == Verify::Full;
+        peer.client_cert_key.clone_from(&settings.tls.identity);
+        // Pingora shares connections of equal peers and does not compare whom they trust.
+        peer.group_key = settings.tls.connection_group();
+    }
+    peer
+}
