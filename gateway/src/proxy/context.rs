@@ -1,6 +1,6 @@
 //! What is known of one request on its way through the hooks.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use common::time::Micros;
 use prometheus::IntGauge;

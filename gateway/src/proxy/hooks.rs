@@ -10,7 +10,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe, peer};
+use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe};
 use crate::{
     answer::{Code, Problem},
     config::OnAbort,

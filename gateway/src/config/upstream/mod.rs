@@ -204,8 +204,7 @@ impl Check<'_> {
             return TlsSettings::default();
         }
         let read = TlsSettings::read(tls).map_err(|fault| {
-            let reason =
-                format!("upstream {name}: `tls.{}`: {} {}", fault.setting, quoted(&fault.value), fault.reason);
+            let reason = format!("upstream {name}: `tls.{}`: {} {}", fault.setting, quoted(&fault.value), fault.reason);
             self.inside("tls", || self.about_value(fault.setting, &fault.value, reason))
         });
         self.noted(read).unwrap_or_default()

@@ -109,7 +109,7 @@ fn faults_of_upstreams_name_line_and_reason() {
 fn all_faults_of_an_upstream_are_told_and_none_that_follows_from_another() {
     let told = parse(
         "  demo:
-    servers: [127.0.0.1, { address: 'a:80', weight: 0 }, 'https://b_c']
+    servers: [127.0.0.1, { address: 'a:80', weight: 0 }, 'https://b']
     connect_timeout_ms: 0
     health: { interval_seconds: 0, path: [up], host: a }
     dns: { interval_seconds: 0 }
