@@ -137,12 +137,12 @@ impl Tree {
         true
     }
 
-    /// Removes every map that something was added to; whether there was one.
+    /// Removes every map that something was added to; whether there was one that was not removed yet.
     pub(super) fn remove_supplied(&mut self) -> bool {
         let is_supplied = |id: &NodeId| matches!(self.nodes[*id].content, Content::Supplied);
         let holds = |node: &Node| matches!(&node.content, Content::Map(entries) if entries.iter().any(|entry| is_supplied(&entry.value)));
-        let all: Vec<NodeId> =
-            self.nodes.iter().enumerate().filter(|(_, node)| holds(node)).map(|(id, _)| id).collect();
+        let candidates = self.nodes.iter().enumerate().filter(|(id, _)| !self.removed.contains(id));
+        let all: Vec<NodeId> = candidates.filter(|(_, node)| holds(node)).map(|(id, _)| id).collect();
         self.removed.extend(&all);
         !all.is_empty()
     }

@@ -195,7 +195,7 @@ fn failures_are_counted_unless_the_file_says_otherwise() {
 fn faults_of_failed_credentials_name_file_line_and_reason() {
     let faults = [
         ("  failed_credentials: { per_minute: 0 }\n", 4, "set `enabled: false`"),
-        ("  failed_credentials:\n    per_minute: 1000001\n", 4, "must be between 1 and 1000000"),
+        ("  failed_credentials:\n    per_minute: 1000001\n", 5, "must be between 1 and 1000000"),
         ("  failed_credentials: { per_minute: -1 }\n", 4, "`-1` is not a whole number"),
         ("  failed_credentials: { per_second: 1 }\n", 4, "is not a setting here"),
     ];
@@ -300,8 +300,8 @@ routes:
         "7:66: route `a b`: `FETCH` is not a method",
         "9:44: route `d`: upstream `othr` is not defined; did you mean `other`?",
         "9:66: `fixed`: `-1` is not a whole number, 0 or more",
-        "10:5: `name` is missing here",
-        "10:5: `upstream` is missing here",
+        "10:5: `routes`: `name` is missing here",
+        "10:5: `routes`: `upstream` is missing here",
     ];
     let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("gateway.yaml:")).collect();
     for (line, expected) in lines.iter().zip(expected) {
