@@ -26,7 +26,7 @@ impl Store {
         }
         Err(StoreError::Refused(format!(
             "the keys in the store are hashed under another pepper (id {}), not under the given one (id {}): under it, \
-             every key would be unknown. Give the pepper with which they were made",
+             every key would be unknown. Give the pepper with which they were made (TOLLGATE_PEPPER, or its file)",
             known.join(", "),
             pepper.id()
         )))

@@ -63,7 +63,7 @@ pub enum StartError {
     #[error(transparent)]
     Pepper(#[from] PepperError),
     /// The store does not open.
-    #[error("{0} (settings `store` and `pepper_file`, or environment variables TOLLGATE_STORE and TOLLGATE_PEPPER)")]
+    #[error("{0} (setting `store` or environment variable TOLLGATE_STORE)")]
     Store(#[from] StoreError),
     /// The journal does not open.
     #[error("cannot open the usage journal (setting `usage.journal`): {0}")]
