@@ -24,3 +24,12 @@ pub mod telemetry;
 pub mod tenant;
 pub mod time;
 pub mod usage;
+
+use std::sync::LazyLock;
+
+/// What `--version` says after a program's name: its version, and that of the time zones that are part of it.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> =
+        LazyLock::new(|| format!("{} (IANA time zones {})", env!("CARGO_PKG_VERSION"), time::zone_release()));
+    &VERSION
+}

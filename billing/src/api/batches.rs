@@ -41,6 +41,8 @@ pub(super) struct BookedDocument {
     gap: u64,
     /// Of the entries booked now, those that the gateway has lost.
     lost: u64,
+    /// Of the entries booked now, those that are set aside: `billing quarantine` lists them.
+    quarantined: u64,
     /// Tenants that are not known; their usage is kept.
     #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
     unknown_tenants: Vec<common::id::TenantId>,
@@ -48,8 +50,8 @@ pub(super) struct BookedDocument {
 
 impl From<Booked> for BookedDocument {
     fn from(booked: Booked) -> Self {
-        let Booked { next_seq, booked, replayed, gap, lost, unknown_tenants } = booked;
-        Self { next_seq, booked, replayed, gap, lost, unknown_tenants }
+        let Booked { next_seq, booked, replayed, gap, lost, quarantined, unknown_tenants } = booked;
+        Self { next_seq, booked, replayed, gap, lost, quarantined, unknown_tenants }
     }
 }
 
@@ -179,6 +181,7 @@ mod tests {
             replayed: 1,
             gap: 3,
             lost: 1,
+            quarantined: 1,
             unknown_tenants: vec![common::id::TenantId::from_u128(4)],
         };
         let document = serde_json::to_value(BookedDocument::from(booked.clone())).unwrap();

@@ -37,6 +37,8 @@ pub(super) struct CreditDocument {
     paid: u64,
     /// Units that are used, or in the hands of gateways.
     drawn: u64,
+    /// Units that answers have used beyond what was paid for: the next top-up pays them first.
+    owed: u64,
     /// Units that gateways can still draw.
     left: u64,
 }
@@ -93,8 +95,8 @@ pub(super) struct TopUpBody {
 }
 
 impl From<Credit> for CreditDocument {
-    fn from(Credit { tenant: _, meter, paid, drawn, left }: Credit) -> Self {
-        Self { meter, paid, drawn, left }
+    fn from(Credit { tenant: _, meter, paid, drawn, owed, left }: Credit) -> Self {
+        Self { meter, paid, drawn, owed, left }
     }
 }
 
@@ -125,7 +127,8 @@ pub(super) async fn show(
 
 /// Add units to a tenant's prepaid credit, or take some back
 ///
-/// The same top-up again, by its reference, changes nothing. Negative units correct a top-up that was a mistake.
+/// The same top-up again, by its reference, changes nothing. Negative units correct a top-up that was a mistake. Credit is
+/// made at the root: what a tenant further down grants moves from its own credit, and goes back there.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/credit",

@@ -26,6 +26,7 @@ mod subscriptions;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 mod usage_report;
 
 use std::sync::Arc;
@@ -118,6 +119,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/resume", post(tenants::changes::resume)),
         ("/v1/tenants/{tenant}/move", post(tenants::changes::relocate)),
         ("/v1/tenants/{tenant}/limits", get(tenants::limits::limits)),
+        ("/v1/tenants/{tenant}/quotas", get(tenants::quotas::quotas)),
         (
             "/v1/tenants/{tenant}/subscriptions",
             get(subscriptions::list).post(subscriptions::assign).delete(subscriptions::end),
@@ -140,6 +142,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/admin-keys/{admin_key}", get(admin_keys::show)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),
+        ("/v1/usage/thresholds", get(thresholds::list)),
         ("/v1/audit", get(audit_log::list)),
     ]
 }

@@ -54,6 +54,8 @@ pub struct Report {
     pub settled_gaps: Vec<UsageGap>,
     /// Messages that could not be booked and that nobody has resolved.
     pub dead_letters: u64,
+    /// Usage that was set aside and that nobody has looked at.
+    pub quarantined: u64,
     /// Usage of tenants that the store does not know: stored, on no invoice.
     pub unknown_tenants: Vec<UnknownTenant>,
     /// Records whose day has no partition; retention does not reach them.
@@ -106,6 +108,7 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         open_gaps,
         settled_gaps,
         dead_letters: store.dead_letter_count().await?,
+        quarantined: store.quarantine_count().await?,
         unknown_tenants,
         unpartitioned: audit.unpartitioned,
     };
@@ -140,6 +143,9 @@ impl Report {
         }
         if self.dead_letters > 0 {
             faults.push(format!("{} dead letters are not resolved", self.dead_letters));
+        }
+        if self.quarantined > 0 {
+            faults.push(format!("{} entries are in quarantine", self.quarantined));
         }
         faults
     }

@@ -12,7 +12,10 @@ use crate::number::grouped;
 pub fn to_table(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "Streams: acknowledged = booked + refusals + void + lost, booked = recorded + dropped\n");
+    let _ = writeln!(
+        text,
+        "Streams: acknowledged = booked + refusals + void + lost, booked = recorded + dropped + quarantined\n"
+    );
     let _ = writeln!(text, "{}\n", streams(&report.streams));
     let _ = writeln!(text, "Tenants and months: recorded + dropped = summed up, in requests\n");
     let _ = writeln!(text, "{}\n", periods(&report.periods));
@@ -30,6 +33,9 @@ pub fn to_table(report: &Report) -> String {
     if report.dead_letters > 0 {
         let _ = writeln!(text, "Dead letters: {}; see `billing dead-letters list`\n", grouped(report.dead_letters));
     }
+    if report.quarantined > 0 {
+        let _ = writeln!(text, "In quarantine: {}; see `billing quarantine list`\n", grouped(report.quarantined));
+    }
     let _ = writeln!(text, "{}", verdict(report));
     text
 }
@@ -44,8 +50,18 @@ fn verdict(report: &Report) -> String {
 }
 
 fn streams(streams: &[StreamAudit]) -> Table {
-    let mut table =
-        with_header(["Stream", "Acknowledged", "Booked", "Refusals", "Void", "Lost", "Recorded", "Dropped", "Missing"]);
+    let mut table = with_header([
+        "Stream",
+        "Acknowledged",
+        "Booked",
+        "Refusals",
+        "Void",
+        "Lost",
+        "Recorded",
+        "Dropped",
+        "Quarantined",
+        "Missing",
+    ]);
     for stream in streams {
         table.add_row([
             stream.stream.to_string(),
@@ -56,6 +72,7 @@ fn streams(streams: &[StreamAudit]) -> Table {
             number(stream.lost_entries),
             stream.recorded.map_or_else(|| "not counted".to_owned(), |recorded| number(recorded.requests)),
             number(stream.dropped.requests),
+            number(stream.quarantined.requests),
             number(stream.missing),
         ]);
     }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use common::{
-    store::{Booked, DeadLetter, Store, StoreError},
+    store::{Booked, Booking, DeadLetter, Store, StoreError},
     time::{Clock as _, SystemClock},
-    usage::UsageBatch,
+    usage::{ApartBatch, UsageBatch},
 };
 use serde::Serialize;
 
 use super::{CommandError, log, output::Output, print, store::StoreArguments};
-use crate::config::Environment;
+use crate::{config::Environment, ingest::apart};
 
 /// Letters that one query reads.
 const LETTERS_PER_QUERY: u32 = 1_000;
@@ -49,7 +49,7 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Decode again and book; what is booked is resolved
+    /// Decode again and book; what is booked is resolved, and entries that still cannot be become letters of their own
     Replay {
         /// Number of the letter, as listed
         #[arg(value_name = "ID", required_unless_present = "all")]
@@ -99,7 +99,16 @@ struct Replayed {
 #[serde(untagged)]
 enum Outcome {
     Booked(Booked),
-    StillDead { error: String },
+    /// Some of its entries cannot be booked, the others are: the letter is resolved, and each of those has one of its own.
+    Split {
+        booked: u64,
+        replayed: u64,
+        letters: usize,
+        error: String,
+    },
+    StillDead {
+        error: String,
+    },
 }
 
 pub(super) async fn execute(arguments: &DeadLettersArguments, environment: &Environment) -> Result<(), CommandError> {
@@ -188,25 +197,59 @@ fn show(letter: DeadLetter, payload: &[u8], output: Output) -> Result<(), Comman
 async fn replay(store: &Store, ids: &[i64], output: Output) -> Result<(), CommandError> {
     let mut replayed = Vec::with_capacity(ids.len());
     for id in ids {
-        let payload = store.dead_letter_payload(*id).await?;
-        let outcome = match UsageBatch::decode(&payload) {
-            Ok(batch) => match store.replay_dead_letter(*id, &batch, SystemClock.now()).await {
-                Ok(booked) => Outcome::Booked(booked),
-                Err(StoreError::Refused(error)) => Outcome::StillDead { error },
-                Err(error) => return Err(error.into()),
-            },
-            Err(error) => Outcome::StillDead { error: error.to_string() },
-        };
+        let outcome = replay_one(store, *id).await?;
         replayed.push(Replayed { id: *id, outcome });
     }
     match output {
         Output::Json => print(&(serde_json::to_string_pretty(&replayed)? + "\n"))?,
         Output::Table => print(&replayed.iter().map(line).collect::<String>())?,
     }
-    match replayed.iter().filter(|replayed| matches!(replayed.outcome, Outcome::StillDead { .. })).count() {
+    match replayed.iter().filter(|replayed| !matches!(replayed.outcome, Outcome::Booked(_))).count() {
         0 => Ok(()),
         failed => Err(CommandError::StillDead(failed)),
     }
+}
+
+async fn replay_one(store: &Store, id: i64) -> Result<Outcome, StoreError> {
+    let payload = store.dead_letter_payload(id).await?;
+    let apart = match UsageBatch::decode_apart(&payload) {
+        Ok(apart) => apart,
+        Err(error) => return Ok(Outcome::StillDead { error: error.to_string() }),
+    };
+    let now = SystemClock.now();
+    match (&*apart.batches, &*apart.unread) {
+        ([], [unread]) => return Ok(Outcome::StillDead { error: unread.reason.clone() }),
+        ([batch], []) => match store.replay_dead_letter(id, batch, now).await {
+            Ok(booked) => return Ok(Outcome::Booked(booked)),
+            Err(StoreError::Refused(error)) if batch.entries.len() == 1 => return Ok(Outcome::StillDead { error }),
+            Err(StoreError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        },
+        _ => {}
+    }
+    if store.dead_letter(id).await?.resolved_at.is_some() {
+        return Ok(Outcome::StillDead { error: format!("dead letter {id} was resolved before") });
+    }
+    split(store, id, apart).await
+}
+
+/// Books the entries of a letter that can be booked, and puts each of the others into a letter of its own. The letter is
+/// resolved last: if this ends half-way, it can be done again.
+async fn split(store: &Store, id: i64, apart: ApartBatch) -> Result<Outcome, StoreError> {
+    let ApartBatch { stream, batches, unread } = apart;
+    let now = SystemClock.now();
+    let mut letters = apart::letters_of(&stream, unread);
+    store.book_all(&Booking { dead_letters: &letters, ..Booking::default() }, now).await?;
+    let (mut booked, mut replayed) = (0, 0);
+    for batch in batches {
+        let apart = apart::book_apart(store, batch, now).await?;
+        booked += apart.booked.iter().map(|(_, booked)| booked.booked).sum::<u64>();
+        replayed += apart.booked.iter().map(|(_, booked)| booked.replayed).sum::<u64>();
+        letters.extend(apart.letters);
+    }
+    store.resolve_dead_letter(id, now).await?;
+    let error = letters.first().map_or_else(String::new, |letter| letter.reason.clone());
+    Ok(Outcome::Split { booked, replayed, letters: letters.len(), error })
 }
 
 fn line(replayed: &Replayed) -> String {
@@ -215,13 +258,16 @@ fn line(replayed: &Replayed) -> String {
         Outcome::Booked(booked) => {
             format!("{id}: {} entries booked, {} were booked before\n", booked.booked, booked.replayed)
         }
+        Outcome::Split { booked, replayed, letters, error } => format!(
+            "{id}: {booked} entries booked, {replayed} were booked before; {letters} are letters of their own now: {error}\n"
+        ),
         Outcome::StillDead { error } => format!("{id}: not booked: {error}\n"),
     }
 }
 
 /// Where it came from: topic, partition and offset, or for what came over HTTP, the stream.
 fn place(letter: &DeadLetter) -> String {
-    if letter.came_over_http() {
+    if letter.is_no_message() {
         return letter.topic.clone();
     }
     format!("{}/{}/{}", letter.topic, letter.partition, letter.offset)

@@ -40,7 +40,7 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     log::start("info");
     let config = Config::load(&arguments.config, environment)?;
     let (store, migrated) = Store::open_and_migrate(&config.store).await?;
-    let store = store.keeping_records(config.ingest.keep_raw);
+    let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.ingest.listen, "ingest.listen", &arguments.config).await?;
     let registry = Registry::new();
     let ingest = KafkaIngest::new(&config.ingest, store.clone(), Arc::new(SystemClock), &registry)?;

@@ -8,6 +8,7 @@ mod listen;
 mod log;
 mod migrate;
 mod output;
+mod quarantine;
 mod run;
 mod serve;
 mod signals;
@@ -52,7 +53,13 @@ Examples:
 
 /// The business plane of Tollgate: takes usage from the gateways and turns it into invoices.
 #[derive(Debug, Parser)]
-#[command(name = "billing", version, after_help = HELP, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(
+    name = "billing",
+    version = common::version(),
+    after_help = HELP,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Validate the settings and exit: 0 if they are valid, else 1, with every fault on stderr
     #[arg(long)]
@@ -76,6 +83,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArguments),
     /// Look at usage that streams have skipped or lost, and settle what will never come
     Gaps(gaps::GapsArguments),
+    /// Look at usage that was set aside, and let it into the books or keep it out
+    Quarantine(quarantine::QuarantineArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
     /// Bring the store's schema up to date
@@ -169,6 +178,7 @@ impl Cli {
             Command::Audit(arguments) => audit::execute(&arguments, &environment).await,
             Command::DeadLetters(arguments) => dead_letters::execute(&arguments, &environment).await,
             Command::Gaps(arguments) => gaps::execute(&arguments, &environment).await,
+            Command::Quarantine(arguments) => quarantine::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }

@@ -41,7 +41,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let pepper = config.pepper(environment)?;
     let (store, migrated) = Store::open_and_migrate(&config.store).await?;
     store.check_pepper(&pepper, SystemClock.now()).await?;
-    let store = store.keeping_records(config.ingest.keep_raw);
+    let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.listen, "listen", &arguments.config).await?;
     let registry = Registry::new();
     let metrics = IngestMetrics::register(&registry)?;

@@ -32,6 +32,9 @@ const BATCH_WAIT_MAX_MS: u64 = 60_000;
 /// Longest name of a process within the group, as brokers accept it.
 const NAME_MAX_BYTES: usize = 249;
 
+/// Most days that usage may be set to be late by.
+const LATE_DAYS_MAX: u32 = 36_500;
+
 /// How `billing ingest` takes usage from Kafka. Not printable: its properties may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,6 +60,9 @@ pub struct IngestConfig {
     pub properties: BTreeMap<String, String>,
     /// Whether a record of every request is kept, or only the hourly sums.
     pub keep_raw: bool,
+    /// Usage is booked without being asked for that is of this many days before its tenant's current month, or later.
+    #[serde(deserialize_with = "late_days")]
+    pub late_days: u32,
     /// A transaction is closed once it holds this many entries.
     #[serde(deserialize_with = "batch_entries")]
     pub batch_entries: usize,
@@ -75,6 +81,7 @@ impl Default for IngestConfig {
             name: None,
             properties: BTreeMap::new(),
             keep_raw: true,
+            late_days: 40,
             batch_entries: 20_000,
             batch_wait_ms: 200,
         }
@@ -117,6 +124,14 @@ fn batch_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D:
         return Ok(entries);
     }
     Err(de::Error::custom(format!("`batch_entries` must be between 1 and {BATCH_ENTRIES_MAX}")))
+}
+
+fn late_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let days = u32::deserialize(deserializer)?;
+    if days <= LATE_DAYS_MAX {
+        return Ok(days);
+    }
+    Err(de::Error::custom(format!("`late_days` must be at most {LATE_DAYS_MAX}")))
 }
 
 fn batch_wait_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -167,6 +182,8 @@ mod tests {
             "batch_entries: 0",
             "batch_entries: 1000001",
             "batch_wait_ms: 60001",
+            "late_days: 36501",
+            "late_days: -1",
             "topic: ''",
             "topic: a/b",
             "group: ''",

@@ -15,6 +15,7 @@ pub struct IngestMetrics {
     replayed_entries: IntCounter,
     gap_entries: IntCounter,
     lost_entries: IntCounter,
+    quarantined_entries: IntCounter,
     undecodable_batches: IntCounter,
     dead_letters: IntCounter,
     seconds: Histogram,
@@ -56,6 +57,10 @@ impl IngestMetrics {
         )?;
         let lost_entries =
             IntCounter::new("tollgate_usage_lost_entries_total", "Usage entries that gateways have lost")?;
+        let quarantined_entries = IntCounter::new(
+            "tollgate_usage_quarantined_entries_total",
+            "Usage entries that were set aside: of a time that cannot be, or of an unknown time zone",
+        )?;
         let undecodable_batches =
             IntCounter::new("tollgate_ingest_undecodable_batches_total", "Usage batches that could not be decoded")?;
         let dead_letters = IntCounter::new(
@@ -70,6 +75,7 @@ impl IngestMetrics {
         registry.register(Box::new(entries.clone()))?;
         registry.register(Box::new(gap_entries.clone()))?;
         registry.register(Box::new(lost_entries.clone()))?;
+        registry.register(Box::new(quarantined_entries.clone()))?;
         registry.register(Box::new(undecodable_batches.clone()))?;
         registry.register(Box::new(dead_letters.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
@@ -82,6 +88,7 @@ impl IngestMetrics {
             replayed_entries: entries.with_label_values(&["replayed"]),
             gap_entries,
             lost_entries,
+            quarantined_entries,
             undecodable_batches,
             dead_letters,
             seconds,
@@ -106,6 +113,7 @@ impl IngestMetrics {
         self.replayed_entries.inc_by(booked.replayed);
         self.gap_entries.inc_by(booked.gap + booked.lost);
         self.lost_entries.inc_by(booked.lost);
+        self.quarantined_entries.inc_by(booked.quarantined);
     }
 
     pub(super) fn count_dead_letter(&self) {

@@ -5,6 +5,7 @@
 //! never can be is put into the dead letters, so that what comes after it is not held up. Gaps, unknown tenants and dead
 //! letters raise a log line and a metric each.
 
+pub(crate) mod apart;
 pub mod kafka;
 mod metrics;
 
@@ -16,7 +17,7 @@ use std::{
 use common::{
     store::{Booked, Booking, NewDeadLetter, Store, StoreError},
     time::Clock,
-    usage::{StreamId, UsageBatch},
+    usage::{ApartBatch, StreamId, UsageBatch},
 };
 pub use metrics::{BatchOutcome, IngestMetrics};
 
@@ -110,21 +111,56 @@ impl Intake {
         // which a replay would not show again.
         let (intake, bytes, origin) = (self.clone(), bytes.to_vec(), origin.to_owned());
         let taking = tokio::spawn(async move {
-            let burial = match UsageBatch::decode(&bytes) {
-                Ok(batch) => match intake.book(&batch).await {
-                    Err(StoreError::Refused(reason)) => Burial::Refused(reason),
-                    booked => return booked.map(Taken::Booked),
-                },
-                Err(error) => Burial::Undecodable(error.to_string()),
-            };
-            intake.bury(bytes, &origin, &burial).await?;
-            Ok(Taken::Buried(burial))
+            match UsageBatch::decode_apart(&bytes) {
+                Ok(apart) => intake.book_readable(apart).await,
+                Err(error) => {
+                    let burial = Burial::Undecodable(error.to_string());
+                    intake.bury(&[NewDeadLetter::of_http(&origin, bytes, burial.reason().to_owned())]).await?;
+                    Ok(Taken::Buried(burial))
+                }
+            }
         });
         match tokio::time::timeout(BOOKING_TIME_LIMIT, taking).await {
             Ok(Ok(taken)) => Ok(taken?),
             Ok(Err(interrupted)) => Err(IngestError::Interrupted(interrupted)),
             Err(_) => Err(IngestError::TimedOut),
         }
+    }
+
+    /// Books what can be booked of a batch, and buries the rest entry by entry.
+    async fn book_readable(&self, ApartBatch { stream, batches, unread }: ApartBatch) -> Result<Taken, StoreError> {
+        let unreadable = apart::letters_of(&stream, unread);
+        if !unreadable.is_empty() {
+            self.bury(&unreadable).await?;
+        }
+        let (mut taken, mut refused) = (None, Vec::new());
+        for batch in batches {
+            match self.book(&batch).await {
+                Ok(booked) => taken = Some(booked),
+                Err(StoreError::Refused(_)) => refused.extend(self.book_apart(batch).await?),
+                Err(error) => return Err(error),
+            }
+        }
+        let reason = |letters: &[NewDeadLetter]| {
+            let first = letters.first().map_or("", |letter| &letter.reason);
+            format!("{} of its entries, the others are booked: {first}", letters.len())
+        };
+        Ok(match (&*unreadable, &*refused, taken) {
+            ([], [], Some(booked)) => Taken::Booked(booked),
+            (unreadable, [], _) => Taken::Buried(Burial::Undecodable(reason(unreadable))),
+            (_, refused, _) => Taken::Buried(Burial::Refused(reason(refused))),
+        })
+    }
+
+    async fn book_apart(&self, batch: UsageBatch) -> Result<Vec<NewDeadLetter>, StoreError> {
+        let stream = batch.stream.clone();
+        let apart = apart::book_apart(&self.store, batch, self.clock.now()).await?;
+        for (first_seq, booked) in &apart.booked {
+            self.metrics.count_booked(booked);
+            report(&stream, *first_seq, booked);
+        }
+        self.tell(&apart.letters);
+        Ok(apart.letters)
     }
 
     async fn book(&self, batch: &UsageBatch) -> Result<Booked, StoreError> {
@@ -134,14 +170,19 @@ impl Intake {
         Ok(booked)
     }
 
-    async fn bury(&self, bytes: Vec<u8>, origin: &str, burial: &Burial) -> Result<(), StoreError> {
-        let (size, reason) = (bytes.len(), burial.reason());
-        let letter = NewDeadLetter::of_http(origin, bytes, reason.to_owned());
-        let booking = Booking { dead_letters: std::slice::from_ref(&letter), ..Booking::default() };
+    async fn bury(&self, letters: &[NewDeadLetter]) -> Result<(), StoreError> {
+        let booking = Booking { dead_letters: letters, ..Booking::default() };
         self.store.book_all(&booking, self.clock.now()).await?;
-        self.metrics.count_dead_letter();
-        tracing::error!(origin, bytes = size, reason, "dead_letter");
+        self.tell(letters);
         Ok(())
+    }
+
+    fn tell(&self, letters: &[NewDeadLetter]) {
+        for letter in letters {
+            self.metrics.count_dead_letter();
+            let (origin, bytes, reason) = (&letter.topic, letter.payload.len(), &letter.reason);
+            tracing::error!(origin, bytes, reason, "dead_letter");
+        }
     }
 }
 
@@ -158,6 +199,9 @@ fn report(stream: &StreamId, first_seq: u64, booked: &Booked) {
     tracing::debug!(%stream, first_seq, booked = booked.booked, replayed = booked.replayed, "batch_booked");
     if booked.gap > 0 || booked.lost > 0 {
         tracing::warn!(%stream, first_seq, gap = booked.gap, lost = booked.lost, "usage_gap");
+    }
+    if booked.quarantined > 0 {
+        tracing::warn!(%stream, first_seq, entries = booked.quarantined, "usage_quarantined");
     }
     if !booked.unknown_tenants.is_empty() {
         let named = &booked.unknown_tenants[..booked.unknown_tenants.len().min(UNKNOWN_TENANTS_LOGGED)];

@@ -174,6 +174,68 @@ async fn a_batch_whose_sums_cannot_be_stored_holds_up_nothing_and_can_be_replaye
 }
 
 #[tokio::test]
+async fn one_bad_entry_of_a_batch_is_put_aside_alone_and_the_others_are_booked() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let server = site.serve().await;
+    let one = |units| UsageEntry::Request(request(root, AT, units));
+    server.book(&batch(0, [one(5)])).await;
+    // The sum of the third entry and what is there is more than a column holds.
+    let reason = buried(&server, batch(1, [one(1), one(2), one(i64::MAX as u64), one(4)]).encode()).await;
+    assert!(reason.starts_with("1 of its entries, the others are booked"), "{reason}");
+    assert_eq!(usage(&store).await[0].units, 12);
+    let letters = store.dead_letters(10, 0).await.unwrap();
+    assert_eq!((letters.len(), letters[0].topic.starts_with("entry edge-1/")), (1, true));
+    // The answer may get lost; then the gateway hands it in again.
+    buried(&server, batch(1, [one(1), one(2), one(i64::MAX as u64), one(4)]).encode()).await;
+    assert_eq!((usage(&store).await[0].units, store.dead_letter_count().await.unwrap()), (12, 1));
+    let gaps = store.usage_gaps().await.unwrap();
+    assert_eq!(gaps.iter().map(|gap| (gap.from, gap.to, gap.lost)).collect::<Vec<_>>(), [(3, 4, false)]);
+
+    // A letter of an earlier version holds the whole batch: it is split.
+    let whole = batch(5, [one(1), one(i64::MAX as u64), one(3)]);
+    let letter = common::store::NewDeadLetter::of_http("unknown", whole.encode(), "its sums".into());
+    let booking = common::store::Booking { dead_letters: &[letter], ..Default::default() };
+    store.book_all(&booking, common::time::Micros(0)).await.unwrap();
+    let run = async |arguments: &[&str]| site.run(&[arguments, &["--store", &site.url()]].concat()).await;
+    let id = store.dead_letters(10, 0).await.unwrap()[1].id.to_string();
+    let replayed = run(&["dead-letters", "replay", &id]).await;
+    assert_eq!(replayed.status.code(), Some(1), "one entry is still no usage");
+    let told = stdout(&replayed);
+    assert!(told.starts_with(&format!("{id}: 2 entries booked, 0 were booked before; 1 are letters")), "{told}");
+    assert_eq!((usage(&store).await[0].units, store.dead_letter_count().await.unwrap()), (16, 2));
+}
+
+#[tokio::test]
+async fn usage_of_another_time_is_set_aside_until_somebody_lets_it_in() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let server = site.serve().await;
+    let at = |at: &str| UsageEntry::Request(request(root, at, 5));
+    let booked = server.book(&batch(0, [at("1970-01-01T00:00:00Z"), at("2099-01-01T00:00:00Z")])).await;
+    assert_eq!((&booked["booked"], &booked["quarantined"]), (&json!(2), &json!(2)));
+    assert_eq!(usage(&store).await, []);
+    assert_eq!(server.metric("tollgate_usage_quarantined_entries_total").await, 2);
+    assert_eq!(server.logged("usage_quarantined").await["entries"], 2);
+    let run = async |arguments: &[&str]| site.run(&[arguments, &["--store", &site.url()]].concat()).await;
+    let audit = run(&["audit"]).await;
+    assert_eq!(audit.status.code(), Some(1));
+    assert!(stdout(&audit).contains("In quarantine: 2;"), "{}", stdout(&audit));
+    let listed = stdout(&run(&["quarantine", "list"]).await);
+    assert!(listed.contains("1970-01-01T00:00:00Z") && listed.contains("too_early"), "{listed}");
+    let by = ["--by", "ada", "--note", "a clock was wrong"];
+    let moved = run(&[&["quarantine", "move", "1", "--to", AT], &by[..]].concat()).await;
+    assert_eq!(moved.status.code(), Some(0), "{}", stdout(&moved));
+    assert_eq!(usage(&store).await[0].units, 5);
+    let discarded = run(&[&["quarantine", "discard", "--all"], &by[..]].concat()).await;
+    assert!(stdout(&discarded).contains("discarded"), "{}", stdout(&discarded));
+    let again = run(&[&["quarantine", "accept", "1"], &by[..]].concat()).await;
+    assert_eq!(again.status.code(), Some(1));
+    let clean = run(&["audit"]).await;
+    assert_eq!(clean.status.code(), Some(0), "{}", stdout(&clean));
+}
+
+#[tokio::test]
 async fn only_the_ingest_token_opens_the_door() {
     let site = Site::new();
     let (store, root) = site.store().await;

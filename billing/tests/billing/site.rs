@@ -66,7 +66,8 @@ impl Site {
     }
 
     pub(crate) fn write_settings(&self, listen: &str) {
-        let settings = format!("listen: {listen}\nstore: {}\npepper_file: pepper\n", self.url());
+        let settings =
+            format!("listen: {listen}\nstore: {}\npepper_file: pepper\ningest: {{ late_days: 3650 }}\n", self.url());
         std::fs::write(self.path("billing.yaml"), settings).unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! Tenants whose quotas run out: an event each, told in the log and counted.
 
 use common::{
+    store::PageRequest,
     time::{Clock as _, SystemClock},
     usage::{UsageEntry, UsageRecord},
 };
@@ -22,7 +23,8 @@ async fn a_quota_that_is_mostly_used_is_told_once_whoever_runs() {
     assert_eq!((&told["percent"], &told["used"], &told["limit"]), (&"80".into(), &80_000.into(), &100_000.into()));
     assert_eq!(server.metric("tollgate_usage_threshold_events_total{percent=\"80\"}").await, 1);
     assert_eq!(server.metric("tollgate_usage_threshold_events_total{percent=\"100\"}").await, 0);
-    let events = store.threshold_events(Some(tenant)).await.unwrap();
+    let page = PageRequest { after: None, limit: 10 };
+    let events = store.threshold_events(Some(tenant), page).await.unwrap().items;
     assert_eq!(events.iter().map(|event| event.percent).collect::<Vec<_>>(), [80]);
 
     let now = SystemClock.now();

@@ -93,7 +93,7 @@ impl Topic {
     /// Settings of `billing ingest` for this topic, in a group of its own. Who is silent for `session` is out.
     pub(crate) fn settings(&self, site: &Site, session: Duration, more: &str) {
         let text = format!(
-            "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\ningest:\n  listen: 127.0.0.1:0\n  brokers: {}\n  \
+            "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\ningest:\n  late_days: 3650\n  listen: 127.0.0.1:0\n  brokers: {}\n  \
              topic: {}\n  group: {}\n  batch_wait_ms: 20\n  \
              properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 300 }}\n{more}",
             site.url(),

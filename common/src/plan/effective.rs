@@ -4,6 +4,8 @@
 //! plan says of keys, tenants and quotas holds for each inheriting tenant by itself. Every tenant above with a plan of
 //! its own is a *ceiling*: nobody below has more than its pool or, if its plan has none, than its own limits, and than
 //! its hard quotas. Limits are clamped when they are resolved, so that lowering one above needs no change below.
+//! A hard quota is also a pool ([`caps`]): everybody below the tenant whose plan states it draws on it, whatever their
+//! own plan says and whatever pays for their units.
 
 use serde::Serialize;
 
@@ -36,6 +38,8 @@ pub struct EffectiveTerms {
     pub pool: EffectiveRates,
     /// Units per month, by meter.
     pub quotas: Vec<EffectiveQuota>,
+    /// Hard quotas that every request draws on, the tenant's own first, then those above it.
+    pub caps: Vec<SubtreeCap>,
     /// Meters that are paid for in advance.
     pub prepaid: Vec<String>,
 }
@@ -82,6 +86,20 @@ pub struct EffectiveQuota {
     pub clamped_by: Option<TenantId>,
 }
 
+/// A hard quota of the own plan of a tenant or of one above it. Each request of the tenant draws on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct SubtreeCap {
+    /// Whose quota it is: everybody below this tenant shares it.
+    pub tenant: TenantId,
+    /// The meter.
+    pub meter: String,
+    /// Units in each month of that tenant's time zone: the lowest that it and those above it state.
+    pub per_month: u64,
+    /// Levels between the tenant that draws and the one whose quota it is; 0 is its own.
+    #[serde(skip)]
+    pub place: usize,
+}
+
 /// What one tenant above lets those below it have at most.
 struct Ceiling<'a> {
     tenant: TenantId,
@@ -107,9 +125,29 @@ pub fn resolve(levels: &[Level<'_>]) -> Option<EffectiveTerms> {
         key: EffectiveRates::clamped(&limits.key, &ceilings, false),
         tenant: EffectiveRates::clamped(&limits.tenant, &ceilings, true),
         pool: EffectiveRates::clamped(&pool, &ceilings, false),
-        quotas: clamp_quotas(quotas, prepaid, &ceilings),
+        quotas: clamp_quotas(quotas, &ceilings),
+        caps: caps(levels),
         prepaid: prepaid.clone(),
     })
+}
+
+/// The hard quotas that requests of the first of `levels` draw on, nearest first.
+fn caps(levels: &[Level<'_>]) -> Vec<SubtreeCap> {
+    let hard = |level: &Level<'_>| {
+        let quotas = level.plan.map_or(&[][..], |version| &version.plan.quotas);
+        quotas.iter().filter(|quota| quota.kind.is_hard()).cloned().collect::<Vec<_>>()
+    };
+    let mut caps: Vec<SubtreeCap> = Vec::new();
+    for (place, level) in levels.iter().enumerate() {
+        for Quota { meter, per_month, .. } in hard(level) {
+            // Nobody below may use more than there is here.
+            for below in caps.iter_mut().filter(|below| below.meter == meter) {
+                below.per_month = below.per_month.min(per_month);
+            }
+            caps.push(SubtreeCap { tenant: level.tenant, meter, per_month, place });
+        }
+    }
+    caps
 }
 
 impl<'a> Ceiling<'a> {
@@ -171,8 +209,8 @@ fn clamp<T: Copy + PartialEq>(
     })
 }
 
-/// Hard quotas above hold below as well. What is prepaid is bounded by its credit alone.
-fn clamp_quotas(own: &[Quota], prepaid: &[String], ceilings: &[Ceiling<'_>]) -> Vec<EffectiveQuota> {
+/// Hard quotas above hold below as well, also for what is prepaid there.
+fn clamp_quotas(own: &[Quota], ceilings: &[Ceiling<'_>]) -> Vec<EffectiveQuota> {
     let mut effective: Vec<_> = own
         .iter()
         .map(|quota| EffectiveQuota {
@@ -183,7 +221,7 @@ fn clamp_quotas(own: &[Quota], prepaid: &[String], ceilings: &[Ceiling<'_>]) -> 
         })
         .collect();
     let hard = ceilings.iter().flat_map(|ceiling| ceiling.quotas.iter().map(|quota| (ceiling.tenant, quota)));
-    for (tenant, quota) in hard.filter(|(_, quota)| quota.kind.is_hard() && !prepaid.contains(&quota.meter)) {
+    for (tenant, quota) in hard.filter(|(_, quota)| quota.kind.is_hard()) {
         let clamped = EffectiveQuota {
             meter: quota.meter.clone(),
             per_month: quota.per_month,

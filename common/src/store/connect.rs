@@ -60,6 +60,8 @@ pub struct Store {
     pub(super) postgres: Option<PgPool>,
     /// Whether bookings keep a record of every request.
     pub(super) keep_records: bool,
+    /// How many days before the current month usage may be of before it is set aside; any if none is stated.
+    pub(super) late_days: Option<u32>,
     /// Where writers get a connection.
     pub(super) write_pool: sqlx::AnyPool,
     /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
@@ -142,7 +144,7 @@ impl Store {
         };
         let acting = Arc::new(Acting::program("tollgate"));
         let (engine, writers) = (address.engine, Arc::default());
-        Ok(Self { pool, engine, postgres, keep_records: true, write_pool, writers, acting })
+        Ok(Self { pool, engine, postgres, keep_records: true, late_days: None, write_pool, writers, acting })
     }
 }
 

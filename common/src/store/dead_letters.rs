@@ -8,7 +8,10 @@ use super::{
     Booked, Store, StoreError,
     row::{corrupt, count, instant, instant_or_null},
 };
-use crate::{time::Micros, usage::UsageBatch};
+use crate::{
+    time::Micros,
+    usage::{StreamId, UsageBatch},
+};
 
 /// A message that cannot be booked; [`super::Booking`] carries it into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,17 +28,28 @@ pub struct NewDeadLetter {
     pub reason: String,
 }
 
-/// The partition of what came over HTTP: Kafka has none of this number.
-const HTTP_PARTITION: i32 = -1;
+/// The partition of what is no message of a topic, as it came over HTTP or was taken out of one: Kafka has none of this
+/// number.
+const NO_PARTITION: i32 = -1;
 
 impl NewDeadLetter {
     /// A batch that was handed in over HTTP on behalf of `origin`. The same bytes make the same letter however often they
     /// are handed in: in place of an offset they are known by their hash.
     pub fn of_http(origin: &str, payload: Vec<u8>, reason: String) -> Self {
+        Self { topic: format!("http {origin}"), ..Self::by_hash(payload, reason) }
+    }
+
+    /// One entry that was taken out of its batch, which is booked without it; `payload` is a batch of it alone.
+    pub fn of_entry(stream: &StreamId, payload: Vec<u8>, reason: String) -> Self {
+        Self { topic: format!("entry {stream}"), ..Self::by_hash(payload, reason) }
+    }
+
+    /// A letter that is known by what it holds.
+    fn by_hash(payload: Vec<u8>, reason: String) -> Self {
         let mut head = [0; 8];
         head.copy_from_slice(&Sha256::digest(&payload)[..8]);
         let offset = i64::from_be_bytes(head) & i64::MAX;
-        Self { topic: format!("http {origin}"), partition: HTTP_PARTITION, offset, payload, reason }
+        Self { topic: String::new(), partition: NO_PARTITION, offset, payload, reason }
     }
 }
 
@@ -61,9 +75,10 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Whether it was handed in over HTTP; its topic then says on whose behalf.
-    pub const fn came_over_http(&self) -> bool {
-        self.partition == HTTP_PARTITION
+    /// Whether it is no message of a topic: handed in over HTTP, or an entry that was taken out of its batch. Its topic
+    /// then says whose it is.
+    pub const fn is_no_message(&self) -> bool {
+        self.partition == NO_PARTITION
     }
 }
 

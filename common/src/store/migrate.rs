@@ -50,6 +50,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_grants"),
     migration!(11, "0011_tenant_parents"),
     migration!(12, "0012_usage_payment"),
+    migration!(13, "0013_quota_debts"),
+    migration!(14, "0014_usage_quarantine"),
 ];
 
 /// The version that this program was built for.

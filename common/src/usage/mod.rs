@@ -121,6 +121,28 @@ pub struct RefusalCount {
     pub count: u64,
 }
 
+/// A batch without the entries of it that cannot be read, and those.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApartBatch {
+    /// Its stream.
+    pub stream: StreamId,
+    /// What can be read, as batches without a hole; one, if all can.
+    pub batches: Vec<UsageBatch>,
+    /// What cannot.
+    pub unread: Vec<UnreadEntry>,
+}
+
+/// An entry that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEntry {
+    /// Its number in the stream.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub reason: String,
+    /// A batch of nothing but this entry, as protobuf: a later version may read it.
+    pub payload: Vec<u8>,
+}
+
 impl UsageBatch {
     /// The batch as protobuf.
     pub fn encode(&self) -> Vec<u8> {
@@ -130,6 +152,11 @@ impl UsageBatch {
     /// The batch from protobuf; everything about the bytes is checked.
     pub fn decode(bytes: &[u8]) -> Result<Self, BatchError> {
         wire::decode(bytes)
+    }
+
+    /// The same, if entries of it cannot be read: those are taken out.
+    pub fn decode_apart(bytes: &[u8]) -> Result<ApartBatch, BatchError> {
+        wire::decode_apart(bytes)
     }
 
     /// Number after the last entry.

@@ -33,7 +33,7 @@ on_both_engines!(
 );
 
 fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
-    Booked { next_seq, booked, replayed, gap, lost: 0, unknown_tenants: Vec::new() }
+    Booked { next_seq, booked, replayed, gap, lost: 0, quarantined: 0, unknown_tenants: Vec::new() }
 }
 
 async fn exactly_once(place: Place) {

@@ -18,6 +18,7 @@ mod interleaving;
 mod lost;
 mod migrations;
 mod positions;
+mod quarantine;
 mod quota;
 mod quota_credit;
 mod quota_lives;

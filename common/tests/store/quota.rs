@@ -31,7 +31,7 @@ pub(crate) fn holder(boot: u128) -> QuotaHolder {
 }
 
 pub(crate) fn of_requests(tenant: TenantId, limit: u64, wanted: u64) -> QuotaDraw<'static> {
-    QuotaDraw { tenant, meter: METER, source: november(), limit, wanted }
+    QuotaDraw { tenant, meter: METER, source: november(), limit, wanted, beyond: 0 }
 }
 
 pub(crate) async fn draw(store: &Store, boot: u128, draw: QuotaDraw<'_>) -> u64 {

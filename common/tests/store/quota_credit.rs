@@ -1,15 +1,17 @@
 //! Prepaid credit: what is paid for can be used, once, whatever the month.
 
 use common::{
+    acting::{Acting, Scope},
     id::TenantId,
     store::{Credit, PageRequest, QuotaDraw, QuotaSource, StoreError, TOP_UP_UNITS_MAX, TopUp},
+    tenant::TenantKind,
     time::Micros,
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
 
 use crate::{
-    harness::{NOW, Place, on_both_engines, request, root},
-    quota::{draw, november, of_requests},
+    harness::{NOW, Place, new_tenant, on_both_engines, request, root},
+    quota::{draw, holder, november, of_requests},
 };
 
 on_both_engines!(
@@ -19,6 +21,8 @@ on_both_engines!(
     top_ups_that_make_no_sense_are_refused,
     a_correction_takes_back_what_nobody_has_drawn,
     references_are_each_tenants_own,
+    what_a_reseller_grants_moves_from_its_own_credit,
+    a_debt_is_paid_by_the_next_top_up,
     a_record_is_charged_to_what_its_units_were_drawn_from,
 );
 
@@ -32,7 +36,7 @@ fn of_credit(tenant: TenantId, wanted: u64) -> QuotaDraw<'static> {
 }
 
 fn stands(tenant: TenantId, paid: u64, drawn: u64) -> Credit {
-    Credit { tenant, meter: "requests".into(), paid, drawn, left: paid - drawn }
+    Credit { tenant, meter: "requests".into(), paid, drawn, owed: 0, left: paid - drawn }
 }
 
 async fn what_was_paid_for_can_be_drawn_and_no_more(place: Place) {
@@ -131,6 +135,55 @@ async fn a_correction_takes_back_what_nobody_has_drawn(place: Place) {
     let first = store.top_ups_page(tenant, PageRequest { after: None, limit: 1 }).await.unwrap();
     let second = store.top_ups_page(tenant, PageRequest { after: first.next, limit: 1 }).await.unwrap();
     assert_eq!((first.items.len(), second.items, second.next), (1, vec![back(900, "order-1-back")], None));
+}
+
+async fn what_a_reseller_grants_moves_from_its_own_credit(place: Place) {
+    let store = place.store().await;
+    let root = root(&store).await.id;
+    let create = async |kind, parent| store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id;
+    let reseller = create(TenantKind::Reseller, root).await;
+    let customer = create(TenantKind::Customer, reseller).await;
+    let acting_at = |tenant| store.acting_as(Acting { scope: Scope::Subtree(tenant), ..Acting::program("test") });
+    let (seller, resale) = (acting_at(root), acting_at(reseller));
+    let refused = resale.add_credit(&top_up(customer, 1, "from nothing")).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Conflict(reason) if reason.contains("0 units")), "{refused}");
+    assert_eq!(store.top_ups(customer).await.unwrap(), []);
+    resale.add_credit(&top_up(reseller, 1, "to itself")).await.unwrap_err();
+
+    seller.add_credit(&top_up(reseller, 100, "bought")).await.unwrap();
+    assert_eq!(draw(&store, 1, of_credit(reseller, 10)).await, 10);
+    for _ in 0..2 {
+        assert_eq!(resale.add_credit(&top_up(customer, 60, "sold")).await.unwrap(), stands(customer, 60, 0));
+    }
+    assert_eq!(store.credit(reseller).await.unwrap(), [stands(reseller, 40, 10)]);
+    resale.add_credit(&top_up(customer, 31, "too much")).await.unwrap_err();
+    resale.add_credit(&top_up(customer, TOP_UP_UNITS_MAX, "far too much")).await.unwrap_err();
+
+    // The seller makes credit for whomever it likes; the reseller cannot take that for itself.
+    seller.add_credit(&top_up(customer, 5, "from the seller")).await.unwrap();
+    let back =
+        |units: i64, reference: &str| TopUp { reason: Some("a slip".into()), ..top_up(customer, -units, reference) };
+    let foreign = resale.add_credit(&back(61, "all")).await.unwrap_err();
+    assert!(matches!(&foreign, StoreError::Conflict(reason) if reason.contains("granted")), "{foreign}");
+    // What is drawn does not come back to be given again.
+    assert_eq!(draw(&store, 1, of_credit(customer, 6)).await, 6);
+    resale.add_credit(&back(60, "what was sold")).await.unwrap_err();
+    assert_eq!(resale.add_credit(&back(59, "what is left")).await.unwrap(), stands(customer, 6, 6));
+    assert_eq!(store.credit(reseller).await.unwrap(), [stands(reseller, 99, 10)]);
+}
+
+async fn a_debt_is_paid_by_the_next_top_up(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    store.add_credit(&top_up(tenant, 10, "first")).await.unwrap();
+    let draws = [QuotaDraw { beyond: 25, ..of_credit(tenant, 1) }];
+    assert_eq!(store.draw_quotas(&holder(1), &draws, NOW).await.unwrap()[0].granted, 0);
+    let credit = store.credit(tenant).await.unwrap().remove(0);
+    assert_eq!((credit.paid, credit.drawn, credit.owed, credit.left), (10, 10, 15, 0));
+    let credit = store.add_credit(&top_up(tenant, 12, "second")).await.unwrap();
+    assert_eq!((credit.paid, credit.drawn, credit.owed, credit.left), (22, 22, 3, 0), "the debt is paid first");
+    let credit = store.add_credit(&top_up(tenant, 4, "third")).await.unwrap();
+    assert_eq!((credit.paid, credit.drawn, credit.owed, credit.left), (26, 25, 0, 1));
 }
 
 async fn references_are_each_tenants_own(place: Place) {

@@ -3,7 +3,7 @@
 
 use common::{
     id::TenantId,
-    store::{QuotaSource, Store},
+    store::{QuotaDraw, QuotaSource, Store},
     time::Micros,
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
@@ -21,6 +21,8 @@ on_both_engines!(
     only_billed_units_of_the_lease_are_used,
     usage_counts_in_the_month_of_its_record,
     usage_beyond_what_was_drawn_is_granted_after_the_fact,
+    usage_beyond_a_limit_is_owed_by_the_same_rule_whether_a_life_tells_of_it_or_not,
+    usage_counts_against_the_leases_of_every_tenant_above,
 );
 
 fn lane(boot: u128, lane: u16) -> StreamId {
@@ -140,6 +142,70 @@ async fn usage_beyond_what_was_drawn_is_granted_after_the_fact(place: Place) {
         book(&store, &lane(boot, 1), 0, vec![UsageEntry::End]).await;
         assert_eq!(granted(&store, tenant).await, granted_then);
     }
+}
+
+async fn usage_beyond_a_limit_is_owed_by_the_same_rule_whether_a_life_tells_of_it_or_not(place: Place) {
+    let store = place.store().await;
+    for tells in [false, true] {
+        let tenant = root(&store).await.id;
+        let (first, next) = if tells { (11, 12) } else { (21, 22) };
+        assert_eq!(draw(&store, first, of_requests(tenant, 20, 20)).await, 20);
+        let record = UsageRecord { units: 30, ..request(tenant) };
+        if tells {
+            let beyond = QuotaDraw { beyond: 10, ..of_requests(tenant, 20, 1) };
+            assert_eq!(draw(&store, first, beyond).await, 0);
+        }
+        book(&store, &lane(first, 0), 0, vec![UsageEntry::Request(record)]).await;
+        let stands = async || {
+            let quota = store.quotas(tenant).await.unwrap().remove(0);
+            (quota.limit, quota.drawn, quota.owed, quota.left)
+        };
+        assert_eq!(stands().await, (20, 20, 10, 0), "before the life has ended; it tells: {tells}");
+        book(&store, &lane(first, 0), 1, vec![UsageEntry::End]).await;
+        book(&store, &lane(first, 1), 0, vec![UsageEntry::End]).await;
+        assert_eq!(stands().await, (20, 20, 10, 0), "it tells: {tells}");
+        // A raised limit pays the debt first.
+        assert_eq!(draw(&store, next, of_requests(tenant, 25, 5)).await, 0);
+        assert_eq!(stands().await, (25, 25, 5, 0));
+        assert_eq!(draw(&store, next, of_requests(tenant, 40, 50)).await, 10);
+        assert_eq!(stands().await, (40, 40, 0, 0));
+    }
+}
+
+async fn usage_counts_against_the_leases_of_every_tenant_above(place: Place) {
+    use common::tenant::TenantKind::{Customer, Reseller, Root};
+    let store = place.store().await;
+    let create = async |kind, parent, zone: &str| {
+        let new = common::store::NewTenant { zone: zone.parse().unwrap(), ..new_tenant(kind, parent) };
+        store.create_tenant(&new, NOW).await.unwrap().id
+    };
+    let root = create(Root, None, "UTC").await;
+    let reseller = create(Reseller, Some(root), "Asia/Kathmandu").await;
+    let customer = create(Customer, Some(reseller), "America/New_York").await;
+    let sibling = create(Customer, Some(reseller), "UTC").await;
+    for tenant in [root, reseller, customer] {
+        draw(&store, 1, of_requests(tenant, 100, 40)).await;
+    }
+    // Still November in New York, December in Kathmandu.
+    let end = month().window(&"Asia/Kathmandu".parse().unwrap()).unwrap().end;
+    let record = |tenant, at, units, prepaid| {
+        UsageEntry::Request(UsageRecord { at: Micros(at), units, prepaid, ..request(tenant) })
+    };
+    let entries = vec![
+        record(customer, end.0 - 1, 3, false),
+        record(customer, end.0, 5, false),
+        record(customer, end.0 - 1, 7, true),
+        record(sibling, end.0 - 1, 11, false),
+    ];
+    book(&store, &lane(1, 0), 0, entries).await;
+    let used: std::collections::HashMap<_, _> =
+        store.quota_leases().await.unwrap().into_iter().map(|lease| (lease.tenant, lease.used)).collect();
+    // Credit pays for seven units: none of the customer's own month, and all of those above.
+    assert_eq!((used[&customer], used[&reseller], used[&root]), (8, 21, 26));
+    book(&store, &lane(1, 0), 4, vec![UsageEntry::End]).await;
+    book(&store, &lane(1, 1), 0, vec![UsageEntry::End]).await;
+    assert_eq!((granted(&store, customer).await, granted(&store, reseller).await), (8, 21));
+    assert_eq!(granted(&store, root).await, 26);
 }
 
 /// What happens to a fleet; gateways and lanes are numbers modulo how many there are.

@@ -3,7 +3,7 @@
 use common::{
     id::TenantId,
     plan::{Plan, PlanFile},
-    store::{NewTenant, Store, ThresholdEvent},
+    store::{NewTenant, PageRequest, PlanStart, Store, ThresholdEvent},
     tenant::TenantKind,
     time::Micros,
     usage::{UsageBatch, UsageEntry, UsageRecord},
@@ -13,6 +13,7 @@ use crate::harness::{NOW, Place, new_tenant, on_both_engines, request, stream};
 
 on_both_engines!(
     each_threshold_is_raised_once,
+    inherited_lowered_and_shared_quotas_raise_events,
     only_what_is_billed_in_the_month_counts,
     whoever_looks_at_the_same_time_raises_it_once,
 );
@@ -42,6 +43,69 @@ async fn raise(store: &Store) -> Vec<(String, u8, u64)> {
     raised
 }
 
+async fn events(store: &Store, subtree_of: Option<TenantId>) -> Vec<ThresholdEvent> {
+    store.threshold_events(subtree_of, PageRequest { after: None, limit: 100 }).await.unwrap().items
+}
+
+fn capped(id: &str, quota: &str) -> Plan {
+    let text = format!(
+        "plans: [{{ id: {id}, name: A plan, currency: USD, flat_fee: '0.00', quotas: [{{ meter: requests, {quota} }}] }}]"
+    );
+    PlanFile::parse(&text, "test").unwrap().plans.remove(0)
+}
+
+async fn assign(store: &Store, tenant: TenantId, plan: Plan) {
+    store.apply_plans(std::slice::from_ref(&plan), NOW).await.unwrap();
+    store.assign_plan(tenant, &plan.id, None, PlanStart::Now, NOW).await.unwrap();
+}
+
+async fn inherited_lowered_and_shared_quotas_raise_events(place: Place) {
+    let store = place.store().await;
+    let create = async |kind, parent| store.create_tenant(&new_tenant(kind, parent), NOW).await.unwrap().id;
+    let root = create(TenantKind::Root, None).await;
+    let reseller = create(TenantKind::Reseller, Some(root)).await;
+    let inherits = create(TenantKind::Customer, Some(reseller)).await;
+    let lowered = create(TenantKind::Customer, Some(reseller)).await;
+    assign(&store, root, capped("soft", "per_month: 40, kind: soft")).await;
+    assign(&store, reseller, capped("shared", "per_month: 20")).await;
+    assign(&store, lowered, capped("large", "per_month: 1000")).await;
+    let use_units =
+        async |boot, tenant, units| book(&store, boot, vec![UsageRecord { units, ..request(tenant) }]).await;
+    let mut told = std::collections::BTreeSet::new();
+    let mut raise = async || {
+        let raised = store.raise_threshold_events(NOW, NOW).await.unwrap();
+        let mut new: Vec<_> =
+            raised.iter().map(|event| (event.tenant, event.percent, event.limit, event.used)).collect();
+        new.sort_unstable();
+        assert!(new.iter().all(|event| told.insert(*event)), "raised twice: {new:?}");
+        new
+    };
+    let sorted = |mut events: Vec<(TenantId, u8, u64, u64)>| {
+        events.sort_unstable();
+        events
+    };
+    use_units(1, inherits, 10).await;
+    assert_eq!(raise().await, []);
+    // Together 16 of the reseller's 20.
+    use_units(2, lowered, 6).await;
+    assert_eq!(raise().await, [(reseller, 80, 20, 16)]);
+    use_units(3, inherits, 6).await;
+    assert_eq!(raise().await, sorted(vec![(reseller, 100, 20, 22), (inherits, 80, 20, 16)]));
+    use_units(4, lowered, 14).await;
+    assert_eq!(raise().await, sorted(vec![(lowered, 80, 20, 20), (lowered, 100, 20, 20)]));
+    // Nobody is told of a soft quota for what those below use, only of what the tenant itself does.
+    use_units(5, root, 32).await;
+    assert_eq!(raise().await, [(root, 80, 40, 32)]);
+    // An upgrade: the new limit has thresholds of its own.
+    assign(&store, reseller, capped("shared", "per_month: 45")).await;
+    assert_eq!(raise().await, [(reseller, 80, 45, 36)]);
+    use_units(6, inherits, 9).await;
+    assert_eq!(raise().await, [(reseller, 100, 45, 45)]);
+    let seen = events(&store, Some(reseller)).await;
+    assert_eq!(seen.iter().filter(|event| event.tenant == root).count(), 0);
+    assert_eq!(seen.len(), 7);
+}
+
 async fn each_threshold_is_raised_once(place: Place) {
     let store = place.store().await;
     let tenant = tenant(&store, "UTC").await;
@@ -55,11 +119,13 @@ async fn each_threshold_is_raised_once(place: Place) {
     book(&store, 3, vec![UsageRecord { units: 5, ..request(tenant) }, tokens.clone()]).await;
     // As much again, in another hour: the sum of both is more than one column holds.
     book(&store, 4, vec![UsageRecord { at: Micros(NOW.0 - 7_200_000_000), ..tokens }]).await;
-    let twice = 2 * i64::MAX as u64;
+    // An event holds as much of it as a column does.
+    let twice = i64::MAX as u64;
     let expected = [("requests", 100, 13), ("tokens", 80, twice), ("tokens", 100, twice)];
     assert_eq!(raise(&store).await, expected.map(|(meter, percent, used)| (meter.to_owned(), percent, used)));
 
-    let events = store.threshold_events(Some(tenant)).await.unwrap();
+    let mut events = events(&store, Some(tenant)).await;
+    events.sort_by_key(|event| (event.meter.clone(), event.percent));
     let found: Vec<_> =
         events.iter().map(|event| (&*event.meter, event.percent, event.limit, event.raised_at)).collect();
     assert_eq!(
@@ -72,8 +138,13 @@ async fn each_threshold_is_raised_once(place: Place) {
         ]
     );
     assert!(events.iter().all(|event| event.period.to_string() == "2026-11"));
-    assert_eq!(store.threshold_events(None).await.unwrap(), events);
-    assert_eq!(store.threshold_events(Some(TenantId::generate())).await.unwrap(), []);
+    let newest_first: Vec<_> = self::events(&store, None).await.iter().map(|event| event.seq).collect();
+    assert!(newest_first.len() == 4 && newest_first.is_sorted_by(|one, next| one > next), "{newest_first:?}");
+    let page = PageRequest { after: None, limit: 3 };
+    let first = store.threshold_events(None, page).await.unwrap();
+    let rest = store.threshold_events(None, PageRequest { after: first.next, limit: 3 }).await.unwrap();
+    assert_eq!((first.items.len(), rest.items.len(), rest.next), (3, 1, None));
+    store.threshold_events(Some(TenantId::generate()), page).await.unwrap_err();
 }
 
 async fn only_what_is_billed_in_the_month_counts(place: Place) {

@@ -145,7 +145,7 @@ impl Model {
             lower(&mut lowest, format!("quota {}", quota.meter), quota.per_month, true);
         }
         for quota in above.iter().flat_map(|ceiling| &ceiling.quotas) {
-            if quota.kind == QuotaKind::Hard && !own.prepaid.contains(&quota.meter) {
+            if quota.kind == QuotaKind::Hard {
                 lower(&mut lowest, format!("quota {}", quota.meter), quota.per_month, true);
             }
         }

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use common::{
     id::{KeyId, TenantId},
     key::{IpNet, KeyHash, KeyStatus, Mode},
-    plan::{PlanId, Quota},
+    plan::{PlanId, effective::SubtreeCap},
     store::ServedKey,
     time::Micros,
 };
@@ -59,6 +59,7 @@ pub struct TenantEntry {
     pub(crate) cells: Arc<RateCells>,
     /// The pools that it draws on: its own, and those of the tenants above it.
     pub(crate) pools: Box<[Arc<Pool>]>,
+    /// Every hard quota that its requests draw on, its own first, then those of the tenants above it; then its credit.
     pub(crate) quotas: Box<[Arc<QuotaLease>]>,
 }
 
@@ -94,8 +95,8 @@ pub(crate) struct PlanTerms {
     pub(crate) tenant_rates: Rates,
     /// Of the tenant whose own plan it is.
     pub(crate) pool_rates: Rates,
-    /// The hard ones; soft ones are billing's.
-    pub(crate) quotas: Vec<Quota>,
+    /// Hard quotas, by place on the way up; soft ones are billing's. Whose they are is not known here.
+    pub(crate) caps: Vec<SubtreeCap>,
     /// Meters that are paid for in advance.
     pub(crate) prepaid: Vec<String>,
 }

@@ -9,7 +9,7 @@ use std::{
 use common::{
     id::TenantId,
     plan::{
-        PlanId, PlanVersion, Quota,
+        PlanId, PlanVersion,
         effective::{EffectiveTerms, Level, resolve},
     },
 };
@@ -83,14 +83,12 @@ impl PlanBook {
 
 impl PlanTerms {
     fn new(terms: &EffectiveTerms) -> Self {
-        let hard = terms.quotas.iter().filter(|quota| quota.kind.is_hard());
-        let quota = |meter: &String, per_month, kind| Quota { meter: meter.clone(), per_month, kind };
         Self {
             plan: terms.plan.clone(),
             key_rates: Rates::new(RateOwner::Key, &terms.key.rates()),
             tenant_rates: Rates::new(RateOwner::Tenant, &terms.tenant.rates()),
             pool_rates: Rates::new(RateOwner::Pool, &terms.pool.rates()),
-            quotas: hard.map(|one| quota(&one.meter, one.per_month, one.kind)).collect(),
+            caps: terms.caps.clone(),
             prepaid: terms.prepaid.clone(),
         }
     }

@@ -44,14 +44,14 @@ impl<'a> Ask<'a> {
     #[inline]
     fn request(self, counts: bool) -> Request<'a> {
         let Self { limiter, caller, to, units, now } = self;
-        // Test keys are metered and never billed: they leave the quota alone.
-        let quota = match caller.key.mode {
-            Mode::Live => caller.tenant.quotas.iter().find(|lease| lease.meter() == to.meter),
-            Mode::Test => None,
+        // Test keys are metered and never billed: they leave quotas alone.
+        let quotas = match caller.key.mode {
+            Mode::Live => &caller.tenant.quotas[..],
+            Mode::Test => &[],
         };
         let route = to.route.filter(|route| !route.limits.is_empty()).map(|route| (route, limiter.route_cells(route)));
         let nanos = limiter.clock.nanos();
-        Request { caller, route, bank: limiter.bank.as_deref(), quota, units, now, nanos, counts }
+        Request { caller, route, bank: limiter.bank.as_deref(), quotas, meter: to.meter, units, now, nanos, counts }
     }
 
     #[inline]
@@ -62,13 +62,13 @@ impl<'a> Ask<'a> {
         limits.check_slots()?;
         limits.check_rates()?;
         let slots = limits.take_slots()?;
-        let held = limits.take_quota()?;
+        let held = limits.take_quotas()?;
         if !limits.debit_rates(|| self.limiter.clock.nanos()) {
             // Another request took the last token since the check; what is held goes back.
             drop((held, slots));
             return Err(limits.check_rates().err().unwrap_or_else(|| limits.denied_by_rate()));
         }
-        let at = held.as_ref().map_or(self.now, |held| held.counts_at(self.now));
+        let at = held.counts_at(self.now);
         Ok(Admission { at, held, slots })
     }
 }

@@ -1,5 +1,5 @@
-//! Whether a caller may go on: rates of key, tenant, route and every pool that the tenant is in, and the hard quota of
-//! the meter. All or nothing, from local cells.
+//! Whether a caller may go on: rates of key, tenant, route and every pool that the tenant is in, and the meter's hard
+//! quotas of the tenant and everybody above. All or nothing, from local cells.
 //!
 //! A request first looks at every limit and only then debits them, so that a denial consumes nothing. If another
 //! request gets in between, what was debited is given back.
@@ -26,8 +26,8 @@ pub use clock::Clock;
 use common::time::Micros;
 use dashmap::DashMap;
 pub use purse::{Purse, take_all};
-use quota::Held;
-pub(crate) use quota::QuotaLease;
+use quota::Holds;
+pub(crate) use quota::{Allowance, QuotaLease};
 pub use quota::{QuotaBook, QuotaKeeper};
 pub use rate::{Rate, RateCell};
 pub(crate) use rate::{RateOwner, Rates};
@@ -61,7 +61,7 @@ pub struct Destination<'a> {
 pub struct Admission {
     /// When the request counts: when it was admitted, and in the month of the quota that its units were taken from.
     pub at: Micros,
-    held: Option<Held>,
+    held: Holds,
     slots: Slots,
 }
 
@@ -182,15 +182,13 @@ impl<'a> From<&'a str> for Destination<'a> {
 impl Admission {
     /// Whether its units were drawn from credit that was paid for in advance.
     pub fn is_prepaid(&self) -> bool {
-        self.held.as_ref().is_some_and(Held::is_prepaid)
+        self.held.is_prepaid()
     }
 
-    /// The request was answered, and `units` of its meter are billed: the quota is charged for them instead of the
+    /// The request was answered, and `units` of its meter are billed: each quota is charged for them instead of the
     /// estimate. It is under way until what is returned is dropped.
     pub fn settle(self, units: u64) -> Slots {
-        if let Some(held) = self.held {
-            held.settle(units);
-        }
+        self.held.settle(units);
         self.slots
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! What applies is gathered once, in place and without an allocation, as all that follows goes through it again.
 
+mod quotas;
+
 use std::sync::Arc;
 
 use common::time::Micros;
@@ -13,14 +15,11 @@ use super::{
     bank::{Account, Bank, Errand, Short, SlotAccount},
     cells::{Owner, RateCells},
     purse::{self, Purse, RATES_IN_PLACE},
-    quota::{Held, QuotaCell, QuotaLease, Refused},
+    quota::{QuotaCell, QuotaLease},
     rate::{self, Rate, Rates},
     slots::{self, Concurrency, Seats, Slots},
 };
 use crate::{auth::Caller, config::Route};
-
-/// Seconds after which a request may try again that was refused because the store did not answer.
-const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
 
 /// Seconds after which a request may try again that came while too many were under way: nobody knows when one ends.
 const UNDER_WAY_RETRY_SECONDS: u64 = 1;
@@ -28,9 +27,6 @@ const UNDER_WAY_RETRY_SECONDS: u64 = 1;
 /// A quota of which nothing is known.
 const NO_MONTH: LimitState =
     LimitState { policy: "quota-month", quota: 0, window_seconds: 1, remaining: 0, reset_seconds: 1 };
-
-/// Prepaid credit, of which no window can be told.
-const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
 
 /// Limits on what is under way that take no allocation, of one request.
 const SEATS_IN_PLACE: usize = 4;
@@ -42,7 +38,10 @@ pub(super) struct Request<'a> {
     pub(super) route: Option<(&'a Route, Arc<RateCells>)>,
     /// Where rates are shared with other gateways.
     pub(super) bank: Option<&'a Bank>,
-    pub(super) quota: Option<&'a Arc<QuotaLease>>,
+    /// What the tenant's requests draw on, of whichever meter.
+    pub(super) quotas: &'a [Arc<QuotaLease>],
+    /// The meter that it counts on.
+    pub(super) meter: &'a str,
     pub(super) units: u64,
     pub(super) now: Micros,
     /// Nanoseconds of the monotonic clock, read once.
@@ -273,43 +272,13 @@ impl<'r> Limits<'r> {
     pub(super) fn look(&self) -> Result<LimitStates, Obstacle> {
         self.check_slots()?;
         self.check_rates()?;
-        let Some((lease, cell)) = self.quota_cell()? else {
-            return Ok(self.states(None));
-        };
-        lease
-            .look(&cell, self.request.units, self.request.nanos)
-            .map_err(|refused| self.denied_by_quota(&cell, refused))?;
-        Ok(self.states(Some(&cell)))
-    }
-
-    #[inline]
-    pub(super) fn take_quota(&self) -> Result<Option<Held>, Obstacle> {
-        let Some((lease, cell)) = self.quota_cell()? else {
-            return Ok(None);
-        };
-        lease
-            .take(&cell, self.request.units, self.request.nanos)
-            .map(Some)
-            .map_err(|refused| self.denied_by_quota(&cell, refused))
-    }
-
-    /// The quota that applies, if any, in this month.
-    fn quota_cell(&self) -> Result<Option<(&'r QuotaLease, Arc<QuotaCell>)>, Obstacle> {
-        let Some(lease) = self.request.quota else {
-            return Ok(None);
-        };
-        let cell = lease.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
-        Ok(Some((lease, cell)))
+        self.look_at_quotas(&self.quota_cells()?)?;
+        Ok(self.standing())
     }
 
     /// How each limit stands, whether or not it would let the request on.
     pub(super) fn standing(&self) -> LimitStates {
-        let cell = self.request.quota.and_then(|lease| lease.cell(self.request.now));
-        self.states(cell.as_deref())
-    }
-
-    fn states(&self, quota: Option<&QuotaCell>) -> LimitStates {
-        let Request { now, nanos, units, .. } = *self.request;
+        let Request { caller, now, nanos, units, .. } = *self.request;
         let owners = self.owners();
         let mut limits = LimitStates::new();
         for (index, (rate, purse)) in self.purses.iter().enumerate() {
@@ -326,7 +295,8 @@ impl<'r> Limits<'r> {
                 limits.push(state);
             }
         }
-        if let Some((state, likely)) = quota.and_then(|cell| cell.standing(now)) {
+        let quotas = self.quota_leases().filter_map(|lease| lease.cell(now));
+        for (state, likely) in quotas.filter_map(|cell| cell.standing(caller.tenant.id, now)) {
             // As many requests like this one.
             limits.push_likely(state, likely / units.max(1));
         }
@@ -370,33 +340,5 @@ impl<'r> Limits<'r> {
         let mut limits = self.standing();
         limits.push_refusing(violated);
         Obstacle { denial: Denial { reason, violated, limits: limits.to_vec(), retry_after_seconds }, dry: None }
-    }
-
-    fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
-        let month = cell.state(self.request.now);
-        let violated = month.unwrap_or(CREDIT);
-        let (reason, retry_after_seconds) = match refused {
-            Refused::Spent if month.is_none() => (DenialReason::CreditSpent, 0),
-            Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
-            Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
-        };
-        let mut limits = self.states(Some(cell));
-        if month.is_some() && refused == Refused::Spent {
-            limits.push_refusing(violated);
-        }
-        let limits = limits.to_vec();
-        let dry = (refused == Refused::Dry).then(|| Dry::Quota(Arc::clone(cell)));
-        Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
-    }
-
-    /// The clock shows a time that belongs to no month: no quota can be charged.
-    fn denied_without_month(&self) -> Obstacle {
-        let denial = Denial {
-            reason: DenialReason::QuotaUnavailable,
-            violated: NO_MONTH,
-            limits: self.states(None).to_vec(),
-            retry_after_seconds: UNAVAILABLE_RETRY_SECONDS,
-        };
-        Obstacle { denial, dry: None }
     }
 }

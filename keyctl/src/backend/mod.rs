@@ -29,7 +29,7 @@ use crate::{
     pepper::PepperArgs,
     view::{
         AdminKeyView, AuditView, CreatedAdminKey, CreatedKey, CreditReport, KeyView, LimitsView, PlanRef, PlanView,
-        ReportRow, RotatedKey, SubscriptionView, TenantView, Used,
+        QuotaView, ReportRow, RotatedKey, SubscriptionView, TenantView, ThresholdView, Used,
     },
 };
 
@@ -131,6 +131,10 @@ pub(crate) trait Records: Send + Sync {
     async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<ReportRow>, Failure>;
     /// Adds to a tenant's credit, once per reference.
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure>;
+    /// How a tenant's quotas stand.
+    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaView>, Failure>;
+    /// Thresholds of quotas that were reached by a tenant and those below it, or by all, newest first.
+    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdView>, Failure>;
     /// How a tenant's credit stands.
     async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure>;
     /// Changes, newest first.

@@ -27,7 +27,8 @@ Examples:
 
 const SHOW_HELP: &str = "\
 PAID units were added in all. DRAWN are those of them that are used or in the hands of gateways, \
-which give back what they do not need; LEFT can still be drawn.
+which give back what they do not need; LEFT can still be drawn. OWED units were used by answers that cost more than \
+was left: the next top-up pays them first.
 
 Examples:
   keyctl credit show --tenant ten_01jd0000000000000000000001

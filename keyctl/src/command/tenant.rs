@@ -69,6 +69,14 @@ Examples:
   keyctl tenant limits ten_01jd0000000000000000000001
   keyctl tenant limits ten_01jd0000000000000000000001 --output json | jq .terms.tenant.per_second";
 
+const QUOTAS_HELP: &str = "\
+Hard quotas by month, and credit (PERIOD `prepaid`), of those that anybody has drawn from. A quota of a tenant with \
+others below it is shared with all of them. DRAWN units are used or in the hands of gateways. OWED units were used by \
+answers that cost more than was left; they are paid first when there is more, and are not billed.
+
+Examples:
+  keyctl tenant quotas ten_01jd0000000000000000000001";
+
 const PLANS_HELP: &str = "\
 Oldest first; a change that is ahead is the last. What a tenant inherits is shown by \
 `keyctl tenant limits`.
@@ -106,6 +114,9 @@ pub(crate) enum TenantCommand {
     /// Show what a tenant may do, and who keeps it from more
     #[command(after_help = LIMITS_HELP)]
     Limits(TenantArgs),
+    /// Show how a tenant's hard quotas and its credit stand
+    #[command(after_help = QUOTAS_HELP)]
+    Quotas(TenantArgs),
     /// List the plans that a tenant had, has and will have of its own
     #[command(after_help = PLANS_HELP)]
     Plans(TenantArgs),
@@ -217,6 +228,7 @@ impl TenantCommand {
             Self::Delete(TenantArgs { id }) => backend.delete_tenant(id).await?,
             Self::List(arguments) => return list(arguments, context).await,
             Self::Limits(TenantArgs { id }) => return context.output.show(&backend.limits(id).await?),
+            Self::Quotas(TenantArgs { id }) => return context.output.show(&backend.quotas(id).await?),
             Self::Plans(TenantArgs { id }) => return context.output.show(&backend.subscriptions_of(id).await?),
         };
         tenant.plan = plans(context, &[tenant.id], has_changed).await?.remove(&tenant.id);

@@ -32,6 +32,8 @@ struct CreditRow {
     meter: String,
     paid: u64,
     drawn: u64,
+    #[serde(default)]
+    owed: u64,
     left: u64,
 }
 
@@ -48,8 +50,8 @@ pub(crate) struct TopUpRow {
 impl CreditReport {
     /// A report of one tenant.
     pub(crate) fn new(tenant: TenantId, credit: Vec<Credit>, top_ups: Vec<TopUp>) -> Self {
-        let credit =
-            credit.into_iter().map(|Credit { meter, paid, drawn, left, .. }| CreditRow { meter, paid, drawn, left });
+        let row = |Credit { meter, paid, drawn, owed, left, .. }| CreditRow { meter, paid, drawn, owed, left };
+        let credit = credit.into_iter().map(row);
         let top_ups = top_ups.into_iter().map(|TopUp { reference, meter, units, reason, added_at, .. }| TopUpRow {
             reference,
             meter,
@@ -73,10 +75,10 @@ impl View for CreditReport {
 }
 
 impl ListRow for CreditRow {
-    const COLUMNS: &'static [&'static str] = &["METER", "PAID", "DRAWN", "LEFT"];
+    const COLUMNS: &'static [&'static str] = &["METER", "PAID", "DRAWN", "OWED", "LEFT"];
 
     fn cells(&self) -> Vec<String> {
-        let numbers = [self.paid, self.drawn, self.left].map(|number| number.to_string());
+        let numbers = [self.paid, self.drawn, self.owed, self.left].map(|number| number.to_string());
         [self.meter.clone()].into_iter().chain(numbers).collect()
     }
 }

@@ -4,7 +4,7 @@ use common::{
     id::TenantId,
     plan::{
         EffectiveTerms, PlanId, QuotaKind, RateLimit,
-        effective::{Clamped, EffectiveQuota, EffectiveRates},
+        effective::{Clamped, EffectiveQuota, EffectiveRates, SubtreeCap},
     },
     time::Micros,
 };
@@ -30,7 +30,17 @@ struct Terms {
     tenant: Rates,
     pool: Rates,
     quotas: Vec<Quota>,
+    #[serde(default)]
+    caps: Vec<Cap>,
     prepaid: Vec<String>,
+}
+
+/// A hard quota that a tenant shares with everybody below it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cap {
+    tenant: TenantId,
+    meter: String,
+    per_month: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,9 +82,12 @@ impl LimitsView {
 
 impl From<EffectiveTerms> for Terms {
     fn from(terms: EffectiveTerms) -> Self {
-        let EffectiveTerms { holder, plan, version, key, tenant, pool, quotas, prepaid } = terms;
+        let EffectiveTerms { holder, plan, version, key, tenant, pool, quotas, caps, prepaid } = terms;
         let quotas = quotas.into_iter().map(Quota::from).collect();
-        Self { holder, plan, version, key: key.into(), tenant: tenant.into(), pool: pool.into(), quotas, prepaid }
+        let cap = |SubtreeCap { tenant, meter, per_month, place: _ }| Cap { tenant, meter, per_month };
+        let caps = caps.into_iter().map(cap).collect();
+        let (key, tenant, pool) = (key.into(), tenant.into(), pool.into());
+        Self { holder, plan, version, key, tenant, pool, quotas, caps, prepaid }
     }
 }
 
@@ -118,6 +131,9 @@ impl View for LimitsView {
         for Quota { meter, per_month, kind, clamped_by } in &terms.quotas {
             let kind = if kind.is_hard() { "hard" } else { "soft" };
             rows.push(&format!("quota {meter}"), lowered(format!("{per_month} units per month, {kind}"), *clamped_by));
+        }
+        for Cap { tenant, meter, per_month } in terms.caps.iter().filter(|cap| cap.tenant != self.tenant) {
+            rows.push(&format!("shares {meter}"), format!("{per_month} units per month with everybody below {tenant}"));
         }
         for meter in &terms.prepaid {
             rows.push(&format!("prepaid {meter}"), "as many units as there is credit for".to_owned());

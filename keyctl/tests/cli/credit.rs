@@ -30,7 +30,7 @@ async fn credit_is_added_once_per_reference_and_shown() {
     let unnamed = ["credit", "add", "--tenant", &tenant, "--meter", "tokens", "--units", "20"];
     desk.json(&unnamed);
     let shown = desk.json(&unnamed);
-    assert_eq!(shown["credit"], json!([{ "meter": "tokens", "paid": 540, "drawn": 0, "left": 540 }]));
+    assert_eq!(shown["credit"], json!([{ "meter": "tokens", "paid": 540, "drawn": 0, "owed": 0, "left": 540 }]));
     assert_eq!(shown["top_ups"].as_array().unwrap().len(), 3);
 
     let back = ["credit", "add", "--tenant", &tenant, "--meter", "tokens", "--units", "-40"];
@@ -42,6 +42,10 @@ async fn credit_is_added_once_per_reference_and_shown() {
 
     let table = desk.keyctl(&["credit", "show", "--tenant", &tenant]);
     assert!(table.stdout.contains("tokens") && table.stdout.contains("540"), "{}", table.stdout);
+    let quotas = desk.json(&["tenant", "quotas", &tenant]);
+    let credit = json!({ "meter": "tokens", "period": "prepaid", "limit": 540, "drawn": 0, "owed": 0, "left": 540 });
+    assert_eq!(quotas, json!([credit]));
+    assert_eq!(desk.json(&["usage", "thresholds", "--tenant", &tenant]), json!([]));
     let nobody = "ten_01jd0000000000000000000009";
     assert_eq!(desk.keyctl(&["credit", "show", "--tenant", nobody]).code, 3);
     let added = ["credit", "add", "--tenant", nobody, "--meter", "tokens", "--units", "1"];

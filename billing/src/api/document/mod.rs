@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 
 use super::{
     DOCUMENT_PATH, PAGE_PATH, admin_keys, audit_log, batches, credit, keys, me, observe, plans, subscriptions, tenants,
-    usage_report,
+    thresholds, usage_report,
 };
 
 /// A page that loads nothing and runs nothing.
@@ -52,13 +52,13 @@ static PAGE: LazyLock<String> =
     ),
     paths(
         tenants::create, tenants::list, tenants::show, tenants::changes::update, tenants::changes::delete,
-        tenants::changes::suspend, tenants::changes::resume, tenants::changes::relocate, tenants::limits::limits,
+        tenants::changes::suspend, tenants::changes::resume, tenants::changes::relocate, tenants::limits::limits, tenants::quotas::quotas,
         subscriptions::in_force, subscriptions::list, subscriptions::assign, subscriptions::end,
         plans::list, plans::changes::apply, plans::show, plans::versions, plans::changes::deprecate,
         plans::changes::restore, plans::changes::migrate,
         keys::create, keys::list, keys::find::find, keys::show, keys::changes::update, keys::changes::rotate, keys::changes::revoke,
         credit::show, credit::add,
-        usage_report::report, batches::take_batch,
+        usage_report::report, thresholds::list, batches::take_batch,
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::revoke, me::me,
         audit_log::list,
         observe::health, observe::metrics, document, page,

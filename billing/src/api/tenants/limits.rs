@@ -7,7 +7,7 @@ use common::{
     id::TenantId,
     plan::{
         EffectiveTerms, PlanId, QuotaKind, RateLimit,
-        effective::{Clamped, EffectiveQuota, EffectiveRates},
+        effective::{Clamped, EffectiveQuota, EffectiveRates, SubtreeCap},
     },
 };
 use serde::Serialize;
@@ -52,6 +52,8 @@ pub(in crate::api) struct TermsDocument {
     pool: RatesDocument,
     /// Units per month, by meter.
     quotas: Vec<QuotaDocument>,
+    /// Hard quotas that every request draws on, its own first, then those of the tenants above.
+    caps: Vec<CapDocument>,
     /// Meters that are paid for in advance.
     prepaid: Vec<String>,
 }
@@ -118,6 +120,19 @@ pub(in crate::api) struct QuotaDocument {
     clamped_by: Option<TenantId>,
 }
 
+/// A hard quota that a tenant shares with everybody below it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SubtreeCap)]
+pub(in crate::api) struct CapDocument {
+    /// Whose quota it is.
+    #[schema(value_type = String)]
+    tenant: TenantId,
+    /// The meter.
+    meter: String,
+    /// Units in each month of that tenant's time zone.
+    per_month: u64,
+}
+
 /// Show what a tenant may do
 ///
 /// Its own plan or the nearest above, lowered to what everybody above allows, and by whom.
@@ -140,9 +155,17 @@ pub(in crate::api) async fn limits(
 
 impl From<EffectiveTerms> for TermsDocument {
     fn from(terms: EffectiveTerms) -> Self {
-        let EffectiveTerms { holder, plan, version, key, tenant, pool, quotas, prepaid } = terms;
+        let EffectiveTerms { holder, plan, version, key, tenant, pool, quotas, caps, prepaid } = terms;
         let quotas = quotas.into_iter().map(Into::into).collect();
-        Self { holder, plan, version, key: key.into(), tenant: tenant.into(), pool: pool.into(), quotas, prepaid }
+        let caps = caps.into_iter().map(Into::into).collect();
+        let (key, tenant, pool) = (key.into(), tenant.into(), pool.into());
+        Self { holder, plan, version, key, tenant, pool, quotas, caps, prepaid }
+    }
+}
+
+impl From<SubtreeCap> for CapDocument {
+    fn from(SubtreeCap { tenant, meter, per_month, place: _ }: SubtreeCap) -> Self {
+        Self { tenant, meter, per_month }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 pub(super) mod limits;
+pub(super) mod quotas;
 
 use std::sync::Arc;
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use common::{
     store::{Booking, NewDeadLetter, Position},
-    usage::{BATCH_MAX_BYTES, UsageBatch},
+    usage::{ApartBatch, BATCH_MAX_BYTES, UsageBatch},
 };
 use rdkafka::{Message, consumer::stream_consumer::StreamPartitionQueue};
 use tokio::time::{Instant, timeout_at};
 
 use super::rebalance::Context;
+use crate::ingest::apart::letters_of;
 
 /// A page is closed once its undecodable messages take this many bytes: a transaction has to fit into memory.
 const DEAD_BYTES_MAX: usize = 2 * BATCH_MAX_BYTES;
@@ -96,10 +97,13 @@ impl Page {
             return;
         }
         self.position.to = offset + 1;
-        match UsageBatch::decode(payload) {
-            Ok(batch) => {
-                self.entries += batch.entries.len();
-                self.batches.push(batch);
+        match UsageBatch::decode_apart(payload) {
+            Ok(ApartBatch { stream, batches, unread }) => {
+                let letters = letters_of(&stream, unread);
+                self.dead_bytes += letters.iter().map(|letter| letter.payload.len()).sum::<usize>();
+                self.dead_letters.extend(letters);
+                self.entries += batches.iter().map(|batch| batch.entries.len()).sum::<usize>();
+                self.batches.extend(batches);
             }
             Err(error) => self.bury(offset, payload.to_vec(), error.to_string()),
         }
@@ -112,11 +116,9 @@ impl Page {
         self.dead_letters.push(NewDeadLetter { topic: topic.clone(), partition: *partition, offset, payload, reason });
     }
 
-    /// Buries the batch of a page of one message.
-    pub(super) fn bury_batch(&mut self, reason: &str) {
-        for batch in std::mem::take(&mut self.batches) {
-            self.bury(self.first, batch.encode(), reason.to_owned());
-        }
+    /// Takes what it holds off a page of one message.
+    pub(super) fn take_batches(&mut self) -> Vec<UsageBatch> {
+        std::mem::take(&mut self.batches)
     }
 
     /// Whether there is no message on it.

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::store::{Booked, StoreError};
+use common::{
+    store::{Booked, NewDeadLetter, StoreError},
+    usage::UsageBatch,
+};
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use tokio::sync::Mutex;
 
@@ -18,7 +21,7 @@ use super::{
     page::{Page, Portion},
     rebalance::Context,
 };
-use crate::ingest::{BatchOutcome, report};
+use crate::ingest::{BatchOutcome, apart, report};
 
 /// Longest that the store may take to book a page. One that it booked after all is found booked on the next try.
 const BOOKING_TIME_LIMIT: Duration = Duration::from_mins(2);
@@ -51,7 +54,7 @@ enum Again {
 enum Outcome {
     Booked,
     Moved,
-    Refused(String),
+    Refused,
     Stopped,
 }
 
@@ -100,7 +103,7 @@ impl Worker {
             match self.book_or_bury(&mut page, portion).await {
                 Outcome::Booked => {}
                 Outcome::Moved => return Some(Again::Moved),
-                Outcome::Refused(_) => return Some(Again::Refused { until: page.to() }),
+                Outcome::Refused => return Some(Again::Refused { until: page.to() }),
                 Outcome::Stopped => return None,
             }
             (booked, next) = (page.to(), page.to());
@@ -110,15 +113,49 @@ impl Worker {
         }
     }
 
-    /// Books a page. If it is refused, a page of one message is buried, of several ones it is not known which to bury.
+    /// Books a page. If it is refused, a page of one message is booked without the entries that are to blame, which are
+    /// buried; of several messages it is not known which to look at.
     async fn book_or_bury(&self, page: &mut Page, portion: Portion) -> Outcome {
         match self.book(page).await {
-            Outcome::Refused(reason) if portion == Portion::OneMessage => {
-                page.bury_batch(&reason);
+            Outcome::Refused if portion == Portion::OneMessage => {
+                for batch in page.take_batches() {
+                    if self.book_apart(batch).await.is_none() {
+                        return Outcome::Stopped;
+                    }
+                }
                 self.book(page).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Books a batch without the entries that the store refuses. The page then moves the position on. None once told to
+    /// stop.
+    async fn book_apart(&self, batch: UsageBatch) -> Option<()> {
+        let shared = &self.shared;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let attempt = apart::book_apart(&shared.store, batch.clone(), shared.clock.now());
+            match self.stop.unless(attempt).await? {
+                Ok(apart) => {
+                    for (first_seq, booked) in &apart.booked {
+                        shared.batches.count_booked(booked);
+                        report(&batch.stream, *first_seq, booked);
+                    }
+                    for letter in &apart.letters {
+                        self.tell_of_letter(letter);
+                    }
+                    return Some(());
+                }
+                Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
+            }
+        }
+    }
+
+    fn tell_of_letter(&self, letter: &NewDeadLetter) {
+        self.shared.batches.count_dead_letter();
+        let (bytes, reason) = (letter.payload.len(), &letter.reason);
+        tracing::error!(partition = self.partition, offset = letter.offset, bytes, reason, "dead_letter");
     }
 
     /// The message after those booked up to `position` is not there, `found` is what there is instead. It is believed
@@ -137,7 +174,7 @@ impl Worker {
         match self.book(&page).await {
             Outcome::Stopped => None,
             Outcome::Booked if found < position => self.read_topic_again().await,
-            Outcome::Booked | Outcome::Moved | Outcome::Refused(_) => Some(Again::Moved),
+            Outcome::Booked | Outcome::Moved | Outcome::Refused => Some(Again::Moved),
         }
     }
 
@@ -171,7 +208,7 @@ impl Worker {
                     shared.metrics.positions_moved.inc();
                     return Outcome::Moved;
                 }
-                Ok(Err(StoreError::Refused(reason))) if !page.batches().is_empty() => return Outcome::Refused(reason),
+                Ok(Err(StoreError::Refused(_))) if !page.batches().is_empty() => return Outcome::Refused,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("the store did not answer within {} s", BOOKING_TIME_LIMIT.as_secs()),
             };
@@ -193,11 +230,7 @@ impl Worker {
             shared.batches.count_booked(booked);
             report(&batch.stream, batch.first_seq, booked);
         }
-        for letter in page.dead_letters() {
-            shared.batches.count_dead_letter();
-            let (bytes, reason) = (letter.payload.len(), &letter.reason);
-            tracing::error!(partition = self.partition, offset = letter.offset, bytes, reason, "dead_letter");
-        }
+        page.dead_letters().iter().for_each(|letter| self.tell_of_letter(letter));
         tracing::debug!(partition = self.partition, from = page.from(), to = page.to(), "page_booked");
     }
 

@@ -14,7 +14,7 @@ async fn a_payment_adds_once() {
         let top_up = json!({ "meter": "tokens", "units": 100, "reference": "order-1" });
         for _ in 0..2 {
             let credit = owner.post(&path, top_up.clone()).await.document(201);
-            assert_eq!(credit, json!({ "meter": "tokens", "paid": 100, "drawn": 0, "left": 100 }));
+            assert_eq!(credit, json!({ "meter": "tokens", "paid": 100, "drawn": 0, "owed": 0, "left": 100 }));
         }
         let other = json!({ "meter": "tokens", "units": 7, "reference": "order-1" });
         assert!(owner.post(&path, other).await.problem(409, "conflict").contains("order-1"));
@@ -24,8 +24,12 @@ async fn a_payment_adds_once() {
         let again = named.post(&path, added).await;
         assert_eq!((again.document(200)["paid"].as_u64(), again.header("idempotency-replayed")), (Some(111), "true"));
         let credit = owner.get(&path).await.document(200);
-        assert_eq!(credit["credit"], json!([{ "meter": "tokens", "paid": 111, "drawn": 0, "left": 111 }]));
+        assert_eq!(credit["credit"], json!([{ "meter": "tokens", "paid": 111, "drawn": 0, "owed": 0, "left": 111 }]));
         assert_eq!(credit["top_ups"].as_array().map(Vec::len), Some(2));
+        let quotas = owner.get(&format!("/v1/tenants/{}/quotas", desk.shop)).await.document(200);
+        let credit =
+            json!({ "meter": "tokens", "period": "prepaid", "limit": 111, "drawn": 0, "owed": 0, "left": 111 });
+        assert_eq!(quotas["quotas"], json!([credit]));
         let logged = owner.get("/v1/audit?action=credit.add").await.document(200);
         assert_eq!(logged["items"].as_array().map(Vec::len), Some(2), "{logged}");
         let back = json!({ "meter": "tokens", "units": -11, "reason": "paid twice" });

@@ -57,7 +57,7 @@ pub struct Tally {
 }
 
 /// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries +
-/// end_entries` and `booked = recorded + dropped`.
+/// end_entries` and `booked = recorded + dropped + quarantined`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamAudit {
     /// The stream.
@@ -80,6 +80,8 @@ pub struct StreamAudit {
     pub recorded: Option<Tally>,
     /// Requests whose records were dropped after retention, or never kept.
     pub dropped: Tally,
+    /// Requests in quarantine, or discarded from there.
+    pub quarantined: Tally,
 }
 
 /// What the books say about one tenant's month on its own clock. `rolled_up = recorded + dropped`.
@@ -187,16 +189,17 @@ async fn check_totals(
 ) -> Result<(), StoreError> {
     let row = sqlx::query(REFUSED).fetch_one(connection).await?;
     let (opening, rolled_up_refused): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let mut booked = Tally::default();
+    let (mut booked, mut summed_up) = (Tally::default(), rolled_up);
     let mut dropped_by_streams = Tally::default();
     for stream in &streams.rows {
         booked.add(stream.booked);
+        summed_up.add(stream.quarantined);
         dropped_by_streams.add(stream.dropped);
     }
     let refused = sum_of_units(streams.refused, opening);
     let mut check = |left: Reading, right: Reading| compare(breaches, || BreachPlace::Total, left, right);
-    check(Reading::new("requests of all streams", booked.requests), Reading::new("rolled up", rolled_up.requests));
-    check(Reading::new("units of all streams", booked.units), Reading::new("rolled up", rolled_up.units));
+    check(Reading::new("requests of all streams", booked.requests), Reading::new(SUMMED_UP, summed_up.requests));
+    check(Reading::new("units of all streams", booked.units), Reading::new(SUMMED_UP, summed_up.units));
     check(
         Reading::new("requests dropped of all streams", dropped_by_streams.requests),
         Reading::new("dropped of all hours", dropped.requests),
@@ -205,9 +208,12 @@ async fn check_totals(
         Reading::new("units dropped of all streams", dropped_by_streams.units),
         Reading::new("dropped of all hours", dropped.units),
     );
-    check(Reading::new("refusals of all streams", refused), Reading::new("rolled up", rolled_up_refused));
+    let refusals = sum_of_units(rolled_up_refused, streams.refused_quarantined);
+    check(Reading::new("refusals of all streams", refused), Reading::new(SUMMED_UP, refusals));
     Ok(())
 }
+
+const SUMMED_UP: &str = "rolled up or quarantined";
 
 const REFUSED: &str = concat!(
     "SELECT COALESCE((SELECT refused FROM usage_opening), 0), COALESCE((SELECT ",

@@ -15,6 +15,8 @@ pub(super) struct Streams {
     pub(super) rows: Vec<StreamAudit>,
     /// Refusals that they sum up.
     pub(super) refused: i64,
+    /// Of those, what is in quarantine, or was discarded from there.
+    pub(super) refused_quarantined: i64,
 }
 
 const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing, 0), requests, units, refusal_entries, \
@@ -27,6 +29,13 @@ const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing,
 const RECORDED: &str =
     concat!("SELECT stream, COUNT(*), ", modular_sum!("units"), " FROM usage_records GROUP BY stream");
 
+/// What was let in from quarantine is recorded; what was discarded stays counted here.
+const QUARANTINED: &str = concat!(
+    "SELECT stream, kind, COUNT(*), ",
+    modular_sum!("units"),
+    " FROM usage_quarantine WHERE resolution IS NULL OR resolution <> 'accepted' GROUP BY stream, kind"
+);
+
 /// Reads all streams and checks them; their records too, if `with_records`.
 pub(super) async fn check(
     connection: &mut AnyConnection,
@@ -34,7 +43,16 @@ pub(super) async fn check(
     breaches: &mut Vec<Breach>,
 ) -> Result<Streams, StoreError> {
     let mut recorded = if with_records { Some(recorded(&mut *connection).await?) } else { None };
-    let mut streams = Streams { rows: Vec::new(), refused: 0 };
+    let mut quarantined = BTreeMap::new();
+    let mut streams = Streams { rows: Vec::new(), refused: 0, refused_quarantined: 0 };
+    for row in sqlx::query(QUARANTINED).fetch_all(&mut *connection).await? {
+        let (name, kind, tally): (String, String, _) = (row.try_get(0)?, row.try_get(1)?, Tally::read(&row, 2)?);
+        if kind == "request" {
+            quarantined.insert(name, tally);
+        } else {
+            streams.refused_quarantined = sum_of_units(streams.refused_quarantined, tally.units);
+        }
+    }
     for row in sqlx::query(COUNTERS).fetch_all(connection).await? {
         let name: String = row.try_get(0)?;
         let (mark, missing): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
@@ -49,6 +67,7 @@ pub(super) async fn check(
             end_entries: row.try_get(12)?,
             recorded: recorded.as_mut().map(|recorded| recorded.remove(&name).unwrap_or_default()),
             dropped: Tally::read(&row, 7)?,
+            quarantined: quarantined.remove(&name).unwrap_or_default(),
         };
         streams.refused = sum_of_units(streams.refused, row.try_get(6)?);
         check_stream(&stream, row.try_get(11)?, breaches);
@@ -77,11 +96,10 @@ fn check_stream(audit: &StreamAudit, lost_in_gaps: i64, breaches: &mut Vec<Breac
     check(Reading::new("entries lost", audit.lost_entries), Reading::new("lost in open gaps", lost_in_gaps));
     let Some(mut accounted) = audit.recorded else { return };
     accounted.add(audit.dropped);
-    check(
-        Reading::new("requests booked", audit.booked.requests),
-        Reading::new("recorded or dropped", accounted.requests),
-    );
-    check(Reading::new("units booked", audit.booked.units), Reading::new("recorded or dropped", accounted.units));
+    accounted.add(audit.quarantined);
+    let accounted_for = |number| Reading::new("recorded, dropped or quarantined", number);
+    check(Reading::new("requests booked", audit.booked.requests), accounted_for(accounted.requests));
+    check(Reading::new("units booked", audit.booked.units), accounted_for(accounted.units));
 }
 
 fn stream_id(name: &str) -> Result<StreamId, StoreError> {

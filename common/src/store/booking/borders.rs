@@ -27,7 +27,9 @@ const ROUNDS_MAX: usize = 32;
 /// A tenant's clock and its place in the tree of today.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
+    /// UTC, if the store names a zone that is not in this program's database.
     pub(super) zone: Zone,
+    pub(super) is_foreign: bool,
     /// From the root down to the tenant itself.
     pub(super) way: Vec<TenantId>,
 }
@@ -39,6 +41,11 @@ pub(super) enum Turn {
     At(TenantId, Micros),
     /// The tenant was under this one once.
     PastParent(TenantId, TenantId),
+}
+
+/// The zone called so, or UTC and that it is not in this program's database.
+pub(super) fn zone_named(name: &str) -> (Zone, bool) {
+    name.parse().map_or_else(|_| (Zone::utc(), true), |zone| (zone, false))
 }
 
 /// A path of the tree, `/ten_root/../ten_tenant/`, as the tenants on it.

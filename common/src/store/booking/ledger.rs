@@ -14,7 +14,7 @@ use super::{
     NewDeadLetter, Place, Position, StoreError, StreamBook,
     borders::Turn,
     settlement::Settlement,
-    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
+    sheet::{LeaseKey, QuarantineRow, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::Gap,
 };
 use crate::{id::TenantId, time::Micros};
@@ -35,6 +35,9 @@ pub(super) trait Statements: Send {
 
     /// Resolves a dead letter, which must not be resolved yet.
     async fn resolve_open_letter(&mut self, id: i64, now: Micros) -> Result<(), StoreError>;
+
+    /// Keeps an entry in quarantine.
+    async fn set_aside(&mut self, row: &QuarantineRow<'_>, now: Micros) -> Result<(), StoreError>;
 
     /// Gaps that reach into `range`, in order.
     async fn open_gaps(&mut self, stream: &str, range: &Range<i64>) -> Result<Vec<Gap>, StoreError>;
@@ -142,6 +145,33 @@ macro_rules! statements_of {
                     .bind(id)
                     .execute(self)
                     .await?;
+                Ok(())
+            }
+
+            async fn set_aside(&mut self, row: &QuarantineRow<'_>, now: Micros) -> Result<(), StoreError> {
+                let QuarantineRow { stream, seq, kind, at, tenant, key, route, meter, .. } = *row;
+                sqlx::query(
+                    "INSERT INTO usage_quarantine (stream, seq, kind, at, tenant_id, key_id, route, meter, units, status, \
+                     mode, billable, prepaid, reason, arrived_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                )
+                .bind(stream.to_owned())
+                .bind(seq)
+                .bind(kind)
+                .bind(at.0)
+                .bind(tenant.to_string())
+                .bind(key.to_string())
+                .bind(route.to_owned())
+                .bind(meter.to_owned())
+                .bind(row.units)
+                .bind(row.status)
+                .bind(row.mode.to_string())
+                .bind(i64::from(row.billable))
+                .bind(i64::from(row.prepaid))
+                .bind(row.reason.as_str())
+                .bind(now.0)
+                .execute(self)
+                .await?;
                 Ok(())
             }
 

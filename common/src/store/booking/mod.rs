@@ -11,6 +11,7 @@ mod lease;
 mod ledger;
 mod portable;
 mod postgres;
+mod quarantine;
 mod settlement;
 mod sheet;
 mod stream;
@@ -27,15 +28,15 @@ use ledger::Ledger;
 use serde::Serialize;
 use settlement::{Settled, settle_lives};
 use sheet::Sheet;
-use sqlx::Connection as _;
+use sqlx::{AnyConnection, Connection as _};
 pub(super) use stream::UNITS_MODULUS;
 use stream::{Claim, StreamBook};
 
 use super::{NewDeadLetter, Position, Store, StoreError};
 use crate::{
     id::TenantId,
-    time::{Micros, Zone},
-    usage::{UsageBatch, UsageEntry},
+    time::{Micros, Zone, zone_release},
+    usage::{StreamId, UsageBatch, UsageEntry},
 };
 
 /// What booking a batch did.
@@ -51,6 +52,8 @@ pub struct Booked {
     pub gap: u64,
     /// Of the entries booked now, those that are lost: a gap as well.
     pub lost: u64,
+    /// Of the entries booked now, those that are set aside until somebody has looked at them.
+    pub quarantined: u64,
     /// Tenants that the store does not know; their usage is kept and can be billed once they exist.
     pub unknown_tenants: Vec<TenantId>,
 }
@@ -72,6 +75,8 @@ struct Terms {
     now: Micros,
     /// Whether every request leaves a record, or counts in sums alone.
     keep_records: bool,
+    /// How many days before the current month usage may be of; any if none is stated.
+    late_days: Option<u32>,
     /// The dead letter that is resolved by it.
     resolves: Option<i64>,
 }
@@ -91,8 +96,22 @@ struct Fresh<'b> {
     entries: Vec<(i64, &'b UsageEntry)>,
 }
 
-/// The zones of tenants; none for those that the store does not know.
-type Zones = HashMap<TenantId, Option<Zone>>;
+/// The zones of tenants.
+type Zones = HashMap<TenantId, TenantZone>;
+
+/// The zone in which a tenant's months begin.
+#[derive(Debug, Clone)]
+enum TenantZone {
+    /// The store does not know the tenant: its hours are those of UTC.
+    NoTenant,
+    /// This one.
+    Known(Zone),
+    /// The store names one that is not in this program's database.
+    Foreign,
+}
+
+/// The tenants above each tenant, in any order; none for those that the store does not know.
+type Above = HashMap<TenantId, Vec<TenantId>>;
 
 impl Store {
     /// This store, keeping a record of every request that is booked (as it does unless told otherwise), or only the
@@ -100,6 +119,13 @@ impl Store {
     #[must_use]
     pub fn keeping_records(self, keep: bool) -> Self {
         Self { keep_records: keep, ..self }
+    }
+
+    /// This store, setting usage aside that is of more than so many days before the current month on its tenant's clock, or
+    /// of more than an hour from now; without a number, usage of any time is booked.
+    #[must_use]
+    pub fn setting_aside_later_than(self, late_days: Option<u32>) -> Self {
+        Self { late_days, ..self }
     }
 
     /// Books a batch exactly once: entries whose numbers are booked already are passed over, numbers that are skipped or
@@ -131,7 +157,7 @@ impl Store {
     }
 
     const fn terms(&self, now: Micros) -> Terms {
-        Terms { now, keep_records: self.keep_records, resolves: None }
+        Terms { now, keep_records: self.keep_records, late_days: self.late_days, resolves: None }
     }
 
     async fn carry_out(&self, booking: &Booking<'_>, terms: Terms) -> Result<Vec<Booked>, StoreError> {
@@ -158,6 +184,50 @@ impl Store {
     }
 }
 
+/// Lets an entry into the books that was set aside. `moved`: it is booked at another instant than the one that its units
+/// were drawn for, so that the quotas of that month have to stand for them.
+pub(super) async fn book_set_aside(
+    connection: &mut AnyConnection,
+    stream: &StreamId,
+    seq: i64,
+    entry: &UsageEntry,
+    moved: bool,
+    now: Micros,
+) -> Result<(), StoreError> {
+    let tenants: BTreeSet<_> = entry.tenant().into_iter().collect();
+    let (places, zones, above) = surroundings(connection, &tenants).await?;
+    if let Some(tenant) = tenants.iter().find(|tenant| matches!(zones.get(tenant), Some(TenantZone::Foreign))) {
+        let reason =
+            format!("the time zone of {tenant} is not in the IANA database {} of this program", zone_release());
+        return Err(StoreError::conflict(reason));
+    }
+    let books = [StreamBook::new(stream.to_string(), 0, Vec::new())];
+    let fresh = [Fresh { book: 0, entries: vec![(seq, entry)] }];
+    let borders = Borders::read(connection, &places, &fresh).await?;
+    let sheet = Sheet::of(&books, &fresh, &[], (&zones, &above, &borders), true)?;
+    connection.write_records(&sheet.records).await?;
+    connection.add_usage(&sheet.usage).await?;
+    connection.add_refusals(&sheet.refusals).await?;
+    if moved { quarantine::charge_month(connection, &sheet.charges, now).await } else { Ok(()) }
+}
+
+/// The places of tenants, the zones of those and of everybody above them, and who those are.
+async fn surroundings<L: Ledger>(
+    ledger: &mut L,
+    tenants: &BTreeSet<TenantId>,
+) -> Result<(HashMap<TenantId, Place>, Zones, Above), StoreError> {
+    let places = ledger.places(tenants).await?;
+    let above: Above = places
+        .iter()
+        .map(|(tenant, place)| (*tenant, place.way.iter().filter(|id| *id != tenant).copied().collect()))
+        .collect();
+    let others: BTreeSet<_> = above.values().flatten().filter(|above| !tenants.contains(above)).copied().collect();
+    let more = if others.is_empty() { HashMap::new() } else { ledger.places(&others).await? };
+    let mut zones: Zones = tenants.iter().map(|tenant| (*tenant, TenantZone::NoTenant)).collect();
+    zones.extend(places.iter().chain(&more).map(|(tenant, place)| (*tenant, TenantZone::of(place))));
+    Ok((places, zones, above))
+}
+
 /// Does it all but commit.
 async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) -> Result<Outcome, StoreError> {
     let ranges: Vec<_> = booking.batches.iter().map(range_of).collect::<Result<_, _>>()?;
@@ -180,17 +250,30 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
         booked.push(outcome_of(&claim, batch));
         fresh.push(Fresh { book: index, entries });
     }
-    let any_fresh = write_books(ledger, &books, &fresh, &mut booked, terms).await?;
+    let any_fresh = write_books(ledger, &mut books, &mut fresh, &mut booked, terms).await?;
     let settled = if any_fresh { settle_lives(ledger, &books, terms.now).await? } else { Vec::new() };
     let moved = booking.position.is_some() || !booking.dead_letters.is_empty() || terms.resolves.is_some();
     Ok(Outcome { booked, changed: any_fresh || moved, settled })
 }
 
+impl TenantZone {
+    fn of(place: &Place) -> Self {
+        if place.is_foreign { Self::Foreign } else { Self::Known(place.zone.clone()) }
+    }
+
+    const fn zone(&self) -> Option<&Zone> {
+        match self {
+            Self::Known(zone) => Some(zone),
+            Self::NoTenant | Self::Foreign => None,
+        }
+    }
+}
+
 /// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether anything was.
 async fn write_books<L: Ledger>(
     ledger: &mut L,
-    books: &[StreamBook],
-    fresh: &[Fresh<'_>],
+    books: &mut [StreamBook],
+    fresh: &mut [Fresh<'_>],
     booked: &mut [Booked],
     terms: Terms,
 ) -> Result<bool, StoreError> {
@@ -200,14 +283,19 @@ async fn write_books<L: Ledger>(
     if fresh.iter().all(|fresh| fresh.entries.is_empty()) {
         return Ok(false);
     }
-    let places = ledger.places(&all).await?;
-    let zones: Zones = all.iter().map(|id| (*id, places.get(id).map(|place| place.zone.clone()))).collect();
+    let (places, zones, above) = surroundings(ledger, &all).await?;
     for (booked, tenants) in booked.iter_mut().zip(tenants) {
-        let unknown = |tenant: &TenantId| zones.get(tenant).is_none_or(Option::is_none);
+        let unknown = |tenant: &TenantId| matches!(zones.get(tenant), None | Some(TenantZone::NoTenant));
         booked.unknown_tenants = tenants.into_iter().filter(unknown).collect();
     }
+    let quarantined = quarantine::separate(fresh, &zones, terms);
+    for set_aside in &quarantined {
+        booked[set_aside.batch].quarantined += 1;
+        books[fresh[set_aside.batch].book].set_aside(set_aside.entry, terms.keep_records);
+    }
+    let books = &*books;
     let borders = Borders::read(ledger, &places, fresh).await?;
-    let sheet = Sheet::of(books, fresh, &zones, &borders, terms.keep_records)?;
+    let sheet = Sheet::of(books, fresh, &quarantined, (&zones, &above, &borders), terms.keep_records)?;
     ledger.write_marks(books).await?;
     for book in books {
         let (closed, opened) = book.gap_changes();
@@ -221,6 +309,9 @@ async fn write_books<L: Ledger>(
     ledger.write_records(&sheet.records).await?;
     ledger.add_usage(&sheet.usage).await?;
     ledger.add_refusals(&sheet.refusals).await?;
+    for set_aside in &sheet.quarantined {
+        ledger.set_aside(set_aside, terms.now).await?;
+    }
     ledger.charge_leases(&sheet.charges).await?;
     Ok(true)
 }
@@ -275,6 +366,7 @@ fn outcome_of(claim: &Claim, batch: &UsageBatch) -> Booked {
         replayed: batch.entries.len() as u64 - booked,
         gap: claim.gap.end.abs_diff(claim.gap.start),
         lost: claim.lost_count(),
+        quarantined: 0,
         unknown_tenants: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::{
     Place, StoreError, StreamBook,
-    borders::{Turn, turn, way},
+    borders::{Turn, turn, way, zone_named},
     insert::{Value, insert_rows},
     ledger::Ledger,
     sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     id::TenantId,
-    store::row::{corrupt, parsed},
+    store::row::parsed,
     time::{Micros, Zone},
 };
 
@@ -47,7 +47,7 @@ impl Ledger for AnyConnection {
     }
 
     async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError> {
-        let mut by_name: HashMap<String, Zone> = HashMap::new();
+        let mut by_name: HashMap<String, (Zone, bool)> = HashMap::new();
         let mut places = HashMap::with_capacity(tenants.len());
         let rows = sqlx::query("SELECT id, zone, path FROM tenants WHERE id IN (SELECT value FROM json_each($1))")
             .bind(json(tenants))
@@ -55,12 +55,12 @@ impl Ledger for AnyConnection {
             .await?;
         for row in &rows {
             let name: String = row.try_get("zone")?;
-            let zone = match by_name.get(&name) {
-                Some(zone) => zone.clone(),
-                None => name.parse().map_err(|error| corrupt("zone", error))?,
+            let (zone, is_foreign) = match by_name.get(&name) {
+                Some(known) => known.clone(),
+                None => zone_named(&name),
             };
-            by_name.insert(name, zone.clone());
-            places.insert(parsed(row, "id")?, Place { zone, way: way(row.try_get("path")?)? });
+            by_name.insert(name, (zone.clone(), is_foreign));
+            places.insert(parsed(row, "id")?, Place { zone, is_foreign, way: way(row.try_get("path")?)? });
         }
         Ok(places)
     }

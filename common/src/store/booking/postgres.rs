@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::{
     Place, StoreError, StreamBook,
-    borders::{Turn, turn, way},
+    borders::{Turn, turn, way, zone_named},
     copy::{self, CopyBuffer},
     ledger::Ledger,
     sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
@@ -34,7 +34,7 @@ impl Ledger for PgConnection {
     }
 
     async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError> {
-        let mut by_name: HashMap<String, Zone> = HashMap::new();
+        let mut by_name: HashMap<String, (Zone, bool)> = HashMap::new();
         let mut places = HashMap::with_capacity(tenants.len());
         let rows = sqlx::query("SELECT id, zone, path FROM tenants WHERE id = ANY($1)")
             .bind(ids(tenants))
@@ -42,12 +42,13 @@ impl Ledger for PgConnection {
             .await?;
         for row in rows {
             let (id, name, path): (&str, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let zone = match by_name.get(name) {
-                Some(zone) => zone.clone(),
-                None => name.parse::<Zone>().map_err(|error| corrupt("zone", error))?,
+            let (zone, is_foreign) = match by_name.get(name) {
+                Some(known) => known.clone(),
+                None => zone_named(name),
             };
-            by_name.insert(name.to_owned(), zone.clone());
-            places.insert(id.parse().map_err(|error| corrupt("id", error))?, Place { zone, way: way(path)? });
+            by_name.insert(name.to_owned(), (zone.clone(), is_foreign));
+            places
+                .insert(id.parse().map_err(|error| corrupt("id", error))?, Place { zone, is_foreign, way: way(path)? });
         }
         Ok(places)
     }

@@ -8,7 +8,7 @@
 use sqlx::{AnyConnection, PgConnection, Row as _};
 
 use super::{StoreError, StreamBook, ledger::Ledger, sheet::life_of};
-use crate::time::Micros;
+use crate::{store::quota::Stand, time::Micros};
 
 /// A life that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +107,15 @@ impl Settled {
     }
 }
 
-/// What is granted once `drawn` units have become `used`. What was used beyond what was drawn is granted after the fact,
-/// as far as the limit goes.
-fn granted_after(granted: i64, limit: i64, drawn: i64, used: i64) -> i64 {
-    let settled = granted.saturating_sub(drawn).saturating_add(used);
-    if used <= drawn { settled.max(0) } else { settled.min(limit.max(granted)) }
+/// How a quota stands once `drawn` units have become `used`: what was not used goes back, and what was used beyond is
+/// granted after the fact as far as the limit goes, and owed as far as not.
+fn settled(mut stand: Stand, drawn: i64, used: i64) -> Stand {
+    if used > drawn {
+        stand.owe(used - drawn);
+    } else {
+        stand.give_back(drawn - used);
+    }
+    stand
 }
 
 macro_rules! settlement_of {
@@ -163,7 +167,7 @@ macro_rules! settlement_of {
             async fn settle(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError> {
                 let row = sqlx::query(
                     "UPDATE quota_grants SET updated_at = $1 WHERE tenant_id = $2 AND meter = $3 AND period = $4 \
-                     RETURNING granted, limit_units",
+                     RETURNING granted, limit_units, owed",
                 )
                 .bind(now.0)
                 .bind(lease.tenant.clone())
@@ -171,18 +175,20 @@ macro_rules! settlement_of {
                 .bind(lease.period.clone())
                 .fetch_one(&mut *self)
                 .await?;
-                let granted = row.try_get(0)?;
-                let after = granted_after(granted, row.try_get(1)?, lease.drawn, lease.used);
+                let before = Stand { granted: row.try_get(0)?, limit: row.try_get(1)?, owed: row.try_get(2)? };
+                let after = settled(before, lease.drawn, lease.used);
                 sqlx::query(
-                    "UPDATE quota_grants SET granted = $1 WHERE tenant_id = $2 AND meter = $3 AND period = $4",
+                    "UPDATE quota_grants SET granted = $1, owed = $2 \
+                     WHERE tenant_id = $3 AND meter = $4 AND period = $5",
                 )
-                .bind(after)
+                .bind(after.granted)
+                .bind(after.owed)
                 .bind(lease.tenant.clone())
                 .bind(lease.meter.clone())
                 .bind(lease.period.clone())
                 .execute(self)
                 .await?;
-                Ok(granted - after)
+                Ok(before.granted - after.granted)
             }
         }
     };
@@ -195,17 +201,22 @@ settlement_of!(PgConnection);
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_granted_ends_as_what_was_used() {
-        assert_eq!(granted_after(100, 100, 60, 20), 60);
-        assert_eq!(granted_after(100, 100, 60, 60), 100);
-        assert_eq!(granted_after(100, 50, 60, 20), 60, "a limit that was lowered does not matter");
+    const fn stand(granted: i64, limit: i64, owed: i64) -> Stand {
+        Stand { granted, limit, owed }
     }
 
     #[test]
-    fn what_was_used_beyond_what_was_drawn_is_granted_as_far_as_the_limit_goes() {
-        assert_eq!(granted_after(40, 100, 10, 50), 80);
-        assert_eq!(granted_after(90, 100, 10, 50), 100);
-        assert_eq!(granted_after(90, 50, 10, 50), 90);
+    fn what_is_granted_ends_as_what_was_used() {
+        assert_eq!(settled(stand(100, 100, 0), 60, 20), stand(60, 100, 0));
+        assert_eq!(settled(stand(100, 100, 0), 60, 60), stand(100, 100, 0));
+        assert_eq!(settled(stand(100, 50, 0), 60, 20), stand(60, 50, 0), "a limit that was lowered does not matter");
+        assert_eq!(settled(stand(100, 100, 7), 60, 50), stand(97, 100, 0), "what comes back pays the debt");
+    }
+
+    #[test]
+    fn what_was_used_beyond_what_was_drawn_is_granted_as_far_as_the_limit_goes_and_owed_beyond() {
+        assert_eq!(settled(stand(40, 100, 0), 10, 50), stand(80, 100, 0));
+        assert_eq!(settled(stand(90, 100, 0), 10, 50), stand(100, 100, 30));
+        assert_eq!(settled(stand(90, 50, 0), 10, 50), stand(90, 50, 40));
     }
 }

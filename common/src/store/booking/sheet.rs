@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Borders, Fresh, StoreError, StreamBook, Zones, stored};
+use super::{
+    Above, Borders, Fresh, StoreError, StreamBook, Zones,
+    quarantine::{Quarantined, Reason},
+    stored,
+};
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     store::QuotaSource,
     time::{Micros, Period, Zone},
-    usage::{PaidBy, RefusalCount, UsageRecord},
+    usage::{PaidBy, RefusalCount, UsageEntry, UsageRecord},
 };
 
 /// A record to keep.
@@ -72,24 +76,48 @@ pub(super) struct Sheet<'b> {
     pub(super) refusals: Vec<(RefusalKey<'b>, i64)>,
     /// Billed units, of quotas or not.
     pub(super) charges: Vec<(LeaseKey<'b>, i64)>,
+    pub(super) quarantined: Vec<QuarantineRow<'b>>,
+}
+
+/// An entry that is set aside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QuarantineRow<'b> {
+    pub(super) stream: &'b str,
+    pub(super) seq: i64,
+    /// `request` or `refusals`.
+    pub(super) kind: &'static str,
+    pub(super) at: Micros,
+    pub(super) tenant: TenantId,
+    pub(super) key: KeyId,
+    /// The route; of refusals, why they were refused.
+    pub(super) route: &'b str,
+    pub(super) meter: &'b str,
+    /// Units; of refusals, how many they are.
+    pub(super) units: i64,
+    pub(super) status: i64,
+    pub(super) mode: Mode,
+    pub(super) billable: bool,
+    pub(super) prepaid: bool,
+    pub(super) reason: Reason,
 }
 
 impl<'b> Sheet<'b> {
     pub(super) fn of(
         books: &'b [StreamBook],
         fresh: &[Fresh<'b>],
-        zones: &Zones,
-        borders: &Borders,
+        quarantined: &[Quarantined<'b>],
+        (zones, above, borders): (&Zones, &Above, &Borders),
         keep_records: bool,
     ) -> Result<Self, StoreError> {
         use crate::usage::UsageEntry::{End, Lost, Refusals, Request, Void};
         let utc = Zone::utc();
         let mut draft = Draft::default();
-        for batch in fresh {
+        let mut set_aside = quarantined.iter().peekable();
+        for (index, batch) in fresh.iter().enumerate() {
             let stream = books[batch.book].name();
-            draft.charges.push(Charges { life: life_of(stream), by_hour: HashMap::new() });
+            draft.charges.push(Charges { life: life_of(stream), by_quarter: HashMap::new() });
             for (seq, entry) in &batch.entries {
-                let zone = entry.tenant().and_then(|tenant| zones.get(&tenant)?.as_ref()).unwrap_or(&utc);
+                let zone = entry.tenant().and_then(|tenant| zones.get(&tenant)?.zone()).unwrap_or(&utc);
                 match entry {
                     Request(record) => {
                         let hour = zone.hour_start(record.at);
@@ -100,11 +128,15 @@ impl<'b> Sheet<'b> {
                     Void | Lost | End => {}
                 }
             }
+            while let Some(one) = set_aside.next_if(|one| one.batch == index) {
+                draft.set_aside(stream, one)?;
+            }
         }
         let mut usage: Vec<_> = draft.usage.into_iter().collect();
         usage.sort_unstable_by_key(|(key, _)| *key);
-        let charges = per_lease(draft.charges, zones)?;
-        Ok(Self { records: draft.records, usage, refusals: draft.refusals.into_iter().collect(), charges })
+        let charges = per_lease(draft.charges, zones, above)?;
+        let Draft { records, refusals, quarantined, .. } = draft;
+        Ok(Self { records, usage, refusals: refusals.into_iter().collect(), charges, quarantined })
     }
 }
 
@@ -113,20 +145,27 @@ pub(super) fn life_of(stream: &str) -> &str {
     stream.rsplit_once('/').map_or(stream, |(life, _)| life)
 }
 
-/// Sums of hours to sums of months: no hour of a zone straddles two of them.
-fn per_lease<'b>(charges: Vec<Charges<'b>>, zones: &Zones) -> Result<Vec<(LeaseKey<'b>, i64)>, StoreError> {
+/// Sums of quarters of an hour to sums of months, of the tenant and of each above it: whatever pays for a unit, it counts
+/// against every hard quota on the way up, each in the month of the tenant whose it is.
+fn per_lease<'b>(
+    charges: Vec<Charges<'b>>,
+    zones: &Zones,
+    above: &Above,
+) -> Result<Vec<(LeaseKey<'b>, i64)>, StoreError> {
     let mut leases = BTreeMap::new();
-    for Charges { life, by_hour } in charges {
-        for ((tenant, meter, hour), units) in by_hour {
+    for Charges { life, by_quarter } in charges {
+        for (Charge { tenant, meter, quarter, prepaid }, units) in by_quarter {
             // Who is not known has no quota, and no quota has a month beyond the calendar.
-            let Some(Some(zone)) = zones.get(&tenant) else { continue };
-            let source = match hour.map(|hour| Period::containing(hour, zone)) {
-                Some(Ok(period)) => QuotaSource::Month(period),
-                Some(Err(_)) => continue,
-                None => QuotaSource::Credit,
+            let month = |owner: TenantId| {
+                let period = Period::containing(quarter, zones.get(&owner)?.zone()?).ok()?;
+                Some((owner, QuotaSource::Month(period)))
             };
-            let total = leases.entry(LeaseKey { life, tenant, meter, source }).or_default();
-            *total = added(*total, units)?;
+            let own = if prepaid { Some((tenant, QuotaSource::Credit)) } else { month(tenant) };
+            let others = above.get(&tenant).into_iter().flatten().filter_map(|owner| month(*owner));
+            for (tenant, source) in own.into_iter().chain(others) {
+                let total = leases.entry(LeaseKey { life, tenant, meter, source }).or_default();
+                *total = added(*total, units)?;
+            }
         }
     }
     Ok(leases.into_iter().collect())
@@ -139,14 +178,26 @@ struct Draft<'b> {
     refusals: BTreeMap<RefusalKey<'b>, i64>,
     /// One for each batch so far.
     charges: Vec<Charges<'b>>,
+    quarantined: Vec<QuarantineRow<'b>>,
 }
 
 /// Billed units of one batch.
 struct Charges<'b> {
     life: &'b str,
-    /// By tenant, meter and hour; credit has none.
-    by_hour: HashMap<(TenantId, &'b str, Option<Micros>), i64>,
+    by_quarter: HashMap<Charge<'b>, i64>,
 }
+
+/// What is unlike between billed units of one batch.
+#[derive(PartialEq, Eq, Hash)]
+struct Charge<'b> {
+    tenant: TenantId,
+    meter: &'b str,
+    /// Start of the quarter of an hour in which they were used. In no zone a month begins within one.
+    quarter: Micros,
+    prepaid: bool,
+}
+
+const QUARTER: i64 = 15 * 60 * Micros::PER_SECOND;
 
 impl<'b> Draft<'b> {
     fn add_record(
@@ -169,18 +220,10 @@ impl<'b> Draft<'b> {
             mode: record.mode,
             paid,
         };
+        self.charge(record, units)?;
         let total = self.usage.entry(key).or_default();
         total.requests += 1;
         total.units = added(total.units, units)?;
-        if paid.is_billable()
-            && let Some(charges) = self.charges.last_mut()
-        {
-            let charged = charges
-                .by_hour
-                .entry((record.tenant, &record.meter, (paid != PaidBy::Credit).then_some(hour)))
-                .or_default();
-            *charged = added(*charged, units)?;
-        }
         if keep {
             self.records.push(RecordRow {
                 stream,
@@ -195,6 +238,65 @@ impl<'b> Draft<'b> {
             total.dropped_requests = total.requests;
             total.dropped_units = total.units;
         }
+        Ok(())
+    }
+
+    /// Counts the units of a record against what its life has drawn, if they are billed.
+    fn charge(&mut self, record: &'b UsageRecord, units: i64) -> Result<(), StoreError> {
+        if record.billable
+            && record.mode == Mode::Live
+            && let Some(charges) = self.charges.last_mut()
+        {
+            let quarter = Micros(record.at.0.saturating_sub(record.at.0.rem_euclid(QUARTER)));
+            let charge = Charge { tenant: record.tenant, meter: &record.meter, quarter, prepaid: record.prepaid };
+            let charged = charges.by_quarter.entry(charge).or_default();
+            *charged = added(*charged, units)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an entry out of the books. What a gateway has drawn for its units is used all the same.
+    fn set_aside(&mut self, stream: &'b str, one: &Quarantined<'b>) -> Result<(), StoreError> {
+        let row = match one.entry {
+            UsageEntry::Request(record) => {
+                let units = stored(record.units)?;
+                self.charge(record, units)?;
+                QuarantineRow {
+                    stream,
+                    seq: one.seq,
+                    kind: "request",
+                    at: record.at,
+                    tenant: record.tenant,
+                    key: record.key,
+                    route: &record.route,
+                    meter: &record.meter,
+                    units,
+                    status: i64::from(record.status),
+                    mode: record.mode,
+                    billable: record.billable,
+                    prepaid: record.prepaid,
+                    reason: one.reason,
+                }
+            }
+            UsageEntry::Refusals(refusals) => QuarantineRow {
+                stream,
+                seq: one.seq,
+                kind: "refusals",
+                at: refusals.at,
+                tenant: refusals.tenant,
+                key: refusals.key,
+                route: &refusals.reason,
+                meter: "",
+                units: stored(refusals.count)?,
+                status: 0,
+                mode: Mode::Live,
+                billable: false,
+                prepaid: false,
+                reason: one.reason,
+            },
+            UsageEntry::Void | UsageEntry::Lost | UsageEntry::End => return Ok(()),
+        };
+        self.quarantined.push(row);
         Ok(())
     }
 

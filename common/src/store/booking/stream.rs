@@ -166,6 +166,17 @@ impl StreamBook {
         }
     }
 
+    /// An entry that was counted leaves no record before it is let in: so none was dropped.
+    pub(super) fn set_aside(&mut self, entry: &UsageEntry, keep_records: bool) {
+        if let UsageEntry::Request(record) = entry
+            && !keep_records
+        {
+            self.added.dropped_requests -= 1;
+            let units = (record.units % UNITS_MODULUS.unsigned_abs()).cast_signed();
+            self.added.dropped_units = (self.added.dropped_units - units).rem_euclid(UNITS_MODULUS);
+        }
+    }
+
     /// Whether the stream may be whole now and was not before: it has ended, or a gap was filled.
     pub(super) fn may_be_whole(&self) -> bool {
         self.added.end_entries > 0 || (self.gaps.is_empty() && !self.known_gaps.is_empty())

@@ -15,11 +15,11 @@ use common::{
 };
 
 use super::{
-    Pool, Standing, TenantEntry,
+    PlanTerms, Pool, Standing, TenantEntry,
     entry::TenantSlot,
     terms::{Chain, PlanBook, PlanNumber},
 };
-use crate::limit::{QuotaBook, RateCells};
+use crate::limit::{Allowance, QuotaBook, QuotaLease, RateCells};
 
 /// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
 const DEPTH_MAX: usize = 32;
@@ -221,17 +221,28 @@ impl Tree {
             return Standing::Suspended;
         }
         let terms = self.plans.terms(&chain);
-        let node = self.nodes.get(&id).and_then(|node| Some((node, node.tenant.as_ref()?)));
-        let (Some((node, tenant)), Some(terms)) = (node, terms) else {
+        let node = self.nodes.get(&id).filter(|node| node.tenant.is_some());
+        let (Some(node), Some(terms)) = (node, terms) else {
             return Standing::NoPlan;
         };
         Standing::Served(Arc::new(TenantEntry {
             id,
             cells: Arc::clone(&node.cells),
             pools: self.upwards(id).filter_map(|(_, node)| node.pool.clone()).collect(),
-            quotas: quotas.leases(id, &tenant.zone, &terms.quotas, &terms.prepaid),
+            quotas: self.leases(id, &terms, quotas),
             terms,
         }))
+    }
+
+    /// What requests of a tenant draw on: hard quotas, each in the months of the tenant whose it is, and credit.
+    fn leases(&self, id: TenantId, terms: &PlanTerms, quotas: &QuotaBook) -> Box<[Arc<QuotaLease>]> {
+        let months = terms.caps.iter().filter_map(|cap| {
+            let (owner, node) = self.upwards(id).nth(cap.place)?;
+            let month = Allowance::Month { zone: &node.tenant.as_ref()?.zone, units: cap.per_month };
+            Some(quotas.lease(owner, &cap.meter, month))
+        });
+        let credits = terms.prepaid.iter().map(|meter| quotas.lease(id, meter, Allowance::Credit));
+        months.chain(credits).collect()
     }
 
     fn chain(&self, id: TenantId) -> Chain {

@@ -73,11 +73,9 @@ fn shown(tree: &mut Tree) -> Vec<String> {
         Standing::Served(entry) => {
             let pools: Vec<TenantId> = entry.pools.iter().map(|pool| pool.owner).collect();
             let limits: Vec<_> = entry.pools.iter().map(|pool| format!("{:?}", pool.terms.pool_rates)).collect();
+            let quotas: Vec<String> = entry.quotas.iter().map(ToString::to_string).collect();
             let terms = &entry.terms;
-            format!(
-                "{} {:?} {:?} {:?} {pools:?} {limits:?}",
-                terms.plan, terms.key_rates, terms.tenant_rates, terms.quotas
-            )
+            format!("{} {:?} {:?} {quotas:?} {pools:?} {limits:?}", terms.plan, terms.key_rates, terms.tenant_rates)
         }
         Standing::Suspended => "suspended".to_owned(),
         Standing::NoPlan => "no plan".to_owned(),

@@ -15,7 +15,10 @@ use common::{
 };
 use tokio::sync::Notify;
 
-use super::super::{LimitState, clock::whole_nanos};
+use super::{
+    super::{LimitState, clock::whole_nanos},
+    Errands, Held,
+};
 
 /// What a block is meant to last at the current demand: long enough that a slow store is not felt, short enough that
 /// little is stranded by a crash.
@@ -55,7 +58,7 @@ pub(crate) struct QuotaCell {
     source: QuotaSource,
     window: Window,
     limit: Arc<AtomicU64>,
-    /// Below zero is a debt: answers that used more than was estimated. The next block pays it.
+    /// Below zero is a debt: answers that used more than was estimated. The store is told with the next draw.
     in_hand: AtomicI64,
     /// At or below this, the next block is drawn.
     low_water: AtomicI64,
@@ -77,17 +80,12 @@ pub(crate) struct QuotaCell {
     next_draw: AtomicU64,
     /// Told after every draw, granted or not.
     pub(crate) drew: Notify,
-}
-
-/// Units taken for one request. What is not used goes back when it is dropped.
-pub(crate) struct Held {
-    cell: Arc<QuotaCell>,
-    units: i64,
+    errands: Arc<Errands>,
 }
 
 /// Why a cell does not have the units that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Short {
+pub(crate) enum Short {
     /// They are not in hand.
     ForNow,
     /// The whole limit is not that large.
@@ -112,6 +110,7 @@ impl QuotaCell {
         source: QuotaSource,
         window: Window,
         limit: Arc<AtomicU64>,
+        errands: Arc<Errands>,
     ) -> Self {
         Self {
             tenant,
@@ -131,6 +130,7 @@ impl QuotaCell {
             last_draw: AtomicU64::new(0),
             next_draw: AtomicU64::new(0),
             drew: Notify::new(),
+            errands,
         }
     }
 
@@ -160,14 +160,14 @@ impl QuotaCell {
     }
 
     /// Units in hand are for one gateway to spend: they are a lower bound of what is left. Credit has no window that
-    /// could be told.
-    pub(crate) fn state(&self, now: Micros) -> Option<LimitState> {
+    /// could be told. A quota of a tenant above the one who asks is told as a pool.
+    pub(crate) fn state(&self, asking: TenantId, now: Micros) -> Option<LimitState> {
         if self.source == QuotaSource::Credit {
             return None;
         }
         let seconds = |micros: i64| micros.max(0).unsigned_abs().div_ceil(Micros::PER_SECOND.unsigned_abs());
         Some(LimitState {
-            policy: "quota-month",
+            policy: if self.tenant == asking { "quota-month" } else { "pool-quota-month" },
             quota: self.limit(),
             window_seconds: seconds(self.window.end.0.saturating_sub(self.window.start.0)),
             remaining: self.in_hand.load(Ordering::Acquire).max(0).unsigned_abs(),
@@ -177,8 +177,8 @@ impl QuotaCell {
 
     /// The state as clients are told it, and what is probably left: with what the store had left after the last draw. None
     /// if nothing is in hand and the store may have more: then nothing is known that could be told.
-    pub(crate) fn standing(&self, now: Micros) -> Option<(LimitState, u64)> {
-        let state = self.state(now)?;
+    pub(crate) fn standing(&self, asking: TenantId, now: Micros) -> Option<(LimitState, u64)> {
+        let state = self.state(asking, now)?;
         let is_spent = self.standing.load(Ordering::Acquire) == SPENT;
         let at_store = if is_spent { 0 } else { self.left.load(Ordering::Acquire) };
         if state.remaining == 0 && at_store > 0 {
@@ -200,16 +200,16 @@ impl QuotaCell {
             return Err(self.short_of(wanted));
         }
         self.count_taken(wanted);
-        Ok(Held { cell: Arc::clone(self), units: wanted })
+        Ok(Held::new(Arc::clone(self), wanted))
     }
 
-    fn count_taken(&self, units: i64) {
+    pub(super) fn count_taken(&self, units: i64) {
         self.taken.fetch_add(units.unsigned_abs(), Ordering::Relaxed);
         self.needed.fetch_add(units.unsigned_abs(), Ordering::Relaxed);
     }
 
     /// Whether [`Self::take`] would succeed.
-    pub(super) fn look(&self, units: u64) -> Result<(), Short> {
+    pub(crate) fn look(&self, units: u64) -> Result<(), Short> {
         let wanted = self.wanted(units)?;
         if self.in_hand.load(Ordering::Acquire) < wanted {
             return Err(self.short_of(wanted));
@@ -230,25 +230,35 @@ impl QuotaCell {
 
     /// What a request is told that found too little. Ask [`Self::needs_draw`] first: it says whether a draw that may
     /// change this is on its way.
-    pub(super) fn refusal(&self) -> Refused {
-        match self.standing.load(Ordering::Acquire) {
-            SPENT => Refused::Spent,
-            FAILING => Refused::Unavailable,
+    pub(crate) fn refusal(&self, short: Short) -> Refused {
+        match (short, self.standing.load(Ordering::Acquire)) {
+            (Short::ForGood, _) | (_, SPENT) => Refused::Spent,
+            (_, FAILING) => Refused::Unavailable,
             _ => Refused::Dry,
         }
+    }
+
+    /// Whether a request that found too little is refused whatever else it draws on: the quota is believed to be spent,
+    /// and not yet asked for again.
+    pub(crate) fn is_spent(&self, short: Short, clock_nanos: u64) -> bool {
+        self.refusal(short) == Refused::Spent
+            && (short == Short::ForGood || self.next_draw.load(Ordering::Acquire) > clock_nanos)
     }
 
     /// Whether the caller is the one to queue the next draw. `refused`: a request found too little. It waits for the
     /// draw then, as do all that come while it is under way, whatever became of the last one.
     pub(super) fn needs_draw(&self, refused: bool, clock_nanos: u64) -> bool {
         let low = self.in_hand.load(Ordering::Acquire) <= self.low_water.load(Ordering::Acquire);
-        let needs = (refused || low)
-            && self.next_draw.load(Ordering::Acquire) <= clock_nanos
-            && !self.drawing.swap(true, Ordering::AcqRel);
-        if needs {
+        (refused || low) && self.next_draw.load(Ordering::Acquire) <= clock_nanos && self.begins_draw()
+    }
+
+    /// Whether no draw is under way: then the caller begins one.
+    fn begins_draw(&self) -> bool {
+        let begins = !self.drawing.swap(true, Ordering::AcqRel);
+        if begins {
             self.standing.store(OPEN, Ordering::Release);
         }
-        needs
+        begins
     }
 
     /// A wait for the next draw took too long: until it ends, requests are refused at once.
@@ -278,7 +288,7 @@ impl QuotaCell {
         let by_demand = by_demand.max(grown);
         let share = self.left.load(Ordering::Acquire) / BLOCK_SHARE;
         let in_hand = i128::from(self.in_hand.load(Ordering::Acquire));
-        let missing = (i128::from(shortfall) - in_hand).max(-in_hand).max(1);
+        let missing = (i128::from(shortfall) - in_hand).max(1);
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
         by_demand.min(share).max(missing).min(limit.max(1))
     }
@@ -314,6 +324,30 @@ impl QuotaCell {
         self.in_hand.swap(0, Ordering::AcqRel)
     }
 
+    /// Takes the debt out of the cell: the store is to be told.
+    pub(super) fn take_debt(&self) -> u64 {
+        let debt = |in_hand: i64| (in_hand < 0).then_some(0);
+        self.in_hand.fetch_update(Ordering::AcqRel, Ordering::Acquire, debt).map_or(0, i64::unsigned_abs)
+    }
+
+    /// Puts a debt back that the store could not be told of.
+    pub(super) fn put_debt_back(&self, debt: u64) {
+        self.in_hand.fetch_sub(i64::try_from(debt).unwrap_or(i64::MAX), Ordering::AcqRel);
+    }
+
+    /// Puts back what a request did not use, or charges what it used beyond what it took.
+    pub(super) fn balance(self: &Arc<Self>, units: i64) {
+        self.in_hand.fetch_add(units, Ordering::AcqRel);
+        self.tell_of_debt();
+    }
+
+    /// Sends the cell to the keeper if it has a debt, unless it is on its way.
+    pub(super) fn tell_of_debt(self: &Arc<Self>) {
+        if self.in_hand.load(Ordering::Acquire) < 0 && self.begins_draw() {
+            self.errands.queue(Arc::clone(self));
+        }
+    }
+
     /// Puts units into the cell.
     pub(super) fn add(&self, units: u64) {
         self.in_hand.fetch_add(i64::try_from(units).unwrap_or(i64::MAX), Ordering::AcqRel);
@@ -329,32 +363,5 @@ impl QuotaCell {
         // What is kept is no reason to draw again at once.
         self.low_water.fetch_min(needed / 2, Ordering::AcqRel);
         (in_hand - needed).unsigned_abs()
-    }
-}
-
-impl Held {
-    pub(crate) fn is_prepaid(&self) -> bool {
-        self.cell.source == QuotaSource::Credit
-    }
-
-    /// When a request counts that was admitted `now`, by a clock that may have stepped back into the month before.
-    pub(crate) fn counts_at(&self, now: Micros) -> Micros {
-        now.max(self.cell.window.start)
-    }
-
-    /// The request used `units`: the difference to what was taken is charged or goes back.
-    pub(crate) fn settle(mut self, units: u64) {
-        let used = i64::try_from(units).unwrap_or(i64::MAX);
-        let beyond = used.saturating_sub(self.units).max(0);
-        self.cell.count_taken(beyond);
-        self.units = self.units.saturating_sub(used);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.units != 0 {
-            self.cell.in_hand.fetch_add(self.units, Ordering::AcqRel);
-        }
     }
 }

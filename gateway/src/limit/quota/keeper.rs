@@ -80,12 +80,20 @@ impl QuotaKeeper {
             first
         };
         let nanos = self.clock.nanos();
-        let draws: Vec<_> = cells.iter().map(|cell| draw_of(cell, cell.block(nanos))).collect();
+        let draw = |cell: &'_ Arc<QuotaCell>| {
+            let beyond = cell.take_debt();
+            (cell.block(nanos), beyond)
+        };
+        let units: Vec<_> = cells.iter().map(draw).collect();
+        let draws: Vec<_> =
+            cells.iter().zip(units).map(|(cell, (wanted, beyond))| draw_of(cell, wanted, beyond)).collect();
         match self.store.draw_quotas(&self.holder, &draws, SystemClock.now()).await {
             Ok(grants) => {
                 self.outage.over();
                 for ((cell, draw), grant) in cells.iter().zip(&draws).zip(grants) {
                     cell.granted(grant, draw.wanted, self.clock.nanos());
+                    // A debt that came up meanwhile.
+                    cell.tell_of_debt();
                 }
             }
             Err(error) => {
@@ -93,7 +101,9 @@ impl QuotaKeeper {
                     Some(store) if error.is_unreachable() => store.failed(&error),
                     _ => self.outage.failed(&error),
                 }
-                for cell in &cells {
+                for (cell, draw) in cells.iter().zip(&draws) {
+                    // If the store knows of it after all, it goes back when this life has ended.
+                    cell.put_debt_back(draw.beyond);
                     cell.failed(self.clock.nanos());
                 }
             }
@@ -104,6 +114,7 @@ impl QuotaKeeper {
     /// have passed.
     async fn give_back_unneeded(&self) {
         self.book.retire_past(SystemClock.now());
+        self.book.current().iter().for_each(QuotaCell::tell_of_debt);
         let surplus: Vec<_> = self.book.current().into_iter().map(|cell| (cell.take_surplus(), cell)).collect();
         self.refund(surplus.into_iter().filter(|(units, _)| *units > 0).collect()).await;
         let retired = std::mem::take(&mut *locked(&self.book.errands.retired));
@@ -113,21 +124,21 @@ impl QuotaKeeper {
         locked(&self.book.errands.retired).extend(in_use);
     }
 
-    /// Refunds what is in hand, or draws for the debt as far as the limit allows.
+    /// Refunds what is in hand, or tells the store of the debt.
     async fn balance(&self, cells: &[Arc<QuotaCell>]) {
         let (mut refunds, mut debts) = (Vec::new(), Vec::new());
         for cell in cells {
             match cell.empty() {
                 0 => {}
                 units @ 1.. => refunds.push((units.unsigned_abs(), Arc::clone(cell))),
-                debt => debts.push(draw_of(cell, debt.unsigned_abs())),
+                debt => debts.push(draw_of(cell, 0, debt.unsigned_abs())),
             }
         }
         self.refund(refunds).await;
         for draws in debts.chunks(CELLS_AT_ONCE) {
-            // What is not drawn now is granted after the fact, when this life's usage is all booked.
+            // What the store is not told now it finds when this life's usage is all booked.
             if let Err(error) = self.store.draw_quotas(&self.holder, draws, SystemClock.now()).await {
-                tracing::warn!(event = "quota_debt_not_drawn", quotas = draws.len(), %error);
+                tracing::warn!(event = "quota_debt_not_told", quotas = draws.len(), %error);
             }
         }
     }
@@ -150,8 +161,9 @@ impl QuotaKeeper {
     }
 }
 
-fn draw_of(cell: &QuotaCell, wanted: u64) -> QuotaDraw<'_> {
-    QuotaDraw { tenant: cell.tenant(), meter: cell.meter(), source: cell.source(), limit: cell.limit(), wanted }
+fn draw_of(cell: &QuotaCell, wanted: u64, beyond: u64) -> QuotaDraw<'_> {
+    let (tenant, meter, source, limit) = (cell.tenant(), cell.meter(), cell.source(), cell.limit());
+    QuotaDraw { tenant, meter, source, limit, wanted, beyond }
 }
 
 fn refund_of(cell: &QuotaCell, unused: u64) -> QuotaRefund<'_> {

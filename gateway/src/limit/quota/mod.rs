@@ -1,11 +1,13 @@
 //! Hard quotas and prepaid credit: units are drawn from the store in blocks ahead of demand and spent from memory.
 //!
 //! Sum of grants - refunds <= limit, always: the store's row is the only source, and a block in hand is spent by one
-//! gateway alone. What counts is what is billed: units of billable answers under live keys, in the month in which their
-//! requests were admitted. So the records in the journal tell what a life of the gateway used, and once they are all
-//! booked, what a crash left in its hands is granted anew.
+//! gateway alone. A hard quota is shared by the tenant whose it is and everybody below: a request takes its units from
+//! each quota on its way up and from its tenant's credit, or from none. What counts is what is billed: units of billable
+//! answers under live keys, in the month in which their requests were admitted. So the records in the journal tell what
+//! a life of the gateway used, and once they are all booked, what a crash left in its hands is granted anew.
 
 mod cell;
+mod holds;
 mod keeper;
 #[cfg(test)]
 mod tests;
@@ -19,14 +21,14 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use cell::Short;
-pub(super) use cell::{Held, QuotaCell, Refused};
+pub(super) use cell::{QuotaCell, Refused};
 use common::{
     id::TenantId,
-    plan::Quota,
     store::QuotaSource,
     time::{Micros, Period, Window, Zone},
 };
+use holds::Held;
+pub(super) use holds::Holds;
 pub use keeper::QuotaKeeper;
 use tokio::sync::Notify;
 
@@ -39,7 +41,8 @@ pub struct QuotaBook {
     errands: Arc<Errands>,
 }
 
-/// One tenant's quota of one meter, or its credit. It outlives changes of plan, so that none of them mints units.
+/// One tenant's quota of one meter, on which everybody below draws too, or its credit. It outlives changes of plan, so
+/// that none of them mints units.
 pub(crate) struct QuotaLease {
     tenant: TenantId,
     meter: Arc<str>,
@@ -49,6 +52,20 @@ pub(crate) struct QuotaLease {
     current: ArcSwapOption<QuotaCell>,
     turning: Mutex<()>,
     errands: Arc<Errands>,
+}
+
+/// What a tenant has of a meter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Allowance<'a> {
+    /// So many units in each month of a zone.
+    Month {
+        /// In which months begin.
+        zone: &'a Zone,
+        /// Units of each.
+        units: u64,
+    },
+    /// As many units as were paid for in advance; the store knows how many.
+    Credit,
 }
 
 /// What the request path leaves to the keeper.
@@ -61,42 +78,38 @@ struct Errands {
     wake: Notify,
 }
 
+impl Errands {
+    fn queue(&self, cell: Arc<QuotaCell>) {
+        locked(&self.draw).push_back(cell);
+        self.wake.notify_one();
+    }
+}
+
 impl QuotaBook {
-    /// The lease of each quota and of each prepaid meter's credit, the same one for the same tenant and meter as ever,
-    /// with its limit as of now.
-    pub(crate) fn leases(
-        &self,
-        tenant: TenantId,
-        zone: &Zone,
-        quotas: &[Quota],
-        prepaid: &[String],
-    ) -> Box<[Arc<QuotaLease>]> {
-        if quotas.is_empty() && prepaid.is_empty() {
-            return Box::default();
-        }
+    /// The lease of a quota or of credit, the same one for the same tenant and meter as ever, with its limit as of now.
+    pub(crate) fn lease(&self, tenant: TenantId, meter: &str, allowance: Allowance<'_>) -> Arc<QuotaLease> {
+        let (zone, limit) = match allowance {
+            Allowance::Month { zone, units } => (Some(zone), units),
+            Allowance::Credit => (None, u64::MAX),
+        };
         let mut book = locked(&self.leases);
         let known = book.entry(tenant).or_default();
-        let months = quotas.iter().map(|quota| (&quota.meter, Some(zone), quota.per_month));
-        let credits = prepaid.iter().map(|meter| (meter, None, u64::MAX));
-        let lease = |(meter, zone, limit): (&String, Option<&Zone>, u64)| {
-            let same = |lease: &&Arc<QuotaLease>| *lease.meter == **meter && lease.zone.is_some() == zone.is_some();
-            if let Some(lease) = known.iter().find(same) {
-                lease.set_limit(limit);
-                return Arc::clone(lease);
-            }
-            let lease = Arc::new(QuotaLease {
-                tenant,
-                meter: meter.as_str().into(),
-                zone: zone.cloned(),
-                limit: Arc::new(AtomicU64::new(limit)),
-                current: ArcSwapOption::empty(),
-                turning: Mutex::new(()),
-                errands: Arc::clone(&self.errands),
-            });
-            known.push(Arc::clone(&lease));
-            lease
-        };
-        months.chain(credits).map(lease).collect()
+        let same = |lease: &&Arc<QuotaLease>| *lease.meter == *meter && lease.zone.is_some() == zone.is_some();
+        if let Some(lease) = known.iter().find(same) {
+            lease.set_limit(limit);
+            return Arc::clone(lease);
+        }
+        let lease = Arc::new(QuotaLease {
+            tenant,
+            meter: meter.into(),
+            zone: zone.cloned(),
+            limit: Arc::new(AtomicU64::new(limit)),
+            current: ArcSwapOption::empty(),
+            turning: Mutex::new(()),
+            errands: Arc::clone(&self.errands),
+        });
+        known.push(Arc::clone(&lease));
+        lease
     }
 
     /// Retires every cell whose month has passed.
@@ -119,6 +132,14 @@ impl QuotaBook {
         let mut cells = self.current();
         cells.extend(locked(&self.errands.retired).iter().cloned());
         cells
+    }
+}
+
+#[cfg(test)]
+impl std::fmt::Display for QuotaLease {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = self.limit.load(Ordering::Acquire);
+        write!(formatter, "{} {} {limit} {:?}", self.tenant, self.meter, self.zone)
     }
 }
 
@@ -151,8 +172,9 @@ impl QuotaLease {
             return Some(cell);
         }
         let (source, window) = self.source(now)?;
-        let cell =
-            Arc::new(QuotaCell::new(self.tenant, Arc::clone(&self.meter), source, window, Arc::clone(&self.limit)));
+        let (meter, limit, errands) = (&self.meter, &self.limit, &self.errands);
+        let cell = QuotaCell::new(self.tenant, meter.clone(), source, window, limit.clone(), errands.clone());
+        let cell = Arc::new(cell);
         if let Some(past) = self.current.swap(Some(Arc::clone(&cell))) {
             locked(&self.errands.retired).push(past);
         }
@@ -168,32 +190,18 @@ impl QuotaLease {
         Some((QuotaSource::Month(period), period.window(zone).ok()?))
     }
 
-    /// Takes `units` out of `cell`, and sends for more when it runs low.
+    /// Takes `units` out of `cell`, and sends for more when it runs low: a request that found too little may wait for it.
     pub(super) fn take(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<Held, Refused> {
-        self.send_for_more(cell, cell.take(units), clock_nanos)
+        let taken = cell.take(units);
+        self.send_for_more(cell, taken.is_err(), clock_nanos);
+        taken.map_err(|short| cell.refusal(short))
     }
 
-    /// Whether `units` could be taken out of `cell`; sends for more as taking does.
-    pub(super) fn look(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<(), Refused> {
-        self.send_for_more(cell, cell.look(units), clock_nanos)
-    }
-
-    /// The outcome, once the cell's next block is sent for if it is needed: a request that found too little may wait
-    /// for it.
+    /// Sends for more units, if `cell` runs low or a request was refused.
     #[inline]
-    fn send_for_more<T>(
-        &self,
-        cell: &Arc<QuotaCell>,
-        outcome: Result<T, Short>,
-        clock_nanos: u64,
-    ) -> Result<T, Refused> {
-        if cell.needs_draw(outcome.is_err(), clock_nanos) {
-            locked(&self.errands.draw).push_back(Arc::clone(cell));
-            self.errands.wake.notify_one();
+    pub(super) fn send_for_more(&self, cell: &Arc<QuotaCell>, refused: bool, clock_nanos: u64) {
+        if cell.needs_draw(refused, clock_nanos) {
+            self.errands.queue(Arc::clone(cell));
         }
-        outcome.map_err(|short| match short {
-            Short::ForNow => cell.refusal(),
-            Short::ForGood => Refused::Spent,
-        })
     }
 }

@@ -1,12 +1,12 @@
 //! Hard quotas over a real store: never beyond the limit, and nothing lost by a graceful end.
 
 mod reopen;
+mod subtree;
 
 use std::time::Duration;
 
 use common::{
     key::{Mode, Pepper, Secret},
-    plan::QuotaKind,
     store::{NewTenant, QuotaGrant, QuotaHolder, Store},
     tenant::TenantKind,
     time::{Clock as _, SystemClock},
@@ -25,8 +25,9 @@ use crate::{
     limit::{DenialReason, Limiter},
 };
 
-fn hard(per_month: u64) -> Quota {
-    Quota { meter: "requests".into(), per_month, kind: QuotaKind::Hard }
+/// The lease of a quota of requests.
+fn lease_of(book: &QuotaBook, tenant: TenantId, zone: &Zone, units: u64) -> Arc<QuotaLease> {
+    book.lease(tenant, "requests", Allowance::Month { zone, units })
 }
 
 /// A store with one tenant, who has a key in this mode and this quota.
@@ -130,7 +131,14 @@ fn a_block_that_was_used_up_too_early_is_followed_by_a_much_larger_one() {
     const PLENTY: u64 = 1_000_000_000;
     let window = Window { start: Micros(0), end: Micros(i64::MAX) };
     let limit = Arc::new(AtomicU64::new(PLENTY));
-    let cell = Arc::new(QuotaCell::new(TenantId::generate(), "requests".into(), QuotaSource::Credit, window, limit));
+    let cell = Arc::new(QuotaCell::new(
+        TenantId::generate(),
+        "requests".into(),
+        QuotaSource::Credit,
+        window,
+        limit,
+        Arc::default(),
+    ));
     let mut blocks = Vec::new();
     for second in 1..=4 {
         let block = cell.block(second * 1_000_000_000);
@@ -198,8 +206,7 @@ async fn a_raised_limit_lets_a_spent_tenant_go_on_at_once() {
     }
     assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
     fixture.limit = 4;
-    let raised = hard(4);
-    gateway.catalog.quotas().leases(fixture.tenant, &Zone::utc(), &[raised], &[]);
+    lease_of(gateway.catalog.quotas(), fixture.tenant, &Zone::utc(), 4);
     for _ in 0..2 {
         assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
     }
@@ -257,8 +264,7 @@ async fn a_store_that_serves_many_tenants_at_once_gives_each_its_units() {
         let new =
             NewTenant { parent: None, kind: TenantKind::Root, name: "root".into(), zone: Zone::utc(), plan: None };
         let tenant = fixture.store.create_tenant(&new, SystemClock.now()).await.unwrap().id;
-        let quota = hard(5);
-        let lease = book.leases(tenant, &Zone::utc(), &[quota], &[])[0].clone();
+        let lease = lease_of(&book, tenant, &Zone::utc(), 5);
         let cell = lease.cell(SystemClock.now()).unwrap();
         assert_eq!(lease.take(&cell, 5, 0).err(), Some(Refused::Dry));
         cells.push((lease, cell));
@@ -269,7 +275,8 @@ async fn a_store_that_serves_many_tenants_at_once_gives_each_its_units() {
     let deadline = Duration::from_mins(1);
     let all_drawn = async {
         for (lease, cell) in &cells {
-            while lease.look(cell, 5, 0).is_err() {
+            while cell.look(5).is_err() {
+                lease.send_for_more(cell, true, 0);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
@@ -307,12 +314,10 @@ async fn a_request_counts_in_the_month_that_its_units_are_of_whatever_the_clock_
 fn a_cell_serves_its_month_and_the_next_month_has_its_own() {
     let book = QuotaBook::default();
     let zone: Zone = "Europe/Berlin".parse().unwrap();
-    let quota = hard(10);
-    let leases = book.leases(TenantId::generate(), &zone, &[quota], &[]);
-    let lease = &leases[0];
+    let lease = lease_of(&book, TenantId::generate(), &zone, 10);
     let end = "2026-11".parse::<Period>().unwrap().window(&zone).unwrap().end;
     let november = lease.cell(Micros(end.0 - 1)).unwrap();
-    assert_eq!(november.state(Micros(end.0 - 1)).unwrap().reset_seconds, 1);
+    assert_eq!(november.state(november.tenant(), Micros(end.0 - 1)).unwrap().reset_seconds, 1);
     let december = lease.cell(end).unwrap();
     assert_ne!(november.source(), december.source());
     assert!(book.cells().iter().any(|cell| Arc::ptr_eq(cell, &november)), "the past month is not forgotten");

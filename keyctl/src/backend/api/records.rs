@@ -12,12 +12,18 @@ use super::ApiBackend;
 use crate::{
     backend::{AuditQuery, Records},
     error::Failure,
-    view::{AuditView, CreditReport, ReportRow, TenantCredit, Used},
+    view::{AuditView, CreditReport, QuotaView, ReportRow, TenantCredit, ThresholdView, Used},
     words::word_of,
 };
 
 /// All that usage is told apart by, beside time.
 const EVERYTHING: &str = "tenant,key,route,meter,mode";
+
+/// The quotas of a tenant, as the API tells them.
+#[derive(serde::Deserialize)]
+struct Quotas {
+    quotas: Vec<QuotaView>,
+}
 
 #[async_trait]
 impl Records for ApiBackend {
@@ -60,6 +66,15 @@ impl Records for ApiBackend {
         let TopUp { reference, tenant, meter, units, reason, added_at: _ } = top_up;
         let body = json!({ "meter": meter, "units": units, "reference": reference, "reason": reason });
         Ok(self.create(&["tenants", &tenant.to_string(), "credit"], body).done().await?)
+    }
+
+    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaView>, Failure> {
+        let quotas: Quotas = self.get(&["tenants", &tenant.to_string(), "quotas"]).read().await?;
+        Ok(quotas.quotas)
+    }
+
+    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdView>, Failure> {
+        Ok(self.get(&["usage", "thresholds"]).query("tenant", subtree_of).pages(limit as usize).await?)
     }
 
     async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {

@@ -11,7 +11,7 @@ use super::StoreBackend;
 use crate::{
     backend::{AuditQuery, Records},
     error::Failure,
-    view::{AuditView, CreditReport, ReportRow, Used},
+    view::{AuditView, CreditReport, QuotaView, ReportRow, ThresholdView, Used},
 };
 
 #[async_trait]
@@ -42,6 +42,17 @@ impl Records for StoreBackend {
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {
         self.store.add_credit(top_up).await?;
         Ok(())
+    }
+
+    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaView>, Failure> {
+        // Nobody's quotas are an error, not an empty list.
+        self.store.tenant(tenant).await?;
+        Ok(self.store.quotas(tenant).await?.into_iter().map(QuotaView::from).collect())
+    }
+
+    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdView>, Failure> {
+        let page = self.store.threshold_events(subtree_of, PageRequest { after: None, limit }).await?;
+        Ok(page.items.into_iter().map(ThresholdView::from).collect())
     }
 
     async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {

@@ -2,10 +2,11 @@
 
 mod report;
 mod show;
+mod thresholds;
 
 use clap::Subcommand;
 
-use self::{report::ReportArgs, show::ShowArgs};
+use self::{report::ReportArgs, show::ShowArgs, thresholds::ThresholdsArgs};
 use super::Context;
 use crate::error::Failure;
 
@@ -24,6 +25,9 @@ pub(crate) enum UsageCommand {
     /// Sum usage by hour, day or month, and by tenant, key, route, meter or mode
     #[command(after_help = report::HELP)]
     Report(ReportArgs),
+    /// List quotas of which 80 % or all was used, newest first
+    #[command(after_help = thresholds::HELP)]
+    Thresholds(ThresholdsArgs),
 }
 
 impl UsageCommand {
@@ -32,6 +36,7 @@ impl UsageCommand {
         match self {
             Self::Show(arguments) => show::show(&arguments, context).await,
             Self::Report(arguments) => report::report(arguments, context).await,
+            Self::Thresholds(arguments) => thresholds::list(arguments, context).await,
         }
     }
 }

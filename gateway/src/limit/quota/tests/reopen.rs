@@ -74,7 +74,7 @@ async fn what_another_gateway_gives_back_is_found_a_second_later() {
 fn a_cell_asks_again_after_a_while_whatever_the_last_answer_was() {
     const SECOND: u64 = 1_000_000_000;
     let book = QuotaBook::default();
-    let lease = Arc::clone(&book.leases(TenantId::generate(), &Zone::utc(), &[hard(100)], &[])[0]);
+    let lease = lease_of(&book, TenantId::generate(), &Zone::utc(), 100);
     let cell = lease.cell(SystemClock.now()).unwrap();
     let nothing = QuotaGrant { granted: 0, left: 0 };
     let ask = |at| lease.take(&cell, 1, at).err();

@@ -7,7 +7,10 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use prost::Message;
 
-use super::{BATCH_MAX_ENTRIES, RefusalCount, StreamIdError, UsageBatch, UsageEntry, UsageRecord};
+use super::{
+    ApartBatch, BATCH_MAX_ENTRIES, RefusalCount, StreamId, StreamIdError, UnreadEntry, UsageBatch, UsageEntry,
+    UsageRecord,
+};
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
@@ -180,6 +183,41 @@ pub(super) fn encode(batch: &UsageBatch) -> Vec<u8> {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<UsageBatch, BatchError> {
+    let mut entries = Vec::new();
+    let wire = read(bytes, |index, _, entry| {
+        entries.push(entry.map_err(|reason| BatchError::Entry { index, reason })?);
+        Ok(())
+    })?;
+    Ok(UsageBatch { stream: wire.stream.parse()?, first_seq: wire.first_seq, entries })
+}
+
+pub(super) fn decode_apart(bytes: &[u8]) -> Result<ApartBatch, BatchError> {
+    let (mut runs, mut refused): (Vec<(usize, Vec<UsageEntry>)>, Vec<_>) = (Vec::new(), Vec::new());
+    let wire = read(bytes, |index, wire_entry, entry| {
+        match (entry, runs.last_mut()) {
+            (Ok(entry), Some((first, run))) if *first + run.len() == index => run.push(entry),
+            (Ok(entry), _) => runs.push((index, vec![entry])),
+            (Err(reason), _) => refused.push((index, *wire_entry, reason)),
+        }
+        Ok(())
+    })?;
+    let stream: StreamId = wire.stream.parse()?;
+    let number = |index: usize| wire.first_seq.saturating_add(index as u64);
+    let alone = |(index, entry, reason): (usize, WireEntry, &'static str)| {
+        let first_seq = number(index);
+        let payload = WireBatch { first_seq, entries: vec![entry], entry_count: 1, ..wire.clone() }.encode_to_vec();
+        UnreadEntry { seq: first_seq, reason: BatchError::Entry { index: 0, reason }.to_string(), payload }
+    };
+    let unread = refused.into_iter().map(alone).collect();
+    let batch = |(first, entries)| UsageBatch { stream: stream.clone(), first_seq: number(first), entries };
+    Ok(ApartBatch { batches: runs.into_iter().map(batch).collect(), unread, stream: stream.clone() })
+}
+
+/// Reads all but the entries, and gives each of those to `take`, read or with what is wrong with it.
+fn read(
+    bytes: &[u8],
+    mut take: impl FnMut(usize, &WireEntry, Result<UsageEntry, &'static str>) -> Result<(), BatchError>,
+) -> Result<WireBatch, BatchError> {
     let wire = WireBatch::decode(bytes)?;
     let count = wire.entries.len();
     if count != wire.entry_count as usize {
@@ -192,15 +230,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<UsageBatch, BatchError> {
         return Err(BatchError::SequenceOverflow);
     }
     let dictionary = Dictionary::read(&wire)?;
-    let entries = wire
-        .entries
-        .iter()
-        .enumerate()
-        .map(|(index, entry)| {
-            dictionary.entry(wire.base_micros, entry).map_err(|reason| BatchError::Entry { index, reason })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(UsageBatch { stream: wire.stream.parse()?, first_seq: wire.first_seq, entries })
+    for (index, entry) in wire.entries.iter().enumerate() {
+        take(index, entry, dictionary.entry(wire.base_micros, entry))?;
+    }
+    Ok(wire)
 }
 
 struct Interned<T> {
@@ -312,86 +345,4 @@ impl WireEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::usage::StreamId;
-
-    fn entries() -> impl Strategy<Value = Vec<UsageEntry>> {
-        let name = prop::sample::select(vec!["search", "upload", "requests", "tokens"]).prop_map(Arc::<str>::from);
-        let party = (any::<u128>(), any::<u128>(), any::<bool>());
-        let at = prop_oneof![any::<u32>().prop_map(i64::from), any::<i64>()];
-        let flags = any::<(bool, bool)>();
-        let entry = (at, party, name.clone(), name, 0..i64::MAX as u64, 100_u16..1000, flags, 0..7);
-        let entry = entry.prop_map(|(at, (tenant, key, test), route, meter, units, status, flags, kind)| {
-            let (billable, prepaid) = flags;
-            let (at, tenant, key) = (Micros(at), TenantId::from_u128(tenant), KeyId::from_u128(key));
-            match kind {
-                0 => UsageEntry::Void,
-                1 => UsageEntry::Lost,
-                2 => UsageEntry::End,
-                3 | 4 => UsageEntry::Refusals(RefusalCount { at, tenant, key, reason: route, count: units }),
-                _ => {
-                    let mode = if test { Mode::Test } else { Mode::Live };
-                    UsageEntry::Request(UsageRecord {
-                        at,
-                        tenant,
-                        key,
-                        route,
-                        meter,
-                        units,
-                        status,
-                        billable,
-                        mode,
-                        prepaid,
-                    })
-                }
-            }
-        });
-        prop::collection::vec(entry, 1..50)
-    }
-
-    fn batch(first_seq: u64, entries: Vec<UsageEntry>) -> UsageBatch {
-        UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq, entries }
-    }
-
-    proptest! {
-        #[test]
-        fn a_batch_arrives_as_it_was_sent(first_seq in 0..SEQ_MAX - 100, entries in entries()) {
-            let sent = batch(first_seq, entries);
-            prop_assert_eq!(UsageBatch::decode(&sent.encode()).unwrap(), sent);
-        }
-
-        #[test]
-        fn a_truncated_batch_is_never_taken_for_a_whole_one(entries in entries(), cut in 0.0..1.0_f64) {
-            let bytes = batch(3, entries).encode();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a length")]
-            let kept = (bytes.len() as f64 * cut) as usize;
-            prop_assert!(UsageBatch::decode(&bytes[..kept]).is_err());
-        }
-
-        #[test]
-        fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = UsageBatch::decode(&bytes);
-        }
-    }
-
-    #[test]
-    fn an_entry_that_contradicts_its_kind_is_refused() {
-        let sound = WireBatch::decode(batch(0, vec![UsageEntry::Lost]).encode().as_slice()).unwrap();
-        let (void, lost) = (WireEntry::without_content(WireKind::Void), WireEntry::without_content(WireKind::Lost));
-        assert_eq!(sound.entries, [lost]);
-        for entry in [WireEntry { units: 1, ..lost }, WireEntry { status: 200, ..void }, WireEntry { kind: 5, ..lost }]
-        {
-            let bytes = WireBatch { entries: vec![entry], ..sound.clone() }.encode_to_vec();
-            let error = UsageBatch::decode(&bytes).unwrap_err();
-            assert!(matches!(error, BatchError::Entry { index: 0, .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_empty_batch_is_refused() {
-        assert!(matches!(UsageBatch::decode(&batch(0, Vec::new()).encode()), Err(BatchError::Entries(0))));
-    }
-}
+mod tests;

@@ -1,0 +1,113 @@
+//! One request before the hard quotas that it draws on, of its tenant and of those above, and its tenant's credit.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{
+    super::{
+        Denial, DenialReason, LimitState,
+        quota::{Holds, QuotaCell, QuotaLease, Refused},
+    },
+    Dry, Limits, NO_MONTH, Obstacle, Request,
+};
+
+/// Seconds after which a request may try again that was refused because the store did not answer.
+const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
+
+/// Prepaid credit, of which no window can be told.
+const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
+
+/// Quotas that one request draws on without an allocation: as many as the tree has levels, and credit.
+const QUOTAS_IN_PLACE: usize = 6;
+
+/// Quotas that apply to one request, and the units in hand of each.
+type QuotaCells<'r> = SmallVec<[(&'r QuotaLease, Arc<QuotaCell>); QUOTAS_IN_PLACE]>;
+
+impl<'r> Limits<'r> {
+    /// Takes the units from each quota that applies, or from none.
+    #[inline]
+    pub(in super::super) fn take_quotas(&self) -> Result<Holds, Obstacle> {
+        let mut holds = Holds::default();
+        if self.request.quotas.is_empty() {
+            return Ok(holds);
+        }
+        let cells = self.quota_cells()?;
+        if cells.len() > 1 {
+            self.look_at_quotas(&cells)?;
+        }
+        for (lease, cell) in &cells {
+            // What was taken before goes back if this one has too little.
+            let taken = lease.take(cell, self.request.units, self.request.nanos);
+            holds.push(taken.map_err(|refused| self.denied_by_quota(cell, refused))?);
+        }
+        Ok(holds)
+    }
+
+    /// Looks at every quota. What is dry, or was spent long enough ago to be asked for again, is sent for, unless another
+    /// one is spent in any case.
+    pub(super) fn look_at_quotas(&self, cells: &QuotaCells<'_>) -> Result<(), Obstacle> {
+        let Request { units, nanos, .. } = *self.request;
+        let mut missing: SmallVec<[_; QUOTAS_IN_PLACE]> = SmallVec::new();
+        for (lease, cell) in cells {
+            match cell.look(units) {
+                Ok(()) => lease.send_for_more(cell, false, nanos),
+                Err(short) => missing.push((lease, cell, short)),
+            }
+        }
+        if let Some((_, cell, _)) = missing.iter().find(|(_, cell, short)| cell.is_spent(*short, nanos)) {
+            return Err(self.denied_by_quota(cell, Refused::Spent));
+        }
+        for (lease, cell, _) in &missing {
+            lease.send_for_more(cell, true, nanos);
+        }
+        // Waiting for one does not help while another refuses all the same.
+        let refusals = missing.iter().map(|(_, cell, short)| (cell, cell.refusal(*short)));
+        match refusals.min_by_key(|(_, refused)| *refused == Refused::Dry) {
+            None => Ok(()),
+            Some((cell, refused)) => Err(self.denied_by_quota(cell, refused)),
+        }
+    }
+
+    /// The quotas that apply to the meter, in this month.
+    pub(super) fn quota_cells(&self) -> Result<QuotaCells<'r>, Obstacle> {
+        let cell = |lease: &'r Arc<QuotaLease>| {
+            let cell = lease.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
+            Ok((&**lease, cell))
+        };
+        self.quota_leases().map(cell).collect()
+    }
+
+    pub(super) fn quota_leases(&self) -> impl Iterator<Item = &'r Arc<QuotaLease>> {
+        let Request { quotas, meter, .. } = *self.request;
+        quotas.iter().filter(move |lease| lease.meter() == meter)
+    }
+
+    fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
+        let month = cell.state(self.request.caller.tenant.id, self.request.now);
+        let violated = month.unwrap_or(CREDIT);
+        let (reason, retry_after_seconds) = match refused {
+            Refused::Spent if month.is_none() => (DenialReason::CreditSpent, 0),
+            Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
+            Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
+        };
+        let mut limits = self.standing();
+        if month.is_some() && refused == Refused::Spent {
+            limits.push_refusing(violated);
+        }
+        let limits = limits.to_vec();
+        let dry = (refused == Refused::Dry).then(|| Dry::Quota(Arc::clone(cell)));
+        Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
+    }
+
+    /// The clock shows a time that belongs to no month: no quota can be charged.
+    fn denied_without_month(&self) -> Obstacle {
+        let denial = Denial {
+            reason: DenialReason::QuotaUnavailable,
+            violated: NO_MONTH,
+            limits: self.standing().to_vec(),
+            retry_after_seconds: UNAVAILABLE_RETRY_SECONDS,
+        };
+        Obstacle { denial, dry: None }
+    }
+}
