@@ -158,6 +158,25 @@ async fn a_spent_quota_below_takes_nothing_of_the_one_above() {
 }
 
 #[tokio::test]
+async fn a_spent_cap_above_is_asked_for_again_by_the_first_request_a_second_later() {
+    let family = Family::new(20, ["UTC"; 5]).await;
+    let [giver, asker] = [family.edge(1), family.edge(2)];
+    giver.request(LARGER, 10, Some(1)).await.unwrap();
+    let refused = loop {
+        if let Err(refused) = asker.request(PREPAID, 1, Some(1)).await {
+            break refused;
+        }
+    };
+    assert_eq!(refused, (DenialReason::QuotaExceeded, "pool-quota-month"));
+    giver.stop().await;
+    assert!(family.quotas(RESELLER).await[&false].left > 0, "the other gave back what it had in hand");
+    // As long as a spent quota is believed to be spent, at most.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(asker.request(PREPAID, 1, Some(1)).await, Ok(()));
+    asker.stop().await;
+}
+
+#[tokio::test]
 async fn a_cap_counts_in_the_months_of_the_tenant_whose_it_is() {
     // On the reseller's clock it is December first; on the customers', a day later.
     let zones = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Pacific/Pago_Pago", "Pacific/Pago_Pago"];
