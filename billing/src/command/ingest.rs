@@ -7,7 +7,12 @@ use common::{store::Store, time::SystemClock};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
-use super::{CommandError, listen::listen, log, signals::StopSignals};
+use super::{
+    CommandError,
+    listen::{guard, listen, serve},
+    log,
+    signals::StopSignals,
+};
 use crate::{
     api::{IngesterServices, ingester_router},
     config::{Config, DEFAULT_FILE, Environment},
@@ -80,7 +85,8 @@ async fn ingest_until_stopped(
 ) -> Result<(), CommandError> {
     let (stopper, stop) = Stop::new();
     let background = tokio::spawn(background);
-    let serving = tokio::spawn(async move { axum::serve(listener, ingester_router(services)).await });
+    let guard = guard(&services.registry)?;
+    let serving = tokio::spawn(serve(listener, ingester_router(services), guard, std::future::pending()));
     let waiting = tokio::spawn(stop_on_signal(signals, stopper));
     let ended = ingest.run(stop).await;
     for task in [background.abort_handle(), serving.abort_handle(), waiting.abort_handle()] {

@@ -1,6 +1,6 @@
 //! `billing serve`: opens the store, serves the business API until SIGTERM or SIGINT, then finishes what is in flight.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Args;
@@ -11,7 +11,12 @@ use common::{
 use prometheus::Registry;
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::{CommandError, listen::listen, log, signals::StopSignals};
+use super::{
+    CommandError,
+    listen::{guard, listen, serve},
+    log,
+    signals::StopSignals,
+};
 use crate::{
     access::{
         Access,
@@ -56,6 +61,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         .with_bootstrap(config.access.bootstrap_token(environment)?)
         .limited_to(config.access.tenant_requests_per_minute, config.access.failed_credentials_per_minute)
         .behind_proxies(config.access.trusted_proxies.clone());
+    let guard = guard(&registry)?;
     let router = api::router(Services {
         access,
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),
@@ -77,7 +83,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     );
     let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run()) });
     let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
-    let served = serve_until_stopped(listener, router, signals, store).await;
+    let served = serve_until_stopped(listener, router, guard, signals, store).await;
     upkeep.abort();
     if let Some(publisher) = publisher {
         publisher.abort();
@@ -108,6 +114,7 @@ fn identity_provider(settings: Option<&OidcConfig>) -> Result<Option<IdentityPro
 async fn serve_until_stopped(
     listener: TcpListener,
     router: Router,
+    guard: Guard,
     mut signals: StopSignals,
     store: Store,
 ) -> Result<(), CommandError> {
@@ -119,17 +126,15 @@ async fn serve_until_stopped(
         told.notify_one();
     };
     let serving = async {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(stop).await.map_err(CommandError::Serve)?;
+        serve(listener, router, guard, stop).await;
         store.close().await;
-        Ok::<_, CommandError>(())
     };
     let overdue = async {
         stopping.notified().await;
         tokio::time::sleep(SHUTDOWN_TIME_LIMIT).await;
     };
     tokio::select! {
-        served = serving => served?,
+        () = serving => {}
         () = overdue => tracing::warn!(seconds = SHUTDOWN_TIME_LIMIT.as_secs(), "requests_cut_off"),
     }
     tracing::info!("stopped");

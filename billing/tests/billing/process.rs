@@ -2,7 +2,12 @@
 
 use std::net::TcpListener;
 
-use crate::site::{Site, stderr, stdout};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::{
+    site::{Site, stderr, stdout},
+    topic::eventually,
+};
 
 #[tokio::test]
 async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {
@@ -14,6 +19,28 @@ async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {
         server.signal(signal);
         assert_eq!(server.exit_code().await, Some(0), "{signal}");
     }
+}
+
+/// Clients that connect and say nothing, more of them than the process may have descriptors.
+#[tokio::test]
+async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
+    let site = Site::new();
+    let server = site.serve_with_descriptors(160).await;
+    let mut silent = Vec::new();
+    for index in 0..300 {
+        let mut connection = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+        if index % 2 == 0 {
+            // One that was turned away already may not take it.
+            let _ = connection.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
+        }
+        silent.push(connection);
+    }
+    // While the flood is still being taken, a client may be asked to come back.
+    eventually("an answer", async || server.try_get("/health").await == Some(200)).await;
+    for _ in 0..10 {
+        assert_eq!(server.get("/health").await.status(), 200);
+    }
+    assert!(server.metric("tollgate_connections_closed_total{listener=\"api\",reason=\"displaced\"}").await > 0);
 }
 
 #[tokio::test]

@@ -89,8 +89,13 @@ impl Site {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_billing"));
+        command.args(arguments);
+        self.prepare(&mut command);
         command
-            .args(arguments)
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
             .current_dir(self.directory.path())
             .env_remove("TOLLGATE_STORE")
             .env_remove("TOLLGATE_PEPPER")
@@ -99,7 +104,15 @@ impl Site {
             .env("RUST_LOG", "billing=debug")
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        command
+    }
+
+    /// Starts `billing serve` with at most so many open descriptors.
+    pub(crate) async fn serve_with_descriptors(&self, most: u32) -> Server {
+        let mut command = Command::new("sh");
+        let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_billing"), "serve", "--config", "billing.yaml"]);
+        self.prepare(&mut command);
+        Self::wait_for_start(command, "serving").await
     }
 
     /// Runs a command to its end.
@@ -114,7 +127,10 @@ impl Site {
 
     /// Starts a command that stays, and waits for the event that says where it listens.
     pub(crate) async fn start(&self, arguments: &[&str], event: &str) -> Server {
-        let mut command = self.command(arguments);
+        Self::wait_for_start(self.command(arguments), event).await
+    }
+
+    async fn wait_for_start(mut command: Command, event: &str) -> Server {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::default();
         let lines = child.stderr.take().unwrap();
@@ -202,6 +218,12 @@ impl Server {
 
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
+    /// The status of an answer; none if there is no answer.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<u16> {
+        let answer = self.client.get(format!("http://{}{path}", self.address)).send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
     }
 
     /// The value of one metric, named with its labels as `/metrics` writes it.
