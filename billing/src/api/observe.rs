@@ -46,8 +46,8 @@ pub(super) async fn store_health(store: &Store) -> Result<Json<HealthDocument>, 
     match tokio::time::timeout(PING_TIME_LIMIT, store.ping()).await {
         Ok(Ok(())) => return Ok(Json(HealthDocument { status: "ok" })),
         // Anybody may ask here, and what a driver says is for operators.
-        Ok(Err(error)) => tracing::warn!(%error, "store_unavailable"),
-        Err(_) => tracing::warn!(limit_ms = PING_TIME_LIMIT.as_millis(), "store_unavailable"),
+        Ok(Err(error)) => tracing::debug!(%error, "store_unhealthy"),
+        Err(_) => tracing::debug!(limit_ms = PING_TIME_LIMIT.as_millis(), "store_unhealthy"),
     }
     Err(Problem::new(ProblemCode::StoreUnavailable, "the store does not answer; the log of billing says why"))
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use axum::Router;
 use clap::Args;
 use common::{
+    listen::http::Guard,
     store::Store,
     time::{Clock as _, SystemClock},
 };

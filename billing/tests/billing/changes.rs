@@ -175,7 +175,7 @@ async fn every_change_is_told_with_what_it_touched() {
         assert_eq!((plans_key.as_str(), &plans["subject"]), ("plans", &Value::Null));
         assert!(plans.get("tenant").is_none());
         let growth = plans["document"]["plans"].as_array().unwrap().iter().find(|plan| plan["id"] == "growth");
-        assert_eq!(growth.unwrap(), &json!({ "id": "growth", "version": 1, "deprecated": true }));
+        assert_eq!(growth.unwrap(), &json!({ "id": "growth", "owner": root, "version": 1, "deprecated": true }));
         for (key, message) in &reader.came {
             let text = message.to_string();
             assert!(

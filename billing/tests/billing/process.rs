@@ -63,7 +63,7 @@ async fn bad_settings_are_named_by_file_and_line() {
     let output = site.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.starts_with("error: billing.yaml:2: ") && said.contains("listen_on"), "{said}");
+    assert!(said.starts_with("error: billing.yaml:2:1: ") && said.contains("listen_on"), "{said}");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn answer(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn a_client_that_completes_no_header_is_closed() {
-    let server = start(hasty(10, 100)).await;
+    let server = start(hasty(10, 1_000)).await;
     for text in ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         assert_eq!(answer(server.send(text).await).await, "", "{text:?}");
     }
@@ -84,7 +84,7 @@ async fn a_client_that_completes_no_header_is_closed() {
 
 #[tokio::test]
 async fn a_body_that_stays_out_is_an_error_for_its_handler() {
-    let server = start(hasty(10, 100)).await;
+    let server = start(hasty(10, 1_000)).await;
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello";
     let told = answer(server.send(post).await).await;
     assert!(told.contains("took too long"), "{told}");
@@ -92,7 +92,7 @@ async fn a_body_that_stays_out_is_an_error_for_its_handler() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed() {
-    let server = start(hasty(10, 100)).await;
+    let server = start(hasty(10, 1_000)).await;
     let _held = server.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let closed = async {
         while server.connections.gauge().get() == 0 {
