@@ -7,7 +7,10 @@ use common::{
     store::{Store, StoreError},
     time::{Clock as _, SystemClock},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    task::JoinError,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -79,10 +82,19 @@ async fn load(url: &str, pepper: &Pepper, deadline: Instant, outage: &Outage) ->
 async fn open_and_load(url: &str, pepper: &Pepper, deadline: Instant) -> Result<(Store, Catalog), StoreError> {
     let late = |_| StoreError::Unavailable { url: "(setting `store`)".into(), reason: "it does not answer".into() };
     let store = timeout_at(deadline, Store::open(url)).await.map_err(late)??;
-    store.check_pepper(pepper, SystemClock.now()).await?;
+    check_pepper(&store, pepper).await?;
     // Once it is open, loading takes as long as it takes: there may be a million keys.
     let catalog = Catalog::load(&store).await?;
     Ok((store, catalog))
+}
+
+/// Asks on a thread of the runtime: the thread of an SQLite connection has the priority of the one that opens it.
+async fn check_pepper(store: &Store, pepper: &Pepper) -> Result<(), StoreError> {
+    let (store, pepper) = (store.clone(), pepper.clone());
+    let checking = tokio::spawn(async move { store.check_pepper(&pepper, SystemClock.now()).await });
+    let broken_off =
+        |error: JoinError| StoreError::Unavailable { url: "(setting `store`)".into(), reason: error.to_string() };
+    checking.await.map_err(broken_off)?
 }
 
 fn may_pass(error: &StoreError) -> bool {

@@ -201,7 +201,7 @@ where
     let outcome = match protocol {
         Protocol::Http1 { header_bytes } => {
             let mut builder = http1::Builder::new();
-            let connection = builder.max_buf_size(header_bytes).pipeline_flush(true).serve_connection(io, service);
+            let connection = builder.max_buf_size(header_bytes).serve_connection(io, service);
             let mut connection = pin!(connection);
             if let Some(outcome) = until_over(connection.as_mut(), &activity, signals.closing).await {
                 outcome
