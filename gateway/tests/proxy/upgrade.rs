@@ -155,7 +155,7 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
     // An address that is taken: it fails with the sockets in its hands.
     let holder = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
     let taken = format!("listen: {}", holder.local_addr().unwrap());
-    std::fs::write(&bad, text.replace("listen: 127.0.0.1:0", &taken)).unwrap();
+    std::fs::write(&bad, text.replace("listen: '127.0.0.1:0'", &taken)).unwrap();
     assert!(refused(&bad).contains("address already in use"));
 
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
