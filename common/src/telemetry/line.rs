@@ -256,7 +256,7 @@ mod tests {
             // As `tracing-log` gives records of the `log` crate on.
             tracing::error!(
                 log.target = "pingora_core::server",
-                log.file = "/root/.cargo/registry/src/x.rs",
+                log.file = "/home/build/registry/src/x.rs",
                 log.line = 7_u64,
                 "broken"
             );
