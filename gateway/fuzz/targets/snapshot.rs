@@ -159,7 +159,7 @@ fn key(number: u8, tenant: TenantId) -> Key {
         scopes: vec!["read".into(), "write".into()],
         allowed_ips: vec!["198.51.100.0/24".parse().expect("it is a range")],
         last_used_at: None,
-created_by: None,
+        created_by: None,
         revision: 1,
     }
 }
