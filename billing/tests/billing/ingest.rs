@@ -43,13 +43,13 @@ async fn a_batch_is_booked_and_its_repetition_changes_nothing() {
     let sent = ten_requests(tenant, 0);
 
     let first = server.book(&sent).await;
-    let receipt = json!({ "next_seq": 10, "booked": 10, "replayed": 0, "gap": 0, "lost": 0, "unknown_tenants": [] });
+    let receipt = json!({ "next_seq": 10, "booked": 10, "replayed": 0, "gap": 0, "lost": 0, "quarantined": 0, "unknown_tenants": [] });
     assert_eq!(first, receipt);
     let booked = usage(&store).await;
     assert_eq!(booked.iter().map(|sum| (sum.requests, sum.units)).collect::<Vec<_>>(), [(10, 45)]);
 
     let again = server.book(&sent).await;
-    let receipt = json!({ "next_seq": 10, "booked": 0, "replayed": 10, "gap": 0, "lost": 0, "unknown_tenants": [] });
+    let receipt = json!({ "next_seq": 10, "booked": 0, "replayed": 10, "gap": 0, "lost": 0, "quarantined": 0, "unknown_tenants": [] });
     assert_eq!(again, receipt);
     assert_eq!(usage(&store).await, booked);
     assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 10);
@@ -135,7 +135,7 @@ async fn what_is_not_a_batch_is_kept_once_as_a_dead_letter() {
     assert_eq!(server.metric("tollgate_ingest_batches_total{outcome=\"undecodable\"}").await, 9);
     assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 9);
     let logged = server.logged("dead_letter").await;
-    assert_eq!((&logged["level"], &logged["origin"]), (&json!("ERROR"), &json!("unknown")));
+    assert_eq!((&logged["level"], &logged["origin"]), (&json!("ERROR"), &json!("http unknown")));
     let letters = store.dead_letters(10, 0).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.payload_bytes).collect::<Vec<_>>()[2..], [0, 100, 9]);
     assert_eq!(store.dead_letter_payload(letters[3].id).await.unwrap(), spoilt[3]);

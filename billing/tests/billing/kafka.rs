@@ -107,9 +107,9 @@ async fn a_batch_that_can_never_be_booked_is_put_aside_alone() {
         topic.send(0, &ten_requests(0, tenant, 12).encode()).await;
         let server = topic.ingest(&site).await;
         wait_for_books(&store, 20).await;
-        assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 1);
+        assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 2, "one for each entry");
         let (exit_code, report) = audit(&site).await;
-        assert_eq!((exit_code, &report["dead_letters"], &report["breaches"]), (Some(1), &json!(1), &json!([])));
+        assert_eq!((exit_code, &report["dead_letters"], &report["breaches"]), (Some(1), &json!(2), &json!([])));
         assert_eq!((&report["open_gaps"][0]["from"], &report["open_gaps"][0]["to"]), (&json!(10), &json!(12)));
     }
 }
