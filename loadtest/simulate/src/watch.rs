@@ -12,7 +12,8 @@ use super::{
     seats::Seated,
 };
 
-/// What a set clock may gain before the bank notices, in nanoseconds.
+/// What a set clock may gain before the bank notices, in nanoseconds, beside what a call travels faster than the one before
+/// it: the bank compares its clock with the caller's.
 const STEP_UNNOTICED: u64 = 50_000_000;
 
 /// After how long a gateway asks again at the latest, if the bank has nothing but others hold some, in nanoseconds.
@@ -59,6 +60,8 @@ pub struct Outcome {
 pub(super) struct Watch {
     limits: Vec<Watched>,
     trip: u64,
+    /// What one call may travel faster than another, in nanoseconds.
+    jitter: u64,
     outcome: Outcome,
     /// What is allowed to processes that are alone.
     alone: HashMap<usize, Vec<ExtraNumber>>,
@@ -99,7 +102,8 @@ impl Watch {
             }
         });
         let trip = 2 * network.most + 3 * TICK + LOOKS_AGAIN;
-        Self { limits: limits.collect(), trip, outcome: Outcome::default(), alone: HashMap::new() }
+        let jitter = network.most - network.least;
+        Self { limits: limits.collect(), trip, jitter, outcome: Outcome::default(), alone: HashMap::new() }
     }
 
     /// The limits as they are now.
@@ -206,7 +210,7 @@ impl Watch {
     pub(super) fn stepped(&mut self, by: i64, now: u64) {
         if by > 0 {
             for limit in &mut self.limits {
-                let gained = limit.terms.rate() * STEP_UNNOTICED as f64;
+                let gained = limit.terms.rate() * (STEP_UNNOTICED + self.jitter) as f64;
                 limit.bound.allow((gained, gained), 0.0, now, FOREVER);
             }
         }

@@ -87,16 +87,14 @@ impl IngestProcess {
         wait_ready(&mut self.process, self.address, READY_PATH).await
     }
 
-    /// Messages of the topic that it has not booked yet, once it has looked at every partition of its own.
-    pub async fn lag(&self) -> Result<Option<u64>, FleetError> {
+    /// Messages of a topic of so many partitions that are not booked yet, once it has looked at every partition.
+    pub async fn lag(&self, partitions: usize) -> Result<Option<u64>, FleetError> {
         let answer = probe::get(self.address, "/metrics").await;
         let failed = |source| FleetError::Control { name: self.process.name().to_owned(), source };
         let metrics = answer.map_err(failed)?.body;
-        let mut lags = metrics.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{")).peekable();
-        if lags.peek().is_none() {
-            return Ok(None);
-        }
-        let values = lags.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()));
-        Ok(values.sum())
+        let lags = metrics.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{"));
+        let lags: Vec<_> =
+            lags.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok())).collect();
+        Ok(if lags.len() < partitions { None } else { lags.into_iter().sum() })
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::{House, HouseError, billing_command};
+use super::{House, HouseError, PARTITIONS, billing_command};
 use crate::{demo::Keyctl, fleet, load::LoadResult};
 
 /// How long usage may take from the gateway's journal to the bill, after an outage of minutes.
@@ -181,7 +181,7 @@ impl House {
     pub async fn consumed_everything(&self) -> Result<(), HouseError> {
         let deadline = Instant::now() + PATIENCE;
         for ingest in &self.ingest {
-            while ingest.lag().await? != Some(0) {
+            while ingest.lag(PARTITIONS as usize).await? != Some(0) {
                 if Instant::now() > deadline {
                     return Err(HouseError::Patience("an ingester still lags behind".into()));
                 }

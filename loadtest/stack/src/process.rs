@@ -150,6 +150,8 @@ fn freeze(pid: u32) -> Result<Vec<u32>, StackError> {
     loop {
         let members = family(pid)?;
         if members.len() == halted.len() {
+            // A thread that runs on another processor may still answer after the signal was sent.
+            wait_until(|| members.iter().all(|pid| has_halted(*pid)), "a process that was told to halt")?;
             return Ok(members);
         }
         signal_all(&members, Signal::SIGSTOP)?;
@@ -184,13 +186,28 @@ fn signal_all(pids: &[u32], signal: Signal) -> Result<(), StackError> {
     Ok(())
 }
 
+/// Returns true if every thread of the process is stopped or has ended.
+fn has_halted(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat"));
+        stat.map_or(true, |stat| state(&stat).is_some_and(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
+    })
+}
+
 /// Whether nothing of a process is left but the entry that its parent has yet to read.
 fn has_ended(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return true;
     };
-    // The name before it may hold blanks and parentheses.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+    state(&stat).is_some_and(|state| matches!(state, 'Z' | 'X'))
+}
+
+/// The state letter of a line of `/proc/*/stat`. The name before it may hold blanks and parentheses.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
 }
 
 /// Waits until `condition` holds; `what` is what does not answer if it never does.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -32,10 +33,13 @@ impl Lag {
         *self.lock() = positions;
     }
 
-    /// Shows the lag of a partition that begins at `start` and ends at `end`.
-    pub(super) fn observe(&self, partition: i32, start: i64, end: i64) {
-        let position = self.lock().get(&partition).copied();
-        self.metrics.lag.with_label_values(&[partition.to_string()]).set(unbooked(position, start, end));
+    /// Shows the lag of all partitions of the topic, by the first and the next message of each.
+    pub(super) fn observe(&self, bounds: &BTreeMap<i32, Range<i64>>) {
+        let positions = self.lock();
+        for (partition, Range { start, end }) in bounds {
+            let lag = unbooked(positions.get(partition).copied(), *start, *end);
+            self.metrics.lag.with_label_values(&[partition.to_string()]).set(lag);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
@@ -66,13 +70,13 @@ mod tests {
             let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
             text.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{")).collect::<String>()
         };
-        lag.observe(3, 0, 10);
+        lag.observe(&BTreeMap::from([(3, 0..10)]));
         assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 10");
         lag.booked(3, 4);
-        lag.observe(3, 0, 10);
+        lag.observe(&BTreeMap::from([(3, 0..10)]));
         assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 6");
         lag.replace(BTreeMap::from([(3, 9)]));
-        lag.observe(3, 0, 10);
+        lag.observe(&BTreeMap::from([(3, 0..10)]));
         assert_eq!(shown(), "tollgate_ingest_lag_messages{partition=\"3\"} 1");
     }
 

@@ -1,6 +1,6 @@
 //! Looks at the topic from outside: whether Kafka answers, whether the topic is there, how far each partition goes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{consumer::Consumer as _, types::RDKafkaRespErr};
 
@@ -92,13 +92,16 @@ async fn measure_lag(shared: &Shared, partitions: usize) {
         // The positions known last make the lag grow with the topic, which is what it does while nothing is booked.
         Err(error) => tracing::debug!(%error, "positions_unknown"),
     }
+    // The lag is shown for all partitions at once: half of them would look like a topic that is nearly booked.
+    let mut topic = BTreeMap::new();
     for partition in (0..partitions).filter_map(|partition| i32::try_from(partition).ok()) {
         match shared.bounds(partition).await {
-            Ok(bounds) => shared.lag.observe(partition, bounds.start, bounds.end),
+            Ok(bounds) => topic.insert(partition, bounds.start..bounds.end),
             Err(error) => {
                 tracing::debug!(partition, error, "bounds_unknown");
                 return;
             }
-        }
+        };
     }
+    shared.lag.observe(&topic);
 }

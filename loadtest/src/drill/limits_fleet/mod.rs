@@ -57,7 +57,8 @@ const LOOKS_WITHIN: Duration = Duration::from_millis(500);
 /// Without load: the bucket is full again after one second, and what was in hand has gone back.
 const REST: Duration = Duration::from_secs(3);
 
-/// What must be admitted of what may be, while nothing is harmed.
+/// Least part of the allowed requests that is admitted while nothing is harmed. What the rate gave during the longest
+/// answer does not count: the machine stood still, and a full bucket takes no more.
 const LEAST_USE: f64 = 0.98;
 
 /// How a limit was kept while one thing happened, or nothing.
@@ -210,7 +211,8 @@ impl LimitPhase {
         if self.excess > 0.0 {
             return Some(format!("{fault}: {} requests above the bound in some window", self.excess));
         }
-        if self.redis.is_none() && self.used < LEAST_USE {
+        let stood_still = f64::from(RATE) * self.max_ms / 1000.0;
+        if self.redis.is_none() && (self.admitted as f64) < LEAST_USE * (self.allowed - stood_still) {
             return Some(format!("{fault}: {} of {} allowed requests admitted", self.admitted, self.allowed));
         }
         if self.unanswered > 0 {
