@@ -57,12 +57,23 @@ async fn report(gateway: &GatewayProcess) -> Result<Report, DrillError> {
 
 /// How many requests have waited for Redis so far, on all gateways.
 pub(super) async fn waits(house: &House) -> Result<u64, DrillError> {
+    sum_of(house, "tollgate_bank_waits_total").await
+}
+
+/// How many calls to Redis have failed so far, on all gateways.
+pub(super) async fn failed_calls(house: &House) -> Result<u64, DrillError> {
+    sum_of(house, "tollgate_bank_errors_total").await
+}
+
+async fn sum_of(house: &House, name: &str) -> Result<u64, DrillError> {
     let mut sum = 0;
     for gateway in house.gateways() {
         let metrics = fleet::get(gateway.admin(), "/metrics").await?.body;
-        let waits = metrics.lines().find_map(|line| line.strip_prefix("tollgate_bank_waits_total "));
-        let waits = waits.and_then(|waits| waits.parse::<u64>().ok());
-        sum += waits.ok_or_else(|| DrillError::Patience("a gateway does not count who waits for Redis".into()))?;
+        let series = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let values = series.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()));
+        let values: Vec<_> = values.collect();
+        let of_gateway = if values.is_empty() { None } else { values.into_iter().sum::<Option<u64>>() };
+        sum += of_gateway.ok_or_else(|| DrillError::Patience(format!("a gateway does not show {name}")))?;
     }
     Ok(sum)
 }
