@@ -15,7 +15,11 @@ use common::{
     time::{Micros, Period, Window, Zone},
 };
 
-use super::{Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage, payers::Payers};
+use super::{
+    Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage,
+    caps::Caps,
+    payers::{Payer, Payers},
+};
 use crate::rating::{self, TenantTotals, Totals};
 
 /// How much of the period one query sums.
@@ -23,6 +27,9 @@ const SLICE_SECONDS: i64 = 86_400;
 
 /// A sum begins at most this long after the hour that it is filed under.
 const HOUR_SECONDS: i64 = 3_600;
+
+/// Months that overlap a period on another clock begin and end within this of it.
+const MONTH_SECONDS: i64 = 33 * 86_400;
 
 /// Which period to bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +64,14 @@ struct Recorded {
 
 /// Plan versions that were read already.
 #[derive(Default)]
-struct Plans(HashMap<(TenantId, PlanId, i64), PlanVersion>);
+pub(super) struct Plans(HashMap<(TenantId, PlanId, i64), PlanVersion>);
 
 /// The invoice drafts of a period: of every billed tenant, or of `only` one, with those that it pays for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
     let books = Books::read(store, choice, only).await?;
-    let mut recorded = Recorded::read(store, &books).await?;
     let mut plans = Plans::default();
+    let caps = books.caps(store, &mut plans).await?;
+    let mut recorded = Recorded::read(store, &books, caps).await?;
     let mut drafts = Drafts {
         period: choice.period(&Zone::utc())?,
         invoices: Vec::new(),
@@ -133,6 +141,30 @@ impl Books {
         Window { start: hull.start.plus_seconds(-HOUR_SECONDS), end: hull.end }
     }
 
+    /// The hard quotas that may bear on the periods.
+    async fn caps(&self, store: &Store, plans: &mut Plans) -> Result<Caps, InvoiceError> {
+        let hull = self.hull();
+        let window =
+            Window { start: hull.start.plus_seconds(-MONTH_SECONDS), end: hull.end.plus_seconds(MONTH_SECONDS) };
+        let zones = self.accounts.iter().map(|account| (account.id, account.zone.clone()));
+        Caps::read(store, &self.payers, zones, window, plans).await
+    }
+
+    /// What has to be read: every hour of the periods, and of the months of the hard quotas that bear on them.
+    fn window(&self, caps: &Caps) -> Window {
+        let billed = self.windows.iter().filter(|(tenant, _)| self.only.is_none_or(|only| only == **tenant));
+        let widened = caps.widen(&self.payers, billed, Window { start: Micros(i64::MAX), end: Micros(i64::MIN) });
+        let hull = self.hull();
+        let start = widened.start.plus_seconds(-HOUR_SECONDS).min(hull.start);
+        Window { start, end: widened.end.max(hull.end) }
+    }
+
+    /// The place of the plan that pays among those of the payer's period.
+    fn place(&self, payer: Payer) -> usize {
+        let first = self.windows.get(&payer.tenant).map_or(0, |window| self.payers.within(payer.tenant, *window).0);
+        payer.subscription.saturating_sub(first)
+    }
+
     /// Whose period counts for what `tenant` used at `at` while `payer` paid, and whether that instant is in it.
     fn counts(&self, tenant: TenantId, payer: Option<TenantId>, at: Micros) -> bool {
         let account = payer.unwrap_or(tenant);
@@ -191,37 +223,48 @@ async fn invoice(
 
 impl Recorded {
     /// Reads usage and refusals of all, or what `only` one pays for.
-    async fn read(store: &Store, books: &Books) -> Result<Self, InvoiceError> {
-        // Whoever never had others below pays for itself alone.
-        let asked = books.only.filter(|only| !books.payers.has_others_below(*only));
+    async fn read(store: &Store, books: &Books, mut caps: Caps) -> Result<Self, InvoiceError> {
+        // Whoever never had others below pays for itself alone, and shares no quota unless somebody above holds one.
+        let is_alone = |only: &TenantId| !books.payers.has_others_below(*only) && !caps.reach(&books.payers, *only);
+        let asked = books.only.filter(is_alone);
         let mut recorded = Self::default();
-        for slice in slices(books.hull()) {
+        // Sums that begin after the slice of their hour.
+        let mut later = Vec::new();
+        for slice in slices(books.window(&caps)) {
             let filter = UsageFilter { tenant: asked, window: Some(slice) };
-            for sum in store.usage(&filter).await? {
-                recorded.add_usage(books, &sum);
+            let mut sums = std::mem::take(&mut later);
+            sums.extend(store.usage(&filter).await?);
+            sums.sort_by_key(|sum| sum.since);
+            later = sums.split_off(sums.partition_point(|sum| sum.since < slice.end));
+            for sum in &sums {
+                recorded.add_usage(books, &mut caps, sum);
             }
             for sum in store.refusals(&filter).await? {
                 recorded.add_refusals(books, &sum);
             }
         }
+        for sum in &later {
+            recorded.add_usage(books, &mut caps, sum);
+        }
+        for (payer, meter, units) in caps.beyond() {
+            recorded.billed.hold_back(payer.tenant, books.place(payer), &meter, units);
+        }
         Ok(recorded)
     }
 
-    fn add_usage(&mut self, books: &Books, sum: &UsageSum) {
+    fn add_usage(&mut self, books: &Books, caps: &mut Caps, sum: &UsageSum) {
         let payer = books.payers.payer(sum.tenant, sum.since);
-        if !books.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since) {
+        let counts = books.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since);
+        let capped = caps.count(&books.payers, sum, payer.filter(|_| counts));
+        if !counts {
             return;
         }
         let (account, added) = match payer {
             None => (sum.tenant, self.unpaid.add(sum)),
-            Some(payer) => {
-                let (first, _) = books.payers.within(payer.tenant, books.windows[&payer.tenant]);
-                let place = payer.subscription.saturating_sub(first);
-                (payer.tenant, self.billed.add_for(payer.tenant, place, sum))
-            }
+            Some(payer) => (payer.tenant, self.billed.add_for(payer.tenant, books.place(payer), sum)),
         };
-        if let Err(source) = added {
-            self.failed.entry(account).or_insert(InvoiceError::Sum(source));
+        if let Err(error) = added.map_err(InvoiceError::Sum).and(capped) {
+            self.failed.entry(account).or_insert(error);
         }
     }
 
@@ -265,14 +308,14 @@ fn slices(window: Window) -> impl Iterator<Item = Window> {
 }
 
 impl Plans {
-    async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<(), StoreError> {
+    pub(super) async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<(), StoreError> {
         if let Entry::Vacant(entry) = self.0.entry(key(subscription)) {
             entry.insert(store.pinned_plan(subscription).await?);
         }
         Ok(())
     }
 
-    fn known(&self, subscription: &Subscription) -> Option<&PlanVersion> {
+    pub(super) fn known(&self, subscription: &Subscription) -> Option<&PlanVersion> {
         self.0.get(&key(subscription))
     }
 }

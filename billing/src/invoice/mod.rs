@@ -3,9 +3,11 @@
 //! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock: for what it used while a
 //! subscription of its own was in force, and for what everybody below it used while they had none of their own on the
 //! way up to it. If several subscriptions overlap the period, as after a plan change, the flat fee is that of the last one,
-//! and each meter has the price list of the last one that prices it. Everything here is a draft, computed from the usage
+//! and each meter has the price list of the last one that prices it. What was used beyond a hard quota is owed and on no
+//! bill ([`caps`]). Everything here is a draft, computed from the usage
 //! booked so far; the same usage gives the same bytes.
 
+mod caps;
 mod gather;
 mod json;
 mod payers;

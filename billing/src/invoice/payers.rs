@@ -1,7 +1,7 @@
 //! Who pays for what a tenant uses: at every instant, the nearest tenant on the way up that has a subscription of its own
 //! then, itself first. The way is the one of that instant, not that of today.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use common::{
     id::TenantId,
@@ -60,6 +60,24 @@ impl Payers {
             level = self.parent(level, at)?;
         }
         None
+    }
+
+    /// Everybody on the way up of `tenant` at `at`, itself first, who had a subscription then, and its place among all of
+    /// its own.
+    pub(super) fn plans_above(&self, tenant: TenantId, at: Micros) -> impl Iterator<Item = (TenantId, usize)> {
+        let way = std::iter::successors(Some(tenant), move |level| self.parent(*level, at)).take(LEVELS_MAX);
+        way.filter_map(move |level| Some((level, self.in_force(level, at)?)))
+    }
+
+    /// The tenant and everybody who was above it at any time.
+    pub(super) fn ever_above(&self, tenant: TenantId) -> BTreeSet<TenantId> {
+        let (mut found, mut open) = (BTreeSet::new(), vec![tenant]);
+        while let Some(level) = open.pop() {
+            if found.insert(level) {
+                open.extend(self.parents.get(&level).into_iter().flatten().map(|parent| parent.parent));
+            }
+        }
+        found
     }
 
     /// The subscriptions of a tenant that are in force at some instant of `window`, by start, and the place of the first

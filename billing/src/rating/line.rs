@@ -105,6 +105,11 @@ impl Line {
         Self::free(LineKind::NotCharged, plan.currency, meter, units, format!("{meter}: {reason}"))
     }
 
+    pub(super) fn beyond_quota(currency: Currency, meter: &str, units: u64) -> Self {
+        let description = format!("{meter}: beyond the hard quota");
+        Self::free(LineKind::NotCharged, currency, meter, units, description)
+    }
+
     pub(super) fn paid_from_credit(currency: Currency, meter: &str, units: u64) -> Self {
         Self::free(LineKind::Credit, currency, meter, units, format!("{meter}: paid from credit"))
     }

@@ -6,7 +6,8 @@
 //!
 //! Invariant: whether a unit is owed is decided when it is used, by what paid for it then and by the plan in force then.
 //! Units paid from credit are never owed, and units that a plan priced stay owed whatever plan comes after it. What they
-//! cost says the last plan of the period that prices their meter, with one allowance for the period.
+//! cost says the last plan of the period that prices their meter, with one allowance for the period. Units beyond a hard
+//! quota are on a line that costs nothing.
 //!
 //! The flat fee is charged once per period and in full, also when a subscription covers only part of the period:
 //! proration is not part of this version.
@@ -98,6 +99,9 @@ pub fn rate_period(plans: &[&Plan], usage: &TenantTotals) -> Result<Vec<Line>, R
         let unpriced = units_where(plans, totals, |plan| !prices(plan, meter));
         if unpriced > 0 {
             lines.push(Line::unpriced(last, meter, unpriced));
+        }
+        if totals.beyond_quota > 0 {
+            lines.push(Line::beyond_quota(last.currency, meter, totals.beyond_quota));
         }
     }
     let paid = usage.meters().filter(|(_, totals)| totals.credit > 0);

@@ -35,6 +35,8 @@ pub struct MeterTotals {
     pub charged: Vec<u64>,
     /// Units that were paid for in advance.
     pub credit: u64,
+    /// Units beyond a hard quota: owed, and on no bill.
+    pub beyond_quota: u64,
 }
 
 impl Totals {
@@ -49,6 +51,18 @@ impl Totals {
     pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageSum) -> Result<(), RatingError> {
         let totals = self.tenants.entry(payer).or_default();
         totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: payer, what })
+    }
+
+    /// Takes units that are beyond a hard quota off those that the plan at this place charges. They were added before.
+    pub fn hold_back(&mut self, payer: TenantId, plan: usize, meter: &str, units: u64) {
+        let totals = self.tenants.get_mut(&payer).and_then(|totals| totals.billable_by_meter.get_mut(meter));
+        if let Some(totals) = totals
+            && let Some(charged) = totals.charged.get_mut(plan)
+        {
+            let units = units.min(*charged);
+            *charged -= units;
+            totals.beyond_quota += units;
+        }
     }
 
     /// Usage of one tenant, if there was any.

@@ -51,6 +51,12 @@ plans:
     flat_fee: '2.00'
     charges: [{ meter: requests, included: 20, tiers: [{ price: { amount: '0.07', per: 1 } }] }]
   - { id: credit, name: Credit, currency: USD, flat_fee: '0.00', prepaid: [requests] }
+  - id: capped
+    name: Capped
+    currency: USD
+    flat_fee: '0.00'
+    charges: [{ meter: requests, tiers: [{ price: { amount: '0.10', per: 1 } }] }]
+    quotas: [{ meter: requests, per_month: 60 }]
 ";
 
 /// What happens next.
@@ -144,7 +150,7 @@ fn event() -> impl Strategy<Value = Event> {
     let tenant = || 1..PARENTS.len();
     prop_oneof![
         2 => (tenant(), 0..RESELLERS).prop_map(|(tenant, to)| Event::Move { tenant, to }),
-        2 => (0..PARENTS.len(), 0..3_usize).prop_map(|(tenant, plan)| Event::Assign { tenant, plan }),
+        2 => (0..PARENTS.len(), 0..4_usize).prop_map(|(tenant, plan)| Event::Assign { tenant, plan }),
         1 => (0..PARENTS.len()).prop_map(|tenant| Event::End { tenant }),
         8 => (tenant(), 1_u64..50, prop_oneof![4 => 0_i64..3, 2 => 0_i64..7_200, 1 => 0_i64..3_000_000], any::<bool>())
             .prop_map(|(tenant, units, late, prepaid)| Event::Use { tenant, units, late, prepaid }),
@@ -205,7 +211,7 @@ impl World {
                 }
             }
             Event::Assign { tenant, plan } => {
-                let plan = ["one", "two", "credit"][plan].parse().unwrap();
+                let plan = ["one", "two", "credit", "capped"][plan].parse().unwrap();
                 self.store.assign_plan(self.tenants[tenant], &plan, None, PlanStart::Now, now).await.unwrap();
                 self.model.plans.push((now, tenant, true));
             }

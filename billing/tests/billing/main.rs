@@ -4,6 +4,7 @@
 
 mod api;
 mod books;
+mod caps;
 mod changes;
 mod drills;
 mod histories;

@@ -36,6 +36,7 @@ on_both_engines!(
     nothing_is_lost_while_billing_is_away,
     a_killed_gateway_bills_what_it_answered,
     changes_reach_a_running_gateway,
+    what_is_used_beyond_a_hard_cap_is_owed_and_not_billed,
 );
 
 async fn the_invoice_equals_what_the_client_received(house: House) {
@@ -86,6 +87,22 @@ async fn a_killed_gateway_bills_what_it_answered(mut house: House) {
     }
     house.settle(&mut books).await.unwrap();
     assert!(books.balance(), "received <= billed <= accepted does not hold: {:?}", books.keys);
+}
+
+async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(house: House) {
+    let plans = tempfile::NamedTempFile::new().unwrap();
+    let text = "plans: [{ id: capped, name: Capped, currency: USD, flat_fee: '0.00', \
+        charges: [{ meter: requests, tiers: [{ price: { amount: '1.00', per: 1 } }] }], \
+        quotas: [{ meter: requests, per_month: 20 }] }]";
+    std::fs::write(plans.path(), text).unwrap();
+    house.admin(&["plan", "apply", plans.path().to_str().unwrap()]).await;
+    let acme = house.customer("Acme", "capped").await;
+    for _ in 0..2 {
+        assert_eq!(house.get("/bulk/units/15", &acme.key).await, 200, "its cost is known with the answer only");
+    }
+    assert_eq!(house.get("/v1/hello", &acme.key).await, 429, "there is nothing left");
+    let invoice = house.invoice_once(&acme, |invoice| invoice.billable_units == 30).await;
+    assert_eq!(invoice.total, "20.00");
 }
 
 async fn changes_reach_a_running_gateway(house: House) {

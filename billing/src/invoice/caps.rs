@@ -1,0 +1,271 @@
+//! Hard quotas on bills: what was used beyond one is owed to nobody's bill.
+//!
+//! Each hard quota has one row per month of its holder, for the holder and everybody below it, as the store has
+//! ([`Store::quotas`]). The rule is that of the store, applied to what is booked: units count against every row on the way
+//! up of their time, in the order of their time. A row lets pass as many as the limit in force leaves; what is beyond is
+//! owed, and is let pass, first things first, when a later plan of the same month raises the limit.
+//!
+//! Invariant: units on bills never exceed the highest limit of a row's month, and a unit is on the bill of its own time or
+//! on none: the row of a month takes nothing from another month's.
+
+use std::collections::{HashMap, VecDeque};
+
+use common::{
+    id::TenantId,
+    key::Mode,
+    store::{Store, UsageSum},
+    time::{Micros, Period, TimeError, Window, Zone},
+    usage::PaidBy,
+};
+
+use super::{
+    InvoiceError,
+    gather::Plans,
+    payers::{Payer, Payers},
+};
+
+/// Hard quotas of all plans that may have a bearing on a period, and what is used of them.
+#[derive(Default)]
+pub(super) struct Caps {
+    /// By holder, for each of its subscriptions by place.
+    holders: HashMap<TenantId, Holder>,
+    rows: HashMap<(TenantId, Period), Vec<(String, Row)>>,
+    sums: Vec<Beyond>,
+}
+
+/// A tenant whose own plans state hard quotas.
+struct Holder {
+    zone: Result<Zone, TimeError>,
+    /// By the place of the subscription.
+    plans: Vec<Stated>,
+}
+
+/// The hard quotas of a plan.
+enum Stated {
+    /// By meter: none of most.
+    Limits(Vec<(String, u64)>),
+    /// The plan could not be read.
+    Unreadable,
+}
+
+/// One quota in one month.
+struct Row {
+    /// Limits that come into force within the month, in order.
+    steps: VecDeque<(Micros, u64)>,
+    limit: u64,
+    passed: u64,
+    /// What is owed, in the order of its use: which sum, and which of its parts.
+    owed: VecDeque<(usize, usize)>,
+}
+
+/// A sum that some row did not let pass whole.
+struct Beyond {
+    /// Who has it on the bill, if it is not on another one, or on none.
+    payer: Option<Payer>,
+    meter: String,
+    /// Its last units, as many as each of those rows did not let pass.
+    parts: Vec<u64>,
+}
+
+impl Caps {
+    /// The hard quotas of plans in force at any instant of `window`. `zones` are those of all tenants.
+    pub(super) async fn read(
+        store: &Store,
+        payers: &Payers,
+        zones: impl Iterator<Item = (TenantId, Result<Zone, TimeError>)>,
+        window: Window,
+        plans: &mut Plans,
+    ) -> Result<Self, InvoiceError> {
+        let mut caps = Self::default();
+        for (tenant, zone) in zones {
+            let (first, subscriptions) = payers.within(tenant, window);
+            let mut stated: Vec<Stated> = (0..first).map(|_| Stated::Limits(Vec::new())).collect();
+            for subscription in subscriptions {
+                let read = plans.read(store, subscription).await.map_err(InvoiceError::from);
+                stated.push(match read {
+                    Ok(()) => Stated::Limits(plans.known(subscription).map(hard_quotas).unwrap_or_default()),
+                    Err(error) if error.is_of_one_tenant() => Stated::Unreadable,
+                    Err(error) => return Err(error),
+                });
+            }
+            if stated.iter().any(Stated::may_cap) {
+                caps.holders.insert(tenant, Holder { zone, plans: stated });
+            }
+        }
+        Ok(caps)
+    }
+
+    /// Whether anybody who was ever above the tenant holds a quota that it shares.
+    pub(super) fn reach(&self, payers: &Payers, tenant: TenantId) -> bool {
+        !self.holders.is_empty()
+            && payers.ever_above(tenant).iter().any(|above| *above != tenant && self.holders.contains_key(above))
+    }
+
+    /// The smallest window that holds `hull` and every month, on its holder's clock, of a quota that units of `windows`
+    /// count against.
+    pub(super) fn widen<'w>(
+        &self,
+        payers: &Payers,
+        windows: impl Iterator<Item = (&'w TenantId, &'w Window)>,
+        mut hull: Window,
+    ) -> Window {
+        if self.holders.is_empty() {
+            return hull;
+        }
+        for (payer, window) in windows {
+            for above in payers.ever_above(*payer) {
+                let Some(Ok(zone)) = self.holders.get(&above).map(|holder| &holder.zone) else { continue };
+                for at in [window.start, Micros(window.end.0.saturating_sub(1))] {
+                    if let Some(month) = month(at, zone) {
+                        hull = Window { start: hull.start.min(month.start), end: hull.end.max(month.end) };
+                    }
+                }
+            }
+        }
+        hull
+    }
+
+    /// Counts a sum against every row on its way up; sums come in the order of their time. `payer` is whoever has it on the
+    /// bill of the period, if anybody has. An error: what bears on the payer's bill is not known.
+    pub(super) fn count(&mut self, payers: &Payers, sum: &UsageSum, payer: Option<Payer>) -> Result<(), InvoiceError> {
+        if self.holders.is_empty() || !sum.billable || sum.mode == Mode::Test {
+            return Ok(());
+        }
+        let (mut parts, mut result) = (Vec::new(), Ok(()));
+        for (tenant, subscription) in payers.plans_above(sum.tenant, sum.since) {
+            // What its own credit pays for is not of the month.
+            if tenant == sum.tenant && sum.paid == PaidBy::Credit {
+                continue;
+            }
+            let Some(holder) = self.holders.get(&tenant) else { continue };
+            match holder.caps(tenant, subscription, &sum.meter) {
+                Ok(true) => parts.extend(self.beyond_row(payers, tenant, sum, parts.len())),
+                Ok(false) => {}
+                // A payer that holds it cannot be billed by that plan, and says so itself.
+                Err(_) if payer.is_some_and(|payer| payer.tenant == tenant) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        if !parts.is_empty() {
+            let payer = payer.filter(|_| sum.paid == PaidBy::Charge);
+            self.sums.push(Beyond { payer, meter: sum.meter.clone(), parts });
+        }
+        result
+    }
+
+    /// Units of a sum that the row of a holder does not let pass, if there are any. They will be the part of this number of the
+    /// next one of `sums`.
+    fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageSum, part: usize) -> Option<u64> {
+        let place = self.sums.len();
+        let (row, sums) = self.row(payers, tenant, sum)?;
+        row.advance(sum.since, sums);
+        let beyond = row.pass(sum.units);
+        (beyond > 0).then(|| {
+            row.owed.push_back((place, part));
+            beyond
+        })
+    }
+
+    /// Units that no bill may hold, by payer and meter, once all sums are counted.
+    pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, String, u64)> {
+        for (_, row) in self.rows.values_mut().flatten() {
+            row.advance(Micros(i64::MAX), &mut self.sums);
+        }
+        self.sums.into_iter().filter_map(|sum| {
+            let units = sum.parts.into_iter().max().filter(|units| *units > 0)?;
+            Some((sum.payer?, sum.meter, units))
+        })
+    }
+
+    /// The row of the quota of `holder` that a sum counts against, and all sums.
+    fn row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageSum) -> Option<(&mut Row, &mut Vec<Beyond>)> {
+        let holder = self.holders.get(&tenant)?;
+        let zone = holder.zone.as_ref().ok()?;
+        let period = Period::containing(sum.since, zone).ok()?;
+        let rows = self.rows.entry((tenant, period)).or_default();
+        let known = rows.iter().position(|(meter, _)| *meter == sum.meter);
+        if known.is_none() {
+            let steps = holder.steps(payers, tenant, period.window(zone).ok()?, &sum.meter);
+            rows.push((sum.meter.clone(), Row::new(steps)));
+        }
+        let place = known.unwrap_or(rows.len() - 1);
+        Some((&mut rows.get_mut(place)?.1, &mut self.sums))
+    }
+}
+
+impl Holder {
+    /// Whether the plan of a subscription caps the meter in a month that is known.
+    fn caps(&self, tenant: TenantId, subscription: usize, meter: &str) -> Result<bool, InvoiceError> {
+        match self.plans.get(subscription) {
+            Some(Stated::Limits(limits)) if limits.iter().any(|(of, _)| of == meter) => {
+                let known = self.zone.as_ref().map(|_| true);
+                known.map_err(|source| InvoiceError::Clock { tenant, source: source.clone() })
+            }
+            Some(Stated::Limits(_)) | None => Ok(false),
+            Some(Stated::Unreadable) => Err(InvoiceError::Plan(tenant)),
+        }
+    }
+
+    /// Limits of a meter within a month, by when they come into force.
+    fn steps(&self, payers: &Payers, tenant: TenantId, month: Window, meter: &str) -> VecDeque<(Micros, u64)> {
+        let (first, subscriptions) = payers.within(tenant, month);
+        let stated = self.plans.iter().skip(first);
+        let steps = subscriptions.iter().zip(stated).filter_map(|(subscription, stated)| {
+            let Stated::Limits(limits) = stated else { return None };
+            let (_, limit) = limits.iter().find(|(of, _)| of == meter)?;
+            Some((subscription.starts_at, *limit))
+        });
+        steps.collect()
+    }
+}
+
+impl Stated {
+    const fn may_cap(&self) -> bool {
+        match self {
+            Self::Limits(limits) => !limits.is_empty(),
+            Self::Unreadable => true,
+        }
+    }
+}
+
+impl Row {
+    const fn new(steps: VecDeque<(Micros, u64)>) -> Self {
+        Self { steps, limit: 0, passed: 0, owed: VecDeque::new() }
+    }
+
+    /// Brings the limit in force at `at` into force. Every limit on the way lets pass what is owed, as far as it goes.
+    fn advance(&mut self, at: Micros, sums: &mut [Beyond]) {
+        while let Some((_, limit)) = self.steps.pop_front_if(|(start, _)| *start <= at) {
+            self.limit = limit;
+            while let Some((sum, part)) = self.owed.front() {
+                let Some(owed) = sums.get_mut(*sum).and_then(|sum| sum.parts.get_mut(*part)) else { break };
+                let paid = self.limit.saturating_sub(self.passed).min(*owed);
+                *owed -= paid;
+                self.passed += paid;
+                if *owed > 0 {
+                    break;
+                }
+                self.owed.pop_front();
+            }
+        }
+    }
+
+    /// Lets units pass as far as the limit goes, and says how many are beyond it.
+    fn pass(&mut self, units: u64) -> u64 {
+        let passed = self.limit.saturating_sub(self.passed).min(units);
+        self.passed += passed;
+        units - passed
+    }
+}
+
+fn hard_quotas(version: &common::plan::PlanVersion) -> Vec<(String, u64)> {
+    let hard = version.plan.quotas.iter().filter(|quota| quota.kind.is_hard());
+    hard.map(|quota| (quota.meter.clone(), quota.per_month)).collect()
+}
+
+fn month(at: Micros, zone: &Zone) -> Option<Window> {
+    Period::containing(at, zone).ok()?.window(zone).ok()
+}
+
+#[cfg(test)]
+mod tests;
