@@ -19,8 +19,9 @@ use crate::{
         self, AuthError, AuthRefusal, Authenticator, Caller,
         failures::{Failures, Origin},
     },
-    config::{Route, SizeLimits},
-    limit::{Admission, Clock, LimitStates, Limiter},
+    config::{Public, Route, SizeLimits},
+    filter::by_address::ByAddress,
+    limit::{Admission, Clock, LimitState, LimitStates, Limiter},
     meter::{Meter, MeterError},
     route::{self, Table},
 };
@@ -43,6 +44,7 @@ pub struct Gate {
     failures: Failures,
     limiter: Limiter,
     meter: Arc<Meter>,
+    by_address: ByAddress,
 }
 
 /// A request that may not go on, with what is known of it.
@@ -57,7 +59,8 @@ pub(crate) struct Refusal {
 impl Gate {
     /// A gate of these rooms.
     pub fn new(authenticator: Authenticator, limiter: Limiter, meter: Arc<Meter>) -> Self {
-        Self { authenticator, failures: Failures::new(Clock::default()), limiter, meter }
+        let (failures, by_address) = (Failures::new(Clock::default()), ByAddress::new(Clock::default()));
+        Self { authenticator, failures, limiter, meter, by_address }
     }
 
     /// The catalog that callers are looked up in.
@@ -113,6 +116,18 @@ impl Gate {
         check_scope(caller, route)?;
         self.check_room()?;
         Ok(self.limiter.ask(caller, route, units, now).admit_or_wait().await?)
+    }
+
+    /// Lets a client at `address` call a public route, if it does not call too often. Nothing is recorded of it. Returns
+    /// how its limit stands, if there is one.
+    pub(crate) fn admit_public(
+        &self,
+        route: &Route,
+        public: &Public,
+        address: Option<IpAddr>,
+    ) -> Result<Option<LimitState>, Problem> {
+        let limited = public.rate.as_ref().zip(address);
+        Ok(limited.map(|(rate, address)| self.by_address.admit(&route.name, address, rate)).transpose()?)
     }
 
     /// How the limits stand for a request of `units` that would be admitted now. Nothing is consumed.

@@ -5,6 +5,7 @@
 //! | [`listen`] | connections: how many, how long they may take; the form of a request, before anything else sees it |
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
 //! | [`route`] | host, path, method -> route and upstream |
+//! | [`filter`] | what a route adds: CORS, limits by address |
 //! | [`limit`] | rates of key, tenant, pools and route, requests under way, hard quota: local cells, no I/O |
 //! | [`upstream`] | servers, their health, the addresses of their names, TLS |
 //! | [`proxy`] | forwarding, identity headers |
@@ -22,6 +23,7 @@ pub mod auth;
 pub mod catalog;
 pub mod config;
 pub mod decision;
+mod filter;
 pub mod gate;
 pub mod limit;
 pub mod listen;

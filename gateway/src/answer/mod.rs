@@ -85,6 +85,11 @@ impl Problem {
         &self.detail
     }
 
+    /// The methods that are served instead, if the method is the reason.
+    pub fn allowed(&self) -> Option<&str> {
+        self.allow.as_deref()
+    }
+
     /// How the caller's limits stand, if a limit is the reason.
     pub fn limits(&self) -> &[LimitState] {
         &self.limits

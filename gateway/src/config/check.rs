@@ -10,20 +10,14 @@ use std::{
 };
 
 use common::{
-    config::{ConfigError, Fault, Place, Step, Tree, did_you_mean, quoted},
+    config::{ConfigError, Fault, Place, Step, Tree, quoted},
     usage::StreamId,
 };
-use http::{HeaderName, Method};
 
 use super::{
-    Billable, HostPattern, Overrides, ProcessSettings, Route, Settings, SizeLimits, UNITS_MAX, Units, UpstreamSettings,
-    file::{GatewayFile, LimitsFile, RouteFile, UnitsFile},
-    lifecycle,
+    Overrides, ProcessSettings, Settings, SizeLimits, UpstreamSettings,
+    file::{GatewayFile, LimitsFile},
     upstream::file::UpstreamFile,
-};
-use crate::{
-    limit::{RateOwner, Rates},
-    route::{Spelling, Spellings},
 };
 
 /// Longest name of a route or an upstream.
@@ -156,105 +150,6 @@ impl Check<'_> {
         file.upstreams.iter().filter_map(upstream).collect()
     }
 
-    fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<Arc<Route>> {
-        if files.is_empty() && !self.tree.has_removed(&[Step::Key("routes".into())]) {
-            self.note(self.about("", "there are no routes: add at least one"));
-        }
-        let mut routes: Vec<Arc<Route>> = Vec::with_capacity(files.len());
-        for (index, file) in files.iter().enumerate() {
-            self.inside(index, || {
-                let refuse = |field: &str, reason: String| {
-                    self.note(self.about(field, format!("route {}: {reason}", quoted(&file.name))));
-                };
-                if files[..index].iter().any(|earlier| earlier.name == file.name) {
-                    return refuse("name", "is defined twice: names are unique".into());
-                }
-                let Some(route) = self.route(file, upstreams) else { return };
-                if let Some(same) = routes.iter().find(|earlier| same_requests(earlier, &route)) {
-                    return refuse("path_prefix", format!("matches the same requests as route `{}`", same.name));
-                }
-                routes.push(Arc::new(route));
-            });
-        }
-        routes
-    }
-
-    /// The route, if all of it makes sense.
-    fn route(&self, file: &RouteFile, upstreams: &[Arc<UpstreamSettings>]) -> Option<Route> {
-        let told = |field: &str, value: &str, reason: String| {
-            self.note(self.about_value(field, value, format!("route {}: {reason}", quoted(&file.name))));
-        };
-        let scalar = |field: &str, reason: String| told(field, "", reason);
-        if !is_name(&file.name) {
-            scalar("name", NAME_RULE.into());
-        }
-        let upstream = self.upstream_of(file, upstreams);
-        if let Err(error) = common::plan::validate_meter(&file.meter) {
-            scalar("meter", error.to_string());
-        }
-        let billable = match &file.billable {
-            None => Some(Billable::default()),
-            Some(patterns) => Billable::parse(patterns).map_err(|reason| scalar("billable", reason)).ok(),
-        };
-        if file.timeout_ms.is_some_and(|timeout| !(1..=TIMEOUT_MAX_MS).contains(&timeout)) {
-            scalar("timeout_ms", format!("`timeout_ms` must be between 1 and {TIMEOUT_MAX_MS}"));
-        }
-        if let Err(error) = file.limits.validate() {
-            scalar(error.limit, format!("limits.{error}"));
-        }
-        if let Some(scope) = &file.scope
-            && let Err(error) = common::key::validate_restrictions(std::slice::from_ref(scope), &[])
-        {
-            scalar("scope", error.to_string());
-        }
-        let spelling = |name: &String| spelling(name).map_err(|reason| told("allow_in_path", name, reason)).ok();
-        let spellings: Spellings = file.allow_in_path.iter().filter_map(spelling).collect();
-        let host = |host: &String| HostPattern::parse(host).map_err(|reason| told("hosts", host, reason)).ok();
-        let method = |method: &String| parse_method(method).map_err(|reason| told("methods", method, reason)).ok();
-        let prefix = path_prefix(&file.path_prefix, spellings).map_err(|reason| scalar("path_prefix", reason)).ok();
-        let units = units(&file.units).map_err(|reason| scalar("units", reason)).ok();
-        let timeout = file.timeout_ms.map(Duration::from_millis);
-        let upstream = upstream?;
-        let lifecycle = lifecycle::lifecycle(file, timeout.unwrap_or(upstream.read_timeout))
-            .map_err(|reason| scalar("", reason))
-            .ok();
-        Some(Route {
-            name: file.name.as_str().into(),
-            hosts: file.hosts.iter().filter_map(host).collect(),
-            methods: file.methods.iter().filter_map(method).collect(),
-            path_prefix: prefix?,
-            upstream: Arc::clone(&upstream.name),
-            meter: file.meter.as_str().into(),
-            units: units?,
-            billable: billable?,
-            strip_prefix: file.strip_prefix,
-            timeout,
-            body_bytes: file.body_bytes,
-            lifecycle: lifecycle?,
-            scope: file.scope.as_deref().map(Into::into),
-            spellings,
-            limits: Rates::new(RateOwner::Route, &file.limits),
-        })
-    }
-
-    /// The route's upstream, if there is one.
-    fn upstream_of<'s>(
-        &self,
-        file: &RouteFile,
-        upstreams: &'s [Arc<UpstreamSettings>],
-    ) -> Option<&'s Arc<UpstreamSettings>> {
-        let named = upstreams.iter().find(|upstream| *upstream.name == file.upstream);
-        let known = self.tree.keys(&[Step::Key("upstreams".into())]);
-        if named.is_none() && !known.contains(&file.upstream.as_str()) {
-            let meant = did_you_mean(&file.upstream, known.iter().copied());
-            let all = if meant.is_empty() { format!("; defined are: {}", known.join(", ")) } else { meant };
-            let (name, upstream) = (quoted(&file.name), quoted(&file.upstream));
-            self.note(self.about("upstream", format!("route {name}: upstream {upstream} is not defined{all}")));
-        }
-        // One that is defined and faulty is told where it is defined.
-        named
-    }
-
     /// The address, or any other once the fault is noted.
     #[expect(clippy::unnecessary_wraps, reason = "checks are written alike, whether they go on after a fault or not")]
     pub(super) fn address(&self, field: &str, value: &str) -> Result<SocketAddr, ConfigError> {
@@ -308,6 +203,16 @@ impl Check<'_> {
         checked
     }
 
+    /// The file as it was read.
+    pub(super) const fn tree(&self) -> &Tree {
+        self.tree
+    }
+
+    /// Whether this section has a setting of this name.
+    pub(super) fn has(&self, setting: &str) -> bool {
+        self.tree.keys(&self.section.borrow()).contains(&setting)
+    }
+
     /// Whether something in this section could not be read, which is told already.
     pub(super) fn is_unusable(&self) -> bool {
         self.tree.has_removed(&self.section.borrow())
@@ -329,59 +234,6 @@ impl Check<'_> {
 }
 
 pub(super) const NAME_RULE: &str = "use 1 to 64 characters of A-Z, a-z, 0-9, - _ and . for names";
-
-fn units(file: &UnitsFile) -> Result<Units, String> {
-    let bounded = |units: u64| {
-        if units <= UNITS_MAX { Ok(units) } else { Err(format!("`units` may be at most {UNITS_MAX}")) }
-    };
-    match (file.fixed, &file.header, file.default) {
-        (None, None, None) => Ok(Units::Fixed(1)),
-        (Some(fixed), None, None) => Ok(Units::Fixed(bounded(fixed)?)),
-        (None, Some(header), default) => {
-            let name = header.parse::<HeaderName>().map_err(|_| format!("`{header}` is not the name of a header"))?;
-            Ok(Units::Header { name, default: bounded(default.unwrap_or(1))? })
-        }
-        _ => Err("`units` is either { fixed: 1 } or { header: X-Usage-Units, default: 1 }".into()),
-    }
-}
-
-/// A spelling that a route allows.
-fn spelling(name: &str) -> Result<Spelling, String> {
-    Spelling::from_name(name).ok_or_else(|| {
-        let known = Spelling::ALL.map(Spelling::as_str);
-        let meant = did_you_mean(name, known);
-        format!("{} is not a spelling of paths: use some of {}{meant}", quoted(name), known.join(", "))
-    })
-}
-
-/// The prefix without a slash at its end: `/v1/` and `/v1` serve the same paths.
-fn path_prefix(text: &str, allowed: Spellings) -> Result<String, String> {
-    let trimmed = text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text);
-    let decoded = crate::route::decode_path(trimmed).map_err(|error| format!("path_prefix `{text}`: {error}"))?;
-    decoded.check(allowed).map_err(|error| format!("path_prefix `{text}`: {error}"))?;
-    if decoded.as_bytes() == trimmed.as_bytes() && is_path(trimmed) && trimmed.len() <= 1_024 {
-        return Ok(trimmed.to_owned());
-    }
-    Err(format!("path_prefix `{text}`: write it decoded, without query, fragment or white space"))
-}
-
-fn parse_method(text: &str) -> Result<Method, String> {
-    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
-    match text.parse::<Method>() {
-        Ok(method) if known.contains(&text) => Ok(method),
-        _ => Err(format!("`{text}` is not a method that can be routed: use one of {}", known.join(", "))),
-    }
-}
-
-/// Whether some request would fit both routes equally well.
-fn same_requests(one: &Route, other: &Route) -> bool {
-    let hosts =
-        (one.hosts.is_empty() && other.hosts.is_empty()) || one.hosts.iter().any(|host| other.hosts.contains(host));
-    let methods = one.methods.is_empty()
-        || other.methods.is_empty()
-        || one.methods.iter().any(|method| other.methods.contains(method));
-    hosts && methods && one.path_prefix == other.path_prefix
-}
 
 pub(super) fn is_name(name: &str) -> bool {
     (1..=NAME_MAX_BYTES).contains(&name.len())

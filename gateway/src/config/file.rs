@@ -3,11 +3,15 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use common::plan::RateLimits;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{
     client::FailedCredentialsFile,
     connections::ConnectionsFile,
+    cors::CorsFile,
     decision::DecisionFile,
     lifecycle::{Bill, OnAbortFile},
     upstream::file::UpstreamFile,
@@ -139,7 +143,15 @@ pub(super) struct RouteFile {
     pub(super) allow_in_path: Vec<String>,
     #[serde(default)]
     pub(super) limits: RateLimits,
+    #[serde(default)]
+    pub(super) public: bool,
+    pub(super) public_per_minute: Option<u64>,
+    pub(super) cors: Option<CorsFile>,
 }
+
+/// A text, or a list of texts.
+#[derive(Default)]
+pub(super) struct OneOrMore(Vec<String>);
 
 /// `{ fixed: 1 }` or `{ header: X-Usage-Units, default: 1 }`.
 #[derive(Default, Deserialize)]
@@ -148,6 +160,45 @@ pub(super) struct UnitsFile {
     pub(super) fixed: Option<u64>,
     pub(super) header: Option<String>,
     pub(super) default: Option<u64>,
+}
+
+impl OneOrMore {
+    pub(super) fn items(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+
+        impl<'de> Visitor<'de> for Items {
+            type Value = OneOrMore;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMore, E> {
+                Ok(OneOrMore(vec![text.to_owned()]))
+            }
+
+            /// A number is what stands in for a value that is missing.
+            fn visit_u64<E>(self, _number: u64) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OneOrMore, A::Error> {
+                let mut all = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(OneOrMore(all))
+            }
+        }
+
+        deserializer.deserialize_any(Items)
+    }
 }
 
 impl Default for UsageFile {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::file::RouteFile;
+use super::route::RouteCheck;
 
 /// Bytes of an answer that are read for a client that is gone, unless the route says otherwise.
 const ABORT_BYTES: u64 = 1024 * 1024;
@@ -77,44 +77,47 @@ pub(super) enum OnAbortFile {
     Finish,
 }
 
-/// The life of a request, or what is wrong with it. `silence` is how long the upstream may stay silent.
-pub(super) fn lifecycle(file: &RouteFile, silence: Duration) -> Result<Lifecycle, String> {
-    let (time, bytes) = (file.abort_timeout_ms, file.abort_bytes);
-    if file.on_abort == OnAbortFile::Cancel && (time.is_some() || bytes.is_some()) {
-        return Err("`abort_timeout_ms` and `abort_bytes` belong to `on_abort: finish`: remove them".into());
+impl RouteCheck<'_, '_> {
+    /// The life of a request on the route, whose upstream may be silent for so long. Every fault is noted.
+    pub(super) fn lifecycle(&self, silence: Duration) -> Lifecycle {
+        Lifecycle { on_abort: self.on_abort(silence), bill: self.bill(), upgrade: self.upgrade() }
     }
-    if time.is_some_and(|time| !(1..=LONGEST_SECONDS * 1_000).contains(&time)) {
-        return Err(format!("`abort_timeout_ms` must be between 1 and {}", LONGEST_SECONDS * 1_000));
-    }
-    if file.bill == Bill::OnDispatch && file.units.header.is_some() {
-        return Err("`bill: on_dispatch` records units before there is an answer: use `units: { fixed: .. }`, or \
-                    `bill: on_answer`"
-            .into());
-    }
-    if file.bill == Bill::OnDispatch && file.billable.is_some() {
-        return Err(
-            "`billable` looks at the status of the answer, and `bill: on_dispatch` bills before there is one: \
-                    remove one of them"
-                .into(),
-        );
-    }
-    let on_abort = match file.on_abort {
-        OnAbortFile::Cancel => OnAbort::Cancel,
-        OnAbortFile::Finish => OnAbort::Finish(Patience {
-            time: time.map_or(silence, Duration::from_millis),
-            bytes: bytes.unwrap_or(ABORT_BYTES),
-        }),
-    };
-    Ok(Lifecycle { on_abort, bill: file.bill, upgrade: upgrade(file)? })
-}
 
-fn upgrade(file: &RouteFile) -> Result<Upgrade, String> {
-    let idle = file.upgrade_idle_seconds.unwrap_or(UPGRADE_IDLE_SECONDS);
-    if !(1..=LONGEST_SECONDS).contains(&idle) {
-        return Err(format!("`upgrade_idle_seconds` must be between 1 and {LONGEST_SECONDS}"));
+    fn on_abort(&self, silence: Duration) -> OnAbort {
+        let (time, bytes) = (self.file.abort_timeout_ms, self.file.abort_bytes);
+        if self.file.on_abort == OnAbortFile::Finish {
+            let time = self.within("abort_timeout_ms", time, 1, LONGEST_SECONDS * 1_000);
+            let (time, bytes) = (time.map_or(silence, Duration::from_millis), bytes.unwrap_or(ABORT_BYTES));
+            return OnAbort::Finish(Patience { time, bytes });
+        }
+        for (field, is_set) in [("abort_timeout_ms", time.is_some()), ("abort_bytes", bytes.is_some())] {
+            if is_set {
+                self.refuse(field, &format!("`{field}` belongs to `on_abort: finish`: remove it"));
+            }
+        }
+        OnAbort::Cancel
     }
-    let protocols = file.upgrade.iter().map(|name| protocol(name)).collect::<Result<_, _>>()?;
-    Ok(Upgrade { protocols, idle: Duration::from_secs(idle) })
+
+    fn bill(&self) -> Bill {
+        let file = self.file;
+        if file.bill == Bill::OnDispatch && file.units.header.is_some() {
+            let reason = "`bill: on_dispatch` records units before there is an answer: use `units: { fixed: .. }`, or \
+                          `bill: on_answer`";
+            self.refuse("bill", reason);
+        }
+        if file.bill == Bill::OnDispatch && file.billable.is_some() {
+            let reason = "`billable` looks at the status of the answer, and `bill: on_dispatch` bills before there is \
+                          one: remove one of them";
+            self.refuse("billable", reason);
+        }
+        file.bill
+    }
+
+    fn upgrade(&self) -> Upgrade {
+        let idle = self.within("upgrade_idle_seconds", self.file.upgrade_idle_seconds, 1, LONGEST_SECONDS);
+        let protocols = self.each("upgrade", &self.file.upgrade, protocol).collect();
+        Upgrade { protocols, idle: Duration::from_secs(idle.unwrap_or(UPGRADE_IDLE_SECONDS)) }
+    }
 }
 
 fn protocol(name: &str) -> Result<Box<str>, String> {
@@ -186,7 +189,7 @@ mod tests {
     fn faults_name_line_and_reason() {
         let faults = [
             (", on_abort: ignore", "is not one of"),
-            (", on_abort: cancel, abort_bytes: 5", "belong to `on_abort: finish`"),
+            (", on_abort: cancel, abort_bytes: 5", "belongs to `on_abort: finish`"),
             (", abort_timeout_ms: 0", "between 1 and 86400000"),
             (", bill: later", "is not one of"),
             (", bill: on_dispatch, units: { header: X-Units }", "before there is an answer"),
@@ -202,5 +205,43 @@ mod tests {
             let told = of(fields).unwrap_err();
             assert!(told.starts_with("gateway.yaml:3") && told.contains(reason), "{fields}: {told}");
         }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_each_in_its_place() {
+        let text = "\
+upstreams: { a: { servers: ['127.0.0.1:1'] } }
+routes:
+  - name: a
+    path_prefix: /
+    upstream: elsewhere
+    on_abort: cancel
+    abort_timeout_ms: 0
+    abort_bytes: 5
+    bill: on_dispatch
+    units: { header: X-Units }
+    billable: ['2xx', '6xx', '9xx']
+    upgrade: [h2c, websocket, TLS/1.0]
+    upgrade_idle_seconds: 0
+    timeout_ms: 0
+";
+        let told = Settings::parse(text, "gateway.yaml", &Overrides::default()).unwrap_err().to_string();
+        let expected = [
+            "5:15: route `a`: upstream `elsewhere` is not defined",
+            "7:23: route `a`: `abort_timeout_ms` belongs to `on_abort: finish`",
+            "8:18: route `a`: `abort_bytes` belongs to `on_abort: finish`",
+            "9:11: route `a`: `bill: on_dispatch` records units",
+            "11:5: route `a`: `billable` looks at the status",
+            "11:23: route `a`: `6xx` is not a status",
+            "11:30: route `a`: `9xx` is not a status",
+            "12:15: route `a`: upgrade: `h2c`",
+            "12:31: route `a`: upgrade: `TLS/1.0`",
+            "13:27: route `a`: `upgrade_idle_seconds` must be between 1 and 86400",
+            "14:17: route `a`: `timeout_ms` must be between 1 and 3600000",
+        ];
+        for expected in expected {
+            assert!(told.contains(&format!("gateway.yaml:{expected}")), "{expected}\n{told}");
+        }
+        assert_eq!(told.lines().filter(|line| line.starts_with("gateway.yaml:")).count(), expected.len(), "{told}");
     }
 }

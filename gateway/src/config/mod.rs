@@ -7,10 +7,13 @@ mod bank;
 mod check;
 mod client;
 mod connections;
+mod cors;
 mod decision;
 mod file;
 mod lifecycle;
 mod pattern;
+mod public;
+mod route;
 mod upstream;
 mod usage;
 pub mod watch;
@@ -29,12 +32,14 @@ pub use decision::DecisionSettings;
 use http::{HeaderName, Method};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub use pattern::{Billable, HostPattern};
+pub use public::Public;
 pub use upstream::{
     AddressFamily, DnsSettings, HealthSettings, Host, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
     Verify,
 };
 
 use crate::{
+    filter::cors::Cors,
     limit::{Rates, bank::BankSettings},
     meter::{KafkaSettings, WhenFull},
     route::Spellings,
@@ -159,6 +164,10 @@ pub struct Route {
     pub spellings: Spellings,
     /// What all callers together may send.
     pub(crate) limits: Rates,
+    /// What is said of a route that needs no key.
+    pub public: Option<Public>,
+    /// Which pages of other origins may call it.
+    pub(crate) cors: Option<Arc<Cors>>,
 }
 
 /// How many units an answer uses.

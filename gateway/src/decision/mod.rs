@@ -102,7 +102,8 @@ pub(crate) enum Verdict {
 
 /// A request that may pass.
 pub(crate) struct Allowed {
-    pub(crate) caller: Caller,
+    /// None on a public route.
+    pub(crate) caller: Option<Caller>,
     /// How each limit stands after it (before it, for a peek).
     pub(crate) limits: LimitStates,
     pub(crate) reservation: Option<ReservationId>,
@@ -214,8 +215,12 @@ impl Decision {
         let now = SystemClock.now();
         // Who asks is another proxy: its address is not the client's, and what it says of that is believed.
         let whence = Whence { address: question.client, failures_most: None };
-        let caller = self.gate().identify(question.credential, whence, now)?;
         let route = match self.route(question.target.as_ref()) {
+            Ok(route) if route.public.is_some() => return self.judge_public(question, route),
+            found => found,
+        };
+        let caller = self.gate().identify(question.credential, whence, now)?;
+        let route = match route {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem)).into()),
         };
@@ -234,8 +239,22 @@ impl Decision {
             }
         };
         match outcome {
-            Ok((limits, reservation)) => Ok(Allowed { caller, limits, reservation }),
+            Ok((limits, reservation)) => Ok(Allowed { caller: Some(caller), limits, reservation }),
             Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem)).into()),
+        }
+    }
+
+    /// The same for a public route, which asks nobody for a key and costs nothing.
+    fn judge_public(&self, question: &Question<'_>, route: Arc<Route>) -> Result<Allowed, Halt> {
+        let public = route.public.as_ref().filter(|_| question.mode == Mode::Consume);
+        let admitted = public.map(|public| self.gate().admit_public(&route, public, question.client));
+        match admitted.transpose() {
+            _ if question.mode == Mode::Reserve => Err(Halt::Unanswered(Problem::new(
+                Code::InvalidRequest,
+                "the route is public and costs nothing: there is nothing to reserve",
+            ))),
+            Ok(state) => Ok(Allowed { caller: None, limits: LimitStates::of(state.flatten()), reservation: None }),
+            Err(problem) => Err(Box::new(Refusal { route: Some(route), ..Refusal::of_nobody(problem) }).into()),
         }
     }
 
@@ -293,6 +312,8 @@ fn pathless_route() -> Route {
         scope: None,
         spellings: crate::route::Spellings::default(),
         limits: Rates::default(),
+        public: None,
+        cors: None,
     }
 }
 

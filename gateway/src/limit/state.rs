@@ -24,6 +24,15 @@ impl LimitStates {
         Self { states: [none; TOLD_MOST], likely: [0; TOLD_MOST], count: 0 }
     }
 
+    /// The only limit that applies, or none.
+    pub(crate) fn of(state: Option<LimitState>) -> Self {
+        let mut states = Self::new();
+        if let Some(state) = state {
+            states.push(state);
+        }
+        states
+    }
+
     /// Adds one of which it is known exactly what is left.
     pub(super) fn push(&mut self, state: LimitState) {
         self.push_likely(state, state.remaining);

@@ -17,7 +17,8 @@ use crate::{
     answer::{Code, Problem},
     auth::Caller,
     config::{OnAbort, Route},
-    limit::{Admission, Slots},
+    filter::cors::Grant,
+    limit::{Admission, LimitState, Slots},
     upstream::{Server, Upstream},
 };
 
@@ -31,12 +32,16 @@ pub struct Context {
     pub(super) client: Option<Arc<Client>>,
     /// Where it came from.
     pub(super) source: Source,
-    /// Who sent it, once known.
+    /// Who sent it, once known; nobody on a public route.
     pub(super) caller: Option<Caller>,
     /// Which route it takes, once known.
     pub(super) route: Option<Arc<Route>>,
     /// Where it goes, once admitted.
     pub(super) upstream: Option<Arc<Upstream>>,
+    /// How the limit of a public route stands for its client's address.
+    pub(super) by_address: Option<LimitState>,
+    /// What its answer says of CORS, if its route has that filter.
+    pub(super) cors: Option<Grant>,
     /// What it holds of the limits until it is answered.
     pub(super) admission: Option<Admission>,
     /// Keeps it counted as under way after that.
@@ -101,6 +106,8 @@ impl Context {
             caller: None,
             route: None,
             upstream: None,
+            by_address: None,
+            cors: None,
             admission: None,
             slots: None,
             tried: Vec::new(),
@@ -161,7 +168,7 @@ impl Context {
         let code = Code::GatewayFailed;
         error!(event = "request_panicked", request_id = self.request_id, code = code.as_str());
         if let Some(client) = &self.client {
-            client.set_failed_request(&self.request_id);
+            client.set_failed_request(&self.request_id, self.cors.take());
         }
         if let (Some(caller), false) = (&self.caller, self.progress.recorded) {
             self.gateway.meter().refused(caller.tenant.id, caller.key.id, code.as_str());

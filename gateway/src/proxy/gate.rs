@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use common::time::Micros;
-use http::header;
+use http::{Method, header};
 use pingora_http::RequestHeader;
 
 use super::{Gateway, Live, tunnel::Upgrade};
@@ -11,17 +11,22 @@ use crate::{
     answer::{Code, Problem},
     auth::{self, Caller},
     config::{Route, SizeLimits},
+    filter::cors::{Grant, Preflight},
     gate::{self, Refusal, Whence},
-    limit::Admission,
+    limit::{Admission, LimitState},
     upstream::Upstream,
 };
 
 /// A request that may go on.
 pub(super) struct Passage {
-    pub(super) caller: Caller,
+    /// None on a public route.
+    pub(super) caller: Option<Caller>,
     pub(super) route: Arc<Route>,
     pub(super) upstream: Arc<Upstream>,
-    pub(super) admission: Admission,
+    /// None on a public route.
+    pub(super) admission: Option<Admission>,
+    /// How the limit of a public route stands for the client's address.
+    pub(super) by_address: Option<LimitState>,
     /// The upgrade that it asks for and may have.
     pub(super) upgrade: Option<Upgrade>,
     /// Largest body that is let through.
@@ -29,18 +34,22 @@ pub(super) struct Passage {
 }
 
 impl Gateway {
-    /// Asks every room in turn, for a client at `address`. A refusal consumes nothing.
+    /// Asks every room in turn, for a client at `address` whose request found this route. A refusal consumes nothing.
     pub(super) async fn pass(
         &self,
         live: &Live,
         request: &RequestHeader,
+        found: Result<Arc<Route>, Problem>,
         address: Option<IpAddr>,
         now: Micros,
     ) -> Result<Passage, Box<Refusal>> {
-        check_sizes(request, &live.sizes).map_err(|problem| Box::new(Refusal::of_nobody(problem)))?;
+        let found = match found {
+            Ok(route) if route.public.is_some() => return self.pass_public(live, request, route, address),
+            found => found,
+        };
         let whence = Whence { address, failures_most: live.clients.failures_most };
         let caller = self.gate.identify(auth::credential(&request.headers), whence, now)?;
-        let route = match find_route(live, request) {
+        let route = match found {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),
         };
@@ -50,10 +59,34 @@ impl Gateway {
         };
         match self.admit(live, request, &caller, &route, now).await {
             Ok((upstream, admission)) => {
-                let body_limit = route.body_bytes.or(live.sizes.body_bytes);
-                Ok(Passage { caller, route, upstream, admission, upgrade, body_limit })
+                let (caller, admission) = (Some(caller), Some(admission));
+                let body_limit = body_limit(live, &route);
+                Ok(Passage { caller, route, upstream, admission, by_address: None, upgrade, body_limit })
             }
             Err(problem) => Err(Box::new(Refusal::of(caller, Some(route), problem))),
+        }
+    }
+
+    /// The same for a public route, which asks nobody for a key.
+    fn pass_public(
+        &self,
+        live: &Live,
+        request: &RequestHeader,
+        route: Arc<Route>,
+        address: Option<IpAddr>,
+    ) -> Result<Passage, Box<Refusal>> {
+        let admitted = || {
+            let upgrade = Upgrade::of(request, &route)?;
+            let upstream = prepare(live, request, &route)?;
+            let public = route.public.as_ref().map(|public| self.gate().admit_public(&route, public, address));
+            Ok((upgrade, upstream, public.transpose()?.flatten()))
+        };
+        match admitted() {
+            Ok((upgrade, upstream, by_address)) => {
+                let body_limit = body_limit(live, &route);
+                Ok(Passage { caller: None, route, upstream, admission: None, by_address, upgrade, body_limit })
+            }
+            Err(problem) => Err(Box::new(Refusal { route: Some(route), ..Refusal::of_nobody(problem) })),
         }
     }
 
@@ -65,19 +98,43 @@ impl Gateway {
         route: &Route,
         now: Micros,
     ) -> Result<(Arc<Upstream>, Admission), Problem> {
-        if let Some(limit) = route.body_bytes.or(live.sizes.body_bytes) {
-            check_body(declared_length(request), limit)?;
-        }
-        let upstream = live
-            .upstreams
-            .get(&route.upstream)
-            .ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
+        let upstream = prepare(live, request, route)?;
         let admission = self.gate.admit(caller, route, route.units.estimate(), now).await?;
-        Ok((Arc::clone(upstream), admission))
+        Ok((upstream, admission))
     }
 }
 
-fn find_route(live: &Live, request: &RequestHeader) -> Result<Arc<Route>, Problem> {
+/// The route of a preflight and what it is told, if the route that it asks about answers preflights.
+pub(super) fn preflight(live: &Live, request: &RequestHeader) -> Option<(Arc<Route>, Preflight, Grant)> {
+    let preflight = Preflight::of(request)?;
+    let route = match find_route(live, request, &preflight.method) {
+        Ok(route) => route,
+        // Told which methods there are instead.
+        Err(problem) => problem.allowed()?.split(", ").find_map(|method| {
+            let method = method.parse().ok()?;
+            find_route(live, request, &method).ok().filter(|route| route.cors.is_some())
+        })?,
+    };
+    let grant = route.cors.as_ref()?.grant(&request.headers);
+    Some((route, preflight, grant))
+}
+
+/// The upstream of a request whose declared length is allowed.
+fn prepare(live: &Live, request: &RequestHeader, route: &Route) -> Result<Arc<Upstream>, Problem> {
+    if let Some(limit) = body_limit(live, route) {
+        check_body(declared_length(request), limit)?;
+    }
+    let upstream = live.upstreams.get(&route.upstream);
+    upstream.cloned().ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))
+}
+
+/// Largest body of a request that the route lets through.
+fn body_limit(live: &Live, route: &Route) -> Option<u64> {
+    route.body_bytes.or(live.sizes.body_bytes)
+}
+
+/// The route of a request, or of one that had this method instead.
+pub(super) fn find_route(live: &Live, request: &RequestHeader, method: &Method) -> Result<Arc<Route>, Problem> {
     if !request.raw_path_is_utf8() {
         return Err(Problem::new(Code::InvalidRequest, "path is not UTF-8: escape it with %"));
     }
@@ -85,10 +142,11 @@ fn find_route(live: &Live, request: &RequestHeader) -> Result<Arc<Route>, Proble
         None => None,
         Some(host) => Some(host.to_str().map_err(|_| Problem::new(Code::InvalidRequest, "`Host` is not a host name"))?),
     };
-    gate::find_route(&live.table, host, request.uri.path(), &request.method).cloned()
+    gate::find_route(&live.table, host, request.uri.path(), method).cloned()
 }
 
-fn check_sizes(request: &RequestHeader, sizes: &SizeLimits) -> Result<(), Problem> {
+/// Refuses a request whose path or headers are too large.
+pub(super) fn check_sizes(request: &RequestHeader, sizes: &SizeLimits) -> Result<(), Problem> {
     gate::check_path(request.raw_path().len(), sizes)?;
     let mut total = 0;
     for (name, value) in &request.headers {

@@ -10,10 +10,10 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe};
+use super::{Context, Entry, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe};
 use crate::{
     answer::{Code, Problem},
-    config::OnAbort,
+    config::{Bill, OnAbort},
     upstream::Choice,
 };
 
@@ -33,12 +33,16 @@ impl ProxyHttp for Proxy {
         context.request_id = common::origin::request_id(session.req_header().headers.get("x-request-id"));
         hop::settle_connection(session);
         fault::point("request_filter", session.req_header());
-        let Some(problem) = self.0.enter(session, context).await else {
-            let is_cancelled = context.route.as_ref().is_some_and(|route| route.lifecycle.on_abort == OnAbort::Cancel);
-            session.set_abort_on_close(is_cancelled);
-            return Ok(false);
+        let answered = match self.0.enter(session, context).await? {
+            Entry::Passed => {
+                let on_abort = context.route.as_ref().map(|route| route.lifecycle.on_abort);
+                session.set_abort_on_close(on_abort == Some(OnAbort::Cancel));
+                return Ok(false);
+            }
+            Entry::Preflight(answer) => self.0.grant(session, answer).await,
+            Entry::Refused(problem) => self.0.answer(session, context, &problem).await,
         };
-        self.0.answer(session, context, &problem).await.map(|()| true).map_err(Error::into_down)
+        answered.map(|()| true).map_err(Error::into_down)
     }
 
     async fn request_body_filter(
@@ -79,7 +83,8 @@ impl ProxyHttp for Proxy {
         Ok(peer)
     }
 
-    /// The upstream has accepted the connection, and has seen nothing of the request.
+    /// The upstream has accepted the connection, and has seen nothing of the request. Where that is when the request is
+    /// billed, no request used the connection before: the upstream cannot have closed it meanwhile.
     async fn connected_to_upstream(
         &self,
         session: &mut Session,
@@ -104,10 +109,17 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         fault::point("upstream_request_filter", session.req_header());
-        let (Some(caller), Some(route), Some(upstream)) = (&context.caller, &context.route, &context.upstream) else {
-            return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
+        let (Some(route), Some(upstream)) = (&context.route, &context.upstream) else {
+            return Err(context.fail(Problem::new(Code::Internal, "a request without a route")));
         };
+        let caller = context.caller.as_ref();
+        if caller.is_none() && route.public.is_none() {
+            return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
+        }
         hop::strip_request(request, session.req_header().version);
+        if route.lifecycle.bill == Bill::OnDispatch {
+            hop::announce_close(request)?;
+        }
         if let Some(upgrade) = &context.upgrade {
             upgrade.ask(request)?;
             if let Some(client) = &context.client {
@@ -128,6 +140,9 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         fault::point("upstream_response_filter", session.req_header());
         framing::check(response).map_err(|problem| context.fail(problem))?;
+        if let Some(server) = context.tried.last().filter(|_| hop::hides_close(&response.headers)) {
+            server.abandon_connections();
+        }
         let is_granted = context.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_granted_by(response));
         if response.status == StatusCode::SWITCHING_PROTOCOLS && !is_granted {
             let detail = "the upstream switched to a protocol that nobody had asked for";
@@ -157,6 +172,9 @@ impl ProxyHttp for Proxy {
         }
         if self.0.is_draining() {
             session.set_keepalive(None);
+        }
+        if let Some(grant) = &context.cors {
+            grant.write(response)?;
         }
         response.insert_header("X-Request-Id", context.request_id.as_str())
     }

@@ -51,6 +51,21 @@ pub(super) fn strip_request(request: &mut RequestHeader, client: Version) {
     }
 }
 
+/// Tells the upstream that the connection carries no other request.
+pub(super) fn announce_close(request: &mut RequestHeader) -> Result<()> {
+    request.insert_header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+/// Whether the upstream says in a place where Pingora does not look that it closes the connection: in a line of
+/// `Connection` behind the first, or in one that is not UTF-8.
+pub(super) fn hides_close(headers: &HeaderMap) -> bool {
+    let closes =
+        |line: &[u8]| line.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+    let mut lines = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lines.next() else { return false };
+    if closes(first) { std::str::from_utf8(first).is_err() } else { lines.any(closes) }
+}
+
 /// Removes from an upstream's answer what was meant for the gateway only: hop-by-hop headers, and those that `Connection`
 /// names. What frames the body stays.
 pub(super) fn strip_response(response: &mut ResponseHeader) {
@@ -145,6 +160,26 @@ mod tests {
         let mut left: Vec<&str> = answer.headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["content-length", "proxied"]);
+    }
+
+    #[test]
+    fn close_is_found_wherever_pingora_does_not_look() {
+        let hidden = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::CONNECTION, HeaderValue::from_bytes(line).unwrap());
+            }
+            hides_close(&headers)
+        };
+        let seen: [&[&[u8]]; 6] =
+            [&[], &[b"close"], &[b"x, Close"], &[b"close", b"close"], &[b"keep-alive"], &[b"x-close"]];
+        for seen in seen {
+            assert!(!hidden(seen), "{seen:?}");
+        }
+        let unseen: [&[&[u8]]; 3] = [&[b"keep-alive", b"close"], &[b"x", b"y", b"z , CLOSE"], &[b"\xff, close"]];
+        for unseen in unseen {
+            assert!(hidden(unseen), "{unseen:?}");
+        }
     }
 
     #[test]

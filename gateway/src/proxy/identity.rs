@@ -12,7 +12,8 @@ use crate::{auth::Caller, config::Route, route};
 
 /// What a request is rewritten with.
 pub(super) struct Identity<'a> {
-    pub(super) caller: &'a Caller,
+    /// Nobody on a public route.
+    pub(super) caller: Option<&'a Caller>,
     pub(super) route: &'a Route,
     pub(super) request_id: &'a str,
     pub(super) source: &'a Source,
@@ -29,9 +30,11 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
     for name in &removed {
         request.remove_header(name);
     }
-    request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
-    request.insert_header("X-Key-Id", caller.key.id.to_string())?;
-    request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
+    if let Some(caller) = caller {
+        request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
+        request.insert_header("X-Key-Id", caller.key.id.to_string())?;
+        request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
+    }
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;
     forwarded.write(request, source, secure)?;

@@ -41,6 +41,7 @@ use http::Method;
 pub use live::Live;
 pub use observe::{ACCESS_TARGET, Observer};
 use pingora_core::Result;
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tunnel::Tunnels;
 
@@ -61,6 +62,16 @@ pub struct Gateway {
     tunnels: Tunnels,
     connect_failures: ConnectFailures,
     draining: AtomicBool,
+}
+
+/// What becomes of a request whose header has been read.
+enum Entry {
+    /// The request goes to the upstream.
+    Passed,
+    /// The request asks what pages of other origins may do, and this is the answer.
+    Preflight(ResponseHeader),
+    /// The gateway answers with a problem.
+    Refused(Problem),
 }
 
 /// The gateway as Pingora drives it.
@@ -124,28 +135,47 @@ impl Gateway {
         self.observer.malformed(request_id, problem, status, started);
     }
 
-    /// Lets a request on or says why not.
-    async fn enter(&self, session: &mut Session, context: &mut Context) -> Option<Problem> {
+    /// Lets a request on, or says what it is answered by the gateway itself.
+    async fn enter(&self, session: &mut Session, context: &mut Context) -> Result<Entry> {
         let request = session.req_header();
         let live = self.live.load();
         context.source = Source::of(peer(session), &request.headers, &live.clients.trusted_proxies);
-        match self.pass(&live, request, context.source.client(), context::now()).await {
+        if let Err(problem) = gate::check_sizes(request, &live.sizes) {
+            return Ok(Entry::Refused(problem));
+        }
+        if let Some((route, preflight, grant)) = gate::preflight(&live, request) {
+            context.route = Some(route);
+            return preflight.answer(&grant, &context.request_id).map(Entry::Preflight);
+        }
+        let found = gate::find_route(&live, request, &request.method);
+        let cors = found.as_ref().ok().and_then(|route| route.cors.as_ref());
+        context.cors = cors.map(|cors| cors.grant(&request.headers));
+        match self.pass(&live, request, found, context.source.client(), context::now()).await {
             Ok(passage) => {
-                context.caller = Some(passage.caller);
+                context.caller = passage.caller;
                 context.route = Some(passage.route);
                 context.upstream = Some(passage.upstream);
-                context.admission = Some(passage.admission);
+                context.admission = passage.admission;
+                context.by_address = passage.by_address;
                 context.upgrade = passage.upgrade;
                 context.body.limit = passage.body_limit;
-                None
+                Ok(Entry::Passed)
             }
             Err(refusal) => {
                 self.gate.count(&refusal);
                 context.caller = refusal.caller;
                 context.route = refusal.route;
-                Some(refusal.problem)
+                Ok(Entry::Refused(refusal.problem))
             }
         }
+    }
+
+    /// Answers a preflight.
+    async fn grant(&self, session: &mut Session, answer: ResponseHeader) -> Result<()> {
+        if self.is_draining() {
+            session.set_keepalive(None);
+        }
+        session.write_response_header(Box::new(answer), true).await
     }
 
     async fn answer(&self, session: &mut Session, context: &mut Context, problem: &Problem) -> Result<()> {
@@ -154,7 +184,10 @@ impl Gateway {
             session.set_keepalive(None);
         }
         let body = problem.body(&context.request_id);
-        let header = problem.header(&context.request_id, body.len())?;
+        let mut header = problem.header(&context.request_id, body.len())?;
+        if let Some(grant) = &context.cors {
+            grant.write(&mut header)?;
+        }
         let head_only = session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), head_only).await?;
         if head_only {

@@ -62,7 +62,7 @@ impl House {
         let catalog = Arc::new(Catalog::from_rows(rows.into_catalog(), now));
         let text = format!(
             "upstreams: {{ all: {{ servers: ['{}'], health: {{ interval_seconds: 3600 }} }} }}\n\
-             routes: [{{ name: all, path_prefix: /, upstream: all, limits: {{ concurrent: 1 }} }}]\n",
+             routes: [{{ name: all, path_prefix: /, upstream: all, limits: {{ concurrent: 1 }}, cors: {{ origins: '*' }} }}]\n",
             upstream().await
         );
         let settings = Settings::parse(&text, "test.yaml", &Overrides::default()).unwrap();
@@ -82,7 +82,7 @@ impl House {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         let (key, length) = (self.secret.expose(), body.len());
         let request = format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nX-Request-Id: r-1\r\nConnection: close\r\n\
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nX-Request-Id: r-1\r\nConnection: close\r\nOrigin: https://a.test\r\n\
              Content-Length: {length}\r\n{more}\r\n{body}"
         );
         client.write_all(request.as_bytes()).await.unwrap();
@@ -146,7 +146,10 @@ async fn a_panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_wha
         assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{hook}: {answer}");
         let (header, body) = answer.split_once("\r\n\r\n").unwrap();
         let length = format!("content-length: {}\r\n", body.len());
-        assert!(header.to_ascii_lowercase().contains(&length), "{hook}: {answer}");
+        let header = header.to_ascii_lowercase();
+        assert!(header.contains(&length), "{hook}: {answer}");
+        let is_told = header.contains("access-control-allow-origin: *\r\n");
+        assert_eq!(is_told, hook != "request_filter", "{hook}: the route is known from then on: {answer}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&body["code"], &body["request_id"]), (&"gateway_failed".into(), &"r-1".into()), "{hook}");
         assert_eq!(house.gateway.in_flight(), 0, "{hook}");

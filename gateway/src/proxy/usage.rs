@@ -23,12 +23,12 @@ const DISPATCHED: u16 = 202;
 impl Gateway {
     /// Records the usage of a request that is billed whatever becomes of it, before the upstream sees any of it.
     pub(super) fn account_dispatch(&self, context: &mut Context) -> Result<(), Problem> {
-        let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
+        let Some(route) = context.route.as_ref().filter(|route| route.lifecycle.bill == Bill::OnDispatch) else {
+            return Ok(());
+        };
+        let Some(caller) = &context.caller else {
             return Err(Problem::new(Code::Internal, "a request without a caller"));
         };
-        if route.lifecycle.bill != Bill::OnDispatch {
-            return Ok(());
-        }
         let Some(admission) = context.admission.take() else {
             // Recorded already: another connection is tried.
             return Ok(());
@@ -47,7 +47,7 @@ impl Gateway {
     /// of the answer has left; if it fails, nothing will.
     pub(super) fn account(&self, response: &mut ResponseHeader, context: &mut Context) -> Result<(), Problem> {
         let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
-            return Err(Problem::new(Code::Internal, "an answer without a caller"));
+            return Self::dress_public(response, context);
         };
         let units = self.take_units(response, route);
         let has_left = context.has_no_client();
@@ -68,6 +68,20 @@ impl Gateway {
         }
         hop::strip_response(response);
         insert_rate_headers(response, &self.gate.limits(caller, route, now()))
+            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
+    }
+
+    /// Dresses an answer of a public route, of which nothing is recorded.
+    fn dress_public(response: &mut ResponseHeader, context: &mut Context) -> Result<(), Problem> {
+        if context.route.as_ref().is_none_or(|route| route.public.is_none()) {
+            return Err(Problem::new(Code::Internal, "an answer without a caller"));
+        }
+        if context.has_no_client() {
+            context.abort = Some(Abort::Finished);
+            context.status = Some(CLIENT_LEFT);
+        }
+        hop::strip_response(response);
+        insert_rate_headers(response, context.by_address.as_slice())
             .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
     }
 

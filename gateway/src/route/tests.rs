@@ -28,6 +28,8 @@ fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> A
         scope: None,
         spellings: Spellings::default(),
         limits: Rates::default(),
+        public: None,
+        cors: None,
     })
 }
 

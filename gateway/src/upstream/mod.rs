@@ -49,7 +49,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    config::{AddressFamily, Host, Route, ServerAddress, UpstreamSettings},
+    config::{AddressFamily, Bill, Host, Route, ServerAddress, UpstreamSettings},
     lock::locked,
 };
 
@@ -182,7 +182,8 @@ impl Upstream {
     pub(crate) fn choose(&self, route: &Route, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
         let pool = self.pool.load();
         let server = pool.pick(self.turn.fetch_add(1, Ordering::Relaxed), tried)?;
-        let mut peer = Box::new(server.peer.clone());
+        // What is billed at dispatch must not meet a connection that the server has closed already.
+        let mut peer = server.peer_for(route.lifecycle.bill == Bill::OnDispatch);
         if let Some(timeout) = route.timeout {
             peer.options.read_timeout = Some(timeout);
         }

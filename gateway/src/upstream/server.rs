@@ -1,6 +1,7 @@
 //! One address of a server: how to connect with it, and how it stands.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     sync::{
         Mutex,
@@ -33,6 +34,8 @@ pub struct Server {
     /// Which server of the configuration it belongs to.
     pub(super) index: usize,
     id: u64,
+    /// Which kept connections may be used; others are never found again.
+    group: AtomicU64,
     standing: Mutex<Standing>,
 }
 
@@ -41,12 +44,14 @@ impl Server {
     pub(super) fn new(settings: &UpstreamSettings, index: usize, address: SocketAddr) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let server = &settings.servers[index];
+        let peer = peer(settings, server, address);
         Self {
             configured: server.address.clone(),
             address,
             weight: server.weight,
-            peer: peer(settings, server, address),
             index,
+            group: new_group(&peer).into(),
+            peer,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             standing: Mutex::default(),
         }
@@ -72,6 +77,18 @@ impl Server {
         &self.configured
     }
 
+    /// How to connect with it. `is_new`: over a connection that no other request has used or will use.
+    pub(super) fn peer_for(&self, is_new: bool) -> Box<HttpPeer> {
+        let mut peer = Box::new(self.peer.clone());
+        peer.group_key = if is_new { new_group(&self.peer) } else { self.group.load(Ordering::Acquire) };
+        peer
+    }
+
+    /// Uses none of the connections any more that are kept or in use now: each is closed when it is idle.
+    pub(crate) fn abandon_connections(&self) {
+        self.group.store(new_group(&self.peer), Ordering::Release);
+    }
+
     pub(super) fn standing(&self) -> Standing {
         locked(&self.standing).clone()
     }
@@ -84,6 +101,14 @@ impl Server {
     pub(super) fn observe(&self, outcome: Result<(), String>, settings: &HealthSettings) -> Option<Verdict> {
         locked(&self.standing).observe(outcome, settings)
     }
+}
+
+/// A number that no connection has that is kept. Pingora shares the connections of peers with one number.
+fn new_group(peer: &HttpPeer) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = DefaultHasher::new();
+    (peer.group_key, NEXT.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn peer(settings: &UpstreamSettings, server: &ServerSettings, address: SocketAddr) -> HttpPeer {

@@ -235,3 +235,29 @@ async fn keys_that_are_narrowed_are_so_for_decisions_as_well() {
     let nonsense = api.post("/check", Some(&customer.secret), json!({ "client_ip": "here" }).to_string()).await;
     assert_eq!(nonsense.status(), 400);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_routes_are_allowed_without_a_key_and_recorded_for_nobody() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let open = "  - { name: open, path_prefix: /open, upstream: demo, public: true, public_per_minute: 2 }\n";
+    let api = Api::of(world.gateway_with(&(crate::api::rest("") + open)).await);
+    let ask = async |mode: &str, secret: Option<&Secret>| {
+        let question = json!({ "path": "/open/x", "client_ip": "198.51.100.1", "mode": mode });
+        api.post("/check", secret, question.to_string()).await
+    };
+    for (mode, secret, left) in
+        [("peek", None, None), ("consume", None, Some(1)), ("consume", Some(&customer.secret), Some(0))]
+    {
+        let answer: Value = ask(mode, secret).await.json().await.unwrap();
+        assert_eq!((&answer["decision"], &answer["tenant"]), (&"allow".into(), &Value::Null), "{answer}");
+        assert_eq!(answer["limits"][0]["remaining"].as_u64(), left, "{answer}");
+    }
+    let denied: Value = ask("consume", None).await.json().await.unwrap();
+    assert_eq!((&denied["decision"], &denied["reason"]), (&"deny".into(), &"rate_limited".into()), "{denied}");
+    assert_eq!(ask("reserve", None).await.status(), 400);
+    let elsewhere: Value = api.post("/check", None, json!({ "path": "/read" }).to_string()).await.json().await.unwrap();
+    assert_eq!(elsewhere["reason"], "missing_credential");
+    api.end().await;
+    assert!(world.billing.records(customer.tenant).is_empty() && world.billing.refusals(customer.tenant).is_empty());
+}

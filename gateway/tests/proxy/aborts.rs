@@ -321,6 +321,46 @@ async fn a_client_that_shuts_down_its_sending_side_gets_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_billed_at_dispatch_never_meets_a_connection_that_its_upstream_has_closed() {
+    let setting = Setting::new().await;
+    // A connection is kept by the gateway, and closed by the upstream in the moment in which it is used again.
+    let (mut client, mut kept) = setting.sent("/").await;
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour").await;
+    client.read_until("four").await;
+    client.send(post("/dispatched", &setting.customer.secret)).await;
+    let (mut server, header) = setting.upstream.request().await;
+    assert!(header.to_ascii_lowercase().contains("connection: close"), "{header}");
+    drop(kept);
+    server.read_until("work").await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    let answer = client.read_until("done").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Nor is the connection left to others, though the upstream leaves it open.
+    client.send(post("/", &setting.customer.secret)).await;
+    let (mut other, header) = setting.upstream.request().await;
+    assert!(!header.to_ascii_lowercase().contains("connection: close"), "{header}");
+    other.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast").await;
+    client.read_until("last").await;
+    let records = setting.world.billing.wait_for(setting.customer.tenant, 3).await;
+    let told: Vec<_> = records.iter().map(|record| (&*record.route, record.status, record.units)).collect();
+    assert_eq!(told, [("raw", 200, 1), ("dispatched", 202, 7), ("raw", 200, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_no_server_accepts_is_not_billed_at_dispatch() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gateway = world.gateway_with(&routes_to(nobody)).await;
+    assert_eq!(gateway.status("/dispatched", &customer.secret).await, 502);
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    assert!(world.billing.records(customer.tenant).is_empty());
+    let refusals = world.billing.refusals(customer.tenant);
+    assert_eq!(refusals.iter().map(|refusal| &*refusal.reason).collect::<Vec<_>>(), ["upstream_unavailable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
     let setting = Setting::new().await;
     let (client, mut server) = setting.sent("/").await;

@@ -111,6 +111,37 @@ async fn the_connection_ends_if_any_line_of_connection_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_upstream_closes_is_not_used_again_wherever_it_says_so() {
+    let setting = Setting::new().await;
+    let key = setting.customer.secret.expose();
+    let cases = [
+        ("", true),
+        ("Connection: keep-alive\r\n", true),
+        ("Connection: close\r\n", false),
+        ("Connection: keep-alive\r\nConnection: close\r\n", false),
+        ("Connection: x-a\r\nConnection: x-b, CLOSE\r\n", false),
+        ("Connection: close, keep-alive\r\n", false),
+    ];
+    for (lines, stays) in cases {
+        // The upstream itself never closes, so that only the gateway decides.
+        let (mut client, mut server) = (Wire::connect(setting.gateway.address).await, None);
+        for round in 0..2 {
+            client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 2\r\n\r\nhi")).await;
+            let mut same = match server.take() {
+                Some(kept) if stays => kept,
+                _ => setting.upstream.request().await.0,
+            };
+            same.read_until("hi").await;
+            let lines = if round == 0 { lines } else { "Connection: close\r\n" };
+            same.send(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 4\r\n\r\nfour")).await;
+            let answer = client.read_until("four").await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{lines:?}: {answer}");
+            server = Some(same);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_of_one_connection_never_pass_to_the_other() {
     let setting = Setting::new().await;
     let sent = "Connection: keep-alive, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n\

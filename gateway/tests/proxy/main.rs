@@ -4,6 +4,7 @@
 
 mod aborts;
 mod answers;
+mod browsers;
 mod bytes;
 mod changes;
 mod connections;

@@ -72,6 +72,8 @@ pub(super) fn route(limits: &RateLimits) -> Route {
         scope: None,
         spellings: crate::route::Spellings::default(),
         limits: Rates::new(RateOwner::Route, limits),
+        public: None,
+        cors: None,
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) use serve::serve_request;
 pub(crate) use stream::ClientStream;
 
 use super::tunnel::End;
-use crate::{config::Patience, lock::locked, metrics};
+use crate::{config::Patience, filter::cors::Grant, lock::locked, metrics};
 
 /// The client has not closed anything.
 const PRESENT: u8 = 0;
@@ -70,7 +70,7 @@ pub(crate) struct Client {
     /// Why an upgraded connection is to end; see [`End`].
     end: AtomicU8,
     ended: AtomicWaker,
-    /// What a panic leaves behind: the stream, to answer on, and the request's id.
+    /// What a panic leaves behind: the stream, to answer on, and what the answer needs of the request.
     rescued: Mutex<Rescued>,
 }
 
@@ -78,6 +78,7 @@ pub(crate) struct Client {
 struct Rescued {
     stream: Option<Stream>,
     request_id: String,
+    cors: Option<Grant>,
 }
 
 impl Client {
@@ -201,9 +202,11 @@ impl Client {
         End::of(self.end.load(Ordering::Acquire))
     }
 
-    /// Tells after a panic which request it was.
-    pub(super) fn set_failed_request(&self, request_id: &str) {
-        request_id.clone_into(&mut locked(&self.rescued).request_id);
+    /// Tells after a panic which request it was, and what its answer says of CORS.
+    pub(super) fn set_failed_request(&self, request_id: &str, cors: Option<Grant>) {
+        let mut rescued = locked(&self.rescued);
+        request_id.clone_into(&mut rescued.request_id);
+        rescued.cors = cors;
     }
 
     /// So many bytes went to the client. One that still takes bytes is only half gone: the wait begins anew.

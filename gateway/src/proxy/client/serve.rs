@@ -14,9 +14,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
-use super::{Client, Ordering};
+use super::{Client, Ordering, Rescued};
 use crate::{
     answer::{Code, Problem},
+    filter::cors::Grant,
     lock::locked,
 };
 
@@ -63,29 +64,28 @@ impl Client {
     }
 
     async fn tell_of_panic(&self) {
-        let (stream, request_id) = {
-            let mut rescued = locked(&self.rescued);
-            (rescued.stream.take(), std::mem::take(&mut rescued.request_id))
-        };
+        let Rescued { stream, request_id, cors } = std::mem::take(&mut *locked(&self.rescued));
         if let Some(mut stream) = stream.filter(|_| self.sent.load(Ordering::Acquire) == 0) {
             // The connection ends here either way.
-            let _ = tell(&mut stream, &request_id).await;
+            let _ = tell(&mut stream, &request_id, cors.as_ref()).await;
         }
     }
 }
 
-async fn tell(stream: &mut Stream, request_id: &str) -> std::io::Result<()> {
+async fn tell(stream: &mut Stream, request_id: &str, cors: Option<&Grant>) -> std::io::Result<()> {
     let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
-    stream.write_all(&on_the_wire(&problem, request_id)).await?;
+    stream.write_all(&on_the_wire(&problem, request_id, cors)).await?;
     stream.flush().await
 }
 
-fn on_the_wire(problem: &Problem, request_id: &str) -> Bytes {
+fn on_the_wire(problem: &Problem, request_id: &str, cors: Option<&Grant>) -> Bytes {
     let body = problem.body(request_id);
     let mut wire = BytesMut::with_capacity(512 + body.len());
     let status = problem.code().status();
     wire.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).as_bytes());
-    if let Ok(header) = problem.header(request_id, body.len()) {
+    if let Ok(mut header) = problem.header(request_id, body.len()) {
+        // Fails only for headers that are none, and these were checked with the configuration.
+        let _ = cors.map(|grant| grant.write(&mut header));
         for (name, value) in &header.headers {
             wire.put_slice(name.as_str().as_bytes());
             wire.put_slice(b": ");

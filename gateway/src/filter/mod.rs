@@ -1,0 +1,9 @@
+//! What a route adds to the way of a request, one file for each filter.
+//!
+//! | filter | what it does |
+//! |---|---|
+//! | [`by_address`] | limits the callers of a public route by their address |
+//! | [`cors`] | lets pages of other origins call a route |
+
+pub(crate) mod by_address;
+pub(crate) mod cors;
