@@ -27,9 +27,12 @@ pub mod usage;
 
 use std::sync::LazyLock;
 
-/// What `--version` says after a program's name: its version, and that of the time zones that are part of it.
+/// What `--version` says after a program's name: its version, that of the store's schema that it works on, and that of
+/// the time zones that are part of it.
 pub fn version() -> &'static str {
-    static VERSION: LazyLock<String> =
-        LazyLock::new(|| format!("{} (IANA time zones {})", env!("CARGO_PKG_VERSION"), time::zone_release()));
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let (version, schema, zones) = (env!("CARGO_PKG_VERSION"), store::SCHEMA_VERSION, time::zone_release());
+        format!("{version} (schema {schema}, IANA time zones {zones})")
+    });
     &VERSION
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, value_parser};
-use common::{store::Store, time::SystemClock};
+use common::{telemetry::show_process, time::SystemClock};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
@@ -12,6 +12,7 @@ use super::{
     listen::{guard, listen, serve},
     log,
     signals::StopSignals,
+    store::MigrateArgument,
 };
 use crate::{
     api::{IngesterServices, ingester_router},
@@ -33,6 +34,8 @@ pub(super) struct IngestArguments {
     /// Settings; the section `ingest` says where Kafka is
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
+    #[command(flatten)]
+    migrate: MigrateArgument,
     /// Read the topic from its beginning. What is booked already is found booked and changes nothing
     #[arg(long)]
     from_beginning: bool,
@@ -44,10 +47,11 @@ pub(super) struct IngestArguments {
 pub(super) async fn execute(arguments: &IngestArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("info");
     let config = Config::load(&arguments.config, environment)?;
-    let (store, migrated) = Store::open_and_migrate(&config.store).await?;
+    let (store, migrated) = arguments.migrate.open(&config.store).await?;
     let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.ingest.listen, "ingest.listen", &arguments.config).await?;
     let registry = Registry::new();
+    show_process(&registry, "billing ingest")?;
     let ingest = KafkaIngest::new(&config.ingest, store.clone(), Arc::new(SystemClock), &registry)?;
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     if arguments.from_beginning {

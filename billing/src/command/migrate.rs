@@ -1,4 +1,4 @@
-//! `billing migrate`: brings the store's schema up to date and says from where to where.
+//! `billing migrate`: brings the store's schema up to date and names the steps that it took.
 
 use clap::Args;
 use common::store::Store;
@@ -10,12 +10,22 @@ use crate::config::Environment;
 pub(super) struct MigrateArguments {
     #[command(flatten)]
     store: StoreArguments,
+    /// Say which steps are pending, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) async fn execute(arguments: &MigrateArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("warn");
-    let (store, migrated) = Store::open_and_migrate(&arguments.store.url(environment)?).await?;
-    store.close().await;
-    let done = if migrated.from == migrated.to { "up to date" } else { "migrated" };
-    print(&format!("schema version {} -> {} ({done})\n", migrated.from, migrated.to))
+    let url = arguments.store.url(environment)?;
+    let (migrated, done, step) = if arguments.dry_run {
+        (Store::pending(&url).await?, "nothing was changed", "pending")
+    } else {
+        let (store, migrated) = Store::open_and_migrate(&url).await?;
+        store.close().await;
+        (migrated, "migrated", "applied")
+    };
+    let done = if migrated.from == migrated.to { "up to date" } else { done };
+    let summary = format!("schema version {} -> {} ({done})\n", migrated.from, migrated.to);
+    print(&migrated.steps().fold(summary, |text, name| text + &format!("{step} {name}\n")))
 }

@@ -44,6 +44,7 @@ Environment:
 
 Examples:
   billing --config config/billing.yaml --check
+  billing migrate --dry-run
   billing migrate --store sqlite://data/tollgate.db
   billing serve --config config/billing.yaml
   billing ingest --config config/billing.yaml
@@ -112,6 +113,9 @@ pub enum CommandError {
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The schema is older, and changing it was not asked for.
+    #[error("{0}, or start with --migrate")]
+    Pending(StoreError),
     /// The address cannot be listened on.
     #[error("cannot listen on port {port} ({address}): {source}; set `{setting}` in {file} to another address")]
     Listen {

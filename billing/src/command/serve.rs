@@ -7,6 +7,7 @@ use clap::Args;
 use common::{
     listen::http::Guard,
     store::Store,
+    telemetry::show_process,
     time::{Clock as _, SystemClock},
 };
 use prometheus::Registry;
@@ -17,6 +18,7 @@ use super::{
     listen::{guard, listen, serve},
     log,
     signals::StopSignals,
+    store::MigrateArgument,
 };
 use crate::{
     access::{
@@ -39,17 +41,20 @@ pub(super) struct ServeArguments {
     /// Settings
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
+    #[command(flatten)]
+    migrate: MigrateArgument,
 }
 
 pub(super) async fn execute(arguments: &ServeArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("info");
     let config = Config::load(&arguments.config, environment)?;
     let pepper = config.pepper(environment)?;
-    let (store, migrated) = Store::open_and_migrate(&config.store).await?;
+    let (store, migrated) = arguments.migrate.open(&config.store).await?;
     store.check_pepper(&pepper, SystemClock.now()).await?;
     let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.listen, "listen", &arguments.config).await?;
     let registry = Registry::new();
+    show_process(&registry, "billing serve")?;
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let watch = Watch::new(store.clone(), &registry)?;

@@ -3,9 +3,34 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use common::store::{Migrated, Store, StoreError};
 
 use super::CommandError;
 use crate::config::{Config, DEFAULT_FILE, Environment};
+
+/// What a process that stays does about an older schema.
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgument {
+    /// Bring an older schema up to date first, as `billing migrate` does. Without it, an older schema is refused
+    #[arg(long)]
+    migrate: bool,
+}
+
+impl MigrateArgument {
+    /// Opens the store. An empty one is set up; one whose schema is older is changed if that was asked for.
+    pub(super) async fn open(&self, url: &str) -> Result<(Store, Migrated), CommandError> {
+        let opened = if self.migrate { Store::open_and_migrate(url).await } else { Store::open_or_create(url).await };
+        let (store, migrated) = opened.map_err(|error| match error {
+            StoreError::SchemaOlder { .. } => CommandError::Pending(error),
+            other => other.into(),
+        })?;
+        if migrated.from != migrated.to {
+            let steps = migrated.steps().collect::<Vec<_>>().join(", ");
+            tracing::info!(from = migrated.from, to = migrated.to, steps, "schema_migrated");
+        }
+        Ok((store, migrated))
+    }
+}
 
 /// Names the store: by URL, or by the settings that hold it.
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod invoices;
 mod kafka;
 mod payers;
 mod process;
+mod schema;
 mod site;
 mod thresholds;
 mod topic;

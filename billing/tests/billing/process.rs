@@ -85,3 +85,40 @@ async fn migrating_twice_changes_nothing() {
     assert_eq!(second.status.code(), Some(0));
     assert!(stdout(&second).ends_with("(up to date)\n"), "{}", stdout(&second));
 }
+
+#[tokio::test]
+async fn every_server_tells_which_program_it_is_and_what_its_process_takes() {
+    let site = Site::new();
+    let settings = "pepper_file: pepper\ningest: { listen: '127.0.0.1:0', brokers: '127.0.0.1:1' }\n";
+    std::fs::write(site.path("ingest.yaml"), format!("store: {}\n{settings}", site.url())).unwrap();
+    for (command, file, event) in [("serve", "billing.yaml", "serving"), ("ingest", "ingest.yaml", "ingesting")] {
+        let server = site.start(&[command, "--config", file], event).await;
+        let text = server.get("/metrics").await.text().await.unwrap();
+        let build = format!("tollgate_build_info{{program=\"billing {command}\",schema=\"");
+        assert!(text.contains(&build), "no {build} in {text}");
+        assert!(server.metric("process_open_fds").await > 0 && server.metric("process_threads").await > 0);
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked_whole_without_serving() {
+    let site = Site::new();
+    let check = async || site.run(&["--config", "billing.yaml", "--check"]).await;
+    let good = check().await;
+    assert_eq!((good.status.code(), stdout(&good).as_str()), (Some(0), "billing.yaml: ok\n"));
+    assert!(!site.path("tollgate.db").exists(), "nothing is opened");
+
+    let faulty = "lissten: 127.0.0.1:0\nstore: 7\ningest:\n  late_days: soon\naccess:\n  trusted_proxies: [nowhere]\n";
+    std::fs::write(site.path("billing.yaml"), faulty).unwrap();
+    let bad = check().await;
+    assert_eq!((bad.status.code(), stdout(&bad).as_str()), (Some(1), ""));
+    let said = stderr(&bad);
+    for fault in [
+        "billing.yaml:1:1: `lissten` is not a setting here; did you mean `listen`?",
+        "     1 | lissten: 127.0.0.1:0\n       | ^^^^^^^\n",
+        "billing.yaml:4:14: ",
+        "billing.yaml:6:21: ",
+    ] {
+        assert!(said.contains(fault), "no `{fault}` in\n{said}");
+    }
+}

@@ -61,6 +61,11 @@ impl Address {
         }
     }
 
+    /// Whether it is an SQLite file that does not exist.
+    pub(super) fn is_missing_file(&self) -> bool {
+        self.engine == Engine::Sqlite && matches!(self.path.try_exists(), Ok(false))
+    }
+
     /// The driver cannot open it.
     pub(super) fn unavailable(&self, reason: impl Into<String>) -> StoreError {
         StoreError::Unavailable { url: self.shown.clone(), reason: reason.into() }

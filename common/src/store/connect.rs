@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AnyConnection, Connection as _, PgPool, any::AnyPoolOptions, postgres::PgPoolOptions};
 use tokio::sync::Mutex;
 
-use super::{Migrated, StoreError, address::Address, migrate};
+use super::{
+    Migrated, StoreError,
+    address::Address,
+    migrate::{self, Migrate},
+};
 use crate::acting::Acting;
 
 /// How long to wait for a connection, whether to the server or out of the pool.
@@ -91,10 +95,32 @@ impl Store {
 
     /// Opens a store, creating the SQLite file and bringing the schema up to date first.
     pub async fn open_and_migrate(url: &str) -> Result<(Self, Migrated), StoreError> {
+        Self::migrate(url, Migrate::Older).await
+    }
+
+    /// Opens a store whose schema is up to date. An empty one is set up first; one that is older is refused, and the
+    /// error names the steps that it lacks.
+    pub async fn open_or_create(url: &str) -> Result<(Self, Migrated), StoreError> {
+        Self::migrate(url, Migrate::Empty).await
+    }
+
+    /// What [`Self::open_and_migrate`] would do. Nothing is created and nothing is changed.
+    pub async fn pending(url: &str) -> Result<Migrated, StoreError> {
+        let address = Address::parse(url)?;
+        if address.is_missing_file() {
+            return Ok(migrate::NOTHING);
+        }
+        let mut connection = connect(&address, &address.driver_url(false)?).await?;
+        let pending = migrate::pending(&mut connection, address.engine).await;
+        close(connection).await;
+        pending.map_err(|error| at_opening(&address, error))
+    }
+
+    async fn migrate(url: &str, which: Migrate) -> Result<(Self, Migrated), StoreError> {
         let address = Address::parse(url)?;
         let url = address.driver_url(true)?;
         let mut connection = connect(&address, &url).await?;
-        let migrated = migrate::migrate(&mut connection, address.engine).await;
+        let migrated = migrate::migrate(&mut connection, address.engine, which).await;
         close(connection).await;
         let migrated = migrated.map_err(|error| at_opening(&address, error))?;
         Ok((Self::with_pool(&address, &url)?, migrated))

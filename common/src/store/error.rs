@@ -2,6 +2,8 @@
 
 use sqlx::{error::DatabaseError, sqlite::SqliteError};
 
+use super::migrate::missing_steps;
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -20,7 +22,10 @@ pub enum StoreError {
         reason: String,
     },
     /// The schema is older than this program.
-    #[error("the store's schema has version {found}, this program needs {needed}: run `billing migrate`")]
+    #[error(
+        "the store's schema has version {found}, this program needs {needed} (pending: {}): run `billing migrate`",
+        missing_steps(*.found)
+    )]
     SchemaOlder {
         /// Version found; 0 is an empty database.
         found: i64,
@@ -28,7 +33,9 @@ pub enum StoreError {
         needed: i64,
     },
     /// The schema is newer than this program.
-    #[error("the store's schema has version {found}, this program knows only {known}: run a newer program")]
+    #[error(
+        "the store's schema has version {found}, this program knows only {known}: run the program of the version that migrated it, or a newer one"
+    )]
     SchemaNewer {
         /// Version found.
         found: i64,
@@ -103,6 +110,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the schema is one that this program does not know, older or newer.
+    pub const fn is_misfit(&self) -> bool {
+        matches!(self, Self::SchemaOlder { .. } | Self::SchemaNewer { .. })
+    }
+
     /// Whether the database was not reached, so that any other question would have failed as well.
     pub fn is_unreachable(&self) -> bool {
         match self {

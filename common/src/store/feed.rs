@@ -69,6 +69,19 @@ impl ChangeFeed {
         Ok(self.keep(connection, read)?.0)
     }
 
+    /// Refuses a schema that was changed since the connection was made. The connection is kept.
+    pub async fn check_schema(&mut self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let checked = timeout(self.patience, migrate::check_version(&mut connection, self.store.engine)).await;
+        match checked {
+            Ok(Err(error)) if error.is_misfit() => {
+                self.connection = Some(connection);
+                Err(error)
+            }
+            checked => self.keep(connection, checked),
+        }
+    }
+
     /// Whether the log holds the change that `mark` names: whether it is the log that was followed so far.
     pub async fn holds(&mut self, mark: &ChangeMark) -> Result<bool, StoreError> {
         if mark.seq == 0 {

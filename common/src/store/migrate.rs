@@ -18,6 +18,23 @@ pub struct Migrated {
     pub to: i64,
 }
 
+impl Migrated {
+    /// Names of the steps between the two versions, in their order.
+    pub fn steps(&self) -> impl Iterator<Item = &'static str> {
+        let (from, to) = (self.from, self.to);
+        MIGRATIONS.iter().filter(move |step| step.version > from && step.version <= to).map(|step| step.name)
+    }
+}
+
+/// Which stores are to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Migrate {
+    /// Those that are empty. One that holds anything and is older is refused.
+    Empty,
+    /// All that are older.
+    Older,
+}
+
 /// One step of the schema. A step that was released never changes.
 struct Migration {
     version: i64,
@@ -54,8 +71,10 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_usage_quarantine"),
 ];
 
-/// The version that this program was built for.
-const LATEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+/// The version of the schema that this program was built for. Programs of the same version can work on one store.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+const LATEST: i64 = SCHEMA_VERSION;
 
 /// How long to wait for another process that migrates.
 const LOCK_DEADLINE: Duration = Duration::from_mins(1);
@@ -78,8 +97,27 @@ pub(super) async fn check_version(connection: &mut AnyConnection, engine: Engine
     refuse_newer(found)
 }
 
+/// The steps that are missing. Nothing is changed.
+pub(super) async fn pending(connection: &mut AnyConnection, engine: Engine) -> Result<Migrated, StoreError> {
+    let from = version(connection, engine).await?;
+    refuse_newer(from)?;
+    Ok(Migrated { from, to: LATEST })
+}
+
+/// A store that is not there yet.
+pub(super) const NOTHING: Migrated = Migrated { from: 0, to: LATEST };
+
+/// Names of the steps that a store of this version lacks.
+pub(super) fn missing_steps(found: i64) -> String {
+    Migrated { from: found, to: LATEST }.steps().collect::<Vec<_>>().join(", ")
+}
+
 /// Runs the steps that are missing.
-pub(super) async fn migrate(connection: &mut AnyConnection, engine: Engine) -> Result<Migrated, StoreError> {
+pub(super) async fn migrate(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    which: Migrate,
+) -> Result<Migrated, StoreError> {
     if engine == Engine::Sqlite {
         use_write_ahead_log(connection).await?;
     }
@@ -98,6 +136,9 @@ pub(super) async fn migrate(connection: &mut AnyConnection, engine: Engine) -> R
     refuse_newer(from)?;
     if from == LATEST {
         return Ok(Migrated { from, to: LATEST });
+    }
+    if from > 0 && which == Migrate::Empty {
+        return Err(StoreError::SchemaOlder { found: from, needed: LATEST });
     }
     sqlx::raw_sql(VERSIONS_TABLE).execute(&mut *transaction).await?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > from) {

@@ -55,7 +55,7 @@ pub use error::StoreError;
 pub use feed::{ChangeFeed, ChangeMark};
 pub use gaps::{GapSettlement, Settling, UsageGap};
 pub use keys::{KeyFilter, KeyRotation, KeyUpdate, NewKey};
-pub use migrate::Migrated;
+pub use migrate::{Migrated, SCHEMA_VERSION};
 pub use page::{Page, PageRequest};
 pub use plans::{AppliedPlan, OfferedPlan, PLANS_AT_ONCE_MAX, PLANS_OF_OWNER_MAX, PlanOutcome, PlanPage, PlanPlace};
 pub use positions::Position;

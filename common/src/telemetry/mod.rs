@@ -1,5 +1,7 @@
-//! What programs tell of themselves: log lines, in one form for all of them.
+//! What programs tell of themselves: log lines and metrics, in one form for all of them.
 
 mod line;
+mod process;
 
 pub use line::Line;
+pub use process::show_process;

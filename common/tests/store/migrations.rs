@@ -29,6 +29,7 @@ on_both_engines!(
     many_processes_migrate_at_once,
     an_empty_database_is_not_taken_for_a_store,
     a_newer_schema_is_refused,
+    an_older_store_is_changed_only_by_who_is_to_migrate_it,
     sums_can_be_read_by_hand,
     what_the_first_schema_held_is_kept,
     plans_top_ups_and_keys_of_before_get_an_owner,
@@ -84,6 +85,33 @@ async fn a_newer_schema_is_refused(place: Place) {
     assert!(matches!(opened, StoreError::SchemaNewer { found: 9999, .. }), "{opened}");
     let migrated = Store::open_and_migrate(&place.url).await.unwrap_err();
     assert!(matches!(migrated, StoreError::SchemaNewer { found: 9999, .. }), "{migrated}");
+}
+
+async fn an_older_store_is_changed_only_by_who_is_to_migrate_it(place: Place) {
+    let nothing = Store::pending(&place.url).await.unwrap();
+    assert_eq!(nothing.from, 0);
+    assert_eq!(nothing.steps().next(), Some("0001_base"));
+    let steps = if place.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
+    if place.is_sqlite() {
+        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+    }
+    let versions = "CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, \
+                    applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+                    INSERT INTO schema_migrations (version, name) VALUES (8, '0008_admin_key_use')";
+    for step in steps.into_iter().chain([versions]) {
+        place.execute(step).await.unwrap();
+    }
+    for _ in 0..2 {
+        let refused = Store::open_or_create(&place.url).await.unwrap_err();
+        assert!(matches!(refused, StoreError::SchemaOlder { found: 8, .. }), "{refused}");
+        assert!(refused.to_string().contains("(pending: 0009_plan_owners, 0010_grants, "), "{refused}");
+        let pending = Store::pending(&place.url).await.unwrap();
+        assert_eq!((pending.from, pending.steps().next()), (8, Some("0009_plan_owners")));
+    }
+    let (_, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    assert_eq!((migrated.from, migrated.steps().next()), (8, Some("0009_plan_owners")));
+    let (_, found) = Store::open_or_create(&place.url).await.unwrap();
+    assert_eq!((found.from, found.steps().count()), (found.to, 0));
 }
 
 async fn sums_can_be_read_by_hand(place: Place) {

@@ -27,6 +27,9 @@ pub(super) struct Report {
     /// What keeps usage in the journal until somebody puts it right. Requests are served all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_problem: Option<String>,
+    /// Why the store's schema is not one to work with. What is known serves on until an operator puts it right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_problem: Option<String>,
     /// How limits are shared with other gateways, if they are meant to be. Without, each admits its part.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<BankReport>,
@@ -77,6 +80,7 @@ impl Report {
                 upstreams: BTreeMap::new(),
                 journal: None,
                 usage_problem: None,
+                store_problem: None,
                 limits: None,
             };
         };
@@ -102,6 +106,7 @@ impl Report {
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
             journal: Some(JournalReport { entries: journal_entries(), has_room, problem: meter.journal_problem() }),
             usage_problem: sink.problem(),
+            store_problem: catalog.schema.problem(),
             limits: bank.as_ref().map(|bank| bank.report()),
         }
     }

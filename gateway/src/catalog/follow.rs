@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Catalog, Loader, Source};
+use super::{Catalog, Loader, SchemaFit, Source};
 use crate::{lock::locked, metrics, outage::Outage};
 
 /// How often the store is asked while changes are announced: an announcement that is lost delays its change by as much,
@@ -34,6 +34,9 @@ const UNANNOUNCED_MOST: u32 = 3;
 /// How often subscriptions are looked after, also while the store keeps the follower waiting.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
+/// How often the schema is looked at while changes are followed, and how often a store of another schema is tried.
+const SCHEMA_EVERY: Duration = Duration::from_secs(1);
+
 /// Changes that are loaded at once.
 const CHANGES_AT_ONCE: u32 = 2_000;
 
@@ -47,6 +50,8 @@ impl Catalog {
             feed: store.change_feed(),
             watch: store.watch_changes(),
             outage: Arc::clone(&self.store_outage),
+            schema: Arc::clone(&self.schema),
+            schema_seen_at: Instant::now(),
             catalog: self,
             pace: Pace::default(),
             shown: Shown::new(),
@@ -66,6 +71,9 @@ struct Follower {
     watch: ChangeWatch,
     pace: Pace,
     outage: Arc<Outage>,
+    schema: Arc<SchemaFit>,
+    /// When the schema was last looked at.
+    schema_seen_at: Instant,
     shown: Shown,
     /// Whether the store did not answer when it was last asked.
     away: bool,
@@ -78,6 +86,7 @@ struct Shown {
     confirmed: IntGauge,
     last_change: IntGauge,
     staleness: IntGauge,
+    misfit: IntGauge,
 }
 
 /// How often to look without being told.
@@ -114,6 +123,14 @@ impl Follower {
                         self.watch.renew();
                     }
                     self.note(announced, catalog.last_change() != before);
+                    self.look_at_schema().await;
+                }
+                Err(error) if error.is_misfit() => {
+                    // It answers; what it says is that another program is meant.
+                    self.outage.over();
+                    self.schema.refused(&error);
+                    self.away = true;
+                    sleep(SCHEMA_EVERY).await;
                 }
                 Err(error) => {
                     self.outage.failed(&error);
@@ -141,6 +158,20 @@ impl Follower {
         }
     }
 
+    /// Tells when the schema was changed since the store was opened. A store that was just opened fits.
+    async fn look_at_schema(&mut self) {
+        if self.schema.check().is_ok() && self.schema_seen_at.elapsed() < SCHEMA_EVERY {
+            return;
+        }
+        self.schema_seen_at = Instant::now();
+        match self.feed.check_schema().await {
+            Ok(()) => self.schema.fits(),
+            Err(error) if error.is_misfit() => self.schema.left_behind(&error),
+            // The next look at the changes tells of it.
+            Err(error) => tracing::debug!(%error, "schema_not_seen"),
+        }
+    }
+
     /// One log line when the catalog becomes stale; the end of the outage has its own.
     fn report_staleness(&mut self, now: Micros) {
         let age = self.catalog.staleness(now).filter(|age| *age > STALE_AFTER);
@@ -164,6 +195,10 @@ impl Shown {
                 "tollgate_catalog_staleness_seconds",
                 "Whole seconds since the store was last known to hold nothing newer",
             ),
+            misfit: metrics::gauge(
+                "tollgate_store_schema_misfit",
+                "1 while the store's schema is not the one that this gateway knows",
+            ),
         }
     }
 
@@ -172,6 +207,7 @@ impl Shown {
         self.last_change.set(catalog.last_change());
         let staleness = catalog.staleness(now).unwrap_or_default();
         self.staleness.set(i64::try_from(staleness.as_secs()).unwrap_or(i64::MAX));
+        self.misfit.set(i64::from(catalog.schema.problem().is_some()));
     }
 }
 

@@ -49,7 +49,10 @@ impl Catalog {
             };
             // What is used from now on in this minute is reported with the next.
             let next = minute(SystemClock.now());
-            let report = self.report_used_since(&store, since);
+            let report = async {
+                self.schema.check()?;
+                self.report_used_since(&store, since).await
+            };
             let outcome = if ends {
                 timeout(SHUTDOWN_DEADLINE, report).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
             } else {

@@ -13,6 +13,7 @@ mod follow;
 mod last_use;
 mod load;
 mod progress;
+mod schema;
 mod snapshot;
 mod terms;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub(crate) use entry::{PlanTerms, Pool};
 use load::Loader;
 use progress::Progress;
 pub use progress::Source;
+pub(crate) use schema::SchemaFit;
 pub use snapshot::{SnapshotError, SnapshotKeeper};
 use tree::Tree;
 
@@ -49,6 +51,8 @@ pub struct Catalog {
     progress: Progress,
     /// Whether the store is away, told once for all tasks that need it.
     pub(crate) store_outage: Arc<Outage>,
+    /// Whether the store's schema is known, and with it whether anything may be written.
+    pub(crate) schema: Arc<SchemaFit>,
 }
 
 impl Catalog {
@@ -60,6 +64,7 @@ impl Catalog {
             tree: Mutex::default(),
             progress: Progress::default(),
             store_outage: Arc::new(Outage::new("store")),
+            schema: Arc::default(),
         }
     }
 
@@ -71,6 +76,7 @@ impl Catalog {
         let mark = store.change_feed().whole(|row| loader.take(row)).await?;
         loader.finish(mark);
         catalog.progress.current(now);
+        catalog.schema.fits();
         Ok(catalog)
     }
 

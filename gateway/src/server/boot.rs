@@ -76,7 +76,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         None => None,
     };
     let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder())
-        .telling(Arc::clone(&catalog.store_outage));
+        .telling(Arc::clone(&catalog.store_outage))
+        .heeding(Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| keeper.run(stopped));
     tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
 

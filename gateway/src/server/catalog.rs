@@ -37,13 +37,17 @@ pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(
         Ok(loaded) => return Ok(loaded),
         Err(error) => error,
     };
-    if !has_snapshot || !may_pass(&error) {
+    // A store whose schema is newer does not become older by waiting, but what the snapshot holds can serve.
+    if !has_snapshot || !(may_pass(&error) || error.is_misfit()) {
         return Err(error);
     }
     match restore(&process.snapshot, pepper) {
         Ok(mut catalog) => {
             // Whoever follows the store tells when it is back.
             catalog.store_outage = outage;
+            if error.is_misfit() {
+                catalog.schema.refused(&error);
+            }
             warn!(event = "started_from_snapshot", reason = %error, file = %process.snapshot.display());
             Ok((Store::open_later(&process.store)?, catalog))
         }

@@ -25,6 +25,7 @@ use common::{
     key::{Pepper, PepperError},
     listen::descriptors::{self, DescriptorLimit},
     store::StoreError,
+    telemetry::show_process,
 };
 use rustix::{
     process::{getpriority_process, setpriority_process},
@@ -86,6 +87,9 @@ pub enum StartError {
         /// Names of upstreams.
         silent: String,
     },
+    /// The metrics do not fit together.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The operating system refused something basic.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -169,6 +173,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let origin = Origin::of(start, &settings.process, file)?;
 
     let _logs = logs::start();
+    show_process(prometheus::default_registry(), "gateway")?;
     raise_descriptor_limit()?;
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -226,3 +226,22 @@ async fn background_threads_are_nicer_than_the_request_path_however_the_gateway_
         assert!(behind.len() > 1 && behind.iter().all(|niceness| *niceness == wanted), "{own}: {threads:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_which_program_it_is_and_what_its_process_takes() {
+    let gateway = World::new().await.gateway().await;
+    let (_, text) = gateway.admin("/metrics").await;
+    assert!(text.contains("\ntollgate_build_info{program=\"gateway\",schema=\""), "{text}");
+    for metric in ["process_open_fds", "process_resident_memory_bytes", "process_threads"] {
+        assert!(gateway.metric(metric).await.is_some_and(|value| value > 0.0), "{metric}");
+    }
+}
+
+#[test]
+fn help_names_every_variable_that_is_read() {
+    let help = command("gateway.yaml".as_ref()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for variable in ["TOLLGATE_STORE", "TOLLGATE_PEPPER", "TOLLGATE_KAFKA", "TOLLGATE_REDIS", "RUST_LOG"] {
+        assert!(help.contains(&format!("\n  {variable} ")), "no {variable} in\n{help}");
+    }
+}

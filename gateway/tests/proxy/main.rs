@@ -16,6 +16,7 @@ mod limits;
 mod malformed;
 mod reload;
 mod restrictions;
+mod schema;
 mod shared;
 mod shortage;
 mod stability;

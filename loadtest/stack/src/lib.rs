@@ -15,8 +15,10 @@ mod privilege;
 mod process;
 mod program;
 mod redis;
+mod schema;
 mod schemathesis;
 mod server;
+mod terminal;
 
 pub use error::StackError;
 pub use kafka::{Kafka, KafkaOptions};
@@ -25,5 +27,7 @@ pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
 pub use redis::{Redis, RedisOptions};
+pub use schema::StoreFile;
 pub use schemathesis::schemathesis;
 pub use server::{Program, Server};
+pub use terminal::{Act, Seen, Step, in_terminal};

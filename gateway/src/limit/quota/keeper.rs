@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{QuotaBook, QuotaCell};
-use crate::{limit::Clock, lock::locked, outage::Outage};
+use crate::{catalog::SchemaFit, limit::Clock, lock::locked, outage::Outage};
 
 /// Cells served by one transaction: enough to keep up with many tenants at once, few enough that none waits for long.
 const CELLS_AT_ONCE: usize = 64;
@@ -31,17 +31,28 @@ pub struct QuotaKeeper {
     clock: Clock,
     outage: Outage,
     store_outage: Option<Arc<Outage>>,
+    schema: Option<Arc<SchemaFit>>,
 }
 
 impl QuotaKeeper {
     /// A keeper of the catalog's quotas (`catalog.quotas()`), drawing for this life of the gateway.
     pub fn new(book: Arc<QuotaBook>, store: Store, holder: QuotaHolder) -> Self {
-        Self { book, store, holder, clock: Clock::default(), outage: Outage::new("quota"), store_outage: None }
+        let (clock, outage) = (Clock::default(), Outage::new("quota"));
+        Self { book, store, holder, clock, outage, store_outage: None, schema: None }
     }
 
     /// Tells with others that the store is away, once for all.
     pub(crate) fn telling(self, store_outage: Arc<Outage>) -> Self {
         Self { store_outage: Some(store_outage), ..self }
+    }
+
+    /// Writes to the store only while its schema is known.
+    pub(crate) fn heeding(self, schema: Arc<SchemaFit>) -> Self {
+        Self { schema: Some(schema), ..self }
+    }
+
+    fn may_write(&self) -> Result<(), StoreError> {
+        self.schema.as_ref().map_or(Ok(()), |schema| schema.check())
     }
 
     /// Draws and refunds until `shutdown` turns true, then gives back what is in hand. Requests should have ended by
@@ -87,7 +98,11 @@ impl QuotaKeeper {
         let units: Vec<_> = cells.iter().map(draw).collect();
         let draws: Vec<_> =
             cells.iter().zip(units).map(|(cell, (wanted, beyond))| draw_of(cell, wanted, beyond)).collect();
-        match self.store.draw_quotas(&self.holder, &draws, SystemClock.now()).await {
+        let drawn = match self.may_write() {
+            Ok(()) => self.store.draw_quotas(&self.holder, &draws, SystemClock.now()).await,
+            Err(error) => Err(error),
+        };
+        match drawn {
             Ok(grants) => {
                 self.outage.over();
                 for ((cell, draw), grant) in cells.iter().zip(&draws).zip(grants) {
@@ -114,6 +129,9 @@ impl QuotaKeeper {
     /// have passed.
     async fn give_back_unneeded(&self) {
         self.book.retire_past(SystemClock.now());
+        if self.may_write().is_err() {
+            return;
+        }
         self.book.current().iter().for_each(QuotaCell::tell_of_debt);
         let surplus: Vec<_> = self.book.current().into_iter().map(|cell| (cell.take_surplus(), cell)).collect();
         self.refund(surplus.into_iter().filter(|(units, _)| *units > 0).collect()).await;
@@ -126,6 +144,9 @@ impl QuotaKeeper {
 
     /// Refunds what is in hand, or tells the store of the debt.
     async fn balance(&self, cells: &[Arc<QuotaCell>]) {
+        if self.may_write().is_err() {
+            return;
+        }
         let (mut refunds, mut debts) = (Vec::new(), Vec::new());
         for cell in cells {
             match cell.empty() {

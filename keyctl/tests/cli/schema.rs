@@ -1,0 +1,32 @@
+//! Upgrades and rollbacks of `keyctl`: a store of another schema is told and left alone.
+
+use stack::StoreFile;
+
+use crate::support::{Desk, bare_command, run};
+
+#[tokio::test]
+async fn an_older_store_is_refused_with_its_pending_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = StoreFile::at(directory.path().join("old.db")).create_older().await.unwrap();
+    for words in [&["tenant", "list"][..], &["tenant", "create", "--name", "Example API"]] {
+        let words = [&["--store", "sqlite://old.db"], words].concat();
+        let refused = run(bare_command().current_dir(&directory).args(&words), "");
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains(&format!("pending: {missing}")), "{refused:?}");
+        assert!(refused.stderr.contains("run `billing migrate`"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused_until_it_is_put_back() {
+    let desk = Desk::new().await;
+    let file = StoreFile::at(desk.url().trim_start_matches("sqlite://"));
+    file.make_newer().await.unwrap();
+    for words in [&["tenant", "list"][..], &["tenant", "create", "--name", "Example API"]] {
+        let refused = desk.keyctl(words);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("the store's schema has version 9999"), "{refused:?}");
+    }
+    file.make_current().await.unwrap();
+    desk.root();
+}
