@@ -112,7 +112,22 @@ impl From<AppliedPlan> for AppliedPlanDocument {
     path = "/v1/plans",
     tag = "plans",
     params(AppliedOwnerParameters),
-    request_body = PlansBody,
+    request_body(content = PlansBody, example = json!({ "plans": [{
+        "id": "growth",
+        "name": "Growth",
+        "currency": "USD",
+        "flat_fee": "29.00",
+        "charges": [{
+            "meter": "requests",
+            "included": 1_000_000,
+            "tiers": [
+                { "up_to": 4_000_000, "price": { "amount": "5.00", "per": 1_000_000 } },
+                { "price": { "amount": "4.00", "per": 1_000_000 } },
+            ],
+        }],
+        "quotas": [{ "meter": "requests", "per_month": 50_000_000, "kind": "hard" }],
+        "limits": { "tenant": { "per_second": { "limit": 200, "burst": 400 } }, "key": { "concurrent": 50 } },
+    }] })),
     responses((status = 200, description = "What became of each", body = WholeListDocument<AppliedPlanDocument>)),
 )]
 pub(in crate::api) async fn apply(

@@ -75,3 +75,15 @@ async fn names_of_operations_and_documents_are_unique_and_said() {
         assert_ne!(schema["description"], Value::String(String::new()), "{name}");
     }
 }
+
+#[tokio::test]
+async fn the_example_of_plans_to_apply_is_one_that_is_taken() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let document = owner.get("/openapi.json").await.document(200);
+    let example = &document["paths"]["/v1/plans"]["put"]["requestBody"]["content"]["application/json"]["example"];
+    let applied = owner.put("/v1/plans", example.clone()).await.document(200);
+    assert_eq!(applied["items"][0]["id"], "growth", "{applied}");
+    let again = owner.put("/v1/plans", example.clone()).await.document(200);
+    assert_eq!(again["items"][0]["outcome"], "unchanged", "{again}");
+}
