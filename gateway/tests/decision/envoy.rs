@@ -1,6 +1,6 @@
 //! Envoy's rate limit service, asked by a client of gRPC.
 
-use common::key::Secret;
+use common::{key::Secret, store::KeyUpdate};
 use gateway::decision::envoy::{
     SERVICE, SHOULD_RATE_LIMIT,
     health::{CHECK, HealthCheckRequest, HealthCheckResponse, Serving, WATCH},
@@ -12,7 +12,10 @@ use serde_json::Value;
 use tonic::{client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
-use crate::{api::Api, support::World};
+use crate::{
+    api::Api,
+    support::{World, now},
+};
 
 /// Entries of several descriptors.
 type Descriptors<'a> = &'a [&'a [(&'a str, &'a str)]];
@@ -240,4 +243,37 @@ async fn health_is_told_by_grpc_until_the_gateway_drains() {
     assert_eq!(watched.message().await.unwrap().unwrap().status(), Serving::NotServing);
     assert!(watched.message().await.unwrap().is_none(), "nothing comes after that");
     assert!(api.gateway.ended().await.success());
+}
+
+/// The names of the entries that Envoy sends with the example of the documentation.
+fn documented_entries() -> Vec<&'static str> {
+    let docs = include_str!("../../../docs/gateway.md");
+    let example = docs.split("rate_limits:\n").nth(1).unwrap().split("# and in the filter").next().unwrap();
+    let name = |line: &'static str| {
+        let keyed = line.split("descriptor_key: ").nth(1).map(|rest| rest.split([',', ' ']).next().unwrap());
+        keyed.or_else(|| line.trim().strip_prefix("- ")?.strip_suffix(": {}"))
+    };
+    example.lines().filter_map(name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_example_serves_keys_that_are_bound_to_addresses() {
+    let world = World::new().await;
+    let customer = world.customer(Some("roomy")).await;
+    let allowed_ips = Some(vec!["198.51.100.0/24".parse().unwrap()]);
+    let update = KeyUpdate { allowed_ips, ..KeyUpdate::default() };
+    world.store.update_key(customer.key, &update, None, now()).await.unwrap();
+    let api = Api::start(&world).await;
+    let mut client = Client::connect(&api).await;
+    let known = [
+        ("api_key", customer.secret.expose()),
+        ("path", "/"),
+        ("method", "GET"),
+        ("host", "api.example.com"),
+        ("remote_address", "198.51.100.9"),
+    ];
+    let names = documented_entries();
+    let sent: Vec<_> = known.into_iter().filter(|(name, _)| names.contains(name)).collect();
+    assert_eq!(client.ask(&[&sent], 0).await.overall_code(), Code::Ok, "{names:?}");
+    assert_eq!(problem(&client.ask(&[&sent[..4]], 0).await), "address_not_allowed");
 }
