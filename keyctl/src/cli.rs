@@ -1,5 +1,7 @@
 //! What can be typed: the options that every command takes, and the command groups.
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand};
 use common::config;
 
@@ -9,8 +11,10 @@ use crate::{
         admin_key::AdminKeyCommand, audit::AuditCommand, completions::CompletionsArgs, credit::CreditCommand,
         key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand,
     },
+    duration::Seconds,
     error::Failure,
     output::{Format, Output},
+    terminal::Asking,
 };
 
 /// The same file that `config/` names for the gateway and billing.
@@ -39,11 +43,15 @@ Exit codes:
   1  failed: store, API or file unreachable, schema of another version
   2  wrong usage: unknown option, malformed id, missing pepper or token
   3  not found: no such tenant, plan or key
-  4  refused: a rule says no, such as an expiry that has passed, an invalid plan file or a token that may not
+  4  refused: a rule says no, such as an expiry that has passed, an invalid plan file or a token that may not; or not \
+confirmed
+
+On a terminal, commands that take something away ask first: revoke, suspend, delete, move, end. Elsewhere they \
+do not, so that scripts run; only `plan apply` of a file that drops limits needs --yes there.
 
 Errors go to standard error; with --output json as {\"error\":{\"code\":\"not_found\",\"message\":\"..\"}}
 (wrong usage is always plain text).
-Times are RFC 3339 in UTC.";
+Times are RFC 3339 in UTC; a terminal shows lists as wide as it is, and times to the minute.";
 
 /// Manages the tenants, plans and keys of Tollgate, and shows their usage and who changed what.
 #[derive(Debug, Parser)]
@@ -72,6 +80,24 @@ pub(crate) struct GlobalArgs {
     /// Form of the answer and of errors
     #[arg(long, global = true, value_name = "FORM", default_value = "table", help_heading = "Global options")]
     output: Format,
+
+    /// Do not ask, and do what would have been asked about
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    yes: bool,
+
+    /// Longest that the store or the API may take to answer: seconds, or a number with s or m
+    #[arg(long, global = true, value_name = "SPAN", default_value = "60s", help_heading = "Global options")]
+    #[arg(value_parser = timeout)]
+    timeout: Seconds,
+}
+
+/// A time that something can take.
+fn timeout(text: &str) -> Result<Seconds, String> {
+    match text.parse() {
+        Ok(Seconds(0)) => Err("at least 1s".to_owned()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Where to work.
@@ -115,6 +141,16 @@ impl GlobalArgs {
     /// Where answers go.
     pub(crate) const fn output(&self) -> Output {
         Output::new(self.output)
+    }
+
+    /// Whether there is somebody to ask.
+    pub(crate) fn asking(&self) -> Asking {
+        Asking::new(self.yes)
+    }
+
+    /// Longest wait for an answer.
+    pub(crate) const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.0)
     }
 
     /// Where to work: as the options say, else as the environment says, else on the default store. The variable of the

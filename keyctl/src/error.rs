@@ -39,6 +39,17 @@ pub(crate) enum Failure {
     /// The answer cannot be expressed as JSON.
     #[error("cannot write the answer as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A person was asked, and said no.
+    #[error("nothing was changed, as it was not confirmed")]
+    Declined,
+    /// Limits would be gone, and nobody has confirmed it.
+    #[error("limits would be dropped ({0}): look at them with --dry-run, and confirm with --yes; nothing was applied")]
+    LimitsDropped(String),
+    /// The store kept silent.
+    #[error(
+        "the store did not answer within {0} s (--timeout); if something was to be changed, look whether it was done"
+    )]
+    NoAnswer(u64),
     /// Standard output does not take the answer.
     #[error("cannot write the answer: {0}")]
     Write(#[from] std::io::Error),
@@ -70,6 +81,8 @@ impl Failure {
             Self::Api(error) => error.class(),
             Self::Store(StoreError::NotFound { .. }) | Self::SecretUnknown => Class::NotFound,
             Self::Store(StoreError::Refused(_) | StoreError::Conflict(_))
+            | Self::Declined
+            | Self::LimitsDropped(_)
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(
                 PlanFileError::Config(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_))
@@ -81,6 +94,7 @@ impl Failure {
             | Self::PlanFile(PlanFileError::Config(ConfigError::Unreadable { .. }))
             | Self::Time(_)
             | Self::Json(_)
+            | Self::NoAnswer(_)
             | Self::Write(_) => Class::Failed,
         }
     }

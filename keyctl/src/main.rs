@@ -10,7 +10,9 @@ mod duration;
 mod error;
 mod found;
 mod output;
+mod patience;
 mod pepper;
+mod terminal;
 mod view;
 mod words;
 
@@ -18,12 +20,20 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     common::files::keep_private();
     let cli = cli::Cli::parse();
     let output = cli.global.output();
-    match command::run(cli).await {
+    let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(command::run(cli));
+            // A name that is still being looked up is not waited for.
+            runtime.shutdown_background();
+            done
+        }
+        Err(error) => Err(error.into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.report(&failure);

@@ -25,7 +25,7 @@ use common::{
 pub(crate) use store::StoreBackend;
 
 use crate::{
-    error::Failure,
+    error::{Class, Failure},
     pepper::PepperArgs,
     view::{
         AdminKeyView, AuditView, CreatedAdminKey, CreatedKey, CreditReport, KeyView, LimitsView, PlanRef, PlanView,
@@ -70,6 +70,8 @@ pub(crate) trait Plans: Send + Sync {
     async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure>;
     /// One version of one; the latest if none is named.
     async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanView, Failure>;
+    /// The latest version of the plan that applying one of this name for `owner` would follow on; none if it is new.
+    async fn plan_to_replace(&self, owner: Option<TenantId>, id: &PlanId) -> Result<Option<PlanView>, Failure>;
     /// Every version of one, the latest first.
     async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure>;
     /// Takes it off offer, or puts it back.
@@ -146,6 +148,14 @@ pub(crate) trait Records: Send + Sync {
 pub(crate) struct NamedPlan {
     pub(crate) owner: Option<TenantId>,
     pub(crate) id: PlanId,
+}
+
+/// None for what does not exist.
+fn if_found<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(failure) if failure.class() == Class::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// An API key that is asked for.

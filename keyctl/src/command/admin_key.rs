@@ -121,7 +121,10 @@ impl AdminKeyCommand {
                 let secret = found::secret("an admin key", AdminSecret::parse)?;
                 context.output.show(&context.backend.find_admin_key(&secret, &pepper).await?)
             }
-            Self::Revoke(RevokeArgs { id }) => context.output.show(&context.backend.revoke_admin_key(id).await?),
+            Self::Revoke(RevokeArgs { id }) => {
+                context.confirm(async || Ok(format!("Revoke admin key {id}? The API refuses it, for good."))).await?;
+                context.output.show(&context.backend.revoke_admin_key(id).await?)
+            }
         }
     }
 }

@@ -91,6 +91,10 @@ impl CreditCommand {
 
 async fn add(arguments: AddArgs, context: &Context) -> Result<(), Failure> {
     let AddArgs { tenant, meter, units, reference, reason } = arguments;
+    if units < 0 {
+        let question = async || Ok(format!("Take {} units of {meter} back from {tenant}?", units.unsigned_abs()));
+        context.confirm(question).await?;
+    }
     let reference = reference.unwrap_or_else(TopUp::made_up_reference);
     context.backend.add_credit(&TopUp { reference, tenant, meter, units, reason, added_at: context.now }).await?;
     show(tenant, context).await

@@ -235,7 +235,10 @@ impl KeyCommand {
                 context.output.show(&backend.update_key(id, &changes.into_update()).await?)
             }
             Self::Rotate(arguments) => rotate(arguments, context).await,
-            Self::Revoke(KeyArgs { id }) => context.output.show(&backend.revoke_key(id).await?),
+            Self::Revoke(KeyArgs { id }) => {
+                confirm(context, "Revoke", id).await?;
+                context.output.show(&backend.revoke_key(id).await?)
+            }
         }
     }
 }
@@ -250,7 +253,28 @@ impl ChangeArgs {
     }
 }
 
+/// Asks before a key is refused for good.
+async fn confirm(context: &Context, what: &str, id: KeyId) -> Result<(), Failure> {
+    let question = async || {
+        let name = context.backend.key(id).await?.into_name();
+        Ok(format!("{what} key {name} ({id})? Gateways refuse it within a second, for good."))
+    };
+    context.confirm(question).await
+}
+
+/// Warns if requests with a key of this tenant are refused for want of a plan. A credential that may not see plans
+/// gets no warning.
+async fn warn_without_plan(context: &Context, tenant: TenantId) {
+    if context.backend.limits(tenant).await.is_ok_and(|limits| limits.serves_nothing()) {
+        context.output.note(&format!(
+            "warning: tenant {tenant} has no plan, nor has any above it: nothing is served with this key until \
+             `keyctl plan assign PLAN --tenant {tenant}`"
+        ));
+    }
+}
+
 async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure> {
+    let tenant = arguments.tenant;
     let new = KeyRequest {
         tenant: arguments.tenant,
         name: arguments.name,
@@ -262,11 +286,15 @@ async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure>
     let created = context.backend.create_key(&new, &arguments.pepper).await?;
     context.output.show(&created)?;
     context.output.note(SECRET_NOTE);
+    warn_without_plan(context, tenant).await;
     Ok(())
 }
 
 async fn rotate(arguments: RotateArgs, context: &Context) -> Result<(), Failure> {
     let grace = u32::try_from(arguments.grace.0).unwrap_or(u32::MAX);
+    if grace == 0 {
+        confirm(context, "Replace", arguments.id).await?;
+    }
     let rotated = context.backend.rotate_key(arguments.id, grace, &arguments.pepper).await?;
     context.output.show(&rotated)?;
     context.output.note(SECRET_NOTE);

@@ -9,6 +9,8 @@ pub(crate) mod plan;
 pub(crate) mod tenant;
 pub(crate) mod usage;
 
+use std::time::Duration;
+
 use clap::Args;
 use common::time::{Clock as _, Micros, SystemClock};
 
@@ -18,7 +20,12 @@ use crate::{
     duration::Seconds,
     error::Failure,
     output::Output,
+    patience::Patience,
+    terminal::Asking,
 };
+
+/// Longest that letting go of the store may take.
+const CLOSE_TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// What people are told when a secret is shown.
 const SECRET_NOTE: &str = "Keep the secret now: it is stored nowhere and will not be shown again.";
@@ -48,6 +55,27 @@ pub(crate) struct Context {
     /// One instant for the whole command, so that all it says fits together.
     pub(crate) now: Micros,
     pub(crate) output: Output,
+    pub(crate) asking: Asking,
+    patience: Option<Patience>,
+}
+
+impl Context {
+    /// Lets a person at a terminal confirm what `question` tells; the question is put together only if there is one.
+    /// The time that people take is not the store's.
+    async fn confirm(&self, question: impl AsyncFnOnce() -> Result<String, Failure>) -> Result<(), Failure> {
+        if self.asking.is_person() {
+            self.asking.confirm(&question().await?)?;
+            self.heard();
+        }
+        Ok(())
+    }
+
+    /// Starts the wait for the store anew.
+    fn heard(&self) {
+        if let Some(patience) = &self.patience {
+            patience.heard();
+        }
+    }
 }
 
 /// Does what was asked.
@@ -56,12 +84,31 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Completions(arguments) = cli.command {
         return arguments.run();
     }
-    let now = SystemClock.now();
-    let backend: Box<dyn Backend> = match cli.global.place()? {
-        Place::Store(url) => Box::new(StoreBackend::open(&url, now).await?),
-        Place::Api(url, token) => Box::new(ApiBackend::new(&url, &token)?),
-    };
-    let context = Context { backend, now, output: cli.global.output() };
+    let timeout = cli.global.timeout();
+    match cli.global.place()? {
+        Place::Api(url, token) => {
+            // Each of its requests has this time by itself.
+            let backend = ApiBackend::new(&url, &token, timeout)?;
+            execute(cli, Box::new(backend), SystemClock.now(), None).await
+        }
+        Place::Store(url) => {
+            let patience = Patience::new(timeout);
+            let work = async {
+                let now = SystemClock.now();
+                let backend = StoreBackend::open(&url, now, patience.clone()).await?;
+                execute(cli, Box::new(backend), now, Some(patience.clone())).await
+            };
+            tokio::select! {
+                biased;
+                done = work => done,
+                () = patience.ended() => Err(Failure::NoAnswer(timeout.as_secs())),
+            }
+        }
+    }
+}
+
+async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Option<Patience>) -> Result<(), Failure> {
+    let context = Context { backend, now, output: cli.global.output(), asking: cli.global.asking(), patience };
     let result = match cli.command {
         Command::Tenant(command) => command.run(&context).await,
         Command::Plan(command) => command.run(&context).await,
@@ -72,6 +119,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => command.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };
-    context.backend.close().await;
+    // What was done is done, whether or not the store says goodbye.
+    let _ = tokio::time::timeout(CLOSE_TIME_LIMIT, context.backend.close()).await;
     result
 }

@@ -86,7 +86,7 @@ Examples:
 
 const SUSPEND_HELP: &str = "\
 Gateways refuse the tenant's keys and those of all tenants below it within a second. \
-Suspending twice changes nothing.
+Suspending twice changes nothing. A terminal is asked first, and twice about a root.
 
 Examples:
   keyctl tenant suspend ten_01jd0000000000000000000001";
@@ -218,6 +218,7 @@ impl TenantCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let backend = &context.backend;
         let has_changed = !matches!(self, Self::Show(_));
+        self.confirm(context).await?;
         let mut tenant = match self {
             Self::Create(arguments) => backend.create_tenant(&arguments.into_tenant()).await?,
             Self::Show(TenantArgs { id }) => backend.tenant(id).await?,
@@ -233,6 +234,32 @@ impl TenantCommand {
         };
         tenant.plan = plans(context, &[tenant.id], has_changed).await?.remove(&tenant.id);
         context.output.show(&tenant)
+    }
+}
+
+impl TenantCommand {
+    /// Asks before a tenant, and everybody below it, is kept from being served.
+    async fn confirm(&self, context: &Context) -> Result<(), Failure> {
+        let (id, what, consequence) = match self {
+            Self::Suspend(TenantArgs { id }) => (id, "Suspend", "Gateways refuse it and everybody below it at once."),
+            Self::Delete(TenantArgs { id }) => (id, "Delete", "Its keys are revoked, for good."),
+            Self::Move(MoveArgs { id, .. }) => {
+                (id, "Move", "Keys that were made from above and do not reach the new place are revoked.")
+            }
+            _ => return Ok(()),
+        };
+        if !context.asking.is_person() {
+            return Ok(());
+        }
+        let tenant = context.backend.tenant(*id).await?;
+        let name = &tenant.name;
+        context.confirm(async || Ok(format!("{what} {} {name} ({id})? {consequence}", tenant.kind()))).await?;
+        if tenant.kind() == TenantKind::Root && matches!(self, Self::Suspend(_) | Self::Delete(_)) {
+            let question = format!("{name} is a root: every tenant of it is refused from now on.");
+            context.asking.confirm_by_name(&question, name)?;
+            context.heard();
+        }
+        Ok(())
     }
 }
 

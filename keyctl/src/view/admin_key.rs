@@ -88,6 +88,7 @@ impl View for AdminKeyView {
 impl ListRow for AdminKeyView {
     const COLUMNS: &'static [&'static str] =
         &["ID", "NAME", "TENANT", "ROLE", "SCOPES", "STATUS", "ENDS WITH", "CREATED", "EXPIRES", "LAST USED"];
+    const DROPPABLE: &'static [&'static str] = &["ENDS WITH", "CREATED", "SCOPES", "EXPIRES", "LAST USED", "TENANT"];
 
     fn cells(&self) -> Vec<String> {
         vec![

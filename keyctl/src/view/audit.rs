@@ -48,6 +48,7 @@ impl From<AuditEntry> for AuditView {
 
 impl ListRow for AuditView {
     const COLUMNS: &'static [&'static str] = &["AT", "BY", "NAME", "FROM", "ACTION", "SUBJECT", "TENANT"];
+    const DROPPABLE: &'static [&'static str] = &["FROM", "TENANT", "BY"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -106,6 +106,7 @@ impl View for KeyView {
 impl ListRow for KeyView {
     const COLUMNS: &'static [&'static str] =
         &["ID", "NAME", "TENANT", "MODE", "STATUS", "ENDS WITH", "CREATED", "EXPIRES", "LAST USED"];
+    const DROPPABLE: &'static [&'static str] = &["ENDS WITH", "CREATED", "EXPIRES", "LAST USED", "MODE", "TENANT"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -74,6 +74,11 @@ struct Quota {
 }
 
 impl LimitsView {
+    /// Whether no plan reaches the tenant.
+    pub(crate) const fn serves_nothing(&self) -> bool {
+        self.terms.is_none()
+    }
+
     /// The terms of `tenant` at `at`.
     pub(crate) fn new(tenant: TenantId, at: Micros, terms: Option<EffectiveTerms>) -> Self {
         Self { tenant, at: Instant(at), terms: terms.map(Terms::from) }

@@ -78,6 +78,7 @@ impl View for PlanView {
 
 impl ListRow for PlanView {
     const COLUMNS: &'static [&'static str] = &["ID", "NAME", "VERSION", "STATUS", "FLAT FEE", "APPLIED"];
+    const DROPPABLE: &'static [&'static str] = &["APPLIED"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -56,6 +56,7 @@ impl ListRow for QuotaView {
 
 impl ListRow for ThresholdView {
     const COLUMNS: &'static [&'static str] = &["AT", "TENANT", "METER", "PERIOD", "REACHED", "LIMIT", "USED"];
+    const DROPPABLE: &'static [&'static str] = &["PERIOD", "LIMIT"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -49,6 +49,10 @@ impl TenantView {
         }
     }
 
+    pub(crate) const fn kind(&self) -> TenantKind {
+        self.kind
+    }
+
     fn plan_text(&self) -> String {
         or_dash(self.plan.as_ref().map(|plan| format!("{} v{}", plan.id, plan.version)))
     }
@@ -72,6 +76,7 @@ impl View for TenantView {
 impl ListRow for TenantView {
     const COLUMNS: &'static [&'static str] =
         &["ID", "NAME", "KIND", "PARENT", "STATUS", "PLAN", "TIME ZONE", "CREATED"];
+    const DROPPABLE: &'static [&'static str] = &["TIME ZONE", "CREATED", "KIND", "PARENT"];
 
     fn cells(&self) -> Vec<String> {
         vec![

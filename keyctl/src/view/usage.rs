@@ -176,6 +176,7 @@ impl View for UsageReport {
 impl ListRow for UsageRow {
     const COLUMNS: &'static [&'static str] =
         &["SUBJECT", "NAME", "METER", "REQUESTS", "UNITS", "BILLABLE", "TEST", "REFUSED"];
+    const DROPPABLE: &'static [&'static str] = &["TEST", "REFUSED", "NAME"];
 
     fn cells(&self) -> Vec<String> {
         let (of, name) = match &self.subject {
@@ -195,6 +196,7 @@ impl ListRow for UsageRow {
 impl ListRow for ReportRow {
     const COLUMNS: &'static [&'static str] =
         &["START", "ZONE", "WHOLE", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "UNITS", "BILLABLE"];
+    const DROPPABLE: &'static [&'static str] = &["WHOLE", "ZONE", "MODE", "TENANT", "BILLABLE"];
 
     fn cells(&self) -> Vec<String> {
         let labels = [

@@ -210,3 +210,63 @@ fn it_is_told_what_is_missing_and_a_typed_store_comes_before_a_set_api() {
     let store = run(command.args(["--store", "sqlite://nowhere.db", "tenant", "list"]), "");
     assert!(store.stderr.contains("nowhere.db"), "{store:?}");
 }
+
+/// A server that accepts and says nothing.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[test]
+fn a_silent_api_is_told_within_the_time_that_was_set() {
+    let (_listener, address) = silent();
+    for (words, told) in [
+        (&["tenant", "list"][..], "no answer from the API"),
+        (&["key", "create", "--tenant", TENANT, "--name", "main"], "look whether it was done"),
+        (&["tenant", "delete", TENANT], "look whether it was done"),
+        (&["plan", "list"], "no answer from the API"),
+        (&["usage", "show"], "no answer from the API"),
+        (&["audit", "list"], "no answer from the API"),
+    ] {
+        let run = keyctl(&format!("http://{address}"), &[words, &["--timeout", "1"]].concat());
+        assert_eq!(run.code, 1, "{words:?}: {run:?}");
+        assert!(run.stderr.contains(told) && run.stderr.contains("timed out"), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn an_api_that_stops_in_the_middle_of_an_answer_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"items\":").unwrap();
+        // Nothing more comes until the client goes away.
+        let _ = stream.read(&mut [0]);
+    });
+    let run = keyctl(&url, &["tenant", "list", "--timeout", "1s"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("no answer from the API"), "{run:?}");
+    served.join().unwrap();
+}
+
+#[test]
+fn a_silent_store_is_told_within_the_time_that_was_set() {
+    let (_listener, address) = silent();
+    let url = format!("postgres://tollgate@{address}/tollgate");
+    for words in [&["tenant", "list"][..], &["tenant", "suspend", TENANT], &["plan", "list"], &["usage", "show"]] {
+        let run = run(bare_command().args(["--store", &url, "--timeout", "1"]).args(words), "");
+        assert_eq!(run.code, 1, "{words:?}: {run:?}");
+        assert!(run.stderr.contains("the store did not answer within 1 s (--timeout)"), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_timeout_is_a_span_of_time() {
+    for timeout in ["0", "soon", "-1", "1.5"] {
+        let run = run(bare_command().args(["--timeout", timeout, "tenant", "list"]), "");
+        assert_eq!(run.code, 2, "{timeout}: {run:?}");
+    }
+}

@@ -11,6 +11,8 @@ mod both;
 mod credit;
 mod keys;
 mod plans;
+mod schema;
 mod scripts;
 mod tenants;
+mod terminal;
 mod usage;

@@ -20,9 +20,6 @@ use super::Backend;
 /// How long the API may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// An admin key or a token of the identity provider. Nothing shows it.
 #[derive(Clone)]
 pub(crate) struct Token(String);
@@ -35,8 +32,8 @@ pub(crate) struct ApiBackend {
 }
 
 impl ApiBackend {
-    /// The API at `url`, such as `https://billing.example.com`.
-    pub(crate) fn new(url: &str, token: &Token) -> Result<Self, ApiError> {
+    /// The API at `url`, such as `https://billing.example.com`. Each request may take `timeout`.
+    pub(crate) fn new(url: &str, token: &Token, timeout: Duration) -> Result<Self, ApiError> {
         let base = base(url)?;
         let Token(token) = token;
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ApiError::Token)?;
@@ -45,8 +42,8 @@ impl ApiBackend {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Whoever redirects is not the API, and must not get the token.
         let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .timeout(timeout)
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| ApiError::Setup(with_causes(&error)))?;
@@ -116,7 +113,7 @@ mod tests {
         let token: Token = "adm_hunter2\n".parse().unwrap();
         assert!(!format!("{token:?}").contains("hunter2"));
         let bad: Token = "hunter2\u{7}".parse().unwrap();
-        let error = ApiBackend::new("http://127.0.0.1:1", &bad).err().unwrap();
+        let error = ApiBackend::new("http://127.0.0.1:1", &bad, CONNECT_TIMEOUT).err().unwrap();
         assert!(matches!(error, ApiError::Token) && !error.to_string().contains("hunter2"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{ApiBackend, start_text};
 use crate::{
-    backend::{NamedPlan, Plans},
+    backend::{NamedPlan, Plans, if_found},
     error::Failure,
     view::{Instant, PlanRef, PlanView, SubscriptionView},
 };
@@ -59,6 +59,19 @@ impl Plans for ApiBackend {
         let call = self.get(&["plans", plan.id.as_str()]).query("owner", plan.owner);
         let found: PlanDocument = call.query("version", version).read().await?;
         Ok(found.into())
+    }
+
+    async fn plan_to_replace(&self, owner: Option<TenantId>, id: &PlanId) -> Result<Option<PlanView>, Failure> {
+        #[derive(Deserialize)]
+        struct Me {
+            tenant: Option<TenantId>,
+        }
+
+        let owner = match owner {
+            Some(owner) => Some(owner),
+            None => self.get(&["me"]).read::<Me>().await?.tenant,
+        };
+        if_found(self.plan(&NamedPlan { owner, id: id.clone() }, None).await)
     }
 
     async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure> {

@@ -17,6 +17,7 @@ use common::{
 };
 
 use super::Backend;
+use crate::patience::Patience;
 
 /// Everything on one page.
 const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
@@ -25,13 +26,15 @@ const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 pub(crate) struct StoreBackend {
     store: Store,
     now: Micros,
+    patience: Patience,
 }
 
 impl StoreBackend {
     /// The store at `url`; all that is done is done at `now`.
-    pub(crate) async fn open(url: &str, now: Micros) -> Result<Self, StoreError> {
+    /// `patience` is told when a command that takes many steps gets on.
+    pub(crate) async fn open(url: &str, now: Micros, patience: Patience) -> Result<Self, StoreError> {
         let store = Store::open(url).await?.acting_as(Acting::operator(&user()));
-        Ok(Self { store, now })
+        Ok(Self { store, now, patience })
     }
 }
 

@@ -11,7 +11,7 @@ use common::{
 
 use super::{ALL, StoreBackend};
 use crate::{
-    backend::{NamedPlan, Plans},
+    backend::{NamedPlan, Plans, if_found},
     error::Failure,
     view::{PlanRef, PlanView, SubscriptionView},
 };
@@ -31,6 +31,24 @@ impl Plans for StoreBackend {
         Ok(self.store.plan_of(plan.owner, &plan.id, version).await?.into())
     }
 
+    async fn plan_to_replace(&self, owner: Option<TenantId>, id: &PlanId) -> Result<Option<PlanView>, Failure> {
+        if owner.is_some() {
+            return if_found(self.plan(&NamedPlan { owner, id: id.clone() }, None).await);
+        }
+        // Plans of the only root, or of the first one to come; tenants below may have others of this name.
+        let found = self.store.plans_page(None, None, u32::MAX).await?.items;
+        for plan in found.into_iter().filter(|plan| plan.stored.plan.id == *id) {
+            let is_top = match plan.stored.owner {
+                Some(owner) => self.store.tenant(owner).await?.parent.is_none(),
+                None => true,
+            };
+            if is_top {
+                return Ok(Some(plan.into()));
+            }
+        }
+        Ok(None)
+    }
+
     async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure> {
         let found = self.store.plan_versions(plan.owner, &plan.id, ALL).await?;
         Ok(found.items.into_iter().map(PlanView::from).collect())
@@ -45,6 +63,7 @@ impl Plans for StoreBackend {
         let mut moved = Vec::new();
         loop {
             let tenants = self.store.migrate_plan(plan.owner, &plan.id, start, self.now).await?;
+            self.patience.heard();
             let is_last = i64::try_from(tenants.len()).is_ok_and(|count| count < MIGRATED_AT_ONCE);
             moved.extend(tenants);
             if is_last {

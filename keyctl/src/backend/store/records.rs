@@ -31,6 +31,7 @@ impl Records for StoreBackend {
         let mut rows = Vec::new();
         loop {
             let page = self.store.usage_report(&query).await?;
+            self.patience.heard();
             rows.extend(page.rows.into_iter().map(ReportRow::from));
             if page.next.is_none() {
                 return Ok(rows);

@@ -1,19 +1,12 @@
 //! `keyctl plan`: what tenants may do and what that costs, from a file that people review.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+mod apply;
 
+use std::str::FromStr;
+
+use apply::ApplyArgs;
 use clap::{Args, Subcommand};
-use common::{
-    config::{self, ConfigError},
-    id::TenantId,
-    plan::{PlanFile, PlanFileError, PlanId},
-    store::PlanStart,
-    time::Micros,
-};
+use common::{id::TenantId, plan::PlanId, store::PlanStart, time::Micros};
 
 use super::Context;
 use crate::{backend::NamedPlan, error::Failure, view::MovedTenant};
@@ -23,19 +16,6 @@ Examples:
   keyctl plan apply config/plans.yaml
   keyctl plan show growth
   keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from period-end";
-
-const APPLY_HELP: &str = "\
-Stores every plan of the file that differs from its latest version as a new version: all of \
-them or, if anything in the file is wrong, none. Tenants that are subscribed already stay on the \
-version that they have.
-
-Plans belong to a tenant, and are offered to it and to everybody below it: to the only root there is, \
-unless --owner names another tenant. Before there is a root, they wait for the first one.
-
-Examples:
-  keyctl plan apply config/plans.yaml
-  keyctl plan apply partner.yaml --owner ten_01jd0000000000000000000001
-  generate-plans | keyctl plan apply -";
 
 const LIST_HELP: &str = "\
 Examples:
@@ -91,7 +71,7 @@ Examples:
 #[command(after_help = HELP)]
 pub(crate) enum PlanCommand {
     /// Store the plans of a YAML file
-    #[command(after_help = APPLY_HELP)]
+    #[command(after_help = apply::HELP)]
     Apply(ApplyArgs),
     /// List the latest version of every plan
     #[command(after_help = LIST_HELP)]
@@ -117,16 +97,6 @@ pub(crate) enum PlanCommand {
     /// Bring all who have an older version of a plan to its latest
     #[command(after_help = MIGRATE_HELP)]
     Migrate(MigrateArgs),
-}
-
-/// The arguments of `keyctl plan apply`.
-#[derive(Debug, Args)]
-pub(crate) struct ApplyArgs {
-    /// YAML file with plans; - reads standard input
-    file: PathBuf,
-
-    #[command(flatten)]
-    owner: OwnerArgs,
 }
 
 /// Whose plans.
@@ -249,9 +219,7 @@ impl PlanCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let (backend, output) = (&context.backend, context.output);
         match self {
-            Self::Apply(ApplyArgs { file, owner }) => {
-                output.show(&backend.apply_plans(owner.owner, &read(&file)?.plans).await?)
-            }
+            Self::Apply(arguments) => arguments.run(context).await,
             Self::List(OwnerArgs { owner }) => output.show(&backend.plans(owner).await?),
             Self::Show(ShowArgs { id, version, owner }) => output.show(&backend.plan(&owner.plan(id), version).await?),
             Self::Versions(plan) => output.show(&backend.plan_versions(&plan.into()).await?),
@@ -259,6 +227,8 @@ impl PlanCommand {
                 output.show(&backend.assign_plan(tenant, &id, version, start).await?)
             }
             Self::End(EndArgs { tenant, from: When(end) }) => {
+                let question = format!("End the plan of {tenant}? Unless it inherits another, nothing is served then.");
+                context.confirm(async || Ok(question)).await?;
                 backend.end_subscription(tenant, end).await?;
                 output.show(&backend.subscriptions_of(tenant).await?)
             }
@@ -271,16 +241,4 @@ impl PlanCommand {
             }
         }
     }
-}
-
-fn read(file: &Path) -> Result<PlanFile, PlanFileError> {
-    if file != Path::new("-") {
-        return PlanFile::parse(&config::read(file)?, &file.display().to_string());
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .read_to_string(&mut text)
-        .map_err(|source| ConfigError::Unreadable { file: "standard input".to_owned(), source })?;
-    PlanFile::parse(&text, "standard input")
 }

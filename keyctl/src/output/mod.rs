@@ -3,6 +3,8 @@
 //! Nothing printed here contains a control character, wherever the text came from: a name in the store or an error of
 //! a driver can neither move the cursor nor forge a line.
 
+mod fit;
+
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
@@ -40,6 +42,9 @@ pub(crate) trait ListRow: Serialize {
     /// Names of the columns.
     const COLUMNS: &'static [&'static str];
 
+    /// Columns that a narrow terminal is not shown, the one that is missed least first.
+    const DROPPABLE: &'static [&'static str] = &[];
+
     /// One text per column.
     fn cells(&self) -> Vec<String>;
 }
@@ -49,6 +54,7 @@ pub(crate) trait ListRow: Serialize {
 pub(crate) struct Rows {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    droppable: &'static [&'static str],
 }
 
 impl Output {
@@ -60,9 +66,23 @@ impl Output {
     /// Prints an answer.
     pub(crate) fn show(self, view: &impl View) -> Result<(), Failure> {
         match self.format {
-            Format::Table => print(&view.table().align()),
+            Format::Table => self.show_table(view.table()),
             Format::Json => print(&json_without_controls(&serde_json::to_string_pretty(view)?)),
         }
+    }
+
+    fn show_table(self, rows: Rows) -> Result<(), Failure> {
+        // Only a terminal has a width.
+        let Some(width) = Table::new().width() else {
+            return print(&rows.align());
+        };
+        let (text, left_out) = rows.fit(width);
+        print(&text)?;
+        if !left_out.is_empty() {
+            let columns = left_out.join(", ");
+            self.note(&format!("(too narrow for {columns}: widen the terminal, or use --output json)"));
+        }
+        Ok(())
     }
 
     /// Tells people something beside the answer. Programs get the answer only.
@@ -108,7 +128,7 @@ impl Rows {
     /// The properties of one thing, one below the other.
     pub(crate) fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let rows = pairs.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-        Self { header: Vec::new(), rows }
+        Self { rows, ..Self::default() }
     }
 
     /// Adds one property.
@@ -117,6 +137,27 @@ impl Rows {
     }
 
     fn align(&self) -> String {
+        self.to_table().trim_fmt()
+    }
+
+    /// As it looks on a terminal of this width, and the columns that had no room.
+    fn fit(mut self, width: u16) -> (String, Vec<&'static str>) {
+        for cell in self.rows.iter_mut().flatten() {
+            if let Some(short) = fit::short_time(cell) {
+                *cell = short;
+            }
+        }
+        let padded = self.to_table().column_max_content_widths();
+        let widths: Vec<usize> = padded.into_iter().map(usize::from).collect();
+        let (kept, left_out) = fit::columns(&self.header, &widths, self.droppable, usize::from(width));
+        let pick = |row: &Vec<String>| kept.iter().filter_map(|column| row.get(*column).cloned()).collect::<Vec<_>>();
+        let fitted = Self { header: pick(&self.header), rows: self.rows.iter().map(pick).collect(), droppable: &[] };
+        let mut table = fitted.to_table();
+        fit::wrap(&mut table, &fitted.rows, width);
+        (table.trim_fmt(), left_out)
+    }
+
+    fn to_table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         if !self.header.is_empty() {
@@ -126,9 +167,9 @@ impl Rows {
             table.add_row(row.iter().enumerate().map(|(index, text)| self.cell(index, text)));
         }
         for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, fit::GAP));
         }
-        table.trim_fmt()
+        table
     }
 
     fn cell(&self, column: usize, text: &str) -> Cell {
@@ -148,6 +189,7 @@ impl<T: ListRow> View for Vec<T> {
         Rows {
             header: T::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
             rows: self.iter().map(ListRow::cells).collect(),
+            droppable: T::DROPPABLE,
         }
     }
 }
@@ -163,7 +205,7 @@ fn is_unsafe(character: char) -> bool {
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn without_controls(text: &str) -> String {
+pub(crate) fn without_controls(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, character| {
         if is_unsafe(character) {
             safe.extend(character.escape_unicode());
