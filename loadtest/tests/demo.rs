@@ -10,7 +10,9 @@ use std::{
 };
 
 use loadtest::fleet;
+use nix::sys::signal::Signal;
 use serde_json::Value;
+use stack::{Act, Step, in_terminal};
 
 fn demo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_demo")).args(arguments).output().unwrap()
@@ -106,4 +108,43 @@ fn somebody_elses_files_are_not_touched() {
     let refused = demo(&arguments);
     assert!(!refused.status.success());
     assert_eq!(std::fs::read_to_string(precious).unwrap(), "keep");
+}
+
+/// The lines of what a terminal was sent, without its control sequences.
+fn lines(output: &str) -> Vec<String> {
+    let mut text = String::new();
+    let mut rest = output.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\u{1b}' => _ = rest.by_ref().skip(1).find(|end| end.is_ascii_alphabetic()),
+            '\r' => {}
+            _ => text.push(character),
+        }
+    }
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn a_terminal_of_80_columns_shows_where_everything_is_and_a_refusal_and_is_drawn_anew_when_it_shrinks() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.current_dir(directory.path()).args(["--directory", "demo"]).args(free_ports());
+    let interrupt = Signal::SIGINT as i32;
+    let steps = [
+        Step { when: "Last refusal: Initech, 429 rate_limited", act: Act::Resize(60, 24) },
+        Step { when: "\u{1b}[2J", act: Act::Type("") },
+        Step { when: "Last refusal: Initech", act: Act::Signal(interrupt) },
+    ];
+    let seen = in_terminal((80, 24), &steps, &command).unwrap();
+    assert_eq!((seen.code, seen.steps), (0, 3), "{}", seen.output);
+    let (before, after) = seen.output.split_once("\u{1b}[2J").unwrap();
+    for line in lines(before) {
+        assert!(line.chars().count() <= 80, "wider than the terminal: {line}\n{before}");
+    }
+    for told in ["/docs, /openapi.json", "/health/ready, /metrics", "keyctl admin-key create", "TOLLGATE_PEPPER"] {
+        assert!(before.contains(told) && after.contains(told), "no `{told}` in\n{}", seen.output);
+    }
+    for line in lines(after).iter().filter(|line| line.contains('│')) {
+        assert!(line.chars().count() <= 60, "wider than the terminal: {line}\n{after}");
+    }
 }

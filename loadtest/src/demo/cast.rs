@@ -1,4 +1,4 @@
-//! Who plays in the demo: a root, a reseller and two customers on two plans.
+//! Who plays in the demo: a root, a reseller, two customers on two plans, and one whose plan is too small for it.
 
 use common::{id::TenantId, key::Mode};
 
@@ -11,8 +11,10 @@ pub struct Cast {
     pub root: TenantId,
     /// Sells it on.
     pub reseller: TenantId,
-    /// Its two customers.
+    /// Its two customers, which stay within their plans.
     pub customers: Vec<Customer>,
+    /// One that sends more than its plan allows.
+    pub trial: Customer,
 }
 
 /// A customer with its keys.
@@ -37,11 +39,28 @@ impl Cast {
         let reseller = keyctl.create_tenant("Northwind Resale", "reseller", Some(root), None).await?;
         let mut customers = Vec::new();
         for (name, plan) in [("Acme", "growth"), ("Globex", "starter")] {
-            let tenant = keyctl.create_tenant(name, "customer", Some(reseller), Some(plan)).await?;
-            let live = keyctl.create_key(tenant, "demo", Mode::Live).await?;
-            let test = keyctl.create_key(tenant, "demo sandbox", Mode::Test).await?;
-            customers.push(Customer { tenant, name, plan, live, test });
+            customers.push(Customer::create(keyctl, reseller, name, plan).await?);
         }
-        Ok(Self { root, reseller, customers })
+        let trial = Customer::create(keyctl, reseller, "Initech", "free").await?;
+        Ok(Self { root, reseller, customers, trial })
+    }
+
+    /// All customers.
+    pub fn all(&self) -> impl Iterator<Item = &Customer> {
+        self.customers.iter().chain([&self.trial])
+    }
+}
+
+impl Customer {
+    async fn create(
+        keyctl: &Keyctl,
+        reseller: TenantId,
+        name: &'static str,
+        plan: &'static str,
+    ) -> Result<Self, KeyctlError> {
+        let tenant = keyctl.create_tenant(name, "customer", Some(reseller), Some(plan)).await?;
+        let live = keyctl.create_key(tenant, "demo", Mode::Live).await?;
+        let test = keyctl.create_key(tenant, "demo sandbox", Mode::Test).await?;
+        Ok(Self { tenant, name, plan, live, test })
     }
 }

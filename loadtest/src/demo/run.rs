@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::{
     select,
+    signal::unix::{SignalKind, signal},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -22,7 +23,7 @@ use tokio::{
 use super::{
     bill::{Bill, BillError, BillReader},
     cast::Cast,
-    display::{LiveBill, introduce},
+    display::{LiveBill, Places, introduction},
     keyctl::{Keyctl, KeyctlError},
     traffic::{Counted, Traffic},
 };
@@ -159,18 +160,30 @@ async fn play(
     if options.once {
         return play_once(cast, traffic, bills).await;
     }
+    let places = Places {
+        gateway: house.gateway.url(),
+        operators: format!("http://{}", house.gateway.admin()),
+        billing: house.billing.url(),
+        directory: &options.directory,
+    };
     let mut out = io::stdout();
-    introduce(&mut out, cast, &house.gateway.url(), &options.directory.display().to_string())?;
+    let mut display = LiveBill::new(introduction(cast, &places));
+    display.introduce(&mut out)?;
     let mut senders = JoinSet::new();
     for customer in &cast.customers {
         let (traffic, customer) = (traffic.clone(), customer.clone());
         senders.spawn(async move { traffic.keep_sending(&customer, REQUESTS_PER_SECOND).await });
     }
-    let mut display = LiveBill::new();
+    let (trial, trying) = (cast.trial.clone(), traffic.clone());
+    senders.spawn(async move { trying.keep_trying(&trial, REQUESTS_PER_SECOND).await });
+    let mut resized = signal(SignalKind::window_change())?;
     loop {
         let bill = bills.read(this_month()?).await?;
         display.show(&mut out, &bill, cast, traffic)?;
-        sleep(Duration::from_secs(1)).await;
+        select! {
+            () = sleep(Duration::from_secs(1)) => {}
+            Some(()) = resized.recv() => display.show(&mut out, &bill, cast, traffic)?,
+        }
     }
 }
 
@@ -281,8 +294,6 @@ fn prepare_directory(options: &Options) -> Result<(), DemoError> {
 }
 
 async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-
     let told = async |kind| match signal(kind) {
         Ok(mut signals) => _ = signals.recv().await,
         Err(_) => std::future::pending().await,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use common::id::TenantId;
+use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cast::Customer;
@@ -47,19 +48,30 @@ const BILLABLE_ONLY: &[Kind] = &[HELLO, BULK, NOT_FOUND, HELLO];
 /// What people see: some of everything.
 const MIXED: &[Kind] = &[HELLO, BULK, HELLO, HELLO, NOT_FOUND, HELLO, SANDBOX, HELLO, BROKEN, HELLO];
 
+/// What a trial is made of: each request is small, and there are too many of them.
+const TRIAL: &[Kind] = &[HELLO, HELLO, NOT_FOUND, HELLO];
+
+/// What is read of the gateway's refusal.
+#[derive(Deserialize)]
+struct Refusal {
+    status: u16,
+    code: String,
+}
+
 /// Sends and counts.
 #[derive(Clone)]
 pub struct Traffic {
     client: reqwest::Client,
     gateway: String,
     counted: Arc<Mutex<HashMap<TenantId, Counted>>>,
+    last_refusal: Arc<Mutex<Option<String>>>,
 }
 
 impl Traffic {
     /// Traffic for the gateway at `gateway`, as in `http://127.0.0.1:8080`.
     pub fn new(gateway: String) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self { client, gateway, counted: Arc::default() })
+        Ok(Self { client, gateway, counted: Arc::default(), last_refusal: Arc::default() })
     }
 
     /// Sends `count` requests of billable kinds, one after the other.
@@ -71,9 +83,18 @@ impl Traffic {
 
     /// Sends requests of every kind at a steady pace until dropped.
     pub async fn keep_sending(&self, customer: &Customer, per_second: u32) {
+        self.keep_sending_kinds(MIXED, customer, per_second).await;
+    }
+
+    /// Sends small requests at a steady pace until dropped.
+    pub async fn keep_trying(&self, customer: &Customer, per_second: u32) {
+        self.keep_sending_kinds(TRIAL, customer, per_second).await;
+    }
+
+    async fn keep_sending_kinds(&self, kinds: &[Kind], customer: &Customer, per_second: u32) {
         let mut pace = interval(Duration::from_secs(1) / per_second);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for kind in MIXED.iter().cycle() {
+        for kind in kinds.iter().cycle() {
             pace.tick().await;
             self.request(customer, kind).await;
         }
@@ -84,6 +105,11 @@ impl Traffic {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or_default()
     }
 
+    /// The last answer by which the gateway refused, and whom.
+    pub fn last_refusal(&self) -> Option<String> {
+        self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn request(&self, customer: &Customer, kind: &Kind) {
         self.count(customer, |counted| counted.sent += 1);
         let key = if kind.test_key { &customer.test } else { &customer.live };
@@ -92,8 +118,10 @@ impl Traffic {
         let status = answer.status().as_u16();
         // Only the gateway's own refusals are problem documents here; the demo upstream sends plain JSON.
         let refused = answer.headers().get("content-type").is_some_and(|kind| kind == "application/problem+json");
-        if answer.bytes().await.is_err() {
-            return;
+        let wait = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()).map(ToOwned::to_owned);
+        let Ok(body) = answer.bytes().await else { return };
+        if refused {
+            self.note_refusal(customer, &body, wait);
         }
         self.count(customer, |counted| {
             counted.received += 1;
@@ -107,6 +135,13 @@ impl Traffic {
                 _ => {}
             }
         });
+    }
+
+    fn note_refusal(&self, customer: &Customer, body: &[u8], wait: Option<String>) {
+        let Ok(Refusal { status, code }) = serde_json::from_slice(body) else { return };
+        let wait = wait.map_or_else(String::new, |seconds| format!(", Retry-After: {seconds}"));
+        let told = format!("{}, {status} {code}{wait}", customer.name);
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
     }
 
     fn count(&self, customer: &Customer, change: impl FnOnce(&mut Counted)) {
