@@ -1,6 +1,6 @@
 //! What can go wrong, and the exit codes by which scripts tell it apart.
 
-use common::{config::ConfigError, key::PepperError, plan::PlanFileError, store::StoreError, time::TimeError};
+use common::{config::ConfigError, key::PepperError, store::StoreError, time::TimeError};
 
 use reqwest::StatusCode;
 
@@ -16,8 +16,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The plan file cannot be read or is invalid.
-    #[error("{0}; nothing was applied")]
-    PlanFile(#[from] PlanFileError),
+    #[error("{0}\nnothing was applied")]
+    PlanFile(#[from] ConfigError),
     /// The pepper is unusable.
     #[error(transparent)]
     Pepper(#[from] PepperError),
@@ -84,14 +84,12 @@ impl Failure {
             | Self::Declined
             | Self::LimitsDropped(_)
             | Self::Pepper(PepperError::TooShort(_))
-            | Self::PlanFile(
-                PlanFileError::Config(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_))
-                | PlanFileError::Plan { .. }
-                | PlanFileError::Duplicate { .. },
-            ) => Class::Refused,
+            | Self::PlanFile(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_)) => {
+                Class::Refused
+            }
             Self::Store(_)
             | Self::Pepper(_)
-            | Self::PlanFile(PlanFileError::Config(ConfigError::Unreadable { .. }))
+            | Self::PlanFile(ConfigError::Unreadable { .. })
             | Self::Time(_)
             | Self::Json(_)
             | Self::NoAnswer(_)

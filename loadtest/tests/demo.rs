@@ -116,7 +116,7 @@ fn lines(output: &str) -> Vec<String> {
     let mut rest = output.chars();
     while let Some(character) = rest.next() {
         match character {
-            '\u{1b}' => _ = rest.by_ref().skip(1).find(|end| end.is_ascii_alphabetic()),
+            '\u{1b}' => _ = rest.by_ref().skip(1).find(char::is_ascii_alphabetic),
             '\r' => {}
             _ => text.push(character),
         }

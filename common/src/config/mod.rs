@@ -107,37 +107,7 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.display().to_string(), source })
 }
 
-/// Parses YAML into `T`; `file` names the text in errors.
-pub fn parse_yaml<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, ConfigError> {
-    serde_yaml::from_str(text).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let message = error.to_string();
-        // The location stands in `line` already.
-        let reason = message.split(" at line ").next().unwrap_or(&message);
-        ConfigError::Invalid { file: file.to_owned(), line, reason: reason.to_owned() }
-    })
-}
-
 /// The value of an environment variable that overrides a setting; an empty one counts as unset.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The line on which `field: value` stands for the `occurrence`-th time, counted from 1; the first line if nowhere.
-///
-/// YAML values carry no position once parsed; this finds the place again for checks that look at the whole.
-pub fn line_of(text: &str, field: &str, value: &str, occurrence: usize) -> usize {
-    let lines = text.lines().enumerate().filter(|(_, line)| states(line, field, value));
-    lines.map(|(index, _)| index + 1).nth(occurrence.saturating_sub(1)).unwrap_or(1)
-}
-
-/// Whether `line` holds `field: value`, in block or flow style.
-fn states(line: &str, field: &str, value: &str) -> bool {
-    line.match_indices(field).any(|(start, _)| {
-        let stands_alone = line[..start].chars().next_back().is_none_or(|before| " {,\t".contains(before));
-        let Some(rest) = line[start + field.len()..].trim_start().strip_prefix(':') else { return false };
-        let written = rest.split([',', '}']).next().unwrap_or_default();
-        let written = written.split(" #").next().unwrap_or_default();
-        stands_alone && written.trim().trim_matches(['"', '\'']) == value
-    })
 }

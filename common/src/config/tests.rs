@@ -184,18 +184,3 @@ fn aliases_of_aliases_do_not_multiply() {
     let text = format!("names: &a0 [x, x, x, x, x, x, x, x, x, x]\n{}\n", levels.join("\n"));
     assert!(!faults(&text).is_empty());
 }
-
-#[test]
-fn an_entry_is_found_again_in_every_style() {
-    let text = "routes:\n  - name: a # first\n  - { name: \"b-c\", x: 1 }\n  - name: 'a'\n";
-    assert_eq!(line_of(text, "name", "a", 1), 2);
-    assert_eq!(line_of(text, "name", "a", 2), 4);
-    assert_eq!(line_of(text, "name", "b-c", 1), 3);
-    assert_eq!(line_of(text, "name", "zzz", 1), 1);
-}
-
-#[test]
-fn malformed_yaml_names_file_and_line() {
-    let error = parse_yaml::<serde_yaml::Value>("a: 1\nb: [\n", "x.yaml").unwrap_err().to_string();
-    assert!(error.starts_with("x.yaml:"), "{error}");
-}

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PlanError;
-use crate::money::{Money, UnitPrice};
+use super::{
+    PlanError,
+    check::{Found, way},
+};
+use crate::{
+    config::Step,
+    money::{Money, UnitPrice},
+};
 
 /// Units of a meter in a period that every plan can rate: 2^53, far more than anybody uses.
 pub const RATEABLE_UNITS: u64 = 1 << 53;
@@ -37,36 +43,43 @@ pub struct Tier {
 }
 
 impl Charge {
-    pub(super) fn validate(&self) -> Result<(), PlanError> {
-        let refuse = |reason: String| Err(PlanError::Charge { meter: self.meter.clone(), reason });
+    /// What is wrong with its tiers, each with the way to it from the charge.
+    pub(super) fn faults(&self) -> Vec<Found> {
         let mut previous = 0;
+        let mut found = Vec::new();
         for (index, tier) in self.tiers.iter().enumerate() {
             let last = index + 1 == self.tiers.len();
             let number = index + 1;
+            let mut refuse = |way: Vec<Step>, reason: String| {
+                let way = way!["tiers", index].into_iter().chain(way).collect();
+                found.push((way, PlanError::Charge { meter: self.meter.clone(), reason }));
+            };
             match tier.up_to {
                 None if !last => {
-                    return refuse(format!("tier {number} has no `up_to`, so the tiers after it are never reached"));
+                    refuse(vec![], format!("tier {number} has no `up_to`, so the tiers after it are never reached"));
                 }
                 Some(_) if last => {
-                    return refuse("the last tier has an `up_to`: units beyond it would have no price".into());
+                    let reason = "the last tier has an `up_to`: units beyond it would have no price";
+                    refuse(way!["up_to"], reason.into());
                 }
                 Some(up_to) if up_to <= previous => {
-                    return refuse(format!("tier {number} ends at {up_to}, which is not above {previous}"));
+                    refuse(way!["up_to"], format!("tier {number} ends at {up_to}, which is not above {previous}"));
                 }
                 up_to => previous = up_to.unwrap_or(previous),
             }
             if tier.price.per == 0 {
-                return refuse(format!("tier {number}: `per` is 0"));
+                refuse(way!["price", "per"], format!("tier {number}: `per` is 0"));
             }
             if tier.price.amount.is_sign_negative() && !tier.price.amount.is_zero() {
-                return refuse(format!("tier {number}: `amount` is negative"));
+                refuse(way!["price", "amount"], format!("tier {number}: `amount` is negative"));
             }
             if tier.price.amount.mantissa() > PRICE_MANTISSA_MAX {
-                return refuse(format!("tier {number}: `amount` has more than 15 digits"));
+                refuse(way!["price", "amount"], format!("tier {number}: `amount` has more than 15 digits"));
             }
         }
-        Ok(())
+        found
     }
+
     /// Checks that [`RATEABLE_UNITS`] can be rated, and so every number below: the flat fee and this charge together are
     /// money that can be stored.
     pub(super) fn validate_amounts(&self, flat_fee: Money) -> Result<(), PlanError> {
@@ -98,8 +111,9 @@ mod tests {
     use crate::money::Currency;
 
     fn refusal(charge: &Charge) -> Option<String> {
-        let checked = charge.validate().and_then(|()| charge.validate_amounts(Money::zero(Currency::USD)));
-        checked.err().map(|error| error.to_string())
+        let form = charge.faults().into_iter().next().map(|(_, error)| error);
+        let fault = form.or_else(|| charge.validate_amounts(Money::zero(Currency::USD)).err());
+        fault.map(|error| error.to_string())
     }
 
     fn charge(tiers: &[(Option<u64>, &str, u64)]) -> Charge {

@@ -1,9 +1,11 @@
 //! Reading `config/plans.yaml`.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 
-use super::{Plan, PlanError};
-use crate::config::{self, ConfigError};
+use super::Plan;
+use crate::config::{ConfigError, Document, Fault, Place, Step, Tree};
 
 /// The content of `config/plans.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -13,55 +15,39 @@ pub struct PlanFile {
     pub plans: Vec<Plan>,
 }
 
-/// Why a plan file is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanFileError {
-    /// Unreadable, or not the YAML that is expected.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A plan that makes no sense.
-    #[error("{file}:{line}: plan `{plan}`: {reason}")]
-    Plan {
-        /// The file.
-        file: String,
-        /// The line on which the plan starts.
-        line: usize,
-        /// The plan's id.
-        plan: String,
-        /// What is wrong with it.
-        reason: PlanError,
-    },
-    /// Two plans of one name.
-    #[error("{file}:{line}: plan `{plan}` is defined twice")]
-    Duplicate {
-        /// The file.
-        file: String,
-        /// The line of the second definition.
-        line: usize,
-        /// The plan's id.
-        plan: String,
-    },
-}
-
 impl PlanFile {
-    /// Reads and checks a plan file as a whole; `file` names it in errors.
-    pub fn parse(text: &str, file: &str) -> Result<Self, PlanFileError> {
-        let parsed: Self = config::parse_yaml(text, file)?;
-        let mut seen = std::collections::HashSet::new();
-        for plan in &parsed.plans {
-            let id = plan.id.as_str();
-            if !seen.insert(id) {
-                let line = config::line_of(text, "id", id, 2);
-                return Err(PlanFileError::Duplicate { file: file.into(), line, plan: id.into() });
+    /// Reads and checks a plan file as a whole; `file` names it in errors. Everything that is wrong with it is told.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let mut document = Document::new(text, file);
+        let parsed: Option<Self> = document.read();
+        let faults = parsed.as_ref().map_or_else(Vec::new, |parsed| parsed.faults(document.tree()));
+        document.refuse(faults)?;
+        parsed.ok_or_else(|| ConfigError::Fault(Place::START.fault("there are no plans")))
+    }
+
+    /// What is wrong with plans that can be read, at their places.
+    fn faults(&self, tree: &Tree) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, plan) in self.plans.iter().enumerate() {
+            let plan_way = [Step::from("plans"), Step::from(index)];
+            let fault = |way: &[Step], reason: String| {
+                let (way, field) = match way {
+                    [way @ .., Step::Key(field)] => (way, field.as_str()),
+                    way => (way, ""),
+                };
+                let whole: Vec<Step> = plan_way.iter().chain(way).cloned().collect();
+                tree.place(&whole, field, None).fault(format!("plan `{}`: {reason}", plan.id))
+            };
+            if !seen.insert(plan.id.as_str()) {
+                faults.push(fault(&[Step::from("id")], "it is defined twice".into()));
             }
-            plan.validate().map_err(|reason| PlanFileError::Plan {
-                file: file.into(),
-                line: config::line_of(text, "id", id, 1),
-                plan: id.into(),
-                reason,
-            })?;
+            // Of a plan that was not read whole, only that is told.
+            if !tree.has_removed(&plan_way) {
+                faults.extend(plan.faults().into_iter().map(|(way, error)| fault(&way, error.to_string())));
+            }
         }
-        Ok(parsed)
+        faults
     }
 }
 
@@ -141,32 +127,62 @@ plans:
         }
     }
 
+    /// Each fault, without the line that it shows.
+    fn told(text: &str) -> Vec<String> {
+        refusal(text).lines().filter(|line| line.starts_with("plans.yaml:")).map(ToOwned::to_owned).collect()
+    }
+
     #[test]
-    fn faults_name_file_line_and_reason() {
+    fn each_fault_is_told_at_its_place() {
+        let zero = PLAN.replace("6000 }", "0 }");
         let twice = PLAN.to_owned() + &PLAN.replace("\nplans:", "");
-        assert_eq!(refusal(&twice), "plans.yaml:15: plan `growth` is defined twice");
-        let float = refusal(&PLAN.replace("'4.00'", "4.00"));
-        assert!(float.starts_with("plans.yaml:11:") && float.contains("quotes"), "{float}");
-        let unknown = refusal(&PLAN.replace("included:", "includes:"));
-        assert!(unknown.starts_with("plans.yaml:9:") && unknown.contains("includes"), "{unknown}");
-        let zero = refusal(&PLAN.replace("6000 }", "0 }"));
-        assert!(zero.starts_with("plans.yaml:3: plan `growth`: limits.tenant.per_minute:"), "{zero}");
-        let negative = refusal(&PLAN.replace("6000 }", "-5 }"));
-        assert!(negative.contains("a whole number"), "{negative}");
-        let pool = refusal(&PLAN.replace("tenant: {", "pool: {").replace("6000 }", "6000, per_hour: 36000000001 }"));
-        assert!(
-            pool.starts_with("plans.yaml:3: plan `growth`: limits.pool.per_hour: limit and burst may be"),
-            "{pool}"
-        );
-        let concurrent = refusal(&PLAN.replace("6000 }", "6000, concurrent: 0 }"));
-        assert!(concurrent.contains("limits.tenant.concurrent: must be at least 1"), "{concurrent}");
-        let overflowing = refusal(&PLAN.replace("6000 }", "99999999999999999999 }"));
-        assert!(overflowing.starts_with("plans.yaml:13:") && overflowing.contains("a whole number"), "{overflowing}");
-        let fee = refusal(&PLAN.replace("99.00", "99.001"));
-        assert!(fee.contains("at most 2 decimal places"), "{fee}");
-        let per = refusal(&PLAN.replace("per: 1000000", "per: 0"));
-        assert!(per.contains("`per` is 0"), "{per}");
-        let capped = refusal(&PLAN.replace("{ price", "{ up_to: 5, price"));
-        assert!(capped.contains("would have no price"), "{capped}");
+        let pool = PLAN.replace("tenant: {", "pool: {").replace("6000 }", "6000, per_hour: 36000000001 }");
+        for (text, expected) in [
+            (twice, "plans.yaml:15:9: plan `growth`: it is defined twice"),
+            (PLAN.replace("'4.00'", "4.00"), "plans.yaml:11:32: `amount`: "),
+            (
+                PLAN.replace("included:", "includes:"),
+                "plans.yaml:9:9: `includes` is not a setting here; did you mean `included`?",
+            ),
+            (zero, "plans.yaml:13:69: plan `growth`: limits.tenant.per_minute: limit and burst must be at least 1"),
+            (PLAN.replace("6000 }", "-5 }"), "plans.yaml:13:69: "),
+            (pool, "plans.yaml:13:83: plan `growth`: limits.pool.per_hour: limit and burst may be"),
+            (
+                PLAN.replace("6000 }", "6000, concurrent: 0 }"),
+                "plans.yaml:13:87: plan `growth`: limits.tenant.concurrent: must be at least 1",
+            ),
+            (PLAN.replace("6000 }", "99999999999999999999 }"), "plans.yaml:13:69: "),
+            (PLAN.replace("99.00", "99.001"), "plans.yaml:6:15: plan `growth`: flat_fee: "),
+            (
+                PLAN.replace("per: 1000000", "per: 0"),
+                "plans.yaml:11:45: plan `growth`: charge on meter `requests`: tier 1: `per` is 0",
+            ),
+            (
+                PLAN.replace("{ price", "{ up_to: 5, price"),
+                "plans.yaml:11:22: plan `growth`: charge on meter `requests`: the last tier",
+            ),
+            (PLAN.replace("USD", "XAU"), "plans.yaml:5:15: plan `growth`: currency XAU: "),
+            (
+                PLAN.replace("requests", "Not a meter"),
+                "plans.yaml:8:16: plan `growth`: `Not a meter` is not a meter name",
+            ),
+            (String::new(), "plans.yaml:1:1: "),
+        ] {
+            let told = told(&text);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "expected `{expected}`: {}", refusal(&text));
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_with_their_lines() {
+        let text = PLAN
+            .replace("USD", "XAU")
+            .replace("included", "inclded")
+            .replace("tenant: { per_second: { limit: 200, burst: 400 }", "tenant: { per_second: 0, per_day: 0");
+        let refused = refusal(&(text + &PLAN.replace("\nplans:", "").replace("99.00", "-1.00")));
+        let places: Vec<_> =
+            refused.lines().filter_map(|line| line.strip_prefix("plans.yaml:")?.split(": ").next()).collect();
+        assert_eq!(places, ["5:15", "9:9", "13:29", "13:41", "15:9", "18:15"], "{refused}");
+        assert!(refused.contains("\n     9 |         inclded: 2000000\n       |         ^^^^^^^\n"), "{refused}");
     }
 }

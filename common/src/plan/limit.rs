@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::PlanError;
-
 /// Highest rate per second that a limit may state; beyond it, a limit means nothing.
 const RATE_MAX_PER_SECOND: u64 = 10_000_000;
 
@@ -98,11 +96,10 @@ pub struct LimitError {
 }
 
 impl PlanLimits {
-    pub(super) fn validate(&self) -> Result<(), PlanError> {
-        for (scope, limits) in [("tenant", &self.tenant), ("key", &self.key), ("pool", &self.pool)] {
-            limits.validate().map_err(|error| PlanError::Limit { scope, error })?;
-        }
-        Ok(())
+    /// What is wrong with them, each with its scope.
+    pub(super) fn faults(&self) -> Vec<(&'static str, LimitError)> {
+        let scopes = [("tenant", &self.tenant), ("key", &self.key), ("pool", &self.pool)];
+        scopes.into_iter().flat_map(|(scope, limits)| limits.faults().map(move |error| (scope, error))).collect()
     }
 }
 
@@ -131,24 +128,29 @@ impl RateLimits {
         *self == Self::default()
     }
 
-    /// Checks what numbers alone cannot hold.
+    /// Checks what numbers alone cannot hold; tells the first fault.
     pub fn validate(&self) -> Result<(), LimitError> {
-        for (window, rate) in self.iter() {
+        self.faults().next().map_or(Ok(()), Err)
+    }
+
+    fn faults(&self) -> impl Iterator<Item = LimitError> {
+        let rates = self.iter().filter_map(|(window, rate)| {
             let most = RATE_MAX_PER_SECOND * window.seconds();
-            let refuse = |reason: String| Err(LimitError { limit: window.as_str(), reason });
-            if rate.limit == 0 || rate.burst == 0 {
-                return refuse(format!("limit and burst must be at least 1; {TO_REFUSE_ALL}"));
-            }
-            if rate.limit > most || rate.burst > most {
-                return refuse(format!("limit and burst may be at most {most}"));
-            }
-        }
-        let refuse = |reason: String| Err(LimitError { limit: "concurrent", reason });
-        match self.concurrent {
-            Some(0) => refuse(format!("must be at least 1; {TO_REFUSE_ALL}")),
-            Some(concurrent) if concurrent > CONCURRENT_MAX => refuse(format!("may be at most {CONCURRENT_MAX}")),
-            _ => Ok(()),
-        }
+            let reason = if rate.limit == 0 || rate.burst == 0 {
+                format!("limit and burst must be at least 1; {TO_REFUSE_ALL}")
+            } else if rate.limit > most || rate.burst > most {
+                format!("limit and burst may be at most {most}")
+            } else {
+                return None;
+            };
+            Some(LimitError { limit: window.as_str(), reason })
+        });
+        let concurrent = match self.concurrent {
+            Some(0) => Some(format!("must be at least 1; {TO_REFUSE_ALL}")),
+            Some(concurrent) if concurrent > CONCURRENT_MAX => Some(format!("may be at most {CONCURRENT_MAX}")),
+            _ => None,
+        };
+        rates.chain(concurrent.map(|reason| LimitError { limit: "concurrent", reason }))
     }
 }
 

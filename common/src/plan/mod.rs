@@ -4,6 +4,7 @@
 //! a tenant, whose subtree it is offered to; another tenant may have a plan of the same name.
 
 mod charge;
+mod check;
 mod currency;
 pub mod effective;
 mod file;
@@ -13,11 +14,12 @@ use std::{fmt, str::FromStr};
 
 pub use charge::{Charge, RATEABLE_UNITS, Tier};
 pub use effective::EffectiveTerms;
-pub use file::{PlanFile, PlanFileError};
+pub use file::PlanFile;
 pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWindow};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
+    config::Step,
     id::TenantId,
     money::{Currency, Money, MoneyError},
     time::Micros,
@@ -164,38 +166,14 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Checks all that the types alone cannot hold.
+    /// Checks all that the types alone cannot hold; tells the first fault.
     pub fn validate(&self) -> Result<(), PlanError> {
-        currency::validate(self.currency)?;
-        if self.flat_fee()?.minor() < 0 {
-            return Err(PlanError::NegativeFlatFee);
-        }
-        let tiers = self.charges.iter().map(|charge| charge.tiers.len()).max().unwrap_or(0);
-        for (what, found) in [
-            ("charges", self.charges.len()),
-            ("quotas", self.quotas.len()),
-            ("prepaid", self.prepaid.len()),
-            ("tiers", tiers),
-        ] {
-            if found > ENTRIES_MAX {
-                return Err(PlanError::TooMany { what, found });
-            }
-        }
-        unique_meters("charge", self.charges.iter().map(|charge| charge.meter.as_str()))?;
-        unique_meters("quota", self.quotas.iter().map(|quota| quota.meter.as_str()))?;
-        unique_meters("prepaid", self.prepaid.iter().map(String::as_str))?;
-        self.prepaid.iter().try_for_each(|meter| self.validate_prepaid(meter))?;
-        self.charges.iter().try_for_each(Charge::validate)?;
-        let flat_fee = self.flat_fee()?;
-        self.charges.iter().try_for_each(|charge| charge.validate_amounts(flat_fee))?;
-        self.limits.validate()
+        self.faults().into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Credit pays for all of a meter or for none of it.
-    fn validate_prepaid(&self, meter: &str) -> Result<(), PlanError> {
-        let charged = self.charges.iter().any(|charge| charge.meter == meter).then_some("charge");
-        let what = charged.or(self.quota(meter).map(|_| "quota"));
-        what.map_or(Ok(()), |what| Err(PlanError::PaidTwice { meter: meter.into(), what }))
+    /// All that is wrong with it, each with the way to it from the plan.
+    pub fn faults(&self) -> Vec<(Vec<Step>, PlanError)> {
+        check::faults(self)
     }
 
     /// The flat fee as money.
@@ -214,17 +192,6 @@ impl QuotaKind {
     pub const fn is_hard(&self) -> bool {
         matches!(self, Self::Hard)
     }
-}
-
-fn unique_meters<'a>(what: &'static str, meters: impl Iterator<Item = &'a str>) -> Result<(), PlanError> {
-    let mut seen = std::collections::HashSet::new();
-    for meter in meters {
-        validate_meter(meter)?;
-        if !seen.insert(meter) {
-            return Err(PlanError::DuplicateMeter { meter: meter.into(), what });
-        }
-    }
-    Ok(())
 }
 
 /// Checks the name of a meter, in plans and in routes alike.

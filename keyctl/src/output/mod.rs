@@ -53,7 +53,7 @@ pub(crate) trait ListRow: Serialize {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    lines: Vec<Vec<String>>,
     droppable: &'static [&'static str],
 }
 
@@ -104,7 +104,12 @@ impl Output {
 
     /// Prints why a command failed. There is nobody left to tell if this fails too.
     pub(crate) fn report(self, failure: &Failure) {
-        let message = without_controls(&failure.to_string());
+        let message = failure.to_string();
+        // Faults of a file stand on lines of their own; no line of another failure is anybody's but this program's.
+        let message = match failure {
+            Failure::PlanFile(_) => message.lines().map(without_controls).collect::<Vec<_>>().join("\n"),
+            _ => without_controls(&message),
+        };
         let text = match self.format {
             Format::Table => format!("error: {message}"),
             Format::Json => json!({ "error": { "code": failure.class().code(), "message": message } }).to_string(),
@@ -128,12 +133,12 @@ impl Rows {
     /// The properties of one thing, one below the other.
     pub(crate) fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let rows = pairs.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-        Self { rows, ..Self::default() }
+        Self { lines: rows, ..Self::default() }
     }
 
     /// Adds one property.
     pub(crate) fn push(&mut self, name: &str, value: String) {
-        self.rows.push(vec![name.to_owned(), value]);
+        self.lines.push(vec![name.to_owned(), value]);
     }
 
     fn align(&self) -> String {
@@ -142,7 +147,7 @@ impl Rows {
 
     /// As it looks on a terminal of this width, and the columns that had no room.
     fn fit(mut self, width: u16) -> (String, Vec<&'static str>) {
-        for cell in self.rows.iter_mut().flatten() {
+        for cell in self.lines.iter_mut().flatten() {
             if let Some(short) = fit::short_time(cell) {
                 *cell = short;
             }
@@ -151,9 +156,9 @@ impl Rows {
         let widths: Vec<usize> = padded.into_iter().map(usize::from).collect();
         let (kept, left_out) = fit::columns(&self.header, &widths, self.droppable, usize::from(width));
         let pick = |row: &Vec<String>| kept.iter().filter_map(|column| row.get(*column).cloned()).collect::<Vec<_>>();
-        let fitted = Self { header: pick(&self.header), rows: self.rows.iter().map(pick).collect(), droppable: &[] };
+        let fitted = Self { header: pick(&self.header), lines: self.lines.iter().map(pick).collect(), droppable: &[] };
         let mut table = fitted.to_table();
-        fit::wrap(&mut table, &fitted.rows, width);
+        fit::wrap(&mut table, &fitted.lines, width);
         (table.trim_fmt(), left_out)
     }
 
@@ -163,7 +168,7 @@ impl Rows {
         if !self.header.is_empty() {
             table.set_header(self.header.iter().enumerate().map(|(index, name)| self.cell(index, name)));
         }
-        for row in &self.rows {
+        for row in &self.lines {
             table.add_row(row.iter().enumerate().map(|(index, text)| self.cell(index, text)));
         }
         for column in table.column_iter_mut() {
@@ -180,7 +185,7 @@ impl Rows {
     /// Only lists have columns of numbers; properties stay on the left.
     fn is_numeric(&self, column: usize) -> bool {
         let is_number = |row: &Vec<String>| row[column].bytes().all(|byte| byte.is_ascii_digit());
-        !self.header.is_empty() && !self.rows.is_empty() && self.rows.iter().all(is_number)
+        !self.header.is_empty() && !self.lines.is_empty() && self.lines.iter().all(is_number)
     }
 }
 
@@ -188,7 +193,7 @@ impl<T: ListRow> View for Vec<T> {
     fn table(&self) -> Rows {
         Rows {
             header: T::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
-            rows: self.iter().map(ListRow::cells).collect(),
+            lines: self.iter().map(ListRow::cells).collect(),
             droppable: T::DROPPABLE,
         }
     }

@@ -122,10 +122,11 @@ fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) 
 
 /// Whether what held tenants back would no longer: a limit that is gone, or a quota that is hard no more.
 fn drops_limit(setting: &str, before: Option<&str>, after: Option<&str>) -> bool {
+    let last = setting.rsplit('.').next().unwrap_or_default();
     if setting.starts_with("quotas[") {
-        return setting.ends_with(".kind") && before == Some("hard") && after != Some("hard");
+        return last == "kind" && before == Some("hard") && after != Some("hard");
     }
-    let is_limit = (setting.starts_with("limits.") && !setting.ends_with(".burst")) || setting.starts_with("prepaid[");
+    let is_limit = (setting.starts_with("limits.") && last != "burst") || setting.starts_with("prepaid[");
     is_limit && before.is_some() && after.is_none()
 }
 

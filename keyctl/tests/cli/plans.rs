@@ -80,10 +80,13 @@ async fn one_fault_in_the_file_and_nothing_is_applied() {
     let second = BASIC.replace("plans:\n", "").replace("id: basic", "id: other");
     let bad_limit = format!("{BASIC}{}", second.replace("per_minute: 300", "per_minute: 0"));
     for (content, message) in [
-        (BASIC.replace("included", "inclded"), "error: bad.yaml:8: "),
-        (BASIC.replace("\"5.00\"", "5.00"), "error: bad.yaml:11: "),
-        (bad_limit, "error: bad.yaml:14: plan `other`: limits.tenant.per_minute: "),
-        (format!("{BASIC}{}", BASIC.replace("plans:\n", "")), "error: bad.yaml:14: plan `basic` is defined twice"),
+        (BASIC.replace("included", "inclded"), "error: bad.yaml:8:9: `inclded` is not a setting here; did you mean "),
+        (BASIC.replace("\"5.00\"", "5.00"), "error: bad.yaml:11:32: "),
+        (bad_limit, "error: bad.yaml:25:67: plan `other`: limits.tenant.per_minute: "),
+        (
+            format!("{BASIC}{}", BASIC.replace("plans:\n", "")),
+            "error: bad.yaml:14:9: plan `basic`: it is defined twice",
+        ),
         (BASIC.replace("    charges:", "charges: ["), "error: bad.yaml:"),
     ] {
         desk.file("bad.yaml", &content);
@@ -96,11 +99,32 @@ async fn one_fault_in_the_file_and_nothing_is_applied() {
 }
 
 #[tokio::test]
+async fn all_faults_of_a_file_are_told_at_once_with_their_lines() {
+    let desk = Desk::new().await;
+    let faulty = BASIC.replace("included", "inclded").replace("EUR", "XAU").replace("per_minute: 300", "per_minute: 0");
+    desk.file("bad.yaml", &faulty);
+    let run = desk.keyctl(&["plan", "apply", "bad.yaml"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    for fault in [
+        "error: bad.yaml:4:15: plan `basic`: currency XAU: ",
+        "\nbad.yaml:8:9: `inclded` is not a setting here; did you mean `included`?\n",
+        "\n     8 |         inclded: 1000\n       |         ^^^^^^^\n",
+        "\nbad.yaml:13:67: plan `basic`: limits.tenant.per_minute: ",
+        "\nnothing was applied\n",
+    ] {
+        assert!(run.stderr.contains(fault), "no `{fault}` in\n{}", run.stderr);
+    }
+    let json = desk.keyctl(&["plan", "apply", "bad.yaml", "--output", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
+    assert!(error["error"]["message"].as_str().unwrap().contains("bad.yaml:8:9: "), "{error}");
+}
+
+#[tokio::test]
 async fn standard_input_is_named_in_errors_and_a_missing_file_is_a_failure() {
     let desk = Desk::new().await;
     let run = desk.keyctl_reading(&["plan", "apply", "-"], "plans: 7\n");
     assert_eq!(run.code, 4, "{run:?}");
-    assert!(run.stderr.starts_with("error: standard input:1: "), "{run:?}");
+    assert!(run.stderr.starts_with("error: standard input:1:8: "), "{run:?}");
     let run = desk.keyctl(&["plan", "apply", "nowhere.yaml"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.starts_with("error: nowhere.yaml: cannot be read"), "{run:?}");

@@ -24,7 +24,7 @@ mod usage;
 use std::io;
 
 use clap::Args;
-use common::{plan::PlanFileError, store::StoreError};
+use common::{config::ConfigError, store::StoreError};
 use contestant::Contestant;
 use figures::Round;
 pub use figures::{Figures, Row};
@@ -103,7 +103,7 @@ pub enum CompareError {
     Store(#[from] StoreError),
     /// The plan of the comparison is refused.
     #[error(transparent)]
-    Plan(#[from] PlanFileError),
+    Plan(#[from] ConfigError),
 }
 
 /// Measures; `progress` is told what is being done.

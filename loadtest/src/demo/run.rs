@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{
-    plan::PlanFileError,
+    config::ConfigError,
     time::{Clock, Period, SystemClock, TimeError, Zone},
 };
 use serde::Serialize;
@@ -78,7 +78,7 @@ pub enum DemoError {
     Bill(#[from] BillError),
     /// The plans of the repository are broken.
     #[error(transparent)]
-    Plans(#[from] PlanFileError),
+    Plans(#[from] ConfigError),
     /// The clock is out of range.
     #[error(transparent)]
     Time(#[from] TimeError),

@@ -98,11 +98,11 @@ impl QuotaKeeper {
         let units: Vec<_> = cells.iter().map(draw).collect();
         let draws: Vec<_> =
             cells.iter().zip(units).map(|(cell, (wanted, beyond))| draw_of(cell, wanted, beyond)).collect();
-        let drawn = match self.may_write() {
+        let outcome = match self.may_write() {
             Ok(()) => self.store.draw_quotas(&self.holder, &draws, SystemClock.now()).await,
             Err(error) => Err(error),
         };
-        match drawn {
+        match outcome {
             Ok(grants) => {
                 self.outage.over();
                 for ((cell, draw), grant) in cells.iter().zip(&draws).zip(grants) {

@@ -10,7 +10,7 @@ use clap::Args;
 use common::{
     config::{self, ConfigError},
     id::TenantId,
-    plan::{Plan, PlanFile, PlanFileError},
+    plan::{Plan, PlanFile},
 };
 
 use super::OwnerArgs;
@@ -94,7 +94,7 @@ async fn confirm(context: &Context, changes: &PlanChanges) -> Result<(), Failure
     context.confirm(async || Ok(format!("Drop limits ({listed})?"))).await
 }
 
-fn read(file: &Path) -> Result<PlanFile, PlanFileError> {
+fn read(file: &Path) -> Result<PlanFile, ConfigError> {
     if file != Path::new("-") {
         return PlanFile::parse(&config::read(file)?, &file.display().to_string());
     }
