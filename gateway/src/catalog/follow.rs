@@ -130,7 +130,7 @@ impl Follower {
                     self.outage.over();
                     self.schema.refused(&error);
                     self.away = true;
-                    sleep(SCHEMA_EVERY).await;
+                    wait_for_another_schema(&catalog).await;
                 }
                 Err(error) => {
                     self.outage.failed(&error);
@@ -218,6 +218,15 @@ impl Pace {
 
     fn pause(&self) -> Duration {
         if self.alert_until.is_some_and(|until| Instant::now() < until) { ALERT } else { CALM }
+    }
+}
+
+/// Waits before a store of another schema is tried again; subscriptions start and end meanwhile.
+async fn wait_for_another_schema(catalog: &Catalog) {
+    let begun = Instant::now();
+    while begun.elapsed() < SCHEMA_EVERY {
+        sleep(TURN_EVERY).await;
+        catalog.turn(SystemClock.now());
     }
 }
 

@@ -15,7 +15,8 @@ const USUAL_WIDTH: u16 = 80;
 /// Back to the top of an empty screen.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-const HEADER: [&str; 9] = ["tenant", "plan", "sent", "served", "refused", "billed", "units", "test", "charge"];
+/// Narrow enough for 80 columns after a day of traffic.
+const HEADER: [&str; 7] = ["tenant", "plan", "served", "refused", "billed", "units", "charge"];
 
 /// Where everything is.
 pub(super) struct Places<'a> {
@@ -81,12 +82,10 @@ fn table(bill: &Bill, cast: &Cast, traffic: &Traffic, width: u16) -> String {
         table.add_row([
             invoice.name.clone(),
             invoice.plan.clone(),
-            counted.sent.to_string(),
             (counted.received - counted.refused).to_string(),
             counted.refused.to_string(),
             invoice.billable_requests.to_string(),
             invoice.billable_units.to_string(),
-            invoice.test_requests.to_string(),
             format!("{} {}", invoice.total, invoice.currency),
         ]);
     }
@@ -97,7 +96,10 @@ fn table(bill: &Bill, cast: &Cast, traffic: &Traffic, width: u16) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let refusal = traffic.last_refusal().unwrap_or_else(|| "none yet".to_owned());
-    format!("{table}\nLast refusal: {refusal}\nThe bill so far; `billed` follows `served`. Ctrl-C stops everything.\n")
+    format!(
+        "{table}\nLast refusal: {refusal}\nBilled is what was served, but for test keys and failures of the API (5xx).\n\
+         Ctrl-C stops everything.\n"
+    )
 }
 
 /// Shows the bill again and again: in place on a terminal, as lines elsewhere.
