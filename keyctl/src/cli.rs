@@ -121,7 +121,7 @@ pub(crate) enum Command {
     /// Create, list, show, change, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Create, list and revoke the keys by which machines use the admin API
+    /// Create, list, rotate and revoke the keys by which machines use the admin API
     #[command(subcommand)]
     AdminKey(AdminKeyCommand),
     /// Show what was used

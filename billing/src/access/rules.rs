@@ -161,6 +161,7 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/admin-keys", within(write(AdminKeys), Target::Body, Owner)),
     row("POST", "/v1/admin-keys/find", reads(read(AdminKeys), Target::Own, Owner)),
     row("GET", "/v1/admin-keys/{admin_key}", reads(read(AdminKeys), Target::AdminKey, Owner)),
+    row("POST", "/v1/admin-keys/{admin_key}/rotate", within(write(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/revoke", within(write(AdminKeys), Target::AdminKey, Owner)),
     // Money and what it is for.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),

@@ -140,6 +140,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/admin-keys", get(admin_keys::list).post(admin_keys::create)),
         ("/v1/admin-keys/find", post(admin_keys::find)),
         ("/v1/admin-keys/{admin_key}", get(admin_keys::show)),
+        ("/v1/admin-keys/{admin_key}/rotate", post(admin_keys::rotate::rotate)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),
         ("/v1/usage/thresholds", get(thresholds::list)),

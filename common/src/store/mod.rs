@@ -43,7 +43,7 @@ mod usage;
 mod usage_report;
 mod watch;
 
-pub use admin_keys::{AdminKeyFilter, NewAdminKey};
+pub use admin_keys::{AdminKeyFilter, AdminKeyRotation, NewAdminKey};
 pub use audit::{Audit, Breach, BreachPlace, PeriodAudit, Reading, StreamAudit, Tally};
 pub use audit_log::{AuditAction, AuditEntry, AuditFilter};
 pub use booking::{Booked, Booking};

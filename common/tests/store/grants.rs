@@ -18,6 +18,7 @@ use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, plan
 on_both_engines!(
     an_admin_key_ends_with_the_credential_that_it_was_made_with,
     what_was_made_with_a_revoked_admin_key_is_revoked_with_it,
+    an_admin_key_is_rotated_no_longer_than_whoever_does_it_lasts,
     a_move_revokes_what_came_from_those_who_are_not_above_any_more,
     a_deleted_tenants_admin_keys_are_revoked,
     who_made_a_key_is_told_to_those_at_their_level_and_above,
@@ -93,6 +94,35 @@ async fn an_admin_key_ends_with_the_credential_that_it_was_made_with(place: Plac
         let many = NewAdminKey { scopes, ..new_admin_key(top) };
         assert!(matches!(store.create_admin_key(&many, NOW).await, Err(StoreError::Refused(_))));
     }
+}
+
+async fn an_admin_key_is_rotated_no_longer_than_whoever_does_it_lasts(place: Place) {
+    let store = place.store().await;
+    let top = root(&store).await.id;
+    let old = machine(&store, top).await;
+    let rotate = async |store: &Store, id, grace| {
+        let new = new_admin_key(top);
+        store.rotate_admin_key(id, new.hash, &new.pepper_id, &new.hint, grace, NOW).await
+    };
+    let rotated = rotate(&store, old.id, 60).await.unwrap();
+    assert_eq!((rotated.old.expires_at, rotated.new.expires_at), (Some(NOW.plus_seconds(60)), None));
+    assert_eq!(store.admin_key(old.id).await.unwrap(), rotated.old);
+    assert_eq!(store.admin_key(rotated.new.id).await.unwrap(), rotated.new);
+    let end = NOW.plus_seconds(3);
+    let short = NewAdminKey { expires_at: Some(end), ..new_admin_key(top) };
+    let short = with_key(&store, &store.create_admin_key(&short, NOW).await.unwrap());
+    let again = rotate(&short, rotated.new.id, 60).await.unwrap();
+    assert_eq!((again.new.expires_at, again.old.expires_at), (Some(end), Some(NOW.plus_seconds(60))));
+    let sooner = rotate(&store, again.new.id, 60).await.unwrap();
+    assert_eq!(sooner.old.expires_at, Some(end), "not past its own expiry");
+    assert!(matches!(rotate(&store, old.id, 90_000).await, Err(StoreError::Refused(_))));
+    store.revoke_admin_key(old.id, NOW).await.unwrap();
+    assert!(matches!(rotate(&store, old.id, 0).await, Err(StoreError::Conflict(_))));
+    // Nobody outside of the own subtree is there.
+    let below = below(&store, TenantKind::Customer, top).await;
+    let stranger = with_key(&store, &machine(&store, below).await);
+    let foreign = rotate(&stranger, sooner.new.id, 0).await;
+    assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
 }
 
 async fn what_was_made_with_a_revoked_admin_key_is_revoked_with_it(place: Place) {

@@ -29,7 +29,7 @@ use crate::{
     pepper::PepperArgs,
     view::{
         AdminKeyView, AuditView, CreatedAdminKey, CreatedKey, CreditReport, KeyView, LimitsView, PlanRef, PlanView,
-        QuotaView, ReportRow, RotatedKey, SubscriptionView, TenantView, ThresholdView, Used,
+        QuotaView, ReportRow, RotatedAdminKey, RotatedKey, SubscriptionView, TenantView, ThresholdView, Used,
     },
 };
 
@@ -117,6 +117,13 @@ pub(crate) trait Keys: Send + Sync {
     async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure>;
     /// The one that has this secret.
     async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyView, Failure>;
+    /// Replaces it.
+    async fn rotate_admin_key(
+        &self,
+        id: AdminKeyId,
+        grace_seconds: u32,
+        pepper: &PepperArgs,
+    ) -> Result<RotatedAdminKey, Failure>;
     /// Ends it.
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure>;
 }

@@ -7,7 +7,7 @@ use common::{
     store::AdminKeyFilter,
 };
 
-use super::{Context, ExpiryArgs, SECRET_NOTE};
+use super::{Context, ExpiryArgs, GraceArgs};
 use crate::{backend::AdminKeyRequest, error::Failure, found, pepper::PepperArgs, words::one_of};
 
 const HELP: &str = "\
@@ -31,6 +31,14 @@ const LIST_HELP: &str = "\
 Examples:
   keyctl admin-key list
   keyctl admin-key list --subtree-of ten_01jd0000000000000000000001";
+
+const ROTATE_HELP: &str = "\
+A new key takes over the old one's tenant, name, role, scopes and expiry; its secret is printed, this once. \
+The old key lives on through the grace and then ends by itself: to revoke it instead also revokes what was made with it.
+
+Examples:
+  keyctl admin-key rotate adk_01jd0000000000000000000002
+  keyctl admin-key rotate adk_01jd0000000000000000000002 --grace 24h";
 
 const REVOKE_HELP: &str = "\
 The API refuses the key from now on, for good. Revoking twice changes nothing.
@@ -58,6 +66,9 @@ pub(crate) enum AdminKeyCommand {
     /// Show the admin key that has a secret, which is read from standard input
     #[command(after_help = FIND_HELP)]
     Find(PepperArgs),
+    /// Replace an admin key by a new one
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
     /// Refuse an admin key for good
     #[command(after_help = REVOKE_HELP)]
     Revoke(RevokeArgs),
@@ -101,6 +112,17 @@ pub(crate) struct ListArgs {
     name: Option<String>,
 }
 
+/// The arguments of `keyctl admin-key rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Id of the admin key to replace
+    #[arg(value_name = "ADMIN_KEY")]
+    id: AdminKeyId,
+
+    #[command(flatten)]
+    grace: GraceArgs,
+}
+
 /// The arguments of `keyctl admin-key revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
@@ -121,6 +143,14 @@ impl AdminKeyCommand {
                 let secret = found::secret("an admin key", AdminSecret::parse)?;
                 context.output.show(&context.backend.find_admin_key(&secret, &pepper).await?)
             }
+            Self::Rotate(RotateArgs { id, grace }) => {
+                if grace.seconds() == 0 {
+                    let question = async || Ok(format!("Replace admin key {id}? The API refuses it at once."));
+                    context.confirm(question).await?;
+                }
+                let rotated = context.backend.rotate_admin_key(id, grace.seconds(), &grace.pepper).await?;
+                context.show_secret(&rotated)
+            }
             Self::Revoke(RevokeArgs { id }) => {
                 context.confirm(async || Ok(format!("Revoke admin key {id}? The API refuses it, for good."))).await?;
                 context.output.show(&context.backend.revoke_admin_key(id).await?)
@@ -133,7 +163,5 @@ async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure>
     let CreateArgs { tenant, name, role, scopes, expiry, pepper } = arguments;
     let new = AdminKeyRequest { tenant, name, role, scopes, expires_at: expiry.at(context.now) };
     let created = context.backend.create_admin_key(&new, &pepper).await?;
-    context.output.show(&created)?;
-    context.output.note(SECRET_NOTE);
-    Ok(())
+    context.show_secret(&created)
 }

@@ -7,10 +7,9 @@ use common::{
     store::KeyUpdate,
 };
 
-use super::{Context, ExpiryArgs, SECRET_NOTE};
+use super::{Context, ExpiryArgs, GraceArgs};
 use crate::{
     backend::{KeyQuery, KeyRequest},
-    duration::Seconds,
     error::Failure,
     found,
     pepper::PepperArgs,
@@ -209,12 +208,8 @@ pub(crate) struct RotateArgs {
     #[arg(value_name = "KEY")]
     id: KeyId,
 
-    /// How long the old key lives on, 0 to 24h: seconds, or a number with s, m or h
-    #[arg(long, value_name = "SPAN", default_value = "1h")]
-    grace: Seconds,
-
     #[command(flatten)]
-    pepper: PepperArgs,
+    grace: GraceArgs,
 }
 
 impl KeyCommand {
@@ -284,19 +279,15 @@ async fn create(arguments: CreateArgs, context: &Context) -> Result<(), Failure>
         allowed_ips: arguments.allowed_ips,
     };
     let created = context.backend.create_key(&new, &arguments.pepper).await?;
-    context.output.show(&created)?;
-    context.output.note(SECRET_NOTE);
+    context.show_secret(&created)?;
     warn_without_plan(context, tenant).await;
     Ok(())
 }
 
 async fn rotate(arguments: RotateArgs, context: &Context) -> Result<(), Failure> {
-    let grace = u32::try_from(arguments.grace.0).unwrap_or(u32::MAX);
-    if grace == 0 {
-        confirm(context, "Replace", arguments.id).await?;
+    let RotateArgs { id, grace } = arguments;
+    if grace.seconds() == 0 {
+        confirm(context, "Replace", id).await?;
     }
-    let rotated = context.backend.rotate_key(arguments.id, grace, &arguments.pepper).await?;
-    context.output.show(&rotated)?;
-    context.output.note(SECRET_NOTE);
-    Ok(())
+    context.show_secret(&context.backend.rotate_key(id, grace.seconds(), &grace.pepper).await?)
 }

@@ -19,8 +19,9 @@ use crate::{
     cli::{Cli, Command, Place},
     duration::Seconds,
     error::Failure,
-    output::Output,
+    output::{Output, View},
     patience::Patience,
+    pepper::PepperArgs,
     terminal::Asking,
 };
 
@@ -49,6 +50,24 @@ impl ExpiryArgs {
     }
 }
 
+/// How a key is replaced, and how long the old one lives on.
+#[derive(Debug, Args)]
+struct GraceArgs {
+    /// How long the old key lives on, 0 to 24h: seconds, or a number with s, m or h
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    grace: Seconds,
+
+    #[command(flatten)]
+    pepper: PepperArgs,
+}
+
+impl GraceArgs {
+    /// The grace as it is asked for; one that is too long is refused by what it is asked of.
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.grace.0).unwrap_or(u32::MAX)
+    }
+}
+
 /// What a command works with.
 pub(crate) struct Context {
     pub(crate) backend: Box<dyn Backend>,
@@ -67,6 +86,13 @@ impl Context {
             self.asking.confirm(&question().await?)?;
             self.heard();
         }
+        Ok(())
+    }
+
+    /// Shows a new key with its secret, and tells people to keep that.
+    fn show_secret(&self, created: &impl View) -> Result<(), Failure> {
+        self.output.show(created)?;
+        self.output.note(SECRET_NOTE);
         Ok(())
     }
 

@@ -38,6 +38,15 @@ pub(crate) struct CreatedAdminKey {
     pub(crate) secret: AdminSecret,
 }
 
+/// An admin key, the one that takes its place, and that one's secret.
+#[derive(Debug, Serialize)]
+pub(crate) struct RotatedAdminKey {
+    pub(crate) old: AdminKeyView,
+    pub(crate) new: AdminKeyView,
+    #[serde(serialize_with = "expose")]
+    pub(crate) secret: AdminSecret,
+}
+
 impl AdminKeyView {
     /// `key` as it stands at `now`.
     pub(crate) fn new(key: AdminKey, now: Micros) -> Self {
@@ -109,6 +118,15 @@ impl ListRow for AdminKeyView {
 impl View for CreatedAdminKey {
     fn table(&self) -> Rows {
         let mut rows = self.key.table();
+        rows.push("secret", self.secret.expose().to_owned());
+        rows
+    }
+}
+
+impl View for RotatedAdminKey {
+    fn table(&self) -> Rows {
+        let mut rows = self.new.table();
+        rows.push("old ends", or_dash(self.old.expires_at));
         rows.push("secret", self.secret.expose().to_owned());
         rows
     }

@@ -18,7 +18,7 @@ mod usage;
 
 use std::fmt;
 
-pub(crate) use admin_key::{AdminKeyView, CreatedAdminKey};
+pub(crate) use admin_key::{AdminKeyView, CreatedAdminKey, RotatedAdminKey};
 pub(crate) use audit::AuditView;
 use common::time::Micros;
 pub(crate) use creator::CreatorView;

@@ -37,6 +37,36 @@ async fn an_admin_key_is_shown_once_listed_and_revoked() {
 }
 
 #[tokio::test]
+async fn an_admin_key_is_rotated_and_the_old_one_lives_on_through_the_grace() {
+    let desk = Desk::new().await;
+    let root = desk.root();
+    let create =
+        ["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "admin", "--scopes", "keys:write"];
+    let old = desk.json(&create)["key"].clone();
+    let id = text(&old["id"]);
+    let rotated = desk.json(&["admin-key", "rotate", &id, "--grace", "2h"]);
+    for same in ["tenant", "name", "role", "scopes", "expires_at"] {
+        assert_eq!(rotated["new"][same], old[same], "{same}");
+    }
+    assert_ne!(rotated["new"]["id"], old["id"]);
+    assert!(AdminSecret::parse(text(&rotated["secret"]).as_bytes()).is_ok());
+    assert_eq!((&rotated["old"]["id"], &rotated["old"]["status"]), (&old["id"], &json!("active")));
+    assert!(rotated["old"]["expires_at"].is_string(), "{rotated}");
+    let at_once = desk.json(&["admin-key", "rotate", &text(&rotated["new"]["id"]), "--grace", "0"]);
+    assert_eq!(at_once["old"]["status"], "expired");
+    for (id, grace, code) in [
+        (text(&at_once["old"]["id"]), "1h", 4),
+        (text(&at_once["new"]["id"]), "25h", 4),
+        ("adk_01jd0000000000000000000000".to_owned(), "1h", 3),
+    ] {
+        let refused = desk.keyctl(&["admin-key", "rotate", &id, "--grace", grace]);
+        assert_eq!(refused.code, code, "{id}: {refused:?}");
+    }
+    let actions = desk.json(&["audit", "list", "--action", "admin_key.rotate"]);
+    assert_eq!(actions.as_array().unwrap().len(), 2, "{actions}");
+}
+
+#[tokio::test]
 async fn people_are_told_to_keep_the_secret() {
     let desk = Desk::new().await;
     let root = desk.root();

@@ -270,3 +270,26 @@ fn a_timeout_is_a_span_of_time() {
         assert_eq!(run.code, 2, "{timeout}: {run:?}");
     }
 }
+
+#[test]
+fn an_admin_key_is_rotated_through_the_api() {
+    let admin_key = |id: &str| {
+        json!({
+            "id": id, "tenant": TENANT, "name": "ci", "role": "admin", "scopes": [], "status": "active", "hint": "abcd",
+            "created_at": "2026-11-22T01:30:00Z", "expires_at": null, "revoked_at": null, "last_used_at": null,
+            "created_by": null,
+        })
+    };
+    let (old, new) = ("adk_01jd0000000000000000000002", "adk_01jd0000000000000000000003");
+    let secret = common::admin::AdminSecret::generate();
+    let body = json!({ "key": admin_key(new), "old": admin_key(old), "secret": secret.expose() });
+    let (url, served) = serve(vec![Reply::Answer("201 Created", "", body)]);
+    let run = keyctl(&url, &["admin-key", "rotate", old, "--output", "json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let rotated: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&rotated["old"]["id"], &rotated["new"]["id"]), (&json!(old), &json!(new)));
+    assert_eq!(rotated["secret"], secret.expose());
+    let heads = served.join().unwrap();
+    assert!(heads[0].starts_with(&format!("post /v1/admin-keys/{old}/rotate ")), "{heads:?}");
+    assert!(header(&heads[0], "idempotency-key").is_some(), "{heads:?}");
+}

@@ -59,7 +59,7 @@ static PAGE: LazyLock<String> =
         keys::create, keys::list, keys::find::find, keys::show, keys::changes::update, keys::changes::rotate, keys::changes::revoke,
         credit::show, credit::add,
         usage_report::report, thresholds::list, batches::take_batch,
-        admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::revoke, me::me,
+        admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,
         audit_log::list,
         observe::health, observe::metrics, document, page,
     ),

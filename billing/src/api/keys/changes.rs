@@ -51,7 +51,7 @@ pub(in crate::api) struct RotationBody {
     /// Seconds that the old key lives on, but not past its own expiry; none unless stated.
     #[serde(default)]
     #[schema(required = false, minimum = 0, maximum = 86_400, default = 0)]
-    grace_seconds: u32,
+    pub(in crate::api) grace_seconds: u32,
 }
 
 /// The two keys of a rotation. The secret of the new one is shown this once.

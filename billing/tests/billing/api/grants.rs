@@ -1,7 +1,7 @@
 //! What is handed on: no longer than it was held, and told to nobody below.
 
 use common::{
-    admin::{AdminSecret, Role},
+    admin::{AdminArea, AdminScope, AdminSecret, Role},
     store::NewAdminKey,
     time::{Clock as _, Micros, SystemClock},
 };
@@ -96,4 +96,45 @@ async fn admin_keys_come_in_pages_and_by_name() {
     }
     assert_eq!(owner.get("/v1/tenants?name=sho").await.document(200)["items"][0]["name"], "Shop");
     owner.get("/v1/tenants?name=").await.problem(400, "parameter_invalid");
+}
+
+#[tokio::test]
+async fn a_rotated_admin_key_gives_way_through_its_grace() {
+    let desk = Desk::open().await;
+    let owner = desk.owner().await;
+    let body = json!({ "tenant": desk.root, "name": "ci", "role": "owner", "expires_at": "2099-01-01T00:00:00Z" });
+    let made = owner.post("/v1/admin-keys", body).await.document(201);
+    let path = format!("/v1/admin-keys/{}", made["key"]["id"].as_str().unwrap());
+    let old = desk.with_secret(made["secret"].as_str().unwrap());
+    // By itself, as a machine does it.
+    let rotating = old.with("idempotency-key", "once");
+    let rotated = rotating.post(&format!("{path}/rotate"), json!({ "grace_seconds": 3_600 })).await;
+    assert_eq!(rotated.header("cache-control"), "no-store");
+    let document = rotated.document(201);
+    let new = desk.with_secret(document["secret"].as_str().unwrap());
+    for caller in [&old, &new] {
+        caller.get("/v1/tenants").await.document(200);
+    }
+    assert_eq!(document["key"]["expires_at"], "2099-01-01T00:00:00Z");
+    assert!(document["old"]["expires_at"].as_str().unwrap() < "2099", "{document}");
+    let again = rotating.post(&format!("{path}/rotate"), json!({ "grace_seconds": 3_600 })).await.document(200);
+    assert_eq!((&again["key"]["id"], &again["secret"]), (&document["key"]["id"], &Value::Null));
+    // What it made itself ends with it, and the new one is of that.
+    owner.order(&format!("{path}/revoke")).await.document(200);
+    new.get("/v1/tenants").await.problem(401, "unauthorized");
+    owner.post(&format!("{path}/rotate"), json!({})).await.problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn nobody_rotates_an_admin_key_into_one_that_may_more_than_they_do_or_longer() {
+    let desk = Desk::open().await;
+    let scope = AdminScope::write(AdminArea::AdminKeys);
+    let narrowed = desk.narrowed(desk.root, Role::Owner, &[scope]).await;
+    let body = json!({ "tenant": desk.root, "name": "all", "role": "owner" });
+    let all = desk.owner().await.post("/v1/admin-keys", body).await.document(201);
+    let path = format!("/v1/admin-keys/{}/rotate", all["key"]["id"].as_str().unwrap());
+    narrowed.post(&path, json!({})).await.problem(403, "forbidden");
+    let end = SystemClock.now().plus_seconds(3_600);
+    let rotated = until(&desk, end).await.post(&path, json!({})).await.document(201);
+    assert_eq!(rotated["key"]["expires_at"], json!(end.to_string()), "{rotated}");
 }

@@ -49,6 +49,7 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/keys/{key}/revoke", MANAGE),
     ("POST", "/v1/admin-keys", OWN),
     ("GET", "/v1/admin-keys/{admin_key}", OWN),
+    ("POST", "/v1/admin-keys/{admin_key}/rotate", OWN),
     ("POST", "/v1/admin-keys/{admin_key}/revoke", OWN),
 ];
 
@@ -89,7 +90,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/tenants/{tenant}/subscriptions") => Some(json!({ "plan": "starter" })),
         ("POST", "/v1/tenants/{tenant}/credit") => Some(json!({ "meter": "tokens", "units": 1 })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
-        ("POST", "/v1/keys/{key}/rotate") => Some(json!({})),
+        ("POST", "/v1/keys/{key}/rotate" | "/v1/admin-keys/{admin_key}/rotate") => Some(json!({})),
         ("POST", "/v1/admin-keys") => Some(json!({ "tenant": target, "name": "New", "role": "viewer" })),
         ("PUT", "/v1/plans") => Some(json!({ "plans": [] })),
         ("POST", "/v1/plans/{plan}/migrate") => Some(json!({ "starts": "now" })),

@@ -67,6 +67,8 @@ actions! {
     KeyRevoke = "key.revoke",
     /// An admin key was made.
     AdminKeyCreate = "admin_key.create",
+    /// An admin key gives way to another.
+    AdminKeyRotate = "admin_key.rotate",
     /// An admin key ended.
     AdminKeyRevoke = "admin_key.revoke",
     /// Credit was added.

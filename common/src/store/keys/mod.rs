@@ -237,11 +237,6 @@ impl Store {
         grace_seconds: u32,
         now: Micros,
     ) -> Result<KeyRotation, StoreError> {
-        if grace_seconds > ROTATION_GRACE_MAX_SECONDS {
-            return Err(StoreError::refused(format!(
-                "a grace of {grace_seconds} s is too long: at most {ROTATION_GRACE_MAX_SECONDS} s are allowed"
-            )));
-        }
         let mut change = self.begin_change(now).await?;
         idempotency::refuse_repetition(&mut change).await?;
         let old = present(&mut change, id).await?;
@@ -249,6 +244,7 @@ impl Store {
         if status != KeyStatus::Active {
             return Err(StoreError::conflict(format!("{id} is {status}: only an active key can be rotated")));
         }
+        let ends = end_of_replaced(old.expires_at, grace_seconds, now)?;
         let new = Key {
             id: KeyId::generate(),
             hash,
@@ -263,8 +259,6 @@ impl Store {
         };
         insert(&mut change, &new).await?;
         audit(&mut change, AuditAction::KeyCreate, None, &new).await?;
-        let grace_end = now.plus_seconds(i64::from(grace_seconds));
-        let ends = old.expires_at.map_or(grace_end, |expiry| expiry.min(grace_end));
         let ended = Key { expires_at: Some(ends), revision: old.revision + 1, ..old.clone() };
         save(&mut change, AuditAction::KeyRotate, &old, &ended).await?;
         idempotency::remember(&mut change, &new.id.to_string()).await?;
@@ -283,6 +277,21 @@ impl Store {
         change.commit().await?;
         Ok(after)
     }
+}
+
+/// When a key ends that is replaced now: after the grace, or at its own expiry if that is before.
+pub(super) fn end_of_replaced(
+    expires_at: Option<Micros>,
+    grace_seconds: u32,
+    now: Micros,
+) -> Result<Micros, StoreError> {
+    if grace_seconds > ROTATION_GRACE_MAX_SECONDS {
+        return Err(StoreError::refused(format!(
+            "a grace of {grace_seconds} s is too long: at most {ROTATION_GRACE_MAX_SECONDS} s are allowed"
+        )));
+    }
+    let grace_end = now.plus_seconds(i64::from(grace_seconds));
+    Ok(expires_at.map_or(grace_end, |expiry| expiry.min(grace_end)))
 }
 
 async fn revoke(change: &mut ChangeTransaction, before: &Key) -> Result<Key, StoreError> {

@@ -1,5 +1,7 @@
 //! Keys, as the API has them: it makes and hashes their secrets itself.
 
+use std::fmt::Display;
+
 use async_trait::async_trait;
 use common::{
     admin::AdminSecret,
@@ -16,7 +18,7 @@ use crate::{
     backend::{AdminKeyRequest, KeyQuery, KeyRequest, Keys},
     error::Failure,
     pepper::PepperArgs,
-    view::{AdminKeyView, CreatedAdminKey, CreatedKey, Instant, KeyView, RotatedKey},
+    view::{AdminKeyView, CreatedAdminKey, CreatedKey, Instant, KeyView, RotatedAdminKey, RotatedKey},
 };
 
 /// A key that was created. The secret is left out if that happened before.
@@ -30,9 +32,32 @@ struct CreatedDocument<K> {
 
 impl CreatedDocument<KeyView> {
     fn secret(&self) -> Result<Secret, ApiError> {
-        let text = self.secret.as_ref().ok_or_else(|| ApiError::SecretLost { id: self.key.id().to_string() })?;
-        Secret::parse(text.as_bytes()).map_err(|error| ApiError::Answer(error.to_string()))
+        parsed(self.secret.as_ref(), &self.key.id(), Secret::parse)
     }
+}
+
+impl CreatedDocument<AdminKeyView> {
+    fn secret(&self) -> Result<AdminSecret, ApiError> {
+        parsed(self.secret.as_ref(), &self.key.id(), AdminSecret::parse)
+    }
+}
+
+impl<K> CreatedDocument<K> {
+    /// The key that was replaced, and the new one.
+    fn pair(self) -> Result<(K, K), ApiError> {
+        let old = self.old.ok_or_else(|| ApiError::Answer("the old key is missing".to_owned()))?;
+        Ok((old, self.key))
+    }
+}
+
+/// The secret of a new key; it is missing if the key was created before.
+fn parsed<S, E: Display>(
+    secret: Option<&String>,
+    id: &impl Display,
+    parse: impl Fn(&[u8]) -> Result<S, E>,
+) -> Result<S, ApiError> {
+    let text = secret.ok_or_else(|| ApiError::SecretLost { id: id.to_string() })?;
+    parse(text.as_bytes()).map_err(|error| ApiError::Answer(error.to_string()))
 }
 
 #[async_trait]
@@ -79,8 +104,8 @@ impl Keys for ApiBackend {
         let body = json!({ "grace_seconds": grace_seconds });
         let rotated: CreatedDocument<KeyView> = self.create(&["keys", &id.to_string(), "rotate"], body).read().await?;
         let secret = rotated.secret()?;
-        let old = rotated.old.ok_or_else(|| ApiError::Answer("the old key is missing".to_owned()))?;
-        Ok(RotatedKey { old, new: rotated.key, secret })
+        let (old, new) = rotated.pair()?;
+        Ok(RotatedKey { old, new, secret })
     }
 
     async fn revoke_key(&self, id: KeyId) -> Result<KeyView, Failure> {
@@ -93,9 +118,7 @@ impl Keys for ApiBackend {
             "tenant": tenant, "name": name, "role": role, "scopes": scopes, "expires_at": expires_at.map(Instant),
         });
         let created: CreatedDocument<AdminKeyView> = self.create(&["admin-keys"], body).read().await?;
-        let lost = || ApiError::SecretLost { id: created.key.id().to_string() };
-        let secret = AdminSecret::parse(created.secret.as_ref().ok_or_else(lost)?.as_bytes())
-            .map_err(|error| ApiError::Answer(error.to_string()))?;
+        let secret = created.secret()?;
         Ok(CreatedAdminKey { key: created.key, secret })
     }
 
@@ -107,6 +130,20 @@ impl Keys for ApiBackend {
     async fn find_admin_key(&self, secret: &AdminSecret, _pepper: &PepperArgs) -> Result<AdminKeyView, Failure> {
         let body = json!({ "secret": secret.expose() });
         Ok(self.call(Method::POST, &["admin-keys", "find"]).with(body).read().await?)
+    }
+
+    async fn rotate_admin_key(
+        &self,
+        id: AdminKeyId,
+        grace_seconds: u32,
+        _pepper: &PepperArgs,
+    ) -> Result<RotatedAdminKey, Failure> {
+        let body = json!({ "grace_seconds": grace_seconds });
+        let path = ["admin-keys", &id.to_string(), "rotate"];
+        let rotated: CreatedDocument<AdminKeyView> = self.create(&path, body).read().await?;
+        let secret = rotated.secret()?;
+        let (old, new) = rotated.pair()?;
+        Ok(RotatedAdminKey { old, new, secret })
     }
 
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure> {

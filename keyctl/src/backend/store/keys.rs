@@ -13,7 +13,7 @@ use crate::{
     backend::{AdminKeyRequest, KeyQuery, KeyRequest, Keys},
     error::Failure,
     pepper::PepperArgs,
-    view::{AdminKeyView, CreatedAdminKey, CreatedKey, KeyView, RotatedKey},
+    view::{AdminKeyView, CreatedAdminKey, CreatedKey, KeyView, RotatedAdminKey, RotatedKey},
 };
 
 #[async_trait]
@@ -100,6 +100,20 @@ impl Keys for StoreBackend {
     async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure> {
         let found = self.store.admin_keys_page(filter, ALL).await?.items;
         Ok(found.into_iter().map(|key| AdminKeyView::new(key, self.now)).collect())
+    }
+
+    async fn rotate_admin_key(
+        &self,
+        id: AdminKeyId,
+        grace_seconds: u32,
+        pepper: &PepperArgs,
+    ) -> Result<RotatedAdminKey, Failure> {
+        let pepper = self.pepper(pepper).await?;
+        let secret = AdminSecret::generate();
+        let (hash, hint) = (pepper.hash_admin(&secret), secret.hint());
+        let rotation = self.store.rotate_admin_key(id, hash, pepper.id(), hint, grace_seconds, self.now).await?;
+        let (old, new) = (AdminKeyView::new(rotation.old, self.now), AdminKeyView::new(rotation.new, self.now));
+        Ok(RotatedAdminKey { old, new, secret })
     }
 
     async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure> {

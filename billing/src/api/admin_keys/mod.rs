@@ -1,5 +1,7 @@
 //! `/v1/admin-keys`: the keys by which machines administer. Nobody hands out more than they have.
 
+pub(super) mod rotate;
+
 use std::sync::Arc;
 
 use axum::{
@@ -17,17 +19,19 @@ use common::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Problem, Services,
-    creator::CreatorDocument,
-    idempotency::{self, Created, Creation},
-    instant::Instant,
-    keys::{self, KeyStatusWord, NO_STORE, find::FoundSecretBody},
-    me::RoleWord,
-    page::{self, ListDocument},
-    parameters::{self, Named, Parameters, from_text},
+use crate::{
+    access::{Caller, Unplaced},
+    api::{
+        Problem, Services,
+        creator::CreatorDocument,
+        idempotency::{self, Created, Creation},
+        instant::Instant,
+        keys::{self, KeyStatusWord, NO_STORE, find::FoundSecretBody},
+        me::RoleWord,
+        page::{self, ListDocument},
+        parameters::{self, Named, Parameters, from_text},
+    },
 };
-use crate::access::{Caller, Unplaced};
 
 /// The name of this list in cursors.
 const LIST: &str = "admin_keys";
@@ -35,7 +39,7 @@ const LIST: &str = "admin_keys";
 /// An admin key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AdminKey)]
-pub(super) struct AdminKeyDocument {
+pub(in crate::api) struct AdminKeyDocument {
     /// Its public identifier.
     #[schema(value_type = String, example = "adk_01jd0000000000000000000000")]
     id: AdminKeyId,
@@ -75,7 +79,7 @@ pub(super) struct AdminKeyDocument {
 /// An admin key that was created. The secret is shown this once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedAdminKey)]
-pub(super) struct CreatedAdminKeyDocument {
+pub(in crate::api) struct CreatedAdminKeyDocument {
     /// The key.
     key: AdminKeyDocument,
     /// What the machine sends; left out if the key was created before.
@@ -88,7 +92,7 @@ pub(super) struct CreatedAdminKeyDocument {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAdminKey)]
-pub(super) struct NewAdminKeyBody {
+pub(in crate::api) struct NewAdminKeyBody {
     /// Where its role is held.
     #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
     tenant: TenantId,
@@ -111,7 +115,7 @@ pub(super) struct NewAdminKeyBody {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AdminKeyParameters {
+pub(in crate::api) struct AdminKeyParameters {
     /// Those of this tenant and of everybody below it; all of yours unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
@@ -163,7 +167,7 @@ impl AdminKeyDocument {
             body = CreatedAdminKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
     ),
 )]
-pub(super) async fn create(
+pub(in crate::api) async fn create(
     State(services): State<Arc<Services>>,
     unplaced: Unplaced,
     creation: Creation<NewAdminKeyBody>,
@@ -207,7 +211,7 @@ pub(super) async fn create(
     params(AdminKeyParameters),
     responses((status = 200, description = "A page of admin keys", body = ListDocument<AdminKeyDocument>)),
 )]
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Parameters(parameters): Parameters<AdminKeyParameters>,
@@ -230,7 +234,7 @@ pub(super) async fn list(
     request_body = FoundSecretBody,
     responses((status = 200, description = "The key", body = AdminKeyDocument)),
 )]
-pub(super) async fn find(
+pub(in crate::api) async fn find(
     State(services): State<Arc<Services>>,
     caller: Caller,
     request: Request,
@@ -255,7 +259,7 @@ pub(super) async fn find(
     params(("admin_key" = String, Path, description = "Its id")),
     responses((status = 200, description = "The key", body = AdminKeyDocument)),
 )]
-pub(super) async fn show(
+pub(in crate::api) async fn show(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<AdminKeyId>,
@@ -273,7 +277,7 @@ pub(super) async fn show(
     params(("admin_key" = String, Path, description = "Its id")),
     responses((status = 200, description = "The key as it is now", body = AdminKeyDocument)),
 )]
-pub(super) async fn revoke(
+pub(in crate::api) async fn revoke(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<AdminKeyId>,

@@ -1,5 +1,8 @@
 //! Admin keys in the store: only the keyed hash of the secret gets here.
 
+mod rotate;
+
+pub use rotate::AdminKeyRotation;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{

@@ -1,0 +1,84 @@
+//! Replacing an admin key: the old one lives on for a while, so that its machine can change over.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use common::{admin::AdminSecret, id::AdminKeyId, store::AdminKeyRotation};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::AdminKeyDocument;
+use crate::{
+    access::Caller,
+    api::{
+        Problem, Services,
+        idempotency::{self, Created, Creation},
+        keys::{NO_STORE, changes::RotationBody},
+        parameters::Named,
+    },
+};
+
+/// The two admin keys of a rotation. The secret of the new one is shown this once.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RotatedAdminKey)]
+pub(in crate::api) struct RotatedAdminKeyDocument {
+    /// The new key, with the old one's tenant, name, role, scopes and expiry.
+    key: AdminKeyDocument,
+    /// What the machine sends from now on; left out if the rotation happened before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "adm_...")]
+    secret: Option<String>,
+    /// The old key, which lives on until its grace has passed.
+    old: AdminKeyDocument,
+}
+
+/// Replace an admin key by a new one
+///
+/// For whoever could make the new one. It ends with the credential that it is made with at the latest, and is revoked with
+/// the admin key that it was made with.
+#[utoipa::path(
+    post,
+    path = "/v1/admin-keys/{admin_key}/rotate",
+    tag = "access",
+    params(
+        ("admin_key" = String, Path, description = "Its id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this rotation, which then happens once"),
+    ),
+    request_body = RotationBody,
+    responses(
+        (status = 201, description = "Rotated; the secret is shown this once", body = RotatedAdminKeyDocument,
+            headers(("Location" = String, description = "The path of the new key"))),
+        (status = 200, description = "Rotated before, under the same idempotency key; without the secret",
+            body = RotatedAdminKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
+    ),
+)]
+pub(in crate::api) async fn rotate(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<AdminKeyId>,
+    creation: Creation<RotationBody>,
+) -> Result<Response, Problem> {
+    let grace_seconds = creation.body.grace_seconds;
+    let (store, now) = (caller.creating(creation.idempotency), services.clock.now());
+    let old = store.admin_key(id).await?;
+    caller.principal.may_grant(old.role, &old.scopes)?;
+    let secret = AdminSecret::generate();
+    let hash = services.pepper.hash_admin(&secret);
+    let rotated = store.rotate_admin_key(id, hash, services.pepper.id(), secret.hint(), grace_seconds, now).await;
+    match Created::of(rotated)? {
+        Created::Now(AdminKeyRotation { old, new }) => {
+            let location = format!("/v1/admin-keys/{}", new.id);
+            let (key, old) = (AdminKeyDocument::of(new, now), AdminKeyDocument::of(old, now));
+            let document = RotatedAdminKeyDocument { key, secret: Some(secret.expose().into()), old };
+            Ok((NO_STORE, idempotency::created(&location, document)).into_response())
+        }
+        Created::Before(subject) => {
+            let key = AdminKeyDocument::of(store.admin_key(idempotency::subject(&subject)?).await?, now);
+            let old = AdminKeyDocument::of(store.admin_key(id).await?, now);
+            Ok((NO_STORE, idempotency::replayed(RotatedAdminKeyDocument { key, secret: None, old })).into_response())
+        }
+    }
+}
