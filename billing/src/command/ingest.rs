@@ -3,8 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, value_parser};
-use common::{telemetry::show_process, time::SystemClock};
-use prometheus::Registry;
+use common::{telemetry::process_registry, time::SystemClock};
 use tokio::net::TcpListener;
 
 use super::{
@@ -50,8 +49,7 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     let (store, migrated) = arguments.migrate.open(&config.store).await?;
     let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.ingest.listen, "ingest.listen", &arguments.config).await?;
-    let registry = Registry::new();
-    show_process(&registry, "billing ingest")?;
+    let registry = process_registry("billing ingest")?;
     let ingest = KafkaIngest::new(&config.ingest, store.clone(), Arc::new(SystemClock), &registry)?;
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     if arguments.from_beginning {

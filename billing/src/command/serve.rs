@@ -7,7 +7,7 @@ use clap::Args;
 use common::{
     listen::http::Guard,
     store::Store,
-    telemetry::show_process,
+    telemetry::process_registry,
     time::{Clock as _, SystemClock},
 };
 use prometheus::Registry;
@@ -53,8 +53,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     store.check_pepper(&pepper, SystemClock.now()).await?;
     let store = store.keeping_records(config.ingest.keep_raw).setting_aside_later_than(Some(config.ingest.late_days));
     let listener = listen(config.listen, "listen", &arguments.config).await?;
-    let registry = Registry::new();
-    show_process(&registry, "billing serve")?;
+    let registry = process_registry("billing serve")?;
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let watch = Watch::new(store.clone(), &registry)?;

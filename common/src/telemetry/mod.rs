@@ -4,4 +4,4 @@ mod line;
 mod process;
 
 pub use line::Line;
-pub use process::show_process;
+pub use process::{process_registry, show_process};

@@ -18,6 +18,13 @@ pub fn show_process(registry: &Registry, program: &str) -> prometheus::Result<()
     register(registry, Box::new(ProcessCollector::for_self()))
 }
 
+/// A registry of its own that shows them.
+pub fn process_registry(program: &str) -> prometheus::Result<Registry> {
+    let registry = Registry::new();
+    show_process(&registry, program)?;
+    Ok(registry)
+}
+
 fn register(registry: &Registry, collector: Box<dyn Collector>) -> prometheus::Result<()> {
     match registry.register(collector) {
         Err(prometheus::Error::AlreadyReg) => Ok(()),
