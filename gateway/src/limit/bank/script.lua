@@ -30,9 +30,9 @@
 -- per limit the tokens granted (of slots: how many the caller may have in all, those that it held included),
 -- the whole tokens left (below 0: owed) and the microseconds until there may be more (0 if there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
 --
--- After a silence, and on another server, the bank stays closed until everybody who was there before has called: they
--- may have admitted requests on their own, or know of calls that the server does not. Until then it takes reports and
--- grants nothing, and they go on alone.
+-- After a silence, after an outage, and on another server, the bank stays closed until everybody who was there before has
+-- called: they may have admitted requests on their own, or know of calls that the server does not. Until then it takes
+-- reports and grants nothing, and they go on alone.
 --
 -- After a loss of data, limits refill from empty since the loss. The gateways are asked for what each of them was last
 -- told (restore.lua). When everybody has answered who called before the loss, each limit gets on top what was left of it
@@ -43,6 +43,7 @@ local CLOCK_STEP = 50000           -- a clock that gained more than this on the 
 local SILENCE = 2000000            -- nobody alive is silent for longer
 local SEEN_LATELY = 3000000
 local QUIET = 1200000              -- a gateway that hears from the bank calls more often
+local OUTAGE = 20000               -- a silence of this length may be an outage, if a call failed meanwhile
 local SETTLING = 2000000           -- how long the bank stays closed for those who do not call again
 local REVISIT = 100000             -- tokens that others hold may come back within this
 local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway believes that its last answer is remembered
@@ -150,7 +151,9 @@ if forgot and not is_known or last and gained > RETENTION then lose() end
 clock[8] = math.max(clock[8] + 1, now)
 if loss and not loss[7] and answered > 0 and answered_version < loss[9] then loss[6][gateway] = true end
 local settling = clock[7]
-if moved or now - clock[4] > QUIET then
+-- Calls of the caller failed. If nobody else was heard meanwhile, all may have been alone, and owe what they admitted.
+local was_outage = sequence - answered > 1 and now - clock[4] > OUTAGE and not settling
+if moved or now - clock[4] > QUIET or was_outage then
   moved = moved or settling and settling[4]
   settling = { clock[4], moved and now + QUIET or now, now + SETTLING, moved, false }
 end

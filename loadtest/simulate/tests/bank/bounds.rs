@@ -8,10 +8,33 @@ use simulate::{
     shape::Shape,
 };
 
-use crate::worlds::{anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with};
+use crate::worlds::{
+    SECOND, anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with,
+};
 
 /// Sums of fractions are rounded.
 const ROUNDING: f64 = 1e-3;
+
+/// A few gateways that are asked for many times what one limit allows, and one fault early on.
+fn busy_world(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Schedule> {
+    let limit =
+        (30_u64..200, 20_u64..200).prop_map(|(limit, burst)| Terms { window: RateWindow::Second, limit, burst });
+    (world_with(fault, 1), limit, 2_usize..5, 4.0..12.0).prop_map(|(world, limit, gateways, times)| {
+        let load = limit.limit as f64 * times;
+        let faults = world.faults.iter().map(|(_, fault)| (world.starts + SECOND / 5, *fault)).collect();
+        let stops = world.starts + 2 * SECOND;
+        Schedule {
+            gateways,
+            configured: gateways as u64,
+            limits: vec![limit],
+            load,
+            faults,
+            stops,
+            ends: stops,
+            ..world
+        }
+    })
+}
 
 /// The bound held: at the gateways, and at the bank.
 fn holds(outcome: &Outcome) -> Result<(), TestCaseError> {
@@ -45,6 +68,12 @@ proptest! {
 
     #[test]
     fn an_outage_admits_no_more_than_the_parts_that_were_left(schedule in world_with(outage(), 3)) {
+        holds(&run(&schedule))?;
+    }
+
+    /// The first gateway that is back must not get what the others have admitted meanwhile.
+    #[test]
+    fn short_outage_of_a_busy_fleet_admits_no_more_than_the_parts_that_were_left(schedule in busy_world(outage())) {
         holds(&run(&schedule))?;
     }
 
