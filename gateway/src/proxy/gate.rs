@@ -48,7 +48,15 @@ impl Gateway {
             found => found,
         };
         let whence = Whence { address, failures_most: live.clients.failures_most };
-        let caller = self.gate.identify(auth::credential(&request.headers), whence, now)?;
+        let caller = match self.gate.identify(auth::credential(&request.headers), whence, now) {
+            Ok(caller) => caller,
+            // A key would not help: nobody can tell which route is meant.
+            Err(refusal) if refusal.problem.code() == Code::MissingCredential => {
+                let unclear = found.err().filter(|problem| problem.code() == Code::InvalidRequest);
+                return Err(unclear.map_or(refusal, |problem| Box::new(Refusal::of_nobody(problem))));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         let route = match found {
             Ok(route) => route,
             Err(problem) => return Err(Box::new(Refusal::of(caller, None, problem))),

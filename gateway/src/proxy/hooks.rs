@@ -39,7 +39,7 @@ impl ProxyHttp for Proxy {
                 session.set_abort_on_close(on_abort == Some(OnAbort::Cancel));
                 return Ok(false);
             }
-            Entry::Preflight(answer) => self.0.grant(session, answer).await,
+            Entry::Answered(answer) => self.0.answer_briefly(session, answer).await,
             Entry::Refused(problem) => self.0.answer(session, context, &problem).await,
         };
         answered.map(|()| true).map_err(Error::into_down)

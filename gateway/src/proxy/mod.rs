@@ -50,6 +50,7 @@ use crate::{
     auth::Authenticator,
     gate::Gate,
     limit::Limiter,
+    listen::head::METHODS,
     meter::Meter,
     upstream::ConnectFailures,
 };
@@ -68,8 +69,8 @@ pub struct Gateway {
 enum Entry {
     /// The request goes to the upstream.
     Passed,
-    /// The request asks what pages of other origins may do, and this is the answer.
-    Preflight(ResponseHeader),
+    /// The gateway answers with this header and no body.
+    Answered(ResponseHeader),
     /// The gateway answers with a problem.
     Refused(Problem),
 }
@@ -143,9 +144,12 @@ impl Gateway {
         if let Err(problem) = gate::check_sizes(request, &live.sizes) {
             return Ok(Entry::Refused(problem));
         }
+        if request.raw_path() == b"*" {
+            return about_the_gateway(&context.request_id).map(Entry::Answered);
+        }
         if let Some((route, preflight, grant)) = gate::preflight(&live, request) {
             context.route = Some(route);
-            return preflight.answer(&grant, &context.request_id).map(Entry::Preflight);
+            return preflight.answer(&grant, &context.request_id).map(Entry::Answered);
         }
         let found = gate::find_route(&live, request, &request.method);
         let cors = found.as_ref().ok().and_then(|route| route.cors.as_ref());
@@ -170,8 +174,8 @@ impl Gateway {
         }
     }
 
-    /// Answers a preflight.
-    async fn grant(&self, session: &mut Session, answer: ResponseHeader) -> Result<()> {
+    /// Answers with a header that has no body.
+    async fn answer_briefly(&self, session: &mut Session, answer: ResponseHeader) -> Result<()> {
         if self.is_draining() {
             session.set_keepalive(None);
         }
@@ -195,6 +199,14 @@ impl Gateway {
         }
         session.write_response_body(Some(body), true).await
     }
+}
+
+/// The answer to `OPTIONS *`: what may be asked of the gateway as a whole. The target `*` comes with no other method.
+fn about_the_gateway(request_id: &str) -> Result<ResponseHeader> {
+    let mut answer = ResponseHeader::build(http::StatusCode::NO_CONTENT, Some(2))?;
+    answer.insert_header(http::header::ALLOW, METHODS)?;
+    answer.insert_header("X-Request-Id", request_id)?;
+    Ok(answer)
 }
 
 /// The address at the other end of the connection.

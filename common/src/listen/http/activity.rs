@@ -26,6 +26,14 @@ pub(super) struct Activity {
     waiting: Mutex<Waiting>,
 }
 
+/// Why a connection that waits for a request does so no longer.
+pub(super) enum Over {
+    /// No request was complete in time.
+    Overdue,
+    /// The connection gives way to another.
+    Displaced,
+}
+
 /// How long a connection has waited for a request.
 struct Waiting {
     since: Instant,
@@ -66,7 +74,7 @@ impl Activity {
     }
 
     /// Ends once a connection that waits for a request has waited long enough, or has to give way.
-    pub(super) async fn over(&self) {
+    pub(super) async fn over(&self) -> Over {
         let mut alarm = Alarm::default();
         poll_fn(|context| {
             let leaves = self.open.poll_leave(context).is_ready();
@@ -76,11 +84,11 @@ impl Activity {
             let (deadline, close) = self.deadline();
             if alarm.poll(deadline, context).is_ready() {
                 self.open.metrics().closed(close);
-                return Poll::Ready(());
+                return Poll::Ready(Over::Overdue);
             }
-            if leaves { Poll::Ready(()) } else { Poll::Pending }
+            if leaves { Poll::Ready(Over::Displaced) } else { Poll::Pending }
         })
-        .await;
+        .await
     }
 }
 

@@ -1,10 +1,12 @@
 //! Serving HTTP to others with hyper, upright: as many connections as there may be, each with deadlines.
 //!
 //! A connection that waits for a request goes when its time is over, when it has to give way, or when the server ends; one
-//! whose request is being answered goes when its client does not send the body or does not read the answer.
+//! whose request is being answered goes when its client does not send the body or does not read the answer. A client that
+//! has begun a request and does not complete its header is told so (408); one that has sent nothing is not.
 
 mod activity;
 mod paced;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use activity::{Activity, Busy, Held};
+use activity::{Activity, Busy, Held, Over};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
@@ -49,10 +51,6 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often peers that say nothing are asked whether they are still there (HTTP/2).
 const PING_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Told to a client for which there is no room.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n";
 
 /// How long a client may keep a server waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,8 +172,7 @@ async fn admit(guard: &Guard, protocol: Protocol, stream: TcpStream, peer: Socke
         Err(refusal) => {
             debug!(%peer, reason = refusal.as_str(), "a connection was refused");
             if matches!(protocol, Protocol::Http1 { .. }) {
-                // As far as the socket takes it: nobody waits for a client that is refused.
-                let _ = stream.try_write(FULL);
+                refusal::FULL.tell_at_once(&stream);
             }
             None
         }
@@ -193,21 +190,30 @@ where
     let activity = Arc::new(Activity::new(open, deadlines, protocol == Protocol::Http2));
     let io = TokioIo::new(Guarded { stream, activity: Arc::clone(&activity), send: Pace::new(deadlines.send) });
     let begin = Arc::clone(&activity);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    // Boxed, so that a connection can be taken apart.
+    let service = Box::new(service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let (busy, answered) = (Busy::new(&begin), service.call(request));
         async move { answered.await.map(|answer| answer.map(|body| Held { body, _busy: busy })) }
-    });
+    }));
     let outcome = match protocol {
         Protocol::Http1 { header_bytes } => {
             let mut builder = http1::Builder::new();
-            let connection = builder.max_buf_size(header_bytes).serve_connection(io, service);
-            let mut connection = pin!(connection);
-            if let Some(outcome) = until_over(connection.as_mut(), &activity, signals.closing).await {
-                outcome
-            } else {
-                connection.as_mut().graceful_shutdown();
-                finish(connection, &activity).await
+            let mut connection = builder.max_buf_size(header_bytes).serve_connection(io, service);
+            match until_over(Pin::new(&mut connection), &activity, signals.closing).await {
+                Ended::Itself(outcome) => outcome,
+                Ended::Overdue => {
+                    let parts = connection.into_parts();
+                    // What came behind the last request is a request that has begun, too.
+                    if !parts.read_buf.trim_ascii().is_empty() {
+                        refusal::LATE.tell(parts.io.into_inner().stream).await;
+                    }
+                    Ok(())
+                }
+                Ended::Asked => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    finish(Pin::new(&mut connection), &activity).await
+                }
             }
         }
         Protocol::Http2 => {
@@ -215,7 +221,7 @@ where
             builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
             let mut connection = pin!(builder.serve_connection(io, service));
             // Streams of one connection go on for as long as it lives: its end begins with the server's.
-            if let Some(outcome) = until_over(connection.as_mut(), &activity, signals.stopped).await {
+            if let Ended::Itself(outcome) = until_over(connection.as_mut(), &activity, signals.stopped).await {
                 outcome
             } else {
                 connection.as_mut().graceful_shutdown();
@@ -228,17 +234,30 @@ where
     }
 }
 
-/// The outcome of the connection; none once it has to be closed.
+/// Why a connection is not served any more.
+enum Ended {
+    /// It has ended by itself.
+    Itself(hyper::Result<()>),
+    /// It has to be closed.
+    Asked,
+    /// No request was complete in time.
+    Overdue,
+}
+
+/// Serves a connection until it ends or has to be closed.
 async fn until_over(
     connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
     activity: &Activity,
     mut ending: watch::Receiver<bool>,
-) -> Option<hyper::Result<()>> {
+) -> Ended {
     tokio::select! {
         biased;
-        outcome = connection => Some(outcome),
-        () = turned(&mut ending) => None,
-        () = activity.over() => None,
+        outcome = connection => Ended::Itself(outcome),
+        () = turned(&mut ending) => Ended::Asked,
+        over = activity.over() => match over {
+            Over::Overdue => Ended::Overdue,
+            Over::Displaced => Ended::Asked,
+        },
     }
 }
 

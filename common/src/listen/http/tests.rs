@@ -73,13 +73,33 @@ async fn answer(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_completes_no_header_is_closed() {
+async fn a_client_that_completes_no_header_is_told() {
     let server = start(hasty(10, 1_000)).await;
-    for text in ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\n"] {
-        assert_eq!(answer(server.send(text).await).await, "", "{text:?}");
+    for text in ["GET", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+        let told = answer(server.send(text).await).await;
+        let (header, body) = told.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}: {told}"));
+        assert!(header.starts_with("HTTP/1.1 408 ") && header.contains("application/problem+json"), "{told}");
+        assert!(header.contains(&format!("content-length: {}\r\n", body.len())), "{told}");
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&problem["code"], &problem["status"]), (&"request_timeout".into(), &408.into()));
     }
+    assert_eq!(answer(server.send("").await).await, "", "nothing was begun");
     let kept = answer(server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n").await).await;
-    assert!(kept.starts_with("HTTP/1.1 200 ") && kept.ends_with("complete"), "{kept}");
+    assert!(kept.starts_with("HTTP/1.1 200 "), "{kept}");
+    let behind = kept.split_once("complete").map(|(_, behind)| behind);
+    assert!(behind.is_some_and(|behind| behind.starts_with("HTTP/1.1 408 ")), "{kept}");
+}
+
+#[tokio::test]
+async fn a_client_without_room_is_told() {
+    let server = start(hasty(1, 3_600_000)).await;
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    let mut held = server.send(post).await;
+    // By then it is being answered, and does not give way.
+    timeout(PATIENCE, held.read_exact(&mut [0; 12])).await.unwrap().unwrap();
+    let told = answer(TcpStream::connect(server.address).await.unwrap()).await;
+    assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    assert!(told.contains("retry-after: 1\r\n") && told.contains("\"code\":\"too_many_connections\""), "{told}");
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ const VERSION_BYTES: usize = 8;
 /// Empty lines that may come before a request: some clients send one behind a body.
 const EMPTY_LINES_MAX: u8 = 2;
 
-/// What is asked of the gateway with the methods that it serves.
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// The methods that the gateway serves, as `Allow` lists them.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The header of a request, as far as it matters for what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
