@@ -1,6 +1,6 @@
 //! Logs: one JSON object per line on stderr, with the event's fields at its top.
 
-use common::telemetry::Line;
+use common::telemetry::{Line, log_panics};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging from `level` on, unless `RUST_LOG` says otherwise.
@@ -13,4 +13,5 @@ pub(super) fn start(level: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();
+    log_panics();
 }

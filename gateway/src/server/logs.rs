@@ -3,7 +3,7 @@
 //! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
 //! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
 
-use common::telemetry::Line;
+use common::telemetry::{Line, log_panics};
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
@@ -34,6 +34,7 @@ pub(super) fn start() -> WorkerGuard {
     // Fails only if the process logs already, as when several gateways run inside one test.
     let _ = tracing_subscriber::registry().with(access).with(operational).try_init();
     log::set_max_level(log::max_level().min(LIBRARIES_MOST));
+    log_panics();
     guard
 }
 
@@ -47,10 +48,16 @@ fn is_access(metadata: &Metadata<'_>) -> bool {
 const NO_ERRORS: [&str; 4] =
     ["pingora_proxy", "pingora_proxy::proxy_h1", "pingora_proxy::proxy_h2", "pingora_core::connectors"];
 
+/// What sqlx says of each connection that it finds broken, beside the one line that tells of an outage.
+const POOL_OF_STORE: &str = "sqlx_core::pool";
+
 /// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway tells in plain ones (a
 /// server that does not answer) or are about single clients; below them, it prints whole request headers, credentials
 /// and all, whatever `RUST_LOG` asks.
 fn is_told(target: &str, level: Level) -> bool {
+    if target.starts_with(POOL_OF_STORE) {
+        return level <= Level::WARN;
+    }
     !target.starts_with("pingora") || level == Level::ERROR && !NO_ERRORS.contains(&target)
 }
 
@@ -66,5 +73,6 @@ mod tests {
         assert!(!is_told("pingora_core::connectors", Level::WARN));
         assert!(!is_told("pingora_core::services::listening", Level::INFO));
         assert!(!is_told("pingora_core::connectors", Level::ERROR));
+        assert!(!is_told("sqlx_core::pool::inner", Level::INFO) && is_told("sqlx_core::pool::inner", Level::WARN));
     }
 }

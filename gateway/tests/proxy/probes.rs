@@ -1,4 +1,4 @@
-//! Cases of public probes of HTTP/1.1 servers whose verdict is beyond doubt: Http11Probe by its names (`COMP-…`, `SMUG-…`,
+//! Cases of public probes of HTTP/1.1 servers whose verdict is beyond doubt: `Http11Probe` by its names (`COMP-…`, `SMUG-…`,
 //! `MAL-…` and those that begin with the RFC), and kinds of HTTP Garden's payloads (`GARDEN-…`).
 //!
 //! What a probe may accept either way, and the gateway refuses, stands here as refused: a proxy must not leave the choice to

@@ -89,6 +89,38 @@ async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends() {
+    let mut server = server();
+    let world = world_on(&server).await;
+    // Credit makes the gateway ask the store while it is away, and not only look for changes.
+    let (customer, prepaid) = (world.customer(Some("roomy")).await, world.customer(Some("prepaid")).await);
+    let gateway = world.gateway_with(ROUTES).await;
+    assert_eq!(gateway.status("/", &customer.secret).await, 200);
+    let before = gateway.log().len();
+    server.stop().unwrap();
+    let is_of_store = |line: &Value, event: &str| line["event"] == event && line["what"] == "store";
+    gateway.logged("the outage begins", |line| is_of_store(line, "outage_began")).await;
+    // Long enough for several attempts of whoever asks the store.
+    let staleness = || async {
+        assert_eq!(gateway.status("/", &customer.secret).await, 200);
+        assert_ne!(gateway.status("/", &prepaid.secret).await, 200);
+        catalog_of(&gateway).await["staleness_seconds"].as_f64().filter(|age| *age > 4.0)
+    };
+    eventually("staleness", staleness).await;
+    server.restart().unwrap();
+    gateway.logged("the outage ends", |line| is_of_store(line, "outage_ended")).await;
+    eventually("the store is followed again", || async {
+        catalog_of(&gateway).await["staleness_seconds"].as_f64().filter(|age| *age < 1.0)
+    })
+    .await;
+    let told: Vec<Value> = gateway.log().split_off(before);
+    // Its line tells of something else: that what is known grows old.
+    let told: Vec<&Value> = told.iter().filter(|line| line["event"] != "catalog_stale").collect();
+    let events: Vec<&str> = told.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!((told.len(), events), (2, vec!["outage_began", "outage_ended"]), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_is_not_started_from() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
