@@ -7,7 +7,7 @@ use super::schedule::{Concurrent, Network};
 /// Watches the requests under way of one world.
 pub(super) struct Seats {
     limit: u64,
-    /// The limit as it was, and until when a gateway may still go by it.
+    /// The highest earlier limit that a gateway may still go by, and until when.
     before: Option<(u64, u64)>,
     processes: Vec<Process>,
     seen: Seated,
@@ -80,7 +80,9 @@ impl Seats {
     }
 
     pub(super) fn changed(&mut self, limit: u64, now: u64) {
-        self.before = Some((self.limit, now + LEASE + Network::LATEST));
+        // Who has not heard of the change before this one may go by what was the limit then.
+        let before = self.before.filter(|(_, until)| now < *until).map_or(0, |(limit, _)| limit);
+        self.before = Some((before.max(self.limit), now + LEASE + Network::LATEST));
         self.limit = limit;
     }
 
