@@ -20,6 +20,7 @@ pub struct Watch {
     store: Store,
     store_down: IntGauge,
     open_gaps: IntGauge,
+    lost_lives: IntGauge,
     dead_letters: IntGauge,
 }
 
@@ -37,6 +38,10 @@ impl Watch {
             open_gaps: gauge(
                 "tollgate_usage_open_gaps",
                 "Gaps in the numbers of streams that are neither filled nor settled",
+            )?,
+            lost_lives: gauge(
+                "tollgate_usage_lost_lives",
+                "Lives of gateways whose journals are gone and that nobody has accepted",
             )?,
             dead_letters: gauge("tollgate_usage_unresolved_dead_letters", "Dead letters that nobody has resolved")?,
         })
@@ -80,6 +85,7 @@ impl Watch {
     async fn count_open(&self) -> Result<(), StoreError> {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.open_gaps.set(gauge(self.store.open_gap_count().await?));
+        self.lost_lives.set(gauge(self.store.lost_life_count().await?));
         self.dead_letters.set(gauge(self.store.dead_letter_count().await?));
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use common::{
     id::TenantId,
-    store::{Breach, PeriodAudit, Store, StoreError, StreamAudit, Tally, UsageGap},
+    store::{Breach, LostLife, PeriodAudit, Store, StoreError, StreamAudit, Tally, UsageGap},
     time::{Period, TimeError, Window, Zone},
 };
 pub use kafka::{KafkaBacklog, kafka_backlog};
@@ -52,6 +52,10 @@ pub struct Report {
     pub open_gaps: Vec<UsageGap>,
     /// The same, of which somebody has declared that they will never come.
     pub settled_gaps: Vec<UsageGap>,
+    /// Lives of gateways whose journals are gone: nobody knows what was in them.
+    pub lost_lives: Vec<LostLife>,
+    /// The same, of which somebody has accepted it.
+    pub settled_lives: Vec<LostLife>,
     /// Messages that could not be booked and that nobody has resolved.
     pub dead_letters: u64,
     /// Usage that was set aside and that nobody has looked at.
@@ -97,6 +101,7 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         .map(|audited| UnknownTenant { tenant: audited.tenant, period: audited.period, usage: audited.rolled_up })
         .collect();
     let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.settled.is_some());
+    let (settled_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.settled.is_some());
     let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,
@@ -107,6 +112,8 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         breaches: breaches.collect(),
         open_gaps,
         settled_gaps,
+        lost_lives,
+        settled_lives,
         dead_letters: store.dead_letter_count().await?,
         quarantined: store.quarantine_count().await?,
         unknown_tenants,
@@ -140,6 +147,9 @@ impl Report {
         }
         if !self.open_gaps.is_empty() {
             faults.push(format!("{missing} entries are missing in {} open gaps", self.open_gaps.len()));
+        }
+        if !self.lost_lives.is_empty() {
+            faults.push(format!("{} lives of gateways are gone with their journals", self.lost_lives.len()));
         }
         if self.dead_letters > 0 {
             faults.push(format!("{} dead letters are not resolved", self.dead_letters));

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
-use common::store::{PeriodAudit, StreamAudit, UsageGap};
+use common::store::{LostLife, PeriodAudit, StreamAudit, UsageGap};
 
 use super::Report;
 use crate::number::grouped;
@@ -22,6 +22,8 @@ pub fn to_table(report: &Report) -> String {
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
     list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
     list(&mut text, "Settled gaps", report.settled_gaps.iter().map(gap));
+    list(&mut text, "Lives of gateways without their journals", report.lost_lives.iter().map(life));
+    list(&mut text, "The same, accepted", report.settled_lives.iter().map(life));
     let unknown = report.unknown_tenants.iter().map(|unknown| {
         let requests = grouped(unknown.usage.requests.unsigned_abs());
         format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)
@@ -100,6 +102,17 @@ fn gap(gap: &UsageGap) -> String {
         format!("; settled at {} by {}: {}", settled.at, settled.by, settled.reason)
     });
     format!("{}: {}..{} {cause}{since}{settled}", gap.stream, gap.from, gap.to)
+}
+
+fn life(life: &LostLife) -> String {
+    let settled = life.settled.as_ref().map_or_else(String::new, |settled| {
+        format!("; accepted at {} by {}: {}", settled.at, settled.by, settled.reason)
+    });
+    let booked = grouped(life.booked);
+    format!(
+        "{}: began at {}, missed at {}, {booked} entries booked{settled}",
+        life.life, life.began_at, life.noticed_at
+    )
 }
 
 fn with_header<const N: usize>(header: [&str; N]) -> Table {

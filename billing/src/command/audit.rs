@@ -19,8 +19,8 @@ form). It finds the brokers in the settings or in TOLLGATE_KAFKA.
 
 Exit codes:
   0  what is booked is in order; messages that still lie in Kafka are told and are no fault
-  1  an equality does not hold, a gap is open and not settled, a dead letter is not resolved, or usage is in
-     quarantine; or the audit failed
+  1  an equality does not hold, a gap is open and not settled, the journal of a gateway's life is gone, a dead letter is
+     not resolved, or usage is in quarantine; or the audit failed
   2  the command line makes no sense";
 
 #[derive(Debug, Args)]

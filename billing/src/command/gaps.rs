@@ -5,9 +5,9 @@ use std::{ops::Range, str::FromStr};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use common::{
-    store::{GapSettlement, Settling, Store, UsageGap},
+    store::{GapSettlement, LostLife, Settling, Store, UsageGap},
     time::{Clock as _, SystemClock},
-    usage::StreamId,
+    usage::{Life, StreamId},
 };
 
 use super::{CommandError, log, output::Output, print, store::StoreArguments};
@@ -19,6 +19,11 @@ Examples:
   billing gaps settle edge-1/01jd0000000000000000000000/0 512..1024 --reason 'disk of edge-1 is gone, ticket 17'
   billing gaps settle edge-1/01jd0000000000000000000000/0 --reason 'edge-1 was stolen'    all gaps of the stream
   billing gaps settlements
+  billing gaps lives
+  billing gaps settle-life edge-1/01jd0000000000000000000000 --reason 'disk of edge-1 is gone, ticket 17'
+
+A life of a gateway is lost if its journal was not handed over to its end and a later life of the gateway did not find it:
+nobody knows what was in it. Settle it to accept that.
 
 A settled gap is no fault of the books any more; `billing audit` goes on showing it. Entries that turn up after all are
 booked, once. Quota that the gateway held stays held back, as nobody knows what it used.
@@ -55,6 +60,22 @@ enum Action {
     },
     /// List all that was ever settled, filled since or not
     Settlements(Common),
+    /// List lives of gateways whose journals are gone, accepted ones too
+    Lives(Common),
+    /// Accept that the journal of a life is gone
+    SettleLife {
+        /// The life, as listed
+        #[arg(value_name = "LIFE")]
+        life: Life,
+        /// Why its journal will not turn up; kept for ever
+        #[arg(long)]
+        reason: String,
+        /// Who says so; kept for ever
+        #[arg(long, value_name = "NAME", env = "USER")]
+        by: String,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -84,7 +105,11 @@ impl FromStr for Numbers {
 
 pub(super) async fn execute(arguments: &GapsArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("warn");
-    let (Action::List(common) | Action::Settle { common, .. } | Action::Settlements(common)) = &arguments.action;
+    let (Action::List(common)
+    | Action::Settle { common, .. }
+    | Action::Settlements(common)
+    | Action::Lives(common)
+    | Action::SettleLife { common, .. }) = &arguments.action;
     let store = Store::open(&common.store.url(environment)?).await?;
     let done = act(&store, &arguments.action, common.output).await;
     store.close().await;
@@ -100,6 +125,11 @@ async fn act(store: &Store, action: &Action, output: Output) -> Result<(), Comma
             list(&store.settle_gaps(stream, numbers, settling).await?, output)
         }
         Action::Settlements(_) => settlements(&store.gap_settlements().await?, output),
+        Action::Lives(_) => lives(&store.lost_lives().await?, output),
+        Action::SettleLife { life, reason, by, .. } => {
+            let settling = Settling { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
+            lives(&[store.settle_life(life, &settling).await?], output)
+        }
     }
 }
 
@@ -138,6 +168,26 @@ fn settlements(settlements: &[GapSettlement], output: Output) -> Result<(), Comm
             cause(settlement.lost).to_owned(),
             settlement.missing.to_string(),
             settling(&settlement.settling),
+        ]);
+    }
+    print(&format!("{table}\n"))
+}
+
+fn lives(lives: &[LostLife], output: Output) -> Result<(), CommandError> {
+    if output == Output::Json {
+        return print(&(serde_json::to_string_pretty(lives)? + "\n"));
+    }
+    if lives.is_empty() {
+        return print("No life of a gateway is lost.\n");
+    }
+    let mut table = table(["Life", "Began", "Missed", "Entries booked", "Settled"]);
+    for life in lives {
+        table.add_row([
+            life.life.to_string(),
+            life.began_at.to_string(),
+            life.noticed_at.to_string(),
+            life.booked.to_string(),
+            life.settled.as_ref().map_or_else(|| "no".to_owned(), settling),
         ]);
     }
     print(&format!("{table}\n"))

@@ -185,3 +185,36 @@ async fn senseless_command_lines_exit_2() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains("no dead letter 7"), "{}", stderr(&missing));
 }
+
+#[tokio::test]
+async fn life_of_a_gateway_without_its_journal_is_told_until_it_is_accepted() {
+    let site = Site::new();
+    let (store, root) = site.store().await;
+    let batch = ten_requests(0, root, 0);
+    store.book_usage(&batch, instant("2026-11-10T12:00:01Z")).await.unwrap();
+    let (gone, next) = (batch.stream.life(), "edge-1/01jd0000000000000000000000".parse().unwrap());
+    for life in [&gone, &next] {
+        store.begin_life(life, instant("2026-11-10T12:00:00Z")).await.unwrap();
+    }
+    assert_eq!(audit(&site, &[]).await.0, Some(0));
+    store.no_journal_left(&next, instant("2026-11-10T12:05:00Z")).await.unwrap();
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!((exit_code, &report["clean"]), (Some(1), &json!(false)), "{report}");
+    assert_eq!(report["lost_lives"][0]["life"], json!(gone));
+    let url = site.url();
+    let table = stdout(&site.run(&["audit", "--store", &url]).await);
+    assert!(
+        table.contains("Lives of gateways without their journals:") && table.contains(&gone.to_string()),
+        "{table}"
+    );
+
+    let life = gone.to_string();
+    let gaps = ["gaps", "settle-life", &life, "--by", "ada", "--reason", "disk gone", "--store", &url];
+    assert_eq!(site.run(&gaps).await.status.code(), Some(0));
+    assert_eq!(site.run(&gaps).await.status.code(), Some(1), "once");
+    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!((exit_code, &report["lost_lives"]), (Some(0), &json!([])), "{report}");
+    assert_eq!(report["settled_lives"][0]["settled"]["reason"], "disk gone");
+    let listed = stdout(&site.run(&["gaps", "lives", "--store", &url]).await);
+    assert!(listed.contains("by ada: disk gone"), "{listed}");
+}

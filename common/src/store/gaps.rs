@@ -104,8 +104,7 @@ impl Store {
         numbers: Option<Range<u64>>,
         settling: Settling,
     ) -> Result<Vec<UsageGap>, StoreError> {
-        check_text("name of who settles it", &settling.by, BY_MAX_CHARS)?;
-        check_text("reason", &settling.reason, REASON_MAX_CHARS)?;
+        check_settling(&settling)?;
         let mut write = self.begin_write().await?;
         let connection = write.connection();
         // Whoever books the stream waits until it is settled, and the other way round.
@@ -206,8 +205,13 @@ fn read_gap(row: &AnyRow) -> Result<UsageGap, StoreError> {
     })
 }
 
-fn read_settling(row: &AnyRow, at: Micros) -> Result<Settling, StoreError> {
+pub(super) fn read_settling(row: &AnyRow, at: Micros) -> Result<Settling, StoreError> {
     Ok(Settling { at, by: row.try_get("settled_by")?, reason: row.try_get("reason")? })
+}
+
+pub(super) fn check_settling(settling: &Settling) -> Result<(), StoreError> {
+    check_text("name of who settles it", &settling.by, BY_MAX_CHARS)?;
+    check_text("reason", &settling.reason, REASON_MAX_CHARS)
 }
 
 fn check_text(what: &str, text: &str, most: usize) -> Result<(), StoreError> {

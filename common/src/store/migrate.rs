@@ -69,6 +69,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_usage_payment"),
     migration!(13, "0013_quota_debts"),
     migration!(14, "0014_usage_quarantine"),
+    migration!(15, "0015_gateway_lives"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work on one store.

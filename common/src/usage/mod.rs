@@ -220,6 +220,28 @@ impl StreamId {
     }
 }
 
+impl Life {
+    /// The gateway's name.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+}
+
+impl FromStr for Life {
+    type Err = StreamIdError;
+
+    fn from_str(text: &str) -> Result<Self, StreamIdError> {
+        let stream: Result<StreamId, _> = format!("{text}/0").parse();
+        stream.map(|stream| stream.life()).map_err(|_| StreamIdError(text.chars().take(160).collect()))
+    }
+}
+
+impl Serialize for Life {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Life {
     /// What the names of its streams begin with, up to the lane.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ mod gaps;
 mod grants;
 mod harness;
 mod interleaving;
+mod lives;
 mod lost;
 mod migrations;
 mod positions;

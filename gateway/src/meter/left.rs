@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use common::usage::Life;
 use tokio::{
     sync::watch,
     task::{JoinSet, spawn_blocking},
@@ -11,6 +12,7 @@ use super::{
     Meter,
     drain::Drain,
     journal::{LaneReader, LeftBoot},
+    lives::{Recovery, Unreadable},
     ticks,
 };
 
@@ -21,12 +23,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Drains {
     tasks: JoinSet<()>,
     drain: Arc<Drain>,
+    recovery: Arc<Recovery>,
     finishing: watch::Receiver<bool>,
 }
 
 impl Drains {
-    pub(super) fn new(drain: Arc<Drain>, finishing: watch::Receiver<bool>) -> Self {
-        Self { tasks: JoinSet::new(), drain, finishing }
+    pub(super) fn new(drain: Arc<Drain>, recovery: Arc<Recovery>, finishing: watch::Receiver<bool>) -> Self {
+        Self { tasks: JoinSet::new(), drain, recovery, finishing }
     }
 
     /// Drains lanes of this life, one task each.
@@ -43,7 +46,10 @@ impl Drains {
             meter.journal.take_over()
         };
         match spawn_blocking(take_over).await {
-            Ok(Ok(boots)) => boots.into_iter().for_each(|boot| self.drain_left(boot)),
+            Ok(Ok(boots)) => {
+                self.recovery.found(boots.len());
+                boots.into_iter().for_each(|boot| self.drain_left(boot));
+            }
             Ok(Err(error)) => tracing::error!(event = "journal_not_searched", %error),
             // The runtime is ending.
             Err(_) => {}
@@ -66,12 +72,24 @@ impl Drains {
     }
 
     fn drain_left(&mut self, boot: LeftBoot) {
-        self.tasks.spawn(drain_left(boot, Arc::clone(&self.drain), self.finishing.clone()));
+        let (drain, recovery, finishing) =
+            (Arc::clone(&self.drain), Arc::clone(&self.recovery), self.finishing.clone());
+        self.tasks.spawn(async move {
+            // One that fails stays open: the next life finds it.
+            if let Some(life) = drain_left(boot, drain, finishing).await {
+                recovery.done(life);
+            }
+        });
     }
 }
 
-/// Drains what one earlier life left, says that its streams have ended, then removes it.
-async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Receiver<bool>) {
+/// Drains what one earlier life left, says that its streams have ended, then removes it. Gives the life, or that it is not
+/// known how much was in its files; nothing if it has to be drained again.
+async fn drain_left(
+    mut boot: LeftBoot,
+    drain: Arc<Drain>,
+    finishing: watch::Receiver<bool>,
+) -> Option<Result<Life, Unreadable>> {
     drain.count_unreadable_files(boot.unreadable_files());
     let ends: Vec<_> = boot.lanes.iter().map(LaneReader::end_batch).collect();
     let mut lanes = JoinSet::new();
@@ -79,18 +97,21 @@ async fn drain_left(mut boot: LeftBoot, drain: Arc<Drain>, finishing: watch::Rec
     while let Some(drained) = lanes.join_next().await {
         if let Err(error) = drained {
             tracing::error!(event = "journal_lane_failed", %error);
-            return;
+            return None;
         }
     }
     // A file that cannot be read may hold more: then nobody can say where the streams end.
+    let mut drained = Err(Unreadable);
     if boot.unreadable_files() == 0 {
         for end in &ends {
             drain.deliver(end).await;
         }
+        drained = Ok(boot.life().ok()?);
     }
     if let Err(error) = boot.remove() {
         tracing::warn!(event = "journal_not_removed", %error);
     }
+    Some(drained)
 }
 
 fn spawn_lanes(tasks: &mut JoinSet<()>, lanes: Vec<LaneReader>, drain: &Arc<Drain>, finishing: &watch::Receiver<bool>) {

@@ -6,6 +6,7 @@ mod drain;
 mod fullness;
 mod journal;
 mod left;
+mod lives;
 mod metrics;
 mod refusals;
 mod settings;
@@ -26,6 +27,7 @@ use drain::Drain;
 use fullness::Fullness;
 use journal::{Journal, Unfetched};
 use left::Drains;
+use lives::Recovery;
 use metrics::MeterMetrics;
 use refusals::Refusals;
 pub use settings::{MeterSettings, OpenError, WhenFull};
@@ -54,6 +56,8 @@ pub struct Meter {
     sync_outage: Outage,
     /// Of the journal's files, while they are not where they were made.
     files_outage: Outage,
+    /// Of earlier lives.
+    recovery: Arc<Recovery>,
     settings: MeterSettings,
 }
 
@@ -85,6 +89,7 @@ impl Meter {
             fullness,
             sync_outage: Outage::new("usage journal's disk"),
             files_outage: Outage::new("usage journal's files"),
+            recovery: Arc::default(),
             settings,
         }))
     }
@@ -116,7 +121,7 @@ impl Meter {
         let batch_entries = self.settings.batch_entries.clamp(1, BATCH_MAX_ENTRIES);
         let drain = Arc::new(Drain::new(sink, self.metrics.clone(), batch_entries));
         let (finish, finishing) = watch::channel(false);
-        let mut drains = Drains::new(Arc::clone(&drain), finishing);
+        let mut drains = Drains::new(Arc::clone(&drain), Arc::clone(&self.recovery), finishing);
         drains.start(self.journal.readers());
         drains.take_over(&self).await;
         tokio::select! {

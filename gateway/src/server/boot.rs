@@ -75,11 +75,12 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         Some(settings) => Some(open_bank(settings, &store, catalog.source(), &mut tasks).await?),
         None => None,
     };
-    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store, meter.quota_holder())
+    let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store.clone(), meter.quota_holder())
         .telling(Arc::clone(&catalog.store_outage))
         .heeding(Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| keeper.run(stopped));
-    tasks.spawn(|stopped| Arc::clone(&meter).run(Arc::clone(&sink), stopped));
+    let telling = (store, Arc::clone(&catalog.store_outage));
+    tasks.spawn(|stopped| Arc::clone(&meter).run_telling(Arc::clone(&sink), telling, stopped));
 
     let live = Live::start(settings, None).await;
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };

@@ -8,7 +8,11 @@ mod support;
 
 use std::time::Duration;
 
-use common::key::Mode;
+use common::{
+    key::Mode,
+    store::{Settling, Store},
+    time::{Clock as _, SystemClock},
+};
 use loadtest::{house::Books, load::Load};
 use support::{House, eventually};
 
@@ -37,6 +41,7 @@ on_both_engines!(
     a_killed_gateway_bills_what_it_answered,
     changes_reach_a_running_gateway,
     what_is_used_beyond_a_hard_cap_is_owed_and_not_billed,
+    a_life_whose_journal_is_gone_is_told,
 );
 
 async fn the_invoice_equals_what_the_client_received(house: House) {
@@ -119,4 +124,34 @@ async fn changes_reach_a_running_gateway(house: House) {
     house.admin(&["key", "revoke", &second.id.to_string()]).await;
     eventually("the key is refused", async || house.get("/v1/hello", &second.secret).await == 401).await;
     assert_eq!(house.get("/v1/hello", &acme.key).await, 200, "other keys are not touched");
+}
+
+async fn a_life_whose_journal_is_gone_is_told(mut house: House) {
+    let acme = house.customer("Acme", "enterprise").await;
+    let store = Store::open(house.store()).await.unwrap();
+    let journal = house.directory().join("gateway-journal");
+    let lives = || std::fs::read_dir(&journal).unwrap().filter(|life| !is_hidden(life.as_ref().unwrap())).count();
+    for is_gone in [false, true, false] {
+        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+        house.gateway.process.kill().await.unwrap();
+        if is_gone {
+            std::fs::remove_dir_all(&journal).unwrap();
+        }
+        house.gateway.restart().await.unwrap();
+        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+        eventually("what was left is drained", async || lives() == 1).await;
+        if is_gone {
+            eventually("the life is told", async || store.lost_life_count().await.unwrap() == 1).await;
+        }
+    }
+    let told = store.lost_lives().await.unwrap();
+    assert_eq!(told.len(), 1, "those that were found are not told: {told:?}");
+    let settling = Settling { at: SystemClock.now(), by: "ada".into(), reason: "its disk is gone".into() };
+    store.settle_life(&told[0].life, &settling).await.unwrap();
+    assert_eq!(store.lost_life_count().await.unwrap(), 0);
+    store.close().await;
+}
+
+fn is_hidden(entry: &std::fs::DirEntry) -> bool {
+    !entry.file_name().to_str().is_some_and(|name| name.contains('@') && !name.starts_with('.'))
 }

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use common::usage::Life;
 use ring::{LeftRing, RecoverError, Seal};
 
 use super::{
@@ -156,6 +157,11 @@ impl Heir {
 }
 
 impl LeftBoot {
+    /// The life that left it.
+    pub(crate) fn life(&self) -> io::Result<Life> {
+        self.directory.life()
+    }
+
     /// How many of its files tell nothing any more, not even how much was in them.
     pub(crate) const fn unreadable_files(&self) -> u64 {
         self.unreadable_files

@@ -1,0 +1,79 @@
+//! Lives of gateways whose journals are gone: told once a later life has looked for them, and never while anybody has them.
+
+use common::{
+    store::{Settling, Store, StoreError},
+    usage::{Life, UsageBatch, UsageEntry},
+};
+
+use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, root, stream};
+
+on_both_engines!(
+    life_without_its_journal_is_told_once_a_later_one_has_looked,
+    life_whose_journal_was_found_is_never_told,
+    lost_life_is_accepted_once_with_a_reason,
+);
+
+fn life(boot: u128) -> Life {
+    stream(boot).life()
+}
+
+async fn lost(store: &Store) -> Vec<(Life, u64)> {
+    store.lost_lives().await.unwrap().into_iter().map(|lost| (lost.life, lost.booked)).collect()
+}
+
+async fn life_without_its_journal_is_told_once_a_later_one_has_looked(place: Place) {
+    let store = place.store().await;
+    let tenant = root(&store).await.id;
+    for boot in [1, 2] {
+        store.begin_life(&life(boot), NOW).await.unwrap();
+        store.begin_life(&life(boot), NOW.plus_seconds(5)).await.unwrap();
+    }
+    store.book_usage(&batch(&stream(1), 0, 3, tenant), NOW).await.unwrap();
+    assert_eq!(lost(&store).await, [], "the later one may still find it");
+    for later in [60, 70] {
+        store.no_journal_left(&life(2), NOW.plus_seconds(later)).await.unwrap();
+    }
+    assert_eq!(lost(&store).await, [(life(1), 3)]);
+    let told = store.lost_lives().await.unwrap().remove(0);
+    assert_eq!((told.began_at, told.noticed_at, told.settled), (NOW, NOW.plus_seconds(60), None));
+    assert_eq!(store.lost_life_count().await.unwrap(), 1);
+
+    // Another gateway with the same journals, or another disk that is back.
+    store.end_lives(&[life(1)], NOW.plus_seconds(90)).await.unwrap();
+    assert_eq!(lost(&store).await, []);
+}
+
+async fn life_whose_journal_was_found_is_never_told(place: Place) {
+    let store = place.store().await;
+    for boot in 1..=4 {
+        store.begin_life(&life(boot), NOW).await.unwrap();
+    }
+    store.end_lives(&[life(1), life(9)], NOW).await.unwrap();
+    // Whoever found the second one has said so to billing, and died before saying so here.
+    let end = UsageBatch { stream: stream(2), first_seq: 0, entries: vec![UsageEntry::End] };
+    store.book_usage(&end, NOW).await.unwrap();
+    store.no_journal_left(&life(3), NOW).await.unwrap();
+    assert_eq!(lost(&store).await, [], "neither the earlier ones nor the later one, which may live");
+    store.begin_life(&"edge-2/01jd0000000000000000000000".parse().unwrap(), NOW).await.unwrap();
+    assert_eq!(lost(&store).await, [], "another gateway has journals of its own");
+}
+
+async fn lost_life_is_accepted_once_with_a_reason(place: Place) {
+    let store = place.store().await;
+    store.create_tenant(&new_tenant(common::tenant::TenantKind::Root, None), NOW).await.unwrap();
+    for boot in [1, 2] {
+        store.begin_life(&life(boot), NOW).await.unwrap();
+    }
+    let settling = Settling { at: NOW.plus_seconds(9), by: "ada".into(), reason: "disk gone".into() };
+    let early = store.settle_life(&life(1), &settling).await;
+    assert!(matches!(early, Err(StoreError::NotFound { .. })), "{early:?}");
+    store.no_journal_left(&life(2), NOW).await.unwrap();
+    let without = Settling { reason: " ".into(), ..settling.clone() };
+    assert!(matches!(store.settle_life(&life(1), &without).await, Err(StoreError::Refused { .. })));
+    let settled = store.settle_life(&life(1), &settling).await.unwrap();
+    assert_eq!(settled.settled, Some(settling.clone()));
+    assert_eq!(store.lost_lives().await.unwrap(), [settled], "it goes on being told, as accepted");
+    assert_eq!(store.lost_life_count().await.unwrap(), 0);
+    let again = store.settle_life(&life(1), &settling).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+}

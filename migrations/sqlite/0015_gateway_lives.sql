@@ -1,0 +1,18 @@
+-- Lives of gateways, so that one whose journal is gone is told: nobody else knows what was in it.
+
+-- `drained_at`: the journal was handed over to its end. `searched_at`: the life has found, and drained, every earlier
+-- journal that was where it looks. An older life of the same name that is not drained by then has lost its journal;
+-- `settled_at` says that somebody accepts that.
+CREATE TABLE gateway_lives (
+    life        TEXT    NOT NULL PRIMARY KEY,
+    gateway     TEXT    NOT NULL,
+    began_at    INTEGER NOT NULL,
+    searched_at INTEGER,
+    drained_at  INTEGER,
+    settled_at  INTEGER,
+    settled_by  TEXT CHECK (length(settled_by) BETWEEN 1 AND 200),
+    reason      TEXT CHECK (length(reason) BETWEEN 1 AND 1000),
+    CHECK ((settled_at IS NULL) = (settled_by IS NULL)),
+    CHECK ((settled_at IS NULL) = (reason IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX gateway_lives_open ON gateway_lives (gateway, life) WHERE drained_at IS NULL;
