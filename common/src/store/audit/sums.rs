@@ -10,7 +10,7 @@ use crate::{
     id::TenantId,
     store::{
         StoreError,
-        row::{corrupt, instant, parsed},
+        row::{corrupt, instant, parsed, zone},
     },
     time::{Micros, Period, Window, Zone},
 };
@@ -82,7 +82,8 @@ pub(super) async fn check(
 
 async fn zones(connection: &mut AnyConnection) -> Result<HashMap<TenantId, Zone>, StoreError> {
     let rows = sqlx::query("SELECT id, zone FROM tenants").fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((parsed(row, "id")?, parsed(row, "zone")?))).collect()
+    // What is in the books of a zone that is not known counts in months of UTC.
+    rows.iter().map(|row| Ok((parsed(row, "id")?, zone(row)?.or_utc()))).collect()
 }
 
 impl Line {

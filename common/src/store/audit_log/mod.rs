@@ -4,13 +4,18 @@ mod action;
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{
+    Any, AnyConnection, AssertSqlSafe, Row as _,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 pub use self::action::AuditAction;
 use super::{
     Page, PageRequest, Store, StoreError,
     row::{corrupt, instant, parsed, parsed_or_null},
-    scope::{PathRange, Viewer},
+    scope::{self, Viewer},
+    tenants,
 };
 use crate::{
     acting::{ActorKind, Scope},
@@ -61,42 +66,100 @@ pub struct AuditFilter {
     pub window: Option<Window>,
 }
 
+const ENTRIES: &str = "SELECT seq, at, actor_kind, actor, address, request_id, action, subject_kind, subject, \
+    audit_log.tenant_id, before, after, actors.path AS actor_path FROM audit_log ";
+
+/// No tenant is in two places at one time, so that no entry comes twice.
+const IN_SPANS: &str = "JOIN spans ON spans.tenant_id = audit_log.tenant_id AND at >= from_at AND at < to_at ";
+
+const CHOSEN: &str = "LEFT JOIN admin_keys ON actor_kind = 'admin_key' AND admin_keys.id = actor \
+    LEFT JOIN tenants AS actors ON actors.id = COALESCE(actor_tenant, admin_keys.tenant_id) \
+    WHERE seq < $1 AND ($2 = '' OR subject = $2) AND ($3 = '' OR action = $3) AND at >= $4 AND at < $5 \
+    ORDER BY seq DESC LIMIT $6";
+
+/// The first placeholder behind those.
+const FIRST_SPAN: usize = 7;
+
 impl Store {
-    /// The audit log, newest first, as far as it exists for whoever acts. What belongs to no tenant is seen by those
-    /// who see everything.
+    /// The audit log, newest first, as far as it exists for whoever acts: of each tenant, what was done while it was in
+    /// their subtree. What belongs to no tenant is seen by those who see everything.
     pub async fn audit_log(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let scope = self.acting.scope;
-        let paths = PathRange::within(&mut connection, scope, filter.subtree_of).await?;
-        let with_nobodys = scope == Scope::Everything && filter.subtree_of.is_none();
+        let spans = filter.spans(&mut connection, scope).await?;
         let window = filter.window.unwrap_or(Window { start: Micros(i64::MIN), end: Micros(i64::MAX) });
-        let rows = sqlx::query(
-            "SELECT seq, at, actor_kind, actor, address, request_id, action, subject_kind, subject, \
-             audit_log.tenant_id, before, after, actors.path AS actor_path FROM audit_log \
-             LEFT JOIN tenants ON tenants.id = audit_log.tenant_id \
-             LEFT JOIN admin_keys ON actor_kind = 'admin_key' AND admin_keys.id = actor \
-             LEFT JOIN tenants AS actors ON actors.id = COALESCE(actor_tenant, admin_keys.tenant_id) \
-             WHERE seq < $1 AND ((tenants.path >= $2 AND tenants.path < $3) \
-             OR ($4 = 1 AND audit_log.tenant_id IS NULL)) \
-             AND ($5 = '' OR subject = $5) AND ($6 = '' OR action = $6) AND at >= $7 AND at < $8 \
-             ORDER BY seq DESC LIMIT $9",
-        )
-        .bind(page.after.unwrap_or(i64::MAX))
-        .bind(paths.from)
-        .bind(paths.before)
-        .bind(i64::from(with_nobodys))
-        .bind(filter.subject.clone().unwrap_or_default())
-        .bind(filter.action.map_or("", AuditAction::as_str))
-        .bind(window.start.0)
-        .bind(window.end.0)
-        .bind(page.rows())
-        .fetch_all(&mut *connection)
-        .await?;
+        let query = sqlx::query(AssertSqlSafe(statement(spans.as_deref().map_or(0, <[_]>::len))))
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(filter.subject.clone().unwrap_or_default())
+            .bind(filter.action.map_or("", AuditAction::as_str))
+            .bind(window.start.0)
+            .bind(window.end.0)
+            .bind(page.rows());
+        let bind = |query: Query<'static, Any, AnyArguments>, (tenant, span): &(TenantId, Window)| {
+            query.bind(tenant.to_string()).bind(span.start.0).bind(span.end.0)
+        };
+        let query = spans.iter().flatten().fold(query, bind);
+        let rows = query.fetch_all(&mut *connection).await?;
         let viewer = Viewer::of(&mut connection, scope).await?;
         let entries: Result<Vec<_>, _> =
             rows.iter().map(|row| read(row, &viewer).map(|entry| (entry.seq, entry))).collect();
         Ok(page.page(entries?))
     }
+}
+
+impl AuditFilter {
+    /// A tenant of which, with everybody below it, is shown what was done, and the times at which it was in the scope. None:
+    /// all of everybody is shown, and of nobody.
+    async fn spans(
+        &self,
+        connection: &mut AnyConnection,
+        scope: Scope,
+    ) -> Result<Option<Vec<(TenantId, Window)>>, StoreError> {
+        let (top, spans) = match (scope, self.subtree_of) {
+            (Scope::Everything, None) => return Ok(None),
+            (Scope::Everything, Some(tenant)) => {
+                let known = scope::path_of(connection, tenant).await?.is_some();
+                (tenant, if known { tenants::spans_under(connection, tenant, tenant).await? } else { Vec::new() })
+            }
+            (Scope::Subtree(top), within) => {
+                let tenant = within.unwrap_or(top);
+                (tenant, tenants::spans_under(connection, tenant, top).await?)
+            }
+        };
+        if spans.is_empty() {
+            return Err(StoreError::not_found("tenant", &top));
+        }
+        Ok(Some(spans.into_iter().map(|span| (top, span)).collect()))
+    }
+}
+
+/// The statement for a tenant that was in the scope so many times, or for all of everybody. Its text is put together from
+/// constants and the numbers of placeholders.
+fn statement(spans: usize) -> String {
+    let known: Vec<_> = (0..spans)
+        .map(|place| {
+            let first = FIRST_SPAN + 3 * place;
+            let (from, to) = (first + 1, first + 2);
+            format!(
+                "SELECT CAST(${first} AS TEXT) AS top, CAST(${from} AS BIGINT) AS from_at, CAST(${to} AS BIGINT) AS to_at"
+            )
+        })
+        .collect();
+    let (with, join) = if spans == 0 { (String::new(), "") } else { (with_spans(&known.join(" UNION ")), IN_SPANS) };
+    format!("{with}{ENTRIES}{join}{CHOSEN}")
+}
+
+/// The table `spans`: tenants of a subtree, each at the times at which it was there. `UNION` keeps every range once.
+fn with_spans(known: &str) -> String {
+    format!(
+        "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (\
+         SELECT id, from_at, to_at FROM ({known}) AS known JOIN tenants ON id = top UNION \
+         SELECT below.tenant_id, \
+         CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
+         CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
+         FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
+         WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)) "
+    )
 }
 
 /// A change to be logged.

@@ -66,9 +66,14 @@ fn id(text: &str) -> Result<TenantId, StoreError> {
     text.parse().map_err(|error| corrupt("id", error))
 }
 
-/// Borders of sums that lie within an hour, by tenant; most have none.
+/// Borders of sums that lie within an hour.
 #[derive(Debug, Default)]
-pub(super) struct Borders(HashMap<TenantId, Cuts>);
+pub(super) struct Borders {
+    /// By tenant; most have none.
+    cuts: HashMap<TenantId, Cuts>,
+    /// Everybody who was ever on a way up, if somebody there has moved.
+    moved: BTreeSet<TenantId>,
+}
 
 #[derive(Debug, Default)]
 struct Cuts {
@@ -117,15 +122,21 @@ impl Borders {
                 borders.insert(*tenant, Cuts { turns, zones: others });
             }
         }
-        Ok(Self(borders))
+        let moved = if history.past_parents.is_empty() { BTreeSet::new() } else { history.known };
+        Ok(Self { cuts: borders, moved })
+    }
+
+    /// Everybody who was ever on a way up of a tenant, if somebody there has moved; else nobody.
+    pub(super) const fn moved(&self) -> &BTreeSet<TenantId> {
+        &self.moved
     }
 
     /// Where the sum begins that holds what `tenant` used at `at`, in the hour that starts at `hour`.
     pub(super) fn since(&self, tenant: TenantId, hour: Micros, at: Micros) -> Micros {
-        if self.0.is_empty() {
+        if self.cuts.is_empty() {
             return hour;
         }
-        let Some(cuts) = self.0.get(&tenant) else { return hour };
+        let Some(cuts) = self.cuts.get(&tenant) else { return hour };
         let turn = cuts.turns[..cuts.turns.partition_point(|turn| *turn <= at)].last().copied();
         let month = |zone: &Zone| Some(Period::containing(at, zone).ok()?.window(zone).ok()?.start);
         turn.into_iter().chain(cuts.zones.iter().filter_map(month)).fold(hour, Micros::max)

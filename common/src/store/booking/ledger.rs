@@ -11,7 +11,7 @@ use std::{
 use sqlx::{AnyConnection, PgConnection, Row as _};
 
 use super::{
-    NewDeadLetter, Place, Position, StoreError, StreamBook,
+    NewDeadLetter, ParentSpan, Place, Position, StoreError, StreamBook,
     borders::Turn,
     settlement::Settlement,
     sheet::{LeaseKey, QuarantineRow, RecordRow, RefusalKey, UsageKey, UsageTotal},
@@ -56,6 +56,9 @@ pub(super) trait Ledger: Statements + Settlement {
 
     /// Clocks and places of tenants, as far as the store knows them.
     async fn places(&mut self, tenants: &BTreeSet<TenantId>) -> Result<HashMap<TenantId, Place>, StoreError>;
+
+    /// The parents of tenants over time.
+    async fn parents(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Vec<ParentSpan>, StoreError>;
 
     /// When plans and parents of tenants changed after `before` and up to `last`, and all that these were ever under.
     async fn turns(

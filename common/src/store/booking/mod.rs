@@ -4,6 +4,7 @@
 //! and locked; the ledger then writes it as fast as its engine can. All bookings lock in one order: position, streams,
 //! partitions of the records, hourly sums, leases of quotas, quotas; each kind by its key.
 
+mod above;
 mod borders;
 mod copy;
 mod insert;
@@ -17,10 +18,11 @@ mod sheet;
 mod stream;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
 };
 
+use above::{Above, ParentSpan, TenantZone, Zones, read_past, surroundings};
 use borders::{Borders, Place};
 pub(super) use insert::{Value, insert_rows, insert_rows_returning};
 use lease::Lease;
@@ -35,7 +37,7 @@ use stream::{Claim, StreamBook};
 use super::{NewDeadLetter, Position, Store, StoreError};
 use crate::{
     id::TenantId,
-    time::{Micros, Zone, zone_release},
+    time::{Micros, zone_release},
     usage::{StreamId, UsageBatch, UsageEntry},
 };
 
@@ -95,23 +97,6 @@ struct Fresh<'b> {
     book: usize,
     entries: Vec<(i64, &'b UsageEntry)>,
 }
-
-/// The zones of tenants.
-type Zones = HashMap<TenantId, TenantZone>;
-
-/// The zone in which a tenant's months begin.
-#[derive(Debug, Clone)]
-enum TenantZone {
-    /// The store does not know the tenant: its hours are those of UTC.
-    NoTenant,
-    /// This one.
-    Known(Zone),
-    /// The store names one that is not in this program's database.
-    Foreign,
-}
-
-/// The tenants above each tenant, in any order; none for those that the store does not know.
-type Above = HashMap<TenantId, Vec<TenantId>>;
 
 impl Store {
     /// This store, keeping a record of every request that is booked (as it does unless told otherwise), or only the
@@ -195,7 +180,7 @@ pub(super) async fn book_set_aside(
     now: Micros,
 ) -> Result<(), StoreError> {
     let tenants: BTreeSet<_> = entry.tenant().into_iter().collect();
-    let (places, zones, above) = surroundings(connection, &tenants).await?;
+    let (places, mut zones, mut above) = surroundings(connection, &tenants).await?;
     if let Some(tenant) = tenants.iter().find(|tenant| matches!(zones.get(tenant), Some(TenantZone::Foreign))) {
         let reason =
             format!("the time zone of {tenant} is not in the IANA database {} of this program", zone_release());
@@ -204,28 +189,12 @@ pub(super) async fn book_set_aside(
     let books = [StreamBook::new(stream.to_string(), 0, Vec::new())];
     let fresh = [Fresh { book: 0, entries: vec![(seq, entry)] }];
     let borders = Borders::read(connection, &places, &fresh).await?;
+    read_past(connection, &borders, &mut zones, &mut above).await?;
     let sheet = Sheet::of(&books, &fresh, &[], (&zones, &above, &borders), true)?;
     connection.write_records(&sheet.records).await?;
     connection.add_usage(&sheet.usage).await?;
     connection.add_refusals(&sheet.refusals).await?;
     if moved { quarantine::charge_month(connection, &sheet.charges, now).await } else { Ok(()) }
-}
-
-/// The places of tenants, the zones of those and of everybody above them, and who those are.
-async fn surroundings<L: Ledger>(
-    ledger: &mut L,
-    tenants: &BTreeSet<TenantId>,
-) -> Result<(HashMap<TenantId, Place>, Zones, Above), StoreError> {
-    let places = ledger.places(tenants).await?;
-    let above: Above = places
-        .iter()
-        .map(|(tenant, place)| (*tenant, place.way.iter().filter(|id| *id != tenant).copied().collect()))
-        .collect();
-    let others: BTreeSet<_> = above.values().flatten().filter(|above| !tenants.contains(above)).copied().collect();
-    let more = if others.is_empty() { HashMap::new() } else { ledger.places(&others).await? };
-    let mut zones: Zones = tenants.iter().map(|tenant| (*tenant, TenantZone::NoTenant)).collect();
-    zones.extend(places.iter().chain(&more).map(|(tenant, place)| (*tenant, TenantZone::of(place))));
-    Ok((places, zones, above))
 }
 
 /// Does it all but commit.
@@ -256,19 +225,6 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
     Ok(Outcome { booked, changed: any_fresh || moved, settled })
 }
 
-impl TenantZone {
-    fn of(place: &Place) -> Self {
-        if place.is_foreign { Self::Foreign } else { Self::Known(place.zone.clone()) }
-    }
-
-    const fn zone(&self) -> Option<&Zone> {
-        match self {
-            Self::Known(zone) => Some(zone),
-            Self::NoTenant | Self::Foreign => None,
-        }
-    }
-}
-
 /// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether anything was.
 async fn write_books<L: Ledger>(
     ledger: &mut L,
@@ -283,7 +239,7 @@ async fn write_books<L: Ledger>(
     if fresh.iter().all(|fresh| fresh.entries.is_empty()) {
         return Ok(false);
     }
-    let (places, zones, above) = surroundings(ledger, &all).await?;
+    let (places, mut zones, mut above) = surroundings(ledger, &all).await?;
     for (booked, tenants) in booked.iter_mut().zip(tenants) {
         let unknown = |tenant: &TenantId| matches!(zones.get(tenant), None | Some(TenantZone::NoTenant));
         booked.unknown_tenants = tenants.into_iter().filter(unknown).collect();
@@ -295,6 +251,7 @@ async fn write_books<L: Ledger>(
     }
     let books = &*books;
     let borders = Borders::read(ledger, &places, fresh).await?;
+    read_past(ledger, &borders, &mut zones, &mut above).await?;
     let sheet = Sheet::of(books, fresh, &quarantined, (&zones, &above, &borders), terms.keep_records)?;
     ledger.write_marks(books).await?;
     for book in books {

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
 use super::{
-    Place, StoreError, StreamBook,
+    ParentSpan, Place, StoreError, StreamBook,
     borders::{Turn, turn, way, zone_named},
     insert::{Value, insert_rows},
     ledger::Ledger,
@@ -66,6 +66,17 @@ impl Ledger for AnyConnection {
             places.insert(parsed(row, "id")?, Place { zone, is_foreign, way: way(row.try_get("path")?)? });
         }
         Ok(places)
+    }
+
+    async fn parents(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Vec<ParentSpan>, StoreError> {
+        let select = of_asked(
+            self,
+            "SELECT tenant_id, parent_id, starts_at, ends_at FROM tenant_parents \
+             WHERE tenant_id IN (SELECT id FROM asked)",
+        );
+        let rows = sqlx::query(AssertSqlSafe(select)).bind(json(tenants)).fetch_all(&mut *self).await?;
+        let span = |row: &AnyRow| ParentSpan::read(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        rows.iter().map(span).collect()
     }
 
     async fn turns(

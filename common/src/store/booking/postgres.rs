@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
-    Place, StoreError, StreamBook,
+    ParentSpan, Place, StoreError, StreamBook,
     borders::{Turn, turn, way, zone_named},
     copy::{self, CopyBuffer},
     ledger::Ledger,
@@ -51,6 +51,17 @@ impl Ledger for PgConnection {
                 .insert(id.parse().map_err(|error| corrupt("id", error))?, Place { zone, is_foreign, way: way(path)? });
         }
         Ok(places)
+    }
+
+    async fn parents(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Vec<ParentSpan>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT tenant_id, parent_id, starts_at, ends_at FROM tenant_parents WHERE tenant_id = ANY($1)",
+        )
+        .bind(ids(tenants))
+        .fetch_all(self)
+        .await?;
+        let span = |row: &PgRow| ParentSpan::read(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        rows.iter().map(span).collect()
     }
 
     async fn turns(

@@ -145,8 +145,8 @@ pub(super) fn life_of(stream: &str) -> &str {
     stream.rsplit_once('/').map_or(stream, |(life, _)| life)
 }
 
-/// Sums of quarters of an hour to sums of months, of the tenant and of each above it: whatever pays for a unit, it counts
-/// against every hard quota on the way up, each in the month of the tenant whose it is.
+/// Sums of quarters of an hour to sums of months, of the tenant and of each above it then: whatever pays for a unit, it
+/// counts against every hard quota on the way up of its time, each in the month of the tenant whose it is.
 fn per_lease<'b>(
     charges: Vec<Charges<'b>>,
     zones: &Zones,
@@ -154,14 +154,14 @@ fn per_lease<'b>(
 ) -> Result<Vec<(LeaseKey<'b>, i64)>, StoreError> {
     let mut leases = BTreeMap::new();
     for Charges { life, by_quarter } in charges {
-        for (Charge { tenant, meter, quarter, prepaid }, units) in by_quarter {
+        for (Charge { tenant, meter, since, prepaid }, units) in by_quarter {
             // Who is not known has no quota, and no quota has a month beyond the calendar.
             let month = |owner: TenantId| {
-                let period = Period::containing(quarter, zones.get(&owner)?.zone()?).ok()?;
+                let period = Period::containing(since, zones.get(&owner)?.zone()?).ok()?;
                 Some((owner, QuotaSource::Month(period)))
             };
             let own = if prepaid { Some((tenant, QuotaSource::Credit)) } else { month(tenant) };
-            let others = above.get(&tenant).into_iter().flatten().filter_map(|owner| month(*owner));
+            let others = above.at(tenant, since).into_iter().filter_map(month);
             for (tenant, source) in own.into_iter().chain(others) {
                 let total = leases.entry(LeaseKey { life, tenant, meter, source }).or_default();
                 *total = added(*total, units)?;
@@ -192,8 +192,9 @@ struct Charges<'b> {
 struct Charge<'b> {
     tenant: TenantId,
     meter: &'b str,
-    /// Start of the quarter of an hour in which they were used. In no zone a month begins within one.
-    quarter: Micros,
+    /// Start of the quarter of an hour in which they were used, or when the tree last changed in it. In no zone a month
+    /// begins within a quarter.
+    since: Micros,
     prepaid: bool,
 }
 
@@ -220,7 +221,7 @@ impl<'b> Draft<'b> {
             mode: record.mode,
             paid,
         };
-        self.charge(record, units)?;
+        self.charge(record, since, units)?;
         let total = self.usage.entry(key).or_default();
         total.requests += 1;
         total.units = added(total.units, units)?;
@@ -241,14 +242,15 @@ impl<'b> Draft<'b> {
         Ok(())
     }
 
-    /// Counts the units of a record against what its life has drawn, if they are billed.
-    fn charge(&mut self, record: &'b UsageRecord, units: i64) -> Result<(), StoreError> {
+    /// Counts the units of a record against what its life has drawn, if they are billed. The tree is the same from `since` on.
+    fn charge(&mut self, record: &'b UsageRecord, since: Micros, units: i64) -> Result<(), StoreError> {
         if record.billable
             && record.mode == Mode::Live
             && let Some(charges) = self.charges.last_mut()
         {
             let quarter = Micros(record.at.0.saturating_sub(record.at.0.rem_euclid(QUARTER)));
-            let charge = Charge { tenant: record.tenant, meter: &record.meter, quarter, prepaid: record.prepaid };
+            let since = quarter.max(since);
+            let charge = Charge { tenant: record.tenant, meter: &record.meter, since, prepaid: record.prepaid };
             let charged = charges.by_quarter.entry(charge).or_default();
             *charged = added(*charged, units)?;
         }
@@ -260,7 +262,7 @@ impl<'b> Draft<'b> {
         let row = match one.entry {
             UsageEntry::Request(record) => {
                 let units = stored(record.units)?;
-                self.charge(record, units)?;
+                self.charge(record, Micros(i64::MIN), units)?;
                 QuarantineRow {
                     stream,
                     seq: one.seq,

@@ -55,7 +55,7 @@ impl Store {
         let forest = self.forest(at).await?;
         let mut all = Vec::new();
         for name in forest.zones_with_quotas() {
-            let zone: Zone = name.parse().map_err(|error| corrupt("zone", error))?;
+            let zone = Zone::stored(name);
             let Ok(period) = Period::containing(at, &zone) else { continue };
             let Ok(window) = period.window(&zone) else { continue };
             let mut reached = Reached { period, quotas: BTreeMap::new() };

@@ -17,7 +17,7 @@ use super::{
     Changed, Store, StoreError,
     audit_log::{AuditAction, Audited, state},
     idempotency, partition, plans,
-    row::{instant, instant_or_null, parsed, parsed_or_null},
+    row::{instant, instant_or_null, parsed, parsed_or_null, zone},
     scope, subscriptions,
     transaction::ChangeTransaction,
 };
@@ -283,7 +283,7 @@ fn read(row: &AnyRow) -> Result<Tenant, StoreError> {
         kind: parsed(row, "kind")?,
         name: row.try_get("name")?,
         status,
-        zone: parsed(row, "zone")?,
+        zone: zone(row)?,
         created_at: instant(row, "created_at")?,
         revision: row.try_get("revision")?,
     })

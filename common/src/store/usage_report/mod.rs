@@ -14,7 +14,7 @@ use statement::Statement;
 
 use super::{
     Store, StoreError,
-    row::{count, instant, parsed},
+    row::{count, instant, parsed, zone},
     scope, tenants,
 };
 use crate::{
@@ -192,8 +192,8 @@ impl UsageQuery {
         let rows = statement.query().fetch_all(connection).await?;
         let mut buckets = Vec::new();
         for row in &rows {
-            let zone: Zone = parsed(row, "zone")?;
-            let found = self.step.buckets(self.window, &zone)?;
+            let zone = zone(row)?;
+            let found = self.step.buckets(self.window, zone)?;
             let reached = |bucket: &Bucket| {
                 self.after.as_ref().is_none_or(|after| {
                     (bucket.window.start, bucket.zone.as_str()) >= (after.start, after.zone.as_str())
@@ -264,13 +264,16 @@ impl UsageQuery {
 }
 
 impl UsageStep {
-    /// The days or months of a clock that a window touches. Refused: more than a report may have.
-    fn buckets(self, window: Window, zone: &Zone) -> Result<Vec<Bucket>, StoreError> {
+    /// The days or months of a clock that a window touches, those of UTC if the zone is not known. Refused: more than a
+    /// report may have.
+    fn buckets(self, window: Window, zone: Zone) -> Result<Vec<Bucket>, StoreError> {
+        let name = zone.name().to_owned();
+        let clock = zone.or_utc();
         let mut buckets = Vec::new();
         let mut start = window.start;
         while start < window.end {
-            let whole = self.holding(start, zone).map_err(|error| StoreError::refused(error.to_string()))?;
-            buckets.push(Bucket { window: whole, zone: zone.name().to_owned() });
+            let whole = self.holding(start, &clock).map_err(|error| StoreError::refused(error.to_string()))?;
+            buckets.push(Bucket { window: whole, zone: name.clone() });
             if buckets.len() > BUCKETS_MAX {
                 return Err(StoreError::refused(format!(
                     "a report has at most {BUCKETS_MAX} days or months: ask for a shorter time"

@@ -204,7 +204,7 @@ impl<'a> Reading<'a> {
             id: TenantId::from_u128(self.id()?),
             parent: self.optional(|reading| reading.id().map(TenantId::from_u128))?,
             status: self.parsed::<TenantStatus>("the status of a tenant is none")?,
-            zone: self.parsed("a time zone is none")?,
+            zone: Zone::stored(self.text()?),
         })
     }
 

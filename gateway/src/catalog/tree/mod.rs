@@ -11,7 +11,7 @@ use common::{
     plan::{PlanId, PlanVersion},
     store::{CatalogRow, ServedTenant, Subscription},
     tenant::TenantStatus,
-    time::Micros,
+    time::{Micros, zone_release},
 };
 
 use super::{
@@ -112,6 +112,15 @@ impl Tree {
     /// Adds a tenant, or puts it where it is now. Its subscriptions are to follow.
     pub(super) fn put_tenant(&mut self, tenant: ServedTenant) {
         let (id, parent) = (tenant.id, tenant.parent);
+        if !tenant.zone.is_known() {
+            tracing::error!(
+                event = "tenant_zone_unknown",
+                tenant = %id,
+                zone = %tenant.zone,
+                release = zone_release(),
+                advice = "its hard quotas are refused and its usage is set aside until the programs are up to date"
+            );
+        }
         let node = self.nodes.entry(id).or_default();
         node.subscriptions.clear();
         let before = node.tenant.replace(tenant);

@@ -364,3 +364,11 @@ proptest! {
         outcome?;
     }
 }
+
+#[test]
+fn quota_on_a_clock_that_is_not_known_has_no_month_to_draw_from() {
+    let book = QuotaBook::default();
+    let now: Micros = "2026-11-15T12:00:00Z".parse().unwrap();
+    assert!(lease_of(&book, TenantId::generate(), &Zone::stored("Mars/Olympus"), 10).cell(now).is_none());
+    assert!(lease_of(&book, TenantId::generate(), &Zone::utc(), 10).cell(now).is_some(), "others go on");
+}
