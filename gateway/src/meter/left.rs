@@ -48,7 +48,9 @@ impl Drains {
         match spawn_blocking(take_over).await {
             Ok(Ok(boots)) => {
                 self.recovery.found(boots.len());
-                boots.into_iter().for_each(|boot| self.drain_left(boot));
+                for boot in boots {
+                    self.drain_left(boot);
+                }
             }
             Ok(Err(error)) => tracing::error!(event = "journal_not_searched", %error),
             // The runtime is ending.

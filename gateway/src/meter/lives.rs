@@ -14,7 +14,7 @@ use common::{
 use tokio::{sync::watch, time::timeout};
 
 use super::{Meter, UsageSink, journal::Unfetched, ticks};
-use crate::{lock::locked, outage::Outage};
+use crate::{catalog::SchemaFit, lock::locked, outage::Outage};
 
 /// How often it is looked whether there is something to tell.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -74,11 +74,11 @@ struct Told {
 
 impl Meter {
     /// As [`Meter::run`], telling the store meanwhile which lives of gateways have begun and which are drained. That the store
-    /// is away is told by `outage`.
+    /// is away is told by `outage`; nothing is written while its schema is not known.
     pub(crate) async fn run_telling(
         self: Arc<Self>,
         sink: Arc<dyn UsageSink>,
-        (store, outage): (Store, Arc<Outage>),
+        (store, outage, schema): (Store, Arc<Outage>, Arc<SchemaFit>),
         shutdown: watch::Receiver<bool>,
     ) {
         let mut told = Told::default();
@@ -92,7 +92,7 @@ impl Meter {
                     () = &mut run => break,
                     () = async {
                         ticks.tick().await;
-                        match self.tell(&store, &mut told).await {
+                        match self.tell(&store, &schema, &mut told).await {
                             Ok(()) => refused.over(),
                             Err(error) if error.is_unreachable() => outage.failed(&error),
                             Err(error) => refused.failed(&error),
@@ -102,7 +102,7 @@ impl Meter {
             }
         }
         let last_word = async {
-            self.tell(&store, &mut told).await?;
+            self.tell(&store, &schema, &mut told).await?;
             // Nothing is left that its journal could be missed for.
             if self.journal.unacknowledged() == 0 {
                 store.end_lives(std::slice::from_ref(self.journal.life()), SystemClock.now()).await?;
@@ -115,7 +115,8 @@ impl Meter {
     }
 
     /// Tells what is new.
-    async fn tell(&self, store: &Store, told: &mut Told) -> Result<(), StoreError> {
+    async fn tell(&self, store: &Store, schema: &SchemaFit, told: &mut Told) -> Result<(), StoreError> {
+        schema.check()?;
         let life = self.journal.life();
         if !told.begun {
             store.begin_life(life, SystemClock.now()).await?;

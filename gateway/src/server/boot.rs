@@ -79,7 +79,7 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         .telling(Arc::clone(&catalog.store_outage))
         .heeding(Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| keeper.run(stopped));
-    let telling = (store, Arc::clone(&catalog.store_outage));
+    let telling = (store, Arc::clone(&catalog.store_outage), Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| Arc::clone(&meter).run_telling(Arc::clone(&sink), telling, stopped));
 
     let live = Live::start(settings, None).await;

@@ -9,7 +9,7 @@ use common::{
     plan::PlanVersion,
     store::{CatalogRow, ChangeMark, ServedKey, ServedTenant, Subscription},
     tenant::TenantStatus,
-    time::Micros,
+    time::{Micros, Zone},
 };
 
 /// Begins every snapshot; the last byte is the version of the format.
