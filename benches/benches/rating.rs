@@ -39,6 +39,7 @@ fn month() -> Vec<UsageSum> {
                 billable: mode == Mode::Live,
                 paid: if mode == Mode::Live { PaidBy::Charge } else { PaidBy::Nothing },
                 requests: 5_000,
+                aborted: 0,
                 units: 5_000 + u64::from(number % 7),
             }
         })

@@ -74,6 +74,7 @@ fn worked_cases_bill_what_their_sources_say() {
                 billable: true,
                 paid: PaidBy::Charge,
                 requests: 1,
+                aborted: 0,
                 units: bill.units,
             };
             let mut totals = Totals::default();

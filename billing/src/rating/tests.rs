@@ -27,6 +27,7 @@ fn row(meter: &str, units: u64) -> UsageSum {
         billable: true,
         paid: PaidBy::Charge,
         requests: 1,
+        aborted: 0,
         units,
     }
 }

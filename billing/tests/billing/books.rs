@@ -43,6 +43,8 @@ async fn every_way_to_cook_the_books_is_found() {
     for tampering in [
         "UPDATE usage_hourly SET requests = requests + 1",
         "UPDATE usage_hourly SET units = units + 1",
+        "UPDATE usage_hourly SET aborted = aborted + 1",
+        "UPDATE usage_records SET status = 499 WHERE seq = 3",
         "DELETE FROM usage_records WHERE seq = 3",
         "UPDATE usage_records SET units = 7 WHERE seq = 3",
         "UPDATE usage_streams SET next_seq = next_seq + 1",

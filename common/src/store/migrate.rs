@@ -70,6 +70,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_quota_debts"),
     migration!(14, "0014_usage_quarantine"),
     migration!(15, "0015_gateway_lives"),
+    migration!(16, "0016_aborted_requests"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work on one store.

@@ -47,6 +47,8 @@ pub struct UsageSum {
     pub paid: PaidBy,
     /// Requests.
     pub requests: u64,
+    /// Requests among them whose client left before the answer.
+    pub aborted: u64,
     /// Units.
     pub units: u64,
 }
@@ -70,7 +72,8 @@ impl Store {
     /// Hourly sums, by hour, tenant, key, route and meter.
     pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageSum>, StoreError> {
         let statement = filter.statement(
-            "SELECT hour, since, tenant_id, key_id, route, meter, mode, billable, paid, requests, units FROM usage_hourly",
+            "SELECT hour, since, tenant_id, key_id, route, meter, mode, billable, paid, requests, aborted, units \
+             FROM usage_hourly",
             "hour, tenant_id, key_id, route, meter, mode, since, paid",
         );
         let rows = filter.bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(&self.pool).await?;
@@ -122,6 +125,7 @@ fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
         },
         paid: parsed(row, "paid")?,
         requests: count(row, "requests")?,
+        aborted: count(row, "aborted")?,
         units: count(row, "units")?,
     })
 }

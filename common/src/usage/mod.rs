@@ -30,6 +30,9 @@ pub const BATCH_CONTENT_TYPE: &str = "application/vnd.tollgate.usage-batch+proto
 /// Path at which `billing` takes batches by POST.
 pub const BATCH_PATH: &str = "/v1/usage/batches";
 
+/// Status of the record of a request whose client left before its answer.
+pub const ABORTED_STATUS: u16 = 499;
+
 /// Request header that names a batch's stream outside of it: so it is known whose a batch is that cannot be read.
 pub const BATCH_STREAM_HEADER: &str = "x-usage-stream";
 
@@ -96,7 +99,7 @@ pub struct UsageRecord {
     pub meter: Arc<str>,
     /// How much of it.
     pub units: u64,
-    /// HTTP status of the upstream's answer.
+    /// HTTP status of the upstream's answer; [`ABORTED_STATUS`] if the client left before it.
     pub status: u16,
     /// Whether this answer is billed, by the route's rule. Test keys are never billed, whatever this says.
     pub billable: bool,

@@ -21,10 +21,11 @@ on_both_engines!(
     an_empty_store_is_clean,
 );
 
-/// Two streams, a gap, a late batch, repetitions, refusals, a void and a lost entry, an unknown tenant.
+/// Two streams, a gap, an aborted request, a late batch, repetitions, refusals, a void and a lost entry, an unknown tenant.
 async fn fill(store: &Store) -> TenantId {
     let tenant = root(store).await.id;
-    let mut mixed = batch(&stream(1), 0, 6, tenant);
+    let mut mixed = batch(&stream(1), 0, 5, tenant);
+    mixed.entries.push(UsageEntry::Request(UsageRecord { status: 499, ..request(tenant) }));
     mixed.entries.extend([refusals(tenant, 30), refusals(TenantId::from_u128(5), 12)]);
     let batches = [
         mixed.clone(),
@@ -73,6 +74,11 @@ async fn every_planted_error_is_found(place: Place) {
         ("UPDATE usage_hourly SET units = units + 1", &["hour", "total"]),
         ("UPDATE usage_hourly SET dropped_requests = 1", &["hour", "total"]),
         ("UPDATE usage_hourly SET dropped_units = 1", &["hour", "total"]),
+        ("UPDATE usage_hourly SET aborted = 0 WHERE aborted = 1", &["hour"]),
+        ("UPDATE usage_hourly SET aborted = aborted + 1", &["hour"]),
+        ("UPDATE usage_hourly SET dropped_aborted = 1", &["hour"]),
+        ("UPDATE usage_records SET status = 499 WHERE seq = 2", &["hour"]),
+        ("UPDATE usage_records SET status = 200 WHERE status = 499", &["hour"]),
         ("DELETE FROM usage_hourly WHERE tenant_id = 'ten_00000000000000000000000005'", &["hour", "total"]),
         ("UPDATE refusals_hourly SET count = count - 1", &["total"]),
         ("UPDATE usage_streams SET requests = requests + 1", &["stream", "total"]),

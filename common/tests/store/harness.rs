@@ -117,19 +117,21 @@ impl Place {
             rows.iter()
                 .map(|row| {
                     let texts: Vec<String> = (0..6).map(|column| row.get(column)).collect();
-                    let numbers: Vec<i64> = (6..11).map(|column| row.get(column)).collect();
+                    let numbers: Vec<i64> = (6..12).map(|column| row.get(column)).collect();
                     format!("{texts:?} {numbers:?}")
                 })
                 .collect()
         };
         let from_records = rows_of(
             "SELECT tenant_id, key_id, route, meter, mode, paid, hour, COALESCE(since, hour) AS since, billable, \
-             CAST(COUNT(*) AS BIGINT), CAST(SUM(units) AS BIGINT) FROM usage_records \
+             CAST(COUNT(*) AS BIGINT), CAST(SUM(units) AS BIGINT), CAST(COUNT(CASE WHEN status = 499 THEN 1 END) AS BIGINT) \
+             FROM usage_records \
              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
         )
         .await;
         let sums = rows_of(
-            "SELECT tenant_id, key_id, route, meter, mode, paid, hour, since, billable, requests, units FROM usage_hourly \
+            "SELECT tenant_id, key_id, route, meter, mode, paid, hour, since, billable, requests, units, aborted \
+             FROM usage_hourly \
              ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
         )
         .await;

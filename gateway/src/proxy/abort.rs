@@ -3,13 +3,11 @@
 //! Invariant: a request that had gone to the upstream is recorded exactly once, whether its client stays or leaves. One
 //! that had not gone there is not recorded.
 
+use common::usage::ABORTED_STATUS;
 use pingora_core::{Error, ErrorSource};
 use tracing::error;
 
 use super::{Gateway, context::Context};
-
-/// The status of the record of a request whose client left before its answer.
-pub(super) const CLIENT_LEFT: u16 = 499;
 
 /// How a request went on after its client had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl Gateway {
     /// answered, the units that were set aside are billed.
     pub(super) fn record_abort(&self, context: &mut Context, abort: Abort) {
         context.abort = Some(abort);
-        context.status = Some(CLIENT_LEFT);
+        context.status = Some(ABORTED_STATUS);
         let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
             return;
         };
@@ -79,8 +77,8 @@ impl Gateway {
         let Some(admission) = context.admission.take() else {
             return;
         };
-        let is_billed = abort.is_billed() && route.billable.covers(CLIENT_LEFT);
-        match self.gate.record_as(caller, route, &admission, route.units.estimate(), CLIENT_LEFT, is_billed) {
+        let is_billed = abort.is_billed() && route.billable.covers(ABORTED_STATUS);
+        match self.gate.record_as(caller, route, &admission, route.units.estimate(), ABORTED_STATUS, is_billed) {
             Ok(billed) => {
                 context.progress.recorded = true;
                 // Still under way until the context is dropped.

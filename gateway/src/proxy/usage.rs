@@ -1,12 +1,13 @@
 //! From the upstream's answer to the usage record, before the answer goes on.
 
+use common::usage::ABORTED_STATUS;
 use http::HeaderName;
 use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
 use super::{
     Gateway,
-    abort::{Abort, CLIENT_LEFT},
+    abort::Abort,
     context::{Context, now},
     hop,
 };
@@ -53,7 +54,7 @@ impl Gateway {
         let has_left = context.has_no_client();
         if let Some(admission) = context.admission.take() {
             let status = response.status.as_u16();
-            let (told, billable) = (if has_left { CLIENT_LEFT } else { status }, route.billable.covers(status));
+            let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));
             let billed = self.gate.record_as(caller, route, &admission, units, told, billable).map_err(|reason| {
                 error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
                 gate::unrecorded()
@@ -64,7 +65,7 @@ impl Gateway {
         }
         if has_left {
             context.abort = Some(Abort::Finished);
-            context.status = Some(CLIENT_LEFT);
+            context.status = Some(ABORTED_STATUS);
         }
         hop::strip_response(response);
         insert_rate_headers(response, &self.gate.limits(caller, route, now()))
@@ -78,7 +79,7 @@ impl Gateway {
         }
         if context.has_no_client() {
             context.abort = Some(Abort::Finished);
-            context.status = Some(CLIENT_LEFT);
+            context.status = Some(ABORTED_STATUS);
         }
         hop::strip_response(response);
         insert_rate_headers(response, context.by_address.as_slice())

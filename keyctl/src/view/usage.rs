@@ -31,6 +31,7 @@ pub(crate) struct Used {
     meter: String,
     mode: Mode,
     requests: u64,
+    aborted: u64,
     units: u64,
     billable_units: u64,
 }
@@ -48,6 +49,7 @@ pub(crate) struct ReportRow {
     meter: Option<String>,
     mode: Option<Mode>,
     requests: u64,
+    aborted: u64,
     units: u64,
     billable_units: u64,
 }
@@ -82,6 +84,7 @@ struct UsageRow {
 #[derive(Debug, Default, Serialize)]
 struct Counts {
     requests: u64,
+    aborted: u64,
     units: u64,
     billable_units: u64,
     test_requests: u64,
@@ -99,6 +102,7 @@ impl From<UsageSum> for Used {
             meter: sum.meter,
             mode: sum.mode,
             requests: sum.requests,
+            aborted: sum.aborted,
             units: sum.units,
             billable_units: if sum.billable && sum.mode == Mode::Live { sum.units } else { 0 },
         }
@@ -118,11 +122,12 @@ impl From<UsageReportRow> for ReportRow {
             meter,
             mode,
             requests,
+            aborted,
             units,
             billable_units,
         } = row;
         let (start, end) = (Instant(start), Instant(end));
-        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, units, billable_units }
+        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, aborted, units, billable_units }
     }
 }
 
@@ -131,6 +136,7 @@ impl UsageTotals {
     pub(crate) fn add_usage(&mut self, subject: Subject, usage: &Used) {
         let counts = self.0.entry(subject).or_default().entry(Some(usage.meter.clone())).or_default();
         counts.requests = counts.requests.saturating_add(usage.requests);
+        counts.aborted = counts.aborted.saturating_add(usage.aborted);
         counts.units = counts.units.saturating_add(usage.units);
         counts.billable_units = counts.billable_units.saturating_add(usage.billable_units);
         if usage.mode == Mode::Test {
@@ -175,8 +181,8 @@ impl View for UsageReport {
 
 impl ListRow for UsageRow {
     const COLUMNS: &'static [&'static str] =
-        &["SUBJECT", "NAME", "METER", "REQUESTS", "UNITS", "BILLABLE", "TEST", "REFUSED"];
-    const DROPPABLE: &'static [&'static str] = &["TEST", "REFUSED", "NAME"];
+        &["SUBJECT", "NAME", "METER", "REQUESTS", "ABORTED", "UNITS", "BILLABLE", "TEST", "REFUSED"];
+    const DROPPABLE: &'static [&'static str] = &["TEST", "REFUSED", "ABORTED", "NAME"];
 
     fn cells(&self) -> Vec<String> {
         let (of, name) = match &self.subject {
@@ -186,7 +192,7 @@ impl ListRow for UsageRow {
             Subject::Hour { hour } => (hour.to_string(), "-".to_owned()),
         };
         let counts = &self.counts;
-        let numbers = [counts.requests, counts.units, counts.billable_units, counts.test_requests];
+        let numbers = [counts.requests, counts.aborted, counts.units, counts.billable_units, counts.test_requests];
         let labels = [of, name, or_dash(self.meter.as_ref())];
         let refused = or_dash(counts.refused_requests);
         labels.into_iter().chain(numbers.map(|number| number.to_string())).chain([refused]).collect()
@@ -194,9 +200,10 @@ impl ListRow for UsageRow {
 }
 
 impl ListRow for ReportRow {
-    const COLUMNS: &'static [&'static str] =
-        &["START", "ZONE", "WHOLE", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "UNITS", "BILLABLE"];
-    const DROPPABLE: &'static [&'static str] = &["WHOLE", "ZONE", "MODE", "TENANT", "BILLABLE"];
+    const COLUMNS: &'static [&'static str] = &[
+        "START", "ZONE", "WHOLE", "TENANT", "KEY", "ROUTE", "METER", "MODE", "REQUESTS", "ABORTED", "UNITS", "BILLABLE",
+    ];
+    const DROPPABLE: &'static [&'static str] = &["WHOLE", "ZONE", "MODE", "TENANT", "ABORTED", "BILLABLE"];
 
     fn cells(&self) -> Vec<String> {
         let labels = [
@@ -209,7 +216,7 @@ impl ListRow for ReportRow {
             or_dash(self.meter.as_ref()),
             or_dash(self.mode),
         ];
-        let numbers = [self.requests, self.units, self.billable_units];
+        let numbers = [self.requests, self.aborted, self.units, self.billable_units];
         labels.into_iter().chain(numbers.map(|number| number.to_string())).collect()
     }
 }
@@ -232,6 +239,7 @@ mod tests {
             billable,
             paid: if billable { PaidBy::Charge } else { PaidBy::Nothing },
             requests: 1,
+            aborted: u64::from(mode == Mode::Test),
             units,
         };
         sum.into()
@@ -262,11 +270,11 @@ mod tests {
         assert_eq!(
             report,
             serde_json::json!({ "period": "2026-11", "rows": [
-                { "route": "api", "meter": "requests", "requests": 3, "units": 7, "billable_units": 1,
+                { "route": "api", "meter": "requests", "requests": 3, "aborted": 1, "units": 7, "billable_units": 1,
                   "test_requests": 1, "refused_requests": 9 },
-                { "route": "api", "meter": "tokens", "requests": 1, "units": 100, "billable_units": 100,
+                { "route": "api", "meter": "tokens", "requests": 1, "aborted": 0, "units": 100, "billable_units": 100,
                   "test_requests": 0, "refused_requests": 0 },
-                { "route": "idle", "meter": null, "requests": 0, "units": 0, "billable_units": 0,
+                { "route": "idle", "meter": null, "requests": 0, "aborted": 0, "units": 0, "billable_units": 0,
                   "test_requests": 0, "refused_requests": 9 },
             ] })
         );

@@ -4,7 +4,7 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     time::Micros,
-    usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
+    usage::{ABORTED_STATUS, RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,15 @@ impl User {
     }
 
     fn request(&self, at: &str, route: &str, units: u64, billable: bool) -> UsageEntry {
+        self.ended(200, at, route, units, billable)
+    }
+
+    /// A request whose client left before the answer.
+    fn aborted(&self, at: &str, route: &str, units: u64, billable: bool) -> UsageEntry {
+        self.ended(ABORTED_STATUS, at, route, units, billable)
+    }
+
+    fn ended(&self, status: u16, at: &str, route: &str, units: u64, billable: bool) -> UsageEntry {
         UsageEntry::Request(UsageRecord {
             at: at.parse().unwrap(),
             tenant: self.tenant,
@@ -38,7 +47,7 @@ impl User {
             route: route.into(),
             meter: "requests".into(),
             units,
-            status: 200,
+            status,
             billable,
             mode: self.mode,
             prepaid: false,
@@ -62,9 +71,9 @@ async fn book(desk: &Desk, entries: Vec<UsageEntry>) {
     desk.store.book_usage(&batch, Micros(0)).await.unwrap();
 }
 
-fn row(labels: &Value, counts: [u64; 5]) -> Value {
+fn row(labels: &Value, counts: [u64; 6]) -> Value {
     let mut row = labels.clone();
-    let names = ["requests", "units", "billable_units", "test_requests", "refused_requests"];
+    let names = ["requests", "aborted", "units", "billable_units", "test_requests", "refused_requests"];
     for (name, count) in names.into_iter().zip(counts) {
         row[name] = json!(count);
     }
@@ -78,9 +87,9 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
     let test = User::new(&desk, "Test", "UTC", true);
     let entries = vec![
         live.request("2026-11-10T10:10:00Z", "search", 3, true),
-        live.request("2026-11-10T10:50:00Z", "search", 2, false),
+        live.aborted("2026-11-10T10:50:00Z", "search", 2, false),
         live.request("2026-11-10T11:00:00Z", "upload", 1, true),
-        test.request("2026-11-10T10:20:00Z", "search", 5, true),
+        test.aborted("2026-11-10T10:20:00Z", "search", 5, true),
         live.refusals("2026-11-10T10:30:00Z", 7),
     ];
     book(&desk, entries).await;
@@ -90,8 +99,8 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
         report["rows"].clone()
     };
 
-    let of_live = [3, 6, 4, 0, 7];
-    let of_test = [1, 5, 0, 1, 0];
+    let of_live = [3, 1, 6, 4, 0, 7];
+    let of_test = [1, 1, 5, 0, 1, 0];
     let tenant = |user: &User, name: &str| json!({ "tenant": user.tenant, "tenant_name": name, "meter": "requests" });
     assert_eq!(rows("tenant"), json!([row(&tenant(&live, "Live"), of_live), row(&tenant(&test, "Test"), of_test)]));
     let key = |user: &User| json!({ "tenant": user.tenant, "key": user.key, "key_name": "main", "meter": "requests" });
@@ -99,16 +108,20 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
     assert_eq!(
         rows("route"),
         json!([
-            row(&json!({ "route": null, "meter": null }), [0, 0, 0, 0, 7]),
-            row(&json!({ "route": "search", "meter": "requests" }), [3, 10, 3, 1, 0]),
-            row(&json!({ "route": "upload", "meter": "requests" }), [1, 1, 1, 0, 0]),
+            row(&json!({ "route": null, "meter": null }), [0, 0, 0, 0, 0, 7]),
+            row(&json!({ "route": "search", "meter": "requests" }), [3, 2, 10, 3, 1, 0]),
+            row(&json!({ "route": "upload", "meter": "requests" }), [1, 0, 1, 1, 0, 0]),
         ])
     );
+    let table = desk.keyctl(&["usage", "show", "--period", "2026-11", "--by", "route"]).stdout;
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0][3..5], ["REQUESTS", "ABORTED"], "{table}");
+    assert!(lines.iter().any(|line| line[0] == "search" && line[3..5] == ["3", "2"]), "{table}");
     assert_eq!(
         rows("hour"),
         json!([
-            row(&json!({ "hour": "2026-11-10T10:00:00Z", "meter": "requests" }), [3, 10, 3, 1, 7]),
-            row(&json!({ "hour": "2026-11-10T11:00:00Z", "meter": "requests" }), [1, 1, 1, 0, 0]),
+            row(&json!({ "hour": "2026-11-10T10:00:00Z", "meter": "requests" }), [3, 2, 10, 3, 1, 7]),
+            row(&json!({ "hour": "2026-11-10T11:00:00Z", "meter": "requests" }), [1, 0, 1, 1, 0, 0]),
         ])
     );
 }
@@ -167,7 +180,7 @@ async fn a_report_sums_by_what_is_asked_for() {
     let test = User::new(&desk, "Test", "UTC", true);
     let entries = vec![
         live.request("2026-11-10T10:10:00Z", "search", 3, true),
-        live.request("2026-11-10T11:50:00Z", "upload", 2, false),
+        live.aborted("2026-11-10T11:50:00Z", "upload", 2, false),
         live.request("2026-11-11T10:00:00Z", "search", 1, true),
         test.request("2026-11-10T10:20:00Z", "search", 5, true),
     ];
@@ -177,10 +190,10 @@ async fn a_report_sums_by_what_is_asked_for() {
         let window = ["--from", "2026-11-01T00:00Z", "--to", "2026-12-01T00:00Z"];
         desk.json(&[&["usage", "report", "--tenant", &tenant], &window[..], words].concat())
     };
-    let row = |(start, end): (&str, &str), labels: &Value, counts: [u64; 3]| {
+    let row = |(start, end): (&str, &str), labels: &Value, counts: [u64; 4]| {
         let mut row = json!({
             "start": start, "end": end, "zone": "UTC", "whole": true, "tenant": null, "key": null, "route": null, "meter": null, "mode": null,
-            "requests": counts[0], "units": counts[1], "billable_units": counts[2],
+            "requests": counts[0], "aborted": counts[1], "units": counts[2], "billable_units": counts[3],
         });
         for (name, label) in labels.as_object().unwrap() {
             row[name] = label.clone();
@@ -191,18 +204,18 @@ async fn a_report_sums_by_what_is_asked_for() {
     let eleventh = ("2026-11-11T00:00:00Z", "2026-11-12T00:00:00Z");
     let november = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
     let requests = json!({ "meter": "requests" });
-    assert_eq!(report(&[]), json!([row(tenth, &requests, [2, 5, 3]), row(eleventh, &requests, [1, 1, 1])]));
+    assert_eq!(report(&[]), json!([row(tenth, &requests, [2, 1, 5, 3]), row(eleventh, &requests, [1, 0, 1, 1])]));
     let by_route = [
-        row(november, &json!({ "route": "search", "mode": "live" }), [2, 4, 4]),
-        row(november, &json!({ "route": "upload", "mode": "live" }), [1, 2, 0]),
+        row(november, &json!({ "route": "search", "mode": "live" }), [2, 0, 4, 4]),
+        row(november, &json!({ "route": "upload", "mode": "live" }), [1, 1, 2, 0]),
     ];
     assert_eq!(report(&["--step", "month", "--by", "route,mode"]), json!(by_route));
-    let an_hour = row(("2026-11-10T10:00:00Z", "2026-11-10T11:00:00Z"), &requests, [1, 3, 3]);
+    let an_hour = row(("2026-11-10T10:00:00Z", "2026-11-10T11:00:00Z"), &requests, [1, 0, 3, 3]);
     assert_eq!(report(&["--step", "hour"])[0], an_hour);
-    assert_eq!(report(&["--route", "upload", "--mode", "live"]), json!([row(tenth, &requests, [1, 2, 0])]));
+    assert_eq!(report(&["--route", "upload", "--mode", "live"]), json!([row(tenth, &requests, [1, 1, 2, 0])]));
     assert_eq!(report(&["--mode", "test"]), json!([]));
     let table = desk.keyctl(&["usage", "report", "--tenant", &tenant, "--from", "2026-11-01T00:00Z"]).stdout;
-    assert!(table.starts_with("START") && table.contains("BILLABLE"), "{table}");
+    assert!(table.starts_with("START") && table.contains("REQUESTS  ABORTED"), "{table}");
 }
 
 #[tokio::test]

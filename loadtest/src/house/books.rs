@@ -44,6 +44,8 @@ pub struct KeyBooks {
 pub struct KeyUsage {
     /// Requests recorded.
     pub requests: u64,
+    /// Requests among them whose client left before the answer.
+    pub aborted: u64,
     /// Their units.
     pub units: u64,
     /// Those that are billed.
@@ -171,6 +173,7 @@ impl House {
         for row in report.rows {
             let sum = keys.entry(row.key).or_default();
             sum.requests += row.usage.requests;
+            sum.aborted += row.usage.aborted;
             sum.units += row.usage.units;
             sum.billable_units += row.usage.billable_units;
         }

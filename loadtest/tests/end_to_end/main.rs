@@ -13,7 +13,10 @@ use common::{
     store::{Settling, Store},
     time::{Clock as _, SystemClock},
 };
-use loadtest::{house::Books, load::Load};
+use loadtest::{
+    house::{Books, KeyUsage},
+    load::Load,
+};
 use support::{House, eventually};
 
 /// Runs one scenario per engine, each as a test of its own.
@@ -41,6 +44,7 @@ on_both_engines!(
     a_killed_gateway_bills_what_it_answered,
     changes_reach_a_running_gateway,
     what_is_used_beyond_a_hard_cap_is_owed_and_not_billed,
+    a_request_whose_client_left_is_billed_and_told_as_aborted,
     a_life_whose_journal_is_gone_is_told,
 );
 
@@ -108,6 +112,16 @@ async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(house: House) {
     assert_eq!(house.get("/v1/hello", &acme.key).await, 429, "there is nothing left");
     let invoice = house.invoice_once(&acme, |invoice| invoice.billable_units == 30).await;
     assert_eq!(invoice.total, "20.00");
+}
+
+async fn a_request_whose_client_left_is_billed_and_told_as_aborted(house: House) {
+    let acme = house.customer("Acme", "enterprise").await;
+    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+    house.leave("/v1/slow/2000", &acme.key).await;
+    let expected = KeyUsage { requests: 2, aborted: 1, units: 2, billable_units: 2 };
+    let told = async || house.usage_in(house.store()).await.unwrap().get(&acme.key_id.to_string()).copied();
+    eventually("the request is told", async || told().await == Some(expected)).await;
+    house.audit().await.unwrap();
 }
 
 async fn changes_reach_a_running_gateway(house: House) {

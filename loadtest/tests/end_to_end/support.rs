@@ -13,7 +13,7 @@ use loadtest::{
     house::{self, Customer, Plan},
 };
 use stack::KafkaOptions;
-use tokio::time::Instant;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 /// How long a state may take to come about; generous, as machines may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -67,6 +67,15 @@ impl House {
         let status = answer.status().as_u16();
         answer.bytes().await.unwrap();
         status
+    }
+
+    /// Sends a request through the gateway and hangs up at once.
+    pub(crate) async fn leave(&self, path: &str, key: &str) {
+        let url = reqwest::Url::parse(&self.gateway.url()).unwrap();
+        let address = url.socket_addrs(|| None).unwrap()[0];
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
     }
 
     /// Runs a command of `keyctl` that must succeed.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use common::store::UsageReportRow;
 
-const HEADER: &str = "start,tenant,key,route,meter,mode,requests,units,billable_units,end,zone,whole\r\n";
+const HEADER: &str = "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n";
 
 /// The rows, under their names.
 pub(super) fn table(rows: &[UsageReportRow]) -> String {
@@ -21,6 +21,7 @@ pub(super) fn table(rows: &[UsageReportRow]) -> String {
             meter,
             mode,
             requests,
+            aborted,
             units,
             billable_units,
         } = row;
@@ -37,7 +38,7 @@ pub(super) fn table(rows: &[UsageReportRow]) -> String {
             table.push(',');
         }
         // Writing into a string cannot fail.
-        let _ = write!(table, "{requests},{units},{billable_units},{end},");
+        let _ = write!(table, "{requests},{aborted},{units},{billable_units},{end},");
         push(&mut table, zone);
         let _ = write!(table, ",{whole}\r\n");
     }
@@ -77,11 +78,12 @@ mod tests {
             route: Some("a,\"b\"".into()),
             meter: Some("requests".into()),
             mode: None,
-            requests: 1,
+            requests: 4,
+            aborted: 1,
             units: 2,
             billable_units: 3,
         };
-        let line = "1970-01-01T00:00:00Z,,,\"a,\"\"b\"\"\",requests,,1,2,3,1970-01-01T01:00:00Z,UTC,false\r\n";
+        let line = "1970-01-01T00:00:00Z,,,\"a,\"\"b\"\"\",requests,,4,1,2,3,1970-01-01T01:00:00Z,UTC,false\r\n";
         assert_eq!(table(&[row]), format!("{HEADER}{line}"));
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct UsageDocument {
     mode: Option<Mode>,
     /// Requests.
     requests: u64,
+    /// Requests among them whose client left before the answer: their records have status 499.
+    aborted: u64,
     /// Units.
     units: u64,
     /// Units that are billed.
@@ -154,11 +156,12 @@ impl From<UsageReportRow> for UsageDocument {
             meter,
             mode,
             requests,
+            aborted,
             units,
             billable_units,
         } = row;
         let (start, end) = (start.into(), end.into());
-        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, units, billable_units }
+        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, aborted, units, billable_units }
     }
 }
 

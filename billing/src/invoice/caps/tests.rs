@@ -32,6 +32,7 @@ fn sum(tenant: usize, at: Micros, units: u64) -> UsageSum {
         billable: true,
         paid: PaidBy::Charge,
         requests: 1,
+        aborted: 0,
         units,
     }
 }

@@ -1,6 +1,9 @@
 //! Usage reports and the audit log.
 
-use common::{admin::Role, usage::UsageEntry};
+use common::{
+    admin::Role,
+    usage::{ABORTED_STATUS, UsageEntry, UsageRecord},
+};
 use serde_json::{Value, json};
 
 use super::desk::{Answer, Desk};
@@ -11,11 +14,11 @@ use crate::{
 
 const MARCH: &str = "from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z";
 
-/// Some usage in March: of the shop, its partner and the rival.
+/// Some usage in March: of the shop, which left one of its requests, its partner and the rival.
 async fn book(desk: &Desk) {
     let records = [
         request(desk.shop, "2026-03-01T00:10:00Z", 1),
-        request(desk.shop, "2026-03-01T01:10:00Z", 2),
+        UsageRecord { status: ABORTED_STATUS, ..request(desk.shop, "2026-03-01T01:10:00Z", 2) },
         request(desk.shop, "2026-03-02T00:10:00Z", 4),
         request(desk.partner, "2026-03-02T00:10:00Z", 8),
         request(desk.rival, "2026-03-02T00:10:00Z", 16),
@@ -42,6 +45,12 @@ async fn usage_is_summed_as_it_is_asked_for() {
         assert_eq!(units(&days), expected);
         let hours = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&step=hour", desk.shop)).await;
         assert_eq!(units(&hours).len(), 3);
+        let document = hours.document(200);
+        let aborted = document["items"].as_array().unwrap().iter().map(|row| (&row["requests"], &row["aborted"]));
+        assert_eq!(
+            aborted.collect::<Vec<_>>(),
+            [(&json!(1), &json!(0)), (&json!(1), &json!(1)), (&json!(1), &json!(0))]
+        );
         let grouped = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&step=month&group_by=tenant,mode")).await;
         let document = grouped.document(200);
         let rows = document["items"].as_array().unwrap();
@@ -82,8 +91,8 @@ async fn a_report_can_be_a_table() {
     let owner = desk.owner().await;
     let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", desk.shop);
     let expected = format!(
-        "start,tenant,key,route,meter,mode,requests,units,billable_units,end,zone,whole\r\n\
-         2026-03-01T00:00:00Z,{},,,requests,,3,7,7,2026-04-01T00:00:00Z,UTC,true\r\n",
+        "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n\
+         2026-03-01T00:00:00Z,{},,,requests,,3,1,7,7,2026-04-01T00:00:00Z,UTC,true\r\n",
         desk.shop
     );
     for answer in [owner.get(&format!("{path}&format=csv")).await, owner.with("accept", "text/csv").get(&path).await] {

@@ -31,16 +31,19 @@ pub(super) struct Sums {
 const SIDE_BY_SIDE: &str = concat!(
     "SELECT tenant_id, hour, key_id, route, meter, mode, since, CAST(SUM(recorded) AS BIGINT), \
      CAST(SUM(recorded_units) AS BIGINT), CAST(SUM(dropped) AS BIGINT), CAST(SUM(dropped_units) AS BIGINT), \
-     CAST(SUM(requests) AS BIGINT), CAST(SUM(units) AS BIGINT), billable, paid FROM (\
+     CAST(SUM(requests) AS BIGINT), CAST(SUM(units) AS BIGINT), CAST(SUM(recorded_aborted) AS BIGINT), \
+     CAST(SUM(dropped_aborted) AS BIGINT), CAST(SUM(aborted) AS BIGINT), billable, paid FROM (\
      SELECT tenant_id, hour, COALESCE(since, hour) AS since, key_id, route, meter, mode, billable, paid, \
      COUNT(*) AS recorded, ",
     modular_sum!("units"),
     " AS recorded_units, CAST(0 AS BIGINT) AS dropped, CAST(0 AS BIGINT) AS dropped_units, \
-     CAST(0 AS BIGINT) AS requests, CAST(0 AS BIGINT) AS units FROM usage_records \
+     CAST(0 AS BIGINT) AS requests, CAST(0 AS BIGINT) AS units, \
+     COUNT(CASE WHEN status = 499 THEN 1 END) AS recorded_aborted, CAST(0 AS BIGINT) AS dropped_aborted, \
+     CAST(0 AS BIGINT) AS aborted FROM usage_records \
      WHERE hour >= $1 AND hour < $2 AND at >= $3 AND at <= $4 \
      GROUP BY tenant_id, hour, COALESCE(since, hour), key_id, route, meter, mode, billable, paid UNION ALL \
      SELECT tenant_id, hour, since, key_id, route, meter, mode, billable, paid, 0, 0, dropped_requests, dropped_units, requests, \
-     units FROM usage_hourly WHERE hour >= $1 AND hour < $2) both_sides \
+     units, 0, dropped_aborted, aborted FROM usage_hourly WHERE hour >= $1 AND hour < $2) both_sides \
      GROUP BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid \
      ORDER BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid"
 );
@@ -52,6 +55,9 @@ struct Line {
     recorded: Tally,
     dropped: Tally,
     rolled_up: Tally,
+    /// Aborted requests that are recorded or whose records were dropped.
+    aborted_accounted: i64,
+    aborted_rolled_up: i64,
 }
 
 /// Reads all hours that start in the window, or all there are, and checks them.
@@ -94,6 +100,8 @@ impl Line {
             recorded: Tally::read(row, 7)?,
             dropped: Tally::read(row, 9)?,
             rolled_up: Tally::read(row, 11)?,
+            aborted_accounted: row.try_get::<i64, _>(13)?.saturating_add(row.try_get(14)?),
+            aborted_rolled_up: row.try_get(15)?,
         })
     }
 }
@@ -118,7 +126,7 @@ impl Sums {
 fn check_line(line: &Line, row: &AnyRow, breaches: &mut Vec<Breach>) -> Result<(), StoreError> {
     let mut accounted = line.recorded;
     accounted.add(line.dropped);
-    if accounted == line.rolled_up {
+    if accounted == line.rolled_up && line.aborted_accounted == line.aborted_rolled_up {
         return Ok(());
     }
     let place = place(line, row)?;
@@ -133,6 +141,12 @@ fn check_line(line: &Line, row: &AnyRow, breaches: &mut Vec<Breach>) -> Result<(
         || place.clone(),
         Reading::new("units recorded or dropped", accounted.units),
         Reading::new("rolled up", line.rolled_up.units),
+    );
+    compare(
+        breaches,
+        || place.clone(),
+        Reading::new("aborted requests recorded or dropped", line.aborted_accounted),
+        Reading::new("rolled up", line.aborted_rolled_up),
     );
     Ok(())
 }

@@ -136,11 +136,13 @@ impl Ledger for AnyConnection {
         insert_rows(
             self,
             "INSERT INTO usage_hourly (tenant_id, hour, since, key_id, route, meter, mode, billable, paid, requests, \
-             units, dropped_requests, dropped_units)",
+             units, dropped_requests, dropped_units, aborted, dropped_aborted)",
             "ON CONFLICT (tenant_id, hour, since, key_id, route, meter, mode, paid) DO UPDATE SET \
              requests = usage_hourly.requests + excluded.requests, units = usage_hourly.units + excluded.units, \
              dropped_requests = usage_hourly.dropped_requests + excluded.dropped_requests, \
-             dropped_units = usage_hourly.dropped_units + excluded.dropped_units",
+             dropped_units = usage_hourly.dropped_units + excluded.dropped_units, \
+             aborted = usage_hourly.aborted + excluded.aborted, \
+             dropped_aborted = usage_hourly.dropped_aborted + excluded.dropped_aborted",
             &rows,
         )
         .await
@@ -214,7 +216,7 @@ fn record_row(row: &RecordRow<'_>) -> [Value; 14] {
     ]
 }
 
-fn usage_row((key, total): &(UsageKey<'_>, UsageTotal)) -> [Value; 13] {
+fn usage_row((key, total): &(UsageKey<'_>, UsageTotal)) -> [Value; 15] {
     [
         Value::Text(key.tenant.to_string()),
         Value::Number(key.hour.0),
@@ -229,6 +231,8 @@ fn usage_row((key, total): &(UsageKey<'_>, UsageTotal)) -> [Value; 13] {
         Value::Number(total.units),
         Value::Number(total.dropped_requests),
         Value::Number(total.dropped_units),
+        Value::Number(total.aborted),
+        Value::Number(total.dropped_aborted),
     ]
 }
 

@@ -154,13 +154,16 @@ impl Ledger for PgConnection {
         }
         sqlx::query(
             "INSERT INTO usage_hourly AS sums (tenant_id, hour, key_id, route, meter, mode, billable, requests, units, \
-             dropped_requests, dropped_units, since, paid) \
+             dropped_requests, dropped_units, since, paid, aborted, dropped_aborted) \
              SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], \
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[]) \
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], \
+             $14::bigint[], $15::bigint[]) \
              ON CONFLICT (tenant_id, hour, since, key_id, route, meter, mode, paid) DO UPDATE SET \
              requests = sums.requests + excluded.requests, units = sums.units + excluded.units, \
              dropped_requests = sums.dropped_requests + excluded.dropped_requests, \
-             dropped_units = sums.dropped_units + excluded.dropped_units",
+             dropped_units = sums.dropped_units + excluded.dropped_units, \
+             aborted = sums.aborted + excluded.aborted, \
+             dropped_aborted = sums.dropped_aborted + excluded.dropped_aborted",
         )
         .bind(texts(|key| key.tenant.to_string()))
         .bind(sums.iter().map(|(key, _)| key.hour.0).collect::<Vec<_>>())
@@ -175,6 +178,8 @@ impl Ledger for PgConnection {
         .bind(numbers(|total| total.dropped_units))
         .bind(sums.iter().map(|(key, _)| key.since.0).collect::<Vec<_>>())
         .bind(sums.iter().map(|(key, _)| key.paid.as_str()).collect::<Vec<_>>())
+        .bind(numbers(|total| total.aborted))
+        .bind(numbers(|total| total.dropped_aborted))
         .execute(self)
         .await?;
         Ok(())

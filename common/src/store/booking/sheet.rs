@@ -12,7 +12,7 @@ use crate::{
     key::Mode,
     store::QuotaSource,
     time::{Micros, Period, Zone},
-    usage::{PaidBy, RefusalCount, UsageEntry, UsageRecord},
+    usage::{ABORTED_STATUS, PaidBy, RefusalCount, UsageEntry, UsageRecord},
 };
 
 /// A record to keep.
@@ -45,9 +45,12 @@ pub(super) struct UsageKey<'b> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UsageTotal {
     pub(super) requests: i64,
+    /// Requests whose client left before the answer.
+    pub(super) aborted: i64,
     pub(super) units: i64,
     /// Those whose records are not kept.
     pub(super) dropped_requests: i64,
+    pub(super) dropped_aborted: i64,
     pub(super) dropped_units: i64,
 }
 
@@ -224,6 +227,7 @@ impl<'b> Draft<'b> {
         self.charge(record, since, units)?;
         let total = self.usage.entry(key).or_default();
         total.requests += 1;
+        total.aborted += i64::from(record.status == ABORTED_STATUS);
         total.units = added(total.units, units)?;
         if keep {
             self.records.push(RecordRow {
@@ -237,6 +241,7 @@ impl<'b> Draft<'b> {
             });
         } else {
             total.dropped_requests = total.requests;
+            total.dropped_aborted = total.aborted;
             total.dropped_units = total.units;
         }
         Ok(())

@@ -74,9 +74,10 @@ async fn leave_numbers(connection: &mut AnyConnection, records: &str, bounds: &[
     );
     let by_hour = format!(
         "UPDATE usage_hourly SET dropped_requests = dropped_requests + gone.requests, \
-         dropped_units = dropped_units + gone.units \
+         dropped_units = dropped_units + gone.units, dropped_aborted = dropped_aborted + gone.aborted \
          FROM (SELECT tenant_id, hour, COALESCE(since, hour) AS since, key_id, route, meter, mode, paid, \
-         COUNT(*) AS requests, CAST(SUM(units) AS BIGINT) AS units FROM {records} \
+         COUNT(*) AS requests, CAST(SUM(units) AS BIGINT) AS units, \
+         COUNT(CASE WHEN status = 499 THEN 1 END) AS aborted FROM {records} \
          GROUP BY tenant_id, hour, COALESCE(since, hour), key_id, route, meter, mode, paid) AS gone \
          WHERE gone.tenant_id = usage_hourly.tenant_id AND gone.hour = usage_hourly.hour \
          AND gone.since = usage_hourly.since \

@@ -129,6 +129,8 @@ pub struct UsageReportRow {
     pub mode: Option<Mode>,
     /// Requests.
     pub requests: u64,
+    /// Requests among them whose client left before the answer.
+    pub aborted: u64,
     /// Units.
     pub units: u64,
     /// Units that are billed.
@@ -245,6 +247,7 @@ impl UsageQuery {
             meter: None,
             mode: None,
             requests: count(row, "requests")?,
+            aborted: count(row, "aborted")?,
             units: count(row, "units")?,
             billable_units: count(row, "billable_units")?,
         };

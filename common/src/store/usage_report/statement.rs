@@ -85,7 +85,8 @@ impl<'q> Statement<'q> {
         let _ = write!(
             self.text,
             "SELECT {start} AS start_at, {end} AS end_at, zone{names}, \
-             CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(units) AS BIGINT) AS units, \
+             CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(aborted) AS BIGINT) AS aborted, \
+             CAST(SUM(units) AS BIGINT) AS units, \
              CAST(SUM(CASE WHEN billable = 1 THEN units ELSE 0 END) AS BIGINT) AS billable_units \
              FROM {from} JOIN tenants ON tenants.id = usage_hourly.tenant_id \
              JOIN spans ON spans.tenant_id = usage_hourly.tenant_id \

@@ -18,8 +18,8 @@ use crate::{
 };
 
 pub(super) const HELP: &str = "\
-REQUESTS were forwarded and answered, TEST are those of them under test keys, REFUSED the gateway's \
-own refusals. BILLABLE are the units that an invoice counts. Each meter has its own row; refusals have \
+REQUESTS were forwarded, ABORTED are those of them whose client left before the answer, TEST those under \
+test keys, REFUSED the gateway's own refusals. BILLABLE are the units that an invoice counts. Each meter has its own row; refusals have \
 no meter and stand in the first; the admin API does not tell them. A month starts and ends on each \
 tenant's own clock.
 
