@@ -1,5 +1,6 @@
 //! Cases of public probes of HTTP/1.1 servers whose verdict is beyond doubt: `Http11Probe` by its names (`COMP-…`, `SMUG-…`,
-//! `MAL-…` and those that begin with the RFC), and kinds of HTTP Garden's payloads (`GARDEN-…`).
+//! `MAL-…` and those that begin with the RFC), those of h1spec that it does not have (`H1SPEC-…`), and kinds of HTTP
+//! Garden's payloads (`GARDEN-…`).
 //!
 //! What a probe may accept either way, and the gateway refuses, stands here as refused: a proxy must not leave the choice to
 //! the server behind it.
@@ -178,6 +179,13 @@ const CASES: &[(&str, &str, Verdict)] = &[
     ("MAL-URL-BACKSLASH", "GET /path\\file HTTP/1.1\r\nHOST\r\n", Bad),
     ("MAL-URL-PERCENT-NULL", "GET /path%00.html HTTP/1.1\r\nHOST\r\n", Bad),
     ("MAL-URL-PERCENT-CRLF", "GET /path%0d%0aX-Injected:%20true HTTP/1.1\r\nHOST\r\n", Bad),
+    ("H1SPEC-WITHOUT-VERSION", "GET / \r\n\r\n", Bad),
+    ("H1SPEC-INVALID-PREFIX", "Extra lineGET / HTTP/1.1\r\nHOST\r\n", Bad),
+    ("H1SPEC-INVALID-LINE-ENDING", "GET / HTTP/1.1\r\nHOST\rSome-Header: Test\r\n\r\n", Bad),
+    ("H1SPEC-NEGATIVE-OVERFLOW", "GET / HTTP/1.1\r\nHOSTContent-Length: -123456789123456789123456789\r\n\r\n", Bad),
+    ("H1SPEC-TE-AND-CL", "GET / HTTP/1.1\r\nHOSTTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", Bad),
+    ("H1SPEC-EDGE-CASES", "GET / HTTP/1.1\r\nhoSt:\ta\r\nempty:\r\n\r\n", Good),
+    ("H1SPEC-EMPTY-VALUE", "GET / HTTP/1.1\r\nHOSTX-Empty-Header: \r\n\r\n", Good),
     ("GARDEN-OBS-FOLD-FIRST-HEADER", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", Bad),
     ("GARDEN-OBS-FOLD-TAB", "GET / HTTP/1.1\r\nHOSTX-Test: a\r\n\tb\r\n\r\n", Bad),
     ("GARDEN-BARE-LF-END", "GET / HTTP/1.1\r\nHOST\n", Bad),
@@ -234,16 +242,31 @@ fn answers_in(text: &str) -> usize {
     begins.filter(|rest| rest.bytes().take(4).eq(rest.bytes().take(3).filter(u8::is_ascii_digit).chain([b' ']))).count()
 }
 
+/// Without keys, so that the bytes are those of the probes.
+const CONFIG: &str = "upstreams:\n  demo: { servers: ['DEMO'] }\n\
+                      routes:\n  - { name: all, path_prefix: /, upstream: demo, public: true }\n";
+
+/// The fragmented requests of h1spec.
+#[tokio::test(flavor = "multi_thread")]
+async fn request_that_comes_in_two_pieces_is_answered_once_it_is_whole() {
+    const WHOLE: &str = "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let world = World::new().await;
+    let gateway = world.gateway_with(CONFIG).await;
+    for cut in 1..WHOLE.len() {
+        let mut wire = Wire::connect(gateway.address).await;
+        let (begin, end) = WHOLE.split_at(cut);
+        wire.send(begin).await;
+        tokio::task::yield_now().await;
+        wire.send(end).await;
+        let answer = wire.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answers_in(&answer) == 1, "{begin:?}: {answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_of_public_probes_have_their_verdicts() {
     let world = World::new().await;
-    // Without keys, so that the bytes are those of the probes.
-    let gateway = world
-        .gateway_with(
-            "upstreams:\n  demo: { servers: ['DEMO'] }\n\
-             routes:\n  - { name: all, path_prefix: /, upstream: demo, public: true }\n",
-        )
-        .await;
+    let gateway = world.gateway_with(CONFIG).await;
     let mut failed = Vec::new();
     for (name, case, verdict) in CASES {
         let answer = answer(&world, gateway.address, case, *verdict).await;
