@@ -47,7 +47,7 @@ impl<P: Program> Server<P> {
             server.program.prepare(server.process.directory(), server.port)?;
             match server.serve() {
                 Err(StackError::Failed { output, .. })
-                    if attempt < START_ATTEMPTS && output.contains("Address already in use") =>
+                    if attempt < START_ATTEMPTS && output.to_lowercase().contains("address already in use") =>
                 {
                     attempt += 1;
                 }

@@ -3,12 +3,15 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use super::KafkaMetrics;
+
+/// How long after brokers were out of reach the group may still take this process for two.
+const UNSETTLED: Duration = Duration::from_mins(1);
 
 /// Why nothing comes from Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ struct State {
     kafka: Option<Result<(), KafkaTrouble>>,
     /// What the client said last.
     kafka_error: Option<String>,
+    /// When a broker was out of reach last.
+    contact_lost: Option<Instant>,
     /// Partitions that cannot be booked, and since when there are any.
     unbooked: BTreeSet<i32>,
     outage_since: Option<Instant>,
@@ -42,7 +47,8 @@ struct State {
 impl Condition {
     /// Nothing has been heard of Kafka yet.
     pub fn new(metrics: KafkaMetrics) -> Self {
-        let state = State { kafka: None, kafka_error: None, unbooked: BTreeSet::new(), outage_since: None };
+        let state =
+            State { kafka: None, kafka_error: None, contact_lost: None, unbooked: BTreeSet::new(), outage_since: None };
         Self { state: Mutex::new(state), doubted: Notify::new(), metrics }
     }
 
@@ -69,6 +75,16 @@ impl Condition {
         self.lock().kafka_error = Some(reason.to_owned());
     }
 
+    /// A broker was lost, or did not answer for as long as a session lasts.
+    pub(super) fn contact_is_lost(&self) {
+        self.lock().contact_lost = Some(Instant::now());
+    }
+
+    /// Returns true if a broker was out of reach within the last minute.
+    pub(super) fn contact_was_lost_lately(&self) -> bool {
+        self.lock().contact_lost.is_some_and(|at| at.elapsed() < UNSETTLED)
+    }
+
     /// Kafka answers and has the topic.
     pub(super) fn kafka_answers(&self, partitions: usize) {
         let mut state = self.lock();
@@ -81,6 +97,7 @@ impl Condition {
     /// Kafka does not answer.
     pub(super) fn kafka_is_unreachable(&self, reason: &str) {
         let mut state = self.lock();
+        state.contact_lost = Some(Instant::now());
         let reason = match &state.kafka_error {
             Some(said) => format!("{reason}; the client said last: {said}"),
             None => reason.to_owned(),

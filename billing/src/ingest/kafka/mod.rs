@@ -96,8 +96,20 @@ pub enum IngestSetupError {
 
 /// Books the usage of a topic until it is told to stop.
 pub struct KafkaIngest {
+    config: IngestConfig,
+    base: Base,
     shared: Arc<Shared>,
     changes: mpsc::UnboundedReceiver<rebalance::Change>,
+}
+
+/// What stays when the process joins the group again.
+#[derive(Clone)]
+struct Base {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    condition: Arc<Condition>,
+    metrics: KafkaMetrics,
+    batches: IngestMetrics,
 }
 
 /// What all workers have in common.
@@ -127,10 +139,15 @@ impl KafkaIngest {
         let metrics = KafkaMetrics::register(registry)?;
         let batches = IngestMetrics::register(registry)?;
         let condition = Arc::new(Condition::new(metrics.clone()));
+        Ok(Self::with_client(config.clone(), Base { store, clock, condition, metrics, batches })?)
+    }
+
+    fn with_client(config: IngestConfig, base: Base) -> Result<Self, KafkaIngestError> {
         let (report, changes) = mpsc::unbounded_channel();
+        let Base { store, clock, condition, metrics, batches } = base.clone();
         let context = rebalance::Context::new(report, Arc::clone(&condition));
         let shared = Shared {
-            consumer: Arc::new(consumer::create(config, context)?),
+            consumer: Arc::new(consumer::create(&config, context)?),
             store,
             clock,
             topic: config.topic.clone(),
@@ -142,7 +159,7 @@ impl KafkaIngest {
             metrics,
             batches,
         };
-        Ok(Self { shared: Arc::new(shared), changes })
+        Ok(Self { config, base, shared: Arc::new(shared), changes })
     }
 
     /// How it is doing, for `/health`.
@@ -151,7 +168,24 @@ impl KafkaIngest {
     }
 
     /// Books until `stop`, then finishes the transactions in hand and leaves the group.
+    ///
+    /// A client whose broker is out of reach for a while joins a second time, and may still commit as the member that it
+    /// was: the group then shuts it out, as if two processes had one name. So shortly after a broker was out of reach,
+    /// the process joins once more instead of giving up its name.
     pub async fn run(mut self, stop: Stop) -> Result<(), KafkaIngestError> {
+        loop {
+            let (config, base) = (self.config.clone(), self.base.clone());
+            match self.run_as_member(stop.clone()).await {
+                Err(KafkaIngestError::NameTaken { name, group }) if base.condition.contact_was_lost_lately() => {
+                    tracing::warn!(name, group, "group_joined_again");
+                    self = Self::with_client(config, base)?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn run_as_member(mut self, stop: Stop) -> Result<(), KafkaIngestError> {
         let mut workers = Workers::new(Arc::clone(&self.shared));
         let watching = tokio::spawn(watch::watch(Arc::clone(&self.shared), stop.clone()));
         let ended = loop {

@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 
 use super::Condition;
 
+/// What the client's log calls a session that ended because the group did not answer; it tells so in no other way.
+const SESSION_TIMED_OUT: &str = "SESSTMOUT";
+
 /// Partitions that come or go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -70,6 +73,9 @@ fn unassign(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Kafk
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if facility == SESSION_TIMED_OUT {
+            self.condition.contact_is_lost();
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -83,7 +89,11 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka_error");
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)) {
+            self.condition.contact_is_lost();
+        }
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
             // Its text only counts the brokers, and would hide why each of them is out of reach.
             self.condition.doubt_kafka();
         } else {
