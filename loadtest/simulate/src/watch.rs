@@ -12,9 +12,16 @@ use super::{
     seats::Seated,
 };
 
-/// What a set clock may gain before the bank notices, in nanoseconds, beside what a call travels faster than the one before
-/// it: the bank compares its clock with the caller's.
+/// What a set clock may gain before the bank notices, in nanoseconds, beside what calls travel faster than those before
+/// them: the bank compares its clock with the caller's.
 const STEP_UNNOTICED: u64 = 50_000_000;
+
+/// What a set clock may gain if the bank has lost its data shortly before, in nanoseconds: it knows no caller's clock then,
+/// as of a gateway that has just started.
+const STEP_AFTER_LOSS: u64 = 2_000_000_000;
+
+/// For how long a loss of data counts as shortly before, in nanoseconds: until every gateway has called twice.
+const LOST_SHORTLY: u64 = 3_000_000_000;
 
 /// After how long a gateway asks again at the latest, if the bank has nothing but others hold some, in nanoseconds.
 const LOOKS_AGAIN: u64 = 100_000_000;
@@ -60,7 +67,8 @@ pub struct Outcome {
 pub(super) struct Watch {
     limits: Vec<Watched>,
     trip: u64,
-    /// What one call may travel faster than another, in nanoseconds.
+    /// What calls may travel faster than those before them, in nanoseconds: one call when the step is measured, and one
+    /// when it is taken back.
     jitter: u64,
     outcome: Outcome,
     /// What is allowed to processes that are alone.
@@ -102,7 +110,7 @@ impl Watch {
             }
         });
         let trip = 2 * network.most + 3 * TICK + LOOKS_AGAIN;
-        let jitter = network.most - network.least;
+        let jitter = 2 * (network.most - network.least);
         Self { limits: limits.collect(), trip, jitter, outcome: Outcome::default(), alone: HashMap::new() }
     }
 
@@ -210,7 +218,9 @@ impl Watch {
     pub(super) fn stepped(&mut self, by: i64, now: u64) {
         if by > 0 {
             for limit in &mut self.limits {
-                let gained = limit.terms.rate() * (STEP_UNNOTICED + self.jitter) as f64;
+                let is_new = limit.lost.is_some_and(|(at, _)| at + LOST_SHORTLY > now);
+                let unnoticed = if is_new { STEP_AFTER_LOSS } else { STEP_UNNOTICED };
+                let gained = limit.terms.rate() * (unnoticed + self.jitter) as f64;
                 limit.bound.allow((gained, gained), 0.0, now, FOREVER);
             }
         }
