@@ -106,7 +106,7 @@ fn unseen(text: &str) -> Option<char> {
     None
 }
 
-/// Whether joiners and selectors mean something beside a character: not in scripts whose letters stand alone.
+/// Returns true if joiners and selectors mean something beside a character: not in scripts whose letters stand alone.
 const fn is_joined(character: char) -> bool {
     // From the Arabic block on; before it are Latin, Greek, Cyrillic, Armenian and Hebrew.
     matches!(character, '\u{600}'..) && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{1e00}'..='\u{1fff}')

@@ -35,7 +35,7 @@ pub fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterat
         .take_while(move |address| std::mem::replace(&mut vouched, is_trusted(*address, trusted)))
 }
 
-/// Whether the address is that of a trusted proxy.
+/// Returns true if the address is that of a trusted proxy.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(&address))

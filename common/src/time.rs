@@ -129,7 +129,7 @@ impl Zone {
         name.parse().unwrap_or_else(|_| Self { name: name.to_owned(), zone: None })
     }
 
-    /// Whether this program's database has the zone.
+    /// Returns true if this program's database has the zone.
     pub const fn is_known(&self) -> bool {
         self.zone.is_some()
     }
@@ -223,7 +223,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether `at` lies inside.
+    /// Returns true if `at` lies inside.
     pub const fn contains(&self, at: Micros) -> bool {
         self.start.0 <= at.0 && at.0 < self.end.0
     }

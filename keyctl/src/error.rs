@@ -69,7 +69,7 @@ pub(crate) enum Class {
 }
 
 impl Failure {
-    /// Whether the credential is good for something else.
+    /// Returns true if the credential is good for something else.
     pub(crate) const fn is_forbidden(&self) -> bool {
         matches!(self, Self::Api(ApiError::Problem { status: StatusCode::FORBIDDEN, .. }))
     }

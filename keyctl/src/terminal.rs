@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::{error::Failure, output::without_controls};
 
-/// Whether there is somebody to ask.
+/// The person who confirms a change, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asking {
     /// A person, who types the answers.
@@ -27,14 +27,14 @@ impl Asking {
         }
     }
 
-    /// Whether a question would be put to somebody.
+    /// Returns true if a question would be put to somebody.
     pub(crate) fn is_person(self) -> bool {
         self == Self::Person
     }
 
     /// Lets a person confirm with `y` or `yes`; goes on at once if there is nobody to ask.
     pub(crate) fn confirm(self, question: &str) -> Result<(), Failure> {
-        self.expect(&format!("{question} [y/N] "), |answer| {
+        self.require(&format!("{question} [y/N] "), |answer| {
             answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes")
         })
     }
@@ -42,10 +42,10 @@ impl Asking {
     /// Lets a person confirm by typing `name`; goes on at once if there is nobody to ask.
     pub(crate) fn confirm_by_name(self, question: &str, name: &str) -> Result<(), Failure> {
         let shown = without_controls(name);
-        self.expect(&format!("{question} Type its name, {shown}: "), |answer| answer == name.trim() || answer == shown)
+        self.require(&format!("{question} Type its name, {shown}: "), |answer| answer == name.trim() || answer == shown)
     }
 
-    fn expect(self, prompt: &str, is_yes: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    fn require(self, prompt: &str, is_yes: impl Fn(&str) -> bool) -> Result<(), Failure> {
         if !self.is_person() {
             return Ok(());
         }

@@ -74,7 +74,7 @@ impl Principal {
         }
     }
 
-    /// Whether their scopes include this one.
+    /// Returns true if their scopes include this one.
     pub fn covers(&self, scope: AdminScope) -> bool {
         self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
     }

@@ -189,13 +189,13 @@ impl Grant {
         }
     }
 
-    /// Whether a role is enough for somebody who stands so.
+    /// Returns true if a role is enough for somebody who stands so.
     pub fn admits(&self, role: Role, relation: Relation) -> bool {
         self.least(relation).is_some_and(|least| reaches(role, least))
     }
 }
 
-/// Whether a role may do all that another may.
+/// Returns true if a role may do all that another may.
 pub fn reaches(role: Role, least: Role) -> bool {
     rank(role) >= rank(least)
 }

@@ -42,7 +42,7 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// Whether the same batch may well be booked a moment later, as when a server restarts or a disk is full.
+    /// Returns true if the same batch may well be booked a moment later, as when a server restarts or a disk is full.
     pub const fn is_temporary(&self) -> bool {
         match self {
             Self::TimedOut => true,

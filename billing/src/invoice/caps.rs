@@ -95,7 +95,7 @@ impl Caps {
         Ok(caps)
     }
 
-    /// Whether anybody who was ever above the tenant holds a quota that it shares.
+    /// Returns true if anybody who was ever above the tenant holds a quota that it shares.
     pub(super) fn reach(&self, payers: &Payers, tenant: TenantId) -> bool {
         !self.holders.is_empty()
             && payers.ever_above(tenant).iter().any(|above| *above != tenant && self.holders.contains_key(above))

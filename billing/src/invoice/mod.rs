@@ -72,7 +72,7 @@ pub enum InvoiceError {
 }
 
 impl InvoiceError {
-    /// Whether others can be billed all the same.
+    /// Returns true if others can be billed all the same.
     const fn is_of_one_tenant(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Corrupt { .. } | StoreError::NotFound { .. }),

@@ -91,7 +91,7 @@ impl Payers {
         (first, &all[first..first + count])
     }
 
-    /// Whether anybody was ever right below the tenant.
+    /// Returns true if anybody was ever right below the tenant.
     pub(super) fn has_others_below(&self, tenant: TenantId) -> bool {
         self.parents.values().flatten().any(|parent| parent.parent == tenant)
     }

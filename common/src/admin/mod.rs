@@ -101,7 +101,7 @@ impl AdminKey {
         KeyStatus::at(now, self.expires_at, self.revoked_at)
     }
 
-    /// Whether its scopes include this one.
+    /// Returns true if its scopes include this one.
     pub fn covers(&self, scope: AdminScope) -> bool {
         self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
     }
@@ -118,7 +118,7 @@ impl AdminScope {
         Self { area, writes: true }
     }
 
-    /// Whether who has this has `other`.
+    /// Returns true if who has this has `other`.
     pub fn includes(self, other: Self) -> bool {
         self.area == other.area && (self.writes || !other.writes)
     }

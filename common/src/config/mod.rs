@@ -78,7 +78,7 @@ impl<'a> Document<'a> {
         &self.tree
     }
 
-    /// Whether some fault was noted.
+    /// Returns true if some fault was noted.
     pub fn is_faulty(&self) -> bool {
         !self.faults.is_empty()
     }

@@ -186,7 +186,7 @@ impl Tree {
         (entry.value, if is_told { node.place } else { entry.key_place })
     }
 
-    /// Whether the node stands for something that is missing.
+    /// Returns true if the node stands for something that is missing.
     pub(super) fn is_supplied(&self, id: NodeId) -> bool {
         matches!(self.nodes[id].content, Content::Supplied)
     }
@@ -196,7 +196,7 @@ impl Tree {
         self.told(entry).1
     }
 
-    /// Whether the value under `key` of a map cannot be used.
+    /// Returns true if the value under `key` of a map cannot be used.
     pub(super) fn removed_key(&self, id: NodeId, key: &str) -> bool {
         let Content::Map(entries) = &self.nodes[id].content else { return false };
         entries.iter().any(|entry| entry.key == key && self.removed.contains(&entry.value))
@@ -210,7 +210,7 @@ impl Tree {
         }
     }
 
-    /// Whether something below the end of a way cannot be used.
+    /// Returns true if something below the end of a way cannot be used.
     pub fn has_removed(&self, way: &[Step]) -> bool {
         self.walk(way).is_none_or(|(id, _)| {
             let mut waiting = vec![id];

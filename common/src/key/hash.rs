@@ -136,7 +136,7 @@ impl Seal {
         self.0.finalize().into_bytes().into()
     }
 
-    /// Whether `seal` is that seal, in constant time.
+    /// Returns true if `seal` is that seal, in constant time.
     pub fn fits(self, seal: &[u8; 32]) -> bool {
         self.finish().ct_eq(seal).into()
     }
@@ -192,7 +192,7 @@ impl KeyHash {
         hex(&self.0)
     }
 
-    /// Whether two hashes are equal, in a time that does not depend on where they differ.
+    /// Returns true if two hashes are equal, in a time that does not depend on where they differ.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -210,7 +210,7 @@ impl IngestToken {
         &self.0
     }
 
-    /// Whether `presented` is this token, in constant time.
+    /// Returns true if `presented` is this token, in constant time.
     pub fn matches(&self, presented: &str) -> bool {
         self.0.as_bytes().ct_eq(presented.as_bytes()).into()
     }

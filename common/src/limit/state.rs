@@ -17,12 +17,12 @@ pub struct LimitState {
 }
 
 impl LimitState {
-    /// Whether this is a quota, of which `remaining` shows only what this gateway has in hand.
+    /// Returns true if this is a quota, of which `remaining` shows only what this gateway has in hand.
     pub fn is_quota(&self) -> bool {
         self.policy.starts_with("quota")
     }
 
-    /// Whether this limits requests under way at once. It has no window, and nobody knows when it is reset.
+    /// Returns true if this limits requests under way at once. It has no window, and nobody knows when it is reset.
     pub fn is_concurrency(&self) -> bool {
         self.policy.ends_with("-concurrent")
     }

@@ -104,7 +104,7 @@ impl PlanLimits {
 }
 
 impl PoolMode {
-    /// Whether more may be promised than there is.
+    /// Returns true if more may be promised than there is.
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Shared)
     }
@@ -123,7 +123,7 @@ impl RateLimits {
         .filter_map(|(window, limit)| limit.map(|limit| (window, limit)))
     }
 
-    /// Whether nothing is limited.
+    /// Returns true if nothing is limited.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -188,7 +188,7 @@ impl Plan {
 }
 
 impl QuotaKind {
-    /// Whether gateways refuse requests beyond the quota.
+    /// Returns true if gateways refuse requests beyond the quota.
     pub const fn is_hard(&self) -> bool {
         matches!(self, Self::Hard)
     }
@@ -199,7 +199,7 @@ pub fn validate_meter(meter: &str) -> Result<(), PlanError> {
     if is_slug(meter) { Ok(()) } else { Err(PlanError::Meter(meter.chars().take(80).collect())) }
 }
 
-/// Whether `text` is a name in files: of a plan, a meter, a scope.
+/// Returns true if `text` is a name in files: of a plan, a meter, a scope.
 pub fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')

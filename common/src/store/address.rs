@@ -61,7 +61,7 @@ impl Address {
         }
     }
 
-    /// Whether it is an SQLite file that does not exist.
+    /// Returns true if it is an SQLite file that does not exist.
     pub(super) fn is_missing_file(&self) -> bool {
         self.engine == Engine::Sqlite && matches!(self.path.try_exists(), Ok(false))
     }

@@ -110,12 +110,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the schema is one that this program does not know, older or newer.
+    /// Returns true if the schema is one that this program does not know, older or newer.
     pub const fn is_misfit(&self) -> bool {
         matches!(self, Self::SchemaOlder { .. } | Self::SchemaNewer { .. })
     }
 
-    /// Whether the database was not reached, so that any other question would have failed as well.
+    /// Returns true if the database was not reached, so that any other question would have failed as well.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,

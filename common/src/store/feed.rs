@@ -92,7 +92,7 @@ impl ChangeFeed {
         Ok(self.keep(connection, read)?.first().is_some_and(|(found, _)| found == mark))
     }
 
-    /// Whether the next answer comes from a connection that nothing was read from yet.
+    /// Returns true if the next answer comes from a connection that nothing was read from yet.
     pub const fn is_fresh(&self) -> bool {
         self.connection.is_none()
     }

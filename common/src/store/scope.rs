@@ -87,7 +87,7 @@ impl Viewer {
     }
 }
 
-/// Whether a tenant with this path exists for the scope.
+/// Returns true if a tenant with this path exists for the scope.
 pub(super) fn holds(scope: Scope, path: &str) -> bool {
     match scope {
         Scope::Everything => true,

@@ -219,7 +219,7 @@ impl Store {
 }
 
 impl PlanStart {
-    /// Whether a tenant on this clock has such an instant: months of a zone that is not known have no end.
+    /// Returns true if a tenant on this clock has such an instant: months of a zone that is not known have no end.
     fn exists(self, tenant: TenantId, zone: &Zone) -> bool {
         let exists = self != Self::PeriodEnd || zone.is_known();
         if !exists {

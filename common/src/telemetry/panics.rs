@@ -53,8 +53,8 @@ mod tests {
                 "tokio-1.54.1/src/task.rs",
             ),
             ("/rustc/0123abcd/library/core/src/option.rs", "library/core/src/option.rs"),
-            ("/work/tollgate/gateway/src/main.rs", "gateway/src/main.rs"),
-            ("/work/build.rs", "build.rs"),
+            ("/srv/tollgate/gateway/src/main.rs", "gateway/src/main.rs"),
+            ("/srv/build.rs", "build.rs"),
         ];
         for (file, expected) in cases {
             assert_eq!(trimmed(file), expected);

@@ -29,7 +29,7 @@ impl PaidBy {
         }
     }
 
-    /// Whether anybody pays.
+    /// Returns true if anybody pays.
     pub const fn is_billable(self) -> bool {
         !matches!(self, Self::Nothing)
     }

@@ -77,12 +77,12 @@ pub(crate) fn publish(slot: &[AtomicU64], sequence: u64, payload: &Payload, seal
     slot[STAMP].store(stamp_of(sequence), Ordering::Release);
 }
 
-/// Whether entry `sequence` is the one that is published in a slot.
+/// Returns true if entry `sequence` is the one that is published in a slot.
 pub(crate) fn is_published(slot: &[AtomicU64], sequence: u64) -> bool {
     slot[STAMP].load(Ordering::Acquire) == stamp_of(sequence)
 }
 
-/// Whether entry `sequence`, or one of a later lap, is published in a slot.
+/// Returns true if entry `sequence`, or one of a later lap, is published in a slot.
 #[cfg(not(loom))]
 pub(crate) fn was_published(slot: &[AtomicU64], sequence: u64) -> bool {
     slot[STAMP].load(Ordering::Acquire) >= stamp_of(sequence)

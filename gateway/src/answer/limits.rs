@@ -58,7 +58,7 @@ pub fn told_remaining(limit: &LimitState) -> u64 {
     limit.remaining.min(limit.quota)
 }
 
-/// Whether `headers` holds any header that only the gateway sets.
+/// Returns true if `headers` holds any header that only the gateway sets.
 pub fn has_rate_headers(headers: &HeaderMap) -> bool {
     RATE_HEADERS.iter().any(|name| headers.contains_key(name))
 }

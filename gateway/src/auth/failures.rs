@@ -89,7 +89,7 @@ const fn window(nanos: u64) -> u64 {
     nanos / WINDOW_NANOS + 1
 }
 
-/// Whether the limit is reached. A count that has overflowed is negative.
+/// Returns true if the limit is reached. A count that has overflowed is negative.
 fn is_beyond(count: isize, origin: &Origin) -> bool {
     u64::try_from(count).map_or(true, |count| count >= u64::from(origin.failures_most))
 }

@@ -102,7 +102,7 @@ impl Authenticator {
 }
 
 impl AuthError {
-    /// Whether a key was looked up and is not, or not any more, one that lets anybody in.
+    /// Returns true if a key was looked up and is not, or not any more, one that lets anybody in.
     pub(crate) const fn is_failed_key(self) -> bool {
         matches!(self, Self::Unknown | Self::Revoked | Self::Expired)
     }

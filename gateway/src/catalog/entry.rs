@@ -142,14 +142,14 @@ impl KeyEntry {
         if self.expires_at.load(Ordering::Acquire) <= now.0 { KeyStatus::Expired } else { KeyStatus::Active }
     }
 
-    /// Whether it may be used for what asks for `scope`.
+    /// Returns true if it may be used for what asks for `scope`.
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
         let restrictions = self.restrictions.load();
         let scopes = restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.scopes);
         scopes.is_empty() || scopes.iter().any(|known| known == scope)
     }
 
-    /// Whether it may be used from there; one that may not be used from everywhere, not from an unknown place.
+    /// Returns true if it may be used from there; one that may not be used from everywhere, not from an unknown place.
     pub(crate) fn admits_from(&self, address: Option<IpAddr>) -> bool {
         let restrictions = self.restrictions.load();
         let allowed = restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.allowed_ips);

@@ -104,7 +104,7 @@ impl Catalog {
         locked(&self.tree).slot(tenant).standing()
     }
 
-    /// Whether the catalog was loaded once.
+    /// Returns true if the catalog was loaded once.
     pub fn is_loaded(&self) -> bool {
         self.progress.is_loaded()
     }

@@ -208,12 +208,12 @@ impl Check<'_> {
         self.tree
     }
 
-    /// Whether this section has a setting of this name.
+    /// Returns true if this section has a setting of this name.
     pub(super) fn has(&self, setting: &str) -> bool {
         self.tree.keys(&self.section.borrow()).contains(&setting)
     }
 
-    /// Whether something in this section could not be read, which is told already.
+    /// Returns true if something in this section could not be read, which is told already.
     pub(super) fn is_unusable(&self) -> bool {
         self.tree.has_removed(&self.section.borrow())
     }

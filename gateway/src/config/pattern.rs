@@ -57,7 +57,7 @@ impl Billable {
         patterns.iter().map(|pattern| StatusPattern::parse(pattern.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether an answer with this status is billed.
+    /// Returns true if an answer with this status is billed.
     pub fn covers(&self, status: u16) -> bool {
         self.0.iter().any(|pattern| match pattern {
             StatusPattern::Class(class) => status / 100 == *class,

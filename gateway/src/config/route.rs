@@ -206,7 +206,7 @@ pub(super) fn parse_method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// Whether some request would fit both routes equally well.
+/// Returns true if some request would fit both routes equally well.
 fn same_requests(one: &Route, other: &Route) -> bool {
     let hosts =
         (one.hosts.is_empty() && other.hosts.is_empty()) || one.hosts.iter().any(|host| other.hosts.contains(host));

@@ -229,7 +229,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     values.next().is_none().then_some(first)
 }
 
-/// Whether the value is names of headers with commas between.
+/// Returns true if the value is names of headers with commas between.
 fn is_list_of_names(value: &HeaderValue) -> bool {
     let is_name = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii()).is_ok();
     value.as_bytes().split(|byte| *byte == b',').all(is_name)

@@ -180,7 +180,7 @@ impl<'a> From<&'a str> for Destination<'a> {
 }
 
 impl Admission {
-    /// Whether its units were drawn from credit that was paid for in advance.
+    /// Returns true if its units were drawn from credit that was paid for in advance.
     pub fn is_prepaid(&self) -> bool {
         self.held.is_prepaid()
     }

@@ -67,7 +67,7 @@ impl Rates {
         rates
     }
 
-    /// Whether nothing is limited.
+    /// Returns true if nothing is limited.
     pub(crate) fn is_empty(&self) -> bool {
         self.concurrent.is_none() && self.windows.iter().all(Option::is_none)
     }

@@ -219,12 +219,12 @@ impl Connection {
         self.phase = Phase::Head { left, body: BodyReader::new(head.framing) };
     }
 
-    /// Whether the request has been read to its end.
+    /// Returns true if the request has been read to its end.
     pub(super) const fn is_read(&self) -> bool {
         matches!(self.phase, Phase::Done)
     }
 
-    /// Whether the client may still send what belongs to a request. Another protocol has an end of its own.
+    /// Returns true if the client may still send what belongs to a request. Another protocol has an end of its own.
     pub(super) fn has_more(&self) -> bool {
         let is_over = matches!(self.phase, Phase::Done | Phase::Tunnel);
         !(self.has_ended || is_over && self.buffer.is_empty())

@@ -67,7 +67,7 @@ impl Refused {
     }
 }
 
-/// Whether an error of a client's stream says what this room found in what the client sent.
+/// Returns true if an error of a client's stream says what this room found in what the client sent.
 pub(crate) fn is_fault(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>)
 }

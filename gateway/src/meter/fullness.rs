@@ -23,7 +23,7 @@ impl Fullness {
         Self { policy, outage: Outage::new("usage journal"), unmetered, served: AtomicU64::new(0) }
     }
 
-    /// Whether requests are served although their usage is not recorded.
+    /// Returns true if requests are served although their usage is not recorded.
     pub(super) fn serves_unmetered(&self) -> bool {
         self.policy == WhenFull::ServeUnmetered
     }

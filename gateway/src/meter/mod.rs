@@ -99,7 +99,7 @@ impl Meter {
         QuotaHolder { life: self.journal.life().clone(), lanes: self.journal.lane_count() }
     }
 
-    /// Whether a request may be forwarded now: its record would find room, or it is served without one.
+    /// Returns true if a request may be forwarded now: its record would find room, or it is served without one.
     pub fn has_room(&self) -> bool {
         self.journal.has_room() || self.fullness.serves_unmetered()
     }

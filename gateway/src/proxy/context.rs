@@ -145,12 +145,12 @@ impl Context {
         }
     }
 
-    /// Whether its client has left.
+    /// Returns true if its client has left.
     pub(super) fn has_no_client(&self) -> bool {
         self.client.as_ref().is_some_and(|client| client.has_left())
     }
 
-    /// Whether it goes on after its client has left.
+    /// Returns true if it goes on after its client has left.
     pub(super) fn is_finished_alone(&self) -> bool {
         let finishes = |route: &Arc<Route>| matches!(route.lifecycle.on_abort, OnAbort::Finish(_));
         self.body.is_complete && self.route.as_ref().is_some_and(finishes)

@@ -40,7 +40,7 @@ impl Live {
         }
     }
 
-    /// Whether each essential upstream has a server that answers.
+    /// Returns true if each essential upstream has a server that answers.
     pub fn is_ready(&self) -> bool {
         self.silent().next().is_none()
     }

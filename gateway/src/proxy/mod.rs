@@ -126,7 +126,7 @@ impl Gateway {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether the gateway is about to end.
+    /// Returns true if the gateway is about to end.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }

@@ -98,7 +98,7 @@ const fn with_length(mut lengths: [u64; 26], name: &[u8]) -> [u64; 26] {
     lengths
 }
 
-/// Whether a client's header of this name is removed. Names of parsed headers are in lower case.
+/// Returns true if a client's header of this name is removed. Names of parsed headers are in lower case.
 pub(super) fn is_removed(name: &str) -> bool {
     let Some(first) = name.bytes().next().filter(u8::is_ascii_lowercase) else {
         return false;
@@ -112,7 +112,7 @@ pub(super) fn is_removed(name: &str) -> bool {
             || REWRITTEN.iter().any(|known| name != *known && is_read_as(name, known)))
 }
 
-/// Whether some server takes `name` for `known`, which is written with dashes.
+/// Returns true if some server takes `name` for `known`, which is written with dashes.
 fn is_read_as(name: &str, known: &str) -> bool {
     name.len() == known.len() && begins_like(name, known)
 }

@@ -48,7 +48,7 @@ pub(super) fn read(decoded: &[u8], case: Case) -> Result<Vec<u8>, PathError> {
     Ok(path.into_bytes())
 }
 
-/// Whether some server cuts the letter off the end of a segment.
+/// Returns true if some server cuts the letter off the end of a segment.
 pub(super) fn is_cut_off(letter: char) -> bool {
     letter == '.' || letter.is_whitespace()
 }
@@ -91,7 +91,7 @@ fn decode_again(decoded: &[u8]) -> Result<Vec<u8>, PathError> {
     Err(PathError::Escape)
 }
 
-/// Whether there is something to decode.
+/// Returns true if there is something to decode.
 pub(super) fn has_escape(bytes: &[u8]) -> bool {
     bytes.iter().enumerate().any(|(index, byte)| *byte == b'%' && escape(&bytes[index..]).is_some())
 }

@@ -94,12 +94,12 @@ impl Spellings {
         self.0 |= spelling as u16;
     }
 
-    /// Whether it is among them.
+    /// Returns true if it is among them.
     pub const fn contains(self, spelling: Spelling) -> bool {
         self.0 & spelling as u16 != 0
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

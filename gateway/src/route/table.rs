@@ -174,7 +174,7 @@ impl Prefixes {
         longest(&self.folded, self.longest_folded, folded).map(|(_, prefixes)| prefixes.as_slice())
     }
 
-    /// Whether each prefix is its own loosest reading.
+    /// Returns true if each prefix is its own loosest reading.
     fn are_plain(&self) -> bool {
         self.folded.iter().all(|(folded, prefixes)| prefixes.iter().all(|prefix| prefix == folded))
     }

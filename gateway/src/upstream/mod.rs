@@ -199,7 +199,7 @@ impl Upstream {
         route.timeout.unwrap_or(self.settings.read_timeout)
     }
 
-    /// Whether there is a server that is not in `tried`.
+    /// Returns true if there is a server that is not in `tried`.
     pub(crate) fn has_untried(&self, tried: &[Arc<Server>]) -> bool {
         self.pool.load().has_untried(tried)
     }

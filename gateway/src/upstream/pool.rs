@@ -38,7 +38,7 @@ impl Pool {
         in_order.find(|server| is_untried(server, tried)).or_else(|| self.servers.get(self.turns[start]))
     }
 
-    /// Whether there is a server that is not in `tried`.
+    /// Returns true if there is a server that is not in `tried`.
     pub(super) fn has_untried(&self, tried: &[Arc<Server>]) -> bool {
         self.servers.iter().any(|server| is_untried(server, tried))
     }

@@ -74,7 +74,7 @@ struct Quota {
 }
 
 impl LimitsView {
-    /// Whether no plan reaches the tenant.
+    /// Returns true if no plan reaches the tenant.
     pub(crate) const fn serves_nothing(&self) -> bool {
         self.terms.is_none()
     }

@@ -120,7 +120,7 @@ fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) 
     changes
 }
 
-/// Whether what held tenants back would no longer: a limit that is gone, or a quota that is hard no more.
+/// Returns true if what held tenants back would no longer: a limit that is gone, or a quota that is hard no more.
 fn drops_limit(setting: &str, before: Option<&str>, after: Option<&str>) -> bool {
     let last = setting.rsplit('.').next().unwrap_or_default();
     if setting.starts_with("quotas[") {

@@ -79,7 +79,7 @@ async fn what_has_no_room_is_named_and_what_matters_stays() {
     assert!(piped.contains("ENDS WITH") && piped.contains("LAST USED") && piped.contains("Z  "), "{piped}");
 }
 
-/// Whether a text has `dddd-dd-dd dd:dd` and no instant to the second.
+/// Returns true if a text has `dddd-dd-dd dd:dd` and no instant to the second.
 fn times_are_to_the_minute(text: &str) -> bool {
     let is_minute = |window: &[u8]| {
         window.iter().zip(b"dddd-dd-dd dd:dd").all(|(byte, shape)| match shape {

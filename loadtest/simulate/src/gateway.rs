@@ -78,7 +78,7 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Whether it says that the limit under this key is so.
+    /// Returns true if it says that the limit under this key is so.
     pub fn tells(&self, key: &str, terms: Terms) -> bool {
         const ABOUT_CALL: usize = 9;
         const ABOUT_LIMIT: usize = 9;

@@ -107,17 +107,17 @@ impl Kind {
         }
     }
 
-    /// Whether it is held to a core that nothing else of the comparison uses.
+    /// Returns true if it is held to a core that nothing else of the comparison uses.
     pub(super) fn has_core(self) -> bool {
         self != Self::Upstream
     }
 
-    /// Whether what is received from it is recorded as usage.
+    /// Returns true if what is received from it is recorded as usage.
     pub(super) const fn records_usage(self) -> bool {
         matches!(self, Self::Gateway | Self::Check | Self::SharedCheck)
     }
 
-    /// Whether Redis works for it.
+    /// Returns true if Redis works for it.
     pub(super) const fn uses_redis(self) -> bool {
         matches!(self, Self::SharedCheck | Self::RedisLimiter)
     }

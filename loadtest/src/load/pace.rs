@@ -128,7 +128,7 @@ impl Schedule {
         self.max_requests.load(Ordering::SeqCst)
     }
 
-    /// Whether requests become due as time passes.
+    /// Returns true if requests become due as time passes.
     pub(super) fn is_open_loop(&self) -> bool {
         self.per_second.is_some()
     }

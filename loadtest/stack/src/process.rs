@@ -197,7 +197,7 @@ fn has_halted(pid: u32) -> bool {
     })
 }
 
-/// Whether nothing of a process is left but the entry that its parent has yet to read.
+/// Returns true if nothing of a process is left but the entry that its parent has yet to read.
 fn has_ended(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return true;

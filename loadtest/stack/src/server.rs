@@ -25,7 +25,7 @@ pub trait Program: Debug + Send + 'static {
     /// The command that serves on a port of 127.0.0.1.
     fn command(&self, directory: &Directory, port: u16) -> Command;
 
-    /// Whether it answers.
+    /// Returns true if it answers.
     fn is_ready(&self, port: u16) -> bool;
 }
 
@@ -71,7 +71,7 @@ impl<P: Program> Server<P> {
         self.process.directory().path()
     }
 
-    /// Whether it answers.
+    /// Returns true if it answers.
     pub fn is_ready(&self) -> bool {
         self.program.is_ready(self.port)
     }

@@ -17,7 +17,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Whether the partition can be read from `offset` on, though there may be nothing yet.
+    /// Returns true if the partition can be read from `offset` on, though there may be nothing yet.
     pub(super) const fn allow(self, offset: i64) -> bool {
         self.start <= offset && offset <= self.end
     }

@@ -121,7 +121,7 @@ impl Page {
         std::mem::take(&mut self.batches)
     }
 
-    /// Whether there is no message on it.
+    /// Returns true if there is no message on it.
     pub(super) const fn is_empty(&self) -> bool {
         self.position.to == self.first
     }

@@ -252,7 +252,7 @@ impl Reading {
 }
 
 impl Audit {
-    /// Whether nothing contradicts itself. Open gaps and records without a partition are no contradiction.
+    /// Returns true if nothing contradicts itself. Open gaps and records without a partition are no contradiction.
     pub fn is_clean(&self) -> bool {
         self.breaches.is_empty()
     }

@@ -162,7 +162,7 @@ impl Span {
     }
 }
 
-/// Whether on some clock a month begins within an hour or so of `at`.
+/// Returns true if on some clock a month begins within an hour or so of `at`.
 fn month_begins_about(at: Micros) -> bool {
     let utc = Zone::utc();
     let month = |seconds| Period::containing(at.plus_seconds(seconds), &utc).ok();
@@ -216,7 +216,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether nothing changed meanwhile, and nobody ever moved.
+    /// Returns true if nothing changed meanwhile, and nobody ever moved.
     fn is_plain(&self) -> bool {
         self.turns.is_empty() && self.past_parents.is_empty()
     }

@@ -177,7 +177,7 @@ impl StreamBook {
         }
     }
 
-    /// Whether the stream may be whole now and was not before: it has ended, or a gap was filled.
+    /// Returns true if the stream may be whole now and was not before: it has ended, or a gap was filled.
     pub(super) fn may_be_whole(&self) -> bool {
         self.added.end_entries > 0 || (self.gaps.is_empty() && !self.known_gaps.is_empty())
     }

@@ -153,7 +153,7 @@ impl Forest {
         zones
     }
 
-    /// Whether the tenant's own plan states a hard quota of the meter, which everybody below shares.
+    /// Returns true if the tenant's own plan states a hard quota of the meter, which everybody below shares.
     fn shares(&self, place: &Place, meter: &str) -> bool {
         let quota = self.own_plan(place).and_then(|own| own.plan.quota(meter));
         quota.is_some_and(|quota| quota.kind.is_hard())
@@ -203,7 +203,7 @@ impl Reached {
     }
 }
 
-/// Whether `used` is at least this part of `limit`.
+/// Returns true if `used` is at least this part of `limit`.
 fn is_reached(percent: u8, used: u128, limit: u64) -> bool {
     used.saturating_mul(100) >= u128::from(limit) * u128::from(percent)
 }

@@ -95,7 +95,7 @@ impl Tree {
         }
     }
 
-    /// Whether a plan version is known.
+    /// Returns true if a plan version is known.
     pub(super) fn knows(&self, owner: TenantId, plan: &PlanId, version: i64) -> bool {
         self.plans.number(owner, plan, version).is_some()
     }

@@ -46,7 +46,7 @@ impl Errand {
         self
     }
 
-    /// Whether a request waits for it.
+    /// Returns true if a request waits for it.
     pub const fn is_urgent(&self) -> bool {
         self.is_urgent
     }

@@ -89,7 +89,7 @@ impl Tick {
         Self(low(nanos / 1_000_000))
     }
 
-    /// Whether this instant lies after `now`.
+    /// Returns true if this instant lies after `now`.
     fn is_after(self, now: Self) -> bool {
         self.0.wrapping_sub(now.0).cast_signed() > 0
     }

@@ -152,7 +152,7 @@ impl BankError {
         }
     }
 
-    /// Whether it stays like this until somebody changes a setting.
+    /// Returns true if it stays like this until somebody changes a setting.
     pub const fn is_permanent(&self) -> bool {
         matches!(self, Self::Address(_) | Self::Refused(_) | Self::Foreign(_))
     }

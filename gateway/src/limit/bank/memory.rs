@@ -78,7 +78,7 @@ impl Memory {
         self.bank.version
     }
 
-    /// Whether anything is left to tell.
+    /// Returns true if anything is left to tell.
     pub(super) const fn has_to_tell(&self) -> bool {
         self.telling.is_some()
     }
@@ -151,7 +151,7 @@ impl Memory {
 }
 
 impl Known {
-    /// Whether the limit is full by now, whatever was in hands then and if nobody has used it since.
+    /// Returns true if the limit is full by now, whatever was in hands then and if nobody has used it since.
     fn has_refilled(&self, now: u64) -> bool {
         let missing = i128::from(self.rate.burst()) - i128::from(self.level);
         let full_in = missing.max(0) * i128::from(self.rate.interval()) + i128::from(LEASE);

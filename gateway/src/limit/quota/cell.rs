@@ -154,7 +154,7 @@ impl QuotaCell {
         self.limit.load(Ordering::Acquire)
     }
 
-    /// Whether a request at `now` counts into this month.
+    /// Returns true if a request at `now` counts into this month.
     pub(super) const fn serves(&self, now: Micros) -> bool {
         now.0 < self.window.end.0 && now.0 >= self.window.start.0.saturating_sub(STEP_BACK)
     }
@@ -252,7 +252,7 @@ impl QuotaCell {
         (refused || low) && self.next_draw.load(Ordering::Acquire) <= clock_nanos && self.begins_draw()
     }
 
-    /// Whether no draw is under way: then the caller begins one.
+    /// Returns true if no draw is under way: then the caller begins one.
     fn begins_draw(&self) -> bool {
         let begins = !self.drawing.swap(true, Ordering::AcqRel);
         if begins {

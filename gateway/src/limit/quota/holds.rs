@@ -40,7 +40,7 @@ impl Holds {
         self.0.push(held);
     }
 
-    /// Whether the units were taken from credit, too.
+    /// Returns true if the units were taken from credit, too.
     pub(crate) fn is_prepaid(&self) -> bool {
         self.0.iter().any(|held| held.cell.source() == QuotaSource::Credit)
     }

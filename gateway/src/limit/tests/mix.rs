@@ -140,7 +140,7 @@ impl Site {
         found
     }
 
-    /// Whether every limit has room for one more, by itself.
+    /// Returns true if every limit has room for one more, by itself.
     fn has_room(&self, who: usize) -> bool {
         let now = self.clock.nanos();
         self.limits_of(who).iter().all(|(_, rates, cells)| {

@@ -77,7 +77,7 @@ enum Extension {
 }
 
 impl Chunks {
-    /// Whether the last trailer has been read.
+    /// Returns true if the last trailer has been read.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }

@@ -38,7 +38,7 @@ impl BodyReader {
         }
     }
 
-    /// Whether no byte of the body is to come any more.
+    /// Returns true if no byte of the body is to come any more.
     pub const fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }

@@ -44,27 +44,27 @@ fn all_are(class: u8, bytes: &[u8]) -> bool {
     bytes.iter().fold(class, |common, byte| common & CLASSES[usize::from(*byte)]) != 0
 }
 
-/// Whether the bytes are a token; nothing is none.
+/// Returns true if the bytes are a token; nothing is none.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && all_are(TOKEN, bytes)
 }
 
-/// Whether every byte may stand in a path.
+/// Returns true if every byte may stand in a path.
 pub(super) fn is_path(bytes: &[u8]) -> bool {
     all_are(PATH, bytes)
 }
 
-/// Whether every byte may stand in a query.
+/// Returns true if every byte may stand in a query.
 pub(super) fn is_query(bytes: &[u8]) -> bool {
     all_are(QUERY, bytes)
 }
 
-/// Whether the bytes are a host name or an IPv4 address; nothing is none.
+/// Returns true if the bytes are a host name or an IPv4 address; nothing is none.
 pub(super) fn is_host_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && all_are(NAME, bytes)
 }
 
-/// Whether every byte may stand in a header value: no control character but the tab.
+/// Returns true if every byte may stand in a header value: no control character but the tab.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
     // Without an early end, so that many bytes are compared at once.
     let is_bad = |byte: u8| u8::from(byte < b' ') & u8::from(byte != b'\t') | u8::from(byte == 0x7F);

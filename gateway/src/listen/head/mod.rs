@@ -98,7 +98,7 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Whether the request is known to be one whose answer has no body.
+    /// Returns true if the request is known to be one whose answer has no body.
     pub fn is_head(&self) -> bool {
         self.request.is_some_and(|request| request.is_head)
     }

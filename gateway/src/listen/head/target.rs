@@ -66,7 +66,7 @@ fn path_and_query(bytes: &[u8]) -> Result<(), Problem> {
     Err(refused(detail))
 }
 
-/// Whether the bytes are one host, with an optional port.
+/// Returns true if the bytes are one host, with an optional port.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
     if bytes.len() > HOST_MAX_BYTES {
         return false;
@@ -82,7 +82,7 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     is_host_name(&bytes[..end]) && is_port(&bytes[end..])
 }
 
-/// Whether the bytes are nothing, or a colon and a port.
+/// Returns true if the bytes are nothing, or a colon and a port.
 fn is_port(bytes: &[u8]) -> bool {
     match bytes {
         [] => true,

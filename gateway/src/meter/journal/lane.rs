@@ -25,7 +25,7 @@ impl Lane {
         self.ring.append(&slot.encode()).map(drop)
     }
 
-    /// Whether more than `margin` slots are free.
+    /// Returns true if more than `margin` slots are free.
     pub(super) fn has_room(&self, margin: u64) -> bool {
         let pending = self.ring.pending();
         pending.end - pending.start + margin < self.ring.capacity()

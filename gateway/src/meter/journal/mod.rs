@@ -147,7 +147,7 @@ impl Journal {
         missing
     }
 
-    /// Whether files of this life were gone when they were looked for last.
+    /// Returns true if files of this life were gone when they were looked for last.
     pub(crate) fn files_are_missing(&self) -> bool {
         self.files_missing.load(Ordering::Relaxed)
     }
@@ -157,7 +157,7 @@ impl Journal {
         self.heir.unfetched()
     }
 
-    /// Whether a request that is let in now will find room for its record, in files that outlive this process.
+    /// Returns true if a request that is let in now will find room for its record, in files that outlive this process.
     pub(crate) fn has_room(&self) -> bool {
         !self.files_are_missing() && self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
     }

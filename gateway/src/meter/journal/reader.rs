@@ -107,7 +107,7 @@ impl LaneReader {
         &self.stream
     }
 
-    /// Whether the lane was left by an earlier life: nothing is added to it.
+    /// Returns true if the lane was left by an earlier life: nothing is added to it.
     pub(crate) const fn is_left(&self) -> bool {
         matches!(self.source, Source::Left(_))
     }
@@ -158,7 +158,7 @@ impl LaneReader {
         self.spool.release(position)
     }
 
-    /// Whether the ring is half full, so that the spool should take over.
+    /// Returns true if the ring is half full, so that the spool should take over.
     pub(crate) fn is_filling(&self) -> bool {
         let Source::Live { lane, .. } = &self.source else { return false };
         !lane.has_room(lane.ring.capacity() / 2)

@@ -127,22 +127,22 @@ impl Client {
         self.deadline.store(deadline, Ordering::Release);
     }
 
-    /// Whether the deadline was reached.
+    /// Returns true if the deadline was reached.
     pub(super) fn is_overdue(&self) -> bool {
         self.deadline_passed.load(Ordering::Acquire)
     }
 
-    /// Whether the client has closed its sending side or the whole connection since the request began.
+    /// Returns true if the client has closed its sending side or the whole connection since the request began.
     pub(super) fn has_left(&self) -> bool {
         self.presence.load(Ordering::Acquire) != PRESENT
     }
 
-    /// Whether nothing can be sent to the client any more.
+    /// Returns true if nothing can be sent to the client any more.
     pub(super) fn is_gone(&self) -> bool {
         self.presence.load(Ordering::Acquire) == GONE
     }
 
-    /// Whether the request was ended because it had gone on without its client for too long.
+    /// Returns true if the request was ended because it had gone on without its client for too long.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Acquire)
     }

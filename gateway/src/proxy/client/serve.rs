@@ -54,7 +54,7 @@ pub(crate) async fn serve_request<T>(
 }
 
 impl Client {
-    /// Whether an upgraded connection is to end. If not, the task is woken when it is.
+    /// Returns true if an upgraded connection is to end. If not, the task is woken when it is.
     fn poll_ended(&self, context: &Context<'_>) -> bool {
         if !self.upgraded.load(Ordering::Acquire) {
             return false;

@@ -109,7 +109,7 @@ impl ClientStream {
         if self.client.is_waited_for() { self.poll_patience(context) } else { Poll::Ready(outcome) }
     }
 
-    /// Whether an answer is read to its end for a client that is gone.
+    /// Returns true if an answer is read to its end for a client that is gone.
     fn swallows(&self) -> bool {
         self.client.is_gone() && self.client.is_waited_for()
     }

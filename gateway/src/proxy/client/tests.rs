@@ -20,7 +20,7 @@ fn patience(time: Duration, bytes: u64) -> Patience {
     Patience { time, bytes }
 }
 
-/// Whether a read would give anything now, an error or the end included.
+/// Returns true if a read would give anything now, an error or the end included.
 async fn reads(stream: &mut ClientStream) -> bool {
     let mut buffer = [0];
     std::future::poll_fn(|context| {

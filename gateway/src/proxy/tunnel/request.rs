@@ -53,7 +53,7 @@ impl Upgrade {
         request.insert_header(header::UPGRADE, &*self.protocol)
     }
 
-    /// Whether an answer grants this upgrade, and no other one.
+    /// Returns true if an answer grants this upgrade, and no other one.
     pub(crate) fn is_granted_by(&self, response: &ResponseHeader) -> bool {
         let mut granted = hop::tokens(&response.headers, &header::UPGRADE).peekable();
         response.status == StatusCode::SWITCHING_PROTOCOLS
@@ -69,7 +69,7 @@ fn has_body(request: &RequestHeader) -> bool {
 }
 
 impl Route {
-    /// Whether a connection may be turned over to this protocol, whose name is in lower case.
+    /// Returns true if a connection may be turned over to this protocol, whose name is in lower case.
     pub(super) fn allows_upgrade(&self, protocol: &str) -> bool {
         self.lifecycle.upgrade.protocols.iter().any(|allowed| **allowed == *protocol)
     }

@@ -133,7 +133,7 @@ impl Handover {
         let _ = self.taken.subscribe().wait_for(|taken| *taken).await;
     }
 
-    /// Whether another process serves on the sockets.
+    /// Returns true if another process serves on the sockets.
     pub(in crate::server) fn is_taken(&self) -> bool {
         *self.taken.borrow()
     }

@@ -121,7 +121,7 @@ impl Gateway {
         lines(&self.access) + &lines(&self.operational)
     }
 
-    /// Whether it still runs.
+    /// Returns true if it still runs.
     pub(crate) fn runs(&self) -> bool {
         self.child.lock().unwrap().try_wait().unwrap().is_none()
     }

@@ -52,7 +52,7 @@ impl Wire {
         }
     }
 
-    /// Whether `part` comes before the other side closes.
+    /// Returns true if `part` comes before the other side closes.
     pub(crate) async fn has_until(&mut self, part: &str) -> bool {
         let wanted = part.as_bytes();
         while !self.read.windows(wanted.len()).any(|window| window == wanted) {

@@ -16,7 +16,7 @@ const GRANT: &str = "  -- 3. Grant";
 /// Schedules that a wrong script is tried on, at most; the first that breaks it ends the search.
 const SEARCHED: u32 = 40_000;
 
-/// Whether some schedule breaks the property of the script: the same ones each time.
+/// Returns true if some schedule breaks the property of the script: the same ones each time.
 fn is_caught(script: &str) -> bool {
     let config = Config { cases: SEARCHED, max_shrink_iters: 0, ..cases() };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);

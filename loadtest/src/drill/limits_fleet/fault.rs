@@ -41,12 +41,12 @@ impl Fault {
     /// Every kind.
     pub(super) const ALL: [Self; 3] = [Self::Killed, Self::Paused, Self::Flushed];
 
-    /// Whether what gateways had in hand is forgotten.
+    /// Returns true if what gateways had in hand is forgotten.
     pub(super) const fn loses_data(self) -> bool {
         matches!(self, Self::Killed | Self::Flushed)
     }
 
-    /// Whether gateways are alone for a while.
+    /// Returns true if gateways are alone for a while.
     pub(super) const fn is_outage(self) -> bool {
         matches!(self, Self::Killed | Self::Paused)
     }

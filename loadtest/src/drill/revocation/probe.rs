@@ -66,7 +66,7 @@ impl Probe {
         arrival(&self.lock().answers, since, shows)
     }
 
-    /// Whether there were answers from `since` on, all of them right.
+    /// Returns true if there were answers from `since` on, all of them right.
     pub(super) fn kept_to(&self, since: Instant, shows: Shows) -> bool {
         let seen = self.lock();
         let answers = &seen.answers[after(&seen.answers, since)..];

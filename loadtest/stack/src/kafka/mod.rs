@@ -74,7 +74,7 @@ impl Program for KafkaProgram {
         command
     }
 
-    /// Whether it answers, and every partition it has can be written and read.
+    /// Returns true if it answers, and every partition it has can be written and read.
     fn is_ready(&self, port: u16) -> bool {
         protocol::metadata(port)
             .is_ok_and(|metadata| metadata.brokers > 0 && metadata.topics.values().all(|topic| topic.is_led))

@@ -59,7 +59,7 @@ pub(super) fn parse_name(name: &str) -> Option<(u16, u64)> {
     Some((lane.parse().ok()?, first.parse().ok()?))
 }
 
-/// Whether the name is that of a segment whose writing was cut short.
+/// Returns true if the name is that of a segment whose writing was cut short.
 pub(super) fn is_unfinished(name: &str) -> bool {
     name.strip_prefix("lane-").and_then(|name| name.strip_suffix(UNFINISHED)).is_some()
 }
