@@ -5,9 +5,9 @@ set -euo pipefail
 
 rust_needed=1.95
 java_needed=17
-stack_kafka=$(dirname "$0")/../loadtest/stack/kafka
-stack_oidc=$(dirname "$0")/../loadtest/stack/oidc
-stack_schemathesis=$(dirname "$0")/../loadtest/stack/schemathesis
+servers_kafka=$(dirname "$0")/../loadtest/servers/kafka
+servers_oidc=$(dirname "$0")/../loadtest/servers/oidc
+servers_schemathesis=$(dirname "$0")/../loadtest/servers/schemathesis
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -76,17 +76,17 @@ kafka() { # the broker that tests start: Java and Maven from Debian, its jars th
     echo "install: Java $java_needed or newer is needed, JAVA_HOME or PATH leads to $found; point it to a newer one" >&2
     exit 1
   fi
-  "$stack_kafka/resolve.sh" "$(cat "$stack_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  "$servers_kafka/resolve.sh" "$(cat "$servers_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
 oidc() { # the OIDC provider that tests start: npm from Debian, the provider through npm
   command -v npm >/dev/null || debian nodejs npm
-  "$stack_oidc/resolve.sh" "$(cat "$stack_oidc/package.json")" "$(cat "$stack_oidc/package-lock.json")" 2>&1 >/dev/null |
+  "$servers_oidc/resolve.sh" "$(cat "$servers_oidc/package.json")" "$(cat "$servers_oidc/package-lock.json")" 2>&1 >/dev/null |
     sed 's/^/install: /' >&2
 }
 
 schemathesis() { # the fuzzer that tests start: venv from Debian, its packages through pip
-  "$stack_schemathesis/resolve.sh" "$(cat "$stack_schemathesis/requirements.txt")" 2>&1 >/dev/null |
+  "$servers_schemathesis/resolve.sh" "$(cat "$servers_schemathesis/requirements.txt")" 2>&1 >/dev/null |
     sed 's/^/install: /' >&2
 }
 

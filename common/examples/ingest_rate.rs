@@ -16,7 +16,7 @@ use common::{
     time::{Clock as _, Micros, SystemClock},
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
-use stack::Postgres;
+use servers::Postgres;
 
 const DEFAULT_RECORDS: u64 = 4_000_000;
 const ENTRIES_PER_BATCH: u64 = 512;

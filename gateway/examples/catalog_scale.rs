@@ -24,8 +24,8 @@ use gateway::{
     auth::Authenticator,
     catalog::{Catalog, SnapshotKeeper},
 };
+use servers::{Postgres, PostgresOptions};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
-use stack::{Postgres, PostgresOptions};
 use tokio::sync::watch;
 
 #[global_allocator]

@@ -21,7 +21,7 @@ use common::{
     usage::UsageRecord,
 };
 use gateway::meter::{KafkaSettings, KafkaSink, Meter, MeterSettings, UsageSink};
-use stack::Kafka;
+use servers::Kafka;
 use tokio::sync::watch;
 
 const RECORDS: u64 = 2_000_000;

@@ -3,10 +3,10 @@
 pub mod cli;
 pub mod compare;
 pub mod demo;
+pub mod deployment;
 pub mod drill;
-pub mod fleet;
-pub mod house;
 pub mod load;
 pub mod passthrough;
 mod process_stat;
+pub mod processes;
 pub mod upstream;

@@ -58,9 +58,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet,
         load::{Load, Pace, Request},
-        upstream,
+        processes, upstream,
     };
 
     struct Told(Mutex<Option<oneshot::Receiver<()>>>);
@@ -79,13 +78,13 @@ mod tests {
     #[tokio::test]
     async fn requests_and_answers_pass_unchanged() {
         let upstream = upstream::spawn("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let (listen, target) = (fleet::free_address().unwrap(), upstream.address());
+        let (listen, target) = (processes::free_address().unwrap(), upstream.address());
         let (stop, told) = oneshot::channel();
         let running = std::thread::spawn(move || {
             let shutdown_signal = Box::new(Told(Mutex::new(Some(told))));
             server(listen, target, 1).run(RunArgs { shutdown_signal });
         });
-        while fleet::get(listen, upstream::ACCEPTED_PATH).await.is_err() {
+        while processes::get(listen, upstream::ACCEPTED_PATH).await.is_err() {
             tokio::task::yield_now().await;
         }
         let requests = vec![Request::get("a", "/v1/hello"), Request::get("b", "/status/404")];

@@ -9,10 +9,10 @@ use std::{
     process::{Command, Output},
 };
 
-use loadtest::fleet;
+use loadtest::processes;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use stack::{Act, Step, in_terminal};
+use servers::{Act, Step, in_terminal};
 
 fn demo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_demo")).args(arguments).output().unwrap()
@@ -21,7 +21,7 @@ fn demo(arguments: &[&str]) -> Output {
 fn free_ports() -> Vec<String> {
     ["--gateway-port", "--admin-port", "--billing-port", "--upstream-port"]
         .into_iter()
-        .flat_map(|option| [option.to_owned(), fleet::free_address().unwrap().port().to_string()])
+        .flat_map(|option| [option.to_owned(), processes::free_address().unwrap().port().to_string()])
         .collect()
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadtest::fleet;
+use loadtest::processes;
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -50,9 +50,9 @@ fn lay_out(directory: &Path, ports: &[(&str, String)]) {
 #[test]
 fn block_of_the_readme_leads_from_nothing_to_a_billed_request() {
     let directory = tempfile::tempdir().unwrap();
-    let free = PORTS.map(|port| (port, fleet::free_address().unwrap().port().to_string()));
+    let free = PORTS.map(|port| (port, processes::free_address().unwrap().port().to_string()));
     lay_out(directory.path(), &free);
-    let binaries = fleet::binary("gateway").unwrap().parent().unwrap().display().to_string();
+    let binaries = processes::binary("gateway").unwrap().parent().unwrap().display().to_string();
     let path = format!("{binaries}:{}", std::env::var("PATH").unwrap_or_default());
     let script = format!("set -euo pipefail\n{}\nexit 0\n", with_ports(first_hour(), &free));
     let output = directory.path().join("output");

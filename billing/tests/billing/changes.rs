@@ -14,7 +14,7 @@ use rdkafka::{
     consumer::{Consumer as _, StreamConsumer},
 };
 use serde_json::{Value, json};
-use stack::Kafka;
+use servers::Kafka;
 
 use crate::{
     site::{DEADLINE, Server, Site, customer, stderr},

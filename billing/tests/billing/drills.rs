@@ -12,7 +12,7 @@ use common::{
     id::TenantId,
     store::{Engine, Store},
 };
-use stack::{Postgres, PostgresOptions};
+use servers::{Postgres, PostgresOptions};
 
 use crate::{
     site::{Site, customer, stdout},

@@ -1,6 +1,6 @@
 //! Upgrades and rollbacks of `billing`: a store of another schema is changed by whom it was asked of, and by nobody else.
 
-use stack::StoreFile;
+use servers::StoreFile;
 
 use crate::site::{Site, stderr, stdout};
 

@@ -16,7 +16,7 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
-use stack::{Kafka, Postgres, PostgresOptions};
+use servers::{Kafka, Postgres, PostgresOptions};
 
 use crate::site::{DEADLINE, Server, Site, batch_of_lane, request};
 

@@ -8,8 +8,8 @@ use common::{
     tenant::TenantKind,
     usage::{UsageEntry, UsageRecord},
 };
+use servers::{Unprivileged, free_port};
 use sqlx::Connection as _;
-use stack::{Unprivileged, free_port};
 use tempfile::TempDir;
 
 use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, request, stream};

@@ -17,8 +17,8 @@ use common::{
     time::{Micros, Zone},
     usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
+use servers::{Postgres, PostgresOptions};
 use sqlx::{AnyConnection, Connection as _, Row as _};
-use stack::{Postgres, PostgresOptions};
 use tempfile::TempDir;
 
 /// 2026-11-22T01:30:00Z.

@@ -10,7 +10,7 @@ use common::{
     id::TenantId,
     store::{Booking, Store},
 };
-use stack::Postgres;
+use servers::Postgres;
 
 use crate::{
     harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of},

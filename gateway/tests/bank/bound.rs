@@ -4,7 +4,7 @@ use std::{cell::Cell, time::Instant};
 
 use futures_util::future::join_all;
 use gateway::limit::Limiter;
-use stack::Redis;
+use servers::Redis;
 
 use crate::site::{Gateway, NOW, Setup, burst_of, per_second, until_some};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway::limit::bank::BankAddress;
-use stack::free_port;
+use servers::free_port;
 
 use crate::site::{Gateway, Setup, burst_of, until_some};
 

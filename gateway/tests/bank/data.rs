@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use stack::Redis;
+use servers::Redis;
 
 use crate::site::{Gateway, Setup, burst_of, per_second, tell, until, until_some};
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use stack::{Redis, RedisOptions};
+use servers::{Redis, RedisOptions};
 
 use crate::site::{Gateway, Setup, burst_of, per_second, until, until_some};
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use common::plan::RateLimits;
 use gateway::{auth::Caller, limit::Destination};
-use stack::Redis;
+use servers::Redis;
 
 use crate::site::{Gateway, NOW, Setup, burst_of, until_some};
 

@@ -24,7 +24,7 @@ use gateway::{
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use stack::Redis;
+use servers::Redis;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 pub(crate) const NOW: Micros = Micros(1_793_491_200_000_000);

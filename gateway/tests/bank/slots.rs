@@ -11,7 +11,7 @@ use std::{
 
 use common::plan::RateLimits;
 use gateway::limit::{Admission, DenialReason};
-use stack::Redis;
+use servers::Redis;
 
 use crate::site::{Gateway, Setup, until, until_some};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::plan::{RateLimit, RateLimits};
-use stack::Redis;
+use servers::Redis;
 use tokio::time::sleep;
 
 use crate::site::{Setup, per_second};

@@ -1,7 +1,7 @@
 //! The bank behind TLS.
 
 use gateway::limit::bank::BankAddress;
-use stack::{Redis, RedisOptions};
+use servers::{Redis, RedisOptions};
 
 use crate::site::{Setup, burst_of};
 

@@ -8,7 +8,7 @@ use common::{
     usage::UsageRecord,
 };
 use gateway::meter::{KafkaSettings, KafkaSink, Meter, MeterSettings, NewTopic};
-use stack::Kafka;
+use servers::Kafka;
 use tokio::sync::watch;
 
 use crate::support::{

@@ -3,7 +3,7 @@
 
 use common::store::Store;
 use serde_json::Value;
-use stack::StoreFile;
+use servers::StoreFile;
 
 use crate::support::{
     Customer, World, eventually, now,

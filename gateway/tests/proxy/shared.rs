@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::Value;
-use stack::Redis;
+use servers::Redis;
 
 use crate::support::{
     ROUTES, World, eventually,

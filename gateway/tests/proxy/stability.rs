@@ -11,8 +11,8 @@ use std::{
 
 use common::{key::Mode, store::Store};
 use serde_json::Value;
+use servers::{Postgres, PostgresOptions};
 use sqlx::Connection as _;
-use stack::{Postgres, PostgresOptions};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{

@@ -1,6 +1,6 @@
 //! Upgrades and rollbacks of `keyctl`: a store of another schema is told and left alone.
 
-use stack::StoreFile;
+use servers::StoreFile;
 
 use crate::support::{Desk, bare_command, run};
 

@@ -1,7 +1,7 @@
 //! What a person at a terminal gets: tables as wide as the terminal, and questions before something is taken away.
 
 use serde_json::json;
-use stack::{Act, Seen, Step, in_terminal};
+use servers::{Act, Seen, Step, in_terminal};
 
 use crate::support::{Desk, text};
 

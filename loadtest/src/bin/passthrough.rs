@@ -23,7 +23,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = loadtest::fleet::ensure_free(arguments.listen, "--listen") {
+    if let Err(error) = loadtest::processes::ensure_free(arguments.listen, "--listen") {
         return loadtest::cli::fail(&error);
     }
     loadtest::passthrough::server(arguments.listen, arguments.upstream, arguments.threads.into()).run_forever()

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
-use loadtest::{fleet, upstream};
+use loadtest::{processes, upstream};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -40,7 +40,7 @@ fn runtime(threads: u16) -> io::Result<Runtime> {
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    fleet::ensure_free(arguments.listen, "--listen")?;
+    processes::ensure_free(arguments.listen, "--listen")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let upstream = upstream::spawn(arguments.listen).await?;
     tokio::select! {

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use super::{
     CompareError, Options, decisions,
     figures::{Figures, Round},
+    fixture::Fixture,
     kind::Kind,
-    site::Site,
     usage,
 };
 use crate::{
-    fleet::{FleetError, ServerProcess},
     load::{Load, LoadResult, Pace, Request},
     process_stat,
+    processes::{ProcessError, ServerProcess},
 };
 
 /// Sent before each measurement, so that connections stand and caches are warm.
@@ -22,7 +22,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 pub(super) struct Contestant {
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
-    /// None for the upstream, which the site runs for all rows.
+    /// None for the upstream, which the fixture runs for all rows.
     pub(super) process: Option<ServerProcess>,
     /// What it is asked, in turn, each labelled with its key's id.
     pub(super) requests: Vec<Request>,
@@ -47,17 +47,17 @@ impl Contestant {
     }
 
     /// One round: warm-up, closed loop, open loop.
-    pub(super) async fn measure(&mut self, site: &mut Site, options: &Options) -> Result<Round, CompareError> {
+    pub(super) async fn measure(&mut self, fixture: &mut Fixture, options: &Options) -> Result<Round, CompareError> {
         let span = Duration::from_secs(options.seconds.into());
-        let (_, denied_first) = self.send(site, options, Pace::Closed, WARM_UP).await?;
+        let (_, denied_first) = self.send(fixture, options, Pace::Closed, WARM_UP).await?;
         let allowed = self.allowed().await?;
-        let before = self.spent(site)?;
+        let before = self.spent(fixture)?;
         let closed = self.load(options, Pace::Closed, span).run().await?;
-        let at_end = self.spent(site)?;
-        let denied_closed = self.book(site, &closed, allowed).await?;
-        let after = self.spent(site)?;
-        let resident_mib = process_stat::resident_mib(self.pid(site)?)?;
-        let (open, denied_open) = self.send(site, options, Pace::Open { per_second: options.rate }, span).await?;
+        let at_end = self.spent(fixture)?;
+        let denied_closed = self.book(fixture, &closed, allowed).await?;
+        let after = self.spent(fixture)?;
+        let resident_mib = process_stat::resident_mib(self.pid(fixture)?)?;
+        let (open, denied_open) = self.send(fixture, options, Pace::Open { per_second: options.rate }, span).await?;
         let per_100k = |seconds: f64| seconds * 100_000.0 / closed.received.max(1) as f64;
         let redis = after.redis.zip(before.redis).map(|(after, before)| per_100k(after - before));
         Ok(Round {
@@ -78,16 +78,16 @@ impl Contestant {
         })
     }
 
-    fn pid(&self, site: &Site) -> Result<u32, FleetError> {
-        let process = self.process.as_ref().unwrap_or(&site.upstream);
-        process.pid().ok_or_else(|| FleetError::NotRunning { name: process.name().to_owned() })
+    fn pid(&self, fixture: &Fixture) -> Result<u32, ProcessError> {
+        let process = self.process.as_ref().unwrap_or(&fixture.upstream);
+        process.pid().ok_or_else(|| ProcessError::NotRunning { name: process.name().to_owned() })
     }
 
-    fn spent(&self, site: &Site) -> Result<Spent, CompareError> {
-        let redis = site.redis.as_ref().filter(|_| self.kind.uses_redis());
-        let redis = redis.map(stack::Server::pid).transpose()?;
+    fn spent(&self, fixture: &Fixture) -> Result<Spent, CompareError> {
+        let redis = fixture.redis.as_ref().filter(|_| self.kind.uses_redis());
+        let redis = redis.map(servers::Server::pid).transpose()?;
         let redis = redis.map(process_stat::cpu_seconds).transpose()?;
-        Ok(Spent { own: process_stat::cpu_seconds(self.pid(site)?)?, redis })
+        Ok(Spent { own: process_stat::cpu_seconds(self.pid(fixture)?)?, redis })
     }
 
     /// Requests that it let pass so far, if it only decides.
@@ -101,14 +101,14 @@ impl Contestant {
     /// Sends it and waits until it is booked; says how many were denied as well.
     async fn send(
         &self,
-        site: &mut Site,
+        fixture: &mut Fixture,
         options: &Options,
         pace: Pace,
         duration: Duration,
     ) -> Result<(LoadResult, u64), CompareError> {
         let allowed = self.allowed().await?;
         let result = self.load(options, pace, duration).run().await?;
-        let denied = self.book(site, &result, allowed).await?;
+        let denied = self.book(fixture, &result, allowed).await?;
         Ok((result, denied))
     }
 
@@ -120,16 +120,21 @@ impl Contestant {
     /// Notes what was received and is to be billed and waits until it is booked, so that neither the gateway's drain nor
     /// billing's work falls into another row's time. Says how many of the answers were denials: they are 200s like any
     /// other decision, so only the server knows, who had let `allowed` requests pass before.
-    async fn book(&self, site: &mut Site, result: &LoadResult, allowed: Option<u64>) -> Result<u64, CompareError> {
+    async fn book(
+        &self,
+        fixture: &mut Fixture,
+        result: &LoadResult,
+        allowed: Option<u64>,
+    ) -> Result<u64, CompareError> {
         let newly_allowed = self.allowed().await?.zip(allowed).map(|(now, before)| now - before);
         let denied = newly_allowed.map_or(0, |allowed| ok(result).saturating_sub(allowed));
         if self.kind.records_usage() {
             for (key, by_status) in &result.by_label {
-                *site.received.entry(key.clone()).or_default() += by_status.get(&200).copied().unwrap_or(0);
+                *fixture.received.entry(key.clone()).or_default() += by_status.get(&200).copied().unwrap_or(0);
             }
-            site.unanswered += result.failures.total();
-            site.denied += denied;
-            usage::wait_until_booked(site).await?;
+            fixture.unanswered += result.failures.total();
+            fixture.denied += denied;
+            usage::wait_until_booked(fixture).await?;
         }
         Ok(denied)
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::CompareError;
-use crate::fleet;
+use crate::processes;
 
 /// Where metrics are, in the text format of Prometheus.
 const METRICS_PATH: &str = "/metrics";
@@ -17,7 +17,7 @@ const ALLOWED: &str = "outcome=\"allow\"";
 /// How many requests the server whose metrics are at `address` has let pass so far.
 pub(super) async fn allowed(address: SocketAddr) -> Result<u64, CompareError> {
     let failed = |source| CompareError::System { what: format!("cannot read the metrics at {address}"), source };
-    Ok(count(&fleet::get(address, METRICS_PATH).await.map_err(failed)?.body))
+    Ok(count(&processes::get(address, METRICS_PATH).await.map_err(failed)?.body))
 }
 
 fn count(metrics: &str) -> u64 {

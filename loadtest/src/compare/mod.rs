@@ -7,17 +7,17 @@
 //! to what the client received has failed, however fast it was.
 
 mod checks;
-mod clientele;
 mod contestant;
 mod cores;
+mod customers;
 mod decisions;
 mod figures;
+mod fixture;
 mod kind;
 mod nginx;
 mod proxies;
 pub mod redis_limiter;
 mod report;
-mod site;
 mod table;
 mod usage;
 
@@ -28,14 +28,14 @@ use common::{config::ConfigError, store::StoreError};
 use contestant::Contestant;
 use figures::Round;
 pub use figures::{Figures, Row};
+use fixture::Fixture;
 use kind::Contest;
 pub use report::{Machine, Report};
 use serde::Serialize;
-use site::Site;
-use stack::StackError;
+use servers::ServerError;
 pub use usage::UsageCheck;
 
-use crate::{fleet::FleetError, load::LoadError};
+use crate::{load::LoadError, processes::ProcessError};
 
 /// How long and how hard to measure.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -91,10 +91,10 @@ pub enum CompareError {
     ProcessStat(#[from] io::Error),
     /// A process does not do as it should.
     #[error(transparent)]
-    Fleet(#[from] FleetError),
+    Process(#[from] ProcessError),
     /// A server of the machine does not start.
     #[error(transparent)]
-    Stack(#[from] StackError),
+    Server(#[from] ServerError),
     /// The load generator does not run.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -110,26 +110,26 @@ pub enum CompareError {
 pub async fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report, CompareError> {
     let contest = Contest::of(options);
     progress("starting upstream, billing and what is compared");
-    let (mut site, mut contestants);
+    let (mut fixture, mut contestants);
     match contest {
         Contest::Proxies => {
-            site = Site::build(&proxies::CLIENTELE).await?;
-            contestants = proxies::start_all(&site, options).await?;
+            fixture = Fixture::build(&proxies::CUSTOMERS).await?;
+            contestants = proxies::start_all(&fixture, options).await?;
         }
         Contest::Checks => {
-            site = Site::build(&checks::CLIENTELE).await?;
-            contestants = checks::start_all(&mut site).await?;
+            fixture = Fixture::build(&checks::CUSTOMERS).await?;
+            contestants = checks::start_all(&mut fixture).await?;
         }
     }
     let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); contestants.len()];
     for round in 1..=options.rounds {
         for (contestant, measured) in contestants.iter_mut().zip(&mut rounds) {
             progress(&format!("round {round} of {}: {}", options.rounds, contestant.name()));
-            measured.push(contestant.measure(&mut site, options).await?);
+            measured.push(contestant.measure(&mut fixture, options).await?);
         }
     }
     progress("comparing usage with what the client received");
-    let usage = usage::check(&site, contest).await?;
+    let usage = usage::check(&fixture, contest).await?;
     let kinds = contestants.iter().map(Contestant::kind);
     Ok(Report::new(options.clone(), figures::rows(contest, kinds.zip(rounds)), usage))
 }

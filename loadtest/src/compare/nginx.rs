@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::CompareError;
-use crate::fleet::{FleetError, Launch, ServerProcess, wait_ready};
+use crate::processes::{Launch, ProcessError, ServerProcess, wait_ready};
 
 /// What the row has on and off.
 pub(super) const SWITCHED_ON: &str = "reverse proxy with 1 worker and upstream keepalive (1024), response buffering \
@@ -27,7 +27,7 @@ pub(super) async fn start(
         find_program("nginx").ok_or(CompareError::ProgramMissing { program: "nginx", package: "nginx-light", hint })?;
     let directory = directory.join("nginx");
     let file = directory.join("nginx.conf");
-    let failed = |source| FleetError::File { file: file.display().to_string(), source };
+    let failed = |source| ProcessError::File { file: file.display().to_string(), source };
     std::fs::create_dir_all(&directory).map_err(failed)?;
     std::fs::write(&file, config(&directory, listen, upstream)).map_err(failed)?;
     let mut process = ServerProcess::start(Launch {

@@ -2,22 +2,22 @@
 
 use super::{
     CompareError, Options,
-    clientele::{Clientele, Key},
     contestant::Contestant,
+    customers::{Customers, Key},
+    fixture::Fixture,
     kind::Kind,
     nginx,
-    site::Site,
 };
 use crate::{
-    fleet::{self, GatewayProcess},
     load::Request,
+    processes::{self, GatewayProcess},
 };
 
 /// What every request asks for.
 const PATH: &str = "/v1/hello";
 
 /// Ten keys for each of ten tenants, with every kind of limit, each too high ever to refuse.
-pub(super) const CLIENTELE: Clientele = Clientele {
+pub(super) const CUSTOMERS: Customers = Customers {
     tenants: 10,
     keys_per_tenant: 10,
     terms: r"
@@ -30,48 +30,49 @@ pub(super) const CLIENTELE: Clientele = Clientele {
 };
 
 /// Starts every row; the upstream runs already.
-pub(super) async fn start_all(site: &Site, options: &Options) -> Result<Vec<Contestant>, CompareError> {
+pub(super) async fn start_all(fixture: &Fixture, options: &Options) -> Result<Vec<Contestant>, CompareError> {
     let upstream = Contestant {
         kind: Kind::Upstream,
-        address: site.upstream_address,
+        address: fixture.upstream_address,
         process: None,
-        requests: requests(site),
+        requests: requests(fixture),
         metrics: None,
     };
-    let mut contestants = vec![upstream, start_pingora(site).await?];
+    let mut contestants = vec![upstream, start_pingora(fixture).await?];
     if !options.without_nginx {
-        contestants.push(start_nginx(site).await?);
+        contestants.push(start_nginx(fixture).await?);
     }
-    contestants.push(start_gateway(site).await?);
+    contestants.push(start_gateway(fixture).await?);
     Ok(contestants)
 }
 
-fn requests(site: &Site) -> Vec<Request> {
+fn requests(fixture: &Fixture) -> Vec<Request> {
     let request = |key: &Key| Request::get(&key.id, PATH).bearer(&key.secret);
-    site.keys.iter().map(request).collect()
+    fixture.keys.iter().map(request).collect()
 }
 
-async fn start_pingora(site: &Site) -> Result<Contestant, CompareError> {
-    let address = fleet::free_address()?;
-    let (listen, upstream) = (address.to_string(), site.upstream_address.to_string());
+async fn start_pingora(fixture: &Fixture) -> Result<Contestant, CompareError> {
+    let address = processes::free_address()?;
+    let (listen, upstream) = (address.to_string(), fixture.upstream_address.to_string());
     let arguments = vec!["--listen".into(), listen.into(), "--upstream".into(), upstream.into()];
-    let process = site.launch("passthrough", arguments, address, "/").await?;
-    Ok(Contestant { kind: Kind::Pingora, address, process: Some(process), requests: requests(site), metrics: None })
+    let process = fixture.launch("passthrough", arguments, address, "/").await?;
+    Ok(Contestant { kind: Kind::Pingora, address, process: Some(process), requests: requests(fixture), metrics: None })
 }
 
-async fn start_nginx(site: &Site) -> Result<Contestant, CompareError> {
-    let address = fleet::free_address()?;
-    let process = nginx::start(site.directory(), address, site.upstream_address, site.cores.contestant()).await?;
-    Ok(Contestant { kind: Kind::Nginx, address, process: Some(process), requests: requests(site), metrics: None })
+async fn start_nginx(fixture: &Fixture) -> Result<Contestant, CompareError> {
+    let address = processes::free_address()?;
+    let process =
+        nginx::start(fixture.directory(), address, fixture.upstream_address, fixture.cores.contestant()).await?;
+    Ok(Contestant { kind: Kind::Nginx, address, process: Some(process), requests: requests(fixture), metrics: None })
 }
 
-async fn start_gateway(site: &Site) -> Result<Contestant, CompareError> {
-    let gateway = GatewayProcess::start(site.gateway()).await?;
+async fn start_gateway(fixture: &Fixture) -> Result<Contestant, CompareError> {
+    let gateway = GatewayProcess::start(fixture.gateway()).await?;
     Ok(Contestant {
         kind: Kind::Gateway,
         address: gateway.address(),
         process: Some(gateway.process),
-        requests: requests(site),
+        requests: requests(fixture),
         metrics: None,
     })
 }

@@ -10,9 +10,9 @@ use common::store::UsageFilter;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{CompareError, kind::Contest, site::Site};
+use super::{CompareError, fixture::Fixture, kind::Contest};
 use crate::{
-    fleet,
+    processes,
     upstream::{ACCEPTED_PATH, Accepted},
 };
 
@@ -46,11 +46,11 @@ pub struct UsageCheck {
 }
 
 /// Waits until everything received is booked, or until booking stands still.
-pub(super) async fn wait_until_booked(site: &Site) -> Result<(), CompareError> {
-    let received = site.received.values().sum::<u64>() - site.denied;
+pub(super) async fn wait_until_booked(fixture: &Fixture) -> Result<(), CompareError> {
+    let received = fixture.received.values().sum::<u64>() - fixture.denied;
     let (mut last, mut moved) = (0, Instant::now());
     loop {
-        let booked = recorded(site).await?.values().sum();
+        let booked = recorded(fixture).await?.values().sum();
         if booked >= received || moved.elapsed() >= STUCK_AFTER {
             return Ok(());
         }
@@ -62,26 +62,26 @@ pub(super) async fn wait_until_booked(site: &Site) -> Result<(), CompareError> {
 }
 
 /// Holds the three counts against each other.
-pub(super) async fn check(site: &Site, contest: Contest) -> Result<UsageCheck, CompareError> {
+pub(super) async fn check(fixture: &Fixture, contest: Contest) -> Result<UsageCheck, CompareError> {
     let accepted = match contest {
-        Contest::Proxies => Some(accepted(site).await?.by_key),
+        Contest::Proxies => Some(accepted(fixture).await?.by_key),
         Contest::Checks => None,
     };
-    let check = UsageCheck { unanswered: site.unanswered, denied: site.denied, ..UsageCheck::default() };
-    Ok(check.of(&site.received, &recorded(site).await?, accepted.as_ref()))
+    let check = UsageCheck { unanswered: fixture.unanswered, denied: fixture.denied, ..UsageCheck::default() };
+    Ok(check.of(&fixture.received, &recorded(fixture).await?, accepted.as_ref()))
 }
 
-async fn recorded(site: &Site) -> Result<BTreeMap<String, u64>, CompareError> {
+async fn recorded(fixture: &Fixture) -> Result<BTreeMap<String, u64>, CompareError> {
     let mut by_key = BTreeMap::new();
-    for sum in site.store.usage(&UsageFilter::default()).await? {
+    for sum in fixture.store.usage(&UsageFilter::default()).await? {
         *by_key.entry(sum.key.to_string()).or_default() += sum.requests;
     }
     Ok(by_key)
 }
 
-async fn accepted(site: &Site) -> Result<Accepted, CompareError> {
+async fn accepted(fixture: &Fixture) -> Result<Accepted, CompareError> {
     let failed = |source| CompareError::System { what: "cannot read the upstream's counters".into(), source };
-    let answer = fleet::get(site.upstream_address, ACCEPTED_PATH).await.map_err(failed)?;
+    let answer = processes::get(fixture.upstream_address, ACCEPTED_PATH).await.map_err(failed)?;
     serde_json::from_str(&answer.body).map_err(|error| failed(io::Error::other(error)))
 }
 

@@ -7,7 +7,8 @@ use std::{
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{bill::Bill, cast::Cast, traffic::Traffic};
+use super::{tenants::Tenants, traffic::Traffic};
+use crate::processes::Bill;
 
 /// Width of what is not printed on a terminal, and of a terminal that does not tell its own.
 const USUAL_WIDTH: u16 = 80;
@@ -27,7 +28,7 @@ pub(super) struct Places<'a> {
 }
 
 /// The tenants, their keys, where everything is, and what to try.
-pub(super) fn introduction(cast: &Cast, places: &Places<'_>) -> String {
+pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
     let Places { gateway, operators, billing, directory } = places;
     let directory = directory.display();
     let mut lines = vec![
@@ -37,15 +38,15 @@ pub(super) fn introduction(cast: &Cast, places: &Places<'_>) -> String {
         format!("  for operators  {operators}/health/ready, /metrics"),
         format!("  business API   {billing}/docs, /openapi.json"),
         String::new(),
-        format!("  root      Example API       {}", cast.root),
-        format!("  reseller  Northwind Resale  {}", cast.reseller),
+        format!("  root      Example API       {}", tenants.root),
+        format!("  reseller  Northwind Resale  {}", tenants.reseller),
     ];
-    for customer in cast.all() {
+    for customer in tenants.all() {
         lines.push(format!("  customer  {:<8} {:<8} {}", customer.name, customer.plan, customer.tenant));
         lines.push(format!("      live  {}", customer.live.secret));
         lines.push(format!("      test  {}", customer.test.secret));
     }
-    let Some(customer) = cast.customers.first() else { return lines.join("\n") };
+    let Some(customer) = tenants.customers.first() else { return lines.join("\n") };
     let key = &customer.live.secret;
     lines.extend([
         String::new(),
@@ -65,18 +66,18 @@ pub(super) fn introduction(cast: &Cast, places: &Places<'_>) -> String {
         "The business API takes an admin key, which this makes:".to_owned(),
         String::new(),
         "  keyctl admin-key create --name me --role owner \\".to_owned(),
-        format!("    --tenant {}", cast.root),
+        format!("    --tenant {}", tenants.root),
         format!("  curl -H \"Authorization: Bearer adm_...\" {billing}/v1/me"),
     ]);
     lines.join("\n") + "\n"
 }
 
 /// The bill beside what the client counted, in lines of at most `width` characters as far as that goes.
-fn table(bill: &Bill, cast: &Cast, traffic: &Traffic, width: u16) -> String {
+fn table(bill: &Bill, tenants: &Tenants, traffic: &Traffic, width: u16) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table.set_header(HEADER);
-    for customer in cast.all() {
+    for customer in tenants.all() {
         let Some(invoice) = bill.of(customer.tenant) else { continue };
         let counted = traffic.counted(customer.tenant);
         table.add_row([
@@ -124,7 +125,13 @@ impl LiveBill {
 
     /// Shows the bill next to what the client counted. A terminal that has another width than before is drawn anew, as
     /// nobody knows where its lines went.
-    pub(super) fn show(&mut self, out: &mut impl Write, bill: &Bill, cast: &Cast, traffic: &Traffic) -> io::Result<()> {
+    pub(super) fn show(
+        &mut self,
+        out: &mut impl Write,
+        bill: &Bill,
+        tenants: &Tenants,
+        traffic: &Traffic,
+    ) -> io::Result<()> {
         if !self.in_place {
             for invoice in &bill.invoices {
                 let (name, requests, units) = (&invoice.name, invoice.requests, invoice.billable_units);
@@ -136,7 +143,7 @@ impl LiveBill {
             return out.flush();
         }
         let width = Table::new().width().unwrap_or(USUAL_WIDTH);
-        self.draw(out, &table(bill, cast, traffic, width), width)
+        self.draw(out, &table(bill, tenants, traffic, width), width)
     }
 
     fn draw(&mut self, out: &mut impl Write, text: &str, width: u16) -> io::Result<()> {

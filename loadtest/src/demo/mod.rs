@@ -4,15 +4,11 @@
 //! customers with the real `keyctl`, sends a little traffic and shows the bill. It holds the bill against what its own
 //! client counted; it never looks inside the servers.
 
-mod bill;
-mod cast;
 mod display;
-mod keyctl;
 mod run;
+mod tenants;
 mod traffic;
 
-pub use bill::{Bill, BillError, BillReader, Invoice};
-pub use cast::{Cast, Customer};
-pub use keyctl::{Keyctl, KeyctlError};
 pub use run::{DemoError, Options, run};
+pub use tenants::{Customer, Tenants};
 pub use traffic::{Counted, Traffic};

@@ -21,14 +21,15 @@ use tokio::{
 };
 
 use super::{
-    bill::{Bill, BillError, BillReader},
-    cast::Cast,
     display::{LiveBill, Places, introduction},
-    keyctl::{Keyctl, KeyctlError},
+    tenants::Tenants,
     traffic::{Counted, Traffic},
 };
 use crate::{
-    fleet::{self, BillingProcess, FleetError, GatewayOptions, GatewayProcess, UsageSink},
+    processes::{
+        self, Bill, BillError, BillReader, BillingProcess, GatewayOptions, GatewayProcess, Keyctl, KeyctlError,
+        ProcessError, UsageSink,
+    },
     upstream,
 };
 
@@ -66,7 +67,7 @@ pub struct Options {
 pub enum DemoError {
     /// A process did not start or stop.
     #[error(transparent)]
-    Fleet(#[from] FleetError),
+    Process(#[from] ProcessError),
     /// The demo upstream did not start.
     #[error(transparent)]
     Upstream(#[from] upstream::UpstreamError),
@@ -114,7 +115,7 @@ struct Outcome {
 }
 
 /// The processes of the demo, in the order in which they stop.
-struct House {
+struct Running {
     gateway: GatewayProcess,
     billing: BillingProcess,
     _upstream: upstream::Upstream,
@@ -128,20 +129,20 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
         (options.billing_port, "ARGS=\"--billing-port PORT\""),
         (options.upstream_port, "ARGS=\"--upstream-port PORT\""),
     ] {
-        fleet::ensure_free(local(port), setting)?;
+        processes::ensure_free(local(port), setting)?;
     }
     prepare_directory(options)?;
     let store = format!("sqlite://{}/tollgate.db", options.directory.display());
-    let (mut house, cast) = build(options, &store).await?;
-    let traffic = Traffic::new(house.gateway.url())?;
-    let bills = BillReader { binary: fleet::binary("billing")?, store };
+    let (mut running, tenants) = build(options, &store).await?;
+    let traffic = Traffic::new(running.gateway.url())?;
+    let bills = BillReader { binary: processes::binary("billing")?, store };
     let finished = select! {
-        finished = play(options, &house, &cast, &traffic, &bills) => finished,
+        finished = play(options, &running, &tenants, &traffic, &bills) => finished,
         () = told_to_stop() => Ok(()),
     };
     let stopped = async {
-        house.gateway.process.stop().await?;
-        house.billing.process.stop().await
+        running.gateway.process.stop().await?;
+        running.billing.process.stop().await
     };
     stopped.await?;
     if !options.once {
@@ -152,52 +153,52 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
 
 async fn play(
     options: &Options,
-    house: &House,
-    cast: &Cast,
+    running: &Running,
+    tenants: &Tenants,
     traffic: &Traffic,
     bills: &BillReader,
 ) -> Result<(), DemoError> {
     if options.once {
-        return play_once(cast, traffic, bills).await;
+        return play_once(tenants, traffic, bills).await;
     }
     let places = Places {
-        gateway: house.gateway.url(),
-        operators: format!("http://{}", house.gateway.admin()),
-        billing: house.billing.url(),
+        gateway: running.gateway.url(),
+        operators: format!("http://{}", running.gateway.admin()),
+        billing: running.billing.url(),
         directory: &options.directory,
     };
     let mut out = io::stdout();
-    let mut display = LiveBill::new(introduction(cast, &places));
+    let mut display = LiveBill::new(introduction(tenants, &places));
     display.introduce(&mut out)?;
     let mut senders = JoinSet::new();
-    for customer in &cast.customers {
+    for customer in &tenants.customers {
         let (traffic, customer) = (traffic.clone(), customer.clone());
         senders.spawn(async move { traffic.keep_sending(&customer, REQUESTS_PER_SECOND).await });
     }
-    let (trial, trying) = (cast.trial.clone(), traffic.clone());
+    let (trial, trying) = (tenants.trial.clone(), traffic.clone());
     senders.spawn(async move { trying.keep_trying(&trial, REQUESTS_PER_SECOND).await });
     let mut resized = signal(SignalKind::window_change())?;
     loop {
         let bill = bills.read(this_month()?).await?;
-        display.show(&mut out, &bill, cast, traffic)?;
+        display.show(&mut out, &bill, tenants, traffic)?;
         select! {
             () = sleep(Duration::from_secs(1)) => {}
-            Some(()) = resized.recv() => display.show(&mut out, &bill, cast, traffic)?,
+            Some(()) = resized.recv() => display.show(&mut out, &bill, tenants, traffic)?,
         }
     }
 }
 
-async fn play_once(cast: &Cast, traffic: &Traffic, bills: &BillReader) -> Result<(), DemoError> {
+async fn play_once(tenants: &Tenants, traffic: &Traffic, bills: &BillReader) -> Result<(), DemoError> {
     let period = this_month()?;
     let mut senders = JoinSet::new();
-    for customer in &cast.customers {
+    for customer in &tenants.customers {
         let (traffic, customer) = (traffic.clone(), customer.clone());
         senders.spawn(async move { traffic.send(&customer, REQUESTS_ONCE).await });
     }
     senders.join_all().await;
     let deadline = Instant::now() + BILL_PATIENCE;
     let outcome = loop {
-        let outcome = compare(&bills.read(period).await?, cast, traffic)?;
+        let outcome = compare(&bills.read(period).await?, tenants, traffic)?;
         if outcome.ok || Instant::now() > deadline {
             break outcome;
         }
@@ -208,12 +209,12 @@ async fn play_once(cast: &Cast, traffic: &Traffic, bills: &BillReader) -> Result
 }
 
 /// Holds the bill against what the client counted.
-fn compare(bill: &Bill, cast: &Cast, traffic: &Traffic) -> Result<Outcome, DemoError> {
+fn compare(bill: &Bill, tenants: &Tenants, traffic: &Traffic) -> Result<Outcome, DemoError> {
     let plans = common::plan::PlanFile::parse(PLANS, "config/plans.yaml")?.plans;
     let mut sum = Counted::default();
     let (mut billed, mut total, mut ok) = (0, 0, true);
     let mut currency = String::new();
-    for customer in &cast.customers {
+    for customer in &tenants.customers {
         let counted = traffic.counted(customer.tenant);
         sum.sent += counted.sent;
         sum.received += counted.received;
@@ -248,16 +249,16 @@ fn expected_cents(plan: &common::plan::Plan, units: u64) -> Option<i64> {
     Some(plan.flat_fee().ok()?.minor() + i64::try_from(usage).ok()?)
 }
 
-async fn build(options: &Options, store: &str) -> Result<(House, Cast), DemoError> {
+async fn build(options: &Options, store: &str) -> Result<(Running, Tenants), DemoError> {
     let directory = &options.directory;
     let upstream = upstream::spawn(local(options.upstream_port)).await?;
     let billing = BillingProcess::start(directory, store, options.billing_port).await?;
     let plans = directory.join("plans.yaml");
     std::fs::write(&plans, PLANS)?;
     let keyctl =
-        Keyctl { binary: fleet::binary("keyctl")?, store: store.to_owned(), pepper: fleet::pepper(directory)? };
+        Keyctl { binary: processes::binary("keyctl")?, store: store.to_owned(), pepper: processes::pepper(directory)? };
     keyctl.apply_plans(&plans).await?;
-    let cast = Cast::create(&keyctl).await?;
+    let tenants = Tenants::create(&keyctl).await?;
     let gateway = GatewayProcess::start(GatewayOptions {
         listen: local(options.gateway_port),
         admin: local(options.admin_port),
@@ -275,7 +276,7 @@ async fn build(options: &Options, store: &str) -> Result<(House, Cast), DemoErro
         ..GatewayOptions::new(directory, store, UsageSink::Http(billing.url()), upstream.address())
     })
     .await?;
-    Ok((House { gateway, billing, _upstream: upstream }, cast))
+    Ok((Running { gateway, billing, _upstream: upstream }, tenants))
 }
 
 /// Empties the directory of an earlier demo; anything else in it is somebody's, and stays.

@@ -10,7 +10,7 @@ use common::id::TenantId;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::cast::Customer;
+use super::tenants::Customer;
 
 /// What the client saw, for one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

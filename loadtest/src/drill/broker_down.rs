@@ -6,7 +6,7 @@ use super::{
     Drill, DrillError, Outcome, Times, close,
     harm::{customers, outage, stall, steady, under_load},
 };
-use crate::house::{Books, House, Plan};
+use crate::deployment::{Books, Deployment, DeploymentOptions};
 
 pub(super) const DRILL: Drill = Drill {
     name: "broker-down",
@@ -16,8 +16,8 @@ pub(super) const DRILL: Drill = Drill {
 };
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     for fault in 0..faults {
         let lasts = match fault % 3 {
@@ -25,12 +25,12 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
             1 => times.stalled,
             _ => times.away,
         };
-        let load = steady(&house, &customers, times.margin + lasts + times.margin);
+        let load = steady(&deployment, &customers, times.margin + lasts + times.margin);
         if fault % 3 == 1 {
-            under_load(load, &mut books, stall(house.kafka.as_ref(), times)).await?;
+            under_load(load, &mut books, stall(deployment.kafka.as_ref(), times)).await?;
         } else {
-            under_load(load, &mut books, outage(&mut house.kafka, times.margin, lasts)).await?;
+            under_load(load, &mut books, outage(&mut deployment.kafka, times.margin, lasts)).await?;
         }
     }
-    close(&DRILL, faults, house, books, None).await
+    close(&DRILL, faults, deployment, books, None).await
 }

@@ -4,7 +4,7 @@ use super::{
     Drill, DrillError, Outcome, close,
     harm::{amid_burst, burst, customers, under_load},
 };
-use crate::house::{Books, House, Plan};
+use crate::deployment::{Books, Deployment, DeploymentOptions};
 
 pub(super) const DRILL: Drill = Drill {
     name: "gateway-kill9",
@@ -14,18 +14,18 @@ pub(super) const DRILL: Drill = Drill {
 };
 
 async fn run(faults: u32) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     for _ in 0..faults {
-        let load = burst(&house, &customers);
+        let load = burst(&deployment, &customers);
         under_load(load, &mut books, async {
             amid_burst().await;
-            house.gateway.process.kill().await?;
-            house.gateway.restart().await?;
+            deployment.gateway.process.kill().await?;
+            deployment.gateway.restart().await?;
             Ok(())
         })
         .await?;
     }
-    close(&DRILL, faults, house, books, None).await
+    close(&DRILL, faults, deployment, books, None).await
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use stack::{Program, Server, StackError};
+use servers::{Program, Server, ServerError};
 use tokio::{
     task::{JoinSet, spawn_blocking},
     time::sleep,
 };
 
-use super::{DrillError, outage::Course};
+use super::{DrillError, outage::OutageTiming};
 use crate::{
-    house::{Books, Customer, House},
+    deployment::{Books, Customer, Deployment},
     load::{Load, LoadResult, Pace},
 };
 
@@ -39,7 +39,7 @@ pub struct Times {
     /// Whether it counts how fast this machine is.
     pub(super) judges_speed: bool,
     /// An outage that is measured.
-    pub(super) outage: Course,
+    pub(super) outage: OutageTiming,
 }
 
 impl Times {
@@ -52,7 +52,7 @@ impl Times {
         limited: Duration::from_secs(30),
         cut_off: Duration::from_secs(15),
         judges_speed: true,
-        outage: Course {
+        outage: OutageTiming {
             rate: 10_000,
             undisturbed: Duration::from_mins(1),
             away: Duration::from_mins(10),
@@ -70,7 +70,7 @@ impl Times {
         cut_off: Duration::from_secs(2),
         judges_speed: false,
         // Rings small enough to be full within seconds, and a spool that then lasts for more than a minute.
-        outage: Course {
+        outage: OutageTiming {
             rate: 300,
             undisturbed: Duration::from_secs(3),
             away: Duration::from_secs(5),
@@ -81,28 +81,28 @@ impl Times {
     /// The same with another rate of requests in an outage that is measured.
     #[must_use]
     pub fn at_rate(self, per_second: u32) -> Self {
-        Self { outage: Course { rate: per_second, ..self.outage }, ..self }
+        Self { outage: OutageTiming { rate: per_second, ..self.outage }, ..self }
     }
 
     /// The same with another length of an outage that is measured.
     #[must_use]
     pub fn away_for(self, away: Duration) -> Self {
-        Self { outage: Course { away, ..self.outage }, ..self }
+        Self { outage: OutageTiming { away, ..self.outage }, ..self }
     }
 }
 
 /// Customers of a drill; their keys are used in turn.
-pub(super) async fn customers(house: &House) -> Result<Vec<Customer>, DrillError> {
+pub(super) async fn customers(deployment: &Deployment) -> Result<Vec<Customer>, DrillError> {
     let mut customers = Vec::new();
     for name in ["Acme", "Globex", "Initech"] {
-        customers.push(house.customer(name, "enterprise").await?);
+        customers.push(deployment.customer(name, "enterprise").await?);
     }
     Ok(customers)
 }
 
 /// As much load as goes, for two seconds.
-pub(super) fn burst(house: &House, customers: &[Customer]) -> Load {
-    Load { duration: BURST, connections: 8, ..house.load(customers) }
+pub(super) fn burst(deployment: &Deployment, customers: &[Customer]) -> Load {
+    Load { duration: BURST, connections: 8, ..deployment.load(customers) }
 }
 
 /// A moment within a burst.
@@ -111,20 +111,20 @@ pub(super) async fn amid_burst() {
 }
 
 /// Steady load for `duration`.
-pub(super) fn steady(house: &House, customers: &[Customer], duration: Duration) -> Load {
+pub(super) fn steady(deployment: &Deployment, customers: &[Customer], duration: Duration) -> Load {
     let pace = Pace::Open { per_second: STEADY_RATE };
-    Load { duration, pace, connections: 32, ..house.load(customers) }
+    Load { duration, pace, connections: 32, ..deployment.load(customers) }
 }
 
 /// Load on every gateway at once, with the keys of `customers` in turn.
 pub(super) fn on_every_gateway(
-    house: &House,
+    deployment: &Deployment,
     customers: &[Customer],
     shape: impl Fn(Load) -> Load,
 ) -> JoinSet<Result<LoadResult, DrillError>> {
     let mut loads = JoinSet::new();
-    for gateway in house.gateways() {
-        let load = shape(Load { target: gateway.address(), ..house.load(customers) });
+    for gateway in deployment.gateways() {
+        let load = shape(Load { target: gateway.address(), ..deployment.load(customers) });
         loads.spawn(async move { Ok(load.run().await?) });
     }
     loads
@@ -141,7 +141,7 @@ where
     Ok(())
 }
 
-/// Kills a server of the house at some moment of the margin, and starts it again when it was `away` for so long.
+/// Kills a server of the deployment at some moment of the margin, and starts it again when it was `away` for so long.
 pub(super) async fn outage<P: Program>(
     server: &mut Option<Server<P>>,
     margin: Duration,
@@ -165,7 +165,7 @@ pub(super) async fn stall<P: Program>(server: Option<&Server<P>>, times: Times) 
 /// Does to a server what blocks its thread for a while.
 pub(super) async fn on_server<P: Program>(
     server: &mut Option<Server<P>>,
-    act: fn(&mut Server<P>) -> Result<(), StackError>,
+    act: fn(&mut Server<P>) -> Result<(), ServerError>,
 ) -> Result<(), DrillError> {
     let mut taken = server.take().ok_or_else(missing::<P>)?;
     let (taken, outcome) = spawn_blocking(move || {
@@ -177,9 +177,9 @@ pub(super) async fn on_server<P: Program>(
     Ok(outcome?)
 }
 
-/// The house was built without the server, so that nothing can be proved.
-fn missing<P: Program>() -> StackError {
-    StackError::NotRunning(P::NAME.into())
+/// The deployment was built without the server, so that nothing can be proved.
+fn missing<P: Program>() -> ServerError {
+    ServerError::NotRunning(P::NAME.into())
 }
 
 /// A moment somewhere in the next seconds.

@@ -9,7 +9,7 @@ use super::{
     Drill, DrillError, Outcome, Times, close,
     harm::{amid_burst, burst, customers, some_moment, steady, under_load},
 };
-use crate::house::{Books, House, Plan};
+use crate::deployment::{Books, Deployment, DeploymentOptions};
 
 pub(super) const DRILL: Drill = Drill {
     name: "ingest-kill9",
@@ -22,13 +22,13 @@ pub(super) const DRILL: Drill = Drill {
 const ASLEEP: Duration = Duration::from_secs(10);
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    house.add_ingest().await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    deployment.add_ingest().await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     for fault in 0..faults {
-        let load = burst(&house, &customers);
-        let victim = &mut house.ingest[fault as usize % 2];
+        let load = burst(&deployment, &customers);
+        let victim = &mut deployment.ingest[fault as usize % 2];
         under_load(load, &mut books, async {
             amid_burst().await;
             victim.process.kill().await?;
@@ -37,8 +37,8 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         })
         .await?;
     }
-    let load = steady(&house, &customers, times.margin + ASLEEP + times.margin);
-    let sleeper = &house.ingest[0].process;
+    let load = steady(&deployment, &customers, times.margin + ASLEEP + times.margin);
+    let sleeper = &deployment.ingest[0].process;
     under_load(load, &mut books, async {
         some_moment(times.margin).await;
         sleeper.pause()?;
@@ -47,5 +47,5 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         Ok(())
     })
     .await?;
-    close(&DRILL, faults + 1, house, books, None).await
+    close(&DRILL, faults + 1, deployment, books, None).await
 }

@@ -27,9 +27,9 @@ pub use revocation::Reach;
 use serde::Serialize;
 
 use crate::{
-    fleet::FleetError,
-    house::{Books, House, HouseError},
+    deployment::{Books, Deployment, DeploymentError},
     load::LoadError,
+    processes::ProcessError,
 };
 
 /// One drill.
@@ -79,15 +79,15 @@ pub struct Outcome {
 /// Why a drill did not come to an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum DrillError {
-    /// The house could not be built, or its books not be read.
+    /// The deployment could not be built, or its books not be read.
     #[error(transparent)]
-    House(#[from] HouseError),
+    Deployment(#[from] DeploymentError),
     /// A process could not be harmed or started again.
     #[error(transparent)]
-    Fleet(#[from] FleetError),
+    Process(#[from] ProcessError),
     /// A server could not be harmed or started again.
     #[error(transparent)]
-    Stack(#[from] stack::StackError),
+    Server(#[from] servers::ServerError),
     /// The load did not run.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -99,7 +99,7 @@ pub enum DrillError {
     Store(#[from] common::store::StoreError),
     /// The admin.
     #[error(transparent)]
-    Keyctl(#[from] crate::demo::KeyctlError),
+    Keyctl(#[from] crate::processes::KeyctlError),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -133,16 +133,16 @@ impl Drill {
     }
 }
 
-/// Settles the house and holds the books against it. `wrong` is what the drill itself found.
+/// Settles the deployment and holds the books against it. `wrong` is what the drill itself found.
 async fn close(
     drill: &Drill,
     faults: u32,
-    mut house: House,
+    mut deployment: Deployment,
     mut books: Books,
     wrong: Option<String>,
 ) -> Result<Outcome, DrillError> {
-    house.settle(&mut books).await?;
-    let audit = house.audit().await.err().map(|error| error.to_string());
+    deployment.reconcile(&mut books).await?;
+    let audit = deployment.audit().await.err().map(|error| error.to_string());
     let unbalanced = (!books.balance()).then(|| format!("the books do not balance: {:?}", books.keys));
     let wrong = wrong.or(unbalanced).or(audit);
     let total = books.total();

@@ -9,7 +9,7 @@ use super::{
     Drill, DrillError, Outcome, Times, close,
     harm::{customers, outage, some_moment, steady, under_load},
 };
-use crate::house::{Books, House, Plan};
+use crate::deployment::{Books, Deployment, DeploymentOptions};
 
 pub(super) const DRILL: Drill = Drill {
     name: "postgres-down",
@@ -29,8 +29,8 @@ const TOO_MANY_CONNECTIONS: &str = "53300";
 const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     for fault in 0..faults {
         let lasts = match fault % 3 {
@@ -38,14 +38,14 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
             1 => times.stalled,
             _ => times.away,
         };
-        let load = steady(&house, &customers, times.margin + lasts + times.margin);
+        let load = steady(&deployment, &customers, times.margin + lasts + times.margin);
         if fault % 3 == 1 {
-            under_load(load, &mut books, crowd(house.store(), times)).await?;
+            under_load(load, &mut books, crowd(deployment.store(), times)).await?;
         } else {
-            under_load(load, &mut books, outage(&mut house.postgres, times.margin, lasts)).await?;
+            under_load(load, &mut books, outage(&mut deployment.postgres, times.margin, lasts)).await?;
         }
     }
-    close(&DRILL, faults, house, books, None).await
+    close(&DRILL, faults, deployment, books, None).await
 }
 
 /// Strangers take every connection there is, and those of our processes too.

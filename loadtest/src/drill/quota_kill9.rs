@@ -18,7 +18,7 @@ use super::{
     harm::{on_every_gateway, some_moment},
 };
 use crate::{
-    house::{Books, Customer, House, Plan},
+    deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Load, LoadResult},
 };
 
@@ -46,28 +46,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// `quota` are the units, and with them the requests, that the customer's plan has for the month.
 async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan { gateways: GATEWAYS, ..Plan::at_scale() }).await?;
-    let customer = [capped_customer(&house, quota).await?];
+    let mut deployment =
+        Deployment::build(DeploymentOptions { gateways: GATEWAYS, ..DeploymentOptions::at_scale() }).await?;
+    let customer = [capped_customer(&deployment, quota).await?];
     let mut books = Books::default();
     // Some of the quota is left for after the last kill.
     let share = quota / u64::from(faults + 1) / u64::from(GATEWAYS);
     for _ in 0..faults {
-        let burst = on_every_gateway(&house, &customer, |load| Load {
+        let burst = on_every_gateway(&deployment, &customer, |load| Load {
             max_requests: Some(share),
             connections: CONNECTIONS,
             ..load
         });
         some_moment(KILLED_WITHIN).await;
         let victim = rand::rng().random_range(0..GATEWAYS as usize);
-        if let Some(gateway) = house.gateways_mut().nth(victim) {
+        if let Some(gateway) = deployment.gateways_mut().nth(victim) {
             gateway.process.kill().await?;
             gateway.restart().await?;
         }
         finish(burst, &mut books).await?;
     }
     loop {
-        dead_lives_are_settled(&house).await?;
-        let burst = on_every_gateway(&house, &customer, |load| Load {
+        dead_gateways_hold_nothing(&deployment).await?;
+        let burst = on_every_gateway(&deployment, &customer, |load| Load {
             duration: LAST_BURSTS,
             connections: CONNECTIONS,
             ..load
@@ -76,7 +77,7 @@ async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
             break;
         }
     }
-    let outcome = close(&DRILL, faults, house, books, None).await?;
+    let outcome = close(&DRILL, faults, deployment, books, None).await?;
     let nearly_all = quota - quota / 100;
     let used_well = (nearly_all..=quota).contains(&outcome.billed);
     let misused = (!used_well).then(|| format!("{} of {quota} units were used", outcome.billed));
@@ -85,15 +86,15 @@ async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
 }
 
 /// A customer whom nothing but a hard quota limits.
-async fn capped_customer(house: &House, quota: u64) -> Result<Customer, DrillError> {
+async fn capped_customer(deployment: &Deployment, quota: u64) -> Result<Customer, DrillError> {
     let plan = format!(
         "plans:\n  - id: capped\n    name: Capped\n    currency: USD\n    flat_fee: \"0.00\"\n    \
          quotas: [{{ meter: requests, per_month: {quota} }}]\n"
     );
-    let file = house.directory().join("capped.yaml");
+    let file = deployment.directory().join("capped.yaml");
     std::fs::write(&file, plan)?;
-    house.keyctl.apply_plans(&file).await?;
-    Ok(house.customer("Acme", "capped").await?)
+    deployment.keyctl.apply_plans(&file).await?;
+    Ok(deployment.customer("Acme", "capped").await?)
 }
 
 /// Waits for the load, adds to the books what was received, and says how much of that was admitted.
@@ -108,9 +109,9 @@ async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut 
 }
 
 /// Waits until nobody but the gateways that live holds units.
-async fn dead_lives_are_settled(house: &House) -> Result<(), DrillError> {
-    house.journals_are_empty().await?;
-    let store = Store::open(house.store()).await?;
+async fn dead_gateways_hold_nothing(deployment: &Deployment) -> Result<(), DrillError> {
+    deployment.journals_are_empty().await?;
+    let store = Store::open(deployment.store()).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let lives: BTreeSet<_> = store.quota_leases().await?.into_iter().map(|lease| lease.life).collect();

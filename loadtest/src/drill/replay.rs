@@ -4,7 +4,7 @@ use super::{
     Drill, DrillError, Outcome, close,
     harm::{burst, customers, under_load},
 };
-use crate::house::{Books, House, Plan, billing_command};
+use crate::deployment::{Books, Deployment, DeploymentOptions, billing_command};
 
 pub(super) const DRILL: Drill = Drill {
     name: "replay",
@@ -14,17 +14,17 @@ pub(super) const DRILL: Drill = Drill {
 };
 
 async fn run(faults: u32) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     let mut wrong = None;
     for fault in 0..faults {
-        under_load(burst(&house, &customers), &mut books, async { Ok(()) }).await?;
-        house.settle(&mut books).await?;
-        house.gateway.restart().await?;
-        let before = house.usage_in(house.store()).await?;
-        let mut stores = vec![("the same database", house.store().to_owned())];
-        if let Some(postgres) = &house.postgres {
+        under_load(burst(&deployment, &customers), &mut books, async { Ok(()) }).await?;
+        deployment.reconcile(&mut books).await?;
+        deployment.gateway.restart().await?;
+        let before = deployment.usage_in(deployment.store()).await?;
+        let mut stores = vec![("the same database", deployment.store().to_owned())];
+        if let Some(postgres) = &deployment.postgres {
             let name = format!("replayed_{fault}");
             postgres.create_database(&name)?;
             let empty = postgres.url(&name);
@@ -32,23 +32,23 @@ async fn run(faults: u32) -> Result<Outcome, DrillError> {
             stores.push(("an empty database", empty));
         }
         for (what, store) in stores {
-            stop_ingest(&mut house).await?;
-            let replaying = house.start_ingest("ingest-replay", &store, true).await?;
-            house.ingest.push(replaying);
-            house.consumed_everything().await?;
-            if house.usage_in(&store).await? != before {
+            stop_ingest(&mut deployment).await?;
+            let replaying = deployment.start_ingest("ingest-replay", &store, true).await?;
+            deployment.ingest.push(replaying);
+            deployment.consumed_everything().await?;
+            if deployment.usage_in(&store).await? != before {
                 wrong = Some(format!("a replay into {what} came to other books"));
             }
         }
-        stop_ingest(&mut house).await?;
-        let back = house.start_ingest("ingest-back", house.store(), false).await?;
-        house.ingest.push(back);
+        stop_ingest(&mut deployment).await?;
+        let back = deployment.start_ingest("ingest-back", deployment.store(), false).await?;
+        deployment.ingest.push(back);
     }
-    close(&DRILL, faults, house, books, wrong).await
+    close(&DRILL, faults, deployment, books, wrong).await
 }
 
-async fn stop_ingest(house: &mut House) -> Result<(), DrillError> {
-    for mut ingest in house.ingest.drain(..) {
+async fn stop_ingest(deployment: &mut Deployment) -> Result<(), DrillError> {
+    for mut ingest in deployment.ingest.drain(..) {
         ingest.process.stop().await?;
     }
     Ok(())

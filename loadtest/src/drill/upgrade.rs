@@ -6,7 +6,7 @@ use super::{
     Drill, DrillError, Outcome, close,
     harm::{customers, some_moment, steady, under_load},
 };
-use crate::house::{Books, House, Plan};
+use crate::deployment::{Books, Deployment, DeploymentOptions};
 
 pub(super) const DRILL: Drill = Drill {
     name: "upgrade",
@@ -16,13 +16,13 @@ pub(super) const DRILL: Drill = Drill {
 };
 
 async fn run(faults: u32) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan::at_scale()).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions::at_scale()).await?;
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
     let mut wrong = None;
     for _ in 0..faults {
-        let load = steady(&house, &customers, Duration::from_secs(12));
-        let gateway = &mut house.gateway;
+        let load = steady(&deployment, &customers, Duration::from_secs(12));
+        let gateway = &mut deployment.gateway;
         under_load(load, &mut books, async {
             some_moment(Duration::from_secs(2)).await;
             let ended = gateway.upgrade().await?;
@@ -36,5 +36,5 @@ async fn run(faults: u32) -> Result<Outcome, DrillError> {
     if books.at_risk > 0 {
         wrong = Some(format!("{} requests got no answer", books.at_risk));
     }
-    close(&DRILL, faults, house, books, wrong).await
+    close(&DRILL, faults, deployment, books, wrong).await
 }

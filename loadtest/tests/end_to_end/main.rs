@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod fixture;
 mod secured;
-mod support;
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use common::{
     store::{Settling, Store},
     time::{Clock as _, SystemClock},
 };
+use fixture::{Fixture, eventually};
 use loadtest::{
-    house::{Books, KeyUsage},
+    deployment::{Books, KeyUsage},
     load::Load,
 };
-use support::{House, eventually};
 
 /// Runs one scenario per engine, each as a test of its own.
 macro_rules! on_both_engines {
@@ -25,14 +25,14 @@ macro_rules! on_both_engines {
         mod sqlite {
             $(#[tokio::test]
             async fn $scenario() {
-                super::$scenario(super::House::on_sqlite().await).await;
+                super::$scenario(super::Fixture::on_sqlite().await).await;
             })+
         }
 
         mod postgres {
             $(#[tokio::test]
             async fn $scenario() {
-                super::$scenario(super::House::on_postgres().await).await;
+                super::$scenario(super::Fixture::on_postgres().await).await;
             })+
         }
     };
@@ -48,111 +48,112 @@ on_both_engines!(
     a_life_whose_journal_is_gone_is_told,
 );
 
-async fn the_invoice_equals_what_the_client_received(house: House) {
-    let acme = house.customer("Acme", "growth").await;
-    let globex = house.customer("Globex", "business").await;
+async fn the_invoice_equals_what_the_client_received(fixture: Fixture) {
+    let acme = fixture.customer("Acme", "growth").await;
+    let globex = fixture.customer("Globex", "business").await;
     for (customer, requests) in [(&acme, 120), (&globex, 75)] {
         for number in 0..requests {
             let path = if number % 5 == 0 { "/v1/status/404" } else { "/v1/hello" };
-            assert_eq!(house.get(path, &customer.key).await, if number % 5 == 0 { 404 } else { 200 });
+            assert_eq!(fixture.get(path, &customer.key).await, if number % 5 == 0 { 404 } else { 200 });
         }
     }
-    assert_eq!(house.get("/bulk/units/3199880", &acme.key).await, 200);
-    assert_eq!(house.get("/v1/status/503", &acme.key).await, 503);
-    assert_eq!(house.get("/v1/status/304", &acme.key).await, 304);
-    assert_eq!(house.get("/v1/hello", &acme.test_key).await, 200);
+    assert_eq!(fixture.get("/bulk/units/3199880", &acme.key).await, 200);
+    assert_eq!(fixture.get("/v1/status/503", &acme.key).await, 503);
+    assert_eq!(fixture.get("/v1/status/304", &acme.key).await, 304);
+    assert_eq!(fixture.get("/v1/hello", &acme.test_key).await, 200);
 
-    let acme = house.invoice_once(&acme, |invoice| invoice.requests == 124).await;
+    let acme = fixture.invoice_once(&acme, |invoice| invoice.requests == 124).await;
     assert_eq!(acme.billable_requests, 121);
     assert_eq!(acme.billable_units, 3_200_000);
     assert_eq!(acme.test_requests, 1);
     assert_eq!(acme.total, "103.80");
-    let globex = house.invoice_once(&globex, |invoice| invoice.requests == 75).await;
+    let globex = fixture.invoice_once(&globex, |invoice| invoice.requests == 75).await;
     assert_eq!((globex.billable_units, globex.total.as_str()), (75, "299.00"));
 }
 
-async fn nothing_is_lost_while_billing_is_away(mut house: House) {
-    let acme = house.customer("Acme", "business").await;
-    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
-    house.billing.as_mut().expect("billing serves").process.kill().await.unwrap();
+async fn nothing_is_lost_while_billing_is_away(mut fixture: Fixture) {
+    let acme = fixture.customer("Acme", "business").await;
+    assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
+    fixture.billing.as_mut().expect("billing serves").process.kill().await.unwrap();
     for _ in 0..300 {
-        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+        assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
     }
-    house.billing.as_mut().expect("billing serves").restart().await.unwrap();
-    house.invoice_once(&acme, |invoice| invoice.billable_requests == 301).await;
+    fixture.billing.as_mut().expect("billing serves").restart().await.unwrap();
+    fixture.invoice_once(&acme, |invoice| invoice.billable_requests == 301).await;
 }
 
-async fn a_killed_gateway_bills_what_it_answered(mut house: House) {
-    let acme = house.customer("Acme", "enterprise").await;
+async fn a_killed_gateway_bills_what_it_answered(mut fixture: Fixture) {
+    let acme = fixture.customer("Acme", "enterprise").await;
     let mut books = Books::default();
     for _ in 0..5 {
-        let load = Load { duration: Duration::from_secs(1), connections: 8, ..house.load(std::slice::from_ref(&acme)) };
+        let load =
+            Load { duration: Duration::from_secs(1), connections: 8, ..fixture.load(std::slice::from_ref(&acme)) };
         let (result, ()) = tokio::join!(load.run(), async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            house.gateway.process.kill().await.unwrap();
-            house.gateway.restart().await.unwrap();
+            fixture.gateway.process.kill().await.unwrap();
+            fixture.gateway.restart().await.unwrap();
         });
         books.add(&result.unwrap());
     }
-    house.settle(&mut books).await.unwrap();
+    fixture.reconcile(&mut books).await.unwrap();
     assert!(books.balance(), "received <= billed <= accepted does not hold: {:?}", books.keys);
 }
 
-async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(house: House) {
+async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(fixture: Fixture) {
     let plans = tempfile::NamedTempFile::new().unwrap();
     let text = "plans: [{ id: capped, name: Capped, currency: USD, flat_fee: '0.00', \
         charges: [{ meter: requests, tiers: [{ price: { amount: '1.00', per: 1 } }] }], \
         quotas: [{ meter: requests, per_month: 20 }] }]";
     std::fs::write(plans.path(), text).unwrap();
-    house.admin(&["plan", "apply", plans.path().to_str().unwrap()]).await;
-    let acme = house.customer("Acme", "capped").await;
+    fixture.admin(&["plan", "apply", plans.path().to_str().unwrap()]).await;
+    let acme = fixture.customer("Acme", "capped").await;
     for _ in 0..2 {
-        assert_eq!(house.get("/bulk/units/15", &acme.key).await, 200, "its cost is known with the answer only");
+        assert_eq!(fixture.get("/bulk/units/15", &acme.key).await, 200, "its cost is known with the answer only");
     }
-    assert_eq!(house.get("/v1/hello", &acme.key).await, 429, "there is nothing left");
-    let invoice = house.invoice_once(&acme, |invoice| invoice.billable_units == 30).await;
+    assert_eq!(fixture.get("/v1/hello", &acme.key).await, 429, "there is nothing left");
+    let invoice = fixture.invoice_once(&acme, |invoice| invoice.billable_units == 30).await;
     assert_eq!(invoice.total, "20.00");
 }
 
-async fn a_request_whose_client_left_is_billed_and_told_as_aborted(house: House) {
-    let acme = house.customer("Acme", "enterprise").await;
-    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
-    house.leave("/v1/slow/2000", &acme.key).await;
+async fn a_request_whose_client_left_is_billed_and_told_as_aborted(fixture: Fixture) {
+    let acme = fixture.customer("Acme", "enterprise").await;
+    assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
+    fixture.leave("/v1/slow/2000", &acme.key).await;
     let expected = KeyUsage { requests: 2, aborted: 1, units: 2, billable_units: 2 };
-    let told = async || house.usage_in(house.store()).await.unwrap().get(&acme.key_id.to_string()).copied();
+    let told = async || fixture.usage_in(fixture.store()).await.unwrap().get(&acme.key_id.to_string()).copied();
     eventually("the request is told", async || told().await == Some(expected)).await;
-    house.audit().await.unwrap();
+    fixture.audit().await.unwrap();
 }
 
-async fn changes_reach_a_running_gateway(house: House) {
-    let acme = house.customer("Acme", "enterprise").await;
-    assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+async fn changes_reach_a_running_gateway(fixture: Fixture) {
+    let acme = fixture.customer("Acme", "enterprise").await;
+    assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
 
-    house.admin(&["tenant", "suspend", &acme.tenant.to_string()]).await;
-    eventually("the suspension is enforced", async || house.get("/v1/hello", &acme.key).await == 403).await;
-    house.admin(&["tenant", "resume", &acme.tenant.to_string()]).await;
-    eventually("the tenant is served again", async || house.get("/v1/hello", &acme.key).await == 200).await;
+    fixture.admin(&["tenant", "suspend", &acme.tenant.to_string()]).await;
+    eventually("the suspension is enforced", async || fixture.get("/v1/hello", &acme.key).await == 403).await;
+    fixture.admin(&["tenant", "resume", &acme.tenant.to_string()]).await;
+    eventually("the tenant is served again", async || fixture.get("/v1/hello", &acme.key).await == 200).await;
 
-    let second = house.keyctl.create_key(acme.tenant, "second", Mode::Live).await.unwrap();
-    eventually("the new key is known", async || house.get("/v1/hello", &second.secret).await == 200).await;
-    house.admin(&["key", "revoke", &second.id.to_string()]).await;
-    eventually("the key is refused", async || house.get("/v1/hello", &second.secret).await == 401).await;
-    assert_eq!(house.get("/v1/hello", &acme.key).await, 200, "other keys are not touched");
+    let second = fixture.keyctl.create_key(acme.tenant, "second", Mode::Live).await.unwrap();
+    eventually("the new key is known", async || fixture.get("/v1/hello", &second.secret).await == 200).await;
+    fixture.admin(&["key", "revoke", &second.id.to_string()]).await;
+    eventually("the key is refused", async || fixture.get("/v1/hello", &second.secret).await == 401).await;
+    assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200, "other keys are not touched");
 }
 
-async fn a_life_whose_journal_is_gone_is_told(mut house: House) {
-    let acme = house.customer("Acme", "enterprise").await;
-    let store = Store::open(house.store()).await.unwrap();
-    let journal = house.directory().join("gateway-journal");
+async fn a_life_whose_journal_is_gone_is_told(mut fixture: Fixture) {
+    let acme = fixture.customer("Acme", "enterprise").await;
+    let store = Store::open(fixture.store()).await.unwrap();
+    let journal = fixture.directory().join("gateway-journal");
     let lives = || std::fs::read_dir(&journal).unwrap().filter(|life| !is_hidden(life.as_ref().unwrap())).count();
     for is_gone in [false, true, false] {
-        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
-        house.gateway.process.kill().await.unwrap();
+        assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
+        fixture.gateway.process.kill().await.unwrap();
         if is_gone {
             std::fs::remove_dir_all(&journal).unwrap();
         }
-        house.gateway.restart().await.unwrap();
-        assert_eq!(house.get("/v1/hello", &acme.key).await, 200);
+        fixture.gateway.restart().await.unwrap();
+        assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
         eventually("what was left is drained", async || lives() == 1).await;
         if is_gone {
             eventually("the life is told", async || store.lost_life_count().await.unwrap() == 1).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{admin::Role, id::TenantId};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
-use stack::OpenId;
+use servers::OpenId;
 
 use super::{Desk, Served};
 use crate::access::oidc::{IdentityProvider, OidcConfig};

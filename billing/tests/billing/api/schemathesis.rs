@@ -17,7 +17,7 @@ async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
     let desk = Desk::at(site_on_postgres()).await;
     let owner = desk.owner().await;
     owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "live" })).await.document(201);
-    let program = tokio::task::spawn_blocking(stack::schemathesis).await.unwrap().unwrap();
+    let program = tokio::task::spawn_blocking(servers::schemathesis).await.unwrap().unwrap();
     let output = Command::new(program)
         .args(["run", &format!("http://{}/openapi.json", desk.server.address)])
         .args(["--header", &format!("Authorization: Bearer {}", owner.secret)])

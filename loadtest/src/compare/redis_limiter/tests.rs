@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use stack::Redis;
+use servers::Redis;
 
 use super::*;
 

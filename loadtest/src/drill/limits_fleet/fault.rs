@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use gateway::limit::bank::{LEASE, SHARDS};
 use serde::Serialize;
-use stack::Redis;
+use servers::Redis;
 use tokio::time::sleep;
 
 use super::{
     super::{DrillError, harm::on_server},
     report::{every_gateway, waits},
 };
-use crate::house::House;
+use crate::deployment::Deployment;
 
 /// What happens to Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub(super) enum Fault {
 
 /// How a fault went.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
+pub(super) struct FaultSpan {
     pub(super) began: Instant,
     /// When every gateway shared its limits again and no lease of before was left.
     pub(super) over: Instant,
@@ -51,29 +51,29 @@ impl Fault {
         matches!(self, Self::Killed | Self::Paused)
     }
 
-    /// Does it to the Redis of the house, which is `away` for so long if it is at all.
-    pub(super) async fn happen(self, house: &mut House, away: Duration) -> Result<Course, DrillError> {
+    /// Does it to the Redis of the deployment, which is `away` for so long if it is at all.
+    pub(super) async fn happen(self, deployment: &mut Deployment, away: Duration) -> Result<FaultSpan, DrillError> {
         let began = Instant::now();
         let mut waited = 0;
         match self {
-            Self::Killed => on_server(&mut house.redis, Redis::kill).await?,
-            Self::Paused => on_server(&mut house.redis, |redis| redis.pause()).await?,
-            Self::Flushed => on_server(&mut house.redis, |redis| redis.flush()).await?,
+            Self::Killed => on_server(&mut deployment.redis, Redis::kill).await?,
+            Self::Paused => on_server(&mut deployment.redis, |redis| redis.pause()).await?,
+            Self::Flushed => on_server(&mut deployment.redis, |redis| redis.flush()).await?,
         }
         if self.is_outage() {
-            every_gateway(house, |report| report.limits.shards_away == SHARDS).await?;
-            let before = waits(house).await?;
+            every_gateway(deployment, |report| report.limits.shards_away == SHARDS).await?;
+            let before = waits(deployment).await?;
             sleep(away.saturating_sub(began.elapsed())).await;
-            waited = waits(house).await? - before;
+            waited = waits(deployment).await? - before;
         }
         match self {
-            Self::Killed => on_server(&mut house.redis, Redis::restart).await?,
-            Self::Paused => on_server(&mut house.redis, |redis| redis.resume()).await?,
+            Self::Killed => on_server(&mut deployment.redis, Redis::restart).await?,
+            Self::Paused => on_server(&mut deployment.redis, |redis| redis.resume()).await?,
             Self::Flushed => {}
         }
         let none_back = Instant::now();
-        every_gateway(house, |report| report.limits.shared).await?;
+        every_gateway(deployment, |report| report.limits.shared).await?;
         let some_back = if self.is_outage() { none_back.elapsed() } else { Duration::ZERO };
-        Ok(Course { began, over: Instant::now() + Duration::from_nanos(LEASE), some_back, waited })
+        Ok(FaultSpan { began, over: Instant::now() + Duration::from_nanos(LEASE), some_back, waited })
     }
 }

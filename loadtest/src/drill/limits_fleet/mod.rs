@@ -18,7 +18,7 @@ mod windows;
 
 use std::time::{Duration, Instant};
 
-use fault::{Course, Fault};
+use fault::{Fault, FaultSpan};
 use report::{every_gateway, failed_calls};
 use serde::Serialize;
 use tokio::{task::JoinSet, time::sleep};
@@ -26,7 +26,7 @@ use windows::{Bound, OnTop};
 
 use super::{Drill, DrillError, Outcome, close, harm::on_every_gateway};
 use crate::{
-    house::{Books, Customer, House, Plan},
+    deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Exchange, Load, LoadResult, Pace},
 };
 
@@ -98,37 +98,39 @@ pub struct LimitPhase {
 }
 
 async fn run(faults: u32, lasts: Duration) -> Result<Outcome, DrillError> {
-    let mut house = House::build(Plan { gateways: GATEWAYS, redis: true, ..Plan::default() }).await?;
-    let customers = limited_customer(&house).await?;
+    let mut deployment =
+        Deployment::build(DeploymentOptions { gateways: GATEWAYS, redis: true, ..DeploymentOptions::default() })
+            .await?;
+    let customers = limited_customer(&deployment).await?;
     let mut books = Books::default();
-    let mut phases = vec![undisturbed(&mut house, &customers, &mut books, lasts).await?];
+    let mut phases = vec![undisturbed(&mut deployment, &customers, &mut books, lasts).await?];
     let mut kinds = Fault::ALL.into_iter().cycle();
     for _ in 0..faults {
         sleep(REST).await;
-        phases.push(phase(&mut house, &customers, &mut books, kinds.next(), lasts).await?);
+        phases.push(phase(&mut deployment, &customers, &mut books, kinds.next(), lasts).await?);
     }
     let wrong = phases.iter().find_map(LimitPhase::wrong);
-    let outcome = close(&DRILL, faults, house, books, wrong).await?;
+    let outcome = close(&DRILL, faults, deployment, books, wrong).await?;
     Ok(Outcome { phases, ..outcome })
 }
 
 /// A customer whom nothing limits but the rate of all its keys together, once for each key.
-async fn limited_customer(house: &House) -> Result<Vec<Customer>, DrillError> {
+async fn limited_customer(deployment: &Deployment) -> Result<Vec<Customer>, DrillError> {
     let plan = format!(
         "plans:\n  - id: limited\n    name: Limited\n    currency: USD\n    flat_fee: \"0.00\"\n    \
          limits: {{ tenant: {{ per_second: {RATE} }} }}\n"
     );
-    let file = house.directory().join("limited.yaml");
+    let file = deployment.directory().join("limited.yaml");
     std::fs::write(&file, plan)?;
-    house.keyctl.apply_plans(&file).await?;
-    let mut customers = vec![house.customer("Acme", "limited").await?];
+    deployment.keyctl.apply_plans(&file).await?;
+    let mut customers = vec![deployment.customer("Acme", "limited").await?];
     for number in 2..=KEYS {
-        let customer = house.another_key(&customers[0], &format!("live-{number}")).await?;
+        let customer = deployment.another_key(&customers[0], &format!("live-{number}")).await?;
         customers.push(customer);
     }
     // The first customer has a test key too.
     let keys = customers.len() + 1;
-    every_gateway(house, |report| report.catalog.keys >= keys).await?;
+    every_gateway(deployment, |report| report.catalog.keys >= keys).await?;
     Ok(customers)
 }
 
@@ -136,16 +138,16 @@ async fn limited_customer(house: &House) -> Result<Vec<Customer>, DrillError> {
 /// late; then the gateway is cut off for a moment, and what it admits is on top. Such a phase is repeated; the last one is
 /// reported with its failed calls, and only what cut-off gateways may not do either counts as wrong.
 async fn undisturbed(
-    house: &mut House,
+    deployment: &mut Deployment,
     customers: &[Customer],
     books: &mut Books,
     lasts: Duration,
 ) -> Result<LimitPhase, DrillError> {
     let mut attempts = 1;
     loop {
-        let before = failed_calls(house).await?;
-        let phase = phase(house, customers, books, None, lasts).await?;
-        let failed_calls = failed_calls(house).await? - before;
+        let before = failed_calls(deployment).await?;
+        let phase = phase(deployment, customers, books, None, lasts).await?;
+        let failed_calls = failed_calls(deployment).await? - before;
         if failed_calls == 0 || attempts == ATTEMPTS {
             return Ok(LimitPhase { failed_calls, ..phase });
         }
@@ -156,14 +158,14 @@ async fn undisturbed(
 
 /// Load for a while, and in the second third of it the fault.
 async fn phase(
-    house: &mut House,
+    deployment: &mut Deployment,
     customers: &[Customer],
     books: &mut Books,
     fault: Option<Fault>,
     lasts: Duration,
 ) -> Result<LimitPhase, DrillError> {
     let pace = Pace::Open { per_second: RATE * TIMES / GATEWAYS };
-    let loads = on_every_gateway(house, customers, |load| Load {
+    let loads = on_every_gateway(deployment, customers, |load| Load {
         duration: lasts,
         pace,
         connections: CONNECTIONS,
@@ -173,7 +175,7 @@ async fn phase(
     let mut harmed = None;
     if let Some(fault) = fault {
         sleep(lasts / 3).await;
-        harmed = Some((fault, fault.happen(house, lasts / 3).await?));
+        harmed = Some((fault, fault.happen(deployment, lasts / 3).await?));
     }
     let seen = finish(loads, books).await?;
     Ok(LimitPhase::new(&seen, harmed, lasts))
@@ -202,18 +204,15 @@ async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut 
 }
 
 impl LimitPhase {
-    fn new(seen: &Seen, harmed: Option<(Fault, Course)>, lasts: Duration) -> Self {
+    fn new(seen: &Seen, harmed: Option<(Fault, FaultSpan)>, lasts: Duration) -> Self {
         let trace = &seen.trace;
         let admitted: Vec<_> = trace.iter().filter(|exchange| exchange.status == 200).copied().collect();
         let rate = f64::from(RATE);
         let plain = Bound { rate, burst: rate, on_top: None };
-        let on_top = harmed.map(|(fault, course)| OnTop {
-            requests: on_top(fault, course),
-            from: course.began,
-            until: course.over,
-        });
+        let on_top =
+            harmed.map(|(fault, span)| OnTop { requests: on_top(fault, span), from: span.began, until: span.over });
         let allowed = rate + rate * lasts.as_secs_f64();
-        let meanwhile = |due: Instant| harmed.is_none_or(|(_, course)| (course.began..=course.over).contains(&due));
+        let meanwhile = |due: Instant| harmed.is_none_or(|(_, span)| (span.began..=span.over).contains(&due));
         let latencies = trace.iter().filter(|exchange| meanwhile(exchange.due)).map(Exchange::latency);
         let (p99_ms, max_ms) = slowest(latencies.collect());
         Self {
@@ -226,7 +225,7 @@ impl LimitPhase {
             on_top: on_top.map_or(0.0, |on_top| on_top.requests),
             excess: Bound { on_top, ..plain }.exceeded_by(&admitted),
             failed_calls: 0,
-            waited: harmed.map_or(0, |(_, course)| course.waited),
+            waited: harmed.map_or(0, |(_, span)| span.waited),
             p99_ms,
             max_ms,
             unanswered: seen.unanswered,
@@ -252,11 +251,11 @@ impl LimitPhase {
 }
 
 /// What a fault allows on top, as said above.
-fn on_top(fault: Fault, course: Course) -> f64 {
+fn on_top(fault: Fault, span: FaultSpan) -> f64 {
     let rate = f64::from(RATE);
     let in_hands = if fault.loses_data() { rate } else { 0.0 };
     let drawn = if fault.is_outage() { rate * LOOKS_WITHIN.as_secs_f64() } else { 0.0 };
-    in_hands + drawn + rate * course.some_back.as_secs_f64()
+    in_hands + drawn + rate * span.some_back.as_secs_f64()
 }
 
 /// What 99 % of these times do not exceed, and the longest, in milliseconds.

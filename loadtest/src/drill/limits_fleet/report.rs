@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use super::DrillError;
 use crate::{
-    fleet::{self, GatewayProcess},
-    house::{House, HouseError},
+    deployment::{Deployment, DeploymentError},
+    processes::{self, GatewayProcess},
 };
 
 /// How long gateways may take to notice something.
@@ -37,9 +37,9 @@ pub(super) struct Limits {
 }
 
 /// Waits until every gateway reports so.
-pub(super) async fn every_gateway(house: &House, is_so: impl Fn(&Report) -> bool) -> Result<(), DrillError> {
+pub(super) async fn every_gateway(deployment: &Deployment, is_so: impl Fn(&Report) -> bool) -> Result<(), DrillError> {
     let deadline = Instant::now() + PATIENCE;
-    for gateway in house.gateways() {
+    for gateway in deployment.gateways() {
         while !is_so(&report(gateway).await?) {
             if Instant::now() > deadline {
                 return Err(DrillError::Patience("a gateway does not notice what happened".into()));
@@ -51,24 +51,24 @@ pub(super) async fn every_gateway(house: &House, is_so: impl Fn(&Report) -> bool
 }
 
 async fn report(gateway: &GatewayProcess) -> Result<Report, DrillError> {
-    let answer = fleet::get(gateway.admin(), "/health/ready").await?;
-    Ok(serde_json::from_str(&answer.body).map_err(HouseError::from)?)
+    let answer = processes::get(gateway.admin(), "/health/ready").await?;
+    Ok(serde_json::from_str(&answer.body).map_err(DeploymentError::from)?)
 }
 
 /// How many requests have waited for Redis so far, on all gateways.
-pub(super) async fn waits(house: &House) -> Result<u64, DrillError> {
-    sum_of(house, "tollgate_bank_waits_total").await
+pub(super) async fn waits(deployment: &Deployment) -> Result<u64, DrillError> {
+    sum_of(deployment, "tollgate_bank_waits_total").await
 }
 
 /// How many calls to Redis have failed so far, on all gateways.
-pub(super) async fn failed_calls(house: &House) -> Result<u64, DrillError> {
-    sum_of(house, "tollgate_bank_errors_total").await
+pub(super) async fn failed_calls(deployment: &Deployment) -> Result<u64, DrillError> {
+    sum_of(deployment, "tollgate_bank_errors_total").await
 }
 
-async fn sum_of(house: &House, name: &str) -> Result<u64, DrillError> {
+async fn sum_of(deployment: &Deployment, name: &str) -> Result<u64, DrillError> {
     let mut sum = 0;
-    for gateway in house.gateways() {
-        let metrics = fleet::get(gateway.admin(), "/metrics").await?.body;
+    for gateway in deployment.gateways() {
+        let metrics = processes::get(gateway.admin(), "/metrics").await?.body;
         let series = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         let values = series.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()));
         let values: Vec<_> = values.collect();

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 pub use figures::{Cores, OutageFigures, StageFigures};
 use serde_json::json;
-use stack::Server;
+use servers::Server;
 use watch::{Mark, Watch};
 
 use super::{Drill, DrillError, Outcome, Times, close, harm::on_server};
 use crate::{
-    house::{Books, Customer, House, Plan},
+    deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Load, LoadResult, Pace, Stages},
 };
 
@@ -41,7 +41,7 @@ const RATE_OF_CUSTOMER: u32 = 2_500;
 
 /// How an outage that is measured runs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
+pub(super) struct OutageTiming {
     /// Requests per second.
     pub(super) rate: u32,
     /// Load before anything happens.
@@ -62,17 +62,17 @@ struct Marks {
 }
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
-    let course = times.outage;
-    let usage = course.budget_mib.map_or_else(|| json!({}), |mib| json!({ "journal_budget_mib": mib }));
-    let mut house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
+    let timing = times.outage;
+    let usage = timing.budget_mib.map_or_else(|| json!({}), |mib| json!({ "journal_budget_mib": mib }));
+    let mut deployment = Deployment::build(DeploymentOptions { usage, ..DeploymentOptions::at_scale() }).await?;
     let mut customers = Vec::new();
-    for number in 1..=course.rate.div_ceil(RATE_OF_CUSTOMER).max(3) {
-        customers.push(house.customer(&format!("Customer {number}"), "enterprise").await?);
+    for number in 1..=timing.rate.div_ceil(RATE_OF_CUSTOMER).max(3) {
+        customers.push(deployment.customer(&format!("Customer {number}"), "enterprise").await?);
     }
     let mut books = Books::default();
     let (mut outages, mut wrong) = (Vec::new(), None);
     for _ in 0..faults {
-        let (figures, result) = measure(&mut house, &customers, course).await?;
+        let (figures, result) = measure(&mut deployment, &customers, timing).await?;
         let refused = result.received - result.by_status.get(&200).copied().unwrap_or(0);
         if refused > 0 {
             wrong = Some(format!("{refused} requests were refused: {:?}", result.by_status));
@@ -80,57 +80,62 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         books.add(&result);
         outages.push(figures);
     }
-    let outcome = close(&DRILL, faults, house, books, wrong).await?;
+    let outcome = close(&DRILL, faults, deployment, books, wrong).await?;
     Ok(Outcome { outages, ..outcome })
 }
 
 /// Load through one outage, until its traces are gone.
 async fn measure(
-    house: &mut House,
+    deployment: &mut Deployment,
     customers: &[Customer],
-    course: Course,
+    timing: OutageTiming,
 ) -> Result<(OutageFigures, LoadResult), DrillError> {
     let stages = Stages::default();
     let load = Load {
         duration: LONGEST,
-        pace: Pace::Open { per_second: course.rate },
+        pace: Pace::Open { per_second: timing.rate },
         connections: CONNECTIONS,
         stages: stages.clone(),
-        ..house.load(customers)
+        ..deployment.load(customers)
     };
-    let mut watch = Watch::new(&house.gateway)?;
+    let mut watch = Watch::new(&deployment.gateway)?;
     let harm = async {
-        let marks = harm(house, &mut watch, &stages, course).await;
+        let marks = harm(deployment, &mut watch, &stages, timing).await;
         stages.end();
         marks
     };
     let (result, marks) = tokio::join!(load.run(), harm);
     let (marks, result) = (marks?, result?);
-    Ok((OutageFigures::new(course.rate, &marks, &watch, &result), result))
+    Ok((OutageFigures::new(timing.rate, &marks, &watch, &result), result))
 }
 
-async fn harm(house: &mut House, watch: &mut Watch, stages: &Stages, course: Course) -> Result<Marks, DrillError> {
+async fn harm(
+    deployment: &mut Deployment,
+    watch: &mut Watch,
+    stages: &Stages,
+    timing: OutageTiming,
+) -> Result<Marks, DrillError> {
     watch.hold(WARM_UP).await?;
     stages.next();
     let undisturbed = watch.mark().await?;
-    watch.hold(course.undisturbed).await?;
+    watch.hold(timing.undisturbed).await?;
 
-    on_server(&mut house.kafka, Server::kill).await?;
+    on_server(&mut deployment.kafka, Server::kill).await?;
     stages.next();
     let away = watch.mark().await?;
-    watch.hold(course.away).await?;
-    watch.until("the spool is used", course.away, |now| now.spooled_bytes > 0).await?;
+    watch.hold(timing.away).await?;
+    watch.until("the spool is used", timing.away, |now| now.spooled_bytes > 0).await?;
 
     stages.next();
     let returning = watch.mark().await?;
-    on_server(&mut house.kafka, Server::restart).await?;
-    watch.until("usage flows again", course.away, |now| now.acknowledged > returning.journal.acknowledged).await?;
+    on_server(&mut deployment.kafka, Server::restart).await?;
+    watch.until("usage flows again", timing.away, |now| now.acknowledged > returning.journal.acknowledged).await?;
 
     stages.next();
     let catching_up = watch.mark().await?;
-    let second = u64::from(course.rate);
+    let second = u64::from(timing.rate);
     watch
-        .until("the journal holds no more than it used to", course.away, |now| {
+        .until("the journal holds no more than it used to", timing.away, |now| {
             now.spooled_bytes == 0 && now.entries <= second
         })
         .await?;

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use super::DrillError;
 use crate::{
-    fleet::{self, GatewayProcess},
     process_stat::{cpu_seconds, machine_cpu_seconds},
+    processes::{self, GatewayProcess},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -58,7 +58,7 @@ pub(super) struct Mark {
 impl Watch {
     pub(super) fn new(gateway: &GatewayProcess) -> Result<Self, DrillError> {
         let pid = gateway.process.pid();
-        let pid = pid.ok_or_else(|| fleet::FleetError::NotRunning { name: gateway.process.name().to_owned() })?;
+        let pid = pid.ok_or_else(|| processes::ProcessError::NotRunning { name: gateway.process.name().to_owned() })?;
         Ok(Self { admin: gateway.admin(), gateway: pid, spool_high_water: 0, entries_high_water: 0 })
     }
 
@@ -104,7 +104,7 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Result<Journal, DrillError> {
-        let metrics = fleet::get(self.admin, "/metrics").await?.body;
+        let metrics = processes::get(self.admin, "/metrics").await?.body;
         let journal = read(&metrics)
             .ok_or_else(|| DrillError::Patience("the gateway does not tell what its journal holds".into()))?;
         self.spool_high_water = self.spool_high_water.max(journal.spooled_bytes);

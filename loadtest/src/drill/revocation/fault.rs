@@ -7,13 +7,13 @@ use tokio::time::sleep;
 
 use super::{
     super::{DrillError, Times},
-    line::Line,
+    fixture::Fixture,
     probe::Shows,
     reach::Samples,
-    site::Site,
+    relay::Relay,
     subject::{Step, Subject, arrival},
 };
-use crate::house::House;
+use crate::deployment::Deployment;
 
 /// How often each fault happens.
 const TIMES: u32 = 3;
@@ -26,52 +26,54 @@ const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                           WHERE query ILIKE 'listen %tollgate_changes%' AND pid <> pg_backend_pid()";
 
 /// A gateway that does not reach the store goes on with what it knows, and shows what it has missed once it is back.
-/// The times count from there. With a database server, its line to the gateway is silent; with a file, which nothing
+/// The times count from there. With a database server, its relay to the gateway is silent; with a file, which nothing
 /// can stand before, the gateway is held still.
 pub(super) async fn cut_off(
-    house: &House,
-    site: &Site,
-    line: Option<&Line>,
+    deployment: &Deployment,
+    fixture: &Fixture,
+    relay: Option<&Relay>,
     times: Times,
 ) -> Result<Samples, DrillError> {
-    let Some(process) = house.gateways().last().map(|gateway| &gateway.process) else { return Ok(Samples::default()) };
+    let Some(process) = deployment.gateways().last().map(|gateway| &gateway.process) else {
+        return Ok(Samples::default());
+    };
     let mut samples = Samples::default();
     for number in 0..TIMES {
-        let subject = Subject::enter(site, &format!("Cut off {number}")).await?;
-        match line {
-            Some(line) => line.silence(),
+        let subject = Subject::enter(fixture, &format!("Cut off {number}")).await?;
+        match relay {
+            Some(relay) => relay.silence(),
             None => process.pause()?,
         }
-        let committed = subject.change(site, Step::Revoke).await?;
+        let committed = subject.change(fixture, Step::Revoke).await?;
         let Some((cut_off, others)) = subject.probes.split_last() else { return Ok(samples) };
         let others = arrival(others, committed, Shows::Refused).await;
         sleep(times.cut_off.saturating_sub(committed.elapsed())).await;
-        let goes_on = line.is_none() || cut_off.kept_to(committed, Shows::Served);
+        let goes_on = relay.is_none() || cut_off.kept_to(committed, Shows::Served);
         let back = Instant::now();
-        match line {
-            Some(line) => line.resume(),
+        match relay {
+            Some(relay) => relay.resume(),
             None => process.resume()?,
         }
         let arrived = subject.arrival(back, Shows::Refused).await;
         samples.add(Step::Revoke, arrived.filter(|_| others.is_some() && goes_on));
-        site.leave(&subject);
+        fixture.finish(&subject);
     }
     Ok(samples)
 }
 
 /// Announcements of changes are lost: whoever listens is disconnected right before the change, and over and over until
 /// it has arrived.
-pub(super) async fn unannounced(house: &House, site: &Site) -> Result<Samples, DrillError> {
-    let mut database = PgConnection::connect(house.store()).await?;
+pub(super) async fn unannounced(deployment: &Deployment, fixture: &Fixture) -> Result<Samples, DrillError> {
+    let mut database = PgConnection::connect(deployment.store()).await?;
     let mut samples = Samples::default();
     for number in 0..TIMES {
-        let subject = Subject::enter(site, &format!("Unannounced {number}")).await?;
+        let subject = Subject::enter(fixture, &format!("Unannounced {number}")).await?;
         samples.disconnected += disconnect(&mut database).await?;
-        let committed = subject.change(site, Step::Revoke).await?;
+        let committed = subject.change(fixture, Step::Revoke).await?;
         let arriving = subject.arrival(committed, Shows::Refused);
         let arrived = in_silence(arriving, &mut database, &mut samples).await?;
         samples.add(Step::Revoke, arrived);
-        site.leave(&subject);
+        fixture.finish(&subject);
     }
     Ok(samples)
 }

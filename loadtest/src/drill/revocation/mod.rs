@@ -7,10 +7,10 @@
 //! and announcements that are lost.
 
 mod fault;
-mod line;
+mod fixture;
 mod probe;
 mod reach;
-mod site;
+mod relay;
 mod subject;
 
 use std::{
@@ -21,10 +21,10 @@ use std::{
     time::Duration,
 };
 
-use line::Line;
+use fixture::Fixture;
 pub use reach::Reach;
 use reach::Samples;
-use site::Site;
+use relay::Relay;
 use subject::{LIFE, Subject};
 use tokio::task::JoinSet;
 
@@ -33,7 +33,7 @@ use super::{
     harm::{customers, on_every_gateway},
 };
 use crate::{
-    house::{Books, Customer, House, Plan},
+    deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Load, Pace},
 };
 
@@ -72,38 +72,45 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
 }
 
 async fn on_engine(postgres: bool, changes: u32, times: Times) -> Result<(Outcome, Reach), DrillError> {
-    let mut house = House::build(Plan { postgres, gateways: 2, ..Plan::default() }).await?;
-    // The third gateway reaches the database through a line that can go silent.
-    let line = match &house.postgres {
-        Some(postgres) => Some(Line::to(postgres.port()).await?),
+    let mut deployment =
+        Deployment::build(DeploymentOptions { postgres, gateways: 2, ..DeploymentOptions::default() }).await?;
+    // The third gateway reaches the database through a relay that can go silent.
+    let relay = match &deployment.postgres {
+        Some(postgres) => Some(Relay::to(postgres.port()).await?),
         None => None,
     };
-    let store = line.as_ref().map_or_else(|| house.store().to_owned(), |line| line.instead_of(house.store()));
-    house.siblings.push(house.gateway.start_sibling_on("gateway-3", &store).await?);
-    let customers = customers(&house).await?;
+    let store =
+        relay.as_ref().map_or_else(|| deployment.store().to_owned(), |relay| relay.instead_of(deployment.store()));
+    deployment.siblings.push(deployment.gateway.start_sibling_on("gateway-3", &store).await?);
+    let customers = customers(&deployment).await?;
     let mut books = Books::default();
-    let site = Arc::new(Site::prepare(&house).await?);
+    let fixture = Arc::new(Fixture::prepare(&deployment).await?);
     let done = AtomicBool::new(false);
     let drilled = async {
-        let reach = drill(&house, &site, line.as_ref(), changes, times).await;
+        let reach = drill(&deployment, &fixture, relay.as_ref(), changes, times).await;
         done.store(true, Ordering::Relaxed);
         reach
     };
-    let (loaded, reach) = tokio::join!(load(&house, &customers, &mut books, &done), drilled);
+    let (loaded, reach) = tokio::join!(load(&deployment, &customers, &mut books, &done), drilled);
     loaded?;
     let reach = reach?;
-    site.note_served(&mut books);
+    fixture.note_served(&mut books);
     let wrong = reach.wrong(times.judges_speed);
-    let outcome = close(&DRILL, changes, house, books, wrong).await?;
+    let outcome = close(&DRILL, changes, deployment, books, wrong).await?;
     Ok((outcome, reach))
 }
 
 /// Load on every gateway until all is done.
-async fn load(house: &House, customers: &[Customer], books: &mut Books, done: &AtomicBool) -> Result<(), DrillError> {
+async fn load(
+    deployment: &Deployment,
+    customers: &[Customer],
+    books: &mut Books,
+    done: &AtomicBool,
+) -> Result<(), DrillError> {
     while !done.load(Ordering::Relaxed) {
         let pace = Pace::Open { per_second: RATE };
         let mut loads =
-            on_every_gateway(house, customers, |load| Load { duration: PIECE, pace, connections: 16, ..load });
+            on_every_gateway(deployment, customers, |load| Load { duration: PIECE, pace, connections: 16, ..load });
         while let Some(result) = loads.join_next().await {
             books.add(&result??);
         }
@@ -112,42 +119,42 @@ async fn load(house: &House, customers: &[Customer], books: &mut Books, done: &A
 }
 
 async fn drill(
-    house: &House,
-    site: &Arc<Site>,
-    line: Option<&Line>,
+    deployment: &Deployment,
+    fixture: &Arc<Fixture>,
+    relay: Option<&Relay>,
     changes: u32,
     times: Times,
 ) -> Result<Reach, DrillError> {
-    let engine = if line.is_some() { "postgres" } else { "sqlite" };
-    let samples = many_changes(site, changes).await?;
-    let cut_off = fault::cut_off(house, site, line, times).await?;
-    let unannounced = match line {
-        Some(_) => Some(fault::unannounced(house, site).await?),
+    let engine = if relay.is_some() { "postgres" } else { "sqlite" };
+    let samples = many_changes(fixture, changes).await?;
+    let cut_off = fault::cut_off(deployment, fixture, relay, times).await?;
+    let unannounced = match relay {
+        Some(_) => Some(fault::unannounced(deployment, fixture).await?),
         None => None,
     };
-    Ok(Reach::new(engine, &samples, &cut_off, unannounced.as_ref(), site.unanswered()))
+    Ok(Reach::new(engine, &samples, &cut_off, unannounced.as_ref(), fixture.unanswered()))
 }
 
 /// Leads subjects through their lives, several at once, until that many changes are made.
-async fn many_changes(site: &Arc<Site>, changes: u32) -> Result<Samples, DrillError> {
+async fn many_changes(fixture: &Arc<Fixture>, changes: u32) -> Result<Samples, DrillError> {
     let subjects = changes.div_ceil(u32::try_from(LIFE.len()).unwrap_or(u32::MAX));
     let (next, samples) = (Arc::<AtomicU32>::default(), Arc::<Mutex<Samples>>::default());
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
-        let (site, next, samples) = (Arc::clone(site), Arc::clone(&next), Arc::clone(&samples));
+        let (fixture, next, samples) = (Arc::clone(fixture), Arc::clone(&next), Arc::clone(&samples));
         lanes.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= subjects {
                     return Ok::<_, DrillError>(());
                 }
-                let subject = Subject::enter(&site, &format!("Subject {number}")).await?;
+                let subject = Subject::enter(&fixture, &format!("Subject {number}")).await?;
                 for (step, shows) in LIFE {
-                    let committed = subject.change(&site, step).await?;
+                    let committed = subject.change(&fixture, step).await?;
                     let arrived = subject.arrival(committed, shows).await;
                     samples.lock().unwrap_or_else(PoisonError::into_inner).add(step, arrived);
                 }
-                site.leave(&subject);
+                fixture.finish(&subject);
             }
         });
     }

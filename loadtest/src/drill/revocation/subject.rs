@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 use super::{
     super::DrillError,
+    fixture::{Fixture, broken},
     probe::{Probe, Shows},
-    site::{Site, broken},
 };
 use crate::load::Request;
 
@@ -66,31 +66,31 @@ pub(super) struct Subject {
 
 impl Subject {
     /// A new customer without a plan of its own, once every gateway serves it.
-    pub(super) async fn enter(site: &Site, name: &str) -> Result<Self, DrillError> {
+    pub(super) async fn enter(fixture: &Fixture, name: &str) -> Result<Self, DrillError> {
         let now = SystemClock.now();
         let tenant = NewTenant {
-            parent: Some(site.open.reseller),
+            parent: Some(fixture.open.reseller),
             kind: TenantKind::Customer,
             name: name.to_owned(),
             zone: "UTC".parse::<Zone>().map_err(|error| broken(&error))?,
             plan: None,
         };
-        let tenant = site.store.create_tenant(&tenant, now).await?.id;
+        let tenant = fixture.store.create_tenant(&tenant, now).await?.id;
         let secret = Secret::generate(Mode::Live);
         let key = NewKey {
             tenant,
             name: "live".into(),
             mode: Mode::Live,
-            hash: site.pepper.hash(&secret),
-            pepper_id: site.pepper.id().to_owned(),
+            hash: fixture.pepper.hash(&secret),
+            pepper_id: fixture.pepper.id().to_owned(),
             hint: secret.hint().to_owned(),
             expires_at: None,
             scopes: Vec::new(),
             allowed_ips: Vec::new(),
         };
-        let key = site.store.create_key(&key, now).await?.id;
+        let key = fixture.store.create_key(&key, now).await?.id;
         let request = Request::get(&key.to_string(), "/v1/hello").bearer(secret.expose());
-        let probes = site.gateways.iter().map(|gateway| Probe::start(*gateway, &request)).collect();
+        let probes = fixture.gateways.iter().map(|gateway| Probe::start(*gateway, &request)).collect();
         let subject = Self { tenant, key, probes };
         match subject.arrival(Instant::now(), Shows::Served).await {
             Some(_) => Ok(subject),
@@ -99,15 +99,17 @@ impl Subject {
     }
 
     /// Makes a change and says when it was committed.
-    pub(super) async fn change(&self, site: &Site, step: Step) -> Result<Instant, DrillError> {
-        let (store, tenant, now) = (&site.store, self.tenant, SystemClock.now());
+    pub(super) async fn change(&self, fixture: &Fixture, step: Step) -> Result<Instant, DrillError> {
+        let (store, tenant, now) = (&fixture.store, self.tenant, SystemClock.now());
         match step {
-            Step::MoveToTight => store.move_tenant(tenant, site.tight.reseller, None, now).await.map(drop)?,
-            Step::MoveToOpen => store.move_tenant(tenant, site.open.reseller, None, now).await.map(drop)?,
+            Step::MoveToTight => store.move_tenant(tenant, fixture.tight.reseller, None, now).await.map(drop)?,
+            Step::MoveToOpen => store.move_tenant(tenant, fixture.open.reseller, None, now).await.map(drop)?,
             Step::TakeTight => {
-                store.assign_plan(tenant, &site.tight.plan, None, PlanStart::Now, now).await.map(drop)?;
+                store.assign_plan(tenant, &fixture.tight.plan, None, PlanStart::Now, now).await.map(drop)?;
             }
-            Step::TakeOpen => store.assign_plan(tenant, &site.open.plan, None, PlanStart::Now, now).await.map(drop)?,
+            Step::TakeOpen => {
+                store.assign_plan(tenant, &fixture.open.plan, None, PlanStart::Now, now).await.map(drop)?
+            }
             Step::Suspend => store.set_tenant_status(tenant, TenantStatus::Suspended, now).await.map(drop)?,
             Step::Reinstate => store.set_tenant_status(tenant, TenantStatus::Active, now).await.map(drop)?,
             Step::Revoke => store.revoke_key(self.key, now).await.map(drop)?,

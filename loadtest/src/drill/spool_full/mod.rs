@@ -19,9 +19,9 @@ use super::{
     harm::{burst, customers},
 };
 use crate::{
-    fleet,
-    house::{Books, House, Plan},
+    deployment::{Books, Deployment, DeploymentOptions},
     load::Load,
+    processes,
 };
 
 pub(super) const DRILL: Drill = Drill {
@@ -93,32 +93,32 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
         "journal_budget_mib": BUDGET_MIB,
         "when_full": policy.setting(),
     });
-    let mut house = House::build(Plan { usage, ..Plan::at_scale() }).await?;
-    let customers = customers(&house).await?;
+    let mut deployment = Deployment::build(DeploymentOptions { usage, ..DeploymentOptions::at_scale() }).await?;
+    let customers = customers(&deployment).await?;
     let mut rounds = Rounds {
-        load: Load { duration: times.margin, ..burst(&house, &customers) },
-        admin: house.gateway.admin(),
+        load: Load { duration: times.margin, ..burst(&deployment, &customers) },
+        admin: deployment.gateway.admin(),
         books: Books::default(),
         shortage: Shortage::default(),
     };
     rounds.next().await?;
-    if let Some(kafka) = &house.kafka {
+    if let Some(kafka) = &deployment.kafka {
         kafka.pause()?;
     }
     rounds.until("the disk is full", |shortage| policy.shown(shortage) > 0).await?;
     rounds.next().await?;
     // A restart sets the counter of unmetered requests to zero, so that only this policy can do with one.
     if policy == Policy::Reject {
-        house.gateway.process.kill().await?;
-        house.gateway.restart().await?;
+        deployment.gateway.process.kill().await?;
+        deployment.gateway.restart().await?;
     }
-    if let Some(kafka) = &house.kafka {
+    if let Some(kafka) = &deployment.kafka {
         kafka.resume()?;
     }
     rounds.until("the disk has room again", |shortage| policy.shown(shortage) == 0).await?;
     let contrary = policy.contrary(rounds.shortage);
     let wrong = (contrary > 0).then(|| format!("{contrary} requests were treated otherwise than as {policy:?} says"));
-    close(&DRILL, 1, house, rounds.books, wrong).await
+    close(&DRILL, 1, deployment, rounds.books, wrong).await
 }
 
 impl Policy {
@@ -173,7 +173,7 @@ impl Rounds {
 
     /// Requests that the gateway says it has served without a record.
     async fn unmetered(&self) -> Result<u64, DrillError> {
-        let metrics = fleet::get(self.admin, "/metrics").await?.body;
+        let metrics = processes::get(self.admin, "/metrics").await?.body;
         let tenants = metrics.lines().filter(|line| line.starts_with("tollgate_unmetered_requests_total{"));
         Ok(tenants.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }

@@ -1,0 +1,110 @@
+//! What can be done to a server, whichever program it runs.
+
+use std::{fmt::Debug, path::Path, process::Command};
+
+use nix::sys::signal::Signal;
+
+use crate::{ServerError, directory::Directory, port::free_port, process::Process};
+
+/// How often to try another port when somebody else was faster.
+const START_ATTEMPTS: usize = 3;
+
+/// The program that makes a server what it is. The programs are those of this crate.
+pub trait Program: Debug + Send + 'static {
+    /// What errors call the server.
+    const NAME: &'static str;
+
+    /// The signal that asks it to end in an orderly way.
+    const STOP: Signal = Signal::SIGTERM;
+
+    /// Writes what the program reads at its start, unless its command says it all; once for each port that is tried.
+    fn prepare(&mut self, _directory: &Directory, _port: u16) -> Result<(), ServerError> {
+        Ok(())
+    }
+
+    /// The command that serves on a port of 127.0.0.1.
+    fn command(&self, directory: &Directory, port: u16) -> Command;
+
+    /// Returns true if it answers.
+    fn is_ready(&self, port: u16) -> bool;
+}
+
+/// A server on 127.0.0.1; it and its data are gone when this is dropped or the program that started it ends.
+#[derive(Debug)]
+pub struct Server<P> {
+    pub(crate) program: P,
+    port: u16,
+    process: Process,
+}
+
+impl<P: Program> Server<P> {
+    /// Starts `program` on a free port, and on another one when somebody else was faster.
+    pub(crate) fn on_free_port(program: P, directory: Directory) -> Result<Self, ServerError> {
+        let mut server = Self { program, port: 0, process: Process::new(P::NAME, directory) };
+        let mut attempt = 1;
+        loop {
+            server.port = free_port()?;
+            server.program.prepare(server.process.directory(), server.port)?;
+            match server.serve() {
+                Err(ServerError::Failed { output, .. })
+                    if attempt < START_ATTEMPTS && output.to_lowercase().contains("address already in use") =>
+                {
+                    attempt += 1;
+                }
+                done => return done.map(|()| server),
+            }
+        }
+    }
+
+    /// The port that it listens on; the same after a restart.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Result<u32, ServerError> {
+        self.process.pid()
+    }
+
+    /// Where its data and its log are.
+    pub fn directory(&self) -> &Path {
+        self.process.directory().path()
+    }
+
+    /// Returns true if it answers.
+    pub fn is_ready(&self) -> bool {
+        self.program.is_ready(self.port)
+    }
+
+    /// Kills the server and all its children at once, as a crash would.
+    pub fn kill(&mut self) -> Result<(), ServerError> {
+        self.process.kill()
+    }
+
+    /// Halts it: connections stay open and nothing answers.
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.process.pause()
+    }
+
+    /// Lets it go on after [`Server::pause`].
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.process.resume()
+    }
+
+    /// Stops it in an orderly way; open connections are closed.
+    pub fn stop(&mut self) -> Result<(), ServerError> {
+        self.process.stop(P::STOP)
+    }
+
+    /// Starts it again on the same port and in the same directory, stopping it first if it runs.
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.stop()?;
+        self.serve()
+    }
+
+    fn serve(&mut self) -> Result<(), ServerError> {
+        let Self { program, port, process } = self;
+        let command = program.command(process.directory(), *port);
+        process.start(command, || program.is_ready(*port))
+    }
+}

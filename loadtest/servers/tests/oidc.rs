@@ -1,0 +1,23 @@
+//! What tests rely on when they let an OIDC provider rotate its keys or go away.
+
+use servers::OpenId;
+
+#[test]
+fn it_signs_what_is_asked_for_and_comes_back_with_the_same_keys() {
+    let mut provider = OpenId::start().unwrap();
+    let order = r#"{"alg":"EdDSA","claims":{"sub":"a"}}"#;
+    let token = provider.sign(order).unwrap();
+    assert_eq!(token.split('.').count(), 3);
+    let issuer = provider.issuer();
+    provider.kill().unwrap();
+    assert!(!provider.is_ready());
+    provider.restart().unwrap();
+    assert_eq!(provider.issuer(), issuer);
+    // The same key makes the same signature of the same claims.
+    assert_eq!(provider.sign(order).unwrap(), token);
+    provider.rotate_keys(true).unwrap();
+    assert_ne!(provider.sign(order).unwrap(), token);
+    let foreign = provider.sign(r#"{"alg":"EdDSA","claims":{"sub":"a"},"stranger":true}"#).unwrap();
+    assert_ne!(foreign, provider.sign(order).unwrap());
+    assert!(provider.counts().unwrap().contains("/control/sign"));
+}

@@ -1,0 +1,199 @@
+//! What was received, billed and accepted, per key.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use super::{Deployment, DeploymentError, PARTITIONS, billing_command};
+use crate::{
+    load::LoadResult,
+    processes::{self, Keyctl},
+};
+
+/// How long usage may take from the gateway's journal to the bill, after an outage of minutes.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Time between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Looks in a row that must show the same bill before it counts as settled.
+const SAME_LOOKS: u32 = 10;
+
+/// What the client received, by key id.
+#[derive(Debug, Clone, Default)]
+pub struct Books {
+    /// By key id.
+    pub keys: BTreeMap<String, KeyBooks>,
+    /// Requests that were under way when something was harmed, and got no answer.
+    pub at_risk: u64,
+    /// Requests that the gateway served without a record, as it was told to when its disk is full.
+    pub unmetered: u64,
+}
+
+/// The three numbers of one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyBooks {
+    /// Answers that the client received in full.
+    pub received: u64,
+    /// Requests on the bill.
+    pub billed: u64,
+    /// Requests that the upstream accepted.
+    pub accepted: u64,
+}
+
+/// What one key used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct KeyUsage {
+    /// Requests recorded.
+    pub requests: u64,
+    /// Requests among them whose client left before the answer.
+    pub aborted: u64,
+    /// Their units.
+    pub units: u64,
+    /// Those that are billed.
+    pub billable_units: u64,
+}
+
+impl Books {
+    /// Adds what a load received.
+    pub fn add(&mut self, result: &LoadResult) {
+        for (key, by_status) in &result.by_label {
+            self.keys.entry(key.clone()).or_default().received += by_status.get(&200).copied().unwrap_or(0);
+        }
+        self.at_risk += result.failures.closed + result.failures.timeout;
+    }
+
+    /// Sums over all keys.
+    pub fn total(&self) -> KeyBooks {
+        self.keys.values().fold(KeyBooks::default(), |sum, key| KeyBooks {
+            received: sum.received + key.received,
+            billed: sum.billed + key.billed,
+            accepted: sum.accepted + key.accepted,
+        })
+    }
+
+    /// Whether `received <= billed <= accepted` for every key, and anything was received at all. What was served
+    /// unmetered is known as a sum only, so it is allowed for in the sum.
+    pub fn balance(&self) -> bool {
+        let total = self.total();
+        let nothing_invented = self.keys.values().all(|key| key.billed <= key.accepted);
+        let nothing_lost = match self.unmetered {
+            0 => self.keys.values().all(|key| key.received <= key.billed),
+            unmetered => total.received <= total.billed + unmetered && total.billed + unmetered <= total.accepted,
+        };
+        total.received > 0 && nothing_invented && nothing_lost
+    }
+}
+
+impl Deployment {
+    /// Waits until the gateways' journals are empty and the bill stands still, then fills in what was billed and accepted.
+    pub async fn reconcile(&mut self, books: &mut Books) -> Result<(), DeploymentError> {
+        self.journals_are_empty().await?;
+        // What is not acknowledged leaves with the gateway; what is, may still be on its way through the broker.
+        for gateway in self.gateways_mut() {
+            gateway.process.stop().await?;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let (mut before, mut same) = (BTreeMap::new(), 0);
+        while same < SAME_LOOKS {
+            let billed = self.billed().await?;
+            let missing = |(key, counted): (&String, &KeyBooks)| {
+                counted.received.saturating_sub(billed.get(key).copied().unwrap_or(0))
+            };
+            let reached = books.keys.iter().map(missing).sum::<u64>() <= books.unmetered;
+            same = if reached && billed == before { same + 1 } else { 0 };
+            before = billed;
+            if Instant::now() > deadline {
+                break;
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        let accepted = self.upstream.accepted().by_key;
+        for (key, counted) in &mut books.keys {
+            counted.billed = before.get(key).copied().unwrap_or(0);
+            counted.accepted = accepted.get(key).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// What `billing audit` says: nothing, or why the books are wrong.
+    pub async fn audit(&self) -> Result<(), DeploymentError> {
+        billing_command(&["audit", "--store", self.store()]).await.map(drop)
+    }
+
+    /// Waits until everything that the gateways recorded was acknowledged.
+    pub async fn journals_are_empty(&self) -> Result<(), DeploymentError> {
+        #[derive(Deserialize)]
+        struct Ready {
+            journal: Journal,
+        }
+        #[derive(Deserialize)]
+        struct Journal {
+            entries: f64,
+        }
+
+        let deadline = Instant::now() + PATIENCE;
+        for gateway in self.gateways() {
+            loop {
+                let answer = processes::get(gateway.admin(), "/health/ready").await?;
+                let ready: Ready = serde_json::from_str(&answer.body).map_err(|_| DeploymentError::Journal)?;
+                let entries = ready.journal.entries;
+                if entries <= 0.0 {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    return Err(DeploymentError::Patience(format!("{entries} entries are still in a journal")));
+                }
+                sleep(LOOK_INTERVAL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests on the bill, by key id.
+    async fn billed(&self) -> Result<BTreeMap<String, u64>, DeploymentError> {
+        let usage = self.usage_in(self.store()).await?;
+        Ok(usage.into_iter().map(|(key, usage)| (key, usage.requests)).collect())
+    }
+
+    /// What a store says was used, by key id.
+    pub async fn usage_in(&self, store: &str) -> Result<BTreeMap<String, KeyUsage>, DeploymentError> {
+        #[derive(Deserialize)]
+        struct Report {
+            rows: Vec<Row>,
+        }
+        #[derive(Deserialize)]
+        struct Row {
+            key: String,
+            #[serde(flatten)]
+            usage: KeyUsage,
+        }
+
+        let keyctl = Keyctl { store: store.to_owned(), ..self.keyctl.clone() };
+        let report: Report = serde_json::from_slice(&keyctl.call(["usage", "show", "--by", "key"]).await?)?;
+        let mut keys = BTreeMap::<_, KeyUsage>::new();
+        for row in report.rows {
+            let sum = keys.entry(row.key).or_default();
+            sum.requests += row.usage.requests;
+            sum.aborted += row.usage.aborted;
+            sum.units += row.usage.units;
+            sum.billable_units += row.usage.billable_units;
+        }
+        Ok(keys)
+    }
+
+    /// Waits until the ingesters have consumed all of the topic, as their own metrics say.
+    pub async fn consumed_everything(&self) -> Result<(), DeploymentError> {
+        let deadline = Instant::now() + PATIENCE;
+        for ingest in &self.ingest {
+            while ingest.lag(PARTITIONS as usize).await? != Some(0) {
+                if Instant::now() > deadline {
+                    return Err(DeploymentError::Patience("an ingester still lags behind".into()));
+                }
+                sleep(LOOK_INTERVAL).await;
+            }
+        }
+        Ok(())
+    }
+}

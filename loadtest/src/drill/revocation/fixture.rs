@@ -1,0 +1,102 @@
+//! Where subjects live: two resellers, one whose plan allows everything and one whose plan allows nearly nothing.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use common::{
+    id::{KeyId, TenantId},
+    key::Pepper,
+    plan::{PlanFile, PlanId},
+    store::{NewTenant, Store},
+    tenant::TenantKind,
+    time::{Clock as _, SystemClock, Zone},
+};
+
+use super::{super::DrillError, subject::Subject};
+use crate::deployment::{Books, Deployment};
+
+/// Whoever is on the tight plan has used it up with the first request of the day.
+const PLANS: &str = r#"
+plans:
+  - { id: open, name: Open, currency: USD, flat_fee: "0.00" }
+  - { id: tight, name: Tight, currency: USD, flat_fee: "0.00", limits: { tenant: { per_day: 1 } } }
+"#;
+
+/// The place, and who makes changes there.
+pub(super) struct Fixture {
+    pub(super) store: Store,
+    pub(super) pepper: Pepper,
+    pub(super) gateways: Vec<SocketAddr>,
+    pub(super) open: PlanHolder,
+    pub(super) tight: PlanHolder,
+    /// What became of the requests of those who finished.
+    finished: Mutex<Vec<Finished>>,
+}
+
+/// A plan, and the reseller who has it.
+pub(super) struct PlanHolder {
+    pub(super) plan: PlanId,
+    pub(super) reseller: TenantId,
+}
+
+struct Finished {
+    key: KeyId,
+    served: u64,
+    unanswered: u64,
+}
+
+impl Fixture {
+    pub(super) async fn prepare(deployment: &Deployment) -> Result<Self, DrillError> {
+        let store = Store::open(deployment.store()).await?;
+        let plans = PlanFile::parse(PLANS, "plans of the drill").map_err(|error| broken(&error))?.plans;
+        store.apply_plans(&plans, SystemClock.now()).await?;
+        Ok(Self {
+            open: PlanHolder::new(&store, deployment.root(), "open").await?,
+            tight: PlanHolder::new(&store, deployment.root(), "tight").await?,
+            pepper: Pepper::new(deployment.keyctl.pepper.as_bytes()).map_err(|error| broken(&error))?,
+            gateways: deployment.gateways().map(crate::processes::GatewayProcess::address).collect(),
+            store,
+            finished: Mutex::default(),
+        })
+    }
+
+    /// A subject has no more to do.
+    pub(super) fn finish(&self, subject: &Subject) {
+        let finished = Finished { key: subject.key, served: subject.served(), unanswered: subject.unanswered() };
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+    }
+
+    /// Requests that got no answer.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|finished| finished.unanswered).sum()
+    }
+
+    /// Puts down what was served, which has to be on the bill.
+    pub(super) fn note_served(&self, books: &mut Books) {
+        for finished in self.finished.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            books.keys.entry(finished.key.to_string()).or_default().received += finished.served;
+        }
+    }
+}
+
+impl PlanHolder {
+    async fn new(store: &Store, root: TenantId, plan: &str) -> Result<Self, DrillError> {
+        let plan = plan.parse::<PlanId>().map_err(|error| broken(&error))?;
+        let new = NewTenant {
+            parent: Some(root),
+            kind: TenantKind::Reseller,
+            name: format!("{plan} reseller"),
+            zone: "UTC".parse::<Zone>().map_err(|error| broken(&error))?,
+            plan: Some(plan.clone()),
+        };
+        let reseller = store.create_tenant(&new, SystemClock.now()).await?.id;
+        Ok(Self { plan, reseller })
+    }
+}
+
+/// What the drill has made up itself is not accepted.
+pub(super) fn broken(error: &impl std::fmt::Display) -> DrillError {
+    DrillError::Io(std::io::Error::other(error.to_string()))
+}
