@@ -8,6 +8,7 @@ mod boot;
 mod catalog;
 mod ingress;
 mod logs;
+mod memory;
 mod shutdown;
 mod sockets;
 mod upgrade;
@@ -300,6 +301,7 @@ impl<'a> House<'a> {
         let room = Room::new(self.process);
         let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
         follow_file(background, watcher, &gateway);
+        background.spawn(memory::give_back());
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
 

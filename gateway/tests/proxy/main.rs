@@ -14,6 +14,7 @@ mod kafka;
 mod lifecycle;
 mod limits;
 mod malformed;
+mod memory;
 mod names;
 mod probes;
 mod reload;

@@ -137,6 +137,14 @@ impl Gateway {
         std::fs::read_dir(format!("/proc/{process}/task")).unwrap().filter_map(|entry| thread(entry.unwrap())).collect()
     }
 
+    /// Memory of the process that is resident, in bytes. Asks the system, so that the gateway stays idle.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let process = self.child.lock().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        resident.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends a signal by the name that `kill` knows.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.lock().unwrap().id().to_string();
