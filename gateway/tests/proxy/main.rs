@@ -16,6 +16,7 @@ mod limits;
 mod malformed;
 mod memory;
 mod names;
+mod probe_sequences;
 mod probes;
 mod reload;
 mod restrictions;

@@ -9,7 +9,7 @@ use crate::support::{World, raw::Wire};
 
 /// What has to become of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// 400, and the connection ends.
     Bad,
     /// Another refusal with this status.
@@ -179,6 +179,49 @@ const CASES: &[(&str, &str, Verdict)] = &[
     ("MAL-URL-BACKSLASH", "GET /path\\file HTTP/1.1\r\nHOST\r\n", Bad),
     ("MAL-URL-PERCENT-NULL", "GET /path%00.html HTTP/1.1\r\nHOST\r\n", Bad),
     ("MAL-URL-PERCENT-CRLF", "GET /path%0d%0aX-Injected:%20true HTTP/1.1\r\nHOST\r\n", Bad),
+    ("NORM-UNDERSCORE-CL", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nContent_Length: 99\r\n\r\nhello", Good),
+    ("NORM-SP-BEFORE-COLON-CL", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nContent-Length : 9\r\n\r\nhello", Bad),
+    ("NORM-TAB-IN-NAME", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nContent\tLength: 99\r\n\r\nhello", Bad),
+    ("NORM-CASE-TE", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nTRANSFER-ENCODING: chunked\r\n\r\nhello", Bad),
+    ("NORM-UNDERSCORE-TE", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nTransfer_Encoding: chunked\r\n\r\nhello", Good),
+    (
+        "SMUG-TECL-PIPELINE",
+        "POST / HTTP/1.1\r\nHOSTTransfer-Encoding: chunked\r\nContent-Length: 30\r\n\r\n0\r\n\r\n",
+        Bad,
+    ),
+    (
+        "SMUG-TE-CASE-MISMATCH",
+        "POST / HTTP/1.1\r\nHOSTTransfer-Encoding: Chunked\r\nContent-Length: 5\r\n\r\nhello",
+        Bad,
+    ),
+    (
+        "SMUG-TE-TAB-BEFORE-VALUE",
+        "POST / HTTP/1.1\r\nHOSTTransfer-Encoding:\tchunked\r\nContent-Length: 5\r\n\r\nhello",
+        Bad,
+    ),
+    ("SMUG-HEAD-CL-BODY", "HEAD / HTTP/1.1\r\nHOSTContent-Length: 5\r\n\r\nhello", Good),
+    ("SMUG-OPTIONS-CL-BODY", "OPTIONS / HTTP/1.1\r\nHOSTContent-Length: 5\r\n\r\nhello", Good),
+    ("SMUG-ABSOLUTE-URI-HOST-MISMATCH", "GET http://other.example.com/ HTTP/1.1\r\nHOST\r\n", Good),
+    (
+        "SMUG-TRAILER-CONTENT-TYPE",
+        "POST / HTTP/1.1\r\nHOSTCHUNKED5\r\nhello\r\n0\r\nContent-Type: text/evil\r\n\r\n",
+        Bad,
+    ),
+    ("COMP-METHOD-CASE", "get / HTTP/1.1\r\nHOST\r\n", Good),
+    ("COMP-UNKNOWN-METHOD", "FOOBAR / HTTP/1.1\r\nHOST\r\n", Good),
+    ("COMP-HEAD-NO-BODY", "HEAD / HTTP/1.1\r\nHOST\r\n", Good),
+    (
+        "COMP-UPGRADE-INVALID-VER",
+        "GET / HTTP/1.1\r\nHOSTConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 99\r\n\r\n",
+        Refused(403),
+    ),
+    ("COMP-TRACE-SENSITIVE", "TRACE / HTTP/1.1\r\nHOSTAuthorization: Bearer secret-token-123\r\n\r\n", Refused(405)),
+    ("COMP-RANGE-INVALID", "GET / HTTP/1.1\r\nHOSTRange: bytes=abc-xyz\r\n\r\n", Good),
+    ("COMP-ACCEPT-NONSENSE", "GET / HTTP/1.1\r\nHOSTAccept: application/x-nonsense\r\n\r\n", Good),
+    ("COOK-NUL", "GET / HTTP/1.1\r\nHOSTCookie: foo=\0bar\r\n\r\n", Bad),
+    ("COOK-CONTROL-CHARS", "GET / HTTP/1.1\r\nHOSTCookie: foo=\x01\x02\x03\r\n\r\n", Bad),
+    ("COOK-MALFORMED", "GET / HTTP/1.1\r\nHOSTCookie: ===;;;\r\n\r\n", Good),
+    ("COOK-MULTI-HEADER", "GET / HTTP/1.1\r\nHOSTCookie: a=1\r\nCookie: b=2\r\n\r\n", Good),
     ("H1SPEC-WITHOUT-VERSION", "GET / \r\n\r\n", Bad),
     ("H1SPEC-INVALID-PREFIX", "Extra lineGET / HTTP/1.1\r\nHOST\r\n", Bad),
     ("H1SPEC-INVALID-LINE-ENDING", "GET / HTTP/1.1\r\nHOST\rSome-Header: Test\r\n\r\n", Bad),
@@ -213,7 +256,7 @@ const CASES: &[(&str, &str, Verdict)] = &[
     ("GARDEN-TRAILING-SPACE-IN-REQUEST-LINE", "GET / HTTP/1.1 \r\nHOST\r\n", Bad),
 ];
 
-fn bytes(case: &str) -> String {
+pub(crate) fn bytes(case: &str) -> String {
     case.replace("HOST", "Host: a\r\n").replace("CHUNKED", "Transfer-Encoding: chunked\r\n\r\n")
 }
 
@@ -237,13 +280,13 @@ async fn answer(world: &World, address: std::net::SocketAddr, case: &str, verdic
 }
 
 /// How many answers begin in the text.
-fn answers_in(text: &str) -> usize {
+pub(crate) fn answers_in(text: &str) -> usize {
     let begins = text.match_indices("HTTP/1.1 ").filter_map(|(index, begin)| text.get(index + begin.len()..));
     begins.filter(|rest| rest.bytes().take(4).eq(rest.bytes().take(3).filter(u8::is_ascii_digit).chain([b' ']))).count()
 }
 
 /// Without keys, so that the bytes are those of the probes.
-const CONFIG: &str = "upstreams:\n  demo: { servers: ['DEMO'] }\n\
+pub(crate) const CONFIG: &str = "upstreams:\n  demo: { servers: ['DEMO'] }\n\
                       routes:\n  - { name: all, path_prefix: /, upstream: demo, public: true }\n";
 
 /// The fragmented requests of h1spec.
