@@ -8,9 +8,8 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     plan::{Plan, PlanFile},
-    store::UsageSum,
     time::Micros,
-    usage::PaidBy,
+    usage::{PaidBy, rollup::UsageSum},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use common::{
-    store::{Store, StoreError, THRESHOLDS},
+    quota::thresholds::THRESHOLDS,
+    store::{Store, StoreError},
     time::{Clock, Micros},
 };
 use prometheus::{IntCounterVec, Opts, Registry};

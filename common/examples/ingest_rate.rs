@@ -12,9 +12,9 @@ use std::{
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{Booking, Position, Store},
+    store::Store,
     time::{Clock as _, Micros, SystemClock},
-    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
+    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord, booking::Booking, positions::Position},
 };
 use servers::Postgres;
 

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::TenantId, tenant::UnknownWord, time::Micros};
+use crate::{id::TenantId, time::Micros, word::UnknownWord};
 
 /// On whose behalf the store is used.
 #[derive(Debug, Clone, PartialEq, Eq)]

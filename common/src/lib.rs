@@ -8,6 +8,7 @@
 
 pub mod acting;
 pub mod admin;
+pub mod change;
 pub mod config;
 pub mod files;
 pub mod id;
@@ -19,11 +20,13 @@ pub mod money;
 pub mod name;
 pub mod origin;
 pub mod plan;
+pub mod quota;
 pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod time;
 pub mod usage;
+pub mod word;
 
 use std::sync::LazyLock;
 

@@ -15,9 +15,9 @@ use std::{
 use common::{
     id::TenantId,
     key::{Mode, Pepper, Secret},
-    plan::{Plan, PlanFile},
-    store::{NewTenant, PlanStart, Store},
-    tenant::TenantKind,
+    plan::{Plan, PlanFile, subscription::PlanStart},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, SystemClock, Zone},
 };
 use gateway::{

@@ -2,9 +2,9 @@
 
 use allocation_counter::measure;
 use common::{
+    change,
     id::{KeyId, TenantId},
     key::{Key, Mode, Pepper, Secret},
-    store,
     time::Micros,
 };
 use gateway::catalog::Catalog;
@@ -36,7 +36,7 @@ fn a_million_keys_fit_into_250_mebibytes() {
         created_by: None,
         revision: 1,
     };
-    let rows = || store::Catalog {
+    let rows = || change::Catalog {
         seq: 1,
         tenants: Vec::new(),
         subscriptions: Vec::new(),

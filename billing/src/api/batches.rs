@@ -15,8 +15,7 @@ use axum::{
 };
 use common::{
     key::IngestToken,
-    store::Booked,
-    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, StreamId},
+    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, Booked, StreamId},
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -9,7 +9,7 @@ use axum::{
 };
 use common::{
     id::TenantId,
-    store::{Credit, TopUp},
+    quota::credit::{Credit, TopUp},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use common::{
     id::TenantId,
-    plan::PlanId,
-    store::{PlanStart, Subscription},
+    plan::{
+        PlanId,
+        subscription::{PlanStart, Subscription},
+    },
     time::Micros,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};

@@ -1,7 +1,7 @@
 //! `GET /v1/usage/thresholds`: quotas that are mostly, or all, used.
 
 use axum::Json;
-use common::{id::TenantId, store::ThresholdEvent, time::Period};
+use common::{id::TenantId, quota::thresholds::ThresholdEvent, time::Period};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

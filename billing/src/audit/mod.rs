@@ -10,8 +10,13 @@ use std::collections::HashSet;
 
 use common::{
     id::TenantId,
-    store::{Breach, LostLife, PeriodAudit, Store, StoreError, StreamAudit, Tally, UsageGap},
+    store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
+    usage::{
+        gaps::UsageGap,
+        lives::LostLife,
+        reconcile::{Breach, PeriodAudit, StreamAudit, Tally},
+    },
 };
 pub use kafka::{KafkaBacklog, kafka_backlog};
 use serde::Serialize;

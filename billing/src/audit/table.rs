@@ -3,7 +3,11 @@
 use std::fmt::{Display, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
-use common::store::{LostLife, PeriodAudit, StreamAudit, UsageGap};
+use common::usage::{
+    gaps::UsageGap,
+    lives::LostLife,
+    reconcile::{PeriodAudit, StreamAudit},
+};
 
 use super::Report;
 use crate::number::grouped;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use common::{
-    store::{Booked, Booking, DeadLetter, Store, StoreError},
+    store::{Store, StoreError},
     time::{Clock as _, SystemClock},
-    usage::{ApartBatch, UsageBatch},
+    usage::{ApartBatch, Booked, UsageBatch, booking::Booking, dead_letters::DeadLetter},
 };
 use serde::Serialize;
 

@@ -5,9 +5,13 @@ use std::{ops::Range, str::FromStr};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use common::{
-    store::{GapSettlement, LostLife, Settling, Store, UsageGap},
+    store::Store,
     time::{Clock as _, SystemClock},
-    usage::{Life, StreamId},
+    usage::{
+        Life, StreamId,
+        gaps::{GapSettlement, Settling, UsageGap},
+        lives::LostLife,
+    },
 };
 
 use super::{CommandError, log, output::Output, print, store::StoreArguments};

@@ -3,9 +3,12 @@
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use common::{
-    store::{QuarantineAction, QuarantinedUsage, Store, StoreError},
+    store::{Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
-    usage::StreamId,
+    usage::{
+        StreamId,
+        quarantine::{QuarantineAction, QuarantinedUsage},
+    },
 };
 
 use super::{CommandError, log, output::Output, print, store::StoreArguments};

@@ -3,9 +3,9 @@
 //! as anything comes behind it, until the letter is replayed.
 
 use common::{
-    store::{Booked, Booking, NewDeadLetter, Store, StoreError},
+    store::{Store, StoreError},
     time::Micros,
-    usage::{StreamId, UnreadEntry, UsageBatch},
+    usage::{Booked, StreamId, UnreadEntry, UsageBatch, booking::Booking, dead_letters::NewDeadLetter},
 };
 
 /// What became of a batch.

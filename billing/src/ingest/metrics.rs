@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::store::Booked;
+use common::usage::Booked;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{Burial, IngestError, Taken};

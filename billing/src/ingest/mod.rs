@@ -15,9 +15,9 @@ use std::{
 };
 
 use common::{
-    store::{Booked, Booking, NewDeadLetter, Store, StoreError},
+    store::{Store, StoreError},
     time::Clock,
-    usage::{ApartBatch, StreamId, UsageBatch},
+    usage::{ApartBatch, Booked, StreamId, UsageBatch, booking::Booking, dead_letters::NewDeadLetter},
 };
 pub use metrics::{BatchOutcome, IngestMetrics};
 

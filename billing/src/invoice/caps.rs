@@ -13,9 +13,9 @@ use std::collections::{HashMap, VecDeque};
 use common::{
     id::TenantId,
     key::Mode,
-    store::{Store, UsageSum},
+    store::Store,
     time::{Micros, Period, TimeError, Window, Zone},
-    usage::PaidBy,
+    usage::{PaidBy, rollup::UsageSum},
 };
 
 use super::{

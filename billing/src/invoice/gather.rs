@@ -10,9 +10,11 @@ use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use common::{
     id::TenantId,
-    plan::{Plan, PlanId, PlanVersion},
-    store::{RefusalSum, Store, StoreError, Subscription, TenantAccount, UsageFilter, UsageSum},
+    plan::{Plan, PlanId, PlanVersion, subscription::Subscription},
+    store::{Store, StoreError},
+    tenant::TenantAccount,
     time::{Micros, Period, Window, Zone},
+    usage::rollup::{RefusalSum, UsageFilter, UsageSum},
 };
 
 use super::{

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use common::{
     id::TenantId,
-    store::{Subscription, TenantAccount, TenantParent},
+    plan::subscription::Subscription,
+    tenant::{TenantAccount, TenantParent},
     time::{Micros, Window},
 };
 

@@ -4,10 +4,11 @@
 //! the message of that change says the same once more.
 
 use common::{
+    change::DatedChange,
     id::{KeyId, TenantId},
     key::{IpNet, Key, KeyStatus, Mode},
-    plan::{EffectiveTerms, PlanId},
-    store::{Changed, DatedChange, Store, StoreError, Subscription},
+    plan::{EffectiveTerms, PlanId, subscription::Subscription},
+    store::{Changed, Store, StoreError},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };

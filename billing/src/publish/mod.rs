@@ -16,7 +16,8 @@ mod wave;
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    store::{DatedChange, Store, StoreError},
+    change::DatedChange,
+    store::{Store, StoreError},
     time::{Clock, Micros},
 };
 use message::Message;

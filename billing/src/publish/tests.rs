@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     id::TenantId,
-    store::{NewTenant, TenantUpdate},
-    tenant::TenantKind,
+    tenant::{TenantKind, TenantUpdate, lifecycle::NewTenant},
     time::SystemClock,
 };
 use rdkafka::{

@@ -5,9 +5,8 @@ use common::{
     key::Mode,
     money::{Currency, UnitPrice},
     plan::{Charge, Plan, PlanLimits, Tier},
-    store::UsageSum,
     time::Micros,
-    usage::PaidBy,
+    usage::{PaidBy, rollup::UsageSum},
 };
 use serde::Deserialize;
 

@@ -5,9 +5,8 @@ use common::{
     key::Mode,
     money::{Currency, Decimal, UnitPrice},
     plan::{Charge, Plan, PlanFile, Tier},
-    store::UsageSum,
     time::Micros,
-    usage::PaidBy,
+    usage::{PaidBy, rollup::UsageSum},
 };
 use proptest::prelude::*;
 

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{id::TenantId, key::Mode, store::UsageSum, usage::PaidBy};
+use common::{
+    id::TenantId,
+    key::Mode,
+    usage::{PaidBy, rollup::UsageSum},
+};
 
 use super::RatingError;
 

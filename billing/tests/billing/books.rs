@@ -2,7 +2,7 @@
 
 use common::{
     id::TenantId,
-    store::{Booking, NewDeadLetter},
+    usage::{booking::Booking, dead_letters::NewDeadLetter},
 };
 use serde_json::{Value, json};
 use sqlx::Connection as _;

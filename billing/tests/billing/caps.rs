@@ -3,9 +3,10 @@
 use billing::invoice::{Drafts, PeriodChoice, draft, to_json};
 use common::{
     id::TenantId,
-    plan::{PlanFile, REQUESTS_METER},
-    store::{NewTenant, PlanStart, QuotaDraw, QuotaHolder, QuotaSource, Store},
-    tenant::TenantKind,
+    plan::{PlanFile, REQUESTS_METER, subscription::PlanStart},
+    quota::{QuotaDraw, QuotaHolder, QuotaSource},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     usage::UsageEntry,
 };
 

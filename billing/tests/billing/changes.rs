@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     id::TenantId,
-    key::{Mode, Pepper, Secret},
-    store::{NewKey, NewTenant, Store, TenantUpdate},
-    tenant::{TenantKind, TenantStatus},
+    key::{Mode, NewKey, Pepper, Secret},
+    store::Store,
+    tenant::{TenantKind, TenantStatus, TenantUpdate, lifecycle::NewTenant},
     time::{Clock as _, SystemClock},
 };
 use rdkafka::{

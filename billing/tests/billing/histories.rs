@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use billing::invoice::{PeriodChoice, draft, to_json};
 use common::{
     id::TenantId,
-    plan::PlanFile,
-    store::{NewTenant, PlanStart, Store},
-    tenant::TenantKind,
+    plan::{PlanFile, subscription::PlanStart},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Micros, Period, Zone},
     usage::{UsageEntry, UsageRecord},
 };

@@ -3,8 +3,11 @@
 
 use common::{
     id::TenantId,
-    store::{Store, UsageFilter, UsageSum},
-    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, UsageBatch, UsageEntry},
+    store::Store,
+    usage::{
+        BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, UsageBatch, UsageEntry,
+        rollup::{UsageFilter, UsageSum},
+    },
 };
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -194,8 +197,8 @@ async fn one_bad_entry_of_a_batch_is_put_aside_alone_and_the_others_are_booked()
 
     // A letter of an earlier version holds the whole batch: it is split.
     let whole = batch(5, [one(1), one(i64::MAX as u64), one(3)]);
-    let letter = common::store::NewDeadLetter::of_http("unknown", whole.encode(), "its sums".into());
-    let booking = common::store::Booking { dead_letters: &[letter], ..Default::default() };
+    let letter = common::usage::dead_letters::NewDeadLetter::of_http("unknown", whole.encode(), "its sums".into());
+    let booking = common::usage::booking::Booking { dead_letters: &[letter], ..Default::default() };
     store.book_all(&booking, common::time::Micros(0)).await.unwrap();
     let run = async |arguments: &[&str]| site.run(&[arguments, &["--store", &site.url()]].concat()).await;
     let id = store.dead_letters(10, 0).await.unwrap()[1].id.to_string();

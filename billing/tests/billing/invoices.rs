@@ -3,8 +3,8 @@
 use common::{
     id::TenantId,
     key::Mode,
-    store::{NewTenant, Store},
-    tenant::TenantKind,
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     usage::{RefusalCount, UsageEntry, UsageRecord},
 };
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use common::{
-    store::{Booking, Position, Store},
-    usage::{UsageBatch, UsageEntry},
+    store::Store,
+    usage::{UsageBatch, UsageEntry, booking::Booking, positions::Position},
 };
 use serde_json::{Value, json};
 

@@ -4,11 +4,14 @@ use billing::invoice::{Drafts, PeriodChoice, draft, to_json};
 use common::{
     acting::{Acting, Scope},
     id::TenantId,
-    plan::PlanFile,
-    store::{NewTenant, PlanStart, Store, UsageDimension, UsageQuery, UsageStep},
-    tenant::TenantKind,
+    plan::{PlanFile, subscription::PlanStart},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{UsageEntry, UsageRecord},
+    usage::{
+        UsageEntry, UsageRecord,
+        report::{UsageDimension, UsageQuery, UsageStep},
+    },
 };
 use serde_json::{Value, json};
 

@@ -11,8 +11,8 @@ use common::{
     id::{KeyId, TenantId},
     key::{Mode, Pepper},
     plan::{PlanFile, REQUESTS_METER},
-    store::{NewTenant, Store},
-    tenant::{Tenant, TenantKind},
+    store::Store,
+    tenant::{Tenant, TenantKind, lifecycle::NewTenant},
     time::Micros,
     usage::{BATCH_CONTENT_TYPE, BATCH_PATH, StreamId, UsageBatch, UsageEntry, UsageRecord},
 };

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use common::{id::TenantId, store::Store, store::UsageFilter, usage::UsageBatch, usage::UsageEntry};
+use common::{
+    id::TenantId,
+    store::Store,
+    usage::{UsageBatch, UsageEntry, rollup::UsageFilter},
+};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},

@@ -3,10 +3,19 @@
 //! A role is held at a tenant and reaches its subtree, nothing else. An admin key has a role, and may be narrowed to
 //! some scopes of it. It is no API key: gateways do not know it, and its secret has another prefix.
 
+mod create;
+mod list;
+mod owner;
+pub(crate) mod revoke;
+mod rotate;
+mod row;
 mod secret;
 
 use std::{fmt, str::FromStr};
 
+pub use create::NewAdminKey;
+pub use list::AdminKeyFilter;
+pub use rotate::AdminKeyRotation;
 pub use secret::{AdminSecret, AdminSecretError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -14,8 +23,8 @@ use crate::{
     acting::Creator,
     id::{AdminKeyId, TenantId},
     key::{KeyHash, KeyStatus},
-    tenant::UnknownWord,
     time::Micros,
+    word::UnknownWord,
 };
 
 /// What somebody may do at a tenant and below.

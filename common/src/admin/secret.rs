@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::key::secret_text::{self, TextError};
+use crate::key::{
+    KeyHash, Pepper,
+    secret_text::{self, TextError},
+};
 
 const PREFIX: &str = "adm_";
 const LENGTH: usize = PREFIX.len() + secret_text::LENGTH;
@@ -49,9 +52,12 @@ impl AdminSecret {
     pub fn hint(&self) -> &str {
         &self.expose()[LENGTH - 4..]
     }
+}
 
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
-        &self.0
+impl Pepper {
+    /// The keyed hash of an admin key's secret.
+    pub fn hash_admin(&self, secret: &AdminSecret) -> KeyHash {
+        self.hash_bytes(&secret.0)
     }
 }
 

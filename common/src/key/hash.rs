@@ -13,8 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use super::Secret;
-use crate::admin::AdminSecret;
+use super::secret::Secret;
 
 /// Shortest pepper that is accepted, in bytes.
 const PEPPER_MIN_BYTES: usize = 16;
@@ -97,12 +96,12 @@ impl Pepper {
 
     /// The keyed hash of a secret.
     pub fn hash(&self, secret: &Secret) -> KeyHash {
-        KeyHash(self.mac(secret.as_bytes()))
+        self.hash_bytes(secret.as_bytes())
     }
 
-    /// The keyed hash of an admin key's secret.
-    pub fn hash_admin(&self, secret: &AdminSecret) -> KeyHash {
-        KeyHash(self.mac(secret.as_bytes()))
+    /// The keyed hash of the bytes of a secret of any kind.
+    pub(crate) fn hash_bytes(&self, secret: &[u8]) -> KeyHash {
+        KeyHash(self.mac(secret))
     }
 
     /// The token that gateways and `billing` derive alike.

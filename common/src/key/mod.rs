@@ -3,16 +3,27 @@
 //! The secret exists in two places only: in the customer's hands and, for the moment of its creation, in
 //! [`Secret`]. Everything else works on [`KeyHash`].
 
+mod change;
 mod hash;
+mod list;
 mod network;
+mod pepper_check;
+pub(crate) mod revoke;
+mod rotate;
+pub(crate) mod row;
 mod secret;
 pub(crate) mod secret_text;
+mod used;
 
 use std::{fmt, str::FromStr};
 
+pub use change::{KeyUpdate, NewKey};
 pub use hash::{IngestToken, KeyHash, Pepper, PepperError, Seal};
 pub use ipnet::IpNet;
+pub use list::KeyFilter;
 pub use network::{NetworkError, parse_network};
+pub use rotate::KeyRotation;
+pub(crate) use rotate::end_of_replaced;
 pub use secret::{Secret, SecretError};
 pub use secret_text::TextError;
 use serde::{Deserialize, Serialize};
@@ -21,8 +32,8 @@ use crate::{
     acting::Creator,
     id::{KeyId, TenantId},
     plan::is_slug,
-    tenant::UnknownWord,
     time::Micros,
+    word::UnknownWord,
 };
 
 /// Longest grace that a rotated key may live on, in seconds.

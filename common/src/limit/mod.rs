@@ -1,5 +1,6 @@
 //! Rate limits, decided from local memory: one atomic number each, in nanoseconds, whoever is limited and why.
 
+mod bank;
 mod clock;
 mod rate;
 mod state;

@@ -3,20 +3,26 @@
 //! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one. It belongs to
 //! a tenant, whose subtree it is offered to; another tenant may have a plan of the same name.
 
+pub(crate) mod apply;
 mod charge;
 mod check;
 mod currency;
 pub mod effective;
 mod file;
 mod limit;
+mod owner;
+pub mod subscription;
+pub(crate) mod versions;
 
 use std::{fmt, str::FromStr};
 
+pub use apply::{PLANS_AT_ONCE_MAX, PLANS_OF_OWNER_MAX};
 pub use charge::{Charge, RATEABLE_UNITS, Tier};
 pub use effective::EffectiveTerms;
 pub use file::PlanFile;
 pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWindow};
 use serde::{Deserialize, Deserializer, Serialize, de};
+pub use versions::{AppliedPlan, OfferedPlan, PlanOutcome, PlanPage, PlanPlace};
 
 use crate::{
     config::Step,

@@ -8,7 +8,7 @@ use nix::{
     unistd::{AccessFlags, faccessat},
 };
 
-use super::{Engine, StoreError};
+use super::{connect::Engine, error::StoreError};
 
 /// A store's URL, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use sqlx::{AnyConnection, Connection as _, PgPool, any::AnyPoolOptions, postgres
 use tokio::sync::Mutex;
 
 use super::{
-    Migrated, StoreError,
     address::Address,
-    migrate::{self, Migrate},
+    error::StoreError,
+    migrate::{self, Migrate, Migrated},
 };
 use crate::acting::Acting;
 
@@ -31,7 +31,7 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA synchronous =
 const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 10";
 
 /// How long a writer of SQLite waits for other processes.
-pub(super) const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The same wait as above, so that both engines tell `Locked` alike.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = '10s'";
@@ -58,20 +58,20 @@ impl Engine {
 /// A pool of connections to a store whose schema fits this program.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(super) pool: sqlx::AnyPool,
-    pub(super) engine: Engine,
+    pub(crate) pool: sqlx::AnyPool,
+    pub(crate) engine: Engine,
     /// For booking, which is beyond what the portable driver can do fast; none on SQLite.
-    pub(super) postgres: Option<PgPool>,
+    pub(crate) postgres: Option<PgPool>,
     /// Whether bookings keep a record of every request.
-    pub(super) keep_records: bool,
+    pub(crate) keep_records: bool,
     /// How many days before the current month usage may be of before it is set aside; any if none is stated.
-    pub(super) late_days: Option<u32>,
+    pub(crate) late_days: Option<u32>,
     /// Where writers get a connection.
-    pub(super) write_pool: sqlx::AnyPool,
+    pub(crate) write_pool: sqlx::AnyPool,
     /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
-    pub(super) writers: Arc<Mutex<()>>,
+    pub(crate) writers: Arc<Mutex<()>>,
     /// On whose behalf: who is in the audit log, and what exists for them.
-    pub(super) acting: Arc<Acting>,
+    pub(crate) acting: Arc<Acting>,
 }
 
 impl Store {
@@ -202,7 +202,22 @@ fn postgres_pool(url: &str) -> Result<PgPool, sqlx::Error> {
         .connect_lazy(url)
 }
 
-pub(super) const fn settings(engine: Engine) -> &'static str {
+impl Store {
+    /// A connection of its own to a store whose schema fits.
+    pub(crate) async fn dedicated_connection(&self) -> Result<AnyConnection, StoreError> {
+        let mut connection = AnyConnection::connect_with(&self.pool.connect_options()).await?;
+        sqlx::raw_sql(settings(self.engine)).execute(&mut connection).await?;
+        self.check_schema_of(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Refuses a connection to a store whose schema this program does not know.
+    pub(crate) async fn check_schema_of(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        migrate::check_version(connection, self.engine).await
+    }
+}
+
+const fn settings(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => SQLITE_SETTINGS,
         Engine::Postgres => POSTGRES_SETTINGS,

@@ -1,5 +1,7 @@
 //! What can go wrong with the store, told so that an operator knows what to do.
 
+use std::time::Duration;
+
 use sqlx::{error::DatabaseError, sqlite::SqliteError};
 
 use super::migrate::missing_steps;
@@ -136,12 +138,12 @@ impl StoreError {
     }
 
     /// `what` of this id is not there.
-    pub(super) fn not_found(what: &'static str, id: &impl std::fmt::Display) -> Self {
+    pub(crate) fn not_found(what: &'static str, id: &impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
 
     /// Refuses what is not at the expected revision, if one is expected.
-    pub(super) fn unless_current(
+    pub(crate) fn unless_current(
         what: &'static str,
         id: &impl std::fmt::Display,
         found: i64,
@@ -154,12 +156,18 @@ impl StoreError {
     }
 
     /// What is asked for does not go with what the store holds.
-    pub(super) fn conflict(reason: impl Into<String>) -> Self {
+    pub(crate) fn conflict(reason: impl Into<String>) -> Self {
         Self::Conflict(reason.into())
     }
 
+    /// The store did not answer in time.
+    pub(crate) fn no_answer(within: Duration) -> Self {
+        let reason = format!("no answer within {} ms", within.as_millis());
+        Self::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)))
+    }
+
     /// What is asked for breaks a rule by itself.
-    pub(super) fn refused(reason: impl Into<String>) -> Self {
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
         Self::Refused(reason.into())
     }
 }

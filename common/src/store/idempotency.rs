@@ -5,14 +5,14 @@
 
 use sqlx::Row as _;
 
-use super::{StoreError, transaction::ChangeTransaction};
+use super::{error::StoreError, transaction::ChangeTransaction};
 use crate::acting::{Acting, IdempotencyKey};
 
 /// How long a name is remembered.
 const REMEMBERED_SECONDS: i64 = 86_400;
 
 /// Refuses what was created already under the name that is acted under, or asked for in another way.
-pub(super) async fn refuse_repetition(change: &mut ChangeTransaction) -> Result<(), StoreError> {
+pub(crate) async fn refuse_repetition(change: &mut ChangeTransaction) -> Result<(), StoreError> {
     let Some((actor, name)) = name(change.acting()) else {
         return Ok(());
     };
@@ -36,7 +36,7 @@ pub(super) async fn refuse_repetition(change: &mut ChangeTransaction) -> Result<
 }
 
 /// Remembers what was created under the name that is acted under.
-pub(super) async fn remember(change: &mut ChangeTransaction, subject: &str) -> Result<(), StoreError> {
+pub(crate) async fn remember(change: &mut ChangeTransaction, subject: &str) -> Result<(), StoreError> {
     let Some((actor, name)) = name(change.acting()) else {
         return Ok(());
     };

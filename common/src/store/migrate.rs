@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
-use super::{Engine, StoreError};
+use super::{connect::Engine, error::StoreError};
 
 /// What a migration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

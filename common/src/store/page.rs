@@ -27,12 +27,12 @@ impl<T> Page<T> {
 
 impl PageRequest {
     /// Rows to ask for: one more than the page has, to know whether it is the last.
-    pub(super) fn rows(self) -> i64 {
+    pub(crate) fn rows(self) -> i64 {
         i64::from(self.limit) + 1
     }
 
     /// Where to begin.
-    pub(super) const fn begin(self) -> i64 {
+    pub(crate) const fn begin(self) -> i64 {
         match self.after {
             Some(after) => after,
             None => 0,
@@ -40,7 +40,7 @@ impl PageRequest {
     }
 
     /// The page made of `found`, each with its place, which are as many as [`PageRequest::rows`] at most.
-    pub(super) fn page<T>(self, mut found: Vec<(i64, T)>) -> Page<T> {
+    pub(crate) fn page<T>(self, mut found: Vec<(i64, T)>) -> Page<T> {
         let limit = self.limit as usize;
         let is_last = found.len() <= limit;
         found.truncate(limit);

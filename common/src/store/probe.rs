@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{Store, StoreError};
+use super::{connect::Store, error::StoreError};
 
 impl Store {
     /// Asks the database within `limit`. The error says what the database or the network said: a pool that has no

@@ -4,22 +4,22 @@ use std::{fmt::Display, str::FromStr};
 
 use sqlx::{Row as _, any::AnyRow};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::time::{Micros, Zone};
 
 /// A text column that stands for something.
-pub(super) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
+pub(crate) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|error: T::Err| corrupt(column, error))
 }
 
 /// A time zone, known to this program or not.
-pub(super) fn zone(row: &AnyRow) -> Result<Zone, StoreError> {
+pub(crate) fn zone(row: &AnyRow) -> Result<Zone, StoreError> {
     Ok(Zone::stored(row.try_get("zone")?))
 }
 
 /// A text column that stands for something or is null.
-pub(super) fn parsed_or_null<T: FromStr<Err: Display>>(
+pub(crate) fn parsed_or_null<T: FromStr<Err: Display>>(
     row: &AnyRow,
     column: &'static str,
 ) -> Result<Option<T>, StoreError> {
@@ -28,28 +28,28 @@ pub(super) fn parsed_or_null<T: FromStr<Err: Display>>(
 }
 
 /// A text column that holds several things, with blanks between.
-pub(super) fn list<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<Vec<T>, StoreError> {
+pub(crate) fn list<T: FromStr<Err: Display>>(row: &AnyRow, column: &'static str) -> Result<Vec<T>, StoreError> {
     let text: String = row.try_get(column)?;
     text.split_ascii_whitespace().map(|word| word.parse().map_err(|error: T::Err| corrupt(column, error))).collect()
 }
 
 /// An instant.
-pub(super) fn instant(row: &AnyRow, column: &'static str) -> Result<Micros, StoreError> {
+pub(crate) fn instant(row: &AnyRow, column: &'static str) -> Result<Micros, StoreError> {
     Ok(Micros(row.try_get(column)?))
 }
 
 /// An instant or null.
-pub(super) fn instant_or_null(row: &AnyRow, column: &'static str) -> Result<Option<Micros>, StoreError> {
+pub(crate) fn instant_or_null(row: &AnyRow, column: &'static str) -> Result<Option<Micros>, StoreError> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Micros))
 }
 
 /// A count.
-pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+pub(crate) fn count(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
     let number: i64 = row.try_get(column)?;
     u64::try_from(number).map_err(|_| corrupt(column, format!("{number} is negative")))
 }
 
 /// The column holds what cannot be.
-pub(super) fn corrupt(what: &'static str, reason: impl Display) -> StoreError {
+pub(crate) fn corrupt(what: &'static str, reason: impl Display) -> StoreError {
     StoreError::Corrupt { what, reason: reason.to_string() }
 }

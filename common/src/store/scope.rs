@@ -2,33 +2,33 @@
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{StoreError, row::parsed_or_null};
+use super::{connect::Store, error::StoreError, row::parsed_or_null};
 use crate::{
     acting::{Creator, Scope},
     id::TenantId,
 };
 
 /// The paths of a tenant and of everybody below it: from the first, and before the second.
-pub(super) struct PathRange {
-    pub(super) from: String,
-    pub(super) before: String,
+pub(crate) struct PathRange {
+    pub(crate) from: String,
+    pub(crate) before: String,
 }
 
 impl PathRange {
     /// Every path.
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self { from: "/".into(), before: "0".into() }
     }
 
     /// What starts with `path`, which ends with a slash.
-    pub(super) fn below(path: &str) -> Self {
+    pub(crate) fn below(path: &str) -> Self {
         // The character after the slash.
         let before = format!("{}0", path.trim_end_matches('/'));
         Self { from: path.into(), before }
     }
 
     /// What a scope holds. Nothing, if its tenant is gone.
-    pub(super) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
+    pub(crate) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
         let Scope::Subtree(tenant) = scope else {
             return Ok(Self::all());
         };
@@ -37,7 +37,7 @@ impl PathRange {
     }
 
     /// What a scope holds of the tenant `within` and of those below it, if one is named. It has to be in the scope.
-    pub(super) async fn within(
+    pub(crate) async fn within(
         connection: &mut AnyConnection,
         scope: Scope,
         within: Option<TenantId>,
@@ -51,13 +51,13 @@ impl PathRange {
 }
 
 /// How far those may know of others who look at what was done: of those at their own tenant and below it.
-pub(super) struct Viewer {
+pub(crate) struct Viewer {
     /// Path of their tenant; none for those who see everything.
     own: Option<String>,
 }
 
 impl Viewer {
-    pub(super) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
+    pub(crate) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
         let own = match scope {
             Scope::Everything => None,
             Scope::Subtree(tenant) => Some(path_of(connection, tenant).await?.unwrap_or_default()),
@@ -67,7 +67,7 @@ impl Viewer {
 
     /// Whether they may know who somebody is whose role is held at the tenant with this path. Those without one stand
     /// above every tenant: a root may know of them, and nobody below it.
-    pub(super) fn knows(&self, path: Option<&str>) -> bool {
+    pub(crate) fn knows(&self, path: Option<&str>) -> bool {
         match (&self.own, path) {
             (None, _) => true,
             (Some(own), Some(path)) => !own.is_empty() && path.starts_with(own),
@@ -76,7 +76,7 @@ impl Viewer {
     }
 
     /// Who made a key, out of the columns `creator_kind`, `creator`, `creator_tenant` and `creator_path`.
-    pub(super) fn creator(&self, row: &AnyRow) -> Result<Option<Creator>, StoreError> {
+    pub(crate) fn creator(&self, row: &AnyRow) -> Result<Option<Creator>, StoreError> {
         let Some(kind) = parsed_or_null(row, "creator_kind")? else {
             return Ok(None);
         };
@@ -88,15 +88,26 @@ impl Viewer {
 }
 
 /// Returns true if a tenant with this path exists for the scope.
-pub(super) fn holds(scope: Scope, path: &str) -> bool {
+pub(crate) fn holds(scope: Scope, path: &str) -> bool {
     match scope {
         Scope::Everything => true,
         Scope::Subtree(tenant) => path.contains(&format!("/{tenant}/")),
     }
 }
 
+impl Store {
+    /// Refuses a tenant that does not exist for whoever acts.
+    pub(crate) async fn require_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        if holds_tenant(&mut connection, self.acting.scope, tenant).await? {
+            return Ok(());
+        }
+        Err(StoreError::not_found("tenant", &tenant))
+    }
+}
+
 /// Whether a tenant exists for the scope. One that is not known exists for nobody.
-pub(super) async fn holds_tenant(
+pub(crate) async fn holds_tenant(
     connection: &mut AnyConnection,
     scope: Scope,
     tenant: TenantId,
@@ -108,7 +119,7 @@ pub(super) async fn holds_tenant(
 }
 
 /// The path of a tenant, if it is known.
-pub(super) async fn path_of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Option<String>, StoreError> {
+pub(crate) async fn path_of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Option<String>, StoreError> {
     let row = sqlx::query("SELECT path FROM tenants WHERE id = $1")
         .bind(tenant.to_string())
         .fetch_optional(connection)

@@ -4,15 +4,15 @@
 ///
 /// The engines fold the letters of ASCII alone, both alike, so that names are folded by `lower` and the patterns here. Of
 /// other letters, a name matches as the search has them, or all in one case.
-pub(super) struct NamePattern {
-    pub(super) as_written: String,
-    pub(super) lower: String,
-    pub(super) upper: String,
+pub(crate) struct NamePattern {
+    pub(crate) as_written: String,
+    pub(crate) lower: String,
+    pub(crate) upper: String,
 }
 
 impl NamePattern {
     /// Names that contain `part`; all names without one.
-    pub(super) fn of(part: Option<&str>) -> Self {
+    pub(crate) fn of(part: Option<&str>) -> Self {
         let part = part.unwrap_or_default();
         Self { as_written: pattern(part), lower: pattern(&part.to_lowercase()), upper: pattern(&part.to_uppercase()) }
     }

@@ -6,9 +6,10 @@ use sqlx::{Any, AnyConnection, Row as _, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    CHANGES_CHANNEL, Changed, Engine, Store, StoreError,
     audit_log::{self, Audited},
-    connect::LOCK_DEADLINE,
+    change_log::{CHANGES_CHANNEL, Changed},
+    connect::{Engine, LOCK_DEADLINE, Store},
+    error::StoreError,
     scope,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// A transaction that writes; dropped without [`WriteTransaction::commit`], it did nothing.
-pub(super) struct WriteTransaction {
+pub(crate) struct WriteTransaction {
     // Before the turn, so that it is dropped first.
     inner: Transaction<'static, Any>,
     _turn: Option<OwnedMutexGuard<()>>,
@@ -26,7 +27,7 @@ pub(super) struct WriteTransaction {
 
 /// A transaction that changes what gateways must see. There is one at a time in all processes, from its begin to its
 /// end, so that what it has read stays true and numbers are given in the order of commits.
-pub(super) struct ChangeTransaction {
+pub(crate) struct ChangeTransaction {
     write: WriteTransaction,
     engine: Engine,
     acting: Arc<Acting>,
@@ -36,7 +37,7 @@ pub(super) struct ChangeTransaction {
 impl Store {
     /// Begins to write. On SQLite it is the only writer from here on: a transaction that began by reading could not
     /// become a writer once another has written.
-    pub(super) async fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+    pub(crate) async fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         if self.engine == Engine::Postgres {
             let inner = self.write_pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
             return Ok(WriteTransaction { inner, _turn: None });
@@ -52,7 +53,7 @@ impl Store {
     }
 
     /// Begins to change what gateways must see, `now`.
-    pub(super) async fn begin_change(&self, now: Micros) -> Result<ChangeTransaction, StoreError> {
+    pub(crate) async fn begin_change(&self, now: Micros) -> Result<ChangeTransaction, StoreError> {
         let mut write = self.begin_write().await?;
         // Locks the row; a change that turns out to be none must not take a number.
         sqlx::query("UPDATE change_head SET seq = seq WHERE id = 1").execute(write.connection()).await?;
@@ -60,13 +61,13 @@ impl Store {
     }
 
     /// Begins to read several things as of one instant.
-    pub(super) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+    pub(crate) async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(self.pool.begin_with(snapshot(self.engine)).await?)
     }
 }
 
 /// How reading several things as of one instant begins.
-pub(super) const fn snapshot(engine: Engine) -> &'static str {
+pub(crate) const fn snapshot(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "BEGIN DEFERRED",
         Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -75,39 +76,39 @@ pub(super) const fn snapshot(engine: Engine) -> &'static str {
 
 impl WriteTransaction {
     /// Where to run statements.
-    pub(super) fn connection(&mut self) -> &mut AnyConnection {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
 
     /// Makes it all last.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.commit().await?)
     }
 }
 
 impl ChangeTransaction {
     /// Where to run statements.
-    pub(super) fn connection(&mut self) -> &mut AnyConnection {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         self.write.connection()
     }
 
     /// On whose behalf.
-    pub(super) fn acting(&self) -> &Acting {
+    pub(crate) fn acting(&self) -> &Acting {
         &self.acting
     }
 
     /// What exists for whoever acts.
-    pub(super) fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         self.acting.scope
     }
 
     /// When.
-    pub(super) const fn now(&self) -> Micros {
+    pub(crate) const fn now(&self) -> Micros {
         self.now
     }
 
     /// Refuses a thing of a tenant that does not exist for whoever acts, as if the thing were not there.
-    pub(super) async fn require(
+    pub(crate) async fn require(
         &mut self,
         tenant: TenantId,
         what: &'static str,
@@ -121,12 +122,12 @@ impl ChangeTransaction {
     }
 
     /// Writes into the audit log what whoever acts has done.
-    pub(super) async fn audit(&mut self, audited: Audited<'_>) -> Result<(), StoreError> {
+    pub(crate) async fn audit(&mut self, audited: Audited<'_>) -> Result<(), StoreError> {
         audit_log::insert(self.write.connection(), &self.acting, audited, self.now).await
     }
 
     /// Logs a change and gives its number. On PostgreSQL, who listens hears of it once it is committed.
-    pub(super) async fn record(&mut self, changed: Changed) -> Result<i64, StoreError> {
+    pub(crate) async fn record(&mut self, changed: Changed) -> Result<i64, StoreError> {
         let (kind, subject) = match changed {
             Changed::Tenant(id) => ("tenant", Some(id.to_string())),
             Changed::Key(id) => ("key", Some(id.to_string())),
@@ -155,7 +156,7 @@ impl ChangeTransaction {
     }
 
     /// Makes it all last.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.write.commit().await
     }
 }

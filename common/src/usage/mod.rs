@@ -3,11 +3,24 @@
 //! Each gateway writes streams of entries numbered without gaps. A [`UsageBatch`] carries a contiguous range of one
 //! stream, so that whoever books it can tell a repetition (numbers seen before) from a loss (numbers skipped).
 
+mod booked;
+pub mod booking;
+pub mod dead_letters;
+pub mod gaps;
+pub mod lives;
+mod modular;
 mod paid;
+pub mod positions;
+pub mod quarantine;
+pub mod reconcile;
+pub mod report;
+pub mod retention;
+pub mod rollup;
 mod wire;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+pub use booked::Booked;
 pub use paid::PaidBy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use wire::BatchError;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::UsageRecord;
-use crate::{key::Mode, tenant::UnknownWord};
+use crate::{key::Mode, word::UnknownWord};
 
 /// What pays for the units of a request. It is decided when the request is admitted, and no later change of plan alters it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

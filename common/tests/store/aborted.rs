@@ -4,10 +4,14 @@ use std::path::Path;
 
 use common::{
     id::TenantId,
-    store::{QuarantineAction, Store, UsageDimension, UsageQuery, UsageStep},
+    store::Store,
     tenant::TenantKind::{Customer, Reseller},
     time::{Micros, Window},
-    usage::{ABORTED_STATUS, UsageBatch, UsageEntry, UsageRecord},
+    usage::{
+        ABORTED_STATUS, UsageBatch, UsageEntry, UsageRecord,
+        quarantine::QuarantineAction,
+        report::{UsageDimension, UsageQuery, UsageStep},
+    },
 };
 use sqlx::AssertSqlSafe;
 

@@ -2,10 +2,14 @@
 
 use common::{
     id::TenantId,
-    store::{Booking, BreachPlace, NewTenant, Store, Tally},
-    tenant::TenantKind,
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{UsageBatch, UsageEntry, UsageRecord},
+    usage::{
+        UsageBatch, UsageEntry, UsageRecord,
+        booking::Booking,
+        reconcile::{BreachPlace, Tally},
+    },
 };
 
 use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, refusals, request, root, stream};
@@ -215,5 +219,5 @@ async fn sums_beyond_a_column_are_compared(place: Place) {
 
 async fn an_empty_store_is_clean(place: Place) {
     let audit = place.store().await.audit(None).await.unwrap();
-    assert_eq!(audit, common::store::Audit::default());
+    assert_eq!(audit, common::usage::reconcile::Audit::default());
 }

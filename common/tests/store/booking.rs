@@ -3,10 +3,10 @@
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{Booked, Booking, NewTenant, StoreError, UsageFilter},
-    tenant::TenantKind,
+    store::StoreError,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{BATCH_MAX_ENTRIES, UsageBatch, UsageEntry, UsageRecord},
+    usage::{BATCH_MAX_ENTRIES, Booked, UsageBatch, UsageEntry, UsageRecord, booking::Booking, rollup::UsageFilter},
 };
 
 use crate::harness::{

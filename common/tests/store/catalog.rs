@@ -2,10 +2,10 @@
 
 use common::{
     id::{KeyId, TenantId},
-    key::{KeyStatus, Mode, Pepper, ROTATION_GRACE_MAX_SECONDS, Secret},
-    plan::PlanId,
-    store::{Changed, NewKey, NewTenant, PlanOutcome, Store, StoreError, TENANT_DEPTH_MAX},
-    tenant::{TenantKind, TenantStatus},
+    key::{KeyStatus, Mode, NewKey, Pepper, ROTATION_GRACE_MAX_SECONDS, Secret},
+    plan::{PlanId, PlanOutcome},
+    store::{Changed, Store, StoreError},
+    tenant::{TENANT_DEPTH_MAX, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::Micros,
 };
 

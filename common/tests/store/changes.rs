@@ -112,7 +112,7 @@ async fn a_catalog_keeps_keys_that_ended_recently(place: Place) {
     let now = common::time::SystemClock.now();
     let tenant = store.create_tenant(&new_tenant(TenantKind::Root, None), now).await.unwrap().id;
     let long_ago = now.plus_seconds(-90 * 86_400);
-    let expiring = |at| common::store::NewKey { expires_at: Some(at), ..new_key(tenant) };
+    let expiring = |at| common::key::NewKey { expires_at: Some(at), ..new_key(tenant) };
     let ended = store.create_key(&expiring(long_ago.plus_seconds(60)), long_ago).await.unwrap();
     let recent = store.create_key(&expiring(now.plus_seconds(-60)), now.plus_seconds(-120)).await.unwrap();
     let kept: Vec<_> = store.catalog().await.unwrap().keys.into_iter().map(|key| key.id).collect();

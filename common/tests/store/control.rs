@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use common::{
     acting::{Acting, Actor, ActorKind, IdempotencyKey, Scope},
-    admin::{AdminArea, AdminScope, AdminSecret, Role},
+    admin::{AdminArea, AdminScope, AdminSecret, NewAdminKey, Role},
     id::TenantId,
-    key::{KeyStatus, Pepper},
-    store::{
-        AuditAction, AuditFilter, KeyFilter, KeyUpdate, NewAdminKey, NewKey, NewTenant, PageRequest, PlanStart, Store,
-        StoreError, TenantUpdate, UsageCursor, UsageDimension, UsageQuery, UsageReportRow, UsageStep,
-    },
-    tenant::{TenantKind, TenantStatus},
+    key::{KeyFilter, KeyStatus, KeyUpdate, NewKey, Pepper},
+    plan::subscription::PlanStart,
+    store::{AuditAction, AuditFilter, PageRequest, Store, StoreError},
+    tenant::{TenantKind, TenantStatus, TenantUpdate, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{UsageBatch, UsageEntry, UsageRecord},
+    usage::{
+        UsageBatch, UsageEntry, UsageRecord,
+        report::{UsageCursor, UsageDimension, UsageQuery, UsageReportRow, UsageStep},
+    },
 };
 
 use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, plan, request, root, stream};
@@ -271,7 +272,7 @@ async fn pages_meet_each_item_once(place: Place) {
     for _ in 0..7 {
         customer(&store, top).await;
     }
-    let filter = common::store::TenantFilter { parent: Some(top), ..Default::default() };
+    let filter = common::tenant::TenantFilter { parent: Some(top), ..Default::default() };
     let (mut after, mut met, mut pages) = (None, Vec::new(), 0);
     loop {
         let page = store.tenants_page(&filter, PageRequest { after, limit: 3 }).await.unwrap();

@@ -2,7 +2,8 @@
 
 use common::{
     id::TenantId,
-    store::{Booking, NewDeadLetter, Store, StoreError},
+    store::{Store, StoreError},
+    usage::{booking::Booking, dead_letters::NewDeadLetter},
 };
 
 use crate::{

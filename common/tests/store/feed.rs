@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use common::{
-    key::IpNet,
-    store::{CatalogRow, ChangeFeed, ChangeMark, Changes, KeyUpdate, Store},
+    change::{CatalogRow, ChangeFeed, ChangeMark, Changes},
+    key::{IpNet, KeyUpdate},
+    store::Store,
     tenant::{TenantKind, TenantStatus},
 };
 
@@ -27,7 +28,7 @@ async fn every_commit_is_announced(place: Place) {
     let store = place.store().await;
     let watcher = Store::open(&place.url).await.unwrap();
     let mut watch = watcher.watch_changes();
-    let announced = async |watch: &common::store::ChangeWatch| {
+    let announced = async |watch: &common::change::ChangeWatch| {
         tokio::time::timeout(PATIENCE, watch.announced()).await.unwrap();
     };
     // That it watches from now on is announced as well.
@@ -51,7 +52,7 @@ async fn what_changed_is_loaded_with_what_it_needs(place: Place) {
     assert_eq!(first.mark.seq, feed.head().await.unwrap());
     assert_eq!(first.tenants.iter().map(|tenant| tenant.id).collect::<Vec<_>>(), [top.id]);
 
-    let with_plan = common::store::NewTenant {
+    let with_plan = common::tenant::lifecycle::NewTenant {
         plan: Some("basic".parse().unwrap()),
         ..new_tenant(TenantKind::Customer, Some(top.id))
     };

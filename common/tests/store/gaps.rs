@@ -2,8 +2,8 @@
 
 use common::{
     id::TenantId,
-    store::{Settling, Store, StoreError},
-    usage::{UsageBatch, UsageEntry},
+    store::{Store, StoreError},
+    usage::{UsageBatch, UsageEntry, gaps::Settling},
 };
 
 use crate::harness::{NOW, Place, batch, on_both_engines, stream, units_of};

@@ -2,14 +2,11 @@
 
 use common::{
     acting::{Acting, Actor, ActorKind, Creator, Scope},
-    admin::{AdminArea, AdminKey, AdminScope, AdminSecret, Role, SCOPES_MAX},
+    admin::{AdminArea, AdminKey, AdminKeyFilter, AdminScope, AdminSecret, NewAdminKey, Role, SCOPES_MAX},
     id::TenantId,
-    key::{KeyStatus, Pepper},
-    store::{
-        AdminKeyFilter, AuditAction, AuditFilter, KeyFilter, NewAdminKey, NewTenant, PageRequest, Store, StoreError,
-        TenantFilter,
-    },
-    tenant::TenantKind,
+    key::{KeyFilter, KeyStatus, Pepper},
+    store::{AuditAction, AuditFilter, PageRequest, Store, StoreError},
+    tenant::{TenantFilter, TenantKind, lifecycle::NewTenant},
     time::Micros,
 };
 

@@ -10,12 +10,15 @@ use std::{
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Key, Mode, Pepper, Secret},
+    key::{Key, Mode, NewKey, Pepper, Secret},
     plan::{Plan, PlanFile},
-    store::{NewKey, NewTenant, Store, UsageFilter, UsageSum},
-    tenant::{Tenant, TenantKind},
+    store::Store,
+    tenant::{Tenant, TenantKind, lifecycle::NewTenant},
     time::{Micros, Zone},
-    usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
+    usage::{
+        RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord,
+        rollup::{UsageFilter, UsageSum},
+    },
 };
 use servers::{Postgres, PostgresOptions};
 use sqlx::{AnyConnection, Connection as _, Row as _};

@@ -8,8 +8,8 @@ use std::{
 
 use common::{
     id::TenantId,
-    store::{Booked, Booking, Store},
-    usage::{UsageBatch, UsageEntry, UsageRecord},
+    store::Store,
+    usage::{Booked, UsageBatch, UsageEntry, UsageRecord, booking::Booking},
 };
 use proptest::{
     prelude::*,

@@ -1,8 +1,8 @@
 //! Lives of gateways whose journals are gone: told once a later life has looked for them, and never while anybody has them.
 
 use common::{
-    store::{Settling, Store, StoreError},
-    usage::{Life, UsageBatch, UsageEntry},
+    store::{Store, StoreError},
+    usage::{Life, UsageBatch, UsageEntry, gaps::Settling},
 };
 
 use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, root, stream};

@@ -2,8 +2,8 @@
 
 use common::{
     id::TenantId,
-    store::{Booked, Store},
-    usage::{StreamId, UsageBatch, UsageEntry},
+    store::Store,
+    usage::{Booked, StreamId, UsageBatch, UsageEntry},
 };
 
 use crate::harness::{NOW, Place, batch, on_both_engines, request, stream, units_of};

@@ -2,9 +2,9 @@
 
 use common::{
     id::TenantId,
-    store::{Migrated, Store, StoreError, Tally, UsageFilter},
+    store::{Migrated, Store, StoreError},
     time::Micros,
-    usage::PaidBy,
+    usage::{PaidBy, reconcile::Tally, rollup::UsageFilter},
 };
 
 use crate::harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of};

@@ -3,8 +3,11 @@
 use common::{
     acting::{Acting, Actor, ActorKind, Scope},
     id::TenantId,
-    store::{AuditFilter, PageRequest, Store, StoreError, TenantUpdate},
-    tenant::TenantKind::{self, Customer, Reseller},
+    store::{AuditFilter, PageRequest, Store, StoreError},
+    tenant::{
+        TenantKind::{self, Customer, Reseller},
+        TenantUpdate,
+    },
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
 

@@ -2,8 +2,8 @@
 
 use common::{
     id::TenantId,
-    store::{Booking, Position, Store, StoreError},
-    usage::UsageBatch,
+    store::{Store, StoreError},
+    usage::{UsageBatch, booking::Booking, positions::Position},
 };
 
 use crate::harness::{NOW, Place, batch, on_both_engines, stream, units_of};

@@ -2,9 +2,9 @@
 
 use common::{
     id::TenantId,
-    store::{QuarantineAction, Store, StoreError},
+    store::{Store, StoreError},
     time::Micros,
-    usage::{RefusalCount, UsageBatch, UsageEntry, UsageRecord},
+    usage::{RefusalCount, UsageBatch, UsageEntry, UsageRecord, quarantine::QuarantineAction},
 };
 
 use crate::{

@@ -2,7 +2,8 @@
 
 use common::{
     id::TenantId,
-    store::{QuotaDraw, QuotaGrant, QuotaHolder, QuotaRefund, QuotaSource, Store, StoreError},
+    quota::{QuotaDraw, QuotaGrant, QuotaHolder, QuotaRefund, QuotaSource},
+    store::{Store, StoreError},
     time::Period,
 };
 

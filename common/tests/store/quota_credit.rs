@@ -3,7 +3,11 @@
 use common::{
     acting::{Acting, Scope},
     id::TenantId,
-    store::{Credit, PageRequest, QuotaDraw, QuotaSource, StoreError, TOP_UP_UNITS_MAX, TopUp},
+    quota::{
+        QuotaDraw, QuotaSource,
+        credit::{Credit, TOP_UP_UNITS_MAX, TopUp},
+    },
+    store::{PageRequest, StoreError},
     tenant::TenantKind,
     time::Micros,
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},

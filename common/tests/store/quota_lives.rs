@@ -3,7 +3,8 @@
 
 use common::{
     id::TenantId,
-    store::{QuotaDraw, QuotaSource, Store},
+    quota::{QuotaDraw, QuotaSource},
+    store::Store,
     time::Micros,
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
@@ -114,14 +115,17 @@ async fn only_billed_units_of_the_lease_are_used(place: Place) {
 async fn usage_counts_in_the_month_of_its_record(place: Place) {
     let store = place.store().await;
     let zone: common::time::Zone = "Asia/Kathmandu".parse().unwrap();
-    let new = common::store::NewTenant { zone: zone.clone(), ..new_tenant(common::tenant::TenantKind::Root, None) };
+    let new = common::tenant::lifecycle::NewTenant {
+        zone: zone.clone(),
+        ..new_tenant(common::tenant::TenantKind::Root, None)
+    };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
     let end = month().window(&zone).unwrap().end;
     for period in [month(), month().next()] {
         draw(
             &store,
             1,
-            common::store::QuotaDraw { source: QuotaSource::Month(period), ..of_requests(tenant, 100, 10) },
+            common::quota::QuotaDraw { source: QuotaSource::Month(period), ..of_requests(tenant, 100, 10) },
         )
         .await;
     }
@@ -176,7 +180,7 @@ async fn usage_counts_against_the_leases_of_every_tenant_above(place: Place) {
     use common::tenant::TenantKind::{Customer, Reseller, Root};
     let store = place.store().await;
     let create = async |kind, parent, zone: &str| {
-        let new = common::store::NewTenant { zone: zone.parse().unwrap(), ..new_tenant(kind, parent) };
+        let new = common::tenant::lifecycle::NewTenant { zone: zone.parse().unwrap(), ..new_tenant(kind, parent) };
         store.create_tenant(&new, NOW).await.unwrap().id
     };
     let root = create(Root, None, "UTC").await;

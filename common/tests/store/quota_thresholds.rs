@@ -2,9 +2,10 @@
 
 use common::{
     id::TenantId,
-    plan::{Plan, PlanFile},
-    store::{NewTenant, PageRequest, PlanStart, Store, ThresholdEvent},
-    tenant::TenantKind,
+    plan::{Plan, PlanFile, subscription::PlanStart},
+    quota::thresholds::ThresholdEvent,
+    store::{PageRequest, Store},
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::Micros,
     usage::{UsageBatch, UsageEntry, UsageRecord},
 };

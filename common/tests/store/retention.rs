@@ -2,10 +2,13 @@
 
 use common::{
     id::TenantId,
-    store::{Dropped, NewTenant, Partitions, Store, StoreError},
-    tenant::TenantKind,
+    store::{Store, StoreError},
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::Micros,
-    usage::{UsageBatch, UsageEntry, UsageRecord},
+    usage::{
+        UsageBatch, UsageEntry, UsageRecord,
+        retention::{Dropped, Partitions},
+    },
 };
 
 use crate::harness::{NOW, Place, STORE_VARIABLE, batch, new_tenant, on_both_engines, request, stream, units_of};

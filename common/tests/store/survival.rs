@@ -6,10 +6,7 @@ use std::{
     task::Poll,
 };
 
-use common::{
-    id::TenantId,
-    store::{Booking, Store},
-};
+use common::{id::TenantId, store::Store, usage::booking::Booking};
 use servers::Postgres;
 
 use crate::{

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use common::{
     acting::{Acting, Scope},
     id::TenantId,
-    plan::{EffectiveTerms, Plan, PlanFile, PlanLimits, QuotaKind, RateLimits},
-    store::{NewTenant, PageRequest, PlanStart, Store, StoreError, TENANT_DEPTH_MAX, TenantFilter},
-    tenant::{TenantKind, TenantStatus},
+    plan::{EffectiveTerms, Plan, PlanFile, PlanLimits, QuotaKind, RateLimits, subscription::PlanStart},
+    store::{PageRequest, Store, StoreError},
+    tenant::{TENANT_DEPTH_MAX, TenantFilter, TenantKind, TenantStatus, lifecycle::NewTenant},
 };
 use proptest::prelude::*;
 

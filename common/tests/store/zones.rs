@@ -1,9 +1,11 @@
 //! A tenant in a time zone that this program's database does not have: everybody else is read, reported and served.
 
 use common::{
-    store::{AuditFilter, CatalogRow, PageRequest, TenantFilter, UsageDimension, UsageQuery, UsageStep},
-    tenant::TenantKind::Customer,
+    change::CatalogRow,
+    store::{AuditFilter, PageRequest},
+    tenant::{TenantFilter, TenantKind::Customer},
     time::Window,
+    usage::report::{UsageDimension, UsageQuery, UsageStep},
 };
 
 use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, root, stream};

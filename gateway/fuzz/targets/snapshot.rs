@@ -6,10 +6,10 @@
 use std::{fs, path::Path, sync::OnceLock};
 
 use common::{
+    change::Catalog as Rows,
     id::{KeyId, TenantId},
     key::{Key, KeyHash, Mode, Pepper},
-    plan::{PlanFile, PlanVersion},
-    store::{Catalog as Rows, Subscription},
+    plan::{PlanFile, PlanVersion, subscription::Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };

@@ -10,10 +10,10 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use common::{
+    change::ServedKey,
     id::{KeyId, TenantId},
     key::{IpNet, KeyHash, KeyStatus, Mode},
     plan::{PlanId, effective::SubtreeCap},
-    store::ServedKey,
     time::Micros,
 };
 

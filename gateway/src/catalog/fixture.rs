@@ -1,10 +1,10 @@
 //! Rows for tests: a small tree of tenants with a plan and keys.
 
 use common::{
+    change::Catalog,
     id::{KeyId, TenantId},
     key::{Key, KeyHash, Mode},
-    plan::{Plan, PlanFile, PlanVersion},
-    store::{Catalog, Subscription},
+    plan::{Plan, PlanFile, PlanVersion, subscription::Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };

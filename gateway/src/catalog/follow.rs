@@ -3,9 +3,10 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use common::{
+    change::{ChangeFeed, ChangeWatch, Changes},
     id::TenantId,
     plan::PlanId,
-    store::{ChangeFeed, ChangeWatch, Changes, Store, StoreError},
+    store::{Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
 };
 use prometheus::IntGauge;

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use common::{
+    change::{CatalogRow, ChangeMark, Changes, ServedKey},
     id::TenantId,
     key::KeyHash,
-    store::{CatalogRow, ChangeMark, Changes, ServedKey},
     time::Micros,
 };
 

@@ -27,8 +27,9 @@ use std::{
 
 use by_hash::KeysByHash;
 use common::{
+    change::{CatalogRow, ChangeMark},
     key::KeyHash,
-    store::{CatalogRow, ChangeMark, Store, StoreError},
+    store::{Store, StoreError},
     time::{Clock as _, Micros, SystemClock},
 };
 pub use entry::{KeyEntry, Standing, TenantEntry};
@@ -81,7 +82,7 @@ impl Catalog {
     }
 
     /// A catalog that holds `rows`, as of `now`.
-    pub fn from_rows(rows: common::store::Catalog, now: Micros) -> Self {
+    pub fn from_rows(rows: common::change::Catalog, now: Micros) -> Self {
         let catalog = Self::empty();
         let mut loader = Loader::new(&catalog, now);
         rows.tenants.iter().for_each(|tenant| loader.take(CatalogRow::Tenant(tenant.into())));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{store::ChangeMark, time::Micros};
+use common::{change::ChangeMark, time::Micros};
 use serde::Serialize;
 
 use crate::lock::locked;

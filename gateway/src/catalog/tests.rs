@@ -3,11 +3,11 @@
 use std::str::FromStr as _;
 
 use common::{
+    change::ServedKey,
     id::{KeyId, TenantId},
-    key::{KeyHash, KeyStatus, Mode, Pepper, Secret},
+    key::{KeyHash, KeyStatus, KeyUpdate, Mode, NewKey, Pepper, Secret},
     plan::{Plan, PlanId},
-    store::{KeyUpdate, NewKey, NewTenant, ServedKey},
-    tenant::{Tenant, TenantKind, TenantStatus},
+    tenant::{Tenant, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::Zone,
 };
 use tokio::sync::watch;

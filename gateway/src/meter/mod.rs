@@ -18,7 +18,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use common::{
     id::{KeyId, TenantId},
-    store::QuotaHolder,
+    quota::QuotaHolder,
     time::{Clock as _, SystemClock},
     usage::{BATCH_MAX_ENTRIES, StreamId, UsageRecord},
 };

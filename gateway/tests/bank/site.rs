@@ -7,10 +7,10 @@ use std::{
 };
 
 use common::{
+    change,
     id::{KeyId, TenantId},
     key::{Key, Mode, Pepper, Secret},
-    plan::{Plan, PlanId, PlanLimits, PlanVersion, RateLimit, RateLimits},
-    store::{self, Subscription},
+    plan::{Plan, PlanId, PlanLimits, PlanVersion, RateLimit, RateLimits, subscription::Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };
@@ -223,7 +223,7 @@ fn route(limits: &str) -> Arc<Route> {
 }
 
 /// A root and a customer below it, with a key and a plan each.
-fn rows(limits: &RateLimits, pool: &RateLimits) -> store::Catalog {
+fn rows(limits: &RateLimits, pool: &RateLimits) -> change::Catalog {
     let (root, customer) = (TenantId::from_u128(1), TenantId::from_u128(2));
     let of_root = PlanLimits { key: limits.clone(), pool: pool.clone(), ..PlanLimits::default() };
     let plans = [plan("shared", of_root), plan("customer", PlanLimits::default())];
@@ -236,7 +236,7 @@ fn rows(limits: &RateLimits, pool: &RateLimits) -> store::Catalog {
         ends_at: None,
     };
     let version = |plan| PlanVersion { owner: Some(root), version: 1, created_at: NOW, plan };
-    store::Catalog {
+    change::Catalog {
         seq: 1,
         tenants: vec![tenant(root, None, TenantKind::Root), tenant(customer, Some(root), TenantKind::Customer)],
         subscriptions: vec![subscription(root, &plans[0]), subscription(customer, &plans[1])],

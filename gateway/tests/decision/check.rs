@@ -1,8 +1,7 @@
 //! Decisions, and what they consume.
 
 use common::{
-    key::{Mode, Secret},
-    store::KeyUpdate,
+    key::{KeyUpdate, Mode, Secret},
     tenant::TenantStatus,
 };
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Envoy's rate limit service, asked by a client of gRPC.
 
-use common::{key::Secret, store::KeyUpdate};
+use common::key::{KeyUpdate, Secret};
 use gateway::decision::envoy::{
     SERVICE, SHOULD_RATE_LIMIT,
     health::{CHECK, HealthCheckRequest, HealthCheckResponse, Serving, WATCH},

@@ -1,9 +1,6 @@
 //! Keys that may be used for some routes only, or from some addresses only.
 
-use common::{
-    key::{IpNet, Mode},
-    store::KeyUpdate,
-};
+use common::key::{IpNet, KeyUpdate, Mode};
 
 use crate::support::{World, now};
 

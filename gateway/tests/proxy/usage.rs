@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::{
     key::Mode,
-    store::{QuotaSource, TopUp},
+    quota::{QuotaSource, credit::TopUp},
     time::{Clock as _, SystemClock},
 };
 

@@ -11,16 +11,15 @@ use std::collections::HashMap;
 pub(crate) use api::{ApiBackend, ApiError, Token};
 use async_trait::async_trait;
 use common::{
-    admin::{AdminScope, AdminSecret, Role},
+    admin::{AdminKeyFilter, AdminScope, AdminSecret, Role},
     id::{AdminKeyId, KeyId, TenantId},
-    key::{IpNet, KeyStatus, Mode, Secret},
-    plan::{Plan, PlanId},
-    store::{
-        AdminKeyFilter, AppliedPlan, AuditAction, KeyUpdate, NewTenant, PlanStart, RefusalSum, TenantFilter, TopUp,
-        UsageQuery,
-    },
-    tenant::TenantStatus,
+    key::{IpNet, KeyStatus, KeyUpdate, Mode, Secret},
+    plan::{AppliedPlan, Plan, PlanId, subscription::PlanStart},
+    quota::credit::TopUp,
+    store::AuditAction,
+    tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
     time::{Micros, Window},
+    usage::{report::UsageQuery, rollup::RefusalSum},
 };
 pub(crate) use store::StoreBackend;
 

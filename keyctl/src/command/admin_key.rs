@@ -2,9 +2,8 @@
 
 use clap::{Args, Subcommand};
 use common::{
-    admin::{AdminScope, AdminSecret, Role},
+    admin::{AdminKeyFilter, AdminScope, AdminSecret, Role},
     id::{AdminKeyId, TenantId},
-    store::AdminKeyFilter,
 };
 
 use super::{Context, ExpiryArgs, GraceArgs};

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use common::{
     id::TenantId,
-    store::{TOP_UP_UNITS_MAX, TopUp},
+    quota::credit::{TOP_UP_UNITS_MAX, TopUp},
 };
 
 use super::Context;

@@ -3,8 +3,7 @@
 use clap::{Args, Subcommand};
 use common::{
     id::{KeyId, TenantId},
-    key::{IpNet, KeyStatus, Mode, Secret, parse_network},
-    store::KeyUpdate,
+    key::{IpNet, KeyStatus, KeyUpdate, Mode, Secret, parse_network},
 };
 
 use super::{Context, ExpiryArgs, GraceArgs};

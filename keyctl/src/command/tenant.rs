@@ -6,8 +6,7 @@ use clap::{Args, Subcommand};
 use common::{
     id::TenantId,
     plan::PlanId,
-    store::{NewTenant, TenantFilter},
-    tenant::{TenantKind, TenantStatus},
+    tenant::{TenantFilter, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::Zone,
 };
 

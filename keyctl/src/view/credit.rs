@@ -2,7 +2,7 @@
 
 use common::{
     id::TenantId,
-    store::{Credit, TopUp},
+    quota::credit::{Credit, TopUp},
 };
 use serde::{Deserialize, Serialize};
 

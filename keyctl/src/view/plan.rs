@@ -2,8 +2,7 @@
 
 use common::{
     id::TenantId,
-    plan::{Charge, Plan, PlanVersion, RateLimits, RateWindow},
-    store::{AppliedPlan, OfferedPlan, PlanOutcome},
+    plan::{AppliedPlan, Charge, OfferedPlan, Plan, PlanOutcome, PlanVersion, RateLimits, RateWindow},
 };
 use serde::Serialize;
 

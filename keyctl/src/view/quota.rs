@@ -2,7 +2,7 @@
 
 use common::{
     id::TenantId,
-    store::{QuotaStanding, ThresholdEvent},
+    quota::{QuotaStanding, thresholds::ThresholdEvent},
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,10 @@
 //! Which plan a tenant has of its own, and from when on.
 
-use common::{id::TenantId, plan::PlanId, store::Subscription, time::Micros};
+use common::{
+    id::TenantId,
+    plan::{PlanId, subscription::Subscription},
+    time::Micros,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Instant, PlanRef};

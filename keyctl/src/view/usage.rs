@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{RefusalSum, UsageReportRow, UsageSum},
     time::Period,
+    usage::{
+        report::UsageReportRow,
+        rollup::{RefusalSum, UsageSum},
+    },
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,10 +4,10 @@ use std::io;
 
 use common::{
     id::TenantId,
-    key::{Mode, Pepper, Secret},
+    key::{Mode, NewKey, Pepper, Secret},
     plan::{PlanFile, PlanId, PlanLimits},
-    store::{NewKey, NewTenant, Store},
-    tenant::TenantKind,
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Zone},
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::store::UsageFilter;
+use common::usage::rollup::UsageFilter;
 use serde::Serialize;
 use tokio::time::sleep;
 

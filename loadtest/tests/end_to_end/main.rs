@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use common::{
     key::Mode,
-    store::{Settling, Store},
+    store::Store,
     time::{Clock as _, SystemClock},
+    usage::gaps::Settling,
 };
 use fixture::{Fixture, eventually};
 use loadtest::{

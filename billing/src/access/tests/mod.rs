@@ -14,11 +14,11 @@ use axum::{
     routing::MethodRouter,
 };
 use common::{
-    admin::{AdminScope, AdminSecret, Role},
+    admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     id::{AdminKeyId, KeyId, TenantId},
-    key::{KeyHash, Mode, Pepper},
-    store::{NewAdminKey, NewKey, NewTenant, Store},
-    tenant::TenantKind,
+    key::{KeyHash, Mode, NewKey, Pepper},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock},
 };
 use reqwest::{Client, Method, StatusCode};

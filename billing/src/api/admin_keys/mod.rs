@@ -10,10 +10,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
-    admin::{AdminKey, AdminScope, AdminSecret, Role},
+    admin::{AdminKey, AdminKeyFilter, AdminScope, AdminSecret, NewAdminKey, Role},
     id::{AdminKeyId, TenantId},
     key::KeyStatus,
-    store::{AdminKeyFilter, NewAdminKey, StoreError},
+    store::StoreError,
     time::Micros,
 };
 use serde::{Deserialize, Serialize};

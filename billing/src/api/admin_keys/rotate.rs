@@ -6,7 +6,10 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use common::{admin::AdminSecret, id::AdminKeyId, store::AdminKeyRotation};
+use common::{
+    admin::{AdminKeyRotation, AdminSecret},
+    id::AdminKeyId,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -8,8 +8,7 @@ use axum::{
 };
 use common::{
     id::KeyId,
-    key::{IpNet, Secret},
-    store::{KeyRotation, KeyUpdate},
+    key::{IpNet, KeyRotation, KeyUpdate, Secret},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;

@@ -13,8 +13,7 @@ use axum::{
 };
 use common::{
     id::{KeyId, TenantId},
-    key::{IpNet, Key, KeyStatus, Mode, Secret, parse_network},
-    store::{KeyFilter, NewKey},
+    key::{IpNet, Key, KeyFilter, KeyStatus, Mode, NewKey, Secret, parse_network},
     time::Micros,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};

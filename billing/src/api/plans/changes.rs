@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use common::{
     id::TenantId,
-    plan::{Plan, PlanId},
-    store::{AppliedPlan, MIGRATED_AT_ONCE, PlanOutcome, PlanStart},
+    plan::{
+        AppliedPlan, Plan, PlanId, PlanOutcome,
+        subscription::{MIGRATED_AT_ONCE, PlanStart},
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -9,8 +9,7 @@ mod plan;
 use axum::Json;
 use common::{
     id::TenantId,
-    plan::PlanId,
-    store::{OfferedPlan, PlanPage},
+    plan::{OfferedPlan, PlanId, PlanPage},
 };
 use plan::PlanDocument;
 pub(super) use plan::QuotaKindWord;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use common::{id::TenantId, store::TenantUpdate, tenant::TenantStatus};
+use common::{
+    id::TenantId,
+    tenant::{TenantStatus, TenantUpdate},
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 

@@ -14,8 +14,7 @@ use axum::{
 use common::{
     id::TenantId,
     plan::PlanId,
-    store::{NewTenant, TenantFilter},
-    tenant::{Tenant, TenantKind, TenantStatus},
+    tenant::{Tenant, TenantFilter, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::Zone,
 };
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use axum::Json;
 use common::{
     id::TenantId,
-    store::{QuotaSource, QuotaStanding},
+    quota::{QuotaSource, QuotaStanding},
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use common::store::UsageReportRow;
+use common::usage::report::UsageReportRow;
 
 const HEADER: &str = "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n";
 

@@ -13,8 +13,8 @@ use axum::{
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{UsageDimension, UsageQuery, UsageReport, UsageReportRow, UsageStep},
     time::{Micros, Window},
+    usage::report::{UsageDimension, UsageQuery, UsageReport, UsageReportRow, UsageStep},
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest as _, Sha256};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use common::{
-    store::{Booking, NewDeadLetter, Position},
-    usage::{ApartBatch, BATCH_MAX_BYTES, UsageBatch},
+use common::usage::{
+    ApartBatch, BATCH_MAX_BYTES, UsageBatch, booking::Booking, dead_letters::NewDeadLetter, positions::Position,
 };
 use rdkafka::{Message, consumer::stream_consumer::StreamPartitionQueue};
 use tokio::time::{Instant, timeout_at};

@@ -6,9 +6,8 @@ use std::time::Instant;
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::Audit,
     time::{Micros, SystemClock},
-    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
+    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord, reconcile::Audit},
 };
 use rdkafka::{
     ClientConfig,

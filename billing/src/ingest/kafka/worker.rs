@@ -9,8 +9,8 @@ use std::{
 };
 
 use common::{
-    store::{Booked, NewDeadLetter, StoreError},
-    usage::UsageBatch,
+    store::StoreError,
+    usage::{Booked, UsageBatch, dead_letters::NewDeadLetter},
 };
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use tokio::sync::Mutex;

@@ -1,9 +1,6 @@
 //! Caps against single cases and against what must hold of any history.
 
-use common::{
-    id::KeyId,
-    store::{Subscription, TenantParent},
-};
+use common::{id::KeyId, plan::subscription::Subscription, tenant::TenantParent};
 use proptest::prelude::*;
 
 use super::*;

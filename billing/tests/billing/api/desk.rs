@@ -8,12 +8,12 @@
 //! ```
 
 use common::{
-    admin::{AdminScope, AdminSecret, Role},
+    admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     id::TenantId,
     key::Pepper,
     plan::PlanFile,
-    store::{NewAdminKey, NewTenant, Store},
-    tenant::{Tenant, TenantKind},
+    store::Store,
+    tenant::{Tenant, TenantKind, lifecycle::NewTenant},
     time::{Clock as _, SystemClock},
 };
 use reqwest::{

@@ -1,8 +1,7 @@
 //! What is handed on: no longer than it was held, and told to nobody below.
 
 use common::{
-    admin::{AdminArea, AdminScope, AdminSecret, Role},
-    store::NewAdminKey,
+    admin::{AdminArea, AdminScope, AdminSecret, NewAdminKey, Role},
     time::{Clock as _, Micros, SystemClock},
 };
 use serde_json::{Value, json};

@@ -6,9 +6,13 @@ use std::collections::BTreeSet;
 
 use billing::access::rules::{Needs, RULES};
 use common::{
-    admin::Role::{self, Admin, Billing, Owner, Viewer},
+    admin::{
+        NewAdminKey,
+        Role::{self, Admin, Billing, Owner, Viewer},
+    },
     id::TenantId,
-    store::{NewAdminKey, NewKey, TopUp},
+    key::NewKey,
+    quota::credit::TopUp,
     tenant::TenantKind,
     time::{Clock as _, SystemClock},
 };

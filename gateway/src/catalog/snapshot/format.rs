@@ -4,10 +4,10 @@
 //! read was written by a gateway with the same pepper, to the last bit; no key can be planted or brought back to life.
 
 use common::{
+    change::{CatalogRow, ChangeMark, ServedKey, ServedTenant},
     id::{KeyId, TenantId},
     key::{KeyHash, Mode, Pepper},
-    plan::PlanVersion,
-    store::{CatalogRow, ChangeMark, ServedKey, ServedTenant, Subscription},
+    plan::{PlanVersion, subscription::Subscription},
     tenant::TenantStatus,
     time::{Micros, Zone},
 };

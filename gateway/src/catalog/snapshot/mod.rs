@@ -18,8 +18,8 @@ use std::{
 };
 
 use common::{
+    change::{CatalogRow, ChangeMark},
     key::Pepper,
-    store::{CatalogRow, ChangeMark},
     time::{Clock as _, Micros, SystemClock},
 };
 pub use format::SnapshotError;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use common::{
+    change::{CatalogRow, ServedTenant},
     id::TenantId,
-    plan::{PlanId, PlanVersion},
-    store::{CatalogRow, ServedTenant, Subscription},
+    plan::{PlanId, PlanVersion, subscription::Subscription},
     tenant::TenantStatus,
     time::{Micros, zone_release},
 };

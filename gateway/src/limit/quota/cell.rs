@@ -10,7 +10,7 @@ use std::{
 
 use common::{
     id::TenantId,
-    store::{QuotaGrant, QuotaSource},
+    quota::{QuotaGrant, QuotaSource},
     time::{Micros, Window},
 };
 use tokio::sync::Notify;

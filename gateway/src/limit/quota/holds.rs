@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::{store::QuotaSource, time::Micros};
+use common::{quota::QuotaSource, time::Micros};
 use smallvec::SmallVec;
 
 use super::QuotaCell;

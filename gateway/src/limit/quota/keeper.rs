@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    store::{QuotaDraw, QuotaHolder, QuotaRefund, Store, StoreError},
+    quota::{QuotaDraw, QuotaHolder, QuotaRefund},
+    store::{Store, StoreError},
     time::{Clock as _, SystemClock},
 };
 use tokio::{

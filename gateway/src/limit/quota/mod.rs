@@ -24,7 +24,7 @@ use arc_swap::ArcSwapOption;
 pub(super) use cell::{QuotaCell, Refused};
 use common::{
     id::TenantId,
-    store::QuotaSource,
+    quota::QuotaSource,
     time::{Micros, Period, Window, Zone},
 };
 use holds::Held;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use common::{
     key::{Mode, Pepper, Secret},
-    store::{NewTenant, QuotaGrant, QuotaHolder, Store},
-    tenant::TenantKind,
+    quota::{QuotaGrant, QuotaHolder},
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, SystemClock},
     usage::StreamId,
 };

@@ -12,10 +12,10 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Mode, Pepper, Secret},
+    key::{Mode, NewKey, Pepper, Secret},
     plan::{Plan, PlanFile, PlanId},
-    store::{NewKey, NewTenant, Store},
-    tenant::TenantKind,
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Zone},
 };
 use tempfile::TempDir;

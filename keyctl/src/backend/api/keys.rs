@@ -4,10 +4,9 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use common::{
-    admin::AdminSecret,
+    admin::{AdminKeyFilter, AdminSecret},
     id::{AdminKeyId, KeyId},
-    key::Secret,
-    store::{AdminKeyFilter, KeyUpdate},
+    key::{KeyUpdate, Secret},
 };
 use reqwest::Method;
 use serde::Deserialize;

@@ -10,7 +10,7 @@ mod tenants;
 use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
-use common::store::PlanStart;
+use common::plan::subscription::PlanStart;
 pub(crate) use error::ApiError;
 use error::with_causes;
 use reqwest::{Client, Url, header::HeaderValue, redirect};

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    plan::{Plan, PlanId},
-    store::{AppliedPlan, PlanStart},
+    plan::{AppliedPlan, Plan, PlanId, subscription::PlanStart},
 };
 use reqwest::Method;
 use serde::Deserialize;

@@ -3,8 +3,12 @@
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    store::{RefusalSum, TopUp, UsageQuery, UsageStep},
+    quota::credit::TopUp,
     time::Window,
+    usage::{
+        report::{UsageQuery, UsageStep},
+        rollup::RefusalSum,
+    },
 };
 use serde_json::json;
 

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    store::{NewTenant, TenantFilter},
-    tenant::TenantStatus,
+    tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
 };
 use reqwest::Method;
 use serde_json::json;

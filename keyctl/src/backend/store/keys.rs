@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use common::{
-    admin::AdminSecret,
+    admin::{AdminKeyFilter, AdminSecret, NewAdminKey},
     id::{AdminKeyId, KeyId},
-    key::{Pepper, Secret},
-    store::{AdminKeyFilter, KeyFilter, KeyUpdate, NewAdminKey, NewKey},
+    key::{KeyFilter, KeyUpdate, NewKey, Pepper, Secret},
 };
 
 use super::{ALL, StoreBackend};

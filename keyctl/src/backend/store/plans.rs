@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    plan::{Plan, PlanId},
-    store::{AppliedPlan, MIGRATED_AT_ONCE, PlanStart, Subscription},
+    plan::{
+        AppliedPlan, Plan, PlanId,
+        subscription::{MIGRATED_AT_ONCE, PlanStart, Subscription},
+    },
 };
 
 use super::{ALL, StoreBackend};

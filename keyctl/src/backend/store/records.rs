@@ -3,8 +3,13 @@
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    store::{AuditFilter, PageRequest, RefusalSum, TopUp, UsageFilter, UsageQuery},
+    quota::credit::TopUp,
+    store::{AuditFilter, PageRequest},
     time::{Micros, Window},
+    usage::{
+        report::UsageQuery,
+        rollup::{RefusalSum, UsageFilter},
+    },
 };
 
 use super::StoreBackend;

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use common::{
     id::TenantId,
-    store::{NewTenant, TenantFilter, TenantUpdate},
-    tenant::TenantStatus,
+    tenant::{TenantFilter, TenantStatus, TenantUpdate, lifecycle::NewTenant},
 };
 
 use super::{ALL, StoreBackend};

@@ -6,7 +6,11 @@ use std::str::FromStr;
 
 use apply::ApplyArgs;
 use clap::{Args, Subcommand};
-use common::{id::TenantId, plan::PlanId, store::PlanStart, time::Micros};
+use common::{
+    id::TenantId,
+    plan::{PlanId, subscription::PlanStart},
+    time::Micros,
+};
 
 use super::Context;
 use crate::{backend::NamedPlan, error::Failure, view::MovedTenant};

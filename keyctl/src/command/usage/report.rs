@@ -4,8 +4,8 @@ use clap::Args;
 use common::{
     id::{KeyId, TenantId},
     key::Mode,
-    store::{UsageDimension, UsageQuery, UsageStep},
     time::{Micros, Window},
+    usage::report::{UsageDimension, UsageQuery, UsageStep},
 };
 
 use crate::{command::Context, error::Failure, words::one_of};

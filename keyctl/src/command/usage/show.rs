@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use clap::{Args, ValueEnum};
 use common::{
     id::{KeyId, TenantId},
-    store::TenantFilter,
-    tenant::TenantStatus,
+    tenant::{TenantFilter, TenantStatus},
     time::{Micros, Period, TimeError, Window, Zone},
 };
 

@@ -9,8 +9,8 @@ use common::{
     id::{KeyId, TenantId},
     key::Pepper,
     plan::{PlanFile, PlanId},
-    store::{NewTenant, Store},
-    tenant::TenantKind,
+    store::Store,
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, SystemClock, Zone},
 };
 

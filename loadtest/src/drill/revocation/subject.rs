@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use common::{
     id::{KeyId, TenantId},
-    key::{Mode, Secret},
-    store::{NewKey, NewTenant, PlanStart},
-    tenant::{TenantKind, TenantStatus},
+    key::{Mode, NewKey, Secret},
+    plan::subscription::PlanStart,
+    tenant::{TenantKind, TenantStatus, lifecycle::NewTenant},
     time::{Clock as _, SystemClock, Zone},
 };
 use tokio::time::sleep;

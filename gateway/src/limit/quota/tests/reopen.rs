@@ -1,7 +1,7 @@
 //! A spent cell opens again by itself: whatever raises what may be spent is found by the first request that comes a
 //! second later, without a refusal in between.
 
-use common::store::TopUp;
+use common::quota::credit::TopUp;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::{
-    store::{QuotaStanding, TopUp},
+    quota::{QuotaStanding, credit::TopUp},
     tenant::{Tenant, TenantStatus},
 };
 

@@ -1,0 +1,19 @@
+//! What gateways follow: the catalog that they start from, the feed of changes to it, and what is passed on to others.
+//!
+//! The change log itself, written in the transaction of every change, is part of the store.
+
+mod catalog;
+mod feed;
+mod mark;
+mod served;
+mod sink;
+mod watch;
+
+pub use self::{
+    catalog::Catalog,
+    feed::ChangeFeed,
+    mark::ChangeMark,
+    served::{CatalogRow, Changes, ServedKey, ServedTenant},
+    sink::DatedChange,
+    watch::ChangeWatch,
+};

@@ -1,0 +1,120 @@
+//! What can be done: the one list of actions that the log is written and searched with.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::word::UnknownWord;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Something that is written into the audit log.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum AuditAction {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl AuditAction {
+            /// All actions.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            const WORDS: &str = concat!($($word, ", ",)*);
+
+            /// The word in the store, in documents and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A tenant came.
+    TenantCreate = "tenant.create",
+    /// A tenant got another name.
+    TenantUpdate = "tenant.update",
+    /// A tenant is refused until it is resumed.
+    TenantSuspend = "tenant.suspend",
+    /// A tenant is served again.
+    TenantResume = "tenant.resume",
+    /// A tenant stands elsewhere in the tree.
+    TenantMove = "tenant.move",
+    /// A tenant ended.
+    TenantDelete = "tenant.delete",
+    /// A plan got a version.
+    PlanApply = "plan.apply",
+    /// The first root took over a plan that was waiting for it.
+    PlanAdopt = "plan.adopt",
+    /// A plan is off offer.
+    PlanDeprecate = "plan.deprecate",
+    /// A plan is on offer again.
+    PlanRestore = "plan.restore",
+    /// A tenant got a plan.
+    SubscriptionAssign = "subscription.assign",
+    /// A tenant's own plan ends.
+    SubscriptionEnd = "subscription.end",
+    /// A tenant was brought to the latest version of its plan.
+    SubscriptionMigrate = "subscription.migrate",
+    /// An API key was made.
+    KeyCreate = "key.create",
+    /// An API key was renamed or narrowed.
+    KeyUpdate = "key.update",
+    /// An API key gives way to another.
+    KeyRotate = "key.rotate",
+    /// An API key ended.
+    KeyRevoke = "key.revoke",
+    /// An admin key was made.
+    AdminKeyCreate = "admin_key.create",
+    /// An admin key gives way to another.
+    AdminKeyRotate = "admin_key.rotate",
+    /// An admin key ended.
+    AdminKeyRevoke = "admin_key.revoke",
+    /// Credit was added.
+    CreditAdd = "credit.add",
+    /// Credit was taken back.
+    CreditCorrect = "credit.correct",
+}
+
+impl fmt::Display for AuditAction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for AuditAction {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let found = Self::ALL.iter().find(|action| action.as_str() == word).copied();
+        found.ok_or_else(|| UnknownWord::new("known action", Self::WORDS.trim_end_matches(", "), word))
+    }
+}
+
+impl Serialize for AuditAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for AuditAction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back_and_others_are_refused_with_all_that_there_are() {
+        for action in AuditAction::ALL {
+            assert_eq!(action.as_str().parse(), Ok(*action));
+        }
+        let refused = "key.revoked".parse::<AuditAction>().unwrap_err().to_string();
+        assert!(refused.starts_with("`key.revoked` is not a known action"), "{refused}");
+        assert!(AuditAction::ALL.iter().all(|action| refused.contains(action.as_str())), "{refused}");
+    }
+}

@@ -1,0 +1,230 @@
+//! Who changed what: written in the transaction of the change, never rewritten, read within the own subtree.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{
+    Any, AnyConnection, AssertSqlSafe, Row as _,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+use super::{
+    audit_action::AuditAction,
+    connect::Store,
+    error::StoreError,
+    page::{Page, PageRequest},
+    row::{corrupt, instant, parsed, parsed_or_null},
+    scope::{self, Viewer},
+    spans,
+};
+use crate::{
+    acting::{Acting, ActorKind, Scope},
+    id::TenantId,
+    time::{Micros, Window},
+};
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditEntry {
+    /// Its place in the log.
+    pub seq: i64,
+    /// When.
+    pub at: Micros,
+    /// What kind of actor did it.
+    pub actor_kind: ActorKind,
+    /// Who: the subject of a person's token, the id of an admin key, a user of the command line, a program. None: somebody
+    /// above whoever looks, of whom they see neither name nor address nor request.
+    pub actor: Option<String>,
+    /// Where the request came from.
+    pub address: Option<String>,
+    /// What the request is called in logs.
+    pub request_id: Option<String>,
+    /// What was done, as in `key.revoke`.
+    pub action: String,
+    /// What kind of thing was changed.
+    pub subject_kind: String,
+    /// Its id.
+    pub subject: String,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// What it was before.
+    pub before: Option<Value>,
+    /// What it is since.
+    pub after: Option<Value>,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of this tenant and everybody below it.
+    pub subtree_of: Option<TenantId>,
+    /// About this thing.
+    pub subject: Option<String>,
+    /// Of this action.
+    pub action: Option<AuditAction>,
+    /// Made within.
+    pub window: Option<Window>,
+}
+
+const ENTRIES: &str = "SELECT seq, at, actor_kind, actor, address, request_id, action, subject_kind, subject, \
+    audit_log.tenant_id, before, after, actors.path AS actor_path FROM audit_log ";
+
+/// No tenant is in two places at one time, so that no entry comes twice.
+const IN_SPANS: &str = "JOIN spans ON spans.tenant_id = audit_log.tenant_id AND at >= from_at AND at < to_at ";
+
+const CHOSEN: &str = "LEFT JOIN admin_keys ON actor_kind = 'admin_key' AND admin_keys.id = actor \
+    LEFT JOIN tenants AS actors ON actors.id = COALESCE(actor_tenant, admin_keys.tenant_id) \
+    WHERE seq < $1 AND ($2 = '' OR subject = $2) AND ($3 = '' OR action = $3) AND at >= $4 AND at < $5 \
+    ORDER BY seq DESC LIMIT $6";
+
+/// The first placeholder behind those.
+const FIRST_SPAN: usize = 7;
+
+impl Store {
+    /// The audit log, newest first, as far as it exists for whoever acts: of each tenant, what was done while it was in
+    /// their subtree. What belongs to no tenant is seen by those who see everything.
+    pub async fn audit_log(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let scope = self.acting.scope;
+        let spans = filter.spans(&mut connection, scope).await?;
+        let window = filter.window.unwrap_or(Window { start: Micros(i64::MIN), end: Micros(i64::MAX) });
+        let query = sqlx::query(AssertSqlSafe(statement(spans.as_deref().map_or(0, <[_]>::len))))
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(filter.subject.clone().unwrap_or_default())
+            .bind(filter.action.map_or("", AuditAction::as_str))
+            .bind(window.start.0)
+            .bind(window.end.0)
+            .bind(page.rows());
+        let bind = |query: Query<'static, Any, AnyArguments>, (tenant, span): &(TenantId, Window)| {
+            query.bind(tenant.to_string()).bind(span.start.0).bind(span.end.0)
+        };
+        let query = spans.iter().flatten().fold(query, bind);
+        let rows = query.fetch_all(&mut *connection).await?;
+        let viewer = Viewer::of(&mut connection, scope).await?;
+        let entries: Result<Vec<_>, _> =
+            rows.iter().map(|row| read(row, &viewer).map(|entry| (entry.seq, entry))).collect();
+        Ok(page.page(entries?))
+    }
+}
+
+impl AuditFilter {
+    /// A tenant of which, with everybody below it, is shown what was done, and the times at which it was in the scope. None:
+    /// all of everybody is shown, and of nobody.
+    async fn spans(
+        &self,
+        connection: &mut AnyConnection,
+        scope: Scope,
+    ) -> Result<Option<Vec<(TenantId, Window)>>, StoreError> {
+        let (top, spans) = match (scope, self.subtree_of) {
+            (Scope::Everything, None) => return Ok(None),
+            (Scope::Everything, Some(tenant)) => {
+                let known = scope::path_of(connection, tenant).await?.is_some();
+                (tenant, if known { spans::spans_under(connection, tenant, tenant).await? } else { Vec::new() })
+            }
+            (Scope::Subtree(top), within) => {
+                let tenant = within.unwrap_or(top);
+                (tenant, spans::spans_under(connection, tenant, top).await?)
+            }
+        };
+        if spans.is_empty() {
+            return Err(StoreError::not_found("tenant", &top));
+        }
+        Ok(Some(spans.into_iter().map(|span| (top, span)).collect()))
+    }
+}
+
+/// The statement for a tenant that was in the scope so many times, or for all of everybody. Its text is put together from
+/// constants and the numbers of placeholders.
+fn statement(spans: usize) -> String {
+    let known: Vec<_> = (0..spans)
+        .map(|place| {
+            let first = FIRST_SPAN + 3 * place;
+            let (from, to) = (first + 1, first + 2);
+            format!(
+                "SELECT CAST(${first} AS TEXT) AS top, CAST(${from} AS BIGINT) AS from_at, CAST(${to} AS BIGINT) AS to_at"
+            )
+        })
+        .collect();
+    let (with, join) = if spans == 0 { (String::new(), "") } else { (with_spans(&known.join(" UNION ")), IN_SPANS) };
+    format!("{with}{ENTRIES}{join}{CHOSEN}")
+}
+
+/// The table `spans`: tenants of a subtree, each at the times at which it was there. `UNION` keeps every range once.
+fn with_spans(known: &str) -> String {
+    format!(
+        "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (\
+         SELECT id, from_at, to_at FROM ({known}) AS known JOIN tenants ON id = top UNION \
+         SELECT below.tenant_id, \
+         CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
+         CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
+         FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
+         WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)) "
+    )
+}
+
+/// A change to be logged.
+pub(crate) struct Audited<'a> {
+    pub(crate) action: AuditAction,
+    pub(crate) subject_kind: &'a str,
+    pub(crate) subject: String,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+/// What a thing is, as the log keeps it.
+pub(crate) fn state(thing: &impl Serialize) -> Result<Option<Value>, StoreError> {
+    serde_json::to_value(thing).map(Some).map_err(|error| StoreError::refused(error.to_string()))
+}
+
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    acting: &Acting,
+    audited: Audited<'_>,
+    now: Micros,
+) -> Result<(), StoreError> {
+    let actor = &acting.actor;
+    sqlx::query(
+        "INSERT INTO audit_log (at, actor_kind, actor, address, request_id, action, subject_kind, subject, tenant_id, \
+         before, after, actor_tenant) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(now.0)
+    .bind(actor.kind.as_str())
+    .bind(&actor.name)
+    .bind(actor.address.map(|address| address.to_string()))
+    .bind(actor.request_id.as_deref())
+    .bind(audited.action.as_str())
+    .bind(audited.subject_kind)
+    .bind(audited.subject)
+    .bind(audited.tenant.map(|tenant| tenant.to_string()))
+    .bind(audited.before.map(|value| value.to_string()))
+    .bind(audited.after.map(|value| value.to_string()))
+    .bind(acting.scope.tenant().map(|tenant| tenant.to_string()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow, viewer: &Viewer) -> Result<AuditEntry, StoreError> {
+    let is_known = viewer.knows(row.try_get::<Option<String>, _>("actor_path")?.as_deref());
+    let text = |column| Ok::<_, StoreError>(row.try_get::<Option<String>, _>(column)?.filter(|_| is_known));
+    Ok(AuditEntry {
+        seq: row.try_get("seq")?,
+        at: instant(row, "at")?,
+        actor_kind: parsed(row, "actor_kind")?,
+        actor: text("actor")?,
+        address: text("address")?,
+        request_id: text("request_id")?,
+        action: row.try_get("action")?,
+        subject_kind: row.try_get("subject_kind")?,
+        subject: row.try_get("subject")?,
+        tenant: parsed_or_null(row, "tenant_id")?,
+        before: document(row, "before")?,
+        after: document(row, "after")?,
+    })
+}
+
+fn document(row: &AnyRow, column: &'static str) -> Result<Option<Value>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| corrupt("audit entry", error))).transpose()
+}

@@ -1,0 +1,135 @@
+//! Tenants: the companies and people who use the API, in a tree of root, resellers and customers.
+
+pub mod lifecycle;
+mod list;
+mod parents;
+mod place;
+pub(crate) mod row;
+mod update;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    list::{TenantAccount, TenantFilter},
+    parents::TenantParent,
+    update::TenantUpdate,
+};
+use crate::{
+    id::TenantId,
+    time::{Micros, Zone},
+    word::UnknownWord,
+};
+
+/// Longest chain from a root down to a tenant, both counted.
+pub const TENANT_DEPTH_MAX: i64 = 5;
+
+/// A tenant as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its identifier.
+    pub id: TenantId,
+    /// The tenant above; only a root has none.
+    pub parent: Option<TenantId>,
+    /// Its place in the tree.
+    pub kind: TenantKind,
+    /// What people call it.
+    pub name: String,
+    /// Whether its keys are served.
+    pub status: TenantStatus,
+    /// The clock on which its billing periods start and end; fixed at creation, as usage is already filed by it.
+    pub zone: Zone,
+    /// When it was created.
+    pub created_at: Micros,
+    /// Counts its changes, from 1.
+    pub revision: i64,
+}
+
+/// A tenant's place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantKind {
+    /// The company that sells the API.
+    Root,
+    /// Sells it on to customers of its own.
+    Reseller,
+    /// Uses it.
+    Customer,
+}
+
+/// Whether a tenant is served. A suspended tenant's whole subtree is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantStatus {
+    /// Served.
+    Active,
+    /// Refused until resumed.
+    Suspended,
+    /// Refused for good. What it used stays on the books.
+    Deleted,
+}
+
+// === impl TenantKind ===
+
+impl TenantKind {
+    /// The word used in the store, in files and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Reseller => "reseller",
+            Self::Customer => "customer",
+        }
+    }
+}
+
+impl fmt::Display for TenantKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for TenantKind {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "root" => Ok(Self::Root),
+            "reseller" => Ok(Self::Reseller),
+            "customer" => Ok(Self::Customer),
+            _ => Err(UnknownWord::new("tenant kind", "root, reseller, customer", word)),
+        }
+    }
+}
+
+// === impl TenantStatus ===
+
+impl TenantStatus {
+    /// The word used in the store, in files and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl fmt::Display for TenantStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for TenantStatus {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(UnknownWord::new("tenant status", "active, suspended, deleted", word)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Lives of gateways, and those of which the journal is gone.
+//!
+//! A life ends once whoever finds its journal has handed that over to its end, and says so here. A later life of the same
+//! gateway says when no earlier journal is left where it looks. An older life that is not drained by then is lost: what was
+//! in its journal, if anything, is on no bill. It is told as long as nobody accepts that; should its journal turn up
+//! after all, it is drained like any other.
+
+use serde::Serialize;
+use sqlx::any::AnyRow;
+
+use super::gaps::{Settling, check_settling, read_settling};
+use crate::{
+    store::{
+        Store, StoreError,
+        row::{count, instant, instant_or_null, parsed},
+    },
+    time::Micros,
+    usage::Life,
+};
+
+/// A life of a gateway whose journal was not where a later life of the gateway looked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LostLife {
+    /// The life, as its streams begin: `gateway/boot`.
+    pub life: Life,
+    /// When it began.
+    pub began_at: Micros,
+    /// When a later life had looked for its journal.
+    pub noticed_at: Micros,
+    /// Entries of it that are booked: they came before the journal was gone.
+    pub booked: u64,
+    /// Who has accepted that its journal is gone, if somebody has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settling>,
+}
+
+/// Lives that are not drained, although a later one of the same gateway has found every journal that there is. Whatever
+/// says that a stream of a life has ended had found its journal, too. `0` follows `/`.
+const LOST: &str = "SELECT life, began_at, settled_at, settled_by, reason, \
+    (SELECT MIN(later.searched_at) FROM gateway_lives AS later \
+    WHERE later.gateway = lost.gateway AND later.life > lost.life) AS noticed_at, \
+    CAST(COALESCE((SELECT SUM(next_seq) FROM usage_streams \
+    WHERE stream > lost.life || '/' AND stream < lost.life || '0'), 0) AS BIGINT) AS booked \
+    FROM gateway_lives AS lost WHERE drained_at IS NULL \
+    AND EXISTS (SELECT 1 FROM gateway_lives AS later WHERE later.gateway = lost.gateway AND later.life > lost.life \
+    AND later.searched_at IS NOT NULL) \
+    AND NOT EXISTS (SELECT 1 FROM usage_streams WHERE stream > lost.life || '/' AND stream < lost.life || '0' \
+    AND end_entries > 0) ORDER BY life";
+
+impl Store {
+    /// Writes down that a life has begun. Again, it changes nothing.
+    pub async fn begin_life(&self, life: &Life, now: Micros) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO gateway_lives (life, gateway, began_at) VALUES ($1, $2, $3) ON CONFLICT (life) DO NOTHING",
+        )
+        .bind(life.to_string())
+        .bind(life.gateway().to_owned())
+        .bind(now.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes down that the journals of these lives were handed over to their ends.
+    pub async fn end_lives(&self, lives: &[Life], now: Micros) -> Result<(), StoreError> {
+        let mut write = self.begin_write().await?;
+        for life in lives {
+            sqlx::query(
+                "INSERT INTO gateway_lives (life, gateway, began_at, drained_at) VALUES ($1, $2, $3, $3) \
+                 ON CONFLICT (life) DO UPDATE SET drained_at = COALESCE(gateway_lives.drained_at, excluded.drained_at)",
+            )
+            .bind(life.to_string())
+            .bind(life.gateway().to_owned())
+            .bind(now.0)
+            .execute(write.connection())
+            .await?;
+        }
+        write.commit().await
+    }
+
+    /// Writes down that a life, which has begun, has drained every earlier journal that it could find.
+    pub async fn no_journal_left(&self, life: &Life, now: Micros) -> Result<(), StoreError> {
+        sqlx::query("UPDATE gateway_lives SET searched_at = COALESCE(searched_at, $1) WHERE life = $2")
+            .bind(now.0)
+            .bind(life.to_string())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Lives of which the journal is gone, accepted ones too, by life.
+    pub async fn lost_lives(&self) -> Result<Vec<LostLife>, StoreError> {
+        let rows = sqlx::query(LOST).fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Number of lives of which the journal is gone and that nobody has accepted.
+    pub async fn lost_life_count(&self) -> Result<u64, StoreError> {
+        let lost = self.lost_lives().await?;
+        Ok(lost.iter().filter(|lost| lost.settled.is_none()).count() as u64)
+    }
+
+    /// Accepts that the journal of a life is gone. Refused: an empty name or reason. A conflict: a life that is not lost, or
+    /// is accepted already.
+    pub async fn settle_life(&self, life: &Life, settling: &Settling) -> Result<LostLife, StoreError> {
+        check_settling(settling)?;
+        let lost = self.lost_lives().await?.into_iter().find(|lost| lost.life == *life);
+        let lost = lost.ok_or_else(|| StoreError::not_found("lost life", life))?;
+        let settled = sqlx::query(
+            "UPDATE gateway_lives SET settled_at = $1, settled_by = $2, reason = $3 WHERE life = $4 AND settled_at IS NULL",
+        )
+        .bind(settling.at.0)
+        .bind(settling.by.clone())
+        .bind(settling.reason.clone())
+        .bind(life.to_string())
+        .execute(&self.pool)
+        .await?;
+        if settled.rows_affected() == 0 {
+            return Err(StoreError::conflict(format!("the life {life} was accepted as lost already")));
+        }
+        Ok(LostLife { settled: Some(settling.clone()), ..lost })
+    }
+}
+
+fn read(row: &AnyRow) -> Result<LostLife, StoreError> {
+    Ok(LostLife {
+        life: parsed(row, "life")?,
+        began_at: instant(row, "began_at")?,
+        noticed_at: instant(row, "noticed_at")?,
+        booked: count(row, "booked")?,
+        settled: instant_or_null(row, "settled_at")?.map(|at| read_settling(row, at)).transpose()?,
+    })
+}
