@@ -2,18 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use loadtest::processes;
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use servers::{POLL_INTERVAL, Process, within};
 
 const README: &str = include_str!("../../README.md");
 
@@ -47,40 +43,28 @@ fn lay_out(directory: &Path, ports: &[(&str, String)]) {
     std::fs::copy(repository.join("docs/limits.md"), directory.join("docs/limits.md")).unwrap();
 }
 
-#[test]
-fn block_of_the_readme_leads_from_nothing_to_a_billed_request() {
+#[tokio::test]
+async fn block_of_the_readme_leads_from_nothing_to_a_billed_request() {
     let directory = tempfile::tempdir().unwrap();
     let free = PORTS.map(|port| (port, processes::free_address().unwrap().port().to_string()));
     lay_out(directory.path(), &free);
     let binaries = processes::binary("gateway").unwrap().parent().unwrap().display().to_string();
     let path = format!("{binaries}:{}", std::env::var("PATH").unwrap_or_default());
     let script = format!("set -euo pipefail\n{}\nexit 0\n", with_ports(first_hour(), &free));
-    let output = directory.path().join("output");
-    let file = std::fs::File::create(&output).unwrap();
-    let mut shell = Command::new("setsid")
-        .args(["bash", "-c", &script])
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &script])
         .current_dir(directory.path())
         .env("PATH", path)
         .env_remove("TOLLGATE_PEPPER")
-        .env_remove("TOLLGATE_STORE")
-        .stdin(Stdio::null())
-        .stdout(file.try_clone().unwrap())
-        .stderr(file)
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + DEADLINE;
-    let status = loop {
-        if let Some(status) = shell.try_wait().unwrap() {
-            break Some(status);
-        }
-        if Instant::now() > deadline {
-            break None;
-        }
-        sleep(Duration::from_millis(50));
-    };
+        .env_remove("TOLLGATE_STORE");
+    let mut shell = Process::new("bash", command, directory.path().join("output"));
+    shell.start().unwrap();
+    let group = Pid::from_raw(i32::try_from(shell.pid().unwrap()).unwrap());
+    let status = within(DEADLINE, POLL_INTERVAL, async || shell.ended().unwrap()).await;
     // The servers that the block leaves running are in the shell's group.
-    let _ = killpg(Pid::from_raw(i32::try_from(shell.id()).unwrap()), Signal::SIGKILL);
-    let output = std::fs::read_to_string(output).unwrap();
+    let _ = killpg(group, Signal::SIGKILL);
+    let output = shell.log().text();
     assert!(status.is_some_and(|status| status.success()), "{output}");
     for expected in ["HTTP/1.1 200 OK", "HTTP/1.1 401 Unauthorized", "My company", "Growth", "tenant.create"] {
         assert!(output.contains(expected), "no `{expected}` in\n{output}");

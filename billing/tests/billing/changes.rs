@@ -14,11 +14,11 @@ use rdkafka::{
     consumer::{Consumer as _, StreamConsumer},
 };
 use serde_json::{Value, json};
-use servers::Kafka;
+use servers::{Kafka, eventually};
 
 use crate::{
     site::{DEADLINE, Server, Site, customer, stderr},
-    topic::{self, Topic, eventually, sites},
+    topic::{self, Topic, sites},
 };
 
 const PARTITIONS: u32 = 3;

@@ -12,11 +12,11 @@ use common::{
     id::TenantId,
     store::{Engine, Store},
 };
-use servers::{Postgres, PostgresOptions};
+use servers::{Postgres, PostgresOptions, eventually};
 
 use crate::{
     site::{Site, customer, stdout},
-    topic::{Topic, booked, eventually, held, site_on_postgres, wait_for_books},
+    topic::{Topic, booked, held, site_on_postgres, wait_for_books},
 };
 
 const PARTITIONS: i32 = 4;

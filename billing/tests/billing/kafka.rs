@@ -8,9 +8,11 @@ use common::{
 };
 use serde_json::{Value, json};
 
+use servers::eventually;
+
 use crate::{
     site::{Site, batch, customer, request, stderr, stdout},
-    topic::{SHORT_SESSION, Topic, booked, bootstrap, eventually, held, sites, ten_requests, wait_for_books},
+    topic::{SHORT_SESSION, Topic, booked, bootstrap, held, sites, ten_requests, wait_for_books},
 };
 
 /// Longer than any test may take.

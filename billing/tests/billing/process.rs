@@ -2,12 +2,10 @@
 
 use std::net::TcpListener;
 
+use servers::eventually;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{
-    site::{Site, stderr, stdout},
-    topic::eventually,
-};
+use crate::site::{Site, stderr, stdout};
 
 #[tokio::test]
 async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {

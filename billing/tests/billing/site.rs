@@ -2,9 +2,7 @@
 
 use std::{
     path::PathBuf,
-    process::{Output, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
+    process::{Command, Output, Stdio},
 };
 
 use common::{
@@ -18,14 +16,9 @@ use common::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
+use servers::Process;
+pub(crate) use servers::{DEADLINE, eventually};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, ChildStderr, Command},
-};
-
-/// Far more than anything here takes; only a hang reaches it.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 const PEPPER: &str = "0123456789abcdef";
 
@@ -38,10 +31,9 @@ pub(crate) struct Site {
 
 /// A running `billing serve` or `billing ingest`. Dropping it kills the process.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     pub(crate) address: String,
     client: Client,
-    log: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Site {
@@ -102,8 +94,7 @@ impl Site {
             .env_remove("TOLLGATE_KAFKA")
             .env_remove("TOLLGATE_BOOTSTRAP_TOKEN")
             .env("RUST_LOG", "billing=debug")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+            .stdin(Stdio::null());
     }
 
     /// Starts `billing serve` with at most so many open descriptors.
@@ -117,7 +108,8 @@ impl Site {
 
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        tokio::time::timeout(DEADLINE, self.command(arguments).output()).await.unwrap().unwrap()
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        tokio::time::timeout(DEADLINE, command.kill_on_drop(true).output()).await.unwrap().unwrap()
     }
 
     /// Starts `billing serve` and waits until it says where it listens.
@@ -130,68 +122,38 @@ impl Site {
         Self::wait_for_start(self.command(arguments), event).await
     }
 
-    async fn wait_for_start(mut command: Command, event: &str) -> Server {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::default();
-        let lines = child.stderr.take().unwrap();
-        tokio::spawn(collect(lines, Arc::clone(&log)));
+    async fn wait_for_start(command: Command, event: &str) -> Server {
+        let mut process = Process::captured("billing", command).unwrap();
+        process.start().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut server = Server { child, address: String::new(), client: Client::new(), log };
+        let mut server = Server { process, address: String::new(), client: Client::new() };
         let started = server.logged(event).await;
         server.address.push_str(started["listen"].as_str().unwrap());
         server
     }
 }
 
-impl Drop for Server {
-    /// What the process said explains why a test failed.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            for line in self.log.lock().unwrap().iter() {
-                eprintln!("{line}");
-            }
-        }
-    }
-}
-
-async fn collect(stderr: ChildStderr, log: Arc<Mutex<Vec<Value>>>) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        log.lock().unwrap().push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
-    }
-}
-
 impl Server {
     /// The first log line of this event, once it is there.
     pub(crate) async fn logged(&self, event: &str) -> Value {
-        let found = async {
-            loop {
-                if let Some(line) = self.log_of(event).into_iter().next() {
-                    return line;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let found = tokio::time::timeout(DEADLINE, found).await;
-        found.unwrap_or_else(|_| panic!("no `{event}` in {:#?}", self.log.lock().unwrap()))
+        eventually(event, async || self.log_of(event).into_iter().next()).await
     }
 
     /// Waits for a line of stderr that is no log line and contains `text`.
     pub(crate) async fn complains(&self, text: &str) {
-        let is_there =
-            || self.log.lock().unwrap().iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)));
-        let found = async {
-            while !is_there() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let found = tokio::time::timeout(DEADLINE, found).await;
-        found.unwrap_or_else(|_| panic!("no `{text}` in {:#?}", self.log.lock().unwrap()));
+        let is_there = || self.log().iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)));
+        eventually(text, async || is_there()).await;
     }
 
     /// All log lines of this event so far.
     pub(crate) fn log_of(&self, event: &str) -> Vec<Value> {
-        self.log.lock().unwrap().iter().filter(|line| line["message"] == event).cloned().collect()
+        self.log().into_iter().filter(|line| line["message"] == event).collect()
+    }
+
+    /// All lines of stderr so far; those that are no log lines as texts.
+    fn log(&self) -> Vec<Value> {
+        let lines = self.process.log().lines();
+        lines.into_iter().map(|line| serde_json::from_str(&line).unwrap_or(Value::String(line))).collect()
     }
 
     /// Hands in bytes as a gateway does; `adjust` may spoil the request.
@@ -235,13 +197,12 @@ impl Server {
 
     /// Sends a signal, such as TERM.
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        self.process.signal(format!("SIG{signal}").parse().unwrap()).unwrap();
     }
 
     /// The exit code, once the process has ended.
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        tokio::time::timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap().code()
+        self.process.wait_end().await.unwrap().code()
     }
 }
 

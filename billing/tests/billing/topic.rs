@@ -20,7 +20,7 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
-use servers::{Kafka, Postgres, PostgresOptions};
+use servers::{Kafka, Postgres, PostgresOptions, eventually};
 
 use crate::site::{DEADLINE, Server, Site, batch_of_lane, request};
 
@@ -143,16 +143,6 @@ pub(crate) async fn booked(store: &Store) -> (u64, u64) {
 pub(crate) async fn wait_for_books(store: &Store, requests: u64) {
     eventually(&format!("{requests} requests booked"), async || booked(store).await.0 >= requests).await;
     assert_eq!(booked(store).await, (requests, requests));
-}
-
-/// Waits until something holds.
-pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "not within the deadline: {what}");
 }
 
 /// The partitions that a process holds by its own account.

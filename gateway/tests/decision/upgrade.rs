@@ -13,13 +13,13 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
     let customer = world.customer(Some("capped")).await;
     // Connections of the test's own client are not waited for.
     world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
-    let old = Gateway::start(&world.config_file());
+    let old = Gateway::start(&world.config_file()).await;
     old.wait_until_ready().await;
     let old = Api::of(old);
     let reservation = old.reserve(&customer.secret, 5).await;
     let mut idle = Wire::connect(old.http).await;
 
-    let new = Api::of(Gateway::upgrade(&world.config_file()));
+    let new = Api::of(Gateway::upgrade(&world.config_file()).await);
     assert_eq!((new.http, new.grpc), (old.http, old.grpc));
     let taken_over = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with("taken over"));
     old.gateway.logged("the old process drains", taken_over).await;
@@ -39,16 +39,16 @@ async fn the_next_process_may_answer_elsewhere_or_not_at_all() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
-    let silent = Gateway::start(&world.config_file());
+    let silent = Gateway::start(&world.config_file()).await;
     silent.wait_until_ready().await;
 
     world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
-    let api = Api::of(Gateway::upgrade(&world.config_file()));
+    let api = Api::of(Gateway::upgrade(&world.config_file()).await);
     assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
     assert!(silent.ended().await.success());
 
     world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
-    let silent = Gateway::upgrade(&world.config_file());
+    let silent = Gateway::upgrade(&world.config_file()).await;
     assert!(api.gateway.ended().await.success());
     assert!(tokio::net::TcpStream::connect(api.http).await.is_err());
     assert_eq!(silent.status("/", &customer.secret).await, 200);

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
-    PATIENCE, World,
+    DEADLINE, World,
     process::{Gateway, command},
     raw::RawUpstream,
 };
@@ -40,7 +40,9 @@ routes:
     );
     world.configure(&routes);
     // Whatever is asked for: no log line may look at bytes in a way that panics.
-    let gateway = Gateway::spawn(command(&world.config_file()).env("RUST_LOG", "trace"));
+    let mut command = command(&world.config_file());
+    command.env("RUST_LOG", "trace");
+    let gateway = Gateway::spawn(command).await;
     gateway.wait_until_ready().await;
     let ask = async |path: &str, answer: &[u8]| {
         let mut client = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
@@ -50,7 +52,7 @@ routes:
         let (mut server, _) = upstream.request().await;
         server.send(answer).await;
         let mut received = Vec::new();
-        tokio::time::timeout(PATIENCE, client.read_to_end(&mut received)).await.unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, client.read_to_end(&mut received)).await.unwrap().unwrap();
         received
     };
     for (answer, expected) in ANSWERS {

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use crate::support::{
-    PATIENCE, ROUTES, World, eventually,
-    process::{Gateway, command},
+    DEADLINE, ROUTES, World, eventually,
+    process::{Gateway, command, wrapped},
     raw::{RawUpstream, Wire},
 };
 
@@ -160,7 +160,7 @@ async fn an_upload_that_is_refused_is_told_why() {
                 }
             }
             let mut answer = Vec::new();
-            tokio::time::timeout(PATIENCE, from.read_to_end(&mut answer)).await.unwrap().unwrap();
+            tokio::time::timeout(DEADLINE, from.read_to_end(&mut answer)).await.unwrap().unwrap();
             let answer = String::from_utf8(answer).unwrap();
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {framing}: {answer}");
             assert!(answer.contains("application/problem+json"), "{answer}");
@@ -238,18 +238,9 @@ async fn a_client_that_does_not_read_is_closed() {
 }
 
 /// Starts a gateway that may open so many files.
-fn start_with_descriptors(world: &World, descriptors: usize) -> Gateway {
-    let plain = command(&world.config_file());
-    let mut limited = std::process::Command::new("sh");
-    limited.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(plain.get_program());
-    limited.args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    Gateway::spawn(&mut limited)
+async fn start_with_descriptors(world: &World, descriptors: usize) -> Gateway {
+    let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+    Gateway::spawn(wrapped(&["sh", "-c", &script], &command(&world.config_file()))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +249,7 @@ async fn more_silent_connections_than_descriptors_keep_nobody_out() {
         let world = World::new().await;
         let customer = world.customer(Some("roomy")).await;
         world.configure(ROUTES);
-        let gateway = start_with_descriptors(&world, descriptors);
+        let gateway = start_with_descriptors(&world, descriptors).await;
         gateway.wait_until_ready().await;
         let mut held = Vec::new();
         for index in 0..silent {
@@ -291,7 +282,7 @@ async fn silent_connections_keep_no_operator_out() {
     let world = World::new().await;
     world.customer(Some("roomy")).await;
     world.configure(ROUTES);
-    let gateway = start_with_descriptors(&world, 256);
+    let gateway = start_with_descriptors(&world, 256).await;
     gateway.wait_until_ready().await;
     let mut held = Vec::new();
     for _ in 0..300 {
@@ -340,16 +331,8 @@ async fn a_full_gateway_says_so_while_every_connection_is_busy() {
 async fn the_descriptor_limit_is_raised_and_said() {
     let world = World::new().await;
     world.configure(ROUTES);
-    let plain = command(&world.config_file());
-    let mut limited = std::process::Command::new("sh");
-    limited.arg("-c").arg("ulimit -S -n 256; exec \"$0\" \"$@\"").arg(plain.get_program()).args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    let gateway = Gateway::spawn(&mut limited);
+    let limited = wrapped(&["sh", "-c", "ulimit -S -n 256; exec \"$0\" \"$@\""], &command(&world.config_file()));
+    let gateway = Gateway::spawn(limited).await;
     let line = gateway.logged("the limit", |line| line["message"] == "file descriptors").await;
     assert_eq!(line["before"], 256);
     assert!(line["limit"].as_u64().unwrap() > 256, "{line}");

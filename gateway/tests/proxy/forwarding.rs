@@ -74,7 +74,7 @@ upstreams: { demo: { servers: ['DEMO'] } }
 routes: [{ name: all, path_prefix: /, upstream: demo }]
 ";
     world.configure_at(routes, "[::]:0".parse().unwrap());
-    let gateway = crate::support::process::Gateway::start(&world.config_file());
+    let gateway = crate::support::process::Gateway::start(&world.config_file()).await;
     gateway.wait_until_ready().await;
     // A connection by IPv4 to a socket for both: the peer is ::ffff:127.0.0.1.
     let mut wire = Wire::connect(std::net::SocketAddr::from(([127, 0, 0, 1], gateway.address.port()))).await;

@@ -107,7 +107,9 @@ async fn a_missing_topic_is_told_and_holds_up_no_request() {
     let customer = world.customer(Some("roomy")).await;
     let kafka = Kafka::start().unwrap();
     world.configure(ROUTES);
-    let gateway = Gateway::spawn(command(&world.config_file()).env("TOLLGATE_KAFKA", kafka.bootstrap()));
+    let mut command = command(&world.config_file());
+    command.env("TOLLGATE_KAFKA", kafka.bootstrap());
+    let gateway = Gateway::spawn(command).await;
     gateway.wait_until_ready().await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     let problem = async || {

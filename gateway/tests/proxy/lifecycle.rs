@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{
     ROUTES, World, eventually,
-    process::{Gateway, command},
+    process::{Gateway, command, wrapped},
     raw::{RawUpstream, Wire},
 };
 
@@ -79,7 +79,7 @@ async fn a_store_that_comes_late_is_waited_for() {
     world.configure(ROUTES);
     let text = std::fs::read_to_string(world.config_file()).unwrap();
     std::fs::write(world.config_file(), text.replace("store.db", "late.db")).unwrap();
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     let (status, report) = gateway.admin("/health/ready").await;
     assert_eq!((status, report.contains("starting")), (503, true), "{report}");
     assert_eq!(gateway.admin("/health/live").await.0, 200);
@@ -202,16 +202,8 @@ async fn background_threads_are_nicer_than_the_request_path_however_the_gateway_
         let world = World::new().await;
         let customer = world.customer(Some("roomy")).await;
         world.configure(ROUTES);
-        let started = command(&world.config_file());
-        let mut nicer = std::process::Command::new("nice");
-        nicer.args(["-n", &own.to_string()]).arg(started.get_program()).args(started.get_args());
-        for (name, value) in started.get_envs() {
-            match value {
-                Some(value) => nicer.env(name, value),
-                None => nicer.env_remove(name),
-            };
-        }
-        let gateway = Gateway::spawn(&mut nicer);
+        let nicer = wrapped(&["nice", "-n", &own.to_string()], &command(&world.config_file()));
+        let gateway = Gateway::spawn(nicer).await;
         gateway.wait_until_ready().await;
         assert_eq!(gateway.status("/read", &customer.secret).await, 200);
         let threads = gateway.threads();

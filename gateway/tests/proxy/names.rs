@@ -35,7 +35,7 @@ async fn streams_of_two_gateways_of_one_name_stay_apart_and_it_is_told() {
     let customer = world.customer(Some("roomy")).await;
     let first = world.gateway().await;
     let own = format!("name: test\nupgrade_socket: '{}'\n", world.path("second.upgrade").display());
-    let second = Gateway::start(&beside(&world, &[("name: test\n", &own)]));
+    let second = Gateway::start(&beside(&world, &[("name: test\n", &own)])).await;
     second.wait_until_ready().await;
     let held =
         second.logged("the first one's journal", |line| line["event"] == "journal_held_by_another_process").await;
@@ -66,7 +66,7 @@ async fn streams_of_two_gateways_of_one_name_in_two_places_stay_apart() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let first = world.gateway().await;
-    let second = Gateway::start(&beside(&world, &[("/journal'", "/elsewhere'")]));
+    let second = Gateway::start(&beside(&world, &[("/journal'", "/elsewhere'")])).await;
     second.wait_until_ready().await;
     for _ in 0..5 {
         for gateway in [&first, &second] {

@@ -57,7 +57,7 @@ async fn serves_from_snapshot(gateway: &Gateway, customer: &Customer, why: &str)
 async fn a_gateway_older_than_the_store_serves_from_its_snapshot_and_follows_once_the_store_fits() {
     let (world, customer, file) = served_before("roomy").await;
     file.make_newer().await.unwrap();
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     serves_from_snapshot(&gateway, &customer, "the store's schema has version 9999").await;
 
     file.make_current().await.unwrap();
@@ -77,7 +77,7 @@ async fn a_gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store
         let _ = std::fs::remove_file(world.path(file));
     }
     let missing = StoreFile::at(world.path("store.db")).create_older().await.unwrap();
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     serves_from_snapshot(&gateway, &customer, &format!("pending: {missing}")).await;
 
     // The store that was migrated is an empty one here: nobody is known to it.
@@ -90,7 +90,7 @@ async fn a_gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store
 async fn nothing_is_drawn_from_a_store_of_another_schema() {
     let (world, customer, file) = served_before("capped").await;
     file.make_newer().await.unwrap();
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     gateway.wait_until_ready().await;
     assert_eq!(gateway.status("/", &customer.secret).await, 503);
     file.make_current().await.unwrap();

@@ -39,8 +39,13 @@ async fn two_gateways_share_a_limit_and_serve_on_without_their_redis() {
     let mut redis = Redis::start().unwrap();
     let world = World::new().await;
     world.configure(ROUTES);
-    let start = |config| Gateway::spawn(command(config).env("TOLLGATE_REDIS", redis.url()));
-    let gateways = [start(&world.config_file()), start(&second_config(&world))];
+    let url = redis.url();
+    let start = async |config: &std::path::Path| {
+        let mut command = command(config);
+        command.env("TOLLGATE_REDIS", &url);
+        Gateway::spawn(command).await
+    };
+    let gateways = [start(&world.config_file()).await, start(&second_config(&world)).await];
     for gateway in &gateways {
         gateway.wait_until_ready().await;
         eventually("shared limits", || async { (limits(gateway).await["shared"] == true).then_some(()) }).await;

@@ -22,7 +22,7 @@ async fn with_tiny_journal(world: &World, usage: &str) -> Gateway {
     assert!(text.contains(&sink), "{text}");
     let replaced = format!("sink: 'http://127.0.0.1:1', journal_budget_mib: {SMALLEST_MIB}{usage}");
     std::fs::write(world.config_file(), text.replace(&sink, &replaced)).unwrap();
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     gateway.wait_until_ready().await;
     gateway
 }

@@ -69,7 +69,7 @@ async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_
     server.stop().unwrap();
     let told = refusal(&world, "another pepper than that of the file").await;
     assert!(told.contains("snapshot_refused") && told.contains("another pepper"), "{told}");
-    let second = Gateway::start(&world.config_file());
+    let second = Gateway::start(&world.config_file()).await;
     second.wait_until_ready().await;
     assert_eq!(second.status("/", &customer.secret).await, 200);
     let stranger = common::key::Secret::generate(Mode::Live);

@@ -82,7 +82,7 @@ async fn two_upgrades_under_load_lose_no_request_and_no_usage() {
     };
     for _ in 0..2 {
         more_answers().await;
-        let next = Gateway::upgrade(&world.config_file());
+        let next = Gateway::upgrade(&world.config_file()).await;
         assert_eq!((next.address, next.admin), (gateway.address, gateway.admin));
         assert!(gateway.ended().await.success());
         assert_eq!(listening_inode(address), inode);
@@ -108,7 +108,7 @@ async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_the
     let old = world.gateway().await;
     let mut idle = Wire::connect(old.address).await;
     assert!(ask(&mut idle, &customer.secret).await);
-    let new = Gateway::upgrade(&world.config_file());
+    let new = Gateway::upgrade(&world.config_file()).await;
     let taken_over = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("taken over"));
     old.logged("the old process drains", taken_over).await;
     assert_eq!(new.status("/", &customer.secret).await, 200);
@@ -125,7 +125,7 @@ async fn an_upgrade_puts_a_changed_address_into_force() {
     let customer = world.customer(Some("roomy")).await;
     let old = world.gateway().await;
     world.configure_at(ROUTES, "127.0.0.2:0".parse().unwrap());
-    let new = Gateway::upgrade(&world.config_file());
+    let new = Gateway::upgrade(&world.config_file()).await;
     assert_eq!((new.address.ip().to_string().as_str(), new.admin), ("127.0.0.2", old.admin));
     assert_eq!(new.status("/", &customer.secret).await, 200);
     assert!(old.ended().await.success());
@@ -138,7 +138,7 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
     let customer = world.customer(Some("roomy")).await;
     // The idle connections of the test's own client are not waited for.
     world.configure(&format!("upgrade_drain_seconds: 1\n{ROUTES}"));
-    let gateway = Gateway::start(&world.config_file());
+    let gateway = Gateway::start(&world.config_file()).await;
     gateway.wait_until_ready().await;
     let refused = |file: &std::path::Path| {
         let output = command(file).arg("--upgrade").output().unwrap();
@@ -160,7 +160,7 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
 
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     gateway.wait_until_ready().await;
-    let next = Gateway::upgrade(&world.config_file());
+    let next = Gateway::upgrade(&world.config_file()).await;
     assert!(gateway.ended().await.success());
     assert_eq!(next.status("/", &customer.secret).await, 200);
 }

@@ -116,7 +116,7 @@ routes: [{{ name: all, path_prefix: /, upstream: pair }}]
         ours.file().display()
     ));
     let hosts = Hosts::new(&[("127.0.0.1", "one.test"), ("127.0.0.1", "two.test")]);
-    let gateway = Gateway::spawn(&mut hosts.command(&world.config_file()));
+    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
     gateway.wait_until_ready().await;
     eventually("both servers are healthy", || async { (health(&gateway, "pair").await["healthy"] == 2).then_some(()) })
         .await;

@@ -153,7 +153,7 @@ async fn name_that_moves_is_followed_without_a_signal() {
     let _new = Checked::start(&format!("127.0.0.3:{port}"), "new").await;
     let hosts = Hosts::new(&[("127.0.0.2", "moving.test")]);
     world.configure(&file(&format!("{{ servers: ['moving.test:{port}'], dns: {{ interval_seconds: 1 }} }}")));
-    let gateway = Gateway::spawn(&mut hosts.command(&world.config_file()));
+    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
     gateway.wait_until_ready().await;
     let served_by = || async { gateway.get("/", &customer.secret).await.text().await.unwrap() };
     assert_eq!(served_by().await, "old");
@@ -205,7 +205,7 @@ async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
     );
 
     // At the start: the rest serves.
-    let gateway = Gateway::spawn(&mut hosts.command(&world.config_file()));
+    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
     gateway.wait_until_ready().await;
     assert_eq!(gateway.status("/good", &customer.secret).await, 200);
     let refused = gateway.get("/late", &customer.secret).await;
@@ -251,7 +251,7 @@ routes:
     assert_eq!(ready["upstreams"]["demo"]["status"], "up");
 
     // It is in the way of no upgrade.
-    let next = Gateway::upgrade(&world.config_file());
+    let next = Gateway::upgrade(&world.config_file()).await;
     assert!(gateway.ended().await.success());
     assert_eq!(next.status("/good", &customer.secret).await, 200);
     assert_eq!(next.status("/bad", &customer.secret).await, 502);

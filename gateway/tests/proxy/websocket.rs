@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 };
 
 use crate::support::{
-    Customer, PATIENCE, World, eventually, now,
+    Customer, DEADLINE, World, eventually, now,
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
@@ -74,20 +74,20 @@ async fn connect(gateway: &Gateway, path: &str, secret: &Secret) -> Result<WebSo
     let mut request = format!("ws://{}{path}", gateway.address).into_client_request().unwrap();
     request.headers_mut().insert("x-api-key", secret.expose().parse().unwrap());
     let stream = TcpStream::connect(gateway.address).await.unwrap();
-    let connected = tokio::time::timeout(PATIENCE, client_async(request, stream)).await.expect("an answer in time");
+    let connected = tokio::time::timeout(DEADLINE, client_async(request, stream)).await.expect("an answer in time");
     connected.map(|(socket, _)| socket)
 }
 
 /// Says something and hears it again.
 async fn talk(socket: &mut WebSocketStream<TcpStream>, text: &str) {
     socket.send(Message::text(text)).await.unwrap();
-    let heard = tokio::time::timeout(PATIENCE, socket.next()).await.expect("an echo in time");
+    let heard = tokio::time::timeout(DEADLINE, socket.next()).await.expect("an echo in time");
     assert_eq!(heard.unwrap().unwrap().into_text().unwrap().as_str(), text);
 }
 
 /// Waits until the other side has closed the connection.
 async fn closed(socket: &mut WebSocketStream<TcpStream>) {
-    let ended = tokio::time::timeout(PATIENCE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+    let ended = tokio::time::timeout(DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
     ended.expect("the connection is closed");
 }
 

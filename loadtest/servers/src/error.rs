@@ -1,8 +1,8 @@
-//! Why a server is not there.
+//! Errors of servers and processes, with the end of the log: that is where the reason stands.
 
-use std::{io, time::Duration};
+use std::{io, process::ExitStatus, time::Duration};
 
-/// Why a server is not there.
+/// A server or a process is not in the state that was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The server's programs are not on this machine.
@@ -31,17 +31,37 @@ pub enum ServerError {
         /// The end of what it said.
         output: String,
     },
-    /// A server does not answer in time.
+    /// A process ended although it should run.
+    #[error("{what} ended by itself ({status}); the end of its log:\n{log}")]
+    Ended {
+        /// The process.
+        what: String,
+        /// Its exit status.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// A process does not end when told to.
+    #[error("{what} still runs {} s after it was told to stop; the end of its log:\n{log}", .waited.as_secs())]
+    StillRunning {
+        /// The process.
+        what: String,
+        /// The time it was given.
+        waited: Duration,
+        /// The end of its log.
+        log: String,
+    },
+    /// A server or a process does not answer in time.
     #[error("{what} did not answer within {} s: {output}", .waited.as_secs())]
     NotReady {
-        /// The server.
+        /// The server or the process.
         what: String,
-        /// How long it was given.
+        /// The time it was given.
         waited: Duration,
-        /// The end of what it said.
+        /// Its last answer and the end of its log.
         output: String,
     },
-    /// The server was killed or stopped and not restarted.
+    /// The process was never started, or has ended.
     #[error("{0} is not running")]
     NotRunning(String),
 }

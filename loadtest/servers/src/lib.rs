@@ -1,13 +1,17 @@
-//! Real servers on private ports and in private directories, for tests and drills.
+//! Real servers on private ports and in private directories, and the supervisor of every child process of a test.
 //!
-//! Each kind of server has a file of its own that says what it runs; [`Server`] is what all of them have in common: a
-//! server can be killed, paused, resumed, stopped and restarted, and neither it nor its directory outlives the program
-//! that started it, however that program ends.
+//! Each kind of server has a file of its own with the program that it runs. [`Server`] is the part that all of them
+//! share: a server can be killed, paused, resumed, stopped and restarted. [`Process`] is the supervisor under it, and
+//! under the programs of this repository; [`eventually`] waits for a state, with a deadline.
+//!
+//! Invariant: neither a server nor its directory outlives the program that started it, however that program ends.
 
 mod certificates;
 mod directory;
 mod error;
+mod family;
 mod kafka;
+mod log;
 mod oidc;
 mod port;
 mod postgres;
@@ -19,15 +23,19 @@ mod schema;
 mod schemathesis;
 mod server;
 mod terminal;
+mod wait;
 
 pub use error::ServerError;
 pub use kafka::{Kafka, KafkaOptions};
+pub use log::Log;
 pub use oidc::OpenId;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use privilege::Unprivileged;
+pub use process::Process;
 pub use redis::{Redis, RedisOptions};
 pub use schema::StoreFile;
 pub use schemathesis::schemathesis;
 pub use server::{Program, Server};
 pub use terminal::{Act, Seen, Step, in_terminal};
+pub use wait::{Attempt, DEADLINE, POLL_INTERVAL, eventually, within};

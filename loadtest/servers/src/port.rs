@@ -1,11 +1,34 @@
 //! Ports that nobody listens on.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+    ops::Range,
+};
+
+use rand::RngExt as _;
 
 use crate::ServerError;
 
-/// A port of 127.0.0.1 that was free a moment ago; the system does not give it to others right away.
+/// Below the ports that Linux gives to outgoing connections: a server that is down for a moment finds its port again.
+const RANGE: Range<u16> = 12_000..32_000;
+
+/// Attempts before giving up; each hits a free port unless the machine is full of servers.
+const ATTEMPTS: usize = 200;
+
+/// A port of 127.0.0.1 that nobody listens on now.
 pub fn free_port() -> Result<u16, ServerError> {
-    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr();
-    free().map(|address| address.port()).map_err(ServerError::io("find a free port"))
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..ATTEMPTS {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, rand::rng().random_range(RANGE))) {
+            Ok(listener) => {
+                return listener
+                    .local_addr()
+                    .map(|address| address.port())
+                    .map_err(ServerError::io("find a free port"));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(ServerError::io("find a free port")(last))
 }

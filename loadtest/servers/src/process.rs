@@ -1,237 +1,241 @@
-//! A server's process and its children: started, killed, paused, resumed and stopped as one. In a directory of its own.
+//! The one supervisor of child processes: servers, and the programs of this repository.
+//!
+//! Invariant: a process never outlives its handle. It is killed with all its children when the handle is dropped, and
+//! its log is shown if a test panics meanwhile.
 
 use std::{
-    fs::{self, File},
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    ServerError,
+    family::{family, freeze, has_ended, signal_all},
+    log::Log,
+    wait::{DEADLINE, POLL_INTERVAL, block_until, within},
 };
 
-use crate::{ServerError, directory::Directory};
-
-/// How long a server may take to start or to stop.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
-
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How much of a server's log an error shows, in bytes.
-const LOG_TAIL_BYTES: usize = 2_000;
-
-/// A server's directory and, unless it was killed or stopped, its process.
+/// A child process in a process group of its own: Ctrl-C reaches the program that started it, which stops it in order.
 #[derive(Debug)]
-pub(crate) struct Process {
-    name: &'static str,
-    child: Option<Child>,
-    // Last, so that the guard finds the process to kill.
-    directory: Directory,
+pub struct Process {
+    name: String,
+    command: Command,
+    stdout: Log,
+    stderr: Log,
+    state: State,
+    /// Holds the logs, unless they are in a directory of the caller.
+    _directory: Option<TempDir>,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Running(Child),
+    Ended(ExitStatus),
 }
 
 impl Process {
-    /// One that is yet to be started.
-    pub(crate) const fn new(name: &'static str, directory: Directory) -> Self {
-        Self { name, child: None, directory }
+    /// A process that is yet to be started, with its output in the file `log`. Errors call it `name`.
+    pub fn new(name: impl Into<String>, command: Command, log: impl Into<PathBuf>) -> Self {
+        let log = Log::at(log);
+        let name = name.into();
+        Self { name, command, stdout: log.clone(), stderr: log, state: State::Idle, _directory: None }
     }
 
-    pub(crate) const fn directory(&self) -> &Directory {
-        &self.directory
+    /// A process that is yet to be started, with each output stream in a temporary file of its own.
+    pub fn captured(name: impl Into<String>, command: Command) -> Result<Self, ServerError> {
+        let directory = tempfile::tempdir().map_err(ServerError::io("make a directory for logs"))?;
+        let log = |stream: &str| Log::at(directory.path().join(stream));
+        Ok(Self {
+            name: name.into(),
+            command,
+            stdout: log("stdout"),
+            stderr: log("stderr"),
+            state: State::Idle,
+            _directory: Some(directory),
+        })
     }
 
-    /// Starts `command` as the server and waits until `is_ready`.
-    pub(crate) fn start(&mut self, mut command: Command, is_ready: impl Fn() -> bool) -> Result<(), ServerError> {
-        let log = File::options().create(true).append(true).open(self.log_path());
-        let log = log.map_err(ServerError::io(format!("open the log of {}", self.name)))?;
-        let log_too = log.try_clone().map_err(ServerError::io("share a log"))?;
-        let child = command
-            .stdout(log)
-            .stderr(log_too)
+    /// Starts the process, or starts it again after it has ended.
+    pub fn start(&mut self) -> Result<(), ServerError> {
+        let open = |log: &Log| log.open().map_err(ServerError::io(format!("open {}", log.path().display())));
+        let child = self
+            .command
+            .stdin(Stdio::null())
+            .stdout(open(&self.stdout)?)
+            .stderr(open(&self.stderr)?)
             .process_group(0)
             .spawn()
             .map_err(ServerError::io(format!("start {}", self.name)))?;
-        self.directory.note_process(child.id())?;
-        self.child = Some(child);
-        self.wait_until_ready(is_ready)
-    }
-
-    fn wait_until_ready(&mut self, is_ready: impl Fn() -> bool) -> Result<(), ServerError> {
-        let deadline = Instant::now() + DEADLINE;
-        while !is_ready() {
-            if let Some(status) = self.exit_status()? {
-                self.child = None;
-                self.directory.forget_process();
-                let output = tail(&self.log_path());
-                return Err(ServerError::Failed { what: self.name.into(), status, output });
-            }
-            if Instant::now() > deadline {
-                let output = tail(&self.log_path());
-                return Err(ServerError::NotReady { what: self.name.into(), waited: DEADLINE, output });
-            }
-            thread::sleep(POLL_INTERVAL);
-        }
+        self.state = State::Running(child);
         Ok(())
     }
 
-    /// Kills it and its children at once.
-    pub(crate) fn kill(&mut self) -> Result<(), ServerError> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        let pids = freeze(child.id())?;
-        signal_all(&pids, Signal::SIGKILL)?;
-        child.wait().map_err(ServerError::io(format!("wait for {}", self.name)))?;
-        self.directory.forget_process();
-        // Memory and ports that they share are free only once all of them have ended.
-        wait_until(|| pids.iter().all(|pid| has_ended(*pid)), self.name)
+    /// The name that errors call it by.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Halts it and its children.
-    pub(crate) fn pause(&self) -> Result<(), ServerError> {
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Result<u32, ServerError> {
+        match &self.state {
+            State::Running(child) => Ok(child.id()),
+            State::Idle | State::Ended(_) => Err(self.not_running()),
+        }
+    }
+
+    /// Standard error, and standard output too unless it is captured on its own.
+    pub const fn log(&self) -> &Log {
+        &self.stderr
+    }
+
+    /// Standard output.
+    pub const fn stdout(&self) -> &Log {
+        &self.stdout
+    }
+
+    /// Returns the exit status, if the process has ended.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, ServerError> {
+        let child = match &mut self.state {
+            State::Running(child) => child,
+            State::Ended(status) => return Ok(Some(*status)),
+            State::Idle => return Err(self.not_running()),
+        };
+        let status = child.try_wait().map_err(ServerError::io(format!("look after {}", self.name)))?;
+        if let Some(status) = status {
+            self.state = State::Ended(status);
+        }
+        Ok(status)
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: Signal) -> Result<(), ServerError> {
+        signal_all(&[self.pid()?], signal)
+    }
+
+    /// Halts the process and its children: their connections stay open and nothing answers.
+    pub fn pause(&self) -> Result<(), ServerError> {
         freeze(self.pid()?).map(drop)
     }
 
-    /// Lets it go on after [`Process::pause`].
-    pub(crate) fn resume(&self) -> Result<(), ServerError> {
+    /// Lets the process and its children go on after [`Process::pause`].
+    pub fn resume(&self) -> Result<(), ServerError> {
         signal_all(&family(self.pid()?)?, Signal::SIGCONT)
     }
 
-    /// Asks it to end by `signal` and waits until it has.
-    pub(crate) fn stop(&mut self, signal: Signal) -> Result<(), ServerError> {
-        let Ok(pid) = self.pid() else {
+    /// Kills the process and its children at once, as a crash would.
+    pub fn kill(&mut self) -> Result<ExitStatus, ServerError> {
+        let pid = self.pid()?;
+        // Children are found one after the other: none may start another meanwhile.
+        let has_children = family(pid).is_ok_and(|members| members.len() > 1);
+        let pids = if has_children { freeze(pid)? } else { vec![pid] };
+        signal_all(&pids, Signal::SIGKILL)?;
+        let status = self.wait_end_blocking()?;
+        // Memory and ports that they share are free only once all of them have ended.
+        block_until(&self.name, || pids.iter().all(|pid| has_ended(*pid)))?;
+        Ok(status)
+    }
+
+    /// Tells the process to end (SIGTERM) and waits until it has.
+    pub async fn stop(&mut self) -> Result<ExitStatus, ServerError> {
+        self.ask_to_end(Signal::SIGTERM)?;
+        self.wait_end().await
+    }
+
+    /// Waits until the process has ended by itself or by a signal.
+    pub async fn wait_end(&mut self) -> Result<ExitStatus, ServerError> {
+        let ended = within(DEADLINE, POLL_INTERVAL, async || self.ended()).await;
+        ended.unwrap_or_else(|| Err(self.still_running()))
+    }
+
+    /// Waits until `probe` finds the process ready; its error is the answer so far. Fails early if the process ends.
+    pub async fn wait_ready(&mut self, mut probe: impl AsyncFnMut() -> Result<(), String>) -> Result<(), ServerError> {
+        let mut answer = String::new();
+        let ready = within(DEADLINE, POLL_INTERVAL, async || {
+            match probe().await {
+                Ok(()) => return Ok(true),
+                Err(refusal) => answer = refusal,
+            }
+            self.ensure_running().map(|()| false)
+        })
+        .await;
+        ready.unwrap_or_else(|| Err(self.not_ready(&answer)))
+    }
+
+    /// As [`Process::stop`], by `signal`, on the caller's thread. A process that does not run stays as it is.
+    pub(crate) fn stop_blocking(&mut self, signal: Signal) -> Result<(), ServerError> {
+        if self.pid().is_err() {
             return Ok(());
-        };
-        self.resume()?;
-        signal_all(&[pid], signal)?;
+        }
+        self.ask_to_end(signal)?;
+        self.wait_end_blocking().map(drop)
+    }
+
+    /// As [`Process::wait_ready`], on the caller's thread.
+    pub(crate) fn wait_ready_blocking(&mut self, is_ready: impl Fn() -> bool) -> Result<(), ServerError> {
         let deadline = Instant::now() + DEADLINE;
-        while self.exit_status()?.is_none() {
+        while !is_ready() {
+            self.ensure_running()?;
             if Instant::now() > deadline {
-                let output = tail(&self.log_path());
-                return Err(ServerError::NotReady {
-                    what: format!("stopping {}", self.name),
-                    waited: DEADLINE,
-                    output,
-                });
+                return Err(self.not_ready("no answer"));
             }
             thread::sleep(POLL_INTERVAL);
         }
-        self.child = None;
-        self.directory.forget_process();
         Ok(())
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.directory.path().join("server.log")
+    fn wait_end_blocking(&mut self) -> Result<ExitStatus, ServerError> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                return Err(self.still_running());
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
     }
 
-    /// Its id, while it runs.
-    pub(crate) fn pid(&self) -> Result<u32, ServerError> {
-        self.child.as_ref().map(Child::id).ok_or_else(|| ServerError::NotRunning(self.name.into()))
+    fn ask_to_end(&self, signal: Signal) -> Result<(), ServerError> {
+        self.signal(signal)?;
+        // A paused process does not see the signal.
+        self.resume()
     }
 
-    fn exit_status(&mut self) -> Result<Option<String>, ServerError> {
-        let child = self.child.as_mut().ok_or_else(|| ServerError::NotRunning(self.name.into()))?;
-        let status = child.try_wait().map_err(ServerError::io(format!("look after {}", self.name)))?;
-        Ok(status.map(|status| status.to_string()))
+    fn ensure_running(&mut self) -> Result<(), ServerError> {
+        match self.ended()? {
+            None => Ok(()),
+            Some(status) => Err(ServerError::Ended { what: self.name.clone(), status, log: self.log().tail() }),
+        }
+    }
+
+    fn not_running(&self) -> ServerError {
+        ServerError::NotRunning(self.name.clone())
+    }
+
+    fn not_ready(&self, answer: &str) -> ServerError {
+        let output = format!("{answer}; the end of its log:\n{}", self.log().tail());
+        ServerError::NotReady { what: self.name.clone(), waited: DEADLINE, output }
+    }
+
+    fn still_running(&self) -> ServerError {
+        ServerError::StillRunning { what: self.name.clone(), waited: DEADLINE, log: self.log().tail() }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // What is left over is the guard's.
+        if thread::panicking() {
+            eprintln!("--- {} ---\n{}", self.name, self.log().tail());
+        }
+        // A process that has ended needs nothing; one that cannot be killed is the system's.
         let _ = self.kill();
     }
-}
-
-/// Halts a process and its children, so that none can start another meanwhile, and names them.
-fn freeze(pid: u32) -> Result<Vec<u32>, ServerError> {
-    let mut halted = Vec::new();
-    loop {
-        let members = family(pid)?;
-        if members.len() == halted.len() {
-            // A thread that runs on another processor may still answer after the signal was sent.
-            wait_until(|| members.iter().all(|pid| has_halted(*pid)), "a process that was told to halt")?;
-            return Ok(members);
-        }
-        signal_all(&members, Signal::SIGSTOP)?;
-        halted = members;
-    }
-}
-
-/// A process and all that descend from it, the process first.
-fn family(pid: u32) -> Result<Vec<u32>, ServerError> {
-    let mut members = vec![pid];
-    let mut next = 0;
-    while let Some(member) = members.get(next) {
-        let children = fs::read_to_string(format!("/proc/{member}/task/{member}/children"));
-        match children {
-            Ok(children) => members.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok())),
-            Err(error) if next == 0 => return Err(ServerError::io(format!("list the children of {pid}"))(error)),
-            // A child that has just ended.
-            Err(_) => {}
-        }
-        next += 1;
-    }
-    Ok(members)
-}
-
-fn signal_all(pids: &[u32], signal: Signal) -> Result<(), ServerError> {
-    for pid in pids {
-        match kill(Pid::from_raw(pid.cast_signed()), signal) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => return Err(ServerError::io(format!("send {signal} to {pid}"))(error.into())),
-        }
-    }
-    Ok(())
-}
-
-/// Returns true if every thread of the process is stopped or has ended.
-fn has_halted(pid: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return true;
-    };
-    threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat"));
-        stat.map_or(true, |stat| state(&stat).is_some_and(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
-    })
-}
-
-/// Returns true if nothing of a process is left but the entry that its parent has yet to read.
-fn has_ended(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return true;
-    };
-    state(&stat).is_some_and(|state| matches!(state, 'Z' | 'X'))
-}
-
-/// The state letter of a line of `/proc/*/stat`. The name before it may hold blanks and parentheses.
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
-}
-
-/// Waits until `condition` holds; `what` is what does not answer if it never does.
-pub(crate) fn wait_until(condition: impl Fn() -> bool, what: &str) -> Result<(), ServerError> {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        if Instant::now() > deadline {
-            return Err(ServerError::NotReady { what: what.into(), waited: DEADLINE, output: String::new() });
-        }
-        thread::sleep(POLL_INTERVAL);
-    }
-    Ok(())
-}
-
-fn tail(log: &Path) -> String {
-    fs::read(log).map_or_else(|error| format!("(no log: {error})"), |bytes| end_of(&bytes))
-}
-
-/// The part of an output that an error shows.
-pub(crate) fn end_of(bytes: &[u8]) -> String {
-    let start = bytes.len().saturating_sub(LOG_TAIL_BYTES);
-    String::from_utf8_lossy(&bytes[start..]).trim().to_owned()
 }

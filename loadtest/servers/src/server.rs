@@ -35,25 +35,25 @@ pub struct Server<P> {
     pub(crate) program: P,
     port: u16,
     process: Process,
+    // Last, so that the guard finds the process to kill.
+    directory: Directory,
 }
 
 impl<P: Program> Server<P> {
     /// Starts `program` on a free port, and on another one when somebody else was faster.
-    pub(crate) fn on_free_port(program: P, directory: Directory) -> Result<Self, ServerError> {
-        let mut server = Self { program, port: 0, process: Process::new(P::NAME, directory) };
+    pub(crate) fn on_free_port(mut program: P, directory: Directory) -> Result<Self, ServerError> {
         let mut attempt = 1;
-        loop {
-            server.port = free_port()?;
-            server.program.prepare(server.process.directory(), server.port)?;
-            match server.serve() {
-                Err(ServerError::Failed { output, .. })
-                    if attempt < START_ATTEMPTS && output.to_lowercase().contains("address already in use") =>
+        let (port, process) = loop {
+            match launch(&mut program, &directory) {
+                Err(ServerError::Ended { log, .. })
+                    if attempt < START_ATTEMPTS && log.to_lowercase().contains("address already in use") =>
                 {
                     attempt += 1;
                 }
-                done => return done.map(|()| server),
+                done => break done?,
             }
-        }
+        };
+        Ok(Self { program, port, process, directory })
     }
 
     /// The port that it listens on; the same after a restart.
@@ -66,9 +66,9 @@ impl<P: Program> Server<P> {
         self.process.pid()
     }
 
-    /// Where its data and its log are.
+    /// The directory of its data and its log.
     pub fn directory(&self) -> &Path {
-        self.process.directory().path()
+        self.directory.path()
     }
 
     /// Returns true if it answers.
@@ -78,7 +78,11 @@ impl<P: Program> Server<P> {
 
     /// Kills the server and all its children at once, as a crash would.
     pub fn kill(&mut self) -> Result<(), ServerError> {
-        self.process.kill()
+        match self.process.kill() {
+            Ok(_) | Err(ServerError::NotRunning(_)) => self.directory.forget_process(),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Halts it: connections stay open and nothing answers.
@@ -93,18 +97,43 @@ impl<P: Program> Server<P> {
 
     /// Stops it in an orderly way; open connections are closed.
     pub fn stop(&mut self) -> Result<(), ServerError> {
-        self.process.stop(P::STOP)
+        self.process.stop_blocking(P::STOP)?;
+        self.directory.forget_process();
+        Ok(())
     }
 
     /// Starts it again on the same port and in the same directory, stopping it first if it runs.
     pub fn restart(&mut self) -> Result<(), ServerError> {
         self.stop()?;
-        self.serve()
+        serve(&self.program, self.port, &mut self.process, &self.directory)
     }
+}
 
-    fn serve(&mut self) -> Result<(), ServerError> {
-        let Self { program, port, process } = self;
-        let command = program.command(process.directory(), *port);
-        process.start(command, || program.is_ready(*port))
+impl<P> Drop for Server<P> {
+    fn drop(&mut self) {
+        // A process that cannot be killed here is left to the guard.
+        if self.process.kill().is_ok() {
+            self.directory.forget_process();
+        }
     }
+}
+
+/// Starts the program on a free port and waits until it answers.
+fn launch<P: Program>(program: &mut P, directory: &Directory) -> Result<(u16, Process), ServerError> {
+    let port = free_port()?;
+    program.prepare(directory, port)?;
+    let log = directory.path().join("server.log");
+    let mut process = Process::new(P::NAME, program.command(directory, port), log);
+    serve(program, port, &mut process, directory)?;
+    Ok((port, process))
+}
+
+fn serve<P: Program>(program: &P, port: u16, process: &mut Process, directory: &Directory) -> Result<(), ServerError> {
+    process.start()?;
+    directory.note_process(process.pid()?)?;
+    process.wait_ready_blocking(|| program.is_ready(port)).inspect_err(|error| {
+        if matches!(error, ServerError::Ended { .. }) {
+            directory.forget_process();
+        }
+    })
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     load::{Load, LoadResult, Pace, Request},
     process_stat,
-    processes::{ProcessError, ServerProcess},
+    processes::{Process, ProcessError},
 };
 
 /// Sent before each measurement, so that connections stand and caches are warm.
@@ -23,7 +23,7 @@ pub(super) struct Contestant {
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
     /// None for the upstream, which the fixture runs for all rows.
-    pub(super) process: Option<ServerProcess>,
+    pub(super) process: Option<Process>,
     /// What it is asked, in turn, each labelled with its key's id.
     pub(super) requests: Vec<Request>,
     /// Where it counts its decisions, if it only decides.
@@ -80,7 +80,7 @@ impl Contestant {
 
     fn pid(&self, fixture: &Fixture) -> Result<u32, ProcessError> {
         let process = self.process.as_ref().unwrap_or(&fixture.upstream);
-        process.pid().ok_or_else(|| ProcessError::NotRunning { name: process.name().to_owned() })
+        Ok(process.pid()?)
     }
 
     fn spent(&self, fixture: &Fixture) -> Result<Spent, CompareError> {

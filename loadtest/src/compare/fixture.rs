@@ -18,14 +18,14 @@ use super::{
     nginx::find_program,
 };
 use crate::{
-    processes::{self, BillingProcess, GatewayOptions, Launch, ProcessError, ServerProcess, UsageSink, wait_ready},
+    processes::{self, BillingProcess, GatewayOptions, Launch, Process, ProcessError, UsageSink, wait_ready},
     upstream::ACCEPTED_PATH,
 };
 
 /// What all rows share. Everything in it ends when it is dropped.
 pub(super) struct Fixture {
     pub(super) cores: Cores,
-    pub(super) upstream: ServerProcess,
+    pub(super) upstream: Process,
     pub(super) upstream_address: SocketAddr,
     pub(super) billing: BillingProcess,
     /// Started by the rows that need it.
@@ -98,30 +98,32 @@ impl Fixture {
         arguments: Vec<OsString>,
         address: SocketAddr,
         health: &str,
-    ) -> Result<ServerProcess, ProcessError> {
-        let mut process = ServerProcess::start(Launch {
+    ) -> Result<Process, ProcessError> {
+        let mut process = Launch {
             name: program.into(),
             program: processes::binary(program)?,
             arguments,
             directory: self.directory().to_owned(),
             cores: Some(self.cores.contestant()),
             yields: false,
-        })?;
+        }
+        .start()?;
         wait_ready(&mut process, address, health).await?;
         Ok(process)
     }
 }
 
-async fn start_upstream(directory: &Path) -> Result<(ServerProcess, SocketAddr), ProcessError> {
+async fn start_upstream(directory: &Path) -> Result<(Process, SocketAddr), ProcessError> {
     let address = processes::free_address()?;
-    let mut process = ServerProcess::start(Launch {
+    let mut process = Launch {
         name: "upstream".into(),
         program: processes::binary("upstream")?,
         arguments: vec!["--listen".into(), address.to_string().into()],
         directory: PathBuf::from(directory),
         cores: None,
         yields: false,
-    })?;
+    }
+    .start()?;
     wait_ready(&mut process, address, ACCEPTED_PATH).await?;
     Ok((process, address))
 }

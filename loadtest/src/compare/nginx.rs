@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::CompareError;
-use crate::processes::{Launch, ProcessError, ServerProcess, wait_ready};
+use crate::processes::{Launch, Process, ProcessError, wait_ready};
 
 /// What the row has on and off.
 pub(super) const SWITCHED_ON: &str = "reverse proxy with 1 worker and upstream keepalive (1024), response buffering \
@@ -21,7 +21,7 @@ pub(super) async fn start(
     listen: SocketAddr,
     upstream: SocketAddr,
     core: String,
-) -> Result<ServerProcess, CompareError> {
+) -> Result<Process, CompareError> {
     let hint = ", or leave it out with --without-nginx";
     let program =
         find_program("nginx").ok_or(CompareError::ProgramMissing { program: "nginx", package: "nginx-light", hint })?;
@@ -30,7 +30,7 @@ pub(super) async fn start(
     let failed = |source| ProcessError::File { file: file.display().to_string(), source };
     std::fs::create_dir_all(&directory).map_err(failed)?;
     std::fs::write(&file, config(&directory, listen, upstream)).map_err(failed)?;
-    let mut process = ServerProcess::start(Launch {
+    let mut process = Launch {
         name: "nginx".into(),
         program,
         arguments: vec![
@@ -44,7 +44,8 @@ pub(super) async fn start(
         directory,
         cores: Some(core),
         yields: false,
-    })?;
+    }
+    .start()?;
     wait_ready(&mut process, listen, "/").await?;
     Ok(process)
 }

@@ -13,11 +13,12 @@ use common::{
 };
 use serde::Serialize;
 use serde_json::json;
+use servers::within;
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 use super::{
@@ -44,6 +45,8 @@ const REQUESTS_PER_SECOND: u32 = 8;
 
 /// How long the bill may take to show what was counted.
 const BILL_PATIENCE: Duration = Duration::from_mins(1);
+
+const BILL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How to run the demo.
 #[derive(Debug, Clone)]
@@ -140,11 +143,8 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
         finished = play(options, &running, &tenants, &traffic, &bills) => finished,
         () = told_to_stop() => Ok(()),
     };
-    let stopped = async {
-        running.gateway.process.stop().await?;
-        running.billing.process.stop().await
-    };
-    stopped.await?;
+    running.gateway.process.stop().await.map_err(ProcessError::from)?;
+    running.billing.process.stop().await.map_err(ProcessError::from)?;
     if !options.once {
         writeln!(io::stdout(), "\nEverything has stopped. Logs and data: {}", options.directory.display())?;
     }
@@ -196,14 +196,13 @@ async fn play_once(tenants: &Tenants, traffic: &Traffic, bills: &BillReader) -> 
         senders.spawn(async move { traffic.send(&customer, REQUESTS_ONCE).await });
     }
     senders.join_all().await;
-    let deadline = Instant::now() + BILL_PATIENCE;
-    let outcome = loop {
-        let outcome = compare(&bills.read(period).await?, tenants, traffic)?;
-        if outcome.ok || Instant::now() > deadline {
-            break outcome;
-        }
-        sleep(Duration::from_millis(100)).await;
-    };
+    let mut outcome = compare(&bills.read(period).await?, tenants, traffic)?;
+    let matches = within(BILL_PATIENCE, BILL_INTERVAL, async || {
+        outcome = compare(&bills.read(period).await?, tenants, traffic)?;
+        Ok::<_, DemoError>(outcome.ok)
+    });
+    // A bill that never matches is printed as it was last seen.
+    matches.await.transpose()?;
     writeln!(io::stdout(), "{}", serde_json::to_string(&outcome).map_err(io::Error::from)?)?;
     if outcome.ok { Ok(()) } else { Err(DemoError::Mismatch) }
 }

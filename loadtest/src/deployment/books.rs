@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
-use tokio::time::{Instant, sleep};
+use servers::within;
 
 use super::{Deployment, DeploymentError, PARTITIONS, billing_command};
 use crate::{
@@ -94,9 +94,8 @@ impl Deployment {
         for gateway in self.gateways_mut() {
             gateway.process.stop().await?;
         }
-        let deadline = Instant::now() + PATIENCE;
         let (mut before, mut same) = (BTreeMap::new(), 0);
-        while same < SAME_LOOKS {
+        let stands_still = within(PATIENCE, LOOK_INTERVAL, async || {
             let billed = self.billed().await?;
             let missing = |(key, counted): (&String, &KeyBooks)| {
                 counted.received.saturating_sub(billed.get(key).copied().unwrap_or(0))
@@ -104,11 +103,10 @@ impl Deployment {
             let reached = books.keys.iter().map(missing).sum::<u64>() <= books.unmetered;
             same = if reached && billed == before { same + 1 } else { 0 };
             before = billed;
-            if Instant::now() > deadline {
-                break;
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
+            Ok::<_, DeploymentError>(same == SAME_LOOKS)
+        });
+        // A bill that never stands still is compared as it was last seen.
+        stands_still.await.transpose()?;
         let accepted = self.upstream.accepted().by_key;
         for (key, counted) in &mut books.keys {
             counted.billed = before.get(key).copied().unwrap_or(0);
@@ -133,20 +131,16 @@ impl Deployment {
             entries: f64,
         }
 
-        let deadline = Instant::now() + PATIENCE;
         for gateway in self.gateways() {
-            loop {
+            let mut entries = 0.0;
+            let is_empty = within(PATIENCE, LOOK_INTERVAL, async || {
                 let answer = processes::get(gateway.admin(), "/health/ready").await?;
                 let ready: Ready = serde_json::from_str(&answer.body).map_err(|_| DeploymentError::Journal)?;
-                let entries = ready.journal.entries;
-                if entries <= 0.0 {
-                    break;
-                }
-                if Instant::now() > deadline {
-                    return Err(DeploymentError::Patience(format!("{entries} entries are still in a journal")));
-                }
-                sleep(LOOK_INTERVAL).await;
-            }
+                entries = ready.journal.entries;
+                Ok::<_, DeploymentError>(entries <= 0.0)
+            });
+            let is_empty = is_empty.await.transpose()?;
+            is_empty.ok_or_else(|| DeploymentError::Patience(format!("{entries} entries are still in a journal")))?;
         }
         Ok(())
     }
@@ -185,14 +179,12 @@ impl Deployment {
 
     /// Waits until the ingesters have consumed all of the topic, as their own metrics say.
     pub async fn consumed_everything(&self) -> Result<(), DeploymentError> {
-        let deadline = Instant::now() + PATIENCE;
         for ingest in &self.ingest {
-            while ingest.lag(PARTITIONS as usize).await? != Some(0) {
-                if Instant::now() > deadline {
-                    return Err(DeploymentError::Patience("an ingester still lags behind".into()));
-                }
-                sleep(LOOK_INTERVAL).await;
-            }
+            let has_caught_up = within(PATIENCE, LOOK_INTERVAL, async || {
+                ingest.lag(PARTITIONS as usize).await.map(|lag| lag == Some(0))
+            });
+            let has_caught_up = has_caught_up.await.transpose()?;
+            has_caught_up.ok_or_else(|| DeploymentError::Patience("an ingester still lags behind".into()))?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ async fn run(faults: u32) -> Result<Outcome, DrillError> {
         let load = burst(&deployment, &customers);
         under_load(load, &mut books, async {
             amid_burst().await;
-            deployment.gateway.process.kill().await?;
+            deployment.gateway.process.kill()?;
             deployment.gateway.restart().await?;
             Ok(())
         })

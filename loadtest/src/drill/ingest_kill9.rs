@@ -31,7 +31,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         let victim = &mut deployment.ingest[fault as usize % 2];
         under_load(load, &mut books, async {
             amid_burst().await;
-            victim.process.kill().await?;
+            victim.process.kill()?;
             victim.restart().await?;
             Ok(())
         })

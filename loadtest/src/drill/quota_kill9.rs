@@ -8,10 +8,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use common::store::Store;
 use rand::RngExt as _;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use servers::within;
+use tokio::task::JoinSet;
 
 use super::{
     Drill, DrillError, Outcome, close,
@@ -61,7 +59,7 @@ async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
         some_moment(KILLED_WITHIN).await;
         let victim = rand::rng().random_range(0..GATEWAYS as usize);
         if let Some(gateway) = deployment.gateways_mut().nth(victim) {
-            gateway.process.kill().await?;
+            gateway.process.kill()?;
             gateway.restart().await?;
         }
         finish(burst, &mut books).await?;
@@ -112,16 +110,12 @@ async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut 
 async fn dead_gateways_hold_nothing(deployment: &Deployment) -> Result<(), DrillError> {
     deployment.journals_are_empty().await?;
     let store = Store::open(deployment.store()).await?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let lives: BTreeSet<_> = store.quota_leases().await?.into_iter().map(|lease| lease.life).collect();
-        if lives.len() <= GATEWAYS as usize {
-            store.close().await;
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(DrillError::Patience(format!("dead gateways still hold units: {lives:?}")));
-        }
-        sleep(LOOK_EVERY).await;
-    }
+    let mut lives = BTreeSet::new();
+    let is_so = within(PATIENCE, LOOK_EVERY, async || {
+        lives = store.quota_leases().await?.into_iter().map(|lease| lease.life).collect();
+        Ok::<_, DrillError>(lives.len() <= GATEWAYS as usize)
+    });
+    is_so.await.ok_or_else(|| DrillError::Patience(format!("dead gateways still hold units: {lives:?}")))??;
+    store.close().await;
+    Ok(())
 }

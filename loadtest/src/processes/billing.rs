@@ -6,8 +6,9 @@ use std::{
 };
 
 use serde_json::json;
+use servers::Process;
 
-use super::{Launch, ProcessError, ServerProcess, binary, pepper, pepper_file, port, wait_ready, write_yaml};
+use super::{Launch, ProcessError, binary, pepper, pepper_file, port, wait_ready, write_yaml};
 
 /// Where billing says that it is up.
 const READY_PATH: &str = "/health";
@@ -16,7 +17,7 @@ const READY_PATH: &str = "/health";
 #[derive(Debug)]
 pub struct BillingProcess {
     /// The process, to stop, kill, pause or look into.
-    pub process: ServerProcess,
+    pub process: Process,
     address: SocketAddr,
     store: String,
 }
@@ -50,19 +51,20 @@ impl BillingProcess {
         cores: Option<String>,
         yields: bool,
     ) -> Result<Self, ProcessError> {
-        let address = port::settled(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "`listen` of billing")?;
+        let address = port::resolve(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "`listen` of billing")?;
         pepper(directory)?;
         let config = directory.join("billing.yaml");
         let settings = json!({ "listen": address, "store": store, "pepper_file": pepper_file(directory) });
         write_yaml(&config, &settings)?;
-        let process = ServerProcess::start(Launch {
+        let process = Launch {
             name: "billing".into(),
             program: binary("billing")?,
             arguments: vec!["serve".into(), "--config".into(), config.into()],
             directory: directory.to_owned(),
             cores,
             yields,
-        })?;
+        }
+        .start()?;
         let mut billing = Self { process, address, store: store.to_owned() };
         billing.wait_ready().await?;
         Ok(billing)
@@ -70,7 +72,7 @@ impl BillingProcess {
 
     /// Starts it again on the same address, after it was stopped or killed, and waits until it answers.
     pub async fn restart(&mut self) -> Result<(), ProcessError> {
-        self.process.start_again()?;
+        self.process.start()?;
         self.wait_ready().await
     }
 

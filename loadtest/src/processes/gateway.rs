@@ -8,10 +8,9 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use servers::Process;
 
-use super::{
-    KafkaAccess, Launch, ProcessError, ServerProcess, binary, pepper, pepper_file, port, wait_ready, write_yaml,
-};
+use super::{KafkaAccess, Launch, ProcessError, binary, pepper, pepper_file, port, wait_ready, write_yaml};
 
 /// Where the gateway says that catalog and upstreams are there.
 const READY_PATH: &str = "/health/ready";
@@ -60,7 +59,7 @@ pub enum UsageSink {
 #[derive(Debug)]
 pub struct GatewayProcess {
     /// The process, to stop, kill, pause or look into.
-    pub process: ServerProcess,
+    pub process: Process,
     options: GatewayOptions,
 }
 
@@ -128,20 +127,21 @@ pub fn whole_path() -> Value {
 impl GatewayProcess {
     /// Starts a gateway and waits until it is ready to serve.
     pub async fn start(mut options: GatewayOptions) -> Result<Self, ProcessError> {
-        options.listen = port::settled(options.listen, "`listen` of the gateway")?;
-        options.admin = port::settled(options.admin, "`admin` of the gateway")?;
-        let settled = |address| port::settled(address, "`decision.listen` of the gateway");
-        options.decision = options.decision.map(settled).transpose()?;
+        options.listen = port::resolve(options.listen, "`listen` of the gateway")?;
+        options.admin = port::resolve(options.admin, "`admin` of the gateway")?;
+        let resolve = |address| port::resolve(address, "`decision.listen` of the gateway");
+        options.decision = options.decision.map(resolve).transpose()?;
         pepper(&options.directory)?;
         options.write_config()?;
-        let process = ServerProcess::start(Launch {
+        let process = Launch {
             name: options.name.clone(),
             program: binary("gateway")?,
             arguments: vec!["--config".into(), options.config_file().into()],
             directory: options.directory.clone(),
             cores: options.cores.clone(),
             yields: false,
-        })?;
+        }
+        .start()?;
         let mut gateway = Self { process, options };
         gateway.wait_ready().await?;
         Ok(gateway)
@@ -163,20 +163,21 @@ impl GatewayProcess {
 
     /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits until it is ready.
     pub async fn restart(&mut self) -> Result<(), ProcessError> {
-        self.process.start_again()?;
+        self.process.start()?;
         self.wait_ready().await
     }
 
     /// Starts a second process that takes over the sockets, and waits until the first has ended by itself.
     pub async fn upgrade(&mut self) -> Result<ExitStatus, ProcessError> {
-        let next = ServerProcess::start(Launch {
+        let next = Launch {
             name: self.options.name.clone(),
             program: binary("gateway")?,
             arguments: vec!["--config".into(), self.options.config_file().into(), "--upgrade".into()],
             directory: self.options.directory.clone(),
             cores: self.options.cores.clone(),
             yields: false,
-        })?;
+        }
+        .start()?;
         let mut former = std::mem::replace(&mut self.process, next);
         let ended = former.wait_end().await?;
         self.wait_ready().await?;
@@ -187,7 +188,7 @@ impl GatewayProcess {
     pub fn reload(&mut self, routes: Value) -> Result<(), ProcessError> {
         self.options.routes = routes;
         self.options.write_config()?;
-        self.process.signal(Signal::SIGHUP)
+        Ok(self.process.signal(Signal::SIGHUP)?)
     }
 
     /// Waits until it is ready to serve.

@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use serde_json::json;
+use servers::Process;
 
-use super::{
-    KafkaAccess, Launch, ProcessError, ServerProcess, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml,
-};
+use super::{KafkaAccess, Launch, ProcessError, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml};
 
 /// Where ingest says that it consumes.
 const READY_PATH: &str = "/health";
@@ -15,7 +14,7 @@ const READY_PATH: &str = "/health";
 #[derive(Debug)]
 pub struct IngestProcess {
     /// The process, to stop, kill, pause or look into.
-    pub process: ServerProcess,
+    pub process: Process,
     address: SocketAddr,
 }
 
@@ -60,14 +59,15 @@ impl IngestProcess {
         if from_beginning {
             arguments.push("--from-beginning".into());
         }
-        let process = ServerProcess::start(Launch {
+        let process = Launch {
             name: name.into(),
             program: binary("billing")?,
             arguments,
             directory: directory.to_owned(),
             cores: None,
             yields: false,
-        })?;
+        }
+        .start()?;
         Ok(Self { process, address })
     }
 
@@ -78,7 +78,7 @@ impl IngestProcess {
 
     /// Starts it again, after it was stopped or killed, and waits until it consumes.
     pub async fn restart(&mut self) -> Result<(), ProcessError> {
-        self.process.start_again()?;
+        self.process.start()?;
         self.wait_ready().await
     }
 
@@ -90,7 +90,7 @@ impl IngestProcess {
     /// Messages of a topic of so many partitions that are not booked yet, once it has looked at every partition.
     pub async fn lag(&self, partitions: usize) -> Result<Option<u64>, ProcessError> {
         let answer = probe::get(self.address, "/metrics").await;
-        let failed = |source| ProcessError::Control { name: self.process.name().to_owned(), source };
+        let failed = |source| ProcessError::NoAnswer { name: self.process.name().to_owned(), source };
         let metrics = answer.map_err(failed)?.body;
         let lags = metrics.lines().filter(|line| line.starts_with("tollgate_ingest_lag_messages{"));
         let lags: Vec<_> =

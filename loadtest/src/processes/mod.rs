@@ -10,9 +10,9 @@ mod gateway;
 mod ingest;
 mod kafka;
 mod keyctl;
+mod launch;
 mod port;
 mod probe;
-mod process;
 
 use std::path::{Path, PathBuf};
 
@@ -23,10 +23,11 @@ pub use gateway::{GatewayOptions, GatewayProcess, UsageSink, whole_path};
 pub use ingest::IngestProcess;
 pub use kafka::KafkaAccess;
 pub use keyctl::{CreatedKey, Keyctl, KeyctlError};
+pub use launch::{Launch, wait_ready};
 pub use port::{ensure_free, free_address};
 pub use probe::{Answer, get};
-pub use process::{Launch, ServerProcess, wait_ready};
 use rand::RngExt as _;
+pub use servers::Process;
 
 /// The binary `name`, which is expected beside the program that runs now (for a test: one directory above it).
 pub fn binary(name: &str) -> Result<PathBuf, ProcessError> {

@@ -5,27 +5,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
-use rand::RngExt as _;
+use servers::free_port;
 
 use super::ProcessError;
 
-/// Below the ports that Linux gives to outgoing connections: a server that is down for a moment finds its port again.
-const RANGE: std::ops::Range<u16> = 12_000..32_000;
-
-/// Attempts before giving up; each hits a free port unless the machine is full of servers.
-const ATTEMPTS: usize = 200;
-
 /// An address of the loopback interface that nobody listens on now.
 pub fn free_address() -> Result<SocketAddr, ProcessError> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..ATTEMPTS {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::rng().random_range(RANGE)));
-        match TcpListener::bind(address) {
-            Ok(_) => return Ok(address),
-            Err(error) => last = error,
-        }
-    }
-    Err(ProcessError::NoPort(last))
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
 
 /// Refuses an address that somebody else listens on, naming the `setting` that chooses another.
@@ -39,8 +25,8 @@ pub fn ensure_free(address: SocketAddr, setting: &str) -> Result<(), ProcessErro
     }
 }
 
-/// `address` if it is free, with a free port in the place of port 0; `setting` is what chooses it.
-pub(super) fn settled(address: SocketAddr, setting: &str) -> Result<SocketAddr, ProcessError> {
+/// Returns `address` if it is free, with a free port in the place of port 0. Errors name the `setting` that chooses it.
+pub(super) fn resolve(address: SocketAddr, setting: &str) -> Result<SocketAddr, ProcessError> {
     if address.port() == 0 {
         return free_address();
     }

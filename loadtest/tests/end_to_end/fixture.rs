@@ -1,7 +1,6 @@
 //! A deployment with a client of its own.
 
 use std::{
-    future::Future,
     ops::{Deref, DerefMut},
     time::Duration,
 };
@@ -11,11 +10,8 @@ use loadtest::{
     deployment::{self, Customer, DeploymentOptions},
     processes::{GatewayProcess, Invoice},
 };
-use servers::KafkaOptions;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
-
-/// How long a state may take to come about; generous, as machines may be busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+use servers::{DEADLINE, KafkaOptions, eventually, within};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// A deployment, and somebody who calls its gateway.
 pub(crate) struct Fixture {
@@ -42,7 +38,7 @@ impl Fixture {
 
     async fn build(options: DeploymentOptions) -> Self {
         let deployment = deployment::Deployment::build(options).await.unwrap();
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
         Self { deployment, client }
     }
 
@@ -86,17 +82,14 @@ impl Fixture {
     /// The customer's invoice draft, once it is as expected.
     pub(crate) async fn invoice_once(&self, customer: &Customer, expected: impl Fn(&Invoice) -> bool) -> Invoice {
         let period = Period::containing(SystemClock.now(), &Zone::utc()).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let mut last = None;
+        let found = within(DEADLINE, Duration::from_millis(50), async || {
             let bill = self.bills.read(period).await.unwrap();
             let invoice = bill.of(customer.tenant).expect("the customer has an invoice").clone();
-            if expected(&invoice) {
-                return invoice;
-            }
-            let log = self.gateway.process.log_tail();
-            assert!(Instant::now() < deadline, "not the invoice expected: {invoice:?}\n{log}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            last = Some(invoice.clone());
+            expected(&invoice).then_some(invoice)
+        });
+        found.await.unwrap_or_else(|| panic!("not the invoice expected: {last:?}"))
     }
 }
 
@@ -111,14 +104,5 @@ impl Deref for Fixture {
 impl DerefMut for Fixture {
     fn deref_mut(&mut self) -> &mut deployment::Deployment {
         &mut self.deployment
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -14,11 +14,12 @@ use common::{
     time::{Clock as _, SystemClock},
     usage::gaps::Settling,
 };
-use fixture::{Fixture, eventually};
+use fixture::Fixture;
 use loadtest::{
     deployment::{Books, KeyUsage},
     load::Load,
 };
+use servers::eventually;
 
 /// Runs one scenario per engine, each as a test of its own.
 macro_rules! on_both_engines {
@@ -75,7 +76,7 @@ async fn the_invoice_equals_what_the_client_received(fixture: Fixture) {
 async fn nothing_is_lost_while_billing_is_away(mut fixture: Fixture) {
     let acme = fixture.customer("Acme", "business").await;
     assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
-    fixture.billing.as_mut().expect("billing serves").process.kill().await.unwrap();
+    fixture.billing.as_mut().expect("billing serves").process.kill().unwrap();
     for _ in 0..300 {
         assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
     }
@@ -91,7 +92,7 @@ async fn a_killed_gateway_bills_what_it_answered(mut fixture: Fixture) {
             Load { duration: Duration::from_secs(1), connections: 8, ..fixture.load(std::slice::from_ref(&acme)) };
         let (result, ()) = tokio::join!(load.run(), async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            fixture.gateway.process.kill().await.unwrap();
+            fixture.gateway.process.kill().unwrap();
             fixture.gateway.restart().await.unwrap();
         });
         books.add(&result.unwrap());
@@ -149,7 +150,7 @@ async fn a_life_whose_journal_is_gone_is_told(mut fixture: Fixture) {
     let lives = || std::fs::read_dir(&journal).unwrap().filter(|life| !is_hidden(life.as_ref().unwrap())).count();
     for is_gone in [false, true, false] {
         assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
-        fixture.gateway.process.kill().await.unwrap();
+        fixture.gateway.process.kill().unwrap();
         if is_gone {
             std::fs::remove_dir_all(&journal).unwrap();
         }

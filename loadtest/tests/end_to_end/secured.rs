@@ -2,7 +2,9 @@
 
 use loadtest::processes::{self, GatewayOptions, GatewayProcess, IngestProcess, KafkaAccess, UsageSink};
 
-use crate::fixture::{Fixture, eventually};
+use servers::eventually;
+
+use crate::fixture::Fixture;
 
 /// What the broker says of a wrong password, and OpenSSL of a certificate that nobody vouches for.
 const WRONG_PASSWORD: &str = "Authentication failed";
@@ -41,7 +43,7 @@ async fn gateway_is_told(fixture: &Fixture, name: &str, access: &KafkaAccess, ke
     let gateway = GatewayProcess::start(options).await.unwrap();
     assert_eq!(fixture.get_from(&gateway, "/hello", key).await, 200);
     eventually("the gateway's log says why", async || {
-        let log = gateway.process.log_tail();
+        let log = gateway.process.log().tail();
         log.lines().any(|line| line.contains("outage_began") && line.contains(reason))
     })
     .await;

@@ -7,7 +7,9 @@ use common::{
 use serde_json::{Value, json};
 
 use super::desk::Desk;
-use crate::topic::{eventually, sites};
+use servers::eventually;
+
+use crate::topic::sites;
 
 #[tokio::test]
 async fn a_key_lives_from_creation_to_revocation() {

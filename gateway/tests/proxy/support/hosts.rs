@@ -25,17 +25,9 @@ impl Hosts {
 
     /// The command with the environment of tests, in a mount namespace in which this file is `/etc/hosts`.
     pub(crate) fn command(&self, config: &Path) -> Command {
-        let gateway = process::command(config);
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-        command.arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"").arg(self.0.path());
-        command.arg(gateway.get_program()).args(gateway.get_args());
-        for (name, value) in gateway.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
+        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let hosts = self.0.path().to_str().unwrap();
+        let words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, hosts];
+        process::wrapped(&words, &process::command(config))
     }
 }

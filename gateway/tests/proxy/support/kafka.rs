@@ -11,7 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use super::PATIENCE;
+use super::DEADLINE;
 
 /// The records of a topic so far.
 pub(crate) struct Books {
@@ -42,7 +42,7 @@ impl Books {
 
     /// Reads on until there are so many requests.
     pub(crate) fn wait_for(&mut self, requests: usize) -> &[UsageRecord] {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while self.records.len() < requests {
             assert!(Instant::now() < deadline, "{} of {requests} requests arrived", self.records.len());
             if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) {

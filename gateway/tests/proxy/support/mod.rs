@@ -8,7 +8,7 @@ pub(crate) mod raw;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use common::{
     id::{KeyId, TenantId},
@@ -18,14 +18,12 @@ use common::{
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Zone},
 };
+pub(crate) use servers::{DEADLINE, eventually};
 use tempfile::TempDir;
 
 use self::{billing::Billing, process::Gateway, upstream::Upstream};
 
 pub(crate) const PEPPER: &str = "a pepper for the tests of the proxy";
-
-/// How long anything may take before a test gives up on it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const PLANS: &str = "
 plans:
@@ -172,7 +170,7 @@ impl World {
     /// A gateway with these routes that is ready to serve.
     pub(crate) async fn gateway_with(&self, rest: &str) -> Gateway {
         self.configure(rest);
-        let gateway = Gateway::start(&self.config_file());
+        let gateway = Gateway::start(&self.config_file()).await;
         gateway.wait_until_ready().await;
         gateway
     }
@@ -180,17 +178,4 @@ impl World {
 
 pub(crate) fn now() -> Micros {
     SystemClock.now()
-}
-
-/// Waits until `condition` gives a value.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> T {
-    let waited = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }

@@ -1,31 +1,25 @@
 //! The gateway as a process.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
+    process::{Command, ExitStatus},
+    sync::{Mutex, MutexGuard},
 };
 
 use common::key::Secret;
 use serde_json::Value;
+use servers::{Log, Process, eventually};
 
-use super::{PATIENCE, PEPPER, eventually};
+use super::PEPPER;
 
 /// A running gateway; killed when dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) client: reqwest::Client,
-    child: Mutex<Child>,
-    access: Lines,
-    operational: Lines,
+    process: Mutex<Process>,
 }
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
 
 /// The command with the environment of tests.
 pub(crate) fn command(config: &Path) -> Command {
@@ -41,33 +35,45 @@ pub(crate) fn command(config: &Path) -> Command {
     command
 }
 
+/// A command that `words`, a program and its arguments, start in their surroundings.
+pub(crate) fn wrapped(words: &[&str], inner: &Command) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 impl Gateway {
     /// Starts a gateway and waits until its addresses are known.
-    pub(crate) fn start(config: &Path) -> Self {
-        Self::spawn(&mut command(config))
+    pub(crate) async fn start(config: &Path) -> Self {
+        Self::spawn(command(config)).await
     }
 
     /// Starts a gateway that takes over from the running one, and waits until it has its addresses.
-    pub(crate) fn upgrade(config: &Path) -> Self {
-        Self::spawn(command(config).arg("--upgrade"))
+    pub(crate) async fn upgrade(config: &Path) -> Self {
+        let mut command = command(config);
+        command.arg("--upgrade");
+        Self::spawn(command).await
     }
 
     /// Starts a gateway by this command and waits until its addresses are known.
-    pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let access = Lines::collect(child.stdout.take().unwrap());
-        let operational = Lines::collect(child.stderr.take().unwrap());
-        let listening = operational.wait_for(|line| line["message"] == "listening");
+    pub(crate) async fn spawn(command: Command) -> Self {
+        let mut process = Process::captured("gateway", command).unwrap();
+        process.start().unwrap();
+        let is_listening = |line: &Value| line["message"] == "listening";
+        let listening = eventually("addresses of the gateway", async || {
+            assert_eq!(process.ended().unwrap(), None, "the gateway ended");
+            parse(process.log()).into_iter().find(is_listening)
+        })
+        .await;
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self {
-            address: address("listen"),
-            admin: address("admin"),
-            client,
-            child: Mutex::new(child),
-            access,
-            operational,
-        }
+        Self { address: address("listen"), admin: address("admin"), client, process: Mutex::new(process) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -102,33 +108,33 @@ impl Gateway {
 
     /// Operational log lines so far.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.operational.parsed()
+        parse(self.process().log())
     }
 
     /// The first operational log line like this, which may still be on its way.
     pub(crate) async fn logged(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, || async { self.log().into_iter().find(|line| is_it(line)) }).await
+        eventually(what, async || self.log().into_iter().find(|line| is_it(line))).await
     }
 
     /// Access lines so far.
     pub(crate) fn access_log(&self) -> Vec<Value> {
-        self.access.parsed()
+        parse(self.process().stdout())
     }
 
     /// Everything that was written so far.
     pub(crate) fn output(&self) -> String {
-        let lines = |lines: &Lines| lines.0.lock().unwrap().join("\n");
-        lines(&self.access) + &lines(&self.operational)
+        let process = self.process();
+        process.stdout().text() + &process.log().text()
     }
 
     /// Returns true if it still runs.
     pub(crate) fn runs(&self) -> bool {
-        self.child.lock().unwrap().try_wait().unwrap().is_none()
+        self.process().ended().unwrap().is_none()
     }
 
     /// The names of its threads, and how much each of them gives way to others.
     pub(crate) fn threads(&self) -> Vec<(String, i32)> {
-        let process = self.child.lock().unwrap().id();
+        let process = self.process().pid().unwrap();
         let thread = |entry: std::fs::DirEntry| {
             let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
             let id = rustix::process::Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
@@ -139,62 +145,27 @@ impl Gateway {
 
     /// Memory of the process that is resident, in bytes. Asks the system, so that the gateway stays idle.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let process = self.child.lock().unwrap().id();
+        let process = self.process().pid().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         resident.unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Sends a signal by the name that `kill` knows.
+    /// Sends a signal by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.lock().unwrap().id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        self.process().signal(format!("SIG{name}").parse().unwrap()).unwrap();
     }
 
     /// Waits for the process to end by itself.
     pub(crate) async fn ended(&self) -> ExitStatus {
-        eventually("end of the gateway", || async { self.child.lock().unwrap().try_wait().unwrap() }).await
+        eventually("end of the gateway", async || self.process().ended().unwrap()).await
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap()
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let mut child = self.child.lock().unwrap();
-        let _ = child.kill();
-        let _ = child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- gateway ---\n{}", self.operational.0.lock().unwrap().join("\n"));
-        }
-    }
-}
-
-// === impl Lines ===
-
-impl Lines {
-    fn collect(stream: impl Read + Send + 'static) -> Self {
-        let lines = Self::default();
-        let sink = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                sink.0.lock().unwrap().push(line);
-            }
-        });
-        lines
-    }
-
-    fn parsed(&self) -> Vec<Value> {
-        self.0.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    fn wait_for(&self, matches: impl Fn(&Value) -> bool) -> Value {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(line) = self.parsed().into_iter().find(|line| matches(line)) {
-                return line;
-            }
-            let so_far = self.0.lock().unwrap().join("\n");
-            assert!(std::time::Instant::now() < deadline, "the gateway did not say what was expected:\n{so_far}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
+fn parse(log: &Log) -> Vec<Value> {
+    log.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::PATIENCE;
+use super::DEADLINE;
 
 /// One side of a connection.
 pub(crate) struct Wire {
@@ -65,7 +65,7 @@ impl Wire {
 
     /// Sends, and tells whether the other side takes it.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        let sent = tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await;
+        let sent = tokio::time::timeout(DEADLINE, self.stream.write_all(bytes.as_ref())).await;
         sent.expect("taken or refused in time").is_ok()
     }
 
@@ -97,7 +97,7 @@ impl Wire {
 
     async fn receive(&mut self) -> usize {
         let mut buffer = [0; 4096];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("bytes in time");
+        let read = tokio::time::timeout(DEADLINE, self.stream.read(&mut buffer)).await.expect("bytes in time");
         let count = read.unwrap_or(0);
         self.read.extend_from_slice(&buffer[..count]);
         count
@@ -119,7 +119,7 @@ impl RawUpstream {
     /// The next connection on which a request comes, and the request's header; health checks only connect.
     pub(crate) async fn request(&self) -> (Wire, String) {
         loop {
-            let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await.expect("a connection in time");
+            let accepted = tokio::time::timeout(DEADLINE, self.listener.accept()).await.expect("a connection in time");
             let mut wire = Wire::new(accepted.unwrap().0);
             if wire.receive().await > 0 {
                 let header = wire.read_until("\r\n\r\n").await;

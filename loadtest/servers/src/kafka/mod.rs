@@ -16,9 +16,9 @@ use crate::{
     ServerError,
     directory::Directory,
     port::free_port,
-    process::wait_until,
     program,
     server::{Program, Server},
+    wait::block_until,
 };
 
 /// Any 16 bytes in base64.
@@ -119,7 +119,7 @@ impl Kafka {
             let metadata = protocol::metadata(self.port());
             metadata.is_ok_and(|metadata| metadata.topics.get(name).is_some_and(|topic| topic.is_led))
         };
-        wait_until(is_led, &what)
+        block_until(&what, is_led)
     }
 
     /// The topics, Kafka's own too, and how many partitions each has.

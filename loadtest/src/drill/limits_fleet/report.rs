@@ -1,9 +1,9 @@
 //! What gateways say of themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::time::sleep;
+use servers::within;
 
 use super::DrillError;
 use crate::{
@@ -38,14 +38,9 @@ pub(super) struct Limits {
 
 /// Waits until every gateway reports so.
 pub(super) async fn every_gateway(deployment: &Deployment, is_so: impl Fn(&Report) -> bool) -> Result<(), DrillError> {
-    let deadline = Instant::now() + PATIENCE;
     for gateway in deployment.gateways() {
-        while !is_so(&report(gateway).await?) {
-            if Instant::now() > deadline {
-                return Err(DrillError::Patience("a gateway does not notice what happened".into()));
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let noticed = within(PATIENCE, LOOK_EVERY, async || report(gateway).await.map(|report| is_so(&report)));
+        noticed.await.ok_or_else(|| DrillError::Patience("a gateway does not notice what happened".into()))??;
     }
     Ok(())
 }

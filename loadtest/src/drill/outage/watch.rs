@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use servers::within;
 use tokio::time::sleep;
 
 use super::DrillError;
@@ -57,8 +58,7 @@ pub(super) struct Mark {
 
 impl Watch {
     pub(super) fn new(gateway: &GatewayProcess) -> Result<Self, DrillError> {
-        let pid = gateway.process.pid();
-        let pid = pid.ok_or_else(|| processes::ProcessError::NotRunning { name: gateway.process.name().to_owned() })?;
+        let pid = gateway.process.pid()?;
         Ok(Self { admin: gateway.admin(), gateway: pid, spool_high_water: 0, entries_high_water: 0 })
     }
 
@@ -90,17 +90,12 @@ impl Watch {
         lasted: Duration,
         is_so: impl Fn(&Journal) -> bool,
     ) -> Result<(), DrillError> {
-        let deadline = Instant::now() + lasted + PATIENCE;
-        loop {
-            let journal = self.look().await?;
-            if is_so(&journal) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(DrillError::Patience(format!("{state}; it is {journal:?}")));
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let mut journal = Journal::default();
+        let reached = within(lasted + PATIENCE, LOOK_EVERY, async || {
+            journal = self.look().await?;
+            Ok::<_, DrillError>(is_so(&journal))
+        });
+        reached.await.ok_or_else(|| DrillError::Patience(format!("{state}; it is {journal:?}")))?
     }
 
     async fn look(&mut self) -> Result<Journal, DrillError> {

@@ -9,7 +9,7 @@ use common::{
     tenant::{TenantKind, TenantStatus, lifecycle::NewTenant},
     time::{Clock as _, SystemClock, Zone},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     super::DrillError,
@@ -137,15 +137,16 @@ pub(super) async fn arrival(probes: &[Probe], since: Instant, shows: Shows) -> O
         let arrivals: Option<Vec<_>> = probes.iter().map(|probe| probe.arrival(since, shows)).collect();
         arrivals.and_then(|arrivals| arrivals.into_iter().max())
     };
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if last().is_some() {
-            sleep(STAY).await;
-            if let Some(arrived) = last() {
-                return Some(arrived);
+    let arrived = async {
+        loop {
+            if last().is_some() {
+                sleep(STAY).await;
+                if let Some(arrived) = last() {
+                    return arrived;
+                }
             }
+            sleep(LOOK_EVERY).await;
         }
-        sleep(LOOK_EVERY).await;
-    }
-    None
+    };
+    timeout(PATIENCE, arrived).await.ok()
 }

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use disk::SmallDisk;
 use serde_json::json;
-use tokio::time::Instant;
+use servers::within;
 
 use super::{
     Drill, DrillError, Outcome, Times, close,
@@ -109,7 +109,7 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
     rounds.next().await?;
     // A restart sets the counter of unmetered requests to zero, so that only this policy can do with one.
     if policy == Policy::Reject {
-        deployment.gateway.process.kill().await?;
+        deployment.gateway.process.kill()?;
         deployment.gateway.restart().await?;
     }
     if let Some(kafka) = &deployment.kafka {
@@ -162,13 +162,8 @@ impl Rounds {
 
     /// As many as it takes to see what is `wanted`.
     async fn until(&mut self, state: &str, wanted: impl Fn(Shortage) -> bool) -> Result<(), DrillError> {
-        let deadline = Instant::now() + PATIENCE;
-        while !wanted(self.next().await?) {
-            if Instant::now() > deadline {
-                return Err(DrillError::Patience(state.to_owned()));
-            }
-        }
-        Ok(())
+        let seen = within(PATIENCE, Duration::ZERO, async || self.next().await.map(&wanted));
+        seen.await.ok_or_else(|| DrillError::Patience(state.to_owned()))?
     }
 
     /// Requests that the gateway says it has served without a record.
