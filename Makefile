@@ -82,5 +82,7 @@ simulate: ## Simulate the token bank beside other limiters, under failures: a ta
 	@exec target/release/simulate $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what was built and what `make run` left behind
+clean: ## Remove what was built (target/) and the directory of the demo (data/demo); other data stays
 	$(CARGO) clean
+	@# The demo marks the directory that it made: one without the mark is somebody's own.
+	@if [ -e data/demo/made-by-demo ]; then rm -rf data/demo; fi

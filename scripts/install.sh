@@ -3,7 +3,7 @@
 #   scripts/install.sh build|test|lint|loadtest|miri|fuzz ...
 set -euo pipefail
 
-rust_needed=1.95
+rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
 java_needed=17
 servers_kafka=$(dirname "$0")/../loadtest/servers/kafka
 servers_oidc=$(dirname "$0")/../loadtest/servers/oidc
@@ -28,15 +28,21 @@ debian() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-rust() {
+rust() { # the compiler that rust-toolchain.toml names, through rustup; without rustup, that one or a newer one
   if ! command -v cargo >/dev/null; then
-    echo "install: Rust $rust_needed or newer is needed; install it with rustup, then run this again" >&2
+    echo "install: Rust $rust_needed is needed; install rustup (https://rustup.rs), then run this again" >&2
     exit 1
+  fi
+  if command -v rustup >/dev/null; then
+    rustup toolchain list | grep -q "^$rust_needed-" && return
+    echo "install: Rust $rust_needed, beside other toolchains" >&2
+    rustup toolchain install "$rust_needed" --profile minimal --component clippy --component rustfmt >&2
+    return
   fi
   local found
   found=$(rustc --version | cut -d' ' -f2)
   if [ "$(printf '%s\n' "$rust_needed" "$found" | sort -V | head -n1)" != "$rust_needed" ]; then
-    echo "install: Rust $rust_needed or newer is needed, $found is installed; run: rustup update stable" >&2
+    echo "install: Rust $rust_needed or newer is needed, $found is installed; install rustup, then run this again" >&2
     exit 1
   fi
 }
