@@ -1,8 +1,8 @@
-//! How the commands of this crate end when something went wrong.
+//! The failing end of a command of this crate.
 
 use std::{error::Error, io::Write as _, process::ExitCode};
 
-/// Tells the error on standard error; the exit code says that it failed.
+/// Prints the error on standard error, and returns the exit code of a failure.
 pub fn fail(error: &dyn Error) -> ExitCode {
     // A closed stderr leaves nobody to tell; the exit code still does.
     let _ = writeln!(std::io::stderr().lock(), "error: {error}");

@@ -1,6 +1,6 @@
 //! A bare Pingora reverse proxy: no keys, limits, metering or logs, with the settings that the gateway runs on.
 //!
-//! What the gateway costs beyond it is what Tollgate adds; what it costs itself is Pingora's.
+//! Its own cost is Pingora's; the cost of the gateway beyond it is what Tollgate adds.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_and_answers_pass_unchanged() {
+    async fn passthrough_forwards_requests_and_answers_unchanged() {
         let upstream = upstream::spawn("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (listen, target) = (processes::free_address().unwrap(), upstream.address());
         let (stop, told) = oneshot::channel();

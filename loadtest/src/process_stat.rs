@@ -1,4 +1,4 @@
-//! What a process, or the whole machine, has used, as the kernel tells it.
+//! CPU time and memory of a process or of the whole machine, from `/proc`.
 
 use std::io;
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_tables_are_read() {
+    fn cpu_and_memory_are_read_from_proc() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 900 0 0 0 123 45 0 0 20 0 5 0 9 1 2 3";
         assert_eq!(cpu_ticks(stat), Some(168));
         assert_eq!(resident_kib("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t   20480 kB\n"), Some(20_480));

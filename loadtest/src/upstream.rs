@@ -49,16 +49,16 @@ const KEY_HEADER: &str = "x-key-id";
 /// Longest delay that can be asked for.
 const SLOW_MAX_MS: u64 = 60_000;
 
-/// How long connections may go on once the upstream was told to stop.
+/// Longest time for which connections go on once the upstream was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is answered when nothing special was asked for.
+/// The answer to a request without a command.
 const HELLO: &str = concat!(
     r#"{"message":"hello from the demo upstream","note":"#,
     r#""128 bytes, as many as a small real answer has: its headers often weigh more."}"#,
 );
 
-/// Why the upstream does not serve.
+/// The upstream cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The address cannot be listened on.
@@ -66,12 +66,12 @@ pub enum UpstreamError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: io::Error,
     },
 }
 
-/// How many requests were accepted.
+/// Counts of accepted requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// In all.
@@ -116,12 +116,12 @@ pub async fn spawn(address: SocketAddr) -> Result<Upstream, UpstreamError> {
 }
 
 impl Upstream {
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has accepted so far.
+    /// Requests accepted so far.
     pub fn accepted(&self) -> Accepted {
         self.counters.snapshot()
     }
@@ -227,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_answer_has_128_bytes_of_json() {
+    fn plain_answer_has_128_bytes_of_json() {
         assert_eq!(HELLO.len(), 128);
         assert!(serde_json::from_str::<serde_json::Value>(HELLO).is_ok());
     }
 
     #[tokio::test]
-    async fn each_path_gets_what_it_asks_for() {
+    async fn each_path_gets_the_answer_that_it_asks_for() {
         let upstream = upstream().await;
         let client = client();
         let url = |path: &str| format!("http://{}{path}", upstream.address());
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stopping_finishes_the_answers_under_way_and_takes_no_more() {
+    async fn stop_finishes_open_answers_and_accepts_no_more() {
         let upstream = upstream().await;
         let address = upstream.address();
         let load = Load {

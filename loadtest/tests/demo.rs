@@ -26,7 +26,7 @@ fn free_ports() -> Vec<String> {
 }
 
 #[test]
-fn a_single_run_bills_exactly_what_its_client_counted() {
+fn single_run_bills_exactly_the_counts_of_its_client() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("demo");
     let ports = free_ports();
@@ -85,7 +85,7 @@ fn assert_private(path: &Path, seen: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn a_taken_port_is_named_with_the_setting_that_moves_it() {
+fn taken_port_is_refused_with_the_setting_that_moves_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let directory = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ fn a_taken_port_is_named_with_the_setting_that_moves_it() {
 }
 
 #[test]
-fn somebody_elses_files_are_not_touched() {
+fn directory_with_foreign_files_is_left_untouched() {
     let directory = tempfile::tempdir().unwrap();
     let precious = directory.path().join("precious");
     std::fs::write(&precious, "keep").unwrap();
@@ -125,7 +125,7 @@ fn lines(output: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_terminal_of_80_columns_shows_where_everything_is_and_a_refusal_and_is_drawn_anew_when_it_shrinks() {
+fn terminal_of_80_columns_shows_addresses_and_a_refusal_and_is_drawn_anew_when_it_shrinks() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
     command.current_dir(directory.path()).args(["--directory", "demo"]).args(free_ports());

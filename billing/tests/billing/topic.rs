@@ -116,7 +116,7 @@ impl Topic {
     }
 }
 
-/// Where to find the one Kafka.
+/// Address of the one Kafka.
 pub(crate) fn bootstrap() -> String {
     KAFKA.bootstrap()
 }

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 /// 2026-11-22T01:30:00Z.
 pub(crate) const NOW: Micros = Micros(1_795_311_000_000_000);
 
-/// Where the helper processes of a test find their store.
+/// The environment variable that names the store for helper processes of a test.
 pub(crate) const STORE_VARIABLE: &str = "TOLLGATE_TEST_STORE";
 
 /// Makes two tests, `sqlite::name` and `postgres::name`, of each function `async fn name(place: Place)`.

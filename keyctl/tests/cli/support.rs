@@ -17,7 +17,7 @@ pub(crate) struct Desk {
     pub(crate) store: Store,
 }
 
-/// How a command ended.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -33,7 +33,7 @@ impl Desk {
         Self { directory, store }
     }
 
-    /// Where this desk's store is.
+    /// URL of the store.
     pub(crate) fn url(&self) -> String {
         url_in(&self.directory)
     }
@@ -55,7 +55,7 @@ impl Desk {
         run(self.command().args(words), stdin)
     }
 
-    /// What `keyctl --output json` answers to these words; it must succeed.
+    /// The output of `keyctl --output json` with these words; the command must succeed.
     pub(crate) fn json(&self, words: &[&str]) -> Value {
         let run = run(self.command().args(["--output", "json"]).args(words), "");
         assert_eq!(run.code, 0, "{words:?}: {run:?}");

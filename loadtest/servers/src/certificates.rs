@@ -12,7 +12,7 @@ use crate::ServerError;
 /// The server's private key, its certificate and the authority's behind it.
 const SERVER_FILE: &str = "server.pem";
 
-/// What clients trust.
+/// The certificate of the authority, which clients trust.
 const AUTHORITY_FILE: &str = "authority.pem";
 
 /// A server's certificate and the authority that vouches for it, in files.
@@ -23,7 +23,7 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them, in `directory`.
+    /// Writes them to `directory`.
     pub(crate) fn create(directory: &Path) -> Result<Self, ServerError> {
         let (server, authority) = (directory.join(SERVER_FILE), directory.join(AUTHORITY_FILE));
         let (server_pem, authority_pem) =

@@ -16,9 +16,9 @@ pub enum ServerError {
     /// The operating system refused something.
     #[error("cannot {what}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         what: String,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: io::Error,
     },
     /// A program ended with an error.
@@ -26,7 +26,7 @@ pub enum ServerError {
     Failed {
         /// The program or the server.
         what: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
         /// The end of what it said.
         output: String,

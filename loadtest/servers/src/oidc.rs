@@ -67,7 +67,7 @@ impl OpenId {
         Self::on_free_port(OpenIdProgram { modules }, Directory::create("oidc", &[])?)
     }
 
-    /// What its tokens say who issued them, and where it describes itself.
+    /// The issuer in its tokens, and the URL under which it describes itself.
     pub fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}", self.port())
     }
@@ -83,7 +83,7 @@ impl OpenId {
         self.control("/control/sign", order)
     }
 
-    /// How often each path was asked for since it started, as a JSON object.
+    /// Requests for each path since the start, as a JSON object.
     pub fn counts(&self) -> Result<String, ServerError> {
         self.control("/control/counts", "")
     }

@@ -17,10 +17,10 @@ use crate::{
 /// The superuser of the private server; it needs no password.
 const USER: &str = "tollgate";
 
-/// How to run the server.
+/// Options of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct PostgresOptions {
-    /// Whether a commit waits for the disk. Without it, a killed server loses nothing, a crashed machine may.
+    /// True if a commit waits for the disk. Without it, a killed server loses nothing, a crashed machine may.
     pub fsync: bool,
     /// Most connections at once.
     pub max_connections: u32,

@@ -1,4 +1,4 @@
-//! Where the servers' programs are, and running those that end by themselves.
+//! Finding the servers' programs, and running programs that end by themselves.
 
 use std::{
     path::PathBuf,

@@ -20,12 +20,12 @@ use crate::{
 /// A silent server is not asked for longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How to run the server.
+/// Options of the server.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
-    /// What clients must say first, in letters and digits.
+    /// The password that clients have to send first, in letters and digits.
     pub password: Option<String>,
-    /// Whether clients may come by TLS as well, see [`Redis::secured_url`].
+    /// True if clients may connect by TLS as well; see [`Redis::secured_url`].
     pub secured: bool,
 }
 

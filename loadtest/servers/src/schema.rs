@@ -40,12 +40,12 @@ impl StoreFile {
         Ok(missing)
     }
 
-    /// Marks the store as changed by a program of the future, of version 9999 of the schema.
+    /// Marks the store as migrated to version 9999 of the schema, by a newer program.
     pub async fn make_newer(&self) -> Result<(), ServerError> {
         self.run("INSERT INTO schema_migrations (version, name) VALUES (9999, '9999_of_tomorrow')").await
     }
 
-    /// Takes that mark off.
+    /// Removes the mark of [`StoreFile::make_newer`].
     pub async fn make_current(&self) -> Result<(), ServerError> {
         self.run("DELETE FROM schema_migrations WHERE version = 9999").await
     }

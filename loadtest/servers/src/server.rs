@@ -1,4 +1,4 @@
-//! What can be done to a server, whichever program it runs.
+//! A server, whichever program it runs: start, kill, pause, resume, stop, restart.
 
 use std::{fmt::Debug, path::Path, process::Command};
 
@@ -6,12 +6,12 @@ use nix::sys::signal::Signal;
 
 use crate::{ServerError, directory::Directory, port::free_port, process::Process};
 
-/// How often to try another port when somebody else was faster.
+/// Number of ports that are tried when another program takes the port first.
 const START_ATTEMPTS: usize = 3;
 
 /// The program that makes a server what it is. The programs are those of this crate.
 pub trait Program: Debug + Send + 'static {
-    /// What errors call the server.
+    /// The server's name in errors.
     const NAME: &'static str;
 
     /// The signal that asks it to end in an orderly way.

@@ -8,12 +8,12 @@ use crate::{ServerError, program};
 
 const SCRIPT: &str = include_str!("terminal.py");
 
-/// What somebody at the terminal does once a text was printed.
+/// An action at the terminal, taken once a text was printed.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// The text that is waited for, from where the step before found its own.
     pub when: &'a str,
-    /// What is done then.
+    /// The action.
     pub act: Act<'a>,
 }
 
@@ -28,14 +28,14 @@ pub enum Act<'a> {
     Signal(i32),
 }
 
-/// What was seen until the program ended.
+/// Output and end of a program in a terminal.
 #[derive(Debug)]
 pub struct Seen {
     /// Its exit code; negative: the signal that ended it.
     pub code: i64,
     /// All that was printed, with the terminal's control sequences.
     pub output: String,
-    /// How many of the steps were taken.
+    /// Number of steps that were taken.
     pub steps: u64,
 }
 

@@ -1,9 +1,9 @@
-//! What tests and drills rely on when they mistreat a Kafka broker.
+//! A Kafka broker under faults: tests and drills rely on this behaviour.
 
 use servers::Kafka;
 
 #[test]
-fn a_killed_broker_keeps_its_topics() {
+fn killed_broker_keeps_its_topics() {
     let mut kafka = Kafka::start().unwrap();
     let bootstrap = kafka.bootstrap();
     assert!(kafka.topics().unwrap().is_empty());
@@ -25,7 +25,7 @@ fn a_killed_broker_keeps_its_topics() {
 }
 
 #[test]
-fn a_broker_is_silent_while_it_is_paused_or_stopped() {
+fn paused_or_stopped_broker_does_not_answer() {
     let mut kafka = Kafka::start().unwrap();
     kafka.pause().unwrap();
     assert!(!kafka.is_ready());

@@ -1,9 +1,9 @@
-//! What tests rely on when they let an OIDC provider rotate its keys or go away.
+//! An OIDC provider that rotates its keys or goes away: tests rely on this behaviour.
 
 use servers::OpenId;
 
 #[test]
-fn it_signs_what_is_asked_for_and_comes_back_with_the_same_keys() {
+fn restarted_provider_signs_with_the_same_keys_until_they_rotate() {
     let mut provider = OpenId::start().unwrap();
     let order = r#"{"alg":"EdDSA","claims":{"sub":"a"}}"#;
     let token = provider.sign(order).unwrap();

@@ -1,9 +1,9 @@
-//! What tests and drills rely on when they mistreat a PostgreSQL server.
+//! A PostgreSQL server under faults: tests and drills rely on this behaviour.
 
 use servers::{Postgres, free_port};
 
 #[test]
-fn a_killed_server_keeps_what_was_committed() {
+fn killed_server_keeps_committed_data() {
     let mut postgres = Postgres::start().unwrap();
     postgres.create_database("kept").unwrap();
     postgres.kill().unwrap();
@@ -16,7 +16,7 @@ fn a_killed_server_keeps_what_was_committed() {
 }
 
 #[test]
-fn a_paused_server_is_silent_until_it_is_resumed() {
+fn paused_server_does_not_answer_until_resumed() {
     let postgres = Postgres::start().unwrap();
     postgres.pause().unwrap();
     assert!(!postgres.is_ready());
@@ -25,7 +25,7 @@ fn a_paused_server_is_silent_until_it_is_resumed() {
 }
 
 #[test]
-fn a_stopped_server_comes_back_on_the_same_port() {
+fn stopped_server_restarts_on_the_same_port() {
     let mut postgres = Postgres::start().unwrap();
     let url = postgres.url("postgres");
     postgres.stop().unwrap();
@@ -36,7 +36,7 @@ fn a_stopped_server_comes_back_on_the_same_port() {
 }
 
 #[test]
-fn nothing_is_left_of_a_dropped_server() {
+fn dropped_server_leaves_no_directory_and_frees_its_port() {
     let postgres = Postgres::start().unwrap();
     let (port, directory) = (postgres.port(), postgres.directory().to_owned());
     assert!(directory.exists());
@@ -47,6 +47,6 @@ fn nothing_is_left_of_a_dropped_server() {
 }
 
 #[test]
-fn free_ports_can_be_listened_on() {
+fn free_port_can_be_listened_on() {
     std::net::TcpListener::bind(("127.0.0.1", free_port().unwrap())).unwrap();
 }

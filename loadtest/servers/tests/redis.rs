@@ -1,4 +1,4 @@
-//! What tests and drills rely on when they mistreat a Redis server.
+//! A Redis server under faults: tests and drills rely on this behaviour.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
@@ -17,7 +17,7 @@ fn ask(redis: &Redis, command: &str) -> io::Result<String> {
 }
 
 #[test]
-fn a_server_forgets_when_it_is_flushed_or_killed() {
+fn flushed_or_killed_server_loses_its_data() {
     let mut redis = Redis::start().unwrap();
     assert_eq!(ask(&redis, "SET a 1").unwrap(), "+OK");
     redis.flush().unwrap();
@@ -33,7 +33,7 @@ fn a_server_forgets_when_it_is_flushed_or_killed() {
 }
 
 #[test]
-fn a_paused_server_is_silent_until_it_is_resumed() {
+fn paused_server_does_not_answer_until_resumed() {
     let redis = Redis::start().unwrap();
     assert_eq!(ask(&redis, "SET a 1").unwrap(), "+OK");
     redis.pause().unwrap();
@@ -43,7 +43,7 @@ fn a_paused_server_is_silent_until_it_is_resumed() {
 }
 
 #[test]
-fn a_server_with_a_password_wants_it() {
+fn server_with_a_password_refuses_commands_without_it() {
     let redis = Redis::start_with(RedisOptions { password: Some("secret".into()), ..RedisOptions::default() }).unwrap();
     assert!(redis.is_ready());
     assert_eq!(redis.url(), format!("redis://:secret@127.0.0.1:{}/0", redis.port()));

@@ -27,7 +27,7 @@ struct Arguments {
     /// Port of the demo upstream.
     #[arg(long, default_value_t = 9000, value_name = "PORT")]
     upstream_port: u16,
-    /// Where store, journal, configuration and logs go; emptied at each start.
+    /// Directory of store, journal, configuration and logs; emptied at each start.
     #[arg(long, default_value = "data/demo", value_name = "DIRECTORY")]
     directory: PathBuf,
 }

@@ -23,7 +23,7 @@ use loadtest::{
 struct Arguments {
     /// The drill to run; `list` shows them; all of them if none is named.
     name: Option<String>,
-    /// How often to harm, instead of the drill's own number.
+    /// Number of faults, instead of the drill's own number.
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     faults: Option<u32>,
     /// Outages of seconds instead of up to a minute.

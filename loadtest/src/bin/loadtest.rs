@@ -47,7 +47,7 @@ Exit code: 0 if every request was answered with 200 and may pass, and the usage 
 struct Arguments {
     #[command(flatten)]
     options: compare::Options,
-    /// How to print the result.
+    /// Format of the result.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }

@@ -17,7 +17,7 @@ use crate::{
     processes::{self, GatewayOptions, GatewayProcess, ProcessError},
 };
 
-/// Where decisions are asked for.
+/// Path of the decision API.
 const PATH: &str = "/check";
 
 /// Ten keys for each of a hundred tenants, with four limits for each request, each too high ever to refuse.

@@ -24,9 +24,9 @@ pub(super) struct Contestant {
     pub(super) address: SocketAddr,
     /// None for the upstream, which the fixture runs for all rows.
     pub(super) process: Option<Process>,
-    /// What it is asked, in turn, each labelled with its key's id.
+    /// Requests that it gets in turn, each labelled with the id of its key.
     pub(super) requests: Vec<Request>,
-    /// Where it counts its decisions, if it only decides.
+    /// Address of its metrics, if it only decides.
     pub(super) metrics: Option<SocketAddr>,
 }
 

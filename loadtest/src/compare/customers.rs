@@ -1,4 +1,4 @@
-//! Whose requests they are: a plan, tenants on it, and their keys.
+//! The customers of a comparison: a plan, tenants on it, and their keys.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use common::{
 
 use super::CompareError;
 
-/// How many there are, on which plan.
+/// Number of tenants and keys, and the plan that they are on.
 pub(super) struct Customers {
     pub(super) tenants: usize,
     pub(super) keys_per_tenant: usize,
@@ -21,7 +21,7 @@ pub(super) struct Customers {
     pub(super) terms: &'static str,
 }
 
-/// What every plan begins with.
+/// The beginning of every plan.
 const PLAN: &str = r#"
 plans:
   - id: loadtest

@@ -1,20 +1,20 @@
-//! How a server that decides has decided, by its own metrics: from outside, a denial is a 200 like any other.
+//! Counts of the decisions of a server, from its own metrics: from outside, a denial is a 200 like any other.
 
 use std::net::SocketAddr;
 
 use super::CompareError;
 use crate::processes;
 
-/// Where metrics are, in the text format of Prometheus.
+/// Path of the metrics, in the text format of Prometheus.
 const METRICS_PATH: &str = "/metrics";
 
-/// How the metric's name ends, whoever counts.
+/// End of the metric's name, for gateway and limiter alike.
 const METRIC: &str = "_decisions_total";
 
 /// The decisions that count.
 const ALLOWED: &str = "outcome=\"allow\"";
 
-/// How many requests the server whose metrics are at `address` has let pass so far.
+/// Requests that the server with metrics at `address` has let pass so far.
 pub(super) async fn allowed(address: SocketAddr) -> Result<u64, CompareError> {
     let failed = |source| CompareError::System { what: format!("cannot read the metrics at {address}"), source };
     Ok(count(&processes::get(address, METRICS_PATH).await.map_err(failed)?.body))
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_pass_counts_in_every_mode() {
+    fn only_allowed_decisions_count_in_every_mode() {
         let metrics = "\
 # TYPE tollgate_decisions_total counter
 tollgate_decisions_total{mode=\"consume\",outcome=\"allow\"} 41

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::kind::{Contest, Kind};
 
-/// What is measured of a row.
+/// Measured values of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Closed loop: answers per second.
@@ -31,7 +31,7 @@ pub struct Figures {
 /// One row in one round.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Round {
-    /// What was measured.
+    /// The measured values.
     #[serde(flatten)]
     pub figures: Figures,
     /// Requests without an answer.
@@ -49,7 +49,7 @@ pub struct Round {
 pub struct Row {
     /// Its name.
     pub name: &'static str,
-    /// What it has on and off.
+    /// Features that are switched on and off.
     pub switched_on: &'static str,
     /// Medians over the rounds.
     pub median: Figures,
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_peer_there_is_no_ratio() {
+    fn ratio_without_a_peer_is_absent() {
         let rows = rows(Contest::Proxies, [(Kind::Gateway, rounds(&[1.0]))].into_iter());
         assert_eq!(rows[0].cpu_vs, BTreeMap::from([("cpu_vs_nginx", None), ("cpu_vs_pingora", None)]));
     }
 
     #[test]
-    fn the_median_lies_in_the_middle() {
+    fn median_is_the_middle_value_or_the_mean_of_two() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
         assert_eq!(median(std::iter::empty()), None);

@@ -1,4 +1,4 @@
-//! What all rows share: the upstream, billing with its store, Redis if a row needs it, and the keys to send under.
+//! The part that all rows share: the upstream, billing with its store, Redis if a row needs it, and the keys.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
     upstream::ACCEPTED_PATH,
 };
 
-/// What all rows share. Everything in it ends when it is dropped.
+/// The part that all rows share. Everything in it ends when it is dropped.
 pub(super) struct Fixture {
     pub(super) cores: Cores,
     pub(super) upstream: Process,
@@ -32,19 +32,19 @@ pub(super) struct Fixture {
     pub(super) redis: Option<Redis>,
     pub(super) store: Store,
     pub(super) keys: Vec<Key>,
-    /// What the keys and their tenants are limited to.
+    /// Limits of the keys and of their tenants.
     pub(super) limits: PlanLimits,
-    /// What the client received and, but for denials, has to find in the store, by key.
+    /// Answers that the client received, by key. The store has to show all of them but the denials.
     pub(super) received: BTreeMap<String, u64>,
     /// Requests for which no answer came although there may be usage.
     pub(super) unanswered: u64,
-    /// What was received and is a denial, under whichever key: there is no usage.
+    /// Answers among them that are denials, under all keys together: they make no usage.
     pub(super) denied: u64,
     directory: TempDir,
 }
 
 impl Fixture {
-    /// Starts it on the cores that are not the contestants'.
+    /// Starts everything on the cores that are not the contestants'.
     pub(super) async fn build(customers: &Customers) -> Result<Self, CompareError> {
         if find_program("taskset").is_none() {
             return Err(CompareError::ProgramMissing { program: "taskset", package: "util-linux", hint: "" });
@@ -82,7 +82,7 @@ impl Fixture {
         self.directory.path()
     }
 
-    /// How a gateway is run here that is measured.
+    /// Options of a gateway that is measured.
     pub(super) fn gateway(&self) -> GatewayOptions {
         let sink = UsageSink::Http(self.billing.url());
         GatewayOptions {

@@ -1,13 +1,13 @@
-//! What is compared with what, and what each row has switched on.
+//! The rows of each comparison, and the features that each row has switched on.
 
 use super::{Options, nginx};
 
 /// Which comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contest {
-    /// Who forwards requests.
+    /// Programs that forward requests.
     Proxies,
-    /// Who says whether a request may pass.
+    /// Programs that decide if a request may pass.
     Checks,
 }
 
@@ -28,9 +28,9 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Peer {
     pub(super) kind: Kind,
-    /// What the ratio is called in JSON.
+    /// Name of the ratio in JSON.
     pub(super) field: &'static str,
-    /// What the ratio is called in the table.
+    /// Name of the ratio in the table.
     pub(super) heading: &'static str,
 }
 
@@ -48,7 +48,7 @@ impl Contest {
         if options.checks { Self::Checks } else { Self::Proxies }
     }
 
-    /// With whom CPU is compared.
+    /// Rows that CPU is compared with.
     pub(super) const fn peers(self) -> &'static [Peer] {
         match self {
             Self::Proxies => PROXY_PEERS,
@@ -56,7 +56,7 @@ impl Contest {
         }
     }
 
-    /// Who shares the cores that are not the contestant's.
+    /// Programs that share the cores that are not the contestant's.
     pub(super) const fn others(self) -> &'static str {
         match self {
             Self::Proxies => "client, upstream or billing",

@@ -1,5 +1,5 @@
-//! What the gateway costs in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or, where it only
-//! decides and somebody else forwards, beside a limiter that asks Redis about every request.
+//! The gateway's cost in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or, where it only
+//! decides and another proxy forwards, beside a limiter that asks Redis about every request.
 //!
 //! Absolute numbers drift with the machine and with whatever else it does; ratios within a round hold. So every round
 //! measures every row, ratios are taken within each round, and what is shown are medians over the rounds. The gateway
@@ -37,7 +37,7 @@ pub use usage::UsageCheck;
 
 use crate::{load::LoadError, processes::ProcessError};
 
-/// How long and how hard to measure.
+/// Options of a comparison.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct Options {
     /// Compares decisions (POST /check) with a limiter that asks Redis about each, instead of proxies.
@@ -60,7 +60,7 @@ pub struct Options {
     pub without_nginx: bool,
 }
 
-/// Why there is no comparison.
+/// A comparison that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// Nothing can be held apart on one core.
@@ -75,18 +75,18 @@ pub enum CompareError {
         program: &'static str,
         /// The Debian package that has it.
         package: &'static str,
-        /// What else can be done.
+        /// An alternative to the missing program.
         hint: &'static str,
     },
     /// Something of the operating system.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The action that failed.
         what: String,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: io::Error,
     },
-    /// What a process has used cannot be read.
+    /// The CPU time or the memory of a process cannot be read.
     #[error(transparent)]
     ProcessStat(#[from] io::Error),
     /// A process does not do as it should.
@@ -138,7 +138,7 @@ pub async fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Re
 mod tests {
     use super::{kind::Kind, *};
 
-    /// What was measured under `options`; none on a machine where nothing can be held apart. Needs the binaries
+    /// A report with `options`; none on a machine with a single core. Needs the binaries
     /// `gateway`, `billing`, `upstream`, `passthrough` and `redis_limiter` of the same profile.
     async fn measured(options: &Options) -> Option<Report> {
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_comparison_adds_up() {
+    async fn short_comparison_of_proxies_reports_correct_usage() {
         let options = Options { checks: false, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: true };
         let Some(report) = measured(&options).await else { return };
         assert_eq!(names(&report), ["upstream alone", "bare Pingora", "gateway"]);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_comparison_of_decisions_adds_up() {
+    async fn short_comparison_of_decisions_reports_correct_usage() {
         let options = Options { checks: true, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: false };
         let Some(report) = measured(&options).await else { return };
         assert_eq!(names(&report), ["check", "check, peek", "check, shared", "Redis limiter"]);

@@ -8,11 +8,11 @@ use std::{
 use super::CompareError;
 use crate::processes::{Launch, Process, ProcessError, wait_ready};
 
-/// What the row has on and off.
+/// Features that the row has switched on and off.
 pub(super) const SWITCHED_ON: &str = "reverse proxy with 1 worker and upstream keepalive (1024), response buffering \
     as by default; access log off; no keys, limits or metering";
 
-/// Where Debian puts it, which is not always on the path.
+/// Debian's directory for nginx, which is not always on the path.
 const DEBIAN_PATH: &str = "/usr/sbin";
 
 /// Starts nginx from `listen` to `upstream`, held to `core`, and waits until it forwards.

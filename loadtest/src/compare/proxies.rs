@@ -13,7 +13,7 @@ use crate::{
     processes::{self, GatewayProcess},
 };
 
-/// What every request asks for.
+/// Path of every request.
 const PATH: &str = "/v1/hello";
 
 /// Ten keys for each of ten tenants, with every kind of limit, each too high ever to refuse.

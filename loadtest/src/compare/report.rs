@@ -12,21 +12,21 @@ const CORE_FULL: f64 = 0.9;
 /// A finished comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Whether every request was answered with 200 and the usage adds up.
+    /// True if every request was answered with 200 and the usage adds up.
     pub ok: bool,
-    /// Where it ran.
+    /// The machine.
     pub machine: Machine,
-    /// How it was measured.
+    /// Options of the comparison.
     pub options: Options,
     /// One per server.
     pub rows: Vec<Row>,
-    /// Whether the bill would be right.
+    /// The check of the usage.
     pub usage: UsageCheck,
-    /// What a reader must know to judge the numbers.
+    /// Remarks that a reader needs to judge the numbers.
     pub notes: Vec<String>,
 }
 
-/// Where a comparison ran.
+/// The machine of a comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     /// The processor, as the kernel names it.
@@ -35,7 +35,7 @@ pub struct Machine {
     pub cores: usize,
     /// Release of the kernel.
     pub kernel: String,
-    /// Whether the programs were built with optimisations.
+    /// True if the programs were built with optimisations.
     pub optimised: bool,
 }
 
@@ -74,7 +74,7 @@ impl Report {
     }
 }
 
-/// How often each status other than 200 was answered.
+/// Counts of the statuses other than 200.
 fn statuses(rounds: &[Round]) -> String {
     let mut counts = BTreeMap::<u16, u64>::new();
     for (status, count) in rounds.iter().flat_map(|round| &round.by_status) {

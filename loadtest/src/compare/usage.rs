@@ -1,4 +1,4 @@
-//! Whether the bill would be right: what the client received, what was booked, what the upstream accepted.
+//! The check that the bill would be right: received by the client, booked, accepted by the upstream.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::{
     upstream::{ACCEPTED_PATH, Accepted},
 };
 
-/// How long booking may stand still before it counts as stuck.
+/// Longest time without progress before booking counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// Time between two looks into the store.
@@ -29,7 +29,7 @@ pub struct UsageCheck {
     pub keys: usize,
     /// Answers that the client received in full.
     pub received: u64,
-    /// How many of them were denials, which are not billed.
+    /// Denials among them, which are not billed.
     pub denied: u64,
     /// Requests booked in the store.
     pub recorded: u64,
@@ -40,8 +40,8 @@ pub struct UsageCheck {
     pub unanswered: u64,
     /// Keys for which the counts do not fit.
     pub differing: Vec<String>,
-    /// Whether received <= recorded <= accepted for every key, and received = recorded if all were answered. What was
-    /// denied need not be recorded, and in all it must not be.
+    /// True if received <= recorded <= accepted for every key, and received = recorded if all were answered. Denials
+    /// need not be recorded for a key, and must not be recorded in all.
     pub holds: bool,
 }
 
@@ -86,7 +86,7 @@ async fn accepted(fixture: &Fixture) -> Result<Accepted, CompareError> {
 }
 
 impl UsageCheck {
-    /// The same with what was counted by key.
+    /// Returns the check with the counts by key.
     fn of(
         self,
         received: &BTreeMap<String, u64>,
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_must_equal_what_was_received() {
+    fn usage_other_than_received_fails_the_check() {
         assert!(check(7, 7, 7, 0));
         assert!(check(7, 7, 8, 0));
         assert!(!check(7, 6, 7, 0), "lost");
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn unanswered_requests_leave_room_between_the_bounds() {
+    fn unanswered_requests_widen_the_bounds() {
         assert!(check(7, 8, 9, 2));
         assert!(!check(7, 6, 9, 2), "lost");
         assert!(!check(7, 10, 10, 2), "billed for more than was asked");
     }
 
     #[test]
-    fn what_is_denied_is_not_recorded() {
+    fn recorded_denial_fails_the_check() {
         let check = |received, recorded, denied, unanswered| {
             let check = UsageCheck { denied, unanswered, ..UsageCheck::default() };
             check.of(&counts(received), &counts(recorded), None).holds
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_of_a_key_that_received_nothing_is_seen() {
+    fn usage_of_a_key_without_answers_fails_the_check() {
         let none = BTreeMap::new();
         let some = BTreeMap::from([("key_1".to_owned(), 3)]);
         let check = UsageCheck::default().of(&none, &some, Some(&some));

@@ -1,4 +1,4 @@
-//! What the demo prints: the way in, then the bill as it grows.
+//! The demo's output: an introduction, then the bill as it grows.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -19,7 +19,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Narrow enough for 80 columns after a day of traffic.
 const HEADER: [&str; 7] = ["tenant", "plan", "served", "refused", "billed", "units", "charge"];
 
-/// Where everything is.
+/// Addresses and directories that the introduction shows.
 pub(super) struct Places<'a> {
     pub(super) gateway: String,
     pub(super) operators: String,
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_of_another_width_is_drawn_anew() {
+    fn resized_terminal_is_drawn_anew() {
         let mut bill = LiveBill { introduction: "the way in".into(), in_place: true, drawn: None };
         let mut drawn = |width| {
             let mut out = Vec::new();

@@ -43,29 +43,29 @@ const REQUESTS_ONCE: u64 = 80;
 /// Requests per second of each customer while people watch.
 const REQUESTS_PER_SECOND: u32 = 8;
 
-/// How long the bill may take to show what was counted.
+/// Longest time until the bill shows all that was counted.
 const BILL_PATIENCE: Duration = Duration::from_mins(1);
 
 const BILL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How to run the demo.
+/// Options of the demo.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where store, journal, configuration and logs go; emptied first.
+    /// Directory of store, journal, configuration and logs; emptied first.
     pub directory: PathBuf,
-    /// Where clients reach the gateway.
+    /// Port of the gateway for clients.
     pub gateway_port: u16,
-    /// Where the gateway shows health and metrics.
+    /// Port of the gateway's health and metrics.
     pub admin_port: u16,
-    /// Where billing listens.
+    /// Port of billing.
     pub billing_port: u16,
-    /// Where the demo upstream listens.
+    /// Port of the demo upstream.
     pub upstream_port: u16,
     /// Stop after some traffic and print one JSON line.
     pub once: bool,
 }
 
-/// Why the demo did not run.
+/// The demo could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A process did not start or stop.
@@ -113,7 +113,7 @@ struct Outcome {
     currency: String,
     /// Sum of all invoices.
     total: String,
-    /// Whether every invoice equals what the client counted for its tenant, in requests, units and money.
+    /// True if every invoice equals the client's count for its tenant, in requests, units and money.
     ok: bool,
 }
 
@@ -233,7 +233,7 @@ fn compare(bill: &Bill, tenants: &Tenants, traffic: &Traffic) -> Result<Outcome,
     Ok(Outcome { sent: sum.sent, received: sum.received, billed, currency, total, ok })
 }
 
-/// What `units` cost on a plan with one price in dollars per million: worked out here once more, independently of
+/// The price of `units` on a plan with one price in dollars per million: computed here once more, independently of
 /// `billing`, in whole hundredths of a millionth of a cent.
 fn expected_cents(plan: &common::plan::Plan, units: u64) -> Option<i64> {
     let charge = plan.charges.first()?;

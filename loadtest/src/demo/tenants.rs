@@ -1,19 +1,19 @@
-//! Who plays in the demo: a root, a reseller, two customers on two plans, and one whose plan is too small for it.
+//! The tenants of the demo: a root, a reseller, two customers on two plans, and one whose plan is too small.
 
 use common::{id::TenantId, key::Mode};
 
 use crate::processes::{CreatedKey, Keyctl, KeyctlError};
 
-/// Everyone in the demo.
+/// All tenants of the demo.
 #[derive(Debug, Clone)]
 pub struct Tenants {
     /// The company that sells the API.
     pub root: TenantId,
-    /// Sells it on.
+    /// The company that resells it.
     pub reseller: TenantId,
     /// Its two customers, which stay within their plans.
     pub customers: Vec<Customer>,
-    /// One that sends more than its plan allows.
+    /// A customer that sends more than its plan allows.
     pub trial: Customer,
 }
 
@@ -33,7 +33,7 @@ pub struct Customer {
 }
 
 impl Tenants {
-    /// Sets everyone up in an empty store.
+    /// Creates all tenants and keys in an empty store.
     pub async fn create(keyctl: &Keyctl) -> Result<Self, KeyctlError> {
         let root = keyctl.create_tenant("Example API", "root", None, None).await?;
         let reseller = keyctl.create_tenant("Northwind Resale", "reseller", Some(root), None).await?;

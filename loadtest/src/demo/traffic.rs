@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::tenants::Customer;
 
-/// What the client saw, for one tenant.
+/// The client's counts for one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Requests sent.
@@ -42,16 +42,16 @@ const BULK: Kind = Kind { path: "/bulk/units/25000", units: 25_000, test_key: fa
 const BROKEN: Kind = Kind { path: "/v1/status/503", units: 1, test_key: false };
 const SANDBOX: Kind = Kind { path: "/v1/hello", units: 1, test_key: true };
 
-/// What scripts see: everything that is answered is billable.
+/// Requests of a single run: each answer is billable.
 const BILLABLE_ONLY: &[Kind] = &[HELLO, BULK, NOT_FOUND, HELLO];
 
-/// What people see: some of everything.
+/// Requests of the live demo: some of everything.
 const MIXED: &[Kind] = &[HELLO, BULK, HELLO, HELLO, NOT_FOUND, HELLO, SANDBOX, HELLO, BROKEN, HELLO];
 
-/// What a trial is made of: each request is small, and there are too many of them.
+/// Requests of the trial customer: each is small, and there are too many of them.
 const TRIAL: &[Kind] = &[HELLO, HELLO, NOT_FOUND, HELLO];
 
-/// What is read of the gateway's refusal.
+/// The fields of the gateway's refusal that the demo reads.
 #[derive(Deserialize)]
 struct Refusal {
     status: u16,
@@ -100,7 +100,7 @@ impl Traffic {
         }
     }
 
-    /// What was counted for a tenant so far.
+    /// Counts for a tenant so far.
     pub fn counted(&self, tenant: TenantId) -> Counted {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What was received, billed and accepted, per key.
+//! Requests received, billed and accepted, per key.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     processes::{self, Keyctl},
 };
 
-/// How long usage may take from the gateway's journal to the bill, after an outage of minutes.
+/// Longest time from the gateway's journal to the bill, after an outage of minutes.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Time between two looks.
@@ -20,7 +20,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Looks in a row that must show the same bill before it counts as settled.
 const SAME_LOOKS: u32 = 10;
 
-/// What the client received, by key id.
+/// The client's counts of a test, and the bill beside them.
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     /// By key id.
@@ -42,7 +42,7 @@ pub struct KeyBooks {
     pub accepted: u64,
 }
 
-/// What one key used.
+/// Usage of one key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct KeyUsage {
     /// Requests recorded.
@@ -51,7 +51,7 @@ pub struct KeyUsage {
     pub aborted: u64,
     /// Their units.
     pub units: u64,
-    /// Those that are billed.
+    /// Billable units.
     pub billable_units: u64,
 }
 
@@ -73,8 +73,8 @@ impl Books {
         })
     }
 
-    /// Whether `received <= billed <= accepted` for every key, and anything was received at all. What was served
-    /// unmetered is known as a sum only, so it is allowed for in the sum.
+    /// Returns true if `received <= billed <= accepted` for every key, and anything was received at all. Unmetered
+    /// requests are known as a sum only, so they are allowed for in the sum.
     pub fn balance(&self) -> bool {
         let total = self.total();
         let nothing_invented = self.keys.values().all(|key| key.billed <= key.accepted);
@@ -115,12 +115,12 @@ impl Deployment {
         Ok(())
     }
 
-    /// What `billing audit` says: nothing, or why the books are wrong.
+    /// Runs `billing audit`, which fails if the books are wrong.
     pub async fn audit(&self) -> Result<(), DeploymentError> {
         billing_command(&["audit", "--store", self.store()]).await.map(drop)
     }
 
-    /// Waits until everything that the gateways recorded was acknowledged.
+    /// Waits until all records of the gateways are acknowledged.
     pub async fn journals_are_empty(&self) -> Result<(), DeploymentError> {
         #[derive(Deserialize)]
         struct Ready {
@@ -151,7 +151,7 @@ impl Deployment {
         Ok(usage.into_iter().map(|(key, usage)| (key, usage.requests)).collect())
     }
 
-    /// What a store says was used, by key id.
+    /// Usage in a store, by key id.
     pub async fn usage_in(&self, store: &str) -> Result<BTreeMap<String, KeyUsage>, DeploymentError> {
         #[derive(Deserialize)]
         struct Report {

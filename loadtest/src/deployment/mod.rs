@@ -1,4 +1,4 @@
-//! A deployment to test in: the real binaries on a store of their own, with an upstream that counts what it accepts.
+//! A deployment to test: the real binaries on a store of their own, with an upstream that counts what it accepts.
 //!
 //! End-to-end tests and drills live in it. They harm its parts and then hold [`Books`] against what the client
 //! received.
@@ -27,7 +27,7 @@ use crate::{
 /// Partitions of the topic in a deployment with Kafka.
 const PARTITIONS: u32 = 4;
 
-/// How a deployment is built.
+/// Options of a deployment.
 #[derive(Debug, Clone)]
 pub struct DeploymentOptions {
     /// PostgreSQL instead of a SQLite file.
@@ -38,11 +38,11 @@ pub struct DeploymentOptions {
     pub usage: Value,
     /// Gateways, at least one.
     pub gateways: u32,
-    /// Whether they share limits through a Redis.
+    /// True if the gateways share limits through a Redis.
     pub redis: bool,
 }
 
-/// Everything that runs.
+/// All processes and servers of a test.
 pub struct Deployment {
     /// The gateway, or the first of several.
     pub gateway: GatewayProcess,
@@ -52,17 +52,17 @@ pub struct Deployment {
     pub billing: Option<BillingProcess>,
     /// `billing ingest`, in a deployment with Kafka.
     pub ingest: Vec<IngestProcess>,
-    /// What the gateway stands in front of.
+    /// The upstream behind the gateways.
     pub upstream: Upstream,
     /// The broker, in a deployment with Kafka.
     pub kafka: Option<Kafka>,
     /// The database server, unless the store is a file.
     pub postgres: Option<Postgres>,
-    /// What gateways share limits through, if they do.
+    /// The Redis that gateways share limits through, if they do.
     pub redis: Option<Redis>,
-    /// The admin.
+    /// The admin's command line.
     pub keyctl: Keyctl,
-    /// The accountant.
+    /// Reads the bill.
     pub bills: BillReader,
     root: TenantId,
     store: String,
@@ -82,10 +82,10 @@ pub struct Customer {
     pub test_key: String,
 }
 
-/// Why a deployment could not be built, or its books not be read.
+/// A deployment could not be built, or its books not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
-    /// One of our processes.
+    /// A process.
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// A server.
@@ -94,13 +94,13 @@ pub enum DeploymentError {
     /// The upstream.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The admin.
+    /// The admin's command line.
     #[error(transparent)]
     Keyctl(#[from] KeyctlError),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A server's thread died.
+    /// A thread that starts a server died.
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
     /// Something printed other JSON than expected.
@@ -215,7 +215,7 @@ impl Deployment {
         Ok(Customer { tenant, key: live.secret, key_id: live.id, test_key: test.secret })
     }
 
-    /// The same customer with another live key.
+    /// Returns the customer with another live key.
     pub async fn another_key(&self, customer: &Customer, name: &str) -> Result<Customer, DeploymentError> {
         let key = self.keyctl.create_key(customer.tenant, name, Mode::Live).await?;
         Ok(Customer { key: key.secret, key_id: key.id, ..customer.clone() })
@@ -238,7 +238,7 @@ impl Deployment {
         Load::new(self.gateway.address(), customers.iter().map(request).collect())
     }
 
-    /// One more ingester of the same group.
+    /// Starts one more ingester of the same group.
     pub async fn add_ingest(&mut self) -> Result<(), DeploymentError> {
         let name = format!("ingest-{}", self.ingest.len() + 1);
         let added = self.start_ingest(&name, &self.store, false).await?;
@@ -267,7 +267,7 @@ impl Deployment {
         &self.store
     }
 
-    /// Where configuration, logs and journal stand.
+    /// Directory of configuration, logs and journal.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

@@ -1,4 +1,4 @@
-//! Load with harm in the middle of it.
+//! Load, with a fault in the middle of it.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::{
 /// Requests per second during an outage of a minute: enough to fill batches, little enough for two cores.
 const STEADY_RATE: u32 = 500;
 
-/// How long a burst lasts: short enough to be killed in often.
+/// Length of a burst: short, so that many faults fit into a drill.
 const BURST: Duration = Duration::from_secs(2);
 
-/// How long things last in a drill, and how much is used up.
+/// Durations of a drill, and the amounts that it uses up.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// Load before and after an outage.
@@ -36,7 +36,7 @@ pub struct Times {
     pub(super) limited: Duration,
     /// A gateway is cut off from the store.
     pub(super) cut_off: Duration,
-    /// Whether it counts how fast this machine is.
+    /// True if the speed of this machine decides about the outcome.
     pub(super) judges_speed: bool,
     /// An outage that is measured.
     pub(super) outage: OutageTiming,
@@ -78,13 +78,13 @@ impl Times {
         },
     };
 
-    /// The same with another rate of requests in an outage that is measured.
+    /// Returns the times with another rate of requests in the measured outage.
     #[must_use]
     pub fn at_rate(self, per_second: u32) -> Self {
         Self { outage: OutageTiming { rate: per_second, ..self.outage }, ..self }
     }
 
-    /// The same with another length of an outage that is measured.
+    /// Returns the times with another length of the measured outage.
     #[must_use]
     pub fn away_for(self, away: Duration) -> Self {
         Self { outage: OutageTiming { away, ..self.outage }, ..self }
@@ -100,12 +100,12 @@ pub(super) async fn customers(deployment: &Deployment) -> Result<Vec<Customer>, 
     Ok(customers)
 }
 
-/// As much load as goes, for two seconds.
+/// Returns a closed loop of load for two seconds.
 pub(super) fn burst(deployment: &Deployment, customers: &[Customer]) -> Load {
     Load { duration: BURST, connections: 8, ..deployment.load(customers) }
 }
 
-/// A moment within a burst.
+/// Sleeps until a random moment within a burst.
 pub(super) async fn amid_burst() {
     some_moment(BURST.mul_f64(0.9)).await;
 }
@@ -130,7 +130,7 @@ pub(super) fn on_every_gateway(
     loads
 }
 
-/// Runs `load` and, while it runs, `harm`; the books get what was received.
+/// Runs `load` and, while it runs, `harm`. Adds the answers to the books.
 pub(super) async fn under_load<H>(load: Load, books: &mut Books, harm: H) -> Result<(), DrillError>
 where
     H: Future<Output = Result<(), DrillError>>,
@@ -141,7 +141,7 @@ where
     Ok(())
 }
 
-/// Kills a server of the deployment at some moment of the margin, and starts it again when it was `away` for so long.
+/// Kills a server at a random moment of the margin, and starts it again after the time `away`.
 pub(super) async fn outage<P: Program>(
     server: &mut Option<Server<P>>,
     margin: Duration,
@@ -153,7 +153,7 @@ pub(super) async fn outage<P: Program>(
     on_server(server, Server::restart).await
 }
 
-/// Holds a server still at some moment of the margin: its connections stay open and nothing answers.
+/// Halts a server at a random moment of the margin: its connections stay open and nothing answers.
 pub(super) async fn stall<P: Program>(server: Option<&Server<P>>, times: Times) -> Result<(), DrillError> {
     let server = server.ok_or_else(missing::<P>)?;
     some_moment(times.margin).await;
@@ -162,7 +162,7 @@ pub(super) async fn stall<P: Program>(server: Option<&Server<P>>, times: Times) 
     Ok(server.resume()?)
 }
 
-/// Does to a server what blocks its thread for a while.
+/// Runs a blocking action on a server, on a thread of its own.
 pub(super) async fn on_server<P: Program>(
     server: &mut Option<Server<P>>,
     act: fn(&mut Server<P>) -> Result<(), ServerError>,
@@ -177,12 +177,12 @@ pub(super) async fn on_server<P: Program>(
     Ok(outcome?)
 }
 
-/// The deployment was built without the server, so that nothing can be proved.
+/// The deployment has no such server, so that nothing can be proved.
 fn missing<P: Program>() -> ServerError {
     ServerError::NotRunning(P::NAME.into())
 }
 
-/// A moment somewhere in the next seconds.
+/// Sleeps for a random time, `at_most` so long.
 pub(super) async fn some_moment(at_most: Duration) {
     let milliseconds = rand::rng().random_range(0..u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX).max(1));
     sleep(Duration::from_millis(milliseconds)).await;

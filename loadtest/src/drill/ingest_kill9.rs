@@ -18,7 +18,7 @@ pub(super) const DRILL: Drill = Drill {
     run: |faults, times| Box::pin(run(faults, times)),
 };
 
-/// Longer than the session time-out that the fleet sets.
+/// Longer than the session time-out of [`crate::processes::IngestProcess`].
 const ASLEEP: Duration = Duration::from_secs(10);
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {

@@ -2,8 +2,8 @@
 //!
 //! A drill sends load from a client that counts the answers it received in full, harms a process or a server while it
 //! runs, and ends with `received <= billed <= accepted by the upstream`, for every key, and a clean `billing audit`.
-//! Where a limit is spent, it also holds what was admitted against what the limit allows; where something is changed, it
-//! also says how soon every gateway showed it.
+//! A drill that spends a limit also compares the admitted requests with the allowed ones; a drill that makes changes also
+//! reports how soon every gateway showed them.
 
 mod broker_down;
 mod gateway_kill9;
@@ -36,21 +36,21 @@ use crate::{
 pub struct Drill {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// A line about it, for the list of drills.
     pub about: &'static str,
-    /// How often it harms, unless stated.
+    /// Number of faults, unless stated.
     pub faults: u32,
     run: fn(u32, Times) -> Running,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Outcome, DrillError>>>>;
 
-/// What a drill came to: its closing JSON line.
+/// The outcome of a drill: its closing JSON line.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// The drill.
     pub drill: &'static str,
-    /// How often something was harmed.
+    /// Number of faults.
     pub faults: u32,
     /// Requests that were under way then and got no answer.
     pub at_risk: u64,
@@ -60,23 +60,23 @@ pub struct Outcome {
     pub billed: u64,
     /// Requests that the upstream accepted.
     pub accepted: u64,
-    /// How a limit was kept, where the drill is about one.
+    /// The phases of a drill about a limit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<LimitPhase>,
-    /// How soon changes arrived, where the drill is about that.
+    /// Times until changes arrived, per engine, in the drill about changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<Reach>,
-    /// What outages came to, where the drill measures them.
+    /// Figures of the outages, in the drill that measures them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<OutageFigures>,
-    /// Whether the books balance for every key and the audit is clean, and what else the drill asks for.
+    /// True if the books balance for every key, the audit is clean, and the drill's own targets are met.
     pub ok: bool,
-    /// What is wrong, if anything is.
+    /// The first target that was missed, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrong: Option<String>,
 }
 
-/// Why a drill did not come to an outcome.
+/// A drill could not come to an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum DrillError {
     /// The deployment could not be built, or its books not be read.
@@ -97,7 +97,7 @@ pub enum DrillError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] common::store::StoreError),
-    /// The admin.
+    /// The admin's command line.
     #[error(transparent)]
     Keyctl(#[from] crate::processes::KeyctlError),
     /// The file system.
@@ -133,7 +133,7 @@ impl Drill {
     }
 }
 
-/// Settles the deployment and holds the books against it. `wrong` is what the drill itself found.
+/// Reconciles the books with the deployment. `wrong` is the drill's own finding.
 async fn close(
     drill: &Drill,
     faults: u32,

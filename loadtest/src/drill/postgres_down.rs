@@ -22,7 +22,7 @@ pub(super) const DRILL: Drill = Drill {
 const EVICT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                      WHERE backend_type = 'client backend' AND application_name <> current_setting('application_name')";
 
-/// What PostgreSQL says when all connections are taken.
+/// PostgreSQL's error code for "all connections are taken".
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// Pause of the strangers when there is no connection left.

@@ -1,8 +1,8 @@
 //! A hard quota spent by four gateways of which now one and now another is killed: never more than there is, and nearly
 //! all of it.
 //!
-//! What a gateway held when it died is nobody's until its journal is booked, and is then granted anew. So the quota is
-//! spent to the end once every journal is empty, whatever was killed before.
+//! Units that a gateway held when it died stay out of use until its journal is booked, and are then granted anew. So the
+//! quota is spent to the end once every journal is empty, whatever was killed before.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -31,13 +31,13 @@ const GATEWAYS: u32 = 4;
 
 const CONNECTIONS: usize = 4;
 
-/// When a gateway is killed, after a burst has begun.
+/// Latest moment after the beginning of a burst at which a gateway is killed.
 const KILLED_WITHIN: Duration = Duration::from_millis(800);
 
 /// Longer than gateways believe that a spent quota is spent.
 const LAST_BURSTS: Duration = Duration::from_secs(2);
 
-/// How long what dead gateways held may take to be granted anew.
+/// Longest time until the units of dead gateways are granted anew.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -83,7 +83,7 @@ async fn run(faults: u32, quota: u64) -> Result<Outcome, DrillError> {
     Ok(Outcome { ok: wrong.is_none(), wrong, ..outcome })
 }
 
-/// A customer whom nothing but a hard quota limits.
+/// Creates a customer that only a hard quota limits.
 async fn capped_customer(deployment: &Deployment, quota: u64) -> Result<Customer, DrillError> {
     let plan = format!(
         "plans:\n  - id: capped\n    name: Capped\n    currency: USD\n    flat_fee: \"0.00\"\n    \
@@ -95,7 +95,7 @@ async fn capped_customer(deployment: &Deployment, quota: u64) -> Result<Customer
     Ok(deployment.customer("Acme", "capped").await?)
 }
 
-/// Waits for the load, adds to the books what was received, and says how much of that was admitted.
+/// Waits for the load, adds the answers to the books, and returns the number of admitted ones.
 async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut Books) -> Result<u64, DrillError> {
     let mut admitted = 0;
     while let Some(result) = loads.join_next().await {
@@ -106,7 +106,7 @@ async fn finish(mut loads: JoinSet<Result<LoadResult, DrillError>>, books: &mut 
     Ok(admitted)
 }
 
-/// Waits until nobody but the gateways that live holds units.
+/// Waits until only running gateways hold units.
 async fn dead_gateways_hold_nothing(deployment: &Deployment) -> Result<(), DrillError> {
     deployment.journals_are_empty().await?;
     let store = Store::open(deployment.store()).await?;

@@ -21,7 +21,7 @@ use super::{
 /// Pause after a connection was refused, so that a server that is down does not keep the client busy.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the connections of a run share.
+/// State that the connections of a run share.
 struct Run {
     target: SocketAddr,
     wire: Vec<Vec<u8>>,

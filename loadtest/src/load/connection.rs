@@ -16,16 +16,16 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Most headers of an answer.
 const HEADERS_MAX: usize = 96;
 
-/// Why a request has no answer.
+/// A reason why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No connection.
     Connect,
     /// The connection ended or was reset before the answer was complete.
     Closed,
-    /// What came is not an HTTP/1 answer.
+    /// The bytes are not an HTTP/1 answer.
     Malformed,
-    /// It took too long.
+    /// The answer took too long.
     Timeout,
 }
 
@@ -33,11 +33,11 @@ pub(crate) enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) status: u16,
-    /// Whether the connection takes another request.
+    /// True if the connection takes another request.
     pub(crate) reusable: bool,
 }
 
-/// How the end of a body is told.
+/// The mark of a body's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Body {
     Length(u64),

@@ -33,30 +33,30 @@ const DURATION_MAX: Duration = Duration::from_hours(24);
 /// Longest time to wait for one answer.
 const TIMEOUT_MAX: Duration = Duration::from_mins(10);
 
-/// What to send, where to, how fast and for how long.
+/// Requests to send, with their target, pace and duration.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Where to; on the loopback interface.
+    /// The target; on the loopback interface.
     pub target: SocketAddr,
-    /// What to send, in turn.
+    /// Requests, sent in turn.
     pub requests: Vec<Request>,
     /// Connections held open, each with one request under way at most.
     pub connections: usize,
-    /// When requests are sent.
+    /// Pace of the requests.
     pub pace: Pace,
     /// For how long requests are sent; those under way then are still waited for.
     pub duration: Duration,
-    /// How many requests are sent at most.
+    /// Largest number of requests.
     pub max_requests: Option<u64>,
-    /// How long one answer may take, from sending to its last byte.
+    /// Longest time for one answer, from sending to its last byte.
     pub timeout: Duration,
-    /// Whether the result tells of each answer by itself.
+    /// True if the result lists each answer by itself.
     pub traced: bool,
     /// Tells its stages apart while it runs, and may end it early.
     pub stages: Stages,
 }
 
-/// Why a load does not run.
+/// A load cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Somebody else's machine.
@@ -69,7 +69,7 @@ pub enum LoadError {
         what: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// Allowed values.
         allowed: String,
     },
     /// A request that cannot be put on the wire.
@@ -99,7 +99,7 @@ impl Load {
         }
     }
 
-    /// Sends it and waits for the last answer.
+    /// Sends the requests and waits for the last answer.
     pub async fn run(&self) -> Result<LoadResult, LoadError> {
         self.validate()?;
         client::run(self).await

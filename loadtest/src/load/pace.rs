@@ -1,4 +1,4 @@
-//! When requests are sent.
+//! Pace of the requests.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use super::{Load, Stages};
 /// Shortest time between two wake-ups; at higher rates, several requests become due at once.
 const TICK_MIN: Duration = Duration::from_micros(20);
 
-/// When requests are sent.
+/// Pace of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// On each connection, the next as soon as the last is answered.
@@ -139,12 +139,12 @@ impl Schedule {
     }
 }
 
-/// How many whole periods of `rate` fit into `elapsed`.
+/// Number of whole periods of `rate` in `elapsed`.
 fn due_after(elapsed: Duration, rate: u32) -> u64 {
     u64::try_from(elapsed.as_nanos() * u128::from(rate) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
-/// When request `number` is due, after the start.
+/// Time from the start until request `number` is due.
 fn due_time(number: u64, rate: u32) -> Duration {
     let nanos = u128::from(number) * 1_000_000_000 / u128::from(rate);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_due_evenly_and_none_too_early() {
+    fn open_loop_requests_are_due_evenly_and_never_early() {
         for rate in [1, 3, 2_000, 999_983] {
             for number in [0, 1, 7, 1_000_003] {
                 let due = due_time(number, rate);

@@ -7,7 +7,7 @@ use super::LoadError;
 /// A request with the label under which its answers are counted: for drills, the key's id.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Under what its answers are counted.
+    /// The label under which its answers are counted.
     pub label: String,
     /// The method.
     pub method: String,
@@ -25,14 +25,14 @@ impl Request {
         Self { label: label.into(), method: "GET".into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// The same with one more header.
+    /// Returns the request with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The same with an API key.
+    /// Returns the request with an API key.
     #[must_use]
     pub fn bearer(self, key: &str) -> Self {
         self.header("Authorization", &format!("Bearer {key}"))

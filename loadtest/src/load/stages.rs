@@ -16,7 +16,7 @@ struct State {
 }
 
 impl Stages {
-    /// What is sent from now on belongs to the next stage.
+    /// Begins the next stage: it gets the requests that are sent from now on.
     pub fn next(&self) {
         self.0.current.fetch_add(1, Ordering::Relaxed);
     }

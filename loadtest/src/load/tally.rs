@@ -1,4 +1,4 @@
-//! What was sent and what came back.
+//! Counts of requests and answers.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Request, connection::Failure};
 
-/// What a run came to. `requests` = `received` + `failures`.
+/// Result of a run. `requests` = `received` + `failures`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LoadResult {
     /// Requests that were sent, or for which there was no connection.
@@ -27,28 +27,28 @@ pub struct LoadResult {
     pub failures: Failures,
     /// From the start to the last answer.
     pub seconds: f64,
-    /// Of the answers received.
+    /// Latency of the answers received.
     pub latency: Latency,
-    /// The same per stage of the run.
+    /// Results of the stages.
     pub stages: Vec<StageResult>,
     /// Each answer by itself, in the order in which they came, if the load is traced.
     #[serde(skip)]
     pub trace: Vec<Exchange>,
 }
 
-/// What one stage of a run came to, by the time at which a request was sent.
+/// Result of one stage of a run. A request belongs to the stage in which it was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StageResult {
     /// Answers received to their last byte.
     pub received: u64,
-    /// How long they took.
+    /// Their latency.
     pub latency: Latency,
 }
 
 /// A request that was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Exchange {
-    /// When it was due: its latency runs from here.
+    /// The moment when it was due: its latency runs from here.
     pub due: Instant,
     /// Before its first byte was sent.
     pub sent: Instant,
@@ -65,13 +65,13 @@ pub struct Failures {
     pub connect: u64,
     /// The connection ended or was reset before the answer was complete.
     pub closed: u64,
-    /// What came is not an HTTP/1 answer.
+    /// The bytes are not an HTTP/1 answer.
     pub malformed: u64,
     /// The answer took too long.
     pub timeout: u64,
 }
 
-/// How long answers took, in microseconds.
+/// Latency of answers, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Half of them took at most this long.
@@ -85,14 +85,14 @@ pub struct Latency {
 }
 
 impl Failures {
-    /// All of them.
+    /// All.
     pub const fn total(&self) -> u64 {
         self.connect + self.closed + self.malformed + self.timeout
     }
 }
 
 impl Exchange {
-    /// How long it took.
+    /// Time from when it was due until its answer was here.
     pub fn latency(&self) -> Duration {
         self.received.saturating_duration_since(self.due)
     }

@@ -13,7 +13,7 @@ use crate::upstream;
 
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// How a server of a test ends a connection.
+/// The way in which a server of a test ends a connection.
 #[derive(Clone, Copy)]
 enum End {
     /// In order (FIN).
@@ -107,7 +107,7 @@ async fn bodies_of_every_framing_are_read_to_their_end() {
 }
 
 #[tokio::test]
-async fn truncated_answers_and_resets_are_never_received() {
+async fn truncated_answer_or_reset_counts_as_failure() {
     for (answer, end) in [
         (&b""[..], End::Close),
         (b"", End::Reset),
@@ -128,7 +128,7 @@ async fn truncated_answers_and_resets_are_never_received() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_never_received() {
+async fn answer_that_is_not_http_counts_as_failure() {
     for answer in [
         &b"SSH-2.0-OpenSSH\r\n\r\n"[..],
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
@@ -144,7 +144,7 @@ async fn what_is_not_http_is_never_received() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_or_silent_is_told_apart() {
+async fn refused_connection_and_timeout_are_counted_apart() {
     let down = TcpListener::bind(LOCAL).await.unwrap().local_addr().unwrap();
     assert_eq!(send_to(down, 5).await.failures, Failures { connect: 5, ..Failures::default() });
 
@@ -160,7 +160,7 @@ async fn a_server_that_is_down_or_silent_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_stall_shows_in_the_latency_of_every_request_that_was_due_meanwhile() {
+async fn stall_shows_in_the_latency_of_every_request_due_meanwhile() {
     let upstream = upstream::spawn(LOCAL).await.unwrap();
     let load = Load {
         pace: Pace::Open { per_second: 100 },
@@ -177,7 +177,7 @@ async fn a_stall_shows_in_the_latency_of_every_request_that_was_due_meanwhile() 
 }
 
 #[tokio::test]
-async fn due_requests_that_no_connection_could_take_are_told() {
+async fn due_requests_without_a_free_connection_count_as_unsent() {
     let silent = TcpListener::bind(LOCAL).await.unwrap();
     let load = Load {
         pace: Pace::Open { per_second: 1_000 },
@@ -194,7 +194,7 @@ async fn due_requests_that_no_connection_could_take_are_told() {
 }
 
 #[tokio::test]
-async fn stages_are_told_apart_and_end_a_run_with_nothing_unsent() {
+async fn ended_stage_stops_the_run_with_nothing_unsent() {
     let upstream = upstream::spawn(LOCAL).await.unwrap();
     for pace in [Pace::Open { per_second: 2_000 }, Pace::Closed] {
         let before = upstream.accepted().accepted;
@@ -223,7 +223,7 @@ async fn stages_are_told_apart_and_end_a_run_with_nothing_unsent() {
 }
 
 #[tokio::test]
-async fn other_machines_and_senseless_numbers_are_refused() {
+async fn load_on_other_machines_or_out_of_range_is_refused() {
     let load = |target: &str| Load::new(target.parse().unwrap(), vec![Request::get("k", "/")]);
     for elsewhere in ["192.0.2.1:80", "0.0.0.0:80", "[2001:db8::1]:80"] {
         assert!(matches!(load(elsewhere).run().await, Err(LoadError::NotLoopback(_))), "{elsewhere}");

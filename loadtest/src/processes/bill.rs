@@ -13,10 +13,10 @@ pub struct Bill {
     pub invoices: Vec<Invoice>,
 }
 
-/// What the demo reads of an invoice.
+/// The fields of an invoice that the demo reads.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Invoice {
-    /// Who pays.
+    /// The tenant that pays.
     pub tenant: TenantId,
     /// Its name.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Invoice {
     pub total: String,
 }
 
-/// Why there is no bill.
+/// The bill cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BillError {
     /// The binary could not be started.

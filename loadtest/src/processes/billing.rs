@@ -10,7 +10,7 @@ use servers::Process;
 
 use super::{Launch, ProcessError, binary, pepper, pepper_file, port, wait_ready, write_yaml};
 
-/// Where billing says that it is up.
+/// Path of billing's health.
 const READY_PATH: &str = "/health";
 
 /// A running `billing serve`.
@@ -81,7 +81,7 @@ impl BillingProcess {
         wait_ready(&mut self.process, self.address, READY_PATH).await
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -12,27 +12,27 @@ use servers::Process;
 
 use super::{KafkaAccess, Launch, ProcessError, binary, pepper, pepper_file, port, wait_ready, write_yaml};
 
-/// Where the gateway says that catalog and upstreams are there.
+/// Path that answers 200 once catalog and upstreams are there.
 const READY_PATH: &str = "/health/ready";
 
-/// How to start a gateway.
+/// Options of a gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
-    /// Where `<name>.yaml`, `<name>.log`, `<name>-journal/` and the pepper stand.
+    /// Directory of `<name>.yaml`, `<name>.log`, `<name>-journal/` and the pepper.
     pub directory: PathBuf,
     /// Its name: that of its usage streams too.
     pub name: String,
-    /// Where clients reach it; port 0 takes a free one, which it keeps over restarts.
+    /// Address for clients; port 0 takes a free one, which it keeps over restarts.
     pub listen: SocketAddr,
-    /// Where health and metrics stand; port 0 as above.
+    /// Address of health and metrics; port 0 as above.
     pub admin: SocketAddr,
-    /// Where decisions are asked for, if anywhere; port 0 as above.
+    /// Address of the decision API, if it is on; port 0 as above.
     pub decision: Option<SocketAddr>,
     /// Worker threads.
     pub threads: usize,
     /// URL of the store.
     pub store: String,
-    /// Where its usage goes.
+    /// The target of its usage.
     pub usage_sink: UsageSink,
     /// Further settings of the section `usage`, such as budgets.
     pub usage: Value,
@@ -46,7 +46,7 @@ pub struct GatewayOptions {
     pub cores: Option<String>,
 }
 
-/// Where a gateway's usage goes.
+/// The target of a gateway's usage.
 #[derive(Debug, Clone)]
 pub enum UsageSink {
     /// To billing, at this URL.
@@ -196,17 +196,17 @@ impl GatewayProcess {
         wait_ready(&mut self.process, self.options.admin, READY_PATH).await
     }
 
-    /// Where clients reach it.
+    /// Address for clients.
     pub fn address(&self) -> SocketAddr {
         self.options.listen
     }
 
-    /// Where health and metrics stand.
+    /// Address of health and metrics.
     pub fn admin(&self) -> SocketAddr {
         self.options.admin
     }
 
-    /// Where decisions are asked for, if anywhere.
+    /// Address of the decision API, if it is on.
     pub fn decision(&self) -> Option<SocketAddr> {
         self.options.decision
     }

@@ -7,7 +7,7 @@ use servers::Process;
 
 use super::{KafkaAccess, Launch, ProcessError, binary, pepper, pepper_file, port, probe, wait_ready, write_yaml};
 
-/// Where ingest says that it consumes.
+/// Path that answers 200 while ingest consumes.
 const READY_PATH: &str = "/health";
 
 /// A running `billing ingest`.
@@ -71,7 +71,7 @@ impl IngestProcess {
         Ok(Self { process, address })
     }
 
-    /// Where it tells of its health.
+    /// Address of its health and metrics.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

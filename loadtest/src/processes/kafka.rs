@@ -1,13 +1,13 @@
-//! How the processes of the fleet reach Kafka.
+//! Settings of Kafka's clients, for gateway and ingest.
 
 use std::collections::BTreeMap;
 
 use servers::Kafka;
 
-/// What a client of Kafka is configured with.
+/// Settings of a client of Kafka.
 #[derive(Debug, Clone)]
 pub struct KafkaAccess {
-    /// Where to start from: `host:port`.
+    /// Address of a first broker: `host:port`.
     pub brokers: String,
     /// Further properties of librdkafka, as for TLS and passwords.
     pub properties: BTreeMap<String, String>,

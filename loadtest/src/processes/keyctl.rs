@@ -20,7 +20,7 @@ pub struct Keyctl {
     pub pepper: String,
 }
 
-/// Why a `keyctl` call did not do its work.
+/// A call of `keyctl` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyctlError {
     /// The binary could not be started.
@@ -28,7 +28,7 @@ pub enum KeyctlError {
     Start {
         /// The binary.
         binary: String,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: std::io::Error,
     },
     /// It ran and refused.

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_is_named_with_its_setting() {
+    fn taken_port_is_refused_with_its_setting() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = taken.local_addr().unwrap();
         let error = ensure_free(address, "GATEWAY_PORT").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! One HTTP request to a process of the fleet: for health, counters and small documents.
+//! One HTTP request to a process: for health, counters and small documents.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,13 +8,13 @@ use tokio::{
     time::timeout,
 };
 
-/// How long one answer may take.
+/// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Largest answer that is read.
 const ANSWER_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What was answered.
+/// Status and body of an answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.

@@ -41,16 +41,16 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines!(
-    the_invoice_equals_what_the_client_received,
-    nothing_is_lost_while_billing_is_away,
-    a_killed_gateway_bills_what_it_answered,
+    invoice_equals_the_answers_that_the_client_received,
+    usage_survives_an_outage_of_billing,
+    killed_gateway_bills_its_answers,
     changes_reach_a_running_gateway,
-    what_is_used_beyond_a_hard_cap_is_owed_and_not_billed,
-    a_request_whose_client_left_is_billed_and_told_as_aborted,
-    a_life_whose_journal_is_gone_is_told,
+    usage_beyond_a_hard_cap_is_owed_and_not_billed,
+    request_of_a_client_that_left_is_billed_and_reported_as_aborted,
+    life_without_a_journal_is_reported_as_lost,
 );
 
-async fn the_invoice_equals_what_the_client_received(fixture: Fixture) {
+async fn invoice_equals_the_answers_that_the_client_received(fixture: Fixture) {
     let acme = fixture.customer("Acme", "growth").await;
     let globex = fixture.customer("Globex", "business").await;
     for (customer, requests) in [(&acme, 120), (&globex, 75)] {
@@ -73,7 +73,7 @@ async fn the_invoice_equals_what_the_client_received(fixture: Fixture) {
     assert_eq!((globex.billable_units, globex.total.as_str()), (75, "299.00"));
 }
 
-async fn nothing_is_lost_while_billing_is_away(mut fixture: Fixture) {
+async fn usage_survives_an_outage_of_billing(mut fixture: Fixture) {
     let acme = fixture.customer("Acme", "business").await;
     assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
     fixture.billing.as_mut().expect("billing serves").process.kill().unwrap();
@@ -84,7 +84,7 @@ async fn nothing_is_lost_while_billing_is_away(mut fixture: Fixture) {
     fixture.invoice_once(&acme, |invoice| invoice.billable_requests == 301).await;
 }
 
-async fn a_killed_gateway_bills_what_it_answered(mut fixture: Fixture) {
+async fn killed_gateway_bills_its_answers(mut fixture: Fixture) {
     let acme = fixture.customer("Acme", "enterprise").await;
     let mut books = Books::default();
     for _ in 0..5 {
@@ -101,7 +101,7 @@ async fn a_killed_gateway_bills_what_it_answered(mut fixture: Fixture) {
     assert!(books.balance(), "received <= billed <= accepted does not hold: {:?}", books.keys);
 }
 
-async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(fixture: Fixture) {
+async fn usage_beyond_a_hard_cap_is_owed_and_not_billed(fixture: Fixture) {
     let plans = tempfile::NamedTempFile::new().unwrap();
     let text = "plans: [{ id: capped, name: Capped, currency: USD, flat_fee: '0.00', \
         charges: [{ meter: requests, tiers: [{ price: { amount: '1.00', per: 1 } }] }], \
@@ -117,7 +117,7 @@ async fn what_is_used_beyond_a_hard_cap_is_owed_and_not_billed(fixture: Fixture)
     assert_eq!(invoice.total, "20.00");
 }
 
-async fn a_request_whose_client_left_is_billed_and_told_as_aborted(fixture: Fixture) {
+async fn request_of_a_client_that_left_is_billed_and_reported_as_aborted(fixture: Fixture) {
     let acme = fixture.customer("Acme", "enterprise").await;
     assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200);
     fixture.leave("/v1/slow/2000", &acme.key).await;
@@ -143,7 +143,7 @@ async fn changes_reach_a_running_gateway(fixture: Fixture) {
     assert_eq!(fixture.get("/v1/hello", &acme.key).await, 200, "other keys are not touched");
 }
 
-async fn a_life_whose_journal_is_gone_is_told(mut fixture: Fixture) {
+async fn life_without_a_journal_is_reported_as_lost(mut fixture: Fixture) {
     let acme = fixture.customer("Acme", "enterprise").await;
     let store = Store::open(fixture.store()).await.unwrap();
     let journal = fixture.directory().join("gateway-journal");

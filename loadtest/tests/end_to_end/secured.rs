@@ -6,12 +6,12 @@ use servers::eventually;
 
 use crate::fixture::Fixture;
 
-/// What the broker says of a wrong password, and OpenSSL of a certificate that nobody vouches for.
+/// The broker's words for a wrong password, and OpenSSL's for an unknown authority.
 const WRONG_PASSWORD: &str = "Authentication failed";
 const UNKNOWN_AUTHORITY: &str = "certificate verify failed";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_reaches_the_bill_over_tls_and_who_may_not_come_in_is_told_why() {
+async fn usage_reaches_the_bill_over_tls_and_refused_clients_log_the_reason() {
     let fixture = Fixture::on_secured_kafka().await;
     let acme = fixture.customer("Acme", "growth").await;
     for _ in 0..50 {

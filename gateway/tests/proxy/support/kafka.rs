@@ -1,4 +1,4 @@
-//! What a topic holds, read as whoever books usage reads it: each stream in order, by its numbers.
+//! The records of a topic, read as `billing ingest` reads them: each stream in order, by its numbers.
 
 use std::{
     collections::BTreeMap,

@@ -133,7 +133,7 @@ impl World {
         (self.store.create_key(&new, now()).await.unwrap().id, secret)
     }
 
-    /// Where the configuration stands.
+    /// The configuration file.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.directory.path().join("gateway.yaml")
     }

@@ -90,7 +90,7 @@ impl Gateway {
         self.get(path, secret).await.status().as_u16()
     }
 
-    /// What the admin address answers: status and body.
+    /// Status and body of an answer of the admin address.
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
         let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())

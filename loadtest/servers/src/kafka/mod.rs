@@ -21,7 +21,7 @@ use crate::{
     wait::block_until,
 };
 
-/// Any 16 bytes in base64.
+/// The cluster's id: any 16 bytes in base64.
 const CLUSTER: &str = "dG9sbGdhdGUtdGVzdHMtMQ";
 
 const SETTINGS_FILE: &str = "server.properties";
@@ -30,10 +30,10 @@ const SETTINGS_FILE: &str = "server.properties";
 const BROKER_HEAP_MIB: u32 = 256;
 const TOOL_HEAP_MIB: u32 = 64;
 
-/// How to run the broker.
+/// Options of the broker.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KafkaOptions {
-    /// Whether clients come in by TLS and password only (`SASL_SSL`), as [`Kafka::client_properties`] says.
+    /// True if clients need TLS and a password (`SASL_SSL`); see [`Kafka::client_properties`].
     pub secured: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct KafkaProgram {
     java: PathBuf,
     class_path: String,
     options: KafkaOptions,
-    /// Where clients come in, if not by the port that this crate itself uses.
+    /// The listener of clients, if it is not the port that this crate itself uses.
     secured: Option<SecuredListener>,
 }
 
@@ -100,7 +100,7 @@ impl Kafka {
         format!("127.0.0.1:{port}")
     }
 
-    /// What clients need to come in, by librdkafka's names: nothing if everybody may.
+    /// Properties that a client needs, by librdkafka's names; empty without TLS and password.
     pub fn client_properties(&self) -> BTreeMap<String, String> {
         self.program.secured.as_ref().map(SecuredListener::client_properties).unwrap_or_default()
     }

@@ -21,10 +21,10 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// No honest answer is longer; what claims to be is not Kafka's.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
 
-/// What a broker knows of its cluster.
+/// A broker's view of its cluster.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    /// How many brokers are in service.
+    /// Number of brokers in service.
     pub(super) brokers: usize,
     /// Topics by name.
     pub(super) topics: BTreeMap<String, Topic>,
@@ -33,11 +33,11 @@ pub(super) struct Metadata {
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) partitions: usize,
-    /// Whether each partition has a leader, so that records can be written and read.
+    /// True if each partition has a leader, so that records can be written and read.
     pub(super) is_led: bool,
 }
 
-/// What a broker said instead of making a topic.
+/// A broker's refusal to make a topic.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: i16,
@@ -146,7 +146,7 @@ fn malformed(expected: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("Kafka's protocol has {expected} here"))
 }
 
-/// What is left to read of an answer.
+/// The part of an answer that is not read yet.
 struct Answer<'a>(&'a [u8]);
 
 impl<'a> Answer<'a> {

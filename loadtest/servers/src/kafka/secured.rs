@@ -32,7 +32,7 @@ impl SecuredListener {
         format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
     }
 
-    /// What the broker's settings say of it.
+    /// Lines of the broker's settings for this listener.
     pub(super) fn server_properties(&self) -> String {
         let keystore = self.certificates.server.display();
         format!(
@@ -44,7 +44,7 @@ impl SecuredListener {
         )
     }
 
-    /// What a client needs, by librdkafka's names.
+    /// Properties that a client needs, by librdkafka's names.
     pub(super) fn client_properties(&self) -> BTreeMap<String, String> {
         let authority = self.certificates.authority.display().to_string();
         [

@@ -1,4 +1,4 @@
-//! What is answered: the decision and how each limit stands, in a document and in headers, as the gateway's API does.
+//! Answers: the decision and the state of each limit, in a document and in headers, as the gateway's API has them.
 
 use std::fmt::Write as _;
 

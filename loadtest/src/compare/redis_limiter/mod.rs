@@ -33,10 +33,10 @@ const SCRIPT: &str = include_str!("script.lua");
 /// Commands that may wait to be written: more than there are connections, so that none waits for room.
 const PIPELINE_COMMANDS: usize = 1_024;
 
-/// What is limited, and where.
+/// Settings of the limiter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
-    /// Where to answer.
+    /// Address to listen on.
     pub listen: SocketAddr,
     /// URL of the Redis.
     pub redis: String,
@@ -49,7 +49,7 @@ pub struct Settings {
 /// A key and whose it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Caller {
-    /// What clients send.
+    /// The secret that clients send.
     pub secret: String,
     /// The key's id.
     pub key: String,
@@ -57,7 +57,7 @@ pub struct Caller {
     pub tenant: String,
 }
 
-/// Why it does not serve.
+/// The limiter cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum LimiterError {
     /// The settings cannot be read.
@@ -65,7 +65,7 @@ pub enum LimiterError {
     Settings {
         /// The file.
         file: String,
-        /// What is wrong.
+        /// The reason.
         source: io::Error,
     },
     /// No Redis.
@@ -89,7 +89,7 @@ pub struct Limiter {
     denied: AtomicU64,
 }
 
-/// Whether a request may pass.
+/// The decision about a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// Nobody's key.
@@ -127,7 +127,7 @@ impl Limiter {
         Ok(Self { connection, script, policy, commands, terms, allowed: AtomicU64::new(0), denied: AtomicU64::new(0) })
     }
 
-    /// Whether a request with this key may pass.
+    /// Decides about a request with this key.
     async fn decide(&self, secret: &[u8]) -> Result<Verdict, RedisError> {
         let Some(command) = self.commands.get(secret) else {
             self.denied.fetch_add(1, Ordering::Relaxed);

@@ -12,10 +12,10 @@ use super::{
     answer::{self, Answer},
 };
 
-/// Where it says whether Redis answers.
+/// Path that answers 200 while Redis answers.
 pub const HEALTH_PATH: &str = "/health";
 
-/// Where it counts its decisions, in the text format of Prometheus.
+/// Path of its counters, in the text format of Prometheus.
 const METRICS_PATH: &str = "/metrics";
 
 const CHECK_PATH: &str = "/check";

@@ -1,4 +1,4 @@
-//! What is limited, in the numbers that the script works with.
+//! Limits, in the numbers that the script works with.
 
 use common::plan::{PlanLimits, RateLimit, RateLimits, RateWindow};
 
@@ -10,7 +10,7 @@ const MICROS_PER_SECOND: u64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Terms {
     owner: Owner,
-    /// What clients know it by.
+    /// Name of the limit in headers and documents.
     pub(super) policy: String,
     /// Requests per window.
     pub(super) quota: u64,
@@ -59,7 +59,7 @@ impl Terms {
         }
     }
 
-    /// Where Redis keeps it. In a cluster, all limits of a tenant are in one place.
+    /// The limit's key in Redis. In a cluster, all limits of a tenant are in one slot.
     pub(super) fn redis_key(&self, caller: &Caller) -> String {
         let Caller { tenant, key, .. } = caller;
         match self.owner {

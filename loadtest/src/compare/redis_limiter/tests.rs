@@ -26,7 +26,7 @@ async fn asked(limiter: &Limiter, secret: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_denied_request_takes_from_no_limit() {
+async fn denied_request_consumes_from_no_limit() {
     let redis = Redis::start().unwrap();
     let limiter = Limiter::connect(&settings(&redis)).await.unwrap();
     assert!(asked(&limiter, "secret first").await);
@@ -40,7 +40,7 @@ async fn a_denied_request_takes_from_no_limit() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgot_the_script_gets_it_again() {
+async fn flushed_redis_gets_the_script_again() {
     let redis = Redis::start().unwrap();
     let limiter = Limiter::connect(&settings(&redis)).await.unwrap();
     assert!(asked(&limiter, "secret first").await);
@@ -49,7 +49,7 @@ async fn a_redis_that_forgot_the_script_gets_it_again() {
 }
 
 #[tokio::test]
-async fn document_and_headers_tell_how_the_limits_stand() {
+async fn document_and_headers_show_the_state_of_the_limits() {
     let redis = Redis::start().unwrap();
     let limiter = Limiter::connect(&settings(&redis)).await.unwrap();
     for (decision, remaining) in [("allow", 1), ("allow", 0), ("deny", 0)] {

@@ -1,4 +1,4 @@
-//! What happens to the Redis that a limit is shared through, and when gateways noticed.
+//! Faults of the Redis that a limit is shared through, and the time until gateways noticed them.
 
 use std::time::{Duration, Instant};
 
@@ -13,25 +13,25 @@ use super::{
 };
 use crate::deployment::Deployment;
 
-/// What happens to Redis.
+/// A fault of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Fault {
-    /// It is killed, and starts again empty.
+    /// Redis is killed, and starts again empty.
     Killed,
-    /// It stands still with its connections open, and goes on with all it knew.
+    /// Redis is halted with its connections open, and goes on with its data.
     Paused,
-    /// It forgets everything, its scripts too, and serves on.
+    /// Redis loses all data and scripts, and serves on.
     Flushed,
 }
 
-/// How a fault went.
+/// Beginning and end of a fault, as gateways noticed them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FaultSpan {
     pub(super) began: Instant,
-    /// When every gateway shared its limits again and no lease of before was left.
+    /// The moment when every gateway shared its limits again and no lease from before was left.
     pub(super) over: Instant,
-    /// How long some gateways may have been back while others were not.
+    /// Longest time for which some gateways were back while others were not.
     pub(super) some_back: Duration,
     /// Requests that waited for Redis after every gateway had noticed that it is away.
     pub(super) waited: u64,
@@ -51,7 +51,7 @@ impl Fault {
         matches!(self, Self::Killed | Self::Paused)
     }
 
-    /// Does it to the Redis of the deployment, which is `away` for so long if it is at all.
+    /// Lets the fault happen to the deployment's Redis. An outage lasts for `away`.
     pub(super) async fn happen(self, deployment: &mut Deployment, away: Duration) -> Result<FaultSpan, DrillError> {
         let began = Instant::now();
         let mut waited = 0;

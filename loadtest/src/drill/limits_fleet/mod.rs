@@ -42,7 +42,7 @@ const GATEWAYS: u32 = 4;
 /// Requests per second that are allowed, and as many at once.
 const RATE: u32 = 200;
 
-/// How many times that is offered.
+/// Load as a multiple of the allowed rate.
 const TIMES: u32 = 5;
 
 /// Keys of the tenant, none of which has a limit of its own.
@@ -51,7 +51,7 @@ const KEYS: u32 = 4;
 /// Connections to each gateway: more than are ever needed at once.
 const CONNECTIONS: usize = 64;
 
-/// How long a gateway may go without a look at what the others left.
+/// Longest time for which a gateway does not see the draws of the others.
 const LOOKS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Without load: the bucket is full again after one second, and what was in hand has gone back.
@@ -64,24 +64,24 @@ const LEAST_USE: f64 = 0.98;
 /// Phases without a fault that are tried before one passes without a failed call to Redis.
 const ATTEMPTS: u32 = 5;
 
-/// How a limit was kept while one thing happened, or nothing.
+/// Admissions against a limit during one fault, or without one.
 #[derive(Debug, Clone, Serialize)]
 pub struct LimitPhase {
-    /// What happened to Redis.
+    /// The fault of Redis, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<Fault>,
     /// Requests that were sent.
     offered: u64,
-    /// Those that were admitted.
+    /// Requests that were admitted.
     admitted: u64,
-    /// What burst and rate allow in the time of the phase.
+    /// Requests that burst and rate allow in the time of the phase.
     allowed: f64,
     /// Part of that which was admitted.
     #[serde(rename = "use")]
     used: f64,
     /// Requests admitted above `burst + rate x window`, in the worst of all windows.
     overshoot: f64,
-    /// What the fault allows on top.
+    /// Requests that the fault allows on top.
     on_top: f64,
     /// Requests admitted above that too.
     excess: f64,
@@ -89,7 +89,7 @@ pub struct LimitPhase {
     failed_calls: u64,
     /// Requests that waited for a Redis that was known to be away.
     waited: u64,
-    /// How long answers took, 99 % of them at most, to what was due while Redis was harmed; to all if it was not.
+    /// 99th percentile of the latency of requests that were due during the fault; of all, if there was none.
     p99_ms: f64,
     /// The longest of them.
     max_ms: f64,
@@ -114,7 +114,7 @@ async fn run(faults: u32, lasts: Duration) -> Result<Outcome, DrillError> {
     Ok(Outcome { phases, ..outcome })
 }
 
-/// A customer whom nothing limits but the rate of all its keys together, once for each key.
+/// Creates a customer that only the rate of all its keys together limits; returned once for each key.
 async fn limited_customer(deployment: &Deployment) -> Result<Vec<Customer>, DrillError> {
     let plan = format!(
         "plans:\n  - id: limited\n    name: Limited\n    currency: USD\n    flat_fee: \"0.00\"\n    \
@@ -156,7 +156,7 @@ async fn undisturbed(
     }
 }
 
-/// Load for a while, and in the second third of it the fault.
+/// Runs load, and in the second third of it the fault.
 async fn phase(
     deployment: &mut Deployment,
     customers: &[Customer],
@@ -181,7 +181,7 @@ async fn phase(
     Ok(LimitPhase::new(&seen, harmed, lasts))
 }
 
-/// What the client saw of a phase.
+/// The client's view of a phase.
 #[derive(Default)]
 struct Seen {
     offered: u64,
@@ -232,7 +232,7 @@ impl LimitPhase {
         }
     }
 
-    /// What is not as it should be.
+    /// The first target that was missed, in words.
     fn wrong(&self) -> Option<String> {
         let fault = self.redis.map_or_else(|| "undisturbed".into(), |fault| format!("{fault:?}").to_lowercase());
         let is_undisturbed = self.redis.is_none() && self.failed_calls == 0;
@@ -250,7 +250,7 @@ impl LimitPhase {
     }
 }
 
-/// What a fault allows on top, as said above.
+/// Requests that a fault allows on top; the module's opening has the reasons.
 fn on_top(fault: Fault, span: FaultSpan) -> f64 {
     let rate = f64::from(RATE);
     let in_hands = if fault.loses_data() { rate } else { 0.0 };
@@ -258,7 +258,7 @@ fn on_top(fault: Fault, span: FaultSpan) -> f64 {
     in_hands + drawn + rate * span.some_back.as_secs_f64()
 }
 
-/// What 99 % of these times do not exceed, and the longest, in milliseconds.
+/// The 99th percentile of these times and the longest, in milliseconds.
 fn slowest(mut times: Vec<Duration>) -> (f64, f64) {
     times.sort();
     let milliseconds = |time: &Duration| time.as_secs_f64() * 1e3;

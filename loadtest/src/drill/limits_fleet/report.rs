@@ -1,4 +1,4 @@
-//! What gateways say of themselves.
+//! Health and metrics of the gateways.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     processes::{self, GatewayProcess},
 };
 
-/// How long gateways may take to notice something.
+/// Longest time until gateways notice something.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -23,13 +23,13 @@ pub(super) struct Report {
     pub(super) limits: Limits,
 }
 
-/// What it knows.
+/// The gateway's catalog.
 #[derive(Deserialize)]
 pub(super) struct Catalog {
     pub(super) keys: usize,
 }
 
-/// Whether its limits are shared.
+/// The state of the gateway's limits.
 #[derive(Deserialize)]
 pub(super) struct Limits {
     pub(super) shared: bool,
@@ -50,12 +50,12 @@ async fn report(gateway: &GatewayProcess) -> Result<Report, DrillError> {
     Ok(serde_json::from_str(&answer.body).map_err(DeploymentError::from)?)
 }
 
-/// How many requests have waited for Redis so far, on all gateways.
+/// Requests that have waited for Redis so far, on all gateways.
 pub(super) async fn waits(deployment: &Deployment) -> Result<u64, DrillError> {
     sum_of(deployment, "tollgate_bank_waits_total").await
 }
 
-/// How many calls to Redis have failed so far, on all gateways.
+/// Calls to Redis that have failed so far, on all gateways.
 pub(super) async fn failed_calls(deployment: &Deployment) -> Result<u64, DrillError> {
     sum_of(deployment, "tollgate_bank_errors_total").await
 }

@@ -1,4 +1,4 @@
-//! How far admissions went beyond a limit, as far as a client can prove it.
+//! Admissions beyond a limit, as far as a client can prove them.
 //!
 //! A client knows of a request when it was sent and when its answer was here; it was admitted at some moment between. So
 //! it counts in a window only if it was both sent and answered within: then it was admitted within, whatever that
@@ -35,7 +35,7 @@ impl Bound {
         self.burst + self.rate * seconds + on_top.map_or(0.0, |on_top| on_top.requests)
     }
 
-    /// By how much the worst of all windows exceeds the bound; 0 if none does.
+    /// Requests above the bound in the worst of all windows; 0 if no window exceeds it.
     pub(super) fn exceeded_by(&self, admitted: &[Exchange]) -> f64 {
         let mut by_end = admitted.to_vec();
         by_end.sort_by_key(|exchange| exchange.received);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_within_a_window_is_counted() {
+    fn requests_within_a_window_are_counted() {
         let start = Instant::now();
         // Nine within 200 ms, which 5 + 2 are allowed in; a long quiet time before does not excuse them.
         let burst = (0..9).map(|number| (10_000 + number, 10_200));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_admitted_before_or_after_proves_nothing() {
+    fn requests_across_a_window_end_are_not_counted() {
         let start = Instant::now();
         let early = (0..5).map(|_| (0, 1_000));
         let late = (0..5).map(|_| (999, 1_500));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_excuses_the_windows_that_touch_it() {
+    fn fault_raises_the_bound_of_the_windows_that_touch_it() {
         let start = Instant::now();
         let admitted = exchanges(start, (0..8).map(|_| (1_000, 1_000)));
         let bound = |from, until| {
@@ -98,7 +98,7 @@ mod tests {
     proptest! {
         /// A bucket admits; when its client sends and hears of it is arbitrary.
         #[test]
-        fn a_bucket_is_never_found_guilty(arrivals in prop::collection::vec((0..400_u64, 0..50_u64, 0..50_u64), 1..200)) {
+        fn exact_bucket_never_exceeds_the_bound(arrivals in prop::collection::vec((0..400_u64, 0..50_u64, 0..50_u64), 1..200)) {
             let (mut level, mut now) = (BOUND.burst, 100);
             let mut admitted = Vec::new();
             for (pause, before, after) in arrivals {
@@ -114,7 +114,7 @@ mod tests {
 
         /// All that fits, each heard of at once, and one more.
         #[test]
-        fn one_too_many_is_found(quiet in 0..5_000_u64, refilled in 0..200_u64) {
+        fn one_request_too_many_exceeds_the_bound(quiet in 0..5_000_u64, refilled in 0..200_u64) {
             let fits = std::iter::repeat_n(0, 5).chain(1..=refilled);
             let times = fits.chain([refilled]).map(|tenths| quiet + 100 * tenths);
             let excess = BOUND.exceeded_by(&exchanges(Instant::now(), times.map(|time| (time, time))));

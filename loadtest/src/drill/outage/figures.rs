@@ -1,4 +1,4 @@
-//! What an outage came to, beside the targets.
+//! Figures of an outage, beside the targets.
 
 use serde::Serialize;
 
@@ -11,10 +11,10 @@ use crate::load::{LoadResult, StageResult};
 /// Entries that leave the journal while it catches up, per entry that arrives: at least.
 const CATCH_UP_TARGET: f64 = 5.0;
 
-/// How much longer than undisturbed the 99th percentile may be: at most this part.
+/// Largest part by which the 99th percentile may be longer than undisturbed.
 const P99_TARGET: f64 = 0.10;
 
-/// What an outage came to.
+/// Figures of an outage.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct OutageFigures {
     /// Requests per second.
@@ -35,20 +35,20 @@ pub struct OutageFigures {
     pub catch_up: f64,
     /// At least so many are asked for.
     pub catch_up_target: f64,
-    /// How much longer than undisturbed the 99th percentile was: away or catching up, whichever is worse.
+    /// Part by which the 99th percentile was longer than undisturbed: away or catching up, the worse one.
     pub p99_change: f64,
     /// At most so much is asked for.
     pub p99_change_target: f64,
     /// Requests that were due and never sent: the machine did not keep up with the rate.
     pub unsent: u64,
-    /// Whether both targets were met here, at the full rate.
+    /// True if both targets were met here, at the full rate.
     pub targets_met: bool,
 }
 
-/// What one stage came to.
+/// Figures of one stage.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct StageFigures {
-    /// How long it lasted.
+    /// Its length.
     pub seconds: f64,
     /// Answers to what was sent meanwhile.
     pub received: u64,
@@ -56,9 +56,9 @@ pub struct StageFigures {
     pub p50_us: f64,
     /// 99 % of them.
     pub p99_us: f64,
-    /// All of them.
+    /// All.
     pub max_us: f64,
-    /// What the machine was busy with.
+    /// Load of the machine.
     pub cores: Cores,
 }
 

@@ -31,7 +31,7 @@ pub(super) const DRILL: Drill = Drill {
 /// Until connections are open and caches are warm.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// How long the load may go on, should the gateway never catch up.
+/// Longest load, if the gateway never catches up.
 const LONGEST: Duration = Duration::from_hours(2);
 
 const CONNECTIONS: usize = 128;
@@ -39,7 +39,7 @@ const CONNECTIONS: usize = 128;
 /// Requests per second of one customer: below what its plan allows.
 const RATE_OF_CUSTOMER: u32 = 2_500;
 
-/// How an outage that is measured runs.
+/// Rate and lengths of an outage that is measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutageTiming {
     /// Requests per second.
@@ -52,7 +52,7 @@ pub(super) struct OutageTiming {
     pub(super) budget_mib: Option<u32>,
 }
 
-/// When each stage began, and when the last one was over.
+/// The beginning of each stage, and the end of the last one.
 struct Marks {
     undisturbed: Mark,
     away: Mark,

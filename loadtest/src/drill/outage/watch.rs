@@ -1,4 +1,4 @@
-//! What the gateway says of its journal while load runs, and what the machine is busy with.
+//! The gateway's figures of its journal while load runs, and the CPU time that is used meanwhile.
 
 use std::{
     net::SocketAddr,
@@ -16,25 +16,25 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long a state may take to come about, beside what the outage itself lasted.
+/// Longest wait for a state, beside the length of the outage itself.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Watches one gateway.
 pub(super) struct Watch {
     admin: SocketAddr,
     gateway: u32,
-    /// Most that the spool took so far.
+    /// Largest size of the spool so far, in bytes.
     pub(super) spool_high_water: u64,
-    /// Most entries that waited so far.
+    /// Largest number of waiting entries so far.
     pub(super) entries_high_water: u64,
 }
 
-/// What the gateway says of its journal.
+/// The gateway's figures of its journal.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Journal {
     pub(super) appended: u64,
     pub(super) acknowledged: u64,
-    /// Not acknowledged.
+    /// Entries that are not acknowledged.
     pub(super) entries: u64,
     pub(super) spooled_bytes: u64,
 }
@@ -44,11 +44,11 @@ pub(super) struct Journal {
 pub(super) struct Spent {
     pub(super) machine: f64,
     pub(super) gateway: f64,
-    /// This program: client and upstream.
+    /// CPU of this program: client and upstream.
     pub(super) client: f64,
 }
 
-/// A moment.
+/// Journal and CPU time at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     pub(super) at: Instant,
@@ -62,7 +62,7 @@ impl Watch {
         Ok(Self { admin: gateway.admin(), gateway: pid, spool_high_water: 0, entries_high_water: 0 })
     }
 
-    /// How things stand now.
+    /// Journal and CPU time at this moment.
     pub(super) async fn mark(&mut self) -> Result<Mark, DrillError> {
         let journal = self.look().await?;
         let spent = Spent {
@@ -73,7 +73,7 @@ impl Watch {
         Ok(Mark { at: Instant::now(), journal, spent })
     }
 
-    /// Looks on for so long.
+    /// Samples the journal for `duration`.
     pub(super) async fn hold(&mut self, duration: Duration) -> Result<(), DrillError> {
         let end = Instant::now() + duration;
         while Instant::now() < end {
@@ -83,7 +83,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks on until the journal is as it should be.
+    /// Samples the journal until `is_so`. The error names the `state`.
     pub(super) async fn until(
         &mut self,
         state: &str,
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gateways_metrics_are_read() {
+    fn gateway_metrics_are_read() {
         let metrics = "# HELP tollgate_journal_entries x\ntollgate_journal_entries 5\ntollgate_spool_bytes 128\n\
                        tollgate_journal_appended_total 12\ntollgate_journal_acknowledged_total 7\n";
         let journal = read(metrics).unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong on the way of a change to a gateway.
+//! Faults on the way of a change to a gateway.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::deployment::Deployment;
 
-/// How often each fault happens.
+/// Number of times that each fault happens.
 const TIMES: u32 = 3;
 
-/// How often listeners are disconnected again while a change is on its way.
+/// Interval at which listeners are disconnected again while a change is on its way.
 const DISCONNECT_EVERY: Duration = Duration::from_millis(10);
 
 /// Ends the connections on which gateways are told of changes.

@@ -1,4 +1,4 @@
-//! Where subjects live: two resellers, one whose plan allows everything and one whose plan allows nearly nothing.
+//! Two resellers for the subjects: one whose plan allows everything, one whose plan allows nearly nothing.
 
 use std::{
     net::SocketAddr,
@@ -24,18 +24,18 @@ plans:
   - { id: tight, name: Tight, currency: USD, flat_fee: "0.00", limits: { tenant: { per_day: 1 } } }
 "#;
 
-/// The place, and who makes changes there.
+/// The two resellers, and everything that a change needs.
 pub(super) struct Fixture {
     pub(super) store: Store,
     pub(super) pepper: Pepper,
     pub(super) gateways: Vec<SocketAddr>,
     pub(super) open: PlanHolder,
     pub(super) tight: PlanHolder,
-    /// What became of the requests of those who finished.
+    /// Requests of the subjects that have finished.
     finished: Mutex<Vec<Finished>>,
 }
 
-/// A plan, and the reseller who has it.
+/// A plan and the reseller that has it.
 pub(super) struct PlanHolder {
     pub(super) plan: PlanId,
     pub(super) reseller: TenantId,
@@ -62,7 +62,7 @@ impl Fixture {
         })
     }
 
-    /// A subject has no more to do.
+    /// Ends a subject and keeps its counts.
     pub(super) fn finish(&self, subject: &Subject) {
         let finished = Finished { key: subject.key, served: subject.served(), unanswered: subject.unanswered() };
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
@@ -73,7 +73,7 @@ impl Fixture {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|finished| finished.unanswered).sum()
     }
 
-    /// Puts down what was served, which has to be on the bill.
+    /// Adds the requests that were served, which have to be on the bill.
     pub(super) fn note_served(&self, books: &mut Books) {
         for finished in self.finished.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             books.keys.entry(finished.key.to_string()).or_default().received += finished.served;
@@ -96,7 +96,7 @@ impl PlanHolder {
     }
 }
 
-/// What the drill has made up itself is not accepted.
+/// The drill's own input was refused.
 pub(super) fn broken(error: &impl std::fmt::Display) -> DrillError {
     DrillError::Io(std::io::Error::other(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! How long until every gateway shows a change: three gateways under load, on SQLite and on PostgreSQL, while keys are
+//! The time until every gateway shows a change: three gateways under load, on SQLite and on PostgreSQL, while keys are
 //! revoked, tenants suspended, reinstated and moved, and plans changed.
 //!
 //! Clients ask each gateway with each key all the time. A change has arrived at a gateway with the first answer that is
@@ -50,7 +50,7 @@ const LANES: u32 = 3;
 /// Requests per second to each gateway, beside those that look for changes.
 const RATE: u32 = 200;
 
-/// How long a piece of that load lasts.
+/// Length of a piece of that load.
 const PIECE: Duration = Duration::from_secs(1);
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {

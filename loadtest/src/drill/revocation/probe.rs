@@ -13,20 +13,20 @@ use tokio::{
 
 use crate::load::{Connection, Failure, Received, Request};
 
-/// How often it asks, if it is answered as soon: what a measurement is off by at most.
+/// Interval between requests, if answers come as fast: the largest error of a measurement.
 const EVERY: Duration = Duration::from_millis(5);
 
 /// Longest time to wait for one answer: a gateway may be held still for a while.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What a gateway makes of a key.
+/// A gateway's treatment of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
-    /// It is served.
+    /// The key is served.
     Served,
-    /// It has used up its limit.
+    /// The key has used up its limit.
     Limited,
-    /// It or its tenant is not served.
+    /// The key or its tenant is refused.
     Refused,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Probe {
 
 #[derive(Default)]
 struct Seen {
-    /// When an answer was here, and its status.
+    /// Time and status of each answer.
     answers: Vec<(Instant, u16)>,
     unanswered: u64,
 }
@@ -61,7 +61,7 @@ impl Probe {
         Self { seen, asking }
     }
 
-    /// How long after `since` the answers became right, if the last of them is.
+    /// Time from `since` until the answers became right, if the last of them is.
     pub(super) fn arrival(&self, since: Instant, shows: Shows) -> Option<Duration> {
         arrival(&self.lock().answers, since, shows)
     }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_has_arrived_with_the_first_right_answer_that_no_wrong_one_follows() {
+    fn change_arrives_with_the_first_right_answer_that_no_wrong_one_follows() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let answers: Vec<_> = [(0, 401), (10, 200), (20, 401), (30, 200), (40, 403), (50, 401)]

@@ -1,4 +1,4 @@
-//! How soon changes arrived.
+//! Times until changes arrived.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::subject::Step;
 
-/// What 95 % of all changes may take,
+/// Target for 95 % of all changes,
 const MOST_WITHIN_MS: f64 = 100.0;
 
-/// and what any may.
+/// and for each of them.
 const ALL_WITHIN_MS: f64 = 1_000.0;
 
-/// How long changes took until every gateway showed them.
+/// Times until every gateway showed a change.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     arrived: BTreeMap<Step, Vec<Duration>>,
@@ -21,7 +21,7 @@ pub(super) struct Samples {
     pub(super) disconnected: u64,
 }
 
-/// How soon changes arrived with one kind of store.
+/// Times until changes arrived, with one kind of store.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reach {
     engine: &'static str,
@@ -33,7 +33,7 @@ pub struct Reach {
     p50_ms: f64,
     /// 95 % of them.
     p95_ms: f64,
-    /// All of them.
+    /// All.
     max_ms: f64,
     /// The slowest of each kind.
     slowest_ms: BTreeMap<String, f64>,
@@ -50,7 +50,7 @@ pub struct Reach {
 }
 
 impl Samples {
-    /// What became of one change.
+    /// Adds the outcome of one change.
     pub(super) fn add(&mut self, step: Step, arrived: Option<Duration>) {
         match arrived {
             Some(arrived) => self.arrived.entry(step).or_default().push(arrived),
@@ -96,7 +96,7 @@ impl Reach {
         }
     }
 
-    /// What is not as it should be. How fast machines are is only judged where it is asked for.
+    /// The first target that was missed, in words. Speed is judged only if `judges_speed` is true.
     pub(super) fn wrong(&self, judges_speed: bool) -> Option<String> {
         let engine = self.engine;
         if self.missed > 0 {
@@ -120,7 +120,7 @@ impl Reach {
     }
 }
 
-/// What so many percent of these times, which are sorted, do not exceed.
+/// The percentile of these sorted times.
 fn within(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(rank).map_or(0.0, milliseconds)
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_of_what_arrived() {
+    fn percentiles_leave_missed_changes_out() {
         let reach = reach(1..=100, 1);
         assert_eq!((reach.changes, reach.missed), (101, 1));
         assert_eq!(vec![reach.p50_ms, reach.p95_ms, reach.max_ms], vec![50.0, 95.0, 100.0]);
     }
 
     #[test]
-    fn speed_is_judged_only_where_it_is_asked_for() {
+    fn slow_change_is_wrong_only_if_speed_is_judged() {
         assert_eq!(reach(1..=100, 0).wrong(true), None);
         assert!(reach(1..=100, 1).wrong(false).unwrap().contains("1 changes did not arrive"));
         let most = reach([10, 101], 0);

@@ -55,7 +55,7 @@ impl Relay {
         self.is_silent.send_replace(true);
     }
 
-    /// What was held back goes through.
+    /// Lets the bytes through that were held back.
     pub(super) fn resume(&self) {
         self.is_silent.send_replace(false);
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_silent_line_holds_back_and_loses_nothing() {
+    async fn silent_relay_holds_bytes_back_and_loses_none() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let relay = Relay::to(server.local_addr().unwrap().port()).await.unwrap();
         let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port)).await.unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_line_takes_the_place_of_the_server() {
+    async fn relay_takes_the_place_of_the_server_in_its_url() {
         let relay = Relay::to(5432).await.unwrap();
         let url = relay.instead_of("postgres://tollgate@127.0.0.1:5432/postgres");
         assert_eq!(url, format!("postgres://tollgate@127.0.0.1:{}/postgres", relay.port));

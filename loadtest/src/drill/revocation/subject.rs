@@ -18,34 +18,35 @@ use super::{
 };
 use crate::load::Request;
 
-/// How long a change may take before it counts as lost.
+/// Longest time until a change counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long answers are watched once they are right: they have to stay so.
+/// Time for which answers have to stay right.
 const STAY: Duration = Duration::from_millis(150);
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What is changed.
+/// A change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Step {
     /// The tenant goes to the reseller on the tight plan, whose plan it inherits,
     MoveToTight,
     /// and to the one on the open plan.
     MoveToOpen,
-    /// It gets the tight plan for itself,
+    /// The tenant gets the tight plan for itself,
     TakeTight,
     /// and the open one.
     TakeOpen,
-    /// It is suspended,
+    /// The tenant is suspended,
     Suspend,
-    /// and reinstated.
+    /// and active again.
     Reinstate,
-    /// Its key is revoked.
+    /// The key is revoked.
     Revoke,
 }
 
-/// A life, and what gateways have to make of the key after each change. It begins with a key that is served.
+/// The changes of a subject in order, each with the treatment that gateways have to show. Before the first one, the key
+/// is served.
 pub(super) const LIFE: [(Step, Shows); 7] = [
     (Step::MoveToTight, Shows::Limited),
     (Step::MoveToOpen, Shows::Served),
@@ -117,7 +118,7 @@ impl Subject {
         Ok(Instant::now())
     }
 
-    /// How long after `since` the last gateway has shown it for good; none if one does not.
+    /// Time from `since` until the last gateway has shown it for good; none if one does not.
     pub(super) async fn arrival(&self, since: Instant, shows: Shows) -> Option<Duration> {
         arrival(&self.probes, since, shows).await
     }
@@ -131,7 +132,7 @@ impl Subject {
     }
 }
 
-/// How long after `since` the last of some gateways has shown it for good; none if one does not.
+/// Time from `since` until the last of some gateways has shown it for good; none if one does not.
 pub(super) async fn arrival(probes: &[Probe], since: Instant, shows: Shows) -> Option<Duration> {
     let last = || {
         let arrivals: Option<Vec<_>> = probes.iter().map(|probe| probe.arrival(since, shows)).collect();

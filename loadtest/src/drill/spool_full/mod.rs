@@ -35,20 +35,20 @@ pub(super) const DRILL: Drill = Drill {
 /// and 6,000 records fill the rest.
 const DISK_MIB: u32 = 2;
 
-/// What the gateway thinks it may fill, so that it meets the end of the disk first. Its two rings get a quarter of it.
+/// The gateway's budget: so large that the disk is full first. Its two rings get a quarter of it.
 const BUDGET_MIB: u32 = 2;
 
-/// How long the disk may take to fill, and to empty again.
+/// Longest time until the disk is full, and until it is empty again.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// What becomes of requests once the disk is full.
+/// Policy for requests once the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policy {
     Reject,
     ServeUnmetered,
 }
 
-/// What became of requests for which there was no disk.
+/// Requests for which the disk had no room.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shortage {
     refused: u64,
@@ -147,7 +147,7 @@ impl Policy {
 }
 
 impl Rounds {
-    /// One more, and what it was short of.
+    /// Runs one more round, and returns its shortage.
     async fn next(&mut self) -> Result<Shortage, DrillError> {
         let result = self.load.run().await?;
         self.books.add(&result);
@@ -160,7 +160,7 @@ impl Rounds {
         Ok(shortage)
     }
 
-    /// As many as it takes to see what is `wanted`.
+    /// Runs rounds until one shows what is `wanted`.
     async fn until(&mut self, state: &str, wanted: impl Fn(Shortage) -> bool) -> Result<(), DrillError> {
         let seen = within(PATIENCE, Duration::ZERO, async || self.next().await.map(&wanted));
         seen.await.ok_or_else(|| DrillError::Patience(state.to_owned()))?
