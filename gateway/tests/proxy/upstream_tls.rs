@@ -1,12 +1,13 @@
 //! TLS with servers: whom the gateway trusts, as whom it appears, and what it tells when a handshake fails.
 
 use serde_json::Value;
+use servers::{Authority, Identity};
 
 use crate::support::{
     World, eventually,
     hosts::Hosts,
     process::Gateway,
-    tls::{Authority, Identity, Seen, TlsServer},
+    tls::{Seen, TlsServer},
 };
 
 /// An upstream with one server, and what becomes of it.
@@ -39,12 +40,13 @@ async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_c
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let directory = world.config_file().parent().unwrap().to_owned();
-    let (ours, others) = (Authority::new(&directory, "ours"), Authority::new(&directory, "others"));
-    let client = ours.sign("gateway.test");
-    let stranger = others.sign("gateway.test");
-    let named = TlsServer::start(&ours.sign("127.0.0.1"), None).await.address;
-    let expired = TlsServer::start(&ours.sign_expired("127.0.0.1"), None).await.address;
-    let mutual = TlsServer::start(&ours.sign("127.0.0.1"), Some(&ours)).await.address;
+    let (ours, others) =
+        (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
+    let client = ours.sign("gateway.test").unwrap();
+    let stranger = others.sign("gateway.test").unwrap();
+    let named = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), None).await.address;
+    let expired = TlsServer::start(&ours.sign_expired("127.0.0.1").unwrap(), None).await.address;
+    let mutual = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), Some(&ours)).await.address;
     let plain = world.upstream.address;
     let trust = |authority: &Authority| format!("    tls:\n      ca_file: {}\n", authority.file().display());
     let identity = |identity: &Identity| {
@@ -101,9 +103,9 @@ async fn each_server_is_asked_for_by_its_own_name() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let directory = world.config_file().parent().unwrap().to_owned();
-    let ours = Authority::new(&directory, "ours");
-    let one = TlsServer::start(&ours.sign("one.test"), None).await;
-    let two = TlsServer::start(&ours.sign("two.test"), None).await;
+    let ours = Authority::create(&directory, "ours").unwrap();
+    let one = TlsServer::start(&ours.sign("one.test").unwrap(), None).await;
+    let two = TlsServer::start(&ours.sign("two.test").unwrap(), None).await;
     let (one_at, two_at) = (format!("one.test:{}", one.address.port()), format!("two.test:{}", two.address.port()));
     world.configure(&format!(
         "upstreams:
@@ -136,9 +138,10 @@ async fn connections_are_shared_only_by_upstreams_that_trust_alike() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let directory = world.config_file().parent().unwrap().to_owned();
-    let (ours, others) = (Authority::new(&directory, "ours"), Authority::new(&directory, "others"));
+    let (ours, others) =
+        (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
     // The server keeps connections: what one upstream opened could be used by another.
-    let server = TlsServer::start(&ours.sign("127.0.0.1"), None).await;
+    let server = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), None).await;
     let trust = |authority: &Authority| format!("    tls: {{ ca_file: {} }}\n", authority.file().display());
     let case =
         |name, authority: &Authority| Case { name, server: server.address, tls: trust(authority), failure: None };
@@ -154,8 +157,9 @@ async fn renewed_authority_takes_effect_on_hangup() {
     let world = World::new().await;
     let customer = world.customer(Some("roomy")).await;
     let directory = world.config_file().parent().unwrap().to_owned();
-    let (ours, others) = (Authority::new(&directory, "ours"), Authority::new(&directory, "others"));
-    let server = TlsServer::start(&ours.sign("127.0.0.1"), None).await;
+    let (ours, others) =
+        (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
+    let server = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), None).await;
     let trusted = directory.join("trusted.pem");
     std::fs::copy(others.file(), &trusted).unwrap();
     let tls = format!("    tls: {{ ca_file: {} }}\n", trusted.display());

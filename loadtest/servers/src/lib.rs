@@ -25,6 +25,7 @@ mod server;
 mod terminal;
 mod wait;
 
+pub use certificates::{Authority, Identity};
 pub use error::ServerError;
 pub use kafka::{Kafka, KafkaOptions};
 pub use log::Log;

@@ -2,34 +2,20 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
+use servers::{Authority, Identity};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
-
-/// Whoever signs certificates.
-pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    directory: PathBuf,
-    name: &'static str,
-}
-
-/// A certificate and its key, in PEM files.
-pub(crate) struct Identity {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-}
 
 /// A request that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,47 +30,6 @@ pub(crate) struct Seen {
 pub(crate) struct TlsServer {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Authority {
-    pub(crate) fn new(directory: &Path, name: &'static str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self { issuer, directory: directory.to_owned(), name };
-        std::fs::write(authority.file(), authority.issuer.pem()).unwrap();
-        authority
-    }
-
-    /// Its own certificate.
-    pub(crate) fn file(&self) -> PathBuf {
-        self.directory.join(format!("{}.pem", self.name))
-    }
-
-    /// A certificate for a name or an address.
-    pub(crate) fn sign(&self, subject: &str) -> Identity {
-        self.sign_params(subject, &CertificateParams::new([subject.to_owned()]).unwrap())
-    }
-
-    /// A certificate that ended years ago.
-    pub(crate) fn sign_expired(&self, subject: &str) -> Identity {
-        let mut params = CertificateParams::new([subject.to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-        self.sign_params(&format!("expired-{subject}"), &params)
-    }
-
-    fn sign_params(&self, file: &str, params: &CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let write = |end: &str, text: String| {
-            let path = self.directory.join(format!("{}-{file}.{end}", self.name));
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        Identity { certificate: write("crt", certificate.pem()), key: write("key", key.serialize_pem()) }
-    }
 }
 
 impl TlsServer {
