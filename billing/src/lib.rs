@@ -13,6 +13,7 @@ pub mod config;
 pub mod ingest;
 pub mod invoice;
 mod number;
+pub mod problem;
 pub mod publish;
 pub mod rating;
 pub mod upkeep;

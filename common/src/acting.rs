@@ -43,8 +43,9 @@ pub struct Creator {
     pub tenant: Option<TenantId>,
 }
 
-/// What kind of actor.
+/// Kind of actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// One of the programs by itself.

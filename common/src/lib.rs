@@ -8,6 +8,8 @@
 
 pub mod acting;
 pub mod admin;
+#[cfg(feature = "api")]
+pub mod api;
 pub mod change;
 pub mod config;
 pub mod files;

@@ -1,4 +1,4 @@
-//! What can be typed: the options that every command takes, and the command groups.
+//! The command line: the options of every command, and the commands by noun.
 
 use std::time::Duration;
 
@@ -6,18 +6,22 @@ use clap::{Args, Parser, Subcommand};
 use common::config;
 
 use crate::{
-    backend::{ApiError, Token},
-    command::{
-        admin_key::AdminKeyCommand, audit::AuditCommand, completions::CompletionsArgs, credit::CreditCommand,
-        key::KeyCommand, plan::PlanCommand, tenant::TenantCommand, usage::UsageCommand,
-    },
+    admin_key::AdminKeyCommand,
+    audit_log::AuditLogCommand,
+    backend::api::{Token, error::ApiError},
+    completions::CompletionsArgs,
+    credit::CreditCommand,
     duration::Seconds,
     error::Failure,
+    key::KeyCommand,
     output::{Format, Output},
+    plan::PlanCommand,
+    tenant::TenantCommand,
     terminal::Asking,
+    usage::UsageCommand,
 };
 
-/// The same file that `config/` names for the gateway and billing.
+/// The store that `config/` names for the gateway and billing.
 const DEFAULT_STORE: &str = "sqlite://data/tollgate.db";
 
 const STORE_HELP: &str = "Store to work on, sqlite://PATH or postgres://USER@HOST/DATABASE [env: TOLLGATE_STORE] \
@@ -43,11 +47,11 @@ Exit codes:
   1  failed: store, API or file unreachable, schema of another version
   2  wrong usage: unknown option, malformed id, missing pepper or token
   3  not found: no such tenant, plan or key
-  4  refused: a rule says no, such as an expiry that has passed, an invalid plan file or a token that may not; or not \
+  4  refused: by a rule (an expiry that has passed, an invalid plan file, a token without the role), or not \
 confirmed
 
-On a terminal, commands that take something away ask first: revoke, suspend, delete, move, end. Elsewhere they \
-do not, so that scripts run; only `plan apply` of a file that drops limits needs --yes there.
+On a terminal, commands that take something away ask first: revoke, suspend, delete, move, end. In a script they \
+do not ask; only `plan apply` of a file that drops limits needs --yes there.
 
 Errors go to standard error; with --output json as {\"error\":{\"code\":\"not_found\",\"message\":\"..\"}}
 (wrong usage is always plain text).
@@ -81,17 +85,17 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "FORM", default_value = "table", help_heading = "Global options")]
     output: Format,
 
-    /// Do not ask, and do what would have been asked about
+    /// Do not ask for confirmation
     #[arg(long, short, global = true, help_heading = "Global options")]
     yes: bool,
 
-    /// Longest that the store or the API may take to answer: seconds, or a number with s or m
+    /// Longest time that the store or the API may take to answer: seconds, or a number with s or m
     #[arg(long, global = true, value_name = "SPAN", default_value = "60s", help_heading = "Global options")]
     #[arg(value_parser = timeout)]
     timeout: Seconds,
 }
 
-/// A time that something can take.
+/// Parses a timeout, which is at least one second.
 fn timeout(text: &str) -> Result<Seconds, String> {
     match text.parse() {
         Ok(Seconds(0)) => Err("at least 1s".to_owned()),
@@ -100,16 +104,16 @@ fn timeout(text: &str) -> Result<Seconds, String> {
     }
 }
 
-/// Where to work.
+/// The place where commands do their work.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// On the store with this URL.
+    /// The store with this URL.
     Store(String),
-    /// Through the API with this URL.
+    /// The API with this URL.
     Api(String, Token),
 }
 
-/// The command groups.
+/// The commands, by noun.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create, list, show, change, move, suspend and delete tenants
@@ -124,26 +128,26 @@ pub(crate) enum Command {
     /// Create, list, rotate and revoke the keys by which machines use the admin API
     #[command(subcommand)]
     AdminKey(AdminKeyCommand),
-    /// Show what was used
+    /// Show usage
     #[command(subcommand)]
     Usage(UsageCommand),
-    /// Add to and show credit that was paid for in advance
+    /// Add to and show prepaid credit
     #[command(subcommand)]
     Credit(CreditCommand),
     /// Show who changed what
-    #[command(subcommand)]
-    Audit(AuditCommand),
+    #[command(subcommand, alias = "audit")]
+    AuditLog(AuditLogCommand),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
 }
 
 impl GlobalArgs {
-    /// Where answers go.
+    /// Form and destination of answers.
     pub(crate) const fn output(&self) -> Output {
         Output::new(self.output)
     }
 
-    /// Whether there is somebody to ask.
+    /// Tells whether commands ask for confirmation.
     pub(crate) fn asking(&self) -> Asking {
         Asking::new(self.yes)
     }
@@ -153,8 +157,8 @@ impl GlobalArgs {
         Duration::from_secs(self.timeout.0)
     }
 
-    /// Where to work: as the options say, else as the environment says, else on the default store. The variable of the
-    /// API is for this program alone, so it comes before that of the store.
+    /// The place of work: by the options, else by the environment, else the default store. The variable of the API is for
+    /// this program alone, so it counts before that of the store.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         if let Some(url) = &self.store {
             return Ok(Place::Store(url.clone()));
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
@@ -200,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The words of one command as a shell would pass them: quotes hold words together, a pipe or redirection ends it.
+    /// The words of one command as a shell would pass them. Quotes group words; a pipe or redirection ends the command.
     fn words(line: &str) -> Vec<String> {
         let command = [" | ", " > ", " < "].iter().fold(line, |line, end| line.split(end).next().unwrap_or_default());
         let mut words = Vec::new();

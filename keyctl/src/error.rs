@@ -1,18 +1,17 @@
-//! What can go wrong, and the exit codes by which scripts tell it apart.
+//! Failures of a command, each with its class.
 
 use common::{config::ConfigError, key::PepperError, store::StoreError, time::TimeError};
-
 use reqwest::StatusCode;
 
-use crate::backend::ApiError;
+use crate::{backend::api::error::ApiError, class::Class};
 
-/// Why a command did not do what was asked.
+/// Reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The store failed or said no.
+    /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The API failed or said no.
+    /// The API failed or refused.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The plan file cannot be read or is invalid.
@@ -21,16 +20,18 @@ pub(crate) enum Failure {
     /// The pepper is unusable.
     #[error(transparent)]
     Pepper(#[from] PepperError),
-    /// There is no pepper at all.
-    #[error("no pepper to hash the key with: give --pepper-file FILE or set TOLLGATE_PEPPER, to the gateways' pepper")]
+    /// No pepper was given.
+    #[error(
+        "no pepper to hash the key with: give --pepper-file FILE or set TOLLGATE_PEPPER to the pepper of the gateways"
+    )]
     PepperMissing,
-    /// Nobody's secret. What was read is not quoted, as it may be one.
+    /// No key has the secret. The input is not quoted, as it may be a secret.
     #[error("no key has this secret")]
     SecretUnknown,
-    /// Not a secret of the kind that was asked for. What was read is not quoted, as it may be one.
+    /// Standard input is not a secret of this kind. The input is not quoted, as it may be a secret.
     #[error("standard input is not one secret of {0}")]
     NotASecret(&'static str),
-    /// A report on no time at all.
+    /// The window of the report is empty.
     #[error("--from has to be before --to")]
     EmptyWindow,
     /// A period that cannot be computed with.
@@ -39,37 +40,24 @@ pub(crate) enum Failure {
     /// The answer cannot be expressed as JSON.
     #[error("cannot write the answer as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A person was asked, and said no.
+    /// A person was asked to confirm and declined.
     #[error("nothing was changed, as it was not confirmed")]
     Declined,
-    /// Limits would be gone, and nobody has confirmed it.
+    /// Limits would be dropped, and nobody confirmed it.
     #[error("limits would be dropped ({0}): look at them with --dry-run, and confirm with --yes; nothing was applied")]
     LimitsDropped(String),
-    /// The store kept silent.
+    /// The store did not answer in time.
     #[error(
-        "the store did not answer within {0} s (--timeout); if something was to be changed, look whether it was done"
+        "the store did not answer within {0} s (--timeout); if the command changes something, look whether it was done"
     )]
     NoAnswer(u64),
-    /// Standard output does not take the answer.
+    /// The answer cannot be written to standard output.
     #[error("cannot write the answer: {0}")]
     Write(#[from] std::io::Error),
 }
 
-/// What a script needs to know of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Something did not work; it may later.
-    Failed,
-    /// The command was not complete.
-    Usage,
-    /// What it names does not exist.
-    NotFound,
-    /// A rule says no, by itself or as things stand; it will say no again.
-    Refused,
-}
-
 impl Failure {
-    /// Returns true if the credential is good for something else.
+    /// Returns true if the API refused the credential for this operation only.
     pub(crate) const fn is_forbidden(&self) -> bool {
         matches!(self, Self::Api(ApiError::Problem { status: StatusCode::FORBIDDEN, .. }))
     }
@@ -79,16 +67,15 @@ impl Failure {
         match self {
             Self::PepperMissing | Self::EmptyWindow | Self::NotASecret(_) => Class::Usage,
             Self::Api(error) => error.class(),
-            Self::Store(StoreError::NotFound { .. }) | Self::SecretUnknown => Class::NotFound,
-            Self::Store(StoreError::Refused(_) | StoreError::Conflict(_))
-            | Self::Declined
+            Self::Store(error) => store_class(error),
+            Self::SecretUnknown => Class::NotFound,
+            Self::Declined
             | Self::LimitsDropped(_)
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_)) => {
                 Class::Refused
             }
-            Self::Store(_)
-            | Self::Pepper(_)
+            Self::Pepper(PepperError::Unreadable { .. } | PepperError::Missing)
             | Self::PlanFile(ConfigError::Unreadable { .. })
             | Self::Time(_)
             | Self::Json(_)
@@ -98,24 +85,22 @@ impl Failure {
     }
 }
 
-impl Class {
-    /// The process's exit code.
-    pub(crate) const fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::NotFound => 3,
-            Self::Refused => 4,
-        }
-    }
-
-    /// The word for it in JSON.
-    pub(crate) const fn code(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::NotFound => "not_found",
-            Self::Refused => "refused",
-        }
+/// The class of an error of the store.
+const fn store_class(error: &StoreError) -> Class {
+    match error {
+        StoreError::NotFound { .. } => Class::NotFound,
+        StoreError::Refused(_) | StoreError::Conflict(_) => Class::Refused,
+        StoreError::Url { .. }
+        | StoreError::Unavailable { .. }
+        | StoreError::SchemaOlder { .. }
+        | StoreError::SchemaNewer { .. }
+        | StoreError::ReadOnly(_)
+        | StoreError::Locked(_)
+        | StoreError::Stale { .. }
+        | StoreError::Replayed { .. }
+        | StoreError::IdempotencyMismatch
+        | StoreError::PositionMoved { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Database(_) => Class::Failed,
     }
 }

@@ -3,17 +3,28 @@
 //! It speaks to the store or to the admin API, never to a gateway: gateways follow the store's change log and see each
 //! change within a second. Answers go to standard output, everything else to standard error, so that scripts can read them.
 
+mod admin_key;
+mod audit_log;
 mod backend;
+mod class;
 mod cli;
-mod command;
+mod completions;
+mod context;
+mod credit;
 mod duration;
 mod error;
-mod found;
+mod key;
+mod leaked;
+mod lifetime;
 mod output;
 mod patience;
 mod pepper;
+mod plan;
+mod run;
+mod subscription;
+mod tenant;
 mod terminal;
-mod view;
+mod usage;
 mod words;
 
 use std::process::ExitCode;
@@ -26,8 +37,8 @@ fn main() -> ExitCode {
     let output = cli.global.output();
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let done = runtime.block_on(command::run(cli));
-            // A name that is still being looked up is not waited for.
+            let done = runtime.block_on(run::run(cli));
+            // Does not wait for a name that is still being looked up.
             runtime.shutdown_background();
             done
         }

@@ -1,4 +1,4 @@
-//! How long a command waits for the store. Whenever the store has got on, the wait starts anew: a long list is no outage.
+//! Wait for the store. Each step of a long command restarts the wait: a long list is no outage.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-/// A wait that ends unless something is heard.
+/// A wait that ends after a span without news.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience {
     span: Duration,
@@ -15,17 +15,17 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// A wait of `span`, from now on.
+    /// A wait of `span` that starts now.
     pub(crate) fn new(span: Duration) -> Self {
         Self { span, heard_at: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// Starts the wait anew.
+    /// Restarts the wait.
     pub(crate) fn heard(&self) {
         *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns once nothing was heard for the whole span.
+    /// Returns once the whole span has passed without news.
     pub(crate) async fn ended(&self) {
         loop {
             let end = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) + self.span;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_is_heard_has_the_whole_span_again() {
+    async fn news_restarts_the_whole_span() {
         let begun = Instant::now();
         let span = Duration::from_millis(40);
         let patience = Patience::new(span);

@@ -1,4 +1,4 @@
-//! The pepper that secrets are hashed under, for commands that create some.
+//! The pepper that secrets are hashed under, for commands that create secrets.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::error::Failure;
 const PEPPER_HELP: &str =
     "File with the gateways' pepper; with --api, none is needed [env: TOLLGATE_PEPPER, the pepper itself]";
 
-/// Where the pepper is.
+/// The source of the pepper.
 #[derive(Debug, Args)]
 pub(crate) struct PepperArgs {
     // Not clap's `env`: the variable holds the pepper itself, and help texts would print it.
@@ -19,7 +19,7 @@ pub(crate) struct PepperArgs {
 }
 
 impl PepperArgs {
-    /// The pepper: from the file if one is named here, else from the environment.
+    /// The pepper from the file if one is named, else from the environment.
     pub(crate) fn load(&self) -> Result<Pepper, Failure> {
         if let Some(file) = &self.pepper_file {
             return Ok(Pepper::load(None, Some(file))?);

@@ -1,4 +1,4 @@
-//! Asking a person before something is done that cannot be undone.
+//! Confirmation by a person before a change that cannot be undone.
 //!
 //! Invariant: only a terminal is asked. A script is never kept waiting for an answer.
 
@@ -6,19 +6,19 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::{error::Failure, output::without_controls};
 
-/// The person who confirms a change, if there is one.
+/// Way in which a change is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asking {
-    /// A person, who types the answers.
+    /// A person types the answer.
     Person,
-    /// Nobody: standard input or standard error is not a terminal.
+    /// Nobody is asked: standard input or standard error is not a terminal.
     Nobody,
-    /// Nobody needs to be: `--yes` was given.
+    /// Nobody is asked: `--yes` was given.
     Waived,
 }
 
 impl Asking {
-    /// As the command line and the terminal have it.
+    /// The way that follows from `--yes` and the terminal.
     pub(crate) fn new(yes: bool) -> Self {
         match (yes, io::stdin().is_terminal() && io::stderr().is_terminal()) {
             (true, _) => Self::Waived,
@@ -27,19 +27,19 @@ impl Asking {
         }
     }
 
-    /// Returns true if a question would be put to somebody.
+    /// Returns true if a person would be asked.
     pub(crate) fn is_person(self) -> bool {
         self == Self::Person
     }
 
-    /// Lets a person confirm with `y` or `yes`; goes on at once if there is nobody to ask.
+    /// Asks a person for `y` or `yes`; succeeds at once if nobody is asked.
     pub(crate) fn confirm(self, question: &str) -> Result<(), Failure> {
         self.require(&format!("{question} [y/N] "), |answer| {
             answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes")
         })
     }
 
-    /// Lets a person confirm by typing `name`; goes on at once if there is nobody to ask.
+    /// Asks a person to type `name`; succeeds at once if nobody is asked.
     pub(crate) fn confirm_by_name(self, question: &str, name: &str) -> Result<(), Failure> {
         let shown = without_controls(name);
         self.require(&format!("{question} Type its name, {shown}: "), |answer| answer == name.trim() || answer == shown)

@@ -1,5 +1,4 @@
-//! The domain's own words on the command line: listed in help texts and completions, read and written as documents have
-//! them.
+//! Words of the domain on the command line: help texts and completions list them, and they are the same as in documents.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{
@@ -10,7 +9,7 @@ use serde::{
     },
 };
 
-/// Reads one of these words.
+/// A parser of one of these words.
 pub(crate) fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
@@ -18,7 +17,7 @@ where
     PossibleValuesParser::new(words).try_map(|word| T::deserialize(StringDeserializer::<Error>::new(word)))
 }
 
-/// The word for a value.
+/// The word for a value in documents.
 pub(crate) fn word_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,

@@ -2,10 +2,11 @@
 
 use common::{
     admin::{AdminKey, AdminSecret},
+    api::me::PrincipalKind,
     key::KeyStatus,
 };
 
-use super::{Access, Principal, PrincipalKind, credential::Refused};
+use super::{Access, Principal, credential::Refused};
 
 impl Access {
     /// Whose admin key it is.

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use common::{acting::IdempotencyKey, id::TenantId, store::Store, tenant::TenantKind};
+use common::{acting::IdempotencyKey, api::problem::ProblemCode, id::TenantId, store::Store, tenant::TenantKind};
 
 use super::{
     Principal,
     rules::{Grant, Relation},
 };
-use crate::api::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// Somebody who may do what they ask for.
 #[derive(Clone)]

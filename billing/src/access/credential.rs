@@ -1,9 +1,9 @@
 //! What stands in `Authorization`, and why it did not do.
 
 use axum::http::{HeaderMap, header};
-use common::{admin::AdminSecret, store::StoreError};
+use common::{admin::AdminSecret, api::problem::ProblemCode, store::StoreError};
 
-use crate::api::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// Longest credential that is looked at: tokens of identity providers with many claims have some kilobytes.
 const LONGEST: usize = 16 * 1024;

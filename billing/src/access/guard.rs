@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::problem::ProblemCode,
     id::{AdminKeyId, KeyId, TenantId},
     limit::LimitState,
     origin,
@@ -23,7 +24,7 @@ use super::{
     rules::{Grant, Needs, Relation, Target, rule},
     throttle::{self, TooMany},
 };
-use crate::api::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -26,6 +26,7 @@ pub use bootstrap::{BootstrapToken, BootstrapTokenError};
 pub use caller::{Caller, Unplaced};
 use common::{
     admin::Role,
+    api::me::PrincipalKind,
     key::Pepper,
     limit,
     plan::RateLimit,
@@ -36,7 +37,7 @@ use credential::{Bearer, Refused};
 pub use guard::{Checkpoint, guard};
 use ipnet::IpNet;
 use oidc::IdentityProvider;
-pub use principal::{Principal, PrincipalKind};
+pub use principal::Principal;
 use throttle::Throttle;
 
 /// How often everybody at a tenant together may call in a minute, unless the settings say otherwise.

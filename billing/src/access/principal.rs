@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use common::{
     acting::{Acting, Actor, ActorKind, IdempotencyKey, Scope},
     admin::{AdminScope, Role},
+    api::{me::PrincipalKind, problem::ProblemCode},
     id::TenantId,
     time::Micros,
 };
 
 use super::rules::reaches;
-use crate::api::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// Somebody whose credential was good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +28,6 @@ pub struct Principal {
     pub scopes: Vec<AdminScope>,
     /// When their credential ends; nothing that they hand on lasts longer.
     pub expires_at: Option<Micros>,
-}
-
-/// What kind of credential it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PrincipalKind {
-    /// A person, with a token of the identity provider.
-    Person,
-    /// A machine, with an admin key.
-    AdminKey,
-    /// Whoever sets up the first tenant, with the bootstrap token.
-    Bootstrap,
 }
 
 impl Principal {
@@ -91,17 +80,6 @@ impl Principal {
         match scopes.iter().find(|scope| !self.covers(**scope)) {
             Some(scope) => refuse(format!("the scope {scope} is not among your own")),
             None => Ok(()),
-        }
-    }
-}
-
-impl PrincipalKind {
-    /// The word in logs and documents.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Person => "person",
-            Self::AdminKey => "admin_key",
-            Self::Bootstrap => "bootstrap",
         }
     }
 }

@@ -14,53 +14,22 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::{
+        batch::{BookedDocument, DeadLetterDocument},
+        problem::{ProblemCode, ProblemDocument},
+    },
     key::IngestToken,
-    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, Booked, StreamId},
+    usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, StreamId},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{Problem, ProblemCode, Services, problem::ProblemDocument};
-use crate::ingest::{IngestError, Taken};
+use super::services::Services;
+use crate::{
+    ingest::{IngestError, Taken},
+    problem::Problem,
+};
 
 /// Longest that the body of a batch may take to arrive.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
-
-/// What became of a batch.
-#[derive(Serialize, ToSchema)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub(super) struct BookedDocument {
-    /// Number after the highest entry of the stream that is booked.
-    next_seq: u64,
-    /// Entries booked now.
-    booked: u64,
-    /// Entries that were booked before and changed nothing.
-    replayed: u64,
-    /// Numbers that this batch skipped; a late batch may still fill them.
-    gap: u64,
-    /// Of the entries booked now, those that the gateway has lost.
-    lost: u64,
-    /// Of the entries booked now, those that are set aside: `billing quarantine` lists them.
-    quarantined: u64,
-    /// Tenants that are not known; their usage is kept.
-    #[schema(value_type = Vec<String>, example = json!(["ten_01jd0000000000000000000000"]))]
-    unknown_tenants: Vec<common::id::TenantId>,
-}
-
-impl From<Booked> for BookedDocument {
-    fn from(booked: Booked) -> Self {
-        let Booked { next_seq, booked, replayed, gap, lost, quarantined, unknown_tenants } = booked;
-        Self { next_seq, booked, replayed, gap, lost, quarantined, unknown_tenants }
-    }
-}
-
-/// What became of a batch that can never be booked.
-#[derive(Serialize, ToSchema)]
-pub(super) struct DeadLetterDocument {
-    /// Why it is among the dead letters: `billing dead-letters` shows and replays it.
-    #[schema(example = "batch is cut off")]
-    dead_letter: String,
-}
 
 /// Hand in a usage batch
 ///
@@ -171,21 +140,6 @@ mod tests {
     use common::store::StoreError;
 
     use super::*;
-
-    #[test]
-    fn the_answer_says_all_that_the_store_says() {
-        let booked = Booked {
-            next_seq: 9,
-            booked: 2,
-            replayed: 1,
-            gap: 3,
-            lost: 1,
-            quarantined: 1,
-            unknown_tenants: vec![common::id::TenantId::from_u128(4)],
-        };
-        let document = serde_json::to_value(BookedDocument::from(booked.clone())).unwrap();
-        assert_eq!(document, serde_json::to_value(booked).unwrap());
-    }
 
     #[test]
     fn a_store_that_may_recover_asks_for_another_try() {

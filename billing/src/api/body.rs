@@ -7,9 +7,10 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use common::api::problem::ProblemCode;
 use serde::de::DeserializeOwned;
 
-use super::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// Most bytes of a body in JSON.
 pub(super) const BODY_MAX_BYTES: usize = 1 << 20;

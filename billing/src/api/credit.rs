@@ -8,103 +8,25 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::{
+        credit::{CreditDocument, TenantCreditDocument, TopUpBody},
+        page::ListDocument,
+        problem::ProblemCode,
+    },
     id::TenantId,
-    quota::credit::{Credit, TopUp},
+    quota::credit::TopUp,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
-    Problem, ProblemCode, Services,
     idempotency::{self, Created, Creation},
-    instant::Instant,
-    page::{ListDocument, PageParameters},
+    page::{self, PageParameters},
     parameters::{Named, Parameters},
+    services::Services,
 };
-use crate::access::Caller;
+use crate::{access::Caller, problem::Problem};
 
 /// The name of the list of top-ups in cursors.
 const LIST: &str = "top_ups";
-
-/// How a tenant's credit for one meter stands.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Credit)]
-pub(super) struct CreditDocument {
-    /// What the units are of.
-    #[schema(example = "tokens")]
-    meter: String,
-    /// Units paid for.
-    paid: u64,
-    /// Units that are used, or in the hands of gateways.
-    drawn: u64,
-    /// Units that answers have used beyond what was paid for: the next top-up pays them first.
-    owed: u64,
-    /// Units that gateways can still draw.
-    left: u64,
-}
-
-/// Units that were paid for at once.
-#[derive(Serialize, ToSchema)]
-#[schema(as = TopUp)]
-pub(super) struct TopUpDocument {
-    /// What the payment is known by.
-    #[schema(example = "order-4711")]
-    reference: String,
-    /// What the units are of.
-    meter: String,
-    /// How many; negative: taken back.
-    units: i64,
-    /// Why, if that was said.
-    #[schema(required = true)]
-    reason: Option<String>,
-    /// When they were added.
-    added_at: Instant,
-}
-
-/// A tenant's credit, by meter, and what it was paid with.
-#[derive(Serialize, ToSchema)]
-#[schema(as = TenantCredit)]
-pub(super) struct TenantCreditDocument {
-    /// How it stands, by meter.
-    credit: Vec<CreditDocument>,
-    /// A page of top-ups, oldest first.
-    top_ups: Vec<TopUpDocument>,
-    /// Asks for the next page of top-ups; none if this is the last.
-    #[schema(required = true)]
-    next_cursor: Option<String>,
-}
-
-/// Units to be added.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewTopUp)]
-pub(super) struct TopUpBody {
-    /// What the units are of.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]{1,64}$", example = "tokens")]
-    meter: String,
-    /// How many, not 0. Negative units take back what no gateway has drawn, with a `reason`.
-    #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
-    units: i64,
-    /// What the payment is known by, such as an order number, 1 to 200 characters: the same one adds once. Each tenant has
-    /// references of its own. Made up unless stated.
-    #[schema(min_length = 1, max_length = 200, example = "order-4711")]
-    reference: Option<String>,
-    /// Why, 1 to 200 characters; needed to take units back.
-    #[schema(min_length = 1, max_length = 200)]
-    reason: Option<String>,
-}
-
-impl From<Credit> for CreditDocument {
-    fn from(Credit { tenant: _, meter, paid, drawn, owed, left }: Credit) -> Self {
-        Self { meter, paid, drawn, owed, left }
-    }
-}
-
-impl From<TopUp> for TopUpDocument {
-    fn from(TopUp { reference, tenant: _, meter, units, reason, added_at }: TopUp) -> Self {
-        Self { reference, meter, units, reason, added_at: added_at.into() }
-    }
-}
 
 /// Show a tenant's prepaid credit
 #[utoipa::path(
@@ -121,7 +43,7 @@ pub(super) async fn show(
 ) -> Result<Json<TenantCreditDocument>, Problem> {
     let (store, page) = (caller.store(), parameters.request(LIST)?);
     let credit = store.credit(tenant).await?.into_iter().map(Into::into).collect();
-    let ListDocument { items: top_ups, next_cursor } = ListDocument::of(LIST, store.top_ups_page(tenant, page).await?);
+    let ListDocument { items: top_ups, next_cursor } = page::list(LIST, store.top_ups_page(tenant, page).await?);
     Ok(Json(TenantCreditDocument { credit, top_ups, next_cursor }))
 }
 

@@ -7,8 +7,9 @@ use axum::{
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
+use common::api::problem::ProblemCode;
 
-use super::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// The revision of the thing in the body, in quotes.
 pub(super) struct ETag(pub(super) i64);

@@ -6,11 +6,12 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use common::{acting::IdempotencyKey, store::StoreError};
+use common::{acting::IdempotencyKey, api::problem::ProblemCode, store::StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::{Problem, ProblemCode, body};
+use super::body;
+use crate::problem::Problem;
 
 /// The header that names a creation.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, response::Response, routing::get};
-use common::store::Store;
+use common::{api::problem::ProblemCode, store::Store};
 use prometheus::Registry;
 
 use super::{
-    HEALTH_PATH, METRICS_PATH, Problem, ProblemCode, no_such_method, no_such_path,
+    fallback,
     observe::{HealthDocument, metrics_text, store_health},
+    paths::{HEALTH_PATH, METRICS_PATH},
 };
-use crate::ingest::kafka::{Condition, KafkaTrouble};
+use crate::{
+    ingest::kafka::{Condition, KafkaTrouble},
+    problem::Problem,
+};
 
 /// What the handlers work with.
 pub struct IngesterServices {
@@ -27,8 +31,8 @@ pub fn ingester_router(services: IngesterServices) -> Router {
     Router::new()
         .route(HEALTH_PATH, get(health))
         .route(METRICS_PATH, get(metrics))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .fallback(fallback::unknown_path)
+        .method_not_allowed_fallback(fallback::unknown_method)
         .with_state(Arc::new(services))
 }
 

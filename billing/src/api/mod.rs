@@ -7,21 +7,22 @@ mod admin_keys;
 mod audit_log;
 mod batches;
 mod body;
-mod creator;
 mod credit;
 mod document;
 mod etag;
+mod fallback;
 mod idempotency;
 mod ingester;
-mod instant;
 mod keys;
 mod me;
 mod observe;
 mod page;
 mod parameters;
+mod paths;
 mod plans;
-mod problem;
 mod requests;
+mod secret;
+mod services;
 mod subscriptions;
 mod tenants;
 #[cfg(test)]
@@ -34,58 +35,17 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{Method, Uri},
     middleware,
     routing::{MethodRouter, get, post},
 };
-use common::{
-    key::{IngestToken, Pepper},
-    store::Store,
-    time::Clock,
-    usage::{BATCH_MAX_BYTES, BATCH_PATH},
-};
+use common::usage::{BATCH_MAX_BYTES, BATCH_PATH};
 pub use ingester::{IngesterServices, ingester_router};
-pub use problem::{Problem, ProblemCode};
-use prometheus::Registry;
+pub use paths::{DOCUMENT_PATH, HEALTH_PATH, METRICS_PATH, PAGE_PATH};
 use requests::Counted;
 pub use requests::RequestMetrics;
+pub use services::Services;
 
-use crate::{
-    access::{Access, Checkpoint, guard},
-    ingest::Intake,
-};
-
-/// Where health is told.
-pub const HEALTH_PATH: &str = "/health";
-
-/// Where metrics are read.
-pub const METRICS_PATH: &str = "/metrics";
-
-/// Where the interface describes itself.
-pub const DOCUMENT_PATH: &str = "/openapi.json";
-
-/// Where it does so for people.
-pub const PAGE_PATH: &str = "/docs";
-
-/// What the handlers work with.
-pub struct Services {
-    /// Decides who comes in.
-    pub access: Access,
-    /// Books usage.
-    pub intake: Intake,
-    /// What a gateway has to present.
-    pub ingest_token: IngestToken,
-    /// What secrets are hashed under.
-    pub pepper: Pepper,
-    /// Tells the time of changes.
-    pub clock: Arc<dyn Clock>,
-    /// Asked whether it answers.
-    pub store: Store,
-    /// Counts requests.
-    pub requests: RequestMetrics,
-    /// What `/metrics` shows.
-    pub registry: Registry,
-}
+use crate::access::{Checkpoint, guard};
 
 /// The whole interface, every route of it behind the checkpoint.
 pub fn router(services: Services) -> Router {
@@ -99,8 +59,8 @@ pub fn router(services: Services) -> Router {
     routes()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .fallback(fallback::unknown_path)
+        .method_not_allowed_fallback(fallback::unknown_method)
         .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))
         .with_state(Arc::new(services))
 }
@@ -146,17 +106,4 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/usage/thresholds", get(thresholds::list)),
         ("/v1/audit", get(audit_log::list)),
     ]
-}
-
-async fn no_such_path(uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(200).collect();
-    Problem::new(ProblemCode::NotFound, format!("there is nothing at {path}"))
-}
-
-async fn no_such_method(method: Method) -> Problem {
-    let method: String = method.as_str().chars().take(40).collect();
-    Problem::new(
-        ProblemCode::MethodNotAllowed,
-        format!("{method} is not possible here; the Allow header lists what is"),
-    )
 }

@@ -8,12 +8,16 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use common::store::Store;
+use common::{
+    api::problem::{ProblemCode, ProblemDocument},
+    store::Store,
+};
 use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{HEALTH_PATH, METRICS_PATH, Problem, ProblemCode, Services, problem::ProblemDocument};
+use super::paths::{HEALTH_PATH, METRICS_PATH};
+use crate::{api::services::Services, problem::Problem};
 
 /// Longest that the store may take to answer before it counts as unavailable.
 const PING_TIME_LIMIT: Duration = Duration::from_secs(2);

@@ -1,34 +1,20 @@
 //! Lists in pages. A cursor means something to the list that handed it out, and nothing to anybody else.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::store::{Page, PageRequest};
+use common::{
+    api::{page::ListDocument, problem::ProblemCode},
+    store::{Page, PageRequest},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
-use super::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// Items of a page, unless the caller says how many.
 const LIMIT_DEFAULT: u32 = 50;
 
 /// Most items of a page.
 const LIMIT_MAX: u32 = 1_000;
-
-/// One page of a list.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ListDocument<T> {
-    /// The items, in order.
-    pub(super) items: Vec<T>,
-    /// Asks for the next page; none if this is the last.
-    #[schema(required = true)]
-    pub(super) next_cursor: Option<String>,
-}
-
-/// All of a list that is never long.
-#[derive(Serialize, ToSchema)]
-pub(super) struct WholeListDocument<T> {
-    /// The items, in order.
-    pub(super) items: Vec<T>,
-}
 
 /// Which page of a list that has no other parameters.
 #[derive(Deserialize, IntoParams)]
@@ -42,6 +28,12 @@ pub(super) struct PageParameters {
     limit: Option<u32>,
 }
 
+/// A page of `list`.
+pub(super) fn list<T, Item: Into<T>>(list: &str, page: Page<Item>) -> ListDocument<T> {
+    let next_cursor = page.next.map(|after| cursor(list, &after));
+    ListDocument { items: page.items.into_iter().map(Into::into).collect(), next_cursor }
+}
+
 /// What an opaque cursor says: of which list it is, and where that goes on.
 #[derive(Serialize, Deserialize)]
 struct Place<T> {
@@ -49,25 +41,10 @@ struct Place<T> {
     after: T,
 }
 
-impl<T> ListDocument<T> {
-    /// A page of `list`.
-    pub(super) fn of<Item: Into<T>>(list: &str, page: Page<Item>) -> Self {
-        let next_cursor = page.next.map(|after| cursor(list, &after));
-        Self { items: page.items.into_iter().map(Into::into).collect(), next_cursor }
-    }
-}
-
 impl PageParameters {
     /// The page of `list` that is asked for.
     pub(super) fn request(&self, list: &str) -> Result<PageRequest, Problem> {
         request(list, self.cursor.as_deref(), self.limit)
-    }
-}
-
-impl<T> WholeListDocument<T> {
-    /// All of these.
-    pub(super) fn of<Item: Into<T>>(items: impl IntoIterator<Item = Item>) -> Self {
-        Self { items: items.into_iter().map(Into::into).collect() }
     }
 }
 

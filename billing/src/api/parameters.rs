@@ -7,10 +7,14 @@ use axum::{
     extract::{FromRequestParts, Path, Query},
     http::request::Parts,
 };
+use common::{
+    api::{instant::Instant, problem::ProblemCode},
+    plan::PlanId,
+    time::Micros,
+};
 use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
 
-use super::{Problem, ProblemCode, instant::Instant};
-use common::{plan::PlanId, time::Micros};
+use crate::problem::Problem;
 
 /// The query of a request.
 pub(super) struct Parameters<T>(pub(super) T);

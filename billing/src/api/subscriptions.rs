@@ -5,87 +5,29 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use common::{
-    id::TenantId,
-    plan::{
-        PlanId,
-        subscription::{PlanStart, Subscription},
+    api::{
+        page::ListDocument,
+        subscription::{AssignmentBody, SubscriptionDocument, When},
     },
-    time::Micros,
+    id::TenantId,
+    plan::PlanId,
 };
-use serde::{Deserialize, Deserializer, Serialize, de};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
-    Problem, Services,
     body::Body,
-    instant::Instant,
-    page::{self, ListDocument, PageParameters},
+    page::{self, PageParameters},
     parameters::{Named, Parameters, from_text},
+    services::Services,
 };
-use crate::access::Caller;
+use crate::{access::Caller, problem::Problem};
 
 /// The name of the list of those in force in cursors.
 const LIST: &str = "subscriptions";
 
 /// The name of the list of a tenant's own in cursors.
 const OF_TENANT: &str = "subscriptions_of_tenant";
-
-/// A tenant's right to use a plan, over a half-open range of time.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Subscription)]
-pub(super) struct SubscriptionDocument {
-    /// Whose.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    tenant: TenantId,
-    /// The tenant that the plan belongs to.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    plan_owner: TenantId,
-    /// The plan.
-    #[schema(value_type = String, example = "growth")]
-    plan: PlanId,
-    /// The version that is pinned.
-    version: i64,
-    /// From when on.
-    starts_at: Instant,
-    /// Until when, if it was ended.
-    #[schema(required = true)]
-    ends_at: Option<Instant>,
-    /// How it stands now.
-    status: SubscriptionStatus,
-}
-
-/// How a subscription stands.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum SubscriptionStatus {
-    /// Over.
-    Ended,
-    /// In force.
-    Current,
-    /// Ahead.
-    Scheduled,
-}
-
-/// A plan to be assigned.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PlanAssignment)]
-pub(super) struct AssignmentBody {
-    /// The plan.
-    #[schema(value_type = String, example = "growth")]
-    plan: PlanId,
-    /// The version to pin; the latest unless stated. One that was superseded is given by the tenant whose plan it is alone.
-    #[schema(minimum = 1)]
-    version: Option<i64>,
-    /// From when on: `now`, `period_end` (the end of the tenant's billing period), or an instant that has not passed.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "period_end", default = "now")]
-    starts: When,
-}
-
-/// From when on a change of plan counts.
-#[derive(Clone, Copy)]
-pub(super) struct When(PlanStart);
 
 /// When a subscription is to end.
 #[derive(Deserialize, IntoParams)]
@@ -118,57 +60,6 @@ pub(super) struct InForceParameters {
     limit: Option<u32>,
 }
 
-impl When {
-    /// Unless it is an instant.
-    pub(super) fn word(text: &str) -> Option<PlanStart> {
-        match text {
-            "now" => Some(PlanStart::Now),
-            "period_end" => Some(PlanStart::PeriodEnd),
-            _ => None,
-        }
-    }
-}
-
-impl Default for When {
-    fn default() -> Self {
-        Self(PlanStart::Now)
-    }
-}
-
-impl<'de> Deserialize<'de> for When {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if let Some(start) = Self::word(&text) {
-            return Ok(Self(start));
-        }
-        let at =
-            Instant::parse(&text).map_err(|error| de::Error::custom(format!("{error}, or `now`, or `period_end`")))?;
-        Ok(Self(PlanStart::At(at)))
-    }
-}
-
-impl SubscriptionDocument {
-    fn of(subscription: Subscription, now: Micros) -> Self {
-        let Subscription { tenant, plan_owner, plan, version, starts_at, ends_at } = subscription;
-        let status = if ends_at.is_some_and(|end| end <= now) {
-            SubscriptionStatus::Ended
-        } else if starts_at <= now {
-            SubscriptionStatus::Current
-        } else {
-            SubscriptionStatus::Scheduled
-        };
-        Self {
-            tenant,
-            plan_owner,
-            plan,
-            version,
-            starts_at: starts_at.into(),
-            ends_at: ends_at.map(Into::into),
-            status,
-        }
-    }
-}
-
 /// List who has which plan
 ///
 /// The subscriptions in force, by their tenants' creation. Whoever is not listed inherits, or has none.
@@ -187,7 +78,7 @@ pub(super) async fn in_force(
     let InForceParameters { subtree_of, plan, cursor, limit } = parameters;
     let (page, now) = (page::request(LIST, cursor.as_deref(), limit)?, services.clock.now());
     let found = caller.store().subscriptions_in_force(subtree_of, plan.as_ref(), now, page).await?;
-    Ok(Json(ListDocument::of(LIST, found.map(|one| SubscriptionDocument::of(one, now)))))
+    Ok(Json(page::list(LIST, found.map(|one| SubscriptionDocument::of(one, now)))))
 }
 
 /// List a tenant's own subscriptions
@@ -208,7 +99,7 @@ pub(super) async fn list(
 ) -> Result<Json<ListDocument<SubscriptionDocument>>, Problem> {
     let (page, now) = (parameters.request(OF_TENANT)?, services.clock.now());
     let found = caller.store().subscriptions_page(tenant, page).await?;
-    Ok(Json(ListDocument::of(OF_TENANT, found.map(|one| SubscriptionDocument::of(one, now)))))
+    Ok(Json(page::list(OF_TENANT, found.map(|one| SubscriptionDocument::of(one, now)))))
 }
 
 /// Give a tenant a plan

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use common::{key::Pepper, time::SystemClock};
+use common::{key::Pepper, store::Store, time::SystemClock};
+use prometheus::Registry;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use utoipa::OpenApi as _;
 
 use super::*;
-use crate::ingest::IngestMetrics;
+use crate::{
+    access::Access,
+    ingest::{IngestMetrics, Intake},
+};
 
 const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 

@@ -1,42 +1,21 @@
 //! `GET /v1/usage/thresholds`: quotas that are mostly, or all, used.
 
 use axum::Json;
-use common::{id::TenantId, quota::thresholds::ThresholdEvent, time::Period};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use common::{
+    api::{page::ListDocument, threshold::ThresholdDocument},
+    id::TenantId,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
-    Problem,
-    instant::Instant,
-    page::{self, ListDocument},
+    page,
     parameters::{Parameters, from_text},
 };
-use crate::access::Caller;
+use crate::{access::Caller, problem::Problem};
 
 /// The name of this list in cursors.
 const LIST: &str = "thresholds";
-
-/// That a tenant has used a part of a quota.
-#[derive(Serialize, ToSchema)]
-#[schema(as = ThresholdEvent)]
-pub(super) struct ThresholdDocument {
-    /// When it was noticed.
-    raised_at: Instant,
-    /// Whose quota.
-    #[schema(value_type = String)]
-    tenant: TenantId,
-    /// What is counted.
-    meter: String,
-    /// The month on the tenant's clock.
-    #[schema(value_type = String, example = "2026-11")]
-    period: Period,
-    /// The part, in percent: 80 or 100.
-    percent: u8,
-    /// Units that the tenant had for the month when it was noticed.
-    limit: u64,
-    /// Units that were billed by then.
-    used: u64,
-}
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -52,13 +31,6 @@ pub(super) struct ThresholdParameters {
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
-}
-
-impl From<ThresholdEvent> for ThresholdDocument {
-    fn from(event: ThresholdEvent) -> Self {
-        let ThresholdEvent { seq: _, tenant, meter, period, percent, limit, used, raised_at } = event;
-        Self { raised_at: raised_at.into(), tenant, meter, period, percent, limit, used }
-    }
 }
 
 /// List quotas of which 80 % or all was used
@@ -78,5 +50,5 @@ pub(super) async fn list(
     let ThresholdParameters { tenant, cursor, limit } = parameters;
     let page = page::request(LIST, cursor.as_deref(), limit)?;
     let found = caller.store().threshold_events(tenant, page).await?;
-    Ok(Json(ListDocument::of(LIST, found)))
+    Ok(Json(page::list(LIST, found)))
 }

@@ -46,13 +46,25 @@ impl IngestError {
     pub const fn is_temporary(&self) -> bool {
         match self {
             Self::TimedOut => true,
-            Self::Store(error) => matches!(
-                error,
+            Self::Store(
                 StoreError::Locked(_)
-                    | StoreError::Unavailable { .. }
-                    | StoreError::ReadOnly(_)
-                    | StoreError::Database(_)
-            ),
+                | StoreError::Unavailable { .. }
+                | StoreError::ReadOnly(_)
+                | StoreError::Database(_),
+            ) => true,
+            Self::Store(
+                StoreError::Url { .. }
+                | StoreError::SchemaOlder { .. }
+                | StoreError::SchemaNewer { .. }
+                | StoreError::NotFound { .. }
+                | StoreError::Refused(_)
+                | StoreError::Conflict(_)
+                | StoreError::Stale { .. }
+                | StoreError::Replayed { .. }
+                | StoreError::IdempotencyMismatch
+                | StoreError::PositionMoved { .. }
+                | StoreError::Corrupt { .. },
+            ) => false,
             Self::Interrupted(_) => false,
         }
     }

@@ -27,8 +27,9 @@ use crate::{
     word::UnknownWord,
 };
 
-/// What somebody may do at a tenant and below.
+/// Role of a person or a machine at a tenant and below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything, with admin keys and deletion.

@@ -78,8 +78,9 @@ pub struct Key {
     pub revision: i64,
 }
 
-/// Whether the usage of a key is billed.
+/// Mode of a key: `live` usage is billed, `test` usage is metered only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Metered and billed.
@@ -88,8 +89,9 @@ pub enum Mode {
     Test,
 }
 
-/// How a key stands at some instant.
+/// Status of a key at some instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum KeyStatus {
     /// Served.

@@ -31,8 +31,10 @@ pub struct PlanLimits {
     pub pool_mode: PoolMode,
 }
 
-/// How a pool is divided among the tenants below its owner.
+/// Division of a pool among the tenants below: `shared` is first come, first served; `partitioned` promises no more than
+/// there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PoolMode {
     /// First come, first served: those below may be promised more than there is.

@@ -81,8 +81,9 @@ pub struct Quota {
     pub kind: QuotaKind,
 }
 
-/// What becomes of requests beyond a quota.
+/// Treatment of requests beyond a quota: `hard` refuses them, `soft` bills them as the plan's charges say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaKind {
     /// Gateways refuse them.

@@ -26,6 +26,7 @@ macro_rules! select_plans {
 
 /// What applying a plan did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PlanOutcome {
     /// The first version of a new plan.

@@ -46,8 +46,9 @@ pub struct Tenant {
     pub revision: i64,
 }
 
-/// A tenant's place in the tree.
+/// A tenant's place in the tree: a root sells the API, a reseller sells it on, a customer uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TenantKind {
     /// The company that sells the API.
@@ -58,8 +59,9 @@ pub enum TenantKind {
     Customer,
 }
 
-/// Whether a tenant is served. A suspended tenant's whole subtree is refused.
+/// Status of a tenant. A suspended tenant's whole subtree is refused; a deleted tenant is kept for its bills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TenantStatus {
     /// Served.

@@ -1,16 +1,16 @@
-//! Tables that fit the terminal: times are shortened, then columns are left out that a list can do without, then long
-//! texts are wrapped. What does not go to a terminal keeps every column and every digit.
+//! Tables that fit the terminal: times are shortened, then less important columns are left out, then long texts are
+//! wrapped. Output that does not go to a terminal keeps every column and every digit.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 
 /// Blanks between two columns.
 pub(super) const GAP: u16 = 2;
 
-/// Characters that a wrapped column has at least.
+/// Least width of a wrapped column, in characters.
 const WRAPPED_MIN: usize = 10;
 
-/// Leaves columns out until lines fit into `width`; gives the indices of what is left and the names of what is not.
-/// `droppable` names columns in the order in which they go.
+/// Leaves columns out until lines fit into `width`; returns the indices of the columns that stay and the names of those
+/// that do not. `droppable` names columns, the least important first.
 pub(super) fn columns(
     header: &[String],
     widths: &[usize],
@@ -29,7 +29,7 @@ pub(super) fn columns(
             left_out.push((kept.remove(place), name));
         }
     }
-    // A wide one that went last may leave room for narrow ones that went before.
+    // A wide column that went last may leave room for narrow columns that went before.
     for (column, name) in left_out.clone().into_iter().rev() {
         let place = kept.partition_point(|other| *other < column);
         kept.insert(place, column);
@@ -42,8 +42,8 @@ pub(super) fn columns(
     (kept, left_out.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Wraps what is still wider than `width`: columns in which texts have blanks, so that ids stay whole, or all columns if
-/// that leaves those too little room. The blanks after the last column do not count.
+/// Wraps a table that is still wider than `width`: columns whose texts have blanks, so that ids stay whole, or all columns
+/// if that leaves too little room. Blanks after the last column do not count.
 pub(super) fn wrap(table: &mut Table, rows: &[Vec<String>], width: u16) {
     let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
     let has_blanks = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|text| text.contains(' ')));
@@ -59,7 +59,7 @@ pub(super) fn wrap(table: &mut Table, rows: &[Vec<String>], width: u16) {
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_add(GAP));
 }
 
-/// An instant as people read it, to the minute: `2026-11-22T01:30:00Z` is `2026-11-22 01:30`. Other texts stay.
+/// Shortens an instant to the minute: `2026-11-22T01:30:00Z` is `2026-11-22 01:30`. Other texts stay.
 pub(super) fn short_time(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let shape = b"dddd-dd-ddTdd:dd:dd";
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_left_out_in_their_order_and_only_as_far_as_needed() {
+    fn columns_are_left_out_in_order_and_only_as_far_as_needed() {
         let header = ["ID", "NAME", "HINT", "CREATED"].map(ToOwned::to_owned);
         let fitted = |width| columns(&header, &[30, 10, 4, 16], &["HINT", "CREATED"], width);
         assert_eq!(fitted(66), (vec![0, 1, 2, 3], vec![]));

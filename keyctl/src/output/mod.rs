@@ -1,7 +1,7 @@
 //! Answers and errors, as a table for people or as JSON for programs.
 //!
-//! Nothing printed here contains a control character, wherever the text came from: a name in the store or an error of
-//! a driver can neither move the cursor nor forge a line.
+//! Invariant: nothing printed here contains a control character, so that a name in the store or an error of a driver can
+//! neither move the cursor nor forge a line.
 
 mod fit;
 
@@ -12,6 +12,7 @@ use std::{
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use common::api::actor::CreatorDocument;
 use serde::Serialize;
 use serde_json::json;
 
@@ -25,24 +26,24 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Where answers and errors go.
+/// Prints answers and errors in one form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
 }
 
-/// Something that can be shown in both forms: its JSON is its [`Serialize`].
+/// An answer with a table; its JSON is its [`Serialize`].
 pub(crate) trait View: Serialize {
     /// The rows of its table.
     fn table(&self) -> Rows;
 }
 
-/// A thing of which a list has one row each.
+/// An item with one row in the table of a list.
 pub(crate) trait ListRow: Serialize {
     /// Names of the columns.
     const COLUMNS: &'static [&'static str];
 
-    /// Columns that a narrow terminal is not shown, the one that is missed least first.
+    /// Columns that a narrow terminal leaves out, the least important first.
     const DROPPABLE: &'static [&'static str] = &[];
 
     /// One text per column.
@@ -85,14 +86,14 @@ impl Output {
         Ok(())
     }
 
-    /// Tells people something beside the answer. Programs get the answer only.
+    /// Prints a note for people beside the answer. Programs get the answer only.
     pub(crate) fn note(self, text: &str) {
         if self.format == Format::Table {
             let _ = writeln!(io::stderr().lock(), "{}", without_controls(text));
         }
     }
 
-    /// Tells what is missing from the answer, to people and to programs.
+    /// Warns people and programs that the answer is incomplete.
     pub(crate) fn warn(self, text: &str) {
         let message = without_controls(text);
         let text = match self.format {
@@ -102,10 +103,10 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// Prints why a command failed. There is nobody left to tell if this fails too.
+    /// Prints the reason of a failure. An error of printing is ignored.
     pub(crate) fn report(self, failure: &Failure) {
         let message = failure.to_string();
-        // Faults of a file stand on lines of their own; no line of another failure is anybody's but this program's.
+        // Faults of a plan file stand on lines of their own; any other failure is one line.
         let message = match failure {
             Failure::PlanFile(_) => message.lines().map(without_controls).collect::<Vec<_>>().join("\n"),
             _ => without_controls(&message),
@@ -118,7 +119,7 @@ impl Output {
     }
 }
 
-/// Prints text and a line break. A reader that has seen enough, as `head` has, is no error.
+/// Prints text and a line break. A closed reader, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -130,7 +131,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 // === impl Rows ===
 
 impl Rows {
-    /// The properties of one thing, one below the other.
+    /// Rows of name and value.
     pub(crate) fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let rows = pairs.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         Self { lines: rows, ..Self::default() }
@@ -141,11 +142,17 @@ impl Rows {
         self.lines.push(vec![name.to_owned(), value]);
     }
 
+    /// The same rows with one more property.
+    pub(crate) fn with(mut self, name: &str, value: String) -> Self {
+        self.push(name, value);
+        self
+    }
+
     fn align(&self) -> String {
         self.to_table().trim_fmt()
     }
 
-    /// As it looks on a terminal of this width, and the columns that had no room.
+    /// The text for a terminal of this width, and the columns that were left out.
     fn fit(mut self, width: u16) -> (String, Vec<&'static str>) {
         for cell in self.lines.iter_mut().flatten() {
             if let Some(short) = fit::short_time(cell) {
@@ -182,7 +189,7 @@ impl Rows {
         if self.is_numeric(column) { cell.set_alignment(CellAlignment::Right) } else { cell }
     }
 
-    /// Only lists have columns of numbers; properties stay on the left.
+    /// Only lists align columns of numbers to the right.
     fn is_numeric(&self, column: usize) -> bool {
         let is_number = |row: &Vec<String>| row[column].bytes().all(|byte| byte.is_ascii_digit());
         !self.header.is_empty() && !self.lines.is_empty() && self.lines.iter().all(is_number)
@@ -199,9 +206,25 @@ impl<T: ListRow> View for Vec<T> {
     }
 }
 
-/// A value that may be missing, in a table.
+/// The value, or a dash if it is missing.
 pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// The restrictions of a key separated by commas, or `all` if there are none.
+pub(crate) fn or_else_all(restrictions: &[impl ToString], all: &str) -> String {
+    if restrictions.is_empty() {
+        return all.to_owned();
+    }
+    restrictions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The creator of a key, as far as the caller may know it.
+pub(crate) fn creator(CreatorDocument { kind, name, tenant }: &CreatorDocument) -> String {
+    let Some(name) = name else {
+        return format!("{kind} above");
+    };
+    tenant.map_or_else(|| format!("{kind} {name}"), |tenant| format!("{kind} {name} at {tenant}"))
 }
 
 /// Control characters, and those that turn the direction of the text around them.
@@ -255,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_control_character_reaches_the_terminal() {
+    fn control_characters_are_escaped_in_tables_and_json() {
         let items = vec![Item { name: HOSTILE.into(), count: 1 }];
         let table = items.table().align();
         assert_eq!(table.lines().count(), 2, "{table:?}");
@@ -267,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_on_the_right_and_lines_end_without_blanks() {
+    fn number_columns_align_right_and_lines_end_without_blanks() {
         let items = vec![Item { name: "long name".into(), count: 1 }, Item { name: "x".into(), count: 12_345 }];
         assert_eq!(items.table().align(), "NAME       COUNT\nlong name      1\nx          12345");
     }

@@ -92,6 +92,42 @@ fn a_creation_is_sent_once_more_under_the_same_idempotency_key() {
     assert!(heads.iter().all(|head| header(head, "authorization") == Some("bearer hunter2")), "{heads:?}");
 }
 
+fn tenant_in(zone: &str) -> Value {
+    let mut tenant = tenant();
+    tenant["zone"] = zone.into();
+    tenant
+}
+
+#[test]
+fn tenant_list_shows_a_time_zone_that_keyctl_does_not_know() {
+    let listed = json!({ "items": [tenant(), tenant_in("Mars/Olympus")], "next_cursor": null });
+    let plans = Reply::Answer("200 OK", "", json!({ "items": [], "next_cursor": null }));
+    let (url, served) = serve(vec![Reply::Answer("200 OK", "", listed), plans]);
+    let run = keyctl(&url, &["tenant", "list", "--output", "json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&shown[0]["time_zone"], &shown[1]["time_zone"]), (&json!("UTC"), &json!("Mars/Olympus")));
+    served.join().unwrap();
+}
+
+#[test]
+fn usage_of_a_tenant_in_an_unknown_time_zone_is_shown_by_months_of_utc_with_a_warning() {
+    let page = |items: Value| Reply::Answer("200 OK", "", json!({ "items": items, "next_cursor": null }));
+    let row = json!({
+        "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "zone": "Mars/Olympus", "whole": true,
+        "tenant": TENANT, "key": "key_01jd0000000000000000000002", "route": "api", "meter": "requests", "mode": "live",
+        "requests": 3, "aborted": 0, "units": 3, "billable_units": 3,
+    });
+    let (url, served) = serve(vec![page(json!([tenant_in("Mars/Olympus")])), page(json!([])), page(json!([row]))]);
+    let run = keyctl(&url, &["usage", "show", "--period", "2026-11", "--output", "json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&shown["rows"][0]["tenant"], &shown["rows"][0]["requests"]), (&json!(TENANT), &json!(3)));
+    let warning: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert!(warning["warning"]["message"].as_str().unwrap().contains("Mars/Olympus"), "{warning}");
+    served.join().unwrap();
+}
+
 #[test]
 fn who_may_not_see_plans_gets_the_rest_and_is_told() {
     let forbidden =
@@ -227,7 +263,7 @@ fn a_silent_api_is_told_within_the_time_that_was_set() {
         (&["tenant", "delete", TENANT], "look whether it was done"),
         (&["plan", "list"], "no answer from the API"),
         (&["usage", "show"], "no answer from the API"),
-        (&["audit", "list"], "no answer from the API"),
+        (&["audit-log", "list"], "no answer from the API"),
     ] {
         let run = keyctl(&format!("http://{address}"), &[words, &["--timeout", "1"]].concat());
         assert_eq!(run.code, 1, "{words:?}: {run:?}");

@@ -121,9 +121,9 @@ const READING: &[Step] = &[
     ),
     ("", "usage report --tenant {acme} --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --step hour --by key"),
     ("", "usage report --tenant {north} --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z"),
-    ("", "audit list --tenant {north}"),
-    ("", "audit list --subject {main}"),
-    ("", "audit list --tenant {acme} --action key.create"),
+    ("", "audit-log list --tenant {north}"),
+    ("", "audit-log list --subject {main}"),
+    ("", "audit-log list --tenant {acme} --action key.create"),
 ];
 
 impl Billing {
@@ -271,7 +271,7 @@ async fn the_same_commands_say_the_same_on_the_store_and_through_the_api() {
     for step in READING {
         assert_eq!(api.step(*step), store.step(*step), "{}", step.1);
     }
-    for line in ["tenant list", "tenant limits {acme}", "plan list", "plan show basic", "key list", "audit list"] {
+    for line in ["tenant list", "tenant limits {acme}", "plan list", "plan show basic", "key list", "audit-log list"] {
         let (of_store, of_api) = (store.run(line, "table"), api.run(line, "table"));
         assert_eq!((of_store.code, of_api.code), (0, 0), "{line}: {of_store:?} {of_api:?}");
         assert_eq!(of_store.stdout.lines().count(), of_api.stdout.lines().count(), "{line}");

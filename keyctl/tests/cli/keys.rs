@@ -34,7 +34,7 @@ async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
             "id": key.id.to_string(), "tenant": root, "name": "production", "mode": "live", "status": "active",
             "hint": secret.hint(), "pepper_id": pepper.id(), "scopes": [], "allowed_ips": [],
             "created_at": key.created_at.to_string(), "expires_at": null, "revoked_at": null, "last_used_at": null,
-            "replaces": null, "created_by": created["key"]["created_by"],
+            "replaces": null, "created_by": created["key"]["created_by"], "revision": 1,
         })
     );
     let creator = key.created_by.as_ref().unwrap();

@@ -6,7 +6,7 @@ mod support;
 
 mod admin_keys;
 mod api;
-mod audit;
+mod audit_log;
 mod both;
 mod credit;
 mod keys;

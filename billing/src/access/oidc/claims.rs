@@ -2,6 +2,7 @@
 
 use common::{
     admin::Role,
+    api::{me::PrincipalKind, problem::ProblemCode},
     id::TenantId,
     name::{NameError, validate_name},
     time::Micros,
@@ -10,8 +11,8 @@ use serde_json::Value;
 
 use super::{OidcConfig, Refused};
 use crate::{
-    access::{Principal, PrincipalKind, rules::reaches},
-    api::{Problem, ProblemCode},
+    access::{principal::Principal, rules::reaches},
+    problem::Problem,
 };
 
 /// The last second that documents can write, 9999-12-30T21:59:59Z.

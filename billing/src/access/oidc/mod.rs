@@ -16,6 +16,7 @@ use std::{
 };
 
 use common::{
+    api::problem::ProblemCode,
     limit::{Clock, Rate, RateCell},
     plan::{RateLimit, RateWindow},
 };
@@ -27,8 +28,8 @@ use serde_json::Value;
 pub use settings::OidcConfig;
 use tokio::sync::Mutex;
 
-use super::{Principal, credential::Refused};
-use crate::api::{Problem, ProblemCode};
+use super::{credential::Refused, principal::Principal};
+use crate::problem::Problem;
 
 /// The algorithms that a token may be signed with: none by a shared secret, and `none` is not one.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];

@@ -15,6 +15,7 @@ use axum::{
 };
 use common::{
     admin::{AdminScope, AdminSecret, NewAdminKey, Role},
+    api::problem::ProblemCode,
     id::{AdminKeyId, KeyId, TenantId},
     key::{KeyHash, Mode, NewKey, Pepper},
     store::Store,
@@ -29,7 +30,7 @@ use super::{
     Access, Caller, Checkpoint, Unplaced, guard,
     rules::{Needs, RULES, Target},
 };
-use crate::api::{Problem, ProblemCode};
+use crate::problem::Problem;
 
 /// A tree: root (reseller (customer), sibling), and a stranger's root.
 struct Tree {

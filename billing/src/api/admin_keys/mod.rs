@@ -10,112 +10,38 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
-    admin::{AdminKey, AdminKeyFilter, AdminScope, AdminSecret, NewAdminKey, Role},
+    admin::{AdminKeyFilter, AdminSecret, NewAdminKey},
+    api::{
+        admin_key::{AdminKeyDocument, CreatedAdminKeyDocument, NewAdminKeyBody},
+        key::FoundSecretBody,
+        page::ListDocument,
+    },
     id::{AdminKeyId, TenantId},
-    key::KeyStatus,
     store::StoreError,
-    time::Micros,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     access::{Caller, Unplaced},
     api::{
-        Problem, Services,
-        creator::CreatorDocument,
         idempotency::{self, Created, Creation},
-        instant::Instant,
-        keys::{self, KeyStatusWord, NO_STORE, find::FoundSecretBody},
-        me::RoleWord,
-        page::{self, ListDocument},
+        page,
         parameters::{self, Named, Parameters, from_text},
+        secret::{self, NO_STORE},
+        services::Services,
     },
+    problem::Problem,
 };
 
 /// The name of this list in cursors.
 const LIST: &str = "admin_keys";
 
-/// An admin key.
-#[derive(Serialize, ToSchema)]
-#[schema(as = AdminKey)]
-pub(in crate::api) struct AdminKeyDocument {
-    /// Its public identifier.
-    #[schema(value_type = String, example = "adk_01jd0000000000000000000000")]
-    id: AdminKeyId,
-    /// Where its role is held.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    tenant: TenantId,
-    /// What people call it.
-    #[schema(example = "deployment")]
-    name: String,
-    /// Its role there and below.
-    #[schema(value_type = RoleWord)]
-    role: Role,
-    /// What of the role it is narrowed to; empty: all of it.
-    #[schema(value_type = Vec<String>, example = json!(["keys:write"]))]
-    scopes: Vec<AdminScope>,
-    /// How it stands now.
-    #[schema(value_type = KeyStatusWord)]
-    status: KeyStatus,
-    /// The secret's last four characters.
-    hint: String,
-    /// When it was created.
-    created_at: Instant,
-    /// From this instant on it is refused.
-    #[schema(required = true)]
-    expires_at: Option<Instant>,
-    /// When it was revoked.
-    #[schema(required = true)]
-    revoked_at: Option<Instant>,
-    /// The minute in which it was last accepted.
-    #[schema(required = true)]
-    last_used_at: Option<Instant>,
-    /// Who made it; null where that was not written down.
-    #[schema(required = true)]
-    created_by: Option<CreatorDocument>,
-}
-
-/// An admin key that was created. The secret is shown this once.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CreatedAdminKey)]
-pub(in crate::api) struct CreatedAdminKeyDocument {
-    /// The key.
-    key: AdminKeyDocument,
-    /// What the machine sends; left out if the key was created before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "adm_...")]
-    secret: Option<String>,
-}
-
-/// An admin key to be created.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewAdminKey)]
-pub(in crate::api) struct NewAdminKeyBody {
-    /// Where its role is held.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    tenant: TenantId,
-    /// What people call it: 1 to 200 characters, none of them a control character.
-    #[schema(min_length = 1, max_length = 200, example = "deployment")]
-    name: String,
-    /// Its role there and below; not more than your own.
-    #[schema(value_type = RoleWord)]
-    role: Role,
-    /// What of the role it is narrowed to: `read` or `write` of tenants, plans, subscriptions, keys, credit, usage, audit,
-    /// `admin_keys`; all of the role unless stated.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>, required = false, max_items = 16, example = json!(["keys:write", "usage:read"]))]
-    scopes: Vec<AdminScope>,
-    /// From this instant on it is refused. It ends with the credential that it is made with at the latest.
-    expires_at: Option<Instant>,
-}
-
 /// Which admin keys.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct AdminKeyParameters {
+pub(crate) struct AdminKeyParameters {
     /// Those of this tenant and of everybody below it; all of yours unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
@@ -128,26 +54,6 @@ pub(in crate::api) struct AdminKeyParameters {
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
-}
-
-impl AdminKeyDocument {
-    fn of(key: AdminKey, now: Micros) -> Self {
-        let status = key.status(now);
-        Self {
-            id: key.id,
-            tenant: key.tenant,
-            name: key.name,
-            role: key.role,
-            scopes: key.scopes,
-            status,
-            hint: key.hint,
-            created_at: key.created_at.into(),
-            expires_at: key.expires_at.map(Into::into),
-            revoked_at: key.revoked_at.map(Into::into),
-            last_used_at: key.last_used_at.map(Into::into),
-            created_by: key.created_by.map(Into::into),
-        }
-    }
 }
 
 /// Create an admin key
@@ -167,7 +73,7 @@ impl AdminKeyDocument {
             body = CreatedAdminKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
     ),
 )]
-pub(in crate::api) async fn create(
+pub(crate) async fn create(
     State(services): State<Arc<Services>>,
     unplaced: Unplaced,
     creation: Creation<NewAdminKeyBody>,
@@ -185,7 +91,7 @@ pub(in crate::api) async fn create(
         hash: services.pepper.hash_admin(&secret),
         pepper_id: services.pepper.id().into(),
         hint: secret.hint().into(),
-        expires_at: expires_at.map(|Instant(at)| at),
+        expires_at: expires_at.map(Into::into),
     };
     match Created::of(store.create_admin_key(&new, now).await)? {
         Created::Now(key) => {
@@ -211,7 +117,7 @@ pub(in crate::api) async fn create(
     params(AdminKeyParameters),
     responses((status = 200, description = "A page of admin keys", body = ListDocument<AdminKeyDocument>)),
 )]
-pub(in crate::api) async fn list(
+pub(crate) async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Parameters(parameters): Parameters<AdminKeyParameters>,
@@ -220,7 +126,7 @@ pub(in crate::api) async fn list(
     let (page, name) = (page::request(LIST, cursor.as_deref(), limit)?, parameters::searched(name)?);
     let now = services.clock.now();
     let found = caller.store().admin_keys_page(&AdminKeyFilter { subtree_of, name }, page).await?;
-    Ok(Json(ListDocument::of(LIST, found.map(|key| AdminKeyDocument::of(key, now)))))
+    Ok(Json(page::list(LIST, found.map(|key| AdminKeyDocument::of(key, now)))))
 }
 
 /// Find an admin key by its secret
@@ -234,13 +140,13 @@ pub(in crate::api) async fn list(
     request_body = FoundSecretBody,
     responses((status = 200, description = "The key", body = AdminKeyDocument)),
 )]
-pub(in crate::api) async fn find(
+pub(crate) async fn find(
     State(services): State<Arc<Services>>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (store, secret) = (caller.store(), keys::find::secret_of(request).await?);
-    let unknown = || keys::find::nobodys("admin key");
+    let (store, secret) = (caller.store(), secret::searched(request).await?);
+    let unknown = || secret::not_found("admin key");
     let secret = AdminSecret::parse(secret.as_bytes()).map_err(|_| unknown())?;
     let found = store.admin_key_by_hash(&services.pepper.hash_admin(&secret)).await?.ok_or_else(unknown)?;
     // By its id it is found in the caller's subtree alone.
@@ -259,7 +165,7 @@ pub(in crate::api) async fn find(
     params(("admin_key" = String, Path, description = "Its id")),
     responses((status = 200, description = "The key", body = AdminKeyDocument)),
 )]
-pub(in crate::api) async fn show(
+pub(crate) async fn show(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<AdminKeyId>,
@@ -277,7 +183,7 @@ pub(in crate::api) async fn show(
     params(("admin_key" = String, Path, description = "Its id")),
     responses((status = 200, description = "The key as it is now", body = AdminKeyDocument)),
 )]
-pub(in crate::api) async fn revoke(
+pub(crate) async fn revoke(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<AdminKeyId>,

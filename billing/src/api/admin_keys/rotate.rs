@@ -8,35 +8,23 @@ use axum::{
 };
 use common::{
     admin::{AdminKeyRotation, AdminSecret},
+    api::{
+        admin_key::{AdminKeyDocument, RotatedAdminKeyDocument},
+        key::RotationBody,
+    },
     id::AdminKeyId,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::AdminKeyDocument;
 use crate::{
     access::Caller,
     api::{
-        Problem, Services,
         idempotency::{self, Created, Creation},
-        keys::{NO_STORE, changes::RotationBody},
         parameters::Named,
+        secret::NO_STORE,
+        services::Services,
     },
+    problem::Problem,
 };
-
-/// The two admin keys of a rotation. The secret of the new one is shown this once.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RotatedAdminKey)]
-pub(in crate::api) struct RotatedAdminKeyDocument {
-    /// The new key, with the old one's tenant, name, role, scopes and expiry.
-    key: AdminKeyDocument,
-    /// What the machine sends from now on; left out if the rotation happened before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "adm_...")]
-    secret: Option<String>,
-    /// The old key, which lives on until its grace has passed.
-    old: AdminKeyDocument,
-}
 
 /// Replace an admin key by a new one
 ///
@@ -58,7 +46,7 @@ pub(in crate::api) struct RotatedAdminKeyDocument {
             body = RotatedAdminKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
     ),
 )]
-pub(in crate::api) async fn rotate(
+pub(crate) async fn rotate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<AdminKeyId>,

@@ -16,13 +16,13 @@ use utoipa::{
 use crate::access::rules::{Grant, Needs, RULES};
 
 /// Tells operations of one name apart: `keys_list`, `plans_list`.
-pub(in crate::api) struct Names;
+pub(crate) struct Names;
 
 /// The credentials that there are, and which operation takes which.
-pub(in crate::api) struct Credentials;
+pub(crate) struct Credentials;
 
 /// The problems that there are.
-pub(in crate::api) struct Problems;
+pub(crate) struct Problems;
 
 const SCHEMES: [(&str, &str); 3] = [
     ("admin_key", "An admin key, `adm_…`: for machines"),

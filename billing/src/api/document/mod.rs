@@ -15,8 +15,9 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    DOCUMENT_PATH, PAGE_PATH, admin_keys, audit_log, batches, credit, keys, me, observe, plans, subscriptions, tenants,
-    thresholds, usage_report,
+    admin_keys, audit_log, batches, credit, keys, me, observe,
+    paths::{DOCUMENT_PATH, PAGE_PATH},
+    plans, subscriptions, tenants, thresholds, usage_report,
 };
 
 /// A page that loads nothing and runs nothing.

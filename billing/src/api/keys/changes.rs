@@ -7,65 +7,24 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::key::{KeyDocument, KeyUpdateBody, RotatedKeyDocument, RotationBody},
     id::KeyId,
-    key::{IpNet, KeyRotation, KeyUpdate, Secret},
+    key::{KeyRotation, Secret},
 };
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
 
-use super::{KeyDocument, NO_STORE, networks, shown};
+use super::shown;
 use crate::{
     access::Caller,
     api::{
-        Problem, Services,
         body::Body,
         etag::IfMatch,
         idempotency::{self, Created, Creation},
         parameters::Named,
+        secret::NO_STORE,
+        services::Services,
     },
+    problem::Problem,
 };
-
-/// What is to be changed of an API key; nothing else is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = KeyUpdate)]
-pub(in crate::api) struct KeyUpdateBody {
-    /// What people call it: 1 to 200 characters, none of them a control character.
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-    /// What it may be used for, at most 32 names; none: every route.
-    #[schema(max_items = 32)]
-    scopes: Option<Vec<String>>,
-    /// Where it may be used from, at most 32 ranges of addresses; none: from anywhere.
-    #[serde(default, deserialize_with = "some_networks")]
-    #[schema(value_type = Option<Vec<String>>, max_items = 32, example = json!(["203.0.113.0/24"]))]
-    allowed_ips: Option<Vec<IpNet>>,
-}
-
-/// How an API key is to be replaced.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = KeyRotationRequest)]
-pub(in crate::api) struct RotationBody {
-    /// Seconds that the old key lives on, but not past its own expiry; none unless stated.
-    #[serde(default)]
-    #[schema(required = false, minimum = 0, maximum = 86_400, default = 0)]
-    pub(in crate::api) grace_seconds: u32,
-}
-
-/// The two keys of a rotation. The secret of the new one is shown this once.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RotatedKey)]
-pub(in crate::api) struct RotatedKeyDocument {
-    /// The new key, with the old one's tenant, name, mode, scopes, addresses and expiry.
-    key: KeyDocument,
-    /// What the client sends from now on; left out if the rotation happened before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "sk_live_...")]
-    secret: Option<String>,
-    /// The old key, which lives on until its grace has passed.
-    old: KeyDocument,
-}
 
 /// Change an API key
 #[utoipa::path(
@@ -80,16 +39,15 @@ pub(in crate::api) struct RotatedKeyDocument {
     responses((status = 200, description = "The key as it is now", body = KeyDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn update(
+pub(crate) async fn update(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<KeyId>,
     IfMatch(expected): IfMatch,
-    Body(KeyUpdateBody { name, scopes, allowed_ips }): Body<KeyUpdateBody>,
+    Body(body): Body<KeyUpdateBody>,
 ) -> Result<Response, Problem> {
     let now = services.clock.now();
-    let update = KeyUpdate { name, scopes, allowed_ips };
-    Ok(shown(caller.store().update_key(id, &update, expected, now).await?, now))
+    Ok(shown(caller.store().update_key(id, &body.into(), expected, now).await?, now))
 }
 
 /// Replace an API key by a new one
@@ -109,7 +67,7 @@ pub(in crate::api) async fn update(
             body = RotatedKeyDocument, headers(("Idempotency-Replayed" = bool, description = "`true`"))),
     ),
 )]
-pub(in crate::api) async fn rotate(
+pub(crate) async fn rotate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<KeyId>,
@@ -146,20 +104,11 @@ pub(in crate::api) async fn rotate(
     responses((status = 200, description = "The key as it is now", body = KeyDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn revoke(
+pub(crate) async fn revoke(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<KeyId>,
 ) -> Result<Response, Problem> {
     let now = services.clock.now();
     Ok(shown(caller.store().revoke_key(id, now).await?, now))
-}
-
-fn some_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
-    /// As a list of addresses is read when it has to be there.
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Networks(#[serde(deserialize_with = "networks")] Vec<IpNet>);
-
-    Ok(Option::<Networks>::deserialize(deserializer)?.map(|Networks(networks)| networks))
 }

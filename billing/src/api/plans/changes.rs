@@ -4,105 +4,36 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use common::{
-    id::TenantId,
-    plan::{
-        AppliedPlan, Plan, PlanId, PlanOutcome,
-        subscription::{MIGRATED_AT_ONCE, PlanStart},
+    api::{
+        page::WholeListDocument,
+        plan::{AppliedPlanDocument, MigratedDocument, MigrationBody, PlanVersionDocument, PlansBody},
     },
+    id::TenantId,
+    plan::{PlanId, subscription::MIGRATED_AT_ONCE},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::{OwnerParameters, PlanDocument, PlanVersionDocument};
+use super::OwnerParameters;
 use crate::{
     access::Caller,
     api::{
-        Problem, Services,
         body::Body,
-        page::WholeListDocument,
         parameters::{Named, Parameters, from_text},
+        services::Services,
     },
+    problem::Problem,
 };
-
-/// Plans to be applied: all of them or none.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PlansToApply)]
-pub(in crate::api) struct PlansBody {
-    /// The plans, as `config/plans.yaml` states them.
-    #[schema(value_type = Vec<PlanDocument>, max_items = 100)]
-    plans: Vec<Plan>,
-}
 
 /// Whose plans are applied.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct AppliedOwnerParameters {
+pub(crate) struct AppliedOwnerParameters {
     /// The tenant that the plans are to belong to: yours unless stated, or one below it.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     owner: Option<TenantId>,
-}
-
-/// A plan after it was applied.
-#[derive(Serialize, ToSchema)]
-#[schema(as = AppliedPlan)]
-pub(in crate::api) struct AppliedPlanDocument {
-    /// The plan.
-    #[schema(value_type = String, example = "growth")]
-    id: PlanId,
-    /// Its latest version now.
-    version: i64,
-    /// What applying it did.
-    #[schema(value_type = PlanOutcomeWord)]
-    outcome: PlanOutcome,
-}
-
-/// What applying a plan did: a first version, a further version, or nothing, as the latest says the same.
-#[derive(ToSchema)]
-#[schema(as = PlanOutcome, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
-pub(in crate::api) enum PlanOutcomeWord {
-    Created,
-    Updated,
-    Unchanged,
-}
-
-/// When those who have a plan are to be brought to its latest version.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PlanMigration)]
-pub(in crate::api) struct MigrationBody {
-    /// At once, or each at the end of its billing period.
-    starts: MigrationStart,
-}
-
-/// When a migration counts.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::api) enum MigrationStart {
-    /// At once.
-    Now,
-    /// Each at the end of its billing period.
-    PeriodEnd,
-}
-
-/// Those who were brought to the latest version, or will be.
-#[derive(Serialize, ToSchema)]
-#[schema(as = MigratedPlan)]
-pub(in crate::api) struct MigratedDocument {
-    /// Their ids, by creation. Who has a change of plan ahead was left out.
-    #[schema(value_type = Vec<String>, max_items = 1_000, example = json!(["ten_01jd0000000000000000000000"]))]
-    tenants: Vec<TenantId>,
-    /// Whether there may be others: ask again for the next ones.
-    more: bool,
-}
-
-impl From<AppliedPlan> for AppliedPlanDocument {
-    fn from(AppliedPlan { id, version, outcome }: AppliedPlan) -> Self {
-        Self { id, version, outcome }
-    }
 }
 
 /// Apply plans
@@ -132,7 +63,7 @@ impl From<AppliedPlan> for AppliedPlanDocument {
     }] })),
     responses((status = 200, description = "What became of each", body = WholeListDocument<AppliedPlanDocument>)),
 )]
-pub(in crate::api) async fn apply(
+pub(crate) async fn apply(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Parameters(AppliedOwnerParameters { owner }): Parameters<AppliedOwnerParameters>,
@@ -152,7 +83,7 @@ pub(in crate::api) async fn apply(
     params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
 )]
-pub(in crate::api) async fn deprecate(
+pub(crate) async fn deprecate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
@@ -171,7 +102,7 @@ pub(in crate::api) async fn deprecate(
     params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
 )]
-pub(in crate::api) async fn restore(
+pub(crate) async fn restore(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
@@ -191,17 +122,14 @@ pub(in crate::api) async fn restore(
     request_body = MigrationBody,
     responses((status = 200, description = "Who was concerned", body = MigratedDocument)),
 )]
-pub(in crate::api) async fn migrate(
+pub(crate) async fn migrate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<PlanId>,
     Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
     Body(body): Body<MigrationBody>,
 ) -> Result<Json<MigratedDocument>, Problem> {
-    let start = match body.starts {
-        MigrationStart::Now => PlanStart::Now,
-        MigrationStart::PeriodEnd => PlanStart::PeriodEnd,
-    };
+    let start = body.starts.into();
     let tenants = caller.store().migrate_plan(owner, &id, start, services.clock.now()).await?;
     let more = i64::try_from(tenants.len()).is_ok_and(|moved| moved >= MIGRATED_AT_ONCE);
     Ok(Json(MigratedDocument { tenants, more }))

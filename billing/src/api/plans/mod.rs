@@ -4,52 +4,27 @@
 //! way up that has one of this name; `owner` names another.
 
 pub(super) mod changes;
-mod plan;
 
 use axum::Json;
 use common::{
+    api::{page::ListDocument, plan::PlanVersionDocument},
     id::TenantId,
-    plan::{OfferedPlan, PlanId, PlanPage},
+    plan::{PlanId, PlanPage},
 };
-use plan::PlanDocument;
-pub(super) use plan::QuotaKindWord;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
-    Problem,
-    instant::Instant,
-    page::{self, ListDocument},
+    page,
     parameters::{Named, Parameters, from_text},
 };
-use crate::access::Caller;
+use crate::{access::Caller, problem::Problem};
 
 /// The name of the list of plans in cursors.
 const LIST: &str = "plans";
 
 /// The name of the list of versions in cursors.
 const VERSIONS: &str = "plan_versions";
-
-/// A version of a plan.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PlanVersion)]
-pub(super) struct PlanVersionDocument {
-    /// The tenant that the plan belongs to; it is offered to that tenant and to everybody below it. None: it waits for
-    /// the first root, whose it will be.
-    #[schema(value_type = Option<String>, required = true, example = "ten_01jd0000000000000000000000")]
-    owner: Option<TenantId>,
-    /// The plan's name in files, commands and headers; its owner's own.
-    #[schema(value_type = String, example = "growth")]
-    id: PlanId,
-    /// Counts from 1 within the plan.
-    version: i64,
-    /// When this version was applied.
-    created_at: Instant,
-    /// Whether the plan is off offer: whoever has it keeps it, and nobody else gets it.
-    deprecated: bool,
-    /// What it says.
-    plan: PlanDocument,
-}
 
 /// Which plans.
 #[derive(Deserialize, IntoParams)]
@@ -90,19 +65,6 @@ pub(super) struct VersionParameters {
     /// The version; the latest unless stated.
     #[param(minimum = 1)]
     version: Option<i64>,
-}
-
-impl From<OfferedPlan> for PlanVersionDocument {
-    fn from(OfferedPlan { stored, deprecated }: OfferedPlan) -> Self {
-        Self {
-            owner: stored.owner,
-            id: stored.plan.id.clone(),
-            version: stored.version,
-            created_at: stored.created_at.into(),
-            deprecated,
-            plan: stored.plan.into(),
-        }
-    }
 }
 
 /// List plans
@@ -162,5 +124,5 @@ pub(super) async fn versions(
     let PlanParameters { owner, cursor, limit } = parameters;
     let page = page::request(VERSIONS, cursor.as_deref(), limit)?;
     let found = caller.store().plan_versions(owner, &id, page).await?;
-    Ok(Json(ListDocument::of(VERSIONS, found)))
+    Ok(Json(page::list(VERSIONS, found)))
 }

@@ -4,37 +4,17 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use common::{
+    api::tenant::{TenantDocument, TenantMoveBody, TenantUpdateBody},
     id::TenantId,
     tenant::{TenantStatus, TenantUpdate},
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::{TenantDocument, shown};
+use super::shown;
 use crate::{
     access::Caller,
-    api::{Problem, Services, body::Body, etag::IfMatch, parameters::Named},
+    api::{body::Body, etag::IfMatch, parameters::Named, services::Services},
+    problem::Problem,
 };
-
-/// What is to be changed of a tenant; nothing else is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = TenantUpdate)]
-pub(in crate::api) struct TenantUpdateBody {
-    /// What people call it: 1 to 200 characters, none of them a control character.
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-}
-
-/// Where a tenant is to be moved.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = TenantMove)]
-pub(in crate::api) struct TenantMoveBody {
-    /// The tenant that it is to be right below.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    parent: TenantId,
-}
 
 /// Change a tenant
 #[utoipa::path(
@@ -49,7 +29,7 @@ pub(in crate::api) struct TenantMoveBody {
     responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn update(
+pub(crate) async fn update(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<TenantId>,
@@ -71,7 +51,7 @@ pub(in crate::api) async fn update(
     responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn suspend(
+pub(crate) async fn suspend(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<TenantId>,
@@ -90,7 +70,7 @@ pub(in crate::api) async fn suspend(
     responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn resume(
+pub(crate) async fn resume(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<TenantId>,
@@ -115,7 +95,7 @@ pub(in crate::api) async fn resume(
     responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn relocate(
+pub(crate) async fn relocate(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<TenantId>,
@@ -140,7 +120,7 @@ pub(in crate::api) async fn relocate(
     responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
-pub(in crate::api) async fn delete(
+pub(crate) async fn delete(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(id): Named<TenantId>,

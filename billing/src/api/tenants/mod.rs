@@ -12,96 +12,31 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::{
+        page::ListDocument,
+        tenant::{NewTenantBody, TenantDocument},
+    },
     id::TenantId,
-    plan::PlanId,
     tenant::{Tenant, TenantFilter, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::Zone,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
-    Problem, Services,
     etag::ETag,
     idempotency::{self, Created, Creation},
-    instant::Instant,
-    page::{self, ListDocument},
+    page,
     parameters::{self, Named, Parameters, from_text},
+    services::Services,
 };
-use crate::access::{Caller, Unplaced};
+use crate::{
+    access::{Caller, Unplaced},
+    problem::Problem,
+};
 
 /// The name of this list in cursors.
 const LIST: &str = "tenants";
-
-/// A tenant.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Tenant)]
-pub(super) struct TenantDocument {
-    /// Its identifier.
-    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
-    id: TenantId,
-    /// The tenant above; only a root has none.
-    #[schema(value_type = Option<String>, required = true)]
-    parent: Option<TenantId>,
-    /// Its place in the tree.
-    #[schema(value_type = KindWord)]
-    kind: TenantKind,
-    /// What people call it.
-    #[schema(example = "Acme GmbH")]
-    name: String,
-    /// Whether its keys are served.
-    #[schema(value_type = StatusWord)]
-    status: TenantStatus,
-    /// The clock on which its billing periods start and end.
-    #[schema(value_type = String, example = "Europe/Berlin")]
-    zone: Zone,
-    /// When it was created.
-    created_at: Instant,
-    /// Counts its changes, from 1; the `ETag` in quotes.
-    revision: i64,
-}
-
-/// A tenant's place in the tree: a root sells the API, a reseller sells it on, a customer uses it.
-#[derive(ToSchema)]
-#[schema(as = TenantKind, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
-pub(super) enum KindWord {
-    Root,
-    Reseller,
-    Customer,
-}
-
-/// Whether a tenant is served. A suspended tenant's whole subtree is refused; a deleted one is kept for its bills.
-#[derive(ToSchema)]
-#[schema(as = TenantStatus, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
-pub(super) enum StatusWord {
-    Active,
-    Suspended,
-    Deleted,
-}
-
-/// A tenant to be created.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewTenant)]
-pub(super) struct NewTenantBody {
-    /// What people call it: 1 to 200 characters, none of them a control character.
-    #[schema(min_length = 1, max_length = 200, example = "Acme GmbH")]
-    name: String,
-    /// The tenant above; none for a root.
-    #[schema(value_type = Option<String>, example = "ten_01jd0000000000000000000000")]
-    parent: Option<TenantId>,
-    /// Its place in the tree; `customer` under a parent, `root` without one.
-    #[schema(value_type = Option<KindWord>)]
-    kind: Option<TenantKind>,
-    /// The clock of its billing periods, by its name in the IANA database; `UTC` unless stated. It never changes.
-    #[schema(value_type = Option<String>, example = "Europe/Berlin")]
-    zone: Option<Zone>,
-    /// A plan to start with, in its latest version; without one, the nearest plan above counts.
-    #[schema(value_type = Option<String>, example = "growth")]
-    plan: Option<PlanId>,
-}
 
 /// Which tenants.
 #[derive(Deserialize, IntoParams)]
@@ -118,7 +53,7 @@ pub(super) struct TenantParameters {
     subtree_of: Option<TenantId>,
     /// Those that stand so. Deleted ones are left out unless they are asked for.
     #[serde(default, deserialize_with = "from_text")]
-    #[param(value_type = Option<StatusWord>)]
+    #[param(value_type = Option<TenantStatus>)]
     status: Option<TenantStatus>,
     /// Those whose name contains this text, in letters of either case.
     #[param(max_length = 200)]
@@ -128,13 +63,6 @@ pub(super) struct TenantParameters {
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
-}
-
-impl From<Tenant> for TenantDocument {
-    fn from(tenant: Tenant) -> Self {
-        let Tenant { id, parent, kind, name, status, zone, created_at, revision } = tenant;
-        Self { id, parent, kind, name, status, zone, created_at: created_at.into(), revision }
-    }
 }
 
 /// Create a tenant
@@ -195,7 +123,7 @@ pub(super) async fn list(
         store.tenant(parent).await?;
     }
     let found = store.tenants_page(&TenantFilter { parent, subtree_of, status, name }, page).await?;
-    Ok(Json(ListDocument::of(LIST, found)))
+    Ok(Json(page::list(LIST, found)))
 }
 
 /// Show a tenant

@@ -2,15 +2,15 @@
 
 use std::fmt::{Display, Write as _};
 
-use common::usage::report::UsageReportRow;
+use common::api::usage::UsageDocument;
 
 const HEADER: &str = "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n";
 
 /// The rows, under their names.
-pub(super) fn table(rows: &[UsageReportRow]) -> String {
+pub(super) fn table(rows: &[UsageDocument]) -> String {
     let mut table = String::from(HEADER);
     for row in rows {
-        let UsageReportRow {
+        let UsageDocument {
             start,
             end,
             zone,
@@ -62,15 +62,15 @@ fn push(table: &mut String, field: &str) {
 
 #[cfg(test)]
 mod tests {
-    use common::time::Micros;
+    use common::{api::instant::Instant, time::Micros};
 
     use super::*;
 
     #[test]
     fn what_would_break_a_line_stands_in_quotes() {
-        let row = UsageReportRow {
-            start: Micros(0),
-            end: Micros(3_600_000_000),
+        let row = UsageDocument {
+            start: Instant(Micros(0)),
+            end: Instant(Micros(3_600_000_000)),
             zone: "UTC".into(),
             whole: false,
             tenant: None,

@@ -11,77 +11,28 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use common::{
+    api::{page::ListDocument, problem::ProblemCode, usage::UsageDocument},
     id::{KeyId, TenantId},
     key::Mode,
     time::{Micros, Window},
-    usage::report::{UsageDimension, UsageQuery, UsageReport, UsageReportRow, UsageStep},
+    usage::report::{UsageDimension, UsageQuery, UsageStep},
 };
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Problem, ProblemCode, Services,
-    instant::Instant,
-    keys::ModeWord,
-    page::{self, ListDocument},
+    page,
     parameters::{self, Parameters, from_text},
+    services::Services,
 };
-use crate::access::Caller;
+use crate::{access::Caller, problem::Problem};
 
 /// Where a report in CSV says how it goes on.
 pub(super) const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 
 /// How far back a report reaches that does not say from when on: 30 days.
 const REACH_SECONDS: i64 = 30 * 86_400;
-
-/// One sum. What was not grouped by is left open.
-#[derive(Serialize, ToSchema)]
-#[schema(as = UsageRow)]
-pub(super) struct UsageDocument {
-    /// Start of the hour, day or month.
-    start: Instant,
-    /// Its end.
-    end: Instant,
-    /// The time zone on whose clock it is one.
-    #[schema(example = "Europe/Berlin")]
-    zone: String,
-    /// Whether the report covers all of it. If not, `from` or `to` cuts it, and only hours that start between the two count.
-    whole: bool,
-    /// Who.
-    #[schema(value_type = Option<String>, required = true)]
-    tenant: Option<TenantId>,
-    /// With which key.
-    #[schema(value_type = Option<String>, required = true)]
-    key: Option<KeyId>,
-    /// Through which route.
-    #[schema(required = true)]
-    route: Option<String>,
-    /// What is counted.
-    #[schema(required = true)]
-    meter: Option<String>,
-    /// Live or test.
-    #[schema(value_type = Option<ModeWord>, required = true)]
-    mode: Option<Mode>,
-    /// Requests.
-    requests: u64,
-    /// Requests among them whose client left before the answer: their records have status 499.
-    aborted: u64,
-    /// Units.
-    units: u64,
-    /// Units that are billed.
-    billable_units: u64,
-}
-
-/// How long a row's sums reach, on the tenant's clock.
-#[derive(ToSchema)]
-#[schema(as = UsageStep, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it only describes the words of the domain's own type")]
-pub(super) enum StepWord {
-    Hour,
-    Day,
-    Month,
-}
 
 /// How a report is written.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -115,7 +66,7 @@ pub(super) struct UsageParameters {
     /// Of this meter only.
     meter: Option<String>,
     /// Under keys of this mode only.
-    #[param(value_type = Option<ModeWord>)]
+    #[param(value_type = Option<Mode>)]
     mode: Option<Mode>,
     /// In hours that start at this instant or later; 30 days before `to` unless stated.
     #[serde(default, deserialize_with = "parameters::instant")]
@@ -126,7 +77,7 @@ pub(super) struct UsageParameters {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Micros>,
     /// How long a row's sums reach; `day` unless stated.
-    #[param(value_type = Option<StepWord>, inline)]
+    #[param(value_type = Option<UsageStep>, inline)]
     step: Option<UsageStep>,
     /// What rows are told apart by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`, with commas between;
     /// `meter` unless stated.
@@ -141,28 +92,6 @@ pub(super) struct UsageParameters {
     /// Most rows of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
-}
-
-impl From<UsageReportRow> for UsageDocument {
-    fn from(row: UsageReportRow) -> Self {
-        let UsageReportRow {
-            start,
-            end,
-            zone,
-            whole,
-            tenant,
-            key,
-            route,
-            meter,
-            mode,
-            requests,
-            aborted,
-            units,
-            billable_units,
-        } = row;
-        let (start, end) = (start.into(), end.into());
-        Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, aborted, units, billable_units }
-    }
 }
 
 /// Names with commas between; none is no name.
@@ -200,12 +129,10 @@ pub(super) async fn report(
     let after = cursor.map(|text| page::place(&list, &text)).transpose()?;
     let report = caller.store().usage_report(&UsageQuery { after, ..query }).await?;
     let next_cursor = report.next.as_ref().map(|after| page::cursor(&list, after));
+    let items: Vec<UsageDocument> = report.rows.into_iter().map(Into::into).collect();
     Ok(match format {
-        ReportFormat::Json => {
-            let items = report.rows.into_iter().map(Into::into).collect();
-            Json(ListDocument::<UsageDocument> { items, next_cursor }).into_response()
-        }
-        ReportFormat::Csv => as_csv(&report, next_cursor),
+        ReportFormat::Json => Json(ListDocument { items, next_cursor }).into_response(),
+        ReportFormat::Csv => as_csv(&items, next_cursor),
     })
 }
 
@@ -261,8 +188,8 @@ fn accepted(headers: &HeaderMap) -> ReportFormat {
         .unwrap_or(ReportFormat::Json)
 }
 
-fn as_csv(report: &UsageReport, next_cursor: Option<String>) -> Response {
-    let mut response = csv::table(&report.rows).into_response();
+fn as_csv(rows: &[UsageDocument], next_cursor: Option<String>) -> Response {
+    let mut response = csv::table(rows).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"usage.csv\""));

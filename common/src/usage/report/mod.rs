@@ -36,6 +36,7 @@ const BUCKETS_PER_QUERY: usize = 256;
 
 /// How long a row's sums reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UsageStep {
     /// An hour of the tenant's clock.

@@ -1,25 +1,29 @@
-//! One request to the API, and what is done if it does not arrive: what only reads, and what creates under an
-//! idempotency key, is sent once more after a lost connection; whoever is told to wait waits.
+//! One request to the API. After a lost connection, a request that only reads, or that creates under an idempotency key,
+//! is sent once more. After `429 Too Many Requests`, the request waits as long as the API says.
 
 use std::{fmt::Display, time::Duration};
 
+use common::api::page::{ListDocument, WholeListDocument};
 use reqwest::{
     Method, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 use ulid::Ulid;
 
-use super::{ApiBackend, ApiError, error::with_causes};
+use super::{
+    ApiBackend,
+    error::{ApiError, with_causes},
+};
+use crate::error::Failure;
 
-/// The header that names a creation, so that it happens once.
+/// The header that makes a creation happen once.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How often one request waits if the API says that there are too many.
+/// How often one request waits after `429 Too Many Requests`.
 const WAITS_MAX: u32 = 5;
 
-/// Longest that it waits each time.
+/// Longest wait each time.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Items of one page.
@@ -30,28 +34,15 @@ pub(super) struct Call<'a> {
     api: &'a ApiBackend,
     method: Method,
     url: Url,
-    body: Option<Value>,
+    body: Option<String>,
     creation: Option<String>,
 }
 
-/// An answer, whatever it says.
+/// An answer of any status.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-}
-
-/// A list that is never long.
-#[derive(Deserialize)]
-struct WholeList<T> {
-    items: Vec<T>,
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next_cursor: Option<String>,
 }
 
 impl ApiBackend {
@@ -70,16 +61,16 @@ impl ApiBackend {
     }
 
     /// A creation, which happens once however often it is sent.
-    pub(super) fn create(&self, path: &[&str], body: Value) -> Call<'_> {
+    pub(super) fn create(&self, path: &[&str], body: &impl Serialize) -> Result<Call<'_>, Failure> {
         let creation = Some(format!("keyctl-{}", Ulid::generate()));
-        Call { creation, ..self.call(Method::POST, path).with(body) }
+        Ok(Call { creation, ..self.call(Method::POST, path).with(body)? })
     }
 }
 
 impl Call<'_> {
     /// With this body.
-    pub(super) fn with(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
+    pub(super) fn with(self, body: &impl Serialize) -> Result<Self, Failure> {
+        Ok(Self { body: Some(serde_json::to_string(body)?), ..self })
     }
 
     /// With this parameter, if it has a value.
@@ -90,20 +81,20 @@ impl Call<'_> {
         self
     }
 
-    /// Sends it and reads the document that comes back.
+    /// Sends the request and reads the document in the answer.
     pub(super) async fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         let body = self.answer().await?;
         serde_json::from_slice(&body).map_err(|error| ApiError::Answer(error.to_string()))
     }
 
-    /// Sends it; nothing comes back.
+    /// Sends the request and ignores the body of the answer.
     pub(super) async fn done(self) -> Result<(), ApiError> {
         self.answer().await.map(drop)
     }
 
     /// Reads a list that comes as a whole.
     pub(super) async fn list<T: DeserializeOwned>(self) -> Result<Vec<T>, ApiError> {
-        Ok(self.read::<WholeList<T>>().await?.items)
+        Ok(self.read::<WholeListDocument<T>>().await?.items)
     }
 
     /// Reads a list, page by page, up to `most` items.
@@ -114,7 +105,7 @@ impl Call<'_> {
             let limit = PAGE_ITEMS.min(most - items.len());
             let url = self.url.clone();
             let call = Call { url, method: self.method.clone(), body: None, creation: None, api: self.api };
-            let page: Page<T> = call.query("limit", Some(limit)).query("cursor", cursor).read().await?;
+            let page: ListDocument<T> = call.query("limit", Some(limit)).query("cursor", cursor).read().await?;
             items.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -151,7 +142,7 @@ impl Call<'_> {
             .request(self.method.clone(), self.url.clone())
             .header(AUTHORIZATION, self.api.authorization.clone());
         if let Some(body) = &self.body {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string());
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
         }
         if let Some(creation) = &self.creation {
             request = request.header(IDEMPOTENCY_KEY, creation);
@@ -173,7 +164,7 @@ impl Call<'_> {
 }
 
 impl Answer {
-    /// How long to wait before it is sent again, if that is what the answer says.
+    /// Time to wait before the request is sent again, if the answer asks for it.
     fn wait(&self) -> Option<Duration> {
         if self.status != StatusCode::TOO_MANY_REQUESTS {
             return None;

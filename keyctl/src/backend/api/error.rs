@@ -1,20 +1,20 @@
-//! What can go wrong with the API, in the classes that the store's errors have.
+//! Failures of the API, in the same classes as those of the store.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use crate::error::Class;
+use crate::class::Class;
 
-/// Characters of an answer that are worth keeping if it is not what was expected.
+/// Most characters that are quoted of an unexpected answer.
 const ANSWER_MAX_CHARS: usize = 300;
 
-/// Why the API did not do what was asked.
+/// Reason why the API did not do the work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The URL is not one of an API.
+    /// The URL is not a plain HTTP URL.
     #[error("--api is not a plain http:// or https:// URL, as in https://billing.example.com")]
     Url,
-    /// There is no token.
+    /// No token was given.
     #[error("no token for the API: give --token TOKEN or set TOLLGATE_API_TOKEN")]
     TokenMissing,
     /// The token cannot be sent.
@@ -23,51 +23,51 @@ pub(crate) enum ApiError {
     /// The client cannot be set up.
     #[error("cannot set up a connection to the API: {0}")]
     Setup(String),
-    /// There is no answer.
+    /// The API does not answer.
     #[error("no answer from the API at {url}: {reason}")]
     Away {
-        /// Where it should be.
+        /// URL of the API.
         url: String,
-        /// What the connection said.
+        /// Error of the connection.
         reason: String,
     },
-    /// The answer was lost on its way, and so is whether anything was changed.
+    /// The answer was lost on its way: the change may or may not have been made.
     #[error("the answer of the API at {url} was lost, so look whether it was done before you repeat it: {reason}")]
     Lost {
-        /// Where it is.
+        /// URL of the API.
         url: String,
-        /// What the connection said.
+        /// Error of the connection.
         reason: String,
     },
-    /// It says no, or that it cannot.
+    /// The API answered with a problem.
     #[error("{detail}")]
     Problem {
         /// The HTTP status.
         status: StatusCode,
-        /// What is wrong.
+        /// Explanation of the problem.
         detail: String,
     },
-    /// It answers something else than is expected.
+    /// The answer is not the expected document.
     #[error("the API's answer is not what this program expects: {0}")]
     Answer(String),
-    /// The thing was created, and its secret was lost with the first answer.
+    /// The key was created, and its secret was lost with the first answer.
     #[error("{id} was created, and its secret was lost with the connection: revoke it and create another")]
     SecretLost {
-        /// What was created.
+        /// Id of the key.
         id: String,
     },
 }
 
-/// What is used of a problem document.
+/// The part of a problem document that is shown. The other members may be of a newer API than this program knows.
 #[derive(Deserialize)]
-struct ProblemDocument {
+struct Explanation {
     detail: String,
 }
 
 impl ApiError {
-    /// What an answer other than a success means.
+    /// The error in an answer that is not a success.
     pub(super) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
-        let told = serde_json::from_slice(body).map(|problem: ProblemDocument| problem.detail);
+        let told = serde_json::from_slice(body).map(|problem: Explanation| problem.detail);
         let detail = told.unwrap_or_else(|_| {
             let text: String = String::from_utf8_lossy(body).chars().take(ANSWER_MAX_CHARS).collect();
             format!("the API answers {status}: {text}")
@@ -96,7 +96,7 @@ impl ApiError {
     }
 }
 
-/// An error with what caused it: the outermost alone says next to nothing.
+/// An error with its causes, as the outermost alone says next to nothing.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_fall_into_the_classes_of_the_store() {
+    fn statuses_have_the_classes_of_store_errors() {
         for (status, class) in [
             (404, Class::NotFound),
             (400, Class::Refused),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_somebody_else_is_quoted_in_part() {
+    fn answer_of_another_server_is_quoted_in_part() {
         let error = ApiError::of_answer(StatusCode::BAD_GATEWAY, "<html>".repeat(1_000).as_bytes()).to_string();
         assert!(error.contains("502") && error.contains("<html>") && error.len() < 400, "{error}");
     }

@@ -1,7 +1,7 @@
-//! The admin API of `billing serve`, in the name of whoever holds the token.
+//! The admin API of `billing serve`. Changes are logged under the owner of the token.
 
 mod call;
-mod error;
+pub(crate) mod error;
 mod keys;
 mod plans;
 mod records;
@@ -10,17 +10,15 @@ mod tenants;
 use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
-use common::plan::subscription::PlanStart;
-pub(crate) use error::ApiError;
-use error::with_causes;
+use error::{ApiError, with_causes};
 use reqwest::{Client, Url, header::HeaderValue, redirect};
 
 use super::Backend;
 
-/// How long the API may take to accept a connection.
+/// Longest time that the API may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An admin key or a token of the identity provider. Nothing shows it.
+/// An admin key or a token of the identity provider. It is never shown.
 #[derive(Clone)]
 pub(crate) struct Token(String);
 
@@ -40,7 +38,7 @@ impl ApiBackend {
         authorization.set_sensitive(true);
         // An error means that there is one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Whoever redirects is not the API, and must not get the token.
+        // A server that redirects is not the API, and must not get the token.
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout)
@@ -56,22 +54,13 @@ impl Backend for ApiBackend {
     async fn close(&self) {}
 }
 
-/// A URL that paths can follow. What is wrong with one may be the password in it, so it is not repeated.
+/// Parses a URL that paths can be appended to. An error does not repeat the URL, as it may contain a password.
 fn base(url: &str) -> Result<Url, ApiError> {
     let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let plain = parsed.filter(|url| {
         url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
     });
     plain.ok_or(ApiError::Url)
-}
-
-/// The word that the API has for it.
-fn start_text(start: PlanStart) -> String {
-    match start {
-        PlanStart::Now => "now".to_owned(),
-        PlanStart::PeriodEnd => "period_end".to_owned(),
-        PlanStart::At(at) => at.to_string(),
-    }
 }
 
 // === impl Token ===

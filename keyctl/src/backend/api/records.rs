@@ -1,7 +1,14 @@
-//! Usage, credit and the audit log, as the API has them. It does not tell refusals.
+//! Usage, credit and the audit log through the API. It does not tell refusals.
 
 use async_trait::async_trait;
 use common::{
+    api::{
+        audit_log::AuditDocument,
+        credit::{TenantCreditDocument, TopUpBody},
+        quota::{QuotaStandingDocument, QuotasDocument},
+        threshold::ThresholdDocument,
+        usage::UsageDocument,
+    },
     id::TenantId,
     quota::credit::TopUp,
     time::Window,
@@ -10,30 +17,22 @@ use common::{
         rollup::RefusalSum,
     },
 };
-use serde_json::json;
 
-use super::ApiBackend;
+use super::{ApiBackend, error::ApiError};
 use crate::{
-    backend::{AuditQuery, Records},
+    backend::{AuditQuery, Records, Used},
     error::Failure,
-    view::{AuditView, CreditReport, QuotaView, ReportRow, TenantCredit, ThresholdView, Used},
     words::word_of,
 };
 
-/// All that usage is told apart by, beside time.
-const EVERYTHING: &str = "tenant,key,route,meter,mode";
-
-/// The quotas of a tenant, as the API tells them.
-#[derive(serde::Deserialize)]
-struct Quotas {
-    quotas: Vec<QuotaView>,
-}
+/// Every dimension that usage can be grouped by, beside time.
+const EVERY_DIMENSION: &str = "tenant,key,route,meter,mode";
 
 #[async_trait]
 impl Records for ApiBackend {
     async fn usage(&self, tenant: Option<TenantId>, window: Window, hourly: bool) -> Result<Vec<Used>, Failure> {
         let step = if hourly { UsageStep::Hour } else { UsageStep::Month };
-        // Unless it is told whose, the API reports on the tenant that the token is of, and everybody is below it.
+        // Unless a tenant is named, the API reports on the tenant of the token, and every other tenant is below it.
         let call = self
             .get(&["usage"])
             .query("tenant", tenant)
@@ -41,15 +40,17 @@ impl Records for ApiBackend {
             .query("from", Some(window.start))
             .query("to", Some(window.end))
             .query("step", Some(word_of(&step)))
-            .query("group_by", Some(EVERYTHING));
-        Ok(call.pages(usize::MAX).await?)
+            .query("group_by", Some(EVERY_DIMENSION));
+        let rows: Vec<UsageDocument> = call.pages(usize::MAX).await?;
+        let used: Option<Vec<Used>> = rows.into_iter().map(Used::of_row).collect();
+        Ok(used.ok_or_else(|| ApiError::Answer("a row of usage lacks a dimension".to_owned()))?)
     }
 
     async fn refusals(&self, _tenant: Option<TenantId>, _window: Window) -> Result<Option<Vec<RefusalSum>>, Failure> {
         Ok(None)
     }
 
-    async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<ReportRow>, Failure> {
+    async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageDocument>, Failure> {
         let group_by: Vec<_> = query.group_by.iter().map(word_of).collect();
         let call = self
             .get(&["usage"])
@@ -67,35 +68,35 @@ impl Records for ApiBackend {
     }
 
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {
-        let TopUp { reference, tenant, meter, units, reason, added_at: _ } = top_up;
-        let body = json!({ "meter": meter, "units": units, "reference": reference, "reason": reason });
-        Ok(self.create(&["tenants", &tenant.to_string(), "credit"], body).done().await?)
+        let TopUp { reference, tenant, meter, units, reason, added_at: _ } = top_up.clone();
+        let body = TopUpBody { meter, units, reference: Some(reference), reason };
+        Ok(self.create(&["tenants", &tenant.to_string(), "credit"], &body)?.done().await?)
     }
 
-    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaView>, Failure> {
-        let quotas: Quotas = self.get(&["tenants", &tenant.to_string(), "quotas"]).read().await?;
-        Ok(quotas.quotas)
+    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaStandingDocument>, Failure> {
+        let found: QuotasDocument = self.get(&["tenants", &tenant.to_string(), "quotas"]).read().await?;
+        Ok(found.quotas)
     }
 
-    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdView>, Failure> {
+    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdDocument>, Failure> {
         Ok(self.get(&["usage", "thresholds"]).query("tenant", subtree_of).pages(limit as usize).await?)
     }
 
-    async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {
-        let tenant_id = tenant.to_string();
+    async fn credit(&self, tenant: TenantId) -> Result<TenantCreditDocument, Failure> {
+        let tenant = tenant.to_string();
         let page = |cursor: Option<String>| {
-            self.get(&["tenants", &tenant_id, "credit"]).query("limit", Some(1_000)).query("cursor", cursor)
+            self.get(&["tenants", &tenant, "credit"]).query("limit", Some(1_000)).query("cursor", cursor)
         };
-        let mut credit: TenantCredit = page(None).read().await?;
+        let mut credit: TenantCreditDocument = page(None).read().await?;
         while let Some(cursor) = credit.next_cursor.take() {
-            let more: TenantCredit = page(Some(cursor)).read().await?;
+            let more: TenantCreditDocument = page(Some(cursor)).read().await?;
             credit.top_ups.extend(more.top_ups);
             credit.next_cursor = more.next_cursor;
         }
-        Ok(CreditReport::of(tenant, credit))
+        Ok(credit)
     }
 
-    async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditView>, Failure> {
+    async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditDocument>, Failure> {
         let AuditQuery { subtree_of, subject, action, from, to, limit } = query;
         let call = self
             .get(&["audit"])

@@ -1,29 +1,28 @@
-//! Tenants, as the API has them.
+//! Tenants through the API.
 
 use async_trait::async_trait;
 use common::{
+    api::{
+        limits::LimitsDocument,
+        tenant::{NewTenantBody, TenantDocument, TenantMoveBody, TenantUpdateBody},
+    },
     id::TenantId,
     tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
 };
 use reqwest::Method;
-use serde_json::json;
 
 use super::ApiBackend;
-use crate::{
-    backend::Tenants,
-    error::Failure,
-    view::{LimitsView, TenantView},
-};
+use crate::{backend::Tenants, error::Failure};
 
 #[async_trait]
 impl Tenants for ApiBackend {
-    async fn create_tenant(&self, new: &NewTenant) -> Result<TenantView, Failure> {
-        let NewTenant { parent, kind, name, zone, plan } = new;
-        let body = json!({ "name": name, "parent": parent, "kind": kind, "zone": zone, "plan": plan });
-        Ok(self.create(&["tenants"], body).read().await?)
+    async fn create_tenant(&self, new: &NewTenant) -> Result<TenantDocument, Failure> {
+        let NewTenant { parent, kind, name, zone, plan } = new.clone();
+        let body = NewTenantBody { name, parent, kind: Some(kind), zone: Some(zone), plan };
+        Ok(self.create(&["tenants"], &body)?.read().await?)
     }
 
-    async fn tenants(&self, filter: &TenantFilter) -> Result<Vec<TenantView>, Failure> {
+    async fn tenants(&self, filter: &TenantFilter) -> Result<Vec<TenantDocument>, Failure> {
         let call = self
             .get(&["tenants"])
             .query("parent", filter.parent)
@@ -33,29 +32,30 @@ impl Tenants for ApiBackend {
         Ok(call.pages(usize::MAX).await?)
     }
 
-    async fn tenant(&self, id: TenantId) -> Result<TenantView, Failure> {
+    async fn tenant(&self, id: TenantId) -> Result<TenantDocument, Failure> {
         Ok(self.get(&["tenants", &id.to_string()]).read().await?)
     }
 
-    async fn rename_tenant(&self, id: TenantId, name: &str) -> Result<TenantView, Failure> {
-        Ok(self.call(Method::PATCH, &["tenants", &id.to_string()]).with(json!({ "name": name })).read().await?)
+    async fn rename_tenant(&self, id: TenantId, name: &str) -> Result<TenantDocument, Failure> {
+        let body = TenantUpdateBody { name: Some(name.to_owned()) };
+        Ok(self.call(Method::PATCH, &["tenants", &id.to_string()]).with(&body)?.read().await?)
     }
 
-    async fn set_tenant_status(&self, id: TenantId, status: TenantStatus) -> Result<TenantView, Failure> {
+    async fn set_tenant_status(&self, id: TenantId, status: TenantStatus) -> Result<TenantDocument, Failure> {
         let verb = if status == TenantStatus::Active { "resume" } else { "suspend" };
         Ok(self.call(Method::POST, &["tenants", &id.to_string(), verb]).read().await?)
     }
 
-    async fn move_tenant(&self, id: TenantId, parent: TenantId) -> Result<TenantView, Failure> {
+    async fn move_tenant(&self, id: TenantId, parent: TenantId) -> Result<TenantDocument, Failure> {
         let call = self.call(Method::POST, &["tenants", &id.to_string(), "move"]);
-        Ok(call.with(json!({ "parent": parent })).read().await?)
+        Ok(call.with(&TenantMoveBody { parent })?.read().await?)
     }
 
-    async fn delete_tenant(&self, id: TenantId) -> Result<TenantView, Failure> {
+    async fn delete_tenant(&self, id: TenantId) -> Result<TenantDocument, Failure> {
         Ok(self.call(Method::DELETE, &["tenants", &id.to_string()]).read().await?)
     }
 
-    async fn limits(&self, id: TenantId) -> Result<LimitsView, Failure> {
+    async fn limits(&self, id: TenantId) -> Result<LimitsDocument, Failure> {
         Ok(self.get(&["tenants", &id.to_string(), "limits"]).read().await?)
     }
 }

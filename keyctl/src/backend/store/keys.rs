@@ -3,39 +3,44 @@
 use async_trait::async_trait;
 use common::{
     admin::{AdminKeyFilter, AdminSecret, NewAdminKey},
+    api::{
+        admin_key::{AdminKeyDocument, NewAdminKeyBody},
+        key::{KeyDocument, KeyUpdateBody, NewKeyBody},
+        network::Network,
+    },
     id::{AdminKeyId, KeyId},
-    key::{KeyFilter, KeyUpdate, NewKey, Pepper, Secret},
+    key::{Key, KeyFilter, Mode, NewKey, Pepper, Secret},
 };
 
 use super::{ALL, StoreBackend};
 use crate::{
-    backend::{AdminKeyRequest, KeyQuery, KeyRequest, Keys},
+    backend::{Created, KeyQuery, KeyRecord, Keys, Rotated},
     error::Failure,
     pepper::PepperArgs,
-    view::{AdminKeyView, CreatedAdminKey, CreatedKey, KeyView, RotatedAdminKey, RotatedKey},
 };
 
 #[async_trait]
 impl Keys for StoreBackend {
-    async fn create_key(&self, new: &KeyRequest, pepper: &PepperArgs) -> Result<CreatedKey, Failure> {
+    async fn create_key(&self, new: NewKeyBody, pepper: &PepperArgs) -> Result<Created<KeyRecord>, Failure> {
         let pepper = self.pepper(pepper).await?;
-        let secret = Secret::generate(new.mode);
+        let mode = new.mode.unwrap_or(Mode::Live);
+        let secret = Secret::generate(mode);
         let new = NewKey {
             tenant: new.tenant,
-            name: new.name.clone(),
-            mode: new.mode,
+            name: new.name,
+            mode,
             hash: pepper.hash(&secret),
             pepper_id: pepper.id().to_owned(),
             hint: secret.hint().to_owned(),
-            expires_at: new.expires_at,
-            scopes: new.scopes.clone(),
-            allowed_ips: new.allowed_ips.clone(),
+            expires_at: new.expires_at.map(Into::into),
+            scopes: new.scopes,
+            allowed_ips: Network::ranges(new.allowed_ips),
         };
         let key = self.store.create_key(&new, self.now).await?;
-        Ok(CreatedKey { key: KeyView::new(key, self.now), secret })
+        Ok(Created { key: self.record(key), secret: secret.expose().to_owned() })
     }
 
-    async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyView>, Failure> {
+    async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, Failure> {
         let KeyQuery { tenant, subtree_of, status, name } = query;
         let (tenant, subtree_of, name) = (*tenant, *subtree_of, name.clone());
         if let Some(id) = tenant {
@@ -44,61 +49,70 @@ impl Keys for StoreBackend {
         }
         let filter = KeyFilter { tenant, subtree_of, status: status.map(|status| (status, self.now)), name };
         let found = self.store.keys_page(&filter, ALL).await?.items;
-        Ok(found.into_iter().map(|key| KeyView::new(key, self.now)).collect())
+        Ok(found.into_iter().map(|key| self.record(key)).collect())
     }
 
-    async fn key(&self, id: KeyId) -> Result<KeyView, Failure> {
-        Ok(KeyView::new(self.store.key(id).await?, self.now))
+    async fn key(&self, id: KeyId) -> Result<KeyRecord, Failure> {
+        Ok(self.record(self.store.key(id).await?))
     }
 
-    async fn find_key(&self, secret: &Secret, pepper: &PepperArgs) -> Result<KeyView, Failure> {
+    async fn find_key(&self, secret: &Secret, pepper: &PepperArgs) -> Result<KeyRecord, Failure> {
         let found = self.store.key_by_hash(&self.pepper(pepper).await?.hash(secret)).await?;
-        Ok(KeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
+        Ok(self.record(found.ok_or(Failure::SecretUnknown)?))
     }
 
-    async fn update_key(&self, id: KeyId, update: &KeyUpdate) -> Result<KeyView, Failure> {
-        Ok(KeyView::new(self.store.update_key(id, update, None, self.now).await?, self.now))
+    async fn update_key(&self, id: KeyId, update: KeyUpdateBody) -> Result<KeyRecord, Failure> {
+        Ok(self.record(self.store.update_key(id, &update.into(), None, self.now).await?))
     }
 
-    async fn rotate_key(&self, id: KeyId, grace_seconds: u32, pepper: &PepperArgs) -> Result<RotatedKey, Failure> {
+    async fn rotate_key(
+        &self,
+        id: KeyId,
+        grace_seconds: u32,
+        pepper: &PepperArgs,
+    ) -> Result<Rotated<KeyRecord>, Failure> {
         let pepper = self.pepper(pepper).await?;
         // The secret's prefix says the mode, which the new key has from the old one.
         let secret = Secret::generate(self.store.key(id).await?.mode);
         let (hash, hint) = (pepper.hash(&secret), secret.hint());
         let rotation = self.store.rotate_key(id, hash, pepper.id(), hint, grace_seconds, self.now).await?;
-        let (old, new) = (KeyView::new(rotation.old, self.now), KeyView::new(rotation.new, self.now));
-        Ok(RotatedKey { old, new, secret })
+        let (old, new) = (self.record(rotation.old), self.record(rotation.new));
+        Ok(Rotated { old, new, secret: secret.expose().to_owned() })
     }
 
-    async fn revoke_key(&self, id: KeyId) -> Result<KeyView, Failure> {
-        Ok(KeyView::new(self.store.revoke_key(id, self.now).await?, self.now))
+    async fn revoke_key(&self, id: KeyId) -> Result<KeyRecord, Failure> {
+        Ok(self.record(self.store.revoke_key(id, self.now).await?))
     }
 
-    async fn create_admin_key(&self, new: &AdminKeyRequest, pepper: &PepperArgs) -> Result<CreatedAdminKey, Failure> {
+    async fn create_admin_key(
+        &self,
+        new: NewAdminKeyBody,
+        pepper: &PepperArgs,
+    ) -> Result<Created<AdminKeyDocument>, Failure> {
         let pepper = self.pepper(pepper).await?;
         let secret = AdminSecret::generate();
         let new = NewAdminKey {
             tenant: new.tenant,
-            name: new.name.clone(),
+            name: new.name,
             role: new.role,
-            scopes: new.scopes.clone(),
+            scopes: new.scopes,
             hash: pepper.hash_admin(&secret),
             pepper_id: pepper.id().to_owned(),
             hint: secret.hint().to_owned(),
-            expires_at: new.expires_at,
+            expires_at: new.expires_at.map(Into::into),
         };
         let key = self.store.create_admin_key(&new, self.now).await?;
-        Ok(CreatedAdminKey { key: AdminKeyView::new(key, self.now), secret })
+        Ok(Created { key: AdminKeyDocument::of(key, self.now), secret: secret.expose().to_owned() })
     }
 
-    async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyView, Failure> {
+    async fn find_admin_key(&self, secret: &AdminSecret, pepper: &PepperArgs) -> Result<AdminKeyDocument, Failure> {
         let found = self.store.admin_key_by_hash(&self.pepper(pepper).await?.hash_admin(secret)).await?;
-        Ok(AdminKeyView::new(found.ok_or(Failure::SecretUnknown)?, self.now))
+        Ok(AdminKeyDocument::of(found.ok_or(Failure::SecretUnknown)?, self.now))
     }
 
-    async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyView>, Failure> {
+    async fn admin_keys(&self, filter: &AdminKeyFilter) -> Result<Vec<AdminKeyDocument>, Failure> {
         let found = self.store.admin_keys_page(filter, ALL).await?.items;
-        Ok(found.into_iter().map(|key| AdminKeyView::new(key, self.now)).collect())
+        Ok(found.into_iter().map(|key| AdminKeyDocument::of(key, self.now)).collect())
     }
 
     async fn rotate_admin_key(
@@ -106,21 +120,25 @@ impl Keys for StoreBackend {
         id: AdminKeyId,
         grace_seconds: u32,
         pepper: &PepperArgs,
-    ) -> Result<RotatedAdminKey, Failure> {
+    ) -> Result<Rotated<AdminKeyDocument>, Failure> {
         let pepper = self.pepper(pepper).await?;
         let secret = AdminSecret::generate();
         let (hash, hint) = (pepper.hash_admin(&secret), secret.hint());
         let rotation = self.store.rotate_admin_key(id, hash, pepper.id(), hint, grace_seconds, self.now).await?;
-        let (old, new) = (AdminKeyView::new(rotation.old, self.now), AdminKeyView::new(rotation.new, self.now));
-        Ok(RotatedAdminKey { old, new, secret })
+        let (old, new) = (AdminKeyDocument::of(rotation.old, self.now), AdminKeyDocument::of(rotation.new, self.now));
+        Ok(Rotated { old, new, secret: secret.expose().to_owned() })
     }
 
-    async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyView, Failure> {
-        Ok(AdminKeyView::new(self.store.revoke_admin_key(id, self.now).await?, self.now))
+    async fn revoke_admin_key(&self, id: AdminKeyId) -> Result<AdminKeyDocument, Failure> {
+        Ok(AdminKeyDocument::of(self.store.revoke_admin_key(id, self.now).await?, self.now))
     }
 }
 
 impl StoreBackend {
+    fn record(&self, key: Key) -> KeyRecord {
+        KeyRecord { pepper_id: Some(key.pepper_id.clone()), key: KeyDocument::of(key, self.now) }
+    }
+
     /// The pepper, if it is the one that the store's keys are hashed under.
     async fn pepper(&self, pepper: &PepperArgs) -> Result<Pepper, Failure> {
         let pepper = pepper.load()?;

@@ -1,4 +1,4 @@
-//! The store itself, in the name of whoever typed the command.
+//! The store itself. Changes are logged under the user who typed the command.
 
 mod keys;
 mod plans;
@@ -19,7 +19,7 @@ use common::{
 use super::Backend;
 use crate::patience::Patience;
 
-/// Everything on one page.
+/// A page that holds the whole list.
 const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 
 /// A store, at one instant.
@@ -30,8 +30,7 @@ pub(crate) struct StoreBackend {
 }
 
 impl StoreBackend {
-    /// The store at `url`; all that is done is done at `now`.
-    /// `patience` is told when a command that takes many steps gets on.
+    /// Opens the store at `url`; every change is made at `now`. A command of many steps restarts `patience` at each.
     pub(crate) async fn open(url: &str, now: Micros, patience: Patience) -> Result<Self, StoreError> {
         let store = Store::open(url).await?.acting_as(Acting::operator(&user()));
         Ok(Self { store, now, patience })
@@ -45,7 +44,7 @@ impl Backend for StoreBackend {
     }
 }
 
-/// Who typed the command: the person behind `sudo` rather than the one it changed to; a number where nobody says.
+/// The user who typed the command: behind `sudo`, the user who called it. Falls back to the numeric user id.
 fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(config::environment);
     let numbered =

@@ -4,36 +4,48 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use common::{
+    api::{
+        plan::{AppliedPlanDocument, MigrationStart, PlanVersionDocument},
+        subscription::SubscriptionDocument,
+    },
     id::TenantId,
     plan::{
-        AppliedPlan, Plan, PlanId,
+        Plan, PlanId,
         subscription::{MIGRATED_AT_ONCE, PlanStart, Subscription},
     },
 };
 
 use super::{ALL, StoreBackend};
 use crate::{
-    backend::{NamedPlan, Plans, if_found},
+    backend::{NamedPlan, PlanRef, Plans, if_found, plans_in_force},
     error::Failure,
-    view::{PlanRef, PlanView, SubscriptionView},
 };
 
 #[async_trait]
 impl Plans for StoreBackend {
-    async fn apply_plans(&self, owner: Option<TenantId>, plans: &[Plan]) -> Result<Vec<AppliedPlan>, Failure> {
-        Ok(self.store.apply_plans_of(owner, plans, self.now).await?)
+    async fn apply_plans(
+        &self,
+        owner: Option<TenantId>,
+        plans: Vec<Plan>,
+    ) -> Result<Vec<AppliedPlanDocument>, Failure> {
+        let applied = self.store.apply_plans_of(owner, &plans, self.now).await?;
+        Ok(applied.into_iter().map(Into::into).collect())
     }
 
-    async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanView>, Failure> {
+    async fn plans(&self, owner: Option<TenantId>) -> Result<Vec<PlanVersionDocument>, Failure> {
         let found = self.store.plans_page(owner, None, u32::MAX).await?;
-        Ok(found.items.into_iter().map(PlanView::from).collect())
+        Ok(found.items.into_iter().map(PlanVersionDocument::from).collect())
     }
 
-    async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanView, Failure> {
+    async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanVersionDocument, Failure> {
         Ok(self.store.plan_of(plan.owner, &plan.id, version).await?.into())
     }
 
-    async fn plan_to_replace(&self, owner: Option<TenantId>, id: &PlanId) -> Result<Option<PlanView>, Failure> {
+    async fn plan_to_replace(
+        &self,
+        owner: Option<TenantId>,
+        id: &PlanId,
+    ) -> Result<Option<PlanVersionDocument>, Failure> {
         if owner.is_some() {
             return if_found(self.plan(&NamedPlan { owner, id: id.clone() }, None).await);
         }
@@ -51,20 +63,20 @@ impl Plans for StoreBackend {
         Ok(None)
     }
 
-    async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanView>, Failure> {
+    async fn plan_versions(&self, plan: &NamedPlan) -> Result<Vec<PlanVersionDocument>, Failure> {
         let found = self.store.plan_versions(plan.owner, &plan.id, ALL).await?;
-        Ok(found.items.into_iter().map(PlanView::from).collect())
+        Ok(found.items.into_iter().map(PlanVersionDocument::from).collect())
     }
 
-    async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanView, Failure> {
+    async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanVersionDocument, Failure> {
         self.store.deprecate_plan_of(plan.owner, &plan.id, deprecated, self.now).await?;
         self.plan(plan, None).await
     }
 
-    async fn migrate_plan(&self, plan: &NamedPlan, start: PlanStart) -> Result<Vec<TenantId>, Failure> {
+    async fn migrate_plan(&self, plan: &NamedPlan, starts: MigrationStart) -> Result<Vec<TenantId>, Failure> {
         let mut moved = Vec::new();
         loop {
-            let tenants = self.store.migrate_plan(plan.owner, &plan.id, start, self.now).await?;
+            let tenants = self.store.migrate_plan(plan.owner, &plan.id, starts.into(), self.now).await?;
             self.patience.heard();
             let is_last = i64::try_from(tenants.len()).is_ok_and(|count| count < MIGRATED_AT_ONCE);
             moved.extend(tenants);
@@ -80,18 +92,18 @@ impl Plans for StoreBackend {
         plan: &PlanId,
         version: Option<i64>,
         start: PlanStart,
-    ) -> Result<SubscriptionView, Failure> {
+    ) -> Result<SubscriptionDocument, Failure> {
         let assigned = self.store.assign_plan(tenant, plan, version, start, self.now).await?;
-        Ok(SubscriptionView::new(assigned, self.now))
+        Ok(SubscriptionDocument::of(assigned, self.now))
     }
 
     async fn end_subscription(&self, tenant: TenantId, end: PlanStart) -> Result<(), Failure> {
         Ok(self.store.end_subscription(tenant, end, self.now).await?)
     }
 
-    async fn subscriptions_of(&self, tenant: TenantId) -> Result<Vec<SubscriptionView>, Failure> {
+    async fn subscriptions_of(&self, tenant: TenantId) -> Result<Vec<SubscriptionDocument>, Failure> {
         let found = self.store.subscriptions_of(tenant).await?;
-        Ok(found.into_iter().map(|one| SubscriptionView::new(one, self.now)).collect())
+        Ok(found.into_iter().map(|one| SubscriptionDocument::of(one, self.now)).collect())
     }
 
     async fn own_plans(&self, tenants: &[TenantId]) -> Result<HashMap<TenantId, PlanRef>, Failure> {
@@ -100,7 +112,6 @@ impl Plans for StoreBackend {
             [tenant] => self.store.subscription_at(*tenant, self.now).await?.into_iter().collect(),
             _ => self.store.subscriptions().await?,
         };
-        let views = found.into_iter().map(|subscription| SubscriptionView::new(subscription, self.now));
-        Ok(views.filter_map(SubscriptionView::into_plan_in_force).collect())
+        Ok(plans_in_force(found.into_iter().map(|one| SubscriptionDocument::of(one, self.now)).collect()))
     }
 }

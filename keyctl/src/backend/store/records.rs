@@ -2,6 +2,10 @@
 
 use async_trait::async_trait;
 use common::{
+    api::{
+        audit_log::AuditDocument, credit::TenantCreditDocument, quota::QuotaStandingDocument,
+        threshold::ThresholdDocument, usage::UsageDocument,
+    },
     id::TenantId,
     quota::credit::TopUp,
     store::{AuditFilter, PageRequest},
@@ -14,9 +18,8 @@ use common::{
 
 use super::StoreBackend;
 use crate::{
-    backend::{AuditQuery, Records},
+    backend::{AuditQuery, Records, Used},
     error::Failure,
-    view::{AuditView, CreditReport, QuotaView, ReportRow, ThresholdView, Used},
 };
 
 #[async_trait]
@@ -31,13 +34,13 @@ impl Records for StoreBackend {
         Ok(Some(self.store.refusals(&filter).await?))
     }
 
-    async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<ReportRow>, Failure> {
+    async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageDocument>, Failure> {
         let mut query = query.clone();
         let mut rows = Vec::new();
         loop {
             let page = self.store.usage_report(&query).await?;
             self.patience.heard();
-            rows.extend(page.rows.into_iter().map(ReportRow::from));
+            rows.extend(page.rows.into_iter().map(UsageDocument::from));
             if page.next.is_none() {
                 return Ok(rows);
             }
@@ -50,30 +53,31 @@ impl Records for StoreBackend {
         Ok(())
     }
 
-    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaView>, Failure> {
-        // Nobody's quotas are an error, not an empty list.
+    async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaStandingDocument>, Failure> {
+        // The quotas of an unknown tenant are an error, not an empty list.
         self.store.tenant(tenant).await?;
-        Ok(self.store.quotas(tenant).await?.into_iter().map(QuotaView::from).collect())
+        Ok(self.store.quotas(tenant).await?.into_iter().map(QuotaStandingDocument::from).collect())
     }
 
-    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdView>, Failure> {
+    async fn thresholds(&self, subtree_of: Option<TenantId>, limit: u32) -> Result<Vec<ThresholdDocument>, Failure> {
         let page = self.store.threshold_events(subtree_of, PageRequest { after: None, limit }).await?;
-        Ok(page.items.into_iter().map(ThresholdView::from).collect())
+        Ok(page.items.into_iter().map(ThresholdDocument::from).collect())
     }
 
-    async fn credit(&self, tenant: TenantId) -> Result<CreditReport, Failure> {
-        // Nobody's credit is an error, not an empty list.
+    async fn credit(&self, tenant: TenantId) -> Result<TenantCreditDocument, Failure> {
+        // The credit of an unknown tenant is an error, not an empty list.
         self.store.tenant(tenant).await?;
-        let (credit, top_ups) = (self.store.credit(tenant).await?, self.store.top_ups(tenant).await?);
-        Ok(CreditReport::new(tenant, credit, top_ups))
+        let credit = self.store.credit(tenant).await?.into_iter().map(Into::into).collect();
+        let top_ups = self.store.top_ups(tenant).await?.into_iter().map(Into::into).collect();
+        Ok(TenantCreditDocument { credit, top_ups, next_cursor: None })
     }
 
-    async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditView>, Failure> {
+    async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditDocument>, Failure> {
         let AuditQuery { subtree_of, subject, action, from, to, limit } = query;
         let window = Window { start: from.unwrap_or(Micros(i64::MIN)), end: to.unwrap_or(Micros(i64::MAX)) };
         let filter =
             AuditFilter { subtree_of: *subtree_of, subject: subject.clone(), action: *action, window: Some(window) };
         let page = self.store.audit_log(&filter, PageRequest { after: None, limit: *limit }).await?;
-        Ok(page.items.into_iter().map(AuditView::from).collect())
+        Ok(page.items.into_iter().map(AuditDocument::from).collect())
     }
 }

@@ -1,0 +1,33 @@
+//! The state that all handlers share.
+
+use std::sync::Arc;
+
+use common::{
+    key::{IngestToken, Pepper},
+    store::Store,
+    time::Clock,
+};
+use prometheus::Registry;
+
+use super::requests::RequestMetrics;
+use crate::{access::Access, ingest::Intake};
+
+/// The state that all handlers share.
+pub struct Services {
+    /// Authenticates callers and checks what they may do.
+    pub access: Access,
+    /// Books usage batches.
+    pub intake: Intake,
+    /// The token that gateways present.
+    pub ingest_token: IngestToken,
+    /// The pepper that secrets are hashed under.
+    pub pepper: Pepper,
+    /// The time of changes.
+    pub clock: Arc<dyn Clock>,
+    /// The store, seeing everything; the health check pings it.
+    pub store: Store,
+    /// Counts and times requests by route.
+    pub requests: RequestMetrics,
+    /// The metrics that `/metrics` shows.
+    pub registry: Registry,
+}

@@ -1,0 +1,153 @@
+//! Subscriptions: the plans that a tenant has of its own, and from when on.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
+
+use super::instant::Instant;
+use crate::{
+    id::TenantId,
+    plan::{
+        PlanId,
+        subscription::{PlanStart, Subscription},
+    },
+    time::Micros,
+};
+
+/// A tenant's right to use a plan, over a half-open range of time.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Subscription)]
+pub struct SubscriptionDocument {
+    /// The tenant that has the plan.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    pub tenant: TenantId,
+    /// The tenant that the plan belongs to.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    pub plan_owner: TenantId,
+    /// The plan.
+    #[schema(value_type = String, example = "growth")]
+    pub plan: PlanId,
+    /// The version that is pinned.
+    pub version: i64,
+    /// First instant at which the plan counts.
+    pub starts_at: Instant,
+    /// First instant at which it no longer counts, if it was ended.
+    #[schema(required = true)]
+    pub ends_at: Option<Instant>,
+    /// Current status.
+    pub status: SubscriptionStatus,
+}
+
+/// Status of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionStatus {
+    /// Over.
+    Ended,
+    /// In force.
+    Current,
+    /// Yet to start.
+    Scheduled,
+}
+
+/// A plan to be assigned.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlanAssignment)]
+pub struct AssignmentBody {
+    /// The plan.
+    #[schema(value_type = String, example = "growth")]
+    pub plan: PlanId,
+    /// The version to pin; the latest unless stated. Only the tenant that the plan belongs to may assign a superseded
+    /// version.
+    #[schema(minimum = 1)]
+    pub version: Option<i64>,
+    /// Start of the subscription: `now`, `period_end` (the end of the tenant's billing period), or an instant that has
+    /// not passed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "period_end", default = "now")]
+    pub starts: When,
+}
+
+/// Start or end of a subscription: `now`, `period_end` or an instant.
+#[derive(Debug, Clone, Copy)]
+pub struct When(pub PlanStart);
+
+impl SubscriptionDocument {
+    /// The document of `subscription`, with its status at `now`.
+    pub fn of(subscription: Subscription, now: Micros) -> Self {
+        let Subscription { tenant, plan_owner, plan, version, starts_at, ends_at } = subscription;
+        let status = if ends_at.is_some_and(|end| end <= now) {
+            SubscriptionStatus::Ended
+        } else if starts_at <= now {
+            SubscriptionStatus::Current
+        } else {
+            SubscriptionStatus::Scheduled
+        };
+        let (starts_at, ends_at) = (starts_at.into(), ends_at.map(Into::into));
+        Self { tenant, plan_owner, plan, version, starts_at, ends_at, status }
+    }
+}
+
+impl SubscriptionStatus {
+    /// The word in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Current => "current",
+            Self::Scheduled => "scheduled",
+        }
+    }
+}
+
+impl Default for When {
+    fn default() -> Self {
+        Self(PlanStart::Now)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            PlanStart::Now => formatter.write_str("now"),
+            PlanStart::PeriodEnd => formatter.write_str("period_end"),
+            PlanStart::At(at) => at.fmt(formatter),
+        }
+    }
+}
+
+impl Serialize for When {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self(match text.as_str() {
+            "now" => PlanStart::Now,
+            "period_end" => PlanStart::PeriodEnd,
+            _ => PlanStart::At(
+                Instant::parse(&text)
+                    .map_err(|error| de::Error::custom(format!("{error}, or `now`, or `period_end`")))?,
+            ),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_is_read_as_it_is_written() {
+        for text in ["\"now\"", "\"period_end\"", "\"2027-01-01T00:00:00Z\""] {
+            let start: When = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&start).unwrap(), text);
+        }
+        let error = serde_json::from_str::<When>("\"soon\"").unwrap_err().to_string();
+        assert!(error.contains("`period_end`"), "{error}");
+    }
+}
