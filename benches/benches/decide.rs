@@ -64,7 +64,7 @@ fn arrived(credential: &HeaderMap) -> HeaderMap {
 
 fn admit(authenticator: &Authenticator, limiter: &Limiter, headers: &HeaderMap) {
     let caller = authenticator.authenticate(headers, NOW).map_err(|refusal| refusal.error).expect("a known key");
-    drop(limiter.ask(&caller, REQUESTS_METER, 1, NOW).admit().expect("within all limits"));
+    drop(limiter.try_admit(caller.request(REQUESTS_METER, 1, NOW)).expect("within all limits"));
 }
 
 criterion_group!(benches, decide);

@@ -6,7 +6,7 @@ mod fixture;
 use common::plan::{PlanLimits, REQUESTS_METER, RateLimit, RateLimits};
 use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::{Fixture, NOW};
-use gateway::{auth::Caller, limit::Limiter};
+use gateway::{catalog::Caller, limit::Limiter};
 
 /// More than any benchmark can use up: a plan may not state more.
 const PER_MINUTE: u64 = 600_000_000;
@@ -18,14 +18,15 @@ fn limit(criterion: &mut Criterion) {
 
     let served = caller(PER_DAY);
     group.bench_function("admit_four_limits", |bencher| {
-        bencher.iter(|| limiter.ask(&served, REQUESTS_METER, 1, NOW).admit().expect("within all limits"));
+        bencher.iter(|| limiter.try_admit(served.request(REQUESTS_METER, 1, NOW)).expect("within all limits"));
     });
 
     let spent = caller(1);
-    limiter.ask(&spent, REQUESTS_METER, 1, NOW).admit().expect("the first request of the day");
+    limiter.try_admit(spent.request(REQUESTS_METER, 1, NOW)).expect("the first request of the day");
     group.bench_function("deny_four_limits", |bencher| {
-        bencher
-            .iter(|| limiter.ask(&spent, REQUESTS_METER, 1, NOW).admit().err().expect("the second request of the day"));
+        bencher.iter(|| {
+            limiter.try_admit(spent.request(REQUESTS_METER, 1, NOW)).err().expect("the second request of the day")
+        });
     });
     group.finish();
 }

@@ -1,12 +1,13 @@
 //! A request finds its route among a hundred.
 #![expect(clippy::expect_used, reason = "a benchmark of something else than success is worth nothing")]
 
-use std::{fmt::Write as _, hint::black_box};
+use std::{fmt::Write as _, hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::{
     config::{Overrides, Settings},
-    route::{RouteError, Table, decode_path},
+    limit::Limiter,
+    route::{Route, RouteError, Table, decode_path},
 };
 use http::Method;
 
@@ -29,7 +30,7 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn find<'a>(table: &'a Table, path: &str) -> Result<&'a gateway::config::Route, RouteError> {
+fn find<'a>(table: &'a Table, path: &str) -> Result<&'a Route, RouteError> {
     let path = decode_path(path).expect("a plain path");
     table.find(Some(HOST), &path, &Method::GET).map(AsRef::as_ref)
 }
@@ -44,7 +45,9 @@ fn table(host: Option<&str>) -> Table {
         );
     }
     let settings = Settings::parse(&yaml, "bench.yaml", &Overrides::default()).expect("valid routes");
-    Table::new(&settings.routes)
+    let limiter = Limiter::new();
+    let routes: Vec<_> = settings.routes.into_iter().map(|route| Arc::new(Route::new(route, &limiter))).collect();
+    Table::new(&routes)
 }
 
 criterion_group!(benches, route);

@@ -11,20 +11,20 @@
 //! | [`proxy`] | forwarding, identity headers |
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |
 //!
-//! [`gate`] asks the first three of every request: the proxy's, and those that somebody else forwards and about which the
-//! [`decision`] API is asked.
+//! [`admission`] leads every request through authentication, routing and limits: those that the proxy forwards, and those
+//! that another proxy forwards and asks the [`decision`] API about.
 //!
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics; [`config`] reads and
 //! watches what operators edit; [`server`] starts and ends all of it in order.
 
 pub mod admin;
+pub mod admission;
 pub mod answer;
 pub mod auth;
 pub mod catalog;
 pub mod config;
 pub mod decision;
 mod filter;
-pub mod gate;
 pub mod limit;
 pub mod listen;
 mod lock;
@@ -33,5 +33,7 @@ pub mod metrics;
 mod outage;
 pub mod proxy;
 pub mod route;
+pub mod runtime;
+mod schema;
 pub mod server;
 pub mod upstream;

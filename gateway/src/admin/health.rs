@@ -9,7 +9,7 @@ use common::time::{Clock as _, SystemClock};
 use serde::Serialize;
 
 use super::Serving;
-use crate::{catalog::Source, limit::bank::BankReport, proxy::Gateway, upstream::UpstreamHealth};
+use crate::{catalog::Source, limit::bank::BankReport, runtime::Gateway, upstream::UpstreamHealth};
 
 /// The state of everything that serving needs.
 #[derive(Serialize)]

@@ -27,7 +27,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use tokio::sync::watch;
 use tracing::error;
 
-use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, metrics, proxy::Gateway};
+use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, metrics, runtime::Gateway};
 
 /// Room for the header of a request, in bytes; a larger one is answered 431.
 const HEADER_MAX_BYTES: usize = 16 * 1024;

@@ -4,19 +4,13 @@ use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::limit::LimitState;
+use crate::limit::{
+    LimitState,
+    headers::{LIMIT, POLICY, RATE_HEADERS, RATE_LIMIT, REMAINING, RESET},
+};
 
 /// Largest integer of a structured field.
 const STRUCTURED_INTEGER_MAX: u64 = 999_999_999_999_999;
-
-/// Headers that only the gateway sets; an upstream's own are removed.
-pub const RATE_HEADERS: [HeaderName; 5] = [RATE_LIMIT, POLICY, LIMIT, REMAINING, RESET];
-
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The headers for these limits, of which the first is closest to refusing; none if there are no limits.
 pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 pub use code::Code;
 use http::header;
-pub use limits::{RATE_HEADERS, has_rate_headers, rate_headers, told_remaining};
+pub use limits::{has_rate_headers, rate_headers, told_remaining};
 use pingora_http::ResponseHeader;
 use serde::Serialize;
 

@@ -16,7 +16,7 @@ use common::{
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use crate::catalog::{Catalog, KeyEntry, Standing, TenantEntry};
+use crate::catalog::{Caller, Catalog, KeyEntry, Standing, TenantEntry};
 
 /// The header that carries a bare key.
 pub const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -29,15 +29,6 @@ pub struct Authenticator {
     pub catalog: Arc<Catalog>,
     /// What keys are hashed with.
     pub pepper: Pepper,
-}
-
-/// An authenticated key with its tenant.
-#[derive(Clone)]
-pub struct Caller {
-    /// The key.
-    pub key: Arc<KeyEntry>,
-    /// The tenant that the key belongs to.
-    pub tenant: Arc<TenantEntry>,
 }
 
 /// Why a request is not let in.

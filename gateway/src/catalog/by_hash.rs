@@ -9,7 +9,7 @@ use std::{
 use common::key::KeyHash;
 use dashmap::DashMap;
 
-use super::KeyEntry;
+use super::entry::KeyEntry;
 
 /// Keys by the hashes of their secrets.
 pub(super) type KeysByHash = DashMap<KeyHash, Arc<KeyEntry>, BuildHasherDefault<AsItIs>>;

@@ -17,8 +17,7 @@ use common::{
     time::Micros,
 };
 
-use super::last_use::minute;
-use crate::limit::{QuotaLease, RateCells, Rates};
+use crate::limit::{PlanRates, QuotaLease, RateCells, TenantLimits};
 
 /// When a key expires that has no expiry.
 const NEVER: i64 = i64::MAX;
@@ -56,31 +55,22 @@ pub struct TenantEntry {
     /// Its identifier.
     pub id: TenantId,
     pub(crate) terms: Arc<PlanTerms>,
-    pub(crate) cells: Arc<RateCells>,
-    /// The pools that it draws on: its own, and those of the tenants above it.
-    pub(crate) pools: Box<[Arc<Pool>]>,
+    /// Its rates and its pools, with the cells that they are spent from.
+    pub(crate) limits: TenantLimits,
     /// Every hard quota that its requests draw on, its own first, then those of the tenants above it; then its credit.
     pub(crate) quotas: Box<[Arc<QuotaLease>]>,
 }
 
-/// What a tenant and everybody below it may use together.
-pub(crate) struct Pool {
-    /// The tenant whose plan grants it.
-    pub(crate) owner: TenantId,
-    pub(crate) terms: Arc<PlanTerms>,
-    pub(crate) cells: Arc<RateCells>,
-}
-
-/// Whether a tenant is served.
+/// A tenant's right to be served.
 #[derive(Clone)]
 pub enum Standing {
-    /// It is.
+    /// The tenant is served by these terms.
     Served(Arc<TenantEntry>),
     /// It or one above it is suspended.
     Suspended,
     /// No subscription is in force, neither its own nor one of those above it.
     NoPlan,
-    /// It is no more.
+    /// It was deleted.
     Deleted,
 }
 
@@ -91,10 +81,7 @@ pub(super) struct TenantSlot(ArcSwap<Standing>);
 pub(crate) struct PlanTerms {
     /// The plan in force.
     pub(crate) plan: PlanId,
-    pub(crate) key_rates: Rates,
-    pub(crate) tenant_rates: Rates,
-    /// Of the tenant whose own plan it is.
-    pub(crate) pool_rates: Rates,
+    pub(crate) rates: Arc<PlanRates>,
     /// Hard quotas, by place on the way up; soft ones are billing's. Whose they are is not known here.
     pub(crate) caps: Vec<SubtreeCap>,
     /// Meters that are paid for in advance.
@@ -225,4 +212,9 @@ impl Default for TenantSlot {
     fn default() -> Self {
         Self(ArcSwap::from_pointee(Standing::NoPlan))
     }
+}
+
+/// The minute since 1970 that `now` lies in.
+pub(super) fn minute(now: Micros) -> u32 {
+    u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0)
 }

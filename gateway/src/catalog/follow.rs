@@ -16,8 +16,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Catalog, Loader, SchemaFit, Source};
-use crate::{lock::locked, metrics, outage::Outage};
+use super::{load::Loader, memory::Catalog, progress::Source};
+use crate::{lock::locked, metrics, outage::Outage, schema::SchemaFit};
 
 /// How often the store is asked while changes are announced: an announcement that is lost delays its change by as much,
 /// within the second in which a revocation must hold everywhere.

@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::Catalog;
+use super::{entry::minute, memory::Catalog};
 use crate::outage::Outage;
 
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -84,9 +84,4 @@ impl Catalog {
         let used = self.keys.iter().filter(|entry| entry.used_minute() >= since);
         used.map(|entry| (entry.id, Micros(i64::from(entry.used_minute()) * Micros::PER_MINUTE))).collect()
     }
-}
-
-/// The minute since 1970 that `now` lies in.
-pub(super) fn minute(now: Micros) -> u32 {
-    u32::try_from(now.0 / Micros::PER_MINUTE).unwrap_or(0)
 }

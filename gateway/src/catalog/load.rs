@@ -9,7 +9,7 @@ use common::{
     time::Micros,
 };
 
-use super::{Catalog, entry::KeyEntry, tree::Tree};
+use super::{entry::KeyEntry, memory::Catalog, tree::Tree};
 use crate::lock::locked;
 
 /// Takes the whole catalog row by row: tenants, plans, subscriptions, then keys. What is not among the rows is forgotten
@@ -25,7 +25,7 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     pub(super) fn new(catalog: &'a Catalog, now: Micros) -> Self {
-        let tree = locked(&catalog.tree).heir();
+        let tree = locked(&catalog.tree).successor();
         let seen = (!catalog.keys.is_empty()).then(HashSet::new);
         Self { catalog, now, tree: Some(tree), seen }
     }
@@ -36,7 +36,7 @@ impl<'a> Loader<'a> {
             (CatalogRow::Plan(version), Some(tree)) => tree.add_plan(*version),
             (CatalogRow::Subscription(subscription), Some(tree)) => tree.add_subscription(&subscription),
             (CatalogRow::Key(key), _) => {
-                self.settle();
+                self.resolve();
                 if let Some(seen) = &mut self.seen {
                     seen.insert(key.hash);
                 }
@@ -48,16 +48,16 @@ impl<'a> Loader<'a> {
 
     /// Every row has come; they are as of `mark`.
     pub(super) fn finish(mut self, mark: ChangeMark) {
-        self.settle();
+        self.resolve();
         if let Some(seen) = self.seen {
             self.catalog.keep_keys(|hash, _| seen.contains(hash));
         }
         self.catalog.progress.reached(mark);
     }
 
-    fn settle(&mut self) {
+    fn resolve(&mut self) {
         if let Some(mut tree) = self.tree.take() {
-            tree.settle_all(&self.catalog.quotas, self.now);
+            tree.resolve_all(&self.catalog.quotas, self.now);
             *locked(&self.catalog.tree) = tree;
         }
     }
@@ -86,7 +86,7 @@ impl Catalog {
         changes.tenants.iter().for_each(|tenant| tree.put_tenant(tenant.clone()));
         changes.subscriptions.iter().for_each(|subscription| tree.add_subscription(subscription));
         let tops: Vec<TenantId> = changes.tenants.iter().map(|tenant| tenant.id).collect();
-        tree.settle_below(&tops, &self.quotas, now);
+        tree.resolve_subtree(&tops, &self.quotas, now);
     }
 
     /// Forgets the other keys. Whoever still holds one of them finds it revoked.

@@ -1,147 +1,28 @@
 //! All tenants, plans and keys in memory, following the store's change log.
 //!
-//! Keys sit in a sharded map and change one by one. Each holds the place where it is told how its tenant stands, so that
-//! a request looks up one thing only; when a tenant changes, that is told anew there and in everybody below it.
-//! Rate cells and quota leases belong to their owner, not to what is told: no reload refills a bucket.
-//! What is known is also kept in a file, from which a gateway starts while the store is down.
+//! Keys sit in a sharded map and change one by one. Each key holds the slot in which the standing of its tenant is kept,
+//! so that a request looks up one thing only; when a tenant changes, its slot and those of everybody below it are set anew.
+//! Rate cells and quota leases belong to their owner, not to its entry: no reload refills a bucket. The catalog is also
+//! kept in a file, from which a gateway starts while the store is down.
 
 mod by_hash;
+mod caller;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod follow;
 mod last_use;
 mod load;
+mod memory;
 mod progress;
-mod schema;
 mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use by_hash::KeysByHash;
-use common::{
-    change::{CatalogRow, ChangeMark},
-    key::KeyHash,
-    store::{Store, StoreError},
-    time::{Clock as _, Micros, SystemClock},
-};
+pub use caller::Caller;
 pub use entry::{KeyEntry, Standing, TenantEntry};
-pub(crate) use entry::{PlanTerms, Pool};
-use load::Loader;
-use progress::Progress;
+pub use memory::Catalog;
 pub use progress::Source;
-pub(crate) use schema::SchemaFit;
 pub use snapshot::{SnapshotError, SnapshotKeeper};
-use tree::Tree;
-
-use crate::{limit::QuotaBook, lock::locked, outage::Outage};
-
-/// What the gateway knows of all tenants and keys.
-pub struct Catalog {
-    keys: KeysByHash,
-    quotas: Arc<QuotaBook>,
-    /// Only loading and following touch it.
-    tree: Mutex<Tree>,
-    progress: Progress,
-    /// Whether the store is away, told once for all tasks that need it.
-    pub(crate) store_outage: Arc<Outage>,
-    /// Whether the store's schema is known, and with it whether anything may be written.
-    pub(crate) schema: Arc<SchemaFit>,
-}
-
-impl Catalog {
-    /// A catalog that knows nobody yet; [`Catalog::follow`] loads it as soon as the store answers.
-    pub fn empty() -> Self {
-        Self {
-            keys: KeysByHash::default(),
-            quotas: Arc::default(),
-            tree: Mutex::default(),
-            progress: Progress::default(),
-            store_outage: Arc::new(Outage::new("store")),
-            schema: Arc::default(),
-        }
-    }
-
-    /// The whole catalog from the store.
-    pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        let catalog = Self::empty();
-        let now = SystemClock.now();
-        let mut loader = Loader::new(&catalog, now);
-        let mark = store.change_feed().whole(|row| loader.take(row)).await?;
-        loader.finish(mark);
-        catalog.progress.current(now);
-        catalog.schema.fits();
-        Ok(catalog)
-    }
-
-    /// A catalog that holds `rows`, as of `now`.
-    pub fn from_rows(rows: common::change::Catalog, now: Micros) -> Self {
-        let catalog = Self::empty();
-        let mut loader = Loader::new(&catalog, now);
-        rows.tenants.iter().for_each(|tenant| loader.take(CatalogRow::Tenant(tenant.into())));
-        rows.plans.into_iter().for_each(|version| loader.take(CatalogRow::Plan(version.into())));
-        rows.subscriptions.into_iter().for_each(|one| loader.take(CatalogRow::Subscription(one)));
-        rows.keys.iter().for_each(|key| loader.take(CatalogRow::Key(key.into())));
-        loader.finish(ChangeMark { seq: rows.seq, ..ChangeMark::NONE });
-        catalog.progress.current(now);
-        catalog
-    }
-
-    /// The key with this hash. What the map found is compared once more, in constant time.
-    pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
-        self.keys.get(hash).filter(|entry| entry.key().matches(hash)).map(|entry| Arc::clone(entry.value()))
-    }
-
-    /// How a tenant stands. One that is not known has no plan.
-    #[cfg(test)]
-    pub(crate) fn standing(&self, tenant: common::id::TenantId) -> Standing {
-        locked(&self.tree).slot(tenant).standing()
-    }
-
-    /// Returns true if the catalog was loaded once.
-    pub fn is_loaded(&self) -> bool {
-        self.progress.is_loaded()
-    }
-
-    /// Whether the store has confirmed since the start what is known, or it comes from a snapshot; none before either.
-    pub fn source(&self) -> Option<Source> {
-        self.progress.source()
-    }
-
-    /// Time since the store was last known to hold nothing newer; none before the first load.
-    pub fn staleness(&self, now: Micros) -> Option<Duration> {
-        self.progress.staleness(now)
-    }
-
-    /// Keys known, with those revoked or expired.
-    pub fn key_count(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Tenants known, served or not.
-    pub fn tenant_count(&self) -> usize {
-        locked(&self.tree).tenant_count()
-    }
-
-    /// Number of the last change that is contained.
-    pub fn last_change(&self) -> i64 {
-        self.progress.last_change()
-    }
-
-    /// The hard quotas of all tenants, for the [`crate::limit::QuotaKeeper`].
-    pub const fn quotas(&self) -> &Arc<QuotaBook> {
-        &self.quotas
-    }
-
-    /// Lets subscriptions start and end that do so by `now`.
-    fn turn(&self, now: Micros) {
-        locked(&self.tree).settle_due(&self.quotas, now);
-    }
-}

@@ -14,8 +14,8 @@ use common::{
     },
 };
 
-use super::PlanTerms;
-use crate::limit::{RateOwner, Rates};
+use super::entry::PlanTerms;
+use crate::limit::PlanRates;
 
 /// How many terms are kept before those are dropped that nobody has any more.
 const TERMS_KEPT: usize = 4_096;
@@ -85,9 +85,7 @@ impl PlanTerms {
     fn new(terms: &EffectiveTerms) -> Self {
         Self {
             plan: terms.plan.clone(),
-            key_rates: Rates::new(RateOwner::Key, &terms.key.rates()),
-            tenant_rates: Rates::new(RateOwner::Tenant, &terms.tenant.rates()),
-            pool_rates: Rates::new(RateOwner::Pool, &terms.pool.rates()),
+            rates: Arc::new(PlanRates::new(&terms.key.rates(), &terms.tenant.rates(), &terms.pool.rates())),
             caps: terms.caps.clone(),
             prepaid: terms.prepaid.clone(),
         }

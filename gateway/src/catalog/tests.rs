@@ -1,22 +1,20 @@
 //! Following a real store: each change is seen, and what must survive it does.
 
-use std::str::FromStr as _;
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use common::{
     change::ServedKey,
     id::{KeyId, TenantId},
     key::{KeyHash, KeyStatus, KeyUpdate, Mode, NewKey, Pepper, Secret},
     plan::{Plan, PlanId},
+    store::Store,
     tenant::{Tenant, TenantKind, TenantStatus, lifecycle::NewTenant},
-    time::Zone,
+    time::{Clock as _, Micros, SystemClock, Zone},
 };
 use tokio::sync::watch;
 
 use super::*;
-use crate::{
-    auth::Caller,
-    limit::{Clock, Limiter},
-};
+use crate::limit::{Clock, Limiter};
 
 struct Fixture {
     directory: tempfile::TempDir,
@@ -140,7 +138,7 @@ async fn a_reload_does_not_refill_a_bucket() {
     let admits = |catalog: &Catalog| {
         let key = catalog.key(&hash).unwrap();
         let Standing::Served(tenant) = catalog.standing(key.tenant) else { panic!("not served") };
-        limiter.ask(&Caller { key, tenant }, "requests", 1, SystemClock.now()).admit().is_ok()
+        limiter.try_admit((Caller { key, tenant }).request("requests", 1, SystemClock.now())).is_ok()
     };
     while admits(&following.catalog) {}
     let before = following.catalog.last_change();
@@ -256,7 +254,7 @@ async fn a_deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place()
     assert!(matches!(following.catalog.standing(heir.id), Standing::NoPlan));
     store.move_tenant(heir.id, reseller.id, None, SystemClock.now()).await.unwrap();
     let pools_of = |catalog: &Catalog, id| match catalog.standing(id) {
-        Standing::Served(entry) => entry.pools.iter().map(|pool| pool.owner).collect(),
+        Standing::Served(entry) => entry.limits.pools.iter().map(|pool| pool.owner).collect(),
         _ => Vec::new(),
     };
     following.until("the move", |catalog| pools_of(catalog, heir.id) == [reseller.id]).await;

@@ -11,8 +11,8 @@ use super::{
     route::{METHODS, RouteCheck, parse_method},
 };
 use crate::{
-    answer::RATE_HEADERS,
     filter::cors::{AllowedHeaders, Cors, OriginPattern, Origins},
+    limit::headers::RATE_HEADERS,
 };
 
 /// All origins, methods or headers.

@@ -6,7 +6,6 @@ use common::config::ConfigError;
 use serde::Deserialize;
 
 use super::check::{Check, THREADS_MAX};
-use crate::decision::Shares;
 
 /// What switches a listener off.
 const OFF: &str = "off";
@@ -37,6 +36,17 @@ pub(super) struct DecisionFile {
     reservations: usize,
     reservations_per_tenant: Option<usize>,
     reservations_per_key: Option<usize>,
+}
+
+/// Most reservations that may be open at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// In all.
+    pub all: usize,
+    /// Of one tenant, with all its keys.
+    pub tenant: usize,
+    /// Of one key.
+    pub key: usize,
 }
 
 /// Where others ask for decisions, and what may be reserved.

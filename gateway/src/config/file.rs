@@ -9,14 +9,10 @@ use serde::{
 };
 
 use super::{
-    client::FailedCredentialsFile,
-    connections::ConnectionsFile,
-    cors::CorsFile,
-    decision::DecisionFile,
-    lifecycle::{Bill, OnAbortFile},
-    upstream::file::UpstreamFile,
+    client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
+    lifecycle::OnAbortFile, upstream::file::UpstreamFile,
 };
-use crate::meter::WhenFull;
+use crate::{meter::WhenFull, route::Bill};
 
 /// The file.
 #[derive(Deserialize)]

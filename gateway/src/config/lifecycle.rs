@@ -1,72 +1,17 @@
-//! What a route says about the life of a request: what becomes of it when its client leaves, when it is billed, and
-//! whether it may turn its connection over to another protocol.
+//! The settings of a route about the life of a request: `on_abort`, `bill` and `upgrade`.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::route::RouteCheck;
+use crate::route::{ABORT_BYTES, Bill, Lifecycle, OnAbort, Patience, UPGRADE_IDLE_SECONDS, Upgrade};
 
-/// Bytes of an answer that are read for a client that is gone, unless the route says otherwise.
-const ABORT_BYTES: u64 = 1024 * 1024;
-
-/// How long nothing may pass on an upgraded connection, unless the route says otherwise, in seconds.
-const UPGRADE_IDLE_SECONDS: u64 = 300;
-
-/// Longest time that the settings of this page may state, in seconds.
+/// Longest time that these settings may state, in seconds.
 const LONGEST_SECONDS: u64 = 86_400;
 
 /// Protocols that carry requests of their own, which nobody would authenticate, limit or bill.
 const NOT_TUNNELLED: [&str; 3] = ["h2c", "http", "tls"];
-
-/// The life of a request on a route.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lifecycle {
-    /// What becomes of a request whose client leaves.
-    pub on_abort: OnAbort,
-    /// When its usage is recorded.
-    pub bill: Bill,
-    /// Which protocols its connection may be turned over to.
-    pub upgrade: Upgrade,
-}
-
-/// What becomes of a request whose client leaves before the answer is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnAbort {
-    /// The request ends: the connection to the upstream is closed.
-    Cancel,
-    /// The upstream's answer is waited for and read to its end.
-    Finish(Patience),
-}
-
-/// How far a request goes on without its client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// For how long.
-    pub time: Duration,
-    /// For how many bytes of the answer.
-    pub bytes: u64,
-}
-
-/// When a request's usage is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bill {
-    /// When the header of the upstream's answer is there, before the client sees any of it.
-    #[default]
-    OnAnswer,
-    /// When the upstream has accepted the connection, before it sees any of the request.
-    OnDispatch,
-}
-
-/// Which protocols a connection may be turned over to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade {
-    /// Names of protocols, in lower case.
-    pub protocols: Box<[Box<str>]>,
-    /// How long nothing may pass on an upgraded connection.
-    pub idle: Duration,
-}
 
 /// `on_abort` as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -132,18 +77,6 @@ fn protocol(name: &str) -> Result<Box<str>, String> {
         ));
     }
     Ok(lower.into())
-}
-
-impl Default for OnAbort {
-    fn default() -> Self {
-        Self::Finish(Patience { time: Duration::from_mins(1), bytes: ABORT_BYTES })
-    }
-}
-
-impl Default for Upgrade {
-    fn default() -> Self {
-        Self { protocols: Box::default(), idle: Duration::from_secs(UPGRADE_IDLE_SECONDS) }
-    }
 }
 
 #[cfg(test)]

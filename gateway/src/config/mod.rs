@@ -11,12 +11,12 @@ mod cors;
 mod decision;
 mod file;
 mod lifecycle;
-mod pattern;
 mod public;
 mod route;
 mod upstream;
 mod usage;
 pub mod watch;
+mod whole;
 
 use std::{
     net::SocketAddr,
@@ -28,25 +28,17 @@ use std::{
 pub use client::ClientSettings;
 use common::config::{self, ConfigError, Document};
 pub use connections::ConnectionSettings;
-pub use decision::DecisionSettings;
-use http::{HeaderName, Method};
-pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
-pub use pattern::{Billable, HostPattern};
-pub use public::Public;
+pub use decision::{DecisionSettings, Shares};
 pub use upstream::{
     AddressFamily, DnsSettings, HealthSettings, Host, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
     Verify,
 };
 
 use crate::{
-    filter::cors::Cors,
-    limit::{Rates, bank::BankSettings},
+    limit::bank::BankSettings,
     meter::{KafkaSettings, WhenFull},
-    route::Spellings,
+    route::RouteSettings,
 };
-
-/// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
-pub const UNITS_MAX: u64 = 1_000_000_000;
 
 /// A gateway's whole configuration.
 #[derive(Debug, Clone)]
@@ -62,7 +54,7 @@ pub struct Settings {
     /// Where requests go.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
     /// Which requests go where.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Vec<RouteSettings>,
 }
 
 /// What takes effect at the start only.
@@ -131,59 +123,6 @@ pub struct SizeLimits {
     pub body_bytes: Option<u64>,
 }
 
-/// Which requests go where, and what they cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Its name in usage, logs and metrics.
-    pub name: Arc<str>,
-    /// Hosts that it serves; every host if empty.
-    pub hosts: Vec<HostPattern>,
-    /// The path, and everything below it.
-    pub path_prefix: String,
-    /// Methods that it serves; every method if empty.
-    pub methods: Vec<Method>,
-    /// Name of the upstream.
-    pub upstream: Arc<str>,
-    /// What is counted.
-    pub meter: Arc<str>,
-    /// How much of it one answer uses.
-    pub units: Units,
-    /// Which answers are billed.
-    pub billable: Billable,
-    /// Whether the upstream sees the path without the prefix.
-    pub strip_prefix: bool,
-    /// How long the upstream may stay silent, if other than the upstream's own setting.
-    pub timeout: Option<Duration>,
-    /// Largest request body, if other than the general limit.
-    pub body_bytes: Option<u64>,
-    /// What becomes of a request whose client leaves, when it is billed, and what it may be upgraded to.
-    pub lifecycle: Lifecycle,
-    /// What keys that have scopes must have among them.
-    pub scope: Option<Box<str>>,
-    /// Spellings of a path that it serves, though servers read them differently.
-    pub spellings: Spellings,
-    /// What all callers together may send.
-    pub(crate) limits: Rates,
-    /// What is said of a route that needs no key.
-    pub public: Option<Public>,
-    /// Which pages of other origins may call it.
-    pub(crate) cors: Option<Arc<Cors>>,
-}
-
-/// How many units an answer uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Units {
-    /// Always as many.
-    Fixed(u64),
-    /// As many as the upstream says.
-    Header {
-        /// The response header that says it; removed before the client sees the answer.
-        name: HeaderName,
-        /// What counts when it says nothing usable.
-        default: u64,
-    },
-}
-
 /// Settings that the environment overrides.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -247,15 +186,6 @@ impl ProcessSettings {
             ("upgrade_drain_seconds", self.upgrade_drain != other.upgrade_drain),
         ];
         differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()
-    }
-}
-
-impl Units {
-    /// What is set aside before the answer is known.
-    pub const fn estimate(&self) -> u64 {
-        match self {
-            Self::Fixed(units) | Self::Header { default: units, .. } => *units,
-        }
     }
 }
 

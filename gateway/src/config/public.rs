@@ -1,9 +1,7 @@
 //! The settings `public` and `public_per_minute` of a route: open to everybody, without a key.
 
-use common::limit::Rate;
-
 use super::route::RouteCheck;
-use crate::filter::by_address;
+use crate::route::Public;
 
 /// Most requests a minute that `public_per_minute` can allow.
 const PER_MINUTE_MAX: u64 = 1_000_000;
@@ -11,15 +9,8 @@ const PER_MINUTE_MAX: u64 = 1_000_000;
 /// Settings that say something of a key, of its tenant, or of what the tenant is billed.
 const FOR_TENANTS: [&str; 7] = ["scope", "meter", "units", "billable", "bill", "limits", "upgrade"];
 
-/// A route that needs no key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Public {
-    /// How often one address may call it, if that is limited.
-    pub(crate) rate: Option<Rate>,
-}
-
 impl RouteCheck<'_, '_> {
-    /// What is said of a public route; none if callers need a key.
+    /// The settings of a public route; none if callers need a key.
     pub(super) fn public(&self) -> Option<Public> {
         let per_minute = self.within("public_per_minute", self.file.public_per_minute, 1, PER_MINUTE_MAX);
         if !self.file.public {
@@ -39,8 +30,7 @@ impl RouteCheck<'_, '_> {
             );
             self.refuse(setting, &reason);
         }
-        let rate = per_minute.and_then(|requests| u32::try_from(requests).ok()).map(by_address::per_minute);
-        Some(Public { rate })
+        Some(Public { per_minute: per_minute.and_then(|requests| u32::try_from(requests).ok()) })
     }
 }
 
@@ -62,9 +52,9 @@ mod tests {
     fn routes_need_a_key_unless_they_are_public() {
         assert_eq!(of(""), Ok(None));
         assert_eq!(of(", public: false, units: { fixed: 3 }"), Ok(None));
-        assert_eq!(of(", public: true"), Ok(Some(Public { rate: None })));
+        assert_eq!(of(", public: true"), Ok(Some(Public { per_minute: None })));
         let limited = of(", public: true, public_per_minute: 60, timeout_ms: 5, strip_prefix: true").unwrap().unwrap();
-        assert_eq!(limited.rate.map(|rate| (rate.limit(), rate.burst())), Some((60, 60)));
+        assert_eq!(limited.per_minute, Some(60));
     }
 
     #[test]

@@ -6,14 +6,11 @@ use common::config::{Step, did_you_mean, quoted};
 use http::{HeaderName, Method};
 
 use super::{
-    Billable, HostPattern, Route, UNITS_MAX, Units, UpstreamSettings,
+    UpstreamSettings,
     check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name, is_path},
     file::{RouteFile, UnitsFile},
 };
-use crate::{
-    limit::{RateOwner, Rates},
-    route::{Spelling, Spellings},
-};
+use crate::route::{Billable, HostPattern, RouteSettings, Spelling, Spellings, UNITS_MAX, Units};
 
 /// How long a server may stay silent whose upstream is not known, for checks of the route's other settings.
 const UNKNOWN_SILENCE: Duration = Duration::from_mins(1);
@@ -28,11 +25,11 @@ pub(super) struct RouteCheck<'a, 'tree> {
 }
 
 impl Check<'_> {
-    pub(super) fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<Arc<Route>> {
+    pub(super) fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<RouteSettings> {
         if files.is_empty() && !self.tree().has_removed(&[Step::Key("routes".into())]) {
             self.note(self.about("", "there are no routes: add at least one"));
         }
-        let mut routes: Vec<Arc<Route>> = Vec::with_capacity(files.len());
+        let mut routes: Vec<RouteSettings> = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             self.inside(index, || {
                 let route = RouteCheck { check: self, file };
@@ -43,7 +40,7 @@ impl Check<'_> {
                 if let Some(same) = routes.iter().find(|earlier| same_requests(earlier, &found)) {
                     return route.refuse("path_prefix", &format!("matches the same requests as route `{}`", same.name));
                 }
-                routes.push(Arc::new(found));
+                routes.push(found);
             });
         }
         routes
@@ -81,7 +78,7 @@ impl RouteCheck<'_, '_> {
     }
 
     /// The route, if all of it makes sense.
-    fn route(&self, upstreams: &[Arc<UpstreamSettings>]) -> Option<Route> {
+    fn route(&self, upstreams: &[Arc<UpstreamSettings>]) -> Option<RouteSettings> {
         let file = self.file;
         if !is_name(&file.name) {
             self.refuse("name", NAME_RULE);
@@ -109,7 +106,7 @@ impl RouteCheck<'_, '_> {
         );
         let (units, billable, lifecycle) = (self.units(), self.billable(), self.lifecycle(silence));
         let (public, cors) = (self.public(), self.cors());
-        Some(Route {
+        Some(RouteSettings {
             name: file.name.as_str().into(),
             hosts,
             methods,
@@ -124,7 +121,7 @@ impl RouteCheck<'_, '_> {
             lifecycle,
             scope: file.scope.as_deref().map(Into::into),
             spellings,
-            limits: Rates::new(RateOwner::Route, &file.limits),
+            limits: file.limits.clone(),
             public,
             cors,
         })
@@ -207,7 +204,7 @@ pub(super) fn parse_method(text: &str) -> Result<Method, String> {
 }
 
 /// Returns true if some request would fit both routes equally well.
-fn same_requests(one: &Route, other: &Route) -> bool {
+fn same_requests(one: &RouteSettings, other: &RouteSettings) -> bool {
     let hosts =
         (one.hosts.is_empty() && other.hosts.is_empty()) || one.hosts.iter().any(|host| other.hosts.contains(host));
     let methods = one.methods.is_empty()

@@ -1,7 +1,7 @@
 //! What a configuration file may say, and how its faults are told.
 
 use super::*;
-use crate::{limit::bank::BankAddress, meter::NewTopic};
+use crate::{limit::bank::BankAddress, meter::NewTopic, route::Units};
 
 const GOOD: &str = "\
 name: edge-1

@@ -7,12 +7,16 @@ use common::id::TenantId;
 use http::Method;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Mode, Question, ReservationId, Settled, Target, Verdict};
+use super::{
+    question::{Mode, Question, Settled, Target, Verdict},
+    reservations::ReservationId,
+};
 use crate::{
     answer::{Code, Problem, told_remaining},
-    auth::{AuthError, Caller},
-    config::UNITS_MAX,
+    auth::AuthError,
+    catalog::Caller,
     limit::LimitState,
+    route::UNITS_MAX,
 };
 
 /// Body of `POST /check`.

@@ -9,8 +9,9 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::{
-    Decision, Verdict,
+    decide::Decision,
     document::{self, CheckRequest, Settlement},
+    question::Verdict,
 };
 use crate::{
     answer::{Code, Problem, rate_headers},

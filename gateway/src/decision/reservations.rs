@@ -20,13 +20,14 @@ use tokio::{
 };
 use tracing::info;
 
-use super::rooms::{NoRoom, Room, Rooms, Shares};
+use super::places::{NoPlace, Place, Places};
 use crate::{
-    auth::Caller,
-    config::Route,
+    catalog::Caller,
+    config::Shares,
     limit::{Admission, Clock},
     lock::locked,
     metrics,
+    route::Route,
 };
 
 /// How often expired reservations are looked for.
@@ -64,7 +65,7 @@ pub(super) enum SettleError<E> {
 /// Every reservation of this process.
 pub(super) struct Reservations {
     book: Mutex<Book>,
-    rooms: Arc<Rooms>,
+    places: Arc<Places>,
     lasts: Duration,
     clock: Clock,
     open: IntGauge,
@@ -73,7 +74,7 @@ pub(super) struct Reservations {
 
 #[derive(Default)]
 struct Book {
-    open: BTreeMap<ReservationId, (Reservation, Room)>,
+    open: BTreeMap<ReservationId, (Reservation, Place)>,
     /// Settled and not expired yet: as many as may be open at once, so that a repetition is told for what it is.
     settled: BTreeMap<ReservationId, KeyHash>,
 }
@@ -83,7 +84,7 @@ impl Reservations {
     pub(super) fn new(shares: Shares, lasts: Duration, clock: Clock) -> Self {
         Self {
             book: Mutex::default(),
-            rooms: Rooms::new(shares),
+            places: Places::new(shares),
             lasts,
             clock,
             open: metrics::gauge("tollgate_reservations", "Reservations that are not settled yet"),
@@ -96,18 +97,18 @@ impl Reservations {
     }
 
     /// A place for one more of this caller.
-    pub(super) fn room(&self, caller: &Caller) -> Result<Room, NoRoom> {
-        let room = || self.rooms.take(caller.tenant.id, caller.key.id);
-        room().or_else(|_| {
+    pub(super) fn place(&self, caller: &Caller) -> Result<Place, NoPlace> {
+        let place = || self.places.take(caller.tenant.id, caller.key.id);
+        place().or_else(|_| {
             self.expire();
-            room()
+            place()
         })
     }
 
     /// Keeps a reservation.
-    pub(super) fn hold(&self, room: Room, reservation: Reservation) -> ReservationId {
+    pub(super) fn hold(&self, place: Place, reservation: Reservation) -> ReservationId {
         let id = ReservationId::expiring(self.clock.nanos().saturating_add(nanos(self.lasts)));
-        locked(&self.book).open.insert(id, (reservation, room));
+        locked(&self.book).open.insert(id, (reservation, place));
         self.open.inc();
         id
     }
@@ -132,7 +133,7 @@ impl Reservations {
         record(reservation).map_err(SettleError::Unrecorded)?;
         let taken = book.open.remove(&id).ok_or(SettleError::Unknown);
         book.settled.insert(id, *hash);
-        if book.settled.len() > self.rooms.all() {
+        if book.settled.len() > self.places.all() {
             book.settled.pop_first();
         }
         drop(book);
@@ -177,7 +178,7 @@ impl Reservations {
         self.ended(&released, "released");
     }
 
-    fn ended(&self, reservations: &[(Reservation, Room)], end: &str) {
+    fn ended(&self, reservations: &[(Reservation, Place)], end: &str) {
         if let Ok(count) = u32::try_from(reservations.len()) {
             self.open.sub(count.into());
             self.ended.with_label_values(&[end]).inc_by(count.into());

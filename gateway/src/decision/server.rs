@@ -27,7 +27,7 @@ use prometheus::IntGauge;
 use tokio::{net::TcpListener, runtime::Builder};
 use tracing::error;
 
-use super::{Decision, envoy, http};
+use super::{decide::Decision, envoy, http};
 use crate::metrics;
 
 /// Room for the header of a request, in bytes; a larger one is answered 431.

@@ -21,13 +21,13 @@ const WINDOW_NAMES: [&str; WINDOWS] = ["second", "minute", "hour", "day"];
 #[derive(Default)]
 pub(crate) struct RateCells {
     own: [RateCell; WINDOWS],
-    pub(super) under_way: UnderWay,
-    accounts: OnceLock<Box<Accounts>>,
+    accounts: OnceLock<Arc<Accounts>>,
 }
 
-/// The accounts of one owner.
+/// What only some owners need: accounts at the bank, and the number of requests under way.
 #[derive(Default)]
-struct Accounts {
+pub(super) struct Accounts {
+    pub(super) under_way: UnderWay,
     rates: [OnceLock<Arc<Account>>; WINDOWS],
     slots: OnceLock<Arc<SlotAccount>>,
 }
@@ -66,7 +66,7 @@ impl<'a> Slot<'a> {
 
     /// The account that is shared with other gateways, under the same name in all of them.
     pub(super) fn account(self, owner: Owner<'_>) -> &'a Arc<Account> {
-        let accounts = &self.cells.accounts.get_or_init(Box::default).rates;
+        let accounts = &self.cells.accounts().rates;
         accounts[self.window].get_or_init(|| Arc::new(Account::new(format!("{owner}:{}", WINDOW_NAMES[self.window]))))
     }
 }
@@ -74,13 +74,13 @@ impl<'a> Slot<'a> {
 impl RateCells {
     /// The account of requests under way that is shared with other gateways.
     pub(super) fn slots(&self, owner: Owner<'_>) -> &Arc<SlotAccount> {
-        let accounts = self.accounts.get_or_init(Box::default);
-        accounts.slots.get_or_init(|| Arc::new(SlotAccount::new(format!("{owner}:concurrent"))))
+        self.accounts().slots.get_or_init(|| Arc::new(SlotAccount::new(format!("{owner}:concurrent"))))
     }
 
-    /// The same, if it was ever needed.
-    pub(super) fn known_slots(&self) -> Option<&SlotAccount> {
-        self.accounts.get()?.slots.get().map(|account| &**account)
+    /// What only some owners need, made when it is first asked for.
+    #[inline]
+    pub(super) fn accounts(&self) -> &Arc<Accounts> {
+        self.accounts.get_or_init(Arc::default)
     }
 }
 

@@ -4,10 +4,12 @@
 //! A request first looks at every limit and only then debits them, so that a denial consumes nothing. If another
 //! request gets in between, what was debited is given back.
 
-mod ask;
+mod attempt;
 pub mod bank;
 mod cells;
-mod clock;
+pub(crate) mod clock;
+pub(crate) mod headers;
+mod owners;
 mod purse;
 mod quota;
 mod rate;
@@ -19,23 +21,22 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-pub use ask::Ask;
+use attempt::{Attempt, Dry, Obstacle};
 use bank::Bank;
 pub(crate) use cells::RateCells;
 pub use clock::Clock;
-use common::time::Micros;
+use common::{plan::RateLimits, time::Micros};
 use dashmap::DashMap;
+pub(crate) use owners::{PlanRates, Pool, RouteLimits, TenantLimits};
 pub use purse::{Purse, take_all};
 use quota::Holds;
 pub(crate) use quota::{Allowance, QuotaLease};
 pub use quota::{QuotaBook, QuotaKeeper};
 pub use rate::{Rate, RateCell};
-pub(crate) use rate::{RateOwner, Rates};
-use request::{Dry, Obstacle};
+use rate::{RateOwner, Rates};
+pub use request::{Destination, Request};
 pub use slots::Slots;
 pub use state::{LimitState, LimitStates};
-
-use crate::{auth::Caller, config::Route};
 
 /// How long a request may wait for the first block of a quota.
 const DRAW_WAIT: Duration = Duration::from_millis(500);
@@ -47,13 +48,6 @@ pub struct Limiter {
     bank: Option<Arc<Bank>>,
     /// Cells of every route ever limited, by name: they outlive every change of the configuration.
     routes: Arc<DashMap<Arc<str>, Arc<RateCells>>>,
-}
-
-/// What a request goes to: the meter that it counts on, and the route whose limits apply.
-#[derive(Clone, Copy)]
-pub struct Destination<'a> {
-    meter: &'a str,
-    route: Option<&'a Route>,
 }
 
 /// The right to forward one request, which is under way from now on. What of its quota units is not settled goes back
@@ -109,9 +103,39 @@ impl Limiter {
         Self { bank: Some(bank), ..Self::default() }
     }
 
-    /// Asks whether `caller` may use so many units of the meter at `to`.
-    pub fn ask<'a>(&'a self, caller: &'a Caller, to: impl Into<Destination<'a>>, units: u64, now: Micros) -> Ask<'a> {
-        Ask { limiter: self, caller, to: to.into(), units, now }
+    /// The limits of a route, with the buckets that the limiter keeps under its name; none if nothing is limited.
+    pub(crate) fn route_limits(&self, name: &Arc<str>, limits: &RateLimits) -> Option<RouteLimits> {
+        let rates = Rates::new(RateOwner::Route, limits);
+        let cells = || Arc::clone(&self.routes.entry(Arc::clone(name)).or_default());
+        (!rates.is_empty()).then(|| RouteLimits { name: Arc::clone(name), cells: cells(), rates })
+    }
+
+    /// Debits every limit that applies to a request, or none. If the only obstacle is a lack of something of which more
+    /// is on its way, waits for that: for half a second at most for a quota, and for one trip to the bank.
+    pub async fn admit(&self, request: Request<'_>) -> Result<Admission, Denial> {
+        self.or_wait(|counts| self.attempt(&request, counts).gather().debit(&self.clock)).await
+    }
+
+    /// Debits every limit that applies to a request, or none, without waiting. A limit of which nothing is in hand yet
+    /// denies.
+    pub fn try_admit(&self, request: Request<'_>) -> Result<Admission, Denial> {
+        self.attempt(&request, true).gather().debit(&self.clock).map_err(|obstacle| obstacle.denial)
+    }
+
+    /// Returns the state of each limit, if [`Limiter::admit`] would admit the request now. Nothing is debited.
+    pub async fn peek(&self, request: Request<'_>) -> Result<LimitStates, Denial> {
+        self.or_wait(|counts| self.attempt(&request, counts).gather().look()).await
+    }
+
+    /// Returns the state of each limit now, as a client is told with its answer. Nothing is debited, nor drawn ahead.
+    pub fn states(&self, request: Request<'_>) -> LimitStates {
+        self.attempt(&request, false).gather().states()
+    }
+
+    /// `counts`: the request was not counted yet, or has waited for more since it was.
+    #[inline]
+    fn attempt<'a>(&'a self, request: &'a Request<'a>, counts: bool) -> Attempt<'a> {
+        Attempt::new(request, self.bank.as_deref(), self.clock.nanos(), counts)
     }
 
     /// What `attempt` leads to, at once or after waiting for what is dry. It is told whether what is missing is more
@@ -156,26 +180,6 @@ impl Limiter {
             (Dry::Rate(_) | Dry::Slots(_), Some(bank)) => bank.patience(),
             _ => DRAW_WAIT,
         }
-    }
-
-    fn route_cells(&self, route: &Route) -> Arc<RateCells> {
-        if let Some(cells) = self.routes.get(&route.name) {
-            return Arc::clone(&cells);
-        }
-        Arc::clone(&self.routes.entry(Arc::clone(&route.name)).or_default())
-    }
-}
-
-impl<'a> From<&'a Route> for Destination<'a> {
-    fn from(route: &'a Route) -> Self {
-        Self { meter: &route.meter, route: Some(route) }
-    }
-}
-
-impl<'a> From<&'a str> for Destination<'a> {
-    /// A meter, where no route is taken.
-    fn from(meter: &'a str) -> Self {
-        Self { meter, route: None }
     }
 }
 

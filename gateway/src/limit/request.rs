@@ -1,344 +1,38 @@
-//! One request before the limits that apply to it: looked at first, and only then debited.
-//!
-//! What applies is gathered once, in place and without an allocation, as all that follows goes through it again.
-
-mod quotas;
+//! One request, as the limiter looks at it.
 
 use std::sync::Arc;
 
-use common::time::Micros;
-use smallvec::SmallVec;
-use tokio::sync::futures::Notified;
+use common::{id::KeyId, time::Micros};
 
 use super::{
-    Denial, DenialReason, LimitState, LimitStates,
-    bank::{Account, Bank, Errand, Short, SlotAccount},
-    cells::{Owner, RateCells},
-    purse::{self, Purse, RATES_IN_PLACE},
-    quota::{QuotaCell, QuotaLease},
-    rate::{self, Rate, Rates},
-    slots::{self, Concurrency, Seats, Slots},
+    cells::RateCells,
+    owners::{RouteLimits, TenantLimits},
+    quota::QuotaLease,
 };
-use crate::{auth::Caller, config::Route};
 
-/// Seconds after which a request may try again that came while too many were under way: nobody knows when one ends.
-const UNDER_WAY_RETRY_SECONDS: u64 = 1;
-
-/// A quota of which nothing is known.
-const NO_MONTH: LimitState =
-    LimitState { policy: "quota-month", quota: 0, window_seconds: 1, remaining: 0, reset_seconds: 1 };
-
-/// Limits on what is under way that take no allocation, of one request.
-const SEATS_IN_PLACE: usize = 4;
-
-/// One request.
-pub(super) struct Request<'a> {
-    pub(super) caller: &'a Caller,
-    /// The route, if it limits anything.
-    pub(super) route: Option<(&'a Route, Arc<RateCells>)>,
-    /// Where rates are shared with other gateways.
-    pub(super) bank: Option<&'a Bank>,
-    /// What the tenant's requests draw on, of whichever meter.
-    pub(super) quotas: &'a [Arc<QuotaLease>],
-    /// The meter that it counts on.
-    pub(super) meter: &'a str,
-    pub(super) units: u64,
-    pub(super) now: Micros,
-    /// Nanoseconds of the monotonic clock, read once.
-    pub(super) nanos: u64,
-    /// Whether it was not counted yet, or has waited for more since it was.
-    pub(super) counts: bool,
+/// A request before its limits: who sends it, where it goes, and how many units it asks for.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub(crate) key: KeyId,
+    pub(crate) key_cells: &'a RateCells,
+    pub(crate) tenant: &'a TenantLimits,
+    /// Quotas that the tenant's requests draw on, of whichever meter.
+    pub(crate) quotas: &'a [Arc<QuotaLease>],
+    pub(crate) to: Destination<'a>,
+    pub(crate) units: u64,
+    pub(crate) now: Micros,
 }
 
-/// One request, and every limit that applies to it.
-pub(super) struct Limits<'r> {
-    request: &'r Request<'r>,
-    /// Its rates, and where their tokens are.
-    purses: SmallVec<[(&'r Rate, Purse<'r>); RATES_IN_PLACE]>,
-    /// Its limits on what is under way, and where their slots are.
-    seats: SmallVec<[(&'r Concurrency, Seats<'r>); SEATS_IN_PLACE]>,
+/// The meter that a request counts on, and the limits of the route that it takes.
+#[derive(Clone, Copy)]
+pub struct Destination<'a> {
+    pub(crate) meter: &'a str,
+    pub(crate) route: Option<&'a RouteLimits>,
 }
 
-/// Whose requests a limit applies to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Circle {
-    Key,
-    Tenant,
-    /// A pool of the tenant, by its number.
-    Pool(usize),
-    Route,
-}
-
-impl Circle {
-    /// Returns true if a limit of this circle applies to every request that a limit of `other` applies to.
-    fn covers(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Tenant | Self::Pool(_), Self::Key) | (Self::Pool(_), Self::Tenant) => true,
-            (one, other) => one == other,
-        }
-    }
-}
-
-/// A denial, and what may turn it into an admission when it is filled.
-pub(super) struct Obstacle {
-    pub(super) denial: Denial,
-    pub(super) dry: Option<Dry>,
-}
-
-/// What has nothing in hand, with more on its way.
-pub(super) enum Dry {
-    Rate(Arc<Account>),
-    Slots(Arc<SlotAccount>),
-    Quota(Arc<QuotaCell>),
-}
-
-impl Dry {
-    /// Ends when more has come, or has failed to.
-    pub(super) fn filled(&self) -> Notified<'_> {
-        match self {
-            Self::Rate(account) => account.answered(),
-            Self::Slots(account) => account.answered(),
-            Self::Quota(cell) => cell.drew.notified(),
-        }
-    }
-
-    /// Waiting for it took too long.
-    pub(super) fn give_up(&self) {
-        if let Self::Quota(cell) = self {
-            cell.give_up_waiting();
-        }
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Rate(one), Self::Rate(other)) => Arc::ptr_eq(one, other),
-            (Self::Slots(one), Self::Slots(other)) => Arc::ptr_eq(one, other),
-            (Self::Quota(one), Self::Quota(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl<'r> Limits<'r> {
-    /// None yet, of this request.
-    #[inline]
-    pub(super) fn of(request: &'r Request<'r>) -> Self {
-        Self { request, purses: SmallVec::new(), seats: SmallVec::new() }
-    }
-
-    /// Gathers every limit that applies.
-    #[inline]
-    pub(super) fn gather(&mut self) -> &Self {
-        let Request { caller: Caller { key, tenant }, route, .. } = self.request;
-        self.add(Owner::Key(key.id), &tenant.terms.key_rates, &key.cells);
-        self.add(Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &tenant.cells);
-        for pool in &tenant.pools {
-            self.add(Owner::Pool(pool.owner), &pool.terms.pool_rates, &pool.cells);
-        }
-        if let Some((route, cells)) = route {
-            self.add(Owner::Route(&route.name), &route.limits, cells);
-        }
-        self
-    }
-
-    /// The limits of one owner.
-    #[inline]
-    fn add(&mut self, owner: Owner<'_>, rates: &'r Rates, cells: &'r RateCells) {
-        let bank = self.request.bank;
-        for (rate, slot) in rates.with(cells) {
-            let purse = bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner)));
-            self.purses.push((rate, purse));
-        }
-        if let Some(limit) = rates.concurrency() {
-            self.seats.push((limit, Seats::of(cells, owner, bank)));
-        }
-    }
-
-    /// How the limits on what is under way stand.
-    fn concurrency_states(&self) -> impl Iterator<Item = LimitState> {
-        self.seats.iter().map(|(limit, seats)| seats.state(limit, self.request.nanos))
-    }
-
-    /// Looks at every limit on what is under way. What is dry is sent for, unless another one is shut in any case.
-    #[inline]
-    pub(super) fn check_slots(&self) -> Result<(), Obstacle> {
-        let request = self.request;
-        let (mut violated, mut is_shut, mut dry) = (None, false, None);
-        for (limit, seats) in &self.seats {
-            let Err(short) = seats.check(limit, request.nanos) else {
-                continue;
-            };
-            if !is_shut {
-                violated = Some(seats.state(limit, request.nanos));
-            }
-            is_shut |= short != Short::Dry;
-            if let Seats::Shared { account, .. } = seats {
-                if request.counts {
-                    account.missed();
-                }
-                dry = dry.or(Some(*account));
-            }
-        }
-        let Some(violated) = violated else {
-            return Ok(());
-        };
-        let dry = dry.filter(|_| !is_shut).map(|account| {
-            self.send_for_more(true);
-            Dry::Slots(Arc::clone(account))
-        });
-        Err(Obstacle { dry, ..self.denied_under_way(violated) })
-    }
-
-    /// Takes a slot of every limit on what is under way, or none.
-    #[inline]
-    pub(super) fn take_slots(&self) -> Result<Slots, Obstacle> {
-        if self.seats.is_empty() {
-            return Ok(Slots::none());
-        }
-        let Request { caller, route, bank, nanos, .. } = self.request;
-        let route = route.as_ref().filter(|(route, _)| route.limits.concurrency().is_some()).map(|(_, cells)| cells);
-        slots::take_all(&self.seats, caller, route, bank.is_some(), *nanos).ok_or_else(|| {
-            // Another request took the last one since the check. It may have ended already.
-            if let Err(obstacle) = self.check_slots() {
-                return obstacle;
-            }
-            let violated = self.concurrency_states().min_by_key(|state| state.remaining).unwrap_or(NO_MONTH);
-            self.denied_under_way(LimitState { remaining: 0, ..violated })
-        })
-    }
-
-    /// Looks at every rate. What is dry is sent for, unless another limit is shut in any case.
-    #[inline]
-    pub(super) fn check_rates(&self) -> Result<(), Obstacle> {
-        let request = self.request;
-        let (mut is_shut, mut dry) = (false, None);
-        for (rate, purse) in &self.purses {
-            match purse.check(rate, request.nanos) {
-                Ok(()) => continue,
-                Err(Short::Wait(_)) => is_shut = true,
-                Err(Short::Dry) => {}
-            }
-            if let Purse::Shared { account, .. } = purse {
-                if request.counts {
-                    account.missed();
-                }
-                dry = dry.or(Some(*account));
-            }
-        }
-        if !is_shut && dry.is_none() {
-            return Ok(());
-        }
-        let dry = dry.filter(|_| !is_shut).map(|account| {
-            self.send_for_more(true);
-            Dry::Rate(Arc::clone(account))
-        });
-        Err(Obstacle { dry, ..self.denied_by_rate() })
-    }
-
-    /// Debits every rate, or none.
-    #[inline]
-    pub(super) fn debit_rates(&self, clock: impl FnOnce() -> u64) -> bool {
-        let taken = purse::take_all(&self.purses, self.request.nanos, clock);
-        if taken {
-            self.send_for_more(false);
-        }
-        taken
-    }
-
-    /// Leaves an errand for every account that runs low. `waits`: the request cannot go on without.
-    fn send_for_more(&self, waits: bool) {
-        let Request { bank: Some(bank), nanos, .. } = *self.request else {
-            return;
-        };
-        for (rate, purse) in &self.purses {
-            if let Purse::Shared { account, .. } = purse
-                && account.needs_draw(rate, nanos)
-            {
-                let errand = Errand::new(Arc::clone(account), **rate);
-                bank.leave(if waits { errand.urgent() } else { errand });
-            }
-        }
-        for (limit, seats) in &self.seats {
-            if let Seats::Shared { account, .. } = seats
-                && account.needs_draw(limit.limit(), nanos)
-            {
-                let errand = Errand::of_slots(Arc::clone(account), limit.limit());
-                bank.leave(if waits { errand.urgent() } else { errand });
-            }
-        }
-    }
-
-    /// How each limit stands, if every one of them would let the request on. What is dry is sent for all the same.
-    pub(super) fn look(&self) -> Result<LimitStates, Obstacle> {
-        self.check_slots()?;
-        self.check_rates()?;
-        self.look_at_quotas(&self.quota_cells()?)?;
-        Ok(self.standing())
-    }
-
-    /// How each limit stands, whether or not it would let the request on.
-    pub(super) fn standing(&self) -> LimitStates {
-        let Request { caller, now, nanos, units, .. } = *self.request;
-        let owners = self.owners();
-        let mut limits = LimitStates::new();
-        for (index, (rate, purse)) in self.purses.iter().enumerate() {
-            let others = self.purses.iter().enumerate().filter(|(other, _)| *other != index);
-            let covers = others.filter(|(other, _)| owners[*other].covers(owners[index])).map(|(_, (rate, _))| *rate);
-            if let Some((state, likely)) = purse.standing(rate, covers, nanos) {
-                limits.push_likely(state, likely);
-            }
-        }
-        for (limit, seats) in &self.seats {
-            // With none in hand and more to be had, nothing is known that could be told.
-            let state = seats.state(limit, nanos);
-            if state.remaining > 0 || seats.check(limit, nanos) != Err(Short::Dry) {
-                limits.push(state);
-            }
-        }
-        let quotas = self.quota_leases().filter_map(|lease| lease.cell(now));
-        for (state, likely) in quotas.filter_map(|cell| cell.standing(caller.tenant.id, now)) {
-            // As many requests like this one.
-            limits.push_likely(state, likely / units.max(1));
-        }
-        limits
-    }
-
-    /// Whose limit each rate is, in their order.
-    fn owners(&self) -> SmallVec<[Circle; RATES_IN_PLACE]> {
-        let Request { caller: Caller { key, tenant }, .. } = self.request;
-        let of = |circle, rates: &Rates, cells: &RateCells| std::iter::repeat_n(circle, rates.with(cells).count());
-        let key = of(Circle::Key, &tenant.terms.key_rates, &key.cells);
-        let own = of(Circle::Tenant, &tenant.terms.tenant_rates, &tenant.cells);
-        let pools = tenant.pools.iter().zip(0..);
-        let pools = pools.flat_map(|(pool, number)| of(Circle::Pool(number), &pool.terms.pool_rates, &pool.cells));
-        let mut owners: SmallVec<_> = key.chain(own).chain(pools).collect();
-        owners.resize(self.purses.len(), Circle::Route);
-        owners
-    }
-
-    /// The denial by the rate that makes the caller wait longest.
-    pub(super) fn denied_by_rate(&self) -> Obstacle {
-        let nanos = self.request.nanos;
-        let wait = |(rate, purse): &(&Rate, Purse<'_>)| {
-            let wait = match purse.check(rate, nanos) {
-                Ok(()) => 0,
-                Err(Short::Dry) => 1,
-                Err(Short::Wait(wait)) => wait,
-            };
-            (wait, purse.refusal(rate, nanos))
-        };
-        let longest = self.purses.iter().map(wait).max_by_key(|(wait, _)| *wait);
-        let (wait, violated) = longest.unwrap_or((0, NO_MONTH));
-        self.denied(DenialReason::RateLimited, violated, wait.div_ceil(rate::NANOS_PER_SECOND).max(1))
-    }
-
-    fn denied_under_way(&self, violated: LimitState) -> Obstacle {
-        self.denied(DenialReason::TooManyUnderWay, violated, UNDER_WAY_RETRY_SECONDS)
-    }
-
-    fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Obstacle {
-        let mut limits = self.standing();
-        limits.push_refusing(violated);
-        Obstacle { denial: Denial { reason, violated, limits: limits.to_vec(), retry_after_seconds }, dry: None }
+impl<'a> From<&'a str> for Destination<'a> {
+    /// A meter, where no route is taken.
+    fn from(meter: &'a str) -> Self {
+        Self { meter, route: None }
     }
 }

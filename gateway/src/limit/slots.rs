@@ -9,13 +9,17 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use smallvec::SmallVec;
+
 use super::{
     LimitState, RateCells,
     bank::{Bank, Short, SlotAccount},
-    cells::Owner,
+    cells::{Accounts, Owner},
     rate::NANOS_PER_SECOND,
 };
-use crate::auth::Caller;
+
+/// Slots of one request that take no allocation.
+pub(super) const SLOTS_IN_PLACE: usize = 4;
 
 /// How many requests may be under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub(super) struct UnderWay(AtomicU64);
 /// Where the slots of a limit are: all in this gateway, or in an account at the bank.
 #[derive(Clone, Copy)]
 pub(super) enum Seats<'a> {
-    Own(&'a UnderWay),
+    Own(&'a Arc<Accounts>),
     Shared {
         account: &'a Arc<SlotAccount>,
         /// How many gateways share the limit while the bank is away; none if it is there.
@@ -41,16 +45,13 @@ pub(super) enum Seats<'a> {
 
 /// Keeps one request counted as under way, for as long as it lives.
 pub struct Slots {
-    _held: Option<Held>,
+    _held: SmallVec<[Held; SLOTS_IN_PLACE]>,
 }
 
-/// Whose slots are held.
-struct Held {
-    /// Its key, its tenant and the pools, as far as the plans that were in force limit them.
-    caller: Caller,
-    /// The route, if it limits how many are under way.
-    route: Option<Arc<RateCells>>,
-    is_shared: bool,
+/// A slot that is held, and goes back when it is dropped.
+enum Held {
+    Own(Arc<Accounts>),
+    Shared(Arc<SlotAccount>),
 }
 
 impl Concurrency {
@@ -82,13 +83,13 @@ impl UnderWay {
 impl<'a> Seats<'a> {
     /// Those of one owner.
     pub(super) fn of(cells: &'a RateCells, owner: Owner<'_>, bank: Option<&Bank>) -> Self {
-        bank.map_or(Self::Own(&cells.under_way), |bank| bank.seats(cells.slots(owner)))
+        bank.map_or_else(|| Self::Own(cells.accounts()), |bank| bank.seats(cells.slots(owner)))
     }
 
     /// Whether a slot can be taken.
     pub(super) fn check(&self, limit: &Concurrency, now: u64) -> Result<(), Short> {
         match self {
-            Self::Own(under_way) if under_way.count() < limit.limit => Ok(()),
+            Self::Own(own) if own.under_way.count() < limit.limit => Ok(()),
             Self::Own(_) => Err(Short::Wait(NANOS_PER_SECOND)),
             Self::Shared { account, gateways } => account.check(limit.limit, *gateways, now),
         }
@@ -97,75 +98,41 @@ impl<'a> Seats<'a> {
     /// How the limit stands: what is left is never above the truth.
     pub(super) fn state(&self, limit: &Concurrency, now: u64) -> LimitState {
         let remaining = match self {
-            Self::Own(under_way) => limit.limit.saturating_sub(under_way.count()),
+            Self::Own(own) => limit.limit.saturating_sub(own.under_way.count()),
             Self::Shared { account, gateways } => account.remaining(limit.limit, *gateways, now),
         };
         LimitState { policy: limit.policy, quota: limit.limit, window_seconds: 0, remaining, reset_seconds: 0 }
     }
 
-    fn take(&self, limit: &Concurrency, now: u64) -> bool {
+    fn take(&self, limit: &Concurrency, now: u64) -> Option<Held> {
         match self {
-            Self::Own(under_way) => under_way.enter(limit.limit),
-            Self::Shared { account, gateways } => account.take(limit.limit, *gateways, now).is_ok(),
-        }
-    }
-
-    fn leave(&self) {
-        match self {
-            Self::Own(under_way) => under_way.leave(),
-            Self::Shared { account, .. } => account.leave(),
+            Self::Own(own) => own.under_way.enter(limit.limit).then(|| Held::Own(Arc::clone(own))),
+            Self::Shared { account, gateways } => {
+                account.take(limit.limit, *gateways, now).is_ok().then(|| Held::Shared(Arc::clone(account)))
+            }
         }
     }
 }
 
 impl Slots {
     /// Of a request whose number nothing limits.
-    pub(super) const fn none() -> Self {
-        Self { _held: None }
+    pub(super) fn none() -> Self {
+        Self { _held: SmallVec::new() }
     }
 }
 
-/// Takes one slot of each, or none. They are those of `caller`, and of `route` if it limits what is under way.
-pub(super) fn take_all(
-    seats: &[(&Concurrency, Seats<'_>)],
-    caller: &Caller,
-    route: Option<&Arc<RateCells>>,
-    is_shared: bool,
-    now: u64,
-) -> Option<Slots> {
-    for (index, (limit, one)) in seats.iter().enumerate() {
-        if !one.take(limit, now) {
-            seats[..index].iter().for_each(|(_, taken)| taken.leave());
-            return None;
-        }
-    }
-    let held = Held { caller: caller.clone(), route: route.map(Arc::clone), is_shared };
-    Some(Slots { _held: Some(held) })
-}
-
-impl Held {
-    /// The cells of everybody whose slots are held, but the route.
-    fn cells_of_caller(&self) -> impl Iterator<Item = &RateCells> {
-        let Caller { key, tenant } = &self.caller;
-        let own = [(&tenant.terms.key_rates, &key.cells), (&tenant.terms.tenant_rates, &*tenant.cells)];
-        let pools = tenant.pools.iter().map(|pool| (&pool.terms.pool_rates, &*pool.cells));
-        own.into_iter().chain(pools).filter(|(rates, _)| rates.concurrency().is_some()).map(|(_, cells)| cells)
-    }
-
-    fn leave(&self, cells: &RateCells) {
-        if !self.is_shared {
-            cells.under_way.leave();
-        } else if let Some(account) = cells.known_slots() {
-            account.leave();
-        }
-    }
+/// Takes one slot of each, or none.
+pub(super) fn take_all(seats: &[(&Concurrency, Seats<'_>)], now: u64) -> Option<Slots> {
+    // Slots that were taken before one is missing go back as they are dropped.
+    let held: Option<_> = seats.iter().map(|(limit, one)| one.take(limit, now)).collect();
+    held.map(|held| Slots { _held: held })
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.cells_of_caller().for_each(|cells| self.leave(cells));
-        if let Some(route) = &self.route {
-            self.leave(route);
+        match self {
+            Self::Own(own) => own.under_way.leave(),
+            Self::Shared(account) => account.leave(),
         }
     }
 }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::{
-    Catalog, Standing,
+    Caller, Catalog, Standing,
     fixture::{Rows, plan},
 };
 
@@ -51,8 +51,8 @@ fn every_limit_of_key_and_tenant_is_named_and_counted() {
     let terms = "limits:\n  tenant: { per_second: 9, per_minute: 8, per_day: 7 }\n  key: { per_second: 6, per_minute: 5, per_day: 4 }";
     let (_catalog, [caller]) = callers(terms, Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
-    limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
-    let limits = limiter.ask(&caller, "requests", 1, NOW).standing();
+    limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+    let limits = limiter.states(caller.request("requests", 1, NOW));
     let states: Vec<_> =
         limits.iter().map(|limit| (limit.policy, limit.quota, limit.window_seconds, limit.remaining)).collect();
     assert_eq!(
@@ -72,8 +72,8 @@ fn every_limit_of_key_and_tenant_is_named_and_counted() {
 fn a_plan_without_limits_admits() {
     let (_catalog, [caller]) = callers("", Mode::Live);
     let limiter = Limiter::new();
-    limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
-    assert!(limiter.ask(&caller, "requests", 1, NOW).standing().is_empty());
+    limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+    assert!(limiter.states(caller.request("requests", 1, NOW)).is_empty());
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn a_denial_names_the_limit_and_when_to_come_back() {
     let clock = Clock::manual();
     let limiter = Limiter::with_clock(clock.clone());
     for _ in 0..2 {
-        limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
+        limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
     }
-    let denial = limiter.ask(&caller, "requests", 1, NOW).admit().err().unwrap();
+    let denial = limiter.try_admit(caller.request("requests", 1, NOW)).err().unwrap();
     assert_eq!(denial.reason, DenialReason::RateLimited);
     assert_eq!((denial.violated.policy, denial.violated.remaining), ("tenant-minute", 0));
     assert_eq!(denial.retry_after_seconds, 10);
     clock.advance(Duration::from_secs(denial.retry_after_seconds));
-    assert!(limiter.ask(&caller, "requests", 1, NOW).admit().is_ok());
+    assert!(limiter.try_admit(caller.request("requests", 1, NOW)).is_ok());
 }
 
 #[test]
@@ -98,11 +98,11 @@ fn one_keys_burst_leaves_the_other_keys_their_own() {
     let (_catalog, [one, other]) = callers("limits:\n  key: { per_second: 3 }", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
     for _ in 0..3 {
-        limiter.ask(&one, "requests", 1, NOW).admit().unwrap();
+        limiter.try_admit(one.request("requests", 1, NOW)).unwrap();
     }
-    assert!(limiter.ask(&one, "requests", 1, NOW).admit().is_err());
-    limiter.ask(&other, "requests", 1, NOW).admit().unwrap();
-    assert_eq!(remaining(&limiter.ask(&other, "requests", 1, NOW).standing(), "key-second"), 2);
+    assert!(limiter.try_admit(one.request("requests", 1, NOW)).is_err());
+    limiter.try_admit(other.request("requests", 1, NOW)).unwrap();
+    assert_eq!(remaining(&limiter.states(other.request("requests", 1, NOW)), "key-second"), 2);
 }
 
 proptest! {
@@ -118,10 +118,10 @@ proptest! {
         let limiter = Limiter::with_clock(clock.clone());
         for (who, pause) in steps {
             clock.advance(Duration::from_millis(pause));
-            if let Err(denial) = limiter.ask(&callers[who], "requests", 1, NOW).admit() {
+            if let Err(denial) = limiter.try_admit(callers[who].request("requests", 1, NOW)) {
                 prop_assert!(denial.retry_after_seconds >= 1);
                 prop_assert!(denial.limits.iter().any(|limit| limit.remaining == 0));
-                let again = limiter.ask(&callers[who], "requests", 1, NOW).admit().err();
+                let again = limiter.try_admit(callers[who].request("requests", 1, NOW)).err();
                 prop_assert_eq!(again, Some(denial), "the denial changed something");
             }
         }
@@ -141,7 +141,7 @@ fn storm(terms: &str) -> (u64, [Vec<LimitState>; 2]) {
                 scope.spawn(|| {
                     start.wait();
                     for _ in 0..1_000 {
-                        if limiter.ask(caller, "requests", 1, NOW).admit().is_ok() {
+                        if limiter.try_admit(caller.request("requests", 1, NOW)).is_ok() {
                             admitted.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -149,7 +149,8 @@ fn storm(terms: &str) -> (u64, [Vec<LimitState>; 2]) {
             }
         }
     });
-    let left = callers.each_ref().map(|caller| limiter.ask(caller, "requests", 1, NOW).admit().err().unwrap().limits);
+    let left =
+        callers.each_ref().map(|caller| limiter.try_admit(caller.request("requests", 1, NOW)).err().unwrap().limits);
     (admitted.into_inner(), left)
 }
 

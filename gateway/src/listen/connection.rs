@@ -37,7 +37,7 @@ const AHEAD_MAX_BYTES: usize = 64 * 1024;
 
 /// A connection with a client.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub(super) stream: Stream,
     pub(super) settings: Settings,
     sizes: SizeLimits,
@@ -77,7 +77,7 @@ enum Phase {
 }
 
 /// What comes next on a connection.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A request.
     Request,
     /// One that is refused.
@@ -87,7 +87,7 @@ pub(super) enum Next {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, open: Open, settings: Settings, sizes: SizeLimits) -> Self {
+    pub(crate) fn new(stream: Stream, open: Open, settings: Settings, sizes: SizeLimits) -> Self {
         Self {
             stream,
             settings,
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// Waits for the header of the next request. `is_first`: none came before.
-    pub(super) async fn next(&mut self, is_first: bool) -> Next {
+    pub(crate) async fn next(&mut self, is_first: bool) -> Next {
         self.phase = Phase::Waiting;
         self.reader = HeadReader::default();
         let mut since = None;
@@ -220,7 +220,7 @@ impl Connection {
     }
 
     /// Returns true if the request has been read to its end.
-    pub(super) const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         matches!(self.phase, Phase::Done)
     }
 

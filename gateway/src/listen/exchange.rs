@@ -24,7 +24,7 @@ use super::connection::Connection;
 use crate::lock::locked;
 
 /// Where a connection is found again once Pingora has let go of it.
-pub(super) type Returned = Arc<Mutex<Option<Box<Connection>>>>;
+pub(crate) type Returned = Arc<Mutex<Option<Box<Connection>>>>;
 
 /// Begin of an answer that turns the connection over to another protocol.
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
@@ -43,17 +43,17 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(connection: Box<Connection>, returned: Returned) -> Self {
+    pub(crate) fn new(connection: Box<Connection>, returned: Returned) -> Self {
         Self { connection: Some(connection), returned, has_answered: false, interim_left: 0 }
     }
 
     /// Takes the connection back; whether any of the final answer was written.
-    pub(super) fn take(&mut self) -> Option<Box<Connection>> {
+    pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
         self.connection.take()
     }
 
     /// Lends the connection out once more.
-    pub(super) fn renew(&mut self, connection: Box<Connection>) {
+    pub(crate) fn renew(&mut self, connection: Box<Connection>) {
         self.connection = Some(connection);
         self.has_answered = false;
         self.interim_left = 0;

@@ -1,21 +1,22 @@
 //! The connections of clients, up to the header of a request: how many there may be, how long they may take, and what a
 //! request must look like before any other room sees it.
 //!
-//! [`clients`] takes accepted connections from Pingora. A [`connection`] reads the [`head`] of a request and follows its
+//! A [`connection`] reads the [`head`] of a request and follows its
 //! [`body`]; an [`exchange`] is what Pingora gets to see of it: one request at a time, already found to be well-formed.
 //! [`refusal`] answers those that are not, and closes connections so that clients read why.
 //!
 //! Invariant: requests of one connection are answered in the order in which they came, each before the next is looked at.
 
 pub mod body;
-mod clients;
 mod connection;
 mod exchange;
 pub mod head;
 mod refusal;
 mod rewrite;
+pub(crate) mod sizes;
 
-pub(crate) use clients::Clients;
-pub(crate) use refusal::{is_fault, problem_behind};
+pub(crate) use connection::{Connection, Next};
+pub(crate) use exchange::{Exchange, Returned};
+pub(crate) use refusal::{Refused, is_fault, problem_behind, turn_away};
 
 pub use common::listen::http::Deadlines as Settings;

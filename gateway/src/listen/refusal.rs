@@ -43,8 +43,8 @@ const LINGER_READ_BYTES: usize = 64 * 1024;
 
 /// A request that is refused.
 #[derive(Debug, Clone)]
-pub(super) struct Refused {
-    pub(super) problem: Problem,
+pub(crate) struct Refused {
+    pub(crate) problem: Problem,
     /// Whether its answer has no body.
     pub(super) is_head: bool,
 }
@@ -98,7 +98,7 @@ fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
 }
 
 /// Answers a client for whose connection there is no room, as far as its socket takes the answer at once.
-pub(super) async fn turn_away(mut stream: Stream, problem: &Problem) {
+pub(crate) async fn turn_away(mut stream: Stream, problem: &Problem) {
     let refused = Refused { problem: problem.clone(), is_head: false };
     let bytes = message(&refused, &common::origin::request_id(None));
     let written = async {
@@ -118,7 +118,7 @@ pub(super) async fn turn_away(mut stream: Stream, problem: &Problem) {
 
 impl Connection {
     /// Answers with the problem. Whether it was sent.
-    pub(super) async fn answer(&mut self, refused: &Refused, request_id: &str) -> bool {
+    pub(crate) async fn answer(&mut self, refused: &Refused, request_id: &str) -> bool {
         let bytes = message(refused, request_id);
         let written = async {
             self.stream.write_all(&bytes).await?;
@@ -130,7 +130,7 @@ impl Connection {
     }
 
     /// Ends the gateway's side, and waits for the client to end its own if it still sends.
-    pub(super) async fn close(mut self: Box<Self>) {
+    pub(crate) async fn close(mut self: Box<Self>) {
         if self.is_broken || timeout(ANSWER_DEADLINE, self.stream.shutdown()).await.is_err() {
             return;
         }

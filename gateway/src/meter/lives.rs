@@ -14,7 +14,7 @@ use common::{
 use tokio::{sync::watch, time::timeout};
 
 use super::{Meter, UsageSink, journal::Unfetched, ticks};
-use crate::{catalog::SchemaFit, lock::locked, outage::Outage};
+use crate::{lock::locked, outage::Outage, schema::SchemaFit};
 
 /// How often it is looked whether there is something to tell.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

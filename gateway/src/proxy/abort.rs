@@ -7,7 +7,7 @@ use common::usage::ABORTED_STATUS;
 use pingora_core::{Error, ErrorSource};
 use tracing::error;
 
-use super::{Gateway, context::Context};
+use super::{Proxy, context::Context};
 
 /// How a request went on after its client had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Abort {
     }
 }
 
-impl Gateway {
+impl Proxy {
     /// Ends a request that failed after its client had left.
     pub(super) fn end_aborted(&self, error: &Error, context: &mut Context) {
         if *error.esource() != ErrorSource::Downstream {
@@ -78,7 +78,8 @@ impl Gateway {
             return;
         };
         let is_billed = abort.is_billed() && route.billable.covers(ABORTED_STATUS);
-        match self.gate.record_as(caller, route, &admission, route.units.estimate(), ABORTED_STATUS, is_billed) {
+        let (units, admissions) = (route.units.estimate(), self.gateway.admission());
+        match admissions.record_as(caller, route, &admission, units, ABORTED_STATUS, is_billed) {
             Ok(billed) => {
                 context.progress.recorded = true;
                 // Still under way until the context is dropped.

@@ -7,7 +7,7 @@ use prometheus::IntGauge;
 use tracing::error;
 
 use super::{
-    Gateway,
+    Proxy,
     abort::Abort,
     client::Client,
     forwarded::Source,
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     answer::{Code, Problem},
-    auth::Caller,
-    config::{OnAbort, Route},
+    catalog::Caller,
     filter::cors::Grant,
     limit::{Admission, LimitState, Slots},
+    route::{OnAbort, Route},
     upstream::{Server, Upstream},
 };
 
@@ -66,7 +66,7 @@ pub struct Context {
     pub(super) code: Option<Code>,
     /// Method and path of an upgraded connection, which ends without a session.
     pub(super) kept_line: Option<(Box<str>, Box<str>)>,
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) proxy: Arc<Proxy>,
     observed: bool,
     _in_flight: InFlight,
 }
@@ -95,8 +95,8 @@ pub(super) struct BodyCount {
 struct InFlight(IntGauge);
 
 impl Context {
-    pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
-        let in_flight = gateway.observer.in_flight.clone();
+    pub(super) fn new(proxy: &Arc<Proxy>) -> Self {
+        let in_flight = proxy.observer.in_flight.clone();
         in_flight.inc();
         Self {
             started: Instant::now(),
@@ -120,7 +120,7 @@ impl Context {
             problem: None,
             code: None,
             kept_line: None,
-            gateway: Arc::clone(gateway),
+            proxy: Arc::clone(proxy),
             observed: false,
             _in_flight: InFlight(in_flight),
         }
@@ -159,7 +159,7 @@ impl Context {
     /// Logs and counts the request, once.
     pub(super) fn observe(&mut self, request: Option<&super::observe::Exchange<'_>>) {
         if !std::mem::replace(&mut self.observed, true) {
-            Arc::clone(&self.gateway).observer.observe(self, request);
+            Arc::clone(&self.proxy).observer.observe(self, request);
         }
     }
 
@@ -171,7 +171,7 @@ impl Context {
             client.set_failed_request(&self.request_id, self.cors.take());
         }
         if let (Some(caller), false) = (&self.caller, self.progress.recorded) {
-            self.gateway.meter().refused(caller.tenant.id, caller.key.id, code.as_str());
+            self.proxy.gateway.meter().refused(caller.tenant.id, caller.key.id, code.as_str());
         }
         self.code = Some(code);
         self.status = Some(code.status().as_u16());
@@ -199,7 +199,7 @@ impl Context {
         if std::thread::panicking() {
             self.note_panic();
         } else if !self.progress.recorded && self.has_no_client() && self.is_finished_alone() {
-            Arc::clone(&self.gateway).record_abort(self, Abort::CutOff);
+            Arc::clone(&self.proxy).record_abort(self, Abort::CutOff);
         }
         self.observe(None);
     }

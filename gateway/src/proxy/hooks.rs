@@ -1,6 +1,6 @@
 //! Pingora's hooks, in the order in which a request meets them. Each hands over to the room that owns the work.
 
-use std::{os::fd::RawFd, time::Duration};
+use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,15 +10,19 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Entry, Proxy, client::Client, failure, fault, framing, gate, hop, identity, observe};
+use super::{Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe};
 use crate::{
     answer::{Code, Problem},
-    config::{Bill, OnAbort},
+    listen::sizes::check_body,
+    route::{Bill, OnAbort},
     upstream::Choice,
 };
 
+/// The proxy as Pingora drives it.
+pub struct Hooks(pub Arc<Proxy>);
+
 #[async_trait]
-impl ProxyHttp for Proxy {
+impl ProxyHttp for Hooks {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
@@ -57,8 +61,7 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         context.body.received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        if let Err(problem) = context.body.limit.map_or(Ok(()), |limit| gate::check_body(context.body.received, limit))
-        {
+        if let Err(problem) = context.body.limit.map_or(Ok(()), |limit| check_body(context.body.received, limit)) {
             return Err(context.fail(problem));
         }
         if end_of_stream {
@@ -170,7 +173,7 @@ impl ProxyHttp for Proxy {
         if switches {
             self.0.open_tunnel(session, response, context)?;
         }
-        if self.0.is_draining() {
+        if self.0.gateway.is_draining() {
             session.set_keepalive(None);
         }
         if let Some(grant) = &context.cors {
@@ -248,7 +251,7 @@ impl ProxyHttp for Proxy {
         if let Some(problem) = problem {
             failure::Place::of(context, error).tell(context, error, Some(problem.code()));
             if let (Some(caller), false) = (&context.caller, context.progress.recorded) {
-                self.0.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
+                self.0.gateway.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
             }
             context.code = Some(problem.code());
             error_code = problem.code().status().as_u16();

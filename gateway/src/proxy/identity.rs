@@ -8,7 +8,10 @@ use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
 use super::{forwarded::Source, reserved, trace};
-use crate::{auth::Caller, config::Route, route};
+use crate::{
+    catalog::Caller,
+    route::{self, Route},
+};
 
 /// What a request is rewritten with.
 pub(super) struct Identity<'a> {

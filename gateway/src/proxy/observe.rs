@@ -7,8 +7,11 @@ use std::time::Instant;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 use tracing::info;
 
-use super::{abort::Abort, context::Context, tunnel::End};
-use crate::{answer::Problem, metrics};
+use super::{abort::Abort, client::End, context::Context};
+use crate::{
+    answer::{Code, Problem},
+    metrics,
+};
 
 /// Target of access lines, by which the subscriber tells them from operational logs.
 pub const ACCESS_TARGET: &str = "access";
@@ -27,11 +30,11 @@ const USER_AGENT_MAX_BYTES: usize = 256;
 const NO_ROUTE: &str = "none";
 
 /// The metrics of the request path.
-pub struct Observer {
+pub(super) struct Observer {
     /// Requests that are being served.
-    pub in_flight: IntGauge,
+    pub(super) in_flight: IntGauge,
     /// Answers whose units header could not be used.
-    pub units_unusable: IntCounterVec,
+    pub(super) units_unusable: IntCounterVec,
     requests: IntCounterVec,
     aborts: IntCounterVec,
     malformed: IntCounterVec,
@@ -50,7 +53,7 @@ pub(super) struct Exchange<'a> {
 
 impl Observer {
     /// Creates and registers the metrics.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             in_flight: metrics::gauge("tollgate_http_requests_in_flight", "Requests that are being served"),
             units_unusable: metrics::counters(
@@ -109,7 +112,7 @@ impl Observer {
             latency_ms = elapsed.as_secs_f64() * 1_000.0,
             upstream = context.tried.last().map(|server| tracing::field::display(server.address())),
             bytes = exchange.bytes,
-            code = context.code.map(super::Code::as_str),
+            code = context.code.map(Code::as_str),
             aborted = context.abort.map(Abort::as_str),
             ended = context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),
         );
@@ -144,10 +147,4 @@ fn shortened(text: &str, most: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-impl Default for Observer {
-    fn default() -> Self {
-        Self::new()
-    }
 }

@@ -20,10 +20,14 @@ use tokio::{
 
 use super::*;
 use crate::{
+    admission::AdmissionControl,
+    auth::Authenticator,
     catalog::{Catalog, fixture::Rows},
     config::{Overrides, Settings},
+    limit::Limiter,
     lock::locked,
-    meter::{MeterSettings, SinkError, UsageSink},
+    meter::{Meter, MeterSettings, SinkError, UsageSink},
+    runtime::Live,
 };
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,8 +46,8 @@ impl UsageSink for Books {
 }
 
 struct House {
-    gateway: Arc<Gateway>,
-    proxy: Arc<HttpProxy<Proxy>>,
+    proxy: Arc<Proxy>,
+    pingora: Arc<HttpProxy<Hooks>>,
     secret: Secret,
     books: Arc<Books>,
     stop: watch::Sender<bool>,
@@ -66,15 +70,17 @@ impl House {
             upstream().await
         );
         let settings = Settings::parse(&text, "test.yaml", &Overrides::default()).unwrap();
-        let live = Live::start(&settings, None).await;
+        let limiter = Limiter::new();
+        let live = Live::start(&settings, None, &limiter).await;
         let directory = tempfile::tempdir().unwrap();
         let meter = Meter::open(MeterSettings::new(directory.path(), "edge-1"), &Registry::new()).unwrap();
         let (stop, stopped) = watch::channel(false);
         let books = Arc::<Books>::default();
         let metering = tokio::spawn(Arc::clone(&meter).run(Arc::clone(&books) as Arc<dyn UsageSink>, stopped));
-        let gateway = Arc::new(Gateway::new(live, Authenticator { catalog, pepper }, Limiter::new(), meter));
-        let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), Proxy(Arc::clone(&gateway))));
-        Self { gateway, proxy, secret, books, stop, metering, _directory: directory }
+        let admission = AdmissionControl::new(Authenticator { catalog, pepper }, limiter, meter);
+        let proxy = Arc::new(Proxy::new(Arc::new(Gateway::new(live, admission))));
+        let pingora = Arc::new(http_proxy(&Arc::new(ServerConf::default()), Hooks(Arc::clone(&proxy))));
+        Self { proxy, pingora, secret, books, stop, metering, _directory: directory }
     }
 
     /// Sends one request on a connection of its own and gives everything that comes back.
@@ -86,13 +92,13 @@ impl House {
              Content-Length: {length}\r\n{more}\r\n{body}"
         );
         client.write_all(request.as_bytes()).await.unwrap();
-        let proxy = Arc::clone(&self.proxy);
+        let pingora = Arc::clone(&self.pingora);
         let serving = tokio::spawn(async move {
             let client = Arc::<client::Client>::default();
             let stream = ClientStream::of(Box::new(server), Arc::clone(&client));
             let (client, session) = (Some(client), ServerSession::new_http1(Box::new(stream)));
             let (_shutdown, watch) = watch::channel(false);
-            serve_request(client, proxy.process_new_http(session, &watch)).await.is_some()
+            serve_request(client, pingora.process_new_http(session, &watch)).await.is_some()
         });
         let mut answer = Vec::new();
         timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap().unwrap();
@@ -152,7 +158,7 @@ async fn a_panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_wha
         assert_eq!(is_told, hook != "request_filter", "{hook}: the route is known from then on: {answer}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&body["code"], &body["request_id"]), (&"gateway_failed".into(), &"r-1".into()), "{hook}");
-        assert_eq!(house.gateway.in_flight(), 0, "{hook}");
+        assert_eq!(house.proxy.in_flight(), 0, "{hook}");
         // The only permit of the route is free again.
         let answer = house.ask("", "question").await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{hook}: {answer}");

@@ -6,22 +6,22 @@ use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
 use super::{
-    Gateway,
+    Proxy,
     abort::Abort,
     context::{Context, now},
     hop,
 };
 use crate::{
-    answer::{Code, Problem, RATE_HEADERS, has_rate_headers, rate_headers},
-    config::{Bill, Route, UNITS_MAX, Units},
-    gate,
-    limit::LimitState,
+    admission::unrecorded,
+    answer::{Code, Problem, has_rate_headers, rate_headers},
+    limit::{LimitState, headers::RATE_HEADERS},
+    route::{Bill, Route, UNITS_MAX, Units},
 };
 
 /// The status of a record that is written before there is an answer.
 const DISPATCHED: u16 = 202;
 
-impl Gateway {
+impl Proxy {
     /// Records the usage of a request that is billed whatever becomes of it, before the upstream sees any of it.
     pub(super) fn account_dispatch(&self, context: &mut Context) -> Result<(), Problem> {
         let Some(route) = context.route.as_ref().filter(|route| route.lifecycle.bill == Bill::OnDispatch) else {
@@ -35,9 +35,10 @@ impl Gateway {
             return Ok(());
         };
         let units = route.units.estimate();
-        let billed = self.gate.record_as(caller, route, &admission, units, DISPATCHED, true).map_err(|reason| {
+        let record = self.gateway.admission().record_as(caller, route, &admission, units, DISPATCHED, true);
+        let billed = record.map_err(|reason| {
             error!(request_id = context.request_id, %reason, "usage was not recorded, the request is not sent");
-            gate::unrecorded()
+            unrecorded()
         })?;
         context.progress.recorded = true;
         context.slots = Some(admission.settle(billed));
@@ -55,9 +56,10 @@ impl Gateway {
         if let Some(admission) = context.admission.take() {
             let status = response.status.as_u16();
             let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));
-            let billed = self.gate.record_as(caller, route, &admission, units, told, billable).map_err(|reason| {
+            let record = self.gateway.admission().record_as(caller, route, &admission, units, told, billable);
+            let billed = record.map_err(|reason| {
                 error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
-                gate::unrecorded()
+                unrecorded()
             })?;
             context.progress.recorded = true;
             // Settled first, and still under way: what remains is then the truth of now.
@@ -68,7 +70,7 @@ impl Gateway {
             context.status = Some(ABORTED_STATUS);
         }
         hop::strip_response(response);
-        insert_rate_headers(response, &self.gate.limits(caller, route, now()))
+        insert_rate_headers(response, &self.gateway.admission().limits(caller, route, now()))
             .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
     }
 

@@ -7,14 +7,67 @@
 //! Invariant: no spelling of a path leads past the route that the upstream may take it for. See [`Spelling`] for what
 //! is refused, and `loose` for how a path is recognised.
 
+mod lifecycle;
 mod loose;
 mod path;
+mod pattern;
+mod settings;
 mod spelling;
 mod table;
 
+use std::{fmt, ops::Deref};
+
+use common::limit::Rate;
+pub(crate) use lifecycle::{ABORT_BYTES, UPGRADE_IDLE_SECONDS};
+pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub use path::{DecodedPath, PathError, decode_path, strip_segments};
+pub use pattern::{Billable, HostPattern};
+pub use settings::{Public, RouteSettings, UNITS_MAX, Units};
 pub use spelling::{Spelling, Spellings};
 pub use table::{RouteError, Table};
+
+use crate::{
+    filter::by_address,
+    limit::{Destination, Limiter, RouteLimits},
+};
+
+/// A route in force: its settings, and the limits that were built from them when they went live.
+pub struct Route {
+    settings: RouteSettings,
+    /// Limits that all callers share, if there are any.
+    pub(crate) limits: Option<RouteLimits>,
+    /// The rate of each address on a public route, if it is limited.
+    pub(crate) per_address: Option<Rate>,
+}
+
+impl Route {
+    /// A route in force. Its buckets are those that the limiter keeps under its name: no reload refills them.
+    pub fn new(settings: RouteSettings, limiter: &Limiter) -> Self {
+        let limits = limiter.route_limits(&settings.name, &settings.limits);
+        let per_minute = settings.public.as_ref().and_then(|public| public.per_minute);
+        Self { limits, per_address: per_minute.map(by_address::per_minute), settings }
+    }
+}
+
+impl Deref for Route {
+    type Target = RouteSettings;
+
+    fn deref(&self) -> &RouteSettings {
+        &self.settings
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(formatter)
+    }
+}
+
+impl<'a> From<&'a Route> for Destination<'a> {
+    fn from(route: &'a Route) -> Self {
+        Self { meter: &route.meter, route: route.limits.as_ref() }
+    }
+}
 
 #[cfg(test)]
 mod tests;

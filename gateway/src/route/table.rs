@@ -5,10 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use http::Method;
 
 use super::{
-    DecodedPath, PathError, Spelling, Spellings,
+    DecodedPath, HostPattern, PathError, Route, Spelling, Spellings,
     loose::{self, Case},
 };
-use crate::config::{HostPattern, Route};
 
 /// Every route, by host and prefix.
 #[derive(Debug, Default)]

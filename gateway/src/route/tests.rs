@@ -6,31 +6,15 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    config::{Billable, HostPattern, Lifecycle, Route, Units},
-    limit::Rates,
-};
 
 fn route(name: &str, hosts: &[&str], path_prefix: &str, methods: &[Method]) -> Arc<Route> {
-    Arc::new(Route {
-        name: name.into(),
+    let settings = RouteSettings {
         hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
         path_prefix: path_prefix.into(),
         methods: methods.to_vec(),
-        upstream: "demo".into(),
-        meter: "requests".into(),
-        units: Units::Fixed(1),
-        billable: Billable::default(),
-        strip_prefix: false,
-        timeout: None,
-        body_bytes: None,
-        lifecycle: Lifecycle::default(),
-        scope: None,
-        spellings: Spellings::default(),
-        limits: Rates::default(),
-        public: None,
-        cors: None,
-    })
+        ..RouteSettings::named(name)
+    };
+    Arc::new(Route::new(settings, &Limiter::new()))
 }
 
 fn found<'a>(table: &'a Table, host: &str, path: &str, method: &Method) -> &'a str {
@@ -88,9 +72,8 @@ fn methods_share_a_prefix_and_a_refusal_names_them_all() {
 
 /// A table with a cheap route for everything and an expensive one below it; the cheap one allows `spellings`.
 fn cheap_and_expensive(spellings: impl IntoIterator<Item = Spelling>) -> Table {
-    let mut cheap = Arc::unwrap_or_clone(route("cheap", &[], "/", &[]));
-    cheap.spellings = spellings.into_iter().collect();
-    Table::new(&[Arc::new(cheap), route("expensive", &[], "/v1/admin", &[])])
+    let cheap = RouteSettings { spellings: spellings.into_iter().collect(), ..RouteSettings::named("cheap") };
+    Table::new(&[Arc::new(Route::new(cheap, &Limiter::new())), route("expensive", &[], "/v1/admin", &[])])
 }
 
 /// Spellings of `/v1/admin/x` under which some server finds the handler of `/v1/admin`.

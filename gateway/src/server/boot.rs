@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::{StartError, catalog};
 use crate::{
+    admission::AdmissionControl,
     auth::Authenticator,
     catalog::{SnapshotKeeper, Source},
     config::{ProcessSettings, Settings, SinkSettings},
@@ -25,7 +26,8 @@ use crate::{
         bank::{Bank, BankSettings},
     },
     meter::{HttpSink, KafkaSink, Meter, MeterSettings, SinkError, UsageSink},
-    proxy::{Gateway, Live},
+    proxy::Proxy,
+    runtime::{Gateway, Live},
     upstream,
 };
 
@@ -49,6 +51,7 @@ pub(super) struct Tasks {
 /// What a start leads to.
 pub(super) struct Booted {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) sink: Arc<dyn UsageSink>,
     pub(super) bank: Option<Arc<Bank>>,
     pub(super) decision: Option<Arc<Decision>>,
@@ -82,18 +85,22 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let telling = (store, Arc::clone(&catalog.store_outage), Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| Arc::clone(&meter).run_telling(Arc::clone(&sink), telling, stopped));
 
-    let live = Live::start(settings, None).await;
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
     let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));
-    let gateway = Arc::new(Gateway::new(live, authenticator, limiter, meter));
-    tasks.spawn(|stopped| Arc::clone(&gateway).watch_upgraded(stopped));
-    upstream::register_gauges(Arc::downgrade(&gateway));
+    let live = Live::start(settings, None, &limiter).await;
+    let gateway = Arc::new(Gateway::new(live, AdmissionControl::new(authenticator, limiter, meter)));
+    let proxy = Arc::new(Proxy::new(Arc::clone(&gateway)));
+    tasks.spawn(|stopped| Arc::clone(&proxy).watch_upgraded(stopped));
+    let served = Arc::downgrade(&gateway);
+    upstream::register_gauges(move || {
+        served.upgrade().map(|gateway| gateway.live().upstreams.values().cloned().collect()).unwrap_or_default()
+    });
     let decision = process.decision.as_ref().map(|settings| {
         let decision = Arc::new(Decision::new(Arc::clone(&gateway), settings));
         tasks.spawn(|stopped| Arc::clone(&decision).expire_until(stopped));
         decision
     });
-    Ok(Booted { gateway, sink, bank, decision, tasks })
+    Ok(Booted { gateway, proxy, sink, bank, decision, tasks })
 }
 
 /// Waits until the gateway could serve: it knows its callers, and its essential upstreams answer.

@@ -13,11 +13,10 @@ use prometheus::IntGauge;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::shutdown::Shutdown;
+use super::{clients::Clients, shutdown::Shutdown};
 use crate::{
-    listen::Clients,
     metrics,
-    proxy::{Gateway, Proxy},
+    proxy::{Hooks, Proxy},
 };
 
 /// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
@@ -40,7 +39,7 @@ struct Ingress {
 pub(super) fn serve<E: From<std::io::Error>>(
     socket: TcpListener,
     threads: usize,
-    gateway: &Arc<Gateway>,
+    proxy: &Arc<Proxy>,
     room: usize,
     closing: watch::Receiver<bool>,
     shutdown: impl FnOnce(IntGauge) -> Shutdown,
@@ -60,13 +59,13 @@ pub(super) fn serve<E: From<std::io::Error>>(
     server.bootstrap();
     let open = metrics::gauge("tollgate_http_connections", "Connections of clients");
     let connections = Connections::new(ListenerMetrics::new("clients", open.clone()));
-    let wanted = gateway.live().connections.most;
+    let wanted = proxy.gateway().live().connections.most;
     if wanted > room {
         warn!(wanted, allowed = room, "fewer connections than configured are allowed: file descriptors are too few");
     }
     connections.metrics().limit(wanted.min(room));
-    let proxy = http_proxy(&server.configuration, Proxy(Arc::clone(gateway)));
-    let clients = Clients::new(proxy, Arc::clone(gateway), connections, room, closing);
+    let pingora = http_proxy(&server.configuration, Hooks(Arc::clone(proxy)));
+    let clients = Clients::new(pingora, Arc::clone(proxy), connections, room, closing);
     let mut service = Service::new("clients".into(), clients);
     service.add_tcp(&address);
     let shutdown = shutdown(open);

@@ -6,6 +6,7 @@
 
 mod boot;
 mod catalog;
+mod clients;
 mod ingress;
 mod logs;
 mod memory;
@@ -48,7 +49,7 @@ use crate::{
     decision::{self, Signals},
     limit::bank::BankError,
     meter::{OpenError, SinkError, journal_shortage},
-    proxy::{Gateway, Live},
+    runtime::Gateway,
     upstream::{self, TrustError},
 };
 
@@ -188,17 +189,17 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let watcher = Watcher::new(file.to_owned(), text, overrides, &settings);
     match origin {
         Origin::Bound(sockets) => {
-            let house = House::open(&background, sockets, &settings.process)?;
+            let listening = Listening::open(&background, sockets, &settings.process)?;
             let booted = background.block_on(boot::boot(&settings, &pepper))?;
-            house.serve(&background, booted, watcher, || Ok(()))
+            listening.serve(&background, booted, watcher, || Ok(()))
         }
         Origin::Claimed(mut claim) => {
             info!(process = claim.process(), "booting to take over");
             let booted = background.block_on(boot::boot(&settings, &pepper))?;
             background.block_on(boot::ready(&booted.gateway))?;
             let sockets = inherit(claim.sockets()?, &settings.process, file)?;
-            let house = House::open(&background, sockets, &settings.process)?;
-            house.serve(&background, booted, watcher, || Ok(claim.take()?))
+            let listening = Listening::open(&background, sockets, &settings.process)?;
+            listening.serve(&background, booted, watcher, || Ok(claim.take()?))
         }
     }
 }
@@ -255,8 +256,8 @@ fn decision_grpc(process: &ProcessSettings) -> Option<SocketAddr> {
     process.decision.as_ref().and_then(|decision| decision.grpc_listen)
 }
 
-/// A process that has its addresses.
-struct House<'a> {
+/// A process that listens on its addresses.
+struct Listening<'a> {
     clients: TcpListener,
     upgrade: UnixListener,
     decision: Option<TcpListener>,
@@ -266,7 +267,7 @@ struct House<'a> {
     process: &'a ProcessSettings,
 }
 
-impl<'a> House<'a> {
+impl<'a> Listening<'a> {
     /// Answers operators from now on.
     fn open(background: &Runtime, sockets: Sockets, process: &'a ProcessSettings) -> Result<Self, StartError> {
         let (listen, admin) = (sockets.clients.local_addr()?, sockets.operators.local_addr()?);
@@ -297,7 +298,7 @@ impl<'a> House<'a> {
         watcher: Watcher,
         before: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<(), StartError> {
-        let Booted { gateway, sink, bank, decision, tasks } = booted;
+        let Booted { gateway, proxy, sink, bank, decision, tasks } = booted;
         let room = Room::new(self.process);
         let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
         follow_file(background, watcher, &gateway);
@@ -321,7 +322,7 @@ impl<'a> House<'a> {
             Ok(())
         };
         let shutdown = |clients| Shutdown {
-            gateway: Arc::clone(&gateway),
+            proxy: Arc::clone(&proxy),
             handover: Arc::clone(&handover),
             drain,
             connections: asking.into_iter().chain([clients]).collect(),
@@ -329,7 +330,7 @@ impl<'a> House<'a> {
             stop,
         };
         let closing = signals.closing.clone();
-        let served = ingress::serve(self.clients, threads, &gateway, room.clients, closing, shutdown, before);
+        let served = ingress::serve(self.clients, threads, &proxy, room.clients, closing, shutdown, before);
         if let Some(running) = running {
             running.finish();
         }
@@ -363,6 +364,6 @@ fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>) {
     let gateway = Arc::clone(gateway);
     background.spawn(watcher.run(move |settings| {
         let gateway = Arc::clone(&gateway);
-        async move { gateway.apply(Live::start(&settings, Some(&gateway.live())).await) }
+        async move { gateway.apply(&settings).await }
     }));
 }

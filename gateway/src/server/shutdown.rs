@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::upgrade::Handover;
-use crate::proxy::Gateway;
+use crate::proxy::Proxy;
 
 /// How long requests in flight may take to finish.
 const FINISH_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Tells Pingora when to end.
 pub(super) struct Shutdown {
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) handover: Arc<Handover>,
     /// How long clients are waited for after a hand-over.
     pub(super) drain: Duration,
@@ -61,19 +61,19 @@ impl Shutdown {
     /// Ends without a successor.
     async fn end(&self) {
         self.handover.withdraw();
-        self.gateway.start_draining();
+        self.proxy.gateway().start_draining();
         self.stop.send_replace(true);
         self.closing.send_replace(true);
-        info!(in_flight = self.gateway.in_flight(), "ending: finishing requests");
+        info!(in_flight = self.proxy.in_flight(), "ending: finishing requests");
         self.finish(FINISH_DEADLINE).await;
     }
 
     /// Leaves the sockets to another process.
     async fn leave(&self) {
-        self.gateway.start_draining();
+        self.proxy.gateway().start_draining();
         self.stop.send_replace(true);
         let connections = self.connected();
-        info!(connections, in_flight = self.gateway.in_flight(), "taken over: clients leave with their next answer");
+        info!(connections, in_flight = self.proxy.in_flight(), "taken over: clients leave with their next answer");
         tokio::select! {
             () = idle(|| self.connected()) => {}
             () = sleep(self.drain) => info!(connections = self.connected(), "idle connections are closed"),
@@ -85,10 +85,10 @@ impl Shutdown {
 
     async fn finish(&self, deadline: Duration) {
         tokio::select! {
-            () = idle(|| self.gateway.in_flight()) => info!("every request is answered"),
-            () = sleep(deadline) => warn!(in_flight = self.gateway.in_flight(), "requests are cut off"),
+            () = idle(|| self.proxy.in_flight()) => info!("every request is answered"),
+            () = sleep(deadline) => warn!(in_flight = self.proxy.in_flight(), "requests are cut off"),
             () = self.requested() => {
-                warn!(in_flight = self.gateway.in_flight(), "asked to hurry, requests are cut off");
+                warn!(in_flight = self.proxy.in_flight(), "asked to hurry, requests are cut off");
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Gauges are read from the upstreams in force whenever somebody asks: an upstream or an address that is gone leaves no
 //! series behind.
 
-use std::sync::Weak;
+use std::sync::Arc;
 
 use prometheus::{
     IntCounterVec, IntGaugeVec, Opts,
@@ -12,13 +12,16 @@ use prometheus::{
 };
 
 use super::{Upstream, cause};
-use crate::{metrics, proxy::Gateway};
+use crate::metrics;
+
+/// Returns the upstreams in force; none once the gateway is gone.
+type InForce = Box<dyn Fn() -> Vec<Arc<Upstream>> + Send + Sync>;
 
 /// Counts connections to servers that could not be made.
 pub(crate) struct ConnectFailures(IntCounterVec);
 
 struct Gauges {
-    gateway: Weak<Gateway>,
+    in_force: InForce,
     desc: Vec<Desc>,
 }
 
@@ -44,12 +47,12 @@ impl ConnectFailures {
     }
 }
 
-/// Shows the upstreams of a gateway in `/metrics` for as long as it is there.
-pub(crate) fn register_gauges(gateway: Weak<Gateway>) {
+/// Shows the upstreams in force in `/metrics`.
+pub(crate) fn register_gauges(in_force: impl Fn() -> Vec<Arc<Upstream>> + Send + Sync + 'static) {
     let Ok(families) = Families::new() else { return };
     let desc = families.all().iter().flat_map(|family| family.desc().into_iter().cloned()).collect();
     // A second gateway in one process (in tests) is not shown.
-    let _ = prometheus::default_registry().register(Box::new(Gauges { gateway, desc }));
+    let _ = prometheus::default_registry().register(Box::new(Gauges { in_force: Box::new(in_force), desc }));
 }
 
 impl Collector for Gauges {
@@ -58,9 +61,9 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let (Some(gateway), Ok(families)) = (self.gateway.upgrade(), Families::new()) else { return Vec::new() };
-        for upstream in gateway.live().upstreams.values() {
-            families.add(upstream);
+        let Ok(families) = Families::new() else { return Vec::new() };
+        for upstream in (self.in_force)() {
+            families.add(&upstream);
         }
         families.all().iter().flat_map(|family| family.collect()).collect()
     }

@@ -49,8 +49,9 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    config::{AddressFamily, Bill, Host, Route, ServerAddress, UpstreamSettings},
+    config::{AddressFamily, Host, ServerAddress, UpstreamSettings},
     lock::locked,
+    route::{Bill, RouteSettings},
 };
 
 /// How long a configuration waits for the first look-up of its names before it takes effect without them.
@@ -179,7 +180,7 @@ impl Upstream {
     }
 
     /// The server whose turn it is, one that is not in `tried` if possible. None if there are no servers at all.
-    pub(crate) fn choose(&self, route: &Route, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
+    pub(crate) fn choose(&self, route: &RouteSettings, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
         let pool = self.pool.load();
         let server = pool.pick(self.turn.fetch_add(1, Ordering::Relaxed), tried)?;
         // What is billed at dispatch must not meet a connection that the server has closed already.
@@ -195,7 +196,7 @@ impl Upstream {
     }
 
     /// How long a server may stay silent that answers on a route.
-    pub fn silence(&self, route: &Route) -> Duration {
+    pub fn silence(&self, route: &RouteSettings) -> Duration {
         route.timeout.unwrap_or(self.settings.read_timeout)
     }
 

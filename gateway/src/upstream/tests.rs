@@ -5,7 +5,10 @@ use std::io;
 use async_trait::async_trait;
 
 use super::{standing::Verdict, *};
-use crate::config::{Overrides, Settings};
+use crate::{
+    config::{Overrides, Settings},
+    route::RouteSettings,
+};
 
 /// Never asked.
 struct Nobody;
@@ -27,7 +30,7 @@ impl Probe for Nobody {
 /// An upstream, and a route to it.
 struct Scene {
     upstream: Arc<Upstream>,
-    route: Arc<Route>,
+    route: RouteSettings,
 }
 
 impl Scene {
@@ -44,7 +47,7 @@ impl Scene {
         let tools = Tools { resolver: Arc::new(Nobody), probe: Arc::new(Nobody) };
         let previous = previous.map(|previous| &*previous.upstream);
         let upstream = Upstream::start(&settings.upstreams[0], previous, &tools);
-        Self { upstream, route: Arc::clone(&settings.routes[0]) }
+        Self { upstream, route: settings.routes[0].clone() }
     }
 
     /// A look-up of the server at this place of the configuration finds these addresses.
@@ -249,9 +252,10 @@ async fn changed_configuration_keeps_addresses_and_what_checks_have_said() {
 #[tokio::test]
 async fn route_overrides_how_long_a_server_may_stay_silent() {
     let scene = Scene::new("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5000 }");
-    let silent_for = |route: &Route| scene.upstream.choose(route, &[], false).unwrap().peer.options.read_timeout;
+    let silent_for =
+        |route: &RouteSettings| scene.upstream.choose(route, &[], false).unwrap().peer.options.read_timeout;
     assert_eq!(silent_for(&scene.route), Some(Duration::from_secs(5)));
-    let hasty = Route { timeout: Some(Duration::from_secs(1)), ..(*scene.route).clone() };
+    let hasty = RouteSettings { timeout: Some(Duration::from_secs(1)), ..scene.route.clone() };
     assert_eq!(silent_for(&hasty), Some(Duration::from_secs(1)));
 }
 

@@ -98,7 +98,7 @@ async fn deciding_allocates_nothing() {
     let redis = Redis::start().unwrap();
     let gateway = Setup::fresh(&redis.url(), burst_of(1_000_000)).start().await;
     let decide = |limiter: &Limiter| {
-        (0..REQUESTS).filter(|_| limiter.ask(&gateway.caller, "requests", 1, NOW).admit().is_ok()).count() as u64
+        (0..REQUESTS).filter(|_| limiter.try_admit(gateway.caller.request("requests", 1, NOW)).is_ok()).count() as u64
     };
     // The first requests of a limit make its account; as many as come at once are drawn for.
     until_some("enough in hand", async || {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use common::plan::RateLimits;
-use gateway::{auth::Caller, limit::Destination};
+use gateway::{catalog::Caller, limit::Destination};
 use servers::Redis;
 
 use crate::site::{Gateway, NOW, Setup, burst_of, until_some};
@@ -18,7 +18,7 @@ async fn two(setup: Setup) -> [Gateway; 2] {
 async fn ask(gateway: &Gateway, caller: &Caller, to: Destination<'_>) -> u64 {
     let mut admitted = 0;
     for _ in 0..20 {
-        admitted += u64::from(gateway.limiter.ask(caller, to, 1, NOW).admit_or_wait().await.is_ok());
+        admitted += u64::from(gateway.limiter.admit(caller.request(to, 1, NOW)).await.is_ok());
     }
     admitted
 }
@@ -47,7 +47,7 @@ async fn a_pool_is_spent_by_everybody_below_at_every_gateway() {
         ask(&one, &one.caller, "requests".into()).await + ask(&other, &other.customer, "requests".into()).await
     });
     assert!(admitted.await <= BURST);
-    let denial = other.limiter.ask(&other.caller, "requests", 1, NOW).admit_or_wait().await.err().unwrap();
+    let denial = other.limiter.admit(other.caller.request("requests", 1, NOW)).await.err().unwrap();
     assert_eq!(denial.violated.policy, "pool-day");
 }
 
@@ -61,10 +61,7 @@ async fn a_route_is_shared_by_all_callers_at_every_gateway() {
         ask(&one, &one.caller, (&*one.route).into()).await + ask(&other, &other.customer, (&*other.route).into()).await
     });
     assert!(admitted.await <= BURST);
-    let denial = one.limiter.ask(&one.caller, &*one.route, 1, NOW).admit_or_wait().await.err().unwrap();
+    let denial = one.limiter.admit(one.caller.request(&*one.route, 1, NOW)).await.err().unwrap();
     assert_eq!(denial.violated.policy, "route-day");
-    assert!(
-        one.limiter.ask(&one.caller, "requests", 1, NOW).admit_or_wait().await.is_ok(),
-        "elsewhere, nothing is limited"
-    );
+    assert!(one.limiter.admit(one.caller.request("requests", 1, NOW)).await.is_ok(), "elsewhere, nothing is limited");
 }

@@ -15,13 +15,14 @@ use common::{
     time::{Micros, Zone},
 };
 use gateway::{
-    auth::{Authenticator, Caller},
-    catalog::Catalog,
-    config::{Overrides, Route, Settings},
+    auth::Authenticator,
+    catalog::{Caller, Catalog},
+    config::{Overrides, Settings},
     limit::{
         Admission, Denial, LimitStates, Limiter,
         bank::{Bank, BankAddress, BankSettings},
     },
+    route::Route,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use servers::Redis;
@@ -92,25 +93,25 @@ impl Setup {
         let client = tokio::spawn(client.run(stopped));
         bank.tried().await;
         let limiter = Limiter::with_bank(Arc::clone(&bank));
-        Gateway { limiter, caller, customer, route: route(self.route), bank, stop, client, _catalog: catalog }
+        Gateway { route: route(self.route, &limiter), limiter, caller, customer, bank, stop, client, _catalog: catalog }
     }
 }
 
 impl Gateway {
     /// One request; what is left of the key's limit after it.
     pub(crate) async fn request(&self) -> Result<u64, Denial> {
-        let _under_way = self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await?.settle(1);
+        let _under_way = self.limiter.admit(self.caller.request("requests", 1, NOW)).await?.settle(1);
         Ok(self.standing().first().map_or(0, |limit| limit.remaining))
     }
 
     /// How the caller's limits stand.
     pub(crate) fn standing(&self) -> LimitStates {
-        self.limiter.ask(&self.caller, "requests", 1, NOW).standing()
+        self.limiter.states(self.caller.request("requests", 1, NOW))
     }
 
     /// Begins a request of the caller, which is under way until what is returned is dropped.
     pub(crate) async fn begin(&self) -> Result<Admission, Denial> {
-        self.limiter.ask(&self.caller, "requests", 1, NOW).admit_or_wait().await
+        self.limiter.admit(self.caller.request("requests", 1, NOW)).await
     }
 
     /// Begins requests until none may; those that are under way.
@@ -212,14 +213,14 @@ fn pepper() -> Pepper {
 }
 
 /// A route with these limits.
-fn route(limits: &str) -> Arc<Route> {
+fn route(limits: &str, limiter: &Limiter) -> Arc<Route> {
     let text = format!(
         "listen: 127.0.0.1:0\n\
          upstreams: {{ demo: {{ servers: [127.0.0.1:9000] }} }}\n\
          routes: [{{ name: shared, path_prefix: /, upstream: demo, limits: {limits} }}]\n"
     );
     let settings = Settings::parse(&text, "gateway.yaml", &Overrides::default()).unwrap();
-    Arc::clone(&settings.routes[0])
+    Arc::new(Route::new(settings.routes[0].clone(), limiter))
 }
 
 /// A root and a customer below it, with a key and a plan each.

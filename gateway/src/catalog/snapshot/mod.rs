@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Catalog, Loader, Source};
+use super::{load::Loader, memory::Catalog, progress::Source};
 use crate::{lock::locked, outage::Outage};
 
 /// Least time between two files.

@@ -15,11 +15,10 @@ use common::{
 };
 
 use super::{
-    PlanTerms, Pool, Standing, TenantEntry,
-    entry::TenantSlot,
+    entry::{PlanTerms, Standing, TenantEntry, TenantSlot},
     terms::{Chain, PlanBook, PlanNumber},
 };
-use crate::limit::{Allowance, QuotaBook, QuotaLease, RateCells};
+use crate::limit::{Allowance, Pool, QuotaBook, QuotaLease, RateCells, TenantLimits};
 
 /// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
 const DEPTH_MAX: usize = 32;
@@ -39,7 +38,7 @@ struct Node {
     /// None if others name it that there is no row of.
     tenant: Option<ServedTenant>,
     children: Vec<TenantId>,
-    subscriptions: Vec<Held>,
+    subscriptions: Vec<Pinned>,
     boundary: Option<Micros>,
     /// The plan of its own that is in force.
     own_plan: Option<PlanNumber>,
@@ -50,8 +49,8 @@ struct Node {
     pool_cells: Option<Arc<RateCells>>,
 }
 
-/// A subscription.
-struct Held {
+/// A subscription, which pins a plan version.
+struct Pinned {
     plan: PlanNumber,
     starts_at: Micros,
     ends_at: Option<Micros>,
@@ -59,14 +58,14 @@ struct Held {
 
 impl Tree {
     /// An empty tree whose tenants will have the cells that they have in this one.
-    pub(super) fn heir(&self) -> Self {
-        let heir = |node: &Node| Node {
+    pub(super) fn successor(&self) -> Self {
+        let successor = |node: &Node| Node {
             slot: Arc::clone(&node.slot),
             cells: Arc::clone(&node.cells),
             pool_cells: node.pool_cells.clone(),
             ..Node::default()
         };
-        Self { nodes: self.nodes.iter().map(|(id, node)| (*id, heir(node))).collect(), ..Self::default() }
+        Self { nodes: self.nodes.iter().map(|(id, node)| (*id, successor(node))).collect(), ..Self::default() }
     }
 
     /// Tenants that there are.
@@ -79,16 +78,16 @@ impl Tree {
         self.nodes.values().filter_map(|node| node.tenant.clone()).map(CatalogRow::Tenant).for_each(&mut take);
         self.plans.versions().iter().cloned().map(|version| CatalogRow::Plan(version.into())).for_each(&mut take);
         for (tenant, node) in &self.nodes {
-            for held in &node.subscriptions {
-                let pinned = self.plans.version(held.plan).and_then(|version| Some((version, version.owner?)));
-                if let Some((version, plan_owner)) = pinned {
+            for pinned in &node.subscriptions {
+                let version = self.plans.version(pinned.plan).and_then(|version| Some((version, version.owner?)));
+                if let Some((version, plan_owner)) = version {
                     take(CatalogRow::Subscription(Subscription {
                         tenant: *tenant,
                         plan_owner,
                         plan: version.plan.id.clone(),
                         version: version.version,
-                        starts_at: held.starts_at,
-                        ends_at: held.ends_at,
+                        starts_at: pinned.starts_at,
+                        ends_at: pinned.ends_at,
                     }));
                 }
             }
@@ -143,27 +142,27 @@ impl Tree {
             tracing::error!(event = "plan_version_missing", %tenant, %plan_owner, %plan, version);
             return;
         };
-        let held = Held { plan, starts_at: *starts_at, ends_at: *ends_at };
-        self.nodes.entry(*tenant).or_default().subscriptions.push(held);
+        let pinned = Pinned { plan, starts_at: *starts_at, ends_at: *ends_at };
+        self.nodes.entry(*tenant).or_default().subscriptions.push(pinned);
     }
 
     /// Works out how every tenant stands at `now`.
-    pub(super) fn settle_all(&mut self, quotas: &QuotaBook, now: Micros) {
+    pub(super) fn resolve_all(&mut self, quotas: &QuotaBook, now: Micros) {
         let all: Vec<TenantId> = self.nodes.keys().copied().collect();
-        self.settle(&all, quotas, now);
+        self.resolve(&all, quotas, now);
     }
 
     /// Works out how those tenants stand of whom a subscription has started or ended by `now`.
-    pub(super) fn settle_due(&mut self, quotas: &QuotaBook, now: Micros) {
+    pub(super) fn resolve_due(&mut self, quotas: &QuotaBook, now: Micros) {
         let due: Vec<TenantId> =
             self.boundaries.iter().take_while(|(boundary, _)| *boundary <= now).map(|(_, tenant)| *tenant).collect();
         if !due.is_empty() {
-            self.settle_below(&due, quotas, now);
+            self.resolve_subtree(&due, quotas, now);
         }
     }
 
     /// Works out how these tenants and everybody below them stand at `now`.
-    pub(super) fn settle_below(&mut self, changed: &[TenantId], quotas: &QuotaBook, now: Micros) {
+    pub(super) fn resolve_subtree(&mut self, changed: &[TenantId], quotas: &QuotaBook, now: Micros) {
         let mut seen: HashSet<TenantId> = HashSet::new();
         let mut touched: Vec<TenantId> = changed.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut next = 0;
@@ -172,11 +171,11 @@ impl Tree {
             touched.extend(children.iter().copied().filter(|child| seen.insert(*child)));
             next += 1;
         }
-        self.settle(&touched, quotas, now);
+        self.resolve(&touched, quotas, now);
     }
 
-    /// First which plan each has of its own, then which pool, and then how it stands: each looks at those above it.
-    fn settle(&mut self, tenants: &[TenantId], quotas: &QuotaBook, now: Micros) {
+    /// Resolves the own plan of each tenant, then its pool, and then its standing: each step looks at the tenants above.
+    fn resolve(&mut self, tenants: &[TenantId], quotas: &QuotaBook, now: Micros) {
         for id in tenants {
             self.turn(*id, now);
         }
@@ -209,16 +208,16 @@ impl Tree {
             self.boundaries.insert((next, id));
         }
         let in_force =
-            |one: &&Held| one.starts_at <= now && one.ends_at.is_none_or(|end| now < end) && node.tenant.is_some();
+            |one: &&Pinned| one.starts_at <= now && one.ends_at.is_none_or(|end| now < end) && node.tenant.is_some();
         node.own_plan = node.subscriptions.iter().filter(in_force).max_by_key(|one| one.starts_at).map(|one| one.plan);
     }
 
     /// The pool that its own plan grants a tenant, if it does.
     fn pool(&mut self, id: TenantId, chain: &Chain) -> Option<Arc<Pool>> {
         chain.first().copied().flatten()?;
-        let terms = self.plans.terms(chain).filter(|terms| !terms.pool_rates.is_empty())?;
+        let terms = self.plans.terms(chain).filter(|terms| !terms.rates.pool.is_empty())?;
         let cells = Arc::clone(self.nodes.get_mut(&id)?.pool_cells.get_or_insert_default());
-        Some(Arc::new(Pool { owner: id, terms, cells }))
+        Some(Arc::new(Pool { owner: id, rates: Arc::clone(&terms.rates), cells }))
     }
 
     fn standing_of(&mut self, id: TenantId, quotas: &QuotaBook) -> Standing {
@@ -236,8 +235,12 @@ impl Tree {
         };
         Standing::Served(Arc::new(TenantEntry {
             id,
-            cells: Arc::clone(&node.cells),
-            pools: self.upwards(id).filter_map(|(_, node)| node.pool.clone()).collect(),
+            limits: TenantLimits {
+                tenant: id,
+                rates: Arc::clone(&terms.rates),
+                cells: Arc::clone(&node.cells),
+                pools: self.upwards(id).filter_map(|(_, node)| node.pool.clone()).collect(),
+            },
             quotas: self.leases(id, &terms, quotas),
             terms,
         }))

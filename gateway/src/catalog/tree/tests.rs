@@ -71,11 +71,12 @@ fn empty() -> Tree {
 fn shown(tree: &mut Tree) -> Vec<String> {
     let show = |standing: Standing| match standing {
         Standing::Served(entry) => {
-            let pools: Vec<TenantId> = entry.pools.iter().map(|pool| pool.owner).collect();
-            let limits: Vec<_> = entry.pools.iter().map(|pool| format!("{:?}", pool.terms.pool_rates)).collect();
+            let pools: Vec<TenantId> = entry.limits.pools.iter().map(|pool| pool.owner).collect();
+            let limits: Vec<_> = entry.limits.pools.iter().map(|pool| format!("{:?}", pool.rates.pool)).collect();
             let quotas: Vec<String> = entry.quotas.iter().map(ToString::to_string).collect();
             let terms = &entry.terms;
-            format!("{} {:?} {:?} {quotas:?} {pools:?} {limits:?}", terms.plan, terms.key_rates, terms.tenant_rates)
+            let rates = &terms.rates;
+            format!("{} {:?} {:?} {quotas:?} {pools:?} {limits:?}", terms.plan, rates.key, rates.tenant)
         }
         Standing::Suspended => "suspended".to_owned(),
         Standing::NoPlan => "no plan".to_owned(),
@@ -103,20 +104,20 @@ proptest! {
         let (quotas, mut rows, mut now) = (QuotaBook::default(), rows, NOW);
         let mut tree = empty();
         rows.iter().enumerate().for_each(|(number, row)| put(&mut tree, number, row));
-        tree.settle_all(&quotas, now);
+        tree.resolve_all(&quotas, now);
         for changes in changes.chunks(together) {
             for (number, row) in changes {
                 rows[*number] = row.clone();
                 put(&mut tree, *number, row);
             }
             let changed: Vec<TenantId> = changes.iter().map(|(number, _)| id(*number)).collect();
-            tree.settle_below(&changed, &quotas, now);
+            tree.resolve_subtree(&changed, &quotas, now);
             now = now.plus_seconds(seconds);
-            tree.settle_due(&quotas, now);
+            tree.resolve_due(&quotas, now);
             let mut anew = empty();
             // In another order: those below before those above.
             rows.iter().enumerate().rev().for_each(|(number, row)| put(&mut anew, number, row));
-            anew.settle_all(&quotas, now);
+            anew.resolve_all(&quotas, now);
             prop_assert_eq!(shown(&mut tree), shown(&mut anew));
         }
     }
@@ -131,7 +132,7 @@ fn tenants_under_the_same_plans_share_what_follows() {
     for number in 1..TENANTS {
         put(&mut tree, number, &row(Some(0), None));
     }
-    tree.settle_all(&quotas, NOW);
+    tree.resolve_all(&quotas, NOW);
     let terms: Vec<_> = (1..TENANTS)
         .map(|number| match tree.slot(id(number)).standing() {
             Standing::Served(entry) => Arc::clone(&entry.terms),

@@ -14,7 +14,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use super::{super::Decision, SERVICE};
+use super::{super::decide::Decision, SERVICE};
 
 /// Tells how a service is doing now.
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";

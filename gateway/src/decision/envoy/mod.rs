@@ -28,7 +28,11 @@ use self::{
         RateLimitResponse, Unit,
     },
 };
-use super::{Allowed, Decision, Mode, Question, Target, Verdict, document::check_units};
+use super::{
+    decide::Decision,
+    document::check_units,
+    question::{Allowed, Mode, Question, Target, Verdict},
+};
 use crate::{
     answer::{Code, PROBLEM_CONTENT_TYPE, Problem, rate_headers, told_remaining},
     auth,

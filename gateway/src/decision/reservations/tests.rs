@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     catalog::{Catalog, Standing, fixture::Rows},
     limit::Limiter,
+    route::RouteSettings,
 };
 
 const NOW: Micros = Micros(1_800_000_000_000_000);
@@ -29,8 +30,13 @@ fn caller() -> Caller {
 }
 
 fn reservation(caller: &Caller) -> Reservation {
-    let admission = Limiter::new().ask(caller, "requests", 1, NOW).admit().unwrap();
-    Reservation { caller: caller.clone(), hash: hash(1), route: Arc::new(super::super::pathless_route()), admission }
+    let admission = Limiter::new().try_admit(caller.request("requests", 1, NOW)).unwrap();
+    Reservation {
+        caller: caller.clone(),
+        hash: hash(1),
+        route: Arc::new(Route::new(RouteSettings::named("check"), &Limiter::new())),
+        admission,
+    }
 }
 
 fn hash(number: u8) -> KeyHash {
@@ -44,8 +50,8 @@ fn reservations(most: usize) -> (Reservations, Clock) {
 }
 
 fn hold(reservations: &Reservations, caller: &Caller) -> ReservationId {
-    let room = reservations.room(caller).unwrap_or_else(|reason| panic!("{reason:?}"));
-    reservations.hold(room, reservation(caller))
+    let place = reservations.place(caller).unwrap_or_else(|reason| panic!("{reason:?}"));
+    reservations.hold(place, reservation(caller))
 }
 
 /// Settles; nothing stands in the way of its record.
@@ -106,15 +112,15 @@ fn there_is_room_for_so_many_until_one_ends() {
     let caller = caller();
     let first = hold(&reservations, &caller);
     hold(&reservations, &caller);
-    assert!(reservations.room(&caller).is_err());
+    assert!(reservations.place(&caller).is_err());
     assert_eq!(settle(&reservations, first), Ok(()));
     hold(&reservations, &caller);
-    assert!(reservations.room(&caller).is_err());
+    assert!(reservations.place(&caller).is_err());
     clock.advance(LASTS);
-    assert!(reservations.room(&caller).is_ok(), "what has expired takes no room");
+    assert!(reservations.place(&caller).is_ok(), "what has expired takes no room");
     hold(&reservations, &caller);
     reservations.release();
-    assert!([(); 2].map(|()| reservations.room(&caller)).iter().all(Result::is_ok));
+    assert!([(); 2].map(|()| reservations.place(&caller)).iter().all(Result::is_ok));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{QuotaBook, QuotaCell};
-use crate::{catalog::SchemaFit, limit::Clock, lock::locked, outage::Outage};
+use crate::{limit::clock::Clock, lock::locked, outage::Outage, schema::SchemaFit};
 
 /// Cells served by one transaction: enough to keep up with many tenants at once, few enough that none waits for long.
 const CELLS_AT_ONCE: usize = 64;

@@ -18,9 +18,8 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    auth::Caller,
     catalog::{
-        Catalog, Standing,
+        Caller, Catalog, Standing,
         fixture::{Rows, plan},
     },
     limit::{DenialReason, Limiter},
@@ -95,7 +94,7 @@ impl Gateway {
     /// Whether a request of `estimate` units, which used `used` in the end, is admitted; `None` was never answered.
     async fn request(&self, estimate: u64, used: Option<u64>) -> Result<(), DenialReason> {
         let now = SystemClock.now();
-        let admission = self.limiter.ask(&self.caller, "requests", estimate, now).admit_or_wait().await;
+        let admission = self.limiter.admit(self.caller.request("requests", estimate, now)).await;
         let admission = admission.map_err(|denial| denial.reason)?;
         if let Some(used) = used {
             admission.settle(used);
@@ -117,8 +116,7 @@ async fn exactly_the_limit_is_admitted_and_then_it_is_spent() {
     for request in 0..100 {
         assert_eq!(gateway.request(1, Some(1)).await, Ok(()), "request {request}");
     }
-    let denial =
-        gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit_or_wait().await.err().unwrap();
+    let denial = gateway.limiter.admit(gateway.caller.request("requests", 1, SystemClock.now())).await.err().unwrap();
     assert_eq!(denial.reason, DenialReason::QuotaExceeded);
     assert_eq!((denial.violated.policy, denial.violated.quota, denial.violated.remaining), ("quota-month", 100, 0));
     assert!(denial.retry_after_seconds >= 1 && denial.retry_after_seconds <= 31 * 86_400);
@@ -162,9 +160,9 @@ fn a_block_that_was_used_up_too_early_is_followed_by_a_much_larger_one() {
 async fn another_meter_is_not_capped() {
     let fixture = Fixture::new(1, Mode::Live).await;
     let gateway = fixture.gateway();
-    let ask = gateway.limiter.ask(&gateway.caller, "tokens", 1_000_000, SystemClock.now());
-    ask.admit().unwrap();
-    assert!(ask.standing().is_empty());
+    let request = gateway.caller.request("tokens", 1_000_000, SystemClock.now());
+    gateway.limiter.try_admit(request).unwrap();
+    assert!(gateway.limiter.states(request).is_empty());
 }
 
 #[tokio::test]
@@ -230,11 +228,11 @@ async fn what_is_in_hand_is_served_while_the_store_is_away() {
     let gateway = fixture.gateway();
     gateway.request(1, Some(1)).await.unwrap();
     fixture.store.close().await;
-    let ask = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now());
-    ask.admit().unwrap().settle(1);
-    let told = ask.standing()[0].remaining;
+    let request = gateway.caller.request("requests", 1, SystemClock.now());
+    gateway.limiter.try_admit(request).unwrap().settle(1);
+    let told = gateway.limiter.states(request)[0].remaining;
     for unit in 0..told {
-        let admitted = gateway.limiter.ask(&gateway.caller, "requests", 1, SystemClock.now()).admit();
+        let admitted = gateway.limiter.try_admit(gateway.caller.request("requests", 1, SystemClock.now()));
         assert!(
             admitted.map(|admission| admission.settle(1)).is_ok(),
             "unit {unit} of {told} that were told to be left"
@@ -293,7 +291,7 @@ async fn a_request_counts_in_the_month_that_its_units_are_of_whatever_the_clock_
     let fixture = Fixture::new(100, Mode::Live).await;
     let gateway = fixture.gateway();
     let start = "2026-12".parse::<Period>().unwrap().window(&Zone::utc()).unwrap().start;
-    let admit = |now| gateway.limiter.ask(&gateway.caller, "requests", 1, now).admit_or_wait();
+    let admit = |now| gateway.limiter.admit(gateway.caller.request("requests", 1, now));
     let before = admit(Micros(start.0 - 1)).await.unwrap();
     assert_eq!(before.at, Micros(start.0 - 1));
     let after = admit(start).await.unwrap();

@@ -1,7 +1,5 @@
 //! Random mixes of every limit there is, against a plain reading of the rules: what is admitted, and what that leaves.
 
-use std::sync::Arc;
-
 use common::plan::RateLimits;
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
     },
     *,
 };
-use crate::config::{Billable, Lifecycle, Route, Units};
+use crate::route::{Route, RouteSettings};
 
 /// Who calls: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
@@ -24,7 +22,6 @@ struct Site {
     _catalog: Catalog,
     callers: [Caller; CALLERS],
     route: Route,
-    route_cells: Arc<RateCells>,
     clock: Clock,
     limiter: Limiter,
 }
@@ -55,26 +52,9 @@ struct Ledger {
     admitted: Vec<u64>,
 }
 
-pub(super) fn route(limits: &RateLimits) -> Route {
-    Route {
-        name: "shared".into(),
-        hosts: Vec::new(),
-        path_prefix: "/".into(),
-        methods: Vec::new(),
-        upstream: "".into(),
-        meter: "requests".into(),
-        units: Units::Fixed(1),
-        billable: Billable::default(),
-        strip_prefix: false,
-        timeout: None,
-        body_bytes: None,
-        lifecycle: Lifecycle::default(),
-        scope: None,
-        spellings: crate::route::Spellings::default(),
-        limits: Rates::new(RateOwner::Route, limits),
-        public: None,
-        cors: None,
-    }
+/// A route in force whose callers share these limits.
+pub(super) fn route(limits: &RateLimits, limiter: &Limiter) -> Route {
+    Route::new(RouteSettings { limits: limits.clone(), ..RouteSettings::named("shared") }, limiter)
 }
 
 impl Site {
@@ -107,20 +87,20 @@ impl Site {
         });
         let clock = Clock::manual();
         let limiter = Limiter::with_clock(clock.clone());
-        let route = route(&terms.route);
-        let route_cells = limiter.route_cells(&route);
-        Self { _catalog: catalog, callers, route, route_cells, clock, limiter }
+        let route = route(&terms.route, &limiter);
+        Self { _catalog: catalog, callers, route, clock, limiter }
     }
 
     /// Every limit that applies to a caller: its name in this site, its terms and its cells.
     fn limits_of(&self, who: usize) -> Vec<(Owner<'_>, &Rates, &RateCells)> {
         let Caller { key, tenant } = &self.callers[who];
         let mut limits = vec![
-            (Owner::Key(key.id), &tenant.terms.key_rates, &key.cells),
-            (Owner::Tenant(tenant.id), &tenant.terms.tenant_rates, &*tenant.cells),
-            (Owner::Route(&self.route.name), &self.route.limits, &*self.route_cells),
+            (Owner::Key(key.id), &tenant.limits.rates.key, &key.cells),
+            (Owner::Tenant(tenant.id), &tenant.limits.rates.tenant, &*tenant.limits.cells),
         ];
-        limits.extend(tenant.pools.iter().map(|pool| (Owner::Pool(pool.owner), &pool.terms.pool_rates, &*pool.cells)));
+        limits.extend(self.route.limits.iter().map(|route| (Owner::Route(&route.name), &route.rates, &*route.cells)));
+        let pools = tenant.limits.pools.iter();
+        limits.extend(pools.map(|pool| (Owner::Pool(pool.owner), &pool.rates.pool, &*pool.cells)));
         limits
     }
 
@@ -134,7 +114,7 @@ impl Site {
                         .with(cells)
                         .map(|(rate, slot)| (format!("{owner} {}", rate.state(0, 0).policy), slot.cell().full_at())),
                 );
-                found.push((format!("{owner} under way"), cells.under_way.count()));
+                found.push((format!("{owner} under way"), cells.accounts().under_way.count()));
             }
         }
         found
@@ -148,7 +128,7 @@ impl Site {
                 !matches!(Purse::Own(slot.cell()).check(rate, now), Err(Short::Wait(_) | Short::Dry))
             };
             rates.with(cells).all(is_open)
-                && rates.concurrency().is_none_or(|limit| Seats::Own(&cells.under_way).check(limit, 0).is_ok())
+                && rates.concurrency().is_none_or(|limit| Seats::Own(cells.accounts()).check(limit, 0).is_ok())
         })
     }
 }
@@ -213,7 +193,7 @@ proptest! {
                 Step::End { .. } => {}
                 Step::Ask { who } => {
                     let (before, has_room) = (site.cells(), site.has_room(who));
-                    match site.limiter.ask(&site.callers[who], &site.route, 1, NOW).admit() {
+                    match site.limiter.try_admit(site.callers[who].request(&site.route, 1, NOW)) {
                         Ok(admission) => {
                             prop_assert!(has_room);
                             for (owner, rates, cells) in site.limits_of(who) {

@@ -25,11 +25,11 @@ fn a_pool_is_spent_by_everybody_below_its_reseller() {
     let (_catalog, [reseller, customer]) = reseller_and_customer("{ per_hour: { limit: 1, burst: 3 } }");
     let limiter = Limiter::with_clock(Clock::manual());
     for (caller, left) in [(&customer, 2), (&reseller, 1), (&customer, 0)] {
-        limiter.ask(caller, "requests", 1, NOW).admit().unwrap();
-        assert_eq!(remaining(&limiter.ask(caller, "requests", 1, NOW).standing(), "pool-hour"), left);
+        limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+        assert_eq!(remaining(&limiter.states(caller.request("requests", 1, NOW)), "pool-hour"), left);
     }
     for caller in [&reseller, &customer] {
-        let denial = limiter.ask(caller, "requests", 1, NOW).admit().err().unwrap();
+        let denial = limiter.try_admit(caller.request("requests", 1, NOW)).err().unwrap();
         assert_eq!((denial.violated.policy, denial.retry_after_seconds), ("pool-hour", 3_600));
     }
 }
@@ -45,7 +45,7 @@ fn of_two_pools_the_stricter_is_told() {
     let key = catalog.key(&hash).unwrap();
     let Standing::Served(tenant) = catalog.standing(key.tenant) else { panic!("not served") };
     let limiter = Limiter::with_clock(Clock::manual());
-    let limits = limiter.ask(&Caller { key, tenant }, "requests", 1, NOW).standing();
+    let limits = limiter.states((Caller { key, tenant }).request("requests", 1, NOW));
     let told: Vec<_> = limits.iter().map(|limit| (limit.policy, limit.quota)).collect();
     assert_eq!(told, [("pool-day", 3), ("pool-minute", 4)]);
 }
@@ -55,29 +55,29 @@ fn a_route_keeps_its_bucket_when_its_limits_change() {
     let (_catalog, [one, other]) = callers::<2>("", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
     let burst_of = |burst| RateLimits { per_day: Some(RateLimit { limit: 1, burst }), ..RateLimits::default() };
-    let before = route(&burst_of(2));
-    assert!(limiter.ask(&one, &before, 1, NOW).admit().is_ok());
-    assert!(limiter.ask(&other, &before, 1, NOW).admit().is_ok());
-    let denial = limiter.ask(&one, &route(&burst_of(2)), 1, NOW).admit().err().unwrap();
+    let before = route(&burst_of(2), &limiter);
+    assert!(limiter.try_admit(one.request(&before, 1, NOW)).is_ok());
+    assert!(limiter.try_admit(other.request(&before, 1, NOW)).is_ok());
+    let denial = limiter.try_admit(one.request(&route(&burst_of(2), &limiter), 1, NOW)).err().unwrap();
     assert_eq!((denial.violated.policy, denial.retry_after_seconds), ("route-day", 86_400));
-    assert!(limiter.ask(&one, "requests", 1, NOW).admit().is_ok(), "elsewhere, nothing is limited");
+    assert!(limiter.try_admit(one.request("requests", 1, NOW)).is_ok(), "elsewhere, nothing is limited");
 }
 
 #[test]
 fn a_slot_is_held_until_the_request_ends_however_it_ends() {
     let (_catalog, [caller]) = callers("limits:\n  key: { concurrent: 2, per_day: 100 }", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
-    let answered = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap().settle(1);
-    let failed = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
-    assert_eq!(remaining(&limiter.ask(&caller, "requests", 1, NOW).standing(), "key-concurrent"), 0);
-    let denial = limiter.ask(&caller, "requests", 1, NOW).admit().err().unwrap();
+    let answered = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap().settle(1);
+    let failed = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+    assert_eq!(remaining(&limiter.states(caller.request("requests", 1, NOW)), "key-concurrent"), 0);
+    let denial = limiter.try_admit(caller.request("requests", 1, NOW)).err().unwrap();
     assert_eq!((denial.reason, denial.violated.policy), (DenialReason::TooManyUnderWay, "key-concurrent"));
     assert_eq!(remaining(&denial.limits, "key-day"), 98, "the denial cost nothing of the day");
     drop(failed);
-    let next = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
+    let next = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
     drop(answered);
-    let last = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
-    assert_eq!(remaining(&limiter.ask(&caller, "requests", 1, NOW).standing(), "key-concurrent"), 0);
+    let last = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+    assert_eq!(remaining(&limiter.states(caller.request("requests", 1, NOW)), "key-concurrent"), 0);
     drop((next, last));
 }
 
@@ -86,16 +86,13 @@ async fn a_peek_takes_no_slot_and_sees_that_there_is_none() {
     let (_catalog, [caller]) = callers("limits:\n  tenant: { concurrent: 1 }", Mode::Live);
     let limiter = Limiter::with_clock(Clock::manual());
     for _ in 0..3 {
-        assert_eq!(
-            remaining(&limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.unwrap(), "tenant-concurrent"),
-            1
-        );
+        assert_eq!(remaining(&limiter.peek(caller.request("requests", 1, NOW)).await.unwrap(), "tenant-concurrent"), 1);
     }
-    let held = limiter.ask(&caller, "requests", 1, NOW).admit().unwrap();
-    let denial = limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.err().unwrap();
+    let held = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
+    let denial = limiter.peek(caller.request("requests", 1, NOW)).await.err().unwrap();
     assert_eq!(denial.reason, DenialReason::TooManyUnderWay);
     drop(held);
-    assert!(limiter.ask(&caller, "requests", 1, NOW).peek_or_wait().await.is_ok());
+    assert!(limiter.peek(caller.request("requests", 1, NOW)).await.is_ok());
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn threads_at_once_never_have_more_under_way_than_the_limit() {
             scope.spawn(|| {
                 start.wait();
                 for _ in 0..2_000 {
-                    if let Ok(admission) = limiter.ask(caller, "requests", 1, NOW).admit() {
+                    if let Ok(admission) = limiter.try_admit(caller.request("requests", 1, NOW)) {
                         most_seen.fetch_max(under_way.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
                         std::thread::yield_now();
                         under_way.fetch_sub(1, Ordering::AcqRel);
@@ -121,6 +118,6 @@ fn threads_at_once_never_have_more_under_way_than_the_limit() {
         }
     });
     assert!((1..=MOST).contains(&most_seen.into_inner()));
-    let left = limiter.ask(&callers[0], "requests", 1, NOW).standing();
+    let left = limiter.states(callers[0].request("requests", 1, NOW));
     assert_eq!((remaining(&left, "tenant-concurrent"), remaining(&left, "key-concurrent")), (MOST, 2));
 }

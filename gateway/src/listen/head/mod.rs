@@ -15,11 +15,10 @@ use bytes::is_token;
 use field::Fields;
 pub use target::Target;
 
-use super::body::Framing;
+use super::{body::Framing, sizes::check_path};
 use crate::{
     answer::{Code, Problem},
     config::SizeLimits,
-    gate,
 };
 
 /// Longest method, in bytes; the longest that is registered has 17.
@@ -135,7 +134,7 @@ impl HeadReader {
             check_method(begun)?;
         }
         let target = method.map_or(0, |end| (line.len() - end - 1).saturating_sub(VERSION_BYTES + 2));
-        gate::check_path(target, sizes)
+        check_path(target, sizes)
     }
 }
 
@@ -156,7 +155,7 @@ impl RequestLine {
             let detail = "the gateway serves neither CONNECT nor TRACE";
             return Err(Problem::new(Code::MethodNotAllowed, detail).allow(METHODS));
         }
-        gate::check_path(target.len(), sizes)?;
+        check_path(target.len(), sizes)?;
         Ok(Self { method: method.len(), is_head: method == b"HEAD", is_1_0, target: target::read(method, target)? })
     }
 }

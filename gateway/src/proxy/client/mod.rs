@@ -5,6 +5,7 @@
 //! client has left. The request goes on to its end, within the bounds given, and all that hangs on it (permits, held
 //! units, the record) lives as long as the upstream works.
 
+mod end;
 mod serve;
 mod stream;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use end::End;
 use futures_util::task::AtomicWaker;
 use pingora_core::protocols::Stream;
 use pingora_proxy::Session;
@@ -25,8 +27,7 @@ use prometheus::IntGauge;
 pub(crate) use serve::serve_request;
 pub(crate) use stream::ClientStream;
 
-use super::tunnel::End;
-use crate::{config::Patience, filter::cors::Grant, lock::locked, metrics};
+use crate::{filter::cors::Grant, lock::locked, metrics, route::Patience};
 
 /// The client has not closed anything.
 const PRESENT: u8 = 0;

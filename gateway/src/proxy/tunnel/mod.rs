@@ -10,41 +10,20 @@ mod tests;
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, Weak},
-    time::Duration,
 };
 
-use common::{
-    key::KeyStatus,
-    time::{Clock as _, SystemClock},
-};
-use http::StatusCode;
-use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
+use common::{key::KeyStatus, time::Micros};
 use prometheus::{IntCounterVec, IntGauge};
 pub(super) use request::Upgrade;
-use tokio::{sync::watch, time::interval};
 
-use super::{Context, Gateway, Live, client::Client, hop};
-use crate::{auth::Caller, catalog::Standing, config::Route, lock::locked, metrics};
-
-/// How often upgraded connections are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Why the gateway ends an upgraded connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum End {
-    /// The key was revoked, has expired or was deleted.
-    Key = 1,
-    /// The tenant, or one above it, is suspended, deleted or without a plan.
-    Tenant = 2,
-    /// The key may not be used for this route or from this address any more.
-    Restricted = 3,
-    /// The route is gone, or does not allow the protocol any more.
-    Route = 4,
-    /// Nothing has passed for too long.
-    Idle = 5,
-}
+use super::client::{Client, End};
+use crate::{
+    catalog::{Caller, Standing},
+    lock::locked,
+    metrics,
+    route::Route,
+    runtime::Live,
+};
 
 /// The upgraded connections of a gateway.
 pub(super) struct Tunnels {
@@ -62,24 +41,6 @@ pub(super) struct Tunnel {
     address: Option<IpAddr>,
     client: Arc<Client>,
     count: IntGauge,
-}
-
-impl End {
-    const ALL: [Self; 5] = [Self::Key, Self::Tenant, Self::Restricted, Self::Route, Self::Idle];
-
-    pub(super) fn of(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|end| *end as u8 == number)
-    }
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Tenant => "tenant",
-            Self::Restricted => "restricted",
-            Self::Route => "route",
-            Self::Idle => "idle",
-        }
-    }
 }
 
 impl Tunnels {
@@ -114,7 +75,7 @@ impl Tunnels {
     }
 
     /// Ends the connections that `judge` has a reason to end, and forgets those that are gone.
-    fn look(&self, judge: impl Fn(&Tunnel) -> Option<End>) {
+    pub(super) fn look(&self, judge: impl Fn(&Tunnel) -> Option<End>) {
         locked(&self.open).retain(|tunnel| {
             let Some(tunnel) = tunnel.upgrade() else {
                 return false;
@@ -130,8 +91,8 @@ impl Tunnels {
 }
 
 impl Tunnel {
-    /// Why the connection must end now, if it must.
-    fn end(&self, live: &Live, now: common::time::Micros) -> Option<End> {
+    /// Returns the reason for which the connection must end now, if there is one.
+    pub(super) fn end(&self, live: &Live, now: Micros) -> Option<End> {
         let Caller { key, .. } = &self.caller;
         if key.status(now) != KeyStatus::Active {
             return Some(End::Key);
@@ -153,45 +114,5 @@ impl Tunnel {
 impl Drop for Tunnel {
     fn drop(&mut self) {
         self.count.dec();
-    }
-}
-
-impl Gateway {
-    /// Turns the connection over to another protocol: no time-out of a request applies from now on.
-    pub(super) fn open_tunnel(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        context: &mut Context,
-    ) -> pingora_core::Result<()> {
-        let Context { upgrade: Some(upgrade), caller: Some(caller), route: Some(route), .. } = context else {
-            return Ok(());
-        };
-        hop::announce_upgrade(response, &upgrade.protocol)?;
-        session.set_read_timeout(None);
-        let Some(client) = &context.client else {
-            return Ok(());
-        };
-        let (caller, route, client) = (caller.clone(), Arc::clone(route), Arc::clone(client));
-        context.tunnel = Some(self.tunnels.open(caller, route, &upgrade.protocol, context.source.client(), client));
-        let request = session.req_header();
-        context.kept_line = Some((request.method.as_str().into(), request.uri.path().into()));
-        context.status.get_or_insert(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-        Ok(())
-    }
-
-    /// Looks at upgraded connections until `stopped` turns true.
-    pub async fn watch_upgraded(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                _ = looks.tick() => {
-                    let (live, now) = (self.live(), SystemClock.now());
-                    self.tunnels.look(|tunnel| tunnel.end(&live, now));
-                }
-            }
-        }
     }
 }

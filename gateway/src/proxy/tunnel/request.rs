@@ -7,7 +7,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::super::hop;
 use crate::{
     answer::{Code, Problem},
-    config::Route,
+    route::RouteSettings,
 };
 
 /// The protocol that clients mean who cannot do without the upgrade. Others are offers, which may be passed over: some
@@ -23,7 +23,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// The upgrade of a request, if it asks for one that its route allows. A WebSocket on another route is refused.
-    pub(crate) fn of(request: &RequestHeader, route: &Route) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(request: &RequestHeader, route: &RouteSettings) -> Result<Option<Self>, Problem> {
         if !request.headers.contains_key(header::UPGRADE) || request.version != Version::HTTP_11 {
             return Ok(None);
         }
@@ -66,11 +66,4 @@ impl Upgrade {
 fn has_body(request: &RequestHeader) -> bool {
     let length = request.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
     request.headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")
-}
-
-impl Route {
-    /// Returns true if a connection may be turned over to this protocol, whose name is in lower case.
-    pub(super) fn allows_upgrade(&self, protocol: &str) -> bool {
-        self.lifecycle.upgrade.protocols.iter().any(|allowed| **allowed == *protocol)
-    }
 }

@@ -4,14 +4,18 @@ use http::Version;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::*;
-use crate::config::{Overrides, Settings};
+use crate::{
+    config::{Overrides, Settings},
+    limit::Limiter,
+};
 
 fn route(upgrade: &str) -> Arc<Route> {
     let text = format!(
         "upstreams: {{ a: {{ servers: ['127.0.0.1:1'] }} }}\n\
          routes: [{{ name: a, path_prefix: /, upstream: a, upgrade: [{upgrade}] }}]\n"
     );
-    Arc::clone(&Settings::parse(&text, "test.yaml", &Overrides::default()).unwrap().routes[0])
+    let settings = Settings::parse(&text, "test.yaml", &Overrides::default()).unwrap();
+    Arc::new(Route::new(settings.routes[0].clone(), &Limiter::new()))
 }
 
 fn request(method: &str, version: Version, headers: &[(&'static str, &str)]) -> RequestHeader {

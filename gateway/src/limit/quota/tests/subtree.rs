@@ -101,8 +101,8 @@ impl Family {
 impl Edge {
     /// Whether a request of a tenant, which is not the root, is admitted; it uses `used`, or is never answered.
     async fn request(&self, tenant: usize, units: u64, used: Option<u64>) -> Result<(), (DenialReason, &'static str)> {
-        let ask = self.limiter.ask(&self.callers[tenant - 1], "requests", units, SystemClock.now());
-        let admission = ask.admit_or_wait().await.map_err(|denial| (denial.reason, denial.violated.policy))?;
+        let request = self.callers[tenant - 1].request("requests", units, SystemClock.now());
+        let admission = self.limiter.admit(request).await.map_err(|denial| (denial.reason, denial.violated.policy))?;
         if let Some(used) = used {
             admission.settle(used);
         }
@@ -187,7 +187,7 @@ async fn a_cap_counts_in_the_months_of_the_tenant_whose_it_is() {
         "2026-12".parse::<Period>().unwrap().window(&zone).unwrap().start
     };
     assert!(start(RESELLER) < start(LARGER));
-    let ask = |at| edge.limiter.ask(&edge.callers[LARGER - 1], "requests", 1, at).admit_or_wait();
+    let ask = |at| edge.limiter.admit((edge.callers[LARGER - 1]).request("requests", 1, at));
     for at in [Micros(start(RESELLER).0 - 1), start(RESELLER), start(LARGER)] {
         ask(at).await.unwrap().settle(1);
     }

@@ -9,7 +9,7 @@ use super::{
         Denial, DenialReason, LimitState,
         quota::{Holds, QuotaCell, QuotaLease, Refused},
     },
-    Dry, Limits, NO_MONTH, Obstacle, Request,
+    Attempt, Dry, NO_MONTH, Obstacle, Request,
 };
 
 /// Seconds after which a request may try again that was refused because the store did not answer.
@@ -24,7 +24,7 @@ const QUOTAS_IN_PLACE: usize = 6;
 /// Quotas that apply to one request, and the units in hand of each.
 type QuotaCells<'r> = SmallVec<[(&'r QuotaLease, Arc<QuotaCell>); QUOTAS_IN_PLACE]>;
 
-impl<'r> Limits<'r> {
+impl<'r> Attempt<'r> {
     /// Takes the units from each quota that applies, or from none.
     #[inline]
     pub(in super::super) fn take_quotas(&self) -> Result<Holds, Obstacle> {
@@ -38,7 +38,7 @@ impl<'r> Limits<'r> {
         }
         for (lease, cell) in &cells {
             // What was taken before goes back if this one has too little.
-            let taken = lease.take(cell, self.request.units, self.request.nanos);
+            let taken = lease.take(cell, self.request.units, self.nanos);
             holds.push(taken.map_err(|refused| self.denied_by_quota(cell, refused))?);
         }
         Ok(holds)
@@ -47,7 +47,7 @@ impl<'r> Limits<'r> {
     /// Looks at every quota. What is dry, or was spent long enough ago to be asked for again, is sent for, unless another
     /// one is spent in any case.
     pub(super) fn look_at_quotas(&self, cells: &QuotaCells<'_>) -> Result<(), Obstacle> {
-        let Request { units, nanos, .. } = *self.request;
+        let (units, nanos) = (self.request.units, self.nanos);
         let mut missing: SmallVec<[_; QUOTAS_IN_PLACE]> = SmallVec::new();
         for (lease, cell) in cells {
             match cell.look(units) {
@@ -79,19 +79,19 @@ impl<'r> Limits<'r> {
     }
 
     pub(super) fn quota_leases(&self) -> impl Iterator<Item = &'r Arc<QuotaLease>> {
-        let Request { quotas, meter, .. } = *self.request;
-        quotas.iter().filter(move |lease| lease.meter() == meter)
+        let Request { quotas, to, .. } = *self.request;
+        quotas.iter().filter(move |lease| lease.meter() == to.meter)
     }
 
     fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
-        let month = cell.state(self.request.caller.tenant.id, self.request.now);
+        let month = cell.state(self.request.tenant.tenant, self.request.now);
         let violated = month.unwrap_or(CREDIT);
         let (reason, retry_after_seconds) = match refused {
             Refused::Spent if month.is_none() => (DenialReason::CreditSpent, 0),
             Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
             Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
         };
-        let mut limits = self.standing();
+        let mut limits = self.states();
         if month.is_some() && refused == Refused::Spent {
             limits.push_refusing(violated);
         }
@@ -105,7 +105,7 @@ impl<'r> Limits<'r> {
         let denial = Denial {
             reason: DenialReason::QuotaUnavailable,
             violated: NO_MONTH,
-            limits: self.standing().to_vec(),
+            limits: self.states().to_vec(),
             retry_after_seconds: UNAVAILABLE_RETRY_SECONDS,
         };
         Obstacle { denial, dry: None }

@@ -12,15 +12,11 @@ use pingora_core::{
 use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
-use super::{
-    connection::{Connection, Next},
-    exchange::{Exchange, Returned},
-    refusal::Refused,
-};
 use crate::{
     answer::{Code, Problem},
+    listen::{Connection, Exchange, Next, Refused, Returned, turn_away},
     lock::locked,
-    proxy::{ClientStream, Gateway, Proxy, serve_request},
+    proxy::{ClientStream, Hooks, Proxy, serve_request},
 };
 
 /// Seconds for which Pingora waits for a header that has been read already.
@@ -30,9 +26,9 @@ const HEADER_SECONDS: u64 = 60;
 ///
 /// Pingora closes idle connections as soon as the listener is closed; a request that is on its way then is lost. While
 /// another process serves in our place, each client is told to go with its next answer instead.
-pub(crate) struct Clients {
-    proxy: Arc<HttpProxy<Proxy>>,
-    gateway: Arc<Gateway>,
+pub(super) struct Clients {
+    pingora: Arc<HttpProxy<Hooks>>,
+    proxy: Arc<Proxy>,
     connections: Arc<Connections>,
     /// Connections that descriptors suffice for.
     room: usize,
@@ -41,20 +37,20 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(
-        proxy: HttpProxy<Proxy>,
-        gateway: Arc<Gateway>,
+    pub(super) fn new(
+        pingora: HttpProxy<Hooks>,
+        proxy: Arc<Proxy>,
         connections: Arc<Connections>,
         room: usize,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { proxy: Arc::new(proxy), gateway, connections, room, closing }
+        Self { pingora: Arc::new(pingora), proxy, connections, room, closing }
     }
 
     /// Counts a connection, if there is room for it.
     async fn admit(&self, stream: &Stream) -> Result<Open, Refusal> {
         let peer = peer(stream);
-        let live = self.gateway.live();
+        let live = self.proxy.gateway().live();
         let mut limits = live.connections.limits(self.room);
         // Behind a proxy there are many clients.
         if live.clients.trusted_proxies.iter().any(|network| network.contains(&peer)) {
@@ -80,7 +76,7 @@ impl Clients {
             session.set_abort_on_close(false);
             // Bodies are timed by the connection itself.
             session.set_read_timeout(None);
-            let request = self.proxy.process_new_http(session, shutdown);
+            let request = self.pingora.process_new_http(session, shutdown);
             let reused = serve_request(Some(Arc::clone(&client)), request).await;
             let (found, is_kept) = match reused.and_then(exchange_of) {
                 Some(mut exchange) => {
@@ -103,7 +99,7 @@ impl Clients {
         let request_id = common::origin::request_id(None);
         let is_sent = connection.answer(refused, &request_id).await;
         let status = if is_sent { refused.problem.code().status().as_u16() } else { 0 };
-        self.gateway.observe_malformed(&request_id, &refused.problem, status, started);
+        self.proxy.observe_malformed(&request_id, &refused.problem, status, started);
         connection.close().await;
     }
 
@@ -113,7 +109,7 @@ impl Clients {
             Refusal::Address => "your address has as many connections open as it may, each with a request under way",
         };
         let problem = Problem::new(Code::TooManyConnections, detail).retry_after(1);
-        super::refusal::turn_away(stream, &problem).await;
+        turn_away(stream, &problem).await;
     }
 }
 
@@ -147,7 +143,7 @@ impl ServerApp for Clients {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         match self.admit(&stream).await {
             Ok(open) => {
-                let live = self.gateway.live();
+                let live = self.proxy.gateway().live();
                 let connection = Connection::new(stream, open, live.connections.deadlines, live.sizes);
                 drop(live);
                 self.serve(Box::new(connection), shutdown).await;
@@ -163,6 +159,6 @@ impl ServerApp for Clients {
         // Fails only if the shutdown is gone, and with it whatever there was to wait for.
         let _ = closing.wait_for(|closing| *closing).await;
         self.connections.close_waiting();
-        self.proxy.http_cleanup().await;
+        self.pingora.http_cleanup().await;
     }
 }

@@ -12,25 +12,14 @@ use std::{
 
 use common::id::{KeyId, TenantId};
 
-use crate::lock::locked;
+use crate::{config::Shares, lock::locked};
 
 /// Part of what is free that a key may hold, once most places are taken.
 const CROWDED_SHARE: usize = 8;
 
-/// Most reservations that may be open at once.
+/// The reason for which one more reservation may not be opened, with the number of open ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares {
-    /// In all.
-    pub all: usize,
-    /// Of one tenant, with all its keys.
-    pub tenant: usize,
-    /// Of one key.
-    pub key: usize,
-}
-
-/// Why one more reservation may not be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(super) enum NoPlace {
     /// The key holds its share, or too much of what is left.
     Key(usize),
     /// The tenant holds its share.
@@ -40,7 +29,7 @@ pub(super) enum NoRoom {
 }
 
 /// Every place there is.
-pub(super) struct Rooms {
+pub(super) struct Places {
     shares: Shares,
     taken: Mutex<Taken>,
 }
@@ -53,13 +42,13 @@ struct Taken {
 }
 
 /// The place of one reservation, free again when it is dropped.
-pub(super) struct Room {
-    rooms: Arc<Rooms>,
+pub(super) struct Place {
+    places: Arc<Places>,
     tenant: TenantId,
     key: KeyId,
 }
 
-impl Rooms {
+impl Places {
     pub(super) fn new(shares: Shares) -> Arc<Self> {
         Arc::new(Self { shares, taken: Mutex::default() })
     }
@@ -69,42 +58,42 @@ impl Rooms {
     }
 
     /// Takes a place for a reservation of this key.
-    pub(super) fn take(self: &Arc<Self>, tenant: TenantId, key: KeyId) -> Result<Room, NoRoom> {
+    pub(super) fn take(self: &Arc<Self>, tenant: TenantId, key: KeyId) -> Result<Place, NoPlace> {
         let mut taken = locked(&self.taken);
         taken.check(&self.shares, tenant, key)?;
         taken.all += 1;
         *taken.tenants.entry(tenant).or_default() += 1;
         *taken.keys.entry(key).or_default() += 1;
         drop(taken);
-        Ok(Room { rooms: Arc::clone(self), tenant, key })
+        Ok(Place { places: Arc::clone(self), tenant, key })
     }
 }
 
 impl Taken {
-    fn check(&self, shares: &Shares, tenant: TenantId, key: KeyId) -> Result<(), NoRoom> {
+    fn check(&self, shares: &Shares, tenant: TenantId, key: KeyId) -> Result<(), NoPlace> {
         let of_key = self.keys.get(&key).copied().unwrap_or_default();
         let of_tenant = self.tenants.get(&tenant).copied().unwrap_or_default();
         if of_key >= shares.key {
-            return Err(NoRoom::Key(of_key));
+            return Err(NoPlace::Key(of_key));
         }
         if of_tenant >= shares.tenant {
-            return Err(NoRoom::Tenant(of_tenant));
+            return Err(NoPlace::Tenant(of_tenant));
         }
         let free = shares.all.saturating_sub(self.all);
         if free == 0 {
-            return Err(NoRoom::All(self.all));
+            return Err(NoPlace::All(self.all));
         }
         let is_crowded = free <= shares.all / 4;
         if is_crowded && of_key >= free.div_ceil(CROWDED_SHARE) {
-            return Err(NoRoom::Key(of_key));
+            return Err(NoPlace::Key(of_key));
         }
         Ok(())
     }
 }
 
-impl Drop for Room {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = locked(&self.rooms.taken);
+        let mut taken = locked(&self.places.taken);
         taken.all = taken.all.saturating_sub(1);
         let Taken { tenants, keys, .. } = &mut *taken;
         give_back(tenants, &self.tenant);
@@ -137,10 +126,10 @@ mod tests {
     }
 
     /// As many places as this key gets.
-    fn fill(rooms: &Arc<Rooms>, of: TenantId, by: KeyId) -> (Vec<Room>, NoRoom) {
+    fn fill(places: &Arc<Places>, of: TenantId, by: KeyId) -> (Vec<Place>, NoPlace) {
         let mut held = Vec::new();
         loop {
-            match rooms.take(of, by) {
+            match places.take(of, by) {
                 Ok(room) => held.push(room),
                 Err(reason) => return (held, reason),
             }
@@ -149,38 +138,38 @@ mod tests {
 
     #[test]
     fn a_key_gets_its_share_and_others_theirs() {
-        let rooms = Rooms::new(SHARES);
-        let (held, reason) = fill(&rooms, tenant(1), key(1));
-        assert_eq!((held.len(), reason), (10, NoRoom::Key(10)));
-        let (others, reason) = fill(&rooms, tenant(1), key(2));
-        assert_eq!((others.len(), reason), (10, NoRoom::Key(10)));
+        let places = Places::new(SHARES);
+        let (held, reason) = fill(&places, tenant(1), key(1));
+        assert_eq!((held.len(), reason), (10, NoPlace::Key(10)));
+        let (others, reason) = fill(&places, tenant(1), key(2));
+        assert_eq!((others.len(), reason), (10, NoPlace::Key(10)));
         drop(held);
-        assert_eq!(fill(&rooms, tenant(1), key(1)).0.len(), 10, "what ended gives way");
+        assert_eq!(fill(&places, tenant(1), key(1)).0.len(), 10, "what ended gives way");
     }
 
     #[test]
     fn a_tenant_with_many_keys_gets_its_share() {
-        let rooms = Rooms::new(SHARES);
-        let held: Vec<_> = (0..20).map(|number| fill(&rooms, tenant(1), key(number))).collect();
-        assert_eq!(held.iter().map(|(rooms, _)| rooms.len()).sum::<usize>(), 50);
-        assert_eq!(held.last().map(|(_, reason)| *reason), Some(NoRoom::Tenant(50)));
-        assert_eq!(fill(&rooms, tenant(2), key(99)).0.len(), 10);
+        let places = Places::new(SHARES);
+        let held: Vec<_> = (0..20).map(|number| fill(&places, tenant(1), key(number))).collect();
+        assert_eq!(held.iter().map(|(places, _)| places.len()).sum::<usize>(), 50);
+        assert_eq!(held.last().map(|(_, reason)| *reason), Some(NoPlace::Tenant(50)));
+        assert_eq!(fill(&places, tenant(2), key(99)).0.len(), 10);
     }
 
     #[test]
     fn the_last_places_are_for_keys_that_hold_little() {
-        let rooms = Rooms::new(Shares { tenant: 100, ..SHARES });
-        let mut held: Vec<_> = (0..20).map(|number| fill(&rooms, tenant(number), key(number)).0).collect();
-        assert!(held.iter().all(|rooms| !rooms.is_empty()), "each of twenty keys that want all gets something");
+        let places = Places::new(Shares { tenant: 100, ..SHARES });
+        let mut held: Vec<_> = (0..20).map(|number| fill(&places, tenant(number), key(number)).0).collect();
+        assert!(held.iter().all(|places| !places.is_empty()), "each of twenty keys that want all gets something");
         assert!(held.iter().map(Vec::len).sum::<usize>() <= 100);
         held.clear();
-        assert!(locked(&rooms.taken).keys.is_empty() && locked(&rooms.taken).tenants.is_empty());
+        assert!(locked(&places.taken).keys.is_empty() && locked(&places.taken).tenants.is_empty());
     }
 
     #[test]
     fn when_every_place_is_taken_that_is_the_reason() {
-        let rooms = Rooms::new(Shares { all: 2, tenant: 2, key: 2 });
-        let _held = [rooms.take(tenant(1), key(1)), rooms.take(tenant(2), key(2))];
-        assert_eq!(rooms.take(tenant(3), key(3)).err(), Some(NoRoom::All(2)));
+        let places = Places::new(Shares { all: 2, tenant: 2, key: 2 });
+        let _held = [places.take(tenant(1), key(1)), places.take(tenant(2), key(2))];
+        assert_eq!(places.take(tenant(3), key(3)).err(), Some(NoPlace::All(2)));
     }
 }

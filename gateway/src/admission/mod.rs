@@ -1,0 +1,203 @@
+//! The one way in: identifies a request's caller, checks its route, and debits its limits. The proxy and the decision
+//! API both go through it.
+//!
+//! Invariants: a refusal consumes nothing; a request is recorded only after it was admitted.
+
+mod refusal;
+mod usage;
+
+use std::{net::IpAddr, sync::Arc};
+
+use common::{key::KeyHash, time::Micros};
+use http::Method;
+pub(crate) use refusal::Refusal;
+pub(crate) use usage::unrecorded;
+
+use crate::{
+    answer::{Code, Problem},
+    auth::{
+        self, AuthError, Authenticator,
+        failures::{Failures, Origin},
+    },
+    catalog::{Caller, Catalog},
+    filter::by_address::ByAddress,
+    limit::{self, Clock, LimitState, LimitStates, Limiter},
+    meter::Meter,
+    route::{self, Route, Table},
+};
+
+/// Identifies, checks and limits requests, and records their usage.
+pub struct AdmissionControl {
+    authenticator: Authenticator,
+    failures: Failures,
+    limiter: Limiter,
+    meter: Arc<Meter>,
+    by_address: ByAddress,
+}
+
+/// A request that asks to be admitted.
+pub(crate) struct Arrival<'a> {
+    pub(crate) credential: Result<&'a [u8], AuthError>,
+    /// The route that its host, path and method lead to.
+    pub(crate) route: Result<Arc<Route>, Problem>,
+    /// The client's address, if it is known.
+    pub(crate) address: Option<IpAddr>,
+    /// Failed credentials a minute that one address may send, if they are counted.
+    pub(crate) failures_most: Option<u32>,
+    pub(crate) now: Micros,
+}
+
+/// A request whose caller and route are known.
+pub(crate) struct Identified {
+    /// None on a public route.
+    pub(crate) caller: Option<Caller>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) now: Micros,
+    address: Option<IpAddr>,
+}
+
+/// What an admitted request holds, or was counted by.
+pub(crate) enum Admitted {
+    /// Held of the caller's limits until the answer's cost is known.
+    Caller(limit::Admission),
+    /// Counted for the client's address, on a public route. The state of that limit, if there is one.
+    Address(Option<LimitState>),
+}
+
+impl AdmissionControl {
+    /// Admission by these callers' credentials and limits, with usage recorded by `meter`.
+    pub fn new(authenticator: Authenticator, limiter: Limiter, meter: Arc<Meter>) -> Self {
+        let (failures, by_address) = (Failures::new(Clock::default()), ByAddress::new(Clock::default()));
+        Self { authenticator, failures, limiter, meter, by_address }
+    }
+
+    /// The catalog that callers are looked up in.
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.authenticator.catalog
+    }
+
+    /// The meter that usage is recorded with.
+    pub const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// The limiter that requests are debited by.
+    pub const fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    /// Identifies the caller, unless the route is public, and makes sure that there is a route.
+    pub(crate) fn identify(&self, arrival: Arrival<'_>) -> Result<Identified, Box<Refusal>> {
+        let Arrival { address, now, .. } = arrival;
+        let caller = match &arrival.route {
+            Ok(route) if route.public.is_some() => None,
+            _ => match self.caller(&arrival) {
+                Ok(caller) => Some(caller),
+                Err(refusal) => return Err(refusal.unless_unclear(arrival.route)),
+            },
+        };
+        match arrival.route {
+            Ok(route) => Ok(Identified { caller, route, address, now }),
+            Err(problem) => Err(Refusal::of(caller, None, problem)),
+        }
+    }
+
+    /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or none.
+    pub(crate) async fn admit(&self, request: &Identified, units: u64) -> Result<Admitted, Problem> {
+        let Some(caller) = &request.caller else {
+            return Ok(Admitted::Address(self.count_address(request)?));
+        };
+        self.check(caller, &request.route)?;
+        Ok(Admitted::Caller(self.limiter.admit(caller.request(&*request.route, units, request.now)).await?))
+    }
+
+    /// Returns the state of each limit, if a request of `units` would be admitted now. Nothing is consumed.
+    pub(crate) async fn peek(&self, request: &Identified, units: u64) -> Result<LimitStates, Problem> {
+        let Some(caller) = &request.caller else {
+            return Ok(LimitStates::of(None));
+        };
+        self.check(caller, &request.route)?;
+        Ok(self.limiter.peek(caller.request(&*request.route, units, request.now)).await?)
+    }
+
+    /// Returns the state of each limit now, as the caller is told with its answer.
+    pub(crate) fn limits(&self, caller: &Caller, route: &Route, now: Micros) -> LimitStates {
+        self.limiter.states(caller.request(route, route.units.estimate(), now))
+    }
+
+    /// Returns the keyed hash of a credential, whether or not there is such a key.
+    pub(crate) fn hash(&self, credential: Result<&[u8], AuthError>) -> Result<KeyHash, Problem> {
+        let secret = auth::read(credential).map_err(|refusal| Problem::from(refusal.error))?;
+        Ok(self.authenticator.pepper.hash(&secret))
+    }
+
+    /// Looks up the caller behind a credential, if it may be used from its address. Nothing is looked up once too many
+    /// other credentials from that address have failed.
+    fn caller(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
+        let &Arrival { credential, address, failures_most, now, .. } = arrival;
+        let origin = address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most });
+        let secret = auth::read(credential).map_err(Refusal::of_credential)?;
+        if let Some(origin) = &origin {
+            self.failures.check(origin).map_err(|refused| Refusal::of_nobody(refused.into()))?;
+        }
+        let caller = self.authenticator.look_up(&secret, now).map_err(|refusal| {
+            if let Some(origin) = origin.as_ref().filter(|_| refusal.error.is_failed_key()) {
+                self.failures.count(origin);
+            }
+            Refusal::of_credential(refusal)
+        })?;
+        if caller.key.admits_from(address) {
+            return Ok(caller);
+        }
+        Err(Refusal::of(Some(caller), None, foreign_address(address)))
+    }
+
+    /// Refuses a caller without the route's scope, and everybody while usage cannot be recorded.
+    fn check(&self, caller: &Caller, route: &Route) -> Result<(), Problem> {
+        check_scope(caller, route)?;
+        self.check_room()
+    }
+
+    /// Counts a request to a public route for its client's address. Returns the state of that limit, if there is one.
+    fn count_address(&self, request: &Identified) -> Result<Option<LimitState>, Problem> {
+        let limited = request.route.per_address.as_ref().zip(request.address);
+        let count = |(rate, address)| self.by_address.admit(&request.route.name, address, rate);
+        Ok(limited.map(count).transpose()?)
+    }
+}
+
+impl Identified {
+    /// A refusal of this request.
+    pub(crate) fn refused(self, problem: Problem) -> Box<Refusal> {
+        Refusal::of(self.caller, Some(self.route), problem)
+    }
+}
+
+/// Refuses a key that has scopes, and not the one that the route asks for.
+fn check_scope(caller: &Caller, route: &Route) -> Result<(), Problem> {
+    match &route.scope {
+        Some(scope) if !caller.key.has_scope(scope) => {
+            let detail = format!("this route asks for the scope `{scope}`, which the API key does not have");
+            Err(Problem::new(Code::ScopeMissing, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn foreign_address(address: Option<IpAddr>) -> Problem {
+    let detail = match address {
+        Some(address) => format!("the API key may not be used from {}", address.to_canonical()),
+        None => "the API key may only be used from certain addresses, and the client's is not known".to_owned(),
+    };
+    Problem::new(Code::AddressNotAllowed, detail)
+}
+
+/// Finds the route of a request. `host` is the `Host` header as sent, `path` is without query.
+pub(crate) fn find_route(
+    table: &Table,
+    host: Option<&str>,
+    path: &str,
+    method: &Method,
+) -> Result<Arc<Route>, Problem> {
+    Ok(table.find(host, &route::decode_path(path)?, method).cloned()?)
+}

@@ -1,0 +1,181 @@
+//! The way into the proxy: from a request's header to what the gateway does with it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{Method, header};
+use pingora_core::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use super::{
+    Proxy,
+    context::{Context, now},
+    forwarded::Source,
+    tunnel::Upgrade,
+};
+use crate::{
+    admission::{self, Admitted, Arrival, Identified, Refusal},
+    answer::{Code, Problem},
+    auth,
+    filter::cors::{Grant, Preflight},
+    listen::{
+        head::METHODS,
+        sizes::{check_body, check_headers, check_path},
+    },
+    route::Route,
+    runtime::Live,
+    upstream::Upstream,
+};
+
+/// The outcome for a request whose header has been read.
+pub(super) enum Entry {
+    /// The request goes to the upstream.
+    Passed,
+    /// The gateway answers with this header and no body.
+    Answered(ResponseHeader),
+    /// The gateway answers with a problem.
+    Refused(Problem),
+}
+
+/// What forwarding needs beside a caller and a route.
+struct Forwarding {
+    upstream: Arc<Upstream>,
+    /// The upgrade that the request asks for and may have.
+    upgrade: Option<Upgrade>,
+    admitted: Admitted,
+}
+
+impl Proxy {
+    /// Lets a request on, or decides what the gateway itself answers.
+    pub(super) async fn enter(&self, session: &mut Session, context: &mut Context) -> Result<Entry> {
+        let request = session.req_header();
+        let live = self.gateway.look();
+        context.source = Source::of(peer(session), &request.headers, &live.clients.trusted_proxies);
+        let sizes = &live.sizes;
+        let checked = check_path(request.raw_path().len(), sizes).and_then(|()| check_headers(&request.headers, sizes));
+        if let Err(problem) = checked {
+            return Ok(Entry::Refused(problem));
+        }
+        if request.raw_path() == b"*" {
+            return about_the_gateway(&context.request_id).map(Entry::Answered);
+        }
+        if let Some((route, preflight, grant)) = preflight(&live, request) {
+            context.route = Some(route);
+            return preflight.answer(&grant, &context.request_id).map(Entry::Answered);
+        }
+        let route = find_route(&live, request, &request.method);
+        let cors = route.as_ref().ok().and_then(|route| route.cors.as_ref());
+        context.cors = cors.map(|cors| cors.grant(&request.headers));
+        match self.pass(&live, request, route, context).await {
+            Ok(()) => Ok(Entry::Passed),
+            Err(refusal) => {
+                self.gateway.admission().count(&refusal);
+                context.caller = refusal.caller;
+                context.route = refusal.route;
+                Ok(Entry::Refused(refusal.problem))
+            }
+        }
+    }
+
+    /// Admits a request to its route. A refusal consumes nothing.
+    async fn pass(
+        &self,
+        live: &Live,
+        request: &RequestHeader,
+        route: Result<Arc<Route>, Problem>,
+        context: &mut Context,
+    ) -> Result<(), Box<Refusal>> {
+        let admission = self.gateway.admission();
+        let identified = admission.identify(Arrival {
+            credential: auth::credential(&request.headers),
+            route,
+            address: context.source.client(),
+            failures_most: live.clients.failures_most,
+            now: now(),
+        })?;
+        match self.admit(live, request, &identified).await {
+            Ok(Forwarding { upstream, upgrade, admitted }) => {
+                context.body.limit = body_limit(live, &identified.route);
+                context.caller = identified.caller;
+                context.route = Some(identified.route);
+                context.upstream = Some(upstream);
+                context.upgrade = upgrade;
+                match admitted {
+                    Admitted::Caller(admission) => context.admission = Some(admission),
+                    Admitted::Address(state) => context.by_address = state,
+                }
+                Ok(())
+            }
+            Err(problem) => Err(identified.refused(problem)),
+        }
+    }
+
+    /// Checks what only forwarding asks for, and then the limits.
+    async fn admit(
+        &self,
+        live: &Live,
+        request: &RequestHeader,
+        identified: &Identified,
+    ) -> Result<Forwarding, Problem> {
+        let route = &identified.route;
+        let upgrade = Upgrade::of(request, route)?;
+        if let Some(limit) = body_limit(live, route) {
+            check_body(declared_length(request), limit)?;
+        }
+        let upstream = live.upstreams.get(&route.upstream).cloned();
+        let upstream =
+            upstream.ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
+        let admitted = self.gateway.admission().admit(identified, route.units.estimate()).await?;
+        Ok(Forwarding { upstream, upgrade, admitted })
+    }
+}
+
+/// Returns the route of a preflight and its answer's grant, if the route that it asks about answers preflights.
+fn preflight(live: &Live, request: &RequestHeader) -> Option<(Arc<Route>, Preflight, Grant)> {
+    let preflight = Preflight::of(request)?;
+    let route = match find_route(live, request, &preflight.method) {
+        Ok(route) => route,
+        // The page is told which methods there are instead.
+        Err(problem) => problem.allowed()?.split(", ").find_map(|method| {
+            let method = method.parse().ok()?;
+            find_route(live, request, &method).ok().filter(|route| route.cors.is_some())
+        })?,
+    };
+    let grant = route.cors.as_ref()?.grant(&request.headers);
+    Some((route, preflight, grant))
+}
+
+/// Finds the route of a request, or of one that had this method instead.
+fn find_route(live: &Live, request: &RequestHeader, method: &Method) -> Result<Arc<Route>, Problem> {
+    if !request.raw_path_is_utf8() {
+        return Err(Problem::new(Code::InvalidRequest, "path is not UTF-8: escape it with %"));
+    }
+    let host = match request.headers.get(header::HOST) {
+        None => None,
+        Some(host) => Some(host.to_str().map_err(|_| Problem::new(Code::InvalidRequest, "`Host` is not a host name"))?),
+    };
+    admission::find_route(&live.table, host, request.uri.path(), method)
+}
+
+/// Largest body of a request that the route lets through.
+fn body_limit(live: &Live, route: &Route) -> Option<u64> {
+    route.body_bytes.or(live.sizes.body_bytes)
+}
+
+fn declared_length(request: &RequestHeader) -> u64 {
+    let value = request.headers.get(header::CONTENT_LENGTH);
+    value.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// The answer to `OPTIONS *`: the methods that the gateway serves. The target `*` comes with no other method.
+fn about_the_gateway(request_id: &str) -> Result<ResponseHeader> {
+    let mut answer = ResponseHeader::build(http::StatusCode::NO_CONTENT, Some(2))?;
+    answer.insert_header(header::ALLOW, METHODS)?;
+    answer.insert_header("X-Request-Id", request_id)?;
+    Ok(answer)
+}
+
+/// The address at the other end of the connection.
+fn peer(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
+}

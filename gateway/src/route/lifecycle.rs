@@ -1,0 +1,73 @@
+//! The life of a request on a route: what happens when its client leaves, when it is billed, and which protocols its
+//! connection may be upgraded to.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Bytes of an answer that are read for a client that is gone, unless the route says otherwise.
+pub(crate) const ABORT_BYTES: u64 = 1024 * 1024;
+
+/// Seconds for which an upgraded connection may be idle, unless the route says otherwise.
+pub(crate) const UPGRADE_IDLE_SECONDS: u64 = 300;
+
+/// The life of a request on a route.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lifecycle {
+    /// What happens to a request whose client leaves.
+    pub on_abort: OnAbort,
+    /// When its usage is recorded.
+    pub bill: Bill,
+    /// Which protocols its connection may be turned over to.
+    pub upgrade: Upgrade,
+}
+
+/// What becomes of a request whose client leaves before the answer is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAbort {
+    /// The request ends: the connection to the upstream is closed.
+    Cancel,
+    /// The upstream's answer is waited for and read to its end.
+    Finish(Patience),
+}
+
+/// How far a request goes on without its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For how long.
+    pub time: Duration,
+    /// For how many bytes of the answer.
+    pub bytes: u64,
+}
+
+/// When a request's usage is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bill {
+    /// When the header of the upstream's answer is there, before the client sees any of it.
+    #[default]
+    OnAnswer,
+    /// When the upstream has accepted the connection, before it sees any of the request.
+    OnDispatch,
+}
+
+/// Which protocols a connection may be turned over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Names of protocols, in lower case.
+    pub protocols: Box<[Box<str>]>,
+    /// How long nothing may pass on an upgraded connection.
+    pub idle: Duration,
+}
+
+impl Default for OnAbort {
+    fn default() -> Self {
+        Self::Finish(Patience { time: Duration::from_mins(1), bytes: ABORT_BYTES })
+    }
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Self { protocols: Box::default(), idle: Duration::from_secs(UPGRADE_IDLE_SECONDS) }
+    }
+}

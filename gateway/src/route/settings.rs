@@ -1,0 +1,115 @@
+//! The settings of a route, as they stand in the configuration: plain numbers, names and patterns.
+
+use std::{sync::Arc, time::Duration};
+
+use common::plan::{REQUESTS_METER, RateLimits};
+use http::{HeaderName, Method};
+
+use super::{
+    lifecycle::Lifecycle,
+    pattern::{Billable, HostPattern},
+    spelling::Spellings,
+};
+use crate::filter::cors::Cors;
+
+/// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
+pub const UNITS_MAX: u64 = 1_000_000_000;
+
+/// The requests that a route serves, where they go, and what they cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// Its name in usage, logs and metrics.
+    pub name: Arc<str>,
+    /// Hosts that it serves; every host if empty.
+    pub hosts: Vec<HostPattern>,
+    /// The path, and everything below it.
+    pub path_prefix: String,
+    /// Methods that it serves; every method if empty.
+    pub methods: Vec<Method>,
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// What is counted.
+    pub meter: Arc<str>,
+    /// How much of it one answer uses.
+    pub units: Units,
+    /// Which answers are billed.
+    pub billable: Billable,
+    /// Whether the upstream sees the path without the prefix.
+    pub strip_prefix: bool,
+    /// How long the upstream may stay silent, if other than the upstream's own setting.
+    pub timeout: Option<Duration>,
+    /// Largest request body, if other than the general limit.
+    pub body_bytes: Option<u64>,
+    /// What becomes of a request whose client leaves, when it is billed, and what it may be upgraded to.
+    pub lifecycle: Lifecycle,
+    /// What keys that have scopes must have among them.
+    pub scope: Option<Box<str>>,
+    /// Spellings of a path that it serves, though servers read them differently.
+    pub spellings: Spellings,
+    /// Rates of all callers together.
+    pub limits: RateLimits,
+    /// Settings of a public route; none if the route asks for a key.
+    pub public: Option<Public>,
+    /// Which pages of other origins may call it.
+    pub(crate) cors: Option<Arc<Cors>>,
+}
+
+/// Units that an answer uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Units {
+    /// Always as many.
+    Fixed(u64),
+    /// As many as the upstream says.
+    Header {
+        /// The response header that says it; removed before the client sees the answer.
+        name: HeaderName,
+        /// What counts when it says nothing usable.
+        default: u64,
+    },
+}
+
+/// A route that needs no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// Requests a minute that one address may send, if that is limited.
+    pub per_minute: Option<u32>,
+}
+
+impl Units {
+    /// What is set aside before the answer is known.
+    pub const fn estimate(&self) -> u64 {
+        match self {
+            Self::Fixed(units) | Self::Header { default: units, .. } => *units,
+        }
+    }
+}
+
+impl RouteSettings {
+    /// A route of this name for every request: one unit each of the meter `requests`, and no limits.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            hosts: Vec::new(),
+            path_prefix: "/".into(),
+            methods: Vec::new(),
+            upstream: "".into(),
+            meter: REQUESTS_METER.into(),
+            units: Units::Fixed(1),
+            billable: Billable::default(),
+            strip_prefix: false,
+            timeout: None,
+            body_bytes: None,
+            lifecycle: Lifecycle::default(),
+            scope: None,
+            spellings: Spellings::default(),
+            limits: RateLimits::default(),
+            public: None,
+            cors: None,
+        }
+    }
+
+    /// Returns true if a connection may be upgraded to this protocol, whose name is in lower case.
+    pub(crate) fn allows_upgrade(&self, protocol: &str) -> bool {
+        self.lifecycle.upgrade.protocols.iter().any(|allowed| **allowed == *protocol)
+    }
+}
