@@ -1,5 +1,5 @@
-//! What a large catalog costs: seconds to load it, from the store and from the snapshot file, seconds until a change of a
-//! reseller's plan has reached everybody below it, and memory.
+//! Measures a large catalog: seconds to load it from the store and from the snapshot file, seconds
+//! until a change of a reseller's plan has reached everybody below it, and memory.
 //!
 //! `cargo run --release -p gateway --example catalog_scale [sqlite|postgres] [tenants] [keys]` fills a store of its own
 //! with a root, ten resellers, and customers below them, and prints one line of JSON. PostgreSQL is a real server.
@@ -143,7 +143,7 @@ async fn change_plan(catalog: &Arc<Catalog>, filled: &Filled) -> Result<Duration
     Ok(took)
 }
 
-/// How long the file takes to be written and to be read, and its size.
+/// Measures the snapshot file: the time to write it, the time to read it, and its size.
 async fn snapshot(
     catalog: &Arc<Catalog>,
     pepper: &Pepper,

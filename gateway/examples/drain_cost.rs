@@ -1,4 +1,5 @@
-//! What it costs to bring usage from the journal to Kafka: CPU time of all threads, per record, without the appending.
+//! Measures the CPU time of bringing usage from the journal to Kafka: of all threads, per record,
+//! without the appending.
 //!
 //! `cargo run --release -p gateway --example drain_cost [records]` starts a real broker, appends records at a steady
 //! pace from two threads with a lane each, as a gateway with two workers does, and waits until the last of them is

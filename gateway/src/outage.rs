@@ -4,7 +4,7 @@ use std::{fmt, sync::Mutex, time::Instant};
 
 use crate::lock::locked;
 
-/// Whether one dependency is away, and since when.
+/// The outage of one dependency, logged once at its start and once at its end.
 pub(crate) struct Outage {
     what: &'static str,
     since: Mutex<Option<Instant>>,

@@ -1,4 +1,4 @@
-//! Whether the store has the schema that this gateway knows, told once for each change.
+//! The fit of the store's schema with the one that this gateway knows, logged once for each change.
 //!
 //! Invariant: a gateway writes nothing into a store that it has not opened since its start, so that nothing is written
 //! into a schema that it does not know.
@@ -12,7 +12,7 @@ use common::store::StoreError;
 
 use crate::lock::locked;
 
-/// How the store's schema stands to the one that this gateway knows.
+/// The fit of the store's schema with the one that this gateway knows.
 #[derive(Default)]
 pub(crate) struct SchemaFit {
     is_open: AtomicBool,
@@ -39,7 +39,7 @@ impl SchemaFit {
         self.tell(misfit, "changes are followed until the connection breaks");
     }
 
-    /// What the operator has to put right.
+    /// The fault that an operator has to mend.
     pub(crate) fn problem(&self) -> Option<String> {
         locked(&self.problem).clone()
     }

@@ -1,4 +1,4 @@
-//! What keys and their limits take in memory.
+//! The memory of keys and their limits.
 
 use allocation_counter::measure;
 use common::{

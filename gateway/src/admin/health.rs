@@ -1,4 +1,4 @@
-//! Whether the gateway can serve, and if not, what is missing.
+//! The health report: whether the gateway can serve, and what is missing if it cannot.
 //!
 //! Readiness is about the gateway itself. A dead upstream is told and takes only its own routes down, unless the
 //! configuration calls it essential.
@@ -15,7 +15,7 @@ use crate::{catalog::Source, limit::bank::BankReport, runtime::Gateway, upstream
 #[derive(Serialize)]
 pub(super) struct Report {
     status: Status,
-    /// Why it is not ready, one sentence for each reason.
+    /// Reasons for which it is not ready, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,13 +24,15 @@ pub(super) struct Report {
     upstreams: BTreeMap<Arc<str>, UpstreamHealth>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<JournalReport>,
-    /// What keeps usage in the journal until somebody puts it right. Requests are served all the same.
+    /// The fault that keeps usage in the journal until an operator mends it. Requests are served
+    /// all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_problem: Option<String>,
-    /// Why the store's schema is not one to work with. What is known serves on until an operator puts it right.
+    /// The fault of the store's schema. The catalog serves on as it is until an operator mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     store_problem: Option<String>,
-    /// How limits are shared with other gateways, if they are meant to be. Without, each admits its part.
+    /// State of the limits shared with other gateways, if they are configured. Without the bank,
+    /// each gateway admits its part.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<BankReport>,
 }
@@ -51,7 +53,7 @@ enum Status {
 #[derive(Serialize)]
 struct CatalogReport {
     loaded: bool,
-    /// Whether the store has confirmed it since the start, or it is what the snapshot file held.
+    /// `store` once the store has confirmed the catalog, `snapshot` if it comes from the file.
     source: Option<Source>,
     /// Number of the last change that is contained.
     last_change: i64,
@@ -65,7 +67,8 @@ struct JournalReport {
     /// Entries that the sink has not acknowledged.
     entries: Option<f64>,
     has_room: bool,
-    /// What puts usage at risk, or keeps it from being fetched, until somebody puts it right.
+    /// The fault that puts usage at risk, or keeps it from being fetched, until an operator mends
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -116,7 +119,7 @@ impl Report {
     }
 }
 
-/// What keeps requests from being served.
+/// Reasons for which requests cannot be served.
 fn reasons(gateway: &Gateway, has_room: bool) -> Vec<String> {
     let live = gateway.live();
     let catalog = (!gateway.catalog().is_loaded()).then(|| "tenants, plans and keys are not loaded".to_owned());

@@ -1,4 +1,4 @@
-//! What operators ask a running gateway: metrics and health, on an address of its own.
+//! The address for operators: metrics and health.
 //!
 //! It answers from the first moment on, also while the gateway still waits for its store.
 
@@ -32,16 +32,16 @@ use crate::{answer::PROBLEM_CONTENT_TYPE, limit::bank::Bank, meter::UsageSink, m
 /// Room for the header of a request, in bytes; a larger one is answered 431.
 const HEADER_MAX_BYTES: usize = 16 * 1024;
 
-/// Where the gateway appears once it has started.
+/// The running gateway, set once it has started.
 pub type Started = Arc<OnceLock<Serving>>;
 
-/// What there is to tell about.
+/// The parts of a running gateway that metrics and health are about.
 pub struct Serving {
     /// The request path.
     pub gateway: Arc<Gateway>,
-    /// Where usage goes.
+    /// Receives the usage.
     pub sink: Arc<dyn UsageSink>,
-    /// Where limits are shared, if they are.
+    /// The bank that shares limits with other gateways, if there is one.
     pub bank: Option<Arc<Bank>>,
 }
 
@@ -70,7 +70,7 @@ pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Ou
     }
 }
 
-/// What operators are allowed: their connections are few, and have descriptors of their own.
+/// Limits on the connections of operators: they are few, and have descriptors of their own.
 fn guard() -> Guard {
     let open = metrics::gauge("tollgate_admin_connections", "Connections of operators");
     let most = descriptors::room(0).operators;

@@ -56,7 +56,7 @@ pub(crate) struct Identified {
     address: Option<IpAddr>,
 }
 
-/// What an admitted request holds, or was counted by.
+/// Proof that a request was admitted.
 pub(crate) enum Admitted {
     /// Held of the caller's limits until the answer's cost is known.
     Caller(limit::Admission),

@@ -6,7 +6,7 @@ use crate::{auth::AuthError, limit::DenialReason, route::RouteError};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
-        /// What went wrong, as clients, logs and refusal counts name it.
+        /// The kind of a problem, as clients, logs and refusal counts name it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$doc])* $name,)*

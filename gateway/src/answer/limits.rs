@@ -1,4 +1,5 @@
-//! How the caller's limits stand, in the headers of the IETF draft and in the older ones that most clients read.
+//! The state of the caller's limits in headers: those of the IETF draft, and the older ones that
+//! most clients read.
 
 use std::fmt::Write as _;
 
@@ -47,7 +48,8 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// What clients are told remains. A saved-up burst is not promised: nobody expects more than the limit to be left of it.
+/// Returns the remaining requests as clients are told them. A saved-up burst is not promised: the
+/// limit is the most that is told.
 pub fn told_remaining(limit: &LimitState) -> u64 {
     limit.remaining.min(limit.quota)
 }

@@ -1,4 +1,4 @@
-//! What clients are told when the gateway itself answers: problem details (RFC 9457), from one table of codes.
+//! Answers of the gateway itself: problem details (RFC 9457), from one table of codes.
 //!
 //! Whatever room refuses, it hands over a [`Problem`]; only this room knows how it looks on the wire. Rate headers are
 //! made here as well, for refusals and for forwarded answers alike.
@@ -24,10 +24,10 @@ use crate::{
 /// `Content-Type` of a problem.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
-/// What a 401 asks for.
+/// The challenge of a 401.
 const CHALLENGE: &str = "Bearer realm=\"api\"";
 
-/// Why a request is answered by the gateway itself.
+/// The reason for which the gateway itself answers a request.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -80,7 +80,7 @@ impl Problem {
         self.code
     }
 
-    /// What about this request.
+    /// Text about this request in particular.
     pub fn detail(&self) -> &str {
         &self.detail
     }
@@ -90,7 +90,7 @@ impl Problem {
         self.allow.as_deref()
     }
 
-    /// How the caller's limits stand, if a limit is the reason.
+    /// State of the caller's limits, if a limit is the reason.
     pub fn limits(&self) -> &[LimitState] {
         &self.limits
     }

@@ -26,7 +26,7 @@ const WINDOW_NANOS: u64 = 60 * NANOS_PER_SECOND;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Where a request comes from, and how often that address may fail.
+/// The client's address, and how often it may fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) address: IpAddr,
@@ -57,7 +57,7 @@ impl Failures {
         Self { clock, counts, window: AtomicU64::new(0), reached: AtomicU64::new(0) }
     }
 
-    /// Whether a credential from there may be looked up.
+    /// Refuses an address that has reached its limit: its credentials are not looked up.
     pub(crate) fn check(&self, origin: &Origin) -> Result<(), TooManyFailures> {
         let now = self.clock.nanos();
         if self.reached.load(Ordering::Acquire) != window(now) {

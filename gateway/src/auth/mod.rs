@@ -1,4 +1,4 @@
-//! Who is calling: the credential of a request becomes a [`Caller`], from memory, without I/O.
+//! Authentication: the credential of a request becomes a [`Caller`], from memory, without I/O.
 //!
 //! A text that cannot be a key is refused by its form alone; a key that is not known, by one look-up of its keyed
 //! hash. Refusals of a known key name its owner, who is told precisely what is wrong.
@@ -25,13 +25,13 @@ const BEARER: &[u8] = b"bearer";
 
 /// Checks credentials against the catalog.
 pub struct Authenticator {
-    /// Where keys and tenants are looked up.
+    /// Keys and tenants by the hashes of their keys.
     pub catalog: Arc<Catalog>,
-    /// What keys are hashed with.
+    /// The secret that keys are hashed with.
     pub pepper: Pepper,
 }
 
-/// Why a request is not let in.
+/// The reason for which a credential is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No credential at all.
@@ -66,7 +66,7 @@ pub enum AuthError {
 /// A refusal with its owner, if the key was recognised, so that it can be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthRefusal {
-    /// Why.
+    /// The reason.
     pub error: AuthError,
     /// Tenant and key, once the key is known.
     pub owner: Option<(TenantId, KeyId)>,
@@ -151,7 +151,7 @@ fn only<'a>(headers: &'a http::HeaderMap, name: &HeaderName) -> Result<Option<&'
     Ok(first.map(HeaderValue::as_bytes))
 }
 
-/// What follows the scheme `Bearer`, whose case does not matter.
+/// Returns the text behind the scheme `Bearer`, whose case does not matter.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.trim_ascii_start().split_at_checked(BEARER.len())?;
     let separated = rest.first().is_none_or(u8::is_ascii_whitespace);

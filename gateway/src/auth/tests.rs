@@ -1,4 +1,4 @@
-//! What each kind of credential is answered.
+//! Each kind of credential and its answer.
 
 use common::{
     key::{Key, Mode},

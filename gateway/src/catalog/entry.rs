@@ -19,7 +19,7 @@ use common::{
 
 use crate::limit::{PlanRates, QuotaLease, RateCells, TenantLimits};
 
-/// When a key expires that has no expiry.
+/// Expiry of a key that never expires.
 const NEVER: i64 = i64::MAX;
 
 /// A key as the request path needs it. It stays the same entry for as long as the key is served, and what changes of the
@@ -27,9 +27,9 @@ const NEVER: i64 = i64::MAX;
 pub struct KeyEntry {
     /// Its public identifier.
     pub id: KeyId,
-    /// Whose usage it is.
+    /// The tenant that pays for its usage.
     pub tenant: TenantId,
-    /// Whether its usage is billed.
+    /// Live keys are billed, test keys are not.
     pub mode: Mode,
     pub(crate) cells: RateCells,
     /// [`NEVER`] if it does not.
@@ -42,11 +42,11 @@ pub struct KeyEntry {
     used_minute: AtomicU32,
 }
 
-/// What narrows the use of a key.
+/// Restrictions on the use of a key.
 struct Restrictions {
-    /// What it may be used for; empty: every route.
+    /// Scopes of the routes that it may call; empty: every route.
     scopes: Box<[String]>,
-    /// Where it may be used from; empty: from anywhere.
+    /// Networks that it may be used from; empty: anywhere.
     allowed_ips: Box<[IpNet]>,
 }
 
@@ -74,10 +74,12 @@ pub enum Standing {
     Deleted,
 }
 
-/// How one tenant stands now. Its keys hold it, so that a request finds it with the key.
+/// The current standing of one tenant. Its keys hold the slot, so that a request finds it with the
+/// key.
 pub(super) struct TenantSlot(ArcSwap<Standing>);
 
-/// What holds for a tenant by its plan and the plans above it, once for all to whom the same applies.
+/// The terms of a tenant by its plan and the plans above it. All tenants with the same plans share
+/// them.
 pub(crate) struct PlanTerms {
     /// The plan in force.
     pub(crate) plan: PlanId,
@@ -121,7 +123,7 @@ impl KeyEntry {
         self.revoked.store(true, Ordering::Release);
     }
 
-    /// How the key itself stands at `now`.
+    /// Returns the status of the key itself at `now`.
     pub(crate) fn status(&self, now: Micros) -> KeyStatus {
         if self.revoked.load(Ordering::Acquire) {
             return KeyStatus::Revoked;
@@ -175,7 +177,7 @@ impl KeyEntry {
         }
     }
 
-    /// How its tenant stands.
+    /// Returns the standing of its tenant.
     pub(crate) fn standing(&self) -> Standing {
         self.slot.standing()
     }

@@ -9,7 +9,7 @@ use common::{
     time::{Micros, Zone},
 };
 
-/// What a store would hold, to be edited before it is loaded.
+/// The rows of a store, to be edited before they are loaded.
 pub(crate) struct Rows {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) subscriptions: Vec<Subscription>,

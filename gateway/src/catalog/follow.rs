@@ -19,23 +19,25 @@ use tokio::{
 use super::{load::Loader, memory::Catalog, progress::Source};
 use crate::{lock::locked, metrics, outage::Outage, schema::SchemaFit};
 
-/// How often the store is asked while changes are announced: an announcement that is lost delays its change by as much,
-/// within the second in which a revocation must hold everywhere.
+/// Time between two looks at the store while it announces its changes. A lost announcement delays
+/// its change by as much: less than the second in which a revocation must hold everywhere.
 const CALM: Duration = Duration::from_millis(250);
 
 /// The same while they seem not to be, or the store does not answer.
 const ALERT: Duration = Duration::from_millis(50);
 
-/// How long after the last change that was not announced.
+/// Time for which looks stay frequent after a change that was not announced.
 const ALERT_LASTS: Duration = Duration::from_secs(10);
 
 /// So many changes in a row that were not announced mean that nobody announces any.
 const UNANNOUNCED_MOST: u32 = 3;
 
-/// How often subscriptions are looked after, also while the store keeps the follower waiting.
+/// Time between two looks for subscriptions that start or end, also while the store keeps the
+/// follower waiting.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
-/// How often the schema is looked at while changes are followed, and how often a store of another schema is tried.
+/// Time between two looks at the schema while changes are followed, and between two tries of a
+/// store of another schema.
 const SCHEMA_EVERY: Duration = Duration::from_secs(1);
 
 /// Changes that are loaded at once.
@@ -73,16 +75,16 @@ struct Follower {
     pace: Pace,
     outage: Arc<Outage>,
     schema: Arc<SchemaFit>,
-    /// When the schema was last looked at.
+    /// Time of the last look at the schema.
     schema_seen_at: Instant,
     shown: Shown,
-    /// Whether the store did not answer when it was last asked.
+    /// True if the store did not answer the last time.
     away: bool,
-    /// Whether it was told that the catalog is stale.
+    /// True if the log was told that the catalog is stale.
     stale: bool,
 }
 
-/// What `/metrics` shows of it.
+/// Gauges that show the catalog in `/metrics`.
 struct Shown {
     confirmed: IntGauge,
     last_change: IntGauge,
@@ -90,7 +92,7 @@ struct Shown {
     misfit: IntGauge,
 }
 
-/// How often to look without being told.
+/// Time between two looks at the store without an announcement.
 #[derive(Default)]
 struct Pace {
     alert_until: Option<Instant>,

@@ -1,5 +1,5 @@
-//! When keys were last used, told to the store once a minute: a request writes one number in memory, once a minute and
-//! key, and nothing else.
+//! Reports the last use of keys to the store once a minute. A request writes one number in memory,
+//! once a minute and key, and nothing else.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 /// Keys in one transaction of the store.
 const KEYS_AT_ONCE: usize = 500;
 
-/// How long one transaction may take.
+/// Longest time for one transaction.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the last report may take.
+/// Longest time for the last report.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]

@@ -30,9 +30,9 @@ pub struct Catalog {
     /// Only loading and following touch it.
     pub(super) tree: Mutex<Tree>,
     pub(super) progress: Progress,
-    /// Whether the store is away, told once for all tasks that need it.
+    /// Outage of the store, logged once for all tasks that need the store.
     pub(crate) store_outage: Arc<Outage>,
-    /// Whether the store's schema is known, and with it whether anything may be written.
+    /// Fit of the store's schema, without which nothing may be written.
     pub(crate) schema: Arc<SchemaFit>,
 }
 
@@ -79,7 +79,7 @@ impl Catalog {
         self.keys.get(hash).filter(|entry| entry.key().matches(hash)).map(|entry| Arc::clone(entry.value()))
     }
 
-    /// How a tenant stands. One that is not known has no plan.
+    /// Returns the standing of a tenant. A tenant that is not known has no plan.
     #[cfg(test)]
     pub(crate) fn standing(&self, tenant: common::id::TenantId) -> Standing {
         locked(&self.tree).slot(tenant).standing()
@@ -90,7 +90,8 @@ impl Catalog {
         self.progress.is_loaded()
     }
 
-    /// Whether the store has confirmed since the start what is known, or it comes from a snapshot; none before either.
+    /// Returns the source that the catalog was last confirmed by: the store or a snapshot; none
+    /// before either.
     pub fn source(&self) -> Option<Source> {
         self.progress.source()
     }

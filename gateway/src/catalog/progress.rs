@@ -1,4 +1,5 @@
-//! How far the catalog has come: up to which change, and when the store was last known to hold nothing newer.
+//! Progress of the catalog: the last change that it contains, and the time at which the store last
+//! held nothing newer.
 
 use std::{
     sync::{
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::lock::locked;
 
-/// Where what the catalog holds was last confirmed to be right.
+/// The source that the catalog was last confirmed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -38,7 +39,7 @@ pub(super) struct Progress {
     loaded: AtomicBool,
     last_change: AtomicI64,
     current_at: AtomicI64,
-    /// Whether the store has answered since the start.
+    /// True once the store has answered since the start.
     confirmed: AtomicBool,
 }
 
@@ -68,7 +69,7 @@ impl Progress {
         self.confirmed.store(true, Ordering::Release);
     }
 
-    /// What is contained comes from a file that was written at `at`.
+    /// The catalog comes from a file that was written at `at`.
     pub(super) fn restored(&self, at: Micros) {
         self.current_at.store(at.0, Ordering::Release);
     }

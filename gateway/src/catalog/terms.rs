@@ -17,7 +17,7 @@ use common::{
 use super::entry::PlanTerms;
 use crate::limit::PlanRates;
 
-/// How many terms are kept before those are dropped that nobody has any more.
+/// Number of terms that are kept before unused ones are dropped.
 const TERMS_KEPT: usize = 4_096;
 
 /// A plan version, by its place in the book.
@@ -57,7 +57,7 @@ impl PlanBook {
         self.versions.get(number.0)
     }
 
-    /// What holds for a tenant with these plans on its way up; nothing without any.
+    /// Returns the terms of a tenant with these plans on its way up; none if there is no plan.
     pub(super) fn terms(&mut self, chain: &Chain) -> Option<Arc<PlanTerms>> {
         if let Some(terms) = self.terms.get(chain) {
             return terms.clone();

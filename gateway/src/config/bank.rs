@@ -11,7 +11,7 @@ use crate::limit::bank::{BankAddress, BankSettings};
 const GATEWAYS_MAX: u64 = 10_000;
 
 impl Check<'_> {
-    /// Where limits are shared; nowhere unless the file or the environment says so.
+    /// Returns the settings of the bank; none unless the file or the environment names one.
     pub(super) fn bank(
         &self,
         file: Option<RedisFile>,

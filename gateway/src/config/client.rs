@@ -19,7 +19,7 @@ pub(super) struct FailedCredentialsFile {
     per_minute: u32,
 }
 
-/// Who is who among those who connect.
+/// Proxies that are trusted to name their clients, and how often credentials may fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSettings {
     /// Networks of the proxies before this gateway, whose `X-Forwarded-For` is believed.

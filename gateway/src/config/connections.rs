@@ -32,14 +32,14 @@ pub(super) struct ConnectionsFile {
     min_bytes_per_second: u64,
 }
 
-/// How many connections there may be, and how long clients may take.
+/// Most connections of clients, and how long clients may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionSettings {
     /// Connections of clients, as far as descriptors suffice.
     pub most: usize,
-    /// Those of one address; half of all unless the file says a number.
+    /// Most connections of one address; half of all unless the file says a number.
     pub most_per_address: Option<usize>,
-    /// How long clients may take.
+    /// Longest times that clients may take.
     pub deadlines: Deadlines,
 }
 

@@ -24,7 +24,7 @@ const HEADERS: &str = "authorization, content-type, x-api-key, x-request-id";
 /// Headers of an answer that pages may always read, beside those of the limits.
 const EXPOSED: &str = "retry-after, x-request-id";
 
-/// How long browsers remember the answer to a preflight unless the route says otherwise, in seconds.
+/// Seconds for which browsers remember the answer to a preflight, unless the route says otherwise.
 const MAX_AGE_SECONDS: u64 = 600;
 
 /// Longest time that may be said; browsers cut it off at a day or earlier.
@@ -46,7 +46,7 @@ pub(super) struct CorsFile {
 }
 
 impl RouteCheck<'_, '_> {
-    /// What pages of other origins may do on the route, if anything.
+    /// Returns the CORS policy of the route, if it has one.
     pub(super) fn cors(&self) -> Option<Arc<Cors>> {
         let file = self.file.cors.as_ref()?;
         self.check.inside("cors", || {

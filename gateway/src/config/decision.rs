@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::check::{Check, THREADS_MAX};
 
-/// What switches a listener off.
+/// The value that switches a listener off.
 const OFF: &str = "off";
 
 /// Longest life of a reservation, in seconds.
@@ -49,16 +49,16 @@ pub struct Shares {
     pub key: usize,
 }
 
-/// Where others ask for decisions, and what may be reserved.
+/// Listeners of the decision API, and limits on reservations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionSettings {
-    /// Where `POST /check` and `POST /settle` are answered.
+    /// Address of `POST /check` and `POST /settle`.
     pub listen: Option<SocketAddr>,
-    /// Where Envoy asks by gRPC.
+    /// Address of Envoy's `RateLimitService`, by gRPC.
     pub grpc_listen: Option<SocketAddr>,
     /// Threads that answer, beside those that proxy.
     pub threads: usize,
-    /// How long a reservation may wait to be settled.
+    /// Longest time between a reservation and its settlement.
     pub reservation_lasts: Duration,
     /// Most reservations at once: in all, of a tenant and of a key.
     pub shares: Shares,
@@ -106,7 +106,8 @@ impl Check<'_> {
         Ok(Some(DecisionSettings { listen, grpc_listen, threads, reservation_lasts, shares }))
     }
 
-    /// How many reservations may be open at once. The share of a tenant is at least that of a key.
+    /// Returns the most reservations that may be open at once. The share of a tenant is at least
+    /// that of a key.
     fn shares(&self, file: &DecisionFile) -> Result<Shares, ConfigError> {
         let all = self.within("reservations", file.reservations, 1, RESERVATIONS_MAX)?;
         let key = match file.reservations_per_key {

@@ -1,4 +1,4 @@
-//! What operators edit: `gateway.yaml`, read and checked as a whole before any of it counts.
+//! The configuration: `gateway.yaml`, read and checked as a whole before any of it counts.
 //!
 //! [`Settings`] can only be had from a file that passed every check, so nothing behind this room checks again.
 //! Every fault of a file is told at once, each as `file:line:column: reason`. [`watch`] follows the file while the gateway runs.
@@ -43,28 +43,28 @@ use crate::{
 /// A gateway's whole configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What takes effect at the start only.
+    /// Settings that take effect at the start only.
     pub process: ProcessSettings,
-    /// How large requests may be.
+    /// Largest requests.
     pub sizes: SizeLimits,
-    /// Who is who among those who connect.
+    /// Proxies that are trusted to name their clients, and how often credentials may fail.
     pub clients: ClientSettings,
-    /// How many connections there may be, and how long clients may take.
+    /// Most connections of clients, and how long clients may take.
     pub connections: ConnectionSettings,
-    /// Where requests go.
+    /// Servers that requests are forwarded to.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
-    /// Which requests go where.
+    /// Routes from requests to upstreams.
     pub routes: Vec<RouteSettings>,
 }
 
-/// What takes effect at the start only.
+/// Settings that take effect at the start only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessSettings {
     /// Names this gateway in usage streams; unique in the fleet.
     pub name: String,
-    /// Where clients connect.
+    /// Address for clients.
     pub listen: SocketAddr,
-    /// Where metrics and health are served.
+    /// Address for metrics and health.
     pub admin: SocketAddr,
     /// Worker threads.
     pub threads: usize,
@@ -72,36 +72,37 @@ pub struct ProcessSettings {
     pub store: String,
     /// File that holds the pepper.
     pub pepper_file: Option<PathBuf>,
-    /// Where limits are shared with other gateways; if not, this one keeps them alone.
+    /// The bank that shares limits with other gateways; without one, the gateway keeps its limits
+    /// alone.
     pub bank: Option<BankSettings>,
-    /// Where usage goes.
+    /// Settings of the usage journal and its sink.
     pub usage: UsageSettings,
-    /// Where others ask for decisions, if anywhere.
+    /// Settings of the decision API, if it is switched on.
     pub decision: Option<DecisionSettings>,
     /// The socket through which the next process takes over.
     pub upgrade_socket: PathBuf,
     /// The file from which it starts while the store is down.
     pub snapshot: PathBuf,
-    /// How long a process that was taken over waits for its clients to go.
+    /// Longest time that a process that was taken over waits for its clients to go.
     pub upgrade_drain: Duration,
 }
 
-/// Where usage goes.
+/// Settings of the usage journal and its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageSettings {
-    /// Who takes it.
+    /// Receives the usage.
     pub sink: SinkSettings,
     /// Directory of the journal.
     pub journal: PathBuf,
-    /// How much of the disk the journal may take, in bytes.
+    /// Largest size of the journal on disk, in bytes.
     pub journal_budget_bytes: u64,
-    /// What becomes of requests once it has taken that.
+    /// Requests while the journal is that large: refused, or let pass without a record.
     pub when_full: WhenFull,
     /// Most entries in one batch.
     pub batch_entries: usize,
 }
 
-/// Who takes usage.
+/// A receiver of usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkSettings {
     /// `billing` over HTTP, at this base URL.
@@ -110,7 +111,7 @@ pub enum SinkSettings {
     Kafka(KafkaSettings),
 }
 
-/// How large requests may be.
+/// Largest requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeLimits {
     /// All header names and values together, in bytes.
@@ -135,7 +136,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// What the environment says.
+    /// Reads them from the environment.
     pub fn from_environment() -> Self {
         Self {
             store: config::environment("TOLLGATE_STORE"),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::route::{Billable, HostPattern, RouteSettings, Spelling, Spellings, UNITS_MAX, Units};
 
-/// How long a server may stay silent whose upstream is not known, for checks of the route's other settings.
+/// Silence of a server whose upstream is not known, for the checks of the route's other settings.
 const UNKNOWN_SILENCE: Duration = Duration::from_mins(1);
 
 /// Methods that can be routed.

@@ -1,4 +1,4 @@
-//! What a configuration file may say, and how its faults are told.
+//! Configuration files: what they may say, and how their faults are told.
 
 use super::*;
 use crate::{limit::bank::BankAddress, meter::NewTopic, route::Units};

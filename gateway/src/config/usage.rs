@@ -11,7 +11,7 @@ use super::{
 };
 use crate::meter::{KafkaSettings, NewTopic};
 
-/// Where `billing` listens unless told otherwise.
+/// Address of `billing` unless the file names another.
 const DEFAULT_SINK: &str = "http://127.0.0.1:8090";
 
 /// Longest name of a topic, in bytes: Kafka's limit.
@@ -103,7 +103,8 @@ impl Check<'_> {
     }
 }
 
-/// Whether the text names brokers as librdkafka reads them; it would pass over what it does not understand.
+/// Refuses a text that librdkafka would not read as brokers: it passes over what it does not
+/// understand.
 fn are_brokers(text: &str) -> Result<(), &'static str> {
     let is_broker = |broker: &str| {
         let authority = broker.trim().rsplit_once("://").map_or(broker.trim(), |(_, authority)| authority);

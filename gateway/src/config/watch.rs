@@ -29,7 +29,7 @@ pub struct Watcher {
     path: PathBuf,
     overrides: Overrides,
     started_with: ProcessSettings,
-    /// What was last looked at, valid or not; `None` if it could not be read.
+    /// The text that was read last, valid or not; `None` if it could not be read.
     seen: Option<String>,
     reloads: IntCounterVec,
     last_successful: IntGauge,

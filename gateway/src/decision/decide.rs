@@ -34,7 +34,7 @@ const ASSUMED_STATUS: u16 = 200;
 pub struct Decision {
     gateway: Arc<Gateway>,
     reservations: Reservations,
-    /// What a question without a path counts as.
+    /// The route of a question without a path.
     pathless: Arc<Route>,
     decided: IntCounterVec,
 }

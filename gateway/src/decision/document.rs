@@ -1,4 +1,4 @@
-//! What is asked and answered in JSON. What cannot be understood is told with its place; nothing is guessed.
+//! Questions and answers in JSON. A fault is told with its place; nothing is guessed.
 
 use std::{borrow::Cow, net::IpAddr};
 

@@ -22,7 +22,7 @@ use crate::{
 /// Largest body, in bytes: a path as long as any that can be routed, and some.
 const BODY_MAX_BYTES: usize = 96 * 1024;
 
-/// How long a body may take to arrive.
+/// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

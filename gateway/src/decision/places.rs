@@ -1,4 +1,4 @@
-//! How many reservations may be open at once: in all, of one tenant and of one key.
+//! Limits on open reservations: in all, of one tenant and of one key.
 //!
 //! Invariant: neither a key nor a tenant can take every place. A key is refused for what it holds itself, or because
 //! its tenant does; only when every place is taken is somebody else refused, and the last quarter of the places goes

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::reservations::ReservationId;
 use crate::{admission::Refusal, auth::AuthError, catalog::Caller, limit::LimitStates};
 
-/// What happens to a request that may pass.
+/// The mode of a question: what happens to a request that may pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
@@ -52,7 +52,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Allowed {
     /// None on a public route.
     pub(crate) caller: Option<Caller>,
-    /// How each limit stands after it (before it, for a peek).
+    /// State of each limit after the request (before it, for a peek).
     pub(crate) limits: LimitStates,
     pub(crate) reservation: Option<ReservationId>,
 }

@@ -1,8 +1,9 @@
 //! Requests that were admitted and whose units are not known yet: held until they are settled, or for so long.
 //!
-//! What holds: each is taken out exactly once, by [`Reservations::settle`], by expiry or by [`Reservations::release`];
-//! whoever takes it out owns its [`Admission`], so units are charged or go back, and never both. Ids begin with the time
-//! at which they expire: their order is the order in which they expire.
+//! Invariant: each reservation is taken out exactly once: by [`Reservations::settle`], by expiry or
+//! by [`Reservations::release`]. The one that takes it out owns its [`Admission`], so units are
+//! charged or go back, and never both. Ids begin with the time at which they expire: their order is
+//! the order in which they expire.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,7 @@ use crate::{
     route::Route,
 };
 
-/// How often expired reservations are looked for.
+/// Time between two looks for expired reservations.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 
 /// Bits of an id that nobody can guess. The others say when it expires, in milliseconds of the process's own clock.
@@ -51,7 +52,7 @@ pub(super) struct Reservation {
     pub(super) admission: Admission,
 }
 
-/// Why a reservation cannot be settled.
+/// The reason for which a reservation cannot be settled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SettleError<E> {
     /// Never made here with this credential, or expired.

@@ -33,7 +33,7 @@ use crate::metrics;
 /// Room for the header of a request, in bytes; a larger one is answered 431.
 const HEADER_MAX_BYTES: usize = 64 * 1024;
 
-/// What is to be served, and where.
+/// The decision API with its sockets, before it is started.
 pub(crate) struct Server {
     decision: Arc<Decision>,
     threads: usize,
@@ -68,7 +68,7 @@ impl Server {
         Self { decision, threads, guard, http, grpc }
     }
 
-    /// What those who ask for decisions are allowed.
+    /// Limits on the connections of clients that ask for decisions.
     pub(crate) fn guard(limits: ConnectionLimits, deadlines: Deadlines) -> Guard {
         let open = metrics::gauge("tollgate_decision_connections", "Connections of those who ask for decisions");
         let connections = Connections::new(ListenerMetrics::new("decision", open));
@@ -77,7 +77,7 @@ impl Server {
         Guard { connections, limits, deadlines }
     }
 
-    /// How many connections there are.
+    /// The gauge of open connections.
     pub(crate) fn connections(&self) -> IntGauge {
         self.guard.connections.gauge().clone()
     }

@@ -1,4 +1,4 @@
-//! How often one address may call a public route.
+//! The rate of one address on a public route.
 //!
 //! Invariant: over every stretch of time W, an address is admitted to a route at most `burst + rate x W` times. The rates
 //! are kept in a sketch of fixed size, so that no flood of addresses takes memory. Where addresses share all their places
@@ -42,7 +42,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 pub(crate) struct ByAddress {
     clock: Clock,
     hashers: [RandomState; ROWS],
-    /// When each place is full again, row after row.
+    /// Times at which each place is full again, row after row.
     places: Box<[AtomicU64]>,
     locks: [Mutex<()>; LOCKS],
 }

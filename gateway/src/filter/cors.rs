@@ -1,4 +1,4 @@
-//! What pages of other origins may do on a route (CORS, as the Fetch standard has it).
+//! CORS: the rights of pages of other origins on a route, as the Fetch standard has them.
 //!
 //! Invariants: a preflight of a route with this filter is answered by the gateway, without a key, and reaches no upstream.
 //! Every other answer to such a route says the same of CORS, whether the upstream made it or the gateway; what the
@@ -18,10 +18,10 @@ use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use smallvec::SmallVec;
 
-/// How the names of all headers begin that this filter writes.
+/// Beginning of the names of all headers that this filter writes.
 const FAMILY: &str = "access-control-";
 
-/// What the answer to a preflight depends on.
+/// Request headers that the answer to a preflight depends on.
 const PREFLIGHT_VARY: HeaderValue =
     HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
 
@@ -29,7 +29,7 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 
-/// What pages of other origins may do.
+/// The rights of pages of other origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cors {
     pub(crate) origins: Origins,
@@ -38,13 +38,13 @@ pub(crate) struct Cors {
     pub(crate) headers: AllowedHeaders,
     /// Headers of an answer that a page may read.
     pub(crate) exposed: HeaderValue,
-    /// Whether pages may send cookies and the like.
+    /// True if pages may send cookies and the like.
     pub(crate) credentials: bool,
     /// Seconds for which a browser may remember the answer to a preflight.
     pub(crate) max_age: HeaderValue,
 }
 
-/// Whose pages may call.
+/// Origins whose pages may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origins {
     Any,
@@ -54,7 +54,7 @@ pub(crate) enum Origins {
 /// Headers of a request that a page may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AllowedHeaders {
-    /// Those that it asks for. `*` in an answer would not mean `Authorization`.
+    /// All that it asks for. `*` in an answer would not mean `Authorization`.
     Any,
     Listed(HeaderValue),
 }
@@ -73,7 +73,7 @@ pub(crate) enum OriginPattern {
     },
 }
 
-/// What the answer to one request says of CORS.
+/// The CORS headers of the answer to one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     policy: Arc<Cors>,
@@ -81,7 +81,8 @@ pub(crate) struct Grant {
     origin: Option<HeaderValue>,
 }
 
-/// What a browser asks before it sends a request that a form could not have sent.
+/// A preflight: the question of a browser before it sends a request that a form could not have
+/// sent.
 #[derive(Debug)]
 pub(crate) struct Preflight {
     /// Of the request to come.
@@ -130,7 +131,7 @@ impl Preflight {
 }
 
 impl Cors {
-    /// What the answer to a request with these headers says.
+    /// Returns the CORS headers for the answer to a request with these headers.
     pub(crate) fn grant(self: &Arc<Self>, request: &HeaderMap) -> Grant {
         let origin = only(request, &ORIGIN).and_then(|origin| match &self.origins {
             Origins::Any => Some(ANY),

@@ -1,4 +1,4 @@
-//! What a route adds to the way of a request, one file for each filter.
+//! Filters that a route adds to the way of a request, one file each.
 //!
 //! | filter | what it does |
 //! |---|---|

@@ -47,11 +47,11 @@ pub(crate) struct Connection {
     phase: Phase,
     /// The header of a request as it is handed on, where that is not as it came.
     rewritten: BytesMut,
-    /// Whether the client has ended its side.
+    /// True once the client has ended its side.
     pub(super) has_ended: bool,
-    /// Whether nothing reaches the client any more.
+    /// True once nothing reaches the client any more.
     pub(super) is_broken: bool,
-    /// Whether the request may turn the connection over to another protocol.
+    /// True if the request may turn the connection over to another protocol.
     pub(super) upgrades: bool,
     alarm: Alarm,
     body: Pace,
@@ -61,7 +61,7 @@ pub(crate) struct Connection {
 /// The count of an open connection, which has nothing to show.
 pub(super) struct OpenConnection(pub(super) Open);
 
-/// How far the request has been handed on.
+/// The part of the request that has been handed on.
 #[derive(Debug)]
 enum Phase {
     /// No request is known yet.
@@ -76,7 +76,7 @@ enum Phase {
     Tunnel,
 }
 
-/// What comes next on a connection.
+/// The next event on a connection.
 pub(crate) enum Next {
     /// A request.
     Request,
@@ -184,7 +184,7 @@ impl Connection {
         Poll::Ready(self.refuse(Problem::new(Code::RequestTimeout, detail)))
     }
 
-    /// What a client means that ends its side before a request is complete.
+    /// The meaning of a client's end before its request is complete.
     fn ended(&mut self) -> Next {
         if self.buffer.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             return Next::Nothing;

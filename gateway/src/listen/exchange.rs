@@ -1,9 +1,10 @@
 //! A connection as Pingora sees it while one request is answered.
 //!
-//! What a hang-up is: an error of the socket, on reading or on writing (the client's system has reset the connection). The
-//! end of what a client sends need not be one: RFC 9112 lets a client end its side and wait for the answer. A client that
-//! has closed its socket altogether looks the same until something is written to it; its system then answers with a
-//! reset. So the end is shown to Pingora, once no other request is behind it, and Pingora is told to go on.
+//! A hang-up is an error of the socket, on reading or on writing (the client's system has reset the
+//! connection). The end of what a client sends need not be one: RFC 9112 lets a client end its side
+//! and wait for the answer. A client that has closed its socket altogether looks the same until
+//! something is written to it; its system then answers with a reset. So the end is shown to
+//! Pingora, once no other request is behind it, and Pingora is told to go on.
 
 use std::{
     fmt, io,
@@ -23,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connection::Connection;
 use crate::lock::locked;
 
-/// Where a connection is found again once Pingora has let go of it.
+/// The connection, put back here once Pingora has let go of it.
 pub(crate) type Returned = Arc<Mutex<Option<Box<Connection>>>>;
 
 /// Begin of an answer that turns the connection over to another protocol.
@@ -36,7 +37,7 @@ const INTERIM: &[u8] = b"HTTP/1.1 1";
 pub(crate) struct Exchange {
     connection: Option<Box<Connection>>,
     returned: Returned,
-    /// Whether the final answer has begun.
+    /// True once the final answer has begun.
     has_answered: bool,
     /// Bytes of an interim answer that are still to be written.
     interim_left: usize,

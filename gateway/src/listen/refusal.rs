@@ -23,16 +23,16 @@ use tokio::{
 use super::connection::Connection;
 use crate::answer::{Code, Problem};
 
-/// How long a client may take to read a refusal.
+/// Longest time for a client to read a refusal.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a client for which there is no room may take to take that answer.
+/// Longest time for a client without a place to take that answer.
 const TURN_AWAY_DEADLINE: Duration = Duration::from_millis(100);
 
-/// How long a client may send nothing while it is waited for.
+/// Longest silence of a client that is waited for.
 const LINGER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a client is waited for in all.
+/// Longest time that a client is waited for in all.
 const LINGER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Most bytes that are read from a client while it is waited for.
@@ -45,7 +45,7 @@ const LINGER_READ_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) problem: Problem,
-    /// Whether its answer has no body.
+    /// True if its answer has no body.
     pub(super) is_head: bool,
 }
 

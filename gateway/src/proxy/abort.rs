@@ -9,7 +9,7 @@ use tracing::error;
 
 use super::{Proxy, context::Context};
 
-/// How a request went on after its client had left.
+/// The outcome of a request whose client has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Abort {
     /// The request was not complete, so that it ended with its client.
@@ -35,8 +35,8 @@ impl Abort {
         }
     }
 
-    /// Whether the client's own doing hides what the upstream would have answered to a request that it has in full, and
-    /// that its route finishes.
+    /// Returns true if the client's leaving hides the answer that the upstream would have given to
+    /// a complete request of a route that finishes its requests.
     const fn is_billed(self) -> bool {
         matches!(self, Self::CutOff)
     }

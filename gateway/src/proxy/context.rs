@@ -1,4 +1,4 @@
-//! What is known of one request on its way through the hooks.
+//! The state of one request on its way through the hooks.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,25 +24,25 @@ use crate::{
 
 /// State of one request.
 pub struct Context {
-    /// When the gateway had read its header.
+    /// Time at which the gateway had read its header.
     pub(super) started: Instant,
     /// Its id, from the client or made here.
     pub(super) request_id: String,
     /// The connection that it came on.
     pub(super) client: Option<Arc<Client>>,
-    /// Where it came from.
+    /// The client's address, and the proxies before it.
     pub(super) source: Source,
-    /// Who sent it, once known; nobody on a public route.
+    /// The caller, once known; nobody on a public route.
     pub(super) caller: Option<Caller>,
-    /// Which route it takes, once known.
+    /// The route, once known.
     pub(super) route: Option<Arc<Route>>,
-    /// Where it goes, once admitted.
+    /// The upstream, once admitted.
     pub(super) upstream: Option<Arc<Upstream>>,
-    /// How the limit of a public route stands for its client's address.
+    /// State of a public route's limit for the client's address.
     pub(super) by_address: Option<LimitState>,
-    /// What its answer says of CORS, if its route has that filter.
+    /// The CORS headers of its answer, if its route has that filter.
     pub(super) cors: Option<Grant>,
-    /// What it holds of the limits until it is answered.
+    /// Held of the limits until the request is answered.
     pub(super) admission: Option<Admission>,
     /// Keeps it counted as under way after that.
     pub(super) slots: Option<Slots>,
@@ -52,15 +52,16 @@ pub struct Context {
     pub(super) body: BodyCount,
     /// The upgrade that it asks for and may have.
     pub(super) upgrade: Option<Upgrade>,
-    /// What it became, once upgraded.
+    /// The upgraded connection that it became, if it did.
     pub(super) tunnel: Option<Arc<Tunnel>>,
-    /// How far it has come.
+    /// The steps that are behind it.
     pub(super) progress: Progress,
-    /// How it went on after its client had left, if it did.
+    /// Its outcome after its client had left, if the client did.
     pub(super) abort: Option<Abort>,
     /// The status for its access line, if other than that of the answer.
     pub(super) status: Option<u16>,
-    /// What a hook failed with; the error that Pingora passes on carries no more than a status.
+    /// The problem of a failed hook; the error that Pingora passes on carries no more than a
+    /// status.
     pub(super) problem: Option<Problem>,
     /// The code it was answered with by the gateway itself.
     pub(super) code: Option<Code>,
@@ -71,7 +72,7 @@ pub struct Context {
     _in_flight: InFlight,
 }
 
-/// How far a request has come.
+/// The steps that are behind a request.
 #[derive(Default)]
 pub(super) struct Progress {
     /// An upstream has accepted a connection for it.
@@ -87,7 +88,7 @@ pub(super) struct Progress {
 pub(super) struct BodyCount {
     pub(super) limit: Option<u64>,
     pub(super) received: u64,
-    /// Whether all have come.
+    /// True once all have come.
     pub(super) is_complete: bool,
 }
 

@@ -37,7 +37,7 @@ pub(super) enum Entry {
     Refused(Problem),
 }
 
-/// What forwarding needs beside a caller and a route.
+/// The parts that forwarding needs beside a caller and a route.
 struct Forwarding {
     upstream: Arc<Upstream>,
     /// The upgrade that the request asks for and may have.

@@ -1,4 +1,4 @@
-//! What clients are told when forwarding fails: from Pingora's error to a problem.
+//! Failures of forwarding: Pingora's errors as problems for clients.
 
 use pingora_core::{Error, ErrorSource, ErrorType};
 use tracing::warn;
@@ -10,7 +10,7 @@ use crate::{
     upstream::cause,
 };
 
-/// Where a request failed, for the log.
+/// The place of a failure, for the log.
 #[derive(Default)]
 pub(super) struct Place<'a> {
     pub(super) route: Option<&'a str>,
@@ -19,7 +19,7 @@ pub(super) struct Place<'a> {
     pub(super) server: Option<String>,
     /// Its address.
     pub(super) address: Option<String>,
-    /// What the operating system or the TLS library said.
+    /// The words of the operating system or the TLS library.
     pub(super) cause: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a request came from, as the upstream is told: the headers `X-Forwarded-*`.
+//! The origin of a request as the upstream is told it: the headers `X-Forwarded-*`.
 //!
 //! Invariant: what these headers say was seen by this gateway or by a trusted proxy. What any other client sends under
 //! these names is removed. Of a trusted proxy, `-For` is continued, and `-Proto`, `-Host`, `-Port` and `-Prefix` are
@@ -21,16 +21,16 @@ const PREFIX: &str = "X-Forwarded-Prefix";
 /// Longest host or prefix that is passed on, in bytes.
 const VALUE_MAX_BYTES: usize = 1_024;
 
-/// Where a request came from.
+/// The origin of a request: its client, and the proxies before this gateway.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     /// The addresses that it came through: the other end of the connection first, the client last.
     hops: SmallVec<[IpAddr; 2]>,
-    /// Whether the other end of the connection is a trusted proxy.
+    /// True if the other end of the connection is a trusted proxy.
     behind_proxy: bool,
 }
 
-/// What a trusted proxy says, as far as it is passed on.
+/// The headers of a trusted proxy that are passed on.
 #[derive(Default)]
 pub(super) struct Forwarded {
     proto: Option<&'static str>,
@@ -54,7 +54,7 @@ impl Source {
         self.hops.last().copied()
     }
 
-    /// What `headers` say of the connections before this one, if they may be believed.
+    /// Returns the headers about the connections before this one, if they may be believed.
     pub(super) fn forwarded(&self, headers: &HeaderMap) -> Forwarded {
         if !self.behind_proxy {
             return Forwarded::default();

@@ -1,5 +1,5 @@
-//! Where an upstream's answer ends, as its header says: an answer must not reach a client if clients and proxies would
-//! read that in more than one way (RFC 9112, section 6.3).
+//! The framing of an upstream's answer. An answer must not reach a client if clients and proxies
+//! would read its end in more than one way (RFC 9112, section 6.3).
 
 use http::{HeaderMap, Version, header};
 use pingora_http::ResponseHeader;

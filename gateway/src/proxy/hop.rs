@@ -1,4 +1,5 @@
-//! What belongs to one connection and never passes to the next: hop-by-hop headers, framing, and what HTTP/1.0 lacks.
+//! Headers that belong to one connection and never pass to the next: hop-by-hop headers, framing,
+//! and the gaps of HTTP/1.0.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora_core::Result;
@@ -56,8 +57,8 @@ pub(super) fn announce_close(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
-/// Whether the upstream says in a place where Pingora does not look that it closes the connection: in a line of
-/// `Connection` behind the first, or in one that is not UTF-8.
+/// Returns true if the upstream announces the end of the connection in a place where Pingora does
+/// not look: in a line of `Connection` behind the first, or in one that is not UTF-8.
 pub(super) fn hides_close(headers: &HeaderMap) -> bool {
     let closes =
         |line: &[u8]| line.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));

@@ -1,4 +1,4 @@
-//! What the upstream sees: who is calling, and never with which credential.
+//! The request as the upstream sees it: with the caller's identity, and never with the credential.
 //!
 //! Headers that tell the caller's identity are set here and nowhere else; a client's own copies are removed in every
 //! spelling that some server takes for the same (see [`reserved`]).
@@ -13,14 +13,14 @@ use crate::{
     route::{self, Route},
 };
 
-/// What a request is rewritten with.
+/// The values that a request is rewritten with.
 pub(super) struct Identity<'a> {
     /// Nobody on a public route.
     pub(super) caller: Option<&'a Caller>,
     pub(super) route: &'a Route,
     pub(super) request_id: &'a str,
     pub(super) source: &'a Source,
-    /// Whether the client's connection is TLS.
+    /// True if the client's connection is TLS.
     pub(super) secure: bool,
 }
 

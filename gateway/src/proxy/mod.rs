@@ -1,8 +1,9 @@
 //! The request path: one short function per Pingora hook, each of which hands over to the room that owns the work.
 //!
-//! What holds: a request is recorded exactly once if its answer goes on, or if its client has left once the upstream had
-//! it, and never if the gateway answers itself; what it held of the limits is settled or given back however it ends,
-//! panics included, because its [`Context`] owns it.
+//! Invariants: a request is recorded exactly once if its answer goes on, or if its client has left
+//! once the upstream had it, and never if the gateway answers itself. All that it held of the
+//! limits is settled or given back however it ends, panics included, because its [`Context`] owns
+//! it.
 
 mod abort;
 mod client;

@@ -1,4 +1,4 @@
-//! What remains of a request when it is over: a line in the access log, and its place in the metrics.
+//! The traces of a request that is over: a line in the access log, and its place in the metrics.
 //!
 //! Neither ever holds a credential: the query stays out of both, and so do all headers but `User-Agent`.
 
@@ -41,7 +41,7 @@ pub(super) struct Observer {
     seconds: HistogramVec,
 }
 
-/// What only the session knows of a request.
+/// The parts of a request that only the session knows.
 pub(super) struct Exchange<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,

@@ -14,15 +14,15 @@ pub(crate) const UPGRADE_IDLE_SECONDS: u64 = 300;
 /// The life of a request on a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lifecycle {
-    /// What happens to a request whose client leaves.
+    /// The end of a request whose client leaves.
     pub on_abort: OnAbort,
-    /// When its usage is recorded.
+    /// The moment at which its usage is recorded.
     pub bill: Bill,
-    /// Which protocols its connection may be turned over to.
+    /// Protocols that its connection may be upgraded to.
     pub upgrade: Upgrade,
 }
 
-/// What becomes of a request whose client leaves before the answer is complete.
+/// The end of a request whose client leaves before the answer is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnAbort {
     /// The request ends: the connection to the upstream is closed.
@@ -31,7 +31,7 @@ pub enum OnAbort {
     Finish(Patience),
 }
 
-/// How far a request goes on without its client.
+/// Bounds on a request that goes on without its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// For how long.
@@ -40,23 +40,23 @@ pub struct Patience {
     pub bytes: u64,
 }
 
-/// When a request's usage is recorded.
+/// The moment at which a request's usage is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bill {
-    /// When the header of the upstream's answer is there, before the client sees any of it.
+    /// Once the header of the upstream's answer is there, before the client sees any of it.
     #[default]
     OnAnswer,
-    /// When the upstream has accepted the connection, before it sees any of the request.
+    /// Once the upstream has accepted the connection, before it sees any of the request.
     OnDispatch,
 }
 
-/// Which protocols a connection may be turned over to.
+/// Protocols that a connection may be upgraded to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgrade {
     /// Names of protocols, in lower case.
     pub protocols: Box<[Box<str>]>,
-    /// How long nothing may pass on an upgraded connection.
+    /// Longest time without a byte on an upgraded connection.
     pub idle: Duration,
 }
 

@@ -15,7 +15,7 @@ const DECODINGS_MAX: usize = 8;
 /// Stands for an encoded slash in a decoded path, which holds no other control characters.
 pub(super) const ENCODED_SLASH: u8 = 0;
 
-/// Whether upper and lower case are told apart.
+/// Treatment of upper and lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
     Kept,

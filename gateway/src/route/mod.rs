@@ -1,4 +1,4 @@
-//! Which route a request takes: host, then path, then method.
+//! Routing: the host, then the path, then the method of a request lead to its route.
 //!
 //! An exact host goes before a domain's wildcard, a longer wildcard before a shorter one, and both before routes for
 //! any host; among the routes of the first that knows the path, the longest prefix wins. The method is asked last: a

@@ -14,7 +14,7 @@ use super::{
     loose::{self, ENCODED_SLASH},
 };
 
-/// Why a path is refused.
+/// The reason for which a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Not `/...`.
@@ -41,7 +41,7 @@ pub struct DecodedPath<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     /// Spellings that it holds.
     pub(super) spellings: Spellings,
-    /// Whether its loosest reading is itself.
+    /// True if it is its own loosest reading.
     pub(super) is_plain: bool,
 }
 

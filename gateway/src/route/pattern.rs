@@ -11,7 +11,7 @@ pub enum HostPattern {
     Below(String),
 }
 
-/// Which statuses of the upstream are billed.
+/// Statuses of the upstream that are billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Billable(Vec<StatusPattern>);
 
@@ -67,7 +67,8 @@ impl Billable {
 }
 
 impl Default for Billable {
-    /// What the upstream did at the client's will: success, the client's own mistakes, a switched protocol.
+    /// Success, the client's own mistakes, and a switched protocol: all that the upstream did at
+    /// the client's will.
     fn default() -> Self {
         Self(vec![StatusPattern::Class(2), StatusPattern::Class(4), StatusPattern::Exact(101)])
     }

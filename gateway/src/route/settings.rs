@@ -28,21 +28,21 @@ pub struct RouteSettings {
     pub methods: Vec<Method>,
     /// Name of the upstream.
     pub upstream: Arc<str>,
-    /// What is counted.
+    /// The meter that its requests count on.
     pub meter: Arc<str>,
-    /// How much of it one answer uses.
+    /// Units that one answer uses.
     pub units: Units,
-    /// Which answers are billed.
+    /// Answers that are billed.
     pub billable: Billable,
-    /// Whether the upstream sees the path without the prefix.
+    /// True if the upstream sees the path without the prefix.
     pub strip_prefix: bool,
-    /// How long the upstream may stay silent, if other than the upstream's own setting.
+    /// Longest silence of the upstream, if other than the upstream's own setting.
     pub timeout: Option<Duration>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
-    /// What becomes of a request whose client leaves, when it is billed, and what it may be upgraded to.
+    /// The life of its requests: the end without a client, the time of the record, and upgrades.
     pub lifecycle: Lifecycle,
-    /// What keys that have scopes must have among them.
+    /// The scope that keys with scopes must have.
     pub scope: Option<Box<str>>,
     /// Spellings of a path that it serves, though servers read them differently.
     pub spellings: Spellings,
@@ -50,7 +50,7 @@ pub struct RouteSettings {
     pub limits: RateLimits,
     /// Settings of a public route; none if the route asks for a key.
     pub public: Option<Public>,
-    /// Which pages of other origins may call it.
+    /// The CORS policy, if it has one.
     pub(crate) cors: Option<Arc<Cors>>,
 }
 
@@ -63,7 +63,7 @@ pub enum Units {
     Header {
         /// The response header that says it; removed before the client sees the answer.
         name: HeaderName,
-        /// What counts when it says nothing usable.
+        /// Units that count if the header is missing or not usable.
         default: u64,
     },
 }
@@ -76,7 +76,7 @@ pub struct Public {
 }
 
 impl Units {
-    /// What is set aside before the answer is known.
+    /// Units that are set aside before the answer is known.
     pub const fn estimate(&self) -> u64 {
         match self {
             Self::Fixed(units) | Self::Header { default: units, .. } => *units,

@@ -64,7 +64,7 @@ impl Spelling {
         Self::ALL.into_iter().find(|spelling| spelling.as_str() == name)
     }
 
-    /// What is wrong with a path that is spelled so.
+    /// The fault of a path that is spelled so.
     const fn reason(self) -> &'static str {
         match self {
             Self::Parameters => "path has a `;`",

@@ -15,11 +15,11 @@ pub struct Table {
     exact: HashMap<String, Prefixes>,
     below: HashMap<String, Prefixes>,
     any: Prefixes,
-    /// Whether some prefix is not its own loosest reading.
+    /// True if some prefix is not its own loosest reading.
     has_odd_prefixes: bool,
 }
 
-/// Why a request has no route.
+/// The reason for which a request has no route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// No route serves this host and path.
@@ -48,7 +48,7 @@ struct Prefixes {
     longest_folded: usize,
 }
 
-/// What was found, and under which host.
+/// A find, and the host that it was found under.
 struct Place<'a, F> {
     prefixes: &'a Prefixes,
     found: F,

@@ -31,15 +31,15 @@ use crate::{
     upstream,
 };
 
-/// How long the start waits for the bank.
+/// Longest wait for the bank at the start.
 const BANK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a process that is to take over may take to see its essential upstreams answer.
+/// Longest time for the essential upstreams to answer before a process takes over.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
 
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// How long the tasks may take to end, beyond what each of them allows itself.
+/// Longest time for the tasks to end, beyond the time that each of them allows itself.
 const TASKS_DEADLINE: Duration = Duration::from_secs(15);
 
 /// The tasks behind the request path.
@@ -48,7 +48,7 @@ pub(super) struct Tasks {
     stop: watch::Sender<bool>,
 }
 
-/// What a start leads to.
+/// The parts of a gateway that has started.
 pub(super) struct Booted {
     pub(super) gateway: Arc<Gateway>,
     pub(super) proxy: Arc<Proxy>,

@@ -1,4 +1,4 @@
-//! Where tenants, plans and keys come from at the start: the store or, while that is down, the snapshot file.
+//! The catalog at the start: from the store or, while that is down, from the snapshot file.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     outage::Outage,
 };
 
-/// How long the store may be away at the start if there is no snapshot to start from.
+/// Longest wait for the store at the start if there is no snapshot to start from.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same if there is one.

@@ -125,7 +125,7 @@ fn renew(lent: Option<Box<Exchange>>, connection: Box<Connection>, returned: &Re
     }
 }
 
-/// What Pingora was lent.
+/// Takes back the exchange that Pingora was lent.
 fn exchange_of(reused: ReusedHttpStream) -> Option<Box<Exchange>> {
     let stream = reused.consume().0.into_any().downcast::<ClientStream>().ok()?;
     stream.into_inner().into_any().downcast().ok()

@@ -1,4 +1,4 @@
-//! Where log lines go: access lines to standard output, everything else to standard error, both as JSON.
+//! Log lines as JSON: access lines to standard output, everything else to standard error.
 //!
 //! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
 //! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
@@ -48,7 +48,8 @@ fn is_access(metadata: &Metadata<'_>) -> bool {
 const NO_ERRORS: [&str; 4] =
     ["pingora_proxy", "pingora_proxy::proxy_h1", "pingora_proxy::proxy_h2", "pingora_core::connectors"];
 
-/// What sqlx says of each connection that it finds broken, beside the one line that tells of an outage.
+/// Target of sqlx's lines about each connection that it finds broken; one line about the outage is
+/// enough.
 const POOL_OF_STORE: &str = "sqlx_core::pool";
 
 /// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway tells in plain ones (a

@@ -53,7 +53,7 @@ use crate::{
     upstream::{self, TrustError},
 };
 
-/// Why a gateway did not start.
+/// The reason for which a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is refused.
@@ -97,11 +97,11 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// What a valid configuration file holds.
+/// The content of a valid configuration file.
 pub struct Checked {
     /// One line.
     pub summary: String,
-    /// What keeps nobody from starting with it, and deserves a look.
+    /// Findings that keep nobody from starting with it, and deserve a look.
     pub warnings: Vec<String>,
 }
 
@@ -134,7 +134,7 @@ fn journal_warning(usage: &UsageSettings) -> Option<String> {
     ))
 }
 
-/// How a gateway comes by its addresses.
+/// The origin of a gateway's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// It takes them.
@@ -146,15 +146,16 @@ pub enum Start {
 /// File descriptors that the runtime of a thread takes for itself.
 const DESCRIPTORS_PER_THREAD: usize = 4;
 
-/// How much nicer the threads behind the request path are than the process was started: where both want the same core,
-/// they get a third of what those on it get.
+/// Niceness of the threads behind the request path, beyond that of the process. If both want the
+/// same core, these threads get a third of its time.
 const BACKGROUND_NICENESS: i32 = 5;
 
 /// The nicest that a thread can be.
 const NICENESS_MAX: i32 = 19;
 
-/// What lets a thread give way to requests: what it does can wait for milliseconds. The niceness is relative to that of
-/// the thread which calls this, not of the one which starts the new thread, as that may give way itself.
+/// Returns a function that lets its thread give way to requests: the work behind them can wait for
+/// milliseconds. The niceness is relative to the thread which calls this, not to the one which
+/// starts the new thread, as that may give way itself.
 fn give_way() -> impl Fn() + Send + Sync {
     // On Linux, a thread has a priority of its own.
     let own = getpriority_process(Some(gettid()));
@@ -211,7 +212,7 @@ fn raise_descriptor_limit() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the addresses come from.
+/// The origin of the addresses.
 enum Origin {
     Bound(Sockets),
     Claimed(Claim),
@@ -344,7 +345,7 @@ impl<'a> Listening<'a> {
     }
 }
 
-/// How many connections of each kind descriptors suffice for.
+/// Connections of each kind that the file descriptors suffice for.
 struct Room {
     clients: usize,
     decisions: usize,

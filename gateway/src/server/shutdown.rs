@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::upgrade::Handover;
 use crate::proxy::Proxy;
 
-/// How long requests in flight may take to finish.
+/// Longest time for requests in flight to finish.
 const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct Shutdown {
     pub(super) proxy: Arc<Proxy>,
     pub(super) handover: Arc<Handover>,
-    /// How long clients are waited for after a hand-over.
+    /// Longest wait for clients after a hand-over.
     pub(super) drain: Duration,
     /// Connections of clients, and of those who ask for decisions.
     pub(super) connections: Vec<IntGauge>,

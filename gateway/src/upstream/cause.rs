@@ -1,4 +1,5 @@
-//! What went wrong with a server, in words for the log: from Pingora's nested errors to the one cause that tells.
+//! The cause of a server's failure, in words for the log: from Pingora's nested errors to the one
+//! that tells.
 //!
 //! Invariant: nothing that a server sent is quoted, except what a certificate says.
 
@@ -18,7 +19,7 @@ const CAUSE_MARK: &str = "cause: ";
 /// Behind the cause of a failed handshake in Pingora's text.
 const SNI_MARK: &str = ", SNI: ";
 
-/// Why a server could not be reached or did not answer.
+/// Returns the reason for which a server could not be reached or did not answer.
 pub(crate) fn of(error: &Error) -> String {
     use ErrorType as Kind;
     let text = match error.etype() {
@@ -46,14 +47,15 @@ pub(crate) fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// Why the other side broke TLS off, if that is what happened. In TLS 1.3 a server says so only after the client's side of
-/// the handshake is over: it comes with the first read.
+/// Returns the reason for which the other side broke TLS off, if it did. In TLS 1.3 a server says
+/// so only after the client's side of the handshake is over: it comes with the first read.
 pub(super) fn alert(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     matches!(inner, rustls::Error::AlertReceived(_)).then(|| explained(&format!("{HANDSHAKE}{inner}")))
 }
 
-/// What the operating system or the TLS library said, if it is in the chain of causes.
+/// Returns the words of the operating system or the TLS library, if they are in the chain of
+/// causes.
 fn root(error: &Error) -> Option<String> {
     let mut current: Option<&(dyn StdError + 'static)> =
         error.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static));

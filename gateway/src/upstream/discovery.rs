@@ -20,7 +20,8 @@ use tracing::{info, warn};
 use super::Upstream;
 use crate::config::{AddressFamily, Host, ServerAddress, UpstreamSettings};
 
-/// How long after a failed look-up the next begins while a name has no address at all, if the interval is longer.
+/// Time from a failed look-up to the next while a name has no address at all, if the interval is
+/// longer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Finds the addresses of names.
@@ -37,12 +38,12 @@ pub(super) struct SystemResolver;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) addresses: Vec<SocketAddr>,
-    /// Why the last look-up failed; none if it succeeded, or there was none.
+    /// The reason for which the last look-up failed; none if it succeeded, or there was none.
     pub(super) failure: Option<String>,
     failing_since: Option<Instant>,
 }
 
-/// What a look-up changed.
+/// The change that a look-up made.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Nothing,
@@ -64,7 +65,7 @@ impl Resolve for SystemResolver {
 }
 
 impl Found {
-    /// What is known before the first look-up: an address is its own.
+    /// The state before the first look-up: an address is its own.
     pub(super) fn before_lookup(server: &ServerAddress) -> Self {
         let addresses = match server.host {
             Host::Address(address) => vec![SocketAddr::new(address, server.port)],

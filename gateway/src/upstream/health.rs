@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::{Upstream, probe::Probe, server::Server, standing::Verdict};
 
-/// Which servers are checked.
+/// The servers of one round of checks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
     All,

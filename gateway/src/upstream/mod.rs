@@ -54,7 +54,8 @@ use crate::{
     route::{Bill, RouteSettings},
 };
 
-/// How long a configuration waits for the first look-up of its names before it takes effect without them.
+/// Longest wait of a configuration for the first look-up of its names, before it takes effect
+/// without them.
 const FIRST_LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Upstreams by name.
@@ -65,7 +66,8 @@ pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     pool: ArcSwap<Pool>,
     turn: AtomicUsize,
-    /// What is known of each server of the configuration. Whoever changes the pool holds this.
+    /// The known addresses of each server of the configuration. A change of the pool holds the
+    /// lock.
     known: Mutex<Known>,
     /// Servers of the configuration that were looked up at least once, or need not be.
     looked_up: watch::Sender<Vec<bool>>,
@@ -85,7 +87,7 @@ pub(crate) struct Choice {
     pub(crate) peer: Box<HttpPeer>,
 }
 
-/// What upstreams reach the world with.
+/// The resolver and the prober.
 #[derive(Clone)]
 struct Tools {
     resolver: Arc<dyn Resolve>,
@@ -174,7 +176,7 @@ impl Upstream {
         upstream
     }
 
-    /// What it was made from.
+    /// The settings that it was made from.
     pub const fn settings(&self) -> &Arc<UpstreamSettings> {
         &self.settings
     }
@@ -195,7 +197,7 @@ impl Upstream {
         Some(Choice { server: Arc::clone(server), peer })
     }
 
-    /// How long a server may stay silent that answers on a route.
+    /// Longest silence of a server that answers on a route.
     pub fn silence(&self, route: &RouteSettings) -> Duration {
         route.timeout.unwrap_or(self.settings.read_timeout)
     }
@@ -296,7 +298,8 @@ fn addresses(found: &[Found]) -> Vec<(usize, SocketAddr)> {
     each.flat_map(|(index, found)| found.addresses.iter().map(move |address| (index, *address))).collect()
 }
 
-/// What a server is known to stand for before its first look-up: what it stood for in the previous configuration.
+/// Returns the addresses of a server before its first look-up: those that it had in the previous
+/// configuration.
 fn known_before(server: &ServerAddress, settings: &UpstreamSettings, previous: Option<&Upstream>) -> Found {
     let is_wanted = |address: &SocketAddr| match settings.dns.family {
         AddressFamily::Any => true,

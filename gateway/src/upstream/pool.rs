@@ -1,4 +1,4 @@
-//! Whose turn it is among the servers of an upstream.
+//! Turns among the servers of an upstream.
 //!
 //! Invariant: requests go to servers that are up, in turn and by weight. Those whose checks have not decided yet come
 //! next, and those that are down last: if all are down, all are tried, because checks can be wrong and a refusal
@@ -43,7 +43,7 @@ impl Pool {
         self.servers.iter().any(|server| is_untried(server, tried))
     }
 
-    /// How many servers have this verdict.
+    /// Number of servers with this verdict.
     pub(super) fn count(&self, verdict: Verdict) -> usize {
         self.servers.iter().filter(|server| server.verdict() == verdict).count()
     }

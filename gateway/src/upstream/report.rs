@@ -1,4 +1,4 @@
-//! How an upstream stands, for operators: `/health/ready`, metrics and the log.
+//! The state of an upstream for operators: `/health/ready`, metrics and the log.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Upstream, standing::Verdict};
 
-/// How an upstream stands as a whole.
+/// State of an upstream as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -20,31 +20,31 @@ pub enum Status {
     Unknown,
 }
 
-/// How an upstream stands.
+/// State of an upstream and its servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UpstreamHealth {
     /// As a whole.
     pub status: Status,
-    /// Whether the gateway is not ready without it.
+    /// True if the gateway is not ready without it.
     pub essential: bool,
     /// Servers that answer.
     pub healthy: usize,
     /// Servers in all; a name without addresses counts as one.
     pub servers: usize,
-    /// What is wrong with servers.
+    /// Faults of its servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ServerProblem>,
 }
 
-/// What is wrong with a server.
+/// A fault of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerProblem {
     /// `host:port`, as the configuration says it.
     pub server: String,
-    /// Which of its addresses; none if its name does not resolve.
+    /// The address at fault; none if the server's name does not resolve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
-    /// Why the last check or look-up failed.
+    /// The reason for which the last check or look-up failed.
     pub reason: String,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct AddressState {
 }
 
 impl Upstream {
-    /// How it stands. A server that no check has reached yet is not healthy.
+    /// Returns its state. A server that no check has reached yet is not healthy.
     pub fn health(&self) -> UpstreamHealth {
         let (pool, found) = (self.pool(), self.known());
         let names = self.settings().servers.iter().zip(&found);

@@ -18,23 +18,24 @@ use crate::{
     lock::locked,
 };
 
-/// How long an unused connection is kept. Servers that close idle connections sooner are noticed by the pool.
+/// Time for which an unused connection is kept. The pool notices servers that close idle
+/// connections sooner.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One address of a server.
 pub struct Server {
-    /// Where the configuration says that it is.
+    /// Its address in the configuration.
     pub(super) configured: ServerAddress,
-    /// Where to connect.
+    /// Address to connect to.
     pub(super) address: SocketAddr,
     /// Its part of the requests, compared with that of the others.
     pub(super) weight: u32,
-    /// What to connect to, ready to be cloned.
+    /// The peer to connect to, ready to be cloned.
     pub(super) peer: HttpPeer,
-    /// Which server of the configuration it belongs to.
+    /// Index of its server in the configuration.
     pub(super) index: usize,
     id: u64,
-    /// Which kept connections may be used; others are never found again.
+    /// Group of the kept connections that may be used; others are never found again.
     group: AtomicU64,
     standing: Mutex<Standing>,
 }
@@ -67,7 +68,7 @@ impl Server {
         self.id
     }
 
-    /// Where to connect.
+    /// Address to connect to.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -77,7 +78,8 @@ impl Server {
         &self.configured
     }
 
-    /// How to connect with it. `is_new`: over a connection that no other request has used or will use.
+    /// Returns the peer to connect to. `is_new`: over a connection that no other request has used
+    /// or will use.
     pub(super) fn peer_for(&self, is_new: bool) -> Box<HttpPeer> {
         let mut peer = Box::new(self.peer.clone());
         peer.group_key = if is_new { new_group(&self.peer) } else { self.group.load(Ordering::Acquire) };

@@ -1,11 +1,11 @@
-//! Whether a server counts as up: what one check changes, and what only several in a row do.
+//! The standing of a server: up or down, by one check or by several in a row.
 //!
 //! Invariant: a server that was up stays up until `unhealthy_after` checks in a row have failed, and one that was down
 //! stays down until `healthy_after` in a row have succeeded.
 
 use crate::config::HealthSettings;
 
-/// What checks say of a server.
+/// The verdict of the checks on a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
     /// Checks succeed.
@@ -21,7 +21,7 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Standing {
     pub(super) verdict: Verdict,
-    /// Why the last check failed; none if it succeeded.
+    /// The reason for which the last check failed; none if it succeeded.
     pub(super) failure: Option<String>,
     /// Checks in a row whose outcome contradicts the verdict.
     against: u32,

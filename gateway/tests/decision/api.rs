@@ -32,7 +32,7 @@ impl Api {
         Self { http: address("decision"), grpc: address("decision_grpc"), gateway }
     }
 
-    /// What a POST answers.
+    /// Posts a body and returns the answer.
     pub(crate) async fn post(&self, path: &str, secret: Option<&Secret>, body: impl Into<reqwest::Body>) -> Response {
         let request = self.gateway.client.post(format!("http://{}{path}", self.http)).body(body);
         let request = match secret {

@@ -1,4 +1,4 @@
-//! What is no question is told, and changes nothing.
+//! Faults of a question are told, and change nothing.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the gateway answers by itself.
+//! Answers of the gateway itself.
 
 use common::{
     key::{Mode, Secret},

@@ -1,4 +1,4 @@
-//! What a running gateway sees of changes in the store.
+//! Changes in the store as a running gateway sees them.
 
 use common::{key::Mode, tenant::TenantStatus};
 

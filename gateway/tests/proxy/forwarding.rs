@@ -1,4 +1,4 @@
-//! What passes through the gateway, and how.
+//! Requests and answers as they pass through the gateway.
 
 use common::key::Secret;
 use serde_json::{Value, json};

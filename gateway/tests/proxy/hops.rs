@@ -1,4 +1,4 @@
-//! What belongs to one connection: old clients, `Connection`, and hop-by-hop headers.
+//! Headers of one connection: old clients, `Connection`, and hop-by-hop headers.
 
 use crate::support::{
     Customer, World,

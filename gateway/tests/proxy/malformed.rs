@@ -7,7 +7,7 @@ use crate::support::{
     raw::{RawUpstream, Wire},
 };
 
-/// What may become of bytes that a client sends.
+/// The possible ends of bytes that a client sends.
 #[derive(Clone, Copy)]
 enum Fate {
     /// Refused with this status and code, without a byte upstream.

@@ -12,7 +12,7 @@ const CLIENTS: usize = 200;
 
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the unread answers take at least, else the test shows nothing.
+/// Least size of the unread answers, else the test shows nothing.
 const GROWTH_BYTES: u64 = 100 * 1024 * 1024;
 
 /// Growth within a second that does not count.

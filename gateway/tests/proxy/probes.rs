@@ -2,12 +2,12 @@
 //! `MAL-…` and those that begin with the RFC), those of h1spec that it does not have (`H1SPEC-…`), and kinds of HTTP
 //! Garden's payloads (`GARDEN-…`).
 //!
-//! What a probe may accept either way, and the gateway refuses, stands here as refused: a proxy must not leave the choice to
-//! the server behind it.
+//! A case that a server may accept or refuse, and the gateway refuses, stands here as refused: a
+//! proxy must not leave the choice to the server behind it.
 
 use crate::support::{World, raw::Wire};
 
-/// What has to become of a case.
+/// The required outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// 400, and the connection ends.
@@ -279,7 +279,7 @@ async fn answer(world: &World, address: std::net::SocketAddr, case: &str, verdic
     answer
 }
 
-/// How many answers begin in the text.
+/// Number of answers that begin in the text.
 pub(crate) fn answers_in(text: &str) -> usize {
     let begins = text.match_indices("HTTP/1.1 ").filter_map(|(index, begin)| text.get(index + begin.len()..));
     begins.filter(|rest| rest.bytes().take(4).eq(rest.bytes().take(3).filter(u8::is_ascii_digit).chain([b' ']))).count()

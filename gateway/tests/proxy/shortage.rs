@@ -1,4 +1,4 @@
-//! What clients are told when something that their requests need is not to be had.
+//! Answers while something that requests need is not to be had.
 
 use common::key::Secret;
 use futures_util::future::join_all;

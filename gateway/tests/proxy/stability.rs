@@ -180,7 +180,8 @@ impl Relay {
     }
 }
 
-/// What was on a connection when it was cut never comes, and neither does anything after it.
+/// Passes bytes on until the connection is cut; bytes that were on it then never come, and neither
+/// does anything after them.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: Arc<AtomicBool>, lost: Arc<AtomicBool>) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {

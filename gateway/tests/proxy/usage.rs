@@ -1,4 +1,4 @@
-//! What is recorded of what passed.
+//! The usage records of requests that passed.
 
 use std::collections::BTreeMap;
 

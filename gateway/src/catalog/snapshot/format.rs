@@ -1,7 +1,9 @@
-//! How the catalog is written to a file: a header, rows, and a seal over all of it under a key from the pepper.
+//! The format of the catalog's file: a header, rows, and a seal over all of it under a key from the
+//! pepper.
 //!
-//! What holds: nothing is taken from a file before the seal over the whole of it was found to be right. So whatever is
-//! read was written by a gateway with the same pepper, to the last bit; no key can be planted or brought back to life.
+//! Invariant: nothing is taken from a file before the seal over the whole of it was found to be
+//! right. So all that is read was written by a gateway with the same pepper, to the last bit; no
+//! key can be planted or brought back to life.
 
 use common::{
     change::{CatalogRow, ChangeMark, ServedKey, ServedTenant},
@@ -27,7 +29,7 @@ const PLAN: u8 = 2;
 const SUBSCRIPTION: u8 = 3;
 const KEY: u8 = 4;
 
-/// Why a file is not loaded.
+/// The reason for which a file is not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The operating system says so.
@@ -52,7 +54,7 @@ pub enum SnapshotError {
     Malformed(&'static str),
 }
 
-/// What a snapshot is of.
+/// The change and the time that a snapshot is as of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) written_at: Micros,

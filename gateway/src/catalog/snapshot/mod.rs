@@ -47,7 +47,7 @@ pub struct SnapshotKeeper {
     catalog: Arc<Catalog>,
     file: PathBuf,
     pepper: Pepper,
-    /// What the file holds, if it is known.
+    /// The change that the file is as of, if it is known.
     written: Option<ChangeMark>,
     outage: Outage,
 }

@@ -1,4 +1,4 @@
-//! What comes back out of a file, and what never does.
+//! A snapshot gives back the catalog that was written, and nothing from a file that was changed.
 
 use common::{
     key::{IpNet, KeyHash, Mode, Secret},

@@ -28,7 +28,7 @@ const DEPTH_MAX: usize = 32;
 pub(super) struct Tree {
     nodes: HashMap<TenantId, Node>,
     plans: PlanBook,
-    /// When the next subscription of each tenant starts or ends.
+    /// Times at which the next subscription of each tenant starts or ends.
     boundaries: BTreeSet<(Micros, TenantId)>,
 }
 
@@ -42,7 +42,7 @@ struct Node {
     boundary: Option<Micros>,
     /// The plan of its own that is in force.
     own_plan: Option<PlanNumber>,
-    /// What that plan grants it and everybody below it together.
+    /// The pool that this plan grants it and everybody below it.
     pool: Option<Arc<Pool>>,
     slot: Arc<TenantSlot>,
     cells: Arc<RateCells>,
@@ -103,7 +103,7 @@ impl Tree {
         self.plans.add(version);
     }
 
-    /// Where a tenant's keys find how it stands.
+    /// Returns the slot that holds the standing of a tenant, for its keys.
     pub(super) fn slot(&mut self, tenant: TenantId) -> Arc<TenantSlot> {
         Arc::clone(&self.nodes.entry(tenant).or_default().slot)
     }
@@ -246,7 +246,8 @@ impl Tree {
         }))
     }
 
-    /// What requests of a tenant draw on: hard quotas, each in the months of the tenant whose it is, and credit.
+    /// Returns the leases that requests of a tenant draw on: hard quotas, each in the months of the
+    /// tenant that owns it, and credit.
     fn leases(&self, id: TenantId, terms: &PlanTerms, quotas: &QuotaBook) -> Box<[Arc<QuotaLease>]> {
         let months = terms.caps.iter().filter_map(|cap| {
             let (owner, node) = self.upwards(id).nth(cap.place)?;

@@ -23,13 +23,13 @@ fn id(number: usize) -> TenantId {
     TenantId::from_u128(number as u128 + 1)
 }
 
-/// What the store would hold of one tenant.
+/// The rows of one tenant in a store.
 #[derive(Debug, Clone)]
 struct Row {
     parent: Option<usize>,
     status: TenantStatus,
     plan: Option<usize>,
-    /// Whether the plan ends, and begins, around now.
+    /// A plan that ends, and another that begins, around now.
     ends: Option<i64>,
     begins: i64,
 }
@@ -67,7 +67,7 @@ fn empty() -> Tree {
     tree
 }
 
-/// How everybody stands, as text.
+/// The standing of every tenant, as text.
 fn shown(tree: &mut Tree) -> Vec<String> {
     let show = |standing: Standing| match standing {
         Standing::Served(entry) => {

@@ -1,4 +1,4 @@
-//! How a server is written: `host:port`, or a URL without a path.
+//! The address of a server as it is written: `host:port`, or a URL without a path.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,14 +8,14 @@ const HOST_MAX_BYTES: usize = 253;
 /// Longest part of a host name between two dots, in bytes.
 const LABEL_MAX_BYTES: usize = 63;
 
-/// Where a server is, as the file says it.
+/// Address of a server as the file writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerAddress {
     /// Its address, or the name that is looked up.
     pub host: Host,
     /// The port.
     pub port: u16,
-    /// Whether the gateway speaks TLS with it.
+    /// True if the gateway speaks TLS with it.
     pub tls: bool,
 }
 

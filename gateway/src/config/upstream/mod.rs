@@ -28,35 +28,35 @@ pub struct UpstreamSettings {
     pub name: Arc<str>,
     /// Its servers, at least one.
     pub servers: Vec<ServerSettings>,
-    /// How long a connection may take to stand.
+    /// Longest time for a connection to be made.
     pub connect_timeout: Duration,
-    /// How long a server may stay silent.
+    /// Longest silence of a server.
     pub read_timeout: Duration,
-    /// Whether the gateway is not ready while none of the servers answers.
+    /// True if the gateway is not ready while none of the servers answers.
     pub essential: bool,
-    /// How servers are checked.
+    /// Health checks of the servers.
     pub health: HealthSettings,
-    /// How names of servers are looked up.
+    /// Look-ups of the servers' names.
     pub dns: DnsSettings,
-    /// How to speak TLS with them.
+    /// TLS with the servers.
     pub tls: TlsSettings,
 }
 
 /// A server: one address, or a name with all addresses behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where it is.
+    /// Address of the server.
     pub address: ServerAddress,
     /// Its part of the requests, compared with that of the others. Each address of a name counts by itself.
     pub weight: u32,
 }
 
-/// How servers are checked.
+/// Health checks of the servers of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthSettings {
-    /// How long after one check the next begins.
+    /// Time from the end of one check to the next.
     pub interval: Duration,
-    /// How long one check may take.
+    /// Longest time for one check.
     pub timeout: Duration,
     /// Checks in a row that fail until a server counts as down.
     pub unhealthy_after: u32,
@@ -68,18 +68,18 @@ pub struct HealthSettings {
     pub host: Option<String>,
 }
 
-/// How names of servers are looked up.
+/// Look-ups of the names of an upstream's servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsSettings {
-    /// How long after one look-up the next begins.
+    /// Time from the end of one look-up to the next.
     pub interval: Duration,
-    /// How long the last known addresses of a name serve on while it does not resolve.
+    /// Time for which the last known addresses of a name serve on while it does not resolve.
     pub keep: Duration,
-    /// Which addresses of a name are used.
+    /// Family of the addresses that are used.
     pub family: AddressFamily,
 }
 
-/// Which addresses of a name are used.
+/// Family of the addresses of a name that are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressFamily {

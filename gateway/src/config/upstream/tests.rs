@@ -1,4 +1,4 @@
-//! What the section `upstreams` may say, and how its faults are told.
+//! The section `upstreams`: what it may say, and how its faults are told.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! How the gateway speaks TLS with servers: whom it trusts, and as whom it appears.
+//! TLS with servers: the authorities that the gateway trusts, and the certificate that it shows.
 //!
 //! Files are read and proved when the configuration is read, so that a wrong one is refused with its name instead of
 //! failing every request.
@@ -24,7 +24,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::file::TlsFile;
 
-/// How to speak TLS with the servers of an upstream.
+/// TLS with the servers of an upstream.
 #[derive(Clone, Default)]
 pub struct TlsSettings {
     /// Authorities that vouch for the servers; those that the system trusts if none.
@@ -33,13 +33,13 @@ pub struct TlsSettings {
     pub identity: Option<Arc<CertKey>>,
     /// The name that is asked for and that the certificate must carry, instead of the server's own.
     pub server_name: Option<String>,
-    /// What of a certificate is verified.
+    /// The parts of a certificate that are verified.
     pub verify: Verify,
     /// Stands for the content of all files.
     digest: u64,
 }
 
-/// What of a server's certificate is verified.
+/// The parts of a server's certificate that are verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {

@@ -25,13 +25,13 @@ pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// Service name of the health service itself.
 const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
-/// How often it is looked whether the gateway drains, for those who watch.
+/// Time between two looks at whether the gateway drains, for a watching client.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Largest request, in bytes.
 const REQUEST_MAX_BYTES: usize = 4 * 1024;
 
-/// Which service is asked about.
+/// A question about the health of a service.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct HealthCheckRequest {
     /// Its name; empty for the whole server.
@@ -39,15 +39,15 @@ pub struct HealthCheckRequest {
     pub service: String,
 }
 
-/// How the service is doing.
+/// The health of a service.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct HealthCheckResponse {
-    /// Whether to ask it.
+    /// A [`Serving`].
     #[prost(enumeration = "Serving", tag = "1")]
     pub status: i32,
 }
 
-/// Whether a service is to be asked.
+/// Health of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum Serving {
@@ -134,7 +134,8 @@ impl ServerStreamingService<HealthCheckRequest> for Watch {
     }
 }
 
-/// How the service is doing now, and whenever that changes. It ends when the gateway drains: nothing comes after that.
+/// The health of the service now, and whenever it changes. The stream ends when the gateway drains:
+/// nothing comes after that.
 fn changes(decision: Arc<Decision>, service: String) -> impl Stream<Item = Serving> + Send {
     stream::unfold(None, move |last| {
         let (decision, service) = (Arc::clone(&decision), service.clone());

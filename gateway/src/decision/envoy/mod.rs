@@ -1,7 +1,8 @@
 //! Envoy's `RateLimitService` (v3): the filter `envoy.filters.http.ratelimit` asks by gRPC whether a request may pass.
 //!
-//! What Envoy knows of a request comes as entries of descriptors: `api_key` or `authorization`, `path`, `method` and
-//! `host`, and `remote_address`. The entries of all descriptors describe one request, which is decided, and consumed, once.
+//! Envoy describes a request by entries of descriptors: `api_key` or `authorization`, `path`,
+//! `method` and `host`, and `remote_address`. The entries of all descriptors describe one request,
+//! which is decided, and consumed, once.
 //!
 //! Invariant: every request that is not allowed is answered `OVER_LIMIT`, with the problem as body, also one that
 //! cannot be understood: an error of gRPC would let the request pass, unless Envoy is told otherwise.
@@ -110,7 +111,8 @@ async fn ask(decision: &Decision, request: &RateLimitRequest) -> Result<Verdict,
     decision.decide(&Question { credential, target, client, units, mode: Mode::Consume }).await
 }
 
-/// What the request costs, if that is said: by its descriptors, which have to agree, or for all of them.
+/// Returns the units that the request states: in its descriptors, which have to agree, or for all
+/// of them.
 fn units(request: &RateLimitRequest) -> Result<Option<u64>, Problem> {
     if request.descriptors.iter().any(|descriptor| descriptor.is_negative_hits) {
         return Err(invalid(
@@ -128,7 +130,7 @@ fn units(request: &RateLimitRequest) -> Result<Option<u64>, Problem> {
     Ok(units)
 }
 
-/// What Envoy says about a request. Entries of other names are for others.
+/// The entries of a request that count here. Others are passed over.
 #[derive(Default)]
 struct Known<'a> {
     api_key: Option<&'a [u8]>,

@@ -4,13 +4,13 @@
 //! Texts of requests are bytes: Envoy copies headers into them that are not always UTF-8, and a message that cannot be
 //! read could not be refused.
 
-/// What Envoy asks.
+/// A question of Envoy's.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RateLimitRequest {
-    /// Which of Envoy's configurations asks. Nothing depends on it here.
+    /// The configuration of Envoy's that asks. Nothing depends on it here.
     #[prost(bytes = "vec", tag = "1")]
     pub domain: Vec<u8>,
-    /// What is known of the request.
+    /// Descriptions of the request.
     #[prost(message, repeated, tag = "2")]
     pub descriptors: Vec<RateLimitDescriptor>,
     /// Units; 0 if it is not said.
@@ -43,10 +43,10 @@ pub struct Entry {
     pub value: Vec<u8>,
 }
 
-/// What Envoy is told.
+/// The answer to Envoy.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RateLimitResponse {
-    /// Whether the request may pass.
+    /// A [`Code`]: the verdict for the request.
     #[prost(enumeration = "Code", tag = "1")]
     pub overall_code: i32,
     /// One for each descriptor.
@@ -60,7 +60,7 @@ pub struct RateLimitResponse {
     pub raw_body: Vec<u8>,
 }
 
-/// Whether a request may pass.
+/// The verdict for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum Code {
@@ -72,19 +72,19 @@ pub enum Code {
     OverLimit = 2,
 }
 
-/// How the limit behind a descriptor stands.
+/// State of the limit behind a descriptor.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DescriptorStatus {
-    /// Whether the request may pass.
+    /// A [`Code`]: the verdict for the request.
     #[prost(enumeration = "Code", tag = "1")]
     pub code: i32,
     /// The limit.
     #[prost(message, optional, tag = "2")]
     pub current_limit: Option<RateLimit>,
-    /// What is left of it.
+    /// Remaining requests or units.
     #[prost(uint32, tag = "3")]
     pub limit_remaining: u32,
-    /// When it is whole again.
+    /// Time until the limit is whole again.
     #[prost(message, optional, tag = "4")]
     pub duration_until_reset: Option<Duration>,
 }

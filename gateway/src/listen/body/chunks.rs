@@ -50,7 +50,7 @@ pub struct Chunks {
     trailers: usize,
 }
 
-/// What comes next.
+/// The part of a chunked body that comes next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     #[default]
@@ -64,7 +64,7 @@ enum State {
     Done,
 }
 
-/// Where in `;name=value` one is.
+/// The part of a chunk extension `;name=value` that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extension {
     NameStart,
@@ -82,7 +82,7 @@ impl Chunks {
         self.state == State::Done
     }
 
-    /// How many of the bytes are of the body.
+    /// Returns the number of the bytes that belong to the body.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, Problem> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {

@@ -1,4 +1,4 @@
-//! Where the body of a request ends, followed byte by byte.
+//! Follows the body of a request byte by byte to its end.
 
 mod chunks;
 #[cfg(test)]
@@ -8,7 +8,7 @@ use chunks::Chunks;
 
 use crate::answer::Problem;
 
-/// How a body is framed.
+/// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// It has so many bytes.
@@ -52,7 +52,7 @@ impl BodyReader {
         }
     }
 
-    /// How many of the bytes that came next are of the body; an error if they are not what a body may be.
+    /// Returns the number of the bytes that belong to the body; an error if no body may have them.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Problem> {
         match self {
             Self::Done => Ok(0),

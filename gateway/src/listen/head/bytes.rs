@@ -1,4 +1,4 @@
-//! Which byte may stand where in the header of a request (RFC 3986, 9110 and 9112).
+//! The bytes that may stand in each part of a request's header (RFC 3986, 9110 and 9112).
 
 /// A character of a token: methods and names.
 const TOKEN: u8 = 1;

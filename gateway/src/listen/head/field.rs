@@ -16,7 +16,7 @@ const FIELDS_MAX: usize = 256;
 /// Longest name of a field, in bytes.
 const NAME_MAX_BYTES: usize = 256;
 
-/// What the fields said so far.
+/// The fields that were read so far.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the fields read so far")]
 pub(super) struct Fields {
@@ -141,7 +141,7 @@ impl Fields {
         Err(refused("`Transfer-Encoding` is not `chunked`, the only one that is understood here"))
     }
 
-    /// How the body is framed, once every field is read.
+    /// Returns the framing of the body, once every field is read.
     pub(super) fn framing(&self, is_1_0: bool) -> Result<Framing, Problem> {
         if !self.has_host && !is_1_0 {
             return Err(refused("there is no `Host`"));

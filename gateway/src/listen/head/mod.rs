@@ -40,23 +40,23 @@ pub struct Head {
     pub skipped: usize,
     /// Its bytes, with the empty line.
     pub length: usize,
-    /// How its body is framed.
+    /// The framing of its body.
     pub framing: Framing,
-    /// How its target is written.
+    /// The form of its target.
     pub target: Target,
     /// Bytes of its method.
     pub method: usize,
-    /// Whether it asks for another protocol.
+    /// True if it asks for another protocol.
     pub upgrades: bool,
 }
 
 /// Reads the header of one request from bytes that arrive in any pieces.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// Where the request begins.
+    /// Start of the request.
     skipped: usize,
     empty_lines: u8,
-    /// Where the line begins that is not complete yet.
+    /// Start of the line that is not complete yet.
     line: usize,
     /// Up to where there is no end of that line.
     searched: usize,
@@ -173,7 +173,7 @@ fn check_method(method: &[u8]) -> Result<(), Problem> {
     Err(refused("the request does not begin with a method: this is not HTTP, or there is a space too many"))
 }
 
-/// Whether the version is 1.0; an error if it is none that is spoken here.
+/// Returns true for HTTP/1.0; an error for a version that is not served.
 fn is_1_0(version: &[u8]) -> Result<bool, Problem> {
     match version {
         b"HTTP/1.1" => Ok(false),

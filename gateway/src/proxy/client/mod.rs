@@ -49,29 +49,30 @@ static ALONE: LazyLock<IntGauge> = LazyLock::new(|| {
 #[derive(Default)]
 pub(crate) struct Client {
     presence: AtomicU8,
-    /// Whether the request is counted as one that goes on without its client.
+    /// True if the request is counted as one that goes on without its client.
     counted: AtomicBool,
-    /// When the client left, in nanoseconds of [`nanos`].
+    /// Time at which the client left, in nanoseconds of [`nanos`].
     left_at: AtomicU64,
-    /// How long the request goes on without its client, in nanoseconds; 0 if it ends with the client.
+    /// Nanoseconds for which the request goes on without its client; 0 if it ends with the client.
     patience: AtomicU64,
     /// Bytes of the answer that may still be read for nobody.
     bytes_left: AtomicU64,
     /// The patience, or those bytes, are used up.
     exhausted: AtomicBool,
-    /// When waiting for the upstream ends, whether or not the client is there; 0 if it does not.
+    /// End of the wait for the upstream, with or without the client; 0 if there is none.
     deadline: AtomicU64,
     deadline_passed: AtomicBool,
     /// Bytes sent to the client since the request began.
     sent: AtomicU64,
-    /// Whether the connection was upgraded and carries another protocol.
+    /// True if the connection was upgraded and carries another protocol.
     upgraded: AtomicBool,
-    /// When a byte last passed on an upgraded connection.
+    /// Time of the last byte on an upgraded connection.
     active_at: AtomicU64,
-    /// Why an upgraded connection is to end; see [`End`].
+    /// The reason for which an upgraded connection is to end; see [`End`].
     end: AtomicU8,
     ended: AtomicWaker,
-    /// What a panic leaves behind: the stream, to answer on, and what the answer needs of the request.
+    /// Left behind by a panic: the stream to answer on, and the parts of the request that the
+    /// answer needs.
     rescued: Mutex<Rescued>,
 }
 
@@ -161,7 +162,7 @@ impl Client {
         }
     }
 
-    /// When the request ends that goes on without its client.
+    /// Time at which the request ends that goes on without its client.
     fn patience_ends(&self) -> u64 {
         self.left_at.load(Ordering::Acquire).saturating_add(self.patience.load(Ordering::Acquire))
     }
@@ -186,7 +187,7 @@ impl Client {
         self.upgraded.store(true, Ordering::Release);
     }
 
-    /// How long nothing has passed on an upgraded connection.
+    /// Time since the last byte on an upgraded connection.
     pub(super) fn idle(&self) -> Duration {
         Duration::from_nanos(nanos().saturating_sub(self.active_at.load(Ordering::Acquire)))
     }
@@ -198,7 +199,7 @@ impl Client {
         }
     }
 
-    /// Why an upgraded connection was ended by the gateway, if it was.
+    /// Returns the reason for which the gateway ended an upgraded connection, if it did.
     pub(super) fn ended(&self) -> Option<End> {
         End::of(self.end.load(Ordering::Acquire))
     }

@@ -21,7 +21,8 @@ use crate::{
     lock::locked,
 };
 
-/// How long a client may take to take the answer to a request that panicked. Its connection is closed by whoever lent it.
+/// Longest time for a client to take the answer to a request that panicked. The lender of its
+/// connection closes it.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A request that panicked.

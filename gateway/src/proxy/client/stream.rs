@@ -44,7 +44,7 @@ impl ClientStream {
         Self { inner, client, timer: None }
     }
 
-    /// What was accepted.
+    /// Returns the stream that was accepted.
     pub(crate) fn into_inner(mut self) -> Stream {
         std::mem::replace(&mut self.inner, nothing())
     }
@@ -121,7 +121,8 @@ impl ClientStream {
         Err(io::Error::new(ErrorKind::BrokenPipe, "the client has left, and enough was read of its answer"))
     }
 
-    /// What writing `offered` bytes led to. A broken connection is no failure while the request goes on without it.
+    /// Returns the outcome of writing `offered` bytes. A broken connection is no failure while the
+    /// request goes on without it.
     fn written(&self, outcome: io::Result<usize>, offered: usize) -> io::Result<usize> {
         match outcome {
             Ok(count) => {

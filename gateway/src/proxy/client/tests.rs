@@ -1,4 +1,4 @@
-//! What a stream does once its client has left.
+//! A client's stream once the client has left.
 
 use std::io::ErrorKind;
 

@@ -37,7 +37,7 @@ pub(super) struct Tunnel {
     caller: Caller,
     route: Arc<Route>,
     protocol: Box<str>,
-    /// Where the client is.
+    /// The client's address.
     address: Option<IpAddr>,
     client: Arc<Client>,
     count: IntGauge,

@@ -1,4 +1,4 @@
-//! What a request says about upgrading its connection, and what becomes of it.
+//! An upgrade as a request asks for it and an answer grants it.
 
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::Result;

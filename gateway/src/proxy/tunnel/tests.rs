@@ -1,4 +1,4 @@
-//! Which requests may upgrade their connection, and which answers grant it.
+//! Requests that may upgrade their connection, and answers that grant it.
 
 use http::Version;
 use pingora_http::{RequestHeader, ResponseHeader};

@@ -45,7 +45,7 @@ pub(in crate::server) struct Host {
     handover: Arc<Handover>,
 }
 
-/// Whether the sockets are still this process's to serve.
+/// The sockets' owner: this process, until another one has taken over.
 pub(in crate::server) struct Handover {
     /// Until they are taken or this process ends by itself.
     sockets: Mutex<Option<Sockets>>,

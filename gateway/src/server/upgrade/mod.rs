@@ -32,7 +32,7 @@ use std::{
 pub(super) use claim::Claim;
 pub(super) use host::{Handover, Host, bind};
 
-/// What the running gateway says first; the number counts changes of the conversation.
+/// First words of the running gateway; the number counts changes of the conversation.
 const GREETING: &str = "tollgate 2 ";
 
 const READY: &str = "ready";
@@ -44,7 +44,7 @@ const YOURS: &str = "yours";
 /// Most sockets that are handed over.
 const SOCKETS_MOST: usize = 5;
 
-/// How long either side may take to answer what needs no work.
+/// Longest time for either side to answer a question that needs no work.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Longest line, in bytes.
@@ -55,9 +55,9 @@ const LINE_MAX_BYTES: usize = 512;
 pub(super) struct Sockets {
     pub(super) clients: TcpListener,
     pub(super) operators: TcpListener,
-    /// Where the next process asks.
+    /// The next process asks here.
     pub(super) upgrade: UnixListener,
-    /// Where others ask for decisions, by HTTP and by gRPC.
+    /// Sockets of the decision API: HTTP and gRPC.
     pub(super) decision: Option<TcpListener>,
     pub(super) decision_grpc: Option<TcpListener>,
 }
@@ -97,7 +97,8 @@ impl Sockets {
     }
 }
 
-/// Why a running gateway could not be taken over, or why this one cannot be. Whichever ran, runs on.
+/// The reason for which a running gateway could not be taken over, or this one cannot be. The one
+/// that ran runs on.
 #[derive(Debug, thiserror::Error)]
 #[error("{} (setting `upgrade_socket` in {file}): {fault}", socket.display())]
 pub struct UpgradeError {
