@@ -8,33 +8,33 @@ use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use crate::{
-    site::{Site, batch, customer, instant, request, stderr, stdout},
+    fixture::{Fixture, batch, customer, instant, request, stderr, stdout},
     topic::ten_requests,
 };
 
-async fn audit(site: &Site, arguments: &[&str]) -> (Option<i32>, Value) {
-    let output = site.run(&[&["audit", "--output", "json", "--store", &site.url()], arguments].concat()).await;
+async fn audit(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = fixture.run(&[&["audit", "--output", "json", "--store", &fixture.url()], arguments].concat()).await;
     (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap())
 }
 
-async fn execute(site: &Site, statement: &'static str) {
-    let mut connection = sqlx::SqliteConnection::connect(&site.url()).await.unwrap();
+async fn execute(fixture: &Fixture, statement: &'static str) {
+    let mut connection = sqlx::SqliteConnection::connect(&fixture.url()).await.unwrap();
     sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn books_in_order_say_so() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     store.book_usage(&ten_requests(0, tenant, 0), instant("2026-11-10T12:00:01Z")).await.unwrap();
-    let (exit_code, report) = audit(&site, &[]).await;
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!((exit_code, &report["clean"], &report["breaches"]), (Some(0), &json!(true), &json!([])), "{report}");
     assert_eq!(report["streams"][0]["acknowledged"], 10);
     assert_eq!(report["streams"][0]["recorded"]["requests"], 10);
     assert_eq!(report["periods"][0]["rolled_up"]["requests"], 10);
-    let table = site.run(&["audit", "--store", &site.url()]).await;
+    let table = fixture.run(&["audit", "--store", &fixture.url()]).await;
     assert!(stdout(&table).ends_with("The books are in order.\n"), "{}", stdout(&table));
 }
 
@@ -49,15 +49,15 @@ async fn every_way_to_cook_the_books_is_found() {
         "UPDATE usage_records SET units = 7 WHERE seq = 3",
         "UPDATE usage_streams SET next_seq = next_seq + 1",
     ] {
-        let site = Site::new();
-        let (store, root) = site.store().await;
+        let fixture = Fixture::new();
+        let (store, root) = fixture.store().await;
         store.book_usage(&ten_requests(0, root, 0), instant("2026-11-10T12:00:01Z")).await.unwrap();
-        assert_eq!(audit(&site, &[]).await.0, Some(0));
-        execute(&site, tampering).await;
-        let (exit_code, report) = audit(&site, &[]).await;
+        assert_eq!(audit(&fixture, &[]).await.0, Some(0));
+        execute(&fixture, tampering).await;
+        let (exit_code, report) = audit(&fixture, &[]).await;
         assert_eq!((exit_code, &report["clean"]), (Some(1), &json!(false)), "{tampering}: {report}");
         assert!(!report["breaches"].as_array().unwrap().is_empty(), "{tampering}: {report}");
-        let table = site.run(&["audit", "--store", &site.url()]).await;
+        let table = fixture.run(&["audit", "--store", &fixture.url()]).await;
         let breach = report["breaches"][0]["text"].as_str().unwrap();
         assert!(stdout(&table).contains(breach), "{breach} in {}", stdout(&table));
         assert!(stderr(&table).contains("the books are not in order"), "{}", stderr(&table));
@@ -66,15 +66,15 @@ async fn every_way_to_cook_the_books_is_found() {
 
 #[tokio::test]
 async fn a_period_is_audited_on_the_tenants_clock() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let auckland = customer(&store, root, "Kiwi", "Pacific/Auckland", "growth").await.id;
     // November has begun in Auckland only.
     let early = request(auckland, "2026-10-31T12:30:00Z", 1);
     let late = request(root, "2026-10-31T12:30:00Z", 1);
     let usage = batch(0, [early, late].map(common::usage::UsageEntry::Request));
     store.book_usage(&usage, instant("2026-11-10T12:00:01Z")).await.unwrap();
-    let (exit_code, report) = audit(&site, &["--period", "2026-11"]).await;
+    let (exit_code, report) = audit(&fixture, &["--period", "2026-11"]).await;
     assert_eq!(exit_code, Some(0), "{report}");
     let tenants: Vec<_> = report["periods"].as_array().unwrap().iter().map(|period| &period["tenant"]).collect();
     assert_eq!(tenants, [&json!(auckland)]);
@@ -82,48 +82,48 @@ async fn a_period_is_audited_on_the_tenants_clock() {
 
 #[tokio::test]
 async fn usage_of_unknown_tenants_and_open_gaps_are_named() {
-    let site = Site::new();
-    let (store, _root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, _root) = fixture.store().await;
     let stranger = TenantId::from_u128(99);
     store.book_usage(&ten_requests(0, stranger, 5), instant("2026-11-10T12:00:01Z")).await.unwrap();
-    let (exit_code, report) = audit(&site, &[]).await;
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!(exit_code, Some(1), "{report}");
     assert_eq!(report["unknown_tenants"][0]["tenant"], json!(stranger));
     assert_eq!((&report["open_gaps"][0]["from"], &report["open_gaps"][0]["to"]), (&json!(0), &json!(5)));
     store.book_usage(&ten_requests(0, stranger, 0), instant("2026-11-10T12:00:02Z")).await.unwrap();
-    assert_eq!(audit(&site, &[]).await.0, Some(0));
+    assert_eq!(audit(&fixture, &[]).await.0, Some(0));
 }
 
 #[tokio::test]
 async fn a_gap_that_is_settled_leaves_the_books_in_order() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     store.book_usage(&ten_requests(0, root, 5), instant("2026-11-10T12:00:01Z")).await.unwrap();
-    let (url, stream) = (site.url(), ten_requests(0, root, 0).stream.to_string());
+    let (url, stream) = (fixture.url(), ten_requests(0, root, 0).stream.to_string());
     let gaps = async |arguments: &[&str]| {
-        let output = site.run(&[&["gaps"], arguments, &["--output", "json", "--store", &url]].concat()).await;
+        let output = fixture.run(&[&["gaps"], arguments, &["--output", "json", "--store", &url]].concat()).await;
         (output.status.code(), stderr(&output), stdout(&output))
     };
     assert_eq!(gaps(&["settle", &stream, "0..5", "--by", "ada"]).await.0, Some(2), "a reason is needed");
     let wrong = gaps(&["settle", &stream, "0..4", "--by", "ada", "--reason", "gone"]).await;
     assert!(wrong.0 == Some(1) && wrong.1.contains("0..4 is not a gap"), "{wrong:?}");
-    assert_eq!(audit(&site, &[]).await.0, Some(1));
+    assert_eq!(audit(&fixture, &[]).await.0, Some(1));
 
     let settled = gaps(&["settle", &stream, "0..5", "--by", "ada", "--reason", "disk gone"]).await;
     assert_eq!(settled.0, Some(0), "{settled:?}");
-    let (exit_code, report) = audit(&site, &[]).await;
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!((exit_code, &report["open_gaps"]), (Some(0), &json!([])), "{report}");
     let settled = &report["settled_gaps"][0];
     assert_eq!((&settled["from"], &settled["to"]), (&json!(0), &json!(5)));
     assert_eq!((&settled["settled"]["by"], &settled["settled"]["reason"]), (&json!("ada"), &json!("disk gone")));
-    let table = stdout(&site.run(&["audit", "--store", &url]).await);
+    let table = stdout(&fixture.run(&["audit", "--store", &url]).await);
     assert!(table.contains("Settled gaps:") && table.contains("by ada: disk gone"), "{table}");
     let listed: Value = serde_json::from_str(&gaps(&["list"]).await.2).unwrap();
     assert_eq!(&listed[0], settled);
 
     // What turns up after all is booked; that it was settled stays written.
     store.book_usage(&ten_requests(0, root, 0), instant("2026-11-10T12:00:02Z")).await.unwrap();
-    let (exit_code, report) = audit(&site, &[]).await;
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!((exit_code, &report["settled_gaps"]), (Some(0), &json!([])), "{report}");
     let written: Value = serde_json::from_str(&gaps(&["settlements"]).await.2).unwrap();
     assert_eq!((&written[0]["reason"], &written[0]["missing"]), (&json!("disk gone"), &json!(0)));
@@ -131,8 +131,8 @@ async fn a_gap_that_is_settled_leaves_the_books_in_order() {
 
 #[tokio::test]
 async fn a_dead_letter_that_can_be_read_by_now_is_booked() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let letter = |offset, payload: Vec<u8>| NewDeadLetter {
         topic: "usage.events".into(),
         partition: 0,
@@ -144,28 +144,28 @@ async fn a_dead_letter_that_can_be_read_by_now_is_booked() {
     let booking = Booking { batches: &[], dead_letters: &letters, position: None };
     store.book_all(&booking, instant("2026-11-10T12:00:01Z")).await.unwrap();
 
-    let url = site.url();
-    let listed = site.run(&["dead-letters", "list", "--output", "json", "--store", &url]).await;
+    let url = fixture.url();
+    let listed = fixture.run(&["dead-letters", "list", "--output", "json", "--store", &url]).await;
     let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 2);
-    let one = site.run(&["dead-letters", "replay", "1", "--store", &url]).await;
+    let one = fixture.run(&["dead-letters", "replay", "1", "--store", &url]).await;
     assert_eq!((one.status.code(), stdout(&one).as_str()), (Some(0), "1: 10 entries booked, 0 were booked before\n"));
-    let twice = site.run(&["dead-letters", "replay", "1", "--store", &url]).await;
+    let twice = fixture.run(&["dead-letters", "replay", "1", "--store", &url]).await;
     assert_eq!(twice.status.code(), Some(1), "{}", stdout(&twice));
-    let all = site.run(&["dead-letters", "replay", "--all", "--output", "json", "--store", &url]).await;
+    let all = fixture.run(&["dead-letters", "replay", "--all", "--output", "json", "--store", &url]).await;
     assert_eq!(all.status.code(), Some(1));
     let all: Value = serde_json::from_str(&stdout(&all)).unwrap();
     assert_eq!((all.as_array().unwrap().len(), &all[0]["id"]), (1, &json!(2)));
     assert!(all[0]["error"].as_str().unwrap().contains("batch"), "{all}");
-    assert_eq!(audit(&site, &[]).await.1["streams"][0]["acknowledged"], 10);
-    let shown = site.run(&["dead-letters", "show", "2", "--output", "json", "--store", &url]).await;
+    assert_eq!(audit(&fixture, &[]).await.1["streams"][0]["acknowledged"], 10);
+    let shown = fixture.run(&["dead-letters", "show", "2", "--output", "json", "--store", &url]).await;
     let shown: Value = serde_json::from_str(&stdout(&shown)).unwrap();
     assert_eq!(shown["payload_hex"], "6e6f6e73656e7365");
 }
 
 #[tokio::test]
 async fn senseless_command_lines_exit_2() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     for arguments in [
         &["audit", "--period", "2026-13"][..],
         &["audit", "--output", "xml"],
@@ -180,31 +180,31 @@ async fn senseless_command_lines_exit_2() {
         &["ingest", "--partition", "1"],
         &["ingest", "--from-beginning", "--partition", "-1"],
     ] {
-        assert_eq!(site.run(arguments).await.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(fixture.run(arguments).await.status.code(), Some(2), "{arguments:?}");
     }
-    let (_store, _root) = site.store().await;
-    let missing = site.run(&["dead-letters", "show", "7", "--store", &site.url()]).await;
+    let (_store, _root) = fixture.store().await;
+    let missing = fixture.run(&["dead-letters", "show", "7", "--store", &fixture.url()]).await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains("no dead letter 7"), "{}", stderr(&missing));
 }
 
 #[tokio::test]
 async fn life_of_a_gateway_without_its_journal_is_told_until_it_is_accepted() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let batch = ten_requests(0, root, 0);
     store.book_usage(&batch, instant("2026-11-10T12:00:01Z")).await.unwrap();
     let (gone, next) = (batch.stream.life(), "edge-1/01jd0000000000000000000000".parse().unwrap());
     for life in [&gone, &next] {
         store.begin_life(life, instant("2026-11-10T12:00:00Z")).await.unwrap();
     }
-    assert_eq!(audit(&site, &[]).await.0, Some(0));
+    assert_eq!(audit(&fixture, &[]).await.0, Some(0));
     store.no_journal_left(&next, instant("2026-11-10T12:05:00Z")).await.unwrap();
-    let (exit_code, report) = audit(&site, &[]).await;
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!((exit_code, &report["clean"]), (Some(1), &json!(false)), "{report}");
     assert_eq!(report["lost_lives"][0]["life"], json!(gone));
-    let url = site.url();
-    let table = stdout(&site.run(&["audit", "--store", &url]).await);
+    let url = fixture.url();
+    let table = stdout(&fixture.run(&["audit", "--store", &url]).await);
     assert!(
         table.contains("Lives of gateways without their journals:") && table.contains(&gone.to_string()),
         "{table}"
@@ -212,11 +212,11 @@ async fn life_of_a_gateway_without_its_journal_is_told_until_it_is_accepted() {
 
     let life = gone.to_string();
     let gaps = ["gaps", "settle-life", &life, "--by", "ada", "--reason", "disk gone", "--store", &url];
-    assert_eq!(site.run(&gaps).await.status.code(), Some(0));
-    assert_eq!(site.run(&gaps).await.status.code(), Some(1), "once");
-    let (exit_code, report) = audit(&site, &[]).await;
+    assert_eq!(fixture.run(&gaps).await.status.code(), Some(0));
+    assert_eq!(fixture.run(&gaps).await.status.code(), Some(1), "once");
+    let (exit_code, report) = audit(&fixture, &[]).await;
     assert_eq!((exit_code, &report["lost_lives"]), (Some(0), &json!([])), "{report}");
     assert_eq!(report["settled_lives"][0]["settled"]["reason"], "disk gone");
-    let listed = stdout(&site.run(&["gaps", "lives", "--store", &url]).await);
+    let listed = stdout(&fixture.run(&["gaps", "lives", "--store", &url]).await);
     assert!(listed.contains("by ada: disk gone"), "{listed}");
 }

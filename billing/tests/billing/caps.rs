@@ -11,8 +11,8 @@ use common::{
 };
 
 use crate::{
-    site::{batch, instant, request},
-    topic::sites,
+    fixture::{batch, instant, request},
+    topic::fixtures,
 };
 
 const PLANS: &str = "
@@ -74,8 +74,8 @@ fn billed(drafts: &Drafts, tenant: TenantId) -> (String, u64) {
 
 #[tokio::test]
 async fn what_is_owed_is_on_no_bill_before_a_plan_of_the_same_month_pays_it() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         plans(&store).await;
         let acme = tenant(&store, root, TenantKind::Customer, "UTC", Some("capped")).await;
         // As the gateway of the batch has drawn them: 20, and 15 and 15 were used.
@@ -102,8 +102,8 @@ async fn what_is_owed_is_on_no_bill_before_a_plan_of_the_same_month_pays_it() {
 
 #[tokio::test]
 async fn shared_quota_caps_the_bills_of_all_below_on_its_own_clock() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         plans(&store).await;
         let reseller = tenant(&store, root, TenantKind::Reseller, "Asia/Tokyo", Some("capped")).await;
         let own = tenant(&store, reseller, TenantKind::Customer, "America/Sao_Paulo", Some("open")).await;

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use servers::{Kafka, eventually};
 
 use crate::{
-    site::{DEADLINE, Server, Site, customer, stderr},
-    topic::{self, Topic, sites},
+    fixture::{DEADLINE, Fixture, Server, customer, stderr},
+    topic::{self, Topic, fixtures},
 };
 
 const PARTITIONS: u32 = 3;
@@ -87,17 +87,17 @@ impl Reader {
     }
 }
 
-fn settings(site: &Site, brokers: &str, topic: &str) {
+fn settings(fixture: &Fixture, brokers: &str, topic: &str) {
     let text = format!(
         "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\nchanges:\n  brokers: {brokers}\n  topic: {topic}\n",
-        site.url()
+        fixture.url()
     );
-    std::fs::write(site.path("billing.yaml"), text).unwrap();
+    std::fs::write(fixture.path("billing.yaml"), text).unwrap();
 }
 
-async fn publish(site: &Site, topic: &Topic) -> Server {
-    settings(site, &topic::bootstrap(), &topic.name);
-    site.serve().await
+async fn publish(fixture: &Fixture, topic: &Topic) -> Server {
+    settings(fixture, &topic::bootstrap(), &topic.name);
+    fixture.serve().await
 }
 
 async fn rename(store: &Store, tenant: TenantId, name: &str) {
@@ -140,8 +140,8 @@ fn new_key(tenant: TenantId, secret: &Secret) -> NewKey {
 
 #[tokio::test]
 async fn every_change_is_told_with_what_it_touched() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let now = SystemClock.now();
         let acme = customer(&store, root, "Acme", "Europe/Berlin", "growth").await.id;
         let heir = heir_of_growth(&store, root).await;
@@ -153,7 +153,7 @@ async fn every_change_is_told_with_what_it_touched() {
         store.deprecate_plan(&"growth".parse().unwrap(), true, now).await.unwrap();
 
         let topic = Topic::new(PARTITIONS);
-        let server = publish(&site, &topic).await;
+        let server = publish(&fixture, &topic).await;
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
         reader.catch_up(&store).await;
         nothing_is_pending(&server).await;
@@ -189,12 +189,12 @@ async fn every_change_is_told_with_what_it_touched() {
 
 #[tokio::test]
 async fn a_restart_goes_on_where_the_brokers_have_it_from() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenants = [root, customer(&store, root, "A", "UTC", "growth").await.id];
         let topic = Topic::new(PARTITIONS);
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
-        let mut server = publish(&site, &topic).await;
+        let mut server = publish(&fixture, &topic).await;
         reader.catch_up(&store).await;
         nothing_is_pending(&server).await;
         server.signal("TERM");
@@ -207,7 +207,7 @@ async fn a_restart_goes_on_where_the_brokers_have_it_from() {
                 rename(&store, tenant, &format!("{number}")).await;
             }
         }
-        let again = site.serve().await;
+        let again = fixture.serve().await;
         reader.catch_up(&store).await;
         nothing_is_pending(&again).await;
         assert_eq!(reader.came.len(), told + 10);
@@ -217,12 +217,12 @@ async fn a_restart_goes_on_where_the_brokers_have_it_from() {
 
 #[tokio::test]
 async fn two_publishers_and_a_kill_only_repeat() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenants = [root, customer(&store, root, "A", "UTC", "growth").await.id];
         let topic = Topic::new(PARTITIONS);
-        let _one = publish(&site, &topic).await;
-        let mut other = site.serve().await;
+        let _one = publish(&fixture, &topic).await;
+        let mut other = fixture.serve().await;
         for number in 0..60 {
             for tenant in tenants {
                 rename(&store, tenant, &format!("{number}")).await;
@@ -230,7 +230,7 @@ async fn two_publishers_and_a_kill_only_repeat() {
             if number == 30 {
                 other.signal("KILL");
                 other.exit_code().await;
-                other = site.serve().await;
+                other = fixture.serve().await;
             }
         }
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
@@ -244,12 +244,12 @@ async fn two_publishers_and_a_kill_only_repeat() {
 
 #[tokio::test]
 async fn brokers_that_are_away_delay_and_lose_nothing() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let mut kafka = Kafka::start().unwrap();
     kafka.create_topic("plans.changes", PARTITIONS).unwrap();
-    settings(&site, &kafka.bootstrap(), "plans.changes");
-    let server = site.serve().await;
+    settings(&fixture, &kafka.bootstrap(), "plans.changes");
+    let server = fixture.serve().await;
     Reader::new(&kafka.bootstrap(), "plans.changes").catch_up(&store).await;
     nothing_is_pending(&server).await;
 
@@ -278,10 +278,10 @@ async fn brokers_that_are_away_delay_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_missing_topic_of_changes_is_named_and_awaited() {
-    let site = Site::new();
-    let (store, _) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, _) = fixture.store().await;
     let topic = Topic::missing();
-    let server = publish(&site, &topic).await;
+    let server = publish(&fixture, &topic).await;
     let missing = server.logged("changes_topic_missing").await;
     let reason = missing["reason"].as_str().unwrap();
     assert!(reason.contains(&format!("--create --topic {}", topic.name)) && reason.contains("`changes.topic`"));
@@ -294,9 +294,9 @@ async fn a_missing_topic_of_changes_is_named_and_awaited() {
 
 #[tokio::test]
 async fn a_property_of_changes_that_the_client_does_not_know_is_named() {
-    let site = Site::new();
-    settings(&site, "127.0.0.1:1", "plans.changes\n  properties: { sasl.pasword: s3cret }");
-    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    let fixture = Fixture::new();
+    settings(&fixture, "127.0.0.1:1", "plans.changes\n  properties: { sasl.pasword: s3cret }");
+    let output = fixture.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`sasl.pasword` in `changes.properties`"), "{}", stderr(&output));
 }

@@ -15,8 +15,8 @@ use common::{
 use servers::{Postgres, PostgresOptions, eventually};
 
 use crate::{
-    site::{Site, customer, stdout},
-    topic::{Topic, booked, held, site_on_postgres, wait_for_books},
+    fixture::{Fixture, customer, stdout},
+    topic::{Topic, booked, fixture_on_postgres, held, wait_for_books},
 };
 
 const PARTITIONS: i32 = 4;
@@ -71,24 +71,24 @@ impl Gateway {
     }
 }
 
-async fn assert_audit_clean(site: &Site) {
-    let output = site.run(&["audit", "--store", &site.url()]).await;
+async fn assert_audit_clean(fixture: &Fixture) {
+    let output = fixture.run(&["audit", "--store", &fixture.url()]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
 }
 
-async fn kill_and_pause(site: Site) {
-    let (store, root) = site.store().await;
+async fn kill_and_pause(fixture: Fixture) {
+    let (store, root) = fixture.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     let topic = Arc::new(Topic::new(PARTITIONS.unsigned_abs()));
     let gateway = Gateway::start(Arc::clone(&topic), tenant);
-    let mut killed = topic.ingest(&site).await;
+    let mut killed = topic.ingest(&fixture).await;
     for _ in 0..4 {
         gateway.wait_for_progress(&store).await;
         killed.signal("KILL");
         assert_eq!(killed.exit_code().await, None);
-        killed = topic.ingest(&site).await;
+        killed = topic.ingest(&fixture).await;
     }
-    let mut paused = gateway.topic.ingest(&site).await;
+    let mut paused = gateway.topic.ingest(&fixture).await;
     eventually("partitions are shared", async || {
         (held(&killed).len(), held(&paused).len()) == (2, 2) && held(&killed).is_disjoint(&held(&paused))
     })
@@ -108,7 +108,7 @@ async fn kill_and_pause(site: Site) {
     gateway.wait_for_progress(&store).await;
     let sent = gateway.stop().await;
     wait_for_books(&store, sent).await;
-    assert_audit_clean(&site).await;
+    assert_audit_clean(&fixture).await;
     for server in [&mut killed, &mut paused] {
         server.signal("TERM");
         assert_eq!(server.exit_code().await, Some(0));
@@ -117,24 +117,24 @@ async fn kill_and_pause(site: Site) {
 
 #[tokio::test]
 async fn killed_and_paused_processes_book_everything_once_on_sqlite() {
-    kill_and_pause(Site::new()).await;
+    kill_and_pause(Fixture::new()).await;
 }
 
 #[tokio::test]
 async fn killed_and_paused_processes_book_everything_once_on_postgres() {
-    kill_and_pause(site_on_postgres()).await;
+    kill_and_pause(fixture_on_postgres()).await;
 }
 
 #[tokio::test]
 async fn a_database_that_goes_away_and_comes_back_delays_and_loses_nothing() {
     let mut postgres = Postgres::start_with(PostgresOptions { fsync: false, ..PostgresOptions::default() }).unwrap();
     postgres.create_database("billing").unwrap();
-    let site = Site::with_store(Some(postgres.url("billing")));
-    let (store, root) = site.store().await;
+    let fixture = Fixture::with_store(Some(postgres.url("billing")));
+    let (store, root) = fixture.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     let topic = Arc::new(Topic::new(PARTITIONS.unsigned_abs()));
-    topic.settings(&site, Duration::from_mins(1), "");
-    let server = site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    topic.settings(&fixture, Duration::from_mins(1), "");
+    let server = fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
     let gateway = Gateway::start(Arc::clone(&topic), tenant);
     gateway.wait_for_progress(&store).await;
 
@@ -149,5 +149,5 @@ async fn a_database_that_goes_away_and_comes_back_delays_and_loses_nothing() {
     assert_eq!(held(&server).len(), 4);
     assert_eq!(server.log_of("partitions_changed").len(), 1);
     assert_eq!(server.get("/health").await.status(), 200);
-    assert_audit_clean(&site).await;
+    assert_audit_clean(&fixture).await;
 }

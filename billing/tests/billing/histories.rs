@@ -15,8 +15,8 @@ use common::{
 use proptest::prelude::*;
 
 use crate::{
-    site::{Site, batch, instant, request},
-    topic::site_on_postgres,
+    fixture::{Fixture, batch, instant, request},
+    topic::fixture_on_postgres,
 };
 
 /// Clocks of the tenants, by number: whole, half and quarter hours, and both ends of the world.
@@ -173,8 +173,8 @@ struct World {
 }
 
 impl World {
-    async fn at(site: &Site) -> Self {
-        let (store, root) = site.store().await;
+    async fn at(fixture: &Fixture) -> Self {
+        let (store, root) = fixture.store().await;
         let start = instant("2026-10-05T11:59:00Z");
         store.apply_plans(&PlanFile::parse(PLANS, "plans").unwrap().plans, start).await.unwrap();
         let mut tenants = vec![root];
@@ -259,8 +259,8 @@ impl World {
     }
 }
 
-async fn run(site: Site, history: &[(i64, Event)]) {
-    let mut world = World::at(&site).await;
+async fn run(fixture: Fixture, history: &[(i64, Event)]) {
+    let mut world = World::at(&fixture).await;
     for (pause, event) in history {
         world.live(*pause, event).await;
     }
@@ -297,7 +297,7 @@ proptest! {
 
     #[test]
     fn bills_of_any_history_are_those_of_the_model_on_sqlite(history in history()) {
-        runtime().block_on(run(Site::new(), &history));
+        runtime().block_on(run(Fixture::new(), &history));
     }
 }
 
@@ -306,6 +306,6 @@ proptest! {
 
     #[test]
     fn bills_of_any_history_are_those_of_the_model_on_postgres(history in history()) {
-        runtime().block_on(run(site_on_postgres(), &history));
+        runtime().block_on(run(fixture_on_postgres(), &history));
     }
 }

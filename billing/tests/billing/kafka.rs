@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 use servers::eventually;
 
 use crate::{
-    site::{Site, batch, customer, request, stderr, stdout},
-    topic::{SHORT_SESSION, Topic, booked, bootstrap, held, sites, ten_requests, wait_for_books},
+    fixture::{Fixture, batch, customer, request, stderr, stdout},
+    topic::{SHORT_SESSION, Topic, booked, bootstrap, fixtures, held, ten_requests, wait_for_books},
 };
 
 /// Longer than any test may take.
 const LONG_SESSION: Duration = Duration::from_mins(5);
 
-async fn audit(site: &Site) -> (Option<i32>, Value) {
-    let output = site.run(&["audit", "--output", "json", "--store", &site.url()]).await;
+async fn audit(fixture: &Fixture) -> (Option<i32>, Value) {
+    let output = fixture.run(&["audit", "--output", "json", "--store", &fixture.url()]).await;
     (output.status.code(), serde_json::from_str(&stdout(&output)).unwrap())
 }
 
 #[tokio::test]
 async fn usage_is_booked_once_in_whatever_order_it_comes() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let topic = Topic::new(3);
         topic.send_ten(0, tenant, 0).await;
         topic.send_ten(1, tenant, 10).await;
         topic.send_ten(2, tenant, 0).await;
-        let mut server = topic.ingest(&site).await;
+        let mut server = topic.ingest(&fixture).await;
         wait_for_books(&store, 30).await;
         assert_eq!(server.logged("usage_gap").await["gap"], 10);
 
@@ -49,7 +49,7 @@ async fn usage_is_booked_once_in_whatever_order_it_comes() {
         assert_eq!(server.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 50);
         assert_eq!(server.metric("tollgate_usage_gap_entries_total").await, 10);
         assert_eq!(server.get("/health").await.status(), 200);
-        let (exit_code, report) = audit(&site).await;
+        let (exit_code, report) = audit(&fixture).await;
         assert_eq!(
             (exit_code, &report["clean"], &report["open_gaps"]),
             (Some(0), &json!(true), &json!([])),
@@ -59,7 +59,7 @@ async fn usage_is_booked_once_in_whatever_order_it_comes() {
         server.signal("TERM");
         assert_eq!(server.exit_code().await, Some(0));
         topic.send_ten(0, tenant, 10).await;
-        let again = topic.ingest(&site).await;
+        let again = topic.ingest(&fixture).await;
         wait_for_books(&store, 60).await;
         assert_eq!(again.metric("tollgate_ingest_entries_total{outcome=\"replayed\"}").await, 0);
     }
@@ -67,8 +67,8 @@ async fn usage_is_booked_once_in_whatever_order_it_comes() {
 
 #[tokio::test]
 async fn what_is_no_usage_is_put_aside_and_holds_up_nothing() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let topic = Topic::new(1);
         topic.send_ten(0, tenant, 0).await;
@@ -76,41 +76,41 @@ async fn what_is_no_usage_is_put_aside_and_holds_up_nothing() {
         topic.send_ten(0, tenant, 10).await;
         topic.send(0, b"").await;
         topic.send_ten(0, tenant, 20).await;
-        let server = topic.ingest(&site).await;
+        let server = topic.ingest(&fixture).await;
         wait_for_books(&store, 30).await;
         assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 2);
         assert_eq!(server.logged("dead_letter").await["offset"], 1);
 
-        let url = site.url();
-        let (exit_code, report) = audit(&site).await;
+        let url = fixture.url();
+        let (exit_code, report) = audit(&fixture).await;
         assert_eq!((exit_code, &report["dead_letters"]), (Some(1), &json!(2)), "{report}");
-        let shown = site.run(&["dead-letters", "show", "1", "--store", &url]).await;
+        let shown = fixture.run(&["dead-letters", "show", "1", "--store", &url]).await;
         assert!(stdout(&shown).contains("no usage at all"), "{}", stdout(&shown));
-        let replayed = site.run(&["dead-letters", "replay", "--all", "--store", &url]).await;
+        let replayed = fixture.run(&["dead-letters", "replay", "--all", "--store", &url]).await;
         assert_eq!(replayed.status.code(), Some(1));
         assert!(stdout(&replayed).contains("1: not booked: batch"), "{}", stdout(&replayed));
         for id in ["1", "2"] {
-            assert_eq!(site.run(&["dead-letters", "resolve", id, "--store", &url]).await.status.code(), Some(0));
+            assert_eq!(fixture.run(&["dead-letters", "resolve", id, "--store", &url]).await.status.code(), Some(0));
         }
-        assert_eq!(audit(&site).await.0, Some(0));
+        assert_eq!(audit(&fixture).await.0, Some(0));
         assert_eq!(booked(&store).await, (30, 30));
     }
 }
 
 #[tokio::test]
 async fn a_batch_that_can_never_be_booked_is_put_aside_alone() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let topic = Topic::new(1);
         let beyond = || UsageEntry::Request(request(tenant, "2026-11-10T12:00:00Z", i64::MAX.unsigned_abs()));
         topic.send_ten(0, tenant, 0).await;
         topic.send(0, &batch(10, [beyond(), beyond()]).encode()).await;
         topic.send(0, &ten_requests(0, tenant, 12).encode()).await;
-        let server = topic.ingest(&site).await;
+        let server = topic.ingest(&fixture).await;
         wait_for_books(&store, 20).await;
         assert_eq!(server.metric("tollgate_ingest_dead_letters_total").await, 2, "one for each entry");
-        let (exit_code, report) = audit(&site).await;
+        let (exit_code, report) = audit(&fixture).await;
         assert_eq!((exit_code, &report["dead_letters"], &report["breaches"]), (Some(1), &json!(2), &json!([])));
         assert_eq!((&report["open_gaps"][0]["from"], &report["open_gaps"][0]["to"]), (&json!(10), &json!(12)));
     }
@@ -118,8 +118,8 @@ async fn a_batch_that_can_never_be_booked_is_put_aside_alone() {
 
 #[tokio::test]
 async fn reading_the_topic_again_changes_nothing_and_rebuilds_what_is_empty() {
-    for (site, empty) in sites().into_iter().zip(sites()) {
-        let (store, root) = site.store().await;
+    for (fixture, empty) in fixtures().into_iter().zip(fixtures()) {
+        let (store, root) = fixture.store().await;
         let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let topic = Topic::new(2);
         for first_seq in [0, 10, 30, 20] {
@@ -127,30 +127,30 @@ async fn reading_the_topic_again_changes_nothing_and_rebuilds_what_is_empty() {
             topic.send_ten(1, tenant, first_seq).await;
         }
         topic.send(0, b"no usage at all").await;
-        let mut server = topic.ingest(&site).await;
+        let mut server = topic.ingest(&fixture).await;
         wait_for_books(&store, 80).await;
         server.signal("TERM");
         assert_eq!(server.exit_code().await, Some(0));
-        let (_, before) = audit(&site).await;
+        let (_, before) = audit(&fixture).await;
 
-        let again = site.start(&["ingest", "--config", "billing.yaml", "--from-beginning"], "ingesting").await;
+        let again = fixture.start(&["ingest", "--config", "billing.yaml", "--from-beginning"], "ingesting").await;
         let replayed = "tollgate_ingest_entries_total{outcome=\"replayed\"}";
         eventually("all is read again", async || again.metric(replayed).await == 80).await;
         assert_eq!(again.metric("tollgate_ingest_entries_total{outcome=\"booked\"}").await, 0);
-        let (_, after) = audit(&site).await;
+        let (_, after) = audit(&fixture).await;
         for what in ["streams", "periods", "breaches", "open_gaps", "dead_letters"] {
             assert_eq!(after[what], before[what], "{what}");
         }
         drop(again);
 
         let one = ["ingest", "--config", "billing.yaml", "--from-beginning", "--partition", "1"];
-        let mut again = site.start(&one, "ingesting").await;
+        let mut again = fixture.start(&one, "ingesting").await;
         let reset = again.logged("positions_reset").await;
         assert_eq!((&reset["partition"], &reset["partitions"]), (&json!(1), &json!(1)));
         eventually("the partition is read again", async || again.metric(replayed).await == 40).await;
         again.signal("TERM");
         assert_eq!(again.exit_code().await, Some(0));
-        assert_eq!(audit(&site).await.1["streams"], before["streams"]);
+        assert_eq!(audit(&fixture).await.1["streams"], before["streams"]);
 
         let (rebuilt, _) = empty.store().await;
         let _server = topic.ingest(&empty).await;
@@ -163,8 +163,8 @@ async fn reading_the_topic_again_changes_nothing_and_rebuilds_what_is_empty() {
 
 #[tokio::test]
 async fn messages_that_are_gone_are_reported_and_the_rest_is_booked() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let topic = Topic::new(1);
         for first_seq in [0, 10, 20] {
@@ -172,27 +172,27 @@ async fn messages_that_are_gone_are_reported_and_the_rest_is_booked() {
         }
         book(&store, &topic, &[ten_requests(0, tenant, 0)], 0, 1).await;
         topic.delete_before(2).await;
-        let server = topic.ingest(&site).await;
+        let server = topic.ingest(&fixture).await;
         wait_for_books(&store, 20).await;
         let gone = server.logged("position_gone").await;
         assert_eq!((&gone["position"], &gone["found"]), (&json!(1), &json!(2)));
         assert_eq!(server.logged("usage_gap").await["gap"], 10);
         assert_eq!(server.metric("tollgate_ingest_lost_messages_total").await, 1);
-        let listed = site.run(&["dead-letters", "list", "--store", &site.url()]).await;
+        let listed = fixture.run(&["dead-letters", "list", "--store", &fixture.url()]).await;
         assert!(stdout(&listed).contains("deleted from the topic before they were booked"), "{}", stdout(&listed));
     }
 }
 
 #[tokio::test]
 async fn a_topic_that_went_back_is_read_again_as_a_whole() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     let topic = Topic::new(1);
     topic.send_ten(0, tenant, 0).await;
     topic.send_ten(0, tenant, 10).await;
     book(&store, &topic, &[ten_requests(0, tenant, 0)], 0, 50).await;
-    let server = topic.ingest(&site).await;
+    let server = topic.ingest(&fixture).await;
     wait_for_books(&store, 20).await;
     assert_eq!(server.logged("position_gone").await["position"], 50);
     assert_eq!(store.position(&topic.name, 0).await.unwrap(), Some(2));
@@ -206,10 +206,10 @@ async fn book(store: &Store, topic: &Topic, batches: &[UsageBatch], from: i64, t
 
 #[tokio::test]
 async fn a_missing_topic_is_named_and_awaited() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let topic = Topic::missing();
-    let server = topic.ingest(&site).await;
+    let server = topic.ingest(&fixture).await;
     let missing = server.logged("topic_missing").await;
     assert!(missing["reason"].as_str().unwrap().contains(&format!("--create --topic {}", topic.name)), "{missing}");
     let health = server.get("/health").await;
@@ -225,14 +225,14 @@ async fn a_missing_topic_is_named_and_awaited() {
 
 #[tokio::test]
 async fn sums_alone_are_kept_if_so_set() {
-    for site in sites() {
-        let (store, root) = site.store().await;
+    for fixture in fixtures() {
+        let (store, root) = fixture.store().await;
         let topic = Topic::new(1);
         topic.send_ten(0, root, 0).await;
-        topic.settings(&site, SHORT_SESSION, "  keep_raw: false\n");
-        let _server = site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+        topic.settings(&fixture, SHORT_SESSION, "  keep_raw: false\n");
+        let _server = fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
         wait_for_books(&store, 10).await;
-        let (exit_code, report) = audit(&site).await;
+        let (exit_code, report) = audit(&fixture).await;
         assert_eq!(exit_code, Some(0));
         assert_eq!(report["streams"][0]["recorded"]["requests"], 0);
         assert_eq!(report["streams"][0]["dropped"]["requests"], 10);
@@ -243,11 +243,11 @@ async fn sums_alone_are_kept_if_so_set() {
 /// The session here is longer than the test may take.
 #[tokio::test]
 async fn killed_ingest_restarted_under_its_name_books_on_before_its_session_ends() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let topic = Topic::new(2);
-    topic.settings(&site, LONG_SESSION, "  name: ingest-1\n");
-    let start = async || site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    topic.settings(&fixture, LONG_SESSION, "  name: ingest-1\n");
+    let start = async || fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
     let mut killed = start().await;
     topic.send_ten(0, root, 0).await;
     topic.send_ten(1, root, 0).await;
@@ -262,11 +262,11 @@ async fn killed_ingest_restarted_under_its_name_books_on_before_its_session_ends
 
 #[tokio::test]
 async fn second_ingest_under_the_same_name_ends_the_first_with_a_reason() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let topic = Topic::new(1);
-    topic.settings(&site, SHORT_SESSION, "  name: ingest-1\n");
-    let start = async || site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    topic.settings(&fixture, SHORT_SESSION, "  name: ingest-1\n");
+    let start = async || fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
     let mut first = start().await;
     topic.send_ten(0, root, 0).await;
     wait_for_books(&store, 10).await;
@@ -279,10 +279,10 @@ async fn second_ingest_under_the_same_name_ends_the_first_with_a_reason() {
 
 #[tokio::test]
 async fn audit_tells_what_lies_in_kafka_unbooked() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let topic = Topic::new(2);
-    let mut server = topic.ingest(&site).await;
+    let mut server = topic.ingest(&fixture).await;
     topic.send_ten(0, root, 0).await;
     wait_for_books(&store, 10).await;
     server.signal("TERM");
@@ -292,28 +292,28 @@ async fn audit_tells_what_lies_in_kafka_unbooked() {
     }
     topic.send_ten(1, root, 0).await;
 
-    let json = site.run(&["audit", "--config", "billing.yaml", "--output", "json"]).await;
+    let json = fixture.run(&["audit", "--config", "billing.yaml", "--output", "json"]).await;
     assert_eq!(json.status.code(), Some(0), "{}", stderr(&json));
     let report: Value = serde_json::from_str(&stdout(&json)).unwrap();
     assert_eq!((&report["clean"], &report["kafka"]["messages"]), (&json!(true), &json!(4)), "{report}");
     assert_eq!(report["kafka"]["partitions"], json!({"0": 3, "1": 1}));
-    let table = stdout(&site.run(&["audit", "--config", "billing.yaml"]).await);
+    let table = stdout(&fixture.run(&["audit", "--config", "billing.yaml"]).await);
     assert!(table.contains("not complete: 4 messages of the topic"), "{table}");
 
-    let settings = std::fs::read_to_string(site.path("billing.yaml")).unwrap();
+    let settings = std::fs::read_to_string(fixture.path("billing.yaml")).unwrap();
     let nowhere = settings.replace(&bootstrap(), "127.0.0.1:1");
-    std::fs::write(site.path("billing.yaml"), nowhere).unwrap();
-    let table = stdout(&site.run(&["audit", "--config", "billing.yaml"]).await);
+    std::fs::write(fixture.path("billing.yaml"), nowhere).unwrap();
+    let table = stdout(&fixture.run(&["audit", "--config", "billing.yaml"]).await);
     assert!(table.contains("how much lies in Kafka is not known"), "{table}");
 }
 
 #[tokio::test]
 async fn lag_counts_what_is_not_booked() {
-    let site = Site::new();
-    let (store, root) = site.store().await;
+    let fixture = Fixture::new();
+    let (store, root) = fixture.store().await;
     let topic = Topic::new(2);
     topic.send_ten(0, root, 0).await;
-    let server = topic.ingest(&site).await;
+    let server = topic.ingest(&fixture).await;
     wait_for_books(&store, 10).await;
     eventually("both partitions are held", async || held(&server).len() == 2).await;
     for partition in [0, 1] {
@@ -325,13 +325,13 @@ async fn lag_counts_what_is_not_booked() {
 
 #[tokio::test]
 async fn a_property_that_the_client_does_not_know_is_named() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let topic = Topic::missing();
-    topic.settings(&site, SHORT_SESSION, "");
-    let settings = std::fs::read_to_string(site.path("billing.yaml")).unwrap();
+    topic.settings(&fixture, SHORT_SESSION, "");
+    let settings = std::fs::read_to_string(fixture.path("billing.yaml")).unwrap();
     let misspelt = settings.replace("session.timeout.ms", "sesion.timeout.ms");
-    std::fs::write(site.path("billing.yaml"), misspelt).unwrap();
-    let output = site.run(&["ingest", "--config", "billing.yaml"]).await;
+    std::fs::write(fixture.path("billing.yaml"), misspelt).unwrap();
+    let output = fixture.run(&["ingest", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`sesion.timeout.ms` in `ingest.properties`"), "{}", stderr(&output));
 }

@@ -16,8 +16,8 @@ use common::{
 use serde_json::{Value, json};
 
 use crate::{
-    site::{Site, batch, instant, request, stderr},
-    topic::sites,
+    fixture::{Fixture, batch, instant, request, stderr},
+    topic::fixtures,
 };
 
 /// Plans that differ in what they do with tokens.
@@ -34,18 +34,18 @@ plans:
 
 /// A store, and the number of the next entry.
 struct Books {
-    site: Site,
+    fixture: Fixture,
     store: Store,
     root: TenantId,
     next_seq: u64,
 }
 
 impl Books {
-    async fn at(site: Site) -> Self {
-        let (store, root) = site.store().await;
+    async fn at(fixture: Fixture) -> Self {
+        let (store, root) = fixture.store().await;
         let plans = PlanFile::parse(PLANS, "plans.yaml").unwrap().plans;
         store.apply_plans(&plans, instant("2026-01-01T00:00:00Z")).await.unwrap();
-        Self { site, store, root, next_seq: 0 }
+        Self { fixture, store, root, next_seq: 0 }
     }
 
     /// A tenant of the 1st of September.
@@ -106,8 +106,8 @@ fn line(description: &str, quantity: u64, amount: &str) -> (String, u64, String)
 
 #[tokio::test]
 async fn units_paid_from_credit_are_not_billed_by_the_plan_that_follows() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let tenant = books.tenant(TenantKind::Customer, books.root, "UTC", Some("credit")).await;
         books.book(vec![tokens(tenant, "2026-11-10T12:05:00Z", 10, true); 5]).await;
         books.assign(tenant, "metered", "2026-11-10T12:30:00Z").await;
@@ -127,8 +127,8 @@ async fn units_paid_from_credit_are_not_billed_by_the_plan_that_follows() {
 
 #[tokio::test]
 async fn units_that_were_owed_stay_owed_under_the_plan_that_follows() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         for (next, free) in [
             ("credit", line("tokens: prepaid, used without credit", 3, "0.00")),
             ("none", line("tokens: not part of the plan", 3, "0.00")),
@@ -147,7 +147,7 @@ async fn units_that_were_owed_stay_owed_under_the_plan_that_follows() {
 
 #[tokio::test]
 async fn units_that_were_free_stay_free_under_the_plan_that_follows() {
-    let mut books = Books::at(Site::new()).await;
+    let mut books = Books::at(Fixture::new()).await;
     let tenant = books.tenant(TenantKind::Customer, books.root, "UTC", Some("none")).await;
     books.book([tokens(tenant, "2026-11-10T12:05:00Z", 50, false)]).await;
     books.assign(tenant, "metered", "2026-11-10T12:30:00Z").await;
@@ -157,7 +157,7 @@ async fn units_that_were_free_stay_free_under_the_plan_that_follows() {
 
 #[tokio::test]
 async fn last_plan_that_prices_a_meter_prices_all_of_it_with_one_allowance() {
-    let mut books = Books::at(Site::new()).await;
+    let mut books = Books::at(Fixture::new()).await;
     let tenant = books.tenant(TenantKind::Customer, books.root, "UTC", Some("starter")).await;
     books.book([request(tenant, "2026-11-10T12:00:00Z", 1_200_000)]).await;
     books.assign(tenant, "growth", "2026-11-15T00:00:00Z").await;
@@ -176,8 +176,8 @@ async fn october(books: &mut Books) -> (TenantId, TenantId, TenantId) {
 
 #[tokio::test]
 async fn moving_a_tenant_changes_no_month_that_has_ended() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let (first, second, customer) = october(&mut books).await;
         let before = to_json(&books.drafts("2026-10").await).unwrap();
         books.store.move_tenant(customer, second, None, instant("2026-11-28T10:20:30Z")).await.unwrap();
@@ -201,8 +201,8 @@ async fn moving_a_tenant_changes_no_month_that_has_ended() {
 
 #[tokio::test]
 async fn moving_a_reseller_takes_along_those_below_from_then_on() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let above = books.tenant(TenantKind::Reseller, books.root, "UTC", Some("growth")).await;
         let middle = books.tenant(TenantKind::Reseller, above, "UTC", None).await;
         let other = books.tenant(TenantKind::Reseller, books.root, "UTC", Some("starter")).await;
@@ -242,8 +242,8 @@ async fn seen_by(books: &Books, tenant: TenantId) -> Vec<(TenantId, String, u64)
 
 #[tokio::test]
 async fn each_payer_sees_its_own_time_of_a_tenant_that_moved() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let (first, second, customer) = october(&mut books).await;
         books.store.move_tenant(customer, second, None, instant("2026-11-28T10:20:30Z")).await.unwrap();
         books.book([request(customer, "2026-11-28T10:20:00Z", 3), request(customer, "2026-11-28T10:21:00Z", 4)]).await;
@@ -257,8 +257,8 @@ async fn each_payer_sees_its_own_time_of_a_tenant_that_moved() {
 
 #[tokio::test]
 async fn month_of_a_bill_is_chosen_on_the_clock_of_its_payer() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let payer = books.tenant(TenantKind::Reseller, books.root, "America/Sao_Paulo", Some("growth")).await;
         let customer = books.tenant(TenantKind::Customer, payer, "Pacific/Kiritimati", None).await;
         books.book([request(customer, "2026-12-10T12:00:00Z", 5_000_000)]).await;
@@ -273,8 +273,8 @@ async fn month_of_a_bill_is_chosen_on_the_clock_of_its_payer() {
 
 #[tokio::test]
 async fn hour_in_which_a_month_of_the_payer_begins_is_split() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let payer = books.tenant(TenantKind::Reseller, books.root, "UTC", Some("growth")).await;
         // Its hours begin at a quarter past.
         let customer = books.tenant(TenantKind::Customer, payer, "Asia/Kathmandu", None).await;
@@ -291,8 +291,8 @@ async fn hour_in_which_a_month_of_the_payer_begins_is_split() {
 
 #[tokio::test]
 async fn plan_of_ones_own_that_has_ended_rates_nothing_after_its_end() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let reseller = books.tenant(TenantKind::Reseller, books.root, "UTC", Some("growth")).await;
         let below = books.tenant(TenantKind::Customer, reseller, "UTC", Some("starter")).await;
         let alone = books.tenant(TenantKind::Customer, books.root, "UTC", Some("starter")).await;
@@ -325,8 +325,8 @@ const UNRATEABLE: &str = "
 
 #[tokio::test]
 async fn tenant_that_cannot_be_billed_stops_no_other_and_is_told() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let mut tenants = Vec::new();
         for (kind, zone) in [
             (TenantKind::Reseller, "UTC"),
@@ -341,12 +341,12 @@ async fn tenant_that_cannot_be_billed_stops_no_other_and_is_told() {
         let mut other = {
             use sqlx::Connection as _;
             sqlx::any::install_default_drivers();
-            sqlx::AnyConnection::connect(&books.site.url()).await.unwrap()
+            sqlx::AnyConnection::connect(&books.fixture.url()).await.unwrap()
         };
         sqlx::raw_sql(UNRATEABLE).execute(&mut other).await.unwrap();
-        let url = books.site.url();
+        let url = books.fixture.url();
         let arguments = ["run", "--period", "2026-11", "--dry-run", "--store", &url, "--output"];
-        let output = books.site.run(&[&arguments[..], &["json"]].concat()).await;
+        let output = books.fixture.run(&[&arguments[..], &["json"]].concat()).await;
         assert_eq!(output.status.code(), Some(1));
         let told = stderr(&output);
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -362,18 +362,18 @@ async fn tenant_that_cannot_be_billed_stops_no_other_and_is_told() {
             assert!(row["reason"].as_str().unwrap().contains(reason), "{row}");
             assert!(told.contains(&tenant.to_string()), "{told}");
         }
-        let table = books.site.run(&[&arguments[..], &["table"]].concat()).await;
+        let table = books.fixture.run(&[&arguments[..], &["table"]].concat()).await;
         let shown = String::from_utf8(table.stdout).unwrap();
         assert!(shown.contains("103.80 USD") && shown.contains("NOT BILLED"), "{shown}");
-        let alone = books.site.run(&[&arguments[..], &["json", "--tenant", &tenants[3].to_string()]].concat()).await;
+        let alone = books.fixture.run(&[&arguments[..], &["json", "--tenant", &tenants[3].to_string()]].concat()).await;
         assert_eq!(alone.status.code(), Some(0), "{}", stderr(&alone));
     }
 }
 
 #[tokio::test]
 async fn report_on_many_clocks_says_which_row_is_of_which_and_what_is_cut() {
-    for site in sites() {
-        let mut books = Books::at(site).await;
+    for fixture in fixtures() {
+        let mut books = Books::at(fixture).await;
         let zones: Vec<String> = (1..=12)
             .flat_map(|hours| [format!("Etc/GMT+{hours}"), format!("Etc/GMT-{hours}")])
             .chain(

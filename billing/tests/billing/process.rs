@@ -5,14 +5,14 @@ use std::net::TcpListener;
 use servers::eventually;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::site::{Site, stderr, stdout};
+use crate::fixture::{Fixture, stderr, stdout};
 
 #[tokio::test]
 async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {
     for signal in ["TERM", "INT"] {
-        let site = Site::new();
-        let mut server = site.serve().await;
-        assert!(site.path("tollgate.db").exists());
+        let fixture = Fixture::new();
+        let mut server = fixture.serve().await;
+        assert!(fixture.path("tollgate.db").exists());
         assert_eq!(server.get("/health").await.text().await.unwrap(), r#"{"status":"ok"}"#);
         server.signal(signal);
         assert_eq!(server.exit_code().await, Some(0), "{signal}");
@@ -22,8 +22,8 @@ async fn serving_needs_no_store_beforehand_and_ends_on_a_signal() {
 /// Clients that connect and say nothing, more of them than the process may have descriptors.
 #[tokio::test]
 async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
-    let site = Site::new();
-    let server = site.serve_with_descriptors(160).await;
+    let fixture = Fixture::new();
+    let server = fixture.serve_with_descriptors(160).await;
     let mut silent = Vec::new();
     for index in 0..300 {
         let mut connection = tokio::net::TcpStream::connect(&server.address).await.unwrap();
@@ -43,11 +43,11 @@ async fn silent_connections_beyond_the_descriptors_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_setting() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    site.write_settings(&address.to_string());
-    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    fixture.write_settings(&address.to_string());
+    let output = fixture.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.contains(&format!("port {}", address.port())), "{said}");
@@ -56,9 +56,9 @@ async fn a_taken_port_is_named_with_the_setting() {
 
 #[tokio::test]
 async fn bad_settings_are_named_by_file_and_line() {
-    let site = Site::new();
-    std::fs::write(site.path("billing.yaml"), "store: sqlite://x.db\nlisten_on: 1\n").unwrap();
-    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("billing.yaml"), "store: sqlite://x.db\nlisten_on: 1\n").unwrap();
+    let output = fixture.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.starts_with("error: billing.yaml:2:1: ") && said.contains("listen_on"), "{said}");
@@ -66,31 +66,31 @@ async fn bad_settings_are_named_by_file_and_line() {
 
 #[tokio::test]
 async fn a_missing_pepper_is_named_with_the_setting() {
-    let site = Site::new();
-    std::fs::remove_file(site.path("pepper")).unwrap();
-    let output = site.run(&["serve", "--config", "billing.yaml"]).await;
+    let fixture = Fixture::new();
+    std::fs::remove_file(fixture.path("pepper")).unwrap();
+    let output = fixture.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`pepper_file`"), "{}", stderr(&output));
 }
 
 #[tokio::test]
 async fn migrating_twice_changes_nothing() {
-    let site = Site::new();
-    let first = site.run(&["migrate", "--config", "billing.yaml"]).await;
+    let fixture = Fixture::new();
+    let first = fixture.run(&["migrate", "--config", "billing.yaml"]).await;
     assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
     assert!(stdout(&first).starts_with("schema version 0 -> "), "{}", stdout(&first));
-    let second = site.run(&["migrate", "--store", &site.url()]).await;
+    let second = fixture.run(&["migrate", "--store", &fixture.url()]).await;
     assert_eq!(second.status.code(), Some(0));
     assert!(stdout(&second).ends_with("(up to date)\n"), "{}", stdout(&second));
 }
 
 #[tokio::test]
 async fn every_server_tells_which_program_it_is_and_what_its_process_takes() {
-    let site = Site::new();
+    let fixture = Fixture::new();
     let settings = "pepper_file: pepper\ningest: { listen: '127.0.0.1:0', brokers: '127.0.0.1:1' }\n";
-    std::fs::write(site.path("ingest.yaml"), format!("store: {}\n{settings}", site.url())).unwrap();
+    std::fs::write(fixture.path("ingest.yaml"), format!("store: {}\n{settings}", fixture.url())).unwrap();
     for (command, file, event) in [("serve", "billing.yaml", "serving"), ("ingest", "ingest.yaml", "ingesting")] {
-        let server = site.start(&[command, "--config", file], event).await;
+        let server = fixture.start(&[command, "--config", file], event).await;
         let text = server.get("/metrics").await.text().await.unwrap();
         let build = format!("tollgate_build_info{{program=\"billing {command}\",schema=\"");
         assert!(text.contains(&build), "no {build} in {text}");
@@ -100,14 +100,14 @@ async fn every_server_tells_which_program_it_is_and_what_its_process_takes() {
 
 #[tokio::test]
 async fn settings_are_checked_whole_without_serving() {
-    let site = Site::new();
-    let check = async || site.run(&["--config", "billing.yaml", "--check"]).await;
+    let fixture = Fixture::new();
+    let check = async || fixture.run(&["--config", "billing.yaml", "--check"]).await;
     let good = check().await;
     assert_eq!((good.status.code(), stdout(&good).as_str()), (Some(0), "billing.yaml: ok\n"));
-    assert!(!site.path("tollgate.db").exists(), "nothing is opened");
+    assert!(!fixture.path("tollgate.db").exists(), "nothing is opened");
 
     let faulty = "lissten: 127.0.0.1:0\nstore: 7\ningest:\n  late_days: soon\naccess:\n  trusted_proxies: [nowhere]\n";
-    std::fs::write(site.path("billing.yaml"), faulty).unwrap();
+    std::fs::write(fixture.path("billing.yaml"), faulty).unwrap();
     let bad = check().await;
     assert_eq!((bad.status.code(), stdout(&bad).as_str()), (Some(1), ""));
     let said = stderr(&bad);

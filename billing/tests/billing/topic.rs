@@ -22,7 +22,7 @@ use rdkafka::{
 };
 use servers::{Kafka, Postgres, PostgresOptions, eventually};
 
-use crate::site::{DEADLINE, Server, Site, batch_of_lane, request};
+use crate::fixture::{DEADLINE, Fixture, Server, batch_of_lane, request};
 
 static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start().unwrap());
 
@@ -46,15 +46,15 @@ fn number() -> u32 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A site with a file as its store, and one on PostgreSQL.
-pub(crate) fn sites() -> [Site; 2] {
-    [Site::new(), site_on_postgres()]
+/// A fixture on a SQLite file, and one on PostgreSQL.
+pub(crate) fn fixtures() -> [Fixture; 2] {
+    [Fixture::new(), fixture_on_postgres()]
 }
 
-pub(crate) fn site_on_postgres() -> Site {
+pub(crate) fn fixture_on_postgres() -> Fixture {
     let database = format!("billing_{}", number());
     POSTGRES.create_database(&database).unwrap();
-    Site::with_store(Some(POSTGRES.url(&database)))
+    Fixture::with_store(Some(POSTGRES.url(&database)))
 }
 
 impl Topic {
@@ -95,24 +95,24 @@ impl Topic {
     }
 
     /// Settings of `billing ingest` for this topic, in a group of its own. Who is silent for `session` is out.
-    pub(crate) fn settings(&self, site: &Site, session: Duration, more: &str) {
+    pub(crate) fn settings(&self, fixture: &Fixture, session: Duration, more: &str) {
         let text = format!(
             "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\ningest:\n  late_days: 3650\n  listen: 127.0.0.1:0\n  brokers: {}\n  \
              topic: {}\n  group: {}\n  batch_wait_ms: 20\n  \
              properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 300 }}\n{more}",
-            site.url(),
+            fixture.url(),
             KAFKA.bootstrap(),
             self.name,
             self.name,
             session.as_millis(),
         );
-        std::fs::write(site.path("billing.yaml"), text).unwrap();
+        std::fs::write(fixture.path("billing.yaml"), text).unwrap();
     }
 
     /// Starts `billing ingest` on this topic.
-    pub(crate) async fn ingest(&self, site: &Site) -> Server {
-        self.settings(site, SHORT_SESSION, "");
-        site.start(&["ingest", "--config", "billing.yaml"], "ingesting").await
+    pub(crate) async fn ingest(&self, fixture: &Fixture) -> Server {
+        self.settings(fixture, SHORT_SESSION, "");
+        fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await
     }
 }
 

@@ -15,7 +15,7 @@ use common::{
 };
 use sqlx::AssertSqlSafe;
 
-use crate::harness::{NOW, Place, new_tenant, on_both_engines, request, root, stream, usage_of};
+use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, request, root, stream, usage_of};
 
 on_both_engines!(
     aborted_requests_are_counted_with_and_without_records,
@@ -51,12 +51,12 @@ async fn assert_clean(store: &Store) {
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
-async fn aborted_requests_are_counted_with_and_without_records(place: Place) {
-    let store = place.store().await;
+async fn aborted_requests_are_counted_with_and_without_records(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     book(&store, 0, tenant, &[NOW], &[200, ABORTED_STATUS, 500, ABORTED_STATUS]).await;
     assert_eq!(counts(&store, tenant).await, [(4, 2)]);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     book(&store, 4, tenant, &[NOW], &[ABORTED_STATUS, 498]).await;
     book(&store, 0, tenant, &[NOW], &[ABORTED_STATUS; 6]).await;
     assert_eq!(counts(&store, tenant).await, [(6, 3)], "what comes again is not counted again");
@@ -66,8 +66,8 @@ async fn aborted_requests_are_counted_with_and_without_records(place: Place) {
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_from_the_quarantine_are_counted(place: Place) {
-    let store = place.store().await.setting_aside_later_than(Some(10));
+async fn aborted_requests_from_the_quarantine_are_counted(fixture: Fixture) {
+    let store = fixture.store().await.setting_aside_later_than(Some(10));
     let tenant = root(&store).await.id;
     let old = NOW.plus_seconds(-90 * DAY);
     book(&store, 0, tenant, &[old], &[ABORTED_STATUS, ABORTED_STATUS]).await;
@@ -77,12 +77,12 @@ async fn aborted_requests_from_the_quarantine_are_counted(place: Place) {
         store.resolve_quarantined(id, action, "ada", "a note", NOW).await.unwrap();
     }
     assert_eq!(counts(&store, tenant).await, [(1, 1), (1, 1)]);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_count_on_their_side_of_a_move(place: Place) {
-    let store = place.store().await;
+async fn aborted_requests_count_on_their_side_of_a_move(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let create = async |kind, parent| store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id;
     let (old, new) = (create(Reseller, top).await, create(Reseller, top).await);
@@ -95,12 +95,12 @@ async fn aborted_requests_count_on_their_side_of_a_move(place: Place) {
     for (reseller, expected) in [(old, [(2, 1)]), (new, [(3, 2)])] {
         assert_eq!(reported(&store, &query(reseller, UsageStep::Day, &[])).await, expected);
     }
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_stay_counted_when_their_records_go(place: Place) {
-    let store = place.store().await;
+async fn aborted_requests_stay_counted_when_their_records_go(fixture: Fixture) {
+    let store = fixture.store().await;
     store.ensure_partitions(NOW.plus_seconds(-2 * DAY), 3).await.unwrap();
     let tenant = root(&store).await.id;
     let times = [NOW.plus_seconds(-2 * DAY), NOW];
@@ -108,7 +108,7 @@ async fn aborted_requests_stay_counted_when_their_records_go(place: Place) {
     assert_eq!(store.drop_records_before(NOW, NOW, NOW).await.unwrap().records, 2);
     assert_eq!(counts(&store, tenant).await, [(2, 1), (2, 1)]);
     assert_clean(&store).await;
-    place.execute("UPDATE usage_hourly SET aborted = 2 WHERE dropped_requests > 0").await.unwrap();
+    fixture.execute("UPDATE usage_hourly SET aborted = 2 WHERE dropped_requests > 0").await.unwrap();
     let audit = store.audit(None).await.unwrap();
     assert_eq!(audit.breaches.len(), 1, "{:?}", audit.breaches);
     let said = audit.breaches[0].to_string();
@@ -136,8 +136,8 @@ async fn reported(store: &Store, query: &UsageQuery) -> Vec<(u64, u64)> {
     rows.iter().map(|row| (row.requests, row.aborted)).collect()
 }
 
-async fn reports_tell_aborted_requests(place: Place) {
-    let store = place.store().await;
+async fn reports_tell_aborted_requests(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let times = [NOW, NOW.plus_seconds(3_600), NOW.plus_seconds(DAY)];
     book(&store, 0, tenant, &times, &[ABORTED_STATUS, 200, 404]).await;
@@ -147,15 +147,15 @@ async fn reports_tell_aborted_requests(place: Place) {
     assert_eq!(of(UsageStep::Month, &[]).await, [(9, 3)]);
 }
 
-async fn more_aborted_requests_than_requests_cannot_be_written(place: Place) {
-    let store = place.store().await;
+async fn more_aborted_requests_than_requests_cannot_be_written(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 0, root(&store).await.id, &[NOW], &[ABORTED_STATUS]).await;
     for statement in [
         "UPDATE usage_hourly SET aborted = 2",
         "UPDATE usage_hourly SET aborted = -1",
         "UPDATE usage_hourly SET dropped_aborted = -1",
     ] {
-        assert!(place.execute(statement).await.is_err(), "{statement}");
+        assert!(fixture.execute(statement).await.is_err(), "{statement}");
     }
 }
 
@@ -193,38 +193,38 @@ const STORE_WITHOUT_ABORTED: &str = "
           UNION ALL SELECT 1795309200000000, 'ship', 1, 3, 2) AS sums";
 
 /// The steps until the fifteenth, in their order.
-fn steps_until_fifteen(place: &Place) -> Vec<String> {
-    let engine = if place.is_sqlite() { "sqlite" } else { "postgres" };
+fn steps_until_fifteen(fixture: &Fixture) -> Vec<String> {
+    let engine = if fixture.is_sqlite() { "sqlite" } else { "postgres" };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(engine);
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files[..15].iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 
-async fn fill_fifteen(place: &Place) {
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+async fn fill_fifteen(fixture: &Fixture) {
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
-    let mut connection = place.connection().await;
-    for step in steps_until_fifteen(place) {
+    let mut connection = fixture.connection().await;
+    for step in steps_until_fifteen(fixture) {
         sqlx::raw_sql(AssertSqlSafe(step)).execute(&mut connection).await.unwrap();
     }
-    place.execute(STORE_WITHOUT_ABORTED).await.unwrap();
+    fixture.execute(STORE_WITHOUT_ABORTED).await.unwrap();
 }
 
-async fn a_sum_of_before_that_is_too_small_is_told_and_holds_up_nothing(place: Place) {
-    fill_fifteen(&place).await;
-    place.execute("UPDATE usage_hourly SET requests = 1 WHERE requests = 3 AND route = 'search'").await.unwrap();
-    let (store, _) = Store::open_and_migrate(&place.url).await.unwrap();
+async fn a_sum_of_before_that_is_too_small_is_told_and_holds_up_nothing(fixture: Fixture) {
+    fill_fifteen(&fixture).await;
+    fixture.execute("UPDATE usage_hourly SET requests = 1 WHERE requests = 3 AND route = 'search'").await.unwrap();
+    let (store, _) = Store::open_and_migrate(&fixture.url).await.unwrap();
     let audit = store.audit(None).await.unwrap();
     let said: Vec<_> = audit.breaches.iter().map(ToString::to_string).collect();
     assert!(said[0].ends_with(": 3 requests recorded or dropped, 1 rolled up"), "{said:?}");
     assert!(said[1].ends_with(": 2 aborted requests recorded or dropped, 1 rolled up"), "{said:?}");
 }
 
-async fn a_store_of_before_is_counted_as_far_as_records_tell(place: Place) {
-    fill_fifteen(&place).await;
-    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+async fn a_store_of_before_is_counted_as_far_as_records_tell(fixture: Fixture) {
+    fill_fifteen(&fixture).await;
+    let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!((migrated.from, migrated.steps().next()), (15, Some("0016_aborted_requests")));
     let sums = usage_of(&store, TenantId::from_u128(1)).await;
     let counted: Vec<_> = sums
@@ -242,7 +242,7 @@ async fn a_store_of_before_is_counted_as_far_as_records_tell(place: Place) {
     assert!(expected.iter().all(|sum| counted.contains(sum)), "{counted:?}");
     assert_clean(&store).await;
     let told = "SELECT CAST(SUM(aborted) AS BIGINT) FROM usage_hourly_v";
-    assert_eq!(place.number(told).await, 4, "sums read by hand tell them, too");
+    assert_eq!(fixture.number(told).await, 4, "sums read by hand tell them, too");
     // It goes on from there.
     store.ensure_partitions(NOW, 1).await.unwrap();
     book(&store, 10, TenantId::from_u128(1), &[NOW], &[ABORTED_STATUS]).await;

@@ -12,7 +12,7 @@ use common::{
     },
 };
 
-use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, refusals, request, root, stream};
+use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, refusals, request, root, stream};
 
 on_both_engines!(
     books_kept_well_are_clean,
@@ -43,8 +43,8 @@ async fn fill(store: &Store) -> TenantId {
     tenant
 }
 
-async fn books_kept_well_are_clean(place: Place) {
-    let store = place.store().await;
+async fn books_kept_well_are_clean(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = fill(&store).await;
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
@@ -59,7 +59,7 @@ async fn books_kept_well_are_clean(place: Place) {
     assert_eq!((audit.periods[1].recorded, audit.periods[1].rolled_up), (thirteen, thirteen));
 }
 
-async fn every_planted_error_is_found(place: Place) {
+async fn every_planted_error_is_found(fixture: Fixture) {
     // What somebody does, and where it must show.
     let mut errors = vec![
         ("DELETE FROM usage_records WHERE seq = 2 AND stream LIKE '%1/0'", ["stream", "hour"].as_slice()),
@@ -98,15 +98,15 @@ async fn every_planted_error_is_found(place: Place) {
         ("DELETE FROM usage_gaps WHERE from_seq = 8", &["stream"]),
         ("DELETE FROM usage_gaps; DELETE FROM usage_streams", &["stream", "total"]),
     ];
-    if !place.is_sqlite() {
+    if !fixture.is_sqlite() {
         // SQLite's primary key refuses it.
         errors.push(("INSERT INTO usage_records SELECT * FROM usage_records WHERE seq = 2", &["stream", "hour"]));
     }
     for (statement, expected) in errors {
-        let place = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
-        let store = place.store().await;
+        let fixture = if fixture.is_sqlite() { Fixture::sqlite() } else { Fixture::postgres() };
+        let store = fixture.store().await;
         fill(&store).await;
-        place.execute(statement).await.unwrap();
+        fixture.execute(statement).await.unwrap();
         let audit = store.audit(None).await.unwrap();
         let mut found: Vec<_> = audit
             .breaches
@@ -127,10 +127,10 @@ async fn every_planted_error_is_found(place: Place) {
     }
 }
 
-async fn sums_alone_are_checked_as_well(place: Place) {
-    let store = place.store().await.keeping_records(false);
+async fn sums_alone_are_checked_as_well(fixture: Fixture) {
+    let store = fixture.store().await.keeping_records(false);
     fill(&store).await;
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_records").await, 0);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_records").await, 0);
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.streams[0].dropped, Tally { requests: 12, units: 12 });
@@ -144,12 +144,12 @@ async fn sums_alone_are_checked_as_well(place: Place) {
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.streams[1].recorded, Some(Tally { requests: 3, units: 3 }));
-    place.execute("UPDATE usage_hourly SET requests = requests + 1").await.unwrap();
+    fixture.execute("UPDATE usage_hourly SET requests = requests + 1").await.unwrap();
     assert!(!store.audit(None).await.unwrap().is_clean());
 }
 
-async fn gaps_are_told_and_are_no_error(place: Place) {
-    let store = place.store().await;
+async fn gaps_are_told_and_are_no_error(fixture: Fixture) {
+    let store = fixture.store().await;
     fill(&store).await;
     store.book_usage(&batch(&stream(1), 14, 2, TenantId::from_u128(5)), NOW.plus_seconds(60)).await.unwrap();
     let gaps: Vec<_> = store.usage_gaps().await.unwrap();
@@ -164,8 +164,8 @@ async fn gaps_are_told_and_are_no_error(place: Place) {
     assert_eq!((lane.acknowledged, lane.missing, lane.void_entries, lane.lost_entries), (5, 0, 1, 1));
 }
 
-async fn months_are_those_of_the_tenants_clock(place: Place) {
-    let store = place.store().await;
+async fn months_are_those_of_the_tenants_clock(fixture: Fixture) {
+    let store = fixture.store().await;
     let new = NewTenant { zone: "Asia/Tokyo".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
     // 15:00 in London is midnight in Tokyo. And a clock gone mad belongs to no month, but is checked.
@@ -182,8 +182,8 @@ async fn months_are_those_of_the_tenants_clock(place: Place) {
     assert_eq!(months, [("1970-01".into(), 1), ("2026-11".into(), 1), ("2026-12".into(), 1)]);
 }
 
-async fn a_window_checks_its_hours_alone(place: Place) {
-    let store = place.store().await;
+async fn a_window_checks_its_hours_alone(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = TenantId::from_u128(5);
     let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
     let entries = (0..3)
@@ -197,13 +197,16 @@ async fn a_window_checks_its_hours_alone(place: Place) {
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.periods[0].recorded, Tally { requests: 2, units: 2 });
     assert_eq!((audit.streams[0].acknowledged, audit.streams[0].recorded), (6, None));
-    place.execute("UPDATE usage_hourly SET units = 5 WHERE hour = (SELECT MAX(hour) FROM usage_hourly)").await.unwrap();
+    fixture
+        .execute("UPDATE usage_hourly SET units = 5 WHERE hour = (SELECT MAX(hour) FROM usage_hourly)")
+        .await
+        .unwrap();
     assert!(audit_of(1, 2).await.is_clean());
     assert_eq!(audit_of(1, 3).await.breaches.len(), 1);
 }
 
-async fn sums_beyond_a_column_are_compared(place: Place) {
-    let store = place.store().await;
+async fn sums_beyond_a_column_are_compared(fixture: Fixture) {
+    let store = fixture.store().await;
     let entries = (1..=5)
         .map(|tenant| {
             let units = i64::MAX as u64 - 7;
@@ -213,11 +216,11 @@ async fn sums_beyond_a_column_are_compared(place: Place) {
     store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
-    place.execute("UPDATE usage_records SET units = units - 1 WHERE seq = 0").await.unwrap();
+    fixture.execute("UPDATE usage_records SET units = units - 1 WHERE seq = 0").await.unwrap();
     assert_eq!(store.audit(None).await.unwrap().breaches.len(), 2);
 }
 
-async fn an_empty_store_is_clean(place: Place) {
-    let audit = place.store().await.audit(None).await.unwrap();
+async fn an_empty_store_is_clean(fixture: Fixture) {
+    let audit = fixture.store().await.audit(None).await.unwrap();
     assert_eq!(audit, common::usage::reconcile::Audit::default());
 }

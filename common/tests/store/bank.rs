@@ -1,11 +1,11 @@
 //! The first start of a token bank is the first only once.
 
-use crate::harness::{NOW, Place, on_both_engines};
+use crate::fixture::{Fixture, NOW, on_both_engines};
 
 on_both_engines!(of_all_starts_one_is_the_first);
 
-async fn of_all_starts_one_is_the_first(place: Place) {
-    let stores = [place.store().await, place.store().await];
+async fn of_all_starts_one_is_the_first(fixture: Fixture) {
+    let stores = [fixture.store().await, fixture.store().await];
     let starts = stores.iter().cycle().take(8).map(|store| store.first_bank_start(NOW));
     let firsts = futures_util::future::join_all(starts).await;
     assert_eq!(firsts.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1);

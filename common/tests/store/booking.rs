@@ -9,8 +9,8 @@ use common::{
     usage::{BATCH_MAX_ENTRIES, Booked, UsageBatch, UsageEntry, UsageRecord, booking::Booking, rollup::UsageFilter},
 };
 
-use crate::harness::{
-    NOW, Place, batch, new_tenant, on_both_engines, refusals, request, root, stream, units_of, usage_of,
+use crate::fixture::{
+    Fixture, NOW, batch, new_tenant, on_both_engines, refusals, request, root, stream, units_of, usage_of,
 };
 
 on_both_engines!(
@@ -36,8 +36,8 @@ fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
     Booked { next_seq, booked, replayed, gap, lost: 0, quarantined: 0, unknown_tenants: Vec::new() }
 }
 
-async fn exactly_once(place: Place) {
-    let store = place.store().await;
+async fn exactly_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let (lane, other_lane) = (stream(1), stream(2));
     assert_eq!(store.book_usage(&batch(&lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 10, 0, 0));
@@ -45,40 +45,40 @@ async fn exactly_once(place: Place) {
     assert_eq!(store.book_usage(&batch(&other_lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 10, 0, 0));
     assert_eq!(units_of(&store, tenant).await, 20);
     // Records may be dropped after some time: what was booked stays booked.
-    place.execute("DELETE FROM usage_records").await.unwrap();
+    fixture.execute("DELETE FROM usage_records").await.unwrap();
     assert_eq!(store.book_usage(&batch(&lane, 0, 10, tenant), NOW).await.unwrap(), booked(10, 0, 10, 0));
     assert_eq!(units_of(&store, tenant).await, 20);
 }
 
-async fn overlaps_are_booked_once(place: Place) {
-    let store = place.store().await;
+async fn overlaps_are_booked_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
     assert_eq!(store.book_usage(&batch(&lane, 0, 5, tenant), NOW).await.unwrap(), booked(5, 5, 0, 0));
     assert_eq!(store.book_usage(&batch(&lane, 3, 5, tenant), NOW).await.unwrap(), booked(8, 3, 2, 0));
     assert_eq!(units_of(&store, tenant).await, 8);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn a_gap_can_be_filled_late_and_in_parts(place: Place) {
-    let store = place.store().await;
+async fn a_gap_can_be_filled_late_and_in_parts(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
     // A stream begins at 0: what is missing before is a gap as well.
     assert_eq!(store.book_usage(&batch(&lane, 10, 2, tenant), NOW).await.unwrap(), booked(12, 2, 0, 10));
     assert_eq!(store.book_usage(&batch(&lane, 4, 2, tenant), NOW).await.unwrap(), booked(12, 2, 0, 0));
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 2, "the gap was split");
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_gaps").await, 2, "the gap was split");
     assert_eq!(store.book_usage(&batch(&lane, 3, 5, tenant), NOW).await.unwrap(), booked(12, 3, 2, 0));
     assert_eq!(store.book_usage(&batch(&lane, 0, 14, tenant), NOW).await.unwrap(), booked(14, 7, 7, 0));
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 0, "the gap was closed");
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_gaps").await, 0, "the gap was closed");
     assert_eq!(store.book_usage(&batch(&lane, 0, 14, tenant), NOW).await.unwrap(), booked(14, 0, 14, 0));
     assert_eq!(units_of(&store, tenant).await, 14);
-    assert_eq!(place.number("SELECT COUNT(DISTINCT seq) FROM usage_records").await, 14);
-    place.assert_sums_match_records().await;
+    assert_eq!(fixture.number("SELECT COUNT(DISTINCT seq) FROM usage_records").await, 14);
+    fixture.assert_sums_match_records().await;
 }
 
-async fn duplicates_at_once_are_booked_once(place: Place) {
-    let store = place.store().await;
+async fn duplicates_at_once_are_booked_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
     for round in 0..5 {
@@ -96,11 +96,11 @@ async fn duplicates_at_once_are_booked_once(place: Place) {
         assert_eq!(total, 20);
     }
     assert_eq!(units_of(&store, tenant).await, 100);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn streams_at_once_do_not_deadlock(place: Place) {
-    let store = place.store().await;
+async fn streams_at_once_do_not_deadlock(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenants: Vec<_> = (0..8).map(TenantId::from_u128).collect();
     let tasks: Vec<_> = (0..6_usize)
         .map(|lane| {
@@ -125,11 +125,11 @@ async fn streams_at_once_do_not_deadlock(place: Place) {
     for tenant in tenants {
         assert_eq!(units_of(&store, tenant).await, 60);
     }
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn usage_of_unknown_tenants_is_kept(place: Place) {
-    let store = place.store().await;
+async fn usage_of_unknown_tenants_is_kept(fixture: Fixture) {
+    let store = fixture.store().await;
     let known = root(&store).await.id;
     let unknown: Vec<_> = (1..=20).map(TenantId::from_u128).collect();
     let entries = unknown.iter().chain([&known]).map(|tenant| UsageEntry::Request(request(*tenant))).collect();
@@ -140,8 +140,8 @@ async fn usage_of_unknown_tenants_is_kept(place: Place) {
     }
 }
 
-async fn sums_are_per_hour_of_the_tenants_clock(place: Place) {
-    let store = place.store().await;
+async fn sums_are_per_hour_of_the_tenants_clock(fixture: Fixture) {
+    let store = fixture.store().await;
     let new = NewTenant { zone: "Asia/Kathmandu".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
     let at = |text: &str| text.parse::<Micros>().unwrap();
@@ -153,8 +153,8 @@ async fn sums_are_per_hour_of_the_tenants_clock(place: Place) {
     assert_eq!(hours, [(at("2026-11-22T00:15:00Z"), 1), (at("2026-11-22T01:15:00Z"), 2)]);
 }
 
-async fn what_differs_is_summed_apart(place: Place) {
-    let store = place.store().await;
+async fn what_differs_is_summed_apart(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let base = request(tenant);
     let entries = vec![
@@ -174,11 +174,11 @@ async fn what_differs_is_summed_apart(place: Place) {
     assert_eq!(sums.len(), 6);
     assert!(sums.iter().all(|sum| sum.mode == Mode::Live || !sum.billable), "test usage is never billed");
     assert_eq!(sums.iter().filter(|sum| !sum.billable).count(), 2);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn refusals_are_counted_once(place: Place) {
-    let store = place.store().await;
+async fn refusals_are_counted_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let mut mixed = batch(&stream(1), 0, 2, tenant);
     mixed.entries.extend([refusals(tenant, 30), refusals(tenant, 12)]);
@@ -191,8 +191,8 @@ async fn refusals_are_counted_once(place: Place) {
     assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
 }
 
-async fn void_entries_are_booked_and_sum_up_nothing(place: Place) {
-    let store = place.store().await;
+async fn void_entries_are_booked_and_sum_up_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
     let void = UsageBatch { stream: lane.clone(), first_seq: 0, entries: vec![UsageEntry::Void; 3] };
@@ -202,15 +202,15 @@ async fn void_entries_are_booked_and_sum_up_nothing(place: Place) {
     let mixed = UsageBatch { stream: lane, first_seq: 3, entries: mixed };
     assert_eq!(store.book_usage(&mixed, NOW).await.unwrap(), booked(6, 3, 0, 0));
     assert_eq!(units_of(&store, tenant).await, 1);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!((audit.streams[0].void_entries, audit.streams[0].refusal_entries), (5, 0));
     assert!(store.usage_gaps().await.unwrap().is_empty(), "nothing is missing");
 }
 
-async fn the_largest_batch_is_booked(place: Place) {
-    let store = place.store().await;
+async fn the_largest_batch_is_booked(fixture: Fixture) {
+    let store = fixture.store().await;
     let entries: Vec<_> = (0..BATCH_MAX_ENTRIES as u128)
         .map(|number| UsageEntry::Request(request(TenantId::from_u128(number))))
         .collect();
@@ -218,11 +218,11 @@ async fn the_largest_batch_is_booked(place: Place) {
     let outcome = store.book_usage(&largest, NOW).await.unwrap();
     assert_eq!((outcome.booked, outcome.unknown_tenants.len()), (4096, 4096));
     assert_eq!(store.usage(&UsageFilter::default()).await.unwrap().len(), 4096);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn a_sum_that_would_overflow_is_refused_and_books_nothing(place: Place) {
-    let store = place.store().await;
+async fn a_sum_that_would_overflow_is_refused_and_books_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let huge = |count: usize, first_seq| {
         let entry = UsageEntry::Request(UsageRecord { units: i64::MAX as u64, ..request(tenant) });
@@ -239,8 +239,8 @@ async fn a_sum_that_would_overflow_is_refused_and_books_nothing(place: Place) {
     assert_eq!(store.book_usage(&batch(&stream(1), 1, 1, other), NOW).await.unwrap().booked, 1, "1 is still free");
 }
 
-async fn numbers_beyond_63_bits_are_refused(place: Place) {
-    let store = place.store().await;
+async fn numbers_beyond_63_bits_are_refused(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = TenantId::from_u128(1);
     let mut too_many_units = batch(&stream(1), 0, 1, tenant);
     too_many_units.entries = vec![UsageEntry::Request(UsageRecord { units: u64::MAX, ..request(tenant) })];
@@ -254,8 +254,8 @@ async fn numbers_beyond_63_bits_are_refused(place: Place) {
     assert_eq!(store.book_usage(&last, NOW).await.unwrap().next_seq, i64::MAX as u64);
 }
 
-async fn a_filter_selects_tenant_and_hours(place: Place) {
-    let store = place.store().await;
+async fn a_filter_selects_tenant_and_hours(fixture: Fixture) {
+    let store = fixture.store().await;
     let (one, other) = (TenantId::from_u128(1), TenantId::from_u128(2));
     let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
     let entries = (0..3)
@@ -274,8 +274,8 @@ async fn a_filter_selects_tenant_and_hours(place: Place) {
     assert_eq!(found(None, None).await.len(), 6);
 }
 
-async fn many_batches_are_booked_as_one(place: Place) {
-    let store = place.store().await;
+async fn many_batches_are_booked_as_one(fixture: Fixture) {
+    let store = fixture.store().await;
     let known = root(&store).await.id;
     let unknown = TenantId::from_u128(3);
     let (lane, other_lane) = (stream(1), stream(2));
@@ -299,8 +299,8 @@ async fn many_batches_are_booked_as_one(place: Place) {
         ]
     );
     assert_eq!((units_of(&store, known).await, units_of(&store, unknown).await), (8, 8));
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_gaps").await, 1);
-    place.assert_sums_match_records().await;
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_gaps").await, 1);
+    fixture.assert_sums_match_records().await;
     // One that cannot be booked takes all others with it.
     let batches = [batch(&lane, 15, 5, known), batch(&lane, u64::MAX - 3, 1, known), batch(&lane, 20, 5, known)];
     let error = store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap_err();
@@ -309,8 +309,8 @@ async fn many_batches_are_booked_as_one(place: Place) {
     assert_eq!(store.book_all(&Booking::default(), NOW).await.unwrap(), []);
 }
 
-async fn bookings_of_many_streams_at_once_do_not_deadlock(place: Place) {
-    let store = place.store().await;
+async fn bookings_of_many_streams_at_once_do_not_deadlock(fixture: Fixture) {
+    let store = fixture.store().await;
     let tasks: Vec<_> = (0..4_u128)
         .map(|task| {
             let store = store.clone();
@@ -334,5 +334,5 @@ async fn bookings_of_many_streams_at_once_do_not_deadlock(place: Place) {
     for lane in 1..=6 {
         assert_eq!(units_of(&store, TenantId::from_u128(lane)).await, 40);
     }
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }

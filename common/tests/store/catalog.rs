@@ -9,7 +9,7 @@ use common::{
     time::Micros,
 };
 
-use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, plan, root};
+use crate::fixture::{Fixture, NOW, key, new_key, new_tenant, on_both_engines, plan, root};
 
 on_both_engines!(
     a_tenant_reads_back_as_created,
@@ -42,8 +42,8 @@ fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str
     assert!(error.to_string().contains(part), "{error}");
 }
 
-async fn a_tenant_reads_back_as_created(place: Place) {
-    let store = place.store().await;
+async fn a_tenant_reads_back_as_created(fixture: Fixture) {
+    let store = fixture.store().await;
     let first = root(&store).await;
     let new = NewTenant {
         name: "Zo\u{eb} & S\u{f6}hne 'GmbH'".into(),
@@ -60,8 +60,8 @@ async fn a_tenant_reads_back_as_created(place: Place) {
     assert_eq!(error.to_string(), format!("no tenant {missing}"));
 }
 
-async fn the_tree_keeps_its_rules(place: Place) {
-    let store = place.store().await;
+async fn the_tree_keeps_its_rules(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let customer = store.create_tenant(&new_tenant(TenantKind::Customer, Some(top)), NOW).await.unwrap().id;
     let before = changes(&store).await;
@@ -89,8 +89,8 @@ async fn the_tree_keeps_its_rules(place: Place) {
     assert_conflict(create(new_tenant(TenantKind::Customer, Some(parent))).await, "at most 5");
 }
 
-async fn a_plan_at_creation_is_pinned_in_its_latest_version(place: Place) {
-    let store = place.store().await;
+async fn a_plan_at_creation_is_pinned_in_its_latest_version(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&[plan("growth", "99.00")], NOW).await.unwrap();
     store.apply_plans(&[plan("growth", "109.00")], NOW).await.unwrap();
     let new = NewTenant { plan: Some("growth".parse().unwrap()), ..new_tenant(TenantKind::Root, None) };
@@ -106,8 +106,8 @@ async fn a_plan_at_creation_is_pinned_in_its_latest_version(place: Place) {
     assert_eq!(catalog.subscriptions.len(), 1);
 }
 
-async fn status_changes_once(place: Place) {
-    let store = place.store().await;
+async fn status_changes_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await;
     for _ in 0..2 {
         let suspended = store.set_tenant_status(tenant.id, TenantStatus::Suspended, NOW).await.unwrap();
@@ -119,8 +119,8 @@ async fn status_changes_once(place: Place) {
     assert!(matches!(unknown, StoreError::NotFound { what: "tenant", .. }), "{unknown}");
 }
 
-async fn plans_are_versioned_and_all_or_none(place: Place) {
-    let store = place.store().await;
+async fn plans_are_versioned_and_all_or_none(fixture: Fixture) {
+    let store = fixture.store().await;
     let outcomes = async |plans: &[_]| -> Vec<_> {
         let applied = store.apply_plans(plans, NOW).await.unwrap();
         applied.into_iter().map(|plan| (plan.version, plan.outcome)).collect()
@@ -148,8 +148,8 @@ async fn plans_are_versioned_and_all_or_none(place: Place) {
     assert_eq!(missing, "no plan growth, version 3");
 }
 
-async fn a_key_reads_back_as_created(place: Place) {
-    let store = place.store().await;
+async fn a_key_reads_back_as_created(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let new = NewKey { mode: Mode::Test, expires_at: Some(NOW.plus_seconds(60)), ..new_key(tenant) };
     let created = store.create_key(&new, NOW).await.unwrap();
@@ -161,8 +161,8 @@ async fn a_key_reads_back_as_created(place: Place) {
     assert_eq!(store.keys(None).await.unwrap(), [created, other]);
 }
 
-async fn keys_keep_their_rules(place: Place) {
-    let store = place.store().await;
+async fn keys_keep_their_rules(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let taken = key(&store, tenant).await;
     let before = changes(&store).await;
@@ -178,8 +178,8 @@ async fn keys_keep_their_rules(place: Place) {
     assert_eq!(changes(&store).await, before, "what was refused left no trace");
 }
 
-async fn rotation_gives_grace_and_keeps_the_rest(place: Place) {
-    let store = place.store().await;
+async fn rotation_gives_grace_and_keeps_the_rest(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let expiry = NOW.plus_seconds(1_000);
     let old = store.create_key(&NewKey { expires_at: Some(expiry), ..new_key(tenant) }, NOW).await.unwrap();
@@ -207,8 +207,8 @@ async fn rotation_gives_grace_and_keeps_the_rest(place: Place) {
     assert_conflict(rotate(at_once.new.id, 0).await, "is revoked");
 }
 
-async fn revoking_twice_changes_nothing(place: Place) {
-    let store = place.store().await;
+async fn revoking_twice_changes_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let key = key(&store, tenant).await;
     let first = store.revoke_key(key.id, NOW).await.unwrap();

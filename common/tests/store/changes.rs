@@ -11,7 +11,7 @@ use common::{
     time::Clock as _,
 };
 
-use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, root};
+use crate::fixture::{Fixture, NOW, key, new_key, new_tenant, on_both_engines, root};
 
 on_both_engines!(
     numbers_have_no_gaps_and_become_visible_in_order,
@@ -24,10 +24,10 @@ const WRITERS: usize = 4;
 const TENANTS_PER_WRITER: usize = 10;
 
 /// Writers with pools of their own, as processes would have; each change is one number of the log.
-async fn write_at_once(place: &Place) -> Vec<tokio::task::JoinHandle<()>> {
+async fn write_at_once(fixture: &Fixture) -> Vec<tokio::task::JoinHandle<()>> {
     let mut writers = Vec::new();
     for _ in 0..WRITERS {
-        let store = Store::open(&place.url).await.unwrap();
+        let store = Store::open(&fixture.url).await.unwrap();
         writers.push(tokio::spawn(async move {
             for _ in 0..TENANTS_PER_WRITER {
                 let tenant = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap().id;
@@ -40,9 +40,9 @@ async fn write_at_once(place: &Place) -> Vec<tokio::task::JoinHandle<()>> {
     writers
 }
 
-async fn numbers_have_no_gaps_and_become_visible_in_order(place: Place) {
-    let store = place.store().await;
-    let writers = write_at_once(&place).await;
+async fn numbers_have_no_gaps_and_become_visible_in_order(fixture: Fixture) {
+    let store = fixture.store().await;
+    let writers = write_at_once(&fixture).await;
     let total = WRITERS * TENANTS_PER_WRITER * 2;
     let mut seen = Vec::new();
     while seen.len() < total {
@@ -67,8 +67,8 @@ async fn numbers_have_no_gaps_and_become_visible_in_order(place: Place) {
     assert_eq!(store.last_change().await.unwrap(), i64::try_from(total).unwrap());
 }
 
-async fn a_catalog_is_one_consistent_view(place: Place) {
-    let store = place.store().await;
+async fn a_catalog_is_one_consistent_view(fixture: Fixture) {
+    let store = fixture.store().await;
     let done = Arc::new(AtomicBool::new(false));
     let reader = {
         let (store, done) = (store.clone(), done.clone());
@@ -84,7 +84,7 @@ async fn a_catalog_is_one_consistent_view(place: Place) {
             views
         })
     };
-    for writer in write_at_once(&place).await {
+    for writer in write_at_once(&fixture).await {
         writer.await.unwrap();
     }
     done.store(true, Ordering::Release);
@@ -92,8 +92,8 @@ async fn a_catalog_is_one_consistent_view(place: Place) {
     assert_eq!(store.catalog().await.unwrap().tenants.len(), WRITERS * TENANTS_PER_WRITER);
 }
 
-async fn a_page_of_changes_is_limited(place: Place) {
-    let store = place.store().await;
+async fn a_page_of_changes_is_limited(fixture: Fixture) {
+    let store = fixture.store().await;
     assert_eq!(store.last_change().await.unwrap(), 0);
     assert_eq!(store.changes_after(0, 10).await.unwrap(), []);
     for _ in 0..5 {
@@ -107,8 +107,8 @@ async fn a_page_of_changes_is_limited(place: Place) {
     assert!(numbers(5, 10).await.is_empty());
 }
 
-async fn a_catalog_keeps_keys_that_ended_recently(place: Place) {
-    let store = place.store().await;
+async fn a_catalog_keeps_keys_that_ended_recently(fixture: Fixture) {
+    let store = fixture.store().await;
     let now = common::time::SystemClock.now();
     let tenant = store.create_tenant(&new_tenant(TenantKind::Root, None), now).await.unwrap().id;
     let long_ago = now.plus_seconds(-90 * 86_400);

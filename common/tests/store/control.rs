@@ -17,7 +17,7 @@ use common::{
     },
 };
 
-use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, plan, request, root, stream};
+use crate::fixture::{Fixture, NOW, key, new_key, new_tenant, on_both_engines, plan, request, root, stream};
 
 on_both_engines!(
     changes_are_logged_with_who_and_what,
@@ -43,8 +43,8 @@ async fn customer(store: &Store, parent: TenantId) -> TenantId {
     store.create_tenant(&new_tenant(TenantKind::Customer, Some(parent)), NOW).await.unwrap().id
 }
 
-async fn changes_are_logged_with_who_and_what(place: Place) {
-    let store = place.store().await;
+async fn changes_are_logged_with_who_and_what(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let anna = store.acting_as(person("anna", Scope::Subtree(top)));
     let child = customer(&anna, top).await;
@@ -75,15 +75,15 @@ async fn changes_are_logged_with_who_and_what(place: Place) {
     assert!(seen.iter().all(|entry| entry.tenant == Some(child)) && seen.len() == 4, "{seen:?}");
 }
 
-async fn the_audit_log_is_append_only(place: Place) {
-    let store = place.store().await;
+async fn the_audit_log_is_append_only(fixture: Fixture) {
+    let store = fixture.store().await;
     root(&store).await;
-    assert!(place.execute("UPDATE audit_log SET actor = 'nobody'").await.is_err());
-    assert!(place.execute("DELETE FROM audit_log").await.is_err());
+    assert!(fixture.execute("UPDATE audit_log SET actor = 'nobody'").await.is_err());
+    assert!(fixture.execute("DELETE FROM audit_log").await.is_err());
     let columns = "audit_log (seq, at, actor_kind, actor, action, subject_kind, subject)";
     let again = "VALUES (1, 0, 'person', 'nobody', 'tenant.create', 'tenant', 't')";
     let earlier = "VALUES (-7, 0, 'person', 'nobody', 'tenant.create', 'tenant', 't')";
-    let statements = if place.is_sqlite() {
+    let statements = if fixture.is_sqlite() {
         vec![
             format!("INSERT OR REPLACE INTO {columns} {again}"),
             format!("REPLACE INTO {columns} {again}"),
@@ -102,14 +102,14 @@ async fn the_audit_log_is_append_only(place: Place) {
     };
     for statement in statements {
         let refused =
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut place.connection().await).await;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut fixture.connection().await).await;
         assert!(refused.is_err(), "{statement}");
     }
-    assert_eq!(place.number("SELECT COUNT(*) FROM audit_log WHERE actor = 'tollgate'").await, 1);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM audit_log WHERE actor = 'tollgate'").await, 1);
 }
 
-async fn a_creation_happens_once_under_its_idempotency_key(place: Place) {
-    let store = place.store().await;
+async fn a_creation_happens_once_under_its_idempotency_key(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let asking = |name: &str, fingerprint: &str| {
         let idempotency = Some(IdempotencyKey { key: "first".into(), fingerprint: fingerprint.into() });
@@ -135,8 +135,8 @@ async fn a_creation_happens_once_under_its_idempotency_key(place: Place) {
     assert_eq!(store.tenants().await.unwrap().len(), 5);
 }
 
-async fn nothing_outside_the_subtree_is_there(place: Place) {
-    let store = place.store().await;
+async fn nothing_outside_the_subtree_is_there(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let new = new_tenant(TenantKind::Reseller, Some(top));
     let (mine, other) = (store.create_tenant(&new, NOW).await.unwrap().id, customer(&store, top).await);
@@ -169,8 +169,8 @@ async fn nothing_outside_the_subtree_is_there(place: Place) {
     assert_eq!(store.tenant(other).await.unwrap().status, TenantStatus::Active);
 }
 
-async fn keys_are_narrowed_and_updated(place: Place) {
-    let store = place.store().await;
+async fn keys_are_narrowed_and_updated(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let ranges = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
     let new = NewKey { scopes: vec!["read".into(), "write".into()], allowed_ips: ranges, ..new_key(top) };
@@ -201,8 +201,8 @@ async fn keys_are_narrowed_and_updated(place: Place) {
     assert_eq!(store.keys_page(&filter(KeyStatus::Active), PAGE).await.unwrap().items.len(), 0);
 }
 
-async fn admin_keys_are_found_by_hash_until_revoked(place: Place) {
-    let store = place.store().await;
+async fn admin_keys_are_found_by_hash_until_revoked(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     assert!(!store.has_owner().await.unwrap());
     let secret = AdminSecret::generate();
@@ -230,8 +230,8 @@ async fn admin_keys_are_found_by_hash_until_revoked(place: Place) {
     assert!(elsewhere.admin_key(key.id).await.is_err() && elsewhere.revoke_admin_key(key.id, NOW).await.is_err());
 }
 
-async fn plans_change_ahead_and_migrate_without_rewriting_the_past(place: Place) {
-    let store = place.store().await;
+async fn plans_change_ahead_and_migrate_without_rewriting_the_past(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&[plan("a", "1.00"), plan("b", "2.00")], NOW).await.unwrap();
     let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
     let top = root(&store).await.id;
@@ -266,8 +266,8 @@ async fn plans_change_ahead_and_migrate_without_rewriting_the_past(place: Place)
     store.assign_plan(top, &b, Some(1), PlanStart::Now, after).await.unwrap();
 }
 
-async fn pages_meet_each_item_once(place: Place) {
-    let store = place.store().await;
+async fn pages_meet_each_item_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     for _ in 0..7 {
         customer(&store, top).await;
@@ -294,8 +294,8 @@ async fn pages_meet_each_item_once(place: Place) {
     assert_eq!(store.tenants_page(&filter, beyond).await.unwrap().items, []);
 }
 
-async fn reports_add_up_on_every_clock(place: Place) {
-    let store = place.store().await;
+async fn reports_add_up_on_every_clock(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let zoned = |zone: &str| NewTenant { zone: zone.parse().unwrap(), ..new_tenant(TenantKind::Customer, Some(top)) };
     let mut tenants = Vec::new();
@@ -304,10 +304,10 @@ async fn reports_add_up_on_every_clock(place: Place) {
     }
     let mut entries = Vec::new();
     for hour in 0..60 {
-        for (place, tenant) in tenants.iter().enumerate() {
+        for (index, tenant) in tenants.iter().enumerate() {
             let at = NOW.plus_seconds(hour * 3_600);
             let meter = if hour % 2 == 0 { "requests" } else { "pages" };
-            let units = 1 + u64::try_from(place).unwrap();
+            let units = 1 + u64::try_from(index).unwrap();
             entries.push(UsageEntry::Request(UsageRecord { at, units, meter: meter.into(), ..request(*tenant) }));
         }
     }

@@ -7,7 +7,7 @@ use common::{
 };
 
 use crate::{
-    harness::{NOW, Place, batch, on_both_engines, stream, units_of},
+    fixture::{Fixture, NOW, batch, on_both_engines, stream, units_of},
     positions::position,
 };
 
@@ -40,8 +40,8 @@ async fn keep(store: &Store, letters: &[NewDeadLetter], from: i64, to: i64) -> R
     store.book_all(&booking, NOW).await.map(drop)
 }
 
-async fn letters_are_kept_with_the_position(place: Place) {
-    let store = place.store().await;
+async fn letters_are_kept_with_the_position(fixture: Fixture) {
+    let store = fixture.store().await;
     let batches = [batch(&stream(1), 0, 5, TENANT)];
     let (letters, step) = ([letter(0)], position(2, 0, 2));
     let booking = Booking { batches: &batches, dead_letters: &letters, position: Some(&step) };
@@ -63,8 +63,8 @@ async fn letters_are_kept_with_the_position(place: Place) {
     assert_eq!(store.position("usage.events", 2).await.unwrap(), Some(2));
 }
 
-async fn a_letter_is_kept_once(place: Place) {
-    let store = place.store().await;
+async fn a_letter_is_kept_once(fixture: Fixture) {
+    let store = fixture.store().await;
     keep(&store, &[letter(0), letter(1)], 0, 2).await.unwrap();
     let first = store.dead_letters(10, 0).await.unwrap();
     store.resolve_dead_letter(first[0].id, NOW).await.unwrap();
@@ -73,8 +73,8 @@ async fn a_letter_is_kept_once(place: Place) {
     assert_eq!(store.dead_letters(10, 0).await.unwrap(), first[1..], "what is resolved stays so");
 }
 
-async fn letters_come_in_pages(place: Place) {
-    let store = place.store().await;
+async fn letters_come_in_pages(fixture: Fixture) {
+    let store = fixture.store().await;
     let letters: Vec<_> = (0..5).map(letter).collect();
     keep(&store, &letters, 0, 5).await.unwrap();
     let mut offsets = Vec::new();
@@ -89,8 +89,8 @@ async fn letters_come_in_pages(place: Place) {
     assert_eq!(offsets, [0, 1, 2, 3, 4]);
 }
 
-async fn any_reason_and_payload_can_be_kept(place: Place) {
-    let store = place.store().await;
+async fn any_reason_and_payload_can_be_kept(fixture: Fixture) {
+    let store = fixture.store().await;
     let odd = NewDeadLetter { reason: format!("`\0\u{1b}{}`", "x".repeat(5_000)), payload: Vec::new(), ..letter(0) };
     keep(&store, &[odd], 0, 1).await.unwrap();
     let kept = store.dead_letters(1, 0).await.unwrap().remove(0);
@@ -99,8 +99,8 @@ async fn any_reason_and_payload_can_be_kept(place: Place) {
     assert!(store.dead_letter_payload(kept.id).await.unwrap().is_empty());
 }
 
-async fn a_replay_books_and_resolves(place: Place) {
-    let store = place.store().await;
+async fn a_replay_books_and_resolves(fixture: Fixture) {
+    let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
     let later = NOW.plus_seconds(60);
@@ -113,8 +113,8 @@ async fn a_replay_books_and_resolves(place: Place) {
     assert_eq!(units_of(&store, TENANT).await, 5);
 }
 
-async fn a_replay_that_fails_resolves_nothing(place: Place) {
-    let store = place.store().await;
+async fn a_replay_that_fails_resolves_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
     assert!(store.replay_dead_letter(id, &batch(&stream(1), 0, 0, TENANT), NOW).await.is_err());
@@ -129,8 +129,8 @@ async fn a_replay_that_fails_resolves_nothing(place: Place) {
     assert_eq!(store.dead_letter_count().await.unwrap(), 0);
 }
 
-async fn of_two_replays_one_does_it(place: Place) {
-    let store = place.store().await;
+async fn of_two_replays_one_does_it(fixture: Fixture) {
+    let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
     let tasks: Vec<_> = (1..=4)
@@ -150,8 +150,8 @@ async fn of_two_replays_one_does_it(place: Place) {
     assert_eq!((replayed, units_of(&store, TENANT).await), (1, 5));
 }
 
-async fn a_letter_can_be_put_aside(place: Place) {
-    let store = place.store().await;
+async fn a_letter_can_be_put_aside(fixture: Fixture) {
+    let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
     store.resolve_dead_letter(id, NOW).await.unwrap();

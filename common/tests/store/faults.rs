@@ -12,7 +12,7 @@ use servers::{Unprivileged, free_port};
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
-use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, request, stream};
+use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, request, stream};
 
 on_both_engines!(
     a_locked_store_says_so,
@@ -20,9 +20,9 @@ on_both_engines!(
     usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever,
 );
 
-async fn a_locked_store_says_so(place: Place) {
-    let store = place.store().await;
-    let mut holder = place.connection().await;
+async fn a_locked_store_says_so(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut holder = fixture.connection().await;
     let mut transaction = holder.begin().await.unwrap();
     sqlx::query("UPDATE change_head SET seq = seq").execute(&mut *transaction).await.unwrap();
     let error = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap_err();
@@ -31,9 +31,9 @@ async fn a_locked_store_says_so(place: Place) {
     store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap();
 }
 
-async fn nonsense_is_refused_by_the_database_itself(place: Place) {
-    let store = place.store().await;
-    crate::harness::root(&store).await;
+async fn nonsense_is_refused_by_the_database_itself(fixture: Fixture) {
+    let store = fixture.store().await;
+    crate::fixture::root(&store).await;
     for statement in [
         "UPDATE tenants SET kind = 'emperor'",
         "UPDATE tenants SET name = ''",
@@ -49,13 +49,13 @@ async fn nonsense_is_refused_by_the_database_itself(place: Place) {
          VALUES ('t', 0, 0, 'k', 'r', 'm', 'test', 1, 'charge', 1, 1)",
         "INSERT INTO quota_grants (tenant_id, meter, period, granted, updated_at) VALUES ('nobody', 'm', '2026-11', 0, 0)",
     ] {
-        assert!(place.execute(statement).await.is_err(), "{statement} was accepted");
+        assert!(fixture.execute(statement).await.is_err(), "{statement} was accepted");
     }
 }
 
-async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever(place: Place) {
-    let store = place.store().await;
-    let rules = if place.is_sqlite() {
+async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever(fixture: Fixture) {
+    let store = fixture.store().await;
+    let rules = if fixture.is_sqlite() {
         ["CREATE TRIGGER unlucky BEFORE INSERT ON usage_records WHEN NEW.units = 13 \
           BEGIN SELECT RAISE(ABORT, 'no 13'); END"]
         .as_slice()
@@ -67,10 +67,10 @@ async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever
         ]
     };
     for rule in rules {
-        place.execute(rule).await.unwrap();
+        fixture.execute(rule).await.unwrap();
     }
     let tenant = TenantId::from_u128(1);
-    for units in if place.is_sqlite() { 13..14 } else { 13..15 } {
+    for units in if fixture.is_sqlite() { 13..14 } else { 13..15 } {
         let mut unbookable = batch(&stream(1), 0, 1, tenant);
         unbookable.entries = vec![UsageEntry::Request(UsageRecord { units, ..request(tenant) })];
         let error = store.book_usage(&unbookable, NOW).await.unwrap_err();
@@ -84,12 +84,12 @@ async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever
 
 #[tokio::test]
 async fn a_missing_file_is_not_created_by_opening() {
-    let place = Place::sqlite();
-    let error = Store::open(&place.url).await.unwrap_err();
+    let fixture = Fixture::sqlite();
+    let error = Store::open(&fixture.url).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("billing migrate") && text.contains(&place.url), "{text}");
-    assert!(!Path::new(place.url.trim_start_matches("sqlite://")).exists());
+    assert!(text.contains("billing migrate") && text.contains(&fixture.url), "{text}");
+    assert!(!Path::new(fixture.url.trim_start_matches("sqlite://")).exists());
 }
 
 #[tokio::test]
@@ -119,9 +119,11 @@ async fn a_directory_is_no_file() {
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
-    let place = Place::sqlite();
-    std::fs::write(place.url.trim_start_matches("sqlite://"), "plain text, and enough of it. ".repeat(100)).unwrap();
-    for error in [Store::open(&place.url).await.unwrap_err(), Store::open_and_migrate(&place.url).await.unwrap_err()] {
+    let fixture = Fixture::sqlite();
+    std::fs::write(fixture.url.trim_start_matches("sqlite://"), "plain text, and enough of it. ".repeat(100)).unwrap();
+    for error in
+        [Store::open(&fixture.url).await.unwrap_err(), Store::open_and_migrate(&fixture.url).await.unwrap_err()]
+    {
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
         assert!(error.to_string().contains("not a database"), "{error}");
     }
@@ -147,16 +149,16 @@ async fn a_file_that_may_not_be_written_is_read_only() {
 
 #[tokio::test]
 async fn a_server_that_only_reads_is_read_only() {
-    let place = Place::postgres();
-    place.store().await;
-    place
+    let fixture = Fixture::postgres();
+    fixture.store().await;
+    fixture
         .execute(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', \
              current_database()); END $$",
         )
         .await
         .unwrap();
-    let store = Store::open(&place.url).await.unwrap();
+    let store = Store::open(&fixture.url).await.unwrap();
     assert_eq!(store.last_change().await.unwrap(), 0);
     let error = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
@@ -174,8 +176,8 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_named() {
-    let place = Place::postgres();
-    let error = Store::open(&format!("{}_not", place.url)).await.unwrap_err();
+    let fixture = Fixture::postgres();
+    let error = Store::open(&format!("{}_not", fixture.url)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     assert!(error.to_string().contains("does not exist"), "{error}");
 }

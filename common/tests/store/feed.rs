@@ -9,7 +9,7 @@ use common::{
     tenant::{TenantKind, TenantStatus},
 };
 
-use crate::harness::{NOW, Place, key, new_tenant, on_both_engines, plan, root};
+use crate::fixture::{Fixture, NOW, key, new_tenant, on_both_engines, plan, root};
 
 on_both_engines!(
     every_commit_is_announced,
@@ -24,9 +24,9 @@ async fn after(feed: &mut ChangeFeed, mark: &ChangeMark, limit: u32) -> Option<C
     feed.changes_after(mark, limit, &|_, _, _| false).await.unwrap()
 }
 
-async fn every_commit_is_announced(place: Place) {
-    let store = place.store().await;
-    let watcher = Store::open(&place.url).await.unwrap();
+async fn every_commit_is_announced(fixture: Fixture) {
+    let store = fixture.store().await;
+    let watcher = Store::open(&fixture.url).await.unwrap();
     let mut watch = watcher.watch_changes();
     let announced = async |watch: &common::change::ChangeWatch| {
         tokio::time::timeout(PATIENCE, watch.announced()).await.unwrap();
@@ -41,8 +41,8 @@ async fn every_commit_is_announced(place: Place) {
     announced(&watch).await;
 }
 
-async fn what_changed_is_loaded_with_what_it_needs(place: Place) {
-    let store = place.store().await;
+async fn what_changed_is_loaded_with_what_it_needs(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&[plan("basic", "1.00")], NOW).await.unwrap();
     let top = root(&store).await;
     let mut feed = store.change_feed();
@@ -83,8 +83,8 @@ async fn what_changed_is_loaded_with_what_it_needs(place: Place) {
     assert!(after(&mut feed, &second.mark, 100).await.unwrap().keys.is_empty());
 }
 
-async fn the_whole_is_what_the_changes_come_to(place: Place) {
-    let store = place.store().await;
+async fn the_whole_is_what_the_changes_come_to(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await;
     let (kept, revoked) = (key(&store, top.id).await, key(&store, top.id).await);
     store.revoke_key(revoked.id, NOW).await.unwrap();
@@ -103,11 +103,11 @@ async fn the_whole_is_what_the_changes_come_to(place: Place) {
     assert!(feed.holds(&mark).await.unwrap());
 }
 
-async fn another_log_is_told_from_the_one_that_was_followed(place: Place) {
-    let store = place.store().await;
+async fn another_log_is_told_from_the_one_that_was_followed(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await;
     let mark = store.change_feed().whole(drop).await.unwrap();
-    let other = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
+    let other = if fixture.is_sqlite() { Fixture::sqlite() } else { Fixture::postgres() };
     let other = other.store().await;
     for _ in 0..3 {
         root(&other).await;

@@ -6,7 +6,7 @@ use common::{
     usage::{UsageBatch, UsageEntry, gaps::Settling},
 };
 
-use crate::harness::{NOW, Place, batch, on_both_engines, stream, units_of};
+use crate::fixture::{Fixture, NOW, batch, on_both_engines, stream, units_of};
 
 on_both_engines!(
     a_settled_gap_says_who_when_and_why,
@@ -39,8 +39,8 @@ async fn missing(store: &Store) -> i64 {
     audit.streams[0].missing
 }
 
-async fn a_settled_gap_says_who_when_and_why(place: Place) {
-    let store = place.store().await;
+async fn a_settled_gap_says_who_when_and_why(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 5, 5).await;
     let settled = store.settle_gaps(&stream(1), Some(0..5), settling("disk gone")).await.unwrap();
     assert_eq!(settled, store.usage_gaps().await.unwrap());
@@ -52,8 +52,8 @@ async fn a_settled_gap_says_who_when_and_why(place: Place) {
     assert_eq!(written.settling, settling("disk gone"));
 }
 
-async fn what_turns_up_in_a_settled_gap_is_booked_once(place: Place) {
-    let store = place.store().await;
+async fn what_turns_up_in_a_settled_gap_is_booked_once(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 10, 5).await;
     store.settle_gaps(&stream(1), None, settling("gone")).await.unwrap();
     for expected in [3, 0] {
@@ -70,11 +70,11 @@ async fn what_turns_up_in_a_settled_gap_is_booked_once(place: Place) {
     // What is skipped after that is a gap of its own.
     book(&store, 20, 1).await;
     assert_eq!(gaps(&store).await, [(15, 20, false)]);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn all_gaps_of_a_stream_are_settled_at_once(place: Place) {
-    let store = place.store().await;
+async fn all_gaps_of_a_stream_are_settled_at_once(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 2, 2).await;
     book(&store, 6, 2).await;
     store.book_usage(&batch(&stream(2), 3, 1, TENANT), NOW).await.unwrap();
@@ -88,8 +88,8 @@ async fn all_gaps_of_a_stream_are_settled_at_once(place: Place) {
     assert_eq!(reasons, ["first", "the rest"]);
 }
 
-async fn what_is_lost_in_a_settled_gap_is_told_anew(place: Place) {
-    let store = place.store().await;
+async fn what_is_lost_in_a_settled_gap_is_told_anew(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 5, 1).await;
     store.settle_gaps(&stream(1), None, settling("gone")).await.unwrap();
     let lost = UsageBatch { stream: stream(1), first_seq: 2, entries: vec![UsageEntry::Lost] };
@@ -103,8 +103,8 @@ async fn what_is_lost_in_a_settled_gap_is_told_anew(place: Place) {
     assert_eq!((missing(&store).await, units_of(&store, TENANT).await), (0, 6));
 }
 
-async fn only_what_was_seen_can_be_settled(place: Place) {
-    let store = place.store().await;
+async fn only_what_was_seen_can_be_settled(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 5, 5).await;
     let unknown = store.settle_gaps(&stream(9), None, settling("gone")).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
@@ -120,8 +120,8 @@ async fn only_what_was_seen_can_be_settled(place: Place) {
     assert_eq!((gaps(&store).await, store.gap_settlements().await.unwrap()), (vec![(0, 5, false)], Vec::new()));
 }
 
-async fn of_those_who_settle_at_once_one_does(place: Place) {
-    let store = place.store().await;
+async fn of_those_who_settle_at_once_one_does(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 5, 5).await;
     let tasks: Vec<_> = (0..4)
         .map(|_| {
@@ -139,8 +139,8 @@ async fn of_those_who_settle_at_once_one_does(place: Place) {
     assert_eq!((settled, store.gap_settlements().await.unwrap().len()), (1, 1));
 }
 
-async fn settling_and_booking_do_not_mix(place: Place) {
-    let store = place.store().await;
+async fn settling_and_booking_do_not_mix(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 40, 1).await;
     let settler = store.clone();
     let settles = tokio::spawn(async move { settler.settle_gaps(&stream(1), None, settling("gone")).await.unwrap() });

@@ -10,7 +10,7 @@ use common::{
     time::Micros,
 };
 
-use crate::harness::{NOW, Place, key, new_key, new_tenant, on_both_engines, plan, root};
+use crate::fixture::{Fixture, NOW, key, new_key, new_tenant, on_both_engines, plan, root};
 
 on_both_engines!(
     an_admin_key_ends_with_the_credential_that_it_was_made_with,
@@ -64,8 +64,8 @@ async fn below(store: &Store, kind: TenantKind, parent: TenantId) -> TenantId {
     store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id
 }
 
-async fn an_admin_key_ends_with_the_credential_that_it_was_made_with(place: Place) {
-    let store = place.store().await;
+async fn an_admin_key_ends_with_the_credential_that_it_was_made_with(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let end = NOW.plus_seconds(3);
     let short = NewAdminKey { expires_at: Some(end), ..new_admin_key(top) };
@@ -93,8 +93,8 @@ async fn an_admin_key_ends_with_the_credential_that_it_was_made_with(place: Plac
     }
 }
 
-async fn an_admin_key_is_rotated_no_longer_than_whoever_does_it_lasts(place: Place) {
-    let store = place.store().await;
+async fn an_admin_key_is_rotated_no_longer_than_whoever_does_it_lasts(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let old = machine(&store, top).await;
     let rotate = async |store: &Store, id, grace| {
@@ -122,8 +122,8 @@ async fn an_admin_key_is_rotated_no_longer_than_whoever_does_it_lasts(place: Pla
     assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
 }
 
-async fn what_was_made_with_a_revoked_admin_key_is_revoked_with_it(place: Place) {
-    let store = place.store().await;
+async fn what_was_made_with_a_revoked_admin_key_is_revoked_with_it(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let (first, other) = (machine(&store, top).await, machine(&store, top).await);
     let second = machine(&with_key(&store, &first), top).await;
@@ -140,8 +140,8 @@ async fn what_was_made_with_a_revoked_admin_key_is_revoked_with_it(place: Place)
     assert_eq!(store.audit_log(&filter, PAGE).await.unwrap().items.len(), 3, "each is in the log");
 }
 
-async fn a_move_revokes_what_came_from_those_who_are_not_above_any_more(place: Place) {
-    let store = place.store().await;
+async fn a_move_revokes_what_came_from_those_who_are_not_above_any_more(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let before = below(&store, TenantKind::Reseller, top).await;
     let after = below(&store, TenantKind::Reseller, top).await;
@@ -178,8 +178,8 @@ async fn a_move_revokes_what_came_from_those_who_are_not_above_any_more(place: P
     }
 }
 
-async fn a_deleted_tenants_admin_keys_are_revoked(place: Place) {
-    let store = place.store().await;
+async fn a_deleted_tenants_admin_keys_are_revoked(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let customer = below(&store, TenantKind::Customer, top).await;
     let key = machine(&store, customer).await;
@@ -187,8 +187,8 @@ async fn a_deleted_tenants_admin_keys_are_revoked(place: Place) {
     assert_eq!(store.admin_key(key.id).await.unwrap().revoked_at, Some(NOW));
 }
 
-async fn who_made_a_key_is_told_to_those_at_their_level_and_above(place: Place) {
-    let store = place.store().await;
+async fn who_made_a_key_is_told_to_those_at_their_level_and_above(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let customer = below(&store, TenantKind::Customer, top).await;
     let seller = machine(&store, top).await;
@@ -210,8 +210,8 @@ async fn who_made_a_key_is_told_to_those_at_their_level_and_above(place: Place) 
     assert_eq!(rotated.new.created_by.unwrap().tenant, Some(customer));
 }
 
-async fn the_log_tells_nobody_who_those_above_them_are(place: Place) {
-    let store = place.store().await;
+async fn the_log_tells_nobody_who_those_above_them_are(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let customer = below(&store, TenantKind::Customer, top).await;
     let seller = machine(&store, top).await;
@@ -232,8 +232,8 @@ async fn the_log_tells_nobody_who_those_above_them_are(place: Place) {
     assert!(!text.contains(&seller.id.to_string()) && !text.contains("192.0.2.7") && !text.contains("req-7"), "{text}");
 }
 
-async fn the_first_owner_of_any_kind_is_written_down(place: Place) {
-    let store = place.store().await;
+async fn the_first_owner_of_any_kind_is_written_down(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let admin = NewAdminKey { role: Role::Admin, ..new_admin_key(top) };
     store.create_admin_key(&admin, NOW).await.unwrap();
@@ -242,11 +242,11 @@ async fn the_first_owner_of_any_kind_is_written_down(place: Place) {
     assert!(store.has_owner().await.unwrap());
     store.note_owner("bob", NOW).await.unwrap();
     machine(&store, top).await;
-    assert_eq!(place.number("SELECT COUNT(*) FROM first_owner WHERE name = 'alice'").await, 1);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM first_owner WHERE name = 'alice'").await, 1);
 }
 
-async fn names_are_searched_in_either_case(place: Place) {
-    let store = place.store().await;
+async fn names_are_searched_in_either_case(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     for name in ["Acme GmbH", "ACME 100%", "\u{d6}sterreich_Werke", "Other"] {
         let new = NewTenant { name: name.into(), ..new_tenant(TenantKind::Customer, Some(top)) };
@@ -270,8 +270,8 @@ async fn names_are_searched_in_either_case(place: Place) {
     assert_eq!(store.admin_keys_page(&filter, PAGE).await.unwrap().items.len(), 1);
 }
 
-async fn plans_wait_for_the_first_root(place: Place) {
-    let store = place.store().await;
+async fn plans_wait_for_the_first_root(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&[plan("growth", "1.00"), plan("old", "2.00")], NOW).await.unwrap();
     store.deprecate_plan(&"old".parse().unwrap(), true, NOW).await.unwrap();
     assert!(store.plans().await.unwrap().iter().all(|stored| stored.owner.is_none()));

@@ -17,15 +17,15 @@ use proptest::{
 };
 use tokio::{runtime::Handle, task::block_in_place};
 
-use crate::harness::{NOW, Place, on_both_engines, request, stream, usage_of};
+use crate::fixture::{Fixture, NOW, on_both_engines, request, stream, usage_of};
 
 on_both_engines!(sums_are_those_of_the_distinct_numbers);
 
 /// Where a delivery starts, and of each of its entries whether it is there: else it is said to be lost.
 type Delivery = (u64, Vec<bool>);
 
-async fn sums_are_those_of_the_distinct_numbers(place: Place) {
-    let store = place.store().await;
+async fn sums_are_those_of_the_distinct_numbers(fixture: Fixture) {
+    let store = fixture.store().await;
     let cases = AtomicU64::new(0);
     // Short ranges over few numbers meet each other in every way; a group arrives at once, or is booked as one.
     let delivery = (0_u64..40, prop::collection::vec(prop::bool::weighted(0.8), 1..12));
@@ -40,7 +40,7 @@ async fn sums_are_those_of_the_distinct_numbers(place: Place) {
         })
     });
     result.unwrap();
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }

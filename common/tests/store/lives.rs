@@ -5,7 +5,7 @@ use common::{
     usage::{Life, UsageBatch, UsageEntry, gaps::Settling},
 };
 
-use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, root, stream};
+use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, root, stream};
 
 on_both_engines!(
     life_without_its_journal_is_told_once_a_later_one_has_looked,
@@ -21,8 +21,8 @@ async fn lost(store: &Store) -> Vec<(Life, u64)> {
     store.lost_lives().await.unwrap().into_iter().map(|lost| (lost.life, lost.booked)).collect()
 }
 
-async fn life_without_its_journal_is_told_once_a_later_one_has_looked(place: Place) {
-    let store = place.store().await;
+async fn life_without_its_journal_is_told_once_a_later_one_has_looked(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for boot in [1, 2] {
         store.begin_life(&life(boot), NOW).await.unwrap();
@@ -43,8 +43,8 @@ async fn life_without_its_journal_is_told_once_a_later_one_has_looked(place: Pla
     assert_eq!(lost(&store).await, []);
 }
 
-async fn life_whose_journal_was_found_is_never_told(place: Place) {
-    let store = place.store().await;
+async fn life_whose_journal_was_found_is_never_told(fixture: Fixture) {
+    let store = fixture.store().await;
     for boot in 1..=4 {
         store.begin_life(&life(boot), NOW).await.unwrap();
     }
@@ -58,8 +58,8 @@ async fn life_whose_journal_was_found_is_never_told(place: Place) {
     assert_eq!(lost(&store).await, [], "another gateway has journals of its own");
 }
 
-async fn lost_life_is_accepted_once_with_a_reason(place: Place) {
-    let store = place.store().await;
+async fn lost_life_is_accepted_once_with_a_reason(fixture: Fixture) {
+    let store = fixture.store().await;
     store.create_tenant(&new_tenant(common::tenant::TenantKind::Root, None), NOW).await.unwrap();
     for boot in [1, 2] {
         store.begin_life(&life(boot), NOW).await.unwrap();

@@ -6,7 +6,7 @@ use common::{
     usage::{Booked, StreamId, UsageBatch, UsageEntry},
 };
 
-use crate::harness::{NOW, Place, batch, on_both_engines, request, stream, units_of};
+use crate::fixture::{Fixture, NOW, batch, on_both_engines, request, stream, units_of};
 
 on_both_engines!(
     lost_entries_open_a_gap_and_hold_up_nothing,
@@ -44,8 +44,8 @@ async fn audited(store: &Store) -> (i64, i64, i64) {
     (lane.acknowledged, lane.lost_entries, lane.missing)
 }
 
-async fn lost_entries_open_a_gap_and_hold_up_nothing(place: Place) {
-    let store = place.store().await;
+async fn lost_entries_open_a_gap_and_hold_up_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     let booked = book(&store, 0, "..xx.x").await;
     assert_eq!((booked.next_seq, booked.booked, booked.lost, booked.gap), (6, 6, 3, 0));
     assert_eq!(gaps(&store).await, [(2, 4, true), (5, 6, true)]);
@@ -55,11 +55,11 @@ async fn lost_entries_open_a_gap_and_hold_up_nothing(place: Place) {
     assert_eq!((again.booked, again.replayed, again.lost), (0, 6, 0), "told once");
     assert_eq!(book(&store, 6, "..").await.booked, 2);
     assert_eq!(gaps(&store).await.len(), 2);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn a_lost_entry_that_turns_up_is_booked(place: Place) {
-    let store = place.store().await;
+async fn a_lost_entry_that_turns_up_is_booked(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, 0, ".xxx.").await;
     let late = book(&store, 2, ".").await;
     assert_eq!((late.booked, late.replayed, late.next_seq), (1, 0, 5));
@@ -73,8 +73,8 @@ async fn a_lost_entry_that_turns_up_is_booked(place: Place) {
     assert_eq!((audited(&store).await, units_of(&store, TENANT).await), ((5, 0, 0), 4));
 }
 
-async fn what_is_booked_cannot_be_lost(place: Place) {
-    let store = place.store().await;
+async fn what_is_booked_cannot_be_lost(fixture: Fixture) {
+    let store = fixture.store().await;
     store.book_usage(&batch(&stream(1), 0, 5, TENANT), NOW).await.unwrap();
     let lost = book(&store, 3, "xxx").await;
     assert_eq!((lost.booked, lost.replayed, lost.lost), (1, 2, 1));
@@ -82,8 +82,8 @@ async fn what_is_booked_cannot_be_lost(place: Place) {
     assert_eq!((audited(&store).await, units_of(&store, TENANT).await), ((6, 1, 0), 5));
 }
 
-async fn lost_entries_within_a_gap_come_no_more(place: Place) {
-    let store = place.store().await;
+async fn lost_entries_within_a_gap_come_no_more(fixture: Fixture) {
+    let store = fixture.store().await;
     assert_eq!(book(&store, 10, ".").await.gap, 10);
     let lost = book(&store, 4, "x").await;
     assert_eq!((lost.booked, lost.lost, lost.gap), (1, 1, 0));

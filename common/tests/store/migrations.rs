@@ -7,7 +7,7 @@ use common::{
     usage::{PaidBy, reconcile::Tally, rollup::UsageFilter},
 };
 
-use crate::harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of};
+use crate::fixture::{Fixture, NOW, STORE_VARIABLE, batch, on_both_engines, stream, units_of};
 
 macro_rules! migrations_until_eight {
     ($engine:literal) => {
@@ -36,19 +36,19 @@ on_both_engines!(
     usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood,
 );
 
-async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(place: Place) {
-    let (store, first) = Store::open_and_migrate(&place.url).await.unwrap();
+async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(fixture: Fixture) {
+    let (store, first) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(first.from, 0);
     assert!(first.to >= 1);
     store.ping().await.unwrap();
-    let (_, second) = Store::open_and_migrate(&place.url).await.unwrap();
+    let (_, second) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(second, Migrated { from: first.to, to: first.to });
-    Store::open(&place.url).await.unwrap().ping().await.unwrap();
+    Store::open(&fixture.url).await.unwrap().ping().await.unwrap();
 }
 
-async fn many_processes_migrate_at_once(place: Place) {
+async fn many_processes_migrate_at_once(fixture: Fixture) {
     let processes: Vec<_> =
-        (0..4).map(|_| place.helper("migrations::migrate_from_environment").spawn().unwrap()).collect();
+        (0..4).map(|_| fixture.helper("migrations::migrate_from_environment").spawn().unwrap()).collect();
     let mut from_nothing = 0;
     for process in processes {
         let output = process.wait_with_output().unwrap();
@@ -57,7 +57,7 @@ async fn many_processes_migrate_at_once(place: Place) {
         from_nothing += said.matches("migrated from 0").count();
     }
     assert_eq!(from_nothing, 1, "exactly one process does the work");
-    let store = Store::open(&place.url).await.unwrap();
+    let store = Store::open(&fixture.url).await.unwrap();
     assert_eq!(store.last_change().await.unwrap(), 0);
 }
 
@@ -69,58 +69,60 @@ async fn migrate_from_environment() {
     println!("migrated from {}", migrated.from);
 }
 
-async fn an_empty_database_is_not_taken_for_a_store(place: Place) {
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+async fn an_empty_database_is_not_taken_for_a_store(fixture: Fixture) {
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
-    let error = Store::open(&place.url).await.unwrap_err();
+    let error = Store::open(&fixture.url).await.unwrap_err();
     assert!(matches!(error, StoreError::SchemaOlder { found: 0, .. }), "{error}");
     assert!(error.to_string().contains("billing migrate"), "{error}");
 }
 
-async fn a_newer_schema_is_refused(place: Place) {
-    place.store().await;
-    place.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of tomorrow')").await.unwrap();
-    let opened = Store::open(&place.url).await.unwrap_err();
+async fn a_newer_schema_is_refused(fixture: Fixture) {
+    fixture.store().await;
+    fixture.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of tomorrow')").await.unwrap();
+    let opened = Store::open(&fixture.url).await.unwrap_err();
     assert!(matches!(opened, StoreError::SchemaNewer { found: 9999, .. }), "{opened}");
-    let migrated = Store::open_and_migrate(&place.url).await.unwrap_err();
+    let migrated = Store::open_and_migrate(&fixture.url).await.unwrap_err();
     assert!(matches!(migrated, StoreError::SchemaNewer { found: 9999, .. }), "{migrated}");
 }
 
-async fn an_older_store_is_changed_only_by_who_is_to_migrate_it(place: Place) {
-    let nothing = Store::pending(&place.url).await.unwrap();
+async fn an_older_store_is_changed_only_by_who_is_to_migrate_it(fixture: Fixture) {
+    let nothing = Store::pending(&fixture.url).await.unwrap();
     assert_eq!(nothing.from, 0);
     assert_eq!(nothing.steps().next(), Some("0001_base"));
-    let steps = if place.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+    let steps =
+        if fixture.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
     let versions = "CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, \
                     applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP); \
                     INSERT INTO schema_migrations (version, name) VALUES (8, '0008_admin_key_use')";
     for step in steps.into_iter().chain([versions]) {
-        place.execute(step).await.unwrap();
+        fixture.execute(step).await.unwrap();
     }
     for _ in 0..2 {
-        let refused = Store::open_or_create(&place.url).await.unwrap_err();
+        let refused = Store::open_or_create(&fixture.url).await.unwrap_err();
         assert!(matches!(refused, StoreError::SchemaOlder { found: 8, .. }), "{refused}");
         assert!(refused.to_string().contains("(pending: 0009_plan_owners, 0010_grants, "), "{refused}");
-        let pending = Store::pending(&place.url).await.unwrap();
+        let pending = Store::pending(&fixture.url).await.unwrap();
         assert_eq!((pending.from, pending.steps().next()), (8, Some("0009_plan_owners")));
     }
-    let (_, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    let (_, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!((migrated.from, migrated.steps().next()), (8, Some("0009_plan_owners")));
-    let (_, found) = Store::open_or_create(&place.url).await.unwrap();
+    let (_, found) = Store::open_or_create(&fixture.url).await.unwrap();
     assert_eq!((found.from, found.steps().count()), (found.to, 0));
 }
 
-async fn sums_can_be_read_by_hand(place: Place) {
-    let store = place.store().await;
-    let tenant = crate::harness::root(&store).await.id;
+async fn sums_can_be_read_by_hand(fixture: Fixture) {
+    let store = fixture.store().await;
+    let tenant = crate::fixture::root(&store).await.id;
     store.book_usage(&batch(&stream(1), 0, 3, tenant), NOW).await.unwrap();
-    let readable = if place.is_sqlite() { "hour" } else { "to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')" };
+    let readable =
+        if fixture.is_sqlite() { "hour" } else { "to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')" };
     let statement = format!("SELECT {readable} || ' ' || tenant || ' ' || units FROM usage_hourly_v");
-    let row = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_one(&mut place.connection().await).await.unwrap();
+    let row = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_one(&mut fixture.connection().await).await.unwrap();
     assert_eq!(sqlx::Row::get::<String, _>(&row, 0), "2026-11-22 01:00:00 a root 3");
 }
 
@@ -143,15 +145,15 @@ const BOOKS_OF_THE_FIRST_SCHEMA: &str = "
     INSERT INTO refusals_hourly (tenant_id, hour, key_id, reason, count) VALUES
         ('ten_00000000000000000000000001', 1795309200000000, 'key_00000000000000000000000007', 'rate_limited', 42)";
 
-async fn what_the_first_schema_held_is_kept(place: Place) {
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
-        place.execute(include_str!("../../../migrations/sqlite/0001_base.sql")).await.unwrap();
+async fn what_the_first_schema_held_is_kept(fixture: Fixture) {
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
+        fixture.execute(include_str!("../../../migrations/sqlite/0001_base.sql")).await.unwrap();
     } else {
-        place.execute(include_str!("../../../migrations/postgres/0001_base.sql")).await.unwrap();
+        fixture.execute(include_str!("../../../migrations/postgres/0001_base.sql")).await.unwrap();
     }
-    place.execute(BOOKS_OF_THE_FIRST_SCHEMA).await.unwrap();
-    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    fixture.execute(BOOKS_OF_THE_FIRST_SCHEMA).await.unwrap();
+    let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(migrated.from, 1);
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
@@ -205,16 +207,16 @@ const STORE_BEFORE_OWNERS: &str = "
         (0, 'admin_key', 'adk_00000000000000000000000001', 'key.create', 'key', 'key_00000000000000000000000001',
          'ten_00000000000000000000000003')";
 
-async fn plans_top_ups_and_keys_of_before_get_an_owner(place: Place) {
+async fn plans_top_ups_and_keys_of_before_get_an_owner(fixture: Fixture) {
     let (sqlite, postgres) = (migrations_until_eight!("sqlite"), migrations_until_eight!("postgres"));
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
-    for step in if place.is_sqlite() { sqlite } else { postgres } {
-        place.execute(step).await.unwrap();
+    for step in if fixture.is_sqlite() { sqlite } else { postgres } {
+        fixture.execute(step).await.unwrap();
     }
-    place.execute(STORE_BEFORE_OWNERS).await.unwrap();
-    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    fixture.execute(STORE_BEFORE_OWNERS).await.unwrap();
+    let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(migrated.from, 8);
     let (one, two, customer) = (TenantId::from_u128(1), TenantId::from_u128(2), TenantId::from_u128(3));
     let owned = async |owner| -> Vec<_> {
@@ -284,15 +286,16 @@ const USAGE_WITHOUT_PAYMENT: &str = r#"
         ('ten_00000000000000000000000004', 1795312800000000, 'key_00000000000000000000000007', 'search', 'tokens',
          'live', 1, 1, 64, 0, 0)"#;
 
-async fn usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood(place: Place) {
-    let steps = if place.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
-    if place.is_sqlite() {
-        std::fs::write(place.url.trim_start_matches("sqlite://"), b"").unwrap();
+async fn usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood(fixture: Fixture) {
+    let steps =
+        if fixture.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
+    if fixture.is_sqlite() {
+        std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
     for step in steps.into_iter().chain([USAGE_WITHOUT_PAYMENT]) {
-        place.execute(step).await.unwrap();
+        fixture.execute(step).await.unwrap();
     }
-    let (store, migrated) = Store::open_and_migrate(&place.url).await.unwrap();
+    let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(migrated.from, 8);
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);

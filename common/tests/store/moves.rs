@@ -12,7 +12,7 @@ use common::{
 };
 
 use crate::{
-    harness::{NOW, Place, new_tenant, on_both_engines, request, root},
+    fixture::{Fixture, NOW, new_tenant, on_both_engines, request, root},
     quota::{draw, of_requests},
 };
 
@@ -25,8 +25,8 @@ async fn create(store: &Store, kind: TenantKind, parent: TenantId) -> TenantId {
     store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id
 }
 
-async fn usage_counts_against_the_quotas_above_its_own_time(place: Place) {
-    let store = place.store().await;
+async fn usage_counts_against_the_quotas_above_its_own_time(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let old = create(&store, Reseller, top).await;
     let new = create(&store, Reseller, top).await;
@@ -49,8 +49,8 @@ async fn usage_counts_against_the_quotas_above_its_own_time(place: Place) {
     assert_eq!((used(old), used(new)), (3 + 11, 5 + 7));
 }
 
-async fn entries_of_the_audit_log_belong_to_the_tree_of_their_time(place: Place) {
-    let store = place.store().await;
+async fn entries_of_the_audit_log_belong_to_the_tree_of_their_time(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let old = create(&store, Reseller, top).await;
     let new = create(&store, Reseller, top).await;

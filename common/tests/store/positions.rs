@@ -6,7 +6,7 @@ use common::{
     usage::{UsageBatch, booking::Booking, positions::Position},
 };
 
-use crate::harness::{NOW, Place, batch, on_both_engines, stream, units_of};
+use crate::fixture::{Fixture, NOW, batch, on_both_engines, stream, units_of};
 
 on_both_engines!(
     a_position_moves_with_what_is_booked,
@@ -29,8 +29,8 @@ async fn book(store: &Store, batches: &[UsageBatch], position: &Position) -> Res
     Ok(store.book_all(&booking, NOW).await?.iter().map(|booked| booked.booked).sum())
 }
 
-async fn a_position_moves_with_what_is_booked(place: Place) {
-    let store = place.store().await;
+async fn a_position_moves_with_what_is_booked(fixture: Fixture) {
+    let store = fixture.store().await;
     assert_eq!(store.position("usage.events", 0).await.unwrap(), None);
     // A topic need not begin at 0.
     assert_eq!(book(&store, &[batch(&stream(1), 0, 5, TENANT)], &position(0, 7, 9)).await.unwrap(), 5);
@@ -41,8 +41,8 @@ async fn a_position_moves_with_what_is_booked(place: Place) {
     assert_eq!(store.position("other", 0).await.unwrap(), None, "so do topics");
 }
 
-async fn who_believes_it_elsewhere_books_nothing(place: Place) {
-    let store = place.store().await;
+async fn who_believes_it_elsewhere_books_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     book(&store, &[batch(&stream(1), 0, 5, TENANT)], &position(0, 0, 4)).await.unwrap();
     for from in [0, 3, 5] {
         let error = book(&store, &[batch(&stream(2), 0, 5, TENANT)], &position(0, from, 9)).await.unwrap_err();
@@ -55,8 +55,8 @@ async fn who_believes_it_elsewhere_books_nothing(place: Place) {
     assert_eq!(store.position("usage.events", 0).await.unwrap(), Some(4));
 }
 
-async fn of_two_with_the_same_position_one_books(place: Place) {
-    let store = place.store().await;
+async fn of_two_with_the_same_position_one_books(fixture: Fixture) {
+    let store = fixture.store().await;
     for round in 0..10 {
         // Streams of their own: nothing but the position keeps them apart. The first round makes the row.
         let tasks: Vec<_> = (0..4)
@@ -79,8 +79,8 @@ async fn of_two_with_the_same_position_one_books(place: Place) {
     assert_eq!(units_of(&store, TENANT).await, 50);
 }
 
-async fn a_topic_can_be_booked_again_from_the_beginning(place: Place) {
-    let store = place.store().await;
+async fn a_topic_can_be_booked_again_from_the_beginning(fixture: Fixture) {
+    let store = fixture.store().await;
     let messages = [batch(&stream(1), 0, 5, TENANT), batch(&stream(2), 0, 5, TENANT)];
     for partition in [0, 1] {
         book(&store, &messages[..1], &position(partition, 0, 6)).await.unwrap();
@@ -95,8 +95,8 @@ async fn a_topic_can_be_booked_again_from_the_beginning(place: Place) {
     assert_eq!(store.reset_positions("other", None).await.unwrap(), 0);
 }
 
-async fn a_partition_can_be_booked_again_by_itself(place: Place) {
-    let store = place.store().await;
+async fn a_partition_can_be_booked_again_by_itself(fixture: Fixture) {
+    let store = fixture.store().await;
     for partition in [0, 1, 2] {
         book(&store, &[], &position(partition, 0, 6)).await.unwrap();
     }
@@ -107,8 +107,8 @@ async fn a_partition_can_be_booked_again_by_itself(place: Place) {
     assert_eq!(store.reset_positions("usage.events", Some(3)).await.unwrap(), 0);
 }
 
-async fn a_position_moves_without_batches(place: Place) {
-    let store = place.store().await;
+async fn a_position_moves_without_batches(fixture: Fixture) {
+    let store = fixture.store().await;
     assert_eq!(book(&store, &[], &position(0, 0, 3)).await.unwrap(), 0);
     let seen_before = [batch(&stream(1), 0, 5, TENANT)];
     store.book_usage(&seen_before[0], NOW).await.unwrap();
@@ -116,8 +116,8 @@ async fn a_position_moves_without_batches(place: Place) {
     assert_eq!(store.position("usage.events", 0).await.unwrap(), Some(4));
 }
 
-async fn nonsense_is_refused(place: Place) {
-    let store = place.store().await;
+async fn nonsense_is_refused(fixture: Fixture) {
+    let store = fixture.store().await;
     for (from, to) in [(-1, 0), (5, 4)] {
         let error = book(&store, &[], &position(0, from, to)).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{error}");

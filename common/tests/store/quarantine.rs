@@ -8,7 +8,7 @@ use common::{
 };
 
 use crate::{
-    harness::{NOW, Place, on_both_engines, request, root, stream, units_of},
+    fixture::{Fixture, NOW, on_both_engines, request, root, stream, units_of},
     quota::{draw, of_requests},
 };
 
@@ -22,8 +22,8 @@ on_both_engines!(
 const DAY: i64 = 86_400_000_000;
 
 /// A store that sets aside what is of more than ten days before the month.
-async fn strict(place: &Place) -> Store {
-    place.store().await.setting_aside_later_than(Some(10))
+async fn strict(fixture: &Fixture) -> Store {
+    fixture.store().await.setting_aside_later_than(Some(10))
 }
 
 fn at(tenant: TenantId, at: Micros, units: u64) -> UsageEntry {
@@ -40,9 +40,9 @@ async fn assert_clean(store: &Store) {
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
-async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(place: Place) {
+async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(fixture: Fixture) {
     for keep in [true, false] {
-        let store = strict(&place).await.keeping_records(keep);
+        let store = strict(&fixture).await.keeping_records(keep);
         let tenant = root(&store).await.id;
         let first = store.audit(None).await.unwrap().streams.first().map_or(0, |stream| stream.acknowledged);
         let times = [i64::MIN, 0, NOW.0 - 50 * DAY, NOW.0, NOW.0 + 3_600_000_000, NOW.0 + 3_600_000_001, i64::MAX];
@@ -61,7 +61,7 @@ async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(place: 
         assert_eq!(units_of(&store, tenant).await, 4);
         assert_clean(&store).await;
     }
-    let store = strict(&place).await;
+    let store = strict(&fixture).await;
     assert_eq!(store.quarantine_count().await.unwrap(), 12);
     let reasons: Vec<_> =
         store.quarantine(6, 0).await.unwrap().into_iter().map(|entry| (entry.at.0, entry.reason)).collect();
@@ -76,8 +76,8 @@ async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(place: 
     assert_eq!(reasons, expected.map(|(at, reason)| (at, reason.to_owned())));
 }
 
-async fn an_entry_is_accepted_moved_or_discarded_once(place: Place) {
-    let store = strict(&place).await;
+async fn an_entry_is_accepted_moved_or_discarded_once(fixture: Fixture) {
+    let store = strict(&fixture).await;
     let tenant = root(&store).await.id;
     let old = Micros(NOW.0 - 90 * DAY);
     book(&store, 0, vec![at(tenant, old, 3), at(tenant, Micros(0), 5), at(tenant, Micros(i64::MAX), 7)]).await;
@@ -97,13 +97,13 @@ async fn an_entry_is_accepted_moved_or_discarded_once(place: Place) {
     assert_eq!(store.quarantine_count().await.unwrap(), 0);
     let missing = store.resolve_quarantined(4_711, QuarantineAction::Accept, "ada", "a note", NOW).await.unwrap_err();
     assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
-async fn a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing(place: Place) {
-    let store = place.store().await;
+async fn a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
     let (lost, other) = (root(&store).await.id, root(&store).await.id);
-    place
+    fixture
         .execute(
             "UPDATE tenants SET zone = 'posix/Mars/Olympus' WHERE created_seq = (SELECT MIN(created_seq) FROM tenants)",
         )
@@ -116,14 +116,14 @@ async fn a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing(place: Place) 
     let unknown =
         store.resolve_quarantined(entry.id, QuarantineAction::Accept, "ada", "a note", NOW).await.unwrap_err();
     assert!(matches!(&unknown, StoreError::Conflict(reason) if reason.contains("IANA")), "{unknown}");
-    place.execute("UPDATE tenants SET zone = 'Europe/Berlin' WHERE zone = 'posix/Mars/Olympus'").await.unwrap();
+    fixture.execute("UPDATE tenants SET zone = 'Europe/Berlin' WHERE zone = 'posix/Mars/Olympus'").await.unwrap();
     store.resolve_quarantined(entry.id, QuarantineAction::Accept, "ada", "a note", NOW).await.unwrap();
     assert_eq!(units_of(&store, lost).await, 3);
     assert_clean(&store).await;
 }
 
-async fn usage_that_is_moved_counts_against_the_quota_of_its_new_month(place: Place) {
-    let store = strict(&place).await;
+async fn usage_that_is_moved_counts_against_the_quota_of_its_new_month(fixture: Fixture) {
+    let store = strict(&fixture).await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 20, 15)).await, 15);
     book(&store, 0, vec![at(tenant, Micros(0), 30)]).await;

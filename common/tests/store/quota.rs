@@ -7,7 +7,7 @@ use common::{
     time::Period,
 };
 
-use crate::harness::{NOW, Place, on_both_engines, root, stream};
+use crate::fixture::{Fixture, NOW, on_both_engines, root, stream};
 
 on_both_engines!(
     a_quota_is_drawn_until_it_is_spent,
@@ -44,8 +44,8 @@ pub(crate) async fn refund(store: &Store, boot: u128, tenant: TenantId, unused: 
     store.refund_quotas(&holder(boot).life, &[refund], NOW).await
 }
 
-async fn a_quota_is_drawn_until_it_is_spent(place: Place) {
-    let store = place.store().await;
+async fn a_quota_is_drawn_until_it_is_spent(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 100, 70)).await, 70);
     assert_eq!(draw(&store, 2, of_requests(tenant, 100, 70)).await, 30);
@@ -65,8 +65,8 @@ async fn a_quota_is_drawn_until_it_is_spent(place: Place) {
     assert_eq!(draw(&store, 1, of_requests(root(&store).await.id, 100, 100)).await, 100, "and each tenant");
 }
 
-async fn several_quotas_are_drawn_from_at_once(place: Place) {
-    let store = place.store().await;
+async fn several_quotas_are_drawn_from_at_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let mut tenants = Vec::new();
     for _ in 0..70 {
         tenants.push(root(&store).await.id);
@@ -91,14 +91,14 @@ async fn several_quotas_are_drawn_from_at_once(place: Place) {
     assert_eq!(store.quota_granted(first, METER, november()).await.unwrap(), 1, "all of it or nothing");
 }
 
-async fn draws_at_once_never_exceed_the_limit(place: Place) {
-    let store = place.store().await;
+async fn draws_at_once_never_exceed_the_limit(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenants = [root(&store).await.id, root(&store).await.id];
     let limit = 1_000;
     let mut tasks = Vec::new();
     for gateway in 0..6_u64 {
         // A pool of its own, as another process would have.
-        let store = Store::open(&place.url).await.unwrap();
+        let store = Store::open(&fixture.url).await.unwrap();
         tasks.push(tokio::spawn(async move {
             let boot = u128::from(gateway);
             let mut held = [0; 2];
@@ -127,8 +127,8 @@ async fn draws_at_once_never_exceed_the_limit(place: Place) {
     }
 }
 
-async fn what_cannot_be_is_not_granted(place: Place) {
-    let store = place.store().await;
+async fn what_cannot_be_is_not_granted(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 0, 10)).await, 0);
     assert_eq!(draw(&store, 1, of_requests(tenant, 10, 0)).await, 0);

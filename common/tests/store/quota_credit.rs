@@ -14,7 +14,7 @@ use common::{
 };
 
 use crate::{
-    harness::{NOW, Place, new_tenant, on_both_engines, request, root},
+    fixture::{Fixture, NOW, new_tenant, on_both_engines, request, root},
     quota::{draw, holder, november, of_requests},
 };
 
@@ -43,8 +43,8 @@ fn stands(tenant: TenantId, paid: u64, drawn: u64) -> Credit {
     Credit { tenant, meter: "requests".into(), paid, drawn, owed: 0, left: paid - drawn }
 }
 
-async fn what_was_paid_for_can_be_drawn_and_no_more(place: Place) {
-    let store = place.store().await;
+async fn what_was_paid_for_can_be_drawn_and_no_more(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_credit(tenant, 5)).await, 0, "nothing was paid for");
     assert_eq!(store.add_credit(&top_up(tenant, 10, "one")).await.unwrap(), stands(tenant, 10, 0));
@@ -57,8 +57,8 @@ async fn what_was_paid_for_can_be_drawn_and_no_more(place: Place) {
     assert_eq!(draw(&store, 2, of_requests(tenant, 100, 7)).await, 7, "a month's quota is another thing");
 }
 
-async fn a_top_up_adds_once(place: Place) {
-    let store = place.store().await;
+async fn a_top_up_adds_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for _ in 0..2 {
         assert_eq!(store.add_credit(&top_up(tenant, 10, "order-1")).await.unwrap(), stands(tenant, 10, 0));
@@ -68,8 +68,8 @@ async fn a_top_up_adds_once(place: Place) {
     assert_eq!(store.top_ups(tenant).await.unwrap(), [top_up(tenant, 10, "order-1")]);
 }
 
-async fn top_ups_at_once_all_count(place: Place) {
-    let store = place.store().await;
+async fn top_ups_at_once_all_count(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let mut adding = tokio::task::JoinSet::new();
     for number in 0..12 {
@@ -84,8 +84,8 @@ async fn top_ups_at_once_all_count(place: Place) {
     assert_eq!(store.top_ups(tenant).await.unwrap().len(), 6);
 }
 
-async fn top_ups_that_make_no_sense_are_refused(place: Place) {
-    let store = place.store().await;
+async fn top_ups_that_make_no_sense_are_refused(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let long = "x".repeat(201);
     let sound = top_up(tenant, 1, "sound");
@@ -117,8 +117,8 @@ async fn top_ups_that_make_no_sense_are_refused(place: Place) {
     assert!(matches!(error, StoreError::Conflict(_)), "a deleted tenant gets no credit: {error}");
 }
 
-async fn a_correction_takes_back_what_nobody_has_drawn(place: Place) {
-    let store = place.store().await;
+async fn a_correction_takes_back_what_nobody_has_drawn(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let back = |units: i64, reference: &str| TopUp {
         reason: Some("typed one zero too many".into()),
@@ -141,8 +141,8 @@ async fn a_correction_takes_back_what_nobody_has_drawn(place: Place) {
     assert_eq!((first.items.len(), second.items, second.next), (1, vec![back(900, "order-1-back")], None));
 }
 
-async fn what_a_reseller_grants_moves_from_its_own_credit(place: Place) {
-    let store = place.store().await;
+async fn what_a_reseller_grants_moves_from_its_own_credit(fixture: Fixture) {
+    let store = fixture.store().await;
     let root = root(&store).await.id;
     let create = async |kind, parent| store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id;
     let reseller = create(TenantKind::Reseller, root).await;
@@ -176,8 +176,8 @@ async fn what_a_reseller_grants_moves_from_its_own_credit(place: Place) {
     assert_eq!(store.credit(reseller).await.unwrap(), [stands(reseller, 99, 10)]);
 }
 
-async fn a_debt_is_paid_by_the_next_top_up(place: Place) {
-    let store = place.store().await;
+async fn a_debt_is_paid_by_the_next_top_up(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     store.add_credit(&top_up(tenant, 10, "first")).await.unwrap();
     let draws = [QuotaDraw { beyond: 25, ..of_credit(tenant, 1) }];
@@ -190,8 +190,8 @@ async fn a_debt_is_paid_by_the_next_top_up(place: Place) {
     assert_eq!((credit.paid, credit.drawn, credit.owed, credit.left), (26, 25, 0, 1));
 }
 
-async fn references_are_each_tenants_own(place: Place) {
-    let store = place.store().await;
+async fn references_are_each_tenants_own(fixture: Fixture) {
+    let store = fixture.store().await;
     let (one, other) = (root(&store).await.id, root(&store).await.id);
     store.add_credit(&top_up(one, 10, "order-1")).await.unwrap();
     let added = store.add_credit(&top_up(other, 11, "order-1")).await.unwrap();
@@ -199,8 +199,8 @@ async fn references_are_each_tenants_own(place: Place) {
     assert_eq!(store.credit(one).await.unwrap(), [stands(one, 10, 0)]);
 }
 
-async fn a_record_is_charged_to_what_its_units_were_drawn_from(place: Place) {
-    let store = place.store().await;
+async fn a_record_is_charged_to_what_its_units_were_drawn_from(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     store.add_credit(&top_up(tenant, 100, "one")).await.unwrap();
     draw(&store, 1, of_credit(tenant, 50)).await;

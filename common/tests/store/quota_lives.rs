@@ -11,7 +11,7 @@ use common::{
 use proptest::prelude::*;
 
 use crate::{
-    harness::{NOW, Place, new_tenant, on_both_engines, request, root},
+    fixture::{Fixture, NOW, new_tenant, on_both_engines, request, root},
     quota::{draw, month, november, of_requests, refund},
 };
 
@@ -43,8 +43,8 @@ async fn granted(store: &Store, tenant: TenantId) -> u64 {
     store.quota_granted(tenant, "requests", november()).await.unwrap()
 }
 
-async fn a_life_is_settled_when_its_last_stream_has_ended(place: Place) {
-    let store = place.store().await;
+async fn a_life_is_settled_when_its_last_stream_has_ended(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     draw(&store, 1, of_requests(tenant, 100, 60)).await;
     draw(&store, 2, of_requests(tenant, 100, 30)).await;
@@ -65,8 +65,8 @@ async fn a_life_is_settled_when_its_last_stream_has_ended(place: Place) {
     assert!(store.audit(None).await.unwrap().is_clean());
 }
 
-async fn streams_that_end_at_the_same_time_settle_their_life_once(place: Place) {
-    let store = place.store().await;
+async fn streams_that_end_at_the_same_time_settle_their_life_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for boot in 0..12 {
         draw(&store, boot, of_requests(tenant, 1_000, 50)).await;
@@ -81,8 +81,8 @@ async fn streams_that_end_at_the_same_time_settle_their_life_once(place: Place) 
     }
 }
 
-async fn a_life_with_lost_usage_is_held_back_until_it_turns_up(place: Place) {
-    let store = place.store().await;
+async fn a_life_with_lost_usage_is_held_back_until_it_turns_up(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     draw(&store, 1, of_requests(tenant, 100, 60)).await;
     book(&store, &lane(1, 0), 1, vec![UsageEntry::Lost, UsageEntry::End]).await;
@@ -94,8 +94,8 @@ async fn a_life_with_lost_usage_is_held_back_until_it_turns_up(place: Place) {
     assert_eq!(granted(&store, tenant).await, 2);
 }
 
-async fn only_billed_units_of_the_lease_are_used(place: Place) {
-    let store = place.store().await;
+async fn only_billed_units_of_the_lease_are_used(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let other = store.create_tenant(&new_tenant(common::tenant::TenantKind::Root, None), NOW).await.unwrap().id;
     draw(&store, 1, of_requests(tenant, 100, 60)).await;
@@ -112,8 +112,8 @@ async fn only_billed_units_of_the_lease_are_used(place: Place) {
     assert_eq!(leases.iter().map(|lease| (lease.drawn, lease.used)).collect::<Vec<_>>(), [(60, 5)]);
 }
 
-async fn usage_counts_in_the_month_of_its_record(place: Place) {
-    let store = place.store().await;
+async fn usage_counts_in_the_month_of_its_record(fixture: Fixture) {
+    let store = fixture.store().await;
     let zone: common::time::Zone = "Asia/Kathmandu".parse().unwrap();
     let new = common::tenant::lifecycle::NewTenant {
         zone: zone.clone(),
@@ -136,8 +136,8 @@ async fn usage_counts_in_the_month_of_its_record(place: Place) {
     assert_eq!(used, [(november(), 3), (QuotaSource::Month(month().next()), 4)]);
 }
 
-async fn usage_beyond_what_was_drawn_is_granted_after_the_fact(place: Place) {
-    let store = place.store().await;
+async fn usage_beyond_what_was_drawn_is_granted_after_the_fact(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for (boot, drawn, used, granted_then) in [(1, 10, 40, 40), (2, 10, 500, 100)] {
         draw(&store, boot, of_requests(tenant, 100, drawn)).await;
@@ -148,8 +148,8 @@ async fn usage_beyond_what_was_drawn_is_granted_after_the_fact(place: Place) {
     }
 }
 
-async fn usage_beyond_a_limit_is_owed_by_the_same_rule_whether_a_life_tells_of_it_or_not(place: Place) {
-    let store = place.store().await;
+async fn usage_beyond_a_limit_is_owed_by_the_same_rule_whether_a_life_tells_of_it_or_not(fixture: Fixture) {
+    let store = fixture.store().await;
     for tells in [false, true] {
         let tenant = root(&store).await.id;
         let (first, next) = if tells { (11, 12) } else { (21, 22) };
@@ -176,9 +176,9 @@ async fn usage_beyond_a_limit_is_owed_by_the_same_rule_whether_a_life_tells_of_i
     }
 }
 
-async fn usage_counts_against_the_leases_of_every_tenant_above(place: Place) {
+async fn usage_counts_against_the_leases_of_every_tenant_above(fixture: Fixture) {
     use common::tenant::TenantKind::{Customer, Reseller, Root};
-    let store = place.store().await;
+    let store = fixture.store().await;
     let create = async |kind, parent, zone: &str| {
         let new = common::tenant::lifecycle::NewTenant { zone: zone.parse().unwrap(), ..new_tenant(kind, parent) };
         store.create_tenant(&new, NOW).await.unwrap().id
@@ -377,10 +377,14 @@ fn entries(tenant: TenantId, units: &[Option<u64>]) -> Vec<UsageEntry> {
     units.iter().map(entry).collect()
 }
 
-fn no_unit_is_granted_twice_and_none_is_lost(place: &Place, limit: u64, steps: &[Step]) -> Result<(), TestCaseError> {
+fn no_unit_is_granted_twice_and_none_is_lost(
+    fixture: &Fixture,
+    limit: u64,
+    steps: &[Step],
+) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut fleet = Fleet::new(place.store().await, limit).await;
+        let mut fleet = Fleet::new(fixture.store().await, limit).await;
         for step in steps {
             fleet.step(step).await;
             fleet.check().await?;
@@ -410,7 +414,7 @@ proptest! {
 
     #[test]
     fn on_sqlite_no_unit_is_granted_twice_and_none_is_lost(limit in 1..300_u64, steps in steps()) {
-        no_unit_is_granted_twice_and_none_is_lost(&Place::sqlite(), limit, &steps)?;
+        no_unit_is_granted_twice_and_none_is_lost(&Fixture::sqlite(), limit, &steps)?;
     }
 }
 
@@ -419,6 +423,6 @@ proptest! {
 
     #[test]
     fn on_postgres_no_unit_is_granted_twice_and_none_is_lost(limit in 1..300_u64, steps in steps()) {
-        no_unit_is_granted_twice_and_none_is_lost(&Place::postgres(), limit, &steps)?;
+        no_unit_is_granted_twice_and_none_is_lost(&Fixture::postgres(), limit, &steps)?;
     }
 }

@@ -10,7 +10,7 @@ use common::{
     usage::{UsageBatch, UsageEntry, UsageRecord},
 };
 
-use crate::harness::{NOW, Place, new_tenant, on_both_engines, request, stream};
+use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, request, stream};
 
 on_both_engines!(
     each_threshold_is_raised_once,
@@ -60,8 +60,8 @@ async fn assign(store: &Store, tenant: TenantId, plan: Plan) {
     store.assign_plan(tenant, &plan.id, None, PlanStart::Now, NOW).await.unwrap();
 }
 
-async fn inherited_lowered_and_shared_quotas_raise_events(place: Place) {
-    let store = place.store().await;
+async fn inherited_lowered_and_shared_quotas_raise_events(fixture: Fixture) {
+    let store = fixture.store().await;
     let create = async |kind, parent| store.create_tenant(&new_tenant(kind, parent), NOW).await.unwrap().id;
     let root = create(TenantKind::Root, None).await;
     let reseller = create(TenantKind::Reseller, Some(root)).await;
@@ -107,8 +107,8 @@ async fn inherited_lowered_and_shared_quotas_raise_events(place: Place) {
     assert_eq!(seen.len(), 7);
 }
 
-async fn each_threshold_is_raised_once(place: Place) {
-    let store = place.store().await;
+async fn each_threshold_is_raised_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = tenant(&store, "UTC").await;
     assert_eq!(raise(&store).await, []);
     book(&store, 1, vec![UsageRecord { units: 7, ..request(tenant) }]).await;
@@ -148,8 +148,8 @@ async fn each_threshold_is_raised_once(place: Place) {
     store.threshold_events(Some(TenantId::generate()), page).await.unwrap_err();
 }
 
-async fn only_what_is_billed_in_the_month_counts(place: Place) {
-    let store = place.store().await;
+async fn only_what_is_billed_in_the_month_counts(fixture: Fixture) {
+    let store = fixture.store().await;
     let (tenant, other) = (tenant(&store, "Asia/Kathmandu").await, TenantId::generate());
     let zone: common::time::Zone = "Asia/Kathmandu".parse().unwrap();
     let window = "2026-11".parse::<common::time::Period>().unwrap().window(&zone).unwrap();
@@ -170,13 +170,13 @@ async fn only_what_is_billed_in_the_month_counts(place: Place) {
     assert_eq!(before, [], "the plan was not in force in the month before");
 }
 
-async fn whoever_looks_at_the_same_time_raises_it_once(place: Place) {
-    let store = place.store().await;
+async fn whoever_looks_at_the_same_time_raises_it_once(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = tenant(&store, "UTC").await;
     book(&store, 1, vec![UsageRecord { units: 10, ..request(tenant) }]).await;
     let mut looks = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let store = Store::open(&place.url).await.unwrap();
+        let store = Store::open(&fixture.url).await.unwrap();
         looks.spawn(async move { store.raise_threshold_events(NOW, NOW).await.unwrap().len() });
     }
     assert_eq!(looks.join_all().await.into_iter().sum::<usize>(), 2);

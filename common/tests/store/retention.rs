@@ -11,7 +11,7 @@ use common::{
     },
 };
 
-use crate::harness::{NOW, Place, STORE_VARIABLE, batch, new_tenant, on_both_engines, request, stream, units_of};
+use crate::fixture::{Fixture, NOW, STORE_VARIABLE, batch, new_tenant, on_both_engines, request, stream, units_of};
 
 on_both_engines!(
     billed_days_are_dropped_and_stay_in_the_books,
@@ -46,25 +46,25 @@ async fn assert_clean(store: &Store) {
     assert_eq!(audit.unpartitioned, 0);
 }
 
-async fn billed_days_are_dropped_and_stay_in_the_books(place: Place) {
-    let store = place.store().await;
+async fn billed_days_are_dropped_and_stay_in_the_books(fixture: Fixture) {
+    let store = fixture.store().await;
     four_days(&store).await;
     let dropped = store.drop_records_before(day(-1), NOW, NOW).await.unwrap();
     assert_eq!(dropped, Dropped { days: vec![day(-3), day(-2)], records: 4, unbilled: Vec::new() });
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_records").await, 4);
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_records WHERE at < 1795219200000000").await, 0);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_records").await, 4);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_records WHERE at < 1795219200000000").await, 0);
     assert_eq!(units_of(&store, TENANT).await, 8, "sums are never dropped");
     assert_clean(&store).await;
     let again = store.drop_records_before(day(-1), NOW, NOW).await.unwrap();
     assert_eq!(again, Dropped::default());
     let replayed = store.book_usage(&batch(&stream(1), 0, 8, TENANT), NOW).await.unwrap();
     assert_eq!((replayed.booked, replayed.replayed), (0, 8), "what is gone is not booked again");
-    place.execute("UPDATE usage_hourly SET units = 2 WHERE hour < 1795219200000000").await.unwrap();
+    fixture.execute("UPDATE usage_hourly SET units = 2 WHERE hour < 1795219200000000").await.unwrap();
     assert!(!store.audit(None).await.unwrap().is_clean(), "what is gone is still checked");
 }
 
-async fn what_is_not_billed_or_not_over_stays(place: Place) {
-    let store = place.store().await;
+async fn what_is_not_billed_or_not_over_stays(fixture: Fixture) {
+    let store = fixture.store().await;
     four_days(&store).await;
     // Billed until some hour of the second day.
     let dropped = store.drop_records_before(day(0), day(-2).plus_seconds(7_200), NOW).await.unwrap();
@@ -77,8 +77,8 @@ async fn what_is_not_billed_or_not_over_stays(place: Place) {
     assert_clean(&store).await;
 }
 
-async fn an_hour_may_lose_a_part_of_its_records(place: Place) {
-    let store = place.store().await;
+async fn an_hour_may_lose_a_part_of_its_records(fixture: Fixture) {
+    let store = fixture.store().await;
     store.ensure_partitions(day(-1), 1).await.unwrap();
     let new = NewTenant { zone: "Asia/Kathmandu".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
@@ -90,8 +90,8 @@ async fn an_hour_may_lose_a_part_of_its_records(place: Place) {
     assert_eq!(units_of(&store, tenant).await, 2);
 }
 
-async fn many_records_are_dropped(place: Place) {
-    let store = place.store().await;
+async fn many_records_are_dropped(fixture: Fixture) {
+    let store = fixture.store().await;
     store.ensure_partitions(day(-1), 1).await.unwrap();
     for lane in 1..=4_u128 {
         for part in 0..2 {
@@ -103,22 +103,22 @@ async fn many_records_are_dropped(place: Place) {
     }
     let dropped = store.drop_records_before(day(0), NOW, NOW).await.unwrap();
     assert_eq!(dropped.records, 32_000);
-    assert_eq!(place.number("SELECT COUNT(*) FROM usage_records").await, 8);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_records").await, 8);
     assert_clean(&store).await;
 }
 
 #[tokio::test]
 async fn sqlite_has_no_partitions() {
-    let store = Place::sqlite().store().await;
+    let store = Fixture::sqlite().store().await;
     assert_eq!(store.ensure_partitions(NOW, 3).await.unwrap(), Partitions::default());
 }
 
 #[tokio::test]
 async fn partitions_are_made_ahead_by_many_at_once() {
-    let place = Place::postgres();
-    let store = place.store().await;
+    let fixture = Fixture::postgres();
+    let store = fixture.store().await;
     let processes: Vec<_> =
-        (0..4).map(|_| place.helper("retention::ensure_from_environment").spawn().unwrap()).collect();
+        (0..4).map(|_| fixture.helper("retention::ensure_from_environment").spawn().unwrap()).collect();
     let mut made: Vec<Micros> = Vec::new();
     for process in processes {
         let output = process.wait_with_output().unwrap();
@@ -142,8 +142,8 @@ async fn ensure_from_environment() {
 
 #[tokio::test]
 async fn records_without_a_partition_are_moved_into_theirs() {
-    let place = Place::postgres();
-    let store = place.store().await;
+    let fixture = Fixture::postgres();
+    let store = fixture.store().await;
     let times = [day(-300), day(-3), day(0), day(3), Micros(0), Micros(i64::MAX)];
     store.book_usage(&at(times, 0, TENANT), NOW).await.unwrap();
     assert_eq!(store.audit(None).await.unwrap().unpartitioned, 6);
@@ -156,7 +156,7 @@ async fn records_without_a_partition_are_moved_into_theirs() {
     );
     let audit = store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
 }
 
 /// Does what may find a lock taken, as its caller would do it again.
@@ -171,8 +171,8 @@ async fn until_unlocked(step: impl AsyncFn() -> Result<(), StoreError>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn bookings_go_on_while_partitions_come_and_go() {
-    let place = Place::postgres();
-    let store = place.store().await;
+    let fixture = Fixture::postgres();
+    let store = fixture.store().await;
     let booking = async {
         for round in 0..60 {
             let times = (-5..=5).map(|offset| day(offset).plus_seconds(1));

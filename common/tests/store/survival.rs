@@ -10,7 +10,7 @@ use common::{id::TenantId, store::Store, usage::booking::Booking};
 use servers::Postgres;
 
 use crate::{
-    harness::{NOW, Place, STORE_VARIABLE, batch, on_both_engines, stream, units_of},
+    fixture::{Fixture, NOW, STORE_VARIABLE, batch, on_both_engines, stream, units_of},
     positions::position,
 };
 
@@ -22,27 +22,27 @@ on_both_engines!(
 
 const ENTRIES_PER_BATCH: u64 = 20;
 
-async fn a_killed_process_loses_nothing_that_was_acknowledged(place: Place) {
-    place.store().await.close().await;
-    let acknowledged = run_and_kill(&place, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH);
-    let store = Store::open(&place.url).await.unwrap();
+async fn a_killed_process_loses_nothing_that_was_acknowledged(fixture: Fixture) {
+    fixture.store().await.close().await;
+    let acknowledged = run_and_kill(&fixture, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH);
+    let store = Store::open(&fixture.url).await.unwrap();
     let tenant = TenantId::from_u128(1);
     let units = units_of(&store, tenant).await;
     assert!(units >= acknowledged, "{units} are left of {acknowledged}");
     assert_eq!(units % ENTRIES_PER_BATCH, 0, "no batch is there in part");
-    place.assert_sums_match_records().await;
+    fixture.assert_sums_match_records().await;
     // The sender, who does not know what arrived, sends all of it again.
     let again = store.book_usage(&batch(&stream(1), 0, 1_000, tenant), NOW).await.unwrap();
     assert_eq!((again.replayed, again.gap), (units.min(1_000), 0));
 }
 
-async fn a_killed_process_leaves_its_position_where_its_books_are(place: Place) {
-    place.store().await.close().await;
+async fn a_killed_process_leaves_its_position_where_its_books_are(fixture: Fixture) {
+    fixture.store().await.close().await;
     let tenant = TenantId::from_u128(1);
     // Each life goes on where the last one was killed.
     for life in 1..=3 {
-        let acknowledged = run_and_kill(&place, "survival::book_messages_until_killed", 5 * life);
-        let store = Store::open(&place.url).await.unwrap();
+        let acknowledged = run_and_kill(&fixture, "survival::book_messages_until_killed", 5 * life);
+        let store = Store::open(&fixture.url).await.unwrap();
         let next = store.position("usage.events", 0).await.unwrap().unwrap().unsigned_abs();
         assert!(next >= acknowledged, "{acknowledged} messages were acknowledged, {next} are booked");
         assert_eq!(units_of(&store, tenant).await, next * ENTRIES_PER_BATCH);
@@ -52,8 +52,8 @@ async fn a_killed_process_leaves_its_position_where_its_books_are(place: Place) 
     }
 }
 
-async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(place: Place) {
-    let store = place.store().await;
+async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(fixture: Fixture) {
+    let store = fixture.store().await;
     let tenant = TenantId::from_u128(1);
     let batches: Vec<_> = (1..=5).map(|lane| batch(&stream(lane), 0, 4_000, tenant)).collect();
     // Given up after ever more steps, so in the midst of everything; then the connection serves somebody else.
@@ -80,8 +80,8 @@ async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(place: Place) {
 }
 
 /// Runs a helper until it has acknowledged so much, kills it, and says how much it has acknowledged in all.
-fn run_and_kill(place: &Place, helper: &str, enough: u64) -> u64 {
-    let mut process = place.helper(helper).spawn().unwrap();
+fn run_and_kill(fixture: &Fixture, helper: &str, enough: u64) -> u64 {
+    let mut process = fixture.helper(helper).spawn().unwrap();
     let mut acknowledged = 0;
     for line in BufReader::new(process.stdout.take().unwrap()).lines() {
         if let Some(number) = line.unwrap().strip_prefix("acknowledged ") {

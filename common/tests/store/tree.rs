@@ -1,4 +1,4 @@
-//! The tree under random changes, beside a model of it that is as plain as can be: places, what exists for whom, and what
+//! The tree under random changes, beside a model of it that is as plain as can be: fixtures, what exists for whom, and what
 //! plans come to.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use common::{
 };
 use proptest::prelude::*;
 
-use crate::harness::{NOW, Place, new_tenant};
+use crate::fixture::{Fixture, NOW, new_tenant};
 
 /// A change, of tenants by their number in the order of creation.
 #[derive(Debug, Clone)]
@@ -241,28 +241,28 @@ async fn apply(store: &Store, model: &mut Model, change: &Change) {
 async fn compare(store: &Store, model: &Model) {
     let ids = |tenants: Vec<usize>| tenants.into_iter().map(|tenant| model.tenants[tenant].id).collect::<Vec<_>>();
     let everybody = PageRequest { after: None, limit: 1_000 };
-    for (place, known) in model.tenants.iter().enumerate() {
+    for (fixture, known) in model.tenants.iter().enumerate() {
         let up: Vec<_> = store.ancestors(known.id).await.unwrap().into_iter().map(|tenant| tenant.id).collect();
-        assert_eq!(up, ids(model.way_up(place)));
+        assert_eq!(up, ids(model.way_up(fixture)));
         let filter = TenantFilter { subtree_of: Some(known.id), ..TenantFilter::default() };
         let below = store.tenants_page(&filter, everybody).await.unwrap().items;
-        let present = model.subtree(place).into_iter().filter(|below| !model.tenants[*below].is_deleted).collect();
+        let present = model.subtree(fixture).into_iter().filter(|below| !model.tenants[*below].is_deleted).collect();
         assert_eq!(below.iter().map(|tenant| tenant.id).collect::<Vec<_>>(), ids(present));
         // Whoever acts at this tenant sees exactly its subtree.
         let acting = Acting { scope: Scope::Subtree(known.id), ..Acting::program("test") };
         let mine = store.acting_as(acting);
         for (other, tenant) in model.tenants.iter().enumerate() {
             let seen = mine.tenant(tenant.id).await;
-            assert_eq!(seen.is_ok(), model.way_up(other).contains(&place), "{seen:?}");
+            assert_eq!(seen.is_ok(), model.way_up(other).contains(&fixture), "{seen:?}");
         }
         let terms = store.effective_terms(known.id, NOW).await.unwrap();
-        let expected = model.expected(place);
+        let expected = model.expected(fixture);
         assert_eq!(terms.as_ref().map(|terms| (terms.holder, found(terms))), expected, "{known:?}");
     }
 }
 
-async fn run(place: &Place, changes: &[Change]) {
-    let store = place.store().await;
+async fn run(fixture: &Fixture, changes: &[Change]) {
+    let store = fixture.store().await;
     let plans = PlanFile::parse(PLANS, "test").unwrap().plans;
     let mut model = Model { plans: plans.clone(), tenants: Vec::new() };
     // Two trees, so that nobody gets from one into the other.
@@ -288,7 +288,7 @@ proptest! {
 
     #[test]
     fn any_changes_leave_the_tree_as_the_model_has_it_on_sqlite(changes in prop::collection::vec(change(), 1..40)) {
-        runtime().block_on(run(&Place::sqlite(), &changes));
+        runtime().block_on(run(&Fixture::sqlite(), &changes));
     }
 }
 
@@ -297,11 +297,11 @@ proptest! {
 
     #[test]
     fn any_changes_leave_the_tree_as_the_model_has_it_on_postgres(changes in prop::collection::vec(change(), 1..40)) {
-        runtime().block_on(run(&Place::postgres(), &changes));
+        runtime().block_on(run(&Fixture::postgres(), &changes));
     }
 }
 
-crate::harness::on_both_engines!(
+crate::fixture::on_both_engines!(
     a_pool_is_partitioned_at_every_change,
     deletion_keeps_the_books,
     refusals_name_the_reason
@@ -314,8 +314,8 @@ async fn reseller(store: &Store, plan: &str) -> (TenantId, TenantId) {
     (root, store.create_tenant(&new, NOW).await.unwrap().id)
 }
 
-async fn a_pool_is_partitioned_at_every_change(place: Place) {
-    let store = place.store().await;
+async fn a_pool_is_partitioned_at_every_change(fixture: Fixture) {
+    let store = fixture.store().await;
     let plans = "
 plans:
   - id: house
@@ -352,11 +352,11 @@ plans:
     store.move_tenant(elsewhere, house, None, NOW.plus_seconds(2)).await.unwrap();
 }
 
-async fn deletion_keeps_the_books(place: Place) {
-    let store = place.store().await;
+async fn deletion_keeps_the_books(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&PlanFile::parse(PLANS, "test").unwrap().plans, NOW).await.unwrap();
     let (root, reseller) = reseller(&store, "small").await;
-    let key = crate::harness::key(&store, reseller).await;
+    let key = crate::fixture::key(&store, reseller).await;
     let child = store.create_tenant(&new_tenant(TenantKind::Customer, Some(reseller)), NOW).await.unwrap().id;
     let later = NOW.plus_seconds(60);
     let error = store.delete_tenant(reseller, None, later).await.unwrap_err();
@@ -370,7 +370,7 @@ async fn deletion_keeps_the_books(place: Place) {
     assert_eq!(subscription.ends_at, Some(later));
     assert_eq!(store.effective_terms(reseller, later).await.unwrap(), None);
     assert!(store.create_tenant(&new_tenant(TenantKind::Customer, Some(reseller)), later).await.is_err());
-    assert!(store.create_key(&crate::harness::new_key(reseller), later).await.is_err());
+    assert!(store.create_key(&crate::fixture::new_key(reseller), later).await.is_err());
     assert!(store.set_tenant_status(reseller, TenantStatus::Active, later).await.is_err());
     let filter = TenantFilter { parent: Some(root), ..TenantFilter::default() };
     let page = PageRequest { after: None, limit: 10 };
@@ -379,8 +379,8 @@ async fn deletion_keeps_the_books(place: Place) {
     assert_eq!(store.tenants_page(&filter, page).await.unwrap().items, [deleted]);
 }
 
-async fn refusals_name_the_reason(place: Place) {
-    let store = place.store().await;
+async fn refusals_name_the_reason(fixture: Fixture) {
+    let store = fixture.store().await;
     store.apply_plans(&PlanFile::parse(PLANS, "test").unwrap().plans, NOW).await.unwrap();
     let (root, reseller) = reseller(&store, "small").await;
     let other_root = store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap().id;

@@ -8,19 +8,19 @@ use common::{
     usage::report::{UsageDimension, UsageQuery, UsageStep},
 };
 
-use crate::harness::{NOW, Place, batch, new_tenant, on_both_engines, root, stream};
+use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, root, stream};
 
 on_both_engines!(unknown_zone_of_one_tenant_fails_nobody_else);
 
-async fn unknown_zone_of_one_tenant_fails_nobody_else(place: Place) {
-    let store = place.store().await;
+async fn unknown_zone_of_one_tenant_fails_nobody_else(fixture: Fixture) {
+    let store = fixture.store().await;
     let top = root(&store).await.id;
     let lost = store.create_tenant(&new_tenant(Customer, Some(top)), NOW).await.unwrap().id;
     let other = store.create_tenant(&new_tenant(Customer, Some(top)), NOW).await.unwrap().id;
     for (boot, tenant) in [(1, lost), (2, other)] {
         store.book_usage(&batch(&stream(boot), 0, 2, tenant), NOW).await.unwrap();
     }
-    place.execute("UPDATE tenants SET zone = 'Mars/Olympus' WHERE created_seq = 2").await.unwrap();
+    fixture.execute("UPDATE tenants SET zone = 'Mars/Olympus' WHERE created_seq = 2").await.unwrap();
 
     let tenants = store.tenants().await.unwrap();
     let zones: Vec<_> = tenants.iter().map(|tenant| (tenant.zone.name(), tenant.zone.is_known())).collect();

@@ -6,7 +6,7 @@ use common::key::Secret;
 use reqwest::Response;
 use serde_json::Value;
 
-use crate::support::{ROUTES, World, process::Gateway};
+use crate::support::{Fixture, ROUTES, process::Gateway};
 
 /// A gateway with the usual routes that answers by HTTP and by gRPC.
 pub(crate) struct Api {
@@ -16,13 +16,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) async fn start(world: &World) -> Self {
-        Self::start_with(world, "").await
+    pub(crate) async fn start(fixture: &Fixture) -> Self {
+        Self::start_with(fixture, "").await
     }
 
     /// `settings` are further settings of the section, each with a comma before it.
-    pub(crate) async fn start_with(world: &World, settings: &str) -> Self {
-        Self::of(world.gateway_with(&rest(settings)).await)
+    pub(crate) async fn start_with(fixture: &Fixture, settings: &str) -> Self {
+        Self::of(fixture.gateway_with(&rest(settings)).await)
     }
 
     pub(crate) fn of(gateway: Gateway) -> Self {

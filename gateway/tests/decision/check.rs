@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::Api,
-    support::{World, eventually, now},
+    support::{Fixture, eventually, now},
 };
 
 fn remaining(answer: &Value, policy: &str) -> u64 {
@@ -18,10 +18,10 @@ fn remaining(answer: &Value, policy: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_consumed_is_billed_as_if_it_had_been_forwarded_and_nothing_else_is() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let (test_key, test_secret) = world.key(customer.tenant, Mode::Test).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let (test_key, test_secret) = fixture.key(customer.tenant, Mode::Test).await;
+    let api = Api::start(&fixture).await;
     let answer = api.check(&customer.secret, json!({ "path": "/fixed?q=1", "method": "POST" })).await;
     let expected = json!({
         "decision": "allow", "reason": null, "tenant": customer.tenant.to_string(), "plan": { "name": "roomy" },
@@ -40,7 +40,7 @@ async fn what_is_consumed_is_billed_as_if_it_had_been_forwarded_and_nothing_else
     }
     assert_eq!(api.post("/check", Some(&test_secret), "").await.status(), 200);
     api.end().await;
-    let mut found: Vec<_> = world
+    let mut found: Vec<_> = fixture
         .billing
         .records(customer.tenant)
         .into_iter()
@@ -56,17 +56,17 @@ async fn what_is_consumed_is_billed_as_if_it_had_been_forwarded_and_nothing_else
         ("narrow", "requests", 0, false),
     ];
     assert_eq!(found, expected.map(|(route, meter, units, test)| (route.to_owned(), meter.to_owned(), units, test)));
-    let records = world.billing.records(customer.tenant);
+    let records = fixture.billing.records(customer.tenant);
     assert!(records.iter().all(|record| record.status == 200 && record.billable));
     assert!(records.iter().all(|record| (record.mode == Mode::Test) == (record.key == test_key)));
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_the_same_as_the_proxys() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let api = Api::start(&fixture).await;
     let (gateway, secret) = (&api.gateway, &customer.secret);
     assert_eq!(gateway.status("/", secret).await, 200);
     assert_eq!(remaining(&api.check(secret, json!({ "path": "/" })).await, "key-minute"), 1);
@@ -88,22 +88,22 @@ async fn limits_are_the_same_as_the_proxys() {
     assert_eq!(gateway.status("/", secret).await, 429);
     // The denial here and the proxy's are counted, the peek is not: nobody wanted anything.
     let counted = eventually("refusals booked", || async {
-        let refusals = world.billing.refusals(customer.tenant);
+        let refusals = fixture.billing.refusals(customer.tenant);
         let count: u64 = refusals.iter().map(|refusals| refusals.count).sum();
         (count >= 2).then_some(refusals)
     })
     .await;
     assert!(counted.iter().all(|refusals| &*refusals.reason == "rate_limited"));
     api.end().await;
-    let counted: u64 = world.billing.refusals(customer.tenant).iter().map(|refusals| refusals.count).sum();
-    assert_eq!((counted, world.billing.records(customer.tenant).len()), (2, 3));
+    let counted: u64 = fixture.billing.refusals(customer.tenant).iter().map(|refusals| refusals.count).sum();
+    assert_eq!((counted, fixture.billing.records(customer.tenant).len()), (2, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peek_takes_nothing_from_a_quota() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let api = Api::start(&fixture).await;
     for _ in 0..20 {
         assert_eq!(api.outcome(&customer.secret, json!({ "mode": "peek", "units": 5 })).await, "allow");
     }
@@ -120,14 +120,14 @@ async fn a_peek_takes_nothing_from_a_quota() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_has_the_code_that_the_proxy_answers() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let suspended = world.customer(Some("roomy")).await;
-    world.store.set_tenant_status(suspended.tenant, TenantStatus::Suspended, now()).await.unwrap();
-    let revoked = world.customer(Some("roomy")).await;
-    let planless = world.customer(None).await;
-    let api = Api::start(&world).await;
-    world.store.revoke_key(revoked.key, now()).await.unwrap();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let suspended = fixture.customer(Some("roomy")).await;
+    fixture.store.set_tenant_status(suspended.tenant, TenantStatus::Suspended, now()).await.unwrap();
+    let revoked = fixture.customer(Some("roomy")).await;
+    let planless = fixture.customer(None).await;
+    let api = Api::start(&fixture).await;
+    fixture.store.revoke_key(revoked.key, now()).await.unwrap();
     eventually("revocation", || async {
         (api.outcome(&revoked.secret, json!({ "mode": "peek" })).await == "revoked_key").then_some(())
     })
@@ -168,15 +168,15 @@ async fn a_denial_has_the_code_that_the_proxy_answers() {
             assert!(!checked.to_string().contains(good), "a credential came back: {checked}");
         }
     }
-    assert!(world.billing.records(customer.tenant).is_empty());
-    assert_eq!(world.upstream.requests(), 0);
+    assert!(fixture.billing.records(customer.tenant).is_empty());
+    assert_eq!(fixture.upstream.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_carries_the_headers_that_the_proxys_client_is_to_get() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let api = Api::start(&fixture).await;
     for expected in ["2", "1", "0", "0"] {
         let response = api.post("/check", Some(&customer.secret), "{}").await;
         let headers = response.headers().clone();
@@ -211,16 +211,16 @@ async fn an_answer_carries_the_headers_that_the_proxys_client_is_to_get() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_narrowed_are_so_for_decisions_as_well() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let update = KeyUpdate {
         name: None,
         scopes: Some(vec!["read".into()]),
         allowed_ips: Some(vec!["198.51.100.0/24".parse().unwrap()]),
     };
-    world.store.update_key(customer.key, &update, None, now()).await.unwrap();
+    fixture.store.update_key(customer.key, &update, None, now()).await.unwrap();
     let scoped = "  - { name: reading, path_prefix: /scoped/read, upstream: demo, scope: read }\n  - { name: writing, path_prefix: /scoped/write, upstream: demo, scope: write }\n";
-    let api = Api::of(world.gateway_with(&(crate::api::rest("") + scoped)).await);
+    let api = Api::of(fixture.gateway_with(&(crate::api::rest("") + scoped)).await);
     let asked = async |path: &str, client: Option<&str>| {
         api.outcome(&customer.secret, json!({ "path": path, "client_ip": client })).await
     };
@@ -237,10 +237,10 @@ async fn keys_that_are_narrowed_are_so_for_decisions_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn public_routes_are_allowed_without_a_key_and_recorded_for_nobody() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let open = "  - { name: open, path_prefix: /open, upstream: demo, public: true, public_per_minute: 2 }\n";
-    let api = Api::of(world.gateway_with(&(crate::api::rest("") + open)).await);
+    let api = Api::of(fixture.gateway_with(&(crate::api::rest("") + open)).await);
     let ask = async |mode: &str, secret: Option<&Secret>| {
         let question = json!({ "path": "/open/x", "client_ip": "198.51.100.1", "mode": mode });
         api.post("/check", secret, question.to_string()).await
@@ -258,5 +258,7 @@ async fn public_routes_are_allowed_without_a_key_and_recorded_for_nobody() {
     let elsewhere: Value = api.post("/check", None, json!({ "path": "/read" }).to_string()).await.json().await.unwrap();
     assert_eq!(elsewhere["reason"], "missing_credential");
     api.end().await;
-    assert!(world.billing.records(customer.tenant).is_empty() && world.billing.refusals(customer.tenant).is_empty());
+    assert!(
+        fixture.billing.records(customer.tenant).is_empty() && fixture.billing.refusals(customer.tenant).is_empty()
+    );
 }

@@ -14,7 +14,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     api::Api,
-    support::{World, now},
+    support::{Fixture, now},
 };
 
 /// Entries of several descriptors.
@@ -88,9 +88,9 @@ fn problem(answer: &RateLimitResponse) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_decided_and_billed_as_the_proxy_would() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     let bearer = format!("Bearer {}", customer.secret.expose());
     let request: &[(&str, &str)] = &[("api_key", customer.secret.expose()), ("path", "/fixed?a=b"), ("method", "POST")];
@@ -117,7 +117,7 @@ async fn a_request_is_decided_and_billed_as_the_proxy_would() {
     assert_eq!(denied.statuses.iter().map(|status| status.limit_remaining).collect::<Vec<_>>(), [0]);
     assert!(header(&denied.response_headers_to_add, "retry-after").is_some());
     api.end().await;
-    let mut found: Vec<_> = world
+    let mut found: Vec<_> = fixture
         .billing
         .records(customer.tenant)
         .iter()
@@ -129,9 +129,9 @@ async fn a_request_is_decided_and_billed_as_the_proxy_would() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_cannot_be_allowed_is_over_the_limit_and_never_an_error() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     let good = customer.secret.expose();
     let stranger = Secret::generate(common::key::Mode::Live);
@@ -156,14 +156,14 @@ async fn whatever_cannot_be_allowed_is_over_the_limit_and_never_an_error() {
     assert_eq!(unknown.unwrap_err().code(), tonic::Code::Unimplemented);
     assert_eq!(client.ask(&[&[("api_key", good)]], 0).await.overall_code(), Code::Ok);
     api.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_refused_and_bills_nothing() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     let good = descriptor(&[("api_key", customer.secret.expose())]);
     let refund = RateLimitDescriptor { is_negative_hits: true, ..descriptor(&[("path", "/")]) };
@@ -184,7 +184,7 @@ async fn a_refund_is_refused_and_bills_nothing() {
     let agreed = RateLimitRequest { domain: "edge".into(), descriptors: vec![of(2), of(2)], hits_addend: 9 };
     assert_eq!(client.call(SHOULD_RATE_LIMIT, agreed).await.unwrap().overall_code(), Code::Ok);
     api.end().await;
-    let units: Vec<_> = world.billing.records(customer.tenant).iter().map(|record| record.units).collect();
+    let units: Vec<_> = fixture.billing.records(customer.tenant).iter().map(|record| record.units).collect();
     assert_eq!(units, [2]);
 }
 
@@ -193,9 +193,9 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     let good = customer.secret.expose().as_bytes();
     let odd: &[u8] = b"caf\xe9\xff";
@@ -223,13 +223,13 @@ async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error()
         assert_eq!(problem(&client.raw(message).await), "invalid_request", "{message:?}");
     }
     api.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_told_by_grpc_until_the_gateway_drains() {
-    let world = World::new().await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     for service in ["", SERVICE, "grpc.health.v1.Health"] {
         assert_eq!(client.health(service).await.unwrap(), Serving::Serving, "{service}");
@@ -258,12 +258,12 @@ fn documented_entries() -> Vec<&'static str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documented_example_serves_keys_that_are_bound_to_addresses() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let allowed_ips = Some(vec!["198.51.100.0/24".parse().unwrap()]);
     let update = KeyUpdate { allowed_ips, ..KeyUpdate::default() };
-    world.store.update_key(customer.key, &update, None, now()).await.unwrap();
-    let api = Api::start(&world).await;
+    fixture.store.update_key(customer.key, &update, None, now()).await.unwrap();
+    let api = Api::start(&fixture).await;
     let mut client = Client::connect(&api).await;
     let known = [
         ("api_key", customer.secret.expose()),

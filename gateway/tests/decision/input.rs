@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{
     api::Api,
-    support::{World, process::command, raw::Wire},
+    support::{Fixture, process::command, raw::Wire},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_of_a_body_is_told() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let deep = format!("{{\"units\":{}", "[".repeat(50_000));
     let id = "0".repeat(32);
     let settle = |rest: &str| format!("{{\"reservation_id\":\"{id}\",{rest}}}");
@@ -69,13 +69,13 @@ async fn each_fault_of_a_body_is_told() {
     }
     assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
     api.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_two_paths_and_one_method() {
-    let world = World::new().await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let api = Api::start(&fixture).await;
     let client = &api.gateway.client;
     for (method, path, status, code) in [
         ("GET", "/check", 405, "method_not_allowed"),
@@ -94,9 +94,9 @@ async fn there_are_two_paths_and_one_method() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_refused_and_what_breaks_off_is_forgotten() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let key = customer.secret.expose();
     let head = |length: &str| format!("POST /check HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{length}\r\n\r\n");
     // Declared; streamed without a length; and a header beyond all reason.
@@ -123,18 +123,18 @@ async fn what_is_too_large_is_refused_and_what_breaks_off_is_forgotten() {
     }
     assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
     api.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_address_is_told_with_its_setting() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
     for setting in ["listen", "grpc_listen"] {
         let others = if setting == "listen" { "" } else { "listen: off, " };
-        world.configure(&format!("decision: {{ {others}{setting}: '{address}' }}\n{}", crate::support::ROUTES));
-        let output = command(&world.config_file()).output().unwrap();
+        fixture.configure(&format!("decision: {{ {others}{setting}: '{address}' }}\n{}", crate::support::ROUTES));
+        let output = command(&fixture.config_file()).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let expected = format!("cannot listen on {address} (setting `decision.{setting}` in ");

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use crate::{
     api::Api,
-    support::{World, eventually},
+    support::{Fixture, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_charges_and_bills_what_was_used() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let api = Api::start(&fixture).await;
     let secret = &customer.secret;
     let reservation = api.reserve(secret, 4).await;
     assert_eq!(api.outcome(secret, json!({ "units": 2 })).await, "quota_exceeded", "four of five are held");
@@ -23,16 +23,16 @@ async fn a_settlement_charges_and_bills_what_was_used() {
     assert_eq!(api.outcome(secret, json!({ "units": 4 })).await, "allow", "three went back");
     assert_eq!(api.outcome(secret, json!({})).await, "quota_exceeded");
     api.end().await;
-    let mut units: Vec<_> = world.billing.records(customer.tenant).iter().map(|record| record.units).collect();
+    let mut units: Vec<_> = fixture.billing.records(customer.tenant).iter().map(|record| record.units).collect();
     units.sort_unstable();
     assert_eq!(units, [1, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reservation_is_settled_once_and_only_under_its_id() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start(&fixture).await;
     let reservation = api.reserve(&customer.secret, 3).await;
     assert_eq!(reservation.len(), 32);
     assert_eq!(api.settle(&customer.secret, &"0".repeat(32), 1).await, (404, json!("reservation_not_found")));
@@ -48,7 +48,7 @@ async fn a_reservation_is_settled_once_and_only_under_its_id() {
         api.post("/settle", Some(&customer.secret), body.to_string()).await.json().await.unwrap();
     assert_eq!((&settled["units"], &settled["billable"]), (&json!(5), &json!(false)));
     api.end().await;
-    let mut found: Vec<_> = world
+    let mut found: Vec<_> = fixture
         .billing
         .records(customer.tenant)
         .iter()
@@ -60,9 +60,9 @@ async fn a_reservation_is_settled_once_and_only_under_its_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_expires_goes_back_and_is_not_billed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let api = Api::start_with(&world, ", reservation_seconds: 1").await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let api = Api::start_with(&fixture, ", reservation_seconds: 1").await;
     let secret = &customer.secret;
     let reservation = api.reserve(secret, 5).await;
     assert_eq!(api.outcome(secret, json!({ "mode": "peek" })).await, "quota_exceeded");
@@ -74,28 +74,28 @@ async fn what_expires_goes_back_and_is_not_billed() {
     assert_eq!(api.gateway.metric("tollgate_reservations").await, Some(0.0));
     assert_eq!(api.gateway.metric("tollgate_reservations_ended_total{end=\"expired\"}").await, Some(1.0));
     api.end().await;
-    assert!(world.billing.records(customer.tenant).is_empty());
+    assert!(fixture.billing.records(customer.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_open_at_the_end_goes_back_to_the_store() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let api = Api::start(&fixture).await;
     let reservation = api.reserve(&customer.secret, 5).await;
     api.end().await;
-    let next = Api::start(&world).await;
+    let next = Api::start(&fixture).await;
     assert_eq!(next.settle(&customer.secret, &reservation, 5).await, (404, json!("reservation_not_found")));
     assert_eq!(next.outcome(&customer.secret, json!({ "units": 5 })).await, "allow");
     next.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_room_for_so_many() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let api = Api::start_with(&world, ", reservations: 2").await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let api = Api::start_with(&fixture, ", reservations: 2").await;
     let first = api.reserve(&customer.secret, 1).await;
     api.reserve(&customer.secret, 1).await;
     let refused = api.post("/check", Some(&customer.secret), json!({ "mode": "reserve" }).to_string()).await;
@@ -110,9 +110,9 @@ async fn there_is_room_for_so_many() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
-    let world = World::new().await;
-    let [greedy, modest] = [world.customer(Some("roomy")).await, world.customer(Some("roomy")).await];
-    let api = Api::start_with(&world, ", reservations: 20, reservations_per_key: 3").await;
+    let fixture = Fixture::new().await;
+    let [greedy, modest] = [fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await];
+    let api = Api::start_with(&fixture, ", reservations: 20, reservations_per_key: 3").await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(api.reserve(&greedy.secret, 1).await);
@@ -133,9 +133,9 @@ async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_since() {
-    let world = World::new().await;
-    let [customer, stranger] = [world.customer(Some("roomy")).await, world.customer(Some("roomy")).await];
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let [customer, stranger] = [fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await];
+    let api = Api::start(&fixture).await;
     let reservation = api.reserve(&customer.secret, 1).await;
     let body = json!({ "reservation_id": reservation, "units": 1 }).to_string();
     let anonymous = api.post("/settle", None, body.clone()).await;
@@ -143,7 +143,7 @@ async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_
     assert_eq!(anonymous.json::<serde_json::Value>().await.unwrap()["code"], "missing_credential");
     assert_eq!(api.settle(&stranger.secret, &reservation, 9).await, (404, json!("reservation_not_found")));
     let now = common::time::Clock::now(&common::time::SystemClock);
-    world.store.revoke_key(customer.key, now).await.unwrap();
+    fixture.store.revoke_key(customer.key, now).await.unwrap();
     eventually("the key is revoked", || async {
         (api.outcome(&customer.secret, json!({ "mode": "peek" })).await == "revoked_key").then_some(())
     })
@@ -152,16 +152,16 @@ async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_
     assert_eq!(api.settle(&customer.secret, &reservation, 2).await, (409, json!("reservation_settled")));
     assert_eq!(api.settle(&stranger.secret, &reservation, 2).await, (404, json!("reservation_not_found")));
     api.end().await;
-    let units: Vec<_> = world.billing.records(customer.tenant).iter().map(|record| record.units).collect();
+    let units: Vec<_> = fixture.billing.records(customer.tenant).iter().map(|record| record.units).collect();
     assert_eq!(units, [2]);
-    assert!(world.billing.records(stranger.tenant).is_empty());
+    assert!(fixture.billing.records(stranger.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reservation_counts_against_the_rates() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let api = Api::start(&world).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let api = Api::start(&fixture).await;
     for _ in 0..3 {
         api.reserve(&customer.secret, 1).await;
     }

@@ -4,22 +4,22 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, rest},
-    support::{World, process::Gateway, raw::Wire},
+    support::{Fixture, process::Gateway, raw::Wire},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
     // Connections of the test's own client are not waited for.
-    world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
-    let old = Gateway::start(&world.config_file()).await;
+    fixture.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
+    let old = Gateway::start(&fixture.config_file()).await;
     old.wait_until_ready().await;
     let old = Api::of(old);
     let reservation = old.reserve(&customer.secret, 5).await;
     let mut idle = Wire::connect(old.http).await;
 
-    let new = Api::of(Gateway::upgrade(&world.config_file()).await);
+    let new = Api::of(Gateway::upgrade(&fixture.config_file()).await);
     assert_eq!((new.http, new.grpc), (old.http, old.grpc));
     let taken_over = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with("taken over"));
     old.gateway.logged("the old process drains", taken_over).await;
@@ -31,24 +31,24 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
     assert_eq!(new.settle(&customer.secret, &reservation, 5).await, (404, json!("reservation_not_found")));
     assert_eq!(new.outcome(&customer.secret, json!({ "units": 5 })).await, "allow");
     new.end().await;
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_process_may_answer_elsewhere_or_not_at_all() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
-    let silent = Gateway::start(&world.config_file()).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    fixture.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
+    let silent = Gateway::start(&fixture.config_file()).await;
     silent.wait_until_ready().await;
 
-    world.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
-    let api = Api::of(Gateway::upgrade(&world.config_file()).await);
+    fixture.configure(&format!("upgrade_drain_seconds: 1\n{}", rest("")));
+    let api = Api::of(Gateway::upgrade(&fixture.config_file()).await);
     assert_eq!(api.outcome(&customer.secret, json!({})).await, "allow");
     assert!(silent.ended().await.success());
 
-    world.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
-    let silent = Gateway::upgrade(&world.config_file()).await;
+    fixture.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));
+    let silent = Gateway::upgrade(&fixture.config_file()).await;
     assert!(api.gateway.ended().await.success());
     assert!(tokio::net::TcpStream::connect(api.http).await.is_err());
     assert_eq!(silent.status("/", &customer.secret).await, 200);

@@ -9,7 +9,7 @@ use common::{key::Secret, usage::UsageRecord};
 use tokio::sync::watch;
 
 use crate::support::{
-    Customer, World, eventually,
+    Customer, Fixture, eventually,
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
@@ -30,7 +30,7 @@ routes:
 }
 
 struct Setting {
-    world: World,
+    fixture: Fixture,
     customer: Customer,
     upstream: RawUpstream,
     gateway: Gateway,
@@ -38,11 +38,11 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        let world = World::new().await;
-        let customer = world.customer(Some("roomy")).await;
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some("roomy")).await;
         let upstream = RawUpstream::start().await;
-        let gateway = world.gateway_with(&routes_to(upstream.address)).await;
-        Self { world, customer, upstream, gateway }
+        let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
+        Self { fixture, customer, upstream, gateway }
     }
 
     /// A client that has sent a whole request, and the upstream's side of it.
@@ -56,7 +56,7 @@ impl Setting {
 
     /// The only record of the customer, once nothing is under way any more.
     async fn only_record(&self) -> UsageRecord {
-        let records = self.world.billing.wait_for(self.customer.tenant, 1).await;
+        let records = self.fixture.billing.wait_for(self.customer.tenant, 1).await;
         idle(&self.gateway).await;
         assert_eq!(records.len(), 1, "{records:?}");
         records[0].clone()
@@ -135,10 +135,10 @@ impl Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
     let worker = Worker::start().await;
-    let gateway = world.gateway_with(&routes_to(worker.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(worker.address)).await;
     let mut clients = Vec::new();
     let deadline = std::time::Instant::now() + crate::support::DEADLINE;
     // A store that is slow to grant the first units refuses some with 503.
@@ -159,7 +159,7 @@ async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
     alone(&gateway, 5.0).await;
     assert!([429, 503].contains(&gateway.status("/", &customer.secret).await), "what is under way still counts");
     worker.done.send_replace(true);
-    let records = world.billing.wait_for(customer.tenant, 5).await;
+    let records = fixture.billing.wait_for(customer.tenant, 5).await;
     idle(&gateway).await;
     assert_eq!((records.len(), worker.begun()), (5, 5));
     assert!(records.iter().all(|record| record.status == 499 && record.billable && record.units == 1), "{records:?}");
@@ -173,10 +173,10 @@ async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let worker = Worker::start().await;
-    let gateway = world.gateway_with(&routes_to(worker.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(worker.address)).await;
     for number in 1..=20_u32 {
         let mut client = Wire::connect(gateway.address).await;
         client.send(post("/two", &customer.secret)).await;
@@ -194,7 +194,7 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
     }
     assert_eq!(worker.under_way.load(Ordering::SeqCst), 2);
     worker.done.send_replace(true);
-    let records = world.billing.wait_for(customer.tenant, 2).await;
+    let records = fixture.billing.wait_for(customer.tenant, 2).await;
     idle(&gateway).await;
     assert_eq!((records.len(), worker.begun()), (2, 2));
     assert_eq!(
@@ -238,7 +238,7 @@ async fn a_route_can_let_requests_end_with_their_clients() {
         assert_eq!(server.read_to_end().await, "", "the connection to the upstream is closed");
         idle(&setting.gateway).await;
     }
-    let records = setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    let records = setting.fixture.billing.wait_for(setting.customer.tenant, 2).await;
     assert!(records.iter().all(|record| record.status == 499 && !record.billable), "{records:?}");
     assert_eq!(setting.aborts("cancelled", "cancelled").await, Some(2.0));
 }
@@ -247,7 +247,7 @@ async fn a_route_can_let_requests_end_with_their_clients() {
 async fn a_route_can_bill_when_it_sends_on() {
     let setting = Setting::new().await;
     let (client, server) = setting.sent("/dispatched").await;
-    let records = setting.world.billing.wait_for(setting.customer.tenant, 1).await;
+    let records = setting.fixture.billing.wait_for(setting.customer.tenant, 1).await;
     assert_eq!((records[0].status, records[0].billable, records[0].units), (202, true, 7));
     // Whatever becomes of it: the client leaves, and the upstream breaks off.
     client.reset();
@@ -256,10 +256,10 @@ async fn a_route_can_bill_when_it_sends_on() {
     let (mut client, mut server) = setting.sent("/dispatched").await;
     server.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
     client.read_until("\r\n\r\n").await;
-    setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    setting.fixture.billing.wait_for(setting.customer.tenant, 2).await;
     setting.gateway.signal("TERM");
     assert!(setting.gateway.ended().await.success());
-    let records = setting.world.billing.records(setting.customer.tenant);
+    let records = setting.fixture.billing.records(setting.customer.tenant);
     assert_eq!(records.iter().filter(|record| record.billable && record.units == 7).count(), 2);
     assert_eq!(records.len(), 2, "each is recorded once");
 }
@@ -341,22 +341,22 @@ async fn what_is_billed_at_dispatch_never_meets_a_connection_that_its_upstream_h
     assert!(!header.to_ascii_lowercase().contains("connection: close"), "{header}");
     other.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast").await;
     client.read_until("last").await;
-    let records = setting.world.billing.wait_for(setting.customer.tenant, 3).await;
+    let records = setting.fixture.billing.wait_for(setting.customer.tenant, 3).await;
     let told: Vec<_> = records.iter().map(|record| (&*record.route, record.status, record.units)).collect();
     assert_eq!(told, [("raw", 200, 1), ("dispatched", 202, 7), ("raw", 200, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_no_server_accepts_is_not_billed_at_dispatch() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = world.gateway_with(&routes_to(nobody)).await;
+    let gateway = fixture.gateway_with(&routes_to(nobody)).await;
     assert_eq!(gateway.status("/dispatched", &customer.secret).await, 502);
     gateway.signal("TERM");
     assert!(gateway.ended().await.success());
-    assert!(world.billing.records(customer.tenant).is_empty());
-    let refusals = world.billing.refusals(customer.tenant);
+    assert!(fixture.billing.records(customer.tenant).is_empty());
+    let refusals = fixture.billing.refusals(customer.tenant);
     assert_eq!(refusals.iter().map(|refusal| &*refusal.reason).collect::<Vec<_>>(), ["upstream_unavailable"]);
 }
 
@@ -370,7 +370,7 @@ async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
     setting.gateway.logged("the end begins", |line| line["message"] == "ending: finishing requests").await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
     assert!(setting.gateway.ended().await.success());
-    let records = setting.world.billing.records(setting.customer.tenant);
+    let records = setting.fixture.billing.records(setting.customer.tenant);
     assert_eq!(records.iter().map(|record| (record.status, record.billable)).collect::<Vec<_>>(), [(499, true)]);
 }
 
@@ -385,6 +385,6 @@ async fn a_gateway_that_ends_bills_what_it_cannot_finish_any_more() {
     // Once more: it does not wait for what is in flight.
     setting.gateway.signal("TERM");
     assert!(setting.gateway.ended().await.success());
-    let records = setting.world.billing.records(setting.customer.tenant);
+    let records = setting.fixture.billing.records(setting.customer.tenant);
     assert_eq!(records.iter().map(|record| (record.status, record.billable)).collect::<Vec<_>>(), [(499, true)]);
 }

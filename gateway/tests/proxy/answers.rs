@@ -7,7 +7,7 @@ use common::{
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::support::{World, now, raw::Wire};
+use crate::support::{Fixture, now, raw::Wire};
 
 /// Checks that an answer is the problem with this status and code.
 async fn assert_problem(response: Response, status: u16, code: &str) -> Value {
@@ -25,12 +25,12 @@ async fn assert_problem(response: Response, status: u16, code: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_credential_is_told_apart() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let suspended = world.customer(Some("roomy")).await;
-    world.store.set_tenant_status(suspended.tenant, TenantStatus::Suspended, now()).await.unwrap();
-    let planless = world.customer(None).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let suspended = fixture.customer(Some("roomy")).await;
+    fixture.store.set_tenant_status(suspended.tenant, TenantStatus::Suspended, now()).await.unwrap();
+    let planless = fixture.customer(None).await;
+    let gateway = fixture.gateway().await;
 
     let good = customer.secret.expose();
     let stranger = Secret::generate(Mode::Live);
@@ -56,15 +56,15 @@ async fn each_bad_credential_is_told_apart() {
         let body = assert_problem(response, status, code).await;
         assert!(!body.to_string().contains(good), "a credential came back: {body}");
     }
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_route_takes_is_told_apart() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture
         .gateway_with(
             "
 upstreams:
@@ -96,14 +96,14 @@ routes:
     let head = send(Method::HEAD, "/nothing").send().await.unwrap();
     assert_eq!(head.status(), 404);
     assert_eq!(head.bytes().await.unwrap().len(), 0);
-    assert_eq!(world.upstream.requests(), 1);
+    assert_eq!(fixture.upstream.requests(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_also_measured_while_it_streams() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let mut wire = Wire::connect(gateway.address).await;
     let key = customer.secret.expose();
     wire.send(format!("POST /small HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"))
@@ -114,14 +114,14 @@ async fn a_body_is_also_measured_while_it_streams() {
     wire.send_as_far_as_taken("0\r\n\r\n").await;
     let answer = wire.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
-    assert!(world.billing.records(customer.tenant).is_empty());
+    assert!(fixture.billing.records(customer.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn absurd_requests_are_answered_and_change_nothing() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let key = customer.secret.expose();
     let targets = [
         "/read/../all",
@@ -153,15 +153,15 @@ async fn absurd_requests_are_answered_and_change_nothing() {
         let refused = ["HTTP/1.1 431 ", "HTTP/1.1 400 "].iter().any(|line| answer.starts_with(line));
         assert!(refused || answer.is_empty(), "{header_bytes}: {}", &answer[..answer.len().min(200)]);
     }
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
     assert_eq!(gateway.status("/read", &customer.secret).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spent_limit_is_a_429_that_says_when_to_come_back() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let gateway = fixture.gateway().await;
     for remaining in ["2", "1", "0"] {
         let response = gateway.get("/", &customer.secret).await;
         assert_eq!(response.status(), 200);
@@ -188,28 +188,28 @@ async fn a_spent_limit_is_a_429_that_says_when_to_come_back() {
     }
     let body = assert_problem(refused, 429, "rate_limited").await;
     assert_eq!(body["violated-policies"][0], "key-minute");
-    assert_eq!(world.upstream.requests(), 3);
+    assert_eq!(fixture.upstream.requests(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spent_quota_is_refused_without_reaching_the_upstream() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let gateway = fixture.gateway().await;
     for _ in 0..5 {
         assert_eq!(gateway.status("/", &customer.secret).await, 200);
     }
     let refused = gateway.get("/", &customer.secret).await;
     assert!(refused.headers().contains_key("retry-after"));
     assert_problem(refused, 429, "quota_exceeded").await;
-    assert_eq!(world.upstream.requests(), 5);
+    assert_eq!(fixture.upstream.requests(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_id_is_the_clients_if_it_is_sane() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let answered = async |sent: &str| {
         let request = gateway.client.get(gateway.url("/")).bearer_auth(customer.secret.expose());
         let response = request.header("x-request-id", sent).send().await.unwrap();

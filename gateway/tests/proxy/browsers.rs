@@ -4,7 +4,7 @@ use reqwest::{Method, Response, header::HeaderMap};
 use serde_json::Value;
 
 use crate::support::{
-    Customer, World, eventually,
+    Customer, Fixture, eventually,
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
@@ -30,17 +30,17 @@ routes:
 ";
 
 struct Setting {
-    world: World,
+    fixture: Fixture,
     customer: Customer,
     gateway: Gateway,
 }
 
 impl Setting {
     async fn new(plan: &str) -> Self {
-        let world = World::new().await;
-        let customer = world.customer(Some(plan)).await;
-        let gateway = world.gateway_with(ROUTES).await;
-        Self { world, customer, gateway }
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some(plan)).await;
+        let gateway = fixture.gateway_with(ROUTES).await;
+        Self { fixture, customer, gateway }
     }
 
     /// Sends what a browser asks before a page of `origin` may send a request of this method.
@@ -95,13 +95,13 @@ async fn preflights_are_answered_without_a_key_and_reach_no_upstream() {
         let refused = setting.preflight(path, PAGE, method, "").await;
         assert!(refused.status() == 401 && says_nothing_of_cors(refused.headers()), "{path}: {refused:?}");
     }
-    assert_eq!(setting.world.upstream.requests(), 0);
+    assert_eq!(setting.fixture.upstream.requests(), 0);
     let line = eventually("the access line", || async {
         setting.gateway.access_log().into_iter().find(|line| line["method"] == "OPTIONS" && line["status"] == 204)
     });
     assert_eq!(line.await["route"], "api");
     assert_eq!(setting.gateway.status("/", &setting.customer.secret).await, 200);
-    let records = setting.world.billing.wait_for(setting.customer.tenant, 1).await;
+    let records = setting.fixture.billing.wait_for(setting.customer.tenant, 1).await;
     assert_eq!(records.len(), 1, "only the request is recorded: {records:?}");
 }
 
@@ -150,7 +150,7 @@ async fn spent_credit_is_told_to_pages_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn public_routes_need_no_key_and_leave_no_record() {
     let setting = Setting::new("roomy").await;
-    let Setting { world, customer, gateway } = &setting;
+    let Setting { fixture, customer, gateway } = &setting;
     let open = gateway.client.get(gateway.url("/open/x?y=z"));
     let forged = open.header("X-Tenant-Id", "ten_1").header("X_Plan", "gold").header("X-Key-Id", "1");
     let answer = forged.header("Origin", PAGE).header("X-Want-Header-X-RateLimit-Limit", "7").send().await.unwrap();
@@ -179,7 +179,7 @@ async fn public_routes_need_no_key_and_leave_no_record() {
     let websocket = websocket.header("Connection", "Upgrade").send().await.unwrap();
     assert_eq!(websocket.status(), 403);
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
-    let records = world.billing.wait_for(customer.tenant, 1).await;
+    let records = fixture.billing.wait_for(customer.tenant, 1).await;
     assert_eq!((records.len(), &*records[0].route), (1, "api"), "{records:?}");
     let line = eventually("the access line", || async {
         gateway.access_log().into_iter().find(|line| line["route"] == "open")
@@ -212,19 +212,19 @@ async fn public_routes_are_limited_by_the_address_of_the_client() {
     assert_eq!(from("198.51.100.2").await.status(), 200, "another address");
     let large = setting.gateway.client.post(setting.gateway.url("/slow")).body("more than ten").send().await.unwrap();
     assert_eq!(large.status(), 413, "other limits hold as ever");
-    assert_eq!(setting.world.upstream.requests(), 3);
+    assert_eq!(setting.fixture.upstream.requests(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_a_public_route_costs_nobody_anything() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let upstream = RawUpstream::start().await;
     let routes = format!(
         "upstreams: {{ raw: {{ servers: ['{}'] }} }}\n\
          routes: [{{ name: raw, path_prefix: /, upstream: raw, public: true }}]\n",
         upstream.address
     );
-    let gateway = world.gateway_with(&routes).await;
+    let gateway = fixture.gateway_with(&routes).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let (mut server, _) = upstream.request().await;
@@ -240,13 +240,13 @@ async fn a_client_that_leaves_a_public_route_costs_nobody_anything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_public_routes_and_cors_cannot_have_is_told_with_its_place() {
-    let world = World::new().await;
-    world.configure(
+    let fixture = Fixture::new().await;
+    fixture.configure(
         &ROUTES
             .replace("public: true, cors", "public: true, scope: read, cors")
             .replace("origins: '*', headers: '*'", "origins: '*', credentials: true"),
     );
-    let output = crate::support::process::command(&world.config_file()).arg("--check").output().unwrap();
+    let output = crate::support::process::command(&fixture.config_file()).arg("--check").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("route `open`: `scope` needs a caller with a key"), "{told}");

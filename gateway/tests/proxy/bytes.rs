@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
-    DEADLINE, World,
+    DEADLINE, Fixture,
     process::{Gateway, command},
     raw::RawUpstream,
 };
@@ -26,8 +26,8 @@ const ANSWERS: [(&[u8], &[u8]); 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_not_utf_8_pass_and_are_billed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let routes = format!(
         "
@@ -38,9 +38,9 @@ routes:
 ",
         upstream.address
     );
-    world.configure(&routes);
+    fixture.configure(&routes);
     // Whatever is asked for: no log line may look at bytes in a way that panics.
-    let mut command = command(&world.config_file());
+    let mut command = command(&fixture.config_file());
     command.env("RUST_LOG", "trace");
     let gateway = Gateway::spawn(command).await;
     gateway.wait_until_ready().await;
@@ -65,7 +65,7 @@ routes:
         let received = ask("/counted", &answer).await;
         assert!(received.starts_with(b"HTTP/1.1 200 ") && received.ends_with(b"ok"), "{}", received.escape_ascii());
     }
-    let records = world.billing.wait_for(customer.tenant, ANSWERS.len() + 3).await;
+    let records = fixture.billing.wait_for(customer.tenant, ANSWERS.len() + 3).await;
     assert_eq!(records.len(), ANSWERS.len() + 3);
     assert!(records.iter().all(|record| record.billable), "{records:?}");
     let defaults = records.iter().filter(|record| &*record.route == "counted" && record.units == 3);

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::support::{
-    DEADLINE, ROUTES, World, eventually,
+    DEADLINE, Fixture, ROUTES, eventually,
     process::{Gateway, command, wrapped},
     raw::{RawUpstream, Wire},
 };
@@ -34,9 +34,9 @@ fn targets(answers: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_order_whatever_the_packets() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let key = customer.secret.expose();
     let post = |path: &str, framing: &str, body: &str| {
         format!("POST {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{framing}\r\n\r\n{body}")
@@ -59,15 +59,15 @@ async fn pipelined_requests_are_answered_in_order_whatever_the_packets() {
         assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 6, "{answers}");
         assert_eq!(targets(&answers), ["/1", "/2", "/3", "/4", "/5", "/6"], "in pieces of {piece}");
     }
-    assert_eq!(world.upstream.requests(), 24);
+    assert_eq!(fixture.upstream.requests(), 24);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_comes_early_waits_for_the_answer_before_it() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send(get("/first", &customer.secret)).await;
     let (mut server, header) = upstream.request().await;
@@ -84,10 +84,10 @@ async fn a_request_that_comes_early_waits_for_the_answer_before_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_ends_its_side_gets_every_answer() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send(get("/1", &customer.secret) + &get("/2", &customer.secret)).await;
     client.end_sending().await;
@@ -99,14 +99,14 @@ async fn a_client_that_ends_its_side_gets_every_answer() {
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond").await;
     let answers = client.read_to_end().await;
     assert!(answers.contains("first") && answers.ends_with("second"), "{answers}");
-    assert_eq!(world.billing.wait_for(customer.tenant, 2).await.len(), 2);
+    assert_eq!(fixture.billing.wait_for(customer.tenant, 2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_ends_its_side_in_the_middle_of_a_request_is_told() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let key = customer.secret.expose();
     let cut = [
         "GET / HTTP/1.1\r\nHost: a".to_owned(),
@@ -127,9 +127,9 @@ async fn a_client_that_ends_its_side_in_the_middle_of_a_request_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_refused_is_told_why() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let gateway = fixture.gateway().await;
     for _ in 0..3 {
         assert_eq!(gateway.status("/", &customer.secret).await, 200);
     }
@@ -173,9 +173,9 @@ const HASTY: &str = "connections: { header_timeout_ms: 400, body_timeout_ms: 400
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_keeps_the_gateway_waiting_is_told_and_closed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway_with(&format!("{HASTY}{ROUTES}")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway_with(&format!("{HASTY}{ROUTES}")).await;
     let key = customer.secret.expose();
     let timeout = |answer: &str| answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request_timeout\"");
     let post = format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n");
@@ -214,11 +214,11 @@ async fn a_client_that_keeps_the_gateway_waiting_is_told_and_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_closed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let settings = "connections: { send_timeout_ms: 300 }\n";
-    let gateway = world.gateway_with(&format!("{settings}{}", routes_to(upstream.address))).await;
+    let gateway = fixture.gateway_with(&format!("{settings}{}", routes_to(upstream.address))).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send(get("/", &customer.secret)).await;
     let (mut server, _) = upstream.request().await;
@@ -238,18 +238,18 @@ async fn a_client_that_does_not_read_is_closed() {
 }
 
 /// Starts a gateway that may open so many files.
-async fn start_with_descriptors(world: &World, descriptors: usize) -> Gateway {
+async fn start_with_descriptors(fixture: &Fixture, descriptors: usize) -> Gateway {
     let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
-    Gateway::spawn(wrapped(&["sh", "-c", &script], &command(&world.config_file()))).await
+    Gateway::spawn(wrapped(&["sh", "-c", &script], &command(&fixture.config_file()))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_silent_connections_than_descriptors_keep_nobody_out() {
     for (descriptors, silent) in [(1_024, 1_100), (160, 200)] {
-        let world = World::new().await;
-        let customer = world.customer(Some("roomy")).await;
-        world.configure(ROUTES);
-        let gateway = start_with_descriptors(&world, descriptors).await;
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some("roomy")).await;
+        fixture.configure(ROUTES);
+        let gateway = start_with_descriptors(&fixture, descriptors).await;
         gateway.wait_until_ready().await;
         let mut held = Vec::new();
         for index in 0..silent {
@@ -279,10 +279,10 @@ async fn more_silent_connections_than_descriptors_keep_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_keep_no_operator_out() {
-    let world = World::new().await;
-    world.customer(Some("roomy")).await;
-    world.configure(ROUTES);
-    let gateway = start_with_descriptors(&world, 256).await;
+    let fixture = Fixture::new().await;
+    fixture.customer(Some("roomy")).await;
+    fixture.configure(ROUTES);
+    let gateway = start_with_descriptors(&fixture, 256).await;
     gateway.wait_until_ready().await;
     let mut held = Vec::new();
     for _ in 0..300 {
@@ -294,11 +294,11 @@ async fn silent_connections_keep_no_operator_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_gateway_says_so_while_every_connection_is_busy() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let settings = "connections: { max: 10, max_per_address: 2 }\n";
-    let gateway = world.gateway_with(&format!("{settings}{}", routes_to(upstream.address))).await;
+    let gateway = fixture.gateway_with(&format!("{settings}{}", routes_to(upstream.address))).await;
     let mut busy = Vec::new();
     for _ in 0..2 {
         let mut client = Wire::connect(gateway.address).await;
@@ -329,9 +329,9 @@ async fn a_full_gateway_says_so_while_every_connection_is_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_descriptor_limit_is_raised_and_said() {
-    let world = World::new().await;
-    world.configure(ROUTES);
-    let limited = wrapped(&["sh", "-c", "ulimit -S -n 256; exec \"$0\" \"$@\""], &command(&world.config_file()));
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let limited = wrapped(&["sh", "-c", "ulimit -S -n 256; exec \"$0\" \"$@\""], &command(&fixture.config_file()));
     let gateway = Gateway::spawn(limited).await;
     let line = gateway.logged("the limit", |line| line["message"] == "file descriptors").await;
     assert_eq!(line["before"], 256);

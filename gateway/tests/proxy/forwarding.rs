@@ -4,7 +4,7 @@ use common::key::Secret;
 use serde_json::{Value, json};
 
 use crate::support::{
-    World, eventually,
+    Fixture, eventually,
     raw::{RawUpstream, Wire},
 };
 
@@ -27,9 +27,9 @@ fn get(path: &str, secret: &Secret, more: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_sees_who_calls_and_never_the_credential() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let forged = "X-Tenant-Id: forged\r\nx_tenant_id: forged\r\nX-Key-Id: forged\r\nX_Key_Id: forged\r\n\
                   X-Plan: forged\r\nX_Plan: forged\r\nX_Request_Id: forged\r\nx_api_key: forged\r\n\
                   X-Forwarded-Proto: forged\r\nX-Forwarded-Host: forged\r\nX_Forwarded_For: forged\r\n\
@@ -66,15 +66,15 @@ async fn the_upstream_sees_who_calls_and_never_the_credential() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trusted_proxy_is_believed_what_it_forwards() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let routes = "
 trusted_proxies: [127.0.0.1]
 upstreams: { demo: { servers: ['DEMO'] } }
 routes: [{ name: all, path_prefix: /, upstream: demo }]
 ";
-    world.configure_at(routes, "[::]:0".parse().unwrap());
-    let gateway = crate::support::process::Gateway::start(&world.config_file()).await;
+    fixture.configure_at(routes, "[::]:0".parse().unwrap());
+    let gateway = crate::support::process::Gateway::start(&fixture.config_file()).await;
     gateway.wait_until_ready().await;
     // A connection by IPv4 to a socket for both: the peer is ::ffff:127.0.0.1.
     let mut wire = Wire::connect(std::net::SocketAddr::from(([127, 0, 0, 1], gateway.address.port()))).await;
@@ -93,9 +93,9 @@ routes: [{ name: all, path_prefix: /, upstream: demo }]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_path_arrives_as_the_route_says() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     for (sent, arrives) in [
         ("/v1/stripped/x/y?z=1", "/x/y?z=1"),
         ("/v1/stripped", "/"),
@@ -115,17 +115,17 @@ async fn the_path_arrives_as_the_route_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_streams() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send(get("/", &customer.secret, "")).await;
     let (mut server, _) = upstream.request().await;
     server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
     // The upstream has not finished; what it sent so far must already be here, and so must its record.
     client.read_until("first").await;
-    assert_eq!(world.billing.wait_for(customer.tenant, 1).await.len(), 1);
+    assert_eq!(fixture.billing.wait_for(customer.tenant, 1).await.len(), 1);
     server.send("4\r\nlast\r\n0\r\n\r\n").await;
     client.read_until("last").await;
     client.read_until("0\r\n\r\n").await;
@@ -133,10 +133,10 @@ async fn a_response_streams() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_body_streams() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let mut client = Wire::connect(gateway.address).await;
     let key = customer.secret.expose();
     let header = format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -152,10 +152,10 @@ async fn a_request_body_streams() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_connection_carries_bytes_both_ways() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let mut client = Wire::connect(gateway.address).await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -173,16 +173,16 @@ async fn an_upgraded_connection_carries_bytes_both_ways() {
     server.read_until("from the client").await;
     server.send("from the server").await;
     client.read_until("from the server").await;
-    let records = world.billing.wait_for(customer.tenant, 1).await;
+    let records = fixture.billing.wait_for(customer.tenant, 1).await;
     assert_eq!((records[0].status, records[0].billable), (101, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_fails_is_told_apart_and_never_billed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
-    let gateway = world.gateway_with(&routes_to(upstream.address)).await;
+    let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
     let failures = [
         ("/", Some(""), "502", "upstream_failed"),
         ("/", Some("nonsense\r\n\r\n"), "502", "upstream_failed"),
@@ -209,17 +209,17 @@ async fn an_upstream_that_fails_is_told_apart_and_never_billed() {
     assert_eq!(refused.status(), 502);
     assert!(refused.text().await.unwrap().contains("upstream_unavailable"));
     eventually("failures counted", || async {
-        let counted: u64 = world.billing.refusals(customer.tenant).iter().map(|refusals| refusals.count).sum();
+        let counted: u64 = fixture.billing.refusals(customer.tenant).iter().map(|refusals| refusals.count).sum();
         (counted == 4).then_some(())
     })
     .await;
-    assert!(world.billing.records(customer.tenant).is_empty());
+    assert!(fixture.billing.records(customer.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_refuses_connections_is_passed_over() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let gone = RawUpstream::start().await.address;
     let routes = format!(
         "
@@ -229,11 +229,11 @@ routes:
   - {{ name: pair, path_prefix: /, upstream: pair }}
 "
     );
-    let gateway = world.gateway_with(&routes).await;
+    let gateway = fixture.gateway_with(&routes).await;
     for _ in 0..6 {
         let post = gateway.client.post(gateway.url("/")).bearer_auth(customer.secret.expose()).body("once");
         assert_eq!(post.send().await.unwrap().status(), 200);
     }
-    assert_eq!(world.upstream.requests(), 6);
-    assert_eq!(world.billing.wait_for(customer.tenant, 6).await.len(), 6);
+    assert_eq!(fixture.upstream.requests(), 6);
+    assert_eq!(fixture.billing.wait_for(customer.tenant, 6).await.len(), 6);
 }

@@ -1,13 +1,13 @@
 //! Headers of one connection: old clients, `Connection`, and hop-by-hop headers.
 
 use crate::support::{
-    Customer, World,
+    Customer, Fixture,
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
 
 struct Setting {
-    world: World,
+    fixture: Fixture,
     customer: Customer,
     upstream: RawUpstream,
     gateway: Gateway,
@@ -15,15 +15,15 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        let world = World::new().await;
-        let customer = world.customer(Some("roomy")).await;
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some("roomy")).await;
         let upstream = RawUpstream::start().await;
         let routes = format!(
             "upstreams: {{ raw: {{ servers: ['{}'] }} }}\nroutes: [{{ name: raw, path_prefix: /, upstream: raw }}]\n",
             upstream.address
         );
-        let gateway = world.gateway_with(&routes).await;
-        Self { world, customer, upstream, gateway }
+        let gateway = fixture.gateway_with(&routes).await;
+        Self { fixture, customer, upstream, gateway }
     }
 
     /// Sends a GET of this version with these header lines; the client, and the request as the upstream sees it, which
@@ -66,7 +66,7 @@ async fn an_old_client_is_answered_without_chunks_and_without_interim_answers() 
     drop(server);
     let answer = client.read_to_end().await;
     assert!(answer.ends_with("\r\n\r\nfour"), "{answer}");
-    assert_eq!(setting.world.billing.wait_for(setting.customer.tenant, 7).await.len(), 7);
+    assert_eq!(setting.fixture.billing.wait_for(setting.customer.tenant, 7).await.len(), 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

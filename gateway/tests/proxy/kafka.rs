@@ -12,7 +12,7 @@ use servers::Kafka;
 use tokio::sync::watch;
 
 use crate::support::{
-    ROUTES, World, eventually,
+    Fixture, ROUTES, eventually,
     kafka::Books,
     now,
     process::{Gateway, command},
@@ -103,11 +103,11 @@ async fn a_broker_that_is_killed_or_falls_silent_loses_nothing_and_keeps_streams
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_is_told_and_holds_up_no_request() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let kafka = Kafka::start().unwrap();
-    world.configure(ROUTES);
-    let mut command = command(&world.config_file());
+    fixture.configure(ROUTES);
+    let mut command = command(&fixture.config_file());
     command.env("TOLLGATE_KAFKA", kafka.bootstrap());
     let gateway = Gateway::spawn(command).await;
     gateway.wait_until_ready().await;
@@ -127,5 +127,5 @@ async fn a_missing_topic_is_told_and_holds_up_no_request() {
     eventually("no more problem", || async { problem().await.is_none().then_some(()) }).await;
     let told = gateway.log().into_iter().filter(|line| line["event"] == "topic_unusable").count();
     assert_eq!(told, 1, "{}", gateway.output());
-    assert!(world.billing.records(customer.tenant).is_empty());
+    assert!(fixture.billing.records(customer.tenant).is_empty());
 }

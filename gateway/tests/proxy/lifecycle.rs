@@ -5,24 +5,24 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::{
-    ROUTES, World, eventually,
+    Fixture, ROUTES, eventually,
     process::{Gateway, command, wrapped},
     raw::{RawUpstream, Wire},
 };
 
-fn check(world: &World) -> Output {
-    command(&world.config_file()).arg("--check").output().unwrap()
+fn check(fixture: &Fixture) -> Output {
+    command(&fixture.config_file()).arg("--check").output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_checked_without_serving() {
-    let world = World::new().await;
-    world.configure(ROUTES);
-    let good = check(&world);
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let good = check(&fixture);
     assert!(good.status.success());
     assert!(String::from_utf8_lossy(&good.stdout).contains("ok, 8 routes, 1 upstreams"), "{good:?}");
-    world.configure(&ROUTES.replace("name: read", "nam: read"));
-    let bad = check(&world);
+    fixture.configure(&ROUTES.replace("name: read", "nam: read"));
+    let bad = check(&fixture);
     assert_eq!(bad.status.code(), Some(1));
     let told = String::from_utf8_lossy(&bad.stderr).into_owned();
     assert!(told.contains("gateway.yaml:") && told.contains("nam"), "{told}");
@@ -30,11 +30,11 @@ async fn a_file_is_checked_without_serving() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_told_with_its_setting() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
-    world.configure_at(ROUTES, address);
-    let output = command(&world.config_file()).output().unwrap();
+    fixture.configure_at(ROUTES, address);
+    let output = command(&fixture.config_file()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let expected = format!("cannot listen on {address} (setting `listen` in ");
@@ -43,19 +43,19 @@ async fn a_taken_port_is_told_with_its_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_pepper_says_where_to_put_it() {
-    let world = World::new().await;
-    world.configure(ROUTES);
-    let output = command(&world.config_file()).env_remove("TOLLGATE_PEPPER").output().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let output = command(&fixture.config_file()).env_remove("TOLLGATE_PEPPER").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("TOLLGATE_PEPPER"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() {
-    let world = World::new().await;
-    world.customer(None).await;
-    world.configure(ROUTES);
-    let output = command(&world.config_file()).env("TOLLGATE_PEPPER", "a pepper of something else").output().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.customer(None).await;
+    fixture.configure(ROUTES);
+    let output = command(&fixture.config_file()).env("TOLLGATE_PEPPER", "a pepper of something else").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("hashed under another pepper") && told.contains("TOLLGATE_PEPPER"), "{told}");
@@ -63,9 +63,9 @@ async fn a_pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_none_is_told_with_its_setting() {
-    let world = World::new().await;
-    world.configure(ROUTES);
-    let output = command(&world.config_file()).env("TOLLGATE_STORE", "mysql://db").output().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let output = command(&fixture.config_file()).env("TOLLGATE_STORE", "mysql://db").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("mysql://db") && told.contains("setting `store`"), "{told}");
@@ -73,13 +73,13 @@ async fn a_store_that_is_none_is_told_with_its_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_comes_late_is_waited_for() {
-    let world = World::new().await;
-    let late = world.config_file().with_file_name("late.db");
+    let fixture = Fixture::new().await;
+    let late = fixture.config_file().with_file_name("late.db");
     let store = format!("sqlite://{}", late.display());
-    world.configure(ROUTES);
-    let text = std::fs::read_to_string(world.config_file()).unwrap();
-    std::fs::write(world.config_file(), text.replace("store.db", "late.db")).unwrap();
-    let gateway = Gateway::start(&world.config_file()).await;
+    fixture.configure(ROUTES);
+    let text = std::fs::read_to_string(fixture.config_file()).unwrap();
+    std::fs::write(fixture.config_file(), text.replace("store.db", "late.db")).unwrap();
+    let gateway = Gateway::start(&fixture.config_file()).await;
     let (status, report) = gateway.admin("/health/ready").await;
     assert_eq!((status, report.contains("starting")), (503, true), "{report}");
     assert_eq!(gateway.admin("/health/live").await.0, 200);
@@ -89,9 +89,9 @@ async fn a_store_that_comes_late_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_tells_of_catalog_and_upstreams() {
-    let world = World::new().await;
-    world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let health = async |path: &str| {
         let (status, body) = gateway.admin(path).await;
         (status, serde_json::from_str::<Value>(&body).unwrap())
@@ -112,14 +112,14 @@ async fn health_tells_of_catalog_and_upstreams() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_answered_before_the_process_ends() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let routes = format!(
         "upstreams: {{ raw: {{ servers: ['{}'] }} }}\nroutes: [{{ name: raw, path_prefix: /, upstream: raw }}]\n",
         upstream.address
     );
-    let gateway = world.gateway_with(&routes).await;
+    let gateway = fixture.gateway_with(&routes).await;
     let mut client = Wire::connect(gateway.address).await;
     client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {}\r\n\r\n", customer.secret.expose())).await;
     let (mut server, _) = upstream.request().await;
@@ -132,14 +132,14 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
     assert!(gateway.ended().await.success());
-    assert_eq!(world.billing.records(customer.tenant).len(), 1);
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_leaves_a_line_and_its_metrics() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let path = "/read/it?token=hidden";
     let agent = format!("curl/8 \"{}\"", "x".repeat(5_000));
     let request = gateway.client.get(gateway.url(path)).bearer_auth(customer.secret.expose());
@@ -162,7 +162,7 @@ async fn each_request_leaves_a_line_and_its_metrics() {
     assert!(agent.starts_with("curl/8 \"x") && agent.len() == 256, "{agent}");
     let latency = served["latency_ms"].to_string();
     assert!(latency.split('.').nth(1).is_none_or(|digits| digits.len() <= 3), "{latency}");
-    assert_eq!(served["upstream"], world.upstream.address.to_string());
+    assert_eq!(served["upstream"], fixture.upstream.address.to_string());
     assert!(served["latency_ms"].is_number() && served["bytes"].as_u64().unwrap() > 0, "{served}");
     assert!(served["request_id"].is_string() && served.get("code").is_none(), "{served}");
     assert_eq!(lines[1]["code"], "missing_credential");
@@ -181,9 +181,9 @@ async fn each_request_leaves_a_line_and_its_metrics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_break_off_leave_no_errors_in_the_log() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     for _ in 0..20 {
         let mut broken = Wire::connect(gateway.address).await;
         broken.send("GET /read HTTP/1.1\r\nHost: a").await;
@@ -199,10 +199,10 @@ async fn clients_that_break_off_leave_no_errors_in_the_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn background_threads_are_nicer_than_the_request_path_however_the_gateway_is_started() {
     for own in [0, 10, 17] {
-        let world = World::new().await;
-        let customer = world.customer(Some("roomy")).await;
-        world.configure(ROUTES);
-        let nicer = wrapped(&["nice", "-n", &own.to_string()], &command(&world.config_file()));
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some("roomy")).await;
+        fixture.configure(ROUTES);
+        let nicer = wrapped(&["nice", "-n", &own.to_string()], &command(&fixture.config_file()));
         let gateway = Gateway::spawn(nicer).await;
         gateway.wait_until_ready().await;
         assert_eq!(gateway.status("/read", &customer.secret).await, 200);
@@ -221,7 +221,7 @@ async fn background_threads_are_nicer_than_the_request_path_however_the_gateway_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_tell_which_program_it_is_and_what_its_process_takes() {
-    let gateway = World::new().await.gateway().await;
+    let gateway = Fixture::new().await.gateway().await;
     let (_, text) = gateway.admin("/metrics").await;
     assert!(text.contains("\ntollgate_build_info{program=\"gateway\",schema=\""), "{text}");
     for metric in ["process_open_fds", "process_resident_memory_bytes", "process_threads"] {

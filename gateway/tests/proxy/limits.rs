@@ -4,7 +4,7 @@ use common::key::{Mode, Secret};
 use serde_json::Value;
 
 use crate::support::{
-    World, eventually,
+    Fixture, eventually,
     raw::{RawUpstream, Wire},
 };
 
@@ -25,9 +25,9 @@ routes: [{ name: open, path_prefix: /, upstream: demo }]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
-    let world = World::new().await;
-    let (one, other) = (world.customer(Some("roomy")).await, world.customer(Some("roomy")).await);
-    let gateway = world.gateway_with(SHARED).await;
+    let fixture = Fixture::new().await;
+    let (one, other) = (fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await);
+    let gateway = fixture.gateway_with(SHARED).await;
     let mut statuses = Vec::new();
     for customer in [&one, &other, &one, &other] {
         statuses.push(gateway.status("/shared", &customer.secret).await);
@@ -39,21 +39,21 @@ async fn a_route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
     assert_eq!(body["violated-policies"][0], "route-day");
     assert_eq!(gateway.status("/", &one.secret).await, 200);
 
-    world.configure(&SHARED.replace("name: open, path_prefix: /,", "name: open, path_prefix: /open,"));
+    fixture.configure(&SHARED.replace("name: open, path_prefix: /,", "name: open, path_prefix: /open,"));
     eventually("the new file", || async { (gateway.status("/", &one.secret).await == 404).then_some(()) }).await;
     assert_eq!(gateway.status("/shared", &one.secret).await, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_under_way_until_its_answer_is_complete_or_cancelled() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let routes = "
 upstreams: { slow: { servers: ['SLOW'] } }
 routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits: { concurrent: 1 } }]
 ";
-    let gateway = world.gateway_with(&routes.replace("SLOW", &upstream.address.to_string())).await;
+    let gateway = fixture.gateway_with(&routes.replace("SLOW", &upstream.address.to_string())).await;
     for is_patient in [true, false] {
         let mut client = Wire::connect(gateway.address).await;
         let key = customer.secret.expose();
@@ -91,9 +91,9 @@ routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_keys_is_refused_before_the_next_is_looked_up() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway_with(WATCHED).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway_with(WATCHED).await;
     let ask = |from: &'static str, key: String| {
         let request = gateway.client.get(gateway.url("/")).header("x-forwarded-for", from).header("x-api-key", key);
         async move { request.send().await.unwrap() }
@@ -117,6 +117,6 @@ async fn who_guesses_keys_is_refused_before_the_next_is_looked_up() {
     assert_eq!(ask("198.51.100.2", good()).await.status(), 200);
     assert_eq!(ask("198.51.100.1, 198.51.100.2", good()).await.status(), 200, "only the last address is believed");
 
-    world.configure(&WATCHED.replace("per_minute: 3", "enabled: false"));
+    fixture.configure(&WATCHED.replace("per_minute: 3", "enabled: false"));
     eventually("the new file", || async { (ask("198.51.100.1", good()).await.status() == 200).then_some(()) }).await;
 }

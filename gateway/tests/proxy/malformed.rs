@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
-    World, eventually,
+    Fixture, eventually,
     raw::{RawUpstream, Wire},
 };
 
@@ -121,14 +121,14 @@ fn assert_problem(answer: &str, status: u16, code: &str, case: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let key = format!("X-Api-Key: {}", customer.secret.expose());
     let cases = LINES.iter().map(|(case, fate)| ((*case).to_owned(), *fate)).chain(long_ones());
     let mut refused = 0.0;
     for (case, fate) in cases {
-        let before = world.upstream.requests();
+        let before = fixture.upstream.requests();
         let text = case.replace("KEY", &key).replace("HOST", "Host: api.test");
         // A client on another connection cannot be disturbed by what stands behind the case.
         let is_well_formed = matches!(fate, Forwarded | Answered(_));
@@ -140,12 +140,12 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
                 wire.end_sending().await;
                 let answer = wire.read_to_end().await;
                 assert!(answer.starts_with("HTTP/1.1 200 "), "{case:?}: {answer}");
-                assert_eq!(world.upstream.requests(), before + 1, "{case:?}");
+                assert_eq!(fixture.upstream.requests(), before + 1, "{case:?}");
             }
             Refused(status, code) => {
                 wire.end_sending().await;
                 assert_problem(&wire.read_to_end().await, status, code, &case);
-                assert_eq!(world.upstream.requests(), before, "{case:?}");
+                assert_eq!(fixture.upstream.requests(), before, "{case:?}");
                 refused += 1.0;
             }
             Answered(status) => {
@@ -153,7 +153,7 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
                 let answer = wire.read_to_end().await;
                 assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{case:?}: {answer}");
                 assert!(answer.to_ascii_lowercase().contains("\r\nallow: get, head, post"), "{case:?}: {answer}");
-                assert_eq!(world.upstream.requests(), before, "{case:?}");
+                assert_eq!(fixture.upstream.requests(), before, "{case:?}");
             }
             BrokenBody => {
                 wire.end_sending().await;
@@ -179,8 +179,8 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_head_request_has_no_body() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway().await;
     let mut wire = Wire::connect(gateway.address).await;
     wire.send("HEAD / HTTP/1.1\r\nHost: a, b\r\n\r\n").await;
     let answer = wire.read_to_end().await;
@@ -189,9 +189,9 @@ async fn a_refused_head_request_has_no_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_as_target_is_routed_by_its_host() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let key = customer.secret.expose();
     for (version, host) in [("1.1", "Host: other.test\r\n"), ("1.1", "Host: api.example.com\r\n"), ("1.0", "")] {
         let mut wire = Wire::connect(gateway.address).await;
@@ -210,14 +210,14 @@ async fn a_url_as_target_is_routed_by_its_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_can_be_read_in_several_ways_is_a_502() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
     let routes = format!(
         "upstreams:\n  raw: {{ servers: ['{}'] }}\nroutes:\n  - {{ name: raw, path_prefix: /, upstream: raw }}\n",
         upstream.address
     );
-    let gateway = world.gateway_with(&routes).await;
+    let gateway = fixture.gateway_with(&routes).await;
     let answers = [
         "Content-Length: 3, 3\r\n\r\nabc",
         "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",

@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use axum::Router;
 use futures_util::future::join_all;
 
-use crate::support::{World, eventually, raw::Wire};
+use crate::support::{Fixture, eventually, raw::Wire};
 
 /// Clients at once that ask for a large answer and do not read it.
 const CLIENTS: usize = 200;
@@ -20,8 +20,8 @@ const NOISE_BYTES: u64 = 2 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_gateway_gives_back_the_memory_of_slow_clients_that_have_left() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let router = Router::new().fallback(|| async { vec![b'x'; ANSWER_BYTES] });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ async fn an_idle_gateway_gives_back_the_memory_of_slow_clients_that_have_left() 
     let routes = format!(
         "upstreams:\n  large: {{ servers: ['{address}'] }}\nroutes:\n  - {{ name: all, path_prefix: /, upstream: large }}\n"
     );
-    let gateway = world.gateway_with(&routes).await;
+    let gateway = fixture.gateway_with(&routes).await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     let before = gateway.resident_bytes();
 

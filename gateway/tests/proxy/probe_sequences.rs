@@ -4,7 +4,7 @@
 
 use crate::{
     probes::{CONFIG, answers_in, bytes},
-    support::{World, raw::Wire},
+    support::{Fixture, raw::Wire},
 };
 
 /// Requests that try to hide another one in their body: each is refused, and nothing of the body is served.
@@ -80,8 +80,8 @@ fn hiding(case: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_that_hides_another_is_refused_and_nothing_behind_it_is_answered() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     for (name, case) in HIDING {
         let mut wire = Wire::connect(gateway.address).await;
         wire.send_as_far_as_taken(hiding(case)).await;
@@ -91,16 +91,16 @@ async fn request_that_hides_another_is_refused_and_nothing_behind_it_is_answered
         wire.send_as_far_as_taken(FOLLOWING).await;
         assert_eq!(wire.read_to_end().await, "", "{name}");
     }
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_behind_one_with_a_body_is_answered_by_itself() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     for (name, case) in WITH_BODY {
         for at_once in [true, false] {
-            let before = world.upstream.requests();
+            let before = fixture.upstream.requests();
             let mut wire = Wire::connect(gateway.address).await;
             if at_once {
                 wire.send(bytes(case) + FOLLOWING).await;
@@ -113,7 +113,7 @@ async fn request_behind_one_with_a_body_is_answered_by_itself() {
             assert_eq!(answers_in(&answers), 2 + interim, "{name}: {answers}");
             assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{name}: {answers}");
             assert!(answers.contains("\"target\":\"/behind\""), "{name}: {answers}");
-            assert_eq!(world.upstream.requests(), before + 2, "{name}");
+            assert_eq!(fixture.upstream.requests(), before + 2, "{name}");
         }
     }
 }
@@ -121,8 +121,8 @@ async fn request_behind_one_with_a_body_is_answered_by_itself() {
 /// `SMUG-CL0-BODY-POISON`: what follows an empty body is the next request, with a method that begins with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn byte_behind_an_empty_body_belongs_to_the_next_request() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     let mut wire = Wire::connect(gateway.address).await;
     wire.send(bytes("POST / HTTP/1.1\r\nHOSTContent-Length: 0\r\n\r\nX") + FOLLOWING).await;
     let answers = wire.read_to_end().await;
@@ -142,8 +142,8 @@ async fn request_that_is_too_long_is_refused_with_a_problem() {
         ("MAL-LONG-METHOD", format!("{letters} / HTTP/1.1\r\nHOST\r\n"), 400),
         ("COOK-OVERSIZED", format!("GET / HTTP/1.1\r\nHOSTCookie: big={letters}\r\n\r\n"), 431),
     ];
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     for (name, case, status) in cases {
         let mut wire = Wire::connect(gateway.address).await;
         wire.send_as_far_as_taken(bytes(&case)).await;
@@ -153,7 +153,7 @@ async fn request_that_is_too_long_is_refused_with_a_problem() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {begin}");
         assert!(answer.contains("application/problem+json") && answers_in(&answer) == 1, "{name}: {begin}");
     }
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,8 +165,8 @@ async fn long_request_within_the_limits_is_served() {
         ("COOK-MANY-PAIRS", format!("GET / HTTP/1.1\r\nHOSTCookie: {}\r\n\r\n", pairs.join("; "))),
         ("MAL-RANGE-OVERLAPPING", format!("GET / HTTP/1.1\r\nHOSTRange: bytes={}\r\n\r\n", ranges.join(","))),
     ];
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     for (name, case) in cases {
         let mut wire = Wire::connect(gateway.address).await;
         wire.send(bytes(&case) + FOLLOWING).await;
@@ -178,8 +178,8 @@ async fn long_request_within_the_limits_is_served() {
 /// `MAL-CHUNK-EXT-64K`: the header is on its way to the upstream before the body is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn chunk_extension_of_100_kb_ends_the_request_with_a_problem() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     let mut wire = Wire::connect(gateway.address).await;
     let extension = "A".repeat(100_000);
     let request = format!("POST / HTTP/1.1\r\nHOSTCHUNKED5;ext={extension}\r\nhello\r\n0\r\n\r\n");
@@ -192,8 +192,8 @@ async fn chunk_extension_of_100_kb_ends_the_request_with_a_problem() {
 /// `MAL-BINARY-GARBAGE`, `MAL-URL-OVERLONG-UTF8`, `MAL-EMPTY-REQUEST`.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_request_reach_no_upstream() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     let garbage: Vec<u8> = (0..=255).collect();
     let overlong = [b"GET /..".as_slice(), &[0xc0, 0xaf], b"etc HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     for case in [garbage, overlong] {
@@ -206,14 +206,14 @@ async fn bytes_that_are_no_request_reach_no_upstream() {
     let mut wire = Wire::connect(gateway.address).await;
     wire.end_sending().await;
     assert_eq!(wire.read_to_end().await, "");
-    assert_eq!(world.upstream.requests(), 0);
+    assert_eq!(fixture.upstream.requests(), 0);
 }
 
 /// `MAL-POST-CL-HUGE-NO-BODY`.
 #[tokio::test(flavor = "multi_thread")]
 async fn request_without_the_body_that_it_announces_is_refused_once_its_client_ends() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     let mut wire = Wire::connect(gateway.address).await;
     wire.send(bytes("POST / HTTP/1.1\r\nHOSTContent-Length: 999999999\r\n\r\n")).await;
     wire.end_sending().await;

@@ -5,7 +5,7 @@
 //! A case that a server may accept or refuse, and the gateway refuses, stands here as refused: a
 //! proxy must not leave the choice to the server behind it.
 
-use crate::support::{World, raw::Wire};
+use crate::support::{Fixture, raw::Wire};
 
 /// The required outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ const CASES: &[(&str, &str, Verdict)] = &[
     ("COMP-POST-NO-CL-NO-TE", "POST / HTTP/1.1\r\nHOST\r\n", Good),
     ("COMP-POST-CL-UNDERSEND", "POST / HTTP/1.1\r\nHOSTContent-Length: 10\r\n\r\nhello", Bad),
     ("COMP-CHUNKED-BODY", "POST / HTTP/1.1\r\nHOSTCHUNKED5\r\nhello\r\n0\r\n\r\n", Good),
-    ("COMP-CHUNKED-MULTI", "POST / HTTP/1.1\r\nHOSTCHUNKED5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", Good),
+    ("COMP-CHUNKED-MULTI", "POST / HTTP/1.1\r\nHOSTCHUNKED5\r\nhello\r\n6\r\n fixture\r\n0\r\n\r\n", Good),
     ("COMP-CHUNKED-EMPTY", "POST / HTTP/1.1\r\nHOSTCHUNKED0\r\n\r\n", Good),
     ("COMP-CHUNKED-NO-FINAL", "POST / HTTP/1.1\r\nHOSTCHUNKED5\r\nhello\r\n", Bad),
     ("COMP-CHUNKED-EXTENSION", "POST / HTTP/1.1\r\nHOSTCHUNKED5;ext=value\r\nhello\r\n0\r\n\r\n", Good),
@@ -143,7 +143,7 @@ const CASES: &[(&str, &str, Verdict)] = &[
     ("SMUG-BARE-CR-HEADER-VALUE", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nX-Test: val\rue\r\n\r\nhello", Bad),
     ("SMUG-CHUNK-BARE-SEMICOLON", "POST / HTTP/1.1\r\nHOSTCHUNKED5;\r\nhello\r\n0\r\n\r\n", Bad),
     ("SMUG-CHUNK-EXT-INVALID-TOKEN", "POST / HTTP/1.1\r\nHOSTCHUNKED5;bad[=x\r\nhello\r\n0\r\n\r\n", Bad),
-    ("SMUG-CHUNK-UNDERSCORE", "POST / HTTP/1.1\r\nHOSTCHUNKED1_0\r\nhello world!!!!!\r\n0\r\n\r\n", Bad),
+    ("SMUG-CHUNK-UNDERSCORE", "POST / HTTP/1.1\r\nHOSTCHUNKED1_0\r\nhello fixture!!!!!\r\n0\r\n\r\n", Bad),
     ("SMUG-CHUNK-HEX-PREFIX", "POST / HTTP/1.1\r\nHOSTCHUNKED0x5\r\nhello\r\n0\r\n\r\n", Bad),
     ("SMUG-CHUNK-SIZE-PLUS", "POST / HTTP/1.1\r\nHOSTCHUNKED+5\r\nhello\r\n0\r\n\r\n", Bad),
     ("SMUG-CHUNK-SIZE-TRAILING-OWS", "POST / HTTP/1.1\r\nHOSTCHUNKED5 \r\nhello\r\n0\r\n\r\n", Bad),
@@ -261,9 +261,9 @@ pub(crate) fn bytes(case: &str) -> String {
 }
 
 /// Sends a case; what comes back before the gateway closes.
-async fn answer(world: &World, address: std::net::SocketAddr, case: &str, verdict: Verdict) -> String {
+async fn answer(fixture: &Fixture, address: std::net::SocketAddr, case: &str, verdict: Verdict) -> String {
     let mut wire = Wire::connect(address).await;
-    let before = world.upstream.requests();
+    let before = fixture.upstream.requests();
     wire.send_as_far_as_taken(bytes(case)).await;
     match verdict {
         // These end by themselves, though the client would go on.
@@ -274,7 +274,7 @@ async fn answer(world: &World, address: std::net::SocketAddr, case: &str, verdic
     }
     let answer = wire.read_to_end().await;
     if verdict == Good && !case.contains('*') {
-        assert_eq!(world.upstream.requests(), before + 2, "{case:?}: {answer}");
+        assert_eq!(fixture.upstream.requests(), before + 2, "{case:?}: {answer}");
     }
     answer
 }
@@ -293,8 +293,8 @@ pub(crate) const CONFIG: &str = "upstreams:\n  demo: { servers: ['DEMO'] }\n\
 #[tokio::test(flavor = "multi_thread")]
 async fn request_that_comes_in_two_pieces_is_answered_once_it_is_whole() {
     const WHOLE: &str = "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     for cut in 1..WHOLE.len() {
         let mut wire = Wire::connect(gateway.address).await;
         let (begin, end) = WHOLE.split_at(cut);
@@ -308,11 +308,11 @@ async fn request_that_comes_in_two_pieces_is_answered_once_it_is_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_of_public_probes_have_their_verdicts() {
-    let world = World::new().await;
-    let gateway = world.gateway_with(CONFIG).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway_with(CONFIG).await;
     let mut failed = Vec::new();
     for (name, case, verdict) in CASES {
-        let answer = answer(&world, gateway.address, case, *verdict).await;
+        let answer = answer(&fixture, gateway.address, case, *verdict).await;
         let status = answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
         let answers = answers_in(&answer);
         let is_problem = answer.contains("application/problem+json");

@@ -1,6 +1,6 @@
 //! Configuration that changes under a running gateway.
 
-use crate::support::{ROUTES, World, eventually};
+use crate::support::{Fixture, ROUTES, eventually};
 
 const APPLIED: &str = "tollgate_config_reloads_total{outcome=\"applied\"}";
 const REFUSED: &str = "tollgate_config_reloads_total{outcome=\"refused\"}";
@@ -8,31 +8,31 @@ const SUCCESSFUL: &str = "tollgate_config_last_reload_successful";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_file_takes_effect_and_a_bad_one_changes_nothing() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let only_old =
         "upstreams: { demo: { servers: ['DEMO'] } }\nroutes: [{ name: old, path_prefix: /old, upstream: demo }]\n";
-    let gateway = world.gateway_with(only_old).await;
+    let gateway = fixture.gateway_with(only_old).await;
     assert_eq!(gateway.status("/old", &customer.secret).await, 200);
     assert_eq!(gateway.status("/new", &customer.secret).await, 404);
     assert_eq!(gateway.metric(SUCCESSFUL).await, Some(1.0));
 
-    world.configure(&only_old.replace("name: old, path_prefix: /old", "name: new, path_prefix: /new"));
+    fixture.configure(&only_old.replace("name: old, path_prefix: /old", "name: new, path_prefix: /new"));
     eventually("the new route", || async { (gateway.status("/new", &customer.secret).await == 200).then_some(()) })
         .await;
     assert_eq!(gateway.status("/old", &customer.secret).await, 404);
     assert_eq!(gateway.metric(APPLIED).await, Some(1.0));
 
-    world.configure(&only_old.replace("upstream: demo", "upstream: nowhere"));
+    fixture.configure(&only_old.replace("upstream: demo", "upstream: nowhere"));
     eventually("the refusal", || async { gateway.metric(REFUSED).await }).await;
     assert_eq!(gateway.metric(SUCCESSFUL).await, Some(0.0));
     assert_eq!(gateway.status("/new", &customer.secret).await, 200);
     let refusal = gateway.logged("the refusal", |line| line["level"] == "ERROR").await;
-    assert_eq!(refusal["file"], world.config_file().display().to_string());
+    assert_eq!(refusal["file"], fixture.config_file().display().to_string());
     assert!(refusal["line"].as_u64().unwrap() > 1, "{refusal}");
     assert!(refusal["reason"].as_str().unwrap().contains("upstream `nowhere` is not defined"), "{refusal}");
 
-    world.configure(only_old);
+    fixture.configure(only_old);
     eventually("the old route", || async { (gateway.status("/old", &customer.secret).await == 200).then_some(()) })
         .await;
     assert_eq!(gateway.metric(SUCCESSFUL).await, Some(1.0));
@@ -40,11 +40,11 @@ async fn a_good_file_takes_effect_and_a_bad_one_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_need_a_restart_are_named_and_routes_change_all_the_same() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let elsewhere = "127.0.0.1:1".parse().unwrap();
-    world.configure_at(&ROUTES.replace("path_prefix: /read", "path_prefix: /written"), elsewhere);
+    fixture.configure_at(&ROUTES.replace("path_prefix: /read", "path_prefix: /written"), elsewhere);
     eventually("the new route", || async {
         let post = gateway.client.post(gateway.url("/written")).bearer_auth(customer.secret.expose());
         (post.send().await.unwrap().status() == 405).then_some(())
@@ -55,8 +55,8 @@ async fn settings_that_need_a_restart_are_named_and_routes_change_all_the_same()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_reads_the_file_again_even_if_nothing_changed() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway().await;
     gateway.signal("HUP");
     eventually("a reload", || async { gateway.metric(APPLIED).await }).await;
 }

@@ -2,7 +2,7 @@
 
 use common::key::{IpNet, KeyUpdate, Mode};
 
-use crate::support::{World, now};
+use crate::support::{Fixture, now};
 
 const ROUTES: &str = "
 trusted_proxies: [127.0.0.1]
@@ -16,12 +16,12 @@ routes:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let (reader, secret) = world.key(customer.tenant, Mode::Live).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let (reader, secret) = fixture.key(customer.tenant, Mode::Live).await;
     let update = KeyUpdate { scopes: Some(vec!["read".into(), "other".into()]), ..KeyUpdate::default() };
-    world.store.update_key(reader, &update, None, now()).await.unwrap();
-    let gateway = world.gateway_with(ROUTES).await;
+    fixture.store.update_key(reader, &update, None, now()).await.unwrap();
+    let gateway = fixture.gateway_with(ROUTES).await;
     assert_eq!(gateway.status("/read/x", &secret).await, 200);
     assert_eq!(gateway.status("/", &secret).await, 200, "a route that asks for no scope");
     // Three requests a minute: what is refused for its scope does not count.
@@ -39,13 +39,13 @@ async fn a_key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_with_addresses_is_used_from_there_only_whatever_the_client_claims() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let (key, secret) = world.key(customer.tenant, Mode::Live).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let (key, secret) = fixture.key(customer.tenant, Mode::Live).await;
     let ranges: Vec<IpNet> = vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
     let update = KeyUpdate { allowed_ips: Some(ranges), ..KeyUpdate::default() };
-    world.store.update_key(key, &update, None, now()).await.unwrap();
-    let gateway = world.gateway_with(ROUTES).await;
+    fixture.store.update_key(key, &update, None, now()).await.unwrap();
+    let gateway = fixture.gateway_with(ROUTES).await;
     let from = async |forwarded: &str| {
         let request = gateway.client.get(gateway.url("/")).bearer_auth(secret.expose());
         let response = request.header("X-Forwarded-For", forwarded).send().await.unwrap();

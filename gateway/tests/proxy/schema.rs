@@ -6,20 +6,20 @@ use serde_json::Value;
 use servers::StoreFile;
 
 use crate::support::{
-    Customer, World, eventually, now,
+    Customer, Fixture, eventually, now,
     process::{Gateway, command},
 };
 
 /// A store with a customer, and the snapshot that a gateway left.
-async fn served_before(plan: &str) -> (World, Customer, StoreFile) {
-    let world = World::new().await;
-    let customer = world.customer(Some(plan)).await;
-    let first = world.gateway().await;
+async fn served_before(plan: &str) -> (Fixture, Customer, StoreFile) {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some(plan)).await;
+    let first = fixture.gateway().await;
     assert_eq!(first.status("/", &customer.secret).await, 200);
     first.signal("TERM");
     assert!(first.ended().await.success());
-    let file = StoreFile::at(world.path("store.db"));
-    (world, customer, file)
+    let file = StoreFile::at(fixture.path("store.db"));
+    (fixture, customer, file)
 }
 
 async fn readiness(gateway: &Gateway) -> Value {
@@ -55,13 +55,13 @@ async fn serves_from_snapshot(gateway: &Gateway, customer: &Customer, why: &str)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_older_than_the_store_serves_from_its_snapshot_and_follows_once_the_store_fits() {
-    let (world, customer, file) = served_before("roomy").await;
+    let (fixture, customer, file) = served_before("roomy").await;
     file.make_newer().await.unwrap();
-    let gateway = Gateway::start(&world.config_file()).await;
+    let gateway = Gateway::start(&fixture.config_file()).await;
     serves_from_snapshot(&gateway, &customer, "the store's schema has version 9999").await;
 
     file.make_current().await.unwrap();
-    Store::open(&world.store_url).await.unwrap().revoke_key(customer.key, now()).await.unwrap();
+    Store::open(&fixture.store_url).await.unwrap().revoke_key(customer.key, now()).await.unwrap();
     becomes(&gateway, &customer, 401).await;
     misfit_is(&gateway, 0.0).await;
     let report = readiness(&gateway).await;
@@ -72,25 +72,25 @@ async fn a_gateway_older_than_the_store_serves_from_its_snapshot_and_follows_onc
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store_is_migrated() {
-    let (world, customer, _) = served_before("roomy").await;
+    let (fixture, customer, _) = served_before("roomy").await;
     for file in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(world.path(file));
+        let _ = std::fs::remove_file(fixture.path(file));
     }
-    let missing = StoreFile::at(world.path("store.db")).create_older().await.unwrap();
-    let gateway = Gateway::start(&world.config_file()).await;
+    let missing = StoreFile::at(fixture.path("store.db")).create_older().await.unwrap();
+    let gateway = Gateway::start(&fixture.config_file()).await;
     serves_from_snapshot(&gateway, &customer, &format!("pending: {missing}")).await;
 
     // The store that was migrated is an empty one here: nobody is known to it.
-    Store::open_and_migrate(&world.store_url).await.unwrap();
+    Store::open_and_migrate(&fixture.store_url).await.unwrap();
     becomes(&gateway, &customer, 401).await;
     misfit_is(&gateway, 0.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_drawn_from_a_store_of_another_schema() {
-    let (world, customer, file) = served_before("capped").await;
+    let (fixture, customer, file) = served_before("capped").await;
     file.make_newer().await.unwrap();
-    let gateway = Gateway::start(&world.config_file()).await;
+    let gateway = Gateway::start(&fixture.config_file()).await;
     gateway.wait_until_ready().await;
     assert_eq!(gateway.status("/", &customer.secret).await, 503);
     file.make_current().await.unwrap();
@@ -99,25 +99,25 @@ async fn nothing_is_drawn_from_a_store_of_another_schema() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_gateway_tells_of_a_schema_that_was_changed_and_follows_on() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let gateway = fixture.gateway().await;
+    let customer = fixture.customer(Some("roomy")).await;
     // Once it sees a change it has a connection, which it keeps.
     becomes(&gateway, &customer, 200).await;
-    StoreFile::at(world.path("store.db")).make_newer().await.unwrap();
+    StoreFile::at(fixture.path("store.db")).make_newer().await.unwrap();
     misfit_is(&gateway, 1.0).await;
     assert!(readiness(&gateway).await["store_problem"].as_str().unwrap().contains("followed"));
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
-    world.store.revoke_key(customer.key, now()).await.unwrap();
+    fixture.store.revoke_key(customer.key, now()).await.unwrap();
     becomes(&gateway, &customer, 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_snapshot_a_newer_store_is_an_error_that_names_both_versions() {
-    let world = World::new().await;
-    StoreFile::at(world.path("store.db")).make_newer().await.unwrap();
-    world.configure(crate::support::ROUTES);
-    let output = command(&world.config_file()).output().unwrap();
+    let fixture = Fixture::new().await;
+    StoreFile::at(fixture.path("store.db")).make_newer().await.unwrap();
+    fixture.configure(crate::support::ROUTES);
+    let output = command(&fixture.config_file()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("version 9999") && told.contains("knows only"), "{told}");

@@ -6,13 +6,13 @@ use serde_json::Value;
 use servers::Redis;
 
 use crate::support::{
-    ROUTES, World, eventually,
+    Fixture, ROUTES, eventually,
     process::{Gateway, command},
 };
 
 /// Another gateway's configuration beside the one that is written.
-fn second_config(world: &World) -> std::path::PathBuf {
-    let first = world.config_file();
+fn second_config(fixture: &Fixture) -> std::path::PathBuf {
+    let first = fixture.config_file();
     let text = std::fs::read_to_string(&first).unwrap();
     let second = first.with_file_name("second.yaml");
     std::fs::write(&second, text.replace("name: test", "name: second").replace("/journal'", "/second-journal'"))
@@ -37,20 +37,20 @@ fn is_of_bank(line: &Value, event: &str) -> bool {
 #[tokio::test]
 async fn two_gateways_share_a_limit_and_serve_on_without_their_redis() {
     let mut redis = Redis::start().unwrap();
-    let world = World::new().await;
-    world.configure(ROUTES);
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
     let url = redis.url();
     let start = async |config: &std::path::Path| {
         let mut command = command(config);
         command.env("TOLLGATE_REDIS", &url);
         Gateway::spawn(command).await
     };
-    let gateways = [start(&world.config_file()).await, start(&second_config(&world)).await];
+    let gateways = [start(&fixture.config_file()).await, start(&second_config(&fixture)).await];
     for gateway in &gateways {
         gateway.wait_until_ready().await;
         eventually("shared limits", || async { (limits(gateway).await["shared"] == true).then_some(()) }).await;
     }
-    let customer = world.customer(Some("narrow")).await;
+    let customer = fixture.customer(Some("narrow")).await;
     for gateway in &gateways {
         eventually("the new key is known", || async {
             (gateway.status("/", &customer.secret).await != 401).then_some(())
@@ -58,7 +58,7 @@ async fn two_gateways_share_a_limit_and_serve_on_without_their_redis() {
         .await;
     }
 
-    let (other, secret) = world.key(customer.tenant, common::key::Mode::Live).await;
+    let (other, secret) = fixture.key(customer.tenant, common::key::Mode::Live).await;
     for gateway in &gateways {
         let unknown = || async {
             let keys = serde_json::from_str::<Value>(&gateway.admin("/health/ready").await.1).unwrap();

@@ -3,7 +3,7 @@
 use common::key::Secret;
 use futures_util::future::join_all;
 
-use crate::support::{Customer, ROUTES, World, eventually, process::Gateway};
+use crate::support::{Customer, Fixture, ROUTES, eventually, process::Gateway};
 
 /// The smallest journal that two threads can work with, in MiB.
 const SMALLEST_MIB: u64 = 1;
@@ -15,14 +15,14 @@ const MORE_THAN_FIT: u64 = SMALLEST_MIB * 1024 * 1024 / 128 + 1_000;
 const AT_ONCE: usize = 50;
 
 /// A gateway with a tiny journal and nobody to send it to.
-async fn with_tiny_journal(world: &World, usage: &str) -> Gateway {
-    world.configure(ROUTES);
-    let text = std::fs::read_to_string(world.config_file()).unwrap();
-    let sink = format!("sink: 'http://{}'", world.billing.address);
+async fn with_tiny_journal(fixture: &Fixture, usage: &str) -> Gateway {
+    fixture.configure(ROUTES);
+    let text = std::fs::read_to_string(fixture.config_file()).unwrap();
+    let sink = format!("sink: 'http://{}'", fixture.billing.address);
     assert!(text.contains(&sink), "{text}");
     let replaced = format!("sink: 'http://127.0.0.1:1', journal_budget_mib: {SMALLEST_MIB}{usage}");
-    std::fs::write(world.config_file(), text.replace(&sink, &replaced)).unwrap();
-    let gateway = Gateway::start(&world.config_file()).await;
+    std::fs::write(fixture.config_file(), text.replace(&sink, &replaced)).unwrap();
+    let gateway = Gateway::start(&fixture.config_file()).await;
     gateway.wait_until_ready().await;
     gateway
 }
@@ -44,16 +44,16 @@ async fn flood(gateway: &Gateway, secret: &Secret) -> (u64, Vec<(u16, String)>) 
     (served, refused)
 }
 
-async fn setting() -> (World, Customer) {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    (world, customer)
+async fn setting() -> (Fixture, Customer) {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    (fixture, customer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_refuses_requests_before_they_reach_the_upstream() {
-    let (world, customer) = setting().await;
-    let gateway = with_tiny_journal(&world, "").await;
+    let (fixture, customer) = setting().await;
+    let gateway = with_tiny_journal(&fixture, "").await;
     let (served, refused) = flood(&gateway, &customer.secret).await;
     assert!(!refused.is_empty(), "{served} requests were served");
     for (status, body) in &refused {
@@ -68,13 +68,13 @@ async fn a_full_journal_refuses_requests_before_they_reach_the_upstream() {
         (recorded >= served as f64).then_some(())
     })
     .await;
-    assert!(world.upstream.requests() as u64 >= served);
+    assert!(fixture.upstream.requests() as u64 >= served);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_lets_requests_pass_unmetered_if_told_to() {
-    let (world, customer) = setting().await;
-    let gateway = with_tiny_journal(&world, ", when_full: serve_unmetered").await;
+    let (fixture, customer) = setting().await;
+    let gateway = with_tiny_journal(&fixture, ", when_full: serve_unmetered").await;
     let (served, refused) = flood(&gateway, &customer.secret).await;
     assert_eq!((served >= MORE_THAN_FIT, refused.len()), (true, 0));
     let unmetered = format!("tollgate_unmetered_requests_total{{tenant=\"{}\"}}", customer.tenant);
@@ -83,11 +83,11 @@ async fn a_full_journal_lets_requests_pass_unmetered_if_told_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cap_that_cannot_be_checked_refuses_and_other_plans_go_on() {
-    let (world, customer) = setting().await;
-    let capped = world.customer(Some("capped")).await;
-    let gateway = world.gateway().await;
+    let (fixture, customer) = setting().await;
+    let capped = fixture.customer(Some("capped")).await;
+    let gateway = fixture.gateway().await;
     // A store that is gone for good, in the way that files can be.
-    let store = world.config_file().with_file_name("store.db");
+    let store = fixture.config_file().with_file_name("store.db");
     for file in [store.with_extension("db-wal"), store] {
         std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(0).unwrap();
     }
@@ -96,5 +96,5 @@ async fn a_cap_that_cannot_be_checked_refuses_and_other_plans_go_on() {
     let (status, body) = (refused.status(), refused.text().await.unwrap());
     assert!(status == 503 && body.contains("quota_unavailable"), "{status}: {body}");
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
-    assert_eq!(world.upstream.requests(), 1);
+    assert_eq!(fixture.upstream.requests(), 1);
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::support::{
-    ROUTES, World, eventually, now,
+    Fixture, ROUTES, eventually, now,
     process::{Gateway, command},
 };
 
@@ -30,9 +30,9 @@ fn server() -> Postgres {
     Postgres::start_with(PostgresOptions { fsync: false, ..PostgresOptions::default() }).unwrap()
 }
 
-async fn world_on(server: &Postgres) -> World {
-    server.create_database("world").unwrap();
-    World::on(server.url("world"), tempfile::tempdir().unwrap()).await
+async fn world_on(server: &Postgres) -> Fixture {
+    server.create_database("fixture").unwrap();
+    Fixture::on(server.url("fixture"), tempfile::tempdir().unwrap()).await
 }
 
 async fn catalog_of(gateway: &Gateway) -> Value {
@@ -46,8 +46,8 @@ async fn becomes(gateway: &Gateway, secret: &common::key::Secret, status: u16) {
 }
 
 /// Starts a gateway without its store and returns what it says when it gives up.
-async fn refusal(world: &World, pepper: &'static str) -> String {
-    let mut command = command(&world.config_file());
+async fn refusal(fixture: &Fixture, pepper: &'static str) -> String {
+    let mut command = command(&fixture.config_file());
     command.env("TOLLGATE_PEPPER", pepper);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(!output.status.success());
@@ -57,19 +57,19 @@ async fn refusal(world: &World, pepper: &'static str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_it_later() {
     let mut server = server();
-    let world = world_on(&server).await;
-    let customer = world.customer(Some("roomy")).await;
-    let (suspended, _) = world.key(customer.tenant, Mode::Live).await;
-    let first = world.gateway_with(ROUTES).await;
+    let fixture = world_on(&server).await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let (suspended, _) = fixture.key(customer.tenant, Mode::Live).await;
+    let first = fixture.gateway_with(ROUTES).await;
     assert_eq!(first.status("/", &customer.secret).await, 200);
     assert_eq!(catalog_of(&first).await["source"], "store");
     first.signal("TERM");
     assert!(first.ended().await.success());
 
     server.stop().unwrap();
-    let told = refusal(&world, "another pepper than that of the file").await;
+    let told = refusal(&fixture, "another pepper than that of the file").await;
     assert!(told.contains("snapshot_refused") && told.contains("another pepper"), "{told}");
-    let second = Gateway::start(&world.config_file()).await;
+    let second = Gateway::start(&fixture.config_file()).await;
     second.wait_until_ready().await;
     assert_eq!(second.status("/", &customer.secret).await, 200);
     let stranger = common::key::Secret::generate(Mode::Live);
@@ -80,7 +80,7 @@ async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_
     assert_eq!(second.metric("tollgate_catalog_confirmed").await, Some(0.0));
 
     server.restart().unwrap();
-    let store = Store::open(&world.store_url).await.unwrap();
+    let store = Store::open(&fixture.store_url).await.unwrap();
     store.revoke_key(customer.key, now()).await.unwrap();
     becomes(&second, &customer.secret, 401).await;
     assert_eq!(catalog_of(&second).await["source"], "store");
@@ -91,10 +91,10 @@ async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends() {
     let mut server = server();
-    let world = world_on(&server).await;
+    let fixture = world_on(&server).await;
     // Credit makes the gateway ask the store while it is away, and not only look for changes.
-    let (customer, prepaid) = (world.customer(Some("roomy")).await, world.customer(Some("prepaid")).await);
-    let gateway = world.gateway_with(ROUTES).await;
+    let (customer, prepaid) = (fixture.customer(Some("roomy")).await, fixture.customer(Some("prepaid")).await);
+    let gateway = fixture.gateway_with(ROUTES).await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     let before = gateway.log().len();
     server.stop().unwrap();
@@ -122,30 +122,30 @@ async fn an_outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_is_not_started_from() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let first = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let first = fixture.gateway().await;
     assert_eq!(first.status("/", &customer.secret).await, 200);
     first.signal("TERM");
     assert!(first.ended().await.success());
-    let snapshot = world.path("journal/test.snapshot");
+    let snapshot = fixture.path("journal/test.snapshot");
     let mut bytes = std::fs::read(&snapshot).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&snapshot, bytes).unwrap();
-    std::fs::rename(world.path("store.db"), world.path("elsewhere.db")).unwrap();
-    let told = refusal(&world, crate::support::PEPPER).await;
+    std::fs::rename(fixture.path("store.db"), fixture.path("elsewhere.db")).unwrap();
+    let told = refusal(&fixture, crate::support::PEPPER).await;
     assert!(told.contains("snapshot_refused") && told.contains("its seal does not fit"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_nobody_announces_is_found_all_the_same() {
     let server = server();
-    let world = world_on(&server).await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = world_on(&server).await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
-    let mut connection = sqlx::PgConnection::connect(&world.store_url).await.unwrap();
+    let mut connection = sqlx::PgConnection::connect(&fixture.store_url).await.unwrap();
     let unannounced = format!(
         "BEGIN; UPDATE keys SET revoked_at = 1 WHERE id = '{key}'; UPDATE change_head SET seq = seq + 1, at = 1; \
          INSERT INTO changes (seq, kind, subject, at) SELECT seq, 'key', '{key}', 1 FROM change_head; COMMIT",
@@ -200,25 +200,25 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: Arc<AtomicBo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_was_cut_off_from_the_store_catches_up() {
     let server = server();
-    let mut world = world_on(&server).await;
-    let (customer, other) = (world.customer(Some("roomy")).await, world.customer(Some("roomy")).await);
-    let (before, database) = world.store_url.rsplit_once('/').unwrap();
+    let mut fixture = world_on(&server).await;
+    let (customer, other) = (fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await);
+    let (before, database) = fixture.store_url.rsplit_once('/').unwrap();
     let (user, place) = before.rsplit_once('@').unwrap();
     let relay = Relay::to(place.parse().unwrap()).await;
-    world.store_url = format!("{user}@{}/{database}", relay.address);
-    let gateway = world.gateway().await;
+    fixture.store_url = format!("{user}@{}/{database}", relay.address);
+    let gateway = fixture.gateway().await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
 
     relay.cut.store(true, Ordering::Release);
-    world.store.revoke_key(customer.key, now()).await.unwrap();
+    fixture.store.revoke_key(customer.key, now()).await.unwrap();
     let staleness = || async { catalog_of(&gateway).await["staleness_seconds"].as_f64().filter(|age| *age > 1.5) };
     eventually("staleness", staleness).await;
     assert_eq!(gateway.status("/", &customer.secret).await, 200, "what is known serves on");
     relay.cut.store(false, Ordering::Release);
     becomes(&gateway, &customer.secret, 401).await;
-    world.store.revoke_key(other.key, now()).await.unwrap();
+    fixture.store.revoke_key(other.key, now()).await.unwrap();
     becomes(&gateway, &other.secret, 401).await;
     let fresh = || async { (catalog_of(&gateway).await["staleness_seconds"].as_f64()? < 1.0).then_some(()) };
     eventually("freshness", fresh).await;
-    tokio::time::timeout(Duration::from_mins(1), world.store.ping()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), fixture.store.ping()).await.unwrap().unwrap();
 }

@@ -14,7 +14,7 @@ use common::key::Secret;
 use serde_json::Value;
 
 use crate::support::{
-    ROUTES, World, eventually,
+    Fixture, ROUTES, eventually,
     process::{Gateway, command},
     raw::Wire,
 };
@@ -25,8 +25,8 @@ const CLIENTS: usize = 8;
 /// Requests that have to be answered between two upgrades.
 const REQUESTS_BETWEEN: usize = 400;
 
-fn upgrade_socket(world: &World) -> PathBuf {
-    world.config_file().with_file_name("journal").join("test.upgrade")
+fn upgrade_socket(fixture: &Fixture) -> PathBuf {
+    fixture.config_file().with_file_name("journal").join("test.upgrade")
 }
 
 /// One request on a connection that stays open if the gateway lets it; whether it does.
@@ -65,11 +65,11 @@ fn listening_inode(address: SocketAddr) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_upgrades_under_load_lose_no_request_and_no_usage() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let mut gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let mut gateway = fixture.gateway().await;
     let (address, inode) = (gateway.address, listening_inode(gateway.address));
-    let mode = std::fs::metadata(upgrade_socket(&world)).unwrap().permissions().mode();
+    let mode = std::fs::metadata(upgrade_socket(&fixture)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -82,7 +82,7 @@ async fn two_upgrades_under_load_lose_no_request_and_no_usage() {
     };
     for _ in 0..2 {
         more_answers().await;
-        let next = Gateway::upgrade(&world.config_file()).await;
+        let next = Gateway::upgrade(&fixture.config_file()).await;
         assert_eq!((next.address, next.admin), (gateway.address, gateway.admin));
         assert!(gateway.ended().await.success());
         assert_eq!(listening_inode(address), inode);
@@ -96,19 +96,19 @@ async fn two_upgrades_under_load_lose_no_request_and_no_usage() {
     }
     gateway.signal("TERM");
     assert!(gateway.ended().await.success());
-    let (received, recorded) = (answered.load(Ordering::SeqCst), world.billing.records(customer.tenant).len());
-    assert_eq!((received, received), (recorded, world.upstream.requests()));
-    assert!(!upgrade_socket(&world).exists());
+    let (received, recorded) = (answered.load(Ordering::SeqCst), fixture.billing.records(customer.tenant).len());
+    assert_eq!((received, received), (recorded, fixture.upstream.requests()));
+    assert!(!upgrade_socket(&fixture).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_then_told_to_go() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let old = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let old = fixture.gateway().await;
     let mut idle = Wire::connect(old.address).await;
     assert!(ask(&mut idle, &customer.secret).await);
-    let new = Gateway::upgrade(&world.config_file()).await;
+    let new = Gateway::upgrade(&fixture.config_file()).await;
     let taken_over = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("taken over"));
     old.logged("the old process drains", taken_over).await;
     assert_eq!(new.status("/", &customer.secret).await, 200);
@@ -116,16 +116,16 @@ async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_the
     assert!(!ask(&mut idle, &customer.secret).await, "the connection may be used again");
     assert_eq!(idle.read_to_end().await, "");
     assert!(old.ended().await.success());
-    assert_eq!(world.billing.wait_for(customer.tenant, 3).await.len(), 3);
+    assert_eq!(fixture.billing.wait_for(customer.tenant, 3).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_puts_a_changed_address_into_force() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let old = world.gateway().await;
-    world.configure_at(ROUTES, "127.0.0.2:0".parse().unwrap());
-    let new = Gateway::upgrade(&world.config_file()).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let old = fixture.gateway().await;
+    fixture.configure_at(ROUTES, "127.0.0.2:0".parse().unwrap());
+    let new = Gateway::upgrade(&fixture.config_file()).await;
     assert_eq!((new.address.ip().to_string().as_str(), new.admin), ("127.0.0.2", old.admin));
     assert_eq!(new.status("/", &customer.secret).await, 200);
     assert!(old.ended().await.success());
@@ -134,19 +134,19 @@ async fn an_upgrade_puts_a_changed_address_into_force() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_process_that_fails_leaves_the_old_one_serving() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     // The idle connections of the test's own client are not waited for.
-    world.configure(&format!("upgrade_drain_seconds: 1\n{ROUTES}"));
-    let gateway = Gateway::start(&world.config_file()).await;
+    fixture.configure(&format!("upgrade_drain_seconds: 1\n{ROUTES}"));
+    let gateway = Gateway::start(&fixture.config_file()).await;
     gateway.wait_until_ready().await;
     let refused = |file: &std::path::Path| {
         let output = command(file).arg("--upgrade").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let text = std::fs::read_to_string(world.config_file()).unwrap();
-    let bad = world.config_file().with_file_name("bad.yaml");
+    let text = std::fs::read_to_string(fixture.config_file()).unwrap();
+    let bad = fixture.config_file().with_file_name("bad.yaml");
     std::fs::write(&bad, text.replace("routes:", "rotes:")).unwrap();
     assert!(refused(&bad).contains("bad.yaml:"));
     // A store that does not open: it fails after it has found the running gateway.
@@ -160,18 +160,18 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
 
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     gateway.wait_until_ready().await;
-    let next = Gateway::upgrade(&world.config_file()).await;
+    let next = Gateway::upgrade(&fixture.config_file()).await;
     assert!(gateway.ended().await.success());
     assert_eq!(next.status("/", &customer.secret).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_in_the_way_of_an_upgrade_is_told() {
-    let world = World::new().await;
-    world.configure(ROUTES);
-    let socket = upgrade_socket(&world);
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let socket = upgrade_socket(&fixture);
     let told = |arguments: &[&str]| {
-        let output = command(&world.config_file()).args(arguments).output().unwrap();
+        let output = command(&fixture.config_file()).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(told.contains(&format!("{} (setting `upgrade_socket` in ", socket.display())), "{told}");
@@ -185,7 +185,7 @@ async fn what_stands_in_the_way_of_an_upgrade_is_told() {
     // Left by a gateway that was killed: nobody to take over from, and nothing in the way of a start.
     drop(UnixListener::bind(&socket).unwrap());
     assert!(told(&["--upgrade"]).contains("no gateway to take over from"));
-    let gateway = world.gateway().await;
+    let gateway = fixture.gateway().await;
     assert!(told(&[]).contains("another gateway can be taken over there"));
     assert!(gateway.runs());
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use servers::{Authority, Identity};
 
 use crate::support::{
-    World, eventually,
+    Fixture, eventually,
     hosts::Hosts,
     process::Gateway,
     tls::{Seen, TlsServer},
@@ -37,9 +37,9 @@ async fn health(gateway: &Gateway, upstream: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_cause() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let directory = world.config_file().parent().unwrap().to_owned();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let directory = fixture.config_file().parent().unwrap().to_owned();
     let (ours, others) =
         (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
     let client = ours.sign("gateway.test").unwrap();
@@ -47,7 +47,7 @@ async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_c
     let named = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), None).await.address;
     let expired = TlsServer::start(&ours.sign_expired("127.0.0.1").unwrap(), None).await.address;
     let mutual = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), Some(&ours)).await.address;
-    let plain = world.upstream.address;
+    let plain = fixture.upstream.address;
     let trust = |authority: &Authority| format!("    tls:\n      ca_file: {}\n", authority.file().display());
     let identity = |identity: &Identity| {
         let (certificate, key) = (identity.certificate.display(), identity.key.display());
@@ -69,7 +69,7 @@ async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_c
         case("stranger", mutual, identity(&stranger), Some("TLS handshake failed")),
         case("plain", plain, trust(&ours), Some("does not speak TLS")),
     ];
-    let gateway = world.gateway_with(&file(&cases)).await;
+    let gateway = fixture.gateway_with(&file(&cases)).await;
     for Case { name, server, failure, .. } in &cases {
         let expected = if failure.is_some() { "down" } else { "up" };
         let report = eventually("the check", || async {
@@ -100,14 +100,14 @@ async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_server_is_asked_for_by_its_own_name() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let directory = world.config_file().parent().unwrap().to_owned();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let directory = fixture.config_file().parent().unwrap().to_owned();
     let ours = Authority::create(&directory, "ours").unwrap();
     let one = TlsServer::start(&ours.sign("one.test").unwrap(), None).await;
     let two = TlsServer::start(&ours.sign("two.test").unwrap(), None).await;
     let (one_at, two_at) = (format!("one.test:{}", one.address.port()), format!("two.test:{}", two.address.port()));
-    world.configure(&format!(
+    fixture.configure(&format!(
         "upstreams:
   pair:
     servers: ['https://{one_at}', 'https://{two_at}']
@@ -118,7 +118,7 @@ routes: [{{ name: all, path_prefix: /, upstream: pair }}]
         ours.file().display()
     ));
     let hosts = Hosts::new(&[("127.0.0.1", "one.test"), ("127.0.0.1", "two.test")]);
-    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
+    let gateway = Gateway::spawn(hosts.command(&fixture.config_file())).await;
     gateway.wait_until_ready().await;
     eventually("both servers are healthy", || async { (health(&gateway, "pair").await["healthy"] == 2).then_some(()) })
         .await;
@@ -135,9 +135,9 @@ routes: [{{ name: all, path_prefix: /, upstream: pair }}]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_shared_only_by_upstreams_that_trust_alike() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let directory = world.config_file().parent().unwrap().to_owned();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let directory = fixture.config_file().parent().unwrap().to_owned();
     let (ours, others) =
         (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
     // The server keeps connections: what one upstream opened could be used by another.
@@ -145,7 +145,7 @@ async fn connections_are_shared_only_by_upstreams_that_trust_alike() {
     let trust = |authority: &Authority| format!("    tls: {{ ca_file: {} }}\n", authority.file().display());
     let case =
         |name, authority: &Authority| Case { name, server: server.address, tls: trust(authority), failure: None };
-    let gateway = world.gateway_with(&file(&[case("trusting", &ours), case("distrusting", &others)])).await;
+    let gateway = fixture.gateway_with(&file(&[case("trusting", &ours), case("distrusting", &others)])).await;
     for _ in 0..3 {
         assert_eq!(gateway.status("/trusting", &customer.secret).await, 200);
         assert_eq!(gateway.status("/distrusting", &customer.secret).await, 502);
@@ -154,9 +154,9 @@ async fn connections_are_shared_only_by_upstreams_that_trust_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn renewed_authority_takes_effect_on_hangup() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let directory = world.config_file().parent().unwrap().to_owned();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let directory = fixture.config_file().parent().unwrap().to_owned();
     let (ours, others) =
         (Authority::create(&directory, "ours").unwrap(), Authority::create(&directory, "others").unwrap());
     let server = TlsServer::start(&ours.sign("127.0.0.1").unwrap(), None).await;
@@ -164,7 +164,7 @@ async fn renewed_authority_takes_effect_on_hangup() {
     std::fs::copy(others.file(), &trusted).unwrap();
     let tls = format!("    tls: {{ ca_file: {} }}\n", trusted.display());
     let gateway =
-        world.gateway_with(&file(&[Case { name: "renewed", server: server.address, tls, failure: None }])).await;
+        fixture.gateway_with(&file(&[Case { name: "renewed", server: server.address, tls, failure: None }])).await;
     assert_eq!(gateway.status("/renewed", &customer.secret).await, 502);
     std::fs::copy(ours.file(), &trusted).unwrap();
     gateway.signal("HUP");

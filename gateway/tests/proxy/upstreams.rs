@@ -17,7 +17,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::support::{
-    World, eventually,
+    Fixture, eventually,
     hosts::Hosts,
     process::{Gateway, command},
     raw::RawUpstream,
@@ -86,11 +86,11 @@ async fn upstream_is(gateway: &Gateway, upstream: &str, status: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_name_the_server_that_they_go_to() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let servers = [Checked::start("[::1]:0", "six").await, Checked::start("127.0.0.1:0", "four").await];
     let [six, four] = servers.each_ref().map(|server| server.address.to_string());
     let own = format!("{{ servers: ['{six}', '{four}'], health: {{ interval_seconds: 1, path: /up }} }}");
-    let gateway = world.gateway_with(&file(&own)).await;
+    let gateway = fixture.gateway_with(&file(&own)).await;
     upstream_is(&gateway, "it", "up").await;
     assert!(
         six.starts_with("[::1]:") && servers[0].hosts().iter().all(|host| *host == six),
@@ -98,7 +98,7 @@ async fn checks_name_the_server_that_they_go_to() {
         servers[0].hosts()
     );
     assert!(servers[1].hosts().iter().all(|host| *host == four), "{:?}", servers[1].hosts());
-    world.configure(&file(&own.replace("path: /up", "path: /up, host: api.test")));
+    fixture.configure(&file(&own.replace("path: /up", "path: /up, host: api.test")));
     eventually("the configured host", || async {
         servers.iter().all(|server| server.hosts().iter().any(|host| host == "api.test")).then_some(())
     })
@@ -107,11 +107,12 @@ async fn checks_name_the_server_that_they_go_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_fails_its_checks_is_down_and_serves_if_it_is_the_last() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let server = Checked::start("127.0.0.1:0", "it").await;
     let health = "{ interval_seconds: 1, path: /up, unhealthy_after: 2, healthy_after: 1 }";
-    let gateway = world.gateway_with(&file(&format!("{{ servers: ['{}'], health: {health} }}", server.address))).await;
+    let gateway =
+        fixture.gateway_with(&file(&format!("{{ servers: ['{}'], health: {health} }}", server.address))).await;
     upstream_is(&gateway, "it", "up").await;
     server.state.status.store(500, Ordering::SeqCst);
     let told = upstream_is(&gateway, "it", "down").await;
@@ -130,30 +131,30 @@ async fn server_that_fails_its_checks_is_down_and_serves_if_it_is_the_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_check_succeeds_if_its_time_is_set_so() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let server = Checked::start("127.0.0.1:0", "slow").await;
     server.state.status.store(0, Ordering::SeqCst);
     let with = |timeout: u32| {
         let health = format!("{{ interval_seconds: 1, path: /up, timeout_ms: {timeout}, unhealthy_after: 1 }}");
         file(&format!("{{ servers: ['{}'], health: {health} }}", server.address))
     };
-    let gateway = world.gateway_with(&with(60_000)).await;
+    let gateway = fixture.gateway_with(&with(60_000)).await;
     upstream_is(&gateway, "it", "up").await;
-    world.configure(&with(200));
+    fixture.configure(&with(200));
     let told = upstream_is(&gateway, "it", "down").await;
     assert_eq!(told["problems"][0]["reason"], "no answer within 200 ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn name_that_moves_is_followed_without_a_signal() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let old = Checked::start("127.0.0.2:0", "old").await;
     let port = old.address.port();
     let _new = Checked::start(&format!("127.0.0.3:{port}"), "new").await;
     let hosts = Hosts::new(&[("127.0.0.2", "moving.test")]);
-    world.configure(&file(&format!("{{ servers: ['moving.test:{port}'], dns: {{ interval_seconds: 1 }} }}")));
-    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
+    fixture.configure(&file(&format!("{{ servers: ['moving.test:{port}'], dns: {{ interval_seconds: 1 }} }}")));
+    let gateway = Gateway::spawn(hosts.command(&fixture.config_file())).await;
     gateway.wait_until_ready().await;
     let served_by = || async { gateway.get("/", &customer.secret).await.text().await.unwrap() };
     assert_eq!(served_by().await, "old");
@@ -182,8 +183,8 @@ async fn name_that_moves_is_followed_without_a_signal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let late = Checked::start("127.0.0.2:0", "late").await;
     let good =
         "upstreams:\n  demo: { servers: ['DEMO'] }\nroutes:\n  - { name: good, path_prefix: /good, upstream: demo }\n";
@@ -195,8 +196,8 @@ async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
         ),
     );
     let hosts = Hosts::new(&[]);
-    world.configure(&both);
-    let checked = hosts.command(&world.config_file()).arg("--check").output().unwrap();
+    fixture.configure(&both);
+    let checked = hosts.command(&fixture.config_file()).arg("--check").output().unwrap();
     let (told, warned) = (String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
     assert!(checked.status.success() && told.contains("ok, 2 routes, 2 upstreams"), "{told}{warned}");
     assert!(
@@ -205,7 +206,7 @@ async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
     );
 
     // At the start: the rest serves.
-    let gateway = Gateway::spawn(hosts.command(&world.config_file())).await;
+    let gateway = Gateway::spawn(hosts.command(&fixture.config_file())).await;
     gateway.wait_until_ready().await;
     assert_eq!(gateway.status("/good", &customer.secret).await, 200);
     let refused = gateway.get("/late", &customer.secret).await;
@@ -221,7 +222,7 @@ async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
         .await;
 
     // At a reload: another name that does not resolve changes nothing for the others.
-    world.configure(&both.replace("late.test", "later.test").replace("/good", "/better"));
+    fixture.configure(&both.replace("late.test", "later.test").replace("/good", "/better"));
     eventually("the reload", || async { (gateway.status("/better", &customer.secret).await == 200).then_some(()) })
         .await;
     assert_eq!(gateway.status("/late", &customer.secret).await, 502);
@@ -230,8 +231,8 @@ async fn name_that_does_not_resolve_is_a_warning_and_a_server_that_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_upstream_leaves_the_gateway_ready_unless_it_is_essential() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
     let dead = RawUpstream::start().await.address;
     let both = format!(
         "upgrade_drain_seconds: 1
@@ -243,7 +244,7 @@ routes:
   - {{ name: bad, path_prefix: /bad, upstream: dead }}
 "
     );
-    let gateway = world.gateway_with(&both).await;
+    let gateway = fixture.gateway_with(&both).await;
     let told = upstream_is(&gateway, "dead", "down").await;
     assert_eq!((&told["healthy"], &told["servers"], &told["essential"]), (&0.into(), &1.into(), &false.into()));
     let (status, ready) = report(&gateway).await;
@@ -251,12 +252,12 @@ routes:
     assert_eq!(ready["upstreams"]["demo"]["status"], "up");
 
     // It is in the way of no upgrade.
-    let next = Gateway::upgrade(&world.config_file()).await;
+    let next = Gateway::upgrade(&fixture.config_file()).await;
     assert!(gateway.ended().await.success());
     assert_eq!(next.status("/good", &customer.secret).await, 200);
     assert_eq!(next.status("/bad", &customer.secret).await, 502);
 
-    world.configure(&both.replace("interval_seconds: 1 } }", "interval_seconds: 1 }, essential: true }"));
+    fixture.configure(&both.replace("interval_seconds: 1 } }", "interval_seconds: 1 }, essential: true }"));
     let reasons = eventually("not ready", || async {
         let (status, report) = report(&next).await;
         (status == 503).then(|| report["reasons"].clone())
@@ -264,7 +265,7 @@ routes:
     .await;
     assert_eq!(reasons, serde_json::json!(["no server of the essential upstream `dead` answers"]));
     assert_eq!(next.status("/good", &customer.secret).await, 200);
-    let refused = command(&world.config_file()).arg("--upgrade").output().unwrap();
+    let refused = command(&fixture.config_file()).arg("--upgrade").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let told = String::from_utf8_lossy(&refused.stderr);
     assert!(told.contains("essential upstream `dead`"), "{told}");
@@ -273,10 +274,10 @@ routes:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_the_system_trusts_and_that_cannot_be_read_are_told() {
-    let world = World::new().await;
-    world.configure(&file("{ servers: ['DEMO'] }"));
-    let mut command = command(&world.config_file());
-    let output = command.env("SSL_CERT_FILE", world.path("nowhere.pem")).env_remove("SSL_CERT_DIR").output().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.configure(&file("{ servers: ['DEMO'] }"));
+    let mut command = command(&fixture.config_file());
+    let output = command.env("SSL_CERT_FILE", fixture.path("nowhere.pem")).env_remove("SSL_CERT_DIR").output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("SSL_CERT_FILE") && !told.contains("panicked"), "{told}");

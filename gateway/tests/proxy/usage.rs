@@ -8,7 +8,7 @@ use common::{
     time::{Clock as _, SystemClock},
 };
 
-use crate::support::{World, eventually, process::Gateway};
+use crate::support::{Fixture, eventually, process::Gateway};
 
 /// Sends a request that makes the upstream answer with this status and these headers.
 async fn ask(
@@ -27,9 +27,9 @@ async fn ask(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_decides_what_is_billed() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let cases = [
         ("/usual", 200, true),
         ("/usual", 204, true),
@@ -47,7 +47,7 @@ async fn the_status_decides_what_is_billed() {
     for (path, status, _) in cases {
         assert_eq!(ask(&gateway, path, &customer.secret, status, &[]).await.status(), status);
     }
-    let records = world.billing.wait_for(customer.tenant, cases.len()).await;
+    let records = fixture.billing.wait_for(customer.tenant, cases.len()).await;
     let mut found: Vec<_> = records.iter().map(|record| (&*record.route, record.status, record.billable)).collect();
     let mut expected: Vec<_> = cases
         .iter()
@@ -61,9 +61,9 @@ async fn the_status_decides_what_is_billed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_billed_leaves_the_quota_alone() {
-    let world = World::new().await;
-    let customer = world.customer(Some("capped")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("capped")).await;
+    let gateway = fixture.gateway().await;
     for status in [503, 500, 304, 302, 503, 500, 200, 404, 503, 200, 200, 502, 200] {
         assert_eq!(ask(&gateway, "/usual", &customer.secret, status, &[]).await.status(), status);
     }
@@ -72,25 +72,25 @@ async fn what_is_not_billed_leaves_the_quota_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soft_quota_refuses_nothing() {
-    let world = World::new().await;
-    let customer = world.customer(Some("lenient")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("lenient")).await;
+    let gateway = fixture.gateway().await;
     for _ in 0..5 {
         assert_eq!(gateway.status("/", &customer.secret).await, 200);
     }
-    assert_eq!(world.billing.wait_for(customer.tenant, 5).await.len(), 5);
+    assert_eq!(fixture.billing.wait_for(customer.tenant, 5).await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prepaid_credit_is_used_to_its_last_unit_and_more_of_it_helps() {
-    let world = World::new().await;
-    let customer = world.customer(Some("prepaid")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("prepaid")).await;
+    let gateway = fixture.gateway().await;
     let add = async |units: i64, reference: &str| {
         let (reference, meter) = (reference.to_owned(), "requests".to_owned());
         let (tenant, reason, added_at) = (customer.tenant, None, SystemClock.now());
         let top_up = TopUp { reference, tenant, meter, units, reason, added_at };
-        world.store.add_credit(&top_up).await.unwrap();
+        fixture.store.add_credit(&top_up).await.unwrap();
     };
     let refused = async || {
         let refused = gateway.get("/", &customer.secret).await;
@@ -111,17 +111,17 @@ async fn prepaid_credit_is_used_to_its_last_unit_and_more_of_it_helps() {
         paid += units;
         refused().await;
     }
-    let records = world.billing.wait_for(customer.tenant, 5).await;
+    let records = fixture.billing.wait_for(customer.tenant, 5).await;
     assert!(records.iter().all(|record| record.prepaid && record.billable), "{records:?}");
-    let drawn = world.store.quota_granted(customer.tenant, "requests", QuotaSource::Credit).await.unwrap();
+    let drawn = fixture.store.quota_granted(customer.tenant, "requests", QuotaSource::Credit).await.unwrap();
     assert_eq!((drawn, paid), (5, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn units_come_from_the_route_or_from_a_header_that_clients_never_see() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let cases: [(&str, Option<&str>, u64); 9] = [
         ("/fixed", None, 5),
         ("/fixed", Some("9"), 5),
@@ -139,7 +139,7 @@ async fn units_come_from_the_route_or_from_a_header_that_clients_never_see() {
         assert_eq!(response.status(), 200);
         assert!(path == "/fixed" || !response.headers().contains_key("x-usage-units"), "{path} {units:?}");
     }
-    let records = world.billing.wait_for(customer.tenant, cases.len()).await;
+    let records = fixture.billing.wait_for(customer.tenant, cases.len()).await;
     let mut found: Vec<u64> = records.iter().map(|record| record.units).collect();
     let mut expected: Vec<u64> = cases.iter().map(|(_, _, units)| *units).collect();
     found.sort_unstable();
@@ -152,11 +152,11 @@ async fn units_come_from_the_route_or_from_a_header_that_clients_never_see() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_exactly_one_record_and_refusals_have_none() {
-    let world = World::new().await;
-    let customer = world.customer(Some("roomy")).await;
-    let limited = world.customer(Some("narrow")).await;
-    let (test_key, test_secret) = world.key(customer.tenant, Mode::Test).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let limited = fixture.customer(Some("narrow")).await;
+    let (test_key, test_secret) = fixture.key(customer.tenant, Mode::Test).await;
+    let gateway = fixture.gateway().await;
     // Some at a time: two hundred connections at once would ask for more than a busy machine accepts in time.
     for _ in 0..20 {
         let requests = (0..10).map(|number| {
@@ -169,20 +169,20 @@ async fn every_response_has_exactly_one_record_and_refusals_have_none() {
     let refused = futures_util::future::join_all((0..20).map(|_| gateway.status("/", &limited.secret))).await;
     assert_eq!(refused.iter().filter(|status| **status == 200).count(), 3);
 
-    world.billing.wait_for(limited.tenant, 3).await;
+    fixture.billing.wait_for(limited.tenant, 3).await;
     let refusals = eventually("refusals booked", || async {
-        let refusals = world.billing.refusals(limited.tenant);
+        let refusals = fixture.billing.refusals(limited.tenant);
         (refusals.iter().map(|refusals| refusals.count).sum::<u64>() >= 17).then_some(refusals)
     })
     .await;
     assert!(refusals.iter().all(|refusals| &*refusals.reason == "rate_limited" && refusals.key == limited.key));
-    let records = world.billing.wait_for(customer.tenant, 200).await;
+    let records = fixture.billing.wait_for(customer.tenant, 200).await;
     // Ending drains all that there is: nothing beyond what was counted may come.
     gateway.signal("TERM");
     assert!(gateway.ended().await.success());
-    assert_eq!(world.billing.records(customer.tenant).len(), 200);
-    assert_eq!(world.billing.records(limited.tenant).len(), 3);
-    let counted: u64 = world.billing.refusals(limited.tenant).iter().map(|refusals| refusals.count).sum();
+    assert_eq!(fixture.billing.records(customer.tenant).len(), 200);
+    assert_eq!(fixture.billing.records(limited.tenant).len(), 3);
+    let counted: u64 = fixture.billing.refusals(limited.tenant).iter().map(|refusals| refusals.count).sum();
     assert_eq!(counted, 17);
     let of_test_key = records.iter().filter(|record| record.key == test_key);
     assert!(of_test_key.clone().all(|record| record.mode == Mode::Test));
@@ -191,10 +191,10 @@ async fn every_response_has_exactly_one_record_and_refusals_have_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstreams_own_rate_headers_are_replaced() {
-    let world = World::new().await;
-    let customer = world.customer(Some("narrow")).await;
-    let unlimited = world.customer(Some("roomy")).await;
-    let gateway = world.gateway().await;
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("narrow")).await;
+    let unlimited = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway().await;
     let own = [("ratelimit", "\"own\";r=1;t=1"), ("x-ratelimit-limit", "12345"), ("x-ratelimit-remaining", "12345")];
     let response = ask(&gateway, "/", &customer.secret, 200, &own).await;
     assert_eq!(response.headers()["x-ratelimit-limit"], "3");

@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 };
 
 use crate::support::{
-    Customer, DEADLINE, World, eventually, now,
+    Customer, DEADLINE, Fixture, eventually, now,
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
@@ -52,17 +52,17 @@ async fn echo() -> SocketAddr {
 }
 
 struct Setting {
-    world: World,
+    fixture: Fixture,
     customer: Customer,
     gateway: Gateway,
 }
 
 impl Setting {
     async fn with(address: SocketAddr) -> Self {
-        let world = World::new().await;
-        let customer = world.customer(Some("roomy")).await;
-        let gateway = world.gateway_with(&routes_to(address)).await;
-        Self { world, customer, gateway }
+        let fixture = Fixture::new().await;
+        let customer = fixture.customer(Some("roomy")).await;
+        let gateway = fixture.gateway_with(&routes_to(address)).await;
+        Self { fixture, customer, gateway }
     }
 
     async fn open(&self, path: &str) -> WebSocketStream<TcpStream> {
@@ -124,7 +124,7 @@ async fn an_upgraded_connection_lives_through_silence_and_holds_its_permit() {
     let again = || async { connect(&setting.gateway, "/chat", &setting.customer.secret).await.ok() };
     let mut socket = eventually("the permit is free", again).await;
     talk(&mut socket, "again").await;
-    let records = setting.world.billing.wait_for(setting.customer.tenant, 2).await;
+    let records = setting.fixture.billing.wait_for(setting.customer.tenant, 2).await;
     assert!(records.iter().all(|record| record.status == 101 && record.billable && record.units == 1), "{records:?}");
 }
 
@@ -133,16 +133,16 @@ async fn an_upgraded_connection_ends_with_what_allows_it() {
     let address = echo().await;
     for reason in ["key", "tenant", "route"] {
         let setting = Setting::with(address).await;
-        let Setting { world, customer, gateway } = &setting;
-        let other = world.customer(Some("roomy")).await;
+        let Setting { fixture, customer, gateway } = &setting;
+        let other = fixture.customer(Some("roomy")).await;
         let mut socket = setting.open("/brief").await;
         talk(&mut socket, "hello").await;
         match reason {
-            "key" => drop(world.store.revoke_key(customer.key, now()).await.unwrap()),
+            "key" => drop(fixture.store.revoke_key(customer.key, now()).await.unwrap()),
             "tenant" => {
-                drop(world.store.set_tenant_status(customer.tenant, TenantStatus::Suspended, now()).await.unwrap());
+                drop(fixture.store.set_tenant_status(customer.tenant, TenantStatus::Suspended, now()).await.unwrap());
             }
-            _ => world.configure(&routes_to(address).replace("name: brief", "name: other")),
+            _ => fixture.configure(&routes_to(address).replace("name: brief", "name: other")),
         }
         closed(&mut socket).await;
         assert_eq!(ended(gateway, reason).await, Some(1.0), "{reason}");
@@ -205,7 +205,7 @@ async fn an_upgrade_that_nobody_asked_for_is_an_error_and_not_billed() {
     }
     setting.gateway.signal("TERM");
     assert!(setting.gateway.ended().await.success());
-    assert!(setting.world.billing.records(setting.customer.tenant).is_empty());
+    assert!(setting.fixture.billing.records(setting.customer.tenant).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

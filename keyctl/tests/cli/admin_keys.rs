@@ -3,48 +3,48 @@
 use common::{admin::AdminSecret, key::Pepper};
 use serde_json::json;
 
-use crate::support::{Desk, PEPPER, run, text};
+use crate::fixture::{Fixture, PEPPER, run, text};
 
 #[tokio::test]
 async fn an_admin_key_is_shown_once_listed_and_revoked() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "admin"];
     let narrowed = ["--scopes", "keys:write,usage:read", "--expires-in", "90d"];
-    let created = desk.json(&[&create[..], &narrowed].concat());
+    let created = fixture.json(&[&create[..], &narrowed].concat());
     let secret = AdminSecret::parse(text(&created["secret"]).as_bytes()).unwrap();
     let key = &created["key"];
     assert_eq!((&key["role"], &key["scopes"]), (&json!("admin"), &json!(["keys:write", "usage:read"])));
     assert_eq!((&key["status"], &key["hint"]), (&json!("active"), &json!(secret.hint())));
 
-    let stored = &desk.store.admin_keys(None).await.unwrap()[0];
+    let stored = &fixture.store.admin_keys(None).await.unwrap()[0];
     let hash = Pepper::new(PEPPER.as_bytes()).unwrap().hash_admin(&secret);
     assert!(stored.hash.matches(&hash));
 
     let id = text(&key["id"]);
-    assert_eq!(desk.json(&["admin-key", "list"]), json!([key]));
-    assert_eq!(desk.json(&["admin-key", "list", "--subtree-of", &root]), json!([key]));
+    assert_eq!(fixture.json(&["admin-key", "list"]), json!([key]));
+    assert_eq!(fixture.json(&["admin-key", "list", "--subtree-of", &root]), json!([key]));
     for form in ["table", "json"] {
-        let list = desk.keyctl(&["admin-key", "list", "--output", form]);
+        let list = fixture.keyctl(&["admin-key", "list", "--output", form]);
         assert!(list.stdout.contains(&id), "{list:?}");
         for hidden in [secret.expose(), &secret.expose()[4..30], &hash.to_hex()] {
             assert!(!list.stdout.contains(hidden) && !list.stderr.contains(hidden), "{list:?}");
         }
     }
-    let revoked = desk.json(&["admin-key", "revoke", &id]);
+    let revoked = fixture.json(&["admin-key", "revoke", &id]);
     assert_eq!(revoked["status"], "revoked");
-    assert_eq!(desk.json(&["admin-key", "revoke", &id]), revoked, "again, and nothing changes");
+    assert_eq!(fixture.json(&["admin-key", "revoke", &id]), revoked, "again, and nothing changes");
 }
 
 #[tokio::test]
 async fn an_admin_key_is_rotated_and_the_old_one_lives_on_through_the_grace() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create =
         ["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "admin", "--scopes", "keys:write"];
-    let old = desk.json(&create)["key"].clone();
+    let old = fixture.json(&create)["key"].clone();
     let id = text(&old["id"]);
-    let rotated = desk.json(&["admin-key", "rotate", &id, "--grace", "2h"]);
+    let rotated = fixture.json(&["admin-key", "rotate", &id, "--grace", "2h"]);
     for same in ["tenant", "name", "role", "scopes", "expires_at"] {
         assert_eq!(rotated["new"][same], old[same], "{same}");
     }
@@ -52,25 +52,25 @@ async fn an_admin_key_is_rotated_and_the_old_one_lives_on_through_the_grace() {
     assert!(AdminSecret::parse(text(&rotated["secret"]).as_bytes()).is_ok());
     assert_eq!((&rotated["old"]["id"], &rotated["old"]["status"]), (&old["id"], &json!("active")));
     assert!(rotated["old"]["expires_at"].is_string(), "{rotated}");
-    let at_once = desk.json(&["admin-key", "rotate", &text(&rotated["new"]["id"]), "--grace", "0"]);
+    let at_once = fixture.json(&["admin-key", "rotate", &text(&rotated["new"]["id"]), "--grace", "0"]);
     assert_eq!(at_once["old"]["status"], "expired");
     for (id, grace, code) in [
         (text(&at_once["old"]["id"]), "1h", 4),
         (text(&at_once["new"]["id"]), "25h", 4),
         ("adk_01jd0000000000000000000000".to_owned(), "1h", 3),
     ] {
-        let refused = desk.keyctl(&["admin-key", "rotate", &id, "--grace", grace]);
+        let refused = fixture.keyctl(&["admin-key", "rotate", &id, "--grace", grace]);
         assert_eq!(refused.code, code, "{id}: {refused:?}");
     }
-    let actions = desk.json(&["audit", "list", "--action", "admin_key.rotate"]);
+    let actions = fixture.json(&["audit", "list", "--action", "admin_key.rotate"]);
     assert_eq!(actions.as_array().unwrap().len(), 2, "{actions}");
 }
 
 #[tokio::test]
 async fn people_are_told_to_keep_the_secret() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.keyctl(&["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "viewer"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.keyctl(&["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "viewer"]);
     assert_eq!(created.code, 0, "{created:?}");
     assert!(created.stderr.contains("will not be shown again"), "{created:?}");
     let secret = created.stdout.split_whitespace().find(|word| word.starts_with("adm_")).unwrap();
@@ -80,8 +80,8 @@ async fn people_are_told_to_keep_the_secret() {
 
 #[tokio::test]
 async fn an_admin_key_that_makes_no_sense_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["admin-key", "create", "--tenant", &root, "--name", "ci"];
     for (words, code) in [
         (&[][..], 2),
@@ -89,13 +89,13 @@ async fn an_admin_key_that_makes_no_sense_is_refused() {
         (&["--role", "viewer", "--scopes", "moons:read"], 2),
         (&["--role", "viewer", "--expires", "2020-01-01T00:00:00Z"], 4),
     ] {
-        let refused = desk.keyctl(&[&create[..], words].concat());
+        let refused = fixture.keyctl(&[&create[..], words].concat());
         assert_eq!(refused.code, code, "{words:?}: {refused:?}");
     }
     let unknown = "ten_01jd0000000000000000000000";
     let lost = ["admin-key", "create", "--tenant", unknown, "--name", "ci", "--role", "viewer"];
-    assert_eq!(desk.keyctl(&lost).code, 3);
-    assert_eq!(desk.keyctl(&["admin-key", "revoke", "adk_01jd0000000000000000000000"]).code, 3);
+    assert_eq!(fixture.keyctl(&lost).code, 3);
+    assert_eq!(fixture.keyctl(&["admin-key", "revoke", "adk_01jd0000000000000000000000"]).code, 3);
     let create = [&create[..], &["--role", "viewer"]].concat();
-    assert_eq!(run(desk.command().env_remove("TOLLGATE_PEPPER").args(create), "").code, 2);
+    assert_eq!(run(fixture.command().env_remove("TOLLGATE_PEPPER").args(create), "").code, 2);
 }

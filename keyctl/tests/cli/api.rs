@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Run, bare_command, run};
+use crate::fixture::{Run, bare_command, run};
 
 const TENANT: &str = "ten_01jd0000000000000000000001";
 

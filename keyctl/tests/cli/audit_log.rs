@@ -2,24 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Desk, run, text};
+use crate::fixture::{Fixture, run, text};
 
-fn json_of(run: &crate::support::Run) -> Value {
+fn json_of(run: &crate::fixture::Run) -> Value {
     assert_eq!(run.code, 0, "{run:?}");
     serde_json::from_str(&run.stdout).unwrap()
 }
 
 #[tokio::test]
 async fn every_change_is_logged_with_the_user_who_typed_it() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let words = ["tenant", "create", "--name", "Example API", "--output", "json"];
-    let root = json_of(&run(desk.command().env_remove("SUDO_USER").env("USER", "anna").args(words), ""));
+    let root = json_of(&run(fixture.command().env_remove("SUDO_USER").env("USER", "anna").args(words), ""));
     let root = text(&root["id"]);
     let suspend = ["tenant", "suspend", &root];
-    let by_sudo = run(desk.command().env("SUDO_USER", "bob").env("USER", "root").args(suspend), "");
+    let by_sudo = run(fixture.command().env("SUDO_USER", "bob").env("USER", "root").args(suspend), "");
     assert_eq!(by_sudo.code, 0, "{by_sudo:?}");
 
-    let log = desk.json(&["audit-log", "list"]);
+    let log = fixture.json(&["audit-log", "list"]);
     let brief: Vec<_> = log
         .as_array()
         .unwrap()
@@ -36,19 +36,19 @@ async fn every_change_is_logged_with_the_user_who_typed_it() {
         "newest first"
     );
     assert_eq!((&log[0]["before"]["status"], &log[0]["after"]["status"]), (&json!("active"), &json!("suspended")));
-    let table = desk.keyctl(&["audit-log", "list"]).stdout;
+    let table = fixture.keyctl(&["audit-log", "list"]).stdout;
     assert!(table.contains("tenant.suspend") && table.contains("bob"), "{table}");
 }
 
 #[tokio::test]
 async fn the_log_is_narrowed_by_place_thing_kind_time_and_number() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
-    let key = text(&desk.json(&["key", "create", "--tenant", &customer, "--name", "main"])["key"]["id"]);
-    desk.json(&["key", "revoke", &key]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let key = text(&fixture.json(&["key", "create", "--tenant", &customer, "--name", "main"])["key"]["id"]);
+    fixture.json(&["key", "revoke", &key]);
     let actions = |words: &[&str]| {
-        let log = desk.json(&[&["audit-log", "list"], words].concat());
+        let log = fixture.json(&[&["audit-log", "list"], words].concat());
         log.as_array().unwrap().iter().map(|entry| text(&entry["action"])).collect::<Vec<_>>()
     };
     assert_eq!(actions(&["--tenant", &customer]), ["key.revoke", "key.create", "tenant.create"]);
@@ -57,22 +57,22 @@ async fn the_log_is_narrowed_by_place_thing_kind_time_and_number() {
     assert_eq!(actions(&["--limit", "1"]), ["key.revoke"]);
     assert_eq!(actions(&["--from", "2099-01-01T00:00:00Z"]), [""; 0]);
     assert_eq!(actions(&["--to", "2020-01-01T00:00:00Z"]), [""; 0]);
-    assert_eq!(desk.keyctl(&["audit-log", "list", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
-    assert_eq!(desk.keyctl(&["audit-log", "list", "--limit", "0"]).code, 2);
-    assert_eq!(desk.json(&["audit", "list"]), desk.json(&["audit-log", "list"]), "the former name");
-    let unknown = desk.keyctl(&["audit-log", "list", "--action", "key.revoked"]);
+    assert_eq!(fixture.keyctl(&["audit-log", "list", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
+    assert_eq!(fixture.keyctl(&["audit-log", "list", "--limit", "0"]).code, 2);
+    assert_eq!(fixture.json(&["audit", "list"]), fixture.json(&["audit-log", "list"]), "the former name");
+    let unknown = fixture.keyctl(&["audit-log", "list", "--action", "key.revoked"]);
     assert!(unknown.code == 2 && unknown.stderr.contains("key.revoke,"), "{unknown:?}");
 }
 
 #[tokio::test]
 async fn changes_of_plans_are_their_owners() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let plan = "plans: [{ id: growth, name: Growth, currency: USD, flat_fee: '1.00' }]";
-    let file = desk.file("plans.yaml", plan);
-    desk.json(&["plan", "apply", file.to_str().unwrap()]);
-    desk.json(&["plan", "deprecate", "growth"]);
-    let log = desk.json(&["audit-log", "list", "--tenant", &root, "--subject", "growth"]);
+    let file = fixture.file("plans.yaml", plan);
+    fixture.json(&["plan", "apply", file.to_str().unwrap()]);
+    fixture.json(&["plan", "deprecate", "growth"]);
+    let log = fixture.json(&["audit-log", "list", "--tenant", &root, "--subject", "growth"]);
     let brief: Vec<_> = log.as_array().unwrap().iter().map(|one| (&one["action"], &one["tenant"])).collect();
     let root = json!(root);
     assert_eq!(brief, [(&json!("plan.deprecate"), &root), (&json!("plan.apply"), &root)], "{log}");

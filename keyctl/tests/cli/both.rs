@@ -14,7 +14,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Desk, PEPPER, Run, run, text};
+use crate::fixture::{Fixture, PEPPER, Run, run, text};
 
 /// `billing serve` on a store, for as long as it is held.
 struct Billing {
@@ -22,9 +22,9 @@ struct Billing {
     url: String,
 }
 
-/// One of the two: a desk, and the API that its store is worked on through, if it is.
+/// A fixture, and the API in front of its store, if commands go through the API.
 struct Side {
-    desk: Desk,
+    fixture: Fixture,
     api: Option<(Billing, String)>,
     /// What commands have created, by the names that the script gives it.
     ids: HashMap<String, String>,
@@ -127,8 +127,8 @@ const READING: &[Step] = &[
 ];
 
 impl Billing {
-    fn serve(desk: &Desk) -> Self {
-        let settings = desk.file("billing.yaml", &format!("listen: 127.0.0.1:0\nstore: {}\n", desk.url()));
+    fn serve(fixture: &Fixture) -> Self {
+        let settings = fixture.file("billing.yaml", &format!("listen: 127.0.0.1:0\nstore: {}\n", fixture.url()));
         let program = Path::new(env!("CARGO_BIN_EXE_keyctl")).with_file_name("billing");
         let mut command = Command::new(&program);
         command.args(["serve", "--config"]).arg(settings).env("TOLLGATE_PEPPER", PEPPER).env_remove("TOLLGATE_STORE");
@@ -154,21 +154,21 @@ impl Drop for Billing {
 }
 
 impl Side {
-    /// A desk with a root and an owner's admin key.
+    /// A fixture with a root and an owner's admin key.
     async fn new(is_api: bool) -> Self {
-        let desk = Desk::new().await;
-        desk.file("plans.yaml", PLANS);
-        desk.file("changed.yaml", &PLANS.replace("10.00", "12.00"));
-        let root = desk.root();
+        let fixture = Fixture::new().await;
+        fixture.file("plans.yaml", PLANS);
+        fixture.file("changed.yaml", &PLANS.replace("10.00", "12.00"));
+        let root = fixture.root();
         let owner = ["admin-key", "create", "--tenant", &root, "--name", "owner", "--role", "owner"];
-        let token = text(&desk.json(&owner)["secret"]);
-        let api = is_api.then(|| (Billing::serve(&desk), token));
-        Self { desk, api, ids: HashMap::from([("root".to_owned(), root)]), seen: Vec::new() }
+        let token = text(&fixture.json(&owner)["secret"]);
+        let api = is_api.then(|| (Billing::serve(&fixture), token));
+        Self { fixture, api, ids: HashMap::from([("root".to_owned(), root)]), seen: Vec::new() }
     }
 
     fn run(&self, line: &str, form: &str) -> Run {
         let line = self.ids.iter().fold(line.to_owned(), |line, (name, id)| line.replace(&format!("{{{name}}}"), id));
-        let mut command = self.desk.command();
+        let mut command = self.fixture.command();
         if let Some((billing, token)) = &self.api {
             // It must do without the store and the pepper.
             command.env_remove("TOLLGATE_PEPPER").env("TOLLGATE_STORE", "sqlite://nowhere.db");
@@ -181,7 +181,7 @@ impl Side {
         ended
     }
 
-    /// How a step ends, and what it says, without what differs from one desk to the next.
+    /// Exit code and output of a step, without the parts that differ between fixtures.
     fn step(&mut self, (name, line): Step) -> (i32, Value) {
         let ended = self.run(line, "json");
         let said = if ended.code == 0 { &ended.stdout } else { &ended.stderr };
@@ -253,7 +253,7 @@ impl Side {
             request("heir", "ci", "2026-11-10T10:10:00Z", 2, Mode::Test),
         ];
         let batch = UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq: 0, entries };
-        self.desk.store.book_usage(&batch, Micros(0)).await.unwrap();
+        self.fixture.store.book_usage(&batch, Micros(0)).await.unwrap();
     }
 }
 
@@ -284,7 +284,7 @@ async fn the_same_commands_say_the_same_on_the_store_and_through_the_api() {
 async fn a_token_that_is_none_is_refused() {
     let api = Side::new(true).await;
     let (billing, _) = api.api.as_ref().unwrap();
-    let mut command = api.desk.command();
+    let mut command = api.fixture.command();
     command.env("TOLLGATE_API", &billing.url).env("TOLLGATE_API_TOKEN", "adm_of_nobody");
     let refused = run(command.args(["tenant", "list", "--output", "json"]), "");
     assert_eq!(refused.code, 4, "{refused:?}");

@@ -6,7 +6,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Desk, PEPPER, run, text};
+use crate::fixture::{Fixture, PEPPER, run, text};
 
 fn stored<'a>(keys: &'a [Key], id: &Value) -> &'a Key {
     keys.iter().find(|key| key.id.to_string() == id.as_str().unwrap()).unwrap()
@@ -18,14 +18,14 @@ fn instant(value: &Value) -> Micros {
 
 #[tokio::test]
 async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "production"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "production"]);
     let secret = Secret::parse(text(&created["secret"]).as_bytes()).unwrap();
     assert_eq!(secret.mode(), Mode::Live);
 
     let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
-    let keys = desk.store.keys(None).await.unwrap();
+    let keys = fixture.store.keys(None).await.unwrap();
     let key = stored(&keys, &created["key"]["id"]);
     assert!(key.hash.matches(&pepper.hash(&secret)));
     assert_eq!(
@@ -43,9 +43,9 @@ async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
 
 #[tokio::test]
 async fn the_secret_is_printed_once_and_never_again() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.keyctl(&["key", "create", "--tenant", &root, "--name", "production"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.keyctl(&["key", "create", "--tenant", &root, "--name", "production"]);
     assert_eq!(created.code, 0, "{created:?}");
     assert!(created.stderr.contains("will not be shown again"), "{created:?}");
     let secret = created.stdout.split_whitespace().find(|word| word.starts_with("sk_live_")).unwrap();
@@ -53,11 +53,11 @@ async fn the_secret_is_printed_once_and_never_again() {
     assert_eq!(created.stdout.matches(secret).count(), 1);
     assert!(!created.stderr.contains(secret));
 
-    let key = &desk.store.keys(None).await.unwrap()[0];
+    let key = &fixture.store.keys(None).await.unwrap()[0];
     let id = key.id.to_string();
     for words in [&["key", "list"][..], &["key", "show", &id], &["key", "revoke", &id]] {
         for form in ["table", "json"] {
-            let run = desk.keyctl(&[words, &["--output", form]].concat());
+            let run = fixture.keyctl(&[words, &["--output", form]].concat());
             assert_eq!(run.code, 0, "{run:?}");
             assert!(run.stdout.contains(&id), "{run:?}");
             for hidden in [secret, &secret[8..34], &key.hash.to_hex()] {
@@ -69,14 +69,14 @@ async fn the_secret_is_printed_once_and_never_again() {
 
 #[tokio::test]
 async fn a_rotated_key_lives_on_for_its_grace() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "ci", "--test", "--expires-in", "90d"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "ci", "--test", "--expires-in", "90d"]);
     assert!(text(&created["secret"]).starts_with("sk_test_"));
     let lifetime = instant(&created["key"]["expires_at"]).0 - instant(&created["key"]["created_at"]).0;
     assert_eq!(lifetime, 90 * 86_400 * Micros::PER_SECOND);
 
-    let rotated = desk.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "1h"]);
+    let rotated = fixture.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "1h"]);
     let (old, new) = (&rotated["old"], &rotated["new"]);
     assert_eq!(old["id"], created["key"]["id"]);
     assert_eq!((&old["status"], &new["status"]), (&json!("active"), &json!("active")));
@@ -91,7 +91,7 @@ async fn a_rotated_key_lives_on_for_its_grace() {
     assert_eq!(secret.mode(), Mode::Test);
     assert_ne!(rotated["secret"], created["secret"]);
     let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
-    let keys = desk.store.keys(None).await.unwrap();
+    let keys = fixture.store.keys(None).await.unwrap();
     assert!(stored(&keys, &new["id"]).hash.matches(&pepper.hash(&secret)));
     let first = Secret::parse(text(&created["secret"]).as_bytes()).unwrap();
     assert!(stored(&keys, &old["id"]).hash.matches(&pepper.hash(&first)), "the old secret must work on");
@@ -99,57 +99,57 @@ async fn a_rotated_key_lives_on_for_its_grace() {
 
 #[tokio::test]
 async fn without_grace_the_old_key_ends_at_once() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
-    let rotated = desk.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "0"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
+    let rotated = fixture.json(&["key", "rotate", &text(&created["key"]["id"]), "--grace", "0"]);
     assert_eq!((&rotated["old"]["status"], &rotated["new"]["status"]), (&json!("expired"), &json!("active")));
 }
 
 #[tokio::test]
 async fn a_revoked_key_stays_revoked() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "old"])["key"]["id"]);
-    let revoked = desk.json(&["key", "revoke", &id]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "old"])["key"]["id"]);
+    let revoked = fixture.json(&["key", "revoke", &id]);
     assert_eq!(revoked["status"], "revoked");
-    let before = desk.store.last_change().await.unwrap();
-    assert_eq!(desk.json(&["key", "revoke", &id]), revoked);
-    assert_eq!(desk.store.last_change().await.unwrap(), before);
-    assert_eq!(desk.keyctl(&["key", "rotate", &id]).code, 4);
+    let before = fixture.store.last_change().await.unwrap();
+    assert_eq!(fixture.json(&["key", "revoke", &id]), revoked);
+    assert_eq!(fixture.store.last_change().await.unwrap(), before);
+    assert_eq!(fixture.keyctl(&["key", "rotate", &id]).code, 4);
 }
 
 #[tokio::test]
 async fn keys_are_listed_by_tenant() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let other = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
-    let first = desk.json(&["key", "create", "--tenant", &root, "--name", "one"]);
-    let second = desk.json(&["key", "create", "--tenant", &other, "--name", "two"]);
-    assert_eq!(desk.json(&["key", "list"]), json!([first["key"], second["key"]]));
-    assert_eq!(desk.json(&["key", "list", "--tenant", &other]), json!([second["key"]]));
-    assert_eq!(desk.json(&["key", "show", &text(&first["key"]["id"])]), first["key"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let other = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let first = fixture.json(&["key", "create", "--tenant", &root, "--name", "one"]);
+    let second = fixture.json(&["key", "create", "--tenant", &other, "--name", "two"]);
+    assert_eq!(fixture.json(&["key", "list"]), json!([first["key"], second["key"]]));
+    assert_eq!(fixture.json(&["key", "list", "--tenant", &other]), json!([second["key"]]));
+    assert_eq!(fixture.json(&["key", "show", &text(&first["key"]["id"])]), first["key"]);
 }
 
 #[tokio::test]
 async fn what_the_rules_forbid_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name"];
     for words in
         [&["late", "--expires", "2020-01-01T00:00:00Z"][..], &["now", "--expires-in", "0"], &["tab\there"], &[""]]
     {
-        let run = desk.keyctl(&[&create, words].concat());
+        let run = fixture.keyctl(&[&create, words].concat());
         assert_eq!(run.code, 4, "{words:?}: {run:?}");
     }
-    let id = text(&desk.json(&[&create[..], &["good"]].concat())["key"]["id"]);
-    assert_eq!(desk.keyctl(&["key", "rotate", &id, "--grace", "86401"]).code, 4);
-    assert_eq!(desk.store.keys(None).await.unwrap().len(), 1);
+    let id = text(&fixture.json(&[&create[..], &["good"]].concat())["key"]["id"]);
+    assert_eq!(fixture.keyctl(&["key", "rotate", &id, "--grace", "86401"]).code, 4);
+    assert_eq!(fixture.store.keys(None).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn keys_and_tenants_that_do_not_exist_are_not_found() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let key = "key_01jd0000000000000000000000";
     let tenant = "ten_01jd0000000000000000000000";
     for words in [
@@ -159,27 +159,27 @@ async fn keys_and_tenants_that_do_not_exist_are_not_found() {
         &["key", "list", "--tenant", tenant],
         &["key", "create", "--tenant", tenant, "--name", "lost"],
     ] {
-        let run = desk.keyctl(words);
+        let run = fixture.keyctl(words);
         assert_eq!(run.code, 3, "{words:?}: {run:?}");
     }
 }
 
 #[tokio::test]
 async fn the_pepper_comes_from_a_file_or_the_environment() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "any", "--output", "json"];
 
-    let missing = run(desk.command().env_remove("TOLLGATE_PEPPER").args(create), "");
+    let missing = run(fixture.command().env_remove("TOLLGATE_PEPPER").args(create), "");
     assert_eq!(missing.code, 2, "{missing:?}");
     assert!(missing.stderr.contains("--pepper-file") && missing.stderr.contains("TOLLGATE_PEPPER"), "{missing:?}");
-    assert_eq!(run(desk.command().env("TOLLGATE_PEPPER", "short").args(create), "").code, 4);
-    assert_eq!(run(desk.command().args(create).args(["--pepper-file", "nowhere"]), "").code, 1);
-    assert!(desk.store.keys(None).await.unwrap().is_empty());
+    assert_eq!(run(fixture.command().env("TOLLGATE_PEPPER", "short").args(create), "").code, 4);
+    assert_eq!(run(fixture.command().args(create).args(["--pepper-file", "nowhere"]), "").code, 1);
+    assert!(fixture.store.keys(None).await.unwrap().is_empty());
 
     // What is typed comes before what is set.
-    desk.file("pepper", "another pepper for tests\n");
-    let created = run(desk.command().args(create).args(["--pepper-file", "pepper"]), "");
+    fixture.file("pepper", "another pepper for tests\n");
+    let created = run(fixture.command().args(create).args(["--pepper-file", "pepper"]), "");
     let created: Value = serde_json::from_str(&created.stdout).unwrap();
     assert_eq!(created["key"]["pepper_id"], Pepper::new(b"another pepper for tests").unwrap().id());
 }
@@ -187,50 +187,50 @@ async fn the_pepper_comes_from_a_file_or_the_environment() {
 /// A key under another pepper would be dead from the start: no gateway of this store could know it.
 #[tokio::test]
 async fn pepper_other_than_that_of_the_keys_in_force_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    desk.file("pepper", "another pepper for tests\n");
-    let first = desk.json(&["key", "create", "--tenant", &root, "--name", "first"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    fixture.file("pepper", "another pepper for tests\n");
+    let first = fixture.json(&["key", "create", "--tenant", &root, "--name", "first"]);
     let id = text(&first["key"]["id"]);
     let admin = ["admin-key", "create", "--tenant", &root, "--name", "any", "--role", "owner"];
     for command in [&["key", "create", "--tenant", &root, "--name", "second"][..], &["key", "rotate", &id], &admin] {
-        let refused = run(desk.command().args(command).args(["--pepper-file", "pepper"]), "");
+        let refused = run(fixture.command().args(command).args(["--pepper-file", "pepper"]), "");
         assert_eq!(refused.code, 4, "{refused:?}");
         assert!(refused.stderr.contains("hashed under another pepper"), "{refused:?}");
     }
-    assert_eq!(desk.store.keys(None).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.keys(None).await.unwrap().len(), 1);
     // Nothing hangs on the old pepper once no key is in force under it.
-    desk.json(&["key", "revoke", &id]);
-    let created = run(desk.command().args(&admin[..]).args(["--pepper-file", "pepper"]), "");
+    fixture.json(&["key", "revoke", &id]);
+    let created = run(fixture.command().args(&admin[..]).args(["--pepper-file", "pepper"]), "");
     assert_eq!(created.code, 0, "{created:?}");
 }
 
 #[tokio::test]
 async fn a_key_is_narrowed_and_widened() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "shop", "--scopes", "search,orders"];
     let addresses = ["--allowed-ips", "203.0.113.7,2001:db8::/32"];
-    let created = desk.json(&[&create[..], &addresses].concat())["key"].clone();
+    let created = fixture.json(&[&create[..], &addresses].concat())["key"].clone();
     assert_eq!(created["scopes"], json!(["search", "orders"]));
     assert_eq!(created["allowed_ips"], json!(["203.0.113.7/32", "2001:db8::/32"]), "an address is a range of one");
 
     let id = text(&created["id"]);
-    let renamed = desk.json(&["key", "update", &id, "--name", "store front"]);
+    let renamed = fixture.json(&["key", "update", &id, "--name", "store front"]);
     assert_eq!((&renamed["name"], &renamed["scopes"]), (&json!("store front"), &created["scopes"]));
-    let moved = desk.json(&["key", "update", &id, "--allowed-ips", "198.51.100.1", "--scopes", "search"]);
+    let moved = fixture.json(&["key", "update", &id, "--allowed-ips", "198.51.100.1", "--scopes", "search"]);
     assert_eq!((&moved["allowed_ips"], &moved["scopes"]), (&json!(["198.51.100.1/32"]), &json!(["search"])));
-    let open = desk.json(&["key", "update", &id, "--any-route", "--any-address"]);
+    let open = fixture.json(&["key", "update", &id, "--any-route", "--any-address"]);
     assert_eq!((&open["allowed_ips"], &open["scopes"]), (&json!([]), &json!([])));
-    let table = desk.keyctl(&["key", "show", &id]).stdout;
+    let table = fixture.keyctl(&["key", "show", &id]).stdout;
     assert!(table.contains("every route") && table.contains("anywhere"), "{table}");
 }
 
 #[tokio::test]
 async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
     for (words, code) in [
         (&[][..], 2),
         (&["--scopes", "search", "--any-route"], 2),
@@ -241,26 +241,26 @@ async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
         (&["--scopes", "search,search"], 4),
         (&["--name", "a\u{1b}b"], 4),
     ] {
-        let run = desk.keyctl(&[&["key", "update", &id], words].concat());
+        let run = fixture.keyctl(&[&["key", "update", &id], words].concat());
         assert_eq!(run.code, code, "{words:?}: {run:?}");
     }
-    desk.json(&["key", "revoke", &id]);
-    assert_eq!(desk.keyctl(&["key", "update", &id, "--name", "two"]).code, 4);
-    assert_eq!(desk.keyctl(&["key", "update", "key_01jd0000000000000000000000", "--name", "two"]).code, 3);
+    fixture.json(&["key", "revoke", &id]);
+    assert_eq!(fixture.keyctl(&["key", "update", &id, "--name", "two"]).code, 4);
+    assert_eq!(fixture.keyctl(&["key", "update", "key_01jd0000000000000000000000", "--name", "two"]).code, 3);
 }
 
 #[tokio::test]
 async fn keys_are_listed_by_subtree_and_by_how_they_stand() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
     let create = |tenant: &str, name: &str| {
-        text(&desk.json(&["key", "create", "--tenant", tenant, "--name", name])["key"]["id"])
+        text(&fixture.json(&["key", "create", "--tenant", tenant, "--name", name])["key"]["id"])
     };
     let (of_root, of_customer) = (create(&root, "one"), create(&customer, "two"));
-    desk.json(&["key", "revoke", &of_customer]);
+    fixture.json(&["key", "revoke", &of_customer]);
     let ids = |words: &[&str]| {
-        let keys = desk.json(&[&["key", "list"], words].concat());
+        let keys = fixture.json(&[&["key", "list"], words].concat());
         keys.as_array().unwrap().iter().map(|key| text(&key["id"])).collect::<Vec<_>>()
     };
     assert_eq!(ids(&["--subtree-of", &root]), [of_root.as_str(), &of_customer]);
@@ -269,32 +269,32 @@ async fn keys_are_listed_by_subtree_and_by_how_they_stand() {
     assert_eq!(ids(&["--status", "revoked", "--tenant", &customer]), [of_customer.as_str()]);
     assert!(ids(&["--status", "expired"]).is_empty());
     let unknown = "ten_01jd0000000000000000000000";
-    assert_eq!(desk.keyctl(&["key", "list", "--subtree-of", unknown]).code, 3);
+    assert_eq!(fixture.keyctl(&["key", "list", "--subtree-of", unknown]).code, 3);
 }
 
 #[tokio::test]
 async fn it_is_shown_when_a_key_was_last_used() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let id = text(&desk.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
     let minute = "2026-11-22T01:30:00Z";
-    desk.store.touch_keys(&[(id.parse().unwrap(), minute.parse().unwrap())]).await.unwrap();
-    assert_eq!(desk.json(&["key", "show", &id])["last_used_at"], minute);
-    let table = desk.keyctl(&["key", "list"]).stdout;
+    fixture.store.touch_keys(&[(id.parse().unwrap(), minute.parse().unwrap())]).await.unwrap();
+    assert_eq!(fixture.json(&["key", "show", &id])["last_used_at"], minute);
+    let table = fixture.keyctl(&["key", "list"]).stdout;
     assert!(table.contains("LAST USED") && table.contains(minute), "{table}");
 }
 
 #[tokio::test]
 async fn a_leaked_key_is_found_by_its_secret_which_is_told_nowhere() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let created = desk.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
     let (secret, id) = (text(&created["secret"]), text(&created["key"]["id"]));
-    let machine = desk.json(&["admin-key", "create", "--tenant", &root, "--name", "leaked", "--role", "viewer"]);
+    let machine = fixture.json(&["admin-key", "create", "--tenant", &root, "--name", "leaked", "--role", "viewer"]);
     let machines = text(&machine["secret"]);
     for (group, stdin, id) in [("key", &secret, &id), ("admin-key", &machines, &text(&machine["key"]["id"]))] {
         for form in ["table", "json"] {
-            let found = desk.keyctl_reading(&[group, "find", "--output", form], &format!("  {stdin}\n"));
+            let found = fixture.keyctl_reading(&[group, "find", "--output", form], &format!("  {stdin}\n"));
             assert_eq!(found.code, 0, "{found:?}");
             assert!(found.stdout.contains(id.as_str()), "{found:?}");
             assert!(!found.stdout.contains(&stdin[8..]) && !found.stderr.contains(&stdin[8..]), "{found:?}");
@@ -304,12 +304,12 @@ async fn a_leaked_key_is_found_by_its_secret_which_is_told_nowhere() {
     for (group, stdin, code) in
         [("key", &other, 3), ("key", &machines, 2), ("admin-key", &secret, 2), ("key", &format!("{secret}x"), 2)]
     {
-        let refused = desk.keyctl_reading(&[group, "find"], stdin);
+        let refused = fixture.keyctl_reading(&[group, "find"], stdin);
         assert_eq!(refused.code, code, "{refused:?}");
         assert!(!refused.stderr.contains(&stdin[8..30]) && refused.stdout.is_empty(), "{refused:?}");
     }
-    let named = desk.json(&["key", "list", "--name", "LEAK"]);
+    let named = fixture.json(&["key", "list", "--name", "LEAK"]);
     assert_eq!(named[0]["id"], json!(id));
-    assert_eq!(desk.json(&["key", "list", "--name", "other"]), json!([]));
-    assert_eq!(desk.json(&["tenant", "list", "--name", "example"])[0]["id"], json!(root));
+    assert_eq!(fixture.json(&["key", "list", "--name", "other"]), json!([]));
+    assert_eq!(fixture.json(&["tenant", "list", "--name", "example"])[0]["id"], json!(root));
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what these helpers do must work for a test to go on")]
 
-mod support;
+mod fixture;
 
 mod admin_keys;
 mod api;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Desk, text};
+use crate::fixture::{Fixture, text};
 
 const SHIPPED: &str = include_str!("../../../config/plans.yaml");
 
@@ -24,17 +24,17 @@ plans:
 
 #[tokio::test]
 async fn the_shipped_plans_apply_once() {
-    let desk = Desk::new().await;
-    let file = desk.file("plans.yaml", SHIPPED);
+    let fixture = Fixture::new().await;
+    let file = fixture.file("plans.yaml", SHIPPED);
     for outcome in ["created", "unchanged"] {
-        let applied = desk.json(&["plan", "apply", file.to_str().unwrap()]);
+        let applied = fixture.json(&["plan", "apply", file.to_str().unwrap()]);
         let applied = applied.as_array().unwrap();
         assert_eq!(applied.len(), 5);
         for plan in applied {
             assert_eq!((&plan["version"], &plan["outcome"]), (&json!(1), &json!(outcome)), "{plan}");
         }
     }
-    let plans = desk.json(&["plan", "list"]);
+    let plans = fixture.json(&["plan", "list"]);
     let mut ids: Vec<_> = plans.as_array().unwrap().iter().map(|plan| plan["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, ["business", "enterprise", "free", "growth", "starter"]);
@@ -42,29 +42,29 @@ async fn the_shipped_plans_apply_once() {
 
 #[tokio::test]
 async fn a_changed_plan_is_a_new_version_and_the_old_one_remains() {
-    let desk = Desk::new().await;
-    desk.file("basic.yaml", BASIC);
-    desk.json(&["plan", "apply", "basic.yaml"]);
-    let root = desk.root();
-    let tenant = desk.json(&["tenant", "create", "--name", "Acme", "--parent", &root, "--plan", "basic"]);
+    let fixture = Fixture::new().await;
+    fixture.file("basic.yaml", BASIC);
+    fixture.json(&["plan", "apply", "basic.yaml"]);
+    let root = fixture.root();
+    let tenant = fixture.json(&["tenant", "create", "--name", "Acme", "--parent", &root, "--plan", "basic"]);
     assert_eq!(tenant["plan"], json!({ "id": "basic", "version": 1 }));
 
-    desk.file("basic.yaml", &BASIC.replace("10.00", "12.00"));
-    let applied = desk.json(&["plan", "apply", "basic.yaml"]);
+    fixture.file("basic.yaml", &BASIC.replace("10.00", "12.00"));
+    let applied = fixture.json(&["plan", "apply", "basic.yaml"]);
     assert_eq!(applied, json!([{ "id": "basic", "version": 2, "outcome": "updated" }]));
 
-    assert_eq!(desk.json(&["plan", "show", "basic"])["flat_fee"], "12.00");
-    let first = desk.json(&["plan", "show", "basic", "--version", "1"]);
+    assert_eq!(fixture.json(&["plan", "show", "basic"])["flat_fee"], "12.00");
+    let first = fixture.json(&["plan", "show", "basic", "--version", "1"]);
     assert_eq!((&first["flat_fee"], &first["version"]), (&json!("10.00"), &json!(1)));
     assert!(first["created_at"].as_str().unwrap().ends_with('Z'), "{first}");
-    assert_eq!(desk.json(&["tenant", "show", tenant["id"].as_str().unwrap()]), tenant);
+    assert_eq!(fixture.json(&["tenant", "show", tenant["id"].as_str().unwrap()]), tenant);
 }
 
 #[tokio::test]
 async fn a_plan_is_shown_with_all_that_it_costs_and_allows() {
-    let desk = Desk::new().await;
-    assert_eq!(desk.keyctl_reading(&["plan", "apply", "-"], BASIC).code, 0);
-    let shown = desk.keyctl(&["plan", "show", "basic"]).stdout;
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.keyctl_reading(&["plan", "apply", "-"], BASIC).code, 0);
+    let shown = fixture.keyctl(&["plan", "show", "basic"]).stdout;
     for part in [
         "10.00 EUR per month",
         "1000 units included, up to 500 more 0.02 EUR per 1, then 5.00 EUR per 1000",
@@ -76,7 +76,7 @@ async fn a_plan_is_shown_with_all_that_it_costs_and_allows() {
 
 #[tokio::test]
 async fn one_fault_in_the_file_and_nothing_is_applied() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let second = BASIC.replace("plans:\n", "").replace("id: basic", "id: other");
     let bad_limit = format!("{BASIC}{}", second.replace("per_minute: 300", "per_minute: 0"));
     for (content, message) in [
@@ -89,21 +89,21 @@ async fn one_fault_in_the_file_and_nothing_is_applied() {
         ),
         (BASIC.replace("    charges:", "charges: ["), "error: bad.yaml:"),
     ] {
-        desk.file("bad.yaml", &content);
-        let run = desk.keyctl(&["plan", "apply", "bad.yaml"]);
+        fixture.file("bad.yaml", &content);
+        let run = fixture.keyctl(&["plan", "apply", "bad.yaml"]);
         assert_eq!(run.code, 4, "{run:?}");
         assert!(run.stderr.starts_with(message), "expected `{message}`: {run:?}");
         assert!(run.stderr.contains("nothing was applied"), "{run:?}");
     }
-    assert_eq!(desk.json(&["plan", "list"]), json!([]));
+    assert_eq!(fixture.json(&["plan", "list"]), json!([]));
 }
 
 #[tokio::test]
 async fn all_faults_of_a_file_are_told_at_once_with_their_lines() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let faulty = BASIC.replace("included", "inclded").replace("EUR", "XAU").replace("per_minute: 300", "per_minute: 0");
-    desk.file("bad.yaml", &faulty);
-    let run = desk.keyctl(&["plan", "apply", "bad.yaml"]);
+    fixture.file("bad.yaml", &faulty);
+    let run = fixture.keyctl(&["plan", "apply", "bad.yaml"]);
     assert_eq!(run.code, 4, "{run:?}");
     for fault in [
         "error: bad.yaml:4:15: plan `basic`: currency XAU: ",
@@ -114,48 +114,48 @@ async fn all_faults_of_a_file_are_told_at_once_with_their_lines() {
     ] {
         assert!(run.stderr.contains(fault), "no `{fault}` in\n{}", run.stderr);
     }
-    let json = desk.keyctl(&["plan", "apply", "bad.yaml", "--output", "json"]);
+    let json = fixture.keyctl(&["plan", "apply", "bad.yaml", "--output", "json"]);
     let error: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
     assert!(error["error"]["message"].as_str().unwrap().contains("bad.yaml:8:9: "), "{error}");
 }
 
 #[tokio::test]
 async fn standard_input_is_named_in_errors_and_a_missing_file_is_a_failure() {
-    let desk = Desk::new().await;
-    let run = desk.keyctl_reading(&["plan", "apply", "-"], "plans: 7\n");
+    let fixture = Fixture::new().await;
+    let run = fixture.keyctl_reading(&["plan", "apply", "-"], "plans: 7\n");
     assert_eq!(run.code, 4, "{run:?}");
     assert!(run.stderr.starts_with("error: standard input:1:8: "), "{run:?}");
-    let run = desk.keyctl(&["plan", "apply", "nowhere.yaml"]);
+    let run = fixture.keyctl(&["plan", "apply", "nowhere.yaml"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.starts_with("error: nowhere.yaml: cannot be read"), "{run:?}");
 }
 
 #[tokio::test]
 async fn plans_and_versions_that_do_not_exist_are_not_found() {
-    let desk = Desk::new().await;
-    desk.keyctl_reading(&["plan", "apply", "-"], BASIC);
-    assert_eq!(desk.keyctl(&["plan", "show", "nowhere"]).code, 3);
-    assert_eq!(desk.keyctl(&["plan", "show", "basic", "--version", "2"]).code, 3);
+    let fixture = Fixture::new().await;
+    fixture.keyctl_reading(&["plan", "apply", "-"], BASIC);
+    assert_eq!(fixture.keyctl(&["plan", "show", "nowhere"]).code, 3);
+    assert_eq!(fixture.keyctl(&["plan", "show", "basic", "--version", "2"]).code, 3);
 }
 
-/// A desk with both versions of a plan, and a customer that has none.
-async fn desk_with_two_versions() -> (Desk, String) {
-    let desk = Desk::new().await;
+/// A fixture with both versions of a plan, and a customer that has none.
+async fn desk_with_two_versions() -> (Fixture, String) {
+    let fixture = Fixture::new().await;
     for fee in ["10.00", "12.00"] {
-        desk.file("basic.yaml", &BASIC.replace("10.00", fee));
-        desk.json(&["plan", "apply", "basic.yaml"]);
+        fixture.file("basic.yaml", &BASIC.replace("10.00", fee));
+        fixture.json(&["plan", "apply", "basic.yaml"]);
     }
-    let root = desk.root();
-    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
-    (desk, customer)
+    let root = fixture.root();
+    let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    (fixture, customer)
 }
 
 #[tokio::test]
 async fn a_plan_is_given_and_ended_from_some_instant_on() {
-    let (desk, customer) = desk_with_two_versions().await;
+    let (fixture, customer) = desk_with_two_versions().await;
     let assign = |words: &[&str]| {
         let given = ["plan", "assign", "basic", "--tenant", &customer];
-        desk.json(&[&given[..], words].concat())
+        fixture.json(&[&given[..], words].concat())
     };
     let first = assign(&["--version", "1"]);
     assert_eq!((&first["plan"], &first["version"]), (&json!("basic"), &json!(1)));
@@ -167,21 +167,21 @@ async fn a_plan_is_given_and_ended_from_some_instant_on() {
     assert_eq!(later["starts_at"], "2099-01-01T00:00:00Z");
     let at_period_end = assign(&["--from", "period-end"]);
     assert!(text(&at_period_end["starts_at"]).ends_with("-01T00:00:00Z"), "{at_period_end}");
-    let plans = desk.json(&["tenant", "plans", &customer]);
+    let plans = fixture.json(&["tenant", "plans", &customer]);
     assert_eq!(plans[0]["ends_at"], at_period_end["starts_at"]);
     assert_eq!(plans[1], at_period_end, "the change that was ahead is dropped");
     assert_eq!(plans.as_array().unwrap().len(), 2);
-    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 1 }));
+    assert_eq!(fixture.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 1 }));
 
-    let ended = desk.json(&["plan", "end", "--tenant", &customer]);
+    let ended = fixture.json(&["plan", "end", "--tenant", &customer]);
     assert_eq!(ended.as_array().unwrap().len(), 1, "{ended}");
     assert_eq!(ended[0]["status"], "ended");
-    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!(null));
+    assert_eq!(fixture.json(&["tenant", "show", &customer])["plan"], json!(null));
 }
 
 #[tokio::test]
 async fn what_the_rules_of_plans_forbid_is_refused() {
-    let (desk, customer) = desk_with_two_versions().await;
+    let (fixture, customer) = desk_with_two_versions().await;
     let tenant = ["--tenant", &customer];
     for (words, code) in [
         (&["assign", "basic", "--from", "2020-01-01T00:00Z"][..], 4),
@@ -191,43 +191,43 @@ async fn what_the_rules_of_plans_forbid_is_refused() {
         (&["assign", "nowhere"], 3),
         (&["end", "--from", "2020-01-01T00:00Z"], 4),
     ] {
-        let run = desk.keyctl(&[&["plan"], words, &tenant].concat());
+        let run = fixture.keyctl(&[&["plan"], words, &tenant].concat());
         assert_eq!(run.code, code, "{words:?}: {run:?}");
     }
-    assert_eq!(desk.keyctl(&["plan", "migrate", "basic", "--from", "2099-01-01T00:00Z"]).code, 2);
-    assert_eq!(desk.json(&["tenant", "plans", &customer]), json!([]));
+    assert_eq!(fixture.keyctl(&["plan", "migrate", "basic", "--from", "2099-01-01T00:00Z"]).code, 2);
+    assert_eq!(fixture.json(&["tenant", "plans", &customer]), json!([]));
 }
 
 #[tokio::test]
 async fn a_deprecated_plan_is_kept_and_not_given() {
-    let (desk, customer) = desk_with_two_versions().await;
+    let (fixture, customer) = desk_with_two_versions().await;
     let assign = ["plan", "assign", "basic", "--tenant", &customer];
-    desk.json(&assign);
-    let deprecated = desk.json(&["plan", "deprecate", "basic"]);
+    fixture.json(&assign);
+    let deprecated = fixture.json(&["plan", "deprecate", "basic"]);
     assert_eq!((&deprecated["deprecated"], &deprecated["version"]), (&json!(true), &json!(2)));
-    assert!(desk.keyctl(&["plan", "list"]).stdout.contains("deprecated"));
-    let above = text(&desk.json(&["tenant", "show", &customer])["parent"]);
-    let other = desk.id(&["tenant", "create", "--name", "Other", "--parent", &above]);
-    let refused = desk.keyctl(&["plan", "assign", "basic", "--tenant", &other]);
+    assert!(fixture.keyctl(&["plan", "list"]).stdout.contains("deprecated"));
+    let above = text(&fixture.json(&["tenant", "show", &customer])["parent"]);
+    let other = fixture.id(&["tenant", "create", "--name", "Other", "--parent", &above]);
+    let refused = fixture.keyctl(&["plan", "assign", "basic", "--tenant", &other]);
     assert_eq!(refused.code, 4, "{refused:?}");
-    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"]["id"], "basic");
+    assert_eq!(fixture.json(&["tenant", "show", &customer])["plan"]["id"], "basic");
 
-    assert_eq!(desk.json(&["plan", "restore", "basic"])["deprecated"], false);
-    assert_eq!(desk.json(&["plan", "assign", "basic", "--tenant", &other])["status"], "current");
+    assert_eq!(fixture.json(&["plan", "restore", "basic"])["deprecated"], false);
+    assert_eq!(fixture.json(&["plan", "assign", "basic", "--tenant", &other])["status"], "current");
     for verb in ["deprecate", "restore", "versions", "migrate"] {
-        assert_eq!(desk.keyctl(&["plan", verb, "nowhere"]).code, 3, "{verb}");
+        assert_eq!(fixture.keyctl(&["plan", verb, "nowhere"]).code, 3, "{verb}");
     }
 }
 
 #[tokio::test]
 async fn whoever_has_an_older_version_is_brought_to_the_latest() {
-    let (desk, customer) = desk_with_two_versions().await;
-    desk.json(&["plan", "assign", "basic", "--tenant", &customer, "--version", "1"]);
-    let versions = desk.json(&["plan", "versions", "basic"]);
+    let (fixture, customer) = desk_with_two_versions().await;
+    fixture.json(&["plan", "assign", "basic", "--tenant", &customer, "--version", "1"]);
+    let versions = fixture.json(&["plan", "versions", "basic"]);
     let fees: Vec<_> = versions.as_array().unwrap().iter().map(|plan| &plan["flat_fee"]).collect();
     assert_eq!(fees, ["12.00", "10.00"], "the latest first");
 
-    assert_eq!(desk.json(&["plan", "migrate", "basic"]), json!([{ "tenant": customer }]));
-    assert_eq!(desk.json(&["plan", "migrate", "basic"]), json!([]), "nobody has an older one now");
-    assert_eq!(desk.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 2 }));
+    assert_eq!(fixture.json(&["plan", "migrate", "basic"]), json!([{ "tenant": customer }]));
+    assert_eq!(fixture.json(&["plan", "migrate", "basic"]), json!([]), "nobody has an older one now");
+    assert_eq!(fixture.json(&["tenant", "show", &customer])["plan"], json!({ "id": "basic", "version": 2 }));
 }

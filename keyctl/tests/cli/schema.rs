@@ -2,7 +2,7 @@
 
 use servers::StoreFile;
 
-use crate::support::{Desk, bare_command, run};
+use crate::fixture::{Fixture, bare_command, run};
 
 #[tokio::test]
 async fn an_older_store_is_refused_with_its_pending_steps() {
@@ -19,14 +19,14 @@ async fn an_older_store_is_refused_with_its_pending_steps() {
 
 #[tokio::test]
 async fn a_newer_store_is_refused_until_it_is_put_back() {
-    let desk = Desk::new().await;
-    let file = StoreFile::at(desk.url().trim_start_matches("sqlite://"));
+    let fixture = Fixture::new().await;
+    let file = StoreFile::at(fixture.url().trim_start_matches("sqlite://"));
     file.make_newer().await.unwrap();
     for words in [&["tenant", "list"][..], &["tenant", "create", "--name", "Example API"]] {
-        let refused = desk.keyctl(words);
+        let refused = fixture.keyctl(words);
         assert_eq!(refused.code, 1, "{refused:?}");
         assert!(refused.stderr.contains("the store's schema has version 9999"), "{refused:?}");
     }
     file.make_current().await.unwrap();
-    desk.root();
+    fixture.root();
 }

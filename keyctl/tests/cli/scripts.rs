@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Desk, bare_command, run};
+use crate::fixture::{Fixture, bare_command, run};
 
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     for words in [
         &[][..],
         &["tenant"],
@@ -21,25 +21,25 @@ async fn wrong_usage_is_exit_code_2() {
         &["usage", "show", "--period", "2026-13"],
         &["tenant", "list", "--output", "xml"],
     ] {
-        let run = desk.keyctl(words);
+        let run = fixture.keyctl(words);
         assert_eq!(run.code, 2, "{words:?}: {run:?}");
         assert_eq!(run.stdout, "", "{words:?}");
     }
     let expiry_twice = ["--expires", "2099-01-01T00:00:00Z", "--expires-in", "1d"];
     let tenant = ["key", "create", "--name", "A", "--tenant", "ten_01jd0000000000000000000000"];
-    assert_eq!(desk.keyctl(&[&tenant[..], &expiry_twice].concat()).code, 2);
+    assert_eq!(fixture.keyctl(&[&tenant[..], &expiry_twice].concat()).code, 2);
 }
 
 #[tokio::test]
 async fn errors_are_json_where_answers_are() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let id = "ten_01jd0000000000000000000000";
     for (words, code, exit_code) in [
         (&["tenant", "show", id][..], "not_found", 3),
         (&["tenant", "create", "--name", "A", "--kind", "customer"], "refused", 4),
         (&["plan", "apply", "nowhere.yaml"], "failed", 1),
     ] {
-        let run = desk.keyctl(&[words, &["--output", "json"]].concat());
+        let run = fixture.keyctl(&[words, &["--output", "json"]].concat());
         assert_eq!((run.code, run.stdout.as_str()), (exit_code, ""), "{run:?}");
         let error: Value = serde_json::from_str(&run.stderr).unwrap();
         assert_eq!(error["error"]["code"], code, "{run:?}");
@@ -84,11 +84,11 @@ fn a_stores_password_is_shown_in_no_error_and_no_help() {
 
 #[tokio::test]
 async fn the_option_comes_before_the_environment() {
-    let desk = Desk::new().await;
-    desk.root();
-    let other = Desk::new().await;
+    let fixture = Fixture::new().await;
+    fixture.root();
+    let other = Fixture::new().await;
     assert_eq!(other.json(&["tenant", "list"]), json!([]));
-    assert_eq!(other.json(&["tenant", "list", "--store", &desk.url()]).as_array().unwrap().len(), 1);
+    assert_eq!(other.json(&["tenant", "list", "--store", &fixture.url()]).as_array().unwrap().len(), 1);
 }
 
 #[test]

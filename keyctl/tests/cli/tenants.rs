@@ -3,20 +3,20 @@
 use common::tenant::TenantStatus;
 use serde_json::json;
 
-use crate::support::Desk;
+use crate::fixture::Fixture;
 
 const UNKNOWN: &str = "ten_01jd0000000000000000000000";
 
 #[tokio::test]
 async fn a_tree_of_tenants_grows_with_sensible_defaults() {
-    let desk = Desk::new().await;
-    let root = desk.json(&["tenant", "create", "--name", "Example API"]);
+    let fixture = Fixture::new().await;
+    let root = fixture.json(&["tenant", "create", "--name", "Example API"]);
     let root_id = root["id"].as_str().unwrap();
-    let reseller = desk.json(&["tenant", "create", "--name", "Partner", "--parent", root_id, "--kind", "reseller"]);
+    let reseller = fixture.json(&["tenant", "create", "--name", "Partner", "--parent", root_id, "--kind", "reseller"]);
     let reseller_id = reseller["id"].as_str().unwrap();
     let zone = ["--time-zone", "Europe/Berlin"];
     let customer =
-        desk.json(&[&["tenant", "create", "--name", "Müller & Söhne", "--parent", reseller_id], &zone[..]].concat());
+        fixture.json(&[&["tenant", "create", "--name", "Müller & Söhne", "--parent", reseller_id], &zone[..]].concat());
 
     assert_eq!(
         customer,
@@ -27,40 +27,40 @@ async fn a_tree_of_tenants_grows_with_sensible_defaults() {
     );
     assert!(customer["created_at"].as_str().unwrap().ends_with('Z'), "{customer}");
     assert_eq!((&root["kind"], &root["parent"], &root["time_zone"]), (&json!("root"), &json!(null), &json!("UTC")));
-    assert_eq!(desk.json(&["tenant", "show", reseller_id]), reseller);
-    assert_eq!(desk.json(&["tenant", "list"]), json!([root, reseller, customer]));
+    assert_eq!(fixture.json(&["tenant", "show", reseller_id]), reseller);
+    assert_eq!(fixture.json(&["tenant", "list"]), json!([root, reseller, customer]));
 }
 
 #[tokio::test]
 async fn a_suspended_tenant_stays_so_until_it_is_resumed() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     for (verb, status, stored) in [
         ("suspend", "suspended", TenantStatus::Suspended),
         ("suspend", "suspended", TenantStatus::Suspended),
         ("resume", "active", TenantStatus::Active),
         ("resume", "active", TenantStatus::Active),
     ] {
-        assert_eq!(desk.json(&["tenant", verb, &root])["status"], status);
-        assert_eq!(desk.store.tenant(root.parse().unwrap()).await.unwrap().status, stored);
+        assert_eq!(fixture.json(&["tenant", verb, &root])["status"], status);
+        assert_eq!(fixture.store.tenant(root.parse().unwrap()).await.unwrap().status, stored);
     }
 }
 
 #[tokio::test]
 async fn a_second_suspension_is_no_change_that_gateways_must_follow() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    desk.json(&["tenant", "suspend", &root]);
-    let before = desk.store.last_change().await.unwrap();
-    desk.json(&["tenant", "suspend", &root]);
-    assert_eq!(desk.store.last_change().await.unwrap(), before);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    fixture.json(&["tenant", "suspend", &root]);
+    let before = fixture.store.last_change().await.unwrap();
+    fixture.json(&["tenant", "suspend", &root]);
+    assert_eq!(fixture.store.last_change().await.unwrap(), before);
 }
 
 #[tokio::test]
 async fn what_the_rules_forbid_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let customer = desk.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
     let long = "x".repeat(201);
     for words in [
         ["--name", "Below", "--parent", &customer, "--kind", "customer"],
@@ -69,19 +69,19 @@ async fn what_the_rules_forbid_is_refused() {
         ["--name", "a\u{1b}[2Jb", "--parent", &root, "--kind", "customer"],
         ["--name", &long, "--parent", &root, "--kind", "customer"],
     ] {
-        let run = desk.keyctl(&[&["tenant", "create"], &words[..]].concat());
+        let run = fixture.keyctl(&[&["tenant", "create"], &words[..]].concat());
         assert_eq!(run.code, 4, "{words:?}: {run:?}");
         assert!(run.stderr.starts_with("error: "), "{run:?}");
         assert!(!run.stderr.trim_end().contains(char::is_control), "{run:?}");
     }
-    assert_eq!(desk.keyctl(&["tenant", "create", "--name", "Orphan", "--kind", "customer"]).code, 4);
-    assert_eq!(desk.json(&["tenant", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(fixture.keyctl(&["tenant", "create", "--name", "Orphan", "--kind", "customer"]).code, 4);
+    assert_eq!(fixture.json(&["tenant", "list"]).as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn tenants_and_plans_that_do_not_exist_are_not_found() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     for words in [
         &["tenant", "show", UNKNOWN][..],
         &["tenant", "suspend", UNKNOWN],
@@ -89,7 +89,7 @@ async fn tenants_and_plans_that_do_not_exist_are_not_found() {
         &["tenant", "create", "--name", "Acme", "--parent", UNKNOWN],
         &["tenant", "create", "--name", "Acme", "--parent", &root, "--plan", "nowhere"],
     ] {
-        let run = desk.keyctl(words);
+        let run = fixture.keyctl(words);
         assert_eq!(run.code, 3, "{words:?}: {run:?}");
         assert!(run.stderr.contains(if words.contains(&UNKNOWN) { UNKNOWN } else { "nowhere" }), "{run:?}");
     }
@@ -97,9 +97,9 @@ async fn tenants_and_plans_that_do_not_exist_are_not_found() {
 
 #[tokio::test]
 async fn tables_have_one_line_for_each_tenant() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let table = desk.keyctl(&["tenant", "list"]).stdout;
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let table = fixture.keyctl(&["tenant", "list"]).stdout;
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("ID ") && lines[0].contains("STATUS"), "{table}");
     assert!(lines[1].starts_with(&root) && lines[1].contains("Example API"), "{table}");
@@ -108,42 +108,42 @@ async fn tables_have_one_line_for_each_tenant() {
 
 #[tokio::test]
 async fn a_tenant_is_renamed_moved_and_deleted() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let below = |name: &str, parent: &str, kind: &str| {
-        desk.id(&["tenant", "create", "--name", name, "--parent", parent, "--kind", kind])
+        fixture.id(&["tenant", "create", "--name", name, "--parent", parent, "--kind", kind])
     };
     let (north, south) = (below("North", &root, "reseller"), below("South", &root, "reseller"));
     let customer = below("Acme", &north, "customer");
-    let key = desk.json(&["key", "create", "--tenant", &customer, "--name", "main"])["key"]["id"].clone();
+    let key = fixture.json(&["key", "create", "--tenant", &customer, "--name", "main"])["key"]["id"].clone();
 
-    assert_eq!(desk.json(&["tenant", "update", &customer, "--name", "Acme GmbH"])["name"], "Acme GmbH");
-    assert_eq!(desk.json(&["tenant", "move", &customer, "--parent", &south])["parent"], json!(south));
-    assert_eq!(desk.keyctl(&["tenant", "move", &south, "--parent", &south]).code, 4);
-    assert_eq!(desk.keyctl(&["tenant", "move", &root, "--parent", &south]).code, 4);
-    assert_eq!(desk.keyctl(&["tenant", "move", &north, "--parent", &customer]).code, 4);
-    let full = desk.keyctl(&["tenant", "delete", &south]);
+    assert_eq!(fixture.json(&["tenant", "update", &customer, "--name", "Acme GmbH"])["name"], "Acme GmbH");
+    assert_eq!(fixture.json(&["tenant", "move", &customer, "--parent", &south])["parent"], json!(south));
+    assert_eq!(fixture.keyctl(&["tenant", "move", &south, "--parent", &south]).code, 4);
+    assert_eq!(fixture.keyctl(&["tenant", "move", &root, "--parent", &south]).code, 4);
+    assert_eq!(fixture.keyctl(&["tenant", "move", &north, "--parent", &customer]).code, 4);
+    let full = fixture.keyctl(&["tenant", "delete", &south]);
     assert_eq!(full.code, 4, "{full:?}");
     assert!(full.stderr.contains("1 tenants right below it"), "{full:?}");
 
-    assert_eq!(desk.json(&["tenant", "delete", &customer])["status"], "deleted");
-    assert_eq!(desk.json(&["tenant", "delete", &customer])["status"], "deleted", "again, and nothing changes");
-    assert_eq!(desk.json(&["key", "show", key.as_str().unwrap()])["status"], "revoked");
-    assert_eq!(desk.keyctl(&["tenant", "update", &customer, "--name", "Again"]).code, 4);
-    assert_eq!(desk.json(&["tenant", "delete", &south])["status"], "deleted");
+    assert_eq!(fixture.json(&["tenant", "delete", &customer])["status"], "deleted");
+    assert_eq!(fixture.json(&["tenant", "delete", &customer])["status"], "deleted", "again, and nothing changes");
+    assert_eq!(fixture.json(&["key", "show", key.as_str().unwrap()])["status"], "revoked");
+    assert_eq!(fixture.keyctl(&["tenant", "update", &customer, "--name", "Again"]).code, 4);
+    assert_eq!(fixture.json(&["tenant", "delete", &south])["status"], "deleted");
 }
 
 #[tokio::test]
 async fn tenants_are_listed_by_place_and_by_how_they_stand() {
-    let desk = Desk::new().await;
-    let root = desk.root();
-    let reseller = desk.id(&["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller"]);
-    let customer = desk.id(&["tenant", "create", "--name", "C", "--parent", &reseller]);
-    let gone = desk.id(&["tenant", "create", "--name", "G", "--parent", &reseller]);
-    desk.json(&["tenant", "delete", &gone]);
-    desk.json(&["tenant", "suspend", &customer]);
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
+    let reseller = fixture.id(&["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller"]);
+    let customer = fixture.id(&["tenant", "create", "--name", "C", "--parent", &reseller]);
+    let gone = fixture.id(&["tenant", "create", "--name", "G", "--parent", &reseller]);
+    fixture.json(&["tenant", "delete", &gone]);
+    fixture.json(&["tenant", "suspend", &customer]);
     let ids = |words: &[&str]| {
-        let tenants = desk.json(&[&["tenant", "list"], words].concat());
+        let tenants = fixture.json(&[&["tenant", "list"], words].concat());
         tenants.as_array().unwrap().iter().map(|tenant| tenant["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&[]), [root.as_str(), &reseller, &customer], "deleted ones are not asked for");
@@ -152,14 +152,14 @@ async fn tenants_are_listed_by_place_and_by_how_they_stand() {
     assert_eq!(ids(&["--status", "suspended"]), [customer.as_str()]);
     assert_eq!(ids(&["--status", "deleted", "--parent", &reseller]), [gone.as_str()]);
     for filter in ["--parent", "--subtree-of"] {
-        assert_eq!(desk.keyctl(&["tenant", "list", filter, UNKNOWN]).code, 3, "{filter}");
+        assert_eq!(fixture.keyctl(&["tenant", "list", filter, UNKNOWN]).code, 3, "{filter}");
     }
 }
 
 #[tokio::test]
 async fn limits_say_who_lowered_them() {
-    let desk = Desk::new().await;
-    desk.file(
+    let fixture = Fixture::new().await;
+    fixture.file(
         "plans.yaml",
         "plans:
   - id: wide
@@ -175,27 +175,27 @@ async fn limits_say_who_lowered_them() {
     limits: { tenant: { per_second: 10 } }
 ",
     );
-    desk.json(&["plan", "apply", "plans.yaml"]);
-    let root = desk.root();
-    assert_eq!(desk.json(&["tenant", "limits", &root])["terms"], json!(null));
-    assert!(desk.keyctl(&["tenant", "limits", &root]).stdout.contains("nothing is served"));
+    fixture.json(&["plan", "apply", "plans.yaml"]);
+    let root = fixture.root();
+    assert_eq!(fixture.json(&["tenant", "limits", &root])["terms"], json!(null));
+    assert!(fixture.keyctl(&["tenant", "limits", &root]).stdout.contains("nothing is served"));
 
     let reseller = ["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller", "--plan", "narrow"];
-    let reseller = desk.id(&reseller);
-    let customer = desk.id(&["tenant", "create", "--name", "C", "--parent", &reseller, "--plan", "wide"]);
-    let heir = desk.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
-    let limits = desk.json(&["tenant", "limits", &customer]);
+    let reseller = fixture.id(&reseller);
+    let customer = fixture.id(&["tenant", "create", "--name", "C", "--parent", &reseller, "--plan", "wide"]);
+    let heir = fixture.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
+    let limits = fixture.json(&["tenant", "limits", &customer]);
     assert_eq!((&limits["tenant"], &limits["terms"]["holder"]), (&json!(customer), &json!(customer)));
     assert_eq!(limits["terms"]["tenant"]["per_second"], json!({ "limit": 10, "burst": 10, "clamped_by": reseller }));
     assert_eq!(
         limits["terms"]["quotas"],
         json!([{ "meter": "requests", "per_month": 1000, "kind": "hard", "clamped_by": null }])
     );
-    let table = desk.keyctl(&["tenant", "limits", &customer]).stdout;
+    let table = fixture.keyctl(&["tenant", "limits", &customer]).stdout;
     assert!(table.contains(&format!("10/s, lowered by {reseller}")), "{table}");
     assert!(table.contains("1000 units per month, hard"), "{table}");
 
-    let inherited = desk.json(&["tenant", "limits", &heir]);
+    let inherited = fixture.json(&["tenant", "limits", &heir]);
     assert_eq!((&inherited["terms"]["holder"], &inherited["terms"]["plan"]), (&json!(reseller), &json!("narrow")));
-    assert_eq!(desk.keyctl(&["tenant", "limits", UNKNOWN]).code, 3);
+    assert_eq!(fixture.keyctl(&["tenant", "limits", UNKNOWN]).code, 3);
 }

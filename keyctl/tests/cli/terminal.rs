@@ -3,7 +3,7 @@
 use serde_json::json;
 use servers::{Act, Seen, Step, in_terminal};
 
-use crate::support::{Desk, text};
+use crate::fixture::{Fixture, text};
 
 const LIMITED: &str = "\
 plans:
@@ -17,31 +17,31 @@ plans:
 ";
 
 /// Runs `keyctl` in a terminal of so many columns, in which somebody types an answer to each text.
-fn at(desk: &Desk, columns: u16, words: &[&str], typed: &[(&str, &str)]) -> Seen {
-    let mut command = desk.command();
+fn at(fixture: &Fixture, columns: u16, words: &[&str], typed: &[(&str, &str)]) -> Seen {
+    let mut command = fixture.command();
     command.args(words);
     let steps: Vec<_> = typed.iter().map(|(when, text)| Step { when, act: Act::Type(text) }).collect();
     in_terminal((columns, 24), &steps, &command).unwrap()
 }
 
-/// A desk with a root, a reseller and a customer, keys of both kinds and usage of none.
-async fn inhabited() -> (Desk, String, String) {
-    let desk = Desk::new().await;
-    desk.file("plans.yaml", LIMITED);
-    desk.json(&["plan", "apply", "plans.yaml"]);
-    let root = desk.root();
+/// A fixture with a root, a reseller and a customer, keys of both kinds and usage of none.
+async fn inhabited() -> (Fixture, String, String) {
+    let fixture = Fixture::new().await;
+    fixture.file("plans.yaml", LIMITED);
+    fixture.json(&["plan", "apply", "plans.yaml"]);
+    let root = fixture.root();
     let customer =
-        desk.id(&["tenant", "create", "--name", "A customer with a name", "--parent", &root, "--plan", "basic"]);
+        fixture.id(&["tenant", "create", "--name", "A customer with a name", "--parent", &root, "--plan", "basic"]);
     let admin = ["admin-key", "create", "--tenant", &root, "--name", "deployment of everything", "--role", "admin"];
-    desk.json(&admin);
+    fixture.json(&admin);
     let key = ["key", "create", "--tenant", &customer, "--name", "production of the shop", "--expires-in", "90d"];
-    let key = text(&desk.json(&key)["key"]["id"]);
-    (desk, root, key)
+    let key = text(&fixture.json(&key)["key"]["id"]);
+    (fixture, root, key)
 }
 
 #[tokio::test]
 async fn lists_are_no_wider_than_the_terminal() {
-    let (desk, root, key) = inhabited().await;
+    let (fixture, root, key) = inhabited().await;
     for columns in [60, 80, 120, 200] {
         for words in [
             &["key", "list"][..],
@@ -56,7 +56,7 @@ async fn lists_are_no_wider_than_the_terminal() {
             &["usage", "show"],
             &["plan", "apply", "plans.yaml", "--dry-run"],
         ] {
-            let seen = at(&desk, columns, words, &[]);
+            let seen = at(&fixture, columns, words, &[]);
             assert_eq!(seen.code, 0, "{words:?}: {seen:?}");
             for line in seen.output.lines().filter(|line| !line.starts_with('(')) {
                 assert!(line.chars().count() <= usize::from(columns), "{columns}, {words:?}: {line}\n{}", seen.output);
@@ -67,15 +67,15 @@ async fn lists_are_no_wider_than_the_terminal() {
 
 #[tokio::test]
 async fn what_has_no_room_is_named_and_what_matters_stays() {
-    let (desk, _, key) = inhabited().await;
-    let seen = at(&desk, 80, &["key", "list"], &[]).output;
+    let (fixture, _, key) = inhabited().await;
+    let seen = at(&fixture, 80, &["key", "list"], &[]).output;
     assert!(seen.contains(&key) && seen.contains("active"), "{seen}");
     assert!(seen.contains("(too narrow for ENDS WITH, CREATED,") && seen.contains("--output json"), "{seen}");
-    let wide = at(&desk, 250, &["key", "list"], &[]).output;
+    let wide = at(&fixture, 250, &["key", "list"], &[]).output;
     assert!(wide.contains("ENDS WITH") && !wide.contains("too narrow"), "{wide}");
     assert!(times_are_to_the_minute(&wide), "{wide}");
     // What is read by programs keeps everything.
-    let piped = desk.keyctl(&["key", "list"]).stdout;
+    let piped = fixture.keyctl(&["key", "list"]).stdout;
     assert!(piped.contains("ENDS WITH") && piped.contains("LAST USED") && piped.contains("Z  "), "{piped}");
 }
 
@@ -92,73 +92,73 @@ fn times_are_to_the_minute(text: &str) -> bool {
 
 #[tokio::test]
 async fn destructive_verbs_ask_and_do_nothing_unless_it_is_confirmed() {
-    let (desk, _, key) = inhabited().await;
+    let (fixture, _, key) = inhabited().await;
     let question = "Revoke key production of the shop";
     for answer in ["\n", "n\n", "no\n", "yesterday\n"] {
-        let seen = at(&desk, 100, &["key", "revoke", &key], &[(question, answer)]);
+        let seen = at(&fixture, 100, &["key", "revoke", &key], &[(question, answer)]);
         assert_eq!((seen.code, seen.steps), (4, 1), "{seen:?}");
         assert!(seen.output.contains("nothing was changed"), "{seen:?}");
-        assert_eq!(desk.json(&["key", "show", &key])["status"], "active");
+        assert_eq!(fixture.json(&["key", "show", &key])["status"], "active");
     }
     for answer in ["y\n", "YES\n"] {
-        let seen = at(&desk, 100, &["key", "revoke", &key], &[(question, answer)]);
+        let seen = at(&fixture, 100, &["key", "revoke", &key], &[(question, answer)]);
         assert_eq!((seen.code, seen.steps), (0, 1), "{seen:?}");
-        assert_eq!(desk.json(&["key", "show", &key])["status"], "revoked");
+        assert_eq!(fixture.json(&["key", "show", &key])["status"], "revoked");
     }
 }
 
 #[tokio::test]
 async fn whoever_says_yes_and_whoever_is_no_terminal_is_not_asked() {
-    let (desk, _, key) = inhabited().await;
-    let seen = at(&desk, 100, &["key", "revoke", &key, "--yes"], &[]);
+    let (fixture, _, key) = inhabited().await;
+    let seen = at(&fixture, 100, &["key", "revoke", &key, "--yes"], &[]);
     assert_eq!(seen.code, 0, "{seen:?}");
-    let (desk, root, _) = inhabited().await;
-    let run = desk.keyctl(&["tenant", "suspend", &root]);
+    let (fixture, root, _) = inhabited().await;
+    let run = fixture.keyctl(&["tenant", "suspend", &root]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
 }
 
 #[tokio::test]
 async fn suspending_a_root_needs_its_name_too() {
-    let (desk, root, _) = inhabited().await;
+    let (fixture, root, _) = inhabited().await;
     let suspend = ["tenant", "suspend", &root];
     for (name, code, status) in [("yes\n", 4, "active"), ("Example API\n", 0, "suspended")] {
-        let seen = at(&desk, 100, &suspend, &[("[y/N] ", "y\n"), ("Type its name", name)]);
+        let seen = at(&fixture, 100, &suspend, &[("[y/N] ", "y\n"), ("Type its name", name)]);
         assert_eq!((seen.code, seen.steps), (code, 2), "{seen:?}");
-        assert_eq!(desk.json(&["tenant", "show", &root])["status"], status);
+        assert_eq!(fixture.json(&["tenant", "show", &root])["status"], status);
     }
 }
 
 #[tokio::test]
 async fn a_file_that_drops_limits_is_confirmed_or_refused() {
-    let (desk, ..) = inhabited().await;
+    let (fixture, ..) = inhabited().await;
     let fewer = LIMITED.replace(", per_minute: 300", "").replace("    quotas: [{ meter: tokens, per_month: 9 }]\n", "");
-    desk.file("fewer.yaml", &fewer);
+    fixture.file("fewer.yaml", &fewer);
     let apply = ["plan", "apply", "fewer.yaml"];
-    let refused = desk.keyctl(&apply);
+    let refused = fixture.keyctl(&apply);
     assert_eq!(refused.code, 4, "{refused:?}");
     for part in ["basic limits.tenant.per_minute", "basic quotas[tokens]", "--yes", "nothing was applied"] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
-    let declined = at(&desk, 120, &apply, &[("Drop limits (", "n\n")]);
+    let declined = at(&fixture, 120, &apply, &[("Drop limits (", "n\n")]);
     assert_eq!((declined.code, declined.steps), (4, 1), "{declined:?}");
-    assert_eq!(desk.json(&["plan", "show", "basic"])["version"], 1);
-    let confirmed = at(&desk, 120, &apply, &[("Drop limits (", "y\n")]);
+    assert_eq!(fixture.json(&["plan", "show", "basic"])["version"], 1);
+    let confirmed = at(&fixture, 120, &apply, &[("Drop limits (", "y\n")]);
     assert_eq!((confirmed.code, confirmed.steps), (0, 1), "{confirmed:?}");
-    assert_eq!(desk.json(&["plan", "show", "basic"])["version"], 2);
+    assert_eq!(fixture.json(&["plan", "show", "basic"])["version"], 2);
 
-    desk.json(&["plan", "apply", "plans.yaml"]);
-    assert_eq!(desk.keyctl(&[&apply[..], &["--yes"]].concat()).code, 0);
-    assert_eq!(desk.json(&["plan", "show", "basic"])["version"], 4);
+    fixture.json(&["plan", "apply", "plans.yaml"]);
+    assert_eq!(fixture.keyctl(&[&apply[..], &["--yes"]].concat()).code, 0);
+    assert_eq!(fixture.json(&["plan", "show", "basic"])["version"], 4);
 }
 
 #[tokio::test]
 async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
-    let (desk, ..) = inhabited().await;
+    let (fixture, ..) = inhabited().await;
     let changed = LIMITED.replace("10.00", "12.00").replace("per_minute: 300", "per_hour: 300");
     let second = LIMITED.replace("plans:\n", "").replace("basic", "other");
-    desk.file("changed.yaml", &format!("{changed}{second}"));
+    fixture.file("changed.yaml", &format!("{changed}{second}"));
     let dry = ["plan", "apply", "changed.yaml", "--dry-run"];
-    let plans = desk.json(&dry);
+    let plans = fixture.json(&dry);
     assert_eq!((&plans[0]["outcome"], &plans[0]["version"]), (&json!("update"), &json!(1)));
     assert_eq!(
         plans[0]["changes"],
@@ -171,23 +171,23 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
         ])
     );
     assert_eq!((&plans[1]["id"], &plans[1]["outcome"]), (&json!("other"), &json!("create")));
-    let table = desk.keyctl(&dry).stdout;
+    let table = fixture.keyctl(&dry).stdout;
     assert!(table.contains("drops a limit"), "{table}");
-    let same = desk.json(&["plan", "apply", "plans.yaml", "--dry-run"]);
+    let same = fixture.json(&["plan", "apply", "plans.yaml", "--dry-run"]);
     assert_eq!((&same[0]["outcome"], &same[0]["changes"]), (&json!("nothing"), &json!([])));
-    assert_eq!(desk.json(&["plan", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(fixture.json(&["plan", "list"]).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_key_that_nothing_is_served_with_is_told() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "first"];
-    let told = desk.keyctl(&create).stderr;
+    let told = fixture.keyctl(&create).stderr;
     assert!(told.contains("warning: tenant") && told.contains("keyctl plan assign"), "{told}");
-    desk.file("plans.yaml", LIMITED);
-    desk.json(&["plan", "apply", "plans.yaml"]);
-    desk.json(&["plan", "assign", "basic", "--tenant", &root]);
-    let told = desk.keyctl(&create).stderr;
+    fixture.file("plans.yaml", LIMITED);
+    fixture.json(&["plan", "apply", "plans.yaml"]);
+    fixture.json(&["plan", "assign", "basic", "--tenant", &root]);
+    let told = fixture.keyctl(&create).stderr;
     assert!(!told.contains("warning"), "{told}");
 }

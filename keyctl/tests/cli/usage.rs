@@ -8,7 +8,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Desk, text};
+use crate::fixture::{Fixture, text};
 
 /// A tenant's key, for writing usage down.
 struct User {
@@ -18,11 +18,11 @@ struct User {
 }
 
 impl User {
-    fn new(desk: &Desk, name: &str, zone: &str, test: bool) -> Self {
-        let root = desk.root();
-        let tenant = desk.id(&["tenant", "create", "--name", name, "--parent", &root, "--time-zone", zone]);
+    fn new(fixture: &Fixture, name: &str, zone: &str, test: bool) -> Self {
+        let root = fixture.root();
+        let tenant = fixture.id(&["tenant", "create", "--name", name, "--parent", &root, "--time-zone", zone]);
         let create = ["key", "create", "--tenant", &tenant, "--name", "main"];
-        let created = if test { desk.json(&[&create[..], &["--test"]].concat()) } else { desk.json(&create) };
+        let created = if test { fixture.json(&[&create[..], &["--test"]].concat()) } else { fixture.json(&create) };
         Self {
             tenant: tenant.parse().unwrap(),
             key: text(&created["key"]["id"]).parse().unwrap(),
@@ -66,9 +66,9 @@ impl User {
     }
 }
 
-async fn book(desk: &Desk, entries: Vec<UsageEntry>) {
+async fn book(fixture: &Fixture, entries: Vec<UsageEntry>) {
     let batch = UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq: 0, entries };
-    desk.store.book_usage(&batch, Micros(0)).await.unwrap();
+    fixture.store.book_usage(&batch, Micros(0)).await.unwrap();
 }
 
 fn row(labels: &Value, counts: [u64; 6]) -> Value {
@@ -82,9 +82,9 @@ fn row(labels: &Value, counts: [u64; 6]) -> Value {
 
 #[tokio::test]
 async fn a_month_is_summed_by_tenant_key_route_and_hour() {
-    let desk = Desk::new().await;
-    let live = User::new(&desk, "Live", "UTC", false);
-    let test = User::new(&desk, "Test", "UTC", true);
+    let fixture = Fixture::new().await;
+    let live = User::new(&fixture, "Live", "UTC", false);
+    let test = User::new(&fixture, "Test", "UTC", true);
     let entries = vec![
         live.request("2026-11-10T10:10:00Z", "search", 3, true),
         live.aborted("2026-11-10T10:50:00Z", "search", 2, false),
@@ -92,9 +92,9 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
         test.aborted("2026-11-10T10:20:00Z", "search", 5, true),
         live.refusals("2026-11-10T10:30:00Z", 7),
     ];
-    book(&desk, entries).await;
+    book(&fixture, entries).await;
     let rows = |by: &str| {
-        let report = desk.json(&["usage", "show", "--period", "2026-11", "--by", by]);
+        let report = fixture.json(&["usage", "show", "--period", "2026-11", "--by", by]);
         assert_eq!(report["period"], "2026-11");
         report["rows"].clone()
     };
@@ -113,7 +113,7 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
             row(&json!({ "route": "upload", "meter": "requests" }), [1, 0, 1, 1, 0, 0]),
         ])
     );
-    let table = desk.keyctl(&["usage", "show", "--period", "2026-11", "--by", "route"]).stdout;
+    let table = fixture.keyctl(&["usage", "show", "--period", "2026-11", "--by", "route"]).stdout;
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][3..5], ["REQUESTS", "ABORTED"], "{table}");
     assert!(lines.iter().any(|line| line[0] == "search" && line[3..5] == ["3", "2"]), "{table}");
@@ -128,20 +128,20 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
 
 #[tokio::test]
 async fn a_month_begins_on_each_tenants_own_clock() {
-    let desk = Desk::new().await;
-    let berlin = User::new(&desk, "Berlin", "Europe/Berlin", false);
-    let utc = User::new(&desk, "UTC", "UTC", false);
-    let new_york = User::new(&desk, "New York", "America/New_York", false);
+    let fixture = Fixture::new().await;
+    let berlin = User::new(&fixture, "Berlin", "Europe/Berlin", false);
+    let utc = User::new(&fixture, "UTC", "UTC", false);
+    let new_york = User::new(&fixture, "New York", "America/New_York", false);
     // Already November in Berlin, still October everywhere else.
     let at = "2026-10-31T23:30:00Z";
     // Still November in New York alone.
     let late = "2026-12-01T03:30:00Z";
     let users = [&berlin, &utc, &new_york];
     let entries = users.iter().flat_map(|user| [at, late].map(|at| user.request(at, "api", 1, true))).collect();
-    book(&desk, entries).await;
+    book(&fixture, entries).await;
 
     let tenants_of = |period: &str| {
-        let report = desk.json(&["usage", "show", "--period", period]);
+        let report = fixture.json(&["usage", "show", "--period", period]);
         let rows = report["rows"].as_array().unwrap().clone();
         assert!(rows.iter().all(|row| row["requests"] == 1), "{report}");
         rows.iter().map(|row| text(&row["tenant_name"])).collect::<Vec<_>>()
@@ -151,44 +151,44 @@ async fn a_month_begins_on_each_tenants_own_clock() {
     assert_eq!(tenants_of("2026-12"), ["Berlin", "UTC"]);
 
     let berlin_id = berlin.tenant.to_string();
-    let october = desk.json(&["usage", "show", "--period", "2026-10", "--tenant", &berlin_id]);
+    let october = fixture.json(&["usage", "show", "--period", "2026-10", "--tenant", &berlin_id]);
     assert_eq!(october["rows"], json!([]));
 }
 
 #[tokio::test]
 async fn usage_of_an_unknown_tenant_is_not_hidden() {
-    let desk = Desk::new().await;
+    let fixture = Fixture::new().await;
     let stranger = User { tenant: TenantId::generate(), key: KeyId::generate(), mode: Mode::Live };
-    book(&desk, vec![stranger.request("2026-11-10T10:10:00Z", "api", 4, true)]).await;
-    let report = desk.json(&["usage", "show", "--period", "2026-11"]);
+    book(&fixture, vec![stranger.request("2026-11-10T10:10:00Z", "api", 4, true)]).await;
+    let report = fixture.json(&["usage", "show", "--period", "2026-11"]);
     assert_eq!(report["rows"][0]["tenant"], stranger.tenant.to_string());
     assert_eq!((&report["rows"][0]["tenant_name"], &report["rows"][0]["units"]), (&json!(null), &json!(4)));
 }
 
 #[tokio::test]
 async fn the_current_month_is_the_default_and_an_unknown_tenant_is_not_found() {
-    let desk = Desk::new().await;
-    let report = desk.json(&["usage", "show"]);
+    let fixture = Fixture::new().await;
+    let report = fixture.json(&["usage", "show"]);
     assert!(report["period"].as_str().unwrap().parse::<common::time::Period>().is_ok(), "{report}");
-    assert_eq!(desk.keyctl(&["usage", "show", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
+    assert_eq!(fixture.keyctl(&["usage", "show", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
 }
 
 #[tokio::test]
 async fn a_report_sums_by_what_is_asked_for() {
-    let desk = Desk::new().await;
-    let live = User::new(&desk, "Live", "UTC", false);
-    let test = User::new(&desk, "Test", "UTC", true);
+    let fixture = Fixture::new().await;
+    let live = User::new(&fixture, "Live", "UTC", false);
+    let test = User::new(&fixture, "Test", "UTC", true);
     let entries = vec![
         live.request("2026-11-10T10:10:00Z", "search", 3, true),
         live.aborted("2026-11-10T11:50:00Z", "upload", 2, false),
         live.request("2026-11-11T10:00:00Z", "search", 1, true),
         test.request("2026-11-10T10:20:00Z", "search", 5, true),
     ];
-    book(&desk, entries).await;
+    book(&fixture, entries).await;
     let tenant = live.tenant.to_string();
     let report = |words: &[&str]| {
         let window = ["--from", "2026-11-01T00:00Z", "--to", "2026-12-01T00:00Z"];
-        desk.json(&[&["usage", "report", "--tenant", &tenant], &window[..], words].concat())
+        fixture.json(&[&["usage", "report", "--tenant", &tenant], &window[..], words].concat())
     };
     let row = |(start, end): (&str, &str), labels: &Value, counts: [u64; 4]| {
         let mut row = json!({
@@ -214,18 +214,18 @@ async fn a_report_sums_by_what_is_asked_for() {
     assert_eq!(report(&["--step", "hour"])[0], an_hour);
     assert_eq!(report(&["--route", "upload", "--mode", "live"]), json!([row(tenth, &requests, [1, 1, 2, 0])]));
     assert_eq!(report(&["--mode", "test"]), json!([]));
-    let table = desk.keyctl(&["usage", "report", "--tenant", &tenant, "--from", "2026-11-01T00:00Z"]).stdout;
+    let table = fixture.keyctl(&["usage", "report", "--tenant", &tenant, "--from", "2026-11-01T00:00Z"]).stdout;
     assert!(table.starts_with("START") && table.contains("REQUESTS  ABORTED"), "{table}");
 }
 
 #[tokio::test]
 async fn a_report_on_nobody_or_no_time_is_refused() {
-    let desk = Desk::new().await;
-    let root = desk.root();
+    let fixture = Fixture::new().await;
+    let root = fixture.root();
     let report = ["usage", "report", "--tenant", &root];
     let backwards = ["--from", "2026-12-01T00:00Z", "--to", "2026-11-01T00:00Z"];
-    assert_eq!(desk.keyctl(&[&report[..], &backwards].concat()).code, 2);
-    assert_eq!(desk.keyctl(&[&report[..], &["--by", "colour"]].concat()).code, 2);
-    assert_eq!(desk.keyctl(&["usage", "report"]).code, 2);
-    assert_eq!(desk.keyctl(&["usage", "report", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
+    assert_eq!(fixture.keyctl(&[&report[..], &backwards].concat()).code, 2);
+    assert_eq!(fixture.keyctl(&[&report[..], &["--by", "colour"]].concat()).code, 2);
+    assert_eq!(fixture.keyctl(&["usage", "report"]).code, 2);
+    assert_eq!(fixture.keyctl(&["usage", "report", "--tenant", "ten_01jd0000000000000000000000"]).code, 3);
 }

@@ -4,57 +4,57 @@ use common::admin::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, tenant};
-use crate::topic::sites;
+use super::fixture::{ApiFixture, tenant};
+use crate::topic::fixtures;
 use common::tenant::TenantKind;
 
 #[tokio::test]
 async fn a_move_that_would_break_the_tree_is_refused() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
-        let below = tenant(&desk.store, Some(desk.partner), TenantKind::Reseller, "Below", None).await.id;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
+        let below = tenant(&fixture.store, Some(fixture.partner), TenantKind::Reseller, "Below", None).await.id;
         for (moved, parent, word) in [
-            (desk.partner, desk.partner, "under itself"),
-            (desk.partner, below, "under itself"),
-            (below, desk.shop, "customer"),
+            (fixture.partner, fixture.partner, "under itself"),
+            (fixture.partner, below, "under itself"),
+            (below, fixture.shop, "customer"),
         ] {
             let path = format!("/v1/tenants/{moved}/move");
             let detail = owner.post(&path, json!({ "parent": parent })).await.problem(409, "conflict");
             assert!(detail.contains(word), "{detail}");
         }
         let path = format!("/v1/tenants/{below}/move");
-        owner.post(&path, json!({ "parent": desk.other_root })).await.problem(404, "not_found");
-        owner.delete(&format!("/v1/tenants/{}", desk.partner)).await.problem(409, "conflict");
-        let listed = owner.get(&format!("/v1/tenants?subtree_of={}", desk.partner)).await.document(200);
+        owner.post(&path, json!({ "parent": fixture.other_root })).await.problem(404, "not_found");
+        owner.delete(&format!("/v1/tenants/{}", fixture.partner)).await.problem(409, "conflict");
+        let listed = owner.get(&format!("/v1/tenants?subtree_of={}", fixture.partner)).await.document(200);
         assert_eq!(listed["items"].as_array().map(Vec::len), Some(3), "nothing has moved");
     }
 }
 
 #[tokio::test]
 async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refused() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let pool = json!({ "id": "pool", "name": "Pool", "currency": "USD", "flat_fee": "0.00",
         "limits": { "pool": { "per_second": 10 }, "pool_mode": "partitioned" } });
     let six = json!({ "id": "six", "name": "Six", "currency": "USD", "flat_fee": "0.00",
         "limits": { "tenant": { "per_second": 6 } } });
     owner.put("/v1/plans", json!({ "plans": [pool, six] })).await.document(200);
-    let other = tenant(&desk.store, Some(desk.rival), TenantKind::Customer, "One", Some("six"));
+    let other = tenant(&fixture.store, Some(fixture.rival), TenantKind::Customer, "One", Some("six"));
     let other = other.await.id;
     // The rival's plan is not six's; its own children come first.
-    owner.post(&format!("/v1/tenants/{}/subscriptions", desk.rival), json!({ "plan": "pool" })).await.document(200);
-    let second = json!({ "name": "Two", "parent": desk.rival, "plan": "six" });
+    owner.post(&format!("/v1/tenants/{}/subscriptions", fixture.rival), json!({ "plan": "pool" })).await.document(200);
+    let second = json!({ "name": "Two", "parent": fixture.rival, "plan": "six" });
     let refused = owner.post("/v1/tenants", second).await.problem(409, "conflict");
     assert!(refused.contains("per_second"), "{refused}");
-    let listed = owner.get(&format!("/v1/tenants?parent={}", desk.rival)).await.document(200);
+    let listed = owner.get(&format!("/v1/tenants?parent={}", fixture.rival)).await.document(200);
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{other} alone: nothing half-done");
 }
 
 #[tokio::test]
 async fn an_array_is_taken_for_no_object_at_any_depth() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let plan = json!({ "id": "p", "name": "P", "currency": "USD", "flat_fee": "0.00" });
     let with = |member: &str, value: Value| {
         let mut plan = plan.clone();
@@ -62,13 +62,13 @@ async fn an_array_is_taken_for_no_object_at_any_depth() {
         json!({ "plans": [plan] })
     };
     for (method, path, body) in [
-        (Method::POST, "/v1/tenants".to_owned(), json!(["New", desk.root, "customer", "UTC", "growth"])),
-        (Method::PATCH, format!("/v1/tenants/{}", desk.shop), json!(["New"])),
-        (Method::POST, format!("/v1/tenants/{}/move", desk.shop), json!([desk.root])),
-        (Method::POST, format!("/v1/tenants/{}/subscriptions", desk.shop), json!(["growth", 1, "now"])),
-        (Method::POST, format!("/v1/tenants/{}/credit", desk.shop), json!(["tokens", 5, "r", "why"])),
-        (Method::POST, "/v1/keys".to_owned(), json!([desk.shop, "New", "live", null, [], []])),
-        (Method::POST, "/v1/admin-keys".to_owned(), json!([desk.shop, "New", "viewer", [], null])),
+        (Method::POST, "/v1/tenants".to_owned(), json!(["New", fixture.root, "customer", "UTC", "growth"])),
+        (Method::PATCH, format!("/v1/tenants/{}", fixture.shop), json!(["New"])),
+        (Method::POST, format!("/v1/tenants/{}/move", fixture.shop), json!([fixture.root])),
+        (Method::POST, format!("/v1/tenants/{}/subscriptions", fixture.shop), json!(["growth", 1, "now"])),
+        (Method::POST, format!("/v1/tenants/{}/credit", fixture.shop), json!(["tokens", 5, "r", "why"])),
+        (Method::POST, "/v1/keys".to_owned(), json!([fixture.shop, "New", "live", null, [], []])),
+        (Method::POST, "/v1/admin-keys".to_owned(), json!([fixture.shop, "New", "viewer", [], null])),
         (Method::POST, "/v1/plans/growth/migrate".to_owned(), json!(["now"])),
         (Method::PUT, "/v1/plans".to_owned(), json!([null, [plan]])),
         (Method::PUT, "/v1/plans".to_owned(), json!({ "plans": [["p", "P", "USD", "0.00", [], [], [], {}]] })),
@@ -85,8 +85,8 @@ async fn an_array_is_taken_for_no_object_at_any_depth() {
 
 #[tokio::test]
 async fn actions_that_do_not_exist_are_no_filter() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let detail = owner.get("/v1/audit?action=key.revoked").await.problem(400, "parameter_invalid");
     assert!(detail.contains("key.revoked") && detail.contains("key.revoke,"), "{detail}");
     owner.get("/v1/audit?action=key.revoke").await.document(200);
@@ -94,9 +94,9 @@ async fn actions_that_do_not_exist_are_no_filter() {
 
 #[tokio::test]
 async fn an_address_inside_a_range_is_refused_with_what_it_could_mean() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
-    let key = |range: &str| json!({ "tenant": desk.shop, "name": "k", "allowed_ips": [range] });
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
+    let key = |range: &str| json!({ "tenant": fixture.shop, "name": "k", "allowed_ips": [range] });
     let detail = owner.post("/v1/keys", key("10.0.0.1/8")).await.problem(400, "body_invalid");
     assert!(detail.contains("10.0.0.0/8") && detail.contains("or 10.0.0.1 for the one address"), "{detail}");
     let made = owner.post("/v1/keys", key("10.0.0.0/8")).await.document(201);
@@ -107,8 +107,8 @@ async fn an_address_inside_a_range_is_refused_with_what_it_could_mean() {
 
 #[tokio::test]
 async fn names_that_are_none_are_refused() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     for name in [
         "",
         " \t",
@@ -123,9 +123,9 @@ async fn names_that_are_none_are_refused() {
     ] {
         let named = |more: &str| format!("{{\"name\":{},{more}}}", json!(name));
         for (path, more) in [
-            ("/v1/tenants", format!("\"parent\":\"{}\"", desk.root)),
-            ("/v1/keys", format!("\"tenant\":\"{}\"", desk.shop)),
-            ("/v1/admin-keys", format!("\"tenant\":\"{}\",\"role\":\"viewer\"", desk.shop)),
+            ("/v1/tenants", format!("\"parent\":\"{}\"", fixture.root)),
+            ("/v1/keys", format!("\"tenant\":\"{}\"", fixture.shop)),
+            ("/v1/admin-keys", format!("\"tenant\":\"{}\",\"role\":\"viewer\"", fixture.shop)),
         ] {
             let answer = owner.send(Method::POST, path, Some(named(&more))).await;
             assert!(answer.problem(422, "refused").contains("name"), "{path} {name:?}");
@@ -135,18 +135,18 @@ async fn names_that_are_none_are_refused() {
 
 #[tokio::test]
 async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let partner = desk.caller(desk.partner, Role::Owner).await;
-        let owner = desk.owner().await;
-        let key = owner.post("/v1/keys", json!({ "tenant": desk.rival, "name": "k" })).await.document(201);
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let partner = fixture.caller(fixture.partner, Role::Owner).await;
+        let owner = fixture.owner().await;
+        let key = owner.post("/v1/keys", json!({ "tenant": fixture.rival, "name": "k" })).await.document(201);
         let key = key["key"]["id"].as_str().unwrap().to_owned();
         let nobody = "ten_01jd0000000000000000000000";
         let no_key = "key_01jd0000000000000000000000";
         for (theirs, none) in [
-            (desk.rival.to_string(), nobody),
-            (desk.root.to_string(), nobody),
-            (desk.stranger.to_string(), nobody),
+            (fixture.rival.to_string(), nobody),
+            (fixture.root.to_string(), nobody),
+            (fixture.stranger.to_string(), nobody),
             (key, no_key),
         ] {
             let paths: &[&str] = if theirs.starts_with("key_") {
@@ -175,9 +175,9 @@ async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
             }
         }
         for (path, body) in [
-            ("/v1/keys", json!({ "tenant": desk.rival, "name": "k" })),
-            ("/v1/tenants", json!({ "parent": desk.rival, "name": "k" })),
-            ("/v1/admin-keys", json!({ "tenant": desk.rival, "name": "k", "role": "viewer" })),
+            ("/v1/keys", json!({ "tenant": fixture.rival, "name": "k" })),
+            ("/v1/tenants", json!({ "parent": fixture.rival, "name": "k" })),
+            ("/v1/admin-keys", json!({ "tenant": fixture.rival, "name": "k", "role": "viewer" })),
         ] {
             partner.post(path, body).await.problem(404, "not_found");
         }
@@ -186,8 +186,8 @@ async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
 
 #[tokio::test]
 async fn a_page_past_the_end_is_empty_and_a_cursor_of_nobody_is_refused() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let first = owner.get("/v1/tenants?limit=3").await.document(200);
     let last = first["next_cursor"].as_str().unwrap().to_owned();
     let path = format!("/v1/tenants?status=deleted&cursor={last}");
@@ -202,13 +202,13 @@ async fn a_page_past_the_end_is_empty_and_a_cursor_of_nobody_is_refused() {
 
 #[tokio::test]
 async fn a_revision_that_is_none_changes_nothing() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
-    let path = format!("/v1/tenants/{}", desk.shop);
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
+    let path = format!("/v1/tenants/{}", fixture.shop);
     for stale in ["\"7\"", "W/\"1\"", "\"abc\""] {
         let caller = owner.with("if-match", stale);
         caller.patch(&path, json!({ "name": "x" })).await.problem(412, "stale");
-        caller.post(&format!("{path}/move"), json!({ "parent": desk.rival })).await.problem(412, "stale");
+        caller.post(&format!("{path}/move"), json!({ "parent": fixture.rival })).await.problem(412, "stale");
         caller.delete(&path).await.problem(412, "stale");
     }
     owner.with("if-match", "1").patch(&path, json!({ "name": "x" })).await.problem(400, "header_invalid");
@@ -217,11 +217,11 @@ async fn a_revision_that_is_none_changes_nothing() {
 
 #[tokio::test]
 async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let deep = format!("{{\"plans\":{}", "[".repeat(100_000));
     let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
-    let (before, root) = (owner.get("/v1/tenants").await.text, desk.root);
+    let (before, root) = (owner.get("/v1/tenants").await.text, fixture.root);
     for (body, status, code, word) in [
         (String::new(), 400, "body_invalid", "line 1"),
         ("{\"name\": \"a\",\n \"parent\": }".into(), 400, "body_invalid", "line 2 column 12"),
@@ -249,8 +249,8 @@ async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong()
 
 #[tokio::test]
 async fn paths_and_methods_that_are_none_are_problems() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     for path in
         ["/v1/tenants/nobody", "/v1/tenants/%ff", "/v1/keys/%00", "/v1/plans/%ff", "/v1/plans/..", "/v2/tenants"]
     {
@@ -260,6 +260,6 @@ async fn paths_and_methods_that_are_none_are_problems() {
     put.problem(405, "method_not_allowed");
     assert_eq!(put.header("allow"), "GET,HEAD,POST");
     for secret in ["", "adm_nonsense", "sk_live_x", "a.b.c"] {
-        desk.with_secret(secret).get("/v1/tenants").await.problem(401, "unauthorized");
+        fixture.with_secret(secret).get("/v1/tenants").await.problem(401, "unauthorized");
     }
 }

@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::desk::Desk;
-use crate::topic::sites;
+use super::fixture::ApiFixture;
+use crate::topic::fixtures;
 
 #[tokio::test]
 async fn a_payment_adds_once() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
-        let path = format!("/v1/tenants/{}/credit", desk.shop);
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
+        let path = format!("/v1/tenants/{}/credit", fixture.shop);
         let top_up = json!({ "meter": "tokens", "units": 100, "reference": "order-1" });
         for _ in 0..2 {
             let credit = owner.post(&path, top_up.clone()).await.document(201);
@@ -26,7 +26,7 @@ async fn a_payment_adds_once() {
         let credit = owner.get(&path).await.document(200);
         assert_eq!(credit["credit"], json!([{ "meter": "tokens", "paid": 111, "drawn": 0, "owed": 0, "left": 111 }]));
         assert_eq!(credit["top_ups"].as_array().map(Vec::len), Some(2));
-        let quotas = owner.get(&format!("/v1/tenants/{}/quotas", desk.shop)).await.document(200);
+        let quotas = owner.get(&format!("/v1/tenants/{}/quotas", fixture.shop)).await.document(200);
         let credit =
             json!({ "meter": "tokens", "period": "prepaid", "limit": 111, "drawn": 0, "owed": 0, "left": 111 });
         assert_eq!(quotas["quotas"], json!([credit]));
@@ -42,7 +42,7 @@ async fn a_payment_adds_once() {
         let too_much = json!({ "meter": "tokens", "units": -101, "reason": "all of it" });
         owner.post(&path, too_much).await.problem(409, "conflict");
         // Nobody learns from references what others have paid.
-        let rival = format!("/v1/tenants/{}/credit", desk.rival);
+        let rival = format!("/v1/tenants/{}/credit", fixture.rival);
         owner.post(&rival, json!({ "meter": "tokens", "units": 7, "reference": "order-1" })).await.document(201);
         for units in [json!(0), json!(-1), json!(u64::MAX), json!(i64::MAX), json!("1")] {
             let answer = owner.post(&path, json!({ "meter": "tokens", "units": units })).await;

@@ -3,12 +3,12 @@
 use billing::access::rules::{Needs, RULES};
 use serde_json::Value;
 
-use super::desk::Desk;
+use super::fixture::ApiFixture;
 
 #[tokio::test]
 async fn every_operation_is_documented_with_all_its_answers_and_has_a_rule() {
-    let desk = Desk::open().await;
-    let document = desk.with_secret("").get("/openapi.json").await.document(200);
+    let fixture = ApiFixture::open().await;
+    let document = fixture.with_secret("").get("/openapi.json").await.document(200);
     let mut documented = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -42,8 +42,8 @@ async fn every_operation_is_documented_with_all_its_answers_and_has_a_rule() {
 
 #[tokio::test]
 async fn the_page_shows_every_operation_and_needs_nothing_else() {
-    let desk = Desk::open().await;
-    let page = desk.with_secret("").get("/docs").await;
+    let fixture = ApiFixture::open().await;
+    let page = fixture.with_secret("").get("/docs").await;
     assert!(page.header("content-type").starts_with("text/html"));
     for rule in RULES {
         assert!(page.text.contains(&format!("<code>{}</code>", rule.path)), "{}", rule.path);
@@ -60,8 +60,8 @@ async fn the_page_shows_every_operation_and_needs_nothing_else() {
 
 #[tokio::test]
 async fn names_of_operations_and_documents_are_unique_and_said() {
-    let desk = Desk::open().await;
-    let document = desk.with_secret("").get("/openapi.json").await.document(200);
+    let fixture = ApiFixture::open().await;
+    let document = fixture.with_secret("").get("/openapi.json").await.document(200);
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let mut ids: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
@@ -78,8 +78,8 @@ async fn names_of_operations_and_documents_are_unique_and_said() {
 
 #[tokio::test]
 async fn the_example_of_plans_to_apply_is_one_that_is_taken() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let document = owner.get("/openapi.json").await.document(200);
     let example = &document["paths"]["/v1/plans"]["put"]["requestBody"]["content"]["application/json"]["example"];
     let applied = owner.put("/v1/plans", example.clone()).await.document(200);

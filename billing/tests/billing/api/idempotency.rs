@@ -3,8 +3,8 @@
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::desk::{Caller, Desk};
-use crate::topic::sites;
+use super::fixture::{ApiFixture, Caller};
+use crate::topic::fixtures;
 
 async fn tenants_named(caller: &Caller<'_>, name: &str) -> usize {
     let listed = caller.get("/v1/tenants?limit=1000").await.document(200);
@@ -13,11 +13,11 @@ async fn tenants_named(caller: &Caller<'_>, name: &str) -> usize {
 
 #[tokio::test]
 async fn a_creation_that_is_asked_for_again_shows_what_was_created() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
         let named = owner.with("idempotency-key", "one");
-        let new = json!({ "name": "Once", "parent": desk.root });
+        let new = json!({ "name": "Once", "parent": fixture.root });
         let first = named.post("/v1/tenants", new.clone()).await;
         let tenant = first.document(201);
         assert_eq!(first.header("idempotency-replayed"), "");
@@ -29,19 +29,22 @@ async fn a_creation_that_is_asked_for_again_shows_what_was_created() {
         );
         assert_eq!((&again.document(200)["name"], again.header("etag")), (&json!("Renamed"), "\"2\""), "as it is now");
 
-        let other = json!({ "name": "Twice", "parent": desk.root });
+        let other = json!({ "name": "Twice", "parent": fixture.root });
         named.post("/v1/tenants", other).await.problem(422, "idempotency_mismatch");
-        named.post("/v1/keys", json!({ "tenant": desk.shop, "name": "k" })).await.problem(422, "idempotency_mismatch");
+        named
+            .post("/v1/keys", json!({ "tenant": fixture.shop, "name": "k" }))
+            .await
+            .problem(422, "idempotency_mismatch");
         assert_eq!(tenants_named(&owner, "Twice").await, 0);
-        let somebody_else = desk.caller(desk.root, Role::Admin).await.with("idempotency-key", "one");
+        let somebody_else = fixture.caller(fixture.root, Role::Admin).await.with("idempotency-key", "one");
         somebody_else.post("/v1/tenants", new).await.document(201);
     }
 }
 
 #[tokio::test]
 async fn a_secret_is_not_shown_a_second_time() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let twice = async |path: &str, body: Value, name: &str| {
         let named = owner.with("idempotency-key", name);
         let first = named.post(path, body.clone()).await.document(201);
@@ -52,19 +55,19 @@ async fn a_secret_is_not_shown_a_second_time() {
         assert_eq!(first["key"], document["key"]);
         first
     };
-    let created = twice("/v1/keys", json!({ "tenant": desk.shop, "name": "live" }), "a").await;
+    let created = twice("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" }), "a").await;
     let path = format!("/v1/keys/{}/rotate", created["key"]["id"].as_str().unwrap());
     let rotated = twice(&path, json!({ "grace_seconds": 60 }), "b").await;
     assert_eq!(rotated["key"]["replaces"], created["key"]["id"]);
-    twice("/v1/admin-keys", json!({ "tenant": desk.shop, "name": "ci", "role": "viewer" }), "c").await;
+    twice("/v1/admin-keys", json!({ "tenant": fixture.shop, "name": "ci", "role": "viewer" }), "c").await;
 }
 
 #[tokio::test]
 async fn many_at_once_create_one() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await.with("idempotency-key", "at once");
-        let new = json!({ "name": "Only", "parent": desk.root });
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await.with("idempotency-key", "at once");
+        let new = json!({ "name": "Only", "parent": fixture.root });
         let post = || owner.post("/v1/tenants", new.clone());
         let answers = tokio::join!(post(), post(), post(), post(), post(), post());
         let answers = [answers.0, answers.1, answers.2, answers.3, answers.4, answers.5];
@@ -77,10 +80,10 @@ async fn many_at_once_create_one() {
 
 #[tokio::test]
 async fn a_refused_creation_leaves_its_name_free() {
-    let desk = Desk::open().await;
-    let named = desk.owner().await.with("idempotency-key", "again");
-    named.post("/v1/tenants", json!({ "name": " ", "parent": desk.root })).await.problem(422, "refused");
-    named.post("/v1/tenants", json!({ "name": "Good", "parent": desk.root })).await.document(201);
-    let garbled = desk.owner().await.with("idempotency-key", &"x".repeat(300));
-    garbled.post("/v1/tenants", json!({ "name": "Good", "parent": desk.root })).await.problem(400, "header_invalid");
+    let fixture = ApiFixture::open().await;
+    let named = fixture.owner().await.with("idempotency-key", "again");
+    named.post("/v1/tenants", json!({ "name": " ", "parent": fixture.root })).await.problem(422, "refused");
+    named.post("/v1/tenants", json!({ "name": "Good", "parent": fixture.root })).await.document(201);
+    let garbled = fixture.owner().await.with("idempotency-key", &"x".repeat(300));
+    garbled.post("/v1/tenants", json!({ "name": "Good", "parent": fixture.root })).await.problem(400, "header_invalid");
 }

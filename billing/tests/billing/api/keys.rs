@@ -6,18 +6,18 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use super::desk::Desk;
+use super::fixture::ApiFixture;
 use servers::eventually;
 
-use crate::topic::sites;
+use crate::topic::fixtures;
 
 #[tokio::test]
 async fn a_key_lives_from_creation_to_revocation() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
         let new = json!({
-            "tenant": desk.shop, "name": "production", "mode": "test", "expires_at": "2030-01-01T00:00:00Z",
+            "tenant": fixture.shop, "name": "production", "mode": "test", "expires_at": "2030-01-01T00:00:00Z",
             "scopes": ["search"], "allowed_ips": ["203.0.113.0/24", "2001:db8::1"],
         });
         let created = owner.post("/v1/keys", new).await;
@@ -55,36 +55,36 @@ async fn a_key_lives_from_creation_to_revocation() {
             assert_eq!(owner.order(&format!("{path}/revoke")).await.document(200)["status"], "revoked");
         }
         owner.post(&format!("{path}/rotate"), json!({})).await.problem(409, "conflict");
-        let active = owner.get(&format!("/v1/keys?tenant={}&status=active", desk.shop)).await.document(200);
+        let active = owner.get(&format!("/v1/keys?tenant={}&status=active", fixture.shop)).await.document(200);
         assert_eq!(active["items"].as_array().unwrap().len(), 1);
-        let all = owner.get(&format!("/v1/keys?subtree_of={}&limit=1", desk.partner)).await.document(200);
+        let all = owner.get(&format!("/v1/keys?subtree_of={}&limit=1", fixture.partner)).await.document(200);
         assert!(all["next_cursor"].is_string(), "{all}");
     }
 }
 
 #[tokio::test]
 async fn the_key_that_was_created_is_the_one_that_gateways_look_up() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
-    let created = owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "live" })).await.document(201);
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
+    let created = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let secret = common::key::Secret::parse(created["secret"].as_str().unwrap().as_bytes()).unwrap();
-    let stored = desk.store.key(created["key"]["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
+    let stored = fixture.store.key(created["key"]["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
     assert!(stored.hash.matches(&Pepper::new(b"0123456789abcdef").unwrap().hash(&secret)));
 }
 
 #[tokio::test]
 async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_maker_has() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
-        let new = json!({ "tenant": desk.partner, "name": "ci", "role": "admin", "scopes": ["keys:write"] });
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
+        let new = json!({ "tenant": fixture.partner, "name": "ci", "role": "admin", "scopes": ["keys:write"] });
         let created = owner.post("/v1/admin-keys", new).await;
         let document = created.document(201);
         assert_eq!(created.header("cache-control"), "no-store");
-        let machine = desk.with_secret(document["secret"].as_str().unwrap());
+        let machine = fixture.with_secret(document["secret"].as_str().unwrap());
         let me = machine.get("/v1/me").await.document(200);
         let expected = json!({
-            "kind": "admin_key", "name": document["key"]["id"], "tenant": desk.partner, "role": "admin",
+            "kind": "admin_key", "name": document["key"]["id"], "tenant": fixture.partner, "role": "admin",
             "scopes": ["keys:write"],
         });
         assert_eq!(me, expected);
@@ -93,12 +93,12 @@ async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_make
         machine.get("/v1/keys").await.document(200);
         machine.get("/v1/tenants").await.problem(403, "forbidden");
 
-        let narrowed = desk.narrowed(desk.root, Role::Owner, &[AdminScope::write(AdminArea::AdminKeys)]).await;
-        let more = json!({ "tenant": desk.partner, "name": "more", "role": "viewer" });
+        let narrowed = fixture.narrowed(fixture.root, Role::Owner, &[AdminScope::write(AdminArea::AdminKeys)]).await;
+        let more = json!({ "tenant": fixture.partner, "name": "more", "role": "viewer" });
         narrowed.post("/v1/admin-keys", more).await.problem(403, "forbidden");
 
         assert_eq!(owner.get(&path).await.document(200)["status"], "active");
-        let listed = owner.get(&format!("/v1/admin-keys?subtree_of={}", desk.partner)).await.document(200);
+        let listed = owner.get(&format!("/v1/admin-keys?subtree_of={}", fixture.partner)).await.document(200);
         assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
         assert_eq!(owner.order(&format!("{path}/revoke")).await.document(200)["status"], "revoked");
         machine.get("/v1/me").await.problem(401, "unauthorized");
@@ -108,9 +108,9 @@ async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_make
 
 #[tokio::test]
 async fn no_answer_but_the_first_has_a_secret() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
-    let created = owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "live" })).await.document(201);
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
+    let created = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let secret = created["secret"].as_str().unwrap();
     for path in ["/v1/keys", "/v1/audit", "/v1/admin-keys"] {
         let answer = owner.get(path).await;

@@ -2,8 +2,8 @@
 
 mod bad_input;
 mod credit;
-mod desk;
 mod documents;
+mod fixture;
 mod grants;
 mod idempotency;
 mod keys;

@@ -3,8 +3,8 @@
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use crate::topic::sites;
+use super::fixture::ApiFixture;
+use crate::topic::fixtures;
 
 fn plan(fee: &str) -> Value {
     json!({
@@ -17,9 +17,9 @@ fn plan(fee: &str) -> Value {
 
 #[tokio::test]
 async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
         let outcome = async |fee| {
             let applied = owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
             (
@@ -29,7 +29,7 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
         };
         assert_eq!(outcome("1.00").await, (1, "created".into()));
         assert_eq!(outcome("1.00").await, (1, "unchanged".into()));
-        let subscriptions = format!("/v1/tenants/{}/subscriptions", desk.rival);
+        let subscriptions = format!("/v1/tenants/{}/subscriptions", fixture.rival);
         owner.post(&subscriptions, json!({ "plan": "custom" })).await.document(200);
         assert_eq!(outcome("2.00").await, (2, "updated".into()));
         let latest = owner.get("/v1/plans/custom").await.document(200);
@@ -48,15 +48,15 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
         let in_force = owner.get("/v1/subscriptions?plan=custom").await.document(200);
         assert_eq!((&in_force["items"], &in_force["next_cursor"]), (&json!([held().await]), &Value::Null));
         let moved = owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
-        assert_eq!(moved["tenants"], json!([desk.rival]));
+        assert_eq!(moved["tenants"], json!([fixture.rival]));
         assert_eq!((&held().await["version"], &held().await["status"]), (&json!(2), &json!("scheduled")));
     }
 }
 
 #[tokio::test]
 async fn what_a_plan_document_says_can_be_applied_again() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     owner.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
     let listed = owner.get("/v1/plans").await.document(200);
     let plans: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| item["plan"].clone()).collect();
@@ -69,14 +69,14 @@ async fn what_a_plan_document_says_can_be_applied_again() {
 
 #[tokio::test]
 async fn a_plan_off_offer_stays_with_those_who_have_it() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     for _ in 0..2 {
         assert_eq!(owner.order("/v1/plans/growth/deprecate").await.document(200)["deprecated"], true);
     }
-    let path = format!("/v1/tenants/{}/subscriptions", desk.shop);
+    let path = format!("/v1/tenants/{}/subscriptions", fixture.shop);
     assert!(owner.post(&path, json!({ "plan": "growth" })).await.problem(409, "conflict").contains("not on offer"));
-    let held = owner.get(&format!("/v1/tenants/{}/limits", desk.rival)).await.document(200);
+    let held = owner.get(&format!("/v1/tenants/{}/limits", fixture.rival)).await.document(200);
     assert_eq!(held["terms"]["plan"], "growth");
     assert_eq!(owner.order("/v1/plans/growth/restore").await.document(200)["deprecated"], false);
     owner.post(&path, json!({ "plan": "growth" })).await.document(200);
@@ -87,8 +87,8 @@ async fn a_plan_off_offer_stays_with_those_who_have_it() {
 
 #[tokio::test]
 async fn plans_are_applied_together_or_not_at_all() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let mut bad = plan("1.00");
     bad["id"] = json!("bad");
     bad["limits"]["tenant"]["per_second"] = json!(0);
@@ -100,18 +100,18 @@ async fn plans_are_applied_together_or_not_at_all() {
 
 #[tokio::test]
 async fn each_root_has_plans_of_its_own_under_the_same_names() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let (ours, theirs) = (desk.owner().await, desk.caller(desk.other_root, Role::Owner).await);
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let (ours, theirs) = (fixture.owner().await, fixture.caller(fixture.other_root, Role::Owner).await);
         ours.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
         // Nothing tells that somebody else has a plan of this name: neither here, nor by a conflict.
         theirs.get("/v1/plans/custom").await.problem(404, "not_found");
         let applied = theirs.put("/v1/plans", json!({ "plans": [plan("7.00")] })).await.document(200);
         assert_eq!((&applied["items"][0]["version"], &applied["items"][0]["outcome"]), (&json!(1), &json!("created")));
         let shown = ours.get("/v1/plans/custom").await.document(200);
-        assert_eq!((&shown["plan"]["flat_fee"], &shown["owner"]), (&json!("1.00"), &json!(desk.root)));
+        assert_eq!((&shown["plan"]["flat_fee"], &shown["owner"]), (&json!("1.00"), &json!(fixture.root)));
         for path in ["/v1/plans/growth", "/v1/plans/growth/versions", "/v1/plans"] {
-            let of_other = ours.get(&format!("{path}?owner={}", desk.other_root)).await;
+            let of_other = ours.get(&format!("{path}?owner={}", fixture.other_root)).await;
             if path == "/v1/plans" {
                 assert_eq!(of_other.document(200)["items"], json!([]));
             } else {
@@ -119,15 +119,15 @@ async fn each_root_has_plans_of_its_own_under_the_same_names() {
             }
         }
         for verb in ["deprecate", "restore"] {
-            let of_other = ours.order(&format!("/v1/plans/growth/{verb}?owner={}", desk.other_root)).await;
+            let of_other = ours.order(&format!("/v1/plans/growth/{verb}?owner={}", fixture.other_root)).await;
             of_other.problem(404, "not_found");
         }
-        let of_other = format!("/v1/plans?owner={}", desk.other_root);
+        let of_other = format!("/v1/plans?owner={}", fixture.other_root);
         ours.put(&of_other, json!({ "plans": [plan("9.00")] })).await.problem(404, "not_found");
         // The owner's log shows what was done, and nobody else's does.
         let logged = theirs.get("/v1/audit?action=plan.apply&subject=custom").await.document(200);
         assert_eq!(logged["items"].as_array().map(Vec::len), Some(1), "{logged}");
-        assert_eq!(logged["items"][0]["tenant"], json!(desk.other_root));
+        assert_eq!(logged["items"][0]["tenant"], json!(fixture.other_root));
         ours.order("/v1/plans/custom/deprecate").await.document(200);
         assert_eq!(theirs.get("/v1/plans/custom").await.document(200)["deprecated"], false);
     }
@@ -135,49 +135,49 @@ async fn each_root_has_plans_of_its_own_under_the_same_names() {
 
 #[tokio::test]
 async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let open = |fee: &str| {
         let mut open = plan(fee);
         open["limits"] = json!({});
         json!({ "plans": [open] })
     };
-    owner.put(&format!("/v1/plans?owner={}", desk.partner), open("3.00")).await.document(200);
+    owner.put(&format!("/v1/plans?owner={}", fixture.partner), open("3.00")).await.document(200);
     let assign = async |tenant| {
         let path = format!("/v1/tenants/{tenant}/subscriptions");
         owner.post(&path, json!({ "plan": "custom" })).await
     };
-    assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
-    assign(desk.rival).await.problem(404, "not_found");
+    assert_eq!(assign(fixture.shop).await.document(200)["plan_owner"], json!(fixture.partner));
+    assign(fixture.rival).await.problem(404, "not_found");
     // The nearest above counts.
     owner.put("/v1/plans", open("5.00")).await.document(200);
-    assert_eq!(assign(desk.rival).await.document(200)["plan_owner"], json!(desk.root));
-    assert_eq!(assign(desk.shop).await.document(200)["plan_owner"], json!(desk.partner));
-    let partner = desk.caller(desk.partner, Role::Owner).await;
+    assert_eq!(assign(fixture.rival).await.document(200)["plan_owner"], json!(fixture.root));
+    assert_eq!(assign(fixture.shop).await.document(200)["plan_owner"], json!(fixture.partner));
+    let partner = fixture.caller(fixture.partner, Role::Owner).await;
     let seen = partner.get("/v1/plans/custom").await.document(200);
-    assert_eq!((&seen["owner"], &seen["plan"]["flat_fee"]), (&json!(desk.partner), &json!("3.00")));
+    assert_eq!((&seen["owner"], &seen["plan"]["flat_fee"]), (&json!(fixture.partner), &json!("3.00")));
     // Prices are written by whoever sells the API, and by no reseller for itself or for those below.
-    for target in [desk.partner, desk.shop] {
+    for target in [fixture.partner, fixture.shop] {
         partner.put(&format!("/v1/plans?owner={target}"), open("0.00")).await.problem(403, "forbidden");
     }
     // Who moves away from the owner of its plan needs another first.
-    let moved = json!({ "parent": desk.rival });
-    let refused = owner.post(&format!("/v1/tenants/{}/move", desk.shop), moved.clone()).await;
+    let moved = json!({ "parent": fixture.rival });
+    let refused = owner.post(&format!("/v1/tenants/{}/move", fixture.shop), moved.clone()).await;
     assert!(refused.problem(409, "conflict").contains("give it another plan first"), "{refused:?}");
-    owner.delete(&format!("/v1/tenants/{}/subscriptions", desk.shop)).await;
-    owner.post(&format!("/v1/tenants/{}/move", desk.shop), moved).await.document(200);
+    owner.delete(&format!("/v1/tenants/{}/subscriptions", fixture.shop)).await;
+    owner.post(&format!("/v1/tenants/{}/move", fixture.shop), moved).await.document(200);
 }
 
 #[tokio::test]
 async fn superseded_versions_are_given_by_the_tenant_whose_plan_it_is_alone() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     for fee in ["1.00", "2.00", "3.00"] {
         owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
     }
-    let path = format!("/v1/tenants/{}/subscriptions", desk.shop);
+    let path = format!("/v1/tenants/{}/subscriptions", fixture.shop);
     for role in [Role::Billing, Role::Owner] {
-        let partner = desk.caller(desk.partner, role).await;
+        let partner = fixture.caller(fixture.partner, role).await;
         for version in [1, 2] {
             let refused = partner.post(&path, json!({ "plan": "custom", "version": version })).await;
             assert!(refused.problem(409, "conflict").contains("superseded"), "{refused:?}");
@@ -187,7 +187,7 @@ async fn superseded_versions_are_given_by_the_tenant_whose_plan_it_is_alone() {
     }
     assert_eq!(owner.post(&path, json!({ "plan": "custom", "version": 1 })).await.document(200)["version"], 1);
     // A change ahead is not undone by giving the old version again.
-    let partner = desk.caller(desk.partner, Role::Owner).await;
+    let partner = fixture.caller(fixture.partner, Role::Owner).await;
     owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
     partner.post(&path, json!({ "plan": "custom", "version": 1 })).await.problem(409, "conflict");
     let held = owner.get(&path).await.document(200);
@@ -196,8 +196,8 @@ async fn superseded_versions_are_given_by_the_tenant_whose_plan_it_is_alone() {
 
 #[tokio::test]
 async fn lists_of_plans_are_bounded_and_come_in_pages() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     let named = |number: usize| {
         let mut one = plan("1.00");
         one["id"] = json!(format!("plan-{number:04}"));

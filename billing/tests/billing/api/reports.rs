@@ -6,25 +6,29 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use super::desk::{Answer, Desk};
+use super::fixture::{Answer, ApiFixture};
 use crate::{
-    site::{batch, instant, request},
-    topic::sites,
+    fixture::{batch, instant, request},
+    topic::fixtures,
 };
 
 const MARCH: &str = "from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z";
 
 /// Some usage in March: of the shop, which left one of its requests, its partner and the rival.
-async fn book(desk: &Desk) {
+async fn book(fixture: &ApiFixture) {
     let records = [
-        request(desk.shop, "2026-03-01T00:10:00Z", 1),
-        UsageRecord { status: ABORTED_STATUS, ..request(desk.shop, "2026-03-01T01:10:00Z", 2) },
-        request(desk.shop, "2026-03-02T00:10:00Z", 4),
-        request(desk.partner, "2026-03-02T00:10:00Z", 8),
-        request(desk.rival, "2026-03-02T00:10:00Z", 16),
-        request(desk.stranger, "2026-03-02T00:10:00Z", 32),
+        request(fixture.shop, "2026-03-01T00:10:00Z", 1),
+        UsageRecord { status: ABORTED_STATUS, ..request(fixture.shop, "2026-03-01T01:10:00Z", 2) },
+        request(fixture.shop, "2026-03-02T00:10:00Z", 4),
+        request(fixture.partner, "2026-03-02T00:10:00Z", 8),
+        request(fixture.rival, "2026-03-02T00:10:00Z", 16),
+        request(fixture.stranger, "2026-03-02T00:10:00Z", 32),
     ];
-    desk.store.book_usage(&batch(0, records.map(UsageEntry::Request)), instant("2026-03-05T00:00:00Z")).await.unwrap();
+    fixture
+        .store
+        .book_usage(&batch(0, records.map(UsageEntry::Request)), instant("2026-03-05T00:00:00Z"))
+        .await
+        .unwrap();
 }
 
 fn units(answer: &Answer) -> Vec<(String, u64)> {
@@ -34,16 +38,16 @@ fn units(answer: &Answer) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn usage_is_summed_as_it_is_asked_for() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        book(&desk).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        book(&fixture).await;
+        let owner = fixture.owner().await;
         let month = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&step=month&group_by=")).await;
         assert_eq!(units(&month), [("2026-03-01T00:00:00Z".into(), 31)], "another root's is not there");
-        let days = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&subtree=true", desk.partner)).await;
+        let days = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&subtree=true", fixture.partner)).await;
         let expected = [("2026-03-01T00:00:00Z".to_owned(), 3), ("2026-03-02T00:00:00Z".to_owned(), 12)];
         assert_eq!(units(&days), expected);
-        let hours = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&step=hour", desk.shop)).await;
+        let hours = owner.get(&format!("/v1/usage?{MARCH}&tenant={}&step=hour", fixture.shop)).await;
         assert_eq!(units(&hours).len(), 3);
         let document = hours.document(200);
         let aborted = document["items"].as_array().unwrap().iter().map(|row| (&row["requests"], &row["aborted"]));
@@ -63,10 +67,10 @@ async fn usage_is_summed_as_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_report_comes_in_pages_and_a_cursor_fits_its_own_report_only() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        book(&desk).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        book(&fixture).await;
+        let owner = fixture.owner().await;
         let report = format!("/v1/usage?{MARCH}&subtree=true&group_by=tenant&limit=1");
         let (mut rows, mut path) = (Vec::new(), report.clone());
         let mut cursors = Vec::new();
@@ -86,14 +90,14 @@ async fn a_report_comes_in_pages_and_a_cursor_fits_its_own_report_only() {
 
 #[tokio::test]
 async fn a_report_can_be_a_table() {
-    let desk = Desk::open().await;
-    book(&desk).await;
-    let owner = desk.owner().await;
-    let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", desk.shop);
+    let fixture = ApiFixture::open().await;
+    book(&fixture).await;
+    let owner = fixture.owner().await;
+    let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", fixture.shop);
     let expected = format!(
         "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n\
          2026-03-01T00:00:00Z,{},,,requests,,3,1,7,7,2026-04-01T00:00:00Z,UTC,true\r\n",
-        desk.shop
+        fixture.shop
     );
     for answer in [owner.get(&format!("{path}&format=csv")).await, owner.with("accept", "text/csv").get(&path).await] {
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected.as_str()));
@@ -105,8 +109,8 @@ async fn a_report_can_be_a_table() {
 
 #[tokio::test]
 async fn a_report_that_makes_no_sense_says_why() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
     for (query, word) in [
         ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "before"),
         ("from=yesterday", "2026-11-22T01:30:00Z"),
@@ -128,24 +132,24 @@ async fn a_report_that_makes_no_sense_says_why() {
 
 #[tokio::test]
 async fn the_audit_log_says_who_did_what_from_where_within_the_subtree() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await.with("x-request-id", "ticket-7");
-        let renamed = owner.patch(&format!("/v1/tenants/{}", desk.shop), json!({ "name": "Shop 2" })).await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await.with("x-request-id", "ticket-7");
+        let renamed = owner.patch(&format!("/v1/tenants/{}", fixture.shop), json!({ "name": "Shop 2" })).await;
         assert_eq!((renamed.status.as_u16(), renamed.header("x-request-id")), (200, "ticket-7"));
-        owner.order(&format!("/v1/tenants/{}/suspend", desk.rival)).await.document(200);
+        owner.order(&format!("/v1/tenants/{}/suspend", fixture.rival)).await.document(200);
         let log = owner.get("/v1/audit?action=tenant.update").await.document(200);
         let entry = &log["items"][0];
-        assert_eq!((&entry["subject"], &entry["request_id"]), (&json!(desk.shop), &json!("ticket-7")));
+        assert_eq!((&entry["subject"], &entry["request_id"]), (&json!(fixture.shop), &json!("ticket-7")));
         assert_eq!((&entry["before"]["name"], &entry["after"]["name"]), (&json!("Shop"), &json!("Shop 2")));
         assert_eq!((&entry["actor"]["kind"], &entry["actor"]["address"]), (&json!("admin_key"), &json!("127.0.0.1")));
         assert!(entry["actor"]["name"].as_str().unwrap().starts_with("adk_"), "{entry}");
 
-        let partner = desk.caller(desk.partner, Role::Admin).await;
+        let partner = fixture.caller(fixture.partner, Role::Admin).await;
         let seen = partner.get("/v1/audit?limit=1000").await.document(200);
         let subjects: Vec<&Value> = seen["items"].as_array().unwrap().iter().map(|entry| &entry["tenant"]).collect();
-        assert!(subjects.contains(&&json!(desk.shop)));
-        assert!(subjects.iter().all(|tenant| **tenant == json!(desk.shop) || **tenant == json!(desk.partner)));
+        assert!(subjects.contains(&&json!(fixture.shop)));
+        assert!(subjects.iter().all(|tenant| **tenant == json!(fixture.shop) || **tenant == json!(fixture.partner)));
         let first = owner.get("/v1/audit?limit=1").await.document(200);
         let next = format!("/v1/audit?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
         assert!(owner.get(&next).await.document(200)["items"][0]["at"].as_str() <= first["items"][0]["at"].as_str());

@@ -6,20 +6,20 @@ use common::usage::BATCH_PATH;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::desk::Desk;
-use crate::topic::site_on_postgres;
+use super::fixture::ApiFixture;
+use crate::topic::fixture_on_postgres;
 
 /// Examples per operation, beside those that follow from the document's bounds.
 const EXAMPLES: &str = "8";
 
 #[tokio::test]
 async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
-    let desk = Desk::at(site_on_postgres()).await;
-    let owner = desk.owner().await;
-    owner.post("/v1/keys", json!({ "tenant": desk.shop, "name": "live" })).await.document(201);
+    let fixture = ApiFixture::at(fixture_on_postgres()).await;
+    let owner = fixture.owner().await;
+    owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let program = tokio::task::spawn_blocking(servers::schemathesis).await.unwrap().unwrap();
     let output = Command::new(program)
-        .args(["run", &format!("http://{}/openapi.json", desk.server.address)])
+        .args(["run", &format!("http://{}/openapi.json", fixture.server.address)])
         .args(["--header", &format!("Authorization: Bearer {}", owner.secret)])
         .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
         .args(["--checks", "response_schema_conformance,response_headers_conformance"])
@@ -28,7 +28,7 @@ async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1"])
         .args(["--request-timeout", "60", "--generation-database", "none", "--no-color", "--warnings", "off"])
         .args(["--suppress-health-check", "all", "--continue-on-failure", "--output-truncate", "false"])
-        .current_dir(desk.site.path(""))
+        .current_dir(fixture.base.path(""))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -3,8 +3,8 @@
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use crate::topic::sites;
+use super::fixture::ApiFixture;
+use crate::topic::fixtures;
 
 fn names(list: &Value) -> Vec<&str> {
     list["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
@@ -12,10 +12,10 @@ fn names(list: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_tenant_lives_from_creation_to_deletion() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
-        let new = json!({ "name": "Acme GmbH", "parent": desk.partner, "zone": "Europe/Berlin", "plan": "growth" });
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
+        let new = json!({ "name": "Acme GmbH", "parent": fixture.partner, "zone": "Europe/Berlin", "plan": "growth" });
         let created = owner.post("/v1/tenants", new).await;
         let tenant = created.document(201);
         let path = created.header("location").to_owned();
@@ -35,8 +35,8 @@ async fn a_tenant_lives_from_creation_to_deletion() {
         for (order, status) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active")] {
             assert_eq!(owner.order(&format!("{path}/{order}")).await.document(200)["status"], status);
         }
-        let moved = owner.post(&format!("{path}/move"), json!({ "parent": desk.rival })).await.document(200);
-        assert_eq!(moved["parent"], desk.rival.to_string());
+        let moved = owner.post(&format!("{path}/move"), json!({ "parent": fixture.rival })).await.document(200);
+        assert_eq!(moved["parent"], fixture.rival.to_string());
         let deleted = owner.delete(&path).await;
         assert_eq!(deleted.document(200)["status"], "deleted");
         assert_eq!(owner.delete(&path).await.document(200), deleted.document(200), "a second time changes nothing");
@@ -48,9 +48,9 @@ async fn a_tenant_lives_from_creation_to_deletion() {
 
 #[tokio::test]
 async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
         let mut found = Vec::new();
         let mut path = "/v1/tenants?limit=2".to_owned();
         loop {
@@ -60,41 +60,41 @@ async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
             path = format!("/v1/tenants?limit=2&cursor={cursor}");
         }
         assert_eq!(found, ["Root", "Partner", "Shop", "Rival"]);
-        let below = owner.get(&format!("/v1/tenants?parent={}", desk.root)).await.document(200);
+        let below = owner.get(&format!("/v1/tenants?parent={}", fixture.root)).await.document(200);
         assert_eq!(names(&below), ["Partner", "Rival"]);
-        let subtree = owner.get(&format!("/v1/tenants?subtree_of={}", desk.partner)).await.document(200);
+        let subtree = owner.get(&format!("/v1/tenants?subtree_of={}", fixture.partner)).await.document(200);
         assert_eq!(names(&subtree), ["Partner", "Shop"]);
-        owner.order(&format!("/v1/tenants/{}/suspend", desk.rival)).await.document(200);
+        owner.order(&format!("/v1/tenants/{}/suspend", fixture.rival)).await.document(200);
         assert_eq!(names(&owner.get("/v1/tenants?status=suspended").await.document(200)), ["Rival"]);
-        let partner = desk.caller(desk.partner, Role::Viewer).await;
+        let partner = fixture.caller(fixture.partner, Role::Viewer).await;
         assert_eq!(names(&partner.get("/v1/tenants").await.document(200)), ["Partner", "Shop"]);
     }
 }
 
 #[tokio::test]
 async fn what_a_tenant_may_do_says_who_keeps_it_from_more() {
-    let desk = Desk::open().await;
-    let owner = desk.owner().await;
-    let limits = owner.get(&format!("/v1/tenants/{}/limits", desk.shop)).await.document(200);
-    assert_eq!(limits["terms"]["holder"], desk.partner.to_string(), "inherited");
+    let fixture = ApiFixture::open().await;
+    let owner = fixture.owner().await;
+    let limits = owner.get(&format!("/v1/tenants/{}/limits", fixture.shop)).await.document(200);
+    assert_eq!(limits["terms"]["holder"], fixture.partner.to_string(), "inherited");
     assert_eq!(limits["terms"]["plan"], "business");
     let small = json!({ "plan": "free" });
-    owner.post(&format!("/v1/tenants/{}/subscriptions", desk.partner), small).await.document(200);
+    owner.post(&format!("/v1/tenants/{}/subscriptions", fixture.partner), small).await.document(200);
     let large = json!({ "plan": "business" });
-    owner.post(&format!("/v1/tenants/{}/subscriptions", desk.shop), large).await.document(200);
-    let limits = owner.get(&format!("/v1/tenants/{}/limits", desk.shop)).await.document(200);
-    let clamped = json!({ "limit": 10, "burst": 20, "clamped_by": desk.partner });
+    owner.post(&format!("/v1/tenants/{}/subscriptions", fixture.shop), large).await.document(200);
+    let limits = owner.get(&format!("/v1/tenants/{}/limits", fixture.shop)).await.document(200);
+    let clamped = json!({ "limit": 10, "burst": 20, "clamped_by": fixture.partner });
     assert_eq!(limits["terms"]["tenant"]["per_second"], clamped, "{limits}");
-    let without = owner.get(&format!("/v1/tenants/{}/limits", desk.root)).await.document(200);
+    let without = owner.get(&format!("/v1/tenants/{}/limits", fixture.root)).await.document(200);
     assert_eq!(without["terms"], Value::Null);
 }
 
 #[tokio::test]
 async fn a_plan_can_be_given_now_later_and_at_the_end_of_the_period() {
-    for site in sites() {
-        let desk = Desk::at(site).await;
-        let owner = desk.owner().await;
-        let path = format!("/v1/tenants/{}/subscriptions", desk.shop);
+    for fixture in fixtures() {
+        let fixture = ApiFixture::at(fixture).await;
+        let owner = fixture.owner().await;
+        let path = format!("/v1/tenants/{}/subscriptions", fixture.shop);
         let now = owner.post(&path, json!({ "plan": "starter", "version": 1 })).await.document(200);
         assert_eq!((&now["status"], &now["ends_at"]), (&json!("current"), &Value::Null));
         let later = json!({ "plan": "growth", "starts": "2030-01-01T00:00:00Z" });
@@ -106,8 +106,8 @@ async fn a_plan_can_be_given_now_later_and_at_the_end_of_the_period() {
         assert_eq!(held, [(&json!("starter"), &json!("current")), (&json!("business"), &json!("scheduled"))]);
         let ended = owner.delete(&format!("{path}?ends=now")).await;
         assert_eq!((ended.status.as_u16(), ended.text.as_str()), (204, ""));
-        let limits = owner.get(&format!("/v1/tenants/{}/limits", desk.shop)).await.document(200);
-        assert_eq!(limits["terms"]["holder"], desk.partner.to_string(), "it has its parent's plan again");
+        let limits = owner.get(&format!("/v1/tenants/{}/limits", fixture.shop)).await.document(200);
+        assert_eq!(limits["terms"]["holder"], fixture.partner.to_string(), "it has its parent's plan again");
         let past = json!({ "plan": "growth", "starts": "2020-01-01T00:00:00Z" });
         assert!(owner.post(&path, past).await.problem(422, "refused").contains("has passed"));
         let nonsense = json!({ "plan": "growth", "starts": "soon" });

@@ -19,7 +19,7 @@ use common::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::desk::{Answer, Caller, Desk, tenant};
+use super::fixture::{Answer, ApiFixture, Caller, tenant};
 
 /// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant below.
 type Least = [Option<Role>; 3];
@@ -103,24 +103,24 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
 }
 
 /// Gives the partner credit: what it grants moves from there.
-async fn sell_credit_to_partner(desk: &Desk) {
+async fn sell_credit_to_partner(fixture: &ApiFixture) {
     let top_up = TopUp {
         reference: "walk".into(),
-        tenant: desk.partner,
+        tenant: fixture.partner,
         meter: "tokens".into(),
         units: 1_000_000,
         reason: None,
         added_at: SystemClock.now(),
     };
     // A second time, it changes nothing.
-    desk.store.add_credit(&top_up).await.unwrap();
+    fixture.store.add_credit(&top_up).await.unwrap();
 }
 
 /// The path, with what is the tenant's put in.
-async fn path_for(desk: &Desk, path: &str, target: TenantId) -> String {
+async fn path_for(fixture: &ApiFixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
     if path.contains("/credit") {
-        sell_credit_to_partner(desk).await;
+        sell_credit_to_partner(fixture).await;
     }
     if path.contains("{key}") {
         let secret = common::key::Secret::generate(common::key::Mode::Live);
@@ -128,14 +128,14 @@ async fn path_for(desk: &Desk, path: &str, target: TenantId) -> String {
             tenant: target,
             name: "k".into(),
             mode: common::key::Mode::Live,
-            hash: Desk::pepper().hash(&secret),
-            pepper_id: Desk::pepper().id().into(),
+            hash: ApiFixture::pepper().hash(&secret),
+            pepper_id: ApiFixture::pepper().id().into(),
             hint: secret.hint().into(),
             expires_at: None,
             scopes: Vec::new(),
             allowed_ips: Vec::new(),
         };
-        return path.replace("{key}", &desk.store.create_key(&new, now).await.unwrap().id.to_string());
+        return path.replace("{key}", &fixture.store.create_key(&new, now).await.unwrap().id.to_string());
     }
     if path.contains("{admin_key}") {
         let secret = common::admin::AdminSecret::generate();
@@ -144,12 +144,12 @@ async fn path_for(desk: &Desk, path: &str, target: TenantId) -> String {
             name: "k".into(),
             role: Viewer,
             scopes: Vec::new(),
-            hash: Desk::pepper().hash_admin(&secret),
-            pepper_id: Desk::pepper().id().into(),
+            hash: ApiFixture::pepper().hash_admin(&secret),
+            pepper_id: ApiFixture::pepper().id().into(),
             hint: secret.hint().into(),
             expires_at: None,
         };
-        return path.replace("{admin_key}", &desk.store.create_admin_key(&new, now).await.unwrap().id.to_string());
+        return path.replace("{admin_key}", &fixture.store.create_admin_key(&new, now).await.unwrap().id.to_string());
     }
     path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth")
 }
@@ -168,22 +168,25 @@ fn assert_told(answer: &Answer, may: bool, what: &str) {
 
 #[tokio::test]
 async fn whoever_stands_wherever_may_do_what_is_written_here_and_nothing_else() {
-    let desk = Desk::open().await;
+    let fixture = ApiFixture::open().await;
     for role in ROLES {
-        for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
-            let caller = desk.caller(at, role).await;
+        for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
+            let caller = fixture.caller(at, role).await;
             for (method, path, least) in ON_TENANTS {
-                let child = tenant(&desk.store, Some(at), TenantKind::Reseller, "Child", None).await.id;
-                let near = tenant(&desk.store, Some(at), TenantKind::Reseller, "Near", None).await.id;
+                let child = tenant(&fixture.store, Some(at), TenantKind::Reseller, "Child", None).await.id;
+                let near = tenant(&fixture.store, Some(at), TenantKind::Reseller, "Near", None).await.id;
                 for (target, least, how) in [(at, least[own], "own"), (child, least[2], "child")] {
                     let what = format!("{method} {path} by {role} at {at} to {how}");
-                    let (path, body) = (path_for(&desk, path, target).await, body(method, path, target, near));
+                    let (path, body) = (path_for(&fixture, path, target).await, body(method, path, target, near));
                     assert_told(&send(&caller, method, &path, body).await, reaches(role, least), &what);
                 }
-                let outside: &[TenantId] =
-                    if own == 0 { &[desk.rival, desk.root, desk.stranger] } else { &[desk.other_root, desk.stranger] };
+                let outside: &[TenantId] = if own == 0 {
+                    &[fixture.rival, fixture.root, fixture.stranger]
+                } else {
+                    &[fixture.other_root, fixture.stranger]
+                };
                 for target in outside {
-                    let (path, body) = (path_for(&desk, path, *target).await, body(method, path, *target, near));
+                    let (path, body) = (path_for(&fixture, path, *target).await, body(method, path, *target, near));
                     let answer = send(&caller, method, &path, body).await;
                     assert_eq!(answer.status, 404, "{method} {path} by {role} at {at}: {answer:?}");
                 }
@@ -194,19 +197,19 @@ async fn whoever_stands_wherever_may_do_what_is_written_here_and_nothing_else() 
 
 #[tokio::test]
 async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
-    let desk = Desk::open().await;
+    let fixture = ApiFixture::open().await;
     for role in ROLES {
-        for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
-            let caller = desk.caller(at, role).await;
+        for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
+            let caller = fixture.caller(at, role).await;
             for (method, path, query, least) in ON_ONES_OWN {
                 let what = format!("{method} {path} by {role} at {at}");
                 let (may, body) = (reaches(role, least[own]), body(method, path, at, at));
-                let path = path_for(&desk, path, at).await;
+                let path = path_for(&fixture, path, at).await;
                 assert_told(&send(&caller, method, &path, body).await, may, &what);
                 if !query.is_empty() && may {
-                    let shop = send(&caller, method, &format!("{path}?{query}={}", desk.shop), None).await;
+                    let shop = send(&caller, method, &format!("{path}?{query}={}", fixture.shop), None).await;
                     assert!(shop.status.is_success(), "{what} of the shop: {shop:?}");
-                    let stranger = send(&caller, method, &format!("{path}?{query}={}", desk.stranger), None).await;
+                    let stranger = send(&caller, method, &format!("{path}?{query}={}", fixture.stranger), None).await;
                     assert_eq!(stranger.status, 404, "{what} of a stranger: {stranger:?}");
                 }
             }
@@ -216,17 +219,17 @@ async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
 
 #[tokio::test]
 async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
-    let desk = Desk::open().await;
+    let fixture = ApiFixture::open().await;
     for (path, least) in ON_SECRETS.iter().map(|(_, path, least)| (*path, least)) {
         for role in ROLES {
-            for (at, own) in [(desk.partner, 0), (desk.root, 1)] {
-                let caller = desk.caller(at, role).await;
+            for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
+                let caller = fixture.caller(at, role).await;
                 for (target, may, there) in [
                     (at, reaches(role, least[own]), true),
-                    (desk.shop, reaches(role, least[2]), true),
-                    (desk.stranger, reaches(role, least[2]), false),
+                    (fixture.shop, reaches(role, least[2]), true),
+                    (fixture.stranger, reaches(role, least[2]), false),
                 ] {
-                    let secret = secret_of(&desk, path, target).await;
+                    let secret = secret_of(&fixture, path, target).await;
                     let answer = caller.post(path, json!({ "secret": secret })).await;
                     let expected = if !may {
                         403
@@ -245,8 +248,8 @@ async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
         }
     }
     // What cannot be read is not quoted either, and a secret of nobody is like one of a stranger.
-    let owner = desk.owner().await;
-    let secret = secret_of(&desk, "/v1/keys/find", desk.stranger).await;
+    let owner = fixture.owner().await;
+    let secret = secret_of(&fixture, "/v1/keys/find", fixture.stranger).await;
     let strangers = owner.post("/v1/keys/find", json!({ "secret": secret })).await.problem(404, "not_found");
     let nobodys = common::key::Secret::generate(common::key::Mode::Live).expose().to_owned();
     let unknown = owner.post("/v1/keys/find", json!({ "secret": nobodys })).await.problem(404, "not_found");
@@ -264,9 +267,9 @@ async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
 }
 
 /// The secret of a key, or an admin key, that the tenant has now.
-async fn secret_of(desk: &Desk, path: &str, target: TenantId) -> String {
+async fn secret_of(fixture: &ApiFixture, path: &str, target: TenantId) -> String {
     let of_machine = path.contains("admin");
-    let owner = desk.caller(target, Owner).await;
+    let owner = fixture.caller(target, Owner).await;
     let (path, body) = if of_machine {
         ("/v1/admin-keys", json!({ "tenant": target, "name": "leaked", "role": "viewer" }))
     } else {
@@ -294,10 +297,10 @@ async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
         ["GET /health", "GET /metrics", "GET /openapi.json", "GET /docs", "POST /v1/usage/batches", "GET /v1/me"];
     assert_eq!(without, expected);
 
-    let desk = Desk::open().await;
-    let nobody = desk.with_secret("");
+    let fixture = ApiFixture::open().await;
+    let nobody = fixture.with_secret("");
     for (method, path) in walked {
-        let answer = send(&nobody, method, &path_for(&desk, path, desk.shop).await, None).await;
+        let answer = send(&nobody, method, &path_for(&fixture, path, fixture.shop).await, None).await;
         answer.problem(401, "unauthorized");
     }
     nobody.get("/v1/me").await.problem(401, "unauthorized");

@@ -62,7 +62,7 @@ routes:
 ";
 
 /// Everything around one gateway.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) upstream: Upstream,
     pub(crate) billing: Billing,
@@ -79,7 +79,7 @@ pub(crate) struct Customer {
     pub(crate) secret: Secret,
 }
 
-impl World {
+impl Fixture {
     /// A store with plans and a root, an upstream and a billing stand-in.
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();

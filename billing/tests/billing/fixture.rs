@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const PEPPER: &str = "0123456789abcdef";
 
 /// A directory with settings, pepper and, once opened, a store.
-pub(crate) struct Site {
+pub(crate) struct Fixture {
     directory: TempDir,
     /// Of the store, unless it is a file in the directory.
     url: Option<String>,
@@ -36,17 +36,17 @@ pub(crate) struct Server {
     client: Client,
 }
 
-impl Site {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with_store(None)
     }
 
     /// One whose store is elsewhere; with none, it is a file in the directory.
     pub(crate) fn with_store(url: Option<String>) -> Self {
-        let site = Self { directory: tempfile::tempdir().unwrap(), url };
-        std::fs::write(site.path("pepper"), PEPPER).unwrap();
-        site.write_settings("127.0.0.1:0");
-        site
+        let fixture = Self { directory: tempfile::tempdir().unwrap(), url };
+        std::fs::write(fixture.path("pepper"), PEPPER).unwrap();
+        fixture.write_settings("127.0.0.1:0");
+        fixture
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! A desk to work at: a directory of its own with a migrated SQLite store and the `keyctl` that was just built.
+//! A directory of its own for each test, with a migrated SQLite store and the `keyctl` that was just built.
 
 use std::{
     io::Write as _,
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) const PEPPER: &str = "a pepper for tests only";
 
-pub(crate) struct Desk {
+pub(crate) struct Fixture {
     directory: TempDir,
     pub(crate) store: Store,
 }
@@ -25,8 +25,8 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-impl Desk {
-    /// A desk with an empty store.
+impl Fixture {
+    /// Creates an empty store.
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = Store::open_and_migrate(&url_in(&directory)).await.unwrap();
@@ -38,7 +38,7 @@ impl Desk {
         url_in(&self.directory)
     }
 
-    /// The binary, set up for this desk, for tests that run it in their own way.
+    /// The command `keyctl` on this store, for tests that run it in their own way.
     pub(crate) fn command(&self) -> Command {
         let mut command = bare_command();
         command.current_dir(self.directory.path()).env("TOLLGATE_STORE", self.url()).env("TOLLGATE_PEPPER", PEPPER);
@@ -73,7 +73,7 @@ impl Desk {
         self.id(&["tenant", "create", "--name", "Example API"])
     }
 
-    /// A file at this desk.
+    /// Writes a file next to the store.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).unwrap();

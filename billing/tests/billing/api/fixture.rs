@@ -22,13 +22,13 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::site::{Server, Site, instant};
+use crate::fixture::{Fixture, Server, instant};
 
 const PEPPER: &[u8] = b"0123456789abcdef";
 
 /// Everything a test of the API needs.
-pub(super) struct Desk {
-    pub(super) site: Site,
+pub(super) struct ApiFixture {
+    pub(super) base: Fixture,
     pub(super) server: Server,
     pub(super) store: Store,
     pub(super) root: TenantId,
@@ -40,15 +40,15 @@ pub(super) struct Desk {
     client: Client,
 }
 
-/// Somebody with a credential.
+/// A caller with a credential.
 #[derive(Clone)]
 pub(super) struct Caller<'a> {
-    desk: &'a Desk,
+    fixture: &'a ApiFixture,
     pub(super) secret: String,
     headers: HeaderMap,
 }
 
-/// What came back.
+/// An answer of the API.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -56,18 +56,18 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
-impl Desk {
+impl ApiFixture {
     pub(super) async fn open() -> Self {
-        Self::at(Site::new()).await
+        Self::at(Fixture::new()).await
     }
 
-    pub(super) async fn at(site: Site) -> Self {
-        let (store, root) = site.store().await;
+    pub(super) async fn at(base: Fixture) -> Self {
+        let (store, root) = base.store().await;
         // Tests ask more often than people.
-        let settings = std::fs::read_to_string(site.path("billing.yaml")).unwrap();
+        let settings = std::fs::read_to_string(base.path("billing.yaml")).unwrap();
         let access = "access: { tenant_requests_per_minute: 10000000, failed_credentials_per_minute: 10000000 }\n";
-        std::fs::write(site.path("billing.yaml"), settings + access).unwrap();
-        let server = site.serve().await;
+        std::fs::write(base.path("billing.yaml"), settings + access).unwrap();
+        let server = base.serve().await;
         let partner = tenant(&store, Some(root), TenantKind::Reseller, "Partner", Some("business")).await.id;
         let shop = tenant(&store, Some(partner), TenantKind::Customer, "Shop", None).await.id;
         let rival = tenant(&store, Some(root), TenantKind::Reseller, "Rival", Some("growth")).await.id;
@@ -75,7 +75,7 @@ impl Desk {
         let plans = PlanFile::parse(include_str!("../../../../config/plans.yaml"), "plans.yaml").unwrap().plans;
         store.apply_plans_of(Some(other_root), &plans, instant("2026-02-01T00:00:00Z")).await.unwrap();
         let stranger = tenant(&store, Some(other_root), TenantKind::Customer, "Stranger", Some("growth")).await.id;
-        Self { site, server, store, root, partner, shop, rival, other_root, stranger, client: Client::new() }
+        Self { base, server, store, root, partner, shop, rival, other_root, stranger, client: Client::new() }
     }
 
     /// Somebody with this role at this tenant.
@@ -113,7 +113,7 @@ impl Desk {
 
     /// Whoever has this credential.
     pub(super) fn with_secret(&self, secret: &str) -> Caller<'_> {
-        Caller { desk: self, secret: secret.to_owned(), headers: HeaderMap::new() }
+        Caller { fixture: self, secret: secret.to_owned(), headers: HeaderMap::new() }
     }
 }
 
@@ -151,8 +151,8 @@ impl Caller<'_> {
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<String>) -> Answer {
-        let url = format!("http://{}{path}", self.desk.server.address);
-        let mut request = self.desk.client.request(method, url).headers(self.headers.clone());
+        let url = format!("http://{}{path}", self.fixture.server.address);
+        let mut request = self.fixture.client.request(method, url).headers(self.headers.clone());
         if !self.secret.is_empty() {
             request = request.bearer_auth(&self.secret);
         }

@@ -1,4 +1,4 @@
-//! A place for a store on each engine, and what the tests fill it with.
+//! A store of its own for each test, on each engine, and the rows that tests fill it with.
 
 use std::{
     process::{Command, Stdio},
@@ -30,14 +30,14 @@ pub(crate) const NOW: Micros = Micros(1_795_311_000_000_000);
 /// The environment variable that names the store for helper processes of a test.
 pub(crate) const STORE_VARIABLE: &str = "TOLLGATE_TEST_STORE";
 
-/// Makes two tests, `sqlite::name` and `postgres::name`, of each function `async fn name(place: Place)`.
+/// Makes two tests, `sqlite::name` and `postgres::name`, of each function `async fn name(fixture: Fixture)`.
 macro_rules! on_both_engines {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() {
-                    super::$name(crate::harness::Place::sqlite()).await;
+                    super::$name(crate::fixture::Fixture::sqlite()).await;
                 }
             )+
         }
@@ -46,7 +46,7 @@ macro_rules! on_both_engines {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() {
-                    super::$name(crate::harness::Place::postgres()).await;
+                    super::$name(crate::fixture::Fixture::postgres()).await;
                 }
             )+
         }
@@ -54,8 +54,8 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
-/// A place for one store that nobody else uses.
-pub(crate) struct Place {
+/// A store that no other test uses: a SQLite file or a PostgreSQL database.
+pub(crate) struct Fixture {
     pub(crate) url: String,
     directory: Option<TempDir>,
 }
@@ -66,7 +66,7 @@ static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
 });
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-impl Place {
+impl Fixture {
     /// A file that does not exist yet.
     pub(crate) fn sqlite() -> Self {
         let directory = TempDir::new().unwrap();
