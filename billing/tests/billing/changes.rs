@@ -14,10 +14,10 @@ use rdkafka::{
     consumer::{Consumer as _, StreamConsumer},
 };
 use serde_json::{Value, json};
-use servers::{Kafka, eventually};
+use servers::{DEADLINE, Kafka, eventually};
 
 use crate::{
-    fixture::{DEADLINE, Fixture, Server, customer, stderr},
+    fixture::{Fixture, Server, customer, stderr},
     topic::{self, Topic, fixtures},
 };
 

@@ -16,8 +16,7 @@ use common::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
-use servers::Process;
-pub(crate) use servers::{DEADLINE, eventually};
+use servers::{DEADLINE, Process, eventually};
 use tempfile::TempDir;
 
 const PEPPER: &str = "0123456789abcdef";

@@ -20,9 +20,9 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
-use servers::{Kafka, Postgres, PostgresOptions, eventually};
+use servers::{DEADLINE, Kafka, Postgres, PostgresOptions, eventually};
 
-use crate::fixture::{DEADLINE, Fixture, Server, batch_of_lane, request};
+use crate::fixture::{Fixture, Server, batch_of_lane, request};
 
 static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start().unwrap());
 

@@ -4,9 +4,9 @@ use std::{cell::Cell, time::Instant};
 
 use futures_util::future::join_all;
 use gateway::limit::Limiter;
-use servers::Redis;
+use servers::{Redis, eventually};
 
-use crate::site::{Gateway, NOW, Setup, burst_of, per_second, until_some};
+use crate::fixture::{Gateway, NOW, Setup, burst_of, per_second};
 
 async fn fleet(setup: &Setup, count: usize) -> Vec<Gateway> {
     join_all((0..count).map(|_| setup.start())).await
@@ -44,7 +44,7 @@ async fn gateways_use_up_the_burst_and_not_one_more() {
     let gateways = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
     let admitted = Cell::new(0);
     // What one holds and does not use comes back to the other; only a lease that lapses first is lost.
-    until_some("most of the burst", async || {
+    eventually("most of the burst", async || {
         admitted.set(admitted.get() + storm(&gateways, 0.05).await);
         (admitted.get() >= BURST * 9 / 10).then_some(())
     })
@@ -101,7 +101,7 @@ async fn deciding_allocates_nothing() {
         (0..REQUESTS).filter(|_| limiter.try_admit(gateway.caller.request("requests", 1, NOW)).is_ok()).count() as u64
     };
     // The first requests of a limit make its account; as many as come at once are drawn for.
-    until_some("enough in hand", async || {
+    eventually("enough in hand", async || {
         decide(&gateway.limiter);
         gateway.request().await.ok().filter(|told| *told > 2 * REQUESTS)
     })

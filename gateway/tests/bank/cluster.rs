@@ -7,9 +7,9 @@ use std::{
 };
 
 use gateway::limit::bank::BankAddress;
-use servers::free_port;
+use servers::{eventually, free_port};
 
-use crate::site::{Gateway, Setup, burst_of, until_some};
+use crate::fixture::{Gateway, Setup, burst_of};
 
 const MASTERS: u16 = 3;
 const SLOTS: u16 = 16_384;
@@ -77,7 +77,7 @@ impl Cluster {
             let last = if index == MASTERS - 1 { SLOTS - 1 } else { to };
             let mut slots = redis::cmd("CLUSTER");
             slots.arg("ADDSLOTSRANGE").arg(from).arg(last);
-            until_some("a node answers", async || node.tell(&slots).ok()).await;
+            eventually("a node answers", async || node.tell(&slots).ok()).await;
         }
         let cluster = Self { nodes, replicas: Vec::new(), directory };
         for node in &cluster.nodes[1..] {
@@ -91,13 +91,13 @@ impl Cluster {
     async fn replicate(&mut self) {
         for master in 0..self.nodes.len() {
             let replica = Node::start(self.directory.path());
-            until_some("a replica answers", async || replica.tell(&redis::cmd("PING")).ok()).await;
+            eventually("a replica answers", async || replica.tell(&redis::cmd("PING")).ok()).await;
             self.meet(&replica);
             let id = self.nodes[master].text(redis::cmd("CLUSTER").arg("MYID"));
             let follow = redis::cmd("CLUSTER").arg("REPLICATE").arg(id).to_owned();
-            until_some("the replica knows its master", async || replica.tell(&follow).ok()).await;
+            eventually("the replica knows its master", async || replica.tell(&follow).ok()).await;
             let link = redis::cmd("INFO").arg("replication").to_owned();
-            until_some("the replica has caught up", async || {
+            eventually("the replica has caught up", async || {
                 replica.text(&link).contains("master_link_status:up").then_some(())
             })
             .await;
@@ -117,7 +117,7 @@ impl Cluster {
     async fn is_whole(&self) {
         let known = format!("cluster_known_nodes:{}", self.nodes.len() + self.replicas.len());
         for node in self.nodes.iter().chain(&self.replicas) {
-            until_some("the cluster is whole", async || {
+            eventually("the cluster is whole", async || {
                 let info = node.text(redis::cmd("CLUSTER").arg("INFO"));
                 (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
             })
@@ -197,7 +197,7 @@ impl Scene {
         let holders =
             "function(limit) local count = 0; for _ in pairs(limit[4]) do count = count + 1 end; return count end";
         let key = self.gateways[0].day_key();
-        until_some("nothing is in hand", async || (self.stored(&key, holders).as_deref() == Some("0")).then_some(()))
+        eventually("nothing is in hand", async || (self.stored(&key, holders).as_deref() == Some("0")).then_some(()))
             .await;
     }
 
@@ -212,7 +212,7 @@ impl Scene {
             replica.tell(redis::cmd("CLUSTER").arg("FAILOVER").arg("TAKEOVER")).unwrap();
         }
         for replica in &self.cluster.replicas {
-            until_some("the replica is a master", async || {
+            eventually("the replica is a master", async || {
                 replica.text(redis::cmd("INFO").arg("replication")).contains("role:master").then_some(())
             })
             .await;
@@ -225,7 +225,7 @@ impl Scene {
         let servers: Vec<_> = self.cluster.replicas.iter().map(Node::run_id).collect();
         for gateway in &self.gateways {
             let alone = Cell::new(0);
-            until_some("the limit is shared again", async || {
+            eventually("the limit is shared again", async || {
                 alone.set(alone.get() + gateway.requests(1).await);
                 let server = self.stored(&clock, "function(clock) return clock[5] end");
                 let is_noticed = server.is_some_and(|server| servers.contains(&server));

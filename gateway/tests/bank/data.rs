@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use servers::Redis;
+use servers::{Redis, eventually};
 
-use crate::site::{Gateway, Setup, burst_of, per_second, tell, until, until_some};
+use crate::fixture::{Gateway, Setup, burst_of, per_second, tell};
 
 #[tokio::test]
 async fn a_server_that_forgets_the_script_is_told_it_again() {
@@ -13,7 +13,7 @@ async fn a_server_that_forgets_the_script_is_told_it_again() {
     assert!(gateway.request().await.is_ok());
     tell::<()>(&redis, &["SCRIPT", "FLUSH", "SYNC"]);
     let script = redis::Script::new(gateway::limit::bank::SCRIPT);
-    until_some("the script is known again", async || {
+    eventually("the script is known again", async || {
         gateway.requests(100).await;
         assert!(gateway.is_shared(), "that is no outage");
         let known: Vec<bool> = tell(&redis, &["SCRIPT", "EXISTS", script.get_hash()]);
@@ -30,7 +30,7 @@ async fn a_server_that_forgets_everything_gives_nothing_twice() {
     let admitted = Cell::new(gateway.requests(150).await);
     assert!(admitted.get() > 0);
     redis.flush().unwrap();
-    until_some("the limit is kept again", async || {
+    eventually("the limit is kept again", async || {
         admitted.set(admitted.get() + gateway.requests(1).await);
         (tell::<u64>(&redis, &["EXISTS", &gateway.day_key()]) == 1).then_some(())
     })
@@ -42,7 +42,7 @@ async fn a_server_that_forgets_everything_gives_nothing_twice() {
 
 /// Asks one gateway after the other until `enough` have been admitted in all.
 async fn until_admitted(gateways: &[Gateway], enough: u64, admitted: &Cell<u64>) {
-    until_some("what was left is there again", async || {
+    eventually("what was left is there again", async || {
         for gateway in gateways {
             admitted.set(admitted.get() + gateway.requests(5).await);
         }
@@ -64,7 +64,8 @@ async fn a_server_that_forgets_everything_is_told_what_was_left() {
     redis.flush().unwrap();
     // What was in hands is gone, and what refills in a day is one.
     until_admitted(&gateways, BURST / 2, &admitted).await;
-    until("everybody knows", || gateways.iter().all(|gateway| gateway.bank.report().shards_restoring == 0)).await;
+    eventually("everybody knows", async || gateways.iter().all(|gateway| gateway.bank.report().shards_restoring == 0))
+        .await;
     for gateway in &gateways {
         admitted.set(admitted.get() + gateway.requests(1_000).await);
     }
@@ -81,8 +82,11 @@ async fn without_a_gateway_that_was_there_limits_refill_from_empty_and_it_is_tol
     let admitted = gone.requests(50).await + left.requests(50).await;
     gone.crash();
     redis.flush().unwrap();
-    until("it is told", || left.bank.report().shards_refilling > 0 && left.bank.report().shards_restoring == 0).await;
-    until("nobody is alone", || left.is_shared()).await;
+    eventually("it is told", async || {
+        left.bank.report().shards_refilling > 0 && left.bank.report().shards_restoring == 0
+    })
+    .await;
+    eventually("nobody is alone", async || left.is_shared()).await;
     // What the one that is left had in hand it has given back: that is all there is.
     let after = left.requests(1_000).await;
     assert!(!left.is_shared() || admitted + after <= BURST / 2, "what is not known is not granted: {after}");

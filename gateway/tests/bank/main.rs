@@ -8,9 +8,9 @@
 mod bound;
 mod cluster;
 mod data;
+mod fixture;
 mod outage;
 mod owners;
-mod site;
 mod slots;
 mod standing;
 mod tls;

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use servers::{Redis, RedisOptions};
+use servers::{Redis, RedisOptions, eventually};
 
-use crate::site::{Gateway, Setup, burst_of, per_second, until, until_some};
+use crate::fixture::{Gateway, Setup, burst_of, per_second};
 
 /// How many of so many requests are admitted; none of them may wait for anything.
 fn requests_without_waiting(gateway: &Gateway, times: u32) -> u64 {
@@ -24,7 +24,7 @@ async fn nobody_waits_for_a_halted_bank_and_it_comes_back() {
     let mut admitted = gateway.requests(20).await;
     redis.pause().unwrap();
     // At most one time-out, for those who come before it is noticed.
-    admitted += until_some("the outage is noticed", async || {
+    admitted += eventually("the outage is noticed", async || {
         let admitted = gateway.requests(1).await;
         (!gateway.is_shared()).then_some(admitted)
     })
@@ -33,7 +33,7 @@ async fn nobody_waits_for_a_halted_bank_and_it_comes_back() {
     assert!(alone > 0);
     admitted += alone;
     redis.resume().unwrap();
-    until("the bank is back", || gateway.is_shared()).await;
+    eventually("the bank is back", async || gateway.is_shared()).await;
     admitted += gateway.requests(1_000).await;
     assert!(admitted <= BURST, "{admitted}");
 }
@@ -52,18 +52,18 @@ async fn gateways_alone_admit_their_parts_and_owe_them() {
     }
     // Each has seen the other by its next heartbeat.
     for gateway in &gateways {
-        until("the gateways know of each other", || gateway.bank.report().gateways == 2).await;
+        eventually("the gateways know of each other", async || gateway.bank.report().gateways == 2).await;
     }
     redis.kill().unwrap();
     for gateway in &gateways {
-        until("the outage is noticed", || !gateway.is_shared()).await;
+        eventually("the outage is noticed", async || !gateway.is_shared()).await;
     }
     for gateway in &gateways {
         admitted += requests_without_waiting(gateway, 1_000);
     }
     redis.restart().unwrap();
     for gateway in &gateways {
-        until("the bank is back", || gateway.is_shared()).await;
+        eventually("the bank is back", async || gateway.is_shared()).await;
     }
     for gateway in &gateways {
         admitted += gateway.requests(1_000).await;

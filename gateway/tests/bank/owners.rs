@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use common::plan::RateLimits;
 use gateway::{catalog::Caller, limit::Destination};
-use servers::Redis;
+use servers::{Redis, eventually};
 
-use crate::site::{Gateway, NOW, Setup, burst_of, until_some};
+use crate::fixture::{Gateway, NOW, Setup, burst_of};
 
 const BURST: u64 = 60;
 
@@ -27,7 +27,7 @@ async fn ask(gateway: &Gateway, caller: &Caller, to: Destination<'_>) -> u64 {
 async fn spend(attempt: impl AsyncFn() -> u64) -> u64 {
     let admitted = Cell::new(0);
     let ask = async || admitted.set(admitted.get() + attempt().await);
-    until_some("most of the burst is spent", async || {
+    eventually("most of the burst is spent", async || {
         ask().await;
         (admitted.get() >= BURST * 9 / 10).then_some(())
     })

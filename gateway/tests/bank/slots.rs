@@ -11,9 +11,9 @@ use std::{
 
 use common::plan::RateLimits;
 use gateway::limit::{Admission, DenialReason};
-use servers::Redis;
+use servers::{Redis, eventually};
 
-use crate::site::{Gateway, Setup, until, until_some};
+use crate::fixture::{Gateway, Setup};
 
 const LIMIT: usize = 12;
 
@@ -30,7 +30,7 @@ async fn fleet(redis: &Redis, count: usize) -> Vec<Gateway> {
 /// Begins requests until as many are under way as may be, as soon as the bank has them.
 async fn begin_as_many(gateway: &Gateway) -> Vec<Admission> {
     let under_way = RefCell::new(Vec::new());
-    until_some("every slot is taken", async || {
+    eventually("every slot is taken", async || {
         let begun = gateway.begin_all().await;
         under_way.borrow_mut().extend(begun);
         (under_way.borrow().len() >= LIMIT).then_some(())
@@ -52,7 +52,7 @@ async fn one_gateway_may_serve_the_whole_limit_and_others_none_beside_it() {
     }
     under_way.truncate(LIMIT - 2);
     // What the first does not need comes back to whoever asks.
-    let _elsewhere = until_some("a slot elsewhere", async || gateways[1].begin().await.ok()).await;
+    let _elsewhere = eventually("a slot elsewhere", async || gateways[1].begin().await.ok()).await;
     assert_eq!(gateways[1].standing()[0].quota, LIMIT as u64);
     assert!(gateways.iter().all(Gateway::is_shared));
 }
@@ -110,22 +110,22 @@ async fn without_the_bank_each_serves_its_part_and_what_is_too_much_drains() {
     let gateways = fleet(&redis, 2).await;
     let mut first = begin_as_many(&gateways[0]).await;
     for gateway in &gateways {
-        until("the gateways know of each other", || gateway.bank.report().gateways == 2).await;
+        eventually("the gateways know of each other", async || gateway.bank.report().gateways == 2).await;
     }
     redis.pause().unwrap();
     for gateway in &gateways {
-        until("the outage is noticed", || !gateway.is_shared()).await;
+        eventually("the outage is noticed", async || !gateway.is_shared()).await;
     }
     let second = gateways[1].begin_all().await;
     assert_eq!(second.len(), LIMIT / 2, "its part of the limit");
     redis.resume().unwrap();
     for gateway in &gateways {
-        until("the bank is back", || gateway.is_shared()).await;
+        eventually("the bank is back", async || gateway.is_shared()).await;
     }
     // Both keep what they serve, and nobody begins more before it is below the limit.
     first.truncate(LIMIT / 2 + 1);
     assert!(gateways[1].begin().await.is_err());
     first.truncate(LIMIT / 2 - 2);
-    let next = until_some("there is room again", async || gateways[1].begin().await.ok()).await;
+    let next = eventually("there is room again", async || gateways[1].begin().await.ok()).await;
     drop((first, second, next));
 }

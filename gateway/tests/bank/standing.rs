@@ -6,7 +6,7 @@ use common::plan::{RateLimit, RateLimits};
 use servers::Redis;
 use tokio::time::sleep;
 
-use crate::site::{Setup, per_second};
+use crate::fixture::{Setup, per_second};
 
 const PER_DAY: u64 = 200_000;
 
@@ -44,7 +44,7 @@ async fn a_limit_per_day_is_told_nearly_whole_and_the_one_per_second_first() {
 async fn no_answer_shows_an_emptiness_that_the_next_draw_would_end() {
     const BURST: u64 = 300;
     let redis = Redis::start().unwrap();
-    let gateway = Setup::fresh(&redis.url(), crate::site::burst_of(BURST)).start().await;
+    let gateway = Setup::fresh(&redis.url(), crate::fixture::burst_of(BURST)).start().await;
     let (mut admitted, mut is_empty) = (0, false);
     while gateway.request().await.is_ok() {
         admitted += 1;

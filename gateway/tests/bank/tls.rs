@@ -3,7 +3,7 @@
 use gateway::limit::bank::BankAddress;
 use servers::{Redis, RedisOptions};
 
-use crate::site::{Setup, burst_of};
+use crate::fixture::{Setup, burst_of};
 
 #[tokio::test]
 async fn limits_are_shared_over_tls_with_a_server_that_can_be_trusted() {

@@ -1,7 +1,6 @@
 //! Gateways that share one tenant and its key, and a connection to their Redis.
 
 use std::{
-    future::Future,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -26,14 +25,9 @@ use gateway::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use servers::Redis;
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{sync::watch, task::JoinHandle};
 
 pub(crate) const NOW: Micros = Micros(1_793_491_200_000_000);
-
-/// A busy machine may take this long for what takes a moment.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-const POLL: Duration = Duration::from_millis(5);
 
 static SECRET: LazyLock<Secret> = LazyLock::new(|| Secret::generate(Mode::Live));
 
@@ -170,23 +164,6 @@ impl Gateway {
 
 fn shard(name: &str) -> usize {
     gateway::limit::bank::Account::new(name).shard()
-}
-
-/// Waits for a condition, whatever the machine is busy with.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    until_some(what, async || condition().then_some(())).await;
-}
-
-/// Tries until there is something.
-pub(crate) async fn until_some<T, F: Future<Output = Option<T>>>(what: &str, attempt: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = attempt().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "still waiting: {what}");
-        sleep(POLL).await;
-    }
 }
 
 /// One command for the server.
