@@ -125,17 +125,7 @@ async fn heir_of_growth(store: &Store, root: TenantId) -> TenantId {
 
 fn new_key(tenant: TenantId, secret: &Secret) -> NewKey {
     let pepper = Pepper::new(b"0123456789abcdef").unwrap();
-    NewKey {
-        tenant,
-        name: "shop".into(),
-        mode: Mode::Live,
-        hash: pepper.hash(secret),
-        pepper_id: pepper.id().to_owned(),
-        hint: secret.hint().to_owned(),
-        expires_at: None,
-        scopes: vec!["read".into()],
-        allowed_ips: Vec::new(),
-    }
+    NewKey { scopes: vec!["read".into()], ..NewKey::new(tenant, "shop", secret, &pepper) }
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use super::{
     IpNet, Key, Mode,
-    hash::KeyHash,
+    hash::{KeyHash, Pepper},
     row::{audit, insert, present, save},
+    secret::Secret,
     validate_restrictions,
 };
 use crate::{
@@ -46,6 +47,23 @@ pub struct KeyUpdate {
     pub scopes: Option<Vec<String>>,
     /// Where it may be used from.
     pub allowed_ips: Option<Vec<IpNet>>,
+}
+
+impl NewKey {
+    /// A key with this secret, of the secret's mode, without expiry or restrictions. Only the keyed hash is kept.
+    pub fn new(tenant: TenantId, name: impl Into<String>, secret: &Secret, pepper: &Pepper) -> Self {
+        Self {
+            tenant,
+            name: name.into(),
+            mode: secret.mode(),
+            hash: pepper.hash(secret),
+            pepper_id: pepper.id().to_owned(),
+            hint: secret.hint().to_owned(),
+            expires_at: None,
+            scopes: Vec::new(),
+            allowed_ips: Vec::new(),
+        }
+    }
 }
 
 impl Store {

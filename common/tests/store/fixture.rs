@@ -156,19 +156,7 @@ pub(crate) async fn root(store: &Store) -> Tenant {
 }
 
 pub(crate) fn new_key(tenant: TenantId) -> NewKey {
-    let secret = Secret::generate(Mode::Live);
-    let pepper = Pepper::new(b"a pepper for tests").unwrap();
-    NewKey {
-        tenant,
-        name: "a key".into(),
-        mode: Mode::Live,
-        hash: pepper.hash(&secret),
-        pepper_id: pepper.id().into(),
-        hint: "abcd".into(),
-        expires_at: None,
-        scopes: Vec::new(),
-        allowed_ips: Vec::new(),
-    }
+    NewKey::new(tenant, "a key", &Secret::generate(Mode::Live), &Pepper::new(b"a pepper for tests").unwrap())
 }
 
 pub(crate) async fn key(store: &Store, tenant: TenantId) -> Key {

@@ -34,19 +34,9 @@ impl Fixture {
     }
 
     async fn key(&self) -> (KeyId, KeyHash) {
-        let hash = Pepper::new(b"a pepper for tests").unwrap().hash(&Secret::generate(Mode::Live));
-        let new = NewKey {
-            tenant: self.customer.id,
-            name: "key".into(),
-            mode: Mode::Live,
-            hash,
-            pepper_id: "00000000".into(),
-            hint: "abcd".into(),
-            expires_at: None,
-            scopes: Vec::new(),
-            allowed_ips: Vec::new(),
-        };
-        (self.store.create_key(&new, SystemClock.now()).await.unwrap().id, hash)
+        let pepper = Pepper::new(b"a pepper for tests").unwrap();
+        let new = NewKey::new(self.customer.id, "key", &Secret::generate(Mode::Live), &pepper);
+        (self.store.create_key(&new, SystemClock.now()).await.unwrap().id, new.hash)
     }
 }
 

@@ -63,17 +63,7 @@ impl Customers {
 
 async fn create_key(store: &Store, pepper: &Pepper, tenant: TenantId, now: Micros) -> Result<Key, CompareError> {
     let secret = Secret::generate(Mode::Live);
-    let new = NewKey {
-        tenant,
-        name: "load test".into(),
-        mode: Mode::Live,
-        hash: pepper.hash(&secret),
-        pepper_id: pepper.id().to_owned(),
-        hint: secret.hint().to_owned(),
-        expires_at: None,
-        scopes: Vec::new(),
-        allowed_ips: Vec::new(),
-    };
+    let new = NewKey::new(tenant, "load test", &secret, pepper);
     let key = store.create_key(&new, now).await?;
     Ok(Key { id: key.id.to_string(), tenant: tenant.to_string(), secret: secret.expose().to_owned() })
 }

@@ -17,7 +17,7 @@ use common::{
     admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     api::problem::ProblemCode,
     id::{AdminKeyId, KeyId, TenantId},
-    key::{KeyHash, Mode, NewKey, Pepper},
+    key::{Mode, NewKey, Pepper},
     store::Store,
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock},
@@ -112,18 +112,7 @@ impl Desk {
 
     async fn api_key(&self, tenant: TenantId) -> KeyId {
         let secret = common::key::Secret::generate(Mode::Live);
-        let hash: KeyHash = self.pepper.hash(&secret);
-        let new = NewKey {
-            tenant,
-            name: "key".into(),
-            mode: Mode::Live,
-            hash,
-            pepper_id: self.pepper.id().into(),
-            hint: secret.hint().into(),
-            expires_at: None,
-            scopes: Vec::new(),
-            allowed_ips: Vec::new(),
-        };
+        let new = NewKey::new(tenant, "key", &secret, &self.pepper);
         self.store.create_key(&new, SystemClock.now()).await.unwrap().id
     }
 }

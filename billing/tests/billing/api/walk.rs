@@ -124,17 +124,7 @@ async fn path_for(fixture: &ApiFixture, path: &str, target: TenantId) -> String 
     }
     if path.contains("{key}") {
         let secret = common::key::Secret::generate(common::key::Mode::Live);
-        let new = NewKey {
-            tenant: target,
-            name: "k".into(),
-            mode: common::key::Mode::Live,
-            hash: ApiFixture::pepper().hash(&secret),
-            pepper_id: ApiFixture::pepper().id().into(),
-            hint: secret.hint().into(),
-            expires_at: None,
-            scopes: Vec::new(),
-            allowed_ips: Vec::new(),
-        };
+        let new = NewKey::new(target, "k", &secret, &ApiFixture::pepper());
         return path.replace("{key}", &fixture.store.create_key(&new, now).await.unwrap().id.to_string());
     }
     if path.contains("{admin_key}") {

@@ -119,17 +119,7 @@ impl Fixture {
     pub(crate) async fn key(&self, tenant: TenantId, mode: Mode) -> (KeyId, Secret) {
         let pepper = Pepper::new(PEPPER.as_bytes()).unwrap();
         let secret = Secret::generate(mode);
-        let new = NewKey {
-            tenant,
-            name: "key".into(),
-            mode,
-            hash: pepper.hash(&secret),
-            pepper_id: pepper.id().into(),
-            hint: secret.hint().into(),
-            expires_at: None,
-            scopes: Vec::new(),
-            allowed_ips: Vec::new(),
-        };
+        let new = NewKey::new(tenant, "key", &secret, &pepper);
         (self.store.create_key(&new, now()).await.unwrap().id, secret)
     }
 

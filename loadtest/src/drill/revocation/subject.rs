@@ -78,17 +78,7 @@ impl Subject {
         };
         let tenant = fixture.store.create_tenant(&tenant, now).await?.id;
         let secret = Secret::generate(Mode::Live);
-        let key = NewKey {
-            tenant,
-            name: "live".into(),
-            mode: Mode::Live,
-            hash: fixture.pepper.hash(&secret),
-            pepper_id: fixture.pepper.id().to_owned(),
-            hint: secret.hint().to_owned(),
-            expires_at: None,
-            scopes: Vec::new(),
-            allowed_ips: Vec::new(),
-        };
+        let key = NewKey::new(tenant, "live", &secret, &fixture.pepper);
         let key = fixture.store.create_key(&key, now).await?.id;
         let request = Request::get(&key.to_string(), "/v1/hello").bearer(secret.expose());
         let probes = fixture.gateways.iter().map(|gateway| Probe::start(*gateway, &request)).collect();
