@@ -79,12 +79,12 @@ impl Directory {
         command
     }
 
-    /// Tells the guard whom to kill.
+    /// Writes the id of the process that the guard has to kill.
     pub(crate) fn note_process(&self, pid: u32) -> Result<(), ServerError> {
         fs::write(self.path.join("pid"), pid.to_string()).map_err(ServerError::io("write the guard's pid file"))
     }
 
-    /// Tells the guard that there is nobody to kill; the number may soon be somebody else's.
+    /// Removes the id: the system may soon give the number to another process.
     pub(crate) fn forget_process(&self) {
         // Without the file there was nobody either.
         let _ = fs::remove_file(self.path.join("pid"));

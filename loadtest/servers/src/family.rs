@@ -63,7 +63,7 @@ fn has_halted(pid: u32) -> bool {
     })
 }
 
-/// Returns true if nothing of a process is left but the entry that its parent has yet to read.
+/// Returns true if the process is gone, or only waits for its parent to read its status.
 pub(crate) fn has_ended(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return true;

@@ -16,7 +16,7 @@ pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathB
         .ok_or(ServerError::NotInstalled { program, package })
 }
 
-/// Runs a program that ends by itself, and says what it printed.
+/// Runs a program that ends by itself, and returns its standard output.
 pub(crate) fn run(what: &str, mut command: Command) -> Result<String, ServerError> {
     let Output { status, stdout, stderr } = command.output().map_err(ServerError::io(format!("run {what}")))?;
     if status.success() {

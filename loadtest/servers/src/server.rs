@@ -17,7 +17,7 @@ pub trait Program: Debug + Send + 'static {
     /// The signal that asks it to end in an orderly way.
     const STOP: Signal = Signal::SIGTERM;
 
-    /// Writes what the program reads at its start, unless its command says it all; once for each port that is tried.
+    /// Writes the files that the program reads at its start. Called once for each port that is tried.
     fn prepare(&mut self, _directory: &Directory, _port: u16) -> Result<(), ServerError> {
         Ok(())
     }
@@ -40,7 +40,7 @@ pub struct Server<P> {
 }
 
 impl<P: Program> Server<P> {
-    /// Starts `program` on a free port, and on another one when somebody else was faster.
+    /// Starts `program` on a free port, or on another one if a different program took that first.
     pub(crate) fn on_free_port(mut program: P, directory: Directory) -> Result<Self, ServerError> {
         let mut attempt = 1;
         let (port, process) = loop {

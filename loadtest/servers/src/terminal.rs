@@ -11,13 +11,13 @@ const SCRIPT: &str = include_str!("terminal.py");
 /// An action at the terminal, taken once a text was printed.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// The text that is waited for, from where the step before found its own.
+    /// The text to wait for, after the text of the step before.
     pub when: &'a str,
     /// The action.
     pub act: Act<'a>,
 }
 
-/// Something that is done at a terminal.
+/// An action at a terminal.
 #[derive(Debug, Clone, Copy)]
 pub enum Act<'a> {
     /// These characters are typed.

@@ -20,7 +20,7 @@ struct Arguments {
     config: PathBuf,
 }
 
-/// One thread, as it is compared with one.
+/// One thread, as the gateway has in the comparison.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(&Arguments::parse()).await {

@@ -98,7 +98,7 @@ impl Contestant {
         }
     }
 
-    /// Sends it and waits until it is booked; says how many were denied as well.
+    /// Sends the load and waits until it is booked. Also returns the number of denials.
     async fn send(
         &self,
         fixture: &mut Fixture,

@@ -63,7 +63,7 @@ pub struct Options {
 /// A comparison that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// Nothing can be held apart on one core.
+    /// A single core leaves no room for the client beside the measured programs.
     #[error(
         "{0} core is available to this process; a comparison needs two: one for the server that is measured, one for everything else"
     )]
@@ -78,7 +78,7 @@ pub enum CompareError {
         /// An alternative to the missing program.
         hint: &'static str,
     },
-    /// Something of the operating system.
+    /// The operating system refused something.
     #[error("{what}: {source}")]
     System {
         /// The action that failed.
@@ -106,7 +106,7 @@ pub enum CompareError {
     Plan(#[from] ConfigError),
 }
 
-/// Measures; `progress` is told what is being done.
+/// Measures all rows. Each step is announced to `progress`.
 pub async fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report, CompareError> {
     let contest = Contest::of(options);
     progress("starting upstream, billing and what is compared");

@@ -27,7 +27,7 @@ pub(super) struct Places<'a> {
     pub(super) directory: &'a Path,
 }
 
-/// The tenants, their keys, where everything is, and what to try.
+/// The introduction: tenants, keys, addresses, and commands to try.
 pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
     let Places { gateway, operators, billing, directory } = places;
     let directory = directory.display();

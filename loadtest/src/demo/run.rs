@@ -92,7 +92,7 @@ pub enum DemoError {
     /// A file could not be written, or the terminal went away.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The directory holds something that is not the demo's.
+    /// The directory holds files that the demo did not make.
     #[error("{0} holds other files than a demo's: name an empty or a new directory with --directory")]
     ForeignDirectory(String),
     /// The bill did not reach what the client counted.
@@ -278,7 +278,7 @@ async fn build(options: &Options, store: &str) -> Result<(Running, Tenants), Dem
     Ok((Running { gateway, billing, _upstream: upstream }, tenants))
 }
 
-/// Empties the directory of an earlier demo; anything else in it is somebody's, and stays.
+/// Empties the directory of an earlier demo. A directory with other files is refused.
 fn prepare_directory(options: &Options) -> Result<(), DemoError> {
     let directory = &options.directory;
     let marker = directory.join("made-by-demo");

@@ -105,7 +105,7 @@ impl Traffic {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or_default()
     }
 
-    /// The last answer by which the gateway refused, and whom.
+    /// The last refusal by the gateway, with the name of the customer.
     pub fn last_refusal(&self) -> Option<String> {
         self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -25,9 +25,9 @@ const SAME_LOOKS: u32 = 10;
 pub struct Books {
     /// By key id.
     pub keys: BTreeMap<String, KeyBooks>,
-    /// Requests that were under way when something was harmed, and got no answer.
+    /// Requests that were open during a fault and got no answer.
     pub at_risk: u64,
-    /// Requests that the gateway served without a record, as it was told to when its disk is full.
+    /// Requests that the gateway served without a record, by the policy `serve_unmetered`.
     pub unmetered: u64,
 }
 

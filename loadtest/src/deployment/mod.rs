@@ -103,7 +103,7 @@ pub enum DeploymentError {
     /// A thread that starts a server died.
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
-    /// Something printed other JSON than expected.
+    /// A command printed other JSON than expected.
     #[error("unexpected output: {0}")]
     Output(#[from] serde_json::Error),
     /// `billing` failed.
@@ -246,7 +246,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// An ingester that books the topic into `store`, once it consumes; whose it is, is the caller's to say.
+    /// Starts an ingester that books the topic into `store`, and waits until it consumes. The caller keeps it.
     pub async fn start_ingest(
         &self,
         name: &str,

@@ -26,13 +26,13 @@ const BURST: Duration = Duration::from_secs(2);
 pub struct Times {
     /// Load before and after an outage.
     pub(super) margin: Duration,
-    /// A server is gone,
+    /// Time for which a server is gone,
     pub(super) away: Duration,
-    /// or is there and answers nothing.
+    /// or is halted and answers nothing.
     pub(super) stalled: Duration,
     /// Units of a quota that is spent to its end.
     pub(super) quota: u64,
-    /// Load on a limit; where something is harmed, a third of it before, and a third while that is so.
+    /// Load on a limit. With a fault, a third of it comes before and a third during the fault.
     pub(super) limited: Duration,
     /// A gateway is cut off from the store.
     pub(super) cut_off: Duration,

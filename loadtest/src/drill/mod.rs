@@ -52,7 +52,7 @@ pub struct Outcome {
     pub drill: &'static str,
     /// Number of faults.
     pub faults: u32,
-    /// Requests that were under way then and got no answer.
+    /// Requests that were open during a fault and got no answer.
     pub at_risk: u64,
     /// Answers that the client received in full.
     pub received: u64,

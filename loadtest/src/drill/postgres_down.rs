@@ -48,7 +48,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     close(&DRILL, faults, deployment, books, None).await
 }
 
-/// Strangers take every connection there is, and those of our processes too.
+/// Takes every connection of the server, also those of Tollgate's processes.
 async fn crowd(store: &str, times: Times) -> Result<(), DrillError> {
     some_moment(times.margin).await;
     let options = store.parse::<PgConnectOptions>()?.application_name("stranger");

@@ -82,7 +82,7 @@ impl Program for KafkaProgram {
 }
 
 impl Kafka {
-    /// Starts a broker without topics that takes whoever comes.
+    /// Starts a broker without topics and without passwords.
     pub fn start() -> Result<Self, ServerError> {
         Self::start_with(KafkaOptions::default())
     }

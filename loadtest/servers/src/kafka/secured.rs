@@ -27,7 +27,7 @@ impl SecuredListener {
         self.port
     }
 
-    /// The account of clients, as the broker's data directory is told.
+    /// The account of clients, in the form that formatting the data directory takes.
     pub(super) fn account() -> String {
         format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
     }

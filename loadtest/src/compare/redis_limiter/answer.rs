@@ -35,7 +35,7 @@ struct Limit<'a> {
     reset_seconds: u64,
 }
 
-/// The header that tells the limits.
+/// The header `RateLimit-Policy`.
 pub(super) fn policy(terms: &[Terms]) -> HeaderValue {
     let policies: Vec<_> = terms
         .iter()
@@ -64,7 +64,7 @@ pub(super) fn verdict(limiter: &Limiter, verdict: &Verdict) -> Answer {
     document(&Document { retry_after_ms, ..denied("rate_limited", limits) }, headers)
 }
 
-/// The header that tells how the limits stand.
+/// The header `RateLimit`.
 fn state(limits: &[Limit<'_>]) -> Option<HeaderValue> {
     let mut state = String::with_capacity(32 * limits.len());
     for Limit { policy, remaining, reset_seconds, .. } in limits {

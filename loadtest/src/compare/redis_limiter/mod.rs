@@ -42,11 +42,11 @@ pub struct Settings {
     pub redis: String,
     /// The limits of every key and of every tenant.
     pub limits: PlanLimits,
-    /// Whose keys there are.
+    /// The keys and their tenants.
     pub callers: Vec<Caller>,
 }
 
-/// A key and whose it is.
+/// A key and its tenant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Caller {
     /// The secret that clients send.
@@ -92,7 +92,7 @@ pub struct Limiter {
 /// The decision about a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Nobody's key.
+    /// The key is unknown.
     Unknown,
     Known {
         /// Microseconds until it may pass; 0 if it may.

@@ -45,7 +45,7 @@ const RATE: u32 = 200;
 /// Load as a multiple of the allowed rate.
 const TIMES: u32 = 5;
 
-/// Keys of the tenant, none of which has a limit of its own.
+/// Number of the tenant's keys. None has a limit of its own.
 const KEYS: u32 = 4;
 
 /// Connections to each gateway: more than are ever needed at once.
@@ -85,7 +85,7 @@ pub struct LimitPhase {
     on_top: f64,
     /// Requests admitted above that too.
     excess: f64,
-    /// Calls to Redis that failed though nothing was done to it: the machine was too busy.
+    /// Calls to Redis that failed without a fault: the machine was too busy.
     failed_calls: u64,
     /// Requests that waited for a Redis that was known to be away.
     waited: u64,
@@ -93,7 +93,7 @@ pub struct LimitPhase {
     p99_ms: f64,
     /// The longest of them.
     max_ms: f64,
-    /// Requests that were not answered, or by something else than yes or no.
+    /// Requests without an answer, or with another one than 200 or 429.
     unanswered: u64,
 }
 

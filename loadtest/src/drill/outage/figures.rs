@@ -50,7 +50,7 @@ pub struct OutageFigures {
 pub struct StageFigures {
     /// Its length.
     pub seconds: f64,
-    /// Answers to what was sent meanwhile.
+    /// Answers to requests of this stage.
     pub received: u64,
     /// Half of them took at most this long, in microseconds.
     pub p50_us: f64,
@@ -123,7 +123,7 @@ impl StageFigures {
     }
 }
 
-/// To three places; 0 of nothing.
+/// Returns the ratio, rounded to three places; 0 if `of` is 0.
 fn ratio(part: f64, of: f64) -> f64 {
     if of > 0.0 { (part / of * 1_000.0).round() / 1_000.0 } else { 0.0 }
 }

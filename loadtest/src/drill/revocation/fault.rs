@@ -21,7 +21,7 @@ const TIMES: u32 = 3;
 /// Interval at which listeners are disconnected again while a change is on its way.
 const DISCONNECT_EVERY: Duration = Duration::from_millis(10);
 
-/// Ends the connections on which gateways are told of changes.
+/// Ends the connections on which gateways listen for changes.
 const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                           WHERE query ILIKE 'listen %tollgate_changes%' AND pid <> pg_backend_pid()";
 
@@ -78,7 +78,7 @@ pub(super) async fn unannounced(deployment: &Deployment, fixture: &Fixture) -> R
     Ok(samples)
 }
 
-/// Waits for `arriving` and disconnects whoever listens meanwhile.
+/// Waits for `arriving`, and disconnects all listeners meanwhile.
 async fn in_silence<T>(
     arriving: impl Future<Output = T>,
     database: &mut PgConnection,

@@ -17,7 +17,7 @@ use common::{
 use super::{super::DrillError, subject::Subject};
 use crate::deployment::{Books, Deployment};
 
-/// Whoever is on the tight plan has used it up with the first request of the day.
+/// The tight plan is used up with the first request of the day.
 const PLANS: &str = r#"
 plans:
   - { id: open, name: Open, currency: USD, flat_fee: "0.00" }

@@ -1,4 +1,4 @@
-//! A client that asks one gateway with one key all the time, and what it was told.
+//! A client that asks one gateway with one key all the time, and keeps the answers.
 
 use std::{
     net::SocketAddr,
