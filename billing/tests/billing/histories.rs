@@ -163,8 +163,8 @@ fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
     prop::collection::vec((pause, event()), 20..60)
 }
 
-/// A store in which a history happens.
-struct World {
+/// A store in which a history takes place.
+struct Timeline {
     store: Store,
     tenants: Vec<TenantId>,
     model: Model,
@@ -172,7 +172,7 @@ struct World {
     next_seq: u64,
 }
 
-impl World {
+impl Timeline {
     async fn at(fixture: &Fixture) -> Self {
         let (store, root) = fixture.store().await;
         let start = instant("2026-10-05T11:59:00Z");
@@ -260,31 +260,31 @@ impl World {
 }
 
 async fn run(fixture: Fixture, history: &[(i64, Event)]) {
-    let mut world = World::at(&fixture).await;
+    let mut timeline = Timeline::at(&fixture).await;
     for (pause, event) in history {
-        world.live(*pause, event).await;
+        timeline.live(*pause, event).await;
     }
     let mut units = 0;
     let mut bills = Vec::new();
     for period in PERIODS {
-        units += world.check(period).await;
-        bills.push(world.bill(period).await);
+        units += timeline.check(period).await;
+        bills.push(timeline.bill(period).await);
     }
-    assert!(world.now < instant("2027-01-31T00:00:00Z"), "the periods hold the history: {}", world.now);
-    let all: u64 = world.model.used.iter().map(|used| used.units).sum();
+    assert!(timeline.now < instant("2027-01-31T00:00:00Z"), "the periods hold the history: {}", timeline.now);
+    let all: u64 = timeline.model.used.iter().map(|used| used.units).sum();
     assert_eq!(units, all, "all usage is on the bills, each unit once");
-    let audit = world.store.audit(None).await.unwrap();
+    let audit = timeline.store.audit(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 
     // Everything changes once more, after all months.
-    world.now = world.now.max(instant("2027-02-15T00:00:00Z"));
+    timeline.now = timeline.now.max(instant("2027-02-15T00:00:00Z"));
     for tenant in 1..PARENTS.len() {
-        world.live(60, &Event::Move { tenant, to: 0 }).await;
-        world.live(60, &Event::End { tenant }).await;
-        world.live(60, &Event::Assign { tenant, plan: 1 }).await;
+        timeline.live(60, &Event::Move { tenant, to: 0 }).await;
+        timeline.live(60, &Event::End { tenant }).await;
+        timeline.live(60, &Event::Assign { tenant, plan: 1 }).await;
     }
     for (period, bill) in PERIODS.into_iter().zip(bills) {
-        assert_eq!(world.bill(period).await, bill, "{period} is as it was");
+        assert_eq!(timeline.bill(period).await, bill, "{period} is as it was");
     }
 }
 
