@@ -147,7 +147,7 @@ impl From<DenialReason> for Code {
     fn from(reason: DenialReason) -> Self {
         match reason {
             DenialReason::RateLimited => Self::RateLimited,
-            DenialReason::TooManyUnderWay => Self::ConcurrencyLimited,
+            DenialReason::ConcurrencyLimited => Self::ConcurrencyLimited,
             DenialReason::QuotaExceeded => Self::QuotaExceeded,
             DenialReason::CreditSpent => Self::CreditSpent,
             DenialReason::QuotaUnavailable => Self::QuotaUnavailable,

@@ -17,7 +17,7 @@ use common::{
     time::Micros,
 };
 
-use crate::limit::{PlanRates, QuotaLease, RateCells, TenantLimits};
+use crate::limit::{PlanRates, QuotaAccount, RateCells, TenantLimits};
 
 /// Expiry of a key that never expires.
 const NEVER: i64 = i64::MAX;
@@ -58,7 +58,7 @@ pub struct TenantEntry {
     /// Its rates and its pools, with the cells that they are spent from.
     pub(crate) limits: TenantLimits,
     /// Every hard quota that its requests draw on, its own first, then those of the tenants above it; then its credit.
-    pub(crate) quotas: Box<[Arc<QuotaLease>]>,
+    pub(crate) quotas: Box<[Arc<QuotaAccount>]>,
 }
 
 /// A tenant's right to be served.

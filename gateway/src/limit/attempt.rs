@@ -11,18 +11,18 @@ use tokio::sync::futures::Notified;
 
 use super::{
     Admission, Denial, DenialReason, LimitState, LimitStates,
-    bank::{Account, Bank, Errand, Short, SlotAccount},
+    bank::{Account, Bank, ConcurrencyAccount, DrawRequest, Shortage},
     cells::{Owner, RateCells},
     clock::Clock,
-    purse::{self, Purse, RATES_IN_PLACE},
+    permits::{self, PERMITS_IN_PLACE, Permit, PermitSource},
     quota::QuotaCell,
-    rate::{self, Rate, Rates},
+    rate::{self, Concurrency, Rate, Rates},
     request::Request,
-    slots::{self, Concurrency, SLOTS_IN_PLACE, Seats, Slots},
+    token_source::{self, RATES_IN_PLACE, TokenSource},
 };
 
-/// Seconds after which a request may try again that came while too many were under way: nobody knows when one ends.
-const UNDER_WAY_RETRY_SECONDS: u64 = 1;
+/// `Retry-After` of a request that found no permit: the end of the others is not known.
+const CONCURRENCY_RETRY_SECONDS: u64 = 1;
 
 /// A quota of which nothing is known.
 const NO_MONTH: LimitState =
@@ -37,10 +37,10 @@ pub(super) struct Attempt<'r> {
     nanos: u64,
     /// True if the request was not counted yet, or has waited for more since it was.
     counts: bool,
-    /// Its rates, and where their tokens are.
-    purses: SmallVec<[(&'r Rate, Purse<'r>); RATES_IN_PLACE]>,
-    /// Its limits on what is under way, and where their slots are.
-    seats: SmallVec<[(&'r Concurrency, Seats<'r>); SLOTS_IN_PLACE]>,
+    /// Its rates, each with the source of its tokens.
+    token_sources: SmallVec<[(&'r Rate, TokenSource<'r>); RATES_IN_PLACE]>,
+    /// Its concurrency limits, each with the source of its permits.
+    permit_sources: SmallVec<[(&'r Concurrency, PermitSource<'r>); PERMITS_IN_PLACE]>,
 }
 
 /// Whose requests a limit applies to.
@@ -72,7 +72,7 @@ pub(super) struct Obstacle {
 /// What has nothing in hand, with more on its way.
 pub(super) enum Dry {
     Rate(Arc<Account>),
-    Slots(Arc<SlotAccount>),
+    Permit(Arc<ConcurrencyAccount>),
     Quota(Arc<QuotaCell>),
 }
 
@@ -81,7 +81,7 @@ impl Dry {
     pub(super) fn filled(&self) -> Notified<'_> {
         match self {
             Self::Rate(account) => account.answered(),
-            Self::Slots(account) => account.answered(),
+            Self::Permit(account) => account.answered(),
             Self::Quota(cell) => cell.drew.notified(),
         }
     }
@@ -96,7 +96,7 @@ impl Dry {
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Rate(one), Self::Rate(other)) => Arc::ptr_eq(one, other),
-            (Self::Slots(one), Self::Slots(other)) => Arc::ptr_eq(one, other),
+            (Self::Permit(one), Self::Permit(other)) => Arc::ptr_eq(one, other),
             (Self::Quota(one), Self::Quota(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
@@ -107,7 +107,7 @@ impl<'r> Attempt<'r> {
     /// No limits yet, of this request.
     #[inline]
     pub(super) fn new(request: &'r Request<'r>, bank: Option<&'r Bank>, nanos: u64, counts: bool) -> Self {
-        Self { request, bank, nanos, counts, purses: SmallVec::new(), seats: SmallVec::new() }
+        Self { request, bank, nanos, counts, token_sources: SmallVec::new(), permit_sources: SmallVec::new() }
     }
 
     /// Gathers every limit that applies.
@@ -128,50 +128,49 @@ impl<'r> Attempt<'r> {
     /// Debits every limit that applies, or none.
     #[inline]
     pub(super) fn debit(&self, clock: &Clock) -> Result<Admission, Obstacle> {
-        self.check_slots()?;
+        self.check_concurrency()?;
         self.check_rates()?;
-        let slots = self.take_slots()?;
+        let permit = self.take_permit()?;
         let held = self.take_quotas()?;
         if !self.debit_rates(|| clock.nanos()) {
             // Another request took the last token since the check; what is held goes back.
-            drop((held, slots));
+            drop((held, permit));
             return Err(self.check_rates().err().unwrap_or_else(|| self.denied_by_rate()));
         }
         let at = held.counts_at(self.request.now);
-        Ok(Admission { at, held, slots })
+        Ok(Admission { at, held, permit })
     }
 
     /// The limits of one owner.
     #[inline]
     fn add(&mut self, owner: Owner<'_>, rates: &'r Rates, cells: &'r RateCells) {
         let bank = self.bank;
-        for (rate, slot) in rates.with(cells) {
-            let purse = bank.map_or_else(|| Purse::Own(slot.cell()), |bank| bank.purse(slot.account(owner)));
-            self.purses.push((rate, purse));
+        for (rate, cell) in rates.with(cells) {
+            self.token_sources.push((rate, TokenSource::of(cell, owner, bank)));
         }
         if let Some(limit) = rates.concurrency() {
-            self.seats.push((limit, Seats::of(cells, owner, bank)));
+            self.permit_sources.push((limit, PermitSource::of(cells, owner, bank)));
         }
     }
 
-    /// How the limits on what is under way stand.
+    /// States of the concurrency limits.
     fn concurrency_states(&self) -> impl Iterator<Item = LimitState> {
-        self.seats.iter().map(|(limit, seats)| seats.state(limit, self.nanos))
+        self.permit_sources.iter().map(|(limit, source)| source.state(limit, self.nanos))
     }
 
-    /// Looks at every limit on what is under way. What is dry is sent for, unless another one is shut in any case.
+    /// Looks at every concurrency limit. What is dry is sent for, unless another one is shut in any case.
     #[inline]
-    pub(super) fn check_slots(&self) -> Result<(), Obstacle> {
+    pub(super) fn check_concurrency(&self) -> Result<(), Obstacle> {
         let (mut violated, mut is_shut, mut dry) = (None, false, None);
-        for (limit, seats) in &self.seats {
-            let Err(short) = seats.check(limit, self.nanos) else {
+        for (limit, source) in &self.permit_sources {
+            let Err(shortage) = source.check(limit, self.nanos) else {
                 continue;
             };
             if !is_shut {
-                violated = Some(seats.state(limit, self.nanos));
+                violated = Some(source.state(limit, self.nanos));
             }
-            is_shut |= short != Short::Dry;
-            if let Seats::Shared { account, .. } = seats {
+            is_shut |= shortage != Shortage::AskBank;
+            if let PermitSource::Shared { account, .. } = source {
                 if self.counts {
                     account.missed();
                 }
@@ -183,24 +182,24 @@ impl<'r> Attempt<'r> {
         };
         let dry = dry.filter(|_| !is_shut).map(|account| {
             self.send_for_more(true);
-            Dry::Slots(Arc::clone(account))
+            Dry::Permit(Arc::clone(account))
         });
-        Err(Obstacle { dry, ..self.denied_under_way(violated) })
+        Err(Obstacle { dry, ..self.denied_by_concurrency(violated) })
     }
 
-    /// Takes a slot of every limit on what is under way, or none.
+    /// Takes a permit of every concurrency limit, or none.
     #[inline]
-    pub(super) fn take_slots(&self) -> Result<Slots, Obstacle> {
-        if self.seats.is_empty() {
-            return Ok(Slots::none());
+    pub(super) fn take_permit(&self) -> Result<Permit, Obstacle> {
+        if self.permit_sources.is_empty() {
+            return Ok(Permit::unlimited());
         }
-        slots::take_all(&self.seats, self.nanos).ok_or_else(|| {
+        permits::take_all(&self.permit_sources, self.nanos).ok_or_else(|| {
             // Another request took the last one since the check. It may have ended already.
-            if let Err(obstacle) = self.check_slots() {
+            if let Err(obstacle) = self.check_concurrency() {
                 return obstacle;
             }
             let violated = self.concurrency_states().min_by_key(|state| state.remaining).unwrap_or(NO_MONTH);
-            self.denied_under_way(LimitState { remaining: 0, ..violated })
+            self.denied_by_concurrency(LimitState { remaining: 0, ..violated })
         })
     }
 
@@ -208,13 +207,13 @@ impl<'r> Attempt<'r> {
     #[inline]
     pub(super) fn check_rates(&self) -> Result<(), Obstacle> {
         let (mut is_shut, mut dry) = (false, None);
-        for (rate, purse) in &self.purses {
-            match purse.check(rate, self.nanos) {
+        for (rate, source) in &self.token_sources {
+            match source.check(rate, self.nanos) {
                 Ok(()) => continue,
-                Err(Short::Wait(_)) => is_shut = true,
-                Err(Short::Dry) => {}
+                Err(Shortage::Wait(_)) => is_shut = true,
+                Err(Shortage::AskBank) => {}
             }
-            if let Purse::Shared { account, .. } = purse {
+            if let TokenSource::Shared { account, .. } = source {
                 if self.counts {
                     account.missed();
                 }
@@ -234,39 +233,39 @@ impl<'r> Attempt<'r> {
     /// Debits every rate, or none.
     #[inline]
     pub(super) fn debit_rates(&self, clock: impl FnOnce() -> u64) -> bool {
-        let taken = purse::take_all(&self.purses, self.nanos, clock);
+        let taken = token_source::take_all(&self.token_sources, self.nanos, clock);
         if taken {
             self.send_for_more(false);
         }
         taken
     }
 
-    /// Leaves an errand for every account that runs low. `waits`: the request cannot go on without.
+    /// Queues a draw for every account that runs low. `waits`: the request cannot go on without.
     fn send_for_more(&self, waits: bool) {
         let (Some(bank), nanos) = (self.bank, self.nanos) else {
             return;
         };
-        for (rate, purse) in &self.purses {
-            if let Purse::Shared { account, .. } = purse
+        for (rate, source) in &self.token_sources {
+            if let TokenSource::Shared { account, .. } = source
                 && account.needs_draw(rate, nanos)
             {
-                let errand = Errand::new(Arc::clone(account), **rate);
-                bank.leave(if waits { errand.urgent() } else { errand });
+                let request = DrawRequest::rate(Arc::clone(account), **rate);
+                bank.enqueue(if waits { request.urgent() } else { request });
             }
         }
-        for (limit, seats) in &self.seats {
-            if let Seats::Shared { account, .. } = seats
-                && account.needs_draw(limit.limit(), nanos)
+        for (limit, source) in &self.permit_sources {
+            if let PermitSource::Shared { account, .. } = source
+                && account.needs_draw(limit.limit, nanos)
             {
-                let errand = Errand::of_slots(Arc::clone(account), limit.limit());
-                bank.leave(if waits { errand.urgent() } else { errand });
+                let request = DrawRequest::concurrency(Arc::clone(account), limit.limit);
+                bank.enqueue(if waits { request.urgent() } else { request });
             }
         }
     }
 
     /// How each limit stands, if every one of them would let the request on. What is dry is sent for all the same.
     pub(super) fn look(&self) -> Result<LimitStates, Obstacle> {
-        self.check_slots()?;
+        self.check_concurrency()?;
         self.check_rates()?;
         self.look_at_quotas(&self.quota_cells()?)?;
         Ok(self.states())
@@ -277,21 +276,21 @@ impl<'r> Attempt<'r> {
         let (Request { tenant, now, units, .. }, nanos) = (*self.request, self.nanos);
         let owners = self.owners();
         let mut limits = LimitStates::new();
-        for (index, (rate, purse)) in self.purses.iter().enumerate() {
-            let others = self.purses.iter().enumerate().filter(|(other, _)| *other != index);
+        for (index, (rate, source)) in self.token_sources.iter().enumerate() {
+            let others = self.token_sources.iter().enumerate().filter(|(other, _)| *other != index);
             let covers = others.filter(|(other, _)| owners[*other].covers(owners[index])).map(|(_, (rate, _))| *rate);
-            if let Some((state, likely)) = purse.standing(rate, covers, nanos) {
+            if let Some((state, likely)) = source.state(rate, covers, nanos) {
                 limits.push_likely(state, likely);
             }
         }
-        for (limit, seats) in &self.seats {
+        for (limit, source) in &self.permit_sources {
             // With none in hand and more to be had, nothing is known that could be told.
-            let state = seats.state(limit, nanos);
-            if state.remaining > 0 || seats.check(limit, nanos) != Err(Short::Dry) {
+            let state = source.state(limit, nanos);
+            if state.remaining > 0 || source.check(limit, nanos) != Err(Shortage::AskBank) {
                 limits.push(state);
             }
         }
-        let quotas = self.quota_leases().filter_map(|lease| lease.cell(now));
+        let quotas = self.quota_accounts().filter_map(|account| account.cell(now));
         for (state, likely) in quotas.filter_map(|cell| cell.standing(tenant.tenant, now)) {
             // As many requests like this one.
             limits.push_likely(state, likely / units.max(1));
@@ -308,28 +307,28 @@ impl<'r> Attempt<'r> {
         let pools = tenant.pools.iter().zip(0..);
         let pools = pools.flat_map(|(pool, number)| of(Circle::Pool(number), &pool.rates.pool, &pool.cells));
         let mut owners: SmallVec<_> = key.chain(own).chain(pools).collect();
-        owners.resize(self.purses.len(), Circle::Route);
+        owners.resize(self.token_sources.len(), Circle::Route);
         owners
     }
 
     /// The denial by the rate that makes the caller wait longest.
     pub(super) fn denied_by_rate(&self) -> Obstacle {
         let nanos = self.nanos;
-        let wait = |(rate, purse): &(&Rate, Purse<'_>)| {
-            let wait = match purse.check(rate, nanos) {
+        let wait = |(rate, source): &(&Rate, TokenSource<'_>)| {
+            let wait = match source.check(rate, nanos) {
                 Ok(()) => 0,
-                Err(Short::Dry) => 1,
-                Err(Short::Wait(wait)) => wait,
+                Err(Shortage::AskBank) => 1,
+                Err(Shortage::Wait(wait)) => wait,
             };
-            (wait, purse.refusal(rate, nanos))
+            (wait, source.refusal(rate, nanos))
         };
-        let longest = self.purses.iter().map(wait).max_by_key(|(wait, _)| *wait);
+        let longest = self.token_sources.iter().map(wait).max_by_key(|(wait, _)| *wait);
         let (wait, violated) = longest.unwrap_or((0, NO_MONTH));
         self.denied(DenialReason::RateLimited, violated, wait.div_ceil(rate::NANOS_PER_SECOND).max(1))
     }
 
-    fn denied_under_way(&self, violated: LimitState) -> Obstacle {
-        self.denied(DenialReason::TooManyUnderWay, violated, UNDER_WAY_RETRY_SECONDS)
+    fn denied_by_concurrency(&self, violated: LimitState) -> Obstacle {
+        self.denied(DenialReason::ConcurrencyLimited, violated, CONCURRENCY_RETRY_SECONDS)
     }
 
     fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Obstacle {

@@ -1,38 +1,49 @@
-//! The cells of one owner's limits. They outlive every change of plan: how long each bucket takes to refill carries
-//! over, so that no change refills it.
+//! The cells of one owner's limits.
+//!
+//! Invariant: cells outlive every change of plan. The time that a bucket takes to refill carries over, so that no change
+//! refills it.
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use common::id::{KeyId, TenantId};
+use common::{
+    id::{KeyId, TenantId},
+    limit::{Rate, RateCell},
+};
 
 use super::{
-    bank::{Account, SlotAccount},
-    rate::{Rate, RateCell, Rates, WINDOWS},
-    slots::UnderWay,
+    bank::{Account, ConcurrencyAccount},
+    rate::{Rates, WINDOWS},
 };
 
-/// How names of accounts end, by window.
+/// Last part of an account's name, by window.
 const WINDOW_NAMES: [&str; WINDOWS] = ["second", "minute", "hour", "day"];
 
-/// The cells of one owner, by window. Most owners are idle: accounts are made when they are first needed.
+/// The cells of one owner, by window. Most owners are idle, so accounts are made when they are first needed.
 #[derive(Default)]
 pub(crate) struct RateCells {
-    own: [RateCell; WINDOWS],
+    buckets: [RateCell; WINDOWS],
     accounts: OnceLock<Arc<Accounts>>,
 }
 
-/// What only some owners need: accounts at the bank, and the number of requests under way.
+/// Cells that only some owners need: the count of permits in use, and the accounts at the bank.
 #[derive(Default)]
 pub(super) struct Accounts {
-    pub(super) under_way: UnderWay,
+    pub(super) permits: PermitCount,
     rates: [OnceLock<Arc<Account>>; WINDOWS],
-    slots: OnceLock<Arc<SlotAccount>>,
+    concurrency: OnceLock<Arc<ConcurrencyAccount>>,
 }
 
-/// Whose limits they are. Its text names them at the bank, where it must be unique.
+/// Number of one owner's permits in use, at a gateway that shares no limits.
+#[derive(Debug, Default)]
+pub(super) struct PermitCount(AtomicU64);
+
+/// Owner of limits. Its text is part of the names of its accounts, and unique at the bank.
 #[derive(Clone, Copy)]
 pub(super) enum Owner<'a> {
     Key(KeyId),
@@ -43,28 +54,28 @@ pub(super) enum Owner<'a> {
     Route(&'a str),
 }
 
-/// The place of one window's limit.
+/// The cell of one window.
 #[derive(Clone, Copy)]
-pub(super) struct Slot<'a> {
+pub(super) struct WindowCell<'a> {
     cells: &'a RateCells,
     window: usize,
 }
 
 impl Rates {
-    /// Each limit that is set, with its place.
-    pub(super) fn with<'a>(&'a self, cells: &'a RateCells) -> impl Iterator<Item = (&'a Rate, Slot<'a>)> + Clone {
-        self.iter().map(|(window, rate)| (rate, Slot { cells, window }))
+    /// Iterates over the rates that are set, each with its cell.
+    pub(super) fn with<'a>(&'a self, cells: &'a RateCells) -> impl Iterator<Item = (&'a Rate, WindowCell<'a>)> + Clone {
+        self.iter().map(|(window, rate)| (rate, WindowCell { cells, window }))
     }
 }
 
-impl<'a> Slot<'a> {
-    /// The bucket of this gateway's own.
+impl<'a> WindowCell<'a> {
+    /// The bucket of this gateway alone.
     #[inline]
-    pub(super) const fn cell(self) -> &'a RateCell {
-        &self.cells.own[self.window]
+    pub(super) const fn bucket(self) -> &'a RateCell {
+        &self.cells.buckets[self.window]
     }
 
-    /// The account that is shared with other gateways, under the same name in all of them.
+    /// The account shared with other gateways. All use the same name for it.
     pub(super) fn account(self, owner: Owner<'_>) -> &'a Arc<Account> {
         let accounts = &self.cells.accounts().rates;
         accounts[self.window].get_or_init(|| Arc::new(Account::new(format!("{owner}:{}", WINDOW_NAMES[self.window]))))
@@ -72,15 +83,32 @@ impl<'a> Slot<'a> {
 }
 
 impl RateCells {
-    /// The account of requests under way that is shared with other gateways.
-    pub(super) fn slots(&self, owner: Owner<'_>) -> &Arc<SlotAccount> {
-        self.accounts().slots.get_or_init(|| Arc::new(SlotAccount::new(format!("{owner}:concurrent"))))
+    /// The concurrency account shared with other gateways.
+    pub(super) fn concurrency_account(&self, owner: Owner<'_>) -> &Arc<ConcurrencyAccount> {
+        let account = || Arc::new(ConcurrencyAccount::new(format!("{owner}:concurrent")));
+        self.accounts().concurrency.get_or_init(account)
     }
 
-    /// What only some owners need, made when it is first asked for.
+    /// Cells that only some owners need, made when they are first used.
     #[inline]
     pub(super) fn accounts(&self) -> &Arc<Accounts> {
         self.accounts.get_or_init(Arc::default)
+    }
+}
+
+impl PermitCount {
+    /// Takes one permit, unless `most` are in use.
+    pub(super) fn take(&self, most: u64) -> bool {
+        let take = |count: u64| (count < most).then_some(count + 1);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
+    pub(super) fn in_use(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn release(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

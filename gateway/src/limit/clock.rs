@@ -1,4 +1,3 @@
 //! The clock of rate limits.
 
 pub use common::limit::Clock;
-pub(super) use common::limit::whole_nanos;

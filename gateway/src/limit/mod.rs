@@ -10,14 +10,14 @@ mod cells;
 pub(crate) mod clock;
 pub(crate) mod headers;
 mod owners;
-mod purse;
+mod permits;
 mod quota;
 mod rate;
 mod request;
-mod slots;
 mod state;
 #[cfg(test)]
 mod tests;
+mod token_source;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,15 +28,15 @@ pub use clock::Clock;
 use common::{plan::RateLimits, time::Micros};
 use dashmap::DashMap;
 pub(crate) use owners::{PlanRates, Pool, RouteLimits, TenantLimits};
-pub use purse::{Purse, take_all};
+pub use permits::Permit;
 use quota::Holds;
-pub(crate) use quota::{Allowance, QuotaLease};
+pub(crate) use quota::{Allowance, QuotaAccount};
 pub use quota::{QuotaBook, QuotaKeeper};
 pub use rate::{Rate, RateCell};
 use rate::{RateOwner, Rates};
 pub use request::{Destination, Request};
-pub use slots::Slots;
 pub use state::{LimitState, LimitStates};
+pub use token_source::{TokenSource, take_all};
 
 /// How long a request may wait for the first block of a quota.
 const DRAW_WAIT: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ pub struct Admission {
     /// When the request counts: when it was admitted, and in the month of the quota that its units were taken from.
     pub at: Micros,
     held: Holds,
-    slots: Slots,
+    permit: Permit,
 }
 
 /// Why a request must wait. Nothing was consumed.
@@ -78,7 +78,7 @@ pub enum DenialReason {
     /// Too fast.
     RateLimited,
     /// Too many requests are under way.
-    TooManyUnderWay,
+    ConcurrencyLimited,
     /// The month's hard quota is spent.
     QuotaExceeded,
     /// The credit that was paid for in advance is spent: 402.
@@ -149,7 +149,7 @@ impl Limiter {
     }
 
     async fn wait<T>(&self, mut dry: Dry, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
-        if let (Dry::Rate(_) | Dry::Slots(_), Some(bank)) = (&dry, &self.bank) {
+        if let (Dry::Rate(_) | Dry::Permit(_), Some(bank)) = (&dry, &self.bank) {
             bank.count_wait();
         }
         let start = tokio::time::Instant::now();
@@ -177,7 +177,7 @@ impl Limiter {
 
     fn patience(&self, dry: &Dry) -> Duration {
         match (dry, &self.bank) {
-            (Dry::Rate(_) | Dry::Slots(_), Some(bank)) => bank.patience(),
+            (Dry::Rate(_) | Dry::Permit(_), Some(bank)) => bank.max_wait(),
             _ => DRAW_WAIT,
         }
     }
@@ -191,8 +191,8 @@ impl Admission {
 
     /// The request was answered, and `units` of its meter are billed: each quota is charged for them instead of the
     /// estimate. It is under way until what is returned is dropped.
-    pub fn settle(self, units: u64) -> Slots {
+    pub fn settle(self, units: u64) -> Permit {
         self.held.settle(units);
-        self.slots
+        self.permit
     }
 }

@@ -1,15 +1,13 @@
-//! The rates of an owner, by window. Each is held by a [`RateCell`].
+//! The terms of an owner's limits: rates by window, and concurrency.
 
 pub(super) use common::limit::NANOS_PER_SECOND;
 pub use common::limit::{Rate, RateCell};
 use common::plan::{RateLimits, RateWindow};
 
-use super::slots::Concurrency;
-
-/// Windows that a limit can have: second, minute, hour and day.
+/// Number of windows that a rate can have: second, minute, hour and day.
 pub(super) const WINDOWS: usize = 4;
 
-/// Whose rates: it only decides their names.
+/// Kind of an owner, which decides the names of its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateOwner {
     /// One key.
@@ -22,16 +20,22 @@ pub(crate) enum RateOwner {
     Route,
 }
 
-/// The terms of an owner's limits: by window, and how many requests may be under way. They change with the plan; the
-/// cells they apply to do not.
+/// The terms of an owner's limits. They change with its plan; its cells do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rates {
     windows: [Option<Rate>; WINDOWS],
-    concurrent: Option<Concurrency>,
+    concurrency: Option<Concurrency>,
+}
+
+/// A concurrency limit: the most requests that may be served at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Concurrency {
+    pub(super) policy: &'static str,
+    pub(super) limit: u64,
 }
 
 impl RateOwner {
-    /// The names of its limits in headers and documents, by window.
+    /// Names of its rates in headers and documents, by window.
     const fn policies(self) -> [&'static str; WINDOWS] {
         match self {
             Self::Key => ["key-second", "key-minute", "key-hour", "key-day"],
@@ -63,22 +67,22 @@ impl Rates {
             };
             rates.windows[index] = Some(Rate::new(owner.policies()[index], window, limit));
         }
-        rates.concurrent = limits.concurrent.map(|limit| Concurrency::new(owner.concurrency_policy(), limit));
+        rates.concurrency = limits.concurrent.map(|limit| Concurrency { policy: owner.concurrency_policy(), limit });
         rates
     }
 
     /// Returns true if nothing is limited.
     pub(crate) fn is_empty(&self) -> bool {
-        self.concurrent.is_none() && self.windows.iter().all(Option::is_none)
+        self.concurrency.is_none() && self.windows.iter().all(Option::is_none)
     }
 
-    /// How many requests may be under way, if that is limited.
+    /// The concurrency limit, if there is one.
     #[inline]
     pub(super) const fn concurrency(&self) -> Option<&Concurrency> {
-        self.concurrent.as_ref()
+        self.concurrency.as_ref()
     }
 
-    /// Each limit that is set, with the number of its window.
+    /// Iterates over the rates that are set, each with the number of its window.
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Rate)> + Clone {
         self.windows.iter().enumerate().filter_map(|(window, rate)| rate.as_ref().map(|rate| (window, rate)))

@@ -7,7 +7,7 @@ use common::{id::KeyId, time::Micros};
 use super::{
     cells::RateCells,
     owners::{RouteLimits, TenantLimits},
-    quota::QuotaLease,
+    quota::QuotaAccount,
 };
 
 /// A request before its limits: who sends it, where it goes, and how many units it asks for.
@@ -17,7 +17,7 @@ pub struct Request<'a> {
     pub(crate) key_cells: &'a RateCells,
     pub(crate) tenant: &'a TenantLimits,
     /// Quotas that the tenant's requests draw on, of whichever meter.
-    pub(crate) quotas: &'a [Arc<QuotaLease>],
+    pub(crate) quotas: &'a [Arc<QuotaAccount>],
     pub(crate) to: Destination<'a>,
     pub(crate) units: u64,
     pub(crate) now: Micros,

@@ -1,7 +1,7 @@
 //! All limits of a request together: all or nothing.
 
+mod concurrency;
 mod mix;
-mod under_way;
 
 use std::sync::{
     Barrier,

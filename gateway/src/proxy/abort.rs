@@ -83,7 +83,7 @@ impl Proxy {
             Ok(billed) => {
                 context.progress.recorded = true;
                 // Still under way until the context is dropped.
-                context.slots = Some(admission.settle(billed));
+                context.permit = Some(admission.settle(billed));
             }
             Err(reason) => {
                 error!(request_id = context.request_id, %reason, "usage of a request without a client was not recorded");

@@ -17,7 +17,7 @@ use crate::{
     answer::{Code, Problem},
     catalog::Caller,
     filter::cors::Grant,
-    limit::{Admission, LimitState, Slots},
+    limit::{Admission, LimitState, Permit},
     route::{OnAbort, Route},
     upstream::{Server, Upstream},
 };
@@ -45,7 +45,7 @@ pub struct Context {
     /// Held of the limits until the request is answered.
     pub(super) admission: Option<Admission>,
     /// Keeps it counted as under way after that.
-    pub(super) slots: Option<Slots>,
+    pub(super) permit: Option<Permit>,
     /// Servers that were chosen for it, in order.
     pub(super) tried: Vec<Arc<Server>>,
     /// Body bytes that came, and how many may.
@@ -110,7 +110,7 @@ impl Context {
             by_address: None,
             cors: None,
             admission: None,
-            slots: None,
+            permit: None,
             tried: Vec::new(),
             body: BodyCount::default(),
             upgrade: None,

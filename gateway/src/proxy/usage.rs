@@ -41,7 +41,7 @@ impl Proxy {
             unrecorded()
         })?;
         context.progress.recorded = true;
-        context.slots = Some(admission.settle(billed));
+        context.permit = Some(admission.settle(billed));
         Ok(())
     }
 
@@ -63,7 +63,7 @@ impl Proxy {
             })?;
             context.progress.recorded = true;
             // Settled first, and still under way: what remains is then the truth of now.
-            context.slots = Some(admission.settle(billed));
+            context.permit = Some(admission.settle(billed));
         }
         if has_left {
             context.abort = Some(Abort::Finished);

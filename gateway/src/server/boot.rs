@@ -79,8 +79,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         None => None,
     };
     let keeper = QuotaKeeper::new(Arc::clone(catalog.quotas()), store.clone(), meter.quota_holder())
-        .telling(Arc::clone(&catalog.store_outage))
-        .heeding(Arc::clone(&catalog.schema));
+        .with_store_outage(Arc::clone(&catalog.store_outage))
+        .with_schema(Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| keeper.run(stopped));
     let telling = (store, Arc::clone(&catalog.store_outage), Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| Arc::clone(&meter).run_telling(Arc::clone(&sink), telling, stopped));

@@ -7,10 +7,10 @@
 
 mod bound;
 mod cluster;
+mod concurrency;
 mod data;
 mod fixture;
 mod outage;
 mod owners;
-mod slots;
 mod standing;
 mod tls;

@@ -1,10 +1,13 @@
-//! One gateway: the real accounts and teller, and around them what its bank client does with a connection.
+//! One gateway: the real accounts and scheduler, and around them what its bank client does with a connection.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use gateway::limit::{
-    Purse, Rate,
-    bank::{Account, Answer, Argument, Call, Debit, Errand, Short, SlotAccount, Tell, Teller, TellerSettings},
+    Rate, TokenSource,
+    bank::{
+        Account, Answer, Argument, Call, ConcurrencyAccount, Debit, DrawRequest, RestoreCall, Scheduler,
+        SchedulerSettings, Shortage,
+    },
     take_all,
 };
 
@@ -20,7 +23,7 @@ pub const TICK: u64 = 10_000_000;
 pub const TIMEOUT: u64 = 100_000_000;
 
 /// How long a request waits for tokens at most, in nanoseconds.
-pub const PATIENCE: u64 = 100_000_000;
+pub const MAX_WAIT: u64 = 100_000_000;
 
 /// All limits are in one shard: each shard is a bank of its own.
 const SHARD: usize = 0;
@@ -35,31 +38,31 @@ pub struct Gateway {
     origin: u64,
     limits: Vec<(Arc<Account>, Rate)>,
     /// Of requests under way, and how many there may be.
-    slots: Option<(Arc<SlotAccount>, u64)>,
-    teller: Teller,
-    under_way: Option<UnderWay>,
+    concurrency: Option<(Arc<ConcurrencyAccount>, u64)>,
+    scheduler: Scheduler,
+    pending: Option<Pending>,
     /// How many calls were sent.
     sent: u64,
     waiting: VecDeque<Waiting>,
 }
 
 /// What was sent and is not answered yet, with its number.
-enum UnderWay {
+enum Pending {
     Call(u64, Call),
-    Tell(u64, Tell),
+    Restore(u64, RestoreCall),
 }
 
-impl UnderWay {
+impl Pending {
     const fn sequence(&self) -> u64 {
         match self {
-            Self::Call(sequence, _) | Self::Tell(sequence, _) => *sequence,
+            Self::Call(sequence, _) | Self::Restore(sequence, _) => *sequence,
         }
     }
 }
 
 /// A request that waits for tokens.
 struct Waiting {
-    /// When it arrived, in world time.
+    /// When it arrived, in simulated time.
     arrived: u64,
     needs: Needs,
 }
@@ -82,7 +85,7 @@ impl Packet {
     pub fn tells(&self, key: &str, terms: Terms) -> bool {
         const ABOUT_CALL: usize = 9;
         const ABOUT_LIMIT: usize = 9;
-        if self.command == Command::Tell {
+        if self.command == Command::Restore {
             return false;
         }
         let Some(place) = self.keys.iter().skip(1).position(|found| found == key) else {
@@ -114,25 +117,27 @@ impl Gateway {
             name,
             origin,
             limits,
-            slots: None,
-            teller: Teller::new(TellerSettings { gateways, tick: TICK, is_fresh }),
-            under_way: None,
+            concurrency: None,
+            scheduler: Scheduler::new(SchedulerSettings { gateways, tick: TICK, is_fresh }),
+            pending: None,
             sent: 0,
             waiting: VecDeque::new(),
         }
     }
 
     /// At most so many requests may be under way, from now on.
-    pub fn limit_under_way(&mut self, limit: u64) {
-        let account =
-            self.slots.take().map_or_else(|| Arc::new(SlotAccount::new(Self::limit_name(0))), |slots| slots.0);
-        self.slots = Some((account, limit));
+    pub fn limit_concurrency(&mut self, limit: u64) {
+        let account = self
+            .concurrency
+            .take()
+            .map_or_else(|| Arc::new(ConcurrencyAccount::new(Self::limit_name(0))), |concurrency| concurrency.0);
+        self.concurrency = Some((account, limit));
     }
 
     /// A request has ended.
     pub fn end(&self) {
-        if let Some((account, _)) = &self.slots {
-            account.leave();
+        if let Some((account, _)) = &self.concurrency {
+            account.release();
         }
     }
 
@@ -149,7 +154,7 @@ impl Gateway {
 
     /// Among how many this gateway shares the limits now because the bank is away.
     pub fn alone(&self) -> Option<u64> {
-        self.teller.gateways()
+        self.scheduler.gateways()
     }
 
     /// What it can admit of a limit without asking anybody.
@@ -162,7 +167,7 @@ impl Gateway {
     pub fn told(&self, limit: usize, now: u64) -> u64 {
         let (account, rate) = &self.limits[limit];
         let others = self.limits.iter().enumerate().filter(|(other, _)| *other != limit).map(|(_, (_, rate))| rate);
-        account.standing(rate, self.alone(), others, now + self.origin).remaining
+        account.estimate(rate, self.alone(), others, now + self.origin).remaining
     }
 
     /// What it holds of a limit by the bank's leave.
@@ -195,7 +200,7 @@ impl Gateway {
         for waiting in std::mem::take(&mut self.waiting) {
             let verdict = if answered { self.attempt(&waiting.needs, now) } else { Verdict::Waits };
             let verdict =
-                if now >= waiting.arrived + PATIENCE && verdict == Verdict::Waits { Verdict::Denied } else { verdict };
+                if now >= waiting.arrived + MAX_WAIT && verdict == Verdict::Waits { Verdict::Denied } else { verdict };
             match verdict {
                 Verdict::Waits => self.waiting.push_back(waiting),
                 verdict => decided.push(verdict),
@@ -208,17 +213,17 @@ impl Gateway {
     /// debited of others has to be put back, as when another request gets in between.
     fn attempt(&mut self, needs: &[usize], now: u64) -> Verdict {
         let (clock, gateways) = (now + self.origin, self.alone());
-        if let Some((account, limit)) = &self.slots
+        if let Some((account, limit)) = &self.concurrency
             && let Err(short) = account.take(*limit, gateways, clock)
         {
             account.missed();
-            let waits = short == Short::Dry;
+            let waits = short == Shortage::AskBank;
             self.queue(needs, waits, clock);
             return if waits { Verdict::Waits } else { Verdict::Denied };
         }
         let purse = |&limit: &usize| {
             let (account, rate) = &self.limits[limit];
-            (rate, Purse::Shared { account, gateways })
+            (rate, TokenSource::Shared { account, gateways })
         };
         if take_all(&needs.iter().map(purse).collect::<Vec<_>>(), clock, || clock) {
             self.queue(needs, false, clock);
@@ -230,7 +235,7 @@ impl Gateway {
             let (account, rate) = &self.limits[limit];
             if let Err(short) = account.check(rate, gateways, clock) {
                 account.missed();
-                is_shut |= matches!(short, Short::Wait(_));
+                is_shut |= matches!(short, Shortage::Wait(_));
             }
         }
         if is_shut {
@@ -254,16 +259,16 @@ impl Gateway {
     }
 
     fn queue(&mut self, needs: &[usize], is_urgent: bool, clock: u64) {
-        let slots = self.slots.iter().filter(|(account, limit)| account.needs_draw(*limit, clock));
-        for (account, limit) in slots {
-            let errand = Errand::of_slots(Arc::clone(account), *limit);
-            self.teller.queue([if is_urgent { errand.urgent() } else { errand }]);
+        let concurrency = self.concurrency.iter().filter(|(account, limit)| account.needs_draw(*limit, clock));
+        for (account, limit) in concurrency {
+            let request = DrawRequest::concurrency(Arc::clone(account), *limit);
+            self.scheduler.queue([if is_urgent { request.urgent() } else { request }]);
         }
         for &limit in needs {
             let (account, rate) = &self.limits[limit];
             if account.needs_draw(rate, clock) {
-                let errand = Errand::new(Arc::clone(account), *rate);
-                self.teller.queue([if is_urgent { errand.urgent() } else { errand }]);
+                let request = DrawRequest::rate(Arc::clone(account), *rate);
+                self.scheduler.queue([if is_urgent { request.urgent() } else { request }]);
             }
         }
     }
@@ -272,26 +277,26 @@ impl Gateway {
 // === the bank's client ===
 
 impl Gateway {
-    /// When the next call is due, in world time; none while one is under way.
+    /// When the next call is due, in simulated time; none while one is under way.
     pub fn next_at(&self) -> Option<u64> {
-        self.under_way.is_none().then(|| self.teller.next_at().saturating_sub(self.origin))
+        self.pending.is_none().then(|| self.scheduler.next_at().saturating_sub(self.origin))
     }
 
     /// The next call, if it is due.
     pub fn call(&mut self, now: u64) -> Option<Packet> {
-        if self.under_way.is_some() {
+        if self.pending.is_some() {
             return None;
         }
         let sequence = self.sent + 1;
         let text = |arguments: Vec<Argument<'_>>| arguments.iter().map(ToString::to_string).collect();
-        let packet = if let Some(tell) = self.teller.tell(now + self.origin) {
-            let (keys, arguments) = (tell.keys(SHARD), text(tell.arguments(&self.name)));
-            self.under_way = Some(UnderWay::Tell(sequence, tell));
-            Packet { sequence, command: Command::Tell, keys, arguments }
-        } else {
-            let call = self.teller.call(now + self.origin)?;
+        let packet = if let Some(call) = self.scheduler.restore_call(now + self.origin) {
             let (keys, arguments) = (call.keys(SHARD), text(call.arguments(&self.name)));
-            self.under_way = Some(UnderWay::Call(sequence, call));
+            self.pending = Some(Pending::Restore(sequence, call));
+            Packet { sequence, command: Command::Restore, keys, arguments }
+        } else {
+            let call = self.scheduler.call(now + self.origin)?;
+            let (keys, arguments) = (call.keys(SHARD), text(call.arguments(&self.name)));
+            self.pending = Some(Pending::Call(sequence, call));
             Packet { sequence, command: Command::Draw, keys, arguments }
         };
         self.sent = sequence;
@@ -299,23 +304,25 @@ impl Gateway {
     }
 
     /// What is under way under this number.
-    fn take_under_way(&mut self, sequence: u64) -> Option<UnderWay> {
-        self.under_way.take_if(|under_way| under_way.sequence() == sequence)
+    fn take_pending(&mut self, sequence: u64) -> Option<Pending> {
+        self.pending.take_if(|pending| pending.sequence() == sequence)
     }
 
     /// The bank answered what was sent as `sequence`. Whether that was still awaited; else the answer is dropped.
     pub fn answered(&mut self, sequence: u64, reply: &Reply, now: u64) -> bool {
         let clock = now + self.origin;
-        match (self.take_under_way(sequence), reply) {
+        match (self.take_pending(sequence), reply) {
             (None, _) => return false,
-            (Some(UnderWay::Tell(_, tell)), Reply::Numbers(numbers)) => self.teller.told(&tell, *numbers == [1]),
-            (Some(UnderWay::Tell(_, tell)), Reply::Late) => self.teller.told_late(tell),
-            (Some(UnderWay::Call(_, call)), Reply::Late) => self.teller.late(call, clock),
-            (Some(UnderWay::Call(_, call)), Reply::Numbers(numbers)) => {
+            (Some(Pending::Restore(_, call)), Reply::Numbers(numbers)) => {
+                self.scheduler.restore_answered(&call, *numbers == [1])
+            }
+            (Some(Pending::Restore(_, call)), Reply::Late) => self.scheduler.restore_late(call),
+            (Some(Pending::Call(_, call)), Reply::Late) => self.scheduler.late(call, clock),
+            (Some(Pending::Call(_, call)), Reply::Numbers(numbers)) => {
                 let answer = Answer::parse(numbers, call.draws().len());
                 match answer {
-                    Some(answer) => self.teller.answered(call, &answer, clock),
-                    None => self.teller.unanswered(call, clock),
+                    Some(answer) => self.scheduler.answered(call, &answer, clock),
+                    None => self.scheduler.unanswered(call, clock),
                 }
             }
         }
@@ -324,10 +331,10 @@ impl Gateway {
 
     /// The bank did not answer the call `sequence` in time, or cannot be reached. Whether that was still awaited.
     pub fn failed(&mut self, sequence: u64, now: u64) -> bool {
-        match self.take_under_way(sequence) {
+        match self.take_pending(sequence) {
             None => return false,
-            Some(UnderWay::Tell(_, tell)) => self.teller.untold(tell, now + self.origin),
-            Some(UnderWay::Call(_, call)) => self.teller.unanswered(call, now + self.origin),
+            Some(Pending::Restore(_, call)) => self.scheduler.restore_unanswered(call, now + self.origin),
+            Some(Pending::Call(_, call)) => self.scheduler.unanswered(call, now + self.origin),
         }
         true
     }

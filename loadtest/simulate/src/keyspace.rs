@@ -16,7 +16,7 @@ struct Entry {
 /// What a key held before it was changed.
 #[derive(Debug)]
 struct Change {
-    /// World time of the change, in nanoseconds.
+    /// Simulation time of the change, in nanoseconds.
     at: u64,
     key: Vec<u8>,
     before: Option<Entry>,

@@ -14,7 +14,7 @@ use super::{
     rival::Rival,
     schedule::{Fault, Network, Schedule, Terms},
     shape::Shape,
-    world::World,
+    simulation::Simulation,
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -165,7 +165,7 @@ fn run(cases: &[Case]) -> Result<Vec<Row>, ScriptError> {
 impl Case {
     fn row(self) -> Result<Row, ScriptError> {
         let schedule = self.schedule();
-        let outcome = World::run(schedule.clone(), SCRIPT)?;
+        let outcome = Simulation::run(schedule.clone(), SCRIPT)?;
         let used = |admitted: u64, ideal: u64| admitted as f64 / (ideal as f64).max(1.0);
         let bank =
             Figure { name: BANK, overshoot: outcome.plain_overshoot, used: used(outcome.admitted, outcome.ideal) };
@@ -193,7 +193,7 @@ impl Case {
             seed: 1,
             gateways: self.gateways,
             configured: self.gateways as u64,
-            concurrent: None,
+            concurrency: None,
             limits: vec![self.terms],
             shape: self.shape,
             load: self.load as f64,

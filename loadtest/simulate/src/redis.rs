@@ -24,7 +24,7 @@ pub enum Command {
     /// The bank itself.
     Draw,
     /// What takes what a gateway knows after a loss of data.
-    Tell,
+    Restore,
 }
 
 /// A server with the scripts of the bank loaded.
@@ -38,7 +38,7 @@ pub struct Redis {
 /// What the commands work on.
 struct State {
     keys: Keyspace,
-    /// World time, in nanoseconds.
+    /// Simulation time, in nanoseconds.
     now: u64,
     /// By how much the wall clock was set, in microseconds.
     steps: i64,

@@ -70,7 +70,7 @@ impl Rival {
         while let Some((now, place)) = arrivals.next(run.gateways.len()) {
             while let Some(entry) = faults.first_entry().filter(|entry| *entry.key() <= now) {
                 let (at, fault) = entry.remove_entry();
-                run.harm(fault, at);
+                run.inject(fault, at);
             }
             if ideal.level(now) >= 1.0 {
                 ideal.admit(now);
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    fn harm(&mut self, fault: Fault, now: u64) {
+    fn inject(&mut self, fault: Fault, now: u64) {
         self.sync(now);
         match fault {
             Fault::Crash { gateway } => {

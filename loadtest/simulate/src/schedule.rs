@@ -18,7 +18,7 @@ pub struct Terms {
 
 /// A limit on requests under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrent {
+pub struct Concurrency {
     /// How many at once.
     pub limit: u64,
     /// How long a request takes at most, in nanoseconds; half of that on average.
@@ -100,7 +100,7 @@ pub struct Schedule {
     /// The limits; each request needs one token of each.
     pub limits: Vec<Terms>,
     /// How many requests may be under way, if that is limited.
-    pub concurrent: Option<Concurrent>,
+    pub concurrency: Option<Concurrency>,
     /// Where load arrives.
     pub shape: Shape,
     /// Requests per second, while there are any.

@@ -7,9 +7,9 @@ use gateway::limit::bank::LEASE;
 use super::{
     bound::{Bound, ExtraNumber},
     gateway::{Gateway, TICK, Verdict},
+    permits::PermitOutcome,
     redis::Record,
     schedule::{Network, Terms},
-    seats::Seated,
 };
 
 /// What a set clock may gain before the bank notices, in nanoseconds, beside what calls travel faster than those before
@@ -60,7 +60,7 @@ pub struct Outcome {
     /// Requests denied though the bank had had tokens for longer than a call takes.
     pub denied_in_plenty: u64,
     /// Of requests under way, if they are limited.
-    pub seated: Seated,
+    pub permits: PermitOutcome,
 }
 
 /// Watches one world.

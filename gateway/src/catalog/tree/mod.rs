@@ -18,7 +18,7 @@ use super::{
     entry::{PlanTerms, Standing, TenantEntry, TenantSlot},
     terms::{Chain, PlanBook, PlanNumber},
 };
-use crate::limit::{Allowance, Pool, QuotaBook, QuotaLease, RateCells, TenantLimits};
+use crate::limit::{Allowance, Pool, QuotaAccount, QuotaBook, RateCells, TenantLimits};
 
 /// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
 const DEPTH_MAX: usize = 32;
@@ -248,13 +248,13 @@ impl Tree {
 
     /// Returns the leases that requests of a tenant draw on: hard quotas, each in the months of the
     /// tenant that owns it, and credit.
-    fn leases(&self, id: TenantId, terms: &PlanTerms, quotas: &QuotaBook) -> Box<[Arc<QuotaLease>]> {
+    fn leases(&self, id: TenantId, terms: &PlanTerms, quotas: &QuotaBook) -> Box<[Arc<QuotaAccount>]> {
         let months = terms.caps.iter().filter_map(|cap| {
             let (owner, node) = self.upwards(id).nth(cap.place)?;
             let month = Allowance::Month { zone: &node.tenant.as_ref()?.zone, units: cap.per_month };
-            Some(quotas.lease(owner, &cap.meter, month))
+            Some(quotas.account(owner, &cap.meter, month))
         });
-        let credits = terms.prepaid.iter().map(|meter| quotas.lease(id, meter, Allowance::Credit));
+        let credits = terms.prepaid.iter().map(|meter| quotas.account(id, meter, Allowance::Credit));
         months.chain(credits).collect()
     }
 

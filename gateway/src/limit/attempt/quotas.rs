@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{
     super::{
         Denial, DenialReason, LimitState,
-        quota::{Holds, QuotaCell, QuotaLease, Refused},
+        quota::{Holds, QuotaAccount, QuotaCell, Refused},
     },
     Attempt, Dry, NO_MONTH, Obstacle, Request,
 };
@@ -22,7 +22,7 @@ const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
 const QUOTAS_IN_PLACE: usize = 6;
 
 /// Quotas that apply to one request, and the units in hand of each.
-type QuotaCells<'r> = SmallVec<[(&'r QuotaLease, Arc<QuotaCell>); QUOTAS_IN_PLACE]>;
+type QuotaCells<'r> = SmallVec<[(&'r QuotaAccount, Arc<QuotaCell>); QUOTAS_IN_PLACE]>;
 
 impl<'r> Attempt<'r> {
     /// Takes the units from each quota that applies, or from none.
@@ -36,9 +36,9 @@ impl<'r> Attempt<'r> {
         if cells.len() > 1 {
             self.look_at_quotas(&cells)?;
         }
-        for (lease, cell) in &cells {
+        for (account, cell) in &cells {
             // What was taken before goes back if this one has too little.
-            let taken = lease.take(cell, self.request.units, self.nanos);
+            let taken = account.take(cell, self.request.units, self.nanos);
             holds.push(taken.map_err(|refused| self.denied_by_quota(cell, refused))?);
         }
         Ok(holds)
@@ -49,21 +49,22 @@ impl<'r> Attempt<'r> {
     pub(super) fn look_at_quotas(&self, cells: &QuotaCells<'_>) -> Result<(), Obstacle> {
         let (units, nanos) = (self.request.units, self.nanos);
         let mut missing: SmallVec<[_; QUOTAS_IN_PLACE]> = SmallVec::new();
-        for (lease, cell) in cells {
+        for (account, cell) in cells {
             match cell.look(units) {
-                Ok(()) => lease.send_for_more(cell, false, nanos),
-                Err(short) => missing.push((lease, cell, short)),
+                Ok(()) => account.send_for_more(cell, false, nanos),
+                Err(units_missing) => missing.push((account, cell, units_missing)),
             }
         }
-        if let Some((_, cell, _)) = missing.iter().find(|(_, cell, short)| cell.is_spent(*short, nanos)) {
+        if let Some((_, cell, _)) = missing.iter().find(|(_, cell, units_missing)| cell.is_spent(*units_missing, nanos))
+        {
             return Err(self.denied_by_quota(cell, Refused::Spent));
         }
-        for (lease, cell, _) in &missing {
-            lease.send_for_more(cell, true, nanos);
+        for (account, cell, _) in &missing {
+            account.send_for_more(cell, true, nanos);
         }
         // Waiting for one does not help while another refuses all the same.
-        let refusals = missing.iter().map(|(_, cell, short)| (cell, cell.refusal(*short)));
-        match refusals.min_by_key(|(_, refused)| *refused == Refused::Dry) {
+        let refusals = missing.iter().map(|(_, cell, units_missing)| (cell, cell.refusal(*units_missing)));
+        match refusals.min_by_key(|(_, refused)| *refused == Refused::Drawing) {
             None => Ok(()),
             Some((cell, refused)) => Err(self.denied_by_quota(cell, refused)),
         }
@@ -71,16 +72,16 @@ impl<'r> Attempt<'r> {
 
     /// The quotas that apply to the meter, in this month.
     pub(super) fn quota_cells(&self) -> Result<QuotaCells<'r>, Obstacle> {
-        let cell = |lease: &'r Arc<QuotaLease>| {
-            let cell = lease.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
-            Ok((&**lease, cell))
+        let cell = |account: &'r Arc<QuotaAccount>| {
+            let cell = account.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
+            Ok((&**account, cell))
         };
-        self.quota_leases().map(cell).collect()
+        self.quota_accounts().map(cell).collect()
     }
 
-    pub(super) fn quota_leases(&self) -> impl Iterator<Item = &'r Arc<QuotaLease>> {
+    pub(super) fn quota_accounts(&self) -> impl Iterator<Item = &'r Arc<QuotaAccount>> {
         let Request { quotas, to, .. } = *self.request;
-        quotas.iter().filter(move |lease| lease.meter() == to.meter)
+        quotas.iter().filter(move |account| account.meter() == to.meter)
     }
 
     fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
@@ -89,14 +90,14 @@ impl<'r> Attempt<'r> {
         let (reason, retry_after_seconds) = match refused {
             Refused::Spent if month.is_none() => (DenialReason::CreditSpent, 0),
             Refused::Spent => (DenialReason::QuotaExceeded, violated.reset_seconds.max(1)),
-            Refused::Dry | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
+            Refused::Drawing | Refused::Unavailable => (DenialReason::QuotaUnavailable, UNAVAILABLE_RETRY_SECONDS),
         };
         let mut limits = self.states();
         if month.is_some() && refused == Refused::Spent {
             limits.push_refusing(violated);
         }
         let limits = limits.to_vec();
-        let dry = (refused == Refused::Dry).then(|| Dry::Quota(Arc::clone(cell)));
+        let dry = (refused == Refused::Drawing).then(|| Dry::Quota(Arc::clone(cell)));
         Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
     }
 

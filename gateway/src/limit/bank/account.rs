@@ -1,84 +1,86 @@
-//! One limit as this gateway knows it while a bank is shared with others: what is in hand, how much is used, and what
-//! to ask for next. It knows nothing of the network: calls and answers are handed to it with their times.
+//! The account of a rate limit: the tokens in hand, how fast they are used, and how many to draw next.
+//!
+//! Invariant: an account does no I/O and reads no clock; calls, answers and times are handed to it.
 
 use std::sync::{
     Mutex,
     atomic::{AtomicU32, Ordering},
 };
 
+use common::limit::{NANOS_PER_SECOND, Rate, RateCell};
 use tokio::sync::futures::Notified;
 
 use super::{
     draw::{Draw, Grant, Kind},
-    front::{Front, Short},
+    estimate::{Estimate, LastLevel},
     lease::{Lease, MOST, Taken, Tick},
-    seen::{Seen, Standing},
+    queue_state::{QueueState, Shortage},
 };
-use crate::{
-    limit::rate::{NANOS_PER_SECOND, Rate, RateCell},
-    lock::locked,
-};
+use crate::lock::locked;
 
-/// What a draw is meant to last at the current demand, in nanoseconds.
+/// Nanoseconds that one draw should last at the current demand.
 pub(super) const HORIZON: u64 = 100_000_000;
 
-/// How much more is drawn while the bank has plenty.
+/// Factor by which a draw exceeds the demand while the bank has plenty.
 const PLENTY: u64 = 5;
 
-/// How long a lease lasts at the bank, in nanoseconds.
+/// Nanoseconds for which a lease is valid at the bank.
 pub const LEASE: u64 = NANOS_PER_SECOND;
 
-/// By how much earlier the gateway stops to spend it: a step of the bank's clock that goes unnoticed, and what clocks
-/// differ by in a second.
+/// Nanoseconds before the end of a lease at which the gateway stops spending it. They cover an unnoticed step of the
+/// bank's clock and the drift between two clocks in a second.
 pub(super) const MARGIN: u64 = 100_000_000;
 
-/// When a holder looks again at what it holds: soon if others may be short of it.
+/// Nanoseconds until an account that holds tokens reports again.
 pub(super) const REVISIT: u64 = LEASE / 2;
+
+/// Same as [`REVISIT`], while the bank has little left and others may need the tokens.
 pub(super) const REVISIT_SCARCE: u64 = HORIZON;
 
-/// How long an empty bank is left alone, even if a token refills sooner: drawing one by one would be a trip for each.
+/// Least nanoseconds until an empty bank is asked again, even if a token refills sooner: drawing tokens one by one would
+/// cost a round trip each.
 pub(super) const PAUSE: u64 = 10_000_000;
 
-/// The account of one limit.
+/// The account of one rate limit.
 pub struct Account {
-    front: Front,
-    /// What may be admitted while the bank is away: this gateway's part of what was left when the bank last answered.
-    /// What was missing then has refilled since, at this gateway's part of the rate.
+    queue: QueueState,
+    /// Bucket for the time in which the bank is away: this gateway's share of what was left when the bank last answered,
+    /// refilled at this gateway's share of the rate.
     alone: RateCell,
-    /// How often `alone` was started anew.
+    /// Number of times that `alone` was replaced.
     renewals: AtomicU32,
     lease: Lease,
-    seen: Seen,
-    course: Mutex<Course>,
+    last_level: LastLevel,
+    state: Mutex<DrawState>,
 }
 
-/// What only the bank's client looks at.
+/// State of the draws, used by the bank's worker only.
 #[derive(Default)]
-struct Course {
-    /// When the last draw was made.
+struct DrawState {
+    /// Instant of the last draw.
     drawn_at: u64,
     /// Tokens in hand after the last grant.
     after_grant: u64,
     /// Tokens used per second, smoothed.
     pace: f64,
-    /// Whether the bank had plenty when it last answered, or has not answered yet.
+    /// The bank had at most half of the burst left when it last answered.
     is_scarce: bool,
-    /// When `alone` would have been full as it was started; what is beyond was admitted.
+    /// Instant at which `alone` would have been full when it was last replaced; the time beyond it was admitted.
     alone_from: u64,
-    /// The same as it was told in the last draw.
-    alone_told: u64,
+    /// The same instant as reported with the last draw.
+    alone_reported: u64,
     /// Tokens admitted alone between a draw and its answer.
     owed: u64,
 }
 
-/// What was taken, to put it back.
+/// Receipt for one token, needed to put it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Debit(Source);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Lease(Taken),
-    /// Taken alone: how often the bucket had been started anew, and the nanoseconds in which one token refills.
+    /// Taken from the bucket `alone`, after so many renewals; `interval` is the nanoseconds in which one token refills.
     Alone {
         renewals: u32,
         interval: u64,
@@ -86,82 +88,82 @@ enum Source {
 }
 
 impl Account {
-    /// An account of which nothing is known yet. `name` is the limit's in the whole fleet.
+    /// Makes an empty account. All gateways use the same `name` for the same limit.
     pub fn new(name: impl Into<Box<str>>) -> Self {
         Self {
-            front: Front::new(name),
+            queue: QueueState::new(name),
             alone: RateCell::default(),
             renewals: AtomicU32::new(0),
             lease: Lease::default(),
-            seen: Seen::default(),
-            course: Mutex::default(),
+            last_level: LastLevel::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// The limit's name in the whole fleet.
+    /// Name of the limit, the same at all gateways.
     pub fn name(&self) -> &str {
-        self.front.name()
+        self.queue.name()
     }
 
-    /// The part of the bank that it belongs to.
+    /// Shard of the bank that keeps the limit.
     pub const fn shard(&self) -> usize {
-        self.front.shard()
+        self.queue.shard()
     }
 }
 
 // === the request path ===
 
 impl Account {
-    /// Takes one token. `gateways`: how many share the limit while the bank is away; `None` if it is there. The last
-    /// token in hand is kept while the bank may have more: with none in hand, nothing could be told to be left.
-    pub fn take(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<Debit, Short> {
+    /// Takes one token. `gateways` is the number of gateways that share the limit while the bank is away, `None` while it
+    /// answers. The last token in hand is kept while the bank may have more, so that `remaining` is never shown as 0 then.
+    pub fn take(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<Debit, Shortage> {
         let tick = Tick::of_nanos(now);
         if let Some(taken) = self.lease.take(tick, 1) {
             return Ok(Debit(Source::Lease(taken)));
         }
-        let short = self.front.short(rate.fingerprint(), now);
-        if (gateways.is_some() || short != Short::Dry)
+        let shortage = self.queue.shortage(rate.fingerprint(), now);
+        if (gateways.is_some() || shortage != Shortage::AskBank)
             && let Some(taken) = self.lease.take(tick, 0)
         {
             return Ok(Debit(Source::Lease(taken)));
         }
         let Some(gateways) = gateways else {
-            return Err(short);
+            return Err(shortage);
         };
-        // Read before the debit: it must not be taken for one of a bucket that is started later.
+        // Read before the debit, which must not count for a bucket that replaces this one later.
         let renewals = self.renewals.load(Ordering::Acquire);
         let share = rate.share(gateways);
         match self.alone.debit(&share, now) {
             Some(_) => Ok(Debit(Source::Alone { renewals, interval: share.interval() })),
-            None => Err(Short::Wait(self.alone.wait(&share, now).max(1))),
+            None => Err(Shortage::Wait(self.alone.wait(&share, now).max(1))),
         }
     }
 
-    /// Whether [`Self::take`] would succeed, without taking.
-    pub fn check(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<(), Short> {
+    /// Checks that [`Self::take`] would succeed, without taking a token.
+    pub fn check(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<(), Shortage> {
         let in_hand = self.lease.in_hand(Tick::of_nanos(now));
         if in_hand > 1 {
             return Ok(());
         }
-        let short = self.front.short(rate.fingerprint(), now);
-        if in_hand > 0 && (gateways.is_some() || short != Short::Dry) {
+        let shortage = self.queue.shortage(rate.fingerprint(), now);
+        if in_hand > 0 && (gateways.is_some() || shortage != Shortage::AskBank) {
             return Ok(());
         }
         let Some(gateways) = gateways else {
-            return Err(short);
+            return Err(shortage);
         };
         match self.alone.wait(&rate.share(gateways), now) {
             0 => Ok(()),
-            wait => Err(Short::Wait(wait)),
+            wait => Err(Shortage::Wait(wait)),
         }
     }
 
-    /// Undoes a debit made `elapsed` nanoseconds ago. What the bank was told meanwhile is spent for good.
+    /// Puts a token back that was taken `elapsed` nanoseconds ago. A token that was reported as spent meanwhile stays spent.
     pub fn put_back(&self, debit: Debit, elapsed: u64) {
         match debit.0 {
             Source::Lease(taken) => self.lease.put_back(taken),
             Source::Alone { renewals, interval } => {
-                let _no_renewal = locked(&self.course);
+                let _no_renewal = locked(&self.state);
                 if self.renewals.load(Ordering::Acquire) == renewals {
                     self.alone.give_back(interval, elapsed);
                 }
@@ -169,63 +171,63 @@ impl Account {
         }
     }
 
-    /// What this gateway can still admit without asking anybody: a lower bound of what is left.
+    /// Tokens that this gateway can spend without asking the bank: a lower bound of what is left.
     pub fn remaining(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> u64 {
         let in_hand = self.lease.in_hand(Tick::of_nanos(now));
         let alone = gateways.map_or(0, |gateways| rate.share(gateways).remaining(self.alone.full_at(), now));
         in_hand + alone
     }
 
-    /// How the limit stands, with what the bank last said of it. `covers`: limits that apply to whatever this one applies
-    /// to.
-    pub fn standing<'a>(
+    /// Estimates what is left of the limit from the bank's last answer. `covers` are the limits that apply to every request
+    /// that this limit applies to.
+    pub fn estimate<'a>(
         &self,
         rate: &Rate,
         gateways: Option<u64>,
         covers: impl Iterator<Item = &'a Rate>,
         now: u64,
-    ) -> Standing {
+    ) -> Estimate {
         let in_hand = self.remaining(rate, gateways, now);
-        if gateways.is_some() || self.front.short(rate.fingerprint(), now) != Short::Dry {
-            return Standing { remaining: in_hand, likely: in_hand };
+        if gateways.is_some() || self.queue.shortage(rate.fingerprint(), now) != Shortage::AskBank {
+            return Estimate { remaining: in_hand, likely: in_hand };
         }
-        self.seen.standing(rate, in_hand, covers, now)
+        self.last_level.estimate(rate, in_hand, covers, now)
     }
 
-    /// A request found nothing: its demand counts like that of one that was served.
+    /// Counts a request that found no token; it adds to the demand like one that was served.
     pub fn missed(&self) {
-        self.front.missed();
+        self.queue.missed();
     }
 
-    /// Whether the caller is the one to put the account into the bank's queue: it runs low, or its terms have changed.
+    /// Returns true if the account runs low or its terms have changed, and the caller is the one who has to queue it.
     pub fn needs_draw(&self, rate: &Rate, now: u64) -> bool {
-        self.front.needs_draw(rate.fingerprint(), now, || self.lease.in_hand(Tick::of_nanos(now)))
+        self.queue.needs_draw(rate.fingerprint(), now, || self.lease.in_hand(Tick::of_nanos(now)))
     }
 
-    /// Ends with the next answer, or when it is clear that there is none.
+    /// Completes with the bank's next answer, or when the bank is found to be away.
     pub fn answered(&self) -> Notified<'_> {
-        self.front.answered()
+        self.queue.answered()
     }
 }
 
-// === the bank's client ===
+// === the bank's worker ===
 
 impl Account {
-    /// What to tell the bank now. `round_trip`: how long an answer takes, the wait for the next call included;
-    /// `gateways`: how many share the limit if the bank was away.
+    /// Makes the next draw. `round_trip` is the nanoseconds until an answer, including the wait for the next call;
+    /// `gateways` is the number of gateways that would share the limit if the bank were away.
     pub(super) fn draw(&self, rate: &Rate, now: u64, round_trip: u64, gateways: u64) -> Draw {
-        let mut course = locked(&self.course);
-        let unmet = self.front.begin_draw(rate.fingerprint());
+        let mut state = locked(&self.state);
+        let unmet = self.queue.begin_draw(rate.fingerprint());
         let tick = Tick::of_nanos(now);
-        let used = course.after_grant.saturating_sub(self.lease.in_hand(tick)) + unmet;
+        let used = state.after_grant.saturating_sub(self.lease.in_hand(tick)) + unmet;
         let is_idle = used == 0;
-        course.observe(used, now);
+        state.observe(used, now);
         let most = if is_idle { 0 } else { rate.burst().min(MOST) };
         let (held, returned) = self.lease.report(tick, most);
-        course.after_grant = held;
-        let (demand, want) = if is_idle { (0, 0) } else { course.wish(rate, held, unmet, gateways) };
-        // At least the last token, which is not taken before more was asked for.
-        self.front.set_low_water(tokens(course.pace, round_trip).min(held.midpoint(want)).max(1));
+        state.after_grant = held;
+        let (demand, want) = if is_idle { (0, 0) } else { state.wish(rate, held, unmet, gateways) };
+        // At least 1: the last token is not taken before more was asked for.
+        self.queue.set_low_water(tokens(state.pace, round_trip).min(held.midpoint(want)).max(1));
         Draw {
             kind: Kind::Rate,
             limit: rate.limit(),
@@ -233,13 +235,13 @@ impl Account {
             burst: rate.burst(),
             held,
             returned,
-            debt: course.debt(&self.alone, &rate.share(gateways), now),
+            debt: state.debt(&self.alone, &rate.share(gateways), now),
             want,
             demand,
         }
     }
 
-    /// The bank answered a draw that was sent at `sent`. The next look is due at the instant returned; none if the
+    /// Takes the bank's answer to a draw that was sent at `sent`. Returns the instant of the next report, or none if the
     /// gateway holds and wants nothing.
     pub(super) fn granted(
         &self,
@@ -250,52 +252,52 @@ impl Account {
         now: u64,
         gateways: u64,
     ) -> Option<u64> {
-        let mut course = locked(&self.course);
-        course.is_scarce = grant.level <= rate.burst() / 2;
-        course.after_grant = draw.held + grant.granted;
-        if course.after_grant > 0 {
+        let mut state = locked(&self.state);
+        state.is_scarce = grant.level <= rate.burst() / 2;
+        state.after_grant = draw.held + grant.granted;
+        if state.after_grant > 0 {
             self.lease.add(grant.granted, Tick::of_nanos(sent + LEASE - MARGIN));
         }
-        self.seen.set(grant.level, course.after_grant, sent);
-        course.renew(&self.alone, rate.full_at_with(grant.level, now), &rate.share(gateways), now);
+        self.last_level.set(grant.level, state.after_grant, sent);
+        state.renew(&self.alone, rate.full_at_with(grant.level, now), &rate.share(gateways), now);
         self.renewals.fetch_add(1, Ordering::AcqRel);
 
         let is_empty = grant.level == 0 && grant.wait_micros > 0;
         let is_short = is_empty && grant.granted < draw.want;
         let pause = PAUSE.min(rate.depth() / 2);
-        let dry_until = if is_empty { now + (grant.wait_micros * 1_000).max(pause) } else { 0 };
-        self.front.set_dry_until(dry_until);
-        self.front.wake();
+        let empty_until = if is_empty { now + (grant.wait_micros * 1_000).max(pause) } else { 0 };
+        self.queue.set_empty_until(empty_until);
+        self.queue.wake();
 
-        let revisit = now + if course.is_scarce { REVISIT_SCARCE } else { REVISIT };
-        let is_holding = course.after_grant > 0;
+        let revisit = now + if state.is_scarce { REVISIT_SCARCE } else { REVISIT };
+        let is_holding = state.after_grant > 0;
         match (is_short, is_holding) {
-            (true, true) => Some(dry_until.min(revisit)),
-            (true, false) => Some(dry_until),
+            (true, true) => Some(empty_until.min(revisit)),
+            (true, false) => Some(empty_until),
             (false, true) => Some(revisit),
-            (false, false) => (draw.demand > 0 || course.owed > 0).then_some(revisit),
+            (false, false) => (draw.demand > 0 || state.owed > 0).then_some(revisit),
         }
     }
 
-    /// The bank took note of a draw that was sent at `sent`, and grants nothing yet.
+    /// Takes the answer of a bank that recorded a draw sent at `sent` and grants nothing yet.
     pub(super) fn noted(&self, draw: &Draw, sent: u64) {
-        let mut course = locked(&self.course);
-        course.alone_from = course.alone_from.max(course.alone_told);
-        course.owed = 0;
+        let mut state = locked(&self.state);
+        state.alone_from = state.alone_from.max(state.alone_reported);
+        state.owed = 0;
         if draw.held > 0 {
             self.lease.add(0, Tick::of_nanos(sent + LEASE - MARGIN));
         }
-        self.front.wake();
+        self.queue.wake();
     }
 
-    /// Nobody answered: whoever waits goes on without.
+    /// Wakes the waiting requests after a call without an answer.
     pub(super) fn unanswered(&self) {
-        self.front.wake();
+        self.queue.wake();
     }
 }
 
-impl Course {
-    /// Smooths the pace over about two horizons; a rise is believed at once.
+impl DrawState {
+    /// Updates the pace: a fall is smoothed over about two horizons, a rise counts at once.
     fn observe(&mut self, used: u64, now: u64) {
         let elapsed = now.saturating_sub(self.drawn_at).max(1);
         self.drawn_at = now;
@@ -305,36 +307,36 @@ impl Course {
         self.pace = if pace > self.pace { pace } else { self.pace + (pace - self.pace) * weight };
     }
 
-    /// Tokens used in a horizon, and tokens wanted beyond those that are held: at least one for each request that found
-    /// none, whatever the pace. More than the demand only as far as all gateways could do so and leave half the burst:
-    /// what is in hands everywhere does not refill.
+    /// Returns the demand (tokens used in a horizon) and the tokens wanted beyond those held: at least one for each request
+    /// that found none. More than the demand is wanted only as far as all gateways could do the same and leave half of the
+    /// burst at the bank, because tokens in hand do not refill.
     fn wish(&self, rate: &Rate, held: u64, unmet: u64, gateways: u64) -> (u64, u64) {
         let demand = tokens(self.pace, HORIZON).max(unmet);
         let share = rate.burst() / (2 * gateways.max(1));
         let ahead = if self.is_scarce { 0 } else { demand.saturating_mul(PLENTY).min(share) };
         let target = demand.max(ahead).min(rate.burst()).min(MOST / 2);
-        // One more than is needed, to keep.
+        // One more than needed: the last token is kept.
         let needed = unmet.min(MOST / 2) + u64::from(unmet > 0 && !self.is_scarce);
         (demand, target.saturating_sub(held).max(needed))
     }
 
-    /// Tokens admitted alone that the bank does not know of and that have not refilled since.
+    /// Tokens that were admitted alone, have not refilled since and were not reported yet.
     fn debt(&mut self, alone: &RateCell, share: &Rate, now: u64) -> u64 {
-        self.alone_told = alone.full_at();
-        self.owed + admitted(self.alone_told, self.alone_from, share, now)
+        self.alone_reported = alone.full_at();
+        self.owed + admitted(self.alone_reported, self.alone_from, share, now)
     }
 
-    /// Starts the bucket anew. What was admitted since the last draw is told with the next.
+    /// Replaces the bucket `alone`. Tokens admitted from it since the last draw are reported with the next one.
     fn renew(&mut self, alone: &RateCell, full_at: u64, share: &Rate, now: u64) {
         let before = alone.replace(full_at);
-        self.owed = admitted(before, self.alone_told.max(self.alone_from), share, now);
+        self.owed = admitted(before, self.alone_reported.max(self.alone_from), share, now);
         self.alone_from = full_at;
-        self.alone_told = full_at;
+        self.alone_reported = full_at;
     }
 }
 
-/// Tokens admitted by a bucket that would be full at `full_at`, since it would have been full at `from`; without those
-/// that have refilled.
+/// Tokens that a bucket admitted between the states "full at `from`" and "full at `full_at`", less those that have
+/// refilled.
 fn admitted(full_at: u64, from: u64, share: &Rate, now: u64) -> u64 {
     full_at.saturating_sub(now).min(full_at.saturating_sub(from)).div_ceil(share.interval())
 }

@@ -1,9 +1,8 @@
-//! Which server of a Redis Cluster serves a shard of the bank.
+//! The servers of a Redis Cluster: finds the server of a shard.
 //!
-//! Invariant: a connection leads to one server for as long as it stands. A client that follows a slot from server to
-//! server by itself would hide from the bank that another server answers, which may have missed the last calls: a
-//! replica that was promoted. So a server that sends a call on (`MOVED`) ends the connection, and the next call says that
-//! its connection is new.
+//! Invariant: a connection leads to one server for as long as it lives. A promoted replica may have missed the last calls,
+//! so the bank must learn that another server answers. A server that redirects a call (`MOVED`) therefore ends the
+//! connection, and the next call says that its connection is new.
 
 use std::{
     future::Future,
@@ -15,31 +14,31 @@ use std::{
 use futures_util::future::select_ok;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, TlsCertificates, Value};
 
-use super::link::BankError;
+use super::error::BankError;
 use crate::lock::locked;
 
 /// Slots of a Redis Cluster.
 const SLOTS: u16 = 16_384;
 
-/// For how long an answer about who serves what is used for all shards.
+/// Time for which a layout is used for all shards.
 const LAYOUT_AGE: Duration = Duration::from_secs(1);
 
 /// The servers of a cluster.
 pub(super) struct Cluster {
-    /// As they are configured: each may be asked who serves what.
+    /// The configured servers. Each can be asked for the layout.
     seeds: Vec<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
     layout: Mutex<Known>,
 }
 
-/// What was last learned, and which servers there are: those that have taken over may be others than the configured ones.
+/// The last known layout, and all known servers: after a failover they may be others than the configured ones.
 #[derive(Default)]
 struct Known {
     layout: Option<(Instant, Layout)>,
     servers: Vec<(String, u16)>,
 }
 
-/// Who serves which slots, and every server with its replicas.
+/// Slots with the server that serves them, and all servers with their replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Layout {
     ranges: Vec<Range>,
@@ -59,7 +58,7 @@ impl Cluster {
         Self { seeds, certificates, layout: Mutex::default() }
     }
 
-    /// The server that serves the keys of a shard: the one at `hint`, if another server has just said so.
+    /// Client for the server of a shard: the server at `hint`, if a redirect has just named it.
     pub(super) async fn server(
         &self,
         shard: usize,
@@ -81,7 +80,7 @@ impl Cluster {
         self.client(self.at(&host, port)?).map_err(BankError::from)
     }
 
-    /// What was known of who serves what may not be so any more.
+    /// Forgets the layout, which may have changed.
     pub(super) fn forget_layout(&self) {
         locked(&self.layout).layout = None;
     }
@@ -96,7 +95,7 @@ impl Cluster {
             }
             known.servers.clone()
         };
-        // Every server that is known is asked at once: some may be down, and some may be new since the start.
+        // All known servers are asked at once: some may be down, and some may have joined since the start.
         let others = servers.iter().map(|(host, port)| self.at(host, *port));
         let infos = self.seeds.iter().cloned().map(Ok).chain(others).collect::<Result<Vec<_>, BankError>>()?;
         let asked = infos.into_iter().map(|info| Box::pin(self.ask(info, config)) as Pin<Box<dyn Asked<'_>>>);
@@ -108,7 +107,7 @@ impl Cluster {
         Ok(layout)
     }
 
-    /// What one server says of who serves what.
+    /// Asks one server for the layout.
     async fn ask(&self, info: ConnectionInfo, config: &AsyncConnectionConfig) -> Result<Layout, BankError> {
         let asked = host_of(info.addr());
         let client = self.client(info)?;
@@ -125,7 +124,7 @@ impl Cluster {
         }
     }
 
-    /// How to reach a server of the cluster: as its seeds are reached.
+    /// Connection settings for a server of the cluster, the same as for the configured ones.
     fn at(&self, host: &str, port: u16) -> Result<ConnectionInfo, BankError> {
         let seed = self.seeds.first().ok_or_else(|| BankError::Address("no URL".into()))?;
         let address = match seed.addr().clone() {
@@ -138,14 +137,14 @@ impl Cluster {
     }
 }
 
-/// One server's answer on its way.
+/// A question to one server.
 trait Asked<'a>: Future<Output = Result<Layout, BankError>> + Send + 'a {}
 
 impl<'a, T: Future<Output = Result<Layout, BankError>> + Send + 'a> Asked<'a> for T {}
 
 impl Layout {
-    /// Reads the answer to `CLUSTER SLOTS`: of each range of slots the first, the last, and the servers, the master
-    /// first. A server that does not know its own host leaves it out: then it is the one that was `asked`.
+    /// Parses the answer to `CLUSTER SLOTS`: for each range the first slot, the last slot and the servers, the master
+    /// first. A server that does not know its own host leaves it out: it is the server that was `asked`.
     fn read(value: &Value, asked: &str) -> Option<Self> {
         let mut layout = Self::default();
         for range in list(value)? {
@@ -199,12 +198,12 @@ fn host_of(address: &ConnectionAddr) -> String {
     }
 }
 
-/// The slot of all keys of a shard: of the part of their names in braces.
+/// Slot of all keys of a shard, computed from the part of their names in braces.
 fn slot(shard: usize) -> u16 {
     crc16(shard.to_string().as_bytes()) % SLOTS
 }
 
-/// CRC16 as a Redis Cluster reckons it (XMODEM).
+/// CRC16 as Redis Cluster uses it (XMODEM).
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(
@@ -221,14 +220,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_of_a_redis_cluster() {
+    fn slots_match_redis_cluster() {
         // From the specification of Redis Cluster, and by CLUSTER KEYSLOT.
         assert_eq!(crc16(b"123456789"), 0x31c3);
         assert_eq!((slot(0), slot(1), slot(15)), (13_907, 9_842, 4_178));
     }
 
     #[test]
-    fn a_layout_names_the_master_of_each_range() {
+    fn layout_names_the_master_of_each_range() {
         let server = |host: Value, port| Value::Array(vec![host, Value::Int(port), Value::BulkString(b"id".to_vec())]);
         let named = |host: &str| Value::BulkString(host.as_bytes().to_vec());
         let range = |first, last, servers: Vec<Value>| {

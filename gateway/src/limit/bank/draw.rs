@@ -1,37 +1,37 @@
-//! What a gateway says to the bank about one limit, and what the bank answers.
+//! Draws and grants: what a gateway sends to the bank for each limit, and what the bank answers.
 
 use std::fmt;
 
-/// One limit in a call.
+/// The draw of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
-    /// What is drawn.
+    /// Tokens or permits.
     pub kind: Kind,
     /// Tokens that refill in a window.
     pub limit: u64,
     /// The window, in microseconds.
     pub window_micros: u64,
-    /// Most tokens that are there at once.
+    /// Size of the bucket.
     pub burst: u64,
     /// Tokens in hand that the gateway keeps.
     pub held: u64,
-    /// Tokens that it had in hand and gives back.
+    /// Tokens in hand that the gateway gives back.
     pub returned: u64,
-    /// Tokens that it admitted on its own while the bank was away.
+    /// Tokens that the gateway admitted alone while the bank was away.
     pub debt: u64,
-    /// Tokens that it would like.
+    /// Tokens that the gateway asks for.
     pub want: u64,
-    /// Tokens that it uses while a draw is meant to last: its share when there is not enough for all.
+    /// Tokens that the gateway uses in a draw's horizon. They decide its share when the bank has too few for all.
     pub demand: u64,
 }
 
-/// What tokens stand for.
+/// The kind of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Requests: spent, and refilled as time passes.
+    /// Tokens, which are spent and refill as time passes.
     Rate,
-    /// Requests under way: given back when they end, never refilled.
-    Slots,
+    /// Permits, which come back when requests end and never refill.
+    Concurrency,
 }
 
 /// The bank's answer about one limit.
@@ -39,20 +39,20 @@ pub enum Kind {
 pub struct Grant {
     /// Tokens granted.
     pub granted: u64,
-    /// Tokens that are left for anybody.
+    /// Tokens left at the bank.
     pub level: u64,
-    /// Tokens that are owed before any is left again.
+    /// Tokens that must refill before any is left again.
     pub owed: u64,
-    /// Microseconds until there is one more; 0 if there is one.
+    /// Microseconds until the bank has a token, 0 if it has one.
     pub wait_micros: u64,
 }
 
 impl Draw {
-    /// The arguments of the script that stand for this draw.
+    /// Arguments of the script for this draw.
     pub const fn arguments(&self) -> [Argument<'static>; 9] {
         let kind = match self.kind {
             Kind::Rate => "rate",
-            Kind::Slots => "slots",
+            Kind::Concurrency => "slots",
         };
         [
             Argument::Text(kind),
@@ -68,19 +68,19 @@ impl Draw {
     }
 }
 
-/// One argument of the script.
+/// An argument of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument<'a> {
     /// A word.
     Text(&'a str),
-    /// A number; the script reckons with 53 bits, which limits never exceed.
+    /// A number. The script computes with 53 bits, which limits never exceed.
     Number(u64),
-    /// One that may be below zero.
+    /// A number that may be below zero.
     Signed(i64),
 }
 
 impl fmt::Display for Argument<'_> {
-    /// As the script reads it.
+    /// Writes the argument as the script reads it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => formatter.pad(text),
@@ -90,53 +90,53 @@ impl fmt::Display for Argument<'_> {
     }
 }
 
-/// What the bank answered to one call.
+/// The bank's answer to one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Gateways that it heard from lately.
-    pub fleet: u64,
-    /// Whether it grants anything. If not, it waits for others to report, and whoever asks goes on alone.
+    /// Number of gateways that called lately.
+    pub gateways: u64,
+    /// False while the bank waits for the reports of other gateways and grants nothing; callers go on alone meanwhile.
     pub is_open: bool,
-    /// Every call has a higher one than those before.
+    /// Version of the call, higher than that of each call before.
     pub version: u64,
-    /// For how many microseconds every gateway that called is still there.
+    /// Every gateway that called in the last `known_micros` microseconds is still there.
     pub known_micros: u64,
-    /// What became of the last loss of data.
+    /// State of the last loss of data.
     pub loss: Loss,
-    /// The loss that this gateway is asked about; 0 if none.
+    /// Id of the loss that this gateway is asked about, 0 if none.
     pub asks: u64,
-    /// An id of each gateway that it heard from lately.
+    /// Ids of the gateways that called lately.
     pub ids: Vec<u64>,
-    /// One for each draw, in their order.
+    /// One grant for each draw, in their order.
     pub grants: Vec<Grant>,
 }
 
-/// What became of the last loss of data, until every limit has refilled by itself.
+/// State of the last loss of data. It counts until every limit has refilled by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Loss {
-    /// There was none.
+    /// No data was lost.
     #[default]
     None,
     /// Gateways are asked for what they know. Until then, limits refill from empty.
     Asking,
-    /// Every limit has what was left of it.
+    /// Every limit has again what was left of it.
     MadeGood,
-    /// Not every gateway that was there could be asked: limits refill from empty.
+    /// A gateway that was there before the loss could not be asked: limits refill from empty.
     Refilling,
 }
 
-/// Numbers of an answer that are about the call, before those about gateways and limits.
+/// Numbers at the head of an answer, before the ids of gateways and the grants.
 const ABOUT_CALL: usize = 6;
 
 impl Answer {
-    /// Reads the numbers that the script returns to a call of `draws` limits; none if they are not what it returns.
+    /// Parses the numbers that the script returns for a call with `draws` limits. None if they are anything else.
     pub fn parse(numbers: &[i64], draws: usize) -> Option<Self> {
         let (head, rest) = numbers.split_at_checked(ABOUT_CALL)?;
         let head = head.iter().map(|number| u64::try_from(*number).ok()).collect::<Option<Vec<_>>>()?;
-        let [fleet, open, version, known_micros, loss, asks] = *head else {
+        let [gateways, open, version, known_micros, loss, asks] = *head else {
             return None;
         };
-        let (ids, grants) = rest.split_at_checked(usize::try_from(fleet).ok()?)?;
+        let (ids, grants) = rest.split_at_checked(usize::try_from(gateways).ok()?)?;
         let ids = ids.iter().map(|id| u64::try_from(*id).ok()).collect::<Option<Vec<_>>>()?;
         let (grants, rest) = grants.as_chunks();
         let grants = grants.iter().map(Grant::read).collect::<Option<Vec<_>>>()?;
@@ -147,7 +147,7 @@ impl Answer {
             _ => Loss::Refilling,
         };
         let is_whole = rest.is_empty() && grants.len() == draws;
-        is_whole.then_some(Self { fleet, is_open: open == 1, version, known_micros, loss, asks, ids, grants })
+        is_whole.then_some(Self { gateways, is_open: open == 1, version, known_micros, loss, asks, ids, grants })
     }
 }
 
@@ -164,11 +164,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_has_three_numbers_for_each_limit() {
+    fn answer_has_three_numbers_for_each_limit() {
         let grant = |granted, level, owed, wait_micros| Grant { granted, level, owed, wait_micros };
         let parsed = Answer::parse(&[2, 1, 77, 5_000, 1, 99, 11, 12, 10, 90, 0, 0, -3, 1_500], 2);
         let expected = Answer {
-            fleet: 2,
+            gateways: 2,
             is_open: true,
             version: 77,
             known_micros: 5_000,
@@ -178,12 +178,12 @@ mod tests {
             grants: vec![grant(10, 90, 0, 0), grant(0, 0, 3, 1_500)],
         };
         assert_eq!(parsed, Some(expected));
-        let closed = Answer { fleet: 0, version: 1, ..Answer::default() };
+        let closed = Answer { gateways: 0, version: 1, ..Answer::default() };
         assert_eq!(Answer::parse(&[0, 0, 1, 0, 0, 0], 0), Some(closed));
     }
 
     #[test]
-    fn anything_else_is_no_answer() {
+    fn numbers_of_any_other_shape_are_no_answer() {
         let wrong: [(&[i64], usize); 7] = [
             (&[], 0),
             (&[1, 1, 1, 1, 0], 0),

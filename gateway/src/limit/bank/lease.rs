@@ -1,20 +1,21 @@
-//! What a gateway holds of one limit, in one atomic word: whole tokens, and the instant at which they lapse.
+//! A lease: the tokens that a gateway holds of one limit and the instant at which they lapse, in one atomic word.
 //!
-//! The request path only takes; the bank's client reports and adds. A token that a request took and puts back, because
-//! another limit refused it, returns only if no report came between: the bank counts what was reported missing as
-//! spent, so putting it back then would make it twice. It is forfeited instead.
+//! The request path only takes tokens; the bank's worker reports and adds them.
+//!
+//! Invariant: no token exists twice. A request that another limit refuses puts its token back only if no report came in
+//! between: the bank already counts a token that was missing in a report as spent, so it is forfeited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most tokens in hand: what 24 bits hold.
+/// Most tokens in hand: the largest number of 24 bits.
 pub(super) const MOST: u64 = (1 << 24) - 1;
 
 /// The word: tokens (24 bits), reports (8 bits, wrapping), lapses (32 bits, milliseconds, wrapping).
 #[derive(Debug, Default)]
 pub(super) struct Lease(AtomicU64);
 
-/// Milliseconds of the monotonic clock, modulo 2^32: 49 days. A lease lasts a second, and what has lapsed is emptied
-/// by the next report, so that no old lease comes to life again.
+/// Milliseconds of the monotonic clock, modulo 2^32 (49 days). A lease lasts one second and the next report empties a
+/// lapsed one, so that no old lease becomes valid again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tick(u32);
 
@@ -25,7 +26,7 @@ struct Word {
     lapses: Tick,
 }
 
-/// Proof that a token was taken.
+/// Receipt for one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
     reports: u8,
@@ -34,7 +35,7 @@ pub(super) struct Taken {
 }
 
 impl Lease {
-    /// Takes one token, if there is one that has not lapsed and at least `keep` stay in hand.
+    /// Takes one token, if the lease is valid and at least `keep` tokens stay in hand.
     pub(super) fn take(&self, now: Tick, keep: u64) -> Option<Taken> {
         let mut taken = None;
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -46,13 +47,13 @@ impl Lease {
         taken
     }
 
-    /// Tokens that could be taken.
+    /// Tokens that can be taken at `now`.
     pub(super) fn in_hand(&self, now: Tick) -> u64 {
         let word = Word::from(self.0.load(Ordering::Acquire));
         if word.is_valid(now) { word.tokens } else { 0 }
     }
 
-    /// Puts one token back, unless a report came between.
+    /// Puts one token back, unless a report came in between.
     pub(super) fn put_back(&self, taken: Taken) {
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let word = Word::from(word);
@@ -61,8 +62,8 @@ impl Lease {
         });
     }
 
-    /// Keeps at most `most` tokens in hand and tells how many, for the bank to know, and how many were too many, for
-    /// it to have back; what has lapsed is dropped. From now on nothing taken before comes back.
+    /// Lowers the tokens in hand to `most`. Returns the tokens kept and the tokens to give back to the bank; lapsed tokens
+    /// are dropped. Tokens taken before this call cannot be put back any more.
     pub(super) fn report(&self, now: Tick, most: u64) -> (u64, u64) {
         let (mut held, mut returned) = (0, 0);
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -75,7 +76,7 @@ impl Lease {
         (held, returned)
     }
 
-    /// Adds what the bank granted; everything in hand now lapses at `lapses`.
+    /// Adds granted tokens. All tokens in hand lapse at `lapses` from now on.
     pub(super) fn add(&self, granted: u64, lapses: Tick) {
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let word = Word::from(word);
@@ -95,8 +96,8 @@ impl Tick {
     }
 }
 
-/// The lower half.
-#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+/// The lower 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is dropped on purpose")]
 const fn low(number: u64) -> u32 {
     number as u32
 }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_taken_until_none_is_left_or_they_lapse() {
+    fn tokens_can_be_taken_until_none_is_left_or_they_lapse() {
         let lease = Lease::default();
         assert_eq!(lease.take(at(0), 0), None);
         lease.add(2, at(1_000));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_back_only_before_the_next_report() {
+    fn token_can_be_put_back_only_before_the_next_report() {
         let lease = Lease::default();
         lease.add(2, at(1_000));
         let taken = lease.take(at(0), 0).unwrap();
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_is_given_back() {
+    fn tokens_beyond_the_most_are_given_back() {
         let lease = Lease::default();
         lease.add(5, at(1_000));
         assert_eq!(lease.report(at(0), 2), (2, 3));
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_may_wrap() {
+    fn lease_stays_valid_when_the_clock_wraps() {
         let before = at((1 << 32) - 10);
         let lease = Lease::default();
         lease.add(1, at((1 << 32) + 500));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fits_is_not_counted() {
+    fn tokens_beyond_24_bits_are_dropped() {
         let lease = Lease::default();
         lease.add(MOST, at(1_000));
         lease.add(5, at(1_000));

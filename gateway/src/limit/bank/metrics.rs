@@ -1,11 +1,11 @@
-//! What `/metrics` tells about the bank.
+//! Metrics of the bank.
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{BankError, SHARDS};
+use super::{SHARDS, error::BankError};
 use crate::metrics;
 
-/// Seconds of a round trip: from a server on the same machine to the longest time-out that makes sense.
+/// Buckets for a round trip, in seconds: from a server on the same machine to the longest time-out that makes sense.
 const ROUND_TRIP_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25];
 
 /// The metrics of a gateway's bank.
@@ -16,14 +16,14 @@ pub(super) struct BankMetrics {
     pub(super) errors: IntCounterVec,
     pub(super) granted: IntCounter,
     pub(super) round_trip: Histogram,
-    /// Whether the bank is away, by shard.
+    /// 1 while the bank is away, by shard.
     pub(super) away: IntGaugeVec,
-    pub(super) fleet: IntGauge,
+    pub(super) gateways: IntGauge,
     /// Losses of data, by shard.
     pub(super) losses: IntCounterVec,
-    /// Whether limits refill from empty after a loss that could not be made good, by shard.
+    /// 1 while limits refill from empty after a loss of data that could not be restored, by shard.
     pub(super) refilling: IntGaugeVec,
-    /// Requests that waited for a trip.
+    /// Requests that waited for a call.
     pub(super) waits: IntCounter,
 }
 
@@ -46,7 +46,7 @@ impl BankMetrics {
             granted: granted.with_label_values(none),
             round_trip: round_trip.with_label_values(none),
             away: metrics::gauges("tollgate_bank_away", "Whether a shard of the token bank is away.", &["shard"]),
-            fleet: metrics::gauge("tollgate_bank_gateways", "Gateways that the token bank heard from lately."),
+            gateways: metrics::gauge("tollgate_bank_gateways", "Gateways that the token bank heard from lately."),
             losses: metrics::counters(
                 "tollgate_bank_data_losses_total",
                 "Losses of data of the token bank that this gateway noticed.",

@@ -1,64 +1,73 @@
-//! The token bank: limits that many gateways share, without counting at one place for each request.
+//! The token bank: limits that many gateways share without counting each request at one place.
 //!
-//! A gateway never counts and reports; it draws tokens ahead of demand and spends them from memory. The bank is a
-//! script in Redis (`script.lua`), called at most once at a time by each gateway and shard, for all limits that run
-//! low. Tokens at the bank and in all hands are never more than the burst, so over every stretch of time W at most
-//! `burst + rate x W` requests are admitted, whatever the number of gateways.
+//! A gateway draws tokens ahead of demand and spends them from memory. The bank is a script in Redis (`script.lua`). For
+//! each shard a gateway has at most one call under way, about all limits that run low.
 //!
-//! While the bank is away, each of the N gateways seen last admits a N-th: of what was left, and of the rate. What it
-//! admits so is its debt when the bank is back.
+//! Invariant: the tokens at the bank and at all gateways are never more than the burst. So over every stretch of time W at
+//! most `burst + rate x W` requests are admitted, whatever the number of gateways.
 //!
-//! Slots for requests under way are drawn from the same script in the same calls. They come back when requests end, so
-//! of them at most `limit` are in all hands at any time.
+//! While the bank is away, each of the N gateways that it knew of admits an N-th of what was left and of the rate. It owes
+//! the bank what it admits in that time.
+//!
+//! Permits of concurrency limits are drawn by the same script in the same calls. They come back when requests end.
+//!
+//! Invariant: all gateways together never have more than `limit` permits in use.
 
 mod account;
-mod client;
+mod address;
+mod call;
 mod cluster;
-mod counter;
+mod concurrency;
 mod draw;
-mod errand;
-mod front;
+mod error;
+mod estimate;
+mod handle;
+mod health;
 mod lease;
-mod link;
-mod memory;
 mod metrics;
-mod seen;
-mod slots;
-mod teller;
+mod queue_state;
+mod redis;
+mod request;
+mod restore;
+mod scheduler;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use account::{Account, Debit, LEASE};
-pub use client::BankClient;
-pub use counter::{Bank, BankReport};
+pub use address::BankAddress;
+pub use call::Call;
+pub use concurrency::ConcurrencyAccount;
 pub use draw::{Answer, Argument, Draw, Grant, Kind, Loss};
-pub use errand::Errand;
-pub use front::Short;
-pub use link::{BankAddress, BankError};
-pub use memory::Tell;
-pub use seen::Standing;
-pub use slots::SlotAccount;
-pub use teller::{Call, Teller, TellerSettings};
+pub use error::BankError;
+pub use estimate::Estimate;
+pub use handle::Bank;
+pub use health::BankReport;
+pub use queue_state::Shortage;
+pub use request::DrawRequest;
+pub use restore::RestoreCall;
+pub use scheduler::{Scheduler, SchedulerSettings};
+pub use worker::BankWorkers;
 
-/// The bank itself, for Redis 5 and later.
+/// The script of the bank, for Redis 5 and later.
 pub const SCRIPT: &str = include_str!("script.lua");
 
-/// Takes what a gateway knows after a loss of data.
+/// The script that restores lost data.
 pub const RESTORE_SCRIPT: &str = include_str!("restore.lua");
 
-/// Parts into which limits fall, each with its own calls and, on a Redis Cluster, its own place. Not a setting:
-/// gateways that disagreed would keep two buckets for one limit.
+/// Number of shards: parts of the bank with their own calls and, in a Redis Cluster, their own server. Not a setting:
+/// gateways with different numbers would keep two buckets for one limit.
 pub const SHARDS: usize = 16;
 
-/// How a gateway uses the bank.
+/// Settings of the bank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BankSettings {
-    /// Where it is.
+    /// Address of the Redis or Redis Cluster.
     pub address: BankAddress,
-    /// How often each shard is called at most, unless a request waits.
+    /// Least time between two calls of a shard that no request waits for.
     pub tick: std::time::Duration,
-    /// How long a call may take.
+    /// Longest duration of a call.
     pub timeout: std::time::Duration,
-    /// Gateways that share the limits while the bank is away, unless it saw more.
+    /// Gateways that share the limits while the bank is away, unless it knew of more.
     pub gateways: u64,
 }

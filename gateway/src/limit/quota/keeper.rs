@@ -1,8 +1,9 @@
-//! The task between quota cells and the store: draws blocks, gives back what is not needed.
+//! The keeper: the task that draws blocks of units from the store for the cells, and gives unneeded units back.
 
 use std::{sync::Arc, time::Duration};
 
 use common::{
+    limit::Clock,
     quota::{QuotaDraw, QuotaHolder, QuotaRefund},
     store::{Store, StoreError},
     time::{Clock as _, SystemClock},
@@ -12,19 +13,19 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{QuotaBook, QuotaCell};
-use crate::{limit::clock::Clock, lock::locked, outage::Outage, schema::SchemaFit};
+use super::{book::QuotaBook, cell::QuotaCell};
+use crate::{lock::locked, outage::Outage, schema::SchemaFit};
 
 /// Cells served by one transaction: enough to keep up with many tenants at once, few enough that none waits for long.
 const CELLS_AT_ONCE: usize = 64;
 
-/// How often units are given back that are not needed, and months that have passed are looked for.
+/// Time between two looks for unneeded units and past months.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
 
-/// How long the last refunds may take at shutdown.
+/// Longest time for the last refunds at shutdown.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The task that draws quota from the store ahead of demand and gives back what is left.
+/// Draws units from the store ahead of demand and gives back what is left.
 pub struct QuotaKeeper {
     book: Arc<QuotaBook>,
     store: Store,
@@ -36,19 +37,19 @@ pub struct QuotaKeeper {
 }
 
 impl QuotaKeeper {
-    /// A keeper of the catalog's quotas (`catalog.quotas()`), drawing for this life of the gateway.
+    /// Makes a keeper of the catalog's quotas (`catalog.quotas()`) that draws for this life of the gateway.
     pub fn new(book: Arc<QuotaBook>, store: Store, holder: QuotaHolder) -> Self {
         let (clock, outage) = (Clock::default(), Outage::new("quota"));
         Self { book, store, holder, clock, outage, store_outage: None, schema: None }
     }
 
-    /// Tells with others that the store is away, once for all.
-    pub(crate) fn telling(self, store_outage: Arc<Outage>) -> Self {
+    /// Logs outages of the store through `store_outage`, which other tasks share: one line for all of them.
+    pub(crate) fn with_store_outage(self, store_outage: Arc<Outage>) -> Self {
         Self { store_outage: Some(store_outage), ..self }
     }
 
     /// Writes to the store only while its schema is known.
-    pub(crate) fn heeding(self, schema: Arc<SchemaFit>) -> Self {
+    pub(crate) fn with_schema(self, schema: Arc<SchemaFit>) -> Self {
         Self { schema: Some(schema), ..self }
     }
 
@@ -56,8 +57,8 @@ impl QuotaKeeper {
         self.schema.as_ref().map_or(Ok(()), |schema| schema.check())
     }
 
-    /// Draws and refunds until `shutdown` turns true, then gives back what is in hand. Requests should have ended by
-    /// then: units that one of them returns later go back once the next life has brought in this one's journal.
+    /// Draws and refunds until `shutdown` turns true, then gives the units in hand back. Requests should have ended by then:
+    /// units that one of them returns later go back once the journal of this life was recovered.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut ticks = interval(GIVE_BACK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,9 +67,9 @@ impl QuotaKeeper {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => break,
                 _ = ticks.tick() => false,
-                () = self.book.errands.wake.notified() => true,
+                () = self.book.queue.wake.notified() => true,
             };
-            // Never cancelled half-way: the store may have granted what nobody would then spend.
+            // Never cancelled half-way: the store may have granted units that nobody would then spend.
             if draws {
                 self.draw_queued().await;
             } else {
@@ -83,11 +84,11 @@ impl QuotaKeeper {
     /// Draws for the cells that have waited longest, in one transaction.
     async fn draw_queued(&self) {
         let cells: Vec<_> = {
-            let mut queue = locked(&self.book.errands.draw);
+            let mut queue = locked(&self.book.queue.draw);
             let count = queue.len().min(CELLS_AT_ONCE);
             let first = queue.drain(..count).collect();
             if !queue.is_empty() {
-                self.book.errands.wake.notify_one();
+                self.book.queue.wake.notify_one();
             }
             first
         };
@@ -108,8 +109,8 @@ impl QuotaKeeper {
                 self.outage.over();
                 for ((cell, draw), grant) in cells.iter().zip(&draws).zip(grants) {
                     cell.granted(grant, draw.wanted, self.clock.nanos());
-                    // A debt that came up meanwhile.
-                    cell.tell_of_debt();
+                    // A debt may have come up meanwhile.
+                    cell.report_debt();
                 }
             }
             Err(error) => {
@@ -118,7 +119,7 @@ impl QuotaKeeper {
                     _ => self.outage.failed(&error),
                 }
                 for (cell, draw) in cells.iter().zip(&draws) {
-                    // If the store knows of it after all, it goes back when this life has ended.
+                    // If the store recorded the debt after all, it is corrected when the lease of this life is closed.
                     cell.put_debt_back(draw.beyond);
                     cell.failed(self.clock.nanos());
                 }
@@ -126,24 +127,24 @@ impl QuotaKeeper {
         }
     }
 
-    /// Gives back what no request has needed lately, so that other gateways can have it, and everything of months that
-    /// have passed.
+    /// Gives units back that no request has needed lately, so that other gateways can use them, and all units of past
+    /// months.
     async fn give_back_unneeded(&self) {
         self.book.retire_past(SystemClock.now());
         if self.may_write().is_err() {
             return;
         }
-        self.book.current().iter().for_each(QuotaCell::tell_of_debt);
+        self.book.current().iter().for_each(QuotaCell::report_debt);
         let surplus: Vec<_> = self.book.current().into_iter().map(|cell| (cell.take_surplus(), cell)).collect();
         self.refund(surplus.into_iter().filter(|(units, _)| *units > 0).collect()).await;
-        let retired = std::mem::take(&mut *locked(&self.book.errands.retired));
+        let retired = std::mem::take(&mut *locked(&self.book.queue.retired));
         self.balance(&retired).await;
-        // Requests that are still under way may return units.
+        // Requests that have not ended may still return units.
         let in_use = retired.into_iter().filter(|cell| Arc::strong_count(cell) > 1);
-        locked(&self.book.errands.retired).extend(in_use);
+        locked(&self.book.queue.retired).extend(in_use);
     }
 
-    /// Refunds what is in hand, or tells the store of the debt.
+    /// Refunds the units in hand, or reports the debt to the store.
     async fn balance(&self, cells: &[Arc<QuotaCell>]) {
         if self.may_write().is_err() {
             return;
@@ -158,14 +159,14 @@ impl QuotaKeeper {
         }
         self.refund(refunds).await;
         for draws in debts.chunks(CELLS_AT_ONCE) {
-            // What the store is not told now it finds when this life's usage is all booked.
+            // A debt that is not reported now is found when all usage of this life is booked.
             if let Err(error) = self.store.draw_quotas(&self.holder, draws, SystemClock.now()).await {
-                tracing::warn!(event = "quota_debt_not_told", quotas = draws.len(), %error);
+                tracing::warn!(event = "quota_debt_not_reported", quotas = draws.len(), %error);
             }
         }
     }
 
-    /// Gives back units that were taken out of cells.
+    /// Refunds units that were taken out of cells.
     async fn refund(&self, units: Vec<(u64, Arc<QuotaCell>)>) {
         for units in units.chunks(CELLS_AT_ONCE) {
             let refunds: Vec<_> = units.iter().map(|(unused, cell)| refund_of(cell, *unused)).collect();
@@ -192,8 +193,8 @@ fn refund_of(cell: &QuotaCell, unused: u64) -> QuotaRefund<'_> {
     QuotaRefund { tenant: cell.tenant(), meter: cell.meter(), source: cell.source(), unused }
 }
 
-/// A refund is not repeated unless it certainly did not happen: twice given back would be granted twice. Units that are
-/// given up here go back once all usage of this life is booked.
+/// Returns true if the refund certainly did not happen. Only then is it repeated: units refunded twice would be granted
+/// twice. Units that are given up here go back once all usage of this life is booked.
 const fn surely_not_applied(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable { .. } | StoreError::ReadOnly(_) | StoreError::Locked(_))
 }

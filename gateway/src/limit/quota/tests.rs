@@ -3,14 +3,18 @@
 mod reopen;
 mod subtree;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use common::{
+    id::TenantId,
     key::{Mode, Pepper, Secret},
-    quota::{QuotaGrant, QuotaHolder},
+    quota::{QuotaGrant, QuotaHolder, QuotaSource},
     store::Store,
     tenant::{TenantKind, lifecycle::NewTenant},
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, Micros, Period, SystemClock, Window, Zone},
     usage::StreamId,
 };
 use proptest::prelude::*;
@@ -25,9 +29,9 @@ use crate::{
     limit::{DenialReason, Limiter},
 };
 
-/// The lease of a quota of requests.
-fn lease_of(book: &QuotaBook, tenant: TenantId, zone: &Zone, units: u64) -> Arc<QuotaLease> {
-    book.lease(tenant, "requests", Allowance::Month { zone, units })
+/// The account of a quota of requests.
+fn account_of(book: &QuotaBook, tenant: TenantId, zone: &Zone, units: u64) -> Arc<QuotaAccount> {
+    book.account(tenant, "requests", Allowance::Month { zone, units })
 }
 
 /// A store with one tenant, who has a key in this mode and this quota.
@@ -205,7 +209,7 @@ async fn a_raised_limit_lets_a_spent_tenant_go_on_at_once() {
     }
     assert_eq!(gateway.request(1, Some(1)).await, Err(DenialReason::QuotaExceeded));
     fixture.limit = 4;
-    lease_of(gateway.catalog.quotas(), fixture.tenant, &Zone::utc(), 4);
+    account_of(gateway.catalog.quotas(), fixture.tenant, &Zone::utc(), 4);
     for _ in 0..2 {
         assert_eq!(gateway.request(1, Some(1)).await, Ok(()));
     }
@@ -263,19 +267,19 @@ async fn a_store_that_serves_many_tenants_at_once_gives_each_its_units() {
         let new =
             NewTenant { parent: None, kind: TenantKind::Root, name: "root".into(), zone: Zone::utc(), plan: None };
         let tenant = fixture.store.create_tenant(&new, SystemClock.now()).await.unwrap().id;
-        let lease = lease_of(&book, tenant, &Zone::utc(), 5);
-        let cell = lease.cell(SystemClock.now()).unwrap();
-        assert_eq!(lease.take(&cell, 5, 0).err(), Some(Refused::Dry));
-        cells.push((lease, cell));
+        let account = account_of(&book, tenant, &Zone::utc(), 5);
+        let cell = account.cell(SystemClock.now()).unwrap();
+        assert_eq!(account.take(&cell, 5, 0).err(), Some(Refused::Drawing));
+        cells.push((account, cell));
     }
     let (stop, stopped) = watch::channel(false);
     let holder = QuotaHolder { life: StreamId::new("edge-1", 1, 0).unwrap().life(), lanes: 1 };
     let keeper = tokio::spawn(QuotaKeeper::new(Arc::clone(&book), fixture.store.clone(), holder).run(stopped));
     let deadline = Duration::from_mins(1);
     let all_drawn = async {
-        for (lease, cell) in &cells {
+        for (account, cell) in &cells {
             while cell.look(5).is_err() {
-                lease.send_for_more(cell, true, 0);
+                account.send_for_more(cell, true, 0);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
@@ -283,7 +287,7 @@ async fn a_store_that_serves_many_tenants_at_once_gives_each_its_units() {
     tokio::time::timeout(deadline, all_drawn).await.expect("every cell is served");
     stop.send_replace(true);
     keeper.await.unwrap();
-    assert!(fixture.store.quota_leases().await.unwrap().iter().all(|lease| lease.drawn == 0), "all went back");
+    assert!(fixture.store.quota_leases().await.unwrap().iter().all(|account| account.drawn == 0), "all went back");
 }
 
 #[tokio::test]
@@ -313,14 +317,14 @@ async fn a_request_counts_in_the_month_that_its_units_are_of_whatever_the_clock_
 fn a_cell_serves_its_month_and_the_next_month_has_its_own() {
     let book = QuotaBook::default();
     let zone: Zone = "Europe/Berlin".parse().unwrap();
-    let lease = lease_of(&book, TenantId::generate(), &zone, 10);
+    let account = account_of(&book, TenantId::generate(), &zone, 10);
     let end = "2026-11".parse::<Period>().unwrap().window(&zone).unwrap().end;
-    let november = lease.cell(Micros(end.0 - 1)).unwrap();
+    let november = account.cell(Micros(end.0 - 1)).unwrap();
     assert_eq!(november.state(november.tenant(), Micros(end.0 - 1)).unwrap().reset_seconds, 1);
-    let december = lease.cell(end).unwrap();
+    let december = account.cell(end).unwrap();
     assert_ne!(november.source(), december.source());
     assert!(book.cells().iter().any(|cell| Arc::ptr_eq(cell, &november)), "the past month is not forgotten");
-    assert!(Arc::ptr_eq(&december, &lease.cell(Micros(end.0 - 1_000)).unwrap()), "a small step back changes nothing");
+    assert!(Arc::ptr_eq(&december, &account.cell(Micros(end.0 - 1_000)).unwrap()), "a small step back changes nothing");
 }
 
 proptest! {
@@ -368,6 +372,6 @@ proptest! {
 fn quota_on_a_clock_that_is_not_known_has_no_month_to_draw_from() {
     let book = QuotaBook::default();
     let now: Micros = "2026-11-15T12:00:00Z".parse().unwrap();
-    assert!(lease_of(&book, TenantId::generate(), &Zone::stored("Mars/Olympus"), 10).cell(now).is_none());
-    assert!(lease_of(&book, TenantId::generate(), &Zone::utc(), 10).cell(now).is_some(), "others go on");
+    assert!(account_of(&book, TenantId::generate(), &Zone::stored("Mars/Olympus"), 10).cell(now).is_none());
+    assert!(account_of(&book, TenantId::generate(), &Zone::utc(), 10).cell(now).is_some(), "others go on");
 }

@@ -4,11 +4,11 @@ use common::plan::RateLimits;
 
 use super::{
     super::{
-        bank::Short,
+        bank::Shortage,
         cells::Owner,
-        purse::Purse,
+        permits::{Permit, PermitSource},
         rate::Rate,
-        slots::{Seats, Slots},
+        token_source::TokenSource,
     },
     *,
 };
@@ -17,8 +17,8 @@ use crate::route::{Route, RouteSettings};
 /// Who calls: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
 
-/// A whole site: a root and a reseller with pools, a customer, and a route that all of them share.
-struct Site {
+/// A whole fixture: a root and a reseller with pools, a customer, and a route that all of them share.
+struct Fixture {
     _catalog: Catalog,
     callers: [Caller; CALLERS],
     route: Route,
@@ -57,7 +57,7 @@ pub(super) fn route(limits: &RateLimits, limiter: &Limiter) -> Route {
     Route::new(RouteSettings { limits: limits.clone(), ..RouteSettings::named("shared") }, limiter)
 }
 
-impl Site {
+impl Fixture {
     fn new(terms: &Terms) -> Self {
         let with = |id: &str, pool: &RateLimits, tenant: &RateLimits, key: &RateLimits| {
             let mut plan = plan(id, "");
@@ -91,7 +91,7 @@ impl Site {
         Self { _catalog: catalog, callers, route, clock, limiter }
     }
 
-    /// Every limit that applies to a caller: its name in this site, its terms and its cells.
+    /// Every limit that applies to a caller: its name in this fixture, its terms and its cells.
     fn limits_of(&self, who: usize) -> Vec<(Owner<'_>, &Rates, &RateCells)> {
         let Caller { key, tenant } = &self.callers[who];
         let mut limits = vec![
@@ -112,9 +112,9 @@ impl Site {
                 found.extend(
                     rates
                         .with(cells)
-                        .map(|(rate, slot)| (format!("{owner} {}", rate.state(0, 0).policy), slot.cell().full_at())),
+                        .map(|(rate, cell)| (format!("{owner} {}", rate.state(0, 0).policy), cell.bucket().full_at())),
                 );
-                found.push((format!("{owner} under way"), cells.accounts().under_way.count()));
+                found.push((format!("{owner} under way"), cells.accounts().permits.in_use()));
             }
         }
         found
@@ -124,11 +124,11 @@ impl Site {
     fn has_room(&self, who: usize) -> bool {
         let now = self.clock.nanos();
         self.limits_of(who).iter().all(|(_, rates, cells)| {
-            let is_open = |(rate, slot): (&Rate, super::super::cells::Slot<'_>)| {
-                !matches!(Purse::Own(slot.cell()).check(rate, now), Err(Short::Wait(_) | Short::Dry))
+            let is_open = |(rate, cell): (&Rate, super::super::cells::WindowCell<'_>)| {
+                !matches!(TokenSource::Own(cell.bucket()).check(rate, now), Err(Shortage::Wait(_) | Shortage::AskBank))
             };
             rates.with(cells).all(is_open)
-                && rates.concurrency().is_none_or(|limit| Seats::Own(cells.accounts()).check(limit, 0).is_ok())
+                && rates.concurrency().is_none_or(|limit| PermitSource::Own(cells.accounts()).check(limit, 0).is_ok())
         })
     }
 }
@@ -184,29 +184,29 @@ proptest! {
         terms in terms(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let site = Site::new(&terms);
-        let (mut under_way, mut ledgers) = (Vec::<Slots>::new(), Vec::new());
+        let fixture = Fixture::new(&terms);
+        let (mut under_way, mut ledgers) = (Vec::<Permit>::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Pause { millis } => site.clock.advance(Duration::from_millis(millis)),
+                Step::Pause { millis } => fixture.clock.advance(Duration::from_millis(millis)),
                 Step::End { which } if !under_way.is_empty() => drop(under_way.swap_remove(which.index(under_way.len()))),
                 Step::End { .. } => {}
                 Step::Ask { who } => {
-                    let (before, has_room) = (site.cells(), site.has_room(who));
-                    match site.limiter.try_admit(site.callers[who].request(&site.route, 1, NOW)) {
+                    let (before, has_room) = (fixture.cells(), fixture.has_room(who));
+                    match fixture.limiter.try_admit(fixture.callers[who].request(&fixture.route, 1, NOW)) {
                         Ok(admission) => {
                             prop_assert!(has_room);
-                            for (owner, rates, cells) in site.limits_of(who) {
+                            for (owner, rates, cells) in fixture.limits_of(who) {
                                 for (rate, _) in rates.with(cells) {
                                     let policy = format!("{owner} {}", rate.state(0, 0).policy);
-                                    ledger(&mut ledgers, &policy, rate).admitted.push(site.clock.nanos());
+                                    ledger(&mut ledgers, &policy, rate).admitted.push(fixture.clock.nanos());
                                 }
                             }
                             under_way.push(admission.settle(1));
                         }
                         Err(denial) => {
                             prop_assert!(!has_room);
-                            prop_assert_eq!(site.cells(), before, "a denial changed something");
+                            prop_assert_eq!(fixture.cells(), before, "a denial changed something");
                             prop_assert_eq!(denial.violated.remaining, 0);
                             prop_assert!(denial.limits.iter().any(|limit| limit.policy == denial.violated.policy));
                         }
@@ -223,7 +223,7 @@ proptest! {
             }
         }
         under_way.clear();
-        let busy: Vec<_> = site.cells().into_iter().filter(|(cell, count)| cell.ends_with("under way") && *count > 0).collect();
+        let busy: Vec<_> = fixture.cells().into_iter().filter(|(cell, count)| cell.ends_with("under way") && *count > 0).collect();
         prop_assert_eq!(busy, [], "slots were not given back");
     }
 }

@@ -74,23 +74,23 @@ async fn what_another_gateway_gives_back_is_found_a_second_later() {
 fn a_cell_asks_again_after_a_while_whatever_the_last_answer_was() {
     const SECOND: u64 = 1_000_000_000;
     let book = QuotaBook::default();
-    let lease = lease_of(&book, TenantId::generate(), &Zone::utc(), 100);
-    let cell = lease.cell(SystemClock.now()).unwrap();
+    let account = account_of(&book, TenantId::generate(), &Zone::utc(), 100);
+    let cell = account.cell(SystemClock.now()).unwrap();
     let nothing = QuotaGrant { granted: 0, left: 0 };
-    let ask = |at| lease.take(&cell, 1, at).err();
-    assert_eq!(ask(0), Some(Refused::Dry), "nothing is known yet");
+    let ask = |at| account.take(&cell, 1, at).err();
+    assert_eq!(ask(0), Some(Refused::Drawing), "nothing is known yet");
     cell.granted(nothing, 1, 0);
     assert_eq!(ask(1), Some(Refused::Spent), "the store has just said so");
     for spent_at in [1, 2, 3].map(|second| second * SECOND) {
-        assert_eq!(ask(spent_at), Some(Refused::Dry), "that was a second ago: it is asked again");
-        assert_eq!(ask(spent_at), Some(Refused::Dry), "and all who come meanwhile wait for the answer");
+        assert_eq!(ask(spent_at), Some(Refused::Drawing), "that was a second ago: it is asked again");
+        assert_eq!(ask(spent_at), Some(Refused::Drawing), "and all who come meanwhile wait for the answer");
         cell.granted(nothing, 1, spent_at);
         assert_eq!(ask(spent_at + 1), Some(Refused::Spent));
     }
-    assert_eq!(ask(4 * SECOND), Some(Refused::Dry));
+    assert_eq!(ask(4 * SECOND), Some(Refused::Drawing));
     cell.failed(4 * SECOND);
     assert_eq!(ask(4 * SECOND + 1), Some(Refused::Unavailable));
-    assert_eq!(ask(5 * SECOND), Some(Refused::Dry), "the store may be there again");
+    assert_eq!(ask(5 * SECOND), Some(Refused::Drawing), "the store may be there again");
     cell.give_up_waiting();
     assert_eq!(ask(6 * SECOND), Some(Refused::Unavailable), "the draw still hangs: nobody else waits for it");
     cell.granted(QuotaGrant { granted: 5, left: 0 }, 5, 7 * SECOND);

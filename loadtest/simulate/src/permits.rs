@@ -2,22 +2,22 @@
 
 use gateway::limit::bank::LEASE;
 
-use super::schedule::{Concurrent, Network};
+use super::schedule::{Concurrency, Network};
 
 /// Watches the requests under way of one world.
-pub(super) struct Seats {
+pub(super) struct PermitWatch {
     limit: u64,
     /// The highest earlier limit that a gateway may still go by, and until when.
     before: Option<(u64, u64)>,
     processes: Vec<Process>,
-    seen: Seated,
+    seen: PermitOutcome,
     /// When somebody began or ended last.
     at: u64,
 }
 
 /// What was seen of requests under way.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Seated {
+pub struct PermitOutcome {
     /// By how many there were too many when one began that was not admitted alone. Those of gateways that were alone a
     /// moment ago do not count: the bank has yet to hear of them.
     pub excess: u64,
@@ -31,16 +31,16 @@ pub struct Seated {
 
 #[derive(Clone, Copy, Default)]
 struct Process {
-    under_way: u64,
+    in_use: u64,
     lives: bool,
     is_alone: bool,
     /// From when on the bank has heard of all that it admitted alone.
     is_known_from: u64,
 }
 
-impl Seats {
-    pub(super) fn new(concurrent: Concurrent) -> Self {
-        Self { limit: concurrent.limit, before: None, processes: Vec::new(), seen: Seated::default(), at: 0 }
+impl PermitWatch {
+    pub(super) fn new(concurrency: Concurrency) -> Self {
+        Self { limit: concurrency.limit, before: None, processes: Vec::new(), seen: PermitOutcome::default(), at: 0 }
     }
 
     pub(super) fn started(&mut self) {
@@ -50,7 +50,7 @@ impl Seats {
     /// A gateway is alone, or not, from now on.
     pub(super) fn alone(&mut self, process: usize, is_alone: bool, now: u64) {
         let process = &mut self.processes[process];
-        if process.is_alone && !is_alone && process.under_way > 0 {
+        if process.is_alone && !is_alone && process.in_use > 0 {
             process.is_known_from = now + LEASE;
         }
         process.is_alone = is_alone;
@@ -58,11 +58,11 @@ impl Seats {
 
     pub(super) fn began(&mut self, process: usize, now: u64) {
         self.pass(now);
-        self.processes[process].under_way += 1;
+        self.processes[process].in_use += 1;
         self.seen.most = self.seen.most.max(self.all());
         if !self.processes[process].is_alone {
             let is_known = |other: &Process| other.lives && !other.is_alone && other.is_known_from <= now;
-            let known: u64 = self.processes.iter().filter(|other| is_known(other)).map(|other| other.under_way).sum();
+            let known: u64 = self.processes.iter().filter(|other| is_known(other)).map(|other| other.in_use).sum();
             let before = self.before.filter(|(_, until)| now < *until).map_or(0, |(limit, _)| limit);
             self.seen.excess = self.seen.excess.max(known.saturating_sub(self.limit + before));
         }
@@ -71,7 +71,7 @@ impl Seats {
     pub(super) fn ended(&mut self, process: usize, now: u64) {
         self.pass(now);
         let process = &mut self.processes[process];
-        process.under_way = process.under_way.saturating_sub(1);
+        process.in_use = process.in_use.saturating_sub(1);
     }
 
     pub(super) fn crashed(&mut self, process: usize, now: u64) {
@@ -86,9 +86,9 @@ impl Seats {
         self.limit = limit;
     }
 
-    pub(super) fn outcome(&mut self, now: u64) -> Seated {
+    pub(super) fn outcome(&mut self, now: u64) -> PermitOutcome {
         self.pass(now);
-        Seated { left: self.all(), ..self.seen }
+        PermitOutcome { left: self.all(), ..self.seen }
     }
 
     fn pass(&mut self, now: u64) {
@@ -97,6 +97,6 @@ impl Seats {
     }
 
     fn all(&self) -> u64 {
-        self.processes.iter().map(|process| process.under_way).sum()
+        self.processes.iter().map(|process| process.in_use).sum()
     }
 }

@@ -1,60 +1,75 @@
-//! Where the tokens of a limit are: in a bucket of this gateway's own, or in an account at the bank. Both are taken
-//! from in the same way, and of several limits all are taken from or none.
+//! The source of a rate's tokens: a bucket of this gateway, or an account at the bank. Both are used in the same way.
+//!
+//! Invariant: of several limits, each gives one token or none does.
 
 use std::sync::Arc;
 
+use common::limit::{LimitState, Rate, RateCell};
 use smallvec::SmallVec;
 
 use super::{
-    LimitState,
-    bank::{Account, Debit, Short, Standing},
-    rate::{Rate, RateCell},
+    bank::{Account, Bank, Debit, Estimate, Shortage},
+    cells::{Owner, WindowCell},
 };
 
-/// Rates of one request that take no allocation: more than plans usually have of key, tenant, pools and route together.
+/// Rates of one request that are kept without an allocation: more than key, tenant, pools and route usually have together.
 pub(super) const RATES_IN_PLACE: usize = 16;
 
-/// After how many seconds a client may count on more, if most of what is left is at the bank.
+/// `reset_seconds` shown to clients while most of what is left is at the bank.
 const SOON_SECONDS: u64 = 1;
 
-/// The tokens of one limit.
+/// The source of one rate's tokens.
 #[derive(Clone, Copy)]
-pub enum Purse<'a> {
-    /// A bucket that this gateway shares with nobody.
+pub enum TokenSource<'a> {
+    /// A bucket of this gateway alone.
     Own(&'a RateCell),
     /// An account at the bank.
     Shared {
         /// The account.
         account: &'a Arc<Account>,
-        /// How many gateways share the limit while the bank is away; none if it is there.
+        /// Number of gateways that share the limit while the bank is away, none while it answers.
         gateways: Option<u64>,
     },
 }
 
-/// What was taken.
+/// Receipt for one token, needed to put it back.
 #[derive(Clone, Copy)]
 enum Receipt {
     Own,
     Shared(Debit),
 }
 
-impl Purse<'_> {
-    /// Whether one token can be taken.
+impl<'a> TokenSource<'a> {
+    /// The source of an owner's tokens: its account at the bank if there is one, else its bucket.
     #[inline]
-    pub fn check(&self, rate: &Rate, now: u64) -> Result<(), Short> {
+    pub(super) fn of(cell: WindowCell<'a>, owner: Owner<'_>, bank: Option<&Bank>) -> Self {
+        match bank {
+            None => Self::Own(cell.bucket()),
+            Some(bank) => {
+                let account = cell.account(owner);
+                Self::Shared { account, gateways: bank.gateways_while_away(account.shard()) }
+            }
+        }
+    }
+}
+
+impl TokenSource<'_> {
+    /// Checks that one token can be taken.
+    #[inline]
+    pub fn check(&self, rate: &Rate, now: u64) -> Result<(), Shortage> {
         match self {
             Self::Own(cell) => match cell.wait(rate, now) {
                 0 => Ok(()),
-                wait => Err(Short::Wait(wait)),
+                wait => Err(Shortage::Wait(wait)),
             },
             Self::Shared { account, gateways } => account.check(rate, *gateways, now),
         }
     }
 
-    /// How the limit stands, as far as is known without asking: what is left for certain, never above the truth, and what
-    /// is probably left. `covers`: limits that apply to whatever this one applies to. None if nothing is certain and
-    /// something is probably left: then nothing is known that could be told.
-    pub fn standing<'r>(
+    /// State of the limit as clients see it, and the tokens that are probably left. `remaining` is never above the truth.
+    /// `covers` are the limits that apply to every request that this limit applies to. None if nothing is certainly left
+    /// but something probably is: then there is nothing true to show.
+    pub fn state<'r>(
         &self,
         rate: &Rate,
         covers: impl Iterator<Item = &'r Rate>,
@@ -66,12 +81,12 @@ impl Purse<'_> {
                 Some((state, state.remaining))
             }
             Self::Shared { account, gateways } => {
-                let Standing { remaining, likely } = account.standing(rate, *gateways, covers, now);
+                let Estimate { remaining, likely } = account.estimate(rate, *gateways, covers, now);
                 if remaining == 0 && likely > 0 {
                     return None;
                 }
                 let reset_seconds = match rate.state_with(likely).reset_seconds {
-                    // Most of what is left is not in hand yet: there will be more in a moment.
+                    // Most of what is left is still at the bank and can be drawn in a moment.
                     _ if remaining < likely / 2 => SOON_SECONDS,
                     whole => whole,
                 };
@@ -80,7 +95,7 @@ impl Purse<'_> {
         }
     }
 
-    /// How the limit stands of which nothing is left now.
+    /// State of the limit when it refuses a request.
     pub fn refusal(&self, rate: &Rate, now: u64) -> LimitState {
         match self {
             Self::Own(cell) => LimitState { remaining: 0, ..rate.state(cell.full_at(), now) },
@@ -105,15 +120,15 @@ impl Purse<'_> {
     }
 }
 
-/// Takes one token of each purse at `now`, or takes none. `clock` gives the nanoseconds when a debit has to be undone.
+/// Takes one token of each source at `now`, or none. `clock` returns the current nanoseconds if tokens must be put back.
 #[inline]
-pub fn take_all(purses: &[(&Rate, Purse<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
+pub fn take_all(sources: &[(&Rate, TokenSource<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
     let mut receipts = SmallVec::<[Receipt; RATES_IN_PLACE]>::new();
-    for (rate, purse) in purses {
-        let Some(receipt) = purse.take(rate, now) else {
+    for (rate, source) in sources {
+        let Some(receipt) = source.take(rate, now) else {
             let elapsed = clock().saturating_sub(now);
-            for ((rate, purse), receipt) in purses.iter().zip(receipts).rev() {
-                purse.put_back(rate, receipt, elapsed);
+            for ((rate, source), receipt) in sources.iter().zip(receipts).rev() {
+                source.put_back(rate, receipt, elapsed);
             }
             return false;
         };

@@ -8,21 +8,21 @@ use simulate::{
     shape::Shape,
 };
 
-use crate::worlds::{
-    SECOND, anything, cases, change, clock_step, crash, loss, outage, partition, run, world, world_with,
+use crate::schedules::{
+    SECOND, anything, cases, change, clock_step, crash, loss, outage, partition, run, schedule, schedule_with,
 };
 
 /// Sums of fractions are rounded.
 const ROUNDING: f64 = 1e-3;
 
 /// A few gateways that are asked for many times what one limit allows, and one fault early on.
-fn busy_world(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Schedule> {
+fn busy_schedule(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Schedule> {
     let limit =
         (30_u64..200, 20_u64..200).prop_map(|(limit, burst)| Terms { window: RateWindow::Second, limit, burst });
-    (world_with(fault, 1), limit, 2_usize..5, 4.0..12.0).prop_map(|(world, limit, gateways, times)| {
+    (schedule_with(fault, 1), limit, 2_usize..5, 4.0..12.0).prop_map(|(schedule, limit, gateways, times)| {
         let load = limit.limit as f64 * times;
-        let faults = world.faults.iter().map(|(_, fault)| (world.starts + SECOND / 5, *fault)).collect();
-        let stops = world.starts + 2 * SECOND;
+        let faults = schedule.faults.iter().map(|(_, fault)| (schedule.starts + SECOND / 5, *fault)).collect();
+        let stops = schedule.starts + 2 * SECOND;
         Schedule {
             gateways,
             configured: gateways as u64,
@@ -31,7 +31,7 @@ fn busy_world(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Sche
             faults,
             stops,
             ends: stops,
-            ..world
+            ..schedule
         }
     })
 }
@@ -50,75 +50,75 @@ proptest! {
     /// No failure but of gateways: not one request more.
     #[test]
     fn no_stretch_of_time_admits_more_than_burst_and_rate(
-        schedule in world_with(prop_oneof![crash(), Just(Fault::Join)], 6),
+        schedule in schedule_with(prop_oneof![crash(), Just(Fault::Join)], 6),
     ) {
         holds(&run(&schedule))?;
     }
 
     /// A gateway that does not hear of its call goes its own way, with its part of the limit: that is on top.
     #[test]
-    fn lost_repeated_and_late_packets_admit_no_more(schedule in world_with(crash(), 2)) {
+    fn lost_repeated_and_late_packets_admit_no_more(schedule in schedule_with(crash(), 2)) {
         holds(&run(&Schedule { network: Network::POOR, ..schedule }))?;
     }
 
     #[test]
-    fn who_is_cut_off_admits_no_more_than_its_part(schedule in world_with(partition(), 4)) {
+    fn who_is_cut_off_admits_no_more_than_its_part(schedule in schedule_with(partition(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn an_outage_admits_no_more_than_the_parts_that_were_left(schedule in world_with(outage(), 3)) {
+    fn an_outage_admits_no_more_than_the_parts_that_were_left(schedule in schedule_with(outage(), 3)) {
         holds(&run(&schedule))?;
     }
 
     /// The first gateway that is back must not get what the others have admitted meanwhile.
     #[test]
-    fn short_outage_of_a_busy_fleet_admits_no_more_than_the_parts_that_were_left(schedule in busy_world(outage())) {
+    fn short_outage_of_a_busy_fleet_admits_no_more_than_the_parts_that_were_left(schedule in busy_schedule(outage())) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_loss_of_data_admits_no_more_than_was_in_hand(schedule in world_with(loss(), 4)) {
+    fn a_loss_of_data_admits_no_more_than_was_in_hand(schedule in schedule_with(loss(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
     fn a_loss_of_data_in_an_outage_admits_no_more_than_each_by_itself(
-        schedule in world_with(prop_oneof![outage(), loss()], 5),
+        schedule in schedule_with(prop_oneof![outage(), loss()], 5),
     ) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_new_epoch_mints_nothing(schedule in world_with(prop_oneof![Just(Fault::Flush), crash()], 4)) {
+    fn a_new_epoch_mints_nothing(schedule in schedule_with(prop_oneof![Just(Fault::Flush), crash()], 4)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.minted < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn a_clock_that_is_set_admits_no_more_than_its_least_step(schedule in world_with(clock_step(), 4)) {
+    fn a_clock_that_is_set_admits_no_more_than_its_least_step(schedule in schedule_with(clock_step(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn lowered_limits_hold_and_never_underflow(schedule in world_with(change(), 4)) {
+    fn lowered_limits_hold_and_never_underflow(schedule in schedule_with(change(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn remaining_is_never_above_the_truth(schedule in world_with(anything(), 5)) {
+    fn remaining_is_never_above_the_truth(schedule in schedule_with(anything(), 5)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.remaining_excess < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn what_is_taken_and_given_back_is_not_there_twice(schedule in world_with(crash(), 2), undone in 0.1..0.9) {
+    fn what_is_taken_and_given_back_is_not_there_twice(schedule in schedule_with(crash(), 2), undone in 0.1..0.9) {
         holds(&run(&Schedule { undone, ..schedule }))?;
     }
 
     /// Nothing is lost either: what was not admitted is there in the end.
     #[test]
-    fn a_request_that_one_limit_refuses_takes_nothing_of_another(schedule in world()) {
+    fn a_request_that_one_limit_refuses_takes_nothing_of_another(schedule in schedule()) {
         let outcome = run(&schedule);
         for (terms, left) in schedule.limits.iter().zip(&outcome.left) {
             let refilled = terms.rate() * schedule.ends as f64;
@@ -138,7 +138,7 @@ fn who_has_not_heard_of_a_lower_limit_does_not_refill_the_old_one() {
         gateways: 3,
         configured: 3,
         limits: vec![Terms::per_second(30, 1)],
-        concurrent: None,
+        concurrency: None,
         shape: Shape::Bursts,
         load: 415.843_891_144_558,
         network: Network::HEALTHY,

@@ -1,10 +1,10 @@
 //! What goes wrong in a world.
 
-use super::{Event, Packet, World};
+use super::{Event, Packet, Simulation};
 use crate::schedule::{Fault, Terms};
 
-impl World {
-    pub(super) fn harm(&mut self, fault: Fault) {
+impl Simulation {
+    pub(super) fn inject(&mut self, fault: Fault) {
         self.redis.set_time(self.now);
         match fault {
             Fault::Crash { gateway } => {
@@ -12,8 +12,8 @@ impl World {
                 let process = self.places[place];
                 self.processes[process].lives = false;
                 self.watch.crashed(process, self.now);
-                if let Some(seats) = &mut self.seats {
-                    seats.crashed(process, self.now);
+                if let Some(permits) = &mut self.permits {
+                    permits.crashed(process, self.now);
                 }
                 self.places[place] = self.processes.len();
                 self.start();
@@ -46,7 +46,7 @@ impl World {
             }
             Fault::Change { limit, terms } => match limit.checked_rem(self.schedule.limits.len()) {
                 Some(limit) => self.change(limit, terms),
-                None => self.change_slots(terms.limit),
+                None => self.change_concurrency(terms.limit),
             },
         }
     }
@@ -80,11 +80,11 @@ impl World {
         self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.terms()));
     }
 
-    fn change_slots(&mut self, limit: u64) {
-        if let (Some(concurrent), Some(seats)) = (&mut self.schedule.concurrent, &mut self.seats) {
-            concurrent.limit = limit;
-            seats.changed(limit, self.now);
-            self.processes.iter_mut().for_each(|process| process.gateway.limit_under_way(limit));
+    fn change_concurrency(&mut self, limit: u64) {
+        if let (Some(concurrency), Some(permits)) = (&mut self.schedule.concurrency, &mut self.permits) {
+            concurrency.limit = limit;
+            permits.changed(limit, self.now);
+            self.processes.iter_mut().for_each(|process| process.gateway.limit_concurrency(limit));
         }
     }
 }

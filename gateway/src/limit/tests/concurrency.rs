@@ -71,7 +71,7 @@ fn a_slot_is_held_until_the_request_ends_however_it_ends() {
     let failed = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
     assert_eq!(remaining(&limiter.states(caller.request("requests", 1, NOW)), "key-concurrent"), 0);
     let denial = limiter.try_admit(caller.request("requests", 1, NOW)).err().unwrap();
-    assert_eq!((denial.reason, denial.violated.policy), (DenialReason::TooManyUnderWay, "key-concurrent"));
+    assert_eq!((denial.reason, denial.violated.policy), (DenialReason::ConcurrencyLimited, "key-concurrent"));
     assert_eq!(remaining(&denial.limits, "key-day"), 98, "the denial cost nothing of the day");
     drop(failed);
     let next = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
@@ -90,7 +90,7 @@ async fn a_peek_takes_no_slot_and_sees_that_there_is_none() {
     }
     let held = limiter.try_admit(caller.request("requests", 1, NOW)).unwrap();
     let denial = limiter.peek(caller.request("requests", 1, NOW)).await.err().unwrap();
-    assert_eq!(denial.reason, DenialReason::TooManyUnderWay);
+    assert_eq!(denial.reason, DenialReason::ConcurrencyLimited);
     drop(held);
     assert!(limiter.peek(caller.request("requests", 1, NOW)).await.is_ok());
 }

@@ -10,7 +10,7 @@ use simulate::{
     Outcome,
     schedule::{Fault, Network, Schedule, Terms},
     shape::Shape,
-    world::World,
+    simulation::Simulation,
 };
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Config {
 }
 
 pub(crate) fn run(schedule: &Schedule) -> Outcome {
-    World::run(schedule.clone(), SCRIPT).unwrap()
+    Simulation::run(schedule.clone(), SCRIPT).unwrap()
 }
 
 /// One limit: mostly per second, sometimes slow.
@@ -43,7 +43,7 @@ pub(crate) fn shape() -> impl Strategy<Value = Shape> {
 }
 
 /// A world of up to 50 gateways in which nothing goes wrong.
-pub(crate) fn world() -> impl Strategy<Value = Schedule> {
+pub(crate) fn schedule() -> impl Strategy<Value = Schedule> {
     let gateways = prop_oneof![6 => 1_usize..6, 2 => 6_usize..15, 1 => 15_usize..=50];
     (any::<u64>(), gateways, prop::collection::vec(terms(), 1..3), shape(), 20.0..800.0, 300..2_500_u64).prop_map(
         |(seed, gateways, limits, shape, load, lasts)| {
@@ -53,7 +53,7 @@ pub(crate) fn world() -> impl Strategy<Value = Schedule> {
                 gateways,
                 configured: gateways as u64,
                 limits,
-                concurrent: None,
+                concurrency: None,
                 shape,
                 load,
                 network: Network::HEALTHY,
@@ -68,12 +68,12 @@ pub(crate) fn world() -> impl Strategy<Value = Schedule> {
 }
 
 /// The same, with up to `most` faults while there is load.
-pub(crate) fn world_with(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
+pub(crate) fn schedule_with(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
     let faults = prop::collection::vec((0..1_000_u64, fault), 1..=most);
-    (world(), faults).prop_map(|(world, faults)| {
-        let at = |part| world.starts + (world.stops - world.starts) / 1_000 * part;
+    (schedule(), faults).prop_map(|(schedule, faults)| {
+        let at = |part| schedule.starts + (schedule.stops - schedule.starts) / 1_000 * part;
         let faults = faults.into_iter().map(|(part, fault)| (at(part), fault)).collect();
-        Schedule { faults, ..world }
+        Schedule { faults, ..schedule }
     })
 }
 

@@ -1,7 +1,7 @@
-//! A world of gateways, a network and one Redis, on one simulated clock. It is a queue of events in the order of their
+//! A simulation of gateways, a network and one Redis, on one simulated clock. It is a queue of events in the order of their
 //! times; whatever is left to chance comes from one seed, so that a schedule always runs the same way.
 
-mod accidents;
+mod faults;
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use gateway::limit::bank::Debit;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    gateway::{Gateway, PATIENCE, Packet, TIMEOUT, Verdict},
+    gateway::{Gateway, MAX_WAIT, Packet, TIMEOUT, Verdict},
+    permits::PermitWatch,
     redis::{Redis, Reply, ScriptError},
     schedule::{Fault, Network, Schedule, Terms},
-    seats::Seats,
     shape::Arrivals,
     watch::{Outcome, Watch},
 };
@@ -23,8 +23,8 @@ const ORIGINS: u64 = 3_600_000_000_000;
 /// After how long at most a request gives back what it took, in nanoseconds.
 const UNDONE_AFTER: u64 = 5_000_000;
 
-/// A world under way.
-pub struct World {
+/// A simulation under way.
+pub struct Simulation {
     schedule: Schedule,
     random: StdRng,
     arrivals: Arrivals,
@@ -39,7 +39,7 @@ pub struct World {
     /// Which of them serves at each place.
     places: Vec<usize>,
     watch: Watch,
-    seats: Option<Seats>,
+    permits: Option<PermitWatch>,
     /// The bank has answered somebody.
     used: bool,
     down_until: u64,
@@ -97,10 +97,10 @@ enum Event {
     OutageEnds,
 }
 
-impl World {
+impl Simulation {
     /// Runs a schedule with `script` as the bank.
     pub fn run(schedule: Schedule, script: &str) -> Result<Outcome, ScriptError> {
-        let mut world = Self {
+        let mut simulation = Self {
             random: StdRng::seed_from_u64(schedule.seed),
             arrivals: Arrivals::new(&schedule),
             now: 0,
@@ -111,26 +111,26 @@ impl World {
             processes: Vec::new(),
             places: Vec::new(),
             watch: Watch::new(&schedule.limits, schedule.network),
-            seats: schedule.concurrent.map(Seats::new),
+            permits: schedule.concurrency.map(PermitWatch::new),
             used: false,
             down_until: 0,
             paused_until: 0,
             schedule,
         };
-        (0..world.schedule.gateways).for_each(|_| world.join());
-        world.expect_request();
-        for (at, fault) in world.schedule.faults.clone() {
-            world.at(at, Event::Fault(fault));
+        (0..simulation.schedule.gateways).for_each(|_| simulation.join());
+        simulation.expect_request();
+        for (at, fault) in simulation.schedule.faults.clone() {
+            simulation.at(at, Event::Fault(fault));
         }
-        while let Some(((at, _), event)) = world.events.pop_first() {
-            if at > world.schedule.ends {
+        while let Some(((at, _), event)) = simulation.events.pop_first() {
+            if at > simulation.schedule.ends {
                 break;
             }
-            world.now = at;
-            world.happen(event)?;
+            simulation.now = at;
+            simulation.happen(event)?;
         }
-        let seated = world.seats.as_mut().map(|seats| seats.outcome(world.now)).unwrap_or_default();
-        Ok(Outcome { seated, ..world.watch.outcome() })
+        let permits = simulation.permits.as_mut().map(|permits| permits.outcome(simulation.now)).unwrap_or_default();
+        Ok(Outcome { permits, ..simulation.watch.outcome() })
     }
 
     fn at(&mut self, at: u64, event: Event) {
@@ -156,7 +156,7 @@ impl World {
             Event::PutBack { process, debit, taken } => {
                 self.processes[process].gateway.put_back(0, debit, self.now - taken);
             }
-            Event::Fault(fault) => self.harm(fault),
+            Event::Fault(fault) => self.inject(fault),
             Event::OutageEnds => self.end_outage(),
         }
         Ok(())
@@ -165,7 +165,7 @@ impl World {
 
 // === gateways ===
 
-impl World {
+impl Simulation {
     fn join(&mut self) {
         self.places.push(self.processes.len());
         self.start();
@@ -178,9 +178,9 @@ impl World {
         // Its first twelve digits are its id at the bank.
         let name = format!("{:012x}{:020x}", process + 1, self.schedule.seed);
         let mut gateway = Gateway::new(name, origin, &limits, self.schedule.configured, !self.used);
-        if let (Some(concurrent), Some(seats)) = (self.schedule.concurrent, &mut self.seats) {
-            gateway.limit_under_way(concurrent.limit);
-            seats.started();
+        if let (Some(concurrency), Some(permits)) = (self.schedule.concurrency, &mut self.permits) {
+            gateway.limit_concurrency(concurrency.limit);
+            permits.started();
         }
         self.processes.push(Process {
             gateway,
@@ -220,7 +220,7 @@ impl World {
         self.watch.decided(verdict, self.now);
         self.watch.remaining(gateway, self.now);
         if verdict == Verdict::Waits {
-            self.at(self.now + PATIENCE, Event::GiveUp { process });
+            self.at(self.now + MAX_WAIT, Event::GiveUp { process });
         }
         self.begin(process, verdict);
         self.plan(process);
@@ -228,18 +228,19 @@ impl World {
 
     /// A request that was admitted is under way for a while.
     fn begin(&mut self, process: usize, verdict: Verdict) {
-        if let (Verdict::Admitted, Some(concurrent), Some(seats)) = (verdict, self.schedule.concurrent, &mut self.seats)
+        if let (Verdict::Admitted, Some(concurrency), Some(permits)) =
+            (verdict, self.schedule.concurrency, &mut self.permits)
         {
-            seats.began(process, self.now);
-            let ends = self.now + self.random.random_range(0..concurrent.longest);
+            permits.began(process, self.now);
+            let ends = self.now + self.random.random_range(0..concurrency.longest);
             self.at(ends, Event::Ends { process });
         }
     }
 
     fn end(&mut self, process: usize) {
-        if let (Process { gateway, lives: true, .. }, Some(seats)) = (&self.processes[process], &mut self.seats) {
+        if let (Process { gateway, lives: true, .. }, Some(permits)) = (&self.processes[process], &mut self.permits) {
             gateway.end();
-            seats.ended(process, self.now);
+            permits.ended(process, self.now);
         }
     }
 
@@ -284,8 +285,8 @@ impl World {
             return;
         }
         *is_ready = true;
-        if let Some(seats) = &mut self.seats {
-            seats.alone(process, gateway.alone().is_some(), self.now);
+        if let Some(permits) = &mut self.permits {
+            permits.alone(process, gateway.alone().is_some(), self.now);
         }
         if gateway.alone() != before {
             let is_away = self.now < self.down_until.max(self.paused_until);
@@ -311,7 +312,7 @@ impl World {
 
 // === the network and Redis ===
 
-impl World {
+impl Simulation {
     /// When a packet of a gateway arrives that is sent now, if it does.
     fn travel(&mut self, process: usize) -> Option<u64> {
         let Network { least, most, lost, late, .. } = self.schedule.network;

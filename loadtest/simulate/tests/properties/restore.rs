@@ -8,7 +8,7 @@ use simulate::{
     shape::Shape,
 };
 
-use crate::worlds::{SECOND, anything, cases, change, crash, loss, run, terms, world_with};
+use crate::schedules::{SECOND, anything, cases, change, crash, loss, run, schedule_with, terms};
 
 /// Sums of fractions are rounded.
 const ROUNDING: f64 = 1e-3;
@@ -20,17 +20,18 @@ fn slow() -> impl Strategy<Value = Terms> {
 }
 
 /// A world with slow limits beside others, and long enough for a loss to be made good.
-fn slow_world(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
+fn slow_schedule(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
     let limits = (slow(), prop::option::of(terms()));
-    (world_with(fault, most), limits, 2..5_u64).prop_map(|(world, (slow, other), lasts)| {
-        let stops = world.starts + lasts * SECOND;
-        let stretch = |at: u64| world.starts + (at - world.starts) * lasts * SECOND / (world.stops - world.starts);
-        let faults = world.faults.iter().map(|(at, fault)| (stretch(*at), *fault)).collect();
+    (schedule_with(fault, most), limits, 2..5_u64).prop_map(|(schedule, (slow, other), lasts)| {
+        let stops = schedule.starts + lasts * SECOND;
+        let stretch =
+            |at: u64| schedule.starts + (at - schedule.starts) * lasts * SECOND / (schedule.stops - schedule.starts);
+        let faults = schedule.faults.iter().map(|(at, fault)| (stretch(*at), *fault)).collect();
         let limits = [slow].into_iter().chain(other).collect();
         // As many as matter here: the worlds last long.
-        let gateways = world.gateways.min(6);
+        let gateways = schedule.gateways.min(6);
         let configured = gateways as u64;
-        Schedule { limits, faults, stops, gateways, configured, ends: stops + 2 * SECOND, ..world }
+        Schedule { limits, faults, stops, gateways, configured, ends: stops + 2 * SECOND, ..schedule }
     })
 }
 
@@ -41,7 +42,7 @@ fn daily(faults: Vec<(u64, Fault)>) -> Schedule {
         gateways: 3,
         configured: 3,
         limits: vec![Terms { window: RateWindow::Day, limit: 1_000, burst: 1_000 }],
-        concurrent: None,
+        concurrency: None,
         shape: Shape::Uniform,
         load: 80.0,
         network: Network::HEALTHY,
@@ -70,38 +71,38 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_is_restored_is_never_above_the_truth(schedule in slow_world(loss(), 3)) {
+    fn what_is_restored_is_never_above_the_truth(schedule in slow_schedule(loss(), 3)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
     fn a_flush_gives_back_no_more_than_was_left(
-        schedule in slow_world(prop_oneof![2 => Just(Fault::Flush), 2 => crash(), 1 => Just(Fault::Join)], 6),
+        schedule in slow_schedule(prop_oneof![2 => Just(Fault::Flush), 2 => crash(), 1 => Just(Fault::Join)], 6),
     ) {
         mints_nothing(&run(&schedule))?;
     }
 
     #[test]
     fn nor_when_gateways_are_killed_and_join(
-        schedule in slow_world(prop_oneof![2 => loss(), 2 => crash(), 1 => Just(Fault::Join)], 6),
+        schedule in slow_schedule(prop_oneof![2 => loss(), 2 => crash(), 1 => Just(Fault::Join)], 6),
     ) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn nor_when_packets_are_lost_late_or_repeated(schedule in slow_world(prop_oneof![loss(), crash()], 3)) {
+    fn nor_when_packets_are_lost_late_or_repeated(schedule in slow_schedule(prop_oneof![loss(), crash()], 3)) {
         let outcome = run(&Schedule { network: Network::POOR, ..schedule });
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn nor_whatever_else_goes_wrong(schedule in slow_world(prop_oneof![2 => loss(), 3 => anything()], 6)) {
+    fn nor_whatever_else_goes_wrong(schedule in slow_schedule(prop_oneof![2 => loss(), 3 => anything()], 6)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn nor_when_limits_change(schedule in slow_world(prop_oneof![loss(), change()], 4)) {
+    fn nor_when_limits_change(schedule in slow_schedule(prop_oneof![loss(), change()], 4)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }

@@ -9,7 +9,7 @@ use simulate::{
     schedule::Terms,
 };
 
-use crate::worlds::terms;
+use crate::schedules::terms;
 
 const GATEWAYS: usize = 4;
 const KEYS: [&str; 2] = ["rb:{0}:clock", "rb:{0}:limit"];

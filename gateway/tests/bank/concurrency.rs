@@ -48,7 +48,7 @@ async fn one_gateway_may_serve_the_whole_limit_and_others_none_beside_it() {
     let mut under_way = begin_as_many(&gateways[0]).await;
     for gateway in &gateways {
         let denial = gateway.begin().await.err().unwrap();
-        assert_eq!((denial.reason, denial.violated.policy), (DenialReason::TooManyUnderWay, "key-concurrent"));
+        assert_eq!((denial.reason, denial.violated.policy), (DenialReason::ConcurrencyLimited, "key-concurrent"));
     }
     under_way.truncate(LIMIT - 2);
     // What the first does not need comes back to whoever asks.

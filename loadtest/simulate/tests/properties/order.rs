@@ -2,11 +2,11 @@
 
 use gateway::limit::bank::SCRIPT;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use simulate::world::World;
+use simulate::simulation::Simulation;
 
 use crate::{
+    schedules::{cases, schedule},
     script::{steps, try_steps},
-    worlds::{cases, world},
 };
 
 const REFILL: &str = "  -- 1. Refill";
@@ -53,8 +53,8 @@ fn taking_the_report_before_the_refill_is_caught() {
 #[test]
 fn worlds_catch_a_refill_of_what_is_in_other_hands() {
     let config = Config { cases: 4 * cases().cases, max_shrink_iters: 0, ..cases() };
-    let caught = TestRunner::new(config).run(&world(), |schedule| {
-        let outcome = World::run(schedule, &without_cap()).unwrap();
+    let caught = TestRunner::new(config).run(&schedule(), |schedule| {
+        let outcome = Simulation::run(schedule, &without_cap()).unwrap();
         if outcome.overshoot > 1e-3 { Err(TestCaseError::fail("caught")) } else { Ok(()) }
     });
     assert!(matches!(caught, Err(TestError::Fail(..))));
