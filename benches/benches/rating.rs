@@ -9,7 +9,7 @@ use common::{
     key::Mode,
     plan::{Plan, PlanFile},
     time::Micros,
-    usage::{PaidBy, rollup::UsageSum},
+    usage::{PaidBy, rollup::UsageRollup},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -19,7 +19,7 @@ const ROUTES: [&str; 5] = ["search", "upload", "download", "status", "report"];
 const FIRST_HOUR: Micros = Micros(1_793_491_200_000_000);
 
 /// As many rows for each tenant: two keys, one of them for tests, on five routes in every hour that it takes.
-fn month() -> Vec<UsageSum> {
+fn month() -> Vec<UsageRollup> {
     (0..ROWS)
         .map(|number| {
             let of_tenant = number / TENANTS;
@@ -27,7 +27,7 @@ fn month() -> Vec<UsageSum> {
             let route = of_tenant as usize / 2 % ROUTES.len();
             let tenant = u128::from(number % TENANTS);
             let hour = FIRST_HOUR.plus_seconds(3_600 * i64::from(of_tenant / 10));
-            UsageSum {
+            UsageRollup {
                 hour,
                 since: hour,
                 tenant: TenantId::from_u128(tenant),
@@ -50,7 +50,7 @@ fn growth() -> Plan {
     file.plans.into_iter().find(|plan| plan.id.as_str() == "growth").expect("plan growth")
 }
 
-fn bills(rows: &[UsageSum], plan: &Plan) -> i64 {
+fn bills(rows: &[UsageRollup], plan: &Plan) -> i64 {
     let mut totals = Totals::default();
     for row in rows {
         totals.add(row).expect("small numbers");

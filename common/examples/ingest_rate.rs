@@ -46,7 +46,7 @@ async fn main() -> Result<(), Failure> {
         let store = Store::open_and_migrate(&server.url(&database)).await?.0.keeping_records(keep_records);
         store.ensure_partitions(SystemClock.now(), 2).await?;
         let rate = measure(&store, writers, records).await?;
-        let audit = store.audit(None).await?;
+        let audit = store.reconcile(None).await?;
         let booked: i64 = audit.streams.iter().map(|stream| stream.booked.requests).sum();
         if !audit.is_clean() || booked.unsigned_abs() != rate.records {
             return Err(format!("{booked} of {} are booked; {:?}", rate.records, audit.breaches).into());

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_number_are_the_same_identifier() {
+    fn id_parses_back_from_text_and_number() {
         let id = TenantId::generate();
         assert_eq!(id.to_string().parse::<TenantId>(), Ok(id));
         assert_eq!(TenantId::from_u128(id.as_u128()), id);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_id_is_not_a_tenant_id() {
+    fn key_id_does_not_parse_as_tenant_id() {
         let error = KeyId::generate().to_string().parse::<TenantId>().unwrap_err();
         assert!(error.to_string().contains("is not a tenant id"), "{error}");
     }

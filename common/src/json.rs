@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_read_as_serde_json_reads_them() {
+    fn parsed_document_equals_serde_json() {
         for text in [
             r#"{"name": "a"}"#,
             r#"{"name": "a", "inner": {"count": 1}, "list": [{"count": 2}], "map": {"x": {"count": 3}}}"#,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_object_at_any_depth() {
+    fn array_in_place_of_object_is_refused_at_any_depth() {
         for text in [
             r#"["a"]"#,
             r#"["a", null, [], {}, null]"#,

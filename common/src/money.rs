@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_keep_the_places_of_the_currency() {
+    fn amount_shows_decimal_places_of_currency() {
         assert_eq!(Money::from_minor(10_380, Currency::USD).to_string(), "103.80 USD");
         assert_eq!(Money::from_minor(-5, Currency::USD).to_string(), "-0.05 USD");
         assert_eq!(Money::from_minor(1_500, Currency::JPY).to_string(), "1500 JPY");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn parsing_refuses_what_it_would_have_to_round() {
+    fn amount_with_too_many_decimals_is_refused() {
         assert_eq!(Money::parse("29", Currency::USD).unwrap().minor(), 2_900);
         assert_eq!(Money::parse("29.5", Currency::USD).unwrap().minor(), 2_950);
         assert_eq!(Money::parse("29.500", Currency::USD).unwrap().minor(), 2_950);

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_every_script_are_names() {
+    fn names_of_all_scripts_are_accepted() {
         let persian = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}";
         let mechanic = "\u{1f469}\u{200d}\u{1f527} Ltd";
         let heart = "\u{2764}\u{fe0f}";
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_no_part_of_a_name() {
+    fn invisible_characters_are_refused() {
         assert_eq!(validate_name("  "), Err(NameError::Empty));
         assert_eq!(validate_name("a\u{1b}[2J"), Err(NameError::ControlCharacter('\u{1b}')));
         assert_eq!(validate_name(&"x".repeat(10_000)), Err(NameError::TooLong(10_000)));

@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_is_not_trusted() {
+    fn header_of_untrusted_peer_is_ignored() {
         assert_eq!(found("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
         assert_eq!(found("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
     }
 
     #[test]
-    fn the_last_address_that_no_trusted_proxy_has_counts() {
+    fn last_address_outside_trusted_proxies_is_the_client() {
         let trusted = ["10.0.0.0/8", "2001:db8:1::/48"];
         assert_eq!(found("10.0.0.1", &["198.51.100.1"], &trusted), "198.51.100.1");
         assert_eq!(found("10.0.0.1", &["8.8.8.8, 198.51.100.1, 10.0.0.2"], &trusted), "198.51.100.1");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_end_with_the_client_and_are_canonical() {
+    fn hops_end_with_client_in_canonical_form() {
         let all = |peer: &str, forwarded: &[&str]| -> Vec<String> {
             let mut headers = HeaderMap::new();
             for line in forwarded {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_client_in_the_header_the_proxy_itself_counts() {
+    fn header_without_client_makes_proxy_the_client() {
         let trusted = ["10.0.0.0/8"];
         assert_eq!(found("10.0.0.1", &[], &trusted), "10.0.0.1");
         assert_eq!(found("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted), "10.0.0.3");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_subscriber_are_one() {
+    fn addresses_of_one_subscriber_share_a_prefix() {
         let of = |text: &str| subscriber(text.parse().unwrap()).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("2001:db8:1:3::1"), "2001:db8:1:3::");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sane_request_id_is_kept_and_any_other_replaced() {
+    fn valid_request_id_is_kept_and_others_replaced() {
         let id = |text: &str| request_id(Some(&HeaderValue::from_str(text).unwrap()));
         assert_eq!(id("a-B_9."), "a-B_9.");
         for wrong in ["", "a b", "a\"b", &"x".repeat(129)] {

@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_follows_the_clocks_of_the_zone() {
+    fn period_follows_clock_changes_of_zone() {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
         let october: Period = "2026-10".parse().unwrap();
         let window = october.window(&berlin).unwrap();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_of_a_zone_off_by_45_minutes_start_on_its_own_hour() {
+    fn hours_of_zone_with_45_minute_offset_start_on_its_own_hour() {
         let kathmandu: Zone = "Asia/Kathmandu".parse().unwrap();
         let at = "2026-11-22T01:30:00Z".parse().unwrap();
         assert_eq!(kathmandu.hour_start(at).to_string(), "2026-11-22T01:15:00Z");
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_zone_that_is_not_known_keeps_its_name_and_has_no_months() {
+    fn unknown_stored_zone_keeps_name_and_has_no_months() {
         let (zone, at) = (Zone::stored("Mars/Olympus"), "2026-11-22T01:30:00Z".parse().unwrap());
         assert_eq!((zone.name(), zone.is_known()), ("Mars/Olympus", false));
         let unknown = TimeError::Zone("Mars/Olympus".into());
@@ -334,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_hour_belongs_to_the_period_of_every_event_in_it(
+        fn hour_belongs_to_period_of_all_its_events(
             seconds in 1_600_000_000_i64..2_000_000_000,
             zone in prop::sample::select(vec![
                 "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe",

@@ -15,7 +15,7 @@ use common::{
     usage::{
         gaps::UsageGap,
         lives::LostLife,
-        reconcile::{Breach, PeriodAudit, StreamAudit, Tally},
+        reconcile::{Breach, PeriodReconciliation, StreamReconciliation, Tally},
     },
 };
 pub use kafka::{KafkaBacklog, kafka_backlog};
@@ -48,9 +48,9 @@ pub struct Report {
     /// The period that was looked at; all if none.
     pub period: Option<Period>,
     /// Per stream: acknowledged, booked, void, lost, recorded, missing.
-    pub streams: Vec<StreamAudit>,
+    pub streams: Vec<StreamReconciliation>,
     /// Per tenant and month: recorded, summed up.
-    pub periods: Vec<PeriodAudit>,
+    pub periods: Vec<PeriodReconciliation>,
     /// Every equality that does not hold.
     pub breaches: Vec<BreachReport>,
     /// Numbers of streams whose entries have not come: skipped, or lost.
@@ -95,7 +95,7 @@ pub struct UnknownTenant {
 /// Audits the books, or one month of them on each tenant's own clock.
 pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, AuditError> {
     let window = period.map(everywhere).transpose()?;
-    let mut audit = store.audit(window).await?;
+    let mut audit = store.reconcile(window).await?;
     // The window holds a day more at either end, for the clocks of all zones.
     audit.periods.retain(|audited| period.is_none_or(|period| audited.period == period));
     let known: HashSet<_> = store.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
@@ -105,8 +105,8 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         .filter(|audited| !known.contains(&audited.tenant))
         .map(|audited| UnknownTenant { tenant: audited.tenant, period: audited.period, usage: audited.rolled_up })
         .collect();
-    let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.settled.is_some());
-    let (settled_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.settled.is_some());
+    let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.accepted.is_some());
+    let (settled_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.accepted.is_some());
     let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,

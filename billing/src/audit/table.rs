@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use common::usage::{
     gaps::UsageGap,
     lives::LostLife,
-    reconcile::{PeriodAudit, StreamAudit},
+    reconcile::{PeriodReconciliation, StreamReconciliation},
 };
 
 use super::Report;
@@ -55,7 +55,7 @@ fn verdict(report: &Report) -> String {
     }
 }
 
-fn streams(streams: &[StreamAudit]) -> Table {
+fn streams(streams: &[StreamReconciliation]) -> Table {
     let mut table = with_header([
         "Stream",
         "Acknowledged",
@@ -85,7 +85,7 @@ fn streams(streams: &[StreamAudit]) -> Table {
     align(table)
 }
 
-fn periods(periods: &[PeriodAudit]) -> Table {
+fn periods(periods: &[PeriodReconciliation]) -> Table {
     let mut table = with_header(["Tenant and month", "Recorded", "Dropped", "Summed up", "Units"]);
     for period in periods {
         table.add_row([
@@ -102,14 +102,14 @@ fn periods(periods: &[PeriodAudit]) -> Table {
 fn gap(gap: &UsageGap) -> String {
     let cause = if gap.lost { "lost by the gateway" } else { "skipped" };
     let since = gap.opened_at.map_or_else(String::new, |at| format!(" since {at}"));
-    let settled = gap.settled.as_ref().map_or_else(String::new, |settled| {
+    let settled = gap.accepted.as_ref().map_or_else(String::new, |settled| {
         format!("; settled at {} by {}: {}", settled.at, settled.by, settled.reason)
     });
     format!("{}: {}..{} {cause}{since}{settled}", gap.stream, gap.from, gap.to)
 }
 
 fn life(life: &LostLife) -> String {
-    let settled = life.settled.as_ref().map_or_else(String::new, |settled| {
+    let settled = life.accepted.as_ref().map_or_else(String::new, |settled| {
         format!("; accepted at {} by {}: {}", settled.at, settled.by, settled.reason)
     });
     let booked = grouped(life.booked);

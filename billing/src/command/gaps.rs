@@ -9,7 +9,7 @@ use common::{
     time::{Clock as _, SystemClock},
     usage::{
         Life, StreamId,
-        gaps::{GapSettlement, Settling, UsageGap},
+        gaps::{Acceptance, AcceptedGap, UsageGap},
         lives::LostLife,
     },
 };
@@ -124,15 +124,15 @@ async fn act(store: &Store, action: &Action, output: Output) -> Result<(), Comma
     match action {
         Action::List(_) => list(&store.usage_gaps().await?, output),
         Action::Settle { stream, numbers, reason, by, .. } => {
-            let settling = Settling { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
+            let settling = Acceptance { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
             let numbers = numbers.as_ref().map(|numbers| numbers.0.clone());
-            list(&store.settle_gaps(stream, numbers, settling).await?, output)
+            list(&store.accept_gaps(stream, numbers, settling).await?, output)
         }
-        Action::Settlements(_) => settlements(&store.gap_settlements().await?, output),
+        Action::Settlements(_) => settlements(&store.accepted_gaps().await?, output),
         Action::Lives(_) => lives(&store.lost_lives().await?, output),
         Action::SettleLife { life, reason, by, .. } => {
-            let settling = Settling { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
-            lives(&[store.settle_life(life, &settling).await?], output)
+            let settling = Acceptance { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
+            lives(&[store.accept_lost_life(life, &settling).await?], output)
         }
     }
 }
@@ -151,13 +151,13 @@ fn list(gaps: &[UsageGap], output: Output) -> Result<(), CommandError> {
             format!("{}..{}", gap.from, gap.to),
             cause(gap.lost).to_owned(),
             gap.opened_at.map_or_else(|| "unknown".to_owned(), |at| at.to_string()),
-            gap.settled.as_ref().map_or_else(|| "no".to_owned(), settling),
+            gap.accepted.as_ref().map_or_else(|| "no".to_owned(), settling),
         ]);
     }
     print(&format!("{table}\n"))
 }
 
-fn settlements(settlements: &[GapSettlement], output: Output) -> Result<(), CommandError> {
+fn settlements(settlements: &[AcceptedGap], output: Output) -> Result<(), CommandError> {
     if output == Output::Json {
         return print(&(serde_json::to_string_pretty(settlements)? + "\n"));
     }
@@ -171,7 +171,7 @@ fn settlements(settlements: &[GapSettlement], output: Output) -> Result<(), Comm
             format!("{}..{}", settlement.from, settlement.to),
             cause(settlement.lost).to_owned(),
             settlement.missing.to_string(),
-            settling(&settlement.settling),
+            settling(&settlement.acceptance),
         ]);
     }
     print(&format!("{table}\n"))
@@ -191,7 +191,7 @@ fn lives(lives: &[LostLife], output: Output) -> Result<(), CommandError> {
             life.began_at.to_string(),
             life.noticed_at.to_string(),
             life.booked.to_string(),
-            life.settled.as_ref().map_or_else(|| "no".to_owned(), settling),
+            life.accepted.as_ref().map_or_else(|| "no".to_owned(), settling),
         ]);
     }
     print(&format!("{table}\n"))
@@ -208,6 +208,6 @@ const fn cause(lost: bool) -> &'static str {
     if lost { "lost by the gateway" } else { "skipped" }
 }
 
-fn settling(settling: &Settling) -> String {
+fn settling(settling: &Acceptance) -> String {
     format!("{} by {}: {}", settling.at, settling.by, settling.reason)
 }

@@ -58,7 +58,7 @@ pub struct IngestConfig {
     /// Further properties of librdkafka, such as `security.protocol`.
     #[serde(deserialize_with = "properties")]
     pub properties: BTreeMap<String, String>,
-    /// Whether a record of every request is kept, or only the hourly sums.
+    /// Whether a record of every request is kept, or only the rollups.
     pub keep_raw: bool,
     /// Usage is booked without being asked for that is of this many days before its tenant's current month, or later.
     #[serde(deserialize_with = "late_days")]

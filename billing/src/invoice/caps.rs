@@ -15,7 +15,7 @@ use common::{
     key::Mode,
     store::Store,
     time::{Micros, Period, TimeError, Window, Zone},
-    usage::{PaidBy, rollup::UsageSum},
+    usage::{PaidBy, rollup::UsageRollup},
 };
 
 use super::{
@@ -127,7 +127,12 @@ impl Caps {
 
     /// Counts a sum against every row on its way up; sums come in the order of their time. `payer` is whoever has it on the
     /// bill of the period, if anybody has. An error: what bears on the payer's bill is not known.
-    pub(super) fn count(&mut self, payers: &Payers, sum: &UsageSum, payer: Option<Payer>) -> Result<(), InvoiceError> {
+    pub(super) fn count(
+        &mut self,
+        payers: &Payers,
+        sum: &UsageRollup,
+        payer: Option<Payer>,
+    ) -> Result<(), InvoiceError> {
         if self.holders.is_empty() || !sum.billable || sum.mode == Mode::Test {
             return Ok(());
         }
@@ -155,7 +160,7 @@ impl Caps {
 
     /// Units of a sum that the row of a holder does not let pass, if there are any. They will be the part of this number of the
     /// next one of `sums`.
-    fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageSum, part: usize) -> Option<u64> {
+    fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageRollup, part: usize) -> Option<u64> {
         let place = self.sums.len();
         let (row, sums) = self.row(payers, tenant, sum)?;
         row.advance(sum.since, sums);
@@ -178,7 +183,7 @@ impl Caps {
     }
 
     /// The row of the quota of `holder` that a sum counts against, and all sums.
-    fn row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageSum) -> Option<(&mut Row, &mut Vec<Beyond>)> {
+    fn row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageRollup) -> Option<(&mut Row, &mut Vec<Beyond>)> {
         let holder = self.holders.get(&tenant)?;
         let zone = holder.zone.as_ref().ok()?;
         let period = Period::containing(sum.since, zone).ok()?;

@@ -14,7 +14,7 @@ use common::{
     store::{Store, StoreError},
     tenant::TenantAccount,
     time::{Micros, Period, Window, Zone},
-    usage::rollup::{RefusalSum, UsageFilter, UsageSum},
+    usage::rollup::{RefusalRollup, UsageFilter, UsageRollup},
 };
 
 use super::{
@@ -254,7 +254,7 @@ impl Recorded {
         Ok(recorded)
     }
 
-    fn add_usage(&mut self, books: &Books, caps: &mut Caps, sum: &UsageSum) {
+    fn add_usage(&mut self, books: &Books, caps: &mut Caps, sum: &UsageRollup) {
         let payer = books.payers.payer(sum.tenant, sum.since);
         let counts = books.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since);
         let capped = caps.count(&books.payers, sum, payer.filter(|_| counts));
@@ -271,7 +271,7 @@ impl Recorded {
     }
 
     /// Refusals are summed by hour. Those of the hour in which a plan begins are told by whoever pays at its end.
-    fn add_refusals(&mut self, books: &Books, sum: &RefusalSum) {
+    fn add_refusals(&mut self, books: &Books, sum: &RefusalRollup) {
         let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
         let payer = [sum.hour, end].into_iter().find_map(|at| books.payers.payer(sum.tenant, at));
         let payer = payer.map(|payer| payer.tenant);

@@ -6,7 +6,7 @@ use common::{
     money::{Currency, UnitPrice},
     plan::{Charge, Plan, PlanLimits, Tier},
     time::Micros,
-    usage::{PaidBy, rollup::UsageSum},
+    usage::{PaidBy, rollup::UsageRollup},
 };
 use serde::Deserialize;
 
@@ -62,7 +62,7 @@ fn worked_cases_bill_what_their_sources_say() {
         let plan = plan(&case);
         plan.validate().unwrap();
         for bill in &case.bills {
-            let sum = UsageSum {
+            let sum = UsageRollup {
                 hour: Micros(0),
                 since: Micros(0),
                 tenant,

@@ -6,7 +6,7 @@ use common::{
     money::{Currency, Decimal, UnitPrice},
     plan::{Charge, Plan, PlanFile, Tier},
     time::Micros,
-    usage::{PaidBy, rollup::UsageSum},
+    usage::{PaidBy, rollup::UsageRollup},
 };
 use proptest::prelude::*;
 
@@ -14,8 +14,8 @@ use super::*;
 
 const TENANT: TenantId = TenantId::from_u128(1);
 
-fn row(meter: &str, units: u64) -> UsageSum {
-    UsageSum {
+fn row(meter: &str, units: u64) -> UsageRollup {
+    UsageRollup {
         hour: Micros(0),
         since: Micros(0),
         tenant: TENANT,
@@ -31,7 +31,7 @@ fn row(meter: &str, units: u64) -> UsageSum {
     }
 }
 
-fn usage(rows: &[UsageSum]) -> TenantTotals {
+fn usage(rows: &[UsageRollup]) -> TenantTotals {
     let mut totals = Totals::default();
     for row in rows {
         totals.add(row).unwrap();
@@ -85,8 +85,8 @@ fn every_shipped_plan_bills_its_price_list() {
 fn only_billable_units_under_live_keys_are_priced() {
     let rows = [
         row("requests", 2_000_000),
-        UsageSum { billable: false, units: 5_000_000, ..row("requests", 0) },
-        UsageSum { mode: Mode::Test, units: 7_000_000, ..row("requests", 0) },
+        UsageRollup { billable: false, units: 5_000_000, ..row("requests", 0) },
+        UsageRollup { mode: Mode::Test, units: 7_000_000, ..row("requests", 0) },
     ];
     let usage = usage(&rows);
     let lines = rate(&shipped_plan("growth"), &usage).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use common::{
     id::TenantId,
     key::Mode,
-    usage::{PaidBy, rollup::UsageSum},
+    usage::{PaidBy, rollup::UsageRollup},
 };
 
 use super::RatingError;
@@ -46,13 +46,13 @@ pub struct MeterTotals {
 impl Totals {
     /// Adds one row for the tenant that used it, of a period with one plan. After an error the tenant's totals are
     /// incomplete and must not be used.
-    pub fn add(&mut self, sum: &UsageSum) -> Result<(), RatingError> {
+    pub fn add(&mut self, sum: &UsageRollup) -> Result<(), RatingError> {
         self.add_for(sum.tenant, 0, sum)
     }
 
     /// Adds one row for whoever pays for it, under the plan that has this place among the plans of the period. After an
     /// error the payer's totals are incomplete and must not be used.
-    pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageSum) -> Result<(), RatingError> {
+    pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageRollup) -> Result<(), RatingError> {
         let totals = self.tenants.entry(payer).or_default();
         totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: payer, what })
     }
@@ -91,7 +91,7 @@ impl TenantTotals {
         self.billable_by_meter.get(meter)
     }
 
-    fn add(&mut self, plan: usize, sum: &UsageSum) -> Result<(), &'static str> {
+    fn add(&mut self, plan: usize, sum: &UsageRollup) -> Result<(), &'static str> {
         add_to(&mut self.requests, sum.requests, "requests")?;
         add_to(&mut self.units, sum.units, "units")?;
         if sum.mode == Mode::Test {
@@ -110,7 +110,7 @@ impl TenantTotals {
 }
 
 impl MeterTotals {
-    fn add(&mut self, plan: usize, sum: &UsageSum) -> Result<(), &'static str> {
+    fn add(&mut self, plan: usize, sum: &UsageRollup) -> Result<(), &'static str> {
         if sum.paid == PaidBy::Credit {
             return add_to(&mut self.credit, sum.units, "units paid from credit");
         }

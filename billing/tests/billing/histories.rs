@@ -273,7 +273,7 @@ async fn run(fixture: Fixture, history: &[(i64, Event)]) {
     assert!(timeline.now < instant("2027-01-31T00:00:00Z"), "the periods hold the history: {}", timeline.now);
     let all: u64 = timeline.model.used.iter().map(|used| used.units).sum();
     assert_eq!(units, all, "all usage is on the bills, each unit once");
-    let audit = timeline.store.audit(None).await.unwrap();
+    let audit = timeline.store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 
     // Everything changes once more, after all months.

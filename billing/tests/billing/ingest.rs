@@ -6,7 +6,7 @@ use common::{
     store::Store,
     usage::{
         BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, UsageBatch, UsageEntry,
-        rollup::{UsageFilter, UsageSum},
+        rollup::{UsageFilter, UsageRollup},
     },
 };
 use reqwest::Response;
@@ -25,7 +25,7 @@ fn ten_requests(tenant: TenantId, first_seq: u64) -> UsageBatch {
     batch(first_seq, (0..10).map(|units| UsageEntry::Request(request(tenant, AT, units))))
 }
 
-async fn usage(store: &Store) -> Vec<UsageSum> {
+async fn usage(store: &Store) -> Vec<UsageRollup> {
     store.usage(&UsageFilter::default()).await.unwrap()
 }
 

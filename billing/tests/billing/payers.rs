@@ -80,7 +80,7 @@ impl Books {
     }
 
     async fn assert_in_order(&self) {
-        let audit = self.store.audit(None).await.unwrap();
+        let audit = self.store.reconcile(None).await.unwrap();
         assert!(audit.is_clean(), "{:?}", audit.breaches);
     }
 }

@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_write_may_read_and_nothing_else() {
+    fn write_scope_includes_read_of_same_area_only() {
         let keys = AdminScope::write(AdminArea::Keys);
         assert!(keys.includes(AdminScope::read(AdminArea::Keys)) && keys.includes(keys));
         assert!(!AdminScope::read(AdminArea::Keys).includes(keys));

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_admin_key_reads_back_and_no_other_does() {
+    fn only_well_formed_admin_key_parses() {
         let secret = AdminSecret::generate();
         assert_eq!(AdminSecret::parse(secret.expose().as_bytes()), Ok(secret.clone()));
         let mut typo = secret.expose().to_owned().into_bytes();

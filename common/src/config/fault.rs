@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_short() {
+    fn shown_text_is_short() {
         let text = format!("a: {}\n", "x".repeat(1_000_000));
         let places = (1..=500).map(|column| Place { line: 1, column, length: 1_000_000 });
         let faults = places.map(|place| place.fault("y".repeat(1_000_000))).collect();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown() {
+    fn password_is_not_shown() {
         for line in ["  url: redis://user:hunter2@a:1", "  sasl.password: hunter2", "{ a: 'x://:hunter2@b', b: 1 }"] {
             let place = Place { line: 1, column: 3, length: 3 };
             let told = Faults::new("a.yaml", line, vec![place.fault("x")]).to_string();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn slip_is_recognised_and_another_word_is_not() {
+    fn typo_gets_suggestion_and_other_word_does_not() {
         let known = ["listen", "admin", "path_prefix"];
         assert_eq!(nearest("lissten", known), Some("listen"));
         assert_eq!(nearest("Path-Prefix", known), Some("path_prefix"));

@@ -2,19 +2,23 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`tree`] | the document as a tree whose nodes know their places |
-//! | [`reader`] | from the tree to a typed value, through serde, noting what cannot be used |
+//! | [`builder`], [`tree`] | the document as a tree whose nodes know their places |
+//! | [`reader`], [`access`], [`value`], [`unusable`] | from the tree to a typed value, through serde, noting what cannot be used |
 //! | [`fault`] | a fault, and how it is shown |
 //! | [`words`] | errors of serde in plain words |
 //!
 //! Programs then check the value as a whole, and ask the [`Document`] for the places of what they find. Variables of the
 //! environment are not expanded: what a file says is what is written in it.
 
+mod access;
+mod builder;
 mod fault;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unusable;
+mod value;
 mod words;
 
 use std::path::Path;

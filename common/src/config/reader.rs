@@ -1,40 +1,33 @@
 //! From a tree to a typed value, noting every fault on the way.
 //!
 //! A visitor of serde ends at its first error. So a value that cannot be used is noted and removed from the tree, and
-//! the rest is read again, until all that is left can be used. What is missing only because it was removed is not told.
-//! Unknown settings are noted and passed over, without another round.
+//! the rest is read again, until everything still there can be used. A setting that is missing only because it was
+//! removed is not reported. Unknown settings are noted and passed over, without another round.
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt::{self, Display},
-};
+use std::cell::{Cell, RefCell};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer as _, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor, value::StrDeserializer,
-};
+use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::{
-    fault::{Fault, Place, did_you_mean, quoted},
-    tree::{Content, Entry, NodeId, Scalar, Tree},
-    words,
+    access::{Entries, Items, Variant},
+    fault::{Fault, quoted},
+    tree::{Content, Entry, NodeId, Tree},
+    unusable::{Unusable, unknown},
+    value::Value,
 };
 
-/// Most rounds: faults that each take one.
+/// Most rounds, which is the most faults that each take a round.
 const ROUNDS_MAX: usize = 200;
 
 /// Most nodes that are read in one round, aliases counted each time.
 const NODES_MAX: usize = 200_000;
 
-/// Most known names that a fault lists.
-const LISTED_MAX: usize = 30;
-
-/// The value of the whole tree, if what can be used of it is enough for one. Faults are added to `faults`.
+/// Returns the value of the tree, if its usable part is enough for one. Faults are added to `faults`.
 pub(super) fn read<T: serde::de::DeserializeOwned>(tree: &mut Tree, faults: &mut Vec<Fault>) -> Option<T> {
     for _ in 0..ROUNDS_MAX {
         let root = tree.root()?;
         let notes = RefCell::default();
-        let round = Round { tree, notes: &notes, left: &Cell::new(NODES_MAX) };
+        let round = Round { tree, notes: &notes, budget: &Cell::new(NODES_MAX) };
         let outcome = T::deserialize(Reader { round, node: root });
         let error = match outcome {
             Ok(value) => {
@@ -67,163 +60,26 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(tree: &mut Tree, faults: &mut
     None
 }
 
-/// What the readers of one round share.
+/// State that the readers of one round share.
 #[derive(Clone, Copy)]
-struct Round<'a> {
-    tree: &'a Tree,
+pub(super) struct Round<'a> {
+    pub(super) tree: &'a Tree,
     notes: &'a RefCell<Vec<Fault>>,
-    left: &'a Cell<usize>,
+    /// Nodes that may still be read in this round.
+    budget: &'a Cell<usize>,
 }
 
 /// Reads one node.
 #[derive(Clone, Copy)]
-struct Reader<'a> {
-    round: Round<'a>,
-    node: NodeId,
-}
-
-/// Why a node cannot be used.
-#[derive(Debug)]
-pub(super) struct Unusable {
-    reason: String,
-    /// The node, once it is known.
-    at: Option<NodeId>,
-    /// The place to tell, if it is not the node's.
-    place: Option<Place>,
-    /// The key that the node stands under.
-    field: Option<String>,
-    /// The setting that is missing in it, if that is the reason.
-    missing: Option<&'static str>,
-}
-
-impl Unusable {
-    fn new(reason: String) -> Self {
-        Self { reason, at: None, place: None, field: None, missing: None }
-    }
-
-    fn at(mut self, node: NodeId) -> Self {
-        self.at = self.at.or(Some(node));
-        self
-    }
-
-    /// Tells the entry whose value is unusable.
-    fn under(mut self, entry: &Entry, tree: &Tree) -> Self {
-        if self.at.is_none() {
-            self.at = Some(entry.value);
-        }
-        if self.at == Some(entry.value) && self.place.is_none() {
-            self.place = Some(tree.told_place(entry));
-        }
-        if self.field.is_none() {
-            self.field = Some(entry.key.clone());
-        }
-        self
-    }
-}
-
-impl std::error::Error for Unusable {}
-
-impl Display for Unusable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.reason)
-    }
-}
-
-impl serde::de::Error for Unusable {
-    fn custom<T: Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("{} is not {}", words::unexpected(&unexpected), words::expected(expected)))
-    }
-
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::invalid_type(unexpected, expected)
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "{} is not one of {}{}",
-            quoted(variant),
-            listed(expected),
-            did_you_mean(variant, expected.iter().copied())
-        ))
-    }
-
-    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(unknown(field, expected))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self { missing: Some(field), ..Self::new(format!("`{field}` is missing here: it has no default")) }
-    }
-}
-
-fn unknown(field: &str, known: &[&str]) -> String {
-    let meant = did_you_mean(field, known.iter().copied());
-    let known = if meant.is_empty() { format!("; known are {}", listed(known)) } else { meant };
-    format!("{} is not a setting here{known}", quoted(field))
-}
-
-fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
-    let more = if names.len() > LISTED_MAX { ", .." } else { "" };
-    shown.join(", ") + more
-}
-
-/// What a scalar without quotes is.
-enum Value {
-    Nothing,
-    Switch(bool),
-    Whole(i128),
-    Fraction(f64),
-}
-
-impl Value {
-    /// The value, unless it is a text.
-    fn of(scalar: &Scalar) -> Option<Self> {
-        if !scalar.is_plain {
-            return None;
-        }
-        let text = scalar.text.as_str();
-        match text {
-            "" | "~" | "null" | "Null" | "NULL" => return Some(Self::Nothing),
-            "true" | "True" | "TRUE" => return Some(Self::Switch(true)),
-            "false" | "False" | "FALSE" => return Some(Self::Switch(false)),
-            _ => {}
-        }
-        if let Some(number) = whole(text) {
-            return Some(Self::Whole(number));
-        }
-        let is_number = text.bytes().any(|byte| byte.is_ascii_digit())
-            && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-        text.parse().ok().filter(|_| is_number).map(Self::Fraction)
-    }
-}
-
-/// A whole number: decimal, or with `0x`, `0o` or `0b`. Digits after a 0 are a text, such as a telephone number.
-fn whole(text: &str) -> Option<i128> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (digits, radix) = match digits.get(..2) {
-        Some("0x") => (&digits[2..], 16),
-        Some("0o") => (&digits[2..], 8),
-        Some("0b") => (&digits[2..], 2),
-        Some(start) if start.starts_with('0') => return None,
-        _ => (digits, 10),
-    };
-    let sound = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let number = i128::from_str_radix(digits, radix).ok().filter(|_| sound)?;
-    Some(sign * number)
+pub(super) struct Reader<'a> {
+    pub(super) round: Round<'a>,
+    pub(super) node: NodeId,
 }
 
 impl<'a> Reader<'a> {
     fn content(self) -> Result<&'a Content, Unusable> {
-        let left = self.round.left.get().checked_sub(1);
-        self.round.left.set(left.ok_or_else(|| Unusable::new("the file is too large".into()))?);
+        let budget = self.round.budget.get().checked_sub(1);
+        self.round.budget.set(budget.ok_or_else(|| Unusable::new("the file is too large".into()))?);
         Ok(&self.round.tree.node(self.node).content)
     }
 
@@ -286,7 +142,7 @@ impl<'a> Reader<'a> {
                 is_known
             });
         }
-        visitor.visit_map(Entries { round: self.round, left: entries.into_iter(), value: None })
+        visitor.visit_map(Entries { round: self.round, entries: entries.into_iter(), value: None })
     }
 }
 
@@ -436,82 +292,4 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     }
 
     serde::forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct tuple tuple_struct }
-}
-
-struct Items<'a> {
-    round: Round<'a>,
-    items: std::vec::IntoIter<NodeId>,
-}
-
-impl<'a> SeqAccess<'a> for Items<'a> {
-    type Error = Unusable;
-
-    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Unusable> {
-        let Some(node) = self.items.next() else {
-            return Ok(None);
-        };
-        seed.deserialize(Reader { round: self.round, node }).map(Some).map_err(|error| error.at(node))
-    }
-}
-
-struct Entries<'a> {
-    round: Round<'a>,
-    left: std::vec::IntoIter<&'a Entry>,
-    value: Option<&'a Entry>,
-}
-
-impl<'a> MapAccess<'a> for Entries<'a> {
-    type Error = Unusable;
-
-    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Unusable> {
-        self.value = self.left.next();
-        let Some(entry) = self.value else {
-            return Ok(None);
-        };
-        let key: StrDeserializer<'_, Unusable> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|mut error| {
-            // The key itself is wrong, not what stands under it.
-            error.place = error.place.or(Some(entry.key_place));
-            error.at(entry.value)
-        })
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, Unusable> {
-        let entry = self.value.take().ok_or_else(|| Unusable::new("a value without a name".into()))?;
-        seed.deserialize(Reader { round: self.round, node: entry.value })
-            .map_err(|error| error.under(entry, self.round.tree))
-    }
-}
-
-/// One of several words.
-struct Variant<'a>(&'a str);
-
-impl<'a> EnumAccess<'a> for Variant<'a> {
-    type Error = Unusable;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<(S::Value, Self), Unusable> {
-        let name: StrDeserializer<'_, Unusable> = self.0.into_deserializer();
-        Ok((seed.deserialize(name)?, self))
-    }
-}
-
-impl<'a> VariantAccess<'a> for Variant<'a> {
-    type Error = Unusable;
-
-    fn unit_variant(self) -> Result<(), Unusable> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'a>>(self, _seed: S) -> Result<S::Value, Unusable> {
-        Err(Unusable::new(format!("{} takes no value here", quoted(self.0))))
-    }
-
-    fn tuple_variant<V: Visitor<'a>>(self, _length: usize, _visitor: V) -> Result<V::Value, Unusable> {
-        Err(Unusable::new(format!("{} takes no value here", quoted(self.0))))
-    }
-
-    fn struct_variant<V: Visitor<'a>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Unusable> {
-        Err(Unusable::new(format!("{} takes no value here", quoted(self.0))))
-    }
 }

@@ -58,7 +58,7 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn sound_file_is_read_as_it_is_written() {
+fn valid_file_reads_as_written() {
     let text = "
 # comment
 listen: '127.0.0.1:80'
@@ -80,7 +80,7 @@ limits: { header_bytes: 1_0, enabled: true, share: .5 }
 }
 
 #[test]
-fn every_fault_is_told_with_its_place() {
+fn each_fault_is_reported_with_its_place() {
     let text = "\
 lissten: 127.0.0.1:80
 when: serve_unmeterd
@@ -117,7 +117,7 @@ colour: red
 }
 
 #[test]
-fn form_of_the_document_is_told_in_place() {
+fn malformed_document_is_reported_with_place() {
     let cases = [
         ("listen: a\nlisten: b\n", "2:1: `listen` is defined twice: it is in line 1 already"),
         ("listen: a\n---\nlisten: b\n", "2:1: a second document begins here"),
@@ -142,7 +142,7 @@ fn form_of_the_document_is_told_in_place() {
 }
 
 #[test]
-fn error_is_short_whatever_the_file_holds() {
+fn error_is_short_for_any_file() {
     let long = "x".repeat(1_000_000);
     for text in [
         format!("{long}: 1\n"),
@@ -159,7 +159,7 @@ fn error_is_short_whatever_the_file_holds() {
 }
 
 #[test]
-fn place_of_a_setting_is_found_again() {
+fn place_of_setting_is_found() {
     let text = "a:\n  - { name: x, port: 1 }\n  - { name: y, port: 1 }\nport: 2\n";
     let tree = Tree::parse(text).0;
     let at = |way: &[Step], field: &str, value: Option<&str>| {
@@ -175,7 +175,7 @@ fn place_of_a_setting_is_found_again() {
 }
 
 #[test]
-fn aliases_of_aliases_do_not_multiply() {
+fn nested_aliases_hit_the_node_limit() {
     let level = |level: usize| {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");
         format!("n{level}: &a{level} [{below}]")

@@ -235,7 +235,7 @@ mod tests {
     use crate::key::Mode;
 
     #[test]
-    fn the_hash_depends_on_the_pepper() {
+    fn hash_depends_on_pepper() {
         let secret = Secret::generate(Mode::Live);
         let one = Pepper::new(b"0123456789abcdef").unwrap();
         let other = Pepper::new(b"0123456789abcdeg").unwrap();
@@ -246,12 +246,12 @@ mod tests {
     }
 
     #[test]
-    fn a_files_last_newline_does_not_count() {
+    fn trailing_newline_of_pepper_file_is_ignored() {
         assert_eq!(Pepper::new(b"0123456789abcdef\n").unwrap().id(), Pepper::new(b"0123456789abcdef").unwrap().id());
     }
 
     #[test]
-    fn a_weak_or_missing_pepper_is_refused() {
+    fn weak_or_missing_pepper_is_refused() {
         assert!(matches!(Pepper::new(b"short"), Err(PepperError::TooShort(5))));
         assert!(matches!(Pepper::load(None, None), Err(PepperError::Missing)));
         let unreadable = Pepper::load(None, Some(Path::new("/nowhere/pepper"))).unwrap_err();

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_and_addresses_are_read() {
+    fn network_parses_ranges_and_addresses() {
         for (text, range) in [
             ("203.0.113.0/24", "203.0.113.0/24"),
             ("203.0.113.7", "203.0.113.7/32"),
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_inside_a_range_is_refused_with_both_that_it_could_mean() {
+    fn address_with_host_bits_is_refused_with_both_readings() {
         for (text, network, address) in [
             ("10.0.0.1/8", "write 10.0.0.0/8 for", "or 10.0.0.1 for"),
             ("192.168.1.255/25", "write 192.168.1.128/25 for", "or 192.168.1.255 for"),

@@ -103,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn generated_keys_parse_and_are_never_alike() {
+    fn generated_keys_parse_and_differ() {
         for mode in [Mode::Live, Mode::Test] {
             let secret = Secret::generate(mode);
             assert_eq!(secret.mode(), mode);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_fixed_for_all_time() {
+    fn checksum_is_stable() {
         let body = b"sk_live_00000000000000000000000000";
         assert_eq!(checksum(body), reference_checksum(body));
     }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_named() {
+    fn each_malformed_key_names_its_fault() {
         let good = Secret::generate(Mode::Live).expose().to_owned();
         assert_eq!(Secret::parse(b""), Err(SecretError::Prefix));
         assert_eq!(Secret::parse(b"pk_live_x"), Err(SecretError::Prefix));
@@ -150,12 +150,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = Secret::parse(&bytes);
         }
 
         #[test]
-        fn one_changed_character_is_noticed(position in 8_usize..40, replacement in 0_usize..36) {
+        fn one_changed_character_fails_checksum(position in 8_usize..40, replacement in 0_usize..36) {
             let secret = Secret::generate(Mode::Test);
             let mut bytes = secret.0;
             if bytes[position] != ALPHABET[replacement] {

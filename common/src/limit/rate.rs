@@ -188,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn over_every_window_at_most_burst_plus_rate_is_admitted(
+        fn any_window_admits_at_most_burst_plus_rate(
             window in window(),
             limit in 1_u64..2_000,
             burst in 1_u64..50,
@@ -220,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn a_denied_request_may_pass_after_the_wait_and_not_before(
+        fn denied_request_passes_after_wait_and_not_before(
             window in window(),
             limit in 1_u64..1_000_000,
             burst in 1_u64..100,
@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn absurd_limits_neither_overflow_nor_refuse_everything(
+        fn extreme_limits_neither_overflow_nor_refuse_all(
             window in window(),
             limit in 1_u64..=u64::MAX,
             burst in 1_u64..=u64::MAX,
@@ -248,7 +248,7 @@ mod tests {
         }
 
         #[test]
-        fn an_undone_debit_lets_nothing_extra_through(
+        fn undone_debit_admits_nothing_extra(
             burst in 1_u64..5,
             steps in prop::collection::vec((0_u64..700_000_000, any::<bool>()), 1..100),
         ) {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undone_debit_is_returned() {
+    fn undone_debit_is_returned() {
         let rate = Rate::new("test", RateWindow::Second, RateLimit { limit: 10, burst: 1 });
         let cell = RateCell::default();
         assert!(cell.debit(&rate, 0).is_some());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_plan_does_not_refill_a_bucket() {
+    fn plan_change_does_not_refill_bucket() {
         let small = Rate::new("test", RateWindow::Day, RateLimit { limit: 10, burst: 10 });
         let large = Rate::new("test", RateWindow::Day, RateLimit { limit: 1_000, burst: 1_000 });
         let cell = RateCell::default();

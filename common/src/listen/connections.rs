@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_listener_refuses_only_while_every_connection_is_busy() {
+    fn full_listener_refuses_only_while_all_connections_are_busy() {
         let all = connections();
         let busy: Vec<_> = [1, 1, 2, 2].map(|last| all.try_admit(address(last), LIMITS).unwrap()).into();
         busy.iter().for_each(Connection::asked);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_its_limit_displaces_only_its_own_connections() {
+    fn address_at_limit_displaces_only_its_own_connections() {
         let all = connections();
         let other = all.try_admit(address(9), LIMITS).unwrap();
         let own = [0; 2].map(|_| all.try_admit(address(1), LIMITS).unwrap());
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_never_asked_goes_before_one_that_did() {
+    fn connection_without_request_is_displaced_first() {
         let all = connections();
         let limits = ConnectionLimits { most: 2, most_per_address: 2 };
         let known = all.try_admit(address(1), limits).unwrap();
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_connection_makes_room_and_leaves_no_trace() {
+    fn dropped_connection_frees_its_place() {
         let all = connections();
         let mut held: Vec<_> = (0..4).map(|last| all.try_admit(address(last), LIMITS).unwrap()).collect();
         held.iter().for_each(Connection::asked);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_connection_waits_for_those_that_are_about_to_go() {
+    async fn new_connection_waits_for_closing_ones() {
         let all = connections();
         let limits = ConnectionLimits { most: 8, most_per_address: 8 };
         let mut waiting: Vec<_> = (0..12).map(|last| all.try_admit(address(last), limits).unwrap()).collect();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_tells_every_connection() {
+    fn close_notifies_all_connections() {
         let all = connections();
         let held = all.try_admit(address(1), LIMITS).unwrap();
         assert!(!is_told(&held));

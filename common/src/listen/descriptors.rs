@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_is_raised_as_far_as_the_system_allows() {
+    fn descriptor_limit_is_raised_to_hard_limit() {
         let raised = raise_limit().unwrap();
         assert_eq!(raised.now, bounded(getrlimit(Resource::Nofile).maximum));
         assert!(raised.before <= raised.now);

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_bounded_in_one_go_and_in_all_by_what_moved() {
+    fn wait_is_bounded_each_time_and_in_total() {
         assert_eq!(left_after(0, 0), 10);
         assert_eq!(left_after(4, 1), 6);
         assert_eq!(left_after(9, 99), 1);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_alarm_rings_at_the_last_deadline_it_was_given() {
+    async fn alarm_rings_at_last_deadline() {
         let (mut alarm, start) = (Alarm::default(), Instant::now());
         let mut context = Context::from_waker(Waker::noop());
         assert!(alarm.poll(start + Duration::from_hours(1), &mut context).is_pending());
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_moves_nothing_is_too_slow_in_the_end() {
+    async fn stalled_peer_is_too_slow() {
         let rate = Rate { patience: Duration::from_millis(20), bytes_per_second: 100 };
         let (mut pace, start) = (Pace::new(rate), Instant::now());
         let mut context = Context::from_waker(Waker::noop());

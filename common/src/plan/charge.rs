@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn charge_that_can_rate_two_to_the_53_units_is_taken() {
+    fn charge_that_can_rate_two_to_the_53_units_is_accepted() {
         for tiers in [
             vec![(None, "10.23", 1)],
             vec![(None, "0.000000000001", 1)],
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_fee_and_charge_fit_together() {
+    fn flat_fee_and_charge_share_a_currency() {
         let most = Money::from_minor(i64::MAX, Currency::USD);
         assert!(charge(&[(None, "0.01", 1)]).validate_amounts(most).is_err());
         assert_eq!(charge(&[(None, "0", 1)]).validate_amounts(most), Ok(()));

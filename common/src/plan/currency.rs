@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn currency_that_nobody_pays_in_is_refused() {
+    fn currency_out_of_circulation_is_refused() {
         let refused = "XXX XTS XAU XAG XPT XPD XDR XSU XUA XAD XBA XBB XBC XBD BOV CHE CHW CLF COU MXV USN UYI UYW HRK \
                        SLL ZWL CUC BGN";
         for code in refused.split_whitespace() {
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn currency_that_circulates_is_taken() {
+    fn currency_in_circulation_is_accepted() {
         for code in
             "USD EUR JPY KWD BHD CLP ISK UGX VES VED XAF XOF XPF XCD XCG SLE ZWG CUP UYU CHF MXN BOB COP".split(' ')
         {

@@ -76,7 +76,7 @@ plans:
     }
 
     #[test]
-    fn the_shipped_plans_are_valid() {
+    fn shipped_plans_are_valid() {
         let text = include_str!("../../../config/plans.yaml");
         let ids: Vec<_> =
             PlanFile::parse(text, "plans.yaml").unwrap().plans.into_iter().map(|plan| plan.id.0).collect();
@@ -84,7 +84,7 @@ plans:
     }
 
     #[test]
-    fn limits_are_a_number_or_a_number_with_a_burst() {
+    fn limit_parses_with_and_without_burst() {
         let plan = PlanFile::parse(PLAN, "plans.yaml").unwrap().plans.remove(0);
         assert_eq!(plan.limits.tenant.per_second, Some(RateLimit { limit: 200, burst: 400 }));
         assert_eq!(plan.limits.tenant.per_minute, Some(RateLimit { limit: 6_000, burst: 6_000 }));
@@ -92,7 +92,7 @@ plans:
     }
 
     #[test]
-    fn a_stored_plan_reads_back_unchanged() {
+    fn stored_plan_reads_back() {
         let pooled = PLAN.replace("6000 }", "6000, concurrent: 5 }\n      pool: { per_hour: 9 }");
         for text in [PLAN, &pooled] {
             let plan = PlanFile::parse(text, "plans.yaml").unwrap().plans.remove(0);
@@ -103,7 +103,7 @@ plans:
     }
 
     #[test]
-    fn a_quota_is_hard_unless_it_says_otherwise_and_credit_pays_for_all_of_a_meter() {
+    fn quota_is_hard_by_default_and_excludes_prepaid_meter() {
         let with = |lines: &str| PLAN.replace("    limits:", &format!("    {lines}\n    limits:"));
         let quotas = with("quotas: [{ meter: tokens, per_month: 5 }, { meter: bytes, per_month: 6, kind: soft }]");
         let plan = PlanFile::parse(&quotas, "plans.yaml").unwrap().plans.remove(0);
@@ -133,7 +133,7 @@ plans:
     }
 
     #[test]
-    fn each_fault_is_told_at_its_place() {
+    fn each_plan_fault_is_reported_at_its_place() {
         let zero = PLAN.replace("6000 }", "0 }");
         let twice = PLAN.to_owned() + &PLAN.replace("\nplans:", "");
         let pool = PLAN.replace("tenant: {", "pool: {").replace("6000 }", "6000, per_hour: 36000000001 }");
@@ -174,7 +174,7 @@ plans:
     }
 
     #[test]
-    fn all_faults_are_told_at_once_with_their_lines() {
+    fn all_plan_faults_are_reported_at_once() {
         let text = PLAN
             .replace("USD", "XAU")
             .replace("included", "inclded")

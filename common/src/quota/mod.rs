@@ -29,7 +29,7 @@ use crate::{
     usage::Life,
 };
 
-/// Who draws units: a life of a gateway, and how many streams it writes. What it holds can be settled once all of them
+/// Who draws units: a life of a gateway, and how many streams it writes. What it holds can be closed once all of them
 /// have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaHolder {

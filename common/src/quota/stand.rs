@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn units_used_beyond_the_grants_are_granted_as_far_as_the_limit_goes_and_owed_beyond() {
+    fn usage_beyond_grants_is_granted_to_limit_and_owed_beyond() {
         assert_eq!(after(stand(40, 100, 0), |stand| stand.owe(40)), stand(80, 100, 0));
         assert_eq!(after(stand(90, 100, 0), |stand| stand.owe(40)), stand(100, 100, 30));
         assert_eq!(after(stand(90, 50, 0), |stand| stand.owe(40)), stand(90, 50, 40), "the limit was lowered");
     }
 
     #[test]
-    fn a_debt_is_paid_before_anything_is_granted() {
+    fn debt_is_paid_before_grants() {
         let mut quota = stand(100, 100, 30);
         quota.set_limit(120);
         assert_eq!(quota, stand(120, 120, 10));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn units_that_come_back_lower_the_debt_first() {
+    fn returned_units_pay_debt_first() {
         assert_eq!(after(stand(100, 100, 30), |stand| stand.give_back(10)), stand(100, 100, 20));
         assert_eq!(after(stand(100, 100, 30), |stand| stand.give_back(50)), stand(80, 100, 0));
         assert_eq!(after(stand(100, 100, 0), |stand| stand.give_back(60)), stand(40, 100, 0));
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_quota_is_never_granted_beyond_its_limit_and_never_owes_while_there_is_some_left(
+        fn quota_never_exceeds_limit_nor_owes_with_units_left(
             steps in prop::collection::vec(step(), 1..40),
         ) {
             let (mut quota, mut highest) = (stand(0, 20, 0), 20);

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_spelling_of_a_url_shows_its_password() {
+    fn url_in_any_spelling_hides_password() {
         for url in [
             "postgres://ann:s3cret@db:5432/tollgate",
             "postgres://ann:s3cret/with@slash@db/tollgate",
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_urls_of_stores_are_read() {
+    fn url_of_another_scheme_is_refused() {
         for url in ["", "tollgate.db", "sqlite://", "sqlite://:memory:", "sqlite://a.db?mode=ro", "mysql://db/x"] {
             let error = Address::parse(url).unwrap_err().to_string();
             assert!(error.contains("is not a store: use sqlite://"), "{url}: {error}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_parameter_is_refused_without_its_value() {
+    fn unknown_parameter_is_refused_without_its_value() {
         for (url, named) in [
             ("postgres://ann@db/x?passwrod=s3cret", "`passwrod`"),
             ("postgres://ann@db/x?sslmode=require&pasword=s3cret", "`pasword`"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_reaches_the_driver_unharmed() {
+    fn path_reaches_driver_unchanged() {
         assert_eq!(percent_encoded("/tmp/my data/50%#1.db"), "/tmp/my%20data/50%25%231.db");
     }
 }

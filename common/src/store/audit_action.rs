@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_back_and_others_are_refused_with_all_that_there_are() {
+    fn action_words_parse_back_and_unknown_word_lists_all() {
         for action in AuditAction::ALL {
             assert_eq!(action.as_str().parse(), Ok(*action));
         }

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_values_are_to_blame_for_is_refused_for_good() {
+    fn only_errors_of_values_are_refusals() {
         // Too big, a check that does not hold, not unique, refused by a trigger, of another type.
         for code in [18, 275, 2_067, 1_811, 20] {
             assert!(matches!(Fault::of_sqlite(code), Fault::Values), "{code}");

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_count_up_and_names_carry_them() {
+    fn migration_versions_count_up_and_match_names() {
         assert!(MIGRATIONS.windows(2).all(|pair| pair[0].version < pair[1].version));
         for Migration { version, name, .. } in MIGRATIONS {
             assert!(name.starts_with(&format!("{version:04}_")), "{name}");

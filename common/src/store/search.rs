@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_text_holds_is_taken_literally() {
+    fn wildcards_in_search_are_literal() {
         assert_eq!(pattern("50%_!A"), "%50!%!_!!a%");
         let all = NamePattern::of(None);
         assert_eq!((all.as_written.as_str(), all.lower.as_str()), ("%%", "%%"));

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_at_the_top_with_their_types() {
+    fn fields_are_top_level_and_typed() {
         let told = line(Line::operational(), || {
             tracing::warn!(target: "here", count = 7_u64, left = -7_i64, on = true, text = "a\"b\\c\nd\u{1}é", who = ?Some(1), "said");
         });
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_texts_are_short() {
+    fn long_values_are_cut() {
         let long = "é".repeat(100_000);
         let told = line(Line::operational(), || {
             tracing::info!(ms = 1.234_567_89, whole = 3.0, small = 0.000_01, none = f64::NAN, text = long, debug = ?long);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn source_paths_of_libraries_are_left_out() {
+    fn source_paths_of_libraries_are_omitted() {
         let told = line(Line::operational(), || {
             // As `tracing-log` gives records of the `log` crate on.
             tracing::error!(

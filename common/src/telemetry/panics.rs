@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_begin_with_the_crate() {
+    fn panic_path_begins_with_crate() {
         let cases = [
             ("gateway/src/proxy/hooks.rs", "gateway/src/proxy/hooks.rs"),
             (
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_both_kinds_are_read() {
+    fn both_kinds_of_panic_message_are_read() {
         assert_eq!(message(&"plain"), "plain");
         assert_eq!(message(&"made".to_owned()), "made");
         assert_eq!(message(&7_u8), "a value that is not a text");

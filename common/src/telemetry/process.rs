@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_tells_of_program_and_process_once() {
+    fn registry_describes_program_and_process_once() {
         for registry in [&Registry::new(), prometheus::default_registry()] {
             for _ in 0..2 {
                 show_process(registry, "gateway").unwrap();

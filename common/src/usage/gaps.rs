@@ -1,7 +1,7 @@
-//! Numbers of streams that came without their entries, or not at all, and what was declared of those that never will.
+//! Gaps: numbers of a stream that were skipped or whose entries are lost, and the acceptance of gaps that never fill.
 //!
-//! To settle a gap says that nobody waits for its entries any more. Its numbers stay known as missing, so that an entry
-//! that turns up after all is booked, once, like any other. Quota that a gateway held stays held back: nobody knows what
+//! An accepted gap is one that nobody waits for any more. Its numbers stay known as missing, so that an entry that turns
+//! up after all is booked, once, like any other. Quota that a gateway held stays held back: nobody knows how much of it
 //! was used.
 
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::{
     usage::StreamId,
 };
 
-/// Longest name of who settles a gap, in characters.
+/// Longest name of a person who accepts a gap, in characters.
 const BY_MAX_CHARS: usize = 200;
 
 /// Longest reason, in characters.
@@ -33,29 +33,29 @@ pub struct UsageGap {
     pub from: u64,
     /// Number after the last missing one.
     pub to: u64,
-    /// When it was noticed; none for gaps of before this was written down.
+    /// Time at which it was noticed; none for gaps older than this column.
     pub opened_at: Option<Micros>,
-    /// Whether the gateway said that it has lost the entries; else it skipped the numbers.
+    /// True if the gateway reported the entries as lost; false if it skipped the numbers.
     pub lost: bool,
-    /// Who has declared that it will never be filled, if somebody has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Settling>,
+    /// Set once somebody has declared that the gap never fills.
+    #[serde(rename = "settled", skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Acceptance>,
 }
 
-/// That somebody declared a gap to be one for good.
+/// A declaration that missing usage will never come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Settling {
-    /// When.
+pub struct Acceptance {
+    /// Time of the declaration.
     pub at: Micros,
-    /// Who.
+    /// Name of the person who declared it.
     pub by: String,
-    /// Why.
+    /// Reason, as that person gave it.
     pub reason: String,
 }
 
-/// What was declared, as it was then: some of it may have come since.
+/// A gap as it was when it was accepted: some of its entries may have come since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GapSettlement {
+pub struct AcceptedGap {
     /// Its number in the store.
     pub id: i64,
     /// The stream.
@@ -64,12 +64,12 @@ pub struct GapSettlement {
     pub from: u64,
     /// Number after the last one.
     pub to: u64,
-    /// Whether the gateway had said that it has lost the entries.
+    /// True if the gateway had reported the entries as lost.
     pub lost: bool,
-    /// Who, when and why.
+    /// The declaration.
     #[serde(flatten)]
-    pub settling: Settling,
-    /// Numbers of it that are still missing.
+    pub acceptance: Acceptance,
+    /// How many of its numbers are still missing.
     pub missing: u64,
 }
 
@@ -85,32 +85,32 @@ macro_rules! gaps_where {
 }
 
 impl Store {
-    /// All gaps that are not filled, settled ones too, by stream and number.
+    /// Returns all gaps that are not filled, accepted ones too, by stream and number.
     pub async fn usage_gaps(&self) -> Result<Vec<UsageGap>, StoreError> {
         let rows = sqlx::query(gaps_where!("ORDER BY usage_gaps.stream, usage_gaps.from_seq"));
         rows.fetch_all(&self.pool).await?.iter().map(read_gap).collect()
     }
 
-    /// Number of gaps that are neither filled nor settled.
+    /// Counts the gaps that are neither filled nor accepted.
     pub async fn open_gap_count(&self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT COUNT(*) AS gaps FROM usage_gaps WHERE settlement IS NULL");
         count(&row.fetch_one(&self.pool).await?, "gaps")
     }
 
-    /// Declares that the gap of exactly these numbers will never be filled, or with none, every gap of the stream that is
-    /// not settled yet. All or nothing; gives what was settled.
+    /// Accepts that the gap of exactly these numbers never fills or, without numbers, every gap of the stream that is not
+    /// accepted yet. All or nothing; returns the gaps accepted now.
     ///
-    /// Refused: an empty name or reason. A conflict: numbers that are not a gap (any more), a gap that is settled already.
-    pub async fn settle_gaps(
+    /// Refused: an empty name or reason. A conflict: numbers that are not a gap (any more), a gap that is accepted already.
+    pub async fn accept_gaps(
         &self,
         stream: &StreamId,
         numbers: Option<Range<u64>>,
-        settling: Settling,
+        acceptance: Acceptance,
     ) -> Result<Vec<UsageGap>, StoreError> {
-        check_settling(&settling)?;
+        check_acceptance(&acceptance)?;
         let mut write = self.begin_write().await?;
         let connection = write.connection();
-        // Whoever books the stream waits until it is settled, and the other way round.
+        // A booking of the stream waits for this transaction, and this one for a booking.
         let locked = sqlx::query("UPDATE usage_streams SET updated_at = updated_at WHERE stream = $1")
             .bind(stream.to_string())
             .execute(&mut *connection)
@@ -125,15 +125,15 @@ impl Store {
         let gaps = rows.iter().map(read_gap).collect::<Result<Vec<_>, _>>()?;
         let mut chosen = choose(gaps, numbers.as_ref())?;
         for gap in &mut chosen {
-            settle(&mut *connection, gap, &settling).await?;
-            gap.settled = Some(settling.clone());
+            accept(&mut *connection, gap, &acceptance).await?;
+            gap.accepted = Some(acceptance.clone());
         }
         write.commit().await?;
         Ok(chosen)
     }
 
-    /// Everything that was ever declared of gaps, oldest first.
-    pub async fn gap_settlements(&self) -> Result<Vec<GapSettlement>, StoreError> {
+    /// Returns every gap that was ever accepted, oldest first.
+    pub async fn accepted_gaps(&self) -> Result<Vec<AcceptedGap>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, usage_gap_settlements.stream, usage_gap_settlements.from_seq, usage_gap_settlements.to_seq, \
              usage_gap_settlements.lost, settled_at, settled_by, reason, \
@@ -145,13 +145,13 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(GapSettlement {
+                Ok(AcceptedGap {
                     id: row.try_get("id")?,
                     stream: parsed(row, "stream")?,
                     from: count(row, "from_seq")?,
                     to: count(row, "to_seq")?,
                     lost: row.try_get::<i64, _>("lost")? != 0,
-                    settling: read_settling(row, instant(row, "settled_at")?)?,
+                    acceptance: read_acceptance(row, instant(row, "settled_at")?)?,
                     missing: count(row, "missing")?,
                 })
             })
@@ -159,20 +159,20 @@ impl Store {
     }
 }
 
-/// The gaps that are meant.
+/// Picks the gap of exactly these numbers or, without numbers, all gaps that are not accepted.
 fn choose(gaps: Vec<UsageGap>, numbers: Option<&Range<u64>>) -> Result<Vec<UsageGap>, StoreError> {
     let Some(Range { start, end }) = numbers else {
-        return Ok(gaps.into_iter().filter(|gap| gap.settled.is_none()).collect());
+        return Ok(gaps.into_iter().filter(|gap| gap.accepted.is_none()).collect());
     };
     let meant = gaps.into_iter().find(|gap| (gap.from, gap.to) == (*start, *end));
     let gap = meant.ok_or_else(|| StoreError::conflict(format!("{start}..{end} is not a gap of the stream now")))?;
-    match gap.settled {
-        Some(settled) => Err(StoreError::conflict(format!("the gap was settled at {} by {}", settled.at, settled.by))),
+    match gap.accepted {
+        Some(before) => Err(StoreError::conflict(format!("the gap was accepted at {} by {}", before.at, before.by))),
         None => Ok(vec![gap]),
     }
 }
 
-async fn settle(connection: &mut AnyConnection, gap: &UsageGap, settling: &Settling) -> Result<(), StoreError> {
+async fn accept(connection: &mut AnyConnection, gap: &UsageGap, acceptance: &Acceptance) -> Result<(), StoreError> {
     let stored = |number: u64| i64::try_from(number).map_err(|error| corrupt("usage gap", error));
     let row = sqlx::query(
         "INSERT INTO usage_gap_settlements (stream, from_seq, to_seq, lost, settled_at, settled_by, reason) \
@@ -182,9 +182,9 @@ async fn settle(connection: &mut AnyConnection, gap: &UsageGap, settling: &Settl
     .bind(stored(gap.from)?)
     .bind(stored(gap.to)?)
     .bind(i64::from(gap.lost))
-    .bind(settling.at.0)
-    .bind(settling.by.clone())
-    .bind(settling.reason.clone())
+    .bind(acceptance.at.0)
+    .bind(acceptance.by.clone())
+    .bind(acceptance.reason.clone())
     .fetch_one(&mut *connection)
     .await?;
     sqlx::query("UPDATE usage_gaps SET settlement = $1 WHERE stream = $2 AND from_seq = $3")
@@ -197,24 +197,24 @@ async fn settle(connection: &mut AnyConnection, gap: &UsageGap, settling: &Settl
 }
 
 fn read_gap(row: &AnyRow) -> Result<UsageGap, StoreError> {
-    let settled = instant_or_null(row, "settled_at")?.map(|at| read_settling(row, at)).transpose()?;
+    let accepted = instant_or_null(row, "settled_at")?.map(|at| read_acceptance(row, at)).transpose()?;
     Ok(UsageGap {
         stream: parsed(row, "stream")?,
         from: count(row, "from_seq")?,
         to: count(row, "to_seq")?,
         opened_at: instant_or_null(row, "opened_at")?,
         lost: row.try_get::<i64, _>("lost")? != 0,
-        settled,
+        accepted,
     })
 }
 
-pub(super) fn read_settling(row: &AnyRow, at: Micros) -> Result<Settling, StoreError> {
-    Ok(Settling { at, by: row.try_get("settled_by")?, reason: row.try_get("reason")? })
+pub(super) fn read_acceptance(row: &AnyRow, at: Micros) -> Result<Acceptance, StoreError> {
+    Ok(Acceptance { at, by: row.try_get("settled_by")?, reason: row.try_get("reason")? })
 }
 
-pub(super) fn check_settling(settling: &Settling) -> Result<(), StoreError> {
-    check_text("name of who settles it", &settling.by, BY_MAX_CHARS)?;
-    check_text("reason", &settling.reason, REASON_MAX_CHARS)
+pub(super) fn check_acceptance(acceptance: &Acceptance) -> Result<(), StoreError> {
+    check_text("name of who accepts it", &acceptance.by, BY_MAX_CHARS)?;
+    check_text("reason", &acceptance.reason, REASON_MAX_CHARS)
 }
 
 fn check_text(what: &str, text: &str, most: usize) -> Result<(), StoreError> {

@@ -1,14 +1,14 @@
-//! Lives of gateways, and those of which the journal is gone.
+//! Lives of gateways, and the lives whose journal is gone.
 //!
-//! A life ends once whoever finds its journal has handed that over to its end, and says so here. A later life of the same
-//! gateway says when no earlier journal is left where it looks. An older life that is not drained by then is lost: what was
-//! in its journal, if anything, is on no bill. It is told as long as nobody accepts that; should its journal turn up
-//! after all, it is drained like any other.
+//! A life ends once its journal was handed over to its end and the process that did so has said so here. A later life of
+//! the same gateway says when it finds no earlier journal any more. An older life that is not drained by then is lost:
+//! usage in its journal, if any, is on no bill. A lost life is reported until somebody accepts it; should its journal turn
+//! up after all, it is drained like any other.
 
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
-use super::gaps::{Settling, check_settling, read_settling};
+use super::gaps::{Acceptance, check_acceptance, read_acceptance};
 use crate::{
     store::{
         Store, StoreError,
@@ -23,19 +23,19 @@ use crate::{
 pub struct LostLife {
     /// The life, as its streams begin: `gateway/boot`.
     pub life: Life,
-    /// When it began.
+    /// Time at which it began.
     pub began_at: Micros,
-    /// When a later life had looked for its journal.
+    /// Time at which a later life had looked for its journal.
     pub noticed_at: Micros,
-    /// Entries of it that are booked: they came before the journal was gone.
+    /// Entries of the life that are booked: they came before the journal was gone.
     pub booked: u64,
-    /// Who has accepted that its journal is gone, if somebody has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Settling>,
+    /// Set once somebody has accepted that the journal is gone.
+    #[serde(rename = "settled", skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Acceptance>,
 }
 
-/// Lives that are not drained, although a later one of the same gateway has found every journal that there is. Whatever
-/// says that a stream of a life has ended had found its journal, too. `0` follows `/`.
+/// Lives that are not drained, although a later one of the same gateway has found every journal that there is. An entry
+/// that ends a stream of a life proves that its journal was found, too. `0` follows `/`.
 const LOST: &str = "SELECT life, began_at, settled_at, settled_by, reason, \
     (SELECT MIN(later.searched_at) FROM gateway_lives AS later \
     WHERE later.gateway = lost.gateway AND later.life > lost.life) AS noticed_at, \
@@ -48,7 +48,7 @@ const LOST: &str = "SELECT life, began_at, settled_at, settled_by, reason, \
     AND end_entries > 0) ORDER BY life";
 
 impl Store {
-    /// Writes down that a life has begun. Again, it changes nothing.
+    /// Records that a life has begun. A second time changes nothing.
     pub async fn begin_life(&self, life: &Life, now: Micros) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO gateway_lives (life, gateway, began_at) VALUES ($1, $2, $3) ON CONFLICT (life) DO NOTHING",
@@ -61,7 +61,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down that the journals of these lives were handed over to their ends.
+    /// Records that the journals of these lives were handed over to their ends.
     pub async fn end_lives(&self, lives: &[Life], now: Micros) -> Result<(), StoreError> {
         let mut write = self.begin_write().await?;
         for life in lives {
@@ -78,7 +78,7 @@ impl Store {
         write.commit().await
     }
 
-    /// Writes down that a life, which has begun, has drained every earlier journal that it could find.
+    /// Records that a life has drained every earlier journal that it could find.
     pub async fn no_journal_left(&self, life: &Life, now: Micros) -> Result<(), StoreError> {
         sqlx::query("UPDATE gateway_lives SET searched_at = COALESCE(searched_at, $1) WHERE life = $2")
             .bind(now.0)
@@ -88,37 +88,37 @@ impl Store {
         Ok(())
     }
 
-    /// Lives of which the journal is gone, accepted ones too, by life.
+    /// Returns the lives whose journal is gone, accepted ones too, by life.
     pub async fn lost_lives(&self) -> Result<Vec<LostLife>, StoreError> {
         let rows = sqlx::query(LOST).fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
 
-    /// Number of lives of which the journal is gone and that nobody has accepted.
+    /// Counts the lost lives that nobody has accepted.
     pub async fn lost_life_count(&self) -> Result<u64, StoreError> {
         let lost = self.lost_lives().await?;
-        Ok(lost.iter().filter(|lost| lost.settled.is_none()).count() as u64)
+        Ok(lost.iter().filter(|lost| lost.accepted.is_none()).count() as u64)
     }
 
     /// Accepts that the journal of a life is gone. Refused: an empty name or reason. A conflict: a life that is not lost, or
     /// is accepted already.
-    pub async fn settle_life(&self, life: &Life, settling: &Settling) -> Result<LostLife, StoreError> {
-        check_settling(settling)?;
+    pub async fn accept_lost_life(&self, life: &Life, acceptance: &Acceptance) -> Result<LostLife, StoreError> {
+        check_acceptance(acceptance)?;
         let lost = self.lost_lives().await?.into_iter().find(|lost| lost.life == *life);
         let lost = lost.ok_or_else(|| StoreError::not_found("lost life", life))?;
-        let settled = sqlx::query(
+        let accepted = sqlx::query(
             "UPDATE gateway_lives SET settled_at = $1, settled_by = $2, reason = $3 WHERE life = $4 AND settled_at IS NULL",
         )
-        .bind(settling.at.0)
-        .bind(settling.by.clone())
-        .bind(settling.reason.clone())
+        .bind(acceptance.at.0)
+        .bind(acceptance.by.clone())
+        .bind(acceptance.reason.clone())
         .bind(life.to_string())
         .execute(&self.pool)
         .await?;
-        if settled.rows_affected() == 0 {
+        if accepted.rows_affected() == 0 {
             return Err(StoreError::conflict(format!("the life {life} was accepted as lost already")));
         }
-        Ok(LostLife { settled: Some(settling.clone()), ..lost })
+        Ok(LostLife { accepted: Some(acceptance.clone()), ..lost })
     }
 }
 
@@ -128,6 +128,6 @@ fn read(row: &AnyRow) -> Result<LostLife, StoreError> {
         began_at: instant(row, "began_at")?,
         noticed_at: instant(row, "noticed_at")?,
         booked: count(row, "booked")?,
-        settled: instant_or_null(row, "settled_at")?.map(|at| read_settling(row, at)).transpose()?,
+        accepted: instant_or_null(row, "settled_at")?.map(|at| read_acceptance(row, at)).transpose()?,
     })
 }

@@ -1,4 +1,4 @@
-//! Hourly sums of usage, as they stand in the store. [`super::booking`] writes them.
+//! Rollups of usage, as they stand in the store. [`super::booking`] writes them.
 
 use serde::Serialize;
 use sqlx::{Any, AssertSqlSafe, Row as _, any::AnyArguments, any::AnyRow, query::Query};
@@ -25,7 +25,7 @@ pub struct UsageFilter {
 
 /// Usage of one hour, as far as everything but its units is alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UsageSum {
+pub struct UsageRollup {
     /// Start of the hour on the tenant's clock.
     pub hour: Micros,
     /// Since when within the hour: place and plans of the tenant, and the month of whoever pays, are the same from here
@@ -55,7 +55,7 @@ pub struct UsageSum {
 
 /// Refusals of one hour and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RefusalSum {
+pub struct RefusalRollup {
     /// Start of the hour on the tenant's clock.
     pub hour: Micros,
     /// Who was refused.
@@ -69,8 +69,8 @@ pub struct RefusalSum {
 }
 
 impl Store {
-    /// Hourly sums, by hour, tenant, key, route and meter.
-    pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageSum>, StoreError> {
+    /// Rollups, by hour, tenant, key, route and meter.
+    pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRollup>, StoreError> {
         let statement = filter.statement(
             "SELECT hour, since, tenant_id, key_id, route, meter, mode, billable, paid, requests, aborted, units \
              FROM usage_hourly",
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Hourly refusals, by hour, tenant, key and reason.
-    pub async fn refusals(&self, filter: &UsageFilter) -> Result<Vec<RefusalSum>, StoreError> {
+    pub async fn refusals(&self, filter: &UsageFilter) -> Result<Vec<RefusalRollup>, StoreError> {
         let statement = filter.statement(
             "SELECT hour, tenant_id, key_id, reason, count FROM refusals_hourly",
             "hour, tenant_id, key_id, reason",
@@ -109,8 +109,8 @@ impl UsageFilter {
     }
 }
 
-fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
-    Ok(UsageSum {
+fn read_usage(row: &AnyRow) -> Result<UsageRollup, StoreError> {
+    Ok(UsageRollup {
         hour: instant(row, "hour")?,
         since: instant(row, "since")?,
         tenant: parsed(row, "tenant_id")?,
@@ -130,8 +130,8 @@ fn read_usage(row: &AnyRow) -> Result<UsageSum, StoreError> {
     })
 }
 
-fn read_refusals(row: &AnyRow) -> Result<RefusalSum, StoreError> {
-    Ok(RefusalSum {
+fn read_refusals(row: &AnyRow) -> Result<RefusalRollup, StoreError> {
+    Ok(RefusalRollup {
         hour: instant(row, "hour")?,
         tenant: parsed(row, "tenant_id")?,
         key: parsed(row, "key_id")?,

@@ -14,29 +14,29 @@ use crate::fixture::{
 };
 
 on_both_engines!(
-    exactly_once,
-    overlaps_are_booked_once,
-    a_gap_can_be_filled_late_and_in_parts,
-    duplicates_at_once_are_booked_once,
-    streams_at_once_do_not_deadlock,
-    usage_of_unknown_tenants_is_kept,
-    sums_are_per_hour_of_the_tenants_clock,
-    what_differs_is_summed_apart,
-    refusals_are_counted_once,
-    void_entries_are_booked_and_sum_up_nothing,
-    the_largest_batch_is_booked,
-    a_sum_that_would_overflow_is_refused_and_books_nothing,
+    repeated_batch_is_booked_once,
+    overlapping_batches_are_booked_once,
+    gap_fills_late_and_in_parts,
+    concurrent_duplicates_are_booked_once,
+    concurrent_streams_do_not_deadlock,
+    usage_of_unknown_tenant_is_kept,
+    rollups_start_on_hours_of_tenant_zone,
+    rollups_differ_by_key_route_meter_and_mode,
+    repeated_refusals_are_counted_once,
+    void_entries_are_booked_and_add_nothing,
+    largest_batch_is_booked,
+    overflowing_sum_is_refused_and_books_nothing,
     numbers_beyond_63_bits_are_refused,
-    a_filter_selects_tenant_and_hours,
-    many_batches_are_booked_as_one,
-    bookings_of_many_streams_at_once_do_not_deadlock,
+    filter_selects_tenant_and_hours,
+    many_batches_are_booked_in_one_transaction,
+    concurrent_bookings_of_many_streams_do_not_deadlock,
 );
 
 fn booked(next_seq: u64, booked: u64, replayed: u64, gap: u64) -> Booked {
     Booked { next_seq, booked, replayed, gap, lost: 0, quarantined: 0, unknown_tenants: Vec::new() }
 }
 
-async fn exactly_once(fixture: Fixture) {
+async fn repeated_batch_is_booked_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let (lane, other_lane) = (stream(1), stream(2));
@@ -50,7 +50,7 @@ async fn exactly_once(fixture: Fixture) {
     assert_eq!(units_of(&store, tenant).await, 20);
 }
 
-async fn overlaps_are_booked_once(fixture: Fixture) {
+async fn overlapping_batches_are_booked_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
@@ -60,7 +60,7 @@ async fn overlaps_are_booked_once(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn a_gap_can_be_filled_late_and_in_parts(fixture: Fixture) {
+async fn gap_fills_late_and_in_parts(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
@@ -77,7 +77,7 @@ async fn a_gap_can_be_filled_late_and_in_parts(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn duplicates_at_once_are_booked_once(fixture: Fixture) {
+async fn concurrent_duplicates_are_booked_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
@@ -99,7 +99,7 @@ async fn duplicates_at_once_are_booked_once(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn streams_at_once_do_not_deadlock(fixture: Fixture) {
+async fn concurrent_streams_do_not_deadlock(fixture: Fixture) {
     let store = fixture.store().await;
     let tenants: Vec<_> = (0..8).map(TenantId::from_u128).collect();
     let tasks: Vec<_> = (0..6_usize)
@@ -128,7 +128,7 @@ async fn streams_at_once_do_not_deadlock(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn usage_of_unknown_tenants_is_kept(fixture: Fixture) {
+async fn usage_of_unknown_tenant_is_kept(fixture: Fixture) {
     let store = fixture.store().await;
     let known = root(&store).await.id;
     let unknown: Vec<_> = (1..=20).map(TenantId::from_u128).collect();
@@ -140,7 +140,7 @@ async fn usage_of_unknown_tenants_is_kept(fixture: Fixture) {
     }
 }
 
-async fn sums_are_per_hour_of_the_tenants_clock(fixture: Fixture) {
+async fn rollups_start_on_hours_of_tenant_zone(fixture: Fixture) {
     let store = fixture.store().await;
     let new = NewTenant { zone: "Asia/Kathmandu".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
@@ -153,7 +153,7 @@ async fn sums_are_per_hour_of_the_tenants_clock(fixture: Fixture) {
     assert_eq!(hours, [(at("2026-11-22T00:15:00Z"), 1), (at("2026-11-22T01:15:00Z"), 2)]);
 }
 
-async fn what_differs_is_summed_apart(fixture: Fixture) {
+async fn rollups_differ_by_key_route_meter_and_mode(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let base = request(tenant);
@@ -177,7 +177,7 @@ async fn what_differs_is_summed_apart(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn refusals_are_counted_once(fixture: Fixture) {
+async fn repeated_refusals_are_counted_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let mut mixed = batch(&stream(1), 0, 2, tenant);
@@ -191,7 +191,7 @@ async fn refusals_are_counted_once(fixture: Fixture) {
     assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
 }
 
-async fn void_entries_are_booked_and_sum_up_nothing(fixture: Fixture) {
+async fn void_entries_are_booked_and_add_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let lane = stream(1);
@@ -203,13 +203,13 @@ async fn void_entries_are_booked_and_sum_up_nothing(fixture: Fixture) {
     assert_eq!(store.book_usage(&mixed, NOW).await.unwrap(), booked(6, 3, 0, 0));
     assert_eq!(units_of(&store, tenant).await, 1);
     fixture.assert_sums_match_records().await;
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!((audit.streams[0].void_entries, audit.streams[0].refusal_entries), (5, 0));
     assert!(store.usage_gaps().await.unwrap().is_empty(), "nothing is missing");
 }
 
-async fn the_largest_batch_is_booked(fixture: Fixture) {
+async fn largest_batch_is_booked(fixture: Fixture) {
     let store = fixture.store().await;
     let entries: Vec<_> = (0..BATCH_MAX_ENTRIES as u128)
         .map(|number| UsageEntry::Request(request(TenantId::from_u128(number))))
@@ -221,7 +221,7 @@ async fn the_largest_batch_is_booked(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn a_sum_that_would_overflow_is_refused_and_books_nothing(fixture: Fixture) {
+async fn overflowing_sum_is_refused_and_books_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let huge = |count: usize, first_seq| {
@@ -254,7 +254,7 @@ async fn numbers_beyond_63_bits_are_refused(fixture: Fixture) {
     assert_eq!(store.book_usage(&last, NOW).await.unwrap().next_seq, i64::MAX as u64);
 }
 
-async fn a_filter_selects_tenant_and_hours(fixture: Fixture) {
+async fn filter_selects_tenant_and_hours(fixture: Fixture) {
     let store = fixture.store().await;
     let (one, other) = (TenantId::from_u128(1), TenantId::from_u128(2));
     let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
@@ -274,7 +274,7 @@ async fn a_filter_selects_tenant_and_hours(fixture: Fixture) {
     assert_eq!(found(None, None).await.len(), 6);
 }
 
-async fn many_batches_are_booked_as_one(fixture: Fixture) {
+async fn many_batches_are_booked_in_one_transaction(fixture: Fixture) {
     let store = fixture.store().await;
     let known = root(&store).await.id;
     let unknown = TenantId::from_u128(3);
@@ -309,7 +309,7 @@ async fn many_batches_are_booked_as_one(fixture: Fixture) {
     assert_eq!(store.book_all(&Booking::default(), NOW).await.unwrap(), []);
 }
 
-async fn bookings_of_many_streams_at_once_do_not_deadlock(fixture: Fixture) {
+async fn concurrent_bookings_of_many_streams_do_not_deadlock(fixture: Fixture) {
     let store = fixture.store().await;
     let tasks: Vec<_> = (0..4_u128)
         .map(|task| {

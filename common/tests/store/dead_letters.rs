@@ -12,14 +12,14 @@ use crate::{
 };
 
 on_both_engines!(
-    letters_are_kept_with_the_position,
-    a_letter_is_kept_once,
-    letters_come_in_pages,
+    dead_letters_are_kept_with_position,
+    repeated_letter_is_kept_once,
+    letters_are_listed_in_pages,
     any_reason_and_payload_can_be_kept,
-    a_replay_books_and_resolves,
-    a_replay_that_fails_resolves_nothing,
-    of_two_replays_one_does_it,
-    a_letter_can_be_put_aside,
+    replay_books_and_resolves,
+    failed_replay_resolves_nothing,
+    only_one_of_two_replays_books,
+    letter_can_be_discarded,
 );
 
 const TENANT: TenantId = TenantId::from_u128(1);
@@ -40,7 +40,7 @@ async fn keep(store: &Store, letters: &[NewDeadLetter], from: i64, to: i64) -> R
     store.book_all(&booking, NOW).await.map(drop)
 }
 
-async fn letters_are_kept_with_the_position(fixture: Fixture) {
+async fn dead_letters_are_kept_with_position(fixture: Fixture) {
     let store = fixture.store().await;
     let batches = [batch(&stream(1), 0, 5, TENANT)];
     let (letters, step) = ([letter(0)], position(2, 0, 2));
@@ -63,7 +63,7 @@ async fn letters_are_kept_with_the_position(fixture: Fixture) {
     assert_eq!(store.position("usage.events", 2).await.unwrap(), Some(2));
 }
 
-async fn a_letter_is_kept_once(fixture: Fixture) {
+async fn repeated_letter_is_kept_once(fixture: Fixture) {
     let store = fixture.store().await;
     keep(&store, &[letter(0), letter(1)], 0, 2).await.unwrap();
     let first = store.dead_letters(10, 0).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_letter_is_kept_once(fixture: Fixture) {
     assert_eq!(store.dead_letters(10, 0).await.unwrap(), first[1..], "what is resolved stays so");
 }
 
-async fn letters_come_in_pages(fixture: Fixture) {
+async fn letters_are_listed_in_pages(fixture: Fixture) {
     let store = fixture.store().await;
     let letters: Vec<_> = (0..5).map(letter).collect();
     keep(&store, &letters, 0, 5).await.unwrap();
@@ -99,7 +99,7 @@ async fn any_reason_and_payload_can_be_kept(fixture: Fixture) {
     assert!(store.dead_letter_payload(kept.id).await.unwrap().is_empty());
 }
 
-async fn a_replay_books_and_resolves(fixture: Fixture) {
+async fn replay_books_and_resolves(fixture: Fixture) {
     let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
@@ -113,7 +113,7 @@ async fn a_replay_books_and_resolves(fixture: Fixture) {
     assert_eq!(units_of(&store, TENANT).await, 5);
 }
 
-async fn a_replay_that_fails_resolves_nothing(fixture: Fixture) {
+async fn failed_replay_resolves_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
@@ -129,7 +129,7 @@ async fn a_replay_that_fails_resolves_nothing(fixture: Fixture) {
     assert_eq!(store.dead_letter_count().await.unwrap(), 0);
 }
 
-async fn of_two_replays_one_does_it(fixture: Fixture) {
+async fn only_one_of_two_replays_books(fixture: Fixture) {
     let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;
@@ -150,7 +150,7 @@ async fn of_two_replays_one_does_it(fixture: Fixture) {
     assert_eq!((replayed, units_of(&store, TENANT).await), (1, 5));
 }
 
-async fn a_letter_can_be_put_aside(fixture: Fixture) {
+async fn letter_can_be_discarded(fixture: Fixture) {
     let store = fixture.store().await;
     keep(&store, &[letter(0)], 0, 1).await.unwrap();
     let id = store.dead_letters(1, 0).await.unwrap()[0].id;

@@ -9,15 +9,21 @@ use std::{
 };
 
 use common::{
+    acting::{Acting, Actor, ActorKind, Scope},
+    admin::{AdminKey, AdminSecret, NewAdminKey, Role},
     id::{KeyId, TenantId},
     key::{Key, Mode, NewKey, Pepper, Secret},
     plan::{Plan, PlanFile},
-    store::Store,
-    tenant::{Tenant, TenantKind, lifecycle::NewTenant},
+    store::{Changed, PageRequest, Store, StoreError},
+    tenant::{
+        Tenant,
+        TenantKind::{self},
+        lifecycle::NewTenant,
+    },
     time::{Micros, Zone},
     usage::{
         RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord,
-        rollup::{UsageFilter, UsageSum},
+        rollup::{UsageFilter, UsageRollup},
     },
 };
 use servers::{Postgres, PostgresOptions};
@@ -112,7 +118,7 @@ impl Fixture {
         command
     }
 
-    /// Checks that records and hourly sums say the same, row by row.
+    /// Checks that records and rollups say the same, row by row.
     pub(crate) async fn assert_sums_match_records(&self) {
         let mut connection = self.connection().await;
         let mut rows_of = async |statement: &'static str| -> Vec<String> {
@@ -199,10 +205,78 @@ pub(crate) fn batch(stream: &StreamId, first_seq: u64, count: usize, tenant: Ten
     UsageBatch { stream: stream.clone(), first_seq, entries }
 }
 
-pub(crate) async fn usage_of(store: &Store, tenant: TenantId) -> Vec<UsageSum> {
+pub(crate) async fn usage_of(store: &Store, tenant: TenantId) -> Vec<UsageRollup> {
     store.usage(&UsageFilter { tenant: Some(tenant), window: None }).await.unwrap()
 }
 
 pub(crate) async fn units_of(store: &Store, tenant: TenantId) -> u64 {
     usage_of(store, tenant).await.iter().map(|sum| sum.units).sum()
+}
+
+pub(crate) const PAGE: PageRequest = PageRequest { after: None, limit: 100 };
+
+pub(crate) fn acting_person(name: &str, scope: Scope) -> Acting {
+    let address = Some("192.0.2.7".parse().unwrap());
+    let actor = Actor { kind: ActorKind::Person, name: name.into(), address, request_id: Some("req-1".into()) };
+    Acting { actor, scope, idempotency: None, until: None }
+}
+
+/// The store as it exists for a person at a tenant.
+pub(crate) fn person_at(store: &Store, name: &str, tenant: TenantId) -> Store {
+    let actor = Actor { kind: ActorKind::Person, name: name.into(), address: None, request_id: None };
+    store.acting_as(Acting { actor, scope: Scope::Subtree(tenant), idempotency: None, until: None })
+}
+
+pub(crate) async fn customer(store: &Store, parent: TenantId) -> TenantId {
+    store.create_tenant(&new_tenant(TenantKind::Customer, Some(parent)), NOW).await.unwrap().id
+}
+
+pub(crate) async fn below(store: &Store, kind: TenantKind, parent: TenantId) -> TenantId {
+    store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id
+}
+
+pub(crate) async fn changes(store: &Store) -> Vec<Changed> {
+    store.changes_after(0, 1000).await.unwrap().into_iter().map(|change| change.changed).collect()
+}
+
+#[track_caller]
+pub(crate) fn assert_refused<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+/// It is what the store holds that stands in the way.
+#[track_caller]
+pub(crate) fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>, part: &str) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+pub(crate) fn new_admin_key(tenant: TenantId) -> NewAdminKey {
+    let secret = AdminSecret::generate();
+    let pepper = Pepper::new(b"a pepper for tests").unwrap();
+    NewAdminKey {
+        tenant,
+        name: "machine".into(),
+        role: Role::Owner,
+        scopes: Vec::new(),
+        hash: pepper.hash_admin(&secret),
+        pepper_id: pepper.id().into(),
+        hint: secret.hint().into(),
+        expires_at: None,
+    }
+}
+
+/// The store as it exists for whoever holds an admin key.
+pub(crate) fn with_key(store: &Store, key: &AdminKey) -> Store {
+    let address = Some("192.0.2.7".parse().unwrap());
+    let request_id = Some("req-7".into());
+    let actor = Actor { kind: ActorKind::AdminKey, name: key.id.to_string(), address, request_id };
+    store.acting_as(Acting { actor, scope: Scope::Subtree(key.tenant), idempotency: None, until: key.expires_at })
+}
+
+pub(crate) async fn machine(store: &Store, tenant: TenantId) -> AdminKey {
+    store.create_admin_key(&new_admin_key(tenant), NOW).await.unwrap()
 }

@@ -3,25 +3,25 @@
 use common::{
     id::TenantId,
     store::{Store, StoreError},
-    usage::{UsageBatch, UsageEntry, gaps::Settling},
+    usage::{UsageBatch, UsageEntry, gaps::Acceptance},
 };
 
 use crate::fixture::{Fixture, NOW, batch, on_both_engines, stream, units_of};
 
 on_both_engines!(
-    a_settled_gap_says_who_when_and_why,
-    what_turns_up_in_a_settled_gap_is_booked_once,
-    all_gaps_of_a_stream_are_settled_at_once,
-    what_is_lost_in_a_settled_gap_is_told_anew,
-    only_what_was_seen_can_be_settled,
-    of_those_who_settle_at_once_one_does,
-    settling_and_booking_do_not_mix,
+    accepted_gap_keeps_name_time_and_reason,
+    late_entries_of_accepted_gap_are_booked_once,
+    all_gaps_of_stream_are_accepted_at_once,
+    entry_lost_in_accepted_gap_reopens_it,
+    only_existing_gap_can_be_accepted,
+    only_one_of_concurrent_acceptances_succeeds,
+    concurrent_acceptance_and_booking_keep_gaps_consistent,
 );
 
 const TENANT: TenantId = TenantId::from_u128(1);
 
-fn settling(reason: &str) -> Settling {
-    Settling { at: NOW.plus_seconds(60), by: "ada".into(), reason: reason.into() }
+fn settling(reason: &str) -> Acceptance {
+    Acceptance { at: NOW.plus_seconds(60), by: "ada".into(), reason: reason.into() }
 }
 
 async fn book(store: &Store, first_seq: u64, entries: usize) -> u64 {
@@ -30,42 +30,42 @@ async fn book(store: &Store, first_seq: u64, entries: usize) -> u64 {
 
 /// From, to, and whether settled.
 async fn gaps(store: &Store) -> Vec<(u64, u64, bool)> {
-    store.usage_gaps().await.unwrap().iter().map(|gap| (gap.from, gap.to, gap.settled.is_some())).collect()
+    store.usage_gaps().await.unwrap().iter().map(|gap| (gap.from, gap.to, gap.accepted.is_some())).collect()
 }
 
 async fn missing(store: &Store) -> i64 {
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     audit.streams[0].missing
 }
 
-async fn a_settled_gap_says_who_when_and_why(fixture: Fixture) {
+async fn accepted_gap_keeps_name_time_and_reason(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 5, 5).await;
-    let settled = store.settle_gaps(&stream(1), Some(0..5), settling("disk gone")).await.unwrap();
+    let settled = store.accept_gaps(&stream(1), Some(0..5), settling("disk gone")).await.unwrap();
     assert_eq!(settled, store.usage_gaps().await.unwrap());
-    assert_eq!(settled[0].settled, Some(settling("disk gone")));
+    assert_eq!(settled[0].accepted, Some(settling("disk gone")));
     assert_eq!((settled[0].from, settled[0].to, settled[0].lost), (0, 5, false));
     assert_eq!(missing(&store).await, 5, "it stays missing");
-    let written = store.gap_settlements().await.unwrap().remove(0);
+    let written = store.accepted_gaps().await.unwrap().remove(0);
     assert_eq!((written.stream, written.from, written.to, written.missing), (stream(1), 0, 5, 5));
-    assert_eq!(written.settling, settling("disk gone"));
+    assert_eq!(written.acceptance, settling("disk gone"));
 }
 
-async fn what_turns_up_in_a_settled_gap_is_booked_once(fixture: Fixture) {
+async fn late_entries_of_accepted_gap_are_booked_once(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 10, 5).await;
-    store.settle_gaps(&stream(1), None, settling("gone")).await.unwrap();
+    store.accept_gaps(&stream(1), None, settling("gone")).await.unwrap();
     for expected in [3, 0] {
         assert_eq!(book(&store, 4, 3).await, expected);
         assert_eq!(units_of(&store, TENANT).await, 8);
         assert_eq!(gaps(&store).await, [(0, 4, true), (7, 10, true)], "the rest stays settled");
     }
     assert_eq!(missing(&store).await, 7);
-    assert_eq!(store.gap_settlements().await.unwrap()[0].missing, 7);
+    assert_eq!(store.accepted_gaps().await.unwrap()[0].missing, 7);
     assert_eq!(book(&store, 0, 15).await, 7);
     assert_eq!((gaps(&store).await, missing(&store).await, units_of(&store, TENANT).await), (Vec::new(), 0, 15));
-    let written = store.gap_settlements().await.unwrap();
+    let written = store.accepted_gaps().await.unwrap();
     assert_eq!((written.len(), written[0].from, written[0].to, written[0].missing), (1, 0, 10, 0));
     // What is skipped after that is a gap of its own.
     book(&store, 20, 1).await;
@@ -73,29 +73,29 @@ async fn what_turns_up_in_a_settled_gap_is_booked_once(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn all_gaps_of_a_stream_are_settled_at_once(fixture: Fixture) {
+async fn all_gaps_of_stream_are_accepted_at_once(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 2, 2).await;
     book(&store, 6, 2).await;
     store.book_usage(&batch(&stream(2), 3, 1, TENANT), NOW).await.unwrap();
-    store.settle_gaps(&stream(1), Some(0..2), settling("first")).await.unwrap();
-    let settled = store.settle_gaps(&stream(1), None, settling("the rest")).await.unwrap();
+    store.accept_gaps(&stream(1), Some(0..2), settling("first")).await.unwrap();
+    let settled = store.accept_gaps(&stream(1), None, settling("the rest")).await.unwrap();
     assert_eq!(settled.iter().map(|gap| (gap.from, gap.to)).collect::<Vec<_>>(), [(4, 6)]);
     assert_eq!(gaps(&store).await, [(0, 2, true), (4, 6, true), (0, 3, false)], "no other stream is touched");
-    assert_eq!(store.settle_gaps(&stream(1), None, settling("again")).await.unwrap(), []);
+    assert_eq!(store.accept_gaps(&stream(1), None, settling("again")).await.unwrap(), []);
     let reasons: Vec<_> =
-        store.gap_settlements().await.unwrap().into_iter().map(|settlement| settlement.settling.reason).collect();
+        store.accepted_gaps().await.unwrap().into_iter().map(|settlement| settlement.acceptance.reason).collect();
     assert_eq!(reasons, ["first", "the rest"]);
 }
 
-async fn what_is_lost_in_a_settled_gap_is_told_anew(fixture: Fixture) {
+async fn entry_lost_in_accepted_gap_reopens_it(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 5, 1).await;
-    store.settle_gaps(&stream(1), None, settling("gone")).await.unwrap();
+    store.accept_gaps(&stream(1), None, settling("gone")).await.unwrap();
     let lost = UsageBatch { stream: stream(1), first_seq: 2, entries: vec![UsageEntry::Lost] };
     assert_eq!(store.book_usage(&lost, NOW).await.unwrap().lost, 1);
     assert_eq!(gaps(&store).await, [(0, 2, true), (2, 3, false), (3, 5, true)]);
-    store.settle_gaps(&stream(1), Some(2..3), settling("lost")).await.unwrap();
+    store.accept_gaps(&stream(1), Some(2..3), settling("lost")).await.unwrap();
     assert_eq!(store.book_usage(&lost, NOW).await.unwrap().lost, 0, "once");
     assert_eq!(gaps(&store).await, [(0, 2, true), (2, 3, true), (3, 5, true)]);
     assert!(store.usage_gaps().await.unwrap()[1].lost);
@@ -103,47 +103,47 @@ async fn what_is_lost_in_a_settled_gap_is_told_anew(fixture: Fixture) {
     assert_eq!((missing(&store).await, units_of(&store, TENANT).await), (0, 6));
 }
 
-async fn only_what_was_seen_can_be_settled(fixture: Fixture) {
+async fn only_existing_gap_can_be_accepted(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 5, 5).await;
-    let unknown = store.settle_gaps(&stream(9), None, settling("gone")).await.unwrap_err();
+    let unknown = store.accept_gaps(&stream(9), None, settling("gone")).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
     for numbers in [0..4, 1..5, 5..6, 0..6] {
-        let error = store.settle_gaps(&stream(1), Some(numbers), settling("gone")).await.unwrap_err();
+        let error = store.accept_gaps(&stream(1), Some(numbers), settling("gone")).await.unwrap_err();
         assert!(error.to_string().contains("is not a gap of the stream now"), "{error}");
     }
     for (by, reason) in [("", "gone"), ("ada", ""), ("ada", " \t"), ("a\0da", "gone"), ("ada", &*"x".repeat(1_001))] {
-        let wrong = Settling { by: by.into(), reason: reason.into(), ..settling("") };
-        let error = store.settle_gaps(&stream(1), Some(0..5), wrong).await.unwrap_err();
+        let wrong = Acceptance { by: by.into(), reason: reason.into(), ..settling("") };
+        let error = store.accept_gaps(&stream(1), Some(0..5), wrong).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{error}");
     }
-    assert_eq!((gaps(&store).await, store.gap_settlements().await.unwrap()), (vec![(0, 5, false)], Vec::new()));
+    assert_eq!((gaps(&store).await, store.accepted_gaps().await.unwrap()), (vec![(0, 5, false)], Vec::new()));
 }
 
-async fn of_those_who_settle_at_once_one_does(fixture: Fixture) {
+async fn only_one_of_concurrent_acceptances_succeeds(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 5, 5).await;
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let store = store.clone();
-            tokio::spawn(async move { store.settle_gaps(&stream(1), Some(0..5), settling("gone")).await })
+            tokio::spawn(async move { store.accept_gaps(&stream(1), Some(0..5), settling("gone")).await })
         })
         .collect();
     let mut settled = 0;
     for task in tasks {
         match task.await.unwrap() {
             Ok(_) => settled += 1,
-            Err(error) => assert!(error.to_string().contains("was settled at"), "{error}"),
+            Err(error) => assert!(error.to_string().contains("was accepted at"), "{error}"),
         }
     }
-    assert_eq!((settled, store.gap_settlements().await.unwrap().len()), (1, 1));
+    assert_eq!((settled, store.accepted_gaps().await.unwrap().len()), (1, 1));
 }
 
-async fn settling_and_booking_do_not_mix(fixture: Fixture) {
+async fn concurrent_acceptance_and_booking_keep_gaps_consistent(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 40, 1).await;
     let settler = store.clone();
-    let settles = tokio::spawn(async move { settler.settle_gaps(&stream(1), None, settling("gone")).await.unwrap() });
+    let settles = tokio::spawn(async move { settler.accept_gaps(&stream(1), None, settling("gone")).await.unwrap() });
     let books: Vec<_> = (0..20)
         .map(|number| {
             let store = store.clone();
@@ -156,7 +156,7 @@ async fn settling_and_booking_do_not_mix(fixture: Fixture) {
     }
     assert_eq!((missing(&store).await, units_of(&store, TENANT).await), (20, 21));
     let gaps = store.usage_gaps().await.unwrap();
-    assert!(gaps.iter().all(|gap| gap.settled.is_some() && gap.to - gap.from == 1), "{gaps:?}");
-    let written = store.gap_settlements().await.unwrap();
+    assert!(gaps.iter().all(|gap| gap.accepted.is_some() && gap.to - gap.from == 1), "{gaps:?}");
+    let written = store.accepted_gaps().await.unwrap();
     assert_eq!((written.len(), written.iter().map(|settlement| settlement.missing).sum::<u64>()), (settled.len(), 20));
 }

@@ -2,14 +2,14 @@
 
 use common::{
     store::{Store, StoreError},
-    usage::{Life, UsageBatch, UsageEntry, gaps::Settling},
+    usage::{Life, UsageBatch, UsageEntry, gaps::Acceptance},
 };
 
 use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, root, stream};
 
 on_both_engines!(
-    life_without_its_journal_is_told_once_a_later_one_has_looked,
-    life_whose_journal_was_found_is_never_told,
+    life_without_journal_is_lost_after_later_life_has_looked,
+    life_with_found_journal_is_not_lost,
     lost_life_is_accepted_once_with_a_reason,
 );
 
@@ -21,7 +21,7 @@ async fn lost(store: &Store) -> Vec<(Life, u64)> {
     store.lost_lives().await.unwrap().into_iter().map(|lost| (lost.life, lost.booked)).collect()
 }
 
-async fn life_without_its_journal_is_told_once_a_later_one_has_looked(fixture: Fixture) {
+async fn life_without_journal_is_lost_after_later_life_has_looked(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for boot in [1, 2] {
@@ -35,7 +35,7 @@ async fn life_without_its_journal_is_told_once_a_later_one_has_looked(fixture: F
     }
     assert_eq!(lost(&store).await, [(life(1), 3)]);
     let told = store.lost_lives().await.unwrap().remove(0);
-    assert_eq!((told.began_at, told.noticed_at, told.settled), (NOW, NOW.plus_seconds(60), None));
+    assert_eq!((told.began_at, told.noticed_at, told.accepted), (NOW, NOW.plus_seconds(60), None));
     assert_eq!(store.lost_life_count().await.unwrap(), 1);
 
     // Another gateway with the same journals, or another disk that is back.
@@ -43,7 +43,7 @@ async fn life_without_its_journal_is_told_once_a_later_one_has_looked(fixture: F
     assert_eq!(lost(&store).await, []);
 }
 
-async fn life_whose_journal_was_found_is_never_told(fixture: Fixture) {
+async fn life_with_found_journal_is_not_lost(fixture: Fixture) {
     let store = fixture.store().await;
     for boot in 1..=4 {
         store.begin_life(&life(boot), NOW).await.unwrap();
@@ -64,16 +64,16 @@ async fn lost_life_is_accepted_once_with_a_reason(fixture: Fixture) {
     for boot in [1, 2] {
         store.begin_life(&life(boot), NOW).await.unwrap();
     }
-    let settling = Settling { at: NOW.plus_seconds(9), by: "ada".into(), reason: "disk gone".into() };
-    let early = store.settle_life(&life(1), &settling).await;
+    let settling = Acceptance { at: NOW.plus_seconds(9), by: "ada".into(), reason: "disk gone".into() };
+    let early = store.accept_lost_life(&life(1), &settling).await;
     assert!(matches!(early, Err(StoreError::NotFound { .. })), "{early:?}");
     store.no_journal_left(&life(2), NOW).await.unwrap();
-    let without = Settling { reason: " ".into(), ..settling.clone() };
-    assert!(matches!(store.settle_life(&life(1), &without).await, Err(StoreError::Refused { .. })));
-    let settled = store.settle_life(&life(1), &settling).await.unwrap();
-    assert_eq!(settled.settled, Some(settling.clone()));
+    let without = Acceptance { reason: " ".into(), ..settling.clone() };
+    assert!(matches!(store.accept_lost_life(&life(1), &without).await, Err(StoreError::Refused { .. })));
+    let settled = store.accept_lost_life(&life(1), &settling).await.unwrap();
+    assert_eq!(settled.accepted, Some(settling.clone()));
     assert_eq!(store.lost_lives().await.unwrap(), [settled], "it goes on being told, as accepted");
     assert_eq!(store.lost_life_count().await.unwrap(), 0);
-    let again = store.settle_life(&life(1), &settling).await;
+    let again = store.accept_lost_life(&life(1), &settling).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
 }

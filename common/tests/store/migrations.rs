@@ -25,18 +25,18 @@ macro_rules! migrations_until_eight {
 }
 
 on_both_engines!(
-    an_empty_database_is_brought_up_and_a_rerun_changes_nothing,
-    many_processes_migrate_at_once,
-    an_empty_database_is_not_taken_for_a_store,
-    a_newer_schema_is_refused,
-    an_older_store_is_changed_only_by_who_is_to_migrate_it,
-    sums_can_be_read_by_hand,
-    what_the_first_schema_held_is_kept,
-    plans_top_ups_and_keys_of_before_get_an_owner,
-    usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood,
+    empty_database_migrates_and_second_run_changes_nothing,
+    concurrent_migrations_apply_each_step_once,
+    empty_database_is_refused_without_migration,
+    newer_schema_is_refused,
+    older_schema_is_refused_unless_migrating,
+    rollups_are_readable_in_sql,
+    rows_of_first_schema_survive_migration,
+    migration_gives_plans_top_ups_and_keys_an_owner,
+    migration_files_usage_by_payer_and_place,
 );
 
-async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(fixture: Fixture) {
+async fn empty_database_migrates_and_second_run_changes_nothing(fixture: Fixture) {
     let (store, first) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(first.from, 0);
     assert!(first.to >= 1);
@@ -46,7 +46,7 @@ async fn an_empty_database_is_brought_up_and_a_rerun_changes_nothing(fixture: Fi
     Store::open(&fixture.url).await.unwrap().ping().await.unwrap();
 }
 
-async fn many_processes_migrate_at_once(fixture: Fixture) {
+async fn concurrent_migrations_apply_each_step_once(fixture: Fixture) {
     let processes: Vec<_> =
         (0..4).map(|_| fixture.helper("migrations::migrate_from_environment").spawn().unwrap()).collect();
     let mut from_nothing = 0;
@@ -69,7 +69,7 @@ async fn migrate_from_environment() {
     println!("migrated from {}", migrated.from);
 }
 
-async fn an_empty_database_is_not_taken_for_a_store(fixture: Fixture) {
+async fn empty_database_is_refused_without_migration(fixture: Fixture) {
     if fixture.is_sqlite() {
         std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
     }
@@ -78,7 +78,7 @@ async fn an_empty_database_is_not_taken_for_a_store(fixture: Fixture) {
     assert!(error.to_string().contains("billing migrate"), "{error}");
 }
 
-async fn a_newer_schema_is_refused(fixture: Fixture) {
+async fn newer_schema_is_refused(fixture: Fixture) {
     fixture.store().await;
     fixture.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of tomorrow')").await.unwrap();
     let opened = Store::open(&fixture.url).await.unwrap_err();
@@ -87,7 +87,7 @@ async fn a_newer_schema_is_refused(fixture: Fixture) {
     assert!(matches!(migrated, StoreError::SchemaNewer { found: 9999, .. }), "{migrated}");
 }
 
-async fn an_older_store_is_changed_only_by_who_is_to_migrate_it(fixture: Fixture) {
+async fn older_schema_is_refused_unless_migrating(fixture: Fixture) {
     let nothing = Store::pending(&fixture.url).await.unwrap();
     assert_eq!(nothing.from, 0);
     assert_eq!(nothing.steps().next(), Some("0001_base"));
@@ -115,7 +115,7 @@ async fn an_older_store_is_changed_only_by_who_is_to_migrate_it(fixture: Fixture
     assert_eq!((found.from, found.steps().count()), (found.to, 0));
 }
 
-async fn sums_can_be_read_by_hand(fixture: Fixture) {
+async fn rollups_are_readable_in_sql(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = crate::fixture::root(&store).await.id;
     store.book_usage(&batch(&stream(1), 0, 3, tenant), NOW).await.unwrap();
@@ -145,7 +145,7 @@ const BOOKS_OF_THE_FIRST_SCHEMA: &str = "
     INSERT INTO refusals_hourly (tenant_id, hour, key_id, reason, count) VALUES
         ('ten_00000000000000000000000001', 1795309200000000, 'key_00000000000000000000000007', 'rate_limited', 42)";
 
-async fn what_the_first_schema_held_is_kept(fixture: Fixture) {
+async fn rows_of_first_schema_survive_migration(fixture: Fixture) {
     if fixture.is_sqlite() {
         std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
         fixture.execute(include_str!("../../../migrations/sqlite/0001_base.sql")).await.unwrap();
@@ -155,7 +155,7 @@ async fn what_the_first_schema_held_is_kept(fixture: Fixture) {
     fixture.execute(BOOKS_OF_THE_FIRST_SCHEMA).await.unwrap();
     let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(migrated.from, 1);
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.streams[0].booked, Tally { requests: 3, units: 27 });
     assert_eq!((audit.streams[0].refusal_entries, audit.streams[0].missing), (1, 2));
@@ -168,7 +168,7 @@ async fn what_the_first_schema_held_is_kept(fixture: Fixture) {
     let booked = store.book_usage(&batch(&stream(1), 0, 7, tenant), NOW).await.unwrap();
     assert_eq!((booked.booked, booked.replayed), (3, 4));
     assert_eq!(units_of(&store, tenant).await, 30);
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.unpartitioned, 0);
 }
@@ -207,7 +207,7 @@ const STORE_BEFORE_OWNERS: &str = "
         (0, 'admin_key', 'adk_00000000000000000000000001', 'key.create', 'key', 'key_00000000000000000000000001',
          'ten_00000000000000000000000003')";
 
-async fn plans_top_ups_and_keys_of_before_get_an_owner(fixture: Fixture) {
+async fn migration_gives_plans_top_ups_and_keys_an_owner(fixture: Fixture) {
     let (sqlite, postgres) = (migrations_until_eight!("sqlite"), migrations_until_eight!("postgres"));
     if fixture.is_sqlite() {
         std::fs::write(fixture.url.trim_start_matches("sqlite://"), b"").unwrap();
@@ -286,7 +286,7 @@ const USAGE_WITHOUT_PAYMENT: &str = r#"
         ('ten_00000000000000000000000004', 1795312800000000, 'key_00000000000000000000000007', 'search', 'tokens',
          'live', 1, 1, 64, 0, 0)"#;
 
-async fn usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood(fixture: Fixture) {
+async fn migration_files_usage_by_payer_and_place(fixture: Fixture) {
     let steps =
         if fixture.is_sqlite() { migrations_until_eight!("sqlite") } else { migrations_until_eight!("postgres") };
     if fixture.is_sqlite() {
@@ -297,7 +297,7 @@ async fn usage_of_before_is_filed_by_what_paid_and_where_its_tenant_stood(fixtur
     }
     let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!(migrated.from, 8);
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 
     let customer: TenantId = "ten_00000000000000000000000004".parse().unwrap();

@@ -9,13 +9,13 @@ use common::{
 use crate::fixture::{Fixture, NOW, batch, on_both_engines, stream, units_of};
 
 on_both_engines!(
-    a_position_moves_with_what_is_booked,
-    who_believes_it_elsewhere_books_nothing,
-    of_two_with_the_same_position_one_books,
-    a_topic_can_be_booked_again_from_the_beginning,
-    a_partition_can_be_booked_again_by_itself,
-    a_position_moves_without_batches,
-    nonsense_is_refused,
+    position_moves_with_booking,
+    booking_from_wrong_position_is_refused,
+    only_one_of_two_bookings_from_same_position_succeeds,
+    reset_topic_is_booked_again_once,
+    reset_partition_leaves_others,
+    position_moves_without_batches,
+    invalid_position_is_refused,
 );
 
 const TENANT: TenantId = TenantId::from_u128(1);
@@ -29,7 +29,7 @@ async fn book(store: &Store, batches: &[UsageBatch], position: &Position) -> Res
     Ok(store.book_all(&booking, NOW).await?.iter().map(|booked| booked.booked).sum())
 }
 
-async fn a_position_moves_with_what_is_booked(fixture: Fixture) {
+async fn position_moves_with_booking(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.position("usage.events", 0).await.unwrap(), None);
     // A topic need not begin at 0.
@@ -41,7 +41,7 @@ async fn a_position_moves_with_what_is_booked(fixture: Fixture) {
     assert_eq!(store.position("other", 0).await.unwrap(), None, "so do topics");
 }
 
-async fn who_believes_it_elsewhere_books_nothing(fixture: Fixture) {
+async fn booking_from_wrong_position_is_refused(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, &[batch(&stream(1), 0, 5, TENANT)], &position(0, 0, 4)).await.unwrap();
     for from in [0, 3, 5] {
@@ -55,7 +55,7 @@ async fn who_believes_it_elsewhere_books_nothing(fixture: Fixture) {
     assert_eq!(store.position("usage.events", 0).await.unwrap(), Some(4));
 }
 
-async fn of_two_with_the_same_position_one_books(fixture: Fixture) {
+async fn only_one_of_two_bookings_from_same_position_succeeds(fixture: Fixture) {
     let store = fixture.store().await;
     for round in 0..10 {
         // Streams of their own: nothing but the position keeps them apart. The first round makes the row.
@@ -79,7 +79,7 @@ async fn of_two_with_the_same_position_one_books(fixture: Fixture) {
     assert_eq!(units_of(&store, TENANT).await, 50);
 }
 
-async fn a_topic_can_be_booked_again_from_the_beginning(fixture: Fixture) {
+async fn reset_topic_is_booked_again_once(fixture: Fixture) {
     let store = fixture.store().await;
     let messages = [batch(&stream(1), 0, 5, TENANT), batch(&stream(2), 0, 5, TENANT)];
     for partition in [0, 1] {
@@ -95,7 +95,7 @@ async fn a_topic_can_be_booked_again_from_the_beginning(fixture: Fixture) {
     assert_eq!(store.reset_positions("other", None).await.unwrap(), 0);
 }
 
-async fn a_partition_can_be_booked_again_by_itself(fixture: Fixture) {
+async fn reset_partition_leaves_others(fixture: Fixture) {
     let store = fixture.store().await;
     for partition in [0, 1, 2] {
         book(&store, &[], &position(partition, 0, 6)).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_partition_can_be_booked_again_by_itself(fixture: Fixture) {
     assert_eq!(store.reset_positions("usage.events", Some(3)).await.unwrap(), 0);
 }
 
-async fn a_position_moves_without_batches(fixture: Fixture) {
+async fn position_moves_without_batches(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(book(&store, &[], &position(0, 0, 3)).await.unwrap(), 0);
     let seen_before = [batch(&stream(1), 0, 5, TENANT)];
@@ -116,7 +116,7 @@ async fn a_position_moves_without_batches(fixture: Fixture) {
     assert_eq!(store.position("usage.events", 0).await.unwrap(), Some(4));
 }
 
-async fn nonsense_is_refused(fixture: Fixture) {
+async fn invalid_position_is_refused(fixture: Fixture) {
     let store = fixture.store().await;
     for (from, to) in [(-1, 0), (5, 4)] {
         let error = book(&store, &[], &position(0, from, to)).await.unwrap_err();

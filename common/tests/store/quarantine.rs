@@ -13,10 +13,10 @@ use crate::{
 };
 
 on_both_engines!(
-    usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums,
-    an_entry_is_accepted_moved_or_discarded_once,
-    a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing,
-    usage_that_is_moved_counts_against_the_quota_of_its_new_month,
+    usage_of_any_time_is_booked_or_quarantined,
+    quarantined_entry_is_resolved_once,
+    unknown_zone_quarantines_usage_of_its_tenant_only,
+    moved_usage_counts_against_quota_of_new_month,
 );
 
 const DAY: i64 = 86_400_000_000;
@@ -36,15 +36,15 @@ async fn book(store: &Store, first_seq: u64, entries: Vec<UsageEntry>) -> u64 {
 }
 
 async fn assert_clean(store: &Store) {
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
-async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(fixture: Fixture) {
+async fn usage_of_any_time_is_booked_or_quarantined(fixture: Fixture) {
     for keep in [true, false] {
         let store = strict(&fixture).await.keeping_records(keep);
         let tenant = root(&store).await.id;
-        let first = store.audit(None).await.unwrap().streams.first().map_or(0, |stream| stream.acknowledged);
+        let first = store.reconcile(None).await.unwrap().streams.first().map_or(0, |stream| stream.acknowledged);
         let times = [i64::MIN, 0, NOW.0 - 50 * DAY, NOW.0, NOW.0 + 3_600_000_000, NOW.0 + 3_600_000_001, i64::MAX];
         let mut entries: Vec<_> = times.into_iter().map(|time| at(tenant, Micros(time), 2)).collect();
         let refusals = RefusalCount {
@@ -76,7 +76,7 @@ async fn usage_of_any_time_is_booked_or_set_aside_and_always_in_the_sums(fixture
     assert_eq!(reasons, expected.map(|(at, reason)| (at, reason.to_owned())));
 }
 
-async fn an_entry_is_accepted_moved_or_discarded_once(fixture: Fixture) {
+async fn quarantined_entry_is_resolved_once(fixture: Fixture) {
     let store = strict(&fixture).await;
     let tenant = root(&store).await.id;
     let old = Micros(NOW.0 - 90 * DAY);
@@ -100,7 +100,7 @@ async fn an_entry_is_accepted_moved_or_discarded_once(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing(fixture: Fixture) {
+async fn unknown_zone_quarantines_usage_of_its_tenant_only(fixture: Fixture) {
     let store = fixture.store().await;
     let (lost, other) = (root(&store).await.id, root(&store).await.id);
     fixture
@@ -122,7 +122,7 @@ async fn a_zone_that_nobody_knows_sets_aside_and_holds_up_nothing(fixture: Fixtu
     assert_clean(&store).await;
 }
 
-async fn usage_that_is_moved_counts_against_the_quota_of_its_new_month(fixture: Fixture) {
+async fn moved_usage_counts_against_quota_of_new_month(fixture: Fixture) {
     let store = strict(&fixture).await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 20, 15)).await, 15);

@@ -10,10 +10,10 @@ use common::{
 use crate::fixture::{Fixture, NOW, on_both_engines, root, stream};
 
 on_both_engines!(
-    a_quota_is_drawn_until_it_is_spent,
-    several_quotas_are_drawn_from_at_once,
-    draws_at_once_never_exceed_the_limit,
-    what_cannot_be_is_not_granted,
+    quota_is_drawn_until_spent,
+    several_quotas_are_drawn_in_one_transaction,
+    concurrent_draws_never_exceed_limit,
+    invalid_draws_and_refunds_are_refused,
 );
 
 const METER: &str = "requests";
@@ -44,7 +44,7 @@ pub(crate) async fn refund(store: &Store, boot: u128, tenant: TenantId, unused: 
     store.refund_quotas(&holder(boot).life, &[refund], NOW).await
 }
 
-async fn a_quota_is_drawn_until_it_is_spent(fixture: Fixture) {
+async fn quota_is_drawn_until_spent(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 100, 70)).await, 70);
@@ -65,7 +65,7 @@ async fn a_quota_is_drawn_until_it_is_spent(fixture: Fixture) {
     assert_eq!(draw(&store, 1, of_requests(root(&store).await.id, 100, 100)).await, 100, "and each tenant");
 }
 
-async fn several_quotas_are_drawn_from_at_once(fixture: Fixture) {
+async fn several_quotas_are_drawn_in_one_transaction(fixture: Fixture) {
     let store = fixture.store().await;
     let mut tenants = Vec::new();
     for _ in 0..70 {
@@ -91,7 +91,7 @@ async fn several_quotas_are_drawn_from_at_once(fixture: Fixture) {
     assert_eq!(store.quota_granted(first, METER, november()).await.unwrap(), 1, "all of it or nothing");
 }
 
-async fn draws_at_once_never_exceed_the_limit(fixture: Fixture) {
+async fn concurrent_draws_never_exceed_limit(fixture: Fixture) {
     let store = fixture.store().await;
     let tenants = [root(&store).await.id, root(&store).await.id];
     let limit = 1_000;
@@ -127,7 +127,7 @@ async fn draws_at_once_never_exceed_the_limit(fixture: Fixture) {
     }
 }
 
-async fn what_cannot_be_is_not_granted(fixture: Fixture) {
+async fn invalid_draws_and_refunds_are_refused(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_requests(tenant, 0, 10)).await, 0);

@@ -14,10 +14,10 @@ use common::{
 use crate::fixture::{Fixture, NOW, STORE_VARIABLE, batch, new_tenant, on_both_engines, request, stream, units_of};
 
 on_both_engines!(
-    billed_days_are_dropped_and_stay_in_the_books,
-    what_is_not_billed_or_not_over_stays,
-    an_hour_may_lose_a_part_of_its_records,
-    many_records_are_dropped,
+    records_of_billed_days_are_dropped_and_books_still_reconcile,
+    unbilled_or_unfinished_days_stay,
+    hour_across_two_days_loses_part_of_its_records,
+    many_records_are_dropped_in_chunks,
 );
 
 const TENANT: TenantId = TenantId::from_u128(1);
@@ -41,12 +41,12 @@ async fn four_days(store: &Store) {
 }
 
 async fn assert_clean(store: &Store) {
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.unpartitioned, 0);
 }
 
-async fn billed_days_are_dropped_and_stay_in_the_books(fixture: Fixture) {
+async fn records_of_billed_days_are_dropped_and_books_still_reconcile(fixture: Fixture) {
     let store = fixture.store().await;
     four_days(&store).await;
     let dropped = store.drop_records_before(day(-1), NOW, NOW).await.unwrap();
@@ -60,10 +60,10 @@ async fn billed_days_are_dropped_and_stay_in_the_books(fixture: Fixture) {
     let replayed = store.book_usage(&batch(&stream(1), 0, 8, TENANT), NOW).await.unwrap();
     assert_eq!((replayed.booked, replayed.replayed), (0, 8), "what is gone is not booked again");
     fixture.execute("UPDATE usage_hourly SET units = 2 WHERE hour < 1795219200000000").await.unwrap();
-    assert!(!store.audit(None).await.unwrap().is_clean(), "what is gone is still checked");
+    assert!(!store.reconcile(None).await.unwrap().is_clean(), "what is gone is still checked");
 }
 
-async fn what_is_not_billed_or_not_over_stays(fixture: Fixture) {
+async fn unbilled_or_unfinished_days_stay(fixture: Fixture) {
     let store = fixture.store().await;
     four_days(&store).await;
     // Billed until some hour of the second day.
@@ -77,7 +77,7 @@ async fn what_is_not_billed_or_not_over_stays(fixture: Fixture) {
     assert_clean(&store).await;
 }
 
-async fn an_hour_may_lose_a_part_of_its_records(fixture: Fixture) {
+async fn hour_across_two_days_loses_part_of_its_records(fixture: Fixture) {
     let store = fixture.store().await;
     store.ensure_partitions(day(-1), 1).await.unwrap();
     let new = NewTenant { zone: "Asia/Kathmandu".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
@@ -90,7 +90,7 @@ async fn an_hour_may_lose_a_part_of_its_records(fixture: Fixture) {
     assert_eq!(units_of(&store, tenant).await, 2);
 }
 
-async fn many_records_are_dropped(fixture: Fixture) {
+async fn many_records_are_dropped_in_chunks(fixture: Fixture) {
     let store = fixture.store().await;
     store.ensure_partitions(day(-1), 1).await.unwrap();
     for lane in 1..=4_u128 {
@@ -108,13 +108,13 @@ async fn many_records_are_dropped(fixture: Fixture) {
 }
 
 #[tokio::test]
-async fn sqlite_has_no_partitions() {
+async fn sqlite_makes_no_partitions() {
     let store = Fixture::sqlite().store().await;
     assert_eq!(store.ensure_partitions(NOW, 3).await.unwrap(), Partitions::default());
 }
 
 #[tokio::test]
-async fn partitions_are_made_ahead_by_many_at_once() {
+async fn concurrent_processes_make_partitions_ahead() {
     let fixture = Fixture::postgres();
     let store = fixture.store().await;
     let processes: Vec<_> =
@@ -128,7 +128,7 @@ async fn partitions_are_made_ahead_by_many_at_once() {
     }
     assert_eq!(made, (-1..=3).map(day).collect::<Vec<_>>(), "one process makes them all, in order");
     four_days(&store).await;
-    assert_eq!(store.audit(None).await.unwrap().unpartitioned, 0);
+    assert_eq!(store.reconcile(None).await.unwrap().unpartitioned, 0);
 }
 
 #[tokio::test]
@@ -141,12 +141,12 @@ async fn ensure_from_environment() {
 }
 
 #[tokio::test]
-async fn records_without_a_partition_are_moved_into_theirs() {
+async fn unpartitioned_records_move_into_new_partition() {
     let fixture = Fixture::postgres();
     let store = fixture.store().await;
     let times = [day(-300), day(-3), day(0), day(3), Micros(0), Micros(i64::MAX)];
     store.book_usage(&at(times, 0, TENANT), NOW).await.unwrap();
-    assert_eq!(store.audit(None).await.unwrap().unpartitioned, 6);
+    assert_eq!(store.reconcile(None).await.unwrap().unpartitioned, 6);
     let partitions = store.ensure_partitions(NOW, 1).await.unwrap();
     assert_eq!(partitions.made, [-300, -3, -1, 0, 1].map(day));
     assert_eq!((partitions.moved, partitions.unpartitioned), (3, 3), "clocks that are years off make no partitions");
@@ -154,7 +154,7 @@ async fn records_without_a_partition_are_moved_into_theirs() {
         store.ensure_partitions(NOW, 1).await.unwrap(),
         Partitions { unpartitioned: 3, ..Partitions::default() }
     );
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     fixture.assert_sums_match_records().await;
 }
@@ -170,7 +170,7 @@ async fn until_unlocked(step: impl AsyncFn() -> Result<(), StoreError>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn bookings_go_on_while_partitions_come_and_go() {
+async fn bookings_succeed_while_partitions_are_made_and_dropped() {
     let fixture = Fixture::postgres();
     let store = fixture.store().await;
     let booking = async {

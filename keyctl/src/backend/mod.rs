@@ -33,7 +33,7 @@ use common::{
     store::AuditAction,
     tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{report::UsageQuery, rollup::RefusalSum},
+    usage::{report::UsageQuery, rollup::RefusalRollup},
 };
 use serde::Serialize;
 pub(crate) use usage::Used;
@@ -186,7 +186,7 @@ pub(crate) trait Records: Send + Sync {
     async fn usage(&self, tenant: Option<TenantId>, window: Window, hourly: bool) -> Result<Vec<Used>, Failure>;
 
     /// Sums the refusals of the same; none if the backend does not tell refusals.
-    async fn refusals(&self, tenant: Option<TenantId>, window: Window) -> Result<Option<Vec<RefusalSum>>, Failure>;
+    async fn refusals(&self, tenant: Option<TenantId>, window: Window) -> Result<Option<Vec<RefusalRollup>>, Failure>;
 
     /// Reads all rows of a usage report.
     async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageDocument>, Failure>;

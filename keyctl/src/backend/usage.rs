@@ -5,7 +5,7 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     time::Micros,
-    usage::rollup::UsageSum,
+    usage::rollup::UsageRollup,
 };
 
 /// Usage by every dimension.
@@ -42,8 +42,8 @@ impl Used {
     }
 }
 
-impl From<UsageSum> for Used {
-    fn from(sum: UsageSum) -> Self {
+impl From<UsageRollup> for Used {
+    fn from(sum: UsageRollup) -> Self {
         Self {
             start: sum.hour,
             tenant: sum.tenant,

@@ -7,7 +7,7 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     time::Period,
-    usage::rollup::RefusalSum,
+    usage::rollup::RefusalRollup,
 };
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ impl UsageTotals {
 
     /// Adds refused requests, after [`Self::with_refusals`]. They have no meter, so they count in the subject's first row,
     /// and every column adds up.
-    pub(super) fn add_refusals(&mut self, subject: Subject, refusals: &RefusalSum) {
+    pub(super) fn add_refusals(&mut self, subject: Subject, refusals: &RefusalRollup) {
         let meters = self.0.entry(subject).or_default();
         if meters.is_empty() {
             meters.insert(None, Counts::default());
@@ -133,13 +133,13 @@ impl ListRow for UsageRow {
 mod tests {
     use common::{
         time::Micros,
-        usage::{PaidBy, rollup::UsageSum},
+        usage::{PaidBy, rollup::UsageRollup},
     };
 
     use super::*;
 
     fn usage(meter: &str, mode: Mode, billable: bool, units: u64) -> Used {
-        let sum = UsageSum {
+        let sum = UsageRollup {
             hour: Micros(0),
             since: Micros(0),
             tenant: TenantId::from_u128(1),
@@ -167,7 +167,7 @@ mod tests {
         totals.add_usage(subject("api"), &usage("requests", Mode::Live, false, 2));
         totals.add_usage(subject("api"), &usage("requests", Mode::Test, false, 4));
         totals.add_usage(subject("api"), &usage("tokens", Mode::Live, true, 100));
-        let refusals = RefusalSum {
+        let refusals = RefusalRollup {
             hour: Micros(0),
             tenant: TenantId::from_u128(1),
             key: KeyId::from_u128(2),

@@ -12,7 +12,7 @@ use common::{
     key::Mode,
     store::Store,
     time::{Clock as _, SystemClock},
-    usage::gaps::Settling,
+    usage::gaps::Acceptance,
 };
 use fixture::Fixture;
 use loadtest::{
@@ -163,8 +163,8 @@ async fn life_without_a_journal_is_reported_as_lost(mut fixture: Fixture) {
     }
     let told = store.lost_lives().await.unwrap();
     assert_eq!(told.len(), 1, "those that were found are not told: {told:?}");
-    let settling = Settling { at: SystemClock.now(), by: "ada".into(), reason: "its disk is gone".into() };
-    store.settle_life(&told[0].life, &settling).await.unwrap();
+    let settling = Acceptance { at: SystemClock.now(), by: "ada".into(), reason: "its disk is gone".into() };
+    store.accept_lost_life(&told[0].life, &settling).await.unwrap();
     assert_eq!(store.lost_life_count().await.unwrap(), 0);
     store.close().await;
 }

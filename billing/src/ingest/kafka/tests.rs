@@ -7,7 +7,7 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     time::{Micros, SystemClock},
-    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord, reconcile::Audit},
+    usage::{StreamId, UsageBatch, UsageEntry, UsageRecord, reconcile::Reconciliation},
 };
 use rdkafka::{
     ClientConfig,
@@ -96,8 +96,8 @@ impl House {
         Ingester { registry, stopper, task: tokio::spawn(ingest.run(stop)) }
     }
 
-    async fn audit(&self) -> Audit {
-        let audit = self.store.audit(None).await.unwrap();
+    async fn audit(&self) -> Reconciliation {
+        let audit = self.store.reconcile(None).await.unwrap();
         assert!(audit.is_clean(), "{:?}", audit.breaches);
         audit
     }

@@ -17,8 +17,8 @@ fn day(day: i64) -> Micros {
     Micros(0).plus_seconds(day * 86_400)
 }
 
-fn sum(tenant: usize, at: Micros, units: u64) -> UsageSum {
-    UsageSum {
+fn sum(tenant: usize, at: Micros, units: u64) -> UsageRollup {
+    UsageRollup {
         hour: at,
         since: at,
         tenant: TENANTS[tenant],

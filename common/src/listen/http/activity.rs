@@ -114,12 +114,12 @@ impl Drop for Busy {
 }
 
 /// The body of an answer, which keeps its connection busy until it is sent.
-pub(super) struct Held<B> {
+pub(super) struct BusyBody<B> {
     pub(super) body: B,
     pub(super) _busy: Busy,
 }
 
-impl<B: Body + Unpin> Body for Held<B> {
+impl<B: Body + Unpin> Body for BusyBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

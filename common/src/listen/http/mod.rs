@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use activity::{Activity, Busy, Held, Over};
+use activity::{Activity, Busy, BusyBody, Over};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
@@ -194,7 +194,7 @@ where
     let service = Box::new(service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let (busy, answered) = (Busy::new(&begin), service.call(request));
-        async move { answered.await.map(|answer| answer.map(|body| Held { body, _busy: busy })) }
+        async move { answered.await.map(|answer| answer.map(|body| BusyBody { body, _busy: busy })) }
     }));
     let outcome = match protocol {
         Protocol::Http1 { header_bytes } => {

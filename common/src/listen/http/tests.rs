@@ -73,7 +73,7 @@ async fn answer(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_completes_no_header_is_told() {
+async fn client_without_complete_header_gets_408() {
     let server = start(hasty(10, 1_000)).await;
     for text in ["GET", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         let told = answer(server.send(text).await).await;
@@ -91,7 +91,7 @@ async fn a_client_that_completes_no_header_is_told() {
 }
 
 #[tokio::test]
-async fn a_client_without_room_is_told() {
+async fn client_beyond_limit_gets_refusal() {
     let server = start(hasty(1, 3_600_000)).await;
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
     let mut held = server.send(post).await;
@@ -103,7 +103,7 @@ async fn a_client_without_room_is_told() {
 }
 
 #[tokio::test]
-async fn a_body_that_stays_out_is_an_error_for_its_handler() {
+async fn body_that_never_arrives_is_an_error_for_its_handler() {
     let server = start(hasty(10, 1_000)).await;
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello";
     let told = answer(server.send(post).await).await;
@@ -111,7 +111,7 @@ async fn a_body_that_stays_out_is_an_error_for_its_handler() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_closed() {
+async fn client_that_does_not_read_is_closed() {
     let server = start(hasty(10, 1_000)).await;
     let _held = server.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let closed = async {
@@ -126,7 +126,7 @@ async fn a_client_that_does_not_read_is_closed() {
 }
 
 #[tokio::test]
-async fn silent_connections_make_room_for_new_ones() {
+async fn idle_connection_is_closed_for_new_one() {
     let server = start(hasty(4, 3_600_000)).await;
     let mut held = Vec::new();
     for _ in 0..50 {
@@ -140,7 +140,7 @@ async fn silent_connections_make_room_for_new_ones() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_closes_the_connections_that_wait() {
+async fn stopping_server_closes_idle_connections() {
     let server = start(hasty(4, 3_600_000)).await;
     let held = server.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let silent = server.send("").await;

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_is_reached_by_its_last_unit() {
+    fn threshold_is_reached_by_its_last_unit() {
         assert!(!is_reached(80, 79, 100) && is_reached(80, 80, 100));
         assert!(!is_reached(80, 2, 3) && is_reached(80, 3, 3), "80 % of 3 are more than 2");
         assert!(!is_reached(100, u128::from(u64::MAX) - 1, u64::MAX) && is_reached(100, u128::MAX, u64::MAX));

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::sheet::RecordRow;
+use super::rows::RecordRow;
 use crate::key::Mode;
 
 /// The columns, in the order in which rows are written.
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_behind_their_lengths() {
+    fn copy_row_prefixes_values_with_length() {
         let mut buffer = CopyBuffer(Vec::new());
         buffer.text("ab");
         buffer.number(-2);

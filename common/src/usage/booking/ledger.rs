@@ -13,8 +13,8 @@ use sqlx::{AnyConnection, PgConnection, Row as _};
 use super::{
     above::ParentSpan,
     borders::{Place, Turn},
-    settlement::Settlement,
-    sheet::{LeaseKey, QuarantineRow, RecordRow, RefusalKey, UsageKey, UsageTotal},
+    lease_close::LeaseClose,
+    rows::{LeaseKey, QuarantineRow, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::{Gap, StreamBook},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) trait Statements: Send {
 }
 
 /// What each engine has its own way for.
-pub(super) trait Ledger: Statements + Settlement {
+pub(super) trait Ledger: Statements + LeaseClose {
     /// Locks streams, in this order, until the transaction ends, and gives their marks; a new one begins at 0.
     async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError>;
 
@@ -79,10 +79,10 @@ pub(super) trait Ledger: Statements + Settlement {
     /// Writes records. That there are none twice is what the marks are for.
     async fn write_records(&mut self, records: &[RecordRow<'_>]) -> Result<(), StoreError>;
 
-    /// Adds to hourly sums, in this order.
+    /// Adds to rollups, in this order.
     async fn add_usage(&mut self, sums: &[(UsageKey<'_>, UsageTotal)]) -> Result<(), StoreError>;
 
-    /// Adds to hourly sums of refusals, in this order.
+    /// Adds to rollups of refusals, in this order.
     async fn add_refusals(&mut self, sums: &[(RefusalKey<'_>, i64)]) -> Result<(), StoreError>;
 
     /// Adds billed units to what lives have used of their leases, in this order, as far as there are such leases.
@@ -196,7 +196,7 @@ macro_rules! statements_of {
                 rows.iter()
                     .map(|row| {
                         let (range, opened_at) = (row.try_get(0)?..row.try_get(1)?, row.try_get(2)?);
-                        Ok(Gap { range, opened_at, lost: row.try_get::<i64, _>(3)? != 0, settlement: row.try_get(4)? })
+                        Ok(Gap { range, opened_at, lost: row.try_get::<i64, _>(3)? != 0, acceptance: row.try_get(4)? })
                     })
                     .collect()
             }
@@ -220,7 +220,7 @@ macro_rules! statements_of {
                 .bind(gap.range.end)
                 .bind(gap.opened_at)
                 .bind(i64::from(gap.lost))
-                .bind(gap.settlement)
+                .bind(gap.acceptance)
                 .execute(self)
                 .await?;
                 Ok(())

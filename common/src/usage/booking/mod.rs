@@ -1,19 +1,19 @@
 //! Booking usage: entries exactly once per (stream, number), with everything that tells so in one transaction.
 //!
-//! What to book is decided in memory ([`stream`], [`sheet`]), alike for both engines, from what a [`ledger`] has read
+//! What to book is decided in memory ([`stream`], [`rows`]), alike for both engines, from what a [`ledger`] has read
 //! and locked; the ledger then writes it as fast as its engine can. All bookings lock in one order: position, streams,
-//! partitions of the records, hourly sums, leases of quotas, quotas; each kind by its key.
+//! partitions of the records, rollups, leases of quotas, quotas; each kind by its key.
 
 mod above;
 mod borders;
+mod connection;
 mod copy;
-mod lease;
+mod lease_close;
 mod ledger;
 mod portable;
 mod postgres;
 mod quarantine;
-mod settlement;
-mod sheet;
+mod rows;
 mod stream;
 
 use std::{
@@ -23,10 +23,10 @@ use std::{
 
 use above::{TenantZone, read_past, surroundings};
 use borders::Borders;
-use lease::Lease;
+use connection::BookingConnection;
+use lease_close::{ClosedLife, close_lives};
 use ledger::Ledger;
-use settlement::{Settled, settle_lives};
-use sheet::Sheet;
+use rows::BookingRows;
 use sqlx::{AnyConnection, Connection as _};
 use stream::{Claim, StreamBook};
 
@@ -65,8 +65,8 @@ struct Terms {
 struct Outcome {
     booked: Vec<Booked>,
     changed: bool,
-    /// Lives of gateways whose leases were settled.
-    settled: Vec<Settled>,
+    /// Lives of gateways whose last leases were closed.
+    closed: Vec<ClosedLife>,
 }
 
 /// The entries of one batch that are booked now.
@@ -78,7 +78,7 @@ struct Fresh<'b> {
 
 impl Store {
     /// This store, keeping a record of every request that is booked (as it does unless told otherwise), or only the
-    /// hourly sums.
+    /// rollups.
     #[must_use]
     pub fn keeping_records(self, keep: bool) -> Self {
         Self { keep_records: keep, ..self }
@@ -130,19 +130,19 @@ impl Store {
             if outcome.changed {
                 write.commit().await?;
             }
-            outcome.settled.iter().for_each(Settled::log);
+            outcome.closed.iter().for_each(ClosedLife::log);
             return Ok(outcome.booked);
         };
-        let mut lease = Lease::take(postgres).await?;
-        let mut write = lease.connection()?.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let mut pooled = BookingConnection::take(postgres).await?;
+        let mut write = pooled.connection()?.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let outcome = book(&mut *write, booking, terms).await?;
         if outcome.changed {
             write.commit().await?;
         } else {
             write.rollback().await?;
         }
-        lease.give_back();
-        outcome.settled.iter().for_each(Settled::log);
+        pooled.give_back();
+        outcome.closed.iter().for_each(ClosedLife::log);
         Ok(outcome.booked)
     }
 }
@@ -168,11 +168,11 @@ pub(super) async fn book_set_aside(
     let fresh = [Fresh { book: 0, entries: vec![(seq, entry)] }];
     let borders = Borders::read(connection, &places, &fresh).await?;
     read_past(connection, &borders, &mut zones, &mut above).await?;
-    let sheet = Sheet::of(&books, &fresh, &[], (&zones, &above, &borders), true)?;
-    connection.write_records(&sheet.records).await?;
-    connection.add_usage(&sheet.usage).await?;
-    connection.add_refusals(&sheet.refusals).await?;
-    if moved { quarantine::charge_month(connection, &sheet.charges, now).await } else { Ok(()) }
+    let rows = BookingRows::of(&books, &fresh, &[], (&zones, &above, &borders), true)?;
+    connection.write_records(&rows.records).await?;
+    connection.add_usage(&rows.usage).await?;
+    connection.add_refusals(&rows.refusals).await?;
+    if moved { quarantine::charge_month(connection, &rows.charges, now).await } else { Ok(()) }
 }
 
 /// Does it all but commit.
@@ -198,9 +198,9 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
         fresh.push(Fresh { book: index, entries });
     }
     let any_fresh = write_books(ledger, &mut books, &mut fresh, &mut booked, terms).await?;
-    let settled = if any_fresh { settle_lives(ledger, &books, terms.now).await? } else { Vec::new() };
+    let closed = if any_fresh { close_lives(ledger, &books, terms.now).await? } else { Vec::new() };
     let moved = booking.position.is_some() || !booking.dead_letters.is_empty() || terms.resolves.is_some();
-    Ok(Outcome { booked, changed: any_fresh || moved, settled })
+    Ok(Outcome { booked, changed: any_fresh || moved, closed })
 }
 
 /// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether anything was.
@@ -230,7 +230,7 @@ async fn write_books<L: Ledger>(
     let books = &*books;
     let borders = Borders::read(ledger, &places, fresh).await?;
     read_past(ledger, &borders, &mut zones, &mut above).await?;
-    let sheet = Sheet::of(books, fresh, &quarantined, (&zones, &above, &borders), terms.keep_records)?;
+    let rows = BookingRows::of(books, fresh, &quarantined, (&zones, &above, &borders), terms.keep_records)?;
     ledger.write_marks(books).await?;
     for book in books {
         let (closed, opened) = book.gap_changes();
@@ -241,13 +241,13 @@ async fn write_books<L: Ledger>(
             ledger.open_gap(book.name(), gap).await?;
         }
     }
-    ledger.write_records(&sheet.records).await?;
-    ledger.add_usage(&sheet.usage).await?;
-    ledger.add_refusals(&sheet.refusals).await?;
-    for set_aside in &sheet.quarantined {
+    ledger.write_records(&rows.records).await?;
+    ledger.add_usage(&rows.usage).await?;
+    ledger.add_refusals(&rows.refusals).await?;
+    for set_aside in &rows.quarantined {
         ledger.set_aside(set_aside, terms.now).await?;
     }
-    ledger.charge_leases(&sheet.charges).await?;
+    ledger.charge_leases(&rows.charges).await?;
     Ok(true)
 }
 

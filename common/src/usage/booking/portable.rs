@@ -9,7 +9,7 @@ use super::{
     above::ParentSpan,
     borders::{Place, Turn, turn, way, zone_named},
     ledger::Ledger,
-    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
+    rows::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::StreamBook,
 };
 use crate::{

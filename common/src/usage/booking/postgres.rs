@@ -10,7 +10,7 @@ use super::{
     borders::{Place, Turn, turn, way, zone_named},
     copy::{self, CopyBuffer},
     ledger::Ledger,
-    sheet::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
+    rows::{LeaseKey, RecordRow, RefusalKey, UsageKey, UsageTotal},
     stream::{Counters, StreamBook},
 };
 use crate::{

@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 use super::{
     Fresh, Terms,
     above::{TenantZone, Zones},
-    sheet::LeaseKey,
+    rows::LeaseKey,
 };
 use crate::{
     id::TenantId,
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_is_late_before_the_grace_of_the_tenants_month_and_early_an_hour_ahead() {
+    fn usage_before_grace_is_late_and_an_hour_ahead_is_early() {
         let now: Micros = "2026-11-20T12:00:00Z".parse().unwrap();
         for (zone, late_days, open_since, too_late) in [
             ("UTC", 0, "2026-11-01T00:00:00Z", "2026-10-31T23:59:59.999999Z"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_at_the_ends_of_time_set_aside_and_do_not_panic() {
+    fn extreme_instants_are_quarantined_without_panic() {
         let utc = Zone::utc();
         for now in [i64::MIN, i64::MAX] {
             let mut bounds = Bounds { now: Micros(now), late_days: u32::MAX, starts: HashMap::new() };

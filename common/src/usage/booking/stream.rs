@@ -3,7 +3,7 @@
 //!
 //! This is what makes booking exactly once for ever: it does not depend on how long records are kept, and is as small
 //! as the stream has gaps. Counters of what was booked stand beside the mark; the audit holds them against the records
-//! and against the hourly sums, so they are taken from the entries by themselves.
+//! and against the rollups, so they are taken from the entries by themselves.
 
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub(super) struct Gap {
     /// Whether the gateway said that the entries are lost; else it skipped the numbers.
     pub(super) lost: bool,
     /// Where it is written that nobody waits for it any more; what is left of the gap goes on saying so.
-    pub(super) settlement: Option<i64>,
+    pub(super) acceptance: Option<i64>,
 }
 
 /// What a booking adds to a stream's counters.
@@ -121,7 +121,7 @@ impl StreamBook {
 
     fn open_gap(&mut self, range: Range<i64>, now: Micros, lost: bool) {
         if !range.is_empty() {
-            self.gaps.push(Gap { range, opened_at: Some(now.0), lost, settlement: None });
+            self.gaps.push(Gap { range, opened_at: Some(now.0), lost, acceptance: None });
         }
     }
 
@@ -239,11 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_gap_keeps_its_age() {
+    fn rest_of_filled_gap_keeps_its_age() {
         let mut book = book_with_gap();
         assert_eq!(book.claim(4..6, &[], Micros(9)).fresh, [4..6]);
         let (closed, opened) = book.gap_changes();
-        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5), lost: false, settlement: None }]);
+        assert_eq!(closed, [&Gap { range: 0..10, opened_at: Some(5), lost: false, acceptance: None }]);
         assert_eq!(
             opened.iter().map(|gap| (gap.range.clone(), gap.opened_at)).collect::<Vec<_>>(),
             [(0..4, Some(5)), (6..10, Some(5))]
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_a_gap_once_and_is_filled_by_what_turns_up() {
+    fn lost_entry_opens_gap_once_and_late_entry_fills_it() {
         let mut book = book_with_gap();
         // Inside of the gap, booked before, and beyond the mark.
         let claim = book.claim(8..14, &[8..9, 11..13], Micros(9));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_that_is_filled_in_the_same_booking_was_never_there() {
+    fn gap_filled_in_same_booking_is_not_written() {
         let mut book = StreamBook::new("edge-1/x/0".into(), 0, Vec::new());
         book.claim(10..12, &[], NOW);
         book.claim(0..10, &[], NOW);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_counted_modulo_and_never_overflow() {
+    fn unit_counters_wrap_without_overflow() {
         assert_eq!(sum_of_units(UNITS_MODULUS - 1, 1), 0);
         assert_eq!(sum_of_units(UNITS_MODULUS - 1, u64::MAX), UNITS_MODULUS - 2);
     }

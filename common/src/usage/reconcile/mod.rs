@@ -1,6 +1,6 @@
 //! The proof of the books: what was acknowledged = what is recorded = what is summed up.
 //!
-//! Three sums are kept by different hands: the records themselves, the counters of each stream, and the hourly sums.
+//! Three sums are kept by different hands: the records themselves, the counters of each stream, and the rollups.
 //! Records that are dropped, or never kept, leave their numbers on both other sides, so that equality can be checked
 //! for ever.
 
@@ -23,11 +23,11 @@ use crate::{
 
 /// What the books say, and every place where they contradict themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
+pub struct Reconciliation {
     /// Per stream, by stream.
-    pub streams: Vec<StreamAudit>,
+    pub streams: Vec<StreamReconciliation>,
     /// Per tenant and month, by tenant.
-    pub periods: Vec<PeriodAudit>,
+    pub periods: Vec<PeriodReconciliation>,
     /// Every equality that does not hold.
     pub breaches: Vec<Breach>,
     /// Records that lie in no daily partition, as their day has none: no error, but retention does not reach them.
@@ -46,7 +46,7 @@ pub struct Tally {
 /// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries +
 /// end_entries` and `booked = recorded + dropped + quarantined`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StreamAudit {
+pub struct StreamReconciliation {
     /// The stream.
     pub stream: StreamId,
     /// Numbers below the stream's mark that were not skipped: what its senders were told is booked.
@@ -73,7 +73,7 @@ pub struct StreamAudit {
 
 /// What the books say about one tenant's month on its own clock. `rolled_up = recorded + dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PeriodAudit {
+pub struct PeriodReconciliation {
     /// The tenant.
     pub tenant: TenantId,
     /// The month.
@@ -82,7 +82,7 @@ pub struct PeriodAudit {
     pub recorded: Tally,
     /// Requests whose records were dropped after retention, or never kept.
     pub dropped: Tally,
-    /// Hourly sums.
+    /// Rollups.
     pub rolled_up: Tally,
 }
 
@@ -106,7 +106,7 @@ pub enum BreachPlace {
         /// Which.
         stream: StreamId,
     },
-    /// One hourly sum.
+    /// One rollup.
     Hour {
         /// Start of the hour on the tenant's clock.
         hour: Micros,
@@ -127,7 +127,7 @@ pub enum BreachPlace {
         /// What pays for it.
         paid: PaidBy,
     },
-    /// All streams against all hourly sums.
+    /// All streams against all rollups.
     Total,
 }
 
@@ -143,7 +143,7 @@ pub struct Reading {
 impl Store {
     /// Checks the books as of one instant, while others go on booking. With a window, records are read only of hours
     /// that start inside it, and what a stream has recorded in all is left out; without one, all records are read.
-    pub async fn audit(&self, window: Option<Window>) -> Result<Audit, StoreError> {
+    pub async fn reconcile(&self, window: Option<Window>) -> Result<Reconciliation, StoreError> {
         let mut snapshot = self.begin_snapshot().await?;
         let mut breaches = Vec::new();
         let streams = streams::check(&mut snapshot, window.is_none(), &mut breaches).await?;
@@ -156,7 +156,7 @@ impl Store {
             Engine::Postgres => unpartitioned(&mut snapshot).await?,
         };
         snapshot.rollback().await?;
-        Ok(Audit { streams: streams.rows, periods: sums.periods, breaches, unpartitioned })
+        Ok(Reconciliation { streams: streams.rows, periods: sums.periods, breaches, unpartitioned })
     }
 }
 
@@ -166,7 +166,7 @@ async fn unpartitioned(connection: &mut AnyConnection) -> Result<u64, StoreError
     count(&row, "records")
 }
 
-/// All streams against all hourly sums.
+/// All streams against all rollups.
 async fn check_totals(
     connection: &mut AnyConnection,
     streams: &streams::Streams,
@@ -238,7 +238,7 @@ impl Reading {
     }
 }
 
-impl Audit {
+impl Reconciliation {
     /// Returns true if nothing contradicts itself. Open gaps and records without a partition are no contradiction.
     pub fn is_clean(&self) -> bool {
         self.breaches.is_empty()

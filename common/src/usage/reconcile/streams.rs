@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Breach, BreachPlace, Reading, StreamAudit, Tally, compare, sum_of_units};
+use super::{Breach, BreachPlace, Reading, StreamReconciliation, Tally, compare, sum_of_units};
 use crate::{
     store::{StoreError, row::corrupt},
     usage::{StreamId, modular::modular_sum},
@@ -12,7 +12,7 @@ use crate::{
 
 /// What the books say about all streams.
 pub(super) struct Streams {
-    pub(super) rows: Vec<StreamAudit>,
+    pub(super) rows: Vec<StreamReconciliation>,
     /// Refusals that they sum up.
     pub(super) refused: i64,
     /// Of those, what is in quarantine, or was discarded from there.
@@ -56,7 +56,7 @@ pub(super) async fn check(
     for row in sqlx::query(COUNTERS).fetch_all(connection).await? {
         let name: String = row.try_get(0)?;
         let (mark, missing): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-        let stream = StreamAudit {
+        let stream = StreamReconciliation {
             stream: stream_id(&name)?,
             acknowledged: mark.saturating_sub(missing),
             missing,
@@ -87,7 +87,7 @@ async fn recorded(connection: &mut AnyConnection) -> Result<BTreeMap<String, Tal
 }
 
 /// `lost_in_gaps` is how many numbers its gaps of lost entries hold.
-fn check_stream(audit: &StreamAudit, lost_in_gaps: i64, breaches: &mut Vec<Breach>) {
+fn check_stream(audit: &StreamReconciliation, lost_in_gaps: i64, breaches: &mut Vec<Breach>) {
     let mut check =
         |left, right| compare(breaches, || BreachPlace::Stream { stream: audit.stream.clone() }, left, right);
     let counters = [audit.refusal_entries, audit.void_entries, audit.lost_entries, audit.end_entries];

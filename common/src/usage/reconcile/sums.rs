@@ -1,11 +1,11 @@
-//! Each hourly sum against its records, and their sums per tenant and month.
+//! Each rollup against its records, and their sums per tenant and month.
 
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{Breach, BreachPlace, PeriodAudit, Reading, Tally, compare};
+use super::{Breach, BreachPlace, PeriodReconciliation, Reading, Tally, compare};
 use crate::{
     id::TenantId,
     store::{
@@ -19,10 +19,10 @@ use crate::{
 /// A record lies in an hour that starts at most this long before it.
 const HOUR_SECONDS: i64 = 3_600;
 
-/// What the books say about all hourly sums.
+/// What the books say about all rollups.
 #[derive(Default)]
 pub(super) struct Sums {
-    pub(super) periods: Vec<PeriodAudit>,
+    pub(super) periods: Vec<PeriodReconciliation>,
     pub(super) rolled_up: Tally,
     pub(super) dropped: Tally,
 }
@@ -112,14 +112,14 @@ impl Sums {
     fn add_to_period(&mut self, line: &Line, zone: &Zone) {
         // An hour that is in no month, by a clock gone mad, is in no invoice either.
         let Ok(period) = Period::containing(line.hour, zone) else { return };
-        let same = |audit: &&mut PeriodAudit| audit.tenant == line.tenant && audit.period == period;
+        let same = |audit: &&mut PeriodReconciliation| audit.tenant == line.tenant && audit.period == period;
         if let Some(audit) = self.periods.last_mut().filter(same) {
             audit.recorded.add(line.recorded);
             audit.dropped.add(line.dropped);
             audit.rolled_up.add(line.rolled_up);
         } else {
             let Line { tenant, recorded, dropped, rolled_up, .. } = *line;
-            self.periods.push(PeriodAudit { tenant, period, recorded, dropped, rolled_up });
+            self.periods.push(PeriodReconciliation { tenant, period, recorded, dropped, rolled_up });
         }
     }
 }

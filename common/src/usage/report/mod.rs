@@ -3,7 +3,7 @@
 //! Usage belongs to the tree of its own time: a report on a subtree holds what its tenants used while they were in it,
 //! and nobody sees what a tenant used before it came or after it left.
 //!
-//! Only the hourly sums are read, in pages of bounded size. A page continues behind the last row of the one before,
+//! Only the rollups are read, in pages of bounded size. A page continues behind the last row of the one before,
 //! whatever was booked meanwhile.
 
 mod statement;

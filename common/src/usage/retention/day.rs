@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_half_open() {
+    fn day_is_half_open() {
         let at = |text: &str| text.parse::<Micros>().unwrap();
         let day = Day::of(at("2026-11-22T00:00:00Z"));
         assert_eq!(Day::of(at("2026-11-22T23:59:59.999999Z")), day);

@@ -1,6 +1,6 @@
 //! How long records are kept: daily partitions made ahead, dropped once they are over, billed and old enough.
 //!
-//! Hourly sums are never dropped. What a dropped record said stays in the counters that the audit reads.
+//! Rollups are never dropped. What a dropped record said stays in the counters that the audit reads.
 
 mod chunks;
 mod day;
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-/// Leaves the numbers of records that are about to go with their streams and hourly sums. `records` says which: a
+/// Leaves the numbers of records that are about to go with their streams and rollups. `records` says which: a
 /// table, and a condition on its columns with the values of `bounds`.
 async fn leave_numbers(connection: &mut AnyConnection, records: &str, bounds: &[Bound<'_>]) -> Result<(), StoreError> {
     let by_stream = format!(

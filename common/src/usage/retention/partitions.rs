@@ -144,7 +144,7 @@ pub(super) async fn drop_before(store: &Store, allowed: Day, wanted: Day) -> Res
 }
 
 /// Drops a partition and says how many records it had; none if it is gone already. Locks in the order of bookings:
-/// streams, the partition, hourly sums; only then the whole table, for an instant.
+/// streams, the partition, rollups; only then the whole table, for an instant.
 async fn drop_partition(store: &Store, partition: &Partition) -> Result<Option<u64>, StoreError> {
     let name = &partition.name;
     let mut write = store.begin_write().await?;

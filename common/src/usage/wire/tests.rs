@@ -44,13 +44,13 @@ fn batch(first_seq: u64, entries: Vec<UsageEntry>) -> UsageBatch {
 
 proptest! {
     #[test]
-    fn a_batch_arrives_as_it_was_sent(first_seq in 0..SEQ_MAX - 100, entries in entries()) {
+    fn batch_round_trips(first_seq in 0..SEQ_MAX - 100, entries in entries()) {
         let sent = batch(first_seq, entries);
         prop_assert_eq!(UsageBatch::decode(&sent.encode()).unwrap(), sent);
     }
 
     #[test]
-    fn a_truncated_batch_is_never_taken_for_a_whole_one(entries in entries(), cut in 0.0..1.0_f64) {
+    fn truncated_batch_is_refused(entries in entries(), cut in 0.0..1.0_f64) {
         let bytes = batch(3, entries).encode();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a length")]
         let kept = (bytes.len() as f64 * cut) as usize;
@@ -58,13 +58,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = UsageBatch::decode(&bytes);
     }
 }
 
 #[test]
-fn an_entry_that_contradicts_its_kind_is_refused() {
+fn entry_that_contradicts_its_kind_is_refused() {
     let sound = WireBatch::decode(batch(0, vec![UsageEntry::Lost]).encode().as_slice()).unwrap();
     let (void, lost) = (WireEntry::without_content(WireKind::Void), WireEntry::without_content(WireKind::Lost));
     assert_eq!(sound.entries, [lost]);
@@ -76,12 +76,12 @@ fn an_entry_that_contradicts_its_kind_is_refused() {
 }
 
 #[test]
-fn an_empty_batch_is_refused() {
+fn empty_batch_is_refused() {
     assert!(matches!(UsageBatch::decode(&batch(0, Vec::new()).encode()), Err(BatchError::Entries(0))));
 }
 
 #[test]
-fn an_entry_that_cannot_be_read_is_taken_out_of_its_batch_and_can_be_read_by_itself() {
+fn unreadable_entry_leaves_batch_and_reads_alone() {
     let names = |route: &str| UsageRecord {
         at: Micros(7),
         tenant: TenantId::from_u128(1),

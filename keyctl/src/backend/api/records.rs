@@ -14,7 +14,7 @@ use common::{
     time::Window,
     usage::{
         report::{UsageQuery, UsageStep},
-        rollup::RefusalSum,
+        rollup::RefusalRollup,
     },
 };
 
@@ -46,7 +46,11 @@ impl Records for ApiBackend {
         Ok(used.ok_or_else(|| ApiError::Answer("a row of usage lacks a dimension".to_owned()))?)
     }
 
-    async fn refusals(&self, _tenant: Option<TenantId>, _window: Window) -> Result<Option<Vec<RefusalSum>>, Failure> {
+    async fn refusals(
+        &self,
+        _tenant: Option<TenantId>,
+        _window: Window,
+    ) -> Result<Option<Vec<RefusalRollup>>, Failure> {
         Ok(None)
     }
 

@@ -12,7 +12,7 @@ use common::{
     time::{Micros, Window},
     usage::{
         report::UsageQuery,
-        rollup::{RefusalSum, UsageFilter},
+        rollup::{RefusalRollup, UsageFilter},
     },
 };
 
@@ -29,7 +29,7 @@ impl Records for StoreBackend {
         Ok(self.store.usage(&filter).await?.into_iter().map(Used::from).collect())
     }
 
-    async fn refusals(&self, tenant: Option<TenantId>, window: Window) -> Result<Option<Vec<RefusalSum>>, Failure> {
+    async fn refusals(&self, tenant: Option<TenantId>, window: Window) -> Result<Option<Vec<RefusalRollup>>, Failure> {
         let filter = UsageFilter { tenant, window: Some(window) };
         Ok(Some(self.store.refusals(&filter).await?))
     }

@@ -19,15 +19,15 @@ use crate::{
 };
 
 on_both_engines!(
-    what_was_paid_for_can_be_drawn_and_no_more,
-    a_top_up_adds_once,
-    top_ups_at_once_all_count,
-    top_ups_that_make_no_sense_are_refused,
-    a_correction_takes_back_what_nobody_has_drawn,
-    references_are_each_tenants_own,
-    what_a_reseller_grants_moves_from_its_own_credit,
-    a_debt_is_paid_by_the_next_top_up,
-    a_record_is_charged_to_what_its_units_were_drawn_from,
+    credit_is_drawn_up_to_amount_paid,
+    repeated_top_up_adds_once,
+    concurrent_top_ups_all_count,
+    invalid_top_up_is_refused,
+    correction_takes_back_undrawn_units_only,
+    two_tenants_may_use_the_same_reference,
+    credit_granted_by_reseller_moves_from_its_own,
+    debt_is_paid_by_next_top_up,
+    record_is_charged_to_source_of_its_units,
 );
 
 fn top_up(tenant: TenantId, units: i64, reference: &str) -> TopUp {
@@ -43,7 +43,7 @@ fn stands(tenant: TenantId, paid: u64, drawn: u64) -> Credit {
     Credit { tenant, meter: "requests".into(), paid, drawn, owed: 0, left: paid - drawn }
 }
 
-async fn what_was_paid_for_can_be_drawn_and_no_more(fixture: Fixture) {
+async fn credit_is_drawn_up_to_amount_paid(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     assert_eq!(draw(&store, 1, of_credit(tenant, 5)).await, 0, "nothing was paid for");
@@ -57,7 +57,7 @@ async fn what_was_paid_for_can_be_drawn_and_no_more(fixture: Fixture) {
     assert_eq!(draw(&store, 2, of_requests(tenant, 100, 7)).await, 7, "a month's quota is another thing");
 }
 
-async fn a_top_up_adds_once(fixture: Fixture) {
+async fn repeated_top_up_adds_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     for _ in 0..2 {
@@ -68,7 +68,7 @@ async fn a_top_up_adds_once(fixture: Fixture) {
     assert_eq!(store.top_ups(tenant).await.unwrap(), [top_up(tenant, 10, "order-1")]);
 }
 
-async fn top_ups_at_once_all_count(fixture: Fixture) {
+async fn concurrent_top_ups_all_count(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let mut adding = tokio::task::JoinSet::new();
@@ -84,7 +84,7 @@ async fn top_ups_at_once_all_count(fixture: Fixture) {
     assert_eq!(store.top_ups(tenant).await.unwrap().len(), 6);
 }
 
-async fn top_ups_that_make_no_sense_are_refused(fixture: Fixture) {
+async fn invalid_top_up_is_refused(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let long = "x".repeat(201);
@@ -117,7 +117,7 @@ async fn top_ups_that_make_no_sense_are_refused(fixture: Fixture) {
     assert!(matches!(error, StoreError::Conflict(_)), "a deleted tenant gets no credit: {error}");
 }
 
-async fn a_correction_takes_back_what_nobody_has_drawn(fixture: Fixture) {
+async fn correction_takes_back_undrawn_units_only(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let back = |units: i64, reference: &str| TopUp {
@@ -141,7 +141,7 @@ async fn a_correction_takes_back_what_nobody_has_drawn(fixture: Fixture) {
     assert_eq!((first.items.len(), second.items, second.next), (1, vec![back(900, "order-1-back")], None));
 }
 
-async fn what_a_reseller_grants_moves_from_its_own_credit(fixture: Fixture) {
+async fn credit_granted_by_reseller_moves_from_its_own(fixture: Fixture) {
     let store = fixture.store().await;
     let root = root(&store).await.id;
     let create = async |kind, parent| store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id;
@@ -176,7 +176,7 @@ async fn what_a_reseller_grants_moves_from_its_own_credit(fixture: Fixture) {
     assert_eq!(store.credit(reseller).await.unwrap(), [stands(reseller, 99, 10)]);
 }
 
-async fn a_debt_is_paid_by_the_next_top_up(fixture: Fixture) {
+async fn debt_is_paid_by_next_top_up(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     store.add_credit(&top_up(tenant, 10, "first")).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_debt_is_paid_by_the_next_top_up(fixture: Fixture) {
     assert_eq!((credit.paid, credit.drawn, credit.owed, credit.left), (26, 25, 0, 1));
 }
 
-async fn references_are_each_tenants_own(fixture: Fixture) {
+async fn two_tenants_may_use_the_same_reference(fixture: Fixture) {
     let store = fixture.store().await;
     let (one, other) = (root(&store).await.id, root(&store).await.id);
     store.add_credit(&top_up(one, 10, "order-1")).await.unwrap();
@@ -199,7 +199,7 @@ async fn references_are_each_tenants_own(fixture: Fixture) {
     assert_eq!(store.credit(one).await.unwrap(), [stands(one, 10, 0)]);
 }
 
-async fn a_record_is_charged_to_what_its_units_were_drawn_from(fixture: Fixture) {
+async fn record_is_charged_to_source_of_its_units(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     store.add_credit(&top_up(tenant, 100, "one")).await.unwrap();

@@ -2,9 +2,9 @@
 
 use crate::fixture::{Fixture, NOW, on_both_engines};
 
-on_both_engines!(of_all_starts_one_is_the_first);
+on_both_engines!(only_one_of_concurrent_starts_is_first);
 
-async fn of_all_starts_one_is_the_first(fixture: Fixture) {
+async fn only_one_of_concurrent_starts_is_first(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await];
     let starts = stores.iter().cycle().take(8).map(|store| store.first_bank_start(NOW));
     let firsts = futures_util::future::join_all(starts).await;

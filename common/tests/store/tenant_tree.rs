@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_changes_leave_the_tree_as_the_model_has_it_on_sqlite(changes in prop::collection::vec(change(), 1..40)) {
+    fn random_changes_match_tree_model_on_sqlite(changes in prop::collection::vec(change(), 1..40)) {
         runtime().block_on(run(&Fixture::sqlite(), &changes));
     }
 }
@@ -296,15 +296,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_changes_leave_the_tree_as_the_model_has_it_on_postgres(changes in prop::collection::vec(change(), 1..40)) {
+    fn random_changes_match_tree_model_on_postgres(changes in prop::collection::vec(change(), 1..40)) {
         runtime().block_on(run(&Fixture::postgres(), &changes));
     }
 }
 
 crate::fixture::on_both_engines!(
-    a_pool_is_partitioned_at_every_change,
-    deletion_keeps_the_books,
-    refusals_name_the_reason
+    partitioned_pool_is_checked_at_each_change,
+    deletion_keeps_booked_usage,
+    refused_move_names_reason
 );
 
 /// A reseller with this plan, and the root above it.
@@ -314,7 +314,7 @@ async fn reseller(store: &Store, plan: &str) -> (TenantId, TenantId) {
     (root, store.create_tenant(&new, NOW).await.unwrap().id)
 }
 
-async fn a_pool_is_partitioned_at_every_change(fixture: Fixture) {
+async fn partitioned_pool_is_checked_at_each_change(fixture: Fixture) {
     let store = fixture.store().await;
     let plans = "
 plans:
@@ -352,7 +352,7 @@ plans:
     store.move_tenant(elsewhere, house, None, NOW.plus_seconds(2)).await.unwrap();
 }
 
-async fn deletion_keeps_the_books(fixture: Fixture) {
+async fn deletion_keeps_booked_usage(fixture: Fixture) {
     let store = fixture.store().await;
     store.apply_plans(&PlanFile::parse(PLANS, "test").unwrap().plans, NOW).await.unwrap();
     let (root, reseller) = reseller(&store, "small").await;
@@ -379,7 +379,7 @@ async fn deletion_keeps_the_books(fixture: Fixture) {
     assert_eq!(store.tenants_page(&filter, page).await.unwrap().items, [deleted]);
 }
 
-async fn refusals_name_the_reason(fixture: Fixture) {
+async fn refused_move_names_reason(fixture: Fixture) {
     let store = fixture.store().await;
     store.apply_plans(&PlanFile::parse(PLANS, "test").unwrap().plans, NOW).await.unwrap();
     let (root, reseller) = reseller(&store, "small").await;

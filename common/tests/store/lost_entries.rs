@@ -9,10 +9,10 @@ use common::{
 use crate::fixture::{Fixture, NOW, batch, on_both_engines, request, stream, units_of};
 
 on_both_engines!(
-    lost_entries_open_a_gap_and_hold_up_nothing,
-    a_lost_entry_that_turns_up_is_booked,
-    what_is_booked_cannot_be_lost,
-    lost_entries_within_a_gap_come_no_more,
+    lost_entries_open_gap_and_later_ones_are_booked,
+    late_lost_entry_is_booked,
+    booked_entry_reported_as_lost_stays_booked,
+    lost_entries_within_gap_are_counted_as_lost,
 );
 
 const TENANT: TenantId = TenantId::from_u128(1);
@@ -37,14 +37,14 @@ async fn gaps(store: &Store) -> Vec<(u64, u64, bool)> {
 
 /// Checks the books and gives acknowledged, lost and missing entries of the one stream.
 async fn audited(store: &Store) -> (i64, i64, i64) {
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     let lane = &audit.streams[0];
     assert_eq!(lane.acknowledged, lane.booked.requests + lane.refusal_entries + lane.void_entries + lane.lost_entries);
     (lane.acknowledged, lane.lost_entries, lane.missing)
 }
 
-async fn lost_entries_open_a_gap_and_hold_up_nothing(fixture: Fixture) {
+async fn lost_entries_open_gap_and_later_ones_are_booked(fixture: Fixture) {
     let store = fixture.store().await;
     let booked = book(&store, 0, "..xx.x").await;
     assert_eq!((booked.next_seq, booked.booked, booked.lost, booked.gap), (6, 6, 3, 0));
@@ -58,7 +58,7 @@ async fn lost_entries_open_a_gap_and_hold_up_nothing(fixture: Fixture) {
     fixture.assert_sums_match_records().await;
 }
 
-async fn a_lost_entry_that_turns_up_is_booked(fixture: Fixture) {
+async fn late_lost_entry_is_booked(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 0, ".xxx.").await;
     let late = book(&store, 2, ".").await;
@@ -73,7 +73,7 @@ async fn a_lost_entry_that_turns_up_is_booked(fixture: Fixture) {
     assert_eq!((audited(&store).await, units_of(&store, TENANT).await), ((5, 0, 0), 4));
 }
 
-async fn what_is_booked_cannot_be_lost(fixture: Fixture) {
+async fn booked_entry_reported_as_lost_stays_booked(fixture: Fixture) {
     let store = fixture.store().await;
     store.book_usage(&batch(&stream(1), 0, 5, TENANT), NOW).await.unwrap();
     let lost = book(&store, 3, "xxx").await;
@@ -82,7 +82,7 @@ async fn what_is_booked_cannot_be_lost(fixture: Fixture) {
     assert_eq!((audited(&store).await, units_of(&store, TENANT).await), ((6, 1, 0), 5));
 }
 
-async fn lost_entries_within_a_gap_come_no_more(fixture: Fixture) {
+async fn lost_entries_within_gap_are_counted_as_lost(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(book(&store, 10, ".").await.gap, 10);
     let lost = book(&store, 4, "x").await;

@@ -15,14 +15,14 @@ use common::{
 use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, refusals, request, root, stream};
 
 on_both_engines!(
-    books_kept_well_are_clean,
-    every_planted_error_is_found,
-    sums_alone_are_checked_as_well,
-    gaps_are_told_and_are_no_error,
-    months_are_those_of_the_tenants_clock,
-    a_window_checks_its_hours_alone,
-    sums_beyond_a_column_are_compared,
-    an_empty_store_is_clean,
+    untouched_books_reconcile,
+    each_planted_error_is_reported,
+    rollups_without_records_are_checked,
+    gaps_are_reported_and_are_no_breach,
+    months_follow_time_zone_of_tenant,
+    window_limits_check_to_its_hours,
+    sums_beyond_63_bits_are_compared,
+    empty_store_reconciles,
 );
 
 /// Two streams, a gap, an aborted request, a late batch, repetitions, refusals, a void and a lost entry, an unknown tenant.
@@ -43,10 +43,10 @@ async fn fill(store: &Store) -> TenantId {
     tenant
 }
 
-async fn books_kept_well_are_clean(fixture: Fixture) {
+async fn untouched_books_reconcile(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = fill(&store).await;
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     let lane = &audit.streams[0];
     assert_eq!(lane.stream, stream(1));
@@ -59,7 +59,7 @@ async fn books_kept_well_are_clean(fixture: Fixture) {
     assert_eq!((audit.periods[1].recorded, audit.periods[1].rolled_up), (thirteen, thirteen));
 }
 
-async fn every_planted_error_is_found(fixture: Fixture) {
+async fn each_planted_error_is_reported(fixture: Fixture) {
     // What somebody does, and where it must show.
     let mut errors = vec![
         ("DELETE FROM usage_records WHERE seq = 2 AND stream LIKE '%1/0'", ["stream", "hour"].as_slice()),
@@ -107,7 +107,7 @@ async fn every_planted_error_is_found(fixture: Fixture) {
         let store = fixture.store().await;
         fill(&store).await;
         fixture.execute(statement).await.unwrap();
-        let audit = store.audit(None).await.unwrap();
+        let audit = store.reconcile(None).await.unwrap();
         let mut found: Vec<_> = audit
             .breaches
             .iter()
@@ -127,11 +127,11 @@ async fn every_planted_error_is_found(fixture: Fixture) {
     }
 }
 
-async fn sums_alone_are_checked_as_well(fixture: Fixture) {
+async fn rollups_without_records_are_checked(fixture: Fixture) {
     let store = fixture.store().await.keeping_records(false);
     fill(&store).await;
     assert_eq!(fixture.number("SELECT COUNT(*) FROM usage_records").await, 0);
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.streams[0].dropped, Tally { requests: 12, units: 12 });
     // Records and sums alone may be mixed in one hour.
@@ -141,14 +141,14 @@ async fn sums_alone_are_checked_as_well(fixture: Fixture) {
         .book_usage(&batch(&stream(2), 5, 3, TenantId::from_u128(5)), NOW)
         .await
         .unwrap();
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.streams[1].recorded, Some(Tally { requests: 3, units: 3 }));
     fixture.execute("UPDATE usage_hourly SET requests = requests + 1").await.unwrap();
-    assert!(!store.audit(None).await.unwrap().is_clean());
+    assert!(!store.reconcile(None).await.unwrap().is_clean());
 }
 
-async fn gaps_are_told_and_are_no_error(fixture: Fixture) {
+async fn gaps_are_reported_and_are_no_breach(fixture: Fixture) {
     let store = fixture.store().await;
     fill(&store).await;
     store.book_usage(&batch(&stream(1), 14, 2, TenantId::from_u128(5)), NOW.plus_seconds(60)).await.unwrap();
@@ -157,14 +157,14 @@ async fn gaps_are_told_and_are_no_error(fixture: Fixture) {
     assert_eq!(of(1).collect::<Vec<_>>(), [(8, 10, false), (12, 14, false), (16, 20, false)]);
     assert_eq!(of(2).collect::<Vec<_>>(), [(4, 5, true)]);
     assert!(gaps.iter().all(|gap| gap.opened_at == Some(NOW)), "a rest keeps its age");
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean());
     assert_eq!(audit.streams[0].missing, 8);
     let lane = &audit.streams[1];
     assert_eq!((lane.acknowledged, lane.missing, lane.void_entries, lane.lost_entries), (5, 0, 1, 1));
 }
 
-async fn months_are_those_of_the_tenants_clock(fixture: Fixture) {
+async fn months_follow_time_zone_of_tenant(fixture: Fixture) {
     let store = fixture.store().await;
     let new = NewTenant { zone: "Asia/Tokyo".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
@@ -176,13 +176,13 @@ async fn months_are_those_of_the_tenants_clock(fixture: Fixture) {
         .map(|at| UsageEntry::Request(UsageRecord { at, ..request(tenant) }))
         .collect();
     store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     let months: Vec<_> = audit.periods.iter().map(|audit| (audit.period.to_string(), audit.rolled_up.units)).collect();
     assert_eq!(months, [("1970-01".into(), 1), ("2026-11".into(), 1), ("2026-12".into(), 1)]);
 }
 
-async fn a_window_checks_its_hours_alone(fixture: Fixture) {
+async fn window_limits_check_to_its_hours(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = TenantId::from_u128(5);
     let hour = |number: i64| Micros(NOW.0 - NOW.0 % 3_600_000_000).plus_seconds(number * 3_600);
@@ -191,8 +191,9 @@ async fn a_window_checks_its_hours_alone(fixture: Fixture) {
         .map(|at| UsageEntry::Request(UsageRecord { at, ..request(tenant) }))
         .collect();
     store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
-    let audit_of =
-        async |first: i64, end: i64| store.audit(Some(Window { start: hour(first), end: hour(end) })).await.unwrap();
+    let audit_of = async |first: i64, end: i64| {
+        store.reconcile(Some(Window { start: hour(first), end: hour(end) })).await.unwrap()
+    };
     let audit = audit_of(1, 2).await;
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     assert_eq!(audit.periods[0].recorded, Tally { requests: 2, units: 2 });
@@ -205,7 +206,7 @@ async fn a_window_checks_its_hours_alone(fixture: Fixture) {
     assert_eq!(audit_of(1, 3).await.breaches.len(), 1);
 }
 
-async fn sums_beyond_a_column_are_compared(fixture: Fixture) {
+async fn sums_beyond_63_bits_are_compared(fixture: Fixture) {
     let store = fixture.store().await;
     let entries = (1..=5)
         .map(|tenant| {
@@ -214,13 +215,13 @@ async fn sums_beyond_a_column_are_compared(fixture: Fixture) {
         })
         .collect();
     store.book_usage(&UsageBatch { stream: stream(1), first_seq: 0, entries }, NOW).await.unwrap();
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
     fixture.execute("UPDATE usage_records SET units = units - 1 WHERE seq = 0").await.unwrap();
-    assert_eq!(store.audit(None).await.unwrap().breaches.len(), 2);
+    assert_eq!(store.reconcile(None).await.unwrap().breaches.len(), 2);
 }
 
-async fn an_empty_store_is_clean(fixture: Fixture) {
-    let audit = fixture.store().await.audit(None).await.unwrap();
-    assert_eq!(audit, common::usage::reconcile::Audit::default());
+async fn empty_store_reconciles(fixture: Fixture) {
+    let audit = fixture.store().await.reconcile(None).await.unwrap();
+    assert_eq!(audit, common::usage::reconcile::Reconciliation::default());
 }

@@ -19,13 +19,13 @@ use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, request, root, s
 
 on_both_engines!(
     aborted_requests_are_counted_with_and_without_records,
-    aborted_requests_from_the_quarantine_are_counted,
-    aborted_requests_count_on_their_side_of_a_move,
-    aborted_requests_stay_counted_when_their_records_go,
-    reports_tell_aborted_requests,
-    more_aborted_requests_than_requests_cannot_be_written,
-    a_store_of_before_is_counted_as_far_as_records_tell,
-    a_sum_of_before_that_is_too_small_is_told_and_holds_up_nothing,
+    accepted_quarantined_aborted_requests_are_counted,
+    aborted_requests_count_for_parent_of_their_time,
+    aborted_requests_stay_counted_after_records_are_dropped,
+    report_shows_aborted_requests,
+    rollup_with_more_aborted_than_requests_is_refused,
+    migration_counts_aborted_requests_of_kept_records,
+    migration_of_too_small_rollup_succeeds_and_reconcile_reports_it,
 );
 
 const DAY: i64 = 86_400;
@@ -47,7 +47,7 @@ async fn counts(store: &Store, tenant: TenantId) -> Vec<(u64, u64)> {
 }
 
 async fn assert_clean(store: &Store) {
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
@@ -66,7 +66,7 @@ async fn aborted_requests_are_counted_with_and_without_records(fixture: Fixture)
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_from_the_quarantine_are_counted(fixture: Fixture) {
+async fn accepted_quarantined_aborted_requests_are_counted(fixture: Fixture) {
     let store = fixture.store().await.setting_aside_later_than(Some(10));
     let tenant = root(&store).await.id;
     let old = NOW.plus_seconds(-90 * DAY);
@@ -81,7 +81,7 @@ async fn aborted_requests_from_the_quarantine_are_counted(fixture: Fixture) {
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_count_on_their_side_of_a_move(fixture: Fixture) {
+async fn aborted_requests_count_for_parent_of_their_time(fixture: Fixture) {
     let store = fixture.store().await;
     let top = root(&store).await.id;
     let create = async |kind, parent| store.create_tenant(&new_tenant(kind, Some(parent)), NOW).await.unwrap().id;
@@ -99,7 +99,7 @@ async fn aborted_requests_count_on_their_side_of_a_move(fixture: Fixture) {
     assert_clean(&store).await;
 }
 
-async fn aborted_requests_stay_counted_when_their_records_go(fixture: Fixture) {
+async fn aborted_requests_stay_counted_after_records_are_dropped(fixture: Fixture) {
     let store = fixture.store().await;
     store.ensure_partitions(NOW.plus_seconds(-2 * DAY), 3).await.unwrap();
     let tenant = root(&store).await.id;
@@ -109,7 +109,7 @@ async fn aborted_requests_stay_counted_when_their_records_go(fixture: Fixture) {
     assert_eq!(counts(&store, tenant).await, [(2, 1), (2, 1)]);
     assert_clean(&store).await;
     fixture.execute("UPDATE usage_hourly SET aborted = 2 WHERE dropped_requests > 0").await.unwrap();
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert_eq!(audit.breaches.len(), 1, "{:?}", audit.breaches);
     let said = audit.breaches[0].to_string();
     assert!(said.ends_with(": 1 aborted requests recorded or dropped, 2 rolled up"), "{said}");
@@ -136,7 +136,7 @@ async fn reported(store: &Store, query: &UsageQuery) -> Vec<(u64, u64)> {
     rows.iter().map(|row| (row.requests, row.aborted)).collect()
 }
 
-async fn reports_tell_aborted_requests(fixture: Fixture) {
+async fn report_shows_aborted_requests(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let times = [NOW, NOW.plus_seconds(3_600), NOW.plus_seconds(DAY)];
@@ -147,7 +147,7 @@ async fn reports_tell_aborted_requests(fixture: Fixture) {
     assert_eq!(of(UsageStep::Month, &[]).await, [(9, 3)]);
 }
 
-async fn more_aborted_requests_than_requests_cannot_be_written(fixture: Fixture) {
+async fn rollup_with_more_aborted_than_requests_is_refused(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 0, root(&store).await.id, &[NOW], &[ABORTED_STATUS]).await;
     for statement in [
@@ -212,17 +212,17 @@ async fn fill_fifteen(fixture: &Fixture) {
     fixture.execute(STORE_WITHOUT_ABORTED).await.unwrap();
 }
 
-async fn a_sum_of_before_that_is_too_small_is_told_and_holds_up_nothing(fixture: Fixture) {
+async fn migration_of_too_small_rollup_succeeds_and_reconcile_reports_it(fixture: Fixture) {
     fill_fifteen(&fixture).await;
     fixture.execute("UPDATE usage_hourly SET requests = 1 WHERE requests = 3 AND route = 'search'").await.unwrap();
     let (store, _) = Store::open_and_migrate(&fixture.url).await.unwrap();
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     let said: Vec<_> = audit.breaches.iter().map(ToString::to_string).collect();
     assert!(said[0].ends_with(": 3 requests recorded or dropped, 1 rolled up"), "{said:?}");
     assert!(said[1].ends_with(": 2 aborted requests recorded or dropped, 1 rolled up"), "{said:?}");
 }
 
-async fn a_store_of_before_is_counted_as_far_as_records_tell(fixture: Fixture) {
+async fn migration_counts_aborted_requests_of_kept_records(fixture: Fixture) {
     fill_fifteen(&fixture).await;
     let (store, migrated) = Store::open_and_migrate(&fixture.url).await.unwrap();
     assert_eq!((migrated.from, migrated.steps().next()), (15, Some("0016_aborted_requests")));

@@ -7,10 +7,10 @@ use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 
 use crate::store::StoreError;
 
-/// A connection on loan.
-pub(super) struct Lease(Option<PoolConnection<Postgres>>);
+/// A connection taken out of the pool for one booking.
+pub(super) struct BookingConnection(Option<PoolConnection<Postgres>>);
 
-impl Lease {
+impl BookingConnection {
     /// Takes a connection out of the pool.
     pub(super) async fn take(pool: &PgPool) -> Result<Self, StoreError> {
         Ok(Self(Some(pool.acquire().await?)))
@@ -27,7 +27,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for BookingConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
             drop(connection.detach());

@@ -19,12 +19,12 @@ use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::fixture::{Fixture, NOW, on_both_engines, request, stream, usage_of};
 
-on_both_engines!(sums_are_those_of_the_distinct_numbers);
+on_both_engines!(any_interleaving_of_deliveries_books_each_number_once);
 
 /// Where a delivery starts, and of each of its entries whether it is there: else it is said to be lost.
 type Delivery = (u64, Vec<bool>);
 
-async fn sums_are_those_of_the_distinct_numbers(fixture: Fixture) {
+async fn any_interleaving_of_deliveries_books_each_number_once(fixture: Fixture) {
     let store = fixture.store().await;
     let cases = AtomicU64::new(0);
     // Short ranges over few numbers meet each other in every way; a group arrives at once, or is booked as one.
@@ -41,7 +41,7 @@ async fn sums_are_those_of_the_distinct_numbers(fixture: Fixture) {
     });
     result.unwrap();
     fixture.assert_sums_match_records().await;
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 

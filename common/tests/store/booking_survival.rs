@@ -15,14 +15,14 @@ use crate::{
 };
 
 on_both_engines!(
-    a_killed_process_loses_nothing_that_was_acknowledged,
-    a_killed_process_leaves_its_position_where_its_books_are,
-    a_booking_that_is_given_up_leaves_no_trace_in_the_next,
+    killed_process_loses_no_acknowledged_usage,
+    killed_process_leaves_position_equal_to_books,
+    abandoned_booking_leaves_no_trace_in_next,
 );
 
 const ENTRIES_PER_BATCH: u64 = 20;
 
-async fn a_killed_process_loses_nothing_that_was_acknowledged(fixture: Fixture) {
+async fn killed_process_loses_no_acknowledged_usage(fixture: Fixture) {
     fixture.store().await.close().await;
     let acknowledged = run_and_kill(&fixture, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH);
     let store = Store::open(&fixture.url).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged(fixture: Fixture) 
     assert_eq!((again.replayed, again.gap), (units.min(1_000), 0));
 }
 
-async fn a_killed_process_leaves_its_position_where_its_books_are(fixture: Fixture) {
+async fn killed_process_leaves_position_equal_to_books(fixture: Fixture) {
     fixture.store().await.close().await;
     let tenant = TenantId::from_u128(1);
     // Each life goes on where the last one was killed.
@@ -46,13 +46,13 @@ async fn a_killed_process_leaves_its_position_where_its_books_are(fixture: Fixtu
         let next = store.position("usage.events", 0).await.unwrap().unwrap().unsigned_abs();
         assert!(next >= acknowledged, "{acknowledged} messages were acknowledged, {next} are booked");
         assert_eq!(units_of(&store, tenant).await, next * ENTRIES_PER_BATCH);
-        let audit = store.audit(None).await.unwrap();
+        let audit = store.reconcile(None).await.unwrap();
         assert!(audit.is_clean(), "{:?}", audit.breaches);
         store.close().await;
     }
 }
 
-async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(fixture: Fixture) {
+async fn abandoned_booking_leaves_no_trace_in_next(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = TenantId::from_u128(1);
     let batches: Vec<_> = (1..=5).map(|lane| batch(&stream(lane), 0, 4_000, tenant)).collect();
@@ -75,7 +75,7 @@ async fn a_booking_that_is_given_up_leaves_no_trace_in_the_next(fixture: Fixture
     }
     store.book_all(&Booking { batches: &batches, ..Booking::default() }, NOW).await.unwrap();
     assert_eq!(units_of(&store, tenant).await, 20_000 + 180);
-    let audit = store.audit(None).await.unwrap();
+    let audit = store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
@@ -130,7 +130,7 @@ async fn book_until_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_server_loses_nothing_that_was_acknowledged() {
+async fn killed_server_loses_no_acknowledged_usage() {
     let mut server = Postgres::start().unwrap();
     server.create_database("survival").unwrap();
     let (store, _) = Store::open_and_migrate(&server.url("survival")).await.unwrap();

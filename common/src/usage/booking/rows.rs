@@ -32,7 +32,7 @@ pub(super) struct RecordRow<'b> {
     pub(super) record: &'b UsageRecord,
 }
 
-/// What is unlike between hourly sums. Its order is the order in which all bookings lock them.
+/// What is unlike between rollups. Its order is the order in which all bookings lock them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UsageKey<'b> {
     pub(super) tenant: TenantId,
@@ -45,7 +45,7 @@ pub(super) struct UsageKey<'b> {
     pub(super) paid: PaidBy,
 }
 
-/// What an hourly sum grows by.
+/// What a rollup grows by.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UsageTotal {
     pub(super) requests: i64,
@@ -77,7 +77,7 @@ pub(super) struct LeaseKey<'b> {
 
 /// All rows of a booking, sums in the order of their keys.
 #[derive(Debug, Default)]
-pub(super) struct Sheet<'b> {
+pub(super) struct BookingRows<'b> {
     pub(super) records: Vec<RecordRow<'b>>,
     pub(super) usage: Vec<(UsageKey<'b>, UsageTotal)>,
     pub(super) refusals: Vec<(RefusalKey<'b>, i64)>,
@@ -108,7 +108,7 @@ pub(super) struct QuarantineRow<'b> {
     pub(super) reason: Reason,
 }
 
-impl<'b> Sheet<'b> {
+impl<'b> BookingRows<'b> {
     pub(super) fn of(
         books: &'b [StreamBook],
         fresh: &[Fresh<'b>],

@@ -7,19 +7,19 @@
 
 use sqlx::{AnyConnection, PgConnection, Row as _};
 
-use super::{ledger::Ledger, sheet::life_of, stream::StreamBook};
+use super::{ledger::Ledger, rows::life_of, stream::StreamBook};
 use crate::{quota::stand::Stand, store::StoreError, time::Micros};
 
 /// A life that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct ClosedLife {
     life: String,
     outcome: Wholeness,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wholeness {
-    /// All is booked: so many leases were settled, and so many units granted anew.
+    /// All is booked: so many leases were closed, and so many units granted anew.
     Whole { leases: usize, units: i64 },
     /// One of its streams has not ended: there is more to come.
     Ending,
@@ -44,8 +44,8 @@ pub(super) struct EndedLease {
     used: i64,
 }
 
-/// The statements of a settlement, the same on both engines.
-pub(super) trait Settlement: Send {
+/// The statements that close leases, the same on both engines.
+pub(super) trait LeaseClose: Send {
     /// Locks a life, if it holds leases, and gives the number of its lanes. Of two that book the last entries of two
     /// lanes, the later one finds both.
     async fn lock_life(&mut self, life: &str) -> Result<Option<i64>, StoreError>;
@@ -57,19 +57,19 @@ pub(super) trait Settlement: Send {
     async fn remove_life(&mut self, life: &str) -> Result<Vec<EndedLease>, StoreError>;
 
     /// Takes what was not used off what is granted, and gives how much that was; less than zero if more was used.
-    async fn settle(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError>;
+    async fn close(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError>;
 }
 
-/// Settles every life of which the last entry may have been booked just now.
-pub(super) async fn settle_lives<L: Ledger>(
+/// Closes the leases of every life of which the last entry may have been booked just now.
+pub(super) async fn close_lives<L: Ledger>(
     ledger: &mut L,
     books: &[StreamBook],
     now: Micros,
-) -> Result<Vec<Settled>, StoreError> {
+) -> Result<Vec<ClosedLife>, StoreError> {
     let mut lives: Vec<_> = books.iter().filter(|book| book.may_be_whole()).map(|book| life_of(book.name())).collect();
     lives.sort_unstable();
     lives.dedup();
-    let mut settled = Vec::new();
+    let mut closed = Vec::new();
     for life in lives {
         let Some(lanes) = ledger.lock_life(life).await? else { continue };
         let Streams { ended, whole } = ledger.ended_streams(life).await?;
@@ -84,21 +84,21 @@ pub(super) async fn settle_lives<L: Ledger>(
             });
             let mut units = 0;
             for lease in &leases {
-                units += ledger.settle(lease, now).await?;
+                units += ledger.close(lease, now).await?;
             }
             Wholeness::Whole { leases: leases.len(), units }
         };
-        settled.push(Settled { life: life.to_owned(), outcome });
+        closed.push(ClosedLife { life: life.to_owned(), outcome });
     }
-    Ok(settled)
+    Ok(closed)
 }
 
-impl Settled {
+impl ClosedLife {
     /// Tells what became of it; to be called once that lasts.
     pub(super) fn log(&self) {
         let life = &*self.life;
         match self.outcome {
-            Wholeness::Whole { leases, units } => tracing::info!(event = "quota_life_settled", life, leases, units),
+            Wholeness::Whole { leases, units } => tracing::info!(event = "quota_life_closed", life, leases, units),
             Wholeness::Ending => {}
             Wholeness::HeldBack => {
                 tracing::warn!(event = "quota_units_held_back", life, reason = "usage of it is missing or lost");
@@ -109,7 +109,7 @@ impl Settled {
 
 /// How a quota stands once `drawn` units have become `used`: what was not used goes back, and what was used beyond is
 /// granted after the fact as far as the limit goes, and owed as far as not.
-fn settled(mut stand: Stand, drawn: i64, used: i64) -> Stand {
+fn closed(mut stand: Stand, drawn: i64, used: i64) -> Stand {
     if used > drawn {
         stand.owe(used - drawn);
     } else {
@@ -118,9 +118,9 @@ fn settled(mut stand: Stand, drawn: i64, used: i64) -> Stand {
     stand
 }
 
-macro_rules! settlement_of {
+macro_rules! lease_close_of {
     ($connection:ty) => {
-        impl Settlement for $connection {
+        impl LeaseClose for $connection {
             async fn lock_life(&mut self, life: &str) -> Result<Option<i64>, StoreError> {
                 let row = sqlx::query("UPDATE quota_lives SET lanes = lanes WHERE life = $1 RETURNING lanes")
                     .bind(life.to_owned())
@@ -164,7 +164,7 @@ macro_rules! settlement_of {
                     .collect()
             }
 
-            async fn settle(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError> {
+            async fn close(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError> {
                 let row = sqlx::query(
                     "UPDATE quota_grants SET updated_at = $1 WHERE tenant_id = $2 AND meter = $3 AND period = $4 \
                      RETURNING granted, limit_units, owed",
@@ -176,7 +176,7 @@ macro_rules! settlement_of {
                 .fetch_one(&mut *self)
                 .await?;
                 let before = Stand { granted: row.try_get(0)?, limit: row.try_get(1)?, owed: row.try_get(2)? };
-                let after = settled(before, lease.drawn, lease.used);
+                let after = closed(before, lease.drawn, lease.used);
                 sqlx::query(
                     "UPDATE quota_grants SET granted = $1, owed = $2 \
                      WHERE tenant_id = $3 AND meter = $4 AND period = $5",
@@ -194,8 +194,8 @@ macro_rules! settlement_of {
     };
 }
 
-settlement_of!(AnyConnection);
-settlement_of!(PgConnection);
+lease_close_of!(AnyConnection);
+lease_close_of!(PgConnection);
 
 #[cfg(test)]
 mod tests {
@@ -206,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_ends_as_what_was_used() {
-        assert_eq!(settled(stand(100, 100, 0), 60, 20), stand(60, 100, 0));
-        assert_eq!(settled(stand(100, 100, 0), 60, 60), stand(100, 100, 0));
-        assert_eq!(settled(stand(100, 50, 0), 60, 20), stand(60, 50, 0), "a limit that was lowered does not matter");
-        assert_eq!(settled(stand(100, 100, 7), 60, 50), stand(97, 100, 0), "what comes back pays the debt");
+    fn closed_lease_leaves_used_units_granted() {
+        assert_eq!(closed(stand(100, 100, 0), 60, 20), stand(60, 100, 0));
+        assert_eq!(closed(stand(100, 100, 0), 60, 60), stand(100, 100, 0));
+        assert_eq!(closed(stand(100, 50, 0), 60, 20), stand(60, 50, 0), "a limit that was lowered does not matter");
+        assert_eq!(closed(stand(100, 100, 7), 60, 50), stand(97, 100, 0), "what comes back pays the debt");
     }
 
     #[test]
-    fn what_was_used_beyond_what_was_drawn_is_granted_as_far_as_the_limit_goes_and_owed_beyond() {
-        assert_eq!(settled(stand(40, 100, 0), 10, 50), stand(80, 100, 0));
-        assert_eq!(settled(stand(90, 100, 0), 10, 50), stand(100, 100, 30));
-        assert_eq!(settled(stand(90, 50, 0), 10, 50), stand(90, 50, 40));
+    fn usage_beyond_drawn_is_granted_to_limit_and_owed_beyond() {
+        assert_eq!(closed(stand(40, 100, 0), 10, 50), stand(80, 100, 0));
+        assert_eq!(closed(stand(90, 100, 0), 10, 50), stand(100, 100, 30));
+        assert_eq!(closed(stand(90, 50, 0), 10, 50), stand(90, 50, 40));
     }
 }

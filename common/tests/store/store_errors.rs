@@ -15,12 +15,12 @@ use tempfile::TempDir;
 use crate::fixture::{Fixture, NOW, batch, new_tenant, on_both_engines, request, stream};
 
 on_both_engines!(
-    a_locked_store_says_so,
-    nonsense_is_refused_by_the_database_itself,
-    usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever,
+    locked_store_is_reported_as_locked,
+    invalid_rows_are_refused_by_the_database,
+    usage_that_the_database_refuses_is_not_retried,
 );
 
-async fn a_locked_store_says_so(fixture: Fixture) {
+async fn locked_store_is_reported_as_locked(fixture: Fixture) {
     let store = fixture.store().await;
     let mut holder = fixture.connection().await;
     let mut transaction = holder.begin().await.unwrap();
@@ -31,7 +31,7 @@ async fn a_locked_store_says_so(fixture: Fixture) {
     store.create_tenant(&new_tenant(TenantKind::Root, None), NOW).await.unwrap();
 }
 
-async fn nonsense_is_refused_by_the_database_itself(fixture: Fixture) {
+async fn invalid_rows_are_refused_by_the_database(fixture: Fixture) {
     let store = fixture.store().await;
     crate::fixture::root(&store).await;
     for statement in [
@@ -53,7 +53,7 @@ async fn nonsense_is_refused_by_the_database_itself(fixture: Fixture) {
     }
 }
 
-async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever(fixture: Fixture) {
+async fn usage_that_the_database_refuses_is_not_retried(fixture: Fixture) {
     let store = fixture.store().await;
     let rules = if fixture.is_sqlite() {
         ["CREATE TRIGGER unlucky BEFORE INSERT ON usage_records WHEN NEW.units = 13 \
@@ -83,7 +83,7 @@ async fn usage_that_the_database_does_not_take_is_refused_and_not_tried_for_ever
 }
 
 #[tokio::test]
-async fn a_missing_file_is_not_created_by_opening() {
+async fn opening_missing_file_creates_nothing() {
     let fixture = Fixture::sqlite();
     let error = Store::open(&fixture.url).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
@@ -93,7 +93,7 @@ async fn a_missing_file_is_not_created_by_opening() {
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_made_by_migrating() {
+async fn migration_creates_missing_directory() {
     let directory = TempDir::new().unwrap();
     let url = format!("sqlite://{}/not/yet/tollgate.db", directory.path().display());
     assert!(Store::open(&url).await.is_err(), "opening alone makes nothing");
@@ -101,7 +101,7 @@ async fn a_missing_directory_is_made_by_migrating() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_named() {
+async fn error_names_directory_that_cannot_be_created() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -111,14 +111,14 @@ async fn a_directory_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn a_directory_is_no_file() {
+async fn directory_is_refused_as_store_file() {
     let directory = TempDir::new().unwrap();
     let error = Store::open_and_migrate(&format!("sqlite://{}", directory.path().display())).await.unwrap_err();
     assert!(error.to_string().contains("it is a directory"), "{error}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused() {
+async fn file_that_is_no_database_is_refused() {
     let fixture = Fixture::sqlite();
     std::fs::write(fixture.url.trim_start_matches("sqlite://"), "plain text, and enough of it. ".repeat(100)).unwrap();
     for error in
@@ -131,7 +131,7 @@ async fn a_file_that_is_no_database_is_refused() {
 
 // On one thread: privileges over files are the thread's own.
 #[tokio::test]
-async fn a_file_that_may_not_be_written_is_read_only() {
+async fn unwritable_file_is_reported_as_read_only() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("tollgate.db");
     let url = format!("sqlite://{}", path.display());
@@ -148,7 +148,7 @@ async fn a_file_that_may_not_be_written_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_server_that_only_reads_is_read_only() {
+async fn read_only_server_is_reported_as_read_only() {
     let fixture = Fixture::postgres();
     fixture.store().await;
     fixture
@@ -165,7 +165,7 @@ async fn a_server_that_only_reads_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named_without_the_password() {
+async fn error_names_unreachable_server_without_password() {
     let url = format!("postgres://ann:s3cret@127.0.0.1:{}/tollgate", free_port().unwrap());
     let error = Store::open(&url).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
@@ -175,7 +175,7 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named() {
+async fn error_names_missing_database() {
     let fixture = Fixture::postgres();
     let error = Store::open(&format!("{}_not", fixture.url)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
@@ -183,7 +183,7 @@ async fn a_database_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_path_may_hold_any_character() {
+async fn path_with_any_character_opens() {
     let directory = TempDir::new().unwrap();
     let odd = directory.path().join("my data #1 50%/sub");
     std::fs::create_dir_all(&odd).unwrap();

@@ -14,10 +14,10 @@ use common::{
 use crate::fixture::{Fixture, NOW, key, new_key, new_tenant, on_both_engines, root};
 
 on_both_engines!(
-    numbers_have_no_gaps_and_become_visible_in_order,
-    a_catalog_is_one_consistent_view,
-    a_page_of_changes_is_limited,
-    a_catalog_keeps_keys_that_ended_recently,
+    change_numbers_have_no_gaps_and_appear_in_order,
+    catalog_is_one_consistent_view,
+    page_of_changes_is_limited,
+    catalog_keeps_recently_expired_keys,
 );
 
 const WRITERS: usize = 4;
@@ -40,7 +40,7 @@ async fn write_at_once(fixture: &Fixture) -> Vec<tokio::task::JoinHandle<()>> {
     writers
 }
 
-async fn numbers_have_no_gaps_and_become_visible_in_order(fixture: Fixture) {
+async fn change_numbers_have_no_gaps_and_appear_in_order(fixture: Fixture) {
     let store = fixture.store().await;
     let writers = write_at_once(&fixture).await;
     let total = WRITERS * TENANTS_PER_WRITER * 2;
@@ -67,7 +67,7 @@ async fn numbers_have_no_gaps_and_become_visible_in_order(fixture: Fixture) {
     assert_eq!(store.last_change().await.unwrap(), i64::try_from(total).unwrap());
 }
 
-async fn a_catalog_is_one_consistent_view(fixture: Fixture) {
+async fn catalog_is_one_consistent_view(fixture: Fixture) {
     let store = fixture.store().await;
     let done = Arc::new(AtomicBool::new(false));
     let reader = {
@@ -92,7 +92,7 @@ async fn a_catalog_is_one_consistent_view(fixture: Fixture) {
     assert_eq!(store.catalog().await.unwrap().tenants.len(), WRITERS * TENANTS_PER_WRITER);
 }
 
-async fn a_page_of_changes_is_limited(fixture: Fixture) {
+async fn page_of_changes_is_limited(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.last_change().await.unwrap(), 0);
     assert_eq!(store.changes_after(0, 10).await.unwrap(), []);
@@ -107,7 +107,7 @@ async fn a_page_of_changes_is_limited(fixture: Fixture) {
     assert!(numbers(5, 10).await.is_empty());
 }
 
-async fn a_catalog_keeps_keys_that_ended_recently(fixture: Fixture) {
+async fn catalog_keeps_recently_expired_keys(fixture: Fixture) {
     let store = fixture.store().await;
     let now = common::time::SystemClock.now();
     let tenant = store.create_tenant(&new_tenant(TenantKind::Root, None), now).await.unwrap().id;

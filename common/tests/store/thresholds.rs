@@ -15,8 +15,8 @@ use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, request, stream}
 on_both_engines!(
     each_threshold_is_raised_once,
     inherited_lowered_and_shared_quotas_raise_events,
-    only_what_is_billed_in_the_month_counts,
-    whoever_looks_at_the_same_time_raises_it_once,
+    only_billed_usage_of_month_counts,
+    concurrent_checks_raise_event_once,
 );
 
 fn plan_with_quotas() -> Plan {
@@ -148,7 +148,7 @@ async fn each_threshold_is_raised_once(fixture: Fixture) {
     store.threshold_events(Some(TenantId::generate()), page).await.unwrap_err();
 }
 
-async fn only_what_is_billed_in_the_month_counts(fixture: Fixture) {
+async fn only_billed_usage_of_month_counts(fixture: Fixture) {
     let store = fixture.store().await;
     let (tenant, other) = (tenant(&store, "Asia/Kathmandu").await, TenantId::generate());
     let zone: common::time::Zone = "Asia/Kathmandu".parse().unwrap();
@@ -170,7 +170,7 @@ async fn only_what_is_billed_in_the_month_counts(fixture: Fixture) {
     assert_eq!(before, [], "the plan was not in force in the month before");
 }
 
-async fn whoever_looks_at_the_same_time_raises_it_once(fixture: Fixture) {
+async fn concurrent_checks_raise_event_once(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = tenant(&store, "UTC").await;
     book(&store, 1, vec![UsageRecord { units: 10, ..request(tenant) }]).await;

@@ -12,10 +12,10 @@ use common::{
 use crate::fixture::{Fixture, NOW, key, new_tenant, on_both_engines, plan, root};
 
 on_both_engines!(
-    every_commit_is_announced,
-    what_changed_is_loaded_with_what_it_needs,
-    the_whole_is_what_the_changes_come_to,
-    another_log_is_told_from_the_one_that_was_followed,
+    each_commit_is_announced,
+    changes_load_with_plans_they_pin,
+    whole_catalog_equals_sum_of_changes,
+    foreign_change_log_is_recognised,
 );
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ async fn after(feed: &mut ChangeFeed, mark: &ChangeMark, limit: u32) -> Option<C
     feed.changes_after(mark, limit, &|_, _, _| false).await.unwrap()
 }
 
-async fn every_commit_is_announced(fixture: Fixture) {
+async fn each_commit_is_announced(fixture: Fixture) {
     let store = fixture.store().await;
     let watcher = Store::open(&fixture.url).await.unwrap();
     let mut watch = watcher.watch_changes();
@@ -41,7 +41,7 @@ async fn every_commit_is_announced(fixture: Fixture) {
     announced(&watch).await;
 }
 
-async fn what_changed_is_loaded_with_what_it_needs(fixture: Fixture) {
+async fn changes_load_with_plans_they_pin(fixture: Fixture) {
     let store = fixture.store().await;
     store.apply_plans(&[plan("basic", "1.00")], NOW).await.unwrap();
     let top = root(&store).await;
@@ -83,7 +83,7 @@ async fn what_changed_is_loaded_with_what_it_needs(fixture: Fixture) {
     assert!(after(&mut feed, &second.mark, 100).await.unwrap().keys.is_empty());
 }
 
-async fn the_whole_is_what_the_changes_come_to(fixture: Fixture) {
+async fn whole_catalog_equals_sum_of_changes(fixture: Fixture) {
     let store = fixture.store().await;
     let top = root(&store).await;
     let (kept, revoked) = (key(&store, top.id).await, key(&store, top.id).await);
@@ -103,7 +103,7 @@ async fn the_whole_is_what_the_changes_come_to(fixture: Fixture) {
     assert!(feed.holds(&mark).await.unwrap());
 }
 
-async fn another_log_is_told_from_the_one_that_was_followed(fixture: Fixture) {
+async fn foreign_change_log_is_recognised(fixture: Fixture) {
     let store = fixture.store().await;
     let top = root(&store).await;
     let mark = store.change_feed().whole(drop).await.unwrap();

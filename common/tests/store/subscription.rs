@@ -1,0 +1,64 @@
+//! Subscriptions: the version that they pin, changes ahead, and migration.
+
+use common::{
+    plan::subscription::PlanStart,
+    tenant::{TenantKind, lifecycle::NewTenant},
+    time::Micros,
+};
+
+use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, plan, root};
+
+on_both_engines!(plan_at_creation_is_pinned_in_latest_version, plan_change_and_migration_keep_past_subscriptions,);
+
+async fn plan_at_creation_is_pinned_in_latest_version(fixture: Fixture) {
+    let store = fixture.store().await;
+    store.apply_plans(&[plan("growth", "99.00")], NOW).await.unwrap();
+    store.apply_plans(&[plan("growth", "109.00")], NOW).await.unwrap();
+    let new = NewTenant { plan: Some("growth".parse().unwrap()), ..new_tenant(TenantKind::Root, None) };
+    let tenant = store.create_tenant(&new, NOW).await.unwrap();
+    store.apply_plans(&[plan("growth", "119.00")], NOW).await.unwrap();
+
+    let subscription = store.subscription_at(tenant.id, NOW).await.unwrap().unwrap();
+    assert_eq!((subscription.version, subscription.starts_at, subscription.ends_at), (2, NOW, None));
+    assert_eq!(store.subscriptions().await.unwrap(), [subscription]);
+    assert_eq!(store.subscription_at(tenant.id, Micros(NOW.0 - 1)).await.unwrap(), None, "not before it starts");
+    let catalog = store.catalog().await.unwrap();
+    assert_eq!(catalog.plans.iter().map(|plan| plan.version).collect::<Vec<_>>(), [2], "only what is pinned");
+    assert_eq!(catalog.subscriptions.len(), 1);
+}
+
+async fn plan_change_and_migration_keep_past_subscriptions(fixture: Fixture) {
+    let store = fixture.store().await;
+    store.apply_plans(&[plan("a", "1.00"), plan("b", "2.00")], NOW).await.unwrap();
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let top = root(&store).await.id;
+    let new = NewTenant { plan: Some(a), ..new_tenant(TenantKind::Customer, Some(top)) };
+    let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
+    let spans = async || {
+        let all = store.subscriptions_of(tenant).await.unwrap();
+        all.into_iter().map(|one| (one.plan.to_string(), one.version, one.starts_at, one.ends_at)).collect::<Vec<_>>()
+    };
+    // 2026-12-01T00:00:00Z.
+    let period_end = Micros(1_796_083_200_000_000);
+    let later = NOW.plus_seconds(60);
+    let ahead = store.assign_plan(tenant, &b, None, PlanStart::PeriodEnd, later).await.unwrap();
+    assert_eq!(ahead.starts_at, period_end);
+    let changed = [("a".to_owned(), 1, NOW, Some(period_end)), ("b".into(), 1, period_end, None)];
+    assert_eq!(spans().await, changed);
+    // Another change ahead takes the place of the first.
+    let at = NOW.plus_seconds(3_600);
+    store.assign_plan(tenant, &b, None, PlanStart::At(at), later).await.unwrap();
+    assert_eq!(spans().await, [("a".to_owned(), 1, NOW, Some(at)), ("b".into(), 1, at, None)]);
+    let after = at.plus_seconds(60);
+    store.apply_plans(&[plan("b", "3.00")], after).await.unwrap();
+    assert_eq!(store.migrate_plan(None, &b, PlanStart::Now, after).await.unwrap(), [tenant]);
+    assert_eq!(store.migrate_plan(None, &b, PlanStart::Now, after).await.unwrap(), []);
+    let expected = [("a".to_owned(), 1, NOW, Some(at)), ("b".into(), 1, at, Some(after)), ("b".into(), 2, after, None)];
+    assert_eq!(spans().await, expected, "what was in force stays");
+    store.deprecate_plan(&b, true, after).await.unwrap();
+    let error = store.assign_plan(top, &b, None, PlanStart::Now, after).await.unwrap_err();
+    assert!(error.to_string().contains("not on offer"), "{error}");
+    assert_eq!(store.subscription_at(tenant, after).await.unwrap().unwrap().version, 2, "who has it keeps it");
+    store.deprecate_plan(&b, false, after).await.unwrap();
+    store.assign_plan(top, &b, Some(1), PlanStart::Now, after).await.unwrap();
+}
