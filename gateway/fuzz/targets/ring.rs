@@ -24,7 +24,7 @@ struct Life {
     slots_log2: u8,
     appended: u8,
     waiting: u8,
-    settled: u8,
+    delivered: u8,
     damages: Vec<Damage>,
 }
 
@@ -41,7 +41,7 @@ fn left(life: &Life) {
     let slots = 1_usize << (life.slots_log2 % 6);
     let appended = u64::from(life.appended);
     let waiting = u64::from(life.waiting).min(slots as u64).min(appended);
-    let words = image(slots, appended, appended - waiting, u64::from(life.settled));
+    let words = image(slots, appended, appended - waiting, u64::from(life.delivered));
     let mut bytes: Vec<_> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     inflict(&life.damages, &mut bytes);
     let words: Vec<_> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
@@ -56,22 +56,22 @@ fn left(life: &Life) {
         }
     }
     if life.damages.is_empty() {
-        let range = (recovered.first, recovered.end(), recovered.settled);
-        assert_eq!(range, (appended - waiting, appended, Some(u64::from(life.settled))));
+        let range = (recovered.first, recovered.end(), recovered.delivered);
+        assert_eq!(range, (appended - waiting, appended, Some(u64::from(life.delivered))));
         assert!(!recovered.header_damaged);
         assert!(recovered.slots.iter().all(|found| matches!(found, Found::Entry(_))));
     }
 }
 
-/// The memory of a ring that has been appended to, freed and settled up to these numbers.
-fn image(slots: usize, appended: u64, freed: u64, settled: u64) -> Vec<u64> {
+/// The memory of a ring that has been appended to, freed and delivered up to these numbers.
+fn image(slots: usize, appended: u64, freed: u64, delivered: u64) -> Vec<u64> {
     let memory: Vec<_> = (0..Ring::<&[AtomicU64]>::words_of(slots)).map(|_| AtomicU64::new(0)).collect();
     let ring = Ring::new(memory.as_slice(), seal()).expect("there is room");
     for number in 0..appended {
         ring.acknowledge((number + 1).saturating_sub(ring.capacity()));
         ring.append(&payload(number)).expect("there is room");
     }
-    ring.settle(settled);
+    ring.mark_delivered(delivered);
     ring.acknowledge(freed);
     memory.into_iter().map(AtomicU64::into_inner).collect()
 }

@@ -1,4 +1,4 @@
-//! Rings in files: made by the process that writes, read by the one that comes after it.
+//! Rings in files: made by the process that writes them, read by a later one.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use crate::{
     SLOTS_MAX,
     atomic::Ordering,
-    header::{self, FLUSHED_AT, FREED_AT, HEADER_WORDS, SETTLED_AT, TAKEN_AT},
+    header::{self, DELIVERED_AT, FLUSHED_AT, FREED_AT, HEADER_WORDS, TAKEN_AT},
     map::MappedWords,
     recover::{NotARing, Recovered, recover},
     ring::Ring,
@@ -25,8 +25,8 @@ pub const fn bytes_of(slots: u64) -> u64 {
 }
 
 impl Ring<MappedWords> {
-    /// An empty ring in a new file. Its blocks are allocated here, so that a full disk is an error now and not a fault
-    /// later. `slots` is a power of two.
+    /// Makes an empty ring in a new file. Its blocks are allocated here, so that a full disk is an error now and not a fault
+    /// later. `slots` must be a power of two.
     pub fn create(path: &Path, slots: u64, seal: Seal) -> io::Result<Self> {
         if !slots.is_power_of_two() || slots > SLOTS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a ring has a power of two of slots, up to 2^20"));
@@ -40,14 +40,14 @@ impl Ring<MappedWords> {
         Self::new(memory, seal).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
-    /// Forces every entry that was published before this call to the disk, and prepares what will be written next.
+    /// Forces every entry that was published before this call to disk, and prepares the slots that will be written next.
     pub fn sync(&self) -> io::Result<()> {
         let head = self.head.0.load(Ordering::Acquire);
         let from = self.flushed.load(Ordering::Acquire).max(head.saturating_sub(self.capacity));
         if from == head {
             return Ok(());
         }
-        // Numbers that were taken exist, whatever becomes of their slots.
+        // A number that was taken counts, whatever becomes of its slot.
         self.memory[TAKEN_AT].store(header::mark(head, self.seal), Ordering::Release);
         // A number that is only taken is flushed again once it is published.
         let end = (from..head).find(|sequence| !was_published(self.slot(*sequence), *sequence)).unwrap_or(head);
@@ -66,8 +66,8 @@ impl Ring<MappedWords> {
         Ok(())
     }
 
-    /// Where the slots of these numbers lie, a ring at most: first word and number of words, in two parts if the range
-    /// goes past the ring's end.
+    /// First word and number of words of the slots of these numbers, at most a whole ring, in two parts if the range goes
+    /// past the ring's end.
     #[expect(clippy::cast_possible_truncation, reason = "within the mapping")]
     fn words_between(&self, from: u64, end: u64) -> impl Iterator<Item = (usize, usize)> {
         let (index, count) = (from & (self.capacity - 1), end.saturating_sub(from));
@@ -79,7 +79,7 @@ impl Ring<MappedWords> {
     }
 }
 
-/// Gives the file its length, with blocks on the disk behind all of it.
+/// Sets the length of a file and allocates all its blocks.
 pub fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
@@ -90,31 +90,31 @@ pub fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// What file systems that cannot allocate ahead are left with.
+/// Allocates by writing zeros, for file systems that cannot allocate ahead.
 fn fill_with_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
     io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
     file.flush()
 }
 
-/// Why the file of a dead process cannot be read.
+/// Reason why the file of a dead process cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// The disk refused.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The file is something else.
+    /// The file is not a ring of this stream.
     #[error(transparent)]
     NotARing(#[from] NotARing),
 }
 
-/// The file of a ring whose process is gone. Nothing of it is mapped: whatever became of the file, reading it is an error
-/// at worst.
-pub struct LeftRing {
+/// The file of a ring whose process is gone. The file is not mapped into memory, so that reading a damaged one is an error at
+/// worst.
+pub struct DeadRing {
     file: File,
     seal: Seal,
 }
 
-impl LeftRing {
+impl DeadRing {
     /// Opens the file and reads what was not acknowledged.
     pub fn open(path: &Path, seal: Seal) -> Result<(Self, Recovered), RecoverError> {
         let mut file = File::options().read(true).write(true).open(path)?;
@@ -126,14 +126,14 @@ impl LeftRing {
         Ok((Self { file, seal }, recovered))
     }
 
-    /// Remembers that everything before `end` is safe elsewhere.
+    /// Stores that every entry before `end` is safe elsewhere.
     pub fn acknowledge(&self, end: u64) -> io::Result<()> {
         self.write_mark(FREED_AT, end)
     }
 
-    /// Remembers that nobody needs the entries before `end` any more, as [`Ring::settle`] does.
-    pub fn settle(&self, end: u64) -> io::Result<()> {
-        self.write_mark(SETTLED_AT, end)
+    /// Stores that every entry before `end` was delivered, as [`Ring::mark_delivered`] does.
+    pub fn mark_delivered(&self, end: u64) -> io::Result<()> {
+        self.write_mark(DELIVERED_AT, end)
     }
 
     fn write_mark(&self, at: usize, position: u64) -> io::Result<()> {

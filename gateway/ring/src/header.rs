@@ -1,4 +1,4 @@
-//! The words before the first slot: what the file is, and positions for whoever recovers it.
+//! The header of a ring: identity of the file, and positions that recovery needs.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -13,19 +13,19 @@ const MAGIC: u64 = u64::from_le_bytes(*b"TGRING\0\x01");
 
 const CHECKSUM_AT: usize = 3;
 
-/// Where the position of the first slot that is not free stands.
+/// Word with the number of the first slot that is not free.
 pub(crate) const FREED_AT: usize = 4;
 
-/// Where a number stands that every number taken before the last flush is below.
+/// Word with a number above all numbers that were taken before the last flush.
 pub(crate) const TAKEN_AT: usize = 5;
 
-/// Where a number stands below which every entry was published and then flushed.
+/// Word with the number below which every entry was published and then flushed.
 pub(crate) const FLUSHED_AT: usize = 6;
 
-/// Where a number stands below which nobody needs any entry, wherever it was kept.
-pub(crate) const SETTLED_AT: usize = 7;
+/// Word with the number below which every entry was delivered, in the ring or elsewhere.
+pub(crate) const DELIVERED_AT: usize = 7;
 
-const MARKS: [usize; 4] = [FREED_AT, TAKEN_AT, FLUSHED_AT, SETTLED_AT];
+const MARKS: [usize; 4] = [FREED_AT, TAKEN_AT, FLUSHED_AT, DELIVERED_AT];
 
 /// Writes the header of an empty ring.
 pub(crate) fn write(words: &[AtomicU64], slots: u64, seal: Seal) {

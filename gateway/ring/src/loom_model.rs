@@ -35,7 +35,7 @@ fn payload(value: u64) -> Payload {
 
 /// Two producers that each append twice as long as there is room, and a reader that frees in between.
 #[test]
-fn what_was_accepted_is_read_once_whole_and_in_the_order_of_each_producer() {
+fn accepted_entries_are_read_once_whole_and_in_the_order_of_each_producer() {
     loom::model(|| {
         let ring = ring(2);
         let producers = [10, 20].map(|base| {
@@ -63,7 +63,7 @@ fn what_was_accepted_is_read_once_whole_and_in_the_order_of_each_producer() {
 
 /// Numbers are handed out without gaps, and never more than there are slots.
 #[test]
-fn a_full_ring_refuses_and_overwrites_nothing() {
+fn full_ring_refuses_and_overwrites_nothing() {
     loom::model(|| {
         let ring = ring(2);
         let producers = [1, 2].map(|value| {
@@ -79,7 +79,7 @@ fn a_full_ring_refuses_and_overwrites_nothing() {
 
 /// A process that dies at any moment leaves what it had been told is appended, and nothing else.
 #[test]
-fn an_image_taken_at_any_moment_holds_every_entry_that_was_confirmed() {
+fn image_taken_at_any_moment_holds_every_confirmed_entry() {
     loom::model(|| {
         let ring = ring(2);
         let confirmed = Arc::new(AtomicU64::new(0));

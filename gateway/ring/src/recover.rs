@@ -1,25 +1,25 @@
-//! Reading what a dead process left.
+//! Recovery: reads the ring of a dead process.
 
 use crate::{
     SLOTS_MAX,
-    header::{self, FLUSHED_AT, FREED_AT, HEADER_WORDS, SETTLED_AT, TAKEN_AT},
+    header::{self, DELIVERED_AT, FLUSHED_AT, FREED_AT, HEADER_WORDS, TAKEN_AT},
     slot::{Found, SLOT_WORDS, Seal, State, Words},
 };
 
-/// What a dead process left.
+/// The ring of a dead process, as far as it can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
     /// Number of the first slot.
     pub first: u64,
     /// The slots that were not acknowledged, in order.
     pub slots: Vec<Found>,
-    /// Nobody needs the entries before this number. What lies between it and `first` was put somewhere else.
-    pub settled: Option<u64>,
-    /// The header was damaged: which entries were acknowledged, or how many there were, may not be known.
+    /// Number before which every entry was delivered. Entries between it and `first` are kept elsewhere.
+    pub delivered: Option<u64>,
+    /// The header was damaged: the acknowledged entries, or the number of all entries, may not be known.
     pub header_damaged: bool,
 }
 
-/// The memory is no ring, or that of another stream.
+/// Error: the memory is no ring, or the ring of another stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotARing {
     /// Neither header nor length make sense.
@@ -37,8 +37,8 @@ impl Recovered {
     }
 }
 
-/// Reads a ring that nobody writes to any more. Whatever the memory holds, this neither panics nor invents: an entry is
-/// one that proves number and stream by its checksum. Memory shorter than a header is a ring that was never used.
+/// Reads a ring that no process writes to. Whatever the memory holds, this neither panics nor invents entries: an entry
+/// proves its number and stream by its checksum. Memory shorter than a header is a ring that was never used.
 pub fn recover(memory: &[u64], seal: Seal) -> Result<Recovered, NotARing> {
     let Some((header, slots)) = memory.split_at_checked(HEADER_WORDS) else {
         return Ok(Recovered { header_damaged: true, ..Recovered::default() });
@@ -54,15 +54,15 @@ pub fn recover(memory: &[u64], seal: Seal) -> Result<Recovered, NotARing> {
         return Err(NotARing::Shapeless);
     }
     let position = |at: usize| header::position(header[at], seal);
-    let (taken, flushed, settled) = (position(TAKEN_AT), position(FLUSHED_AT), position(SETTLED_AT));
+    let (taken, flushed, delivered) = (position(TAKEN_AT), position(FLUSHED_AT), position(DELIVERED_AT));
     let remains = Remains { slots, capacity, seal, flushed: flushed.unwrap_or(0) };
     let (first, slots, position_is_good) = remains.read(position(FREED_AT), taken);
-    let marks_are_whole = taken.is_some() && flushed.is_some() && settled.is_some();
+    let marks_are_whole = taken.is_some() && flushed.is_some() && delivered.is_some();
     let header_damaged = stated.is_none() || !marks_are_whole || !position_is_good;
-    Ok(Recovered { first, slots, settled, header_damaged })
+    Ok(Recovered { first, slots, delivered, header_damaged })
 }
 
-/// The slots of a dead ring; fewer than its capacity, if the file was cut short.
+/// The slots of a dead ring. They are fewer than its capacity if the file was cut short.
 struct Remains<'m> {
     slots: &'m [[u64; SLOT_WORDS]],
     capacity: u64,
@@ -72,7 +72,7 @@ struct Remains<'m> {
 }
 
 impl Remains<'_> {
-    /// The first number, what is found from there on, and whether the stated position was believed.
+    /// Returns the first number, the slots from there on, and true if the position in the header was used.
     fn read(&self, freed: Option<u64>, taken: Option<u64>) -> (u64, Vec<Found>, bool) {
         // The slots say where the ring stands; the positions save repetition, and tell of slots that are gone.
         let proven = self.proven_end();
@@ -91,7 +91,7 @@ impl Remains<'_> {
                 State::Unpublished if sequence >= self.flushed => Found::Void,
                 State::Unpublished | State::Damaged | State::Unknown => Found::Unreadable,
             });
-            // Beyond the end only what says itself that it was published belongs to the ring.
+            // Beyond the end, only slots that state that they were published belong to the ring.
             if sequence < end || matches!(state, State::Whole(_) | State::Damaged) {
                 known = found.len();
             }

@@ -5,15 +5,15 @@ use std::ops::{Deref, Range};
 use crate::{
     SLOTS_MAX,
     atomic::{AtomicU64, Ordering},
-    header::{self, FREED_AT, HEADER_WORDS, SETTLED_AT},
+    header::{self, DELIVERED_AT, FREED_AT, HEADER_WORDS},
     slot::{self, Found, Payload, SLOT_WORDS, Seal, Words},
 };
 
-/// Every slot holds an entry that was not acknowledged yet.
+/// Error: every slot holds an entry that was not acknowledged yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// Keeps what different threads write on different cache lines.
+/// Keeps words that different threads write on different cache lines.
 #[repr(align(128))]
 pub(crate) struct Apart<T>(pub(crate) T);
 
@@ -27,7 +27,7 @@ pub struct Ring<M> {
     pub(crate) head: Apart<AtomicU64>,
     /// Number after the last acknowledged entry; mirrored into the header for recovery.
     pub(crate) tail: Apart<AtomicU64>,
-    /// Everything before this number was flushed after it had been published.
+    /// Number before which every entry was published and then flushed.
     #[cfg(not(loom))]
     pub(crate) flushed: AtomicU64,
 }
@@ -38,7 +38,7 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         HEADER_WORDS + slots * SLOT_WORDS
     }
 
-    /// An empty ring over zeroed memory, holding as many slots as fit, rounded down to a power of two. Nothing if not
+    /// Makes an empty ring over zeroed memory. It has as many slots as fit, rounded down to a power of two. None if not even
     /// one fits.
     pub fn new(memory: M, seal: Seal) -> Option<Self> {
         let fit = memory.len().checked_sub(HEADER_WORDS)? / SLOT_WORDS;
@@ -87,7 +87,7 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         Ok(head)
     }
 
-    /// Numbers that were taken and not acknowledged.
+    /// Numbers that were taken and are not acknowledged.
     pub fn pending(&self) -> Range<u64> {
         let tail = self.tail.0.load(Ordering::Acquire);
         tail..self.head.0.load(Ordering::Acquire).max(tail)
@@ -106,21 +106,20 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         limit
     }
 
-    /// Frees every slot before number `end`: its entries were read and are safe elsewhere. One reader only may do so.
+    /// Frees every slot before number `end`, whose entries were read and are safe elsewhere. Only one reader may do so.
     pub fn acknowledge(&self, end: u64) {
         let end = end.min(self.pending().end);
         if end > self.tail.0.load(Ordering::Relaxed) {
-            // First in the file: a slot that is written again is never taken for one that waits.
+            // First in the file, so that a slot that is written again never counts as one that waits.
             self.memory[FREED_AT].store(header::mark(end, self.seal), Ordering::Release);
             self.tail.0.store(end, Ordering::Release);
         }
     }
 
-    /// Remembers that nobody needs the entries before number `end` any more, wherever they were kept after they were
-    /// freed. To be said before they are freed: what is neither settled nor in the ring has to be found elsewhere, or
-    /// counts as lost.
-    pub fn settle(&self, end: u64) {
-        self.memory[SETTLED_AT].store(header::mark(end, self.seal), Ordering::Release);
+    /// Stores that every entry before number `end` was delivered, wherever it was kept after it was freed. Call this before
+    /// they are freed: entries that are neither delivered nor in the ring must be elsewhere, or count as lost.
+    pub fn mark_delivered(&self, end: u64) {
+        self.memory[DELIVERED_AT].store(header::mark(end, self.seal), Ordering::Release);
     }
 
     pub(crate) fn slot(&self, sequence: u64) -> &[AtomicU64] {

@@ -110,7 +110,7 @@ impl Segment {
         }
     }
 
-    /// How many entries an intact header states.
+    /// Number of entries in an intact header.
     fn stated_count(&self) -> io::Result<Option<u64>> {
         let mut header: SlotBytes = [0; SLOT_BYTES];
         if self.fill(0, &mut header)? < SLOT_BYTES {
@@ -121,7 +121,7 @@ impl Segment {
         Ok(stated.filter(ours).map(|words| words[2]))
     }
 
-    /// Without a header: the number after the last slot, if at least one proves to be where it belongs.
+    /// Number after the last slot of a file without a header, if at least one slot proves to be in its place.
     fn proven_end(&self, slots: u64) -> io::Result<u64> {
         let mut bytes = vec![0; SCAN_SLOTS * SLOT_BYTES];
         let mut index = 0;

@@ -14,7 +14,7 @@ pub const SLOT_WORDS: usize = PAYLOAD_WORDS + 2;
 /// Bytes of a whole slot.
 pub const SLOT_BYTES: usize = SLOT_WORDS * 8;
 
-/// What a slot carries.
+/// Payload of a slot.
 pub type Payload = [u64; PAYLOAD_WORDS];
 
 /// A whole slot outside of a ring.
@@ -23,23 +23,23 @@ pub type SlotBytes = [u8; SLOT_BYTES];
 const STAMP: usize = 0;
 const CHECKSUM: usize = 1 + PAYLOAD_WORDS;
 
-/// Whose slots they are: part of every checksum, so that slots of another stream do not pass.
+/// Seal of a stream. It is part of every checksum, so that slots of another stream do not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seal(pub(crate) u64);
 
-/// What is found under a number.
+/// Result of reading a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// An entry, written in full.
     Entry(Payload),
-    /// A number that was taken and, by all that is known, never published: the process died in between, and nobody
-    /// relied on the entry.
+    /// A number that was taken and, as far as is known, never published: the process died in between, and nobody relied on
+    /// the entry.
     Void,
     /// An entry that was published, and is damaged or gone.
     Unreadable,
 }
 
-/// What the words of a slot say about one number.
+/// State of a slot, seen from one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Written in full.
@@ -103,14 +103,14 @@ impl Words {
         self.0[STAMP].checked_sub(1)
     }
 
-    /// The payload, if this is the whole entry `sequence`. The stamp is not asked: an entry written in full and not
+    /// The payload, if this is the whole entry `sequence`. The stamp does not count: an entry that was written in full and not
     /// published yet is whole.
     pub(crate) fn entry(&self, sequence: u64, seal: Seal) -> Option<Payload> {
         let payload = self.payload();
         (self.0[CHECKSUM] == checksum(sequence, &payload, seal)).then_some(payload)
     }
 
-    /// What the slot says about entry `sequence` of a ring of `capacity` slots.
+    /// State of entry `sequence` in a ring of `capacity` slots.
     pub(crate) fn state(&self, sequence: u64, capacity: u64, seal: Seal) -> State {
         if let Some(payload) = self.entry(sequence, seal) {
             return State::Whole(payload);
@@ -148,7 +148,7 @@ pub fn encode(sequence: u64, payload: &Payload, seal: Seal) -> SlotBytes {
     bytes
 }
 
-/// The payload of a slot outside of a ring; nothing unless it is the whole entry `sequence` of the stream of `seal`.
+/// Decodes a slot outside of a ring. None unless it is the whole entry `sequence` of the stream of `seal`.
 pub fn decode(bytes: &SlotBytes, sequence: u64, seal: Seal) -> Option<Payload> {
     let mut words = [0; SLOT_WORDS];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {

@@ -25,7 +25,7 @@ fn ring(slots: usize) -> MemoryRing {
     Ring::new(memory, seal()).unwrap()
 }
 
-/// What entry `number` carries in every test.
+/// Payload of entry `number` in every test.
 fn payload(number: u64) -> Payload {
     std::array::from_fn(|index| number.wrapping_mul(0x1_0000_0001).wrapping_add(index as u64))
 }
@@ -112,7 +112,7 @@ proptest! {
     #![proptest_config(config(256))]
 
     #[test]
-    fn a_ring_behaves_like_a_bounded_queue(steps in prop::collection::vec(step(), 1..200)) {
+    fn ring_behaves_like_a_bounded_queue(steps in prop::collection::vec(step(), 1..200)) {
         let ring = ring(8);
         let (mut model, mut next, mut first) = (VecDeque::new(), 0, 0);
         for step in steps {
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn a_slot_outside_of_a_ring_proves_number_and_stream(number in any::<u64>(), bit in 64..SLOT_BYTES * 8) {
+    fn slot_outside_of_a_ring_proves_number_and_stream(number in any::<u64>(), bit in 64..SLOT_BYTES * 8) {
         let mut bytes = encode(number, &payload(number), seal());
         prop_assert_eq!(decode(&bytes, number, seal()), Some(payload(number)));
         prop_assert_eq!(decode(&bytes, number.wrapping_add(1), seal()), None);
@@ -257,7 +257,7 @@ fn numbers_taken_by_a_process_that_died_are_void() {
 }
 
 #[test]
-fn an_entry_that_was_written_and_not_stamped_is_whole() {
+fn entry_that_was_written_and_not_stamped_is_whole() {
     let ring = filled(8, 20, 20);
     ring.append(&payload(20)).unwrap();
     ring.slot(20)[0].store(13, Ordering::Relaxed);
@@ -265,7 +265,7 @@ fn an_entry_that_was_written_and_not_stamped_is_whole() {
 }
 
 #[test]
-fn a_damaged_position_repeats_and_loses_nothing() {
+fn damaged_position_repeats_entries_and_loses_none() {
     let mut memory = image(&filled(8, 21, 18));
     memory[header::FREED_AT] ^= 1 << 20;
     let recovered = recover(&memory, seal()).unwrap();
@@ -275,7 +275,7 @@ fn a_damaged_position_repeats_and_loses_nothing() {
 }
 
 #[test]
-fn what_is_no_ring_is_refused() {
+fn memory_that_is_no_ring_is_refused() {
     let memory = image(&filled(8, 5, 0));
     assert_eq!(recover(&memory, Seal::of("another")), Err(NotARing::Foreign));
     let garbage = vec![0x5555; HEADER_WORDS + 3 * SLOT_WORDS];
@@ -284,7 +284,7 @@ fn what_is_no_ring_is_refused() {
 }
 
 #[test]
-fn a_ring_needs_room_for_a_slot() {
+fn ring_needs_room_for_a_slot() {
     let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
     assert!(Ring::new(words(HEADER_WORDS + SLOT_WORDS - 1), seal()).is_none());
     assert_eq!(Ring::new(words(HEADER_WORDS + 7 * SLOT_WORDS), seal()).unwrap().capacity(), 4);

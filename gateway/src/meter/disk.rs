@@ -1,4 +1,4 @@
-//! Whether the disk has what the journal may take.
+//! Checks that the disk has room for the journal's budget.
 
 use std::{fs, io, path::Path};
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shortage_is_told_for_a_budget_beyond_the_disk_and_not_for_a_small_one() {
+    fn budget_beyond_the_disk_is_a_shortage_and_a_small_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let journal = directory.path().join("not/yet/there");
         assert_eq!(journal_shortage(&journal, 1).unwrap(), None);
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_journal_has_already_counts_as_its_disk() {
+    fn existing_files_count_as_disk_of_the_journal() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("edge-1")).unwrap();
         fs::write(directory.path().join("edge-1/lane-0.ring"), [0; 1_000]).unwrap();

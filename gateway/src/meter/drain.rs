@@ -1,5 +1,5 @@
-//! From the journal to the sink: one task per lane, in order, again and again until the sink has booked it. While the
-//! sink is away, the same task sees to it that the lane's ring does not fill up.
+//! The drain: delivers the journal to the sink, one task per lane, in order, each batch until the sink has booked it. While
+//! the sink is away, the same task moves entries of the lane's ring to the spool before the ring is full.
 
 use std::{
     sync::{
@@ -23,39 +23,40 @@ use super::{
 };
 use crate::{lock::locked, outage::Outage};
 
-/// How often an idle lane is looked at: a record reaches the sink well within 100 ms.
+/// Time between two looks at an idle lane. A record reaches the sink well within 100 ms.
 const IDLE_PAUSE: Duration = Duration::from_millis(25);
 
-/// Pause after the first failed delivery; it doubles with each further one.
+/// Pause after the first failed delivery. It doubles with each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 
 /// Longest pause between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// How often a batch that is refused for good is logged while it is offered again.
+/// Time between two log lines about a batch that the sink refuses for good.
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Age of a waiting entry from which on a sink that says it is away is believed: idle connections are closed, too.
+/// Age of a waiting entry from which on a sink that says it is away counts as away. Before that, it may be an idle
+/// connection that was closed.
 const WAITING_LONG: Duration = Duration::from_secs(1);
 
-/// How often the ring is looked at while a batch is on its way.
+/// Time between two looks at the ring while a batch is being delivered.
 const SPILL_LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Pause after the spool took nothing.
+/// Pause after a failure to write to the spool.
 const SPILL_RETRY: Duration = Duration::from_secs(1);
 
-/// No entry is waiting.
+/// Stands for the time of the oldest entry if no entry waits.
 const NONE_WAITING: i64 = i64::MAX;
 
-/// A lane being drained, shared with the thread that writes to its spool.
-struct LaneInHand {
+/// A lane that is being drained. Its reader is shared with the thread that writes to the spool.
+struct DrainedLane {
     reader: Arc<Mutex<LaneReader>>,
-    /// When the entry was made that waits at its front.
-    front: Arc<AtomicI64>,
+    /// Time of the oldest entry that waits.
+    oldest: Arc<AtomicI64>,
     spill_again: Option<Instant>,
 }
 
-/// What the tasks of all lanes share.
+/// State shared by the tasks of all lanes.
 pub(super) struct Drain {
     sink: Arc<dyn UsageSink>,
     metrics: MeterMetrics,
@@ -63,7 +64,7 @@ pub(super) struct Drain {
     outage: Outage,
     spool_outage: Outage,
     refusal_logged: Mutex<Option<Instant>>,
-    /// Per lane, when the entry was made that waits at its front.
+    /// Time of the oldest waiting entry, by lane.
     waiting_since: Mutex<Vec<Arc<AtomicI64>>>,
 }
 
@@ -80,15 +81,15 @@ impl Drain {
         }
     }
 
-    /// When the oldest entry was made that a lane is trying to deliver.
+    /// Time of the oldest entry that a lane is trying to deliver.
     pub(super) fn oldest(&self) -> Option<Micros> {
         let lanes = locked(&self.waiting_since);
         let oldest = lanes.iter().map(|lane| lane.load(Ordering::Acquire)).min();
         oldest.filter(|since| *since != NONE_WAITING).map(Micros)
     }
 
-    /// Looks whether the sink is away, from time to time: a delivery that waits for it may fail only much later. `age` is
-    /// that of the oldest entry waiting.
+    /// Checks whether the sink is away: a delivery that waits for it may fail only much later. `age` is the age of the oldest
+    /// waiting entry.
     pub(super) fn look_at_sink(&self, age: Duration) {
         if age >= WAITING_LONG
             && let Some(reason) = self.sink.away()
@@ -97,24 +98,24 @@ impl Drain {
         }
     }
 
-    /// Tells of the sink's outage, once, and counts it.
+    /// Logs the outage of the sink once, and counts the failure.
     fn sink_fails(&self, error: &SinkError) {
         self.metrics.sink_failures.inc();
         self.metrics.sink_away.set(1);
         self.outage.failed(error);
     }
 
-    /// Drains a lane: one that was left, to its end; one that is written, until `finish` is true and it is empty.
+    /// Drains a lane: a dead one to its end, a live one until `finish` is true and it is empty.
     pub(super) async fn run(self: Arc<Self>, reader: LaneReader, mut finish: watch::Receiver<bool>) {
-        let is_left = reader.is_left();
-        let mut lane = self.enter(reader);
+        let is_dead = reader.is_dead();
+        let mut lane = self.begin(reader);
         loop {
-            // Looked at first: what was appended before the flag was set is then seen.
-            let last_round = is_left || *finish.borrow_and_update();
+            // Read first, so that entries appended before the flag was set are seen.
+            let last_round = is_dead || *finish.borrow_and_update();
             self.relieve(&mut lane).await;
             let read = locked(&lane.reader).read(self.batch_entries);
             match read {
-                Ok(Some(chunk)) => self.hand_over(&mut lane, &chunk).await,
+                Ok(Some(chunk)) => self.deliver_chunk(&mut lane, &chunk).await,
                 Ok(None) if last_round => break,
                 Ok(None) => {
                     tokio::select! {
@@ -128,20 +129,20 @@ impl Drain {
                 }
             }
         }
-        locked(&self.waiting_since).retain(|front| !Arc::ptr_eq(front, &lane.front));
+        locked(&self.waiting_since).retain(|oldest| !Arc::ptr_eq(oldest, &lane.oldest));
     }
 
-    fn enter(&self, reader: LaneReader) -> LaneInHand {
-        let front = Arc::new(AtomicI64::new(NONE_WAITING));
-        locked(&self.waiting_since).push(Arc::clone(&front));
-        LaneInHand { reader: Arc::new(Mutex::new(reader)), front, spill_again: None }
+    fn begin(&self, reader: LaneReader) -> DrainedLane {
+        let oldest = Arc::new(AtomicI64::new(NONE_WAITING));
+        locked(&self.waiting_since).push(Arc::clone(&oldest));
+        DrainedLane { reader: Arc::new(Mutex::new(reader)), oldest, spill_again: None }
     }
 
-    async fn hand_over(&self, lane: &mut LaneInHand, chunk: &Chunk) {
+    async fn deliver_chunk(&self, lane: &mut DrainedLane, chunk: &Chunk) {
         let batch = &chunk.batch;
         self.count_missing(chunk);
         let oldest = batch.entries.iter().find_map(UsageEntry::at);
-        lane.front.store(oldest.map_or(NONE_WAITING, |at| at.0), Ordering::Release);
+        lane.oldest.store(oldest.map_or(NONE_WAITING, |at| at.0), Ordering::Release);
         let booked = {
             let mut delivery = std::pin::pin!(self.deliver(batch));
             loop {
@@ -153,13 +154,13 @@ impl Drain {
             }
         };
         self.metrics.acknowledged.inc_by(booked - batch.first_seq);
-        lane.front.store(NONE_WAITING, Ordering::Release);
+        lane.oldest.store(NONE_WAITING, Ordering::Release);
         if let Err(error) = locked(&lane.reader).acknowledge(booked) {
             tracing::error!(event = "journal_release_failed", stream = %batch.stream, position = booked, %error);
         }
     }
 
-    /// Counts what cannot be told to the sink, as not even its numbers are known.
+    /// Counts files whose entries cannot be reported to the sink, as not even their numbers are known.
     pub(super) fn count_unreadable_files(&self, files: u64) {
         self.metrics.unreadable_files.inc_by(files);
     }
@@ -176,8 +177,8 @@ impl Drain {
         }
     }
 
-    /// Moves entries to the spool, if the lane's ring is filling up.
-    async fn relieve(&self, lane: &mut LaneInHand) {
+    /// Moves entries to the spool if the lane's ring is half full.
+    async fn relieve(&self, lane: &mut DrainedLane) {
         if lane.spill_again.is_some_and(|again| Instant::now() < again) || !locked(&lane.reader).is_filling() {
             return;
         }
@@ -196,7 +197,7 @@ impl Drain {
         };
     }
 
-    /// Offers a batch until at least its first entry is booked; returns the number after the last one of it that is.
+    /// Offers a batch until at least its first entry is booked. Returns the number after its last booked entry.
     pub(super) async fn deliver(&self, batch: &UsageBatch) -> u64 {
         let mut pause = RETRY_FIRST;
         loop {
@@ -223,7 +224,7 @@ impl Drain {
             return;
         }
         self.metrics.sink_failures.inc();
-        // It would be refused for ever; it is kept and offered for ever. Somebody has to look at it.
+        // The batch is kept and offered again. An operator has to find out why it is refused.
         let mut logged = locked(&self.refusal_logged);
         if logged.is_none_or(|last| last.elapsed() >= REFUSAL_LOG_EVERY) {
             *logged = Some(Instant::now());
@@ -235,7 +236,7 @@ impl Drain {
     }
 }
 
-/// Half to all of a pause, so that lanes and gateways do not come back all at once.
+/// A random part of the pause, at least half of it, so that lanes and gateways do not retry all at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }

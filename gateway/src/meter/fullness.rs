@@ -1,20 +1,20 @@
-//! Times when usage cannot be recorded: what becomes of requests then, told once per outage and counted throughout.
+//! The policy for times when usage cannot be recorded. Each outage is logged once, and its requests are counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::usage::UsageRecord;
 use prometheus::IntCounterVec;
 
-use super::{MeterError, WhenFull};
+use super::{error::MeterError, settings::WhenFull};
 use crate::outage::Outage;
 
-/// Whether the journal takes records, and what happened while it did not.
+/// Decides about requests whose record the journal does not take.
 pub(super) struct Fullness {
     policy: WhenFull,
     outage: Outage,
-    /// By tenant.
+    /// Requests served unmetered, by tenant.
     unmetered: IntCounterVec,
-    /// Since the outage began.
+    /// Requests served unmetered since the outage began.
     served: AtomicU64,
 }
 
@@ -28,7 +28,7 @@ impl Fullness {
         self.policy == WhenFull::ServeUnmetered
     }
 
-    /// A record was not taken. It is counted, if the request is served all the same; else the error stays one.
+    /// Decides about a record that was not taken: Ok if its request is served unmetered, else the error.
     pub(super) fn judge(&self, record: &UsageRecord, error: MeterError) -> Result<(), MeterError> {
         if matches!(error, MeterError::Invalid(_)) {
             return Err(error);
@@ -42,7 +42,7 @@ impl Fullness {
         Ok(())
     }
 
-    /// Looks at how the journal stands, from time to time.
+    /// Updates the outage from the state of the journal.
     pub(super) fn look(&self, has_room: bool) {
         if !has_room {
             self.outage.failed(&MeterError::Full);

@@ -1,90 +1,45 @@
-//! Telling the store of this life, and of the earlier ones whose journals were found: so a life whose journal is gone is
-//! noticed, and never one whose journal somebody still has.
+//! Reports to the store that this life has begun, and which earlier lives are drained, so that the store closes their
+//! leases. A life whose journal is lost is noticed by that.
+//!
+//! Invariant: a life is reported as drained only after all its usage was delivered.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use common::{
     store::{Store, StoreError},
     time::{Clock as _, SystemClock},
-    usage::Life,
 };
 use tokio::{sync::watch, time::timeout};
 
-use super::{Meter, UsageSink, journal::Unfetched, ticks};
-use crate::{lock::locked, outage::Outage, schema::SchemaFit};
+use super::{Meter, UsageSink, journal::Unrecovered, ticks};
+use crate::{outage::Outage, schema::SchemaFit};
 
-/// How often it is looked whether there is something to tell.
+/// Time between two looks for something to report.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the last word may take at shutdown.
-const LAST_WORD_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest time for the last report at shutdown.
+const LAST_REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// It is not known how much was in the files of a life.
-pub(super) struct Unreadable;
-
-/// How far the recovery of earlier lives is.
-#[derive(Debug, Default)]
-pub(super) struct Recovery(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// Whether the journals were looked for.
-    searched: bool,
-    /// Lives that are being drained.
-    open: usize,
-    /// Lives that were drained and are not told of yet.
-    drained: Vec<Life>,
-}
-
-impl Recovery {
-    /// So many lives were found, which begin to be drained.
-    pub(super) fn found(&self, lives: usize) {
-        let mut state = locked(&self.0);
-        state.searched = true;
-        state.open += lives;
-    }
-
-    /// One of them was drained to its end.
-    pub(super) fn done(&self, life: Result<Life, Unreadable>) {
-        let mut state = locked(&self.0);
-        state.open = state.open.saturating_sub(1);
-        state.drained.extend(life.ok());
-    }
-
-    /// Lives that are not told of yet, and whether no others are left.
-    fn look(&self) -> (Vec<Life>, bool) {
-        let state = locked(&self.0);
-        (state.drained.clone(), state.searched && state.open == 0)
-    }
-
-    fn told(&self, lives: &[Life]) {
-        locked(&self.0).drained.retain(|life| !lives.contains(life));
-    }
-}
-
-/// What was told of the own life.
+/// Reports about this life that were made.
 #[derive(Default)]
-struct Told {
+struct Reported {
     begun: bool,
     none_left: bool,
 }
 
 impl Meter {
-    /// As [`Meter::run`], telling the store meanwhile which lives of gateways have begun and which are drained. That the store
-    /// is away is told by `outage`; nothing is written while its schema is not known.
-    pub(crate) async fn run_telling(
+    /// Same as [`Meter::run`], and reports to the store meanwhile. Outages of the store are logged through `outage`.
+    /// Nothing is written while the store's schema is not known.
+    pub(crate) async fn run_reporting(
         self: Arc<Self>,
         sink: Arc<dyn UsageSink>,
         (store, outage, schema): (Store, Arc<Outage>, Arc<SchemaFit>),
         shutdown: watch::Receiver<bool>,
     ) {
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         {
             let mut run = std::pin::pin!(Arc::clone(&self).run(sink, shutdown));
-            let refused = Outage::new("telling of gateway lives");
+            let refused = Outage::new("report of gateway lives");
             let mut ticks = ticks(LOOK_EVERY);
             loop {
                 tokio::select! {
@@ -92,7 +47,7 @@ impl Meter {
                     () = &mut run => break,
                     () = async {
                         ticks.tick().await;
-                        match self.tell(&store, &schema, &mut told).await {
+                        match self.report(&store, &schema, &mut reported).await {
                             Ok(()) => refused.over(),
                             Err(error) if error.is_unreachable() => outage.failed(&error),
                             Err(error) => refused.failed(&error),
@@ -101,35 +56,35 @@ impl Meter {
                 }
             }
         }
-        let last_word = async {
-            self.tell(&store, &schema, &mut told).await?;
-            // Nothing is left that its journal could be missed for.
+        let last_report = async {
+            self.report(&store, &schema, &mut reported).await?;
+            // With an empty journal, nothing of this life can be lost any more.
             if self.journal.unacknowledged() == 0 {
                 store.end_lives(std::slice::from_ref(self.journal.life()), SystemClock.now()).await?;
             }
             Ok::<_, StoreError>(())
         };
-        if let Ok(Err(error)) = timeout(LAST_WORD_DEADLINE, last_word).await {
-            tracing::warn!(event = "gateway_life_not_told", %error);
+        if let Ok(Err(error)) = timeout(LAST_REPORT_DEADLINE, last_report).await {
+            tracing::warn!(event = "gateway_life_not_reported", %error);
         }
     }
 
-    /// Tells what is new.
-    async fn tell(&self, store: &Store, schema: &SchemaFit, told: &mut Told) -> Result<(), StoreError> {
+    /// Reports what was not reported yet.
+    async fn report(&self, store: &Store, schema: &SchemaFit, reported: &mut Reported) -> Result<(), StoreError> {
         schema.check()?;
         let life = self.journal.life();
-        if !told.begun {
+        if !reported.begun {
             store.begin_life(life, SystemClock.now()).await?;
-            told.begun = true;
+            reported.begun = true;
         }
-        let (drained, none_left) = self.recovery.look();
+        let (drained, none_left) = self.progress.look();
         if !drained.is_empty() {
             store.end_lives(&drained, SystemClock.now()).await?;
-            self.recovery.told(&drained);
+            self.progress.reported(&drained);
         }
-        if none_left && !told.none_left && self.journal.unfetched() == Unfetched::default() {
+        if none_left && !reported.none_left && self.journal.unrecovered() == Unrecovered::default() {
             store.no_journal_left(life, SystemClock.now()).await?;
-            told.none_left = true;
+            reported.none_left = true;
         }
         Ok(())
     }

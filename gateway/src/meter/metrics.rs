@@ -1,8 +1,8 @@
-//! What operators see of the journal and its sink.
+//! Metrics of the journal and its sink.
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-/// The meter room's metrics.
+/// Metrics of the meter.
 #[derive(Clone)]
 pub(super) struct MeterMetrics {
     pub(super) entries: IntGauge,
@@ -15,8 +15,8 @@ pub(super) struct MeterMetrics {
     pub(super) void: IntCounter,
     pub(super) spooled_bytes: IntGauge,
     pub(super) files_missing: IntGauge,
-    pub(super) unfetched: IntGauge,
-    /// By tenant.
+    pub(super) unrecovered: IntGauge,
+    /// Requests served unmetered, by tenant.
     pub(super) unmetered: IntCounterVec,
     pub(super) sink_failures: IntCounter,
     pub(super) sink_away: IntGauge,
@@ -63,7 +63,7 @@ impl MeterMetrics {
                 "tollgate_journal_files_missing",
                 "1 while files of the journal are not where they were made: usage not sent yet is at risk",
             )?,
-            unfetched: gauge(
+            unrecovered: gauge(
                 "tollgate_journal_unfetched_lives",
                 "Earlier lives of gateways whose usage cannot be read, or is held by another process",
             )?,

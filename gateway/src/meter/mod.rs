@@ -1,13 +1,16 @@
-//! What was used: each answered request becomes a record in the journal before its response leaves, and the drain
-//! hands the journal to the sink. Nothing is dropped: what the sink has not acknowledged stays in the journal.
+//! Metering: each answered request becomes a record in the journal before its response leaves, and the drain delivers the
+//! journal to the sink.
+//!
+//! Invariant: no record is dropped. A record stays in the journal until the sink has acknowledged it.
 
 mod disk;
 mod drain;
+mod error;
 mod fullness;
 mod journal;
-mod left;
 mod lives;
 mod metrics;
+mod recovery;
 mod refusals;
 mod settings;
 mod sink;
@@ -24,11 +27,11 @@ use common::{
 };
 pub use disk::journal_shortage;
 use drain::Drain;
+pub use error::MeterError;
 use fullness::Fullness;
-use journal::{Journal, Unfetched};
-use left::Drains;
-use lives::Recovery;
+use journal::{Journal, Unrecovered};
 use metrics::MeterMetrics;
+use recovery::{DrainTasks, RecoveryProgress};
 use refusals::Refusals;
 pub use settings::{MeterSettings, OpenError, WhenFull};
 pub use sink::{HttpSink, KafkaSettings, KafkaSink, NewTopic, PropertyError, SinkError, UsageSink};
@@ -40,39 +43,24 @@ use tokio::{
 
 use crate::outage::Outage;
 
-/// How often refusals are summed up.
+/// Time between two sums of refusals.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the gauges are brought up to date.
+/// Time between two updates of the gauges.
 const GAUGES_EVERY: Duration = Duration::from_millis(250);
 
-/// The meter room's front.
+/// The meter of this life of the gateway.
 pub struct Meter {
     journal: Journal,
     refusals: Refusals,
     metrics: MeterMetrics,
     fullness: Fullness,
-    /// Of forcing records to disk.
+    /// Failures to force records to disk.
     sync_outage: Outage,
-    /// Of the journal's files, while they are not where they were made.
+    /// Absence of the journal's files.
     files_outage: Outage,
-    /// Of earlier lives.
-    recovery: Arc<Recovery>,
+    progress: Arc<RecoveryProgress>,
     settings: MeterSettings,
-}
-
-/// Why usage cannot be recorded now.
-#[derive(Debug, thiserror::Error)]
-pub enum MeterError {
-    /// The disk budget is spent: the sink has been away for too long.
-    #[error("usage journal is full")]
-    Full,
-    /// The disk refused.
-    #[error("usage journal cannot be written: {0}")]
-    Io(#[from] std::io::Error),
-    /// The record says something that no sink would take.
-    #[error("usage record is invalid: {0}")]
-    Invalid(&'static str),
 }
 
 impl Meter {
@@ -89,44 +77,43 @@ impl Meter {
             fullness,
             sync_outage: Outage::new("usage journal's disk"),
             files_outage: Outage::new("usage journal's files"),
-            recovery: Arc::default(),
+            progress: Arc::default(),
             settings,
         }))
     }
 
-    /// Who this life of this gateway is to the store, when it draws quota: what it used is told by its journal.
+    /// Name under which this life of this gateway draws quota from the store. Its journal holds what it used.
     pub fn quota_holder(&self) -> QuotaHolder {
         QuotaHolder { life: self.journal.life().clone(), lanes: self.journal.lane_count() }
     }
 
-    /// Returns true if a request may be forwarded now: its record would find room, or it is served without one.
+    /// Returns true if a request may be forwarded now: its record would find room, or requests are served unmetered.
     pub fn has_room(&self) -> bool {
         self.journal.has_room() || self.fullness.serves_unmetered()
     }
 
-    /// Appends a record; once this returns, the record survives a crash of this process, or the request is one that is
-    /// served unmetered.
+    /// Appends a record. Once this returns, the record survives a crash of this process, or the request is served unmetered.
     pub fn record(&self, record: &UsageRecord) -> Result<(), MeterError> {
         self.journal.append_request(record).or_else(|error| self.fullness.judge(record, error))
     }
 
-    /// Counts a refusal by the gateway itself; summed up and journaled each second.
+    /// Counts a refusal by the gateway itself. Refusals are summed up and journaled each second.
     pub fn refused(&self, tenant: TenantId, key: KeyId, reason: &'static str) {
         self.refusals.count(tenant, key, reason);
     }
 
-    /// Hands the journal to the sink until `shutdown` turns true, then empties it within the deadline. Call it once;
-    /// requests should have ended when it is told to stop, as what they record later waits for the next start.
+    /// Delivers the journal to the sink until `shutdown` turns true, then empties it within the deadline. Call it once.
+    /// Requests should have ended by then: records that come later wait for the next start.
     pub async fn run(self: Arc<Self>, sink: Arc<dyn UsageSink>, mut shutdown: watch::Receiver<bool>) {
         let batch_entries = self.settings.batch_entries.clamp(1, BATCH_MAX_ENTRIES);
         let drain = Arc::new(Drain::new(sink, self.metrics.clone(), batch_entries));
         let (finish, finishing) = watch::channel(false);
-        let mut drains = Drains::new(Arc::clone(&drain), Arc::clone(&self.recovery), finishing);
-        drains.start(self.journal.readers());
-        drains.take_over(&self).await;
+        let mut tasks = DrainTasks::new(Arc::clone(&drain), Arc::clone(&self.progress), finishing);
+        tasks.start(self.journal.readers());
+        tasks.recover(&self).await;
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => {}
-            () = drains.keep_taking_over(&self) => {}
+            () = tasks.keep_recovering(&self) => {}
             () = self.keep_synced() => {}
             () = self.keep_gauges(&drain) => {}
             () = self.keep_refusals() => {}
@@ -134,7 +121,7 @@ impl Meter {
         self.flush_refusals();
         self.sync().await;
         finish.send_replace(true);
-        if timeout(self.settings.shutdown_deadline, drains.finished()).await.is_err() {
+        if timeout(self.settings.shutdown_deadline, tasks.finished()).await.is_err() {
             tracing::warn!(event = "journal_not_emptied", entries = self.journal.unacknowledged());
         }
         self.show(&drain);
@@ -151,7 +138,7 @@ impl Meter {
     async fn sync(self: &Arc<Self>) {
         let meter = Arc::clone(self);
         let looked = spawn_blocking(move || (meter.journal.sync(), meter.journal.look_for_files()));
-        // It fails if the runtime is ending.
+        // An error: the runtime is ending.
         let Ok((synced, missing)) = looked.await else { return };
         match synced {
             Ok(()) => self.sync_outage.over(),
@@ -163,17 +150,17 @@ impl Meter {
         }
     }
 
-    /// Why usage in the journal is at risk, or cannot be fetched, until somebody puts it right; none if all is well.
+    /// Problem of the journal that an operator must solve: usage is at risk, or cannot be recovered. None if all is well.
     pub fn journal_problem(&self) -> Option<String> {
         if self.journal.files_are_missing() {
             return Some(
                 "files of the usage journal are gone; what is not sent yet is lost if this process dies".into(),
             );
         }
-        let Unfetched { unusable, held } = self.journal.unfetched();
-        match (unusable, held) {
+        let Unrecovered { unusable, locked } = self.journal.unrecovered();
+        match (unusable, locked) {
             (0, 0) => None,
-            (0, held) => Some(format!("usage of {held} earlier lives is held by another process; see the log")),
+            (0, locked) => Some(format!("usage of {locked} earlier lives is held by another process; see the log")),
             (unusable, _) => Some(format!("usage of {unusable} earlier lives cannot be read; see the log")),
         }
     }
@@ -190,8 +177,8 @@ impl Meter {
         self.fullness.look(self.journal.has_room());
         let metrics = &self.metrics;
         metrics.files_missing.set(i64::from(self.journal.files_are_missing()));
-        let Unfetched { unusable, held } = self.journal.unfetched();
-        metrics.unfetched.set(i64::try_from(unusable + held).unwrap_or(i64::MAX));
+        let Unrecovered { unusable, locked } = self.journal.unrecovered();
+        metrics.unrecovered.set(i64::try_from(unusable + locked).unwrap_or(i64::MAX));
         metrics.entries.set(signed(self.journal.unacknowledged()));
         metrics.bytes.set(signed(self.journal.unacknowledged_bytes()));
         metrics.spooled_bytes.set(signed(self.journal.spooled_bytes()));
@@ -217,7 +204,7 @@ impl Meter {
     }
 }
 
-/// A file of the journal that is no longer where it was made.
+/// A file of the journal that is missing.
 struct MissingFile(PathBuf);
 
 impl fmt::Display for MissingFile {
@@ -231,7 +218,7 @@ impl fmt::Display for MissingFile {
     }
 }
 
-/// The name must fit a stream, and a directory that is not hidden.
+/// Checks that the name can be part of a stream and of a visible directory.
 fn check_name(name: &str) -> Result<(), OpenError> {
     if StreamId::new(name, 0, 0).is_ok() && name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         return Ok(());

@@ -1,7 +1,7 @@
-//! What the gateway itself refused: counted in memory, summed up into the journal each second.
+//! Refusals by the gateway itself: counted in memory, summed up into the journal each second.
 //!
-//! A flood of refusals costs one entry per second, key and reason. A sum that finds no room in the journal stays here
-//! and is tried again.
+//! A flood of refusals costs one entry per second, key and reason. A sum that finds no room in the journal stays here and
+//! is tried again.
 
 use common::{
     id::{KeyId, TenantId},
@@ -11,7 +11,7 @@ use common::{
 use dashmap::DashMap;
 use prometheus::IntCounterVec;
 
-use super::{MeterError, journal::Journal};
+use super::{error::MeterError, journal::Journal};
 
 /// Refusals since the last sum, by tenant, key and reason.
 #[derive(Default)]
@@ -19,9 +19,9 @@ pub(super) struct Refusals(DashMap<(TenantId, KeyId, &'static str), Tally>);
 
 #[derive(Default)]
 struct Tally {
-    /// Not in the journal yet.
+    /// Refusals that are not in the journal yet.
     count: u64,
-    /// Not in the metrics yet.
+    /// Refusals that are not in the metrics yet.
     unshown: u64,
 }
 
@@ -32,7 +32,7 @@ impl Refusals {
         tally.unshown += 1;
     }
 
-    /// Moves every sum into the journal and the metrics; the first failure is returned, its sum stays.
+    /// Moves every sum into the journal and the metrics. Returns the first failure; a sum that fails stays.
     pub(super) fn flush(&self, journal: &Journal, shown: &IntCounterVec, at: Micros) -> Result<(), MeterError> {
         let mut outcome = Ok(());
         self.0.retain(|(tenant, key, reason), tally| {

@@ -1,38 +1,38 @@
-//! What operators set, and why a gateway refuses to start with it.
+//! Settings of the meter, and the errors of a start with them.
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-/// What operators set. [`MeterSettings::new`] has the defaults.
+/// Settings of the meter. [`MeterSettings::new`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct MeterSettings {
-    /// Where the journal lives; it must survive restarts, and gateways on one host may share it.
+    /// Directory of the journal. It must survive restarts; gateways on one host may share it.
     pub directory: PathBuf,
-    /// This gateway's name, in every stream: letters, digits, `-`, `_` and `.`.
+    /// Name of this gateway, part of every stream: letters, digits, `-`, `_` and `.`.
     pub gateway: String,
-    /// Independent lanes, at best one per worker thread.
+    /// Number of lanes, best one per worker thread.
     pub lanes: u16,
     /// Disk that the journal may fill, rings and spool together. Each record takes 128 bytes.
     pub budget_bytes: u64,
-    /// What becomes of requests once it is filled.
+    /// Policy for requests once the journal is full.
     pub when_full: WhenFull,
-    /// How often appended records are forced to disk: what a power cut (not a crash) may lose.
+    /// Time between two syncs to disk. A power cut (not a crash) may lose records that are newer.
     pub fsync_interval: Duration,
     /// Most records in one batch.
     pub batch_entries: usize,
-    /// How long a graceful shutdown may take to empty the journal; the rest waits for the next start.
+    /// Longest time that a graceful shutdown may take to empty the journal. The rest waits for the next start.
     pub shutdown_deadline: Duration,
 }
 
-/// What becomes of requests while their usage cannot be recorded.
+/// Policy for requests while their usage cannot be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// They are refused: nothing is given away.
+    /// Requests are refused, so that nothing is given away.
     #[default]
     Reject,
-    /// They are served, counted, and never billed.
+    /// Requests are served and counted, and never billed.
     ServeUnmetered,
 }
 
@@ -53,7 +53,7 @@ impl MeterSettings {
     }
 }
 
-/// Why the meter cannot start.
+/// Reason why the meter cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The journal's directory cannot be used.
@@ -61,7 +61,7 @@ pub enum OpenError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The gateway's name cannot be part of a stream.
@@ -73,9 +73,9 @@ pub enum OpenError {
     /// Too little disk to work with.
     #[error("a journal budget of {budget} bytes is too small for its lanes: allow at least {least}")]
     Budget {
-        /// As configured.
+        /// Configured budget.
         budget: u64,
-        /// What would do.
+        /// Least budget for this number of lanes.
         least: u64,
     },
     /// The metrics are registered already.

@@ -82,8 +82,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         .with_store_outage(Arc::clone(&catalog.store_outage))
         .with_schema(Arc::clone(&catalog.schema));
     tasks.spawn(|stopped| keeper.run(stopped));
-    let telling = (store, Arc::clone(&catalog.store_outage), Arc::clone(&catalog.schema));
-    tasks.spawn(|stopped| Arc::clone(&meter).run_telling(Arc::clone(&sink), telling, stopped));
+    let reporting = (store, Arc::clone(&catalog.store_outage), Arc::clone(&catalog.schema));
+    tasks.spawn(|stopped| Arc::clone(&meter).run_reporting(Arc::clone(&sink), reporting, stopped));
 
     let authenticator = Authenticator { catalog, pepper: pepper.clone() };
     let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));

@@ -24,30 +24,30 @@ fn written(path: &std::path::Path, slots: u64, entries: u64) -> Ring<MappedWords
 }
 
 #[test]
-fn what_was_appended_is_in_the_file_at_once() {
+fn appended_entries_are_in_the_file_at_once() {
     let (_directory, path) = place();
     let ring = written(&path, 64, 40);
     ring.acknowledge(10);
-    let (left, recovered) = LeftRing::open(&path, seal()).unwrap();
+    let (dead, recovered) = DeadRing::open(&path, seal()).unwrap();
     assert_eq!((recovered.first, recovered.header_damaged), (10, false));
     assert_eq!(recovered.slots, (10..40).map(|number| Found::Entry(payload(number))).collect::<Vec<_>>());
-    left.acknowledge(35).unwrap();
-    assert_eq!(LeftRing::open(&path, seal()).unwrap().1.first, 35);
+    dead.acknowledge(35).unwrap();
+    assert_eq!(DeadRing::open(&path, seal()).unwrap().1.first, 35);
 }
 
 #[test]
-fn what_is_settled_is_remembered_by_the_living_and_by_heirs() {
+fn delivered_position_is_kept_by_live_and_dead_rings() {
     let (_directory, path) = place();
     let ring = written(&path, 64, 40);
-    let settled = || LeftRing::open(&path, seal()).unwrap().1.settled;
-    assert_eq!(settled(), Some(0));
-    ring.settle(10);
+    let delivered = || DeadRing::open(&path, seal()).unwrap().1.delivered;
+    assert_eq!(delivered(), Some(0));
+    ring.mark_delivered(10);
     ring.acknowledge(30);
-    assert_eq!(settled(), Some(10));
+    assert_eq!(delivered(), Some(10));
     drop(ring);
-    LeftRing::open(&path, seal()).unwrap().0.settle(33).unwrap();
-    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
-    assert_eq!((recovered.settled, recovered.first, recovered.header_damaged), (Some(33), 30, false));
+    DeadRing::open(&path, seal()).unwrap().0.mark_delivered(33).unwrap();
+    let (_, recovered) = DeadRing::open(&path, seal()).unwrap();
+    assert_eq!((recovered.delivered, recovered.first, recovered.header_damaged), (Some(33), 30, false));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn every_block_is_allocated_before_it_is_used() {
 }
 
 #[test]
-fn a_ring_is_not_made_over_another_file() {
+fn ring_is_not_made_over_another_file() {
     let (_directory, path) = place();
     fs::write(&path, "theirs").unwrap();
     assert!(Ring::create(&path, 64, seal()).is_err());
@@ -69,7 +69,7 @@ fn a_ring_is_not_made_over_another_file() {
 }
 
 #[test]
-fn a_flushed_entry_whose_block_is_gone_is_known_to_be_lost() {
+fn flushed_entry_whose_block_is_gone_is_reported_as_lost() {
     let (_directory, path) = place();
     let ring = written(&path, 64, 20);
     ring.sync().unwrap();
@@ -78,15 +78,15 @@ fn a_flushed_entry_whose_block_is_gone_is_known_to_be_lost() {
     drop(ring);
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(&vec![0; SLOT_BYTES * 5], bytes_of(15)).unwrap();
-    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    let (_, recovered) = DeadRing::open(&path, seal()).unwrap();
     let gone = [Found::Unreadable; 5];
     assert_eq!(recovered.slots[15..], [&gone[..], &[Found::Void, Found::Entry(payload(21))]].concat());
     // Without the slots that prove where the ring stands, the header still says how far it had got.
     file.write_all_at(&vec![0; SLOT_BYTES * 7], bytes_of(15)).unwrap();
-    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    let (_, recovered) = DeadRing::open(&path, seal()).unwrap();
     assert_eq!((recovered.end(), &recovered.slots[15..]), (20, &gone[..]));
     file.set_len(bytes_of(10)).unwrap();
-    let (_, recovered) = LeftRing::open(&path, seal()).unwrap();
+    let (_, recovered) = DeadRing::open(&path, seal()).unwrap();
     assert_eq!(recovered.end(), 20);
     assert!(recovered.slots[10..].iter().all(|found| *found == Found::Unreadable));
 }
@@ -107,7 +107,7 @@ fn flushing_follows_the_ring_around() {
 }
 
 #[test]
-fn a_number_that_is_taken_is_flushed_once_it_is_published() {
+fn taken_number_is_flushed_once_it_is_published() {
     let (_directory, path) = place();
     let ring = written(&path, 8, 3);
     let taken = ring.head.0.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,7 @@ fn found(numbers: std::ops::Range<u64>) -> Vec<Found> {
 }
 
 #[test]
-fn what_was_written_is_read_from_anywhere() {
+fn written_entries_are_read_from_any_number() {
     let (directory, path) = written();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     let mut segment = Segment::open(&path, 10, seal()).unwrap().unwrap();
@@ -35,7 +35,7 @@ fn what_was_written_is_read_from_anywhere() {
 }
 
 #[test]
-fn what_is_cut_off_is_unreadable_as_far_as_the_header_reaches() {
+fn cut_off_entries_are_unreadable_as_far_as_the_header_reaches() {
     let (_directory, path) = written();
     fs::write(&path, &fs::read(&path).unwrap()[..SLOT_BYTES * 31 - 1]).unwrap();
     let mut segment = Segment::open(&path, 10, seal()).unwrap().unwrap();
@@ -57,7 +57,7 @@ fn without_its_header_a_segment_is_as_long_as_its_file() {
 }
 
 #[test]
-fn a_segment_of_another_stream_or_place_is_none() {
+fn segment_of_another_stream_or_place_is_none() {
     let (_directory, path) = written();
     assert!(Segment::open(&path, 10, Seal::of("another")).unwrap().is_none());
     assert!(Segment::open(&path, 11, seal()).unwrap().is_none());
@@ -69,7 +69,7 @@ fn a_segment_of_another_stream_or_place_is_none() {
 }
 
 #[test]
-fn a_segment_that_cannot_be_written_leaves_nothing_behind() {
+fn segment_that_cannot_be_written_leaves_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let (path, obstacle) = (directory.path().join("lane-0.spool"), directory.path().join("obstacle"));
     fs::create_dir(&obstacle).unwrap();

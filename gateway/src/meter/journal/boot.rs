@@ -1,7 +1,7 @@
 //! The directory of one life of one gateway: `<gateway>@<boot>/`, locked for as long as its process lives.
 //!
-//! The names say which stream a file belongs to, also when the file itself does not any more. A directory whose lock
-//! is free was left by a process that is gone: whoever takes the lock drains it.
+//! The names of files say which stream they belong to, even if the content is damaged. A directory whose lock is free
+//! belongs to a process that is gone: the process that takes the lock drains it.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ const LOCK_FILE: &str = "lock";
 const LANE_PREFIX: &str = "lane-";
 const RING_EXTENSION: &str = ".ring";
 
-/// A boot's directory, held by this process.
+/// The directory of a boot, locked by this process.
 pub(super) struct BootDirectory {
     path: PathBuf,
     gateway: String,
@@ -28,26 +28,26 @@ pub(super) struct BootDirectory {
     lock: File,
 }
 
-/// What [`BootDirectory::claim`] found.
+/// Result of [`BootDirectory::claim`].
 pub(super) enum Claimed {
-    /// The directory of a process that is gone, now held by this one.
+    /// The process is gone, and the directory is locked by this one now.
     Taken(BootDirectory),
-    /// Another process holds the lock: it lives, or is one that has no business with it.
-    Held {
-        /// The gateway whose life it is.
+    /// Another process holds the lock: the gateway lives, or the process has no business with the lock.
+    Locked {
+        /// Name of the gateway.
         gateway: String,
     },
-    /// No directory of a gateway's life, or it was drained and removed meanwhile.
+    /// The directory is not one of a gateway's life, or was drained and removed meanwhile.
     Gone,
 }
 
 impl BootDirectory {
-    /// A directory for a new life of `gateway`.
+    /// Makes a directory for a new life of `gateway`.
     pub(super) fn create(journal: &Path, gateway: &str) -> io::Result<Self> {
         fs::create_dir_all(journal)?;
         let boot = Ulid::generate();
         let name = format!("{gateway}@{}", boot.to_string().to_ascii_lowercase());
-        // Locked before it has its name: nobody ever sees it unlocked.
+        // Locked before it gets its name, so that no process sees it unlocked.
         let unnamed = journal.join(format!(".{name}"));
         fs::create_dir(&unnamed)?;
         let lock = File::create_new(unnamed.join(LOCK_FILE))?;
@@ -67,7 +67,7 @@ impl BootDirectory {
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Claimed::Held { gateway }),
+            Err(TryLockError::WouldBlock) => return Ok(Claimed::Locked { gateway }),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Another process may have drained and removed the directory since it was listed.
@@ -77,8 +77,7 @@ impl BootDirectory {
         Ok(Claimed::Taken(Self { path: path.to_owned(), gateway, boot, lock }))
     }
 
-    /// The first of these lanes' files, or the lock, that is no longer where this process made it: the directory was
-    /// deleted, moved away or unmounted.
+    /// The first missing file: the lock, or one of these lanes. The directory was deleted, moved away or unmounted.
     pub(super) fn missing_file(&self, lanes: impl IntoIterator<Item = u16>) -> Option<PathBuf> {
         let lock = self.path.join(LOCK_FILE);
         if !is_same_file(&self.lock, &lock) {
@@ -96,7 +95,7 @@ impl BootDirectory {
         self.boot
     }
 
-    /// The file of a lane's ring.
+    /// Path of a lane's ring.
     pub(super) fn ring(&self, lane: u16) -> PathBuf {
         self.path.join(format!("{LANE_PREFIX}{lane}{RING_EXTENSION}"))
     }
@@ -111,7 +110,7 @@ impl BootDirectory {
         StreamId::new(&self.gateway, self.boot, lane).map_err(io::Error::other)
     }
 
-    /// The lanes of which there is a file.
+    /// The lanes that have a file.
     pub(super) fn lanes(&self) -> io::Result<BTreeSet<u16>> {
         let mut lanes = BTreeSet::new();
         for entry in fs::read_dir(&self.path)? {
@@ -121,12 +120,12 @@ impl BootDirectory {
         Ok(lanes)
     }
 
-    /// Forces the names of the files in it to disk.
+    /// Forces the names of the files to disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Removes the directory with everything in it that is ours. What is not stays, and so does the directory.
+    /// Removes the files of the journal, and then the directory. Foreign files stay, and the directory with them.
     pub(super) fn remove(self) -> io::Result<()> {
         spool::remove_all(&self.path)?;
         for lane in self.lanes()? {
@@ -148,7 +147,7 @@ pub(super) fn list(journal: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Returns true if `path` leads to the very file that is open.
+/// Returns true if `path` leads to the open file.
 fn is_same_file(open: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let (open, found) = (open.metadata().map(identity), fs::metadata(path).map(identity));

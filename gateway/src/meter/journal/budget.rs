@@ -1,18 +1,18 @@
-//! How much disk the spool may take, all lanes together.
+//! The disk budget of the spools of all lanes.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// A limit, and what is taken of it.
+/// The budget, and the bytes taken of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: u64,
     taken: AtomicU64,
 }
 
-/// Disk that is taken, until this is dropped.
+/// Bytes taken of a budget. Dropping it gives them back.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
@@ -32,14 +32,14 @@ impl Budget {
         self.limit.saturating_sub(self.taken())
     }
 
-    /// Takes `bytes`, if they are there.
+    /// Takes `bytes`, if that many are free.
     pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Option<Share> {
         let fits = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.limit);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
         Some(Share { budget: Arc::clone(self), bytes })
     }
 
-    /// Counts `bytes` that are on the disk already.
+    /// Counts `bytes` that are on disk already, even beyond the limit.
     pub(super) fn found(self: &Arc<Self>, bytes: u64) -> Share {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         Share { budget: Arc::clone(self), bytes }

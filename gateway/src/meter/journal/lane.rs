@@ -1,4 +1,4 @@
-//! The writing end of a lane: a ring in a file of its own.
+//! A lane that this process writes: a ring in a file of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use super::slot::Slot;
 pub(super) struct Lane {
     pub(super) stream: StreamId,
     pub(super) ring: Ring<MappedWords>,
-    /// Number after the last entry that the sink has acknowledged; behind it, entries may wait in the spool.
+    /// Number after the last entry that the sink has acknowledged. Entries after it may be in the spool.
     booked: AtomicU64,
 }
 
@@ -20,7 +20,7 @@ impl Lane {
         Self { stream, ring, booked: AtomicU64::new(0) }
     }
 
-    /// Appends a slot. Once this returns, the page cache has it: a crash of this process does not lose it.
+    /// Appends a slot. Once this returns, the slot is in the page cache and survives a crash of this process.
     pub(super) fn append(&self, slot: &Slot) -> Result<(), Full> {
         self.ring.append(&slot.encode()).map(drop)
     }
@@ -42,9 +42,9 @@ impl Lane {
         self.appended().saturating_sub(booked)
     }
 
-    /// The sink has acknowledged everything before `position`.
+    /// Frees all entries before `position`, which the sink has acknowledged.
     pub(super) fn free(&self, position: u64) {
-        self.ring.settle(position);
+        self.ring.mark_delivered(position);
         self.ring.acknowledge(position);
         self.booked.store(position, Ordering::Release);
     }

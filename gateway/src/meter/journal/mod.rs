@@ -1,22 +1,22 @@
-//! The journal: numbered entries in lock-free rings, one per worker thread, in memory-mapped files; kept there, or in the
-//! spool, until the sink has acknowledged them.
+//! The journal: numbered entries in lock-free rings in memory-mapped files, one ring per worker thread. Entries stay there,
+//! or in the spool, until the sink has acknowledged them.
 //!
 //! ```text
 //! <directory>/<gateway>@<boot>/lock          held while the process lives
-//!                              names         what slots call by number
-//!                              lane-0.ring   what was appended last
-//!                              lane-0.00000000000000000000.spool   what had to make room, oldest first
+//!                              names         names that slots refer to by number
+//!                              lane-0.ring   newest entries
+//!                              lane-0.00000000000000000000.spool   older entries, which had to leave the ring
 //! ```
 //!
-//! A stream is one lane of one boot; an entry's number is its place in it. The rest of the gateway sees appending,
-//! room, and [`LaneReader`]s; how entries are kept is known in here only.
+//! A stream is one lane of one boot; an entry's number is its place in it. Only this module knows the form of the files:
+//! others append, ask for room and use [`LaneReader`]s.
 
 mod boot;
 mod budget;
 mod lane;
-mod left;
 mod names;
 mod reader;
+mod recovery;
 mod reserve;
 mod slot;
 mod spool;
@@ -39,27 +39,30 @@ use common::{
     usage::{Life, RefusalCount, UsageRecord},
 };
 use lane::Lane;
-use left::Heir;
-pub(crate) use left::{LeftBoot, Unfetched};
 use names::{NameError, Names};
 pub(crate) use reader::{Chunk, LaneReader};
+use recovery::Recovery;
+pub(crate) use recovery::{DeadLife, Unrecovered};
 use reserve::Reserve;
 use ring::{Ring, SLOT_BYTES, Seal};
 use slot::{Content, Slot};
 use spool::{Place, Spool};
 
-use super::{MeterError, MeterSettings, OpenError};
+use super::{
+    error::MeterError,
+    settings::{MeterSettings, OpenError},
+};
 
-/// Slots of a full-sized ring: 8 MiB, and 6 seconds of 10,000 requests a second before they go to the spool.
+/// Slots of a full-sized ring: 8 MiB, or 6 seconds of 10,000 requests a second before entries go to the spool.
 const RING_SLOTS: u64 = 65_536;
 
-/// Least disk per lane: below it, a ring would hold next to nothing.
+/// Least disk per lane: with less, a ring would hold next to nothing.
 const BUDGET_MIN_PER_LANE: u64 = 64 * 1024;
 
-/// Room that is kept in each ring for requests that were let in while there still was some.
+/// Slots of each ring that are reserved for requests that were admitted while there was room.
 const MARGIN_SLOTS: u64 = 1_024;
 
-/// Lanes are handed to threads in turn.
+/// Number of the next thread. Threads get lanes in turn.
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -70,13 +73,13 @@ thread_local! {
 pub(crate) struct Journal {
     lanes: Box<[Arc<Lane>]>,
     names: Arc<Names>,
-    /// Of the spools, and of the rings of earlier lives.
+    /// Disk of the spools and of the rings of earlier lives.
     budget: Arc<Budget>,
-    heir: Heir,
+    recovery: Recovery,
     reserve: Reserve,
     margin_slots: u64,
     life: Life,
-    /// Whether files of this life are gone: what is appended then does not survive this process.
+    /// Files of this life are gone, so that entries appended now do not survive this process.
     files_missing: AtomicBool,
     directory: BootDirectory,
 }
@@ -102,12 +105,21 @@ impl Journal {
             other => other.map_err(at)?,
         };
         let budget = Budget::new(settings.budget_bytes - rings_bytes);
-        let heir = Heir::new(&settings.directory, &settings.gateway, directory.path(), Arc::clone(&budget));
+        let recovery = Recovery::new(&settings.directory, &settings.gateway, directory.path(), Arc::clone(&budget));
         let margin_slots = MARGIN_SLOTS.min(ring_slots / 8);
         let life = directory.life().map_err(at)?;
         let files_missing = AtomicBool::new(false);
-        let journal =
-            Self { lanes, names: Arc::new(names), budget, heir, reserve, margin_slots, life, files_missing, directory };
+        let journal = Self {
+            lanes,
+            names: Arc::new(names),
+            budget,
+            recovery,
+            reserve,
+            margin_slots,
+            life,
+            files_missing,
+            directory,
+        };
         if let Err(error) = journal.keep_reserve() {
             tracing::warn!(
                 event = "journal_reserve_missing",
@@ -119,14 +131,14 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Sets disk aside for the start of the next life, unless that is done.
+    /// Reserves disk for the start of the next life, unless that is done.
     pub(crate) fn keep_reserve(&self) -> io::Result<()> {
         self.reserve.keep()
     }
 
-    /// What processes that are gone left here, each once.
-    pub(crate) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
-        self.heir.take_over()
+    /// Takes over the lives of processes that are gone, each once.
+    pub(crate) fn recover(&self) -> io::Result<Vec<DeadLife>> {
+        self.recovery.recover()
     }
 
     /// This life.
@@ -134,45 +146,45 @@ impl Journal {
         &self.life
     }
 
-    /// How many lanes it has.
+    /// Number of lanes.
     pub(crate) fn lane_count(&self) -> u16 {
         u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
     }
 
-    /// Looks whether the files of this life are still where they were made, and says which is not. Call it at least
-    /// each second: until it is called, nobody knows.
+    /// Checks that the files of this life still exist, and returns the first that is missing. Call it at least each second:
+    /// a missing file is noticed by this call only.
     pub(crate) fn look_for_files(&self) -> Option<PathBuf> {
         let missing = self.directory.missing_file(self.lanes.iter().map(|lane| lane.stream.lane()));
         self.files_missing.store(missing.is_some(), Ordering::Relaxed);
         missing
     }
 
-    /// Returns true if files of this life were gone when they were looked for last.
+    /// Returns true if files of this life were missing at the last check.
     pub(crate) fn files_are_missing(&self) -> bool {
         self.files_missing.load(Ordering::Relaxed)
     }
 
-    /// Earlier lives whose usage could not be fetched when they were looked for last.
-    pub(crate) fn unfetched(&self) -> Unfetched {
-        self.heir.unfetched()
+    /// Earlier lives that could not be recovered at the last attempt.
+    pub(crate) fn unrecovered(&self) -> Unrecovered {
+        self.recovery.unrecovered()
     }
 
-    /// Returns true if a request that is let in now will find room for its record, in files that outlive this process.
+    /// Returns true if a request that is admitted now will find room for its record, in files that outlive this process.
     pub(crate) fn has_room(&self) -> bool {
         !self.files_are_missing() && self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
     }
 
-    /// Entries that the sink has not acknowledged, with those of earlier lives.
+    /// Entries that the sink has not acknowledged, including those of earlier lives.
     pub(crate) fn unacknowledged(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.backlog()).sum::<u64>() + self.heir.backlog()
+        self.lanes.iter().map(|lane| lane.backlog()).sum::<u64>() + self.recovery.backlog()
     }
 
-    /// Disk that these take.
+    /// Disk taken by unacknowledged entries.
     pub(crate) fn unacknowledged_bytes(&self) -> u64 {
         self.unacknowledged() * SLOT_BYTES as u64
     }
 
-    /// Disk that the spools and the rings of earlier lives take.
+    /// Disk taken by the spools and by the rings of earlier lives.
     pub(crate) fn spooled_bytes(&self) -> u64 {
         self.budget.taken()
     }
@@ -209,7 +221,7 @@ impl Journal {
         self.append(&Slot { at: refusals.at, tenant: refusals.tenant, key: refusals.key, name, content })
     }
 
-    /// Another lane takes what the thread's own has no room for.
+    /// Appends to the thread's own lane, or to another one if that has no room.
     fn append(&self, slot: &Slot) -> Result<(), MeterError> {
         let taken = self.lanes_of_thread().any(|lane| lane.append(slot).is_ok());
         if taken { Ok(()) } else { Err(MeterError::Full) }
@@ -229,13 +241,13 @@ impl Journal {
         })
     }
 
-    /// Forces everything appended so far to disk: from then on it survives a power cut, too.
+    /// Forces all appended entries to disk, so that they survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        // One lane's failure keeps nothing from the others.
+        // All lanes are synced, also after a failure of one.
         self.lanes.iter().map(|lane| lane.ring.sync()).fold(Ok(()), Result::and)
     }
 
-    /// A reader of each lane. There is to be one only: it frees what is acknowledged.
+    /// Makes one reader for each lane. Call it once: a reader frees the entries that are acknowledged.
     pub(crate) fn readers(&self) -> Vec<LaneReader> {
         let reader = |lane: &Arc<Lane>| {
             let seal = Seal::of(&lane.stream.to_string());
@@ -246,7 +258,7 @@ impl Journal {
     }
 }
 
-/// How many slots a ring gets if a lane may take this much disk: half of it at most.
+/// Number of slots of a ring, for a lane that may take this much disk. The ring takes at most half of it.
 fn ring_slots(lane_bytes: u64) -> u64 {
     let mut slots = RING_SLOTS;
     while slots > 1 && ring::bytes_of(slots) > lane_bytes / 2 {
@@ -268,7 +280,7 @@ fn begin(settings: &MeterSettings, lanes: u16, ring_slots: u64) -> io::Result<Fi
     match fill(&directory, lanes, ring_slots) {
         Ok((names, lanes)) => Ok(Files { directory, names, lanes }),
         Err(error) => {
-            // A disk that is full must not fill up with attempts.
+            // Attempts must not fill up a full disk.
             let _ = directory.remove();
             Err(error)
         }

@@ -1,8 +1,8 @@
-//! The reading end of a lane, whether it is being written or was left by an earlier life: the spool first, then the ring.
+//! The reader of a lane, live or dead: the spool first, then the ring.
 //!
-//! Every number is handed out, so that the numbering has no gaps: one that never had an entry as [`UsageEntry::Void`],
-//! one whose entry cannot be read any more as [`UsageEntry::Lost`]. Nothing is ever made up in its place, and both are
-//! counted.
+//! Invariant: every number is delivered, so that the numbering has no gaps. A number that never had an entry is delivered as
+//! [`UsageEntry::Void`], one whose entry cannot be read any more as [`UsageEntry::Lost`]. Both are counted, and no entry is
+//! made up.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use common::{
     key::Mode,
     usage::{RefusalCount, StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
-use ring::{Found, LeftRing, Recovered};
+use ring::{DeadRing, Found, Recovered};
 
 use super::{
     budget::{Budget, Share},
@@ -27,7 +27,7 @@ use super::{
     spool::{Spool, SpoolError},
 };
 
-/// The spool is not bothered with less than this part of a ring, unless that is all there is.
+/// Least part of a ring (1/16) that is moved to the spool, unless fewer entries are waiting.
 const LEAST_PART_SPOOLED: u64 = 16;
 
 /// Reads a lane in order and frees what the sink has acknowledged.
@@ -35,68 +35,68 @@ pub(crate) struct LaneReader {
     stream: StreamId,
     spool: Spool,
     source: Source,
-    /// Number of the next entry to hand out.
+    /// Number of the next entry to read.
     position: u64,
-    /// Before this number, those without an entry have been counted.
+    /// Number before which void and lost entries were counted.
     counted: u64,
 }
 
 enum Source {
     /// Written by this process.
     Live { lane: Arc<Lane>, names: Arc<Names> },
-    /// Left by one that is gone.
-    Left(Left),
+    /// Written by a process that is gone.
+    Dead(DeadLane),
 }
 
-/// What an earlier life left of a ring.
-pub(super) struct Left {
+/// The ring and the names of a dead lane.
+pub(super) struct DeadLane {
     pub(super) names: Arc<[Option<Arc<str>>]>,
     ring: Recovered,
-    file: Option<LeftRing>,
-    /// Numbers not acknowledged yet, of all lanes that were left.
+    file: Option<DeadRing>,
+    /// Number of entries that are not acknowledged yet, of all dead lanes.
     backlog: Arc<AtomicU64>,
     _share: Option<Share>,
 }
 
-/// What was found at the reader's position.
+/// The entries at the reader's position.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// The entries, none of the numbers left out.
+    /// The entries, without a gap in their numbers.
     pub(crate) batch: UsageBatch,
-    /// How many numbers were taken by a process that died before it wrote, not counted before.
+    /// Numbers taken by a process that died before it wrote, as far as they were not counted before.
     pub(crate) void: u64,
-    /// How many entries cannot be read: usage that is lost, not counted before.
+    /// Entries that cannot be read, so that their usage is lost, as far as they were not counted before.
     pub(crate) unreadable: u64,
 }
 
-impl Left {
-    /// Nothing but names: there is no ring, or none that can be read.
+impl DeadLane {
+    /// A lane without a ring, or with one that cannot be read.
     pub(super) fn without_ring(names: Arc<[Option<Arc<str>>]>, backlog: Arc<AtomicU64>) -> Self {
         Self { names, ring: Recovered::default(), file: None, backlog, _share: None }
     }
 
-    /// Takes over a ring, whose file counts as spool from now on.
-    pub(super) fn with_ring(self, file: LeftRing, ring: Recovered, path: &Path, budget: &Arc<Budget>) -> Self {
+    /// Adds the ring. Its file counts as spool from now on.
+    pub(super) fn with_ring(self, file: DeadRing, ring: Recovered, path: &Path, budget: &Arc<Budget>) -> Self {
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         Self { ring, file: Some(file), _share: Some(budget.found(bytes)), ..self }
     }
 }
 
 impl LaneReader {
-    /// A reader of a lane that this process writes, from its start.
+    /// Makes a reader of a live lane, from its start.
     pub(super) fn live(lane: &Arc<Lane>, names: &Arc<Names>, spool: Spool) -> Self {
         let source = Source::Live { lane: Arc::clone(lane), names: Arc::clone(names) };
         Self { stream: lane.stream.clone(), spool, source, position: 0, counted: 0 }
     }
 
-    /// A reader of a lane that was left, from where its sink had got to.
-    pub(super) fn left(stream: StreamId, spool: Spool, left: Left) -> Self {
-        // What was spooled comes before what is in the ring.
-        let oldest = spool.first().unwrap_or(left.ring.first);
-        let (settled, backlog) = (left.ring.settled, Arc::clone(&left.backlog));
-        let mut reader = Self { stream, spool, source: Source::Left(left), position: 0, counted: 0 };
-        // From where the last life stopped, even if what comes next is gone: then it is lost, and to be told.
-        reader.position = settled.filter(|settled| *settled <= reader.end()).unwrap_or(oldest);
+    /// Makes a reader of a dead lane, from the first entry that was not delivered.
+    pub(super) fn dead(stream: StreamId, spool: Spool, dead: DeadLane) -> Self {
+        // Spooled entries come before those in the ring.
+        let oldest = spool.first().unwrap_or(dead.ring.first);
+        let (delivered, backlog) = (dead.ring.delivered, Arc::clone(&dead.backlog));
+        let mut reader = Self { stream, spool, source: Source::Dead(dead), position: 0, counted: 0 };
+        // The reader starts where the last life stopped, even if the next entries are gone: they are reported as lost.
+        reader.position = delivered.filter(|delivered| *delivered <= reader.end()).unwrap_or(oldest);
         reader.counted = reader.position;
         backlog.fetch_add(reader.end().saturating_sub(reader.position), Ordering::AcqRel);
         reader
@@ -107,12 +107,12 @@ impl LaneReader {
         &self.stream
     }
 
-    /// Returns true if the lane was left by an earlier life: nothing is added to it.
-    pub(crate) const fn is_left(&self) -> bool {
-        matches!(self.source, Source::Left(_))
+    /// Returns true if the lane is dead: no entry is added to it.
+    pub(crate) const fn is_dead(&self) -> bool {
+        matches!(self.source, Source::Dead(_))
     }
 
-    /// What follows the last acknowledged entry: up to `most` entries. It stays there until [`Self::acknowledge`].
+    /// Reads up to `most` entries after the last acknowledged one. They stay there until [`Self::acknowledge`].
     pub(crate) fn read(&mut self, most: usize) -> io::Result<Option<Chunk>> {
         let found = self.find(most.max(1))?;
         if found.is_empty() {
@@ -133,12 +133,12 @@ impl LaneReader {
         Ok(Some(Chunk { batch, void, unreadable }))
     }
 
-    /// What is to be said once a lane that was left is drained: that nothing comes after what was in it.
+    /// The batch to send once a dead lane is drained: it says that no entry follows.
     pub(crate) fn end_batch(&self) -> UsageBatch {
         UsageBatch { stream: self.stream.clone(), first_seq: self.end(), entries: vec![UsageEntry::End] }
     }
 
-    /// The sink has booked everything before `position`.
+    /// Frees all entries before `position`, which the sink has booked.
     pub(crate) fn acknowledge(&mut self, position: u64) -> io::Result<()> {
         let position = position.clamp(self.position, self.end().max(self.position));
         let before = std::mem::replace(&mut self.position, position);
@@ -147,24 +147,24 @@ impl LaneReader {
         }
         match &self.source {
             Source::Live { lane, .. } => lane.free(position),
-            Source::Left(left) => {
-                left.backlog.fetch_sub(position - before, Ordering::AcqRel);
-                if let Some(file) = &left.file {
-                    file.settle(position)?;
-                    file.acknowledge(position.max(left.ring.first))?;
+            Source::Dead(dead) => {
+                dead.backlog.fetch_sub(position - before, Ordering::AcqRel);
+                if let Some(file) = &dead.file {
+                    file.mark_delivered(position)?;
+                    file.acknowledge(position.max(dead.ring.first))?;
                 }
             }
         }
         self.spool.release(position)
     }
 
-    /// Returns true if the ring is half full, so that the spool should take over.
+    /// Returns true if the ring is half full, so that entries should move to the spool.
     pub(crate) fn is_filling(&self) -> bool {
         let Source::Live { lane, .. } = &self.source else { return false };
         !lane.has_room(lane.ring.capacity() / 2)
     }
 
-    /// Moves what the ring holds to the spool, as far as there is disk.
+    /// Moves the ring's entries to the spool, as far as there is disk.
     pub(crate) fn spill(&mut self) -> Result<(), SpoolError> {
         let Source::Live { lane, .. } = &self.source else { return Ok(()) };
         let pending = lane.ring.pending();
@@ -186,11 +186,11 @@ impl LaneReader {
         Ok(())
     }
 
-    /// Number after the last entry that there is now.
+    /// Number after the last entry.
     fn end(&self) -> u64 {
         match &self.source {
             Source::Live { lane, .. } => lane.appended(),
-            Source::Left(left) => left.ring.end().max(self.spool.end().unwrap_or(0)),
+            Source::Dead(dead) => dead.ring.end().max(self.spool.end().unwrap_or(0)),
         }
     }
 
@@ -205,7 +205,7 @@ impl LaneReader {
                 lane.ring.read(self.position, most, |entry| found.push(entry));
                 Ok(found)
             }
-            Source::Left(left) => Ok(left.find(self.position, most)),
+            Source::Dead(dead) => Ok(dead.find(self.position, most)),
         }
     }
 
@@ -222,19 +222,19 @@ impl LaneReader {
         };
         match &self.source {
             Source::Live { names, .. } => {
-                // Taken after the slots were read: every name that they use is in it.
+                // Read after the slots, so that it has every name that they use.
                 let known = names.known();
                 decode(&|number| known.name(number).cloned())
             }
-            Source::Left(left) => decode(&|number| left.names.get(number as usize)?.clone()),
+            Source::Dead(dead) => decode(&|number| dead.names.get(number as usize)?.clone()),
         }
     }
 }
 
-impl Left {
+impl DeadLane {
     fn find(&self, from: u64, most: usize) -> Vec<Found> {
         let Some(index) = from.checked_sub(self.ring.first) else {
-            // Neither in the spool nor in the ring any more.
+            // The entries are neither in the spool nor in the ring.
             let missing = usize::try_from(self.ring.first - from).unwrap_or(usize::MAX);
             return vec![Found::Unreadable; missing.min(most)];
         };
@@ -243,7 +243,7 @@ impl Left {
     }
 }
 
-/// The entry that a slot stands for; nothing if one of its names is not known.
+/// Converts a slot to its entry. None if one of its names is not known.
 fn entry(slot: &Slot, name: &dyn Fn(u32) -> Option<Arc<str>>) -> Option<UsageEntry> {
     let Slot { at, tenant, key, .. } = *slot;
     let first_name = name(slot.name)?;

@@ -1,7 +1,7 @@
-//! Disk that is set aside for the start of the next life.
+//! The reserve: disk for the start of the next life.
 //!
-//! A journal may fill the disk that it is on. The gateway that comes back then needs some disk before it can send what
-//! fills it: it takes the reserve.
+//! A journal may fill its disk. A gateway that starts then needs some disk before it can deliver the entries that fill it,
+//! and takes the reserve.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// For the files of a life that are not rings: names, the lock, the directory.
+/// Bytes for the files of a life that are not rings: names, the lock, the directory.
 const SMALL_FILES_BYTES: u64 = 256 * 1024;
 
 /// The reserve of one gateway in a journal's directory.
@@ -24,14 +24,14 @@ impl Reserve {
         Self { path: journal.join(format!(".reserve-{gateway}")), bytes: rings_bytes + SMALL_FILES_BYTES }
     }
 
-    /// Sets the disk aside, unless that is done. Fails if the disk has not that much left; nothing is taken then.
+    /// Allocates the reserve, unless that is done. Fails and takes nothing if the disk has too little room.
     pub(super) fn keep(&self) -> io::Result<()> {
         if fs::metadata(&self.path).is_ok_and(|found| found.len() >= self.bytes) {
             return Ok(());
         }
         let file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
         ring::allocate(&file, self.bytes).inspect_err(|_| {
-            // A part of it would help nobody, and take what others need.
+            // A part of the reserve is useless, and takes disk that others need.
             let _ = fs::remove_file(&self.path);
         })
     }

@@ -9,7 +9,7 @@
 //! | 6 | time, microseconds |
 //! | 7 | units; number of refusals |
 //!
-//! The other words are zero. What is torn, altered or misplaced never gets here: the slot's checksum tells.
+//! The other words are zero. The slot's checksum keeps torn, altered and misplaced payloads out.
 
 use common::{
     id::{KeyId, TenantId},
@@ -24,25 +24,25 @@ const FLAG_BILLABLE: u8 = 1;
 const FLAG_TEST: u8 = 2;
 const FLAG_PREPAID: u8 = 4;
 
-/// Stands in the spool for an entry that was already damaged when it got there.
+/// Payload in the spool for an entry that was already damaged in the ring.
 pub(super) const LOST: Payload = {
     let mut words = [0; PAYLOAD_WORDS];
     words[0] = KIND_LOST as u64;
     words
 };
 
-/// What a slot says.
+/// The content of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) at: Micros,
     pub(super) tenant: TenantId,
     pub(super) key: KeyId,
-    /// Index of the route's name; of the reason's, for refusals.
+    /// Index of the route's name, or of the reason's for refusals.
     pub(super) name: u32,
     pub(super) content: Content,
 }
 
-/// What the two kinds of entries do not share.
+/// The fields in which the two kinds of entries differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Request { meter: u32, units: u64, status: u16, billable: bool, test: bool, prepaid: bool },
@@ -69,7 +69,7 @@ impl Slot {
         words
     }
 
-    /// Nothing if the payload is not one of ours.
+    /// Decodes a payload. None if it is not one of a request or of refusals.
     #[expect(clippy::cast_possible_truncation, reason = "the fields of a word")]
     pub(super) fn decode(words: &Payload) -> Option<Self> {
         let (kind, flags) = (words[0] as u8, (words[0] >> 8) as u8);
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_reads_back_as_it_was_written(
+        fn slot_reads_back_as_it_was_written(
             (at, tenant, key) in any::<(i64, u128, u128)>(),
             (name, meter, number, status) in any::<(u32, u32, u64, u16)>(),
             (billable, test, prepaid, refusals) in any::<(bool, bool, bool, bool)>(),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_what_is_lost_are_not_slots() {
+    fn empty_and_lost_payloads_are_not_slots() {
         assert_eq!(Slot::decode(&[0; PAYLOAD_WORDS]), None);
         assert_eq!(Slot::decode(&LOST), None);
     }

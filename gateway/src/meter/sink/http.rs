@@ -1,4 +1,4 @@
-//! `billing` behind HTTP.
+//! The sink that delivers to `billing` over HTTP.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
-use super::{SinkError, UsageSink};
+use super::{error::SinkError, usage_sink::UsageSink};
 
-/// How long the sink may take to accept a connection.
+/// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the sink may take to book a batch. What is given up is offered again, and booked once.
+/// Longest time for `billing` to book a batch. A batch that takes longer is offered again, and booked once.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Characters of a refusal's body that are worth keeping.
+/// Most characters of a refusal's body that are kept.
 const REASON_MAX_CHARS: usize = 300;
 
-/// `billing` behind HTTP.
+/// Delivers usage to `billing` over HTTP.
 pub struct HttpSink {
     client: Client,
     url: Url,
     authorization: HeaderValue,
 }
 
-/// What the sink says of a batch that need not be kept any longer.
+/// Receipt for a batch, which need not be kept any longer.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Receipt {
-    /// It is booked up to this number.
+    /// The batch is booked up to this number.
     Booked { next_seq: u64 },
-    /// It can never be booked; the sink has put it aside, for this reason.
+    /// The batch can never be booked and was put aside, for this reason.
     DeadLetter { dead_letter: String },
 }
 
 impl HttpSink {
-    /// A sink at `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be installed.
+    /// Makes a sink for `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be installed.
     pub fn new(base_url: &str, token: &IngestToken) -> Result<Self, SinkError> {
         let mut url = Url::parse(base_url)
             .ok()
@@ -49,7 +49,7 @@ impl HttpSink {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(SinkError::Setup("no rustls provider is installed".into()));
         }
-        // A redirected POST would arrive as a GET; a proxy of the environment is not meant for this.
+        // A redirected POST would arrive as a GET. The environment's proxy is not meant for usage.
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(DELIVERY_TIMEOUT)
@@ -89,11 +89,11 @@ impl UsageSink for HttpSink {
     }
 }
 
-/// What an answer means for the batch.
+/// Reads the receipt out of an answer, or the reason why there is none.
 fn judge(status: StatusCode, body: &str) -> Result<Receipt, SinkError> {
     let reason = || body.chars().filter(|character| !character.is_control()).take(REASON_MAX_CHARS).collect();
     if status.is_success() {
-        // Whoever answers without a receipt is not the sink.
+        // A server that answers without a receipt is not `billing`.
         let receipt = serde_json::from_str::<Receipt>(body);
         return receipt
             .map_err(|error| SinkError::Busy { status: status.as_u16(), reason: format!("no receipt: {error}") });
@@ -106,7 +106,7 @@ fn judge(status: StatusCode, body: &str) -> Result<Receipt, SinkError> {
     Err(SinkError::Busy { status: status.as_u16(), reason: reason() })
 }
 
-/// An error with what caused it: the outermost alone says next to nothing.
+/// An error with all its causes: the outermost text alone says next to nothing.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_for_good_is_told_from_one_for_now() {
+    fn client_errors_are_refusals_and_other_errors_are_retried() {
         for status in [400, 403, 404, 413, 415, 422] {
             let verdict = judge(StatusCode::from_u16(status).unwrap(), "no\n");
             assert!(matches!(verdict, Err(SinkError::Refused { .. })), "{status}");

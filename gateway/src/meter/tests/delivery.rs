@@ -1,4 +1,4 @@
-//! What is recorded arrives once and in order, whatever happens to the sink and to processes.
+//! Records arrive once and in order, whatever happens to the sink and to processes.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn every_record_arrives_once_and_in_order_however_the_sink_behaves() {
 }
 
 #[tokio::test]
-async fn while_the_sink_is_away_records_wait_and_metrics_say_so() {
+async fn records_wait_while_the_sink_is_away_and_metrics_say_so() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     sink.away.send_replace(true);
@@ -49,7 +49,7 @@ async fn while_the_sink_is_away_records_wait_and_metrics_say_so() {
 }
 
 #[tokio::test]
-async fn what_a_killed_process_left_is_delivered_by_the_next() {
+async fn records_of_a_killed_process_are_delivered_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     for life in 0..3 {
@@ -68,7 +68,7 @@ async fn what_a_killed_process_left_is_delivered_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_shutdown_empties_the_journal_or_leaves_the_rest_for_the_next_start() {
+async fn shutdown_empties_the_journal_or_leaves_the_rest_for_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     sink.away.send_replace(true);
@@ -85,7 +85,7 @@ async fn a_shutdown_empties_the_journal_or_leaves_the_rest_for_the_next_start() 
 }
 
 #[tokio::test]
-async fn a_gateway_that_dies_is_drained_by_another_on_the_same_host() {
+async fn dead_gateway_is_drained_by_another_on_the_same_host() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     let running = start(settings(directory.path()), Arc::clone(&sink) as _);
@@ -101,7 +101,7 @@ async fn a_gateway_that_dies_is_drained_by_another_on_the_same_host() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_at_the_start() {
+fn settings_that_cannot_work_are_refused_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let open = |settings| Meter::open(settings, &Registry::new()).err().expect("a refusal").to_string();
     let name = open(MeterSettings::new(directory.path(), "edge/1"));

@@ -1,4 +1,4 @@
-//! What a dead life left ends with word of that: one entry in each lane, after all others, or none at all.
+//! The ends of a dead life: one last entry in each lane, after all others, or none at all.
 
 use super::*;
 
@@ -54,7 +54,7 @@ impl UsageSink for Forgetful {
 }
 
 #[tokio::test]
-async fn an_end_is_told_again_under_the_same_number_by_the_successor_of_a_successor_that_died() {
+async fn end_of_a_stream_is_sent_again_under_the_same_number_after_its_recoverer_died() {
     let directory = tempfile::tempdir().unwrap();
     let settings = MeterSettings { lanes: 2, ..settings(directory.path()) };
     let dead = Meter::open(settings.clone(), &Registry::new()).unwrap();
@@ -81,7 +81,7 @@ async fn an_end_is_told_again_under_the_same_number_by_the_successor_of_a_succes
 }
 
 #[tokio::test]
-async fn a_life_of_which_a_file_cannot_be_read_has_no_end() {
+async fn life_with_an_unreadable_file_has_no_end() {
     let directory = tempfile::tempdir().unwrap();
     let dead = Meter::open(settings(directory.path()), &Registry::new()).unwrap();
     dead.record(&record(1)).unwrap();

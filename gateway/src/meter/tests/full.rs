@@ -8,7 +8,7 @@ fn cramped(directory: &Path, when_full: WhenFull) -> MeterSettings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_longer_than_the_rings_last_is_spooled_and_brought_home_in_order() {
+async fn outage_that_outlasts_the_rings_is_spooled_and_delivered_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(true);
     sink.away.send_replace(true);
@@ -34,7 +34,7 @@ async fn an_outage_longer_than_the_rings_last_is_spooled_and_brought_home_in_ord
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn once_the_disk_budget_is_spent_requests_are_refused_and_what_is_kept_arrives() {
+async fn spent_disk_budget_refuses_requests_and_kept_records_arrive() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     sink.away.send_replace(true);
@@ -62,7 +62,7 @@ async fn once_the_disk_budget_is_spent_requests_are_refused_and_what_is_kept_arr
 }
 
 #[tokio::test]
-async fn requests_may_be_served_unmetered_and_are_counted_then() {
+async fn requests_served_unmetered_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Unreliable::new(false);
     let settings = cramped(directory.path(), WhenFull::ServeUnmetered);

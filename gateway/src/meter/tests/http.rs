@@ -1,4 +1,4 @@
-//! What goes over the wire to `billing`.
+//! Bytes on the wire to `billing`.
 
 use common::{
     key::Pepper,
@@ -9,7 +9,7 @@ use common::{
 use super::*;
 
 #[tokio::test]
-async fn the_http_sink_hands_over_what_billing_takes_and_reads_its_receipt() {
+async fn http_sink_sends_batches_that_billing_takes_and_reads_its_receipt() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
     let (listener, address) = {
@@ -43,7 +43,7 @@ async fn the_http_sink_hands_over_what_billing_takes_and_reads_its_receipt() {
 }
 
 #[test]
-fn a_sink_without_an_address_is_refused() {
+fn sink_without_an_address_is_refused() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
     for url in ["", "billing:8090", "ftp://billing", "http://"] {

@@ -1,7 +1,7 @@
-//! The names that slots refer to by number: routes, meters and reasons, in one append-only file per boot.
+//! The dictionary of names that slots refer to by number: routes, meters and reasons, in one append-only file per boot.
 //!
-//! A name is on disk before the first slot that uses it. An entry is its length, a checksum over place, length and
-//! name, and the name.
+//! Invariant: a name is on disk before the first slot that uses it. An entry is its length, a checksum over number, length
+//! and name, and the name.
 
 mod recent;
 
@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 
 use crate::lock::locked;
 
-/// Longest name, in bytes: what a batch may carry.
+/// Longest name in bytes, the same as in a batch.
 const NAME_MAX_BYTES: usize = 256;
 
 const HEADER_BYTES: usize = 8;
@@ -34,13 +34,13 @@ pub(super) fn path(directory: &Path) -> PathBuf {
     directory.join(FILE_NAME)
 }
 
-/// Tells the dictionaries of one process apart.
+/// Id of the next dictionary in this process.
 static NEXT_DICTIONARY: AtomicU64 = AtomicU64::new(0);
 
 /// The dictionary of the boot that is running.
 pub(super) struct Names {
     id: u64,
-    /// Read without a lock; copied when a name is added, which is rare.
+    /// Read without a lock, and copied when a name is added, which is rare.
     known: ArcSwap<Known>,
     file: Mutex<NameFile>,
 }
@@ -57,7 +57,7 @@ struct NameFile {
     end: u64,
 }
 
-/// Why a name has no number.
+/// Reason why a name has no number.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NameError {
     #[error("a name is empty, too long or contains control characters")]
@@ -67,14 +67,14 @@ pub(super) enum NameError {
 }
 
 impl Names {
-    /// An empty dictionary in a new boot's directory.
+    /// Makes an empty dictionary in a new boot's directory.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(directory.join(FILE_NAME))?;
         let id = NEXT_DICTIONARY.fetch_add(1, Ordering::Relaxed);
         Ok(Self { id, known: ArcSwap::default(), file: Mutex::new(NameFile { file, end: 0 }) })
     }
 
-    /// The numbers of names; one that is new is written first.
+    /// The numbers of names. New names are written first.
     pub(super) fn numbers<const N: usize>(&self, names: [&Arc<str>; N]) -> Result<[u32; N], NameError> {
         let mut numbers = [0; N];
         for (number, name) in numbers.iter_mut().zip(names) {
@@ -126,7 +126,7 @@ impl Known {
 }
 
 impl NameFile {
-    /// After a failure the next entry takes the place of the broken one.
+    /// Appends a name. After a failure the next entry overwrites the broken one.
     fn append(&mut self, number: u32, name: &str) -> io::Result<()> {
         let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
         let mut entry = Vec::with_capacity(HEADER_BYTES + name.len());
@@ -140,7 +140,7 @@ impl NameFile {
     }
 }
 
-/// The dictionary that an earlier boot left; a name that cannot be read is none, and the others keep their numbers.
+/// Reads the dictionary of an earlier boot. A name that cannot be read is None, and the others keep their numbers.
 pub(super) fn read(directory: &Path) -> io::Result<Vec<Option<Arc<str>>>> {
     let bytes = match std::fs::read(directory.join(FILE_NAME)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_file_never_yields_a_name_that_was_not_written_there(
+        fn damaged_file_never_yields_a_name_that_was_not_written_there(
             flips in prop::collection::vec((0_usize..60, 0_u8..8), 0..4),
             kept in 0_usize..70,
         ) {

@@ -1,7 +1,7 @@
-//! What a thread looked up last, by the address of the name: two look-ups stand before every record, nearly all of them
-//! for the very strings of the configuration in force.
+//! A cache of each thread's last look-ups, by the address of the name. Every record needs two look-ups, nearly all of them
+//! for the same strings of the current configuration.
 //!
-//! An entry holds on to its string, so that no other can come to lie at its address.
+//! Invariant: an entry keeps its string alive, so that no other string gets the same address.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(super) fn number(dictionary: u64, name: &Arc<str>) -> Option<u32> {
     })
 }
 
-/// Remembers a number; what was in its place is forgotten.
+/// Remembers a number, in place of an older entry.
 pub(super) fn remember(dictionary: u64, name: &Arc<str>, number: u32) {
     let entry = Entry { dictionary, name: Arc::clone(name), number };
     RECENT.with_borrow_mut(|entries| entries[place(name)] = Some(entry));
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_remembered_for_the_same_string_of_the_same_dictionary_only() {
+    fn number_is_remembered_for_the_same_string_of_the_same_dictionary_only() {
         let name: Arc<str> = "search".into();
         remember(u64::MAX, &name, 7);
         assert_eq!(number(u64::MAX, &name), Some(7));

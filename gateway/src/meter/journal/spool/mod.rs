@@ -1,8 +1,8 @@
-//! Where a lane's entries go when its ring fills up: segments on disk, one after the other, in order.
+//! The spool: takes a lane's entries when its ring fills up, in segments on disk, in order.
 //!
 //! A segment is written whole and forced to disk before its entries leave the ring, and removed once the sink has
-//! acknowledged its last entry. A process that dies in between leaves entries both here and in the ring, under the same
-//! numbers; whoever drains them goes by numbers and sees each once.
+//! acknowledged its last entry. If the process dies in between, the same entries are here and in the ring; the reader goes
+//! by their numbers and reads each once.
 
 mod segment;
 
@@ -23,11 +23,11 @@ pub(super) struct Spool {
     place: Place,
     budget: Arc<Budget>,
     segments: VecDeque<Segment>,
-    /// Segments that were found and of which nothing can be read.
+    /// Segments of which nothing can be read.
     unreadable_files: u64,
 }
 
-/// Where a lane's segments are, and how they prove that they belong there.
+/// The place of a lane's segments, and the seal that proves that they belong to the lane.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) directory: PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct Place {
     pub(super) seal: Seal,
 }
 
-/// Why entries were not moved to the spool.
+/// Reason why entries were not moved to the spool.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpoolError {
     #[error("the disk budget of the usage journal is spent")]
@@ -50,7 +50,7 @@ impl Spool {
         Self { place, budget, segments: VecDeque::new(), unreadable_files: 0 }
     }
 
-    /// What a lane of an earlier life left.
+    /// Opens the spool of a lane of an earlier life.
     pub(super) fn find(place: Place, budget: Arc<Budget>) -> io::Result<Self> {
         let mut spool = Self::new(place, budget);
         for first in list(&spool.place)? {
@@ -65,7 +65,7 @@ impl Spool {
         Ok(spool)
     }
 
-    /// How many segments there are of which nothing can be read.
+    /// Number of segments of which nothing can be read.
     pub(super) const fn unreadable_files(&self) -> u64 {
         self.unreadable_files
     }
@@ -80,20 +80,20 @@ impl Spool {
         self.segments.iter().map(Segment::end).max()
     }
 
-    /// How many entries there is disk for.
+    /// Number of entries for which there is disk.
     pub(super) fn room(&self) -> u64 {
         (self.budget.free() / SLOT_BYTES as u64).saturating_sub(1)
     }
 
-    /// Puts entries from number `first` on to disk. They follow those that are there.
+    /// Writes entries from number `first` on to disk, after those that are there.
     pub(super) fn write(&mut self, first: u64, entries: &[Payload]) -> Result<(), SpoolError> {
         let share = self.budget.take(ring::Segment::bytes_of(entries.len())).ok_or(SpoolError::Budget)?;
         self.segments.push_back(Segment::write(&self.place, first, entries, share)?);
         Ok(())
     }
 
-    /// What is here from number `from` on, at most `most`: nothing once everything that is here lies before it. Numbers
-    /// that are missing before or within a segment are unreadable.
+    /// Reads at most `most` entries from number `from` on. Empty if all entries are before `from`. Numbers that are missing
+    /// before or within a segment are unreadable.
     pub(super) fn read(&mut self, from: u64, most: usize) -> io::Result<Vec<Found>> {
         let Some(segment) = self.segments.iter_mut().find(|segment| segment.end() > from) else {
             return Ok(Vec::new());
@@ -105,7 +105,7 @@ impl Spool {
         segment.read(from, most)
     }
 
-    /// Removes the segments that lie before `position` wholly.
+    /// Removes the segments that end before `position`.
     pub(super) fn release(&mut self, position: u64) -> io::Result<()> {
         while let Some(front) = self.segments.front().filter(|front| front.end() <= position) {
             front.remove()?;
@@ -127,12 +127,12 @@ fn list(place: &Place) -> io::Result<Vec<u64>> {
     Ok(firsts)
 }
 
-/// The lane that a file belongs to, if it is of a spool.
+/// Lane of a spool's file, by its name.
 pub(super) fn lane_of(name: &str) -> Option<u16> {
     segment::parse_name(name).map(|(lane, _)| lane)
 }
 
-/// Removes every file of any lane's spool from a boot's directory, also those that were never finished.
+/// Removes the files of all spools from a boot's directory, including unfinished ones.
 pub(super) fn remove_all(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

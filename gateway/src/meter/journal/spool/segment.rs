@@ -1,5 +1,5 @@
-//! A segment's place: its name, which says lane and first number for when its content does not any more, and its share
-//! of the disk budget.
+//! A segment of a spool: its name, which states lane and first number even if the content is damaged, and its share of the
+//! disk budget.
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 
@@ -27,7 +27,7 @@ impl Segment {
         Ok(Self { content, _share: share })
     }
 
-    /// A segment that an earlier life left; nothing if neither its header nor any of its slots is of this lane.
+    /// Opens a segment of an earlier life. None if neither its header nor any of its slots is of this lane.
     pub(super) fn open(place: &Place, first: u64, budget: &Arc<Budget>) -> io::Result<Option<Self>> {
         let path = path(place, first);
         let Some(content) = ring::Segment::open(&path, first, place.seal)? else { return Ok(None) };
@@ -42,8 +42,8 @@ impl Segment {
         self.content.end()
     }
 
-    /// The entries from number `from` on, which lies within, at most `most`. What the file does not hold any more is
-    /// unreadable.
+    /// Reads at most `most` entries from number `from` on, which lies within the segment. Entries that the file does not hold
+    /// any more are unreadable.
     pub(super) fn read(&mut self, from: u64, most: usize) -> io::Result<Vec<Found>> {
         self.content.read(from, most)
     }
@@ -53,13 +53,13 @@ impl Segment {
     }
 }
 
-/// Lane and first number, if the name is that of a segment.
+/// Lane and first number in the name of a segment.
 pub(super) fn parse_name(name: &str) -> Option<(u16, u64)> {
     let (lane, first) = name.strip_prefix("lane-")?.strip_suffix(EXTENSION)?.split_once('.')?;
     Some((lane.parse().ok()?, first.parse().ok()?))
 }
 
-/// Returns true if the name is that of a segment whose writing was cut short.
+/// Returns true if the name is that of an unfinished segment.
 pub(super) fn is_unfinished(name: &str) -> bool {
     name.strip_prefix("lane-").and_then(|name| name.strip_suffix(UNFINISHED)).is_some()
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A life that spooled three segments of 30 entries, with an empty ring behind them, and had `settled` of them.
-fn spooled(settings: &MeterSettings, settled: u64) -> [PathBuf; 3] {
+/// A life that spooled three segments of 30 entries, with an empty ring behind them, and had `delivered` of them.
+fn spooled(settings: &MeterSettings, delivered: u64) -> [PathBuf; 3] {
     let (journal, _) = open(settings);
     let mut reader = journal.readers().remove(0);
     for number in 0..90 {
@@ -17,48 +17,48 @@ fn spooled(settings: &MeterSettings, settled: u64) -> [PathBuf; 3] {
             reader.spill().unwrap();
         }
     }
-    reader.acknowledge(settled).unwrap();
+    reader.acknowledge(delivered).unwrap();
     [0, 30, 60].map(|first| journal.directory.path().join(format!("lane-0.{first:020}.spool")))
 }
 
 #[test]
-fn a_segment_that_is_gone_is_told_as_lost_wherever_it_stood() {
-    for (victim, settled) in [(0, 0), (0, 7), (1, 0), (2, 0), (2, 60), (2, 75)] {
+fn missing_segment_is_reported_as_lost_wherever_it_was() {
+    for (victim, delivered) in [(0, 0), (0, 7), (1, 0), (2, 0), (2, 60), (2, 75)] {
         let directory = tempfile::tempdir().unwrap();
         let settings = settings(directory.path(), 1);
-        let segments = spooled(&settings, settled);
+        let segments = spooled(&settings, delivered);
         fs::remove_file(&segments[victim]).unwrap();
-        let (_next, mut left) = open(&settings);
-        let found = contents(&mut left[0].lanes[0], 7);
+        let (_next, mut dead) = open(&settings);
+        let found = contents(&mut dead[0].lanes[0], 7);
         let start = victim as u64 * 30;
-        let lost: Vec<_> = (start.max(settled)..start + 30).collect();
+        let lost: Vec<_> = (start.max(delivered)..start + 30).collect();
         assert_eq!((found.void, found.unreadable), (0, lost.len() as u64));
-        assert_eq!(found.lost, lost, "segment {victim}, {settled} settled");
-        assert!(found.entries.into_keys().eq((settled..90).filter(|number| !lost.contains(number))));
-        left.remove(0).remove().unwrap();
+        assert_eq!(found.lost, lost, "segment {victim}, {delivered} delivered");
+        assert!(found.entries.into_keys().eq((delivered..90).filter(|number| !lost.contains(number))));
+        dead.remove(0).remove().unwrap();
     }
 }
 
 #[test]
-fn a_segment_of_which_nothing_can_be_read_is_told_as_lost_once_and_kept() {
+fn unreadable_segment_is_reported_as_lost_once_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let segments = spooled(&settings, 0);
     let garbage = vec![0x55; fs::read(&segments[2]).unwrap().len()];
     fs::write(&segments[2], &garbage).unwrap();
     for lost in [60..90, 0..0] {
-        let (_next, mut left) = open(&settings);
-        assert_eq!(left[0].unreadable_files(), 1);
-        let found = contents(&mut left[0].lanes[0], 7);
+        let (_next, mut dead) = open(&settings);
+        assert_eq!(dead[0].unreadable_files(), 1);
+        let found = contents(&mut dead[0].lanes[0], 7);
         assert!(found.lost.into_iter().eq(lost));
-        let error = left.remove(0).remove().unwrap_err().to_string();
+        let error = dead.remove(0).remove().unwrap_err().to_string();
         assert!(error.contains("cannot be read"), "{error}");
     }
     assert_eq!(fs::read(&segments[2]).unwrap(), garbage);
 }
 
 #[test]
-fn entries_whose_names_are_gone_are_told_as_lost() {
+fn entries_without_their_names_are_reported_as_lost() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (journal, _) = open(&settings);
@@ -67,8 +67,8 @@ fn entries_whose_names_are_gone_are_told_as_lost() {
     }
     fs::write(journal.directory.path().join("names"), "").unwrap();
     drop(journal);
-    let (_next, mut left) = open(&settings);
-    let found = contents(&mut left[0].lanes[0], 7);
+    let (_next, mut dead) = open(&settings);
+    let found = contents(&mut dead[0].lanes[0], 7);
     assert_eq!((found.lost, found.void, found.unreadable), (vec![0, 1, 2, 3], 0, 4));
 }
 
@@ -160,8 +160,8 @@ proptest! {
         for damage in &damages {
             inflict(damage, directory.path());
         }
-        let (next, mut left) = open(&settings);
-        for boot in &mut left {
+        let (next, mut dead) = open(&settings);
+        for boot in &mut dead {
             for lane in &mut boot.lanes {
                 prop_assert_eq!(lane.stream(), &stream);
                 let found = contents(lane, most);
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_slot_costs_one_entry_that_is_counted(
+    fn damaged_slot_costs_one_entry_that_is_counted(
         appended in 1_u64..120,
         spools in any::<bool>(),
         victim in any::<prop::sample::Index>(),
@@ -201,8 +201,8 @@ proptest! {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ (1 << (bit % 8))], at).unwrap();
-        let (_next, mut left) = open(&settings);
-        let mut found = contents(&mut left[0].lanes[0], 64);
+        let (_next, mut dead) = open(&settings);
+        let mut found = contents(&mut dead[0].lanes[0], 64);
         prop_assert_eq!((found.void, found.unreadable), (0, 1));
         prop_assert_eq!(found.lost, [victim]);
         found.entries.insert(victim, UsageEntry::Request(record(victim)));

@@ -1,65 +1,65 @@
-//! From one life to the next: what was appended is drained once, by whoever comes after.
+//! From one life to the next: appended entries are drained once, by the next process.
 
 use super::*;
 
 #[test]
-fn what_was_appended_is_found_by_the_next_life_under_the_old_stream() {
+fn appended_entries_are_recovered_by_the_next_life_under_the_old_stream() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
-    let (journal, left) = open(&settings);
-    assert!(left.is_empty());
+    let (journal, dead) = open(&settings);
+    assert!(dead.is_empty());
     for number in 0..100 {
         journal.append_request(&record(number)).unwrap();
     }
     let stream = journal.readers()[0].stream().clone();
     // A process that is killed does no more than this: its files and its lock are closed.
     drop(journal);
-    let (next, mut left) = open(&settings);
-    assert_eq!((left.len(), next.unacknowledged()), (1, 100));
-    let lane = &mut left[0].lanes[0];
+    let (next, mut dead) = open(&settings);
+    assert_eq!((dead.len(), next.unacknowledged()), (1, 100));
+    let lane = &mut dead[0].lanes[0];
     assert_eq!(*lane.stream(), stream);
     let found = contents(lane, 7);
     assert_eq!((found.void, found.unreadable), (0, 0));
     assert_eq!(found.entries, expected(0..100));
     assert_eq!(next.unacknowledged(), 0);
-    assert!(next.take_over().unwrap().is_empty(), "each once");
-    left.remove(0).remove().unwrap();
+    assert!(next.recover().unwrap().is_empty(), "each once");
+    dead.remove(0).remove().unwrap();
     assert_eq!(next.spooled_bytes(), 0);
     drop(next);
     assert_eq!(open(&settings).1.len(), 1, "only the empty life in between is left");
 }
 
 #[test]
-fn a_process_that_dies_later_is_found_by_those_that_live() {
+fn process_that_dies_later_is_recovered_by_living_ones() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (doomed, _) = open(&settings);
     let (living, _) = open(&settings);
     doomed.append_request(&record(0)).unwrap();
-    assert!(living.take_over().unwrap().is_empty());
+    assert!(living.recover().unwrap().is_empty());
     drop(doomed);
-    let mut left = living.take_over().unwrap();
-    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
+    let mut dead = living.recover().unwrap();
+    assert_eq!(contents(&mut dead[0].lanes[0], 10).entries, expected(0..1));
 }
 
 /// The lock of an earlier life is held by somebody else, as by another gateway of the same name.
 #[test]
-fn earlier_life_held_by_another_process_is_told_until_it_is_released() {
+fn earlier_life_locked_by_another_process_is_reported_until_it_is_released() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (held, _) = open(&settings);
     held.append_request(&record(0)).unwrap();
-    let (living, left) = open(&settings);
-    assert!(left.is_empty());
-    assert_eq!(living.unfetched(), Unfetched { unusable: 0, held: 1 });
+    let (living, dead) = open(&settings);
+    assert!(dead.is_empty());
+    assert_eq!(living.unrecovered(), Unrecovered { unusable: 0, locked: 1 });
     drop(held);
-    let mut left = living.take_over().unwrap();
-    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
-    assert_eq!(living.unfetched(), Unfetched::default());
+    let mut dead = living.recover().unwrap();
+    assert_eq!(contents(&mut dead[0].lanes[0], 10).entries, expected(0..1));
+    assert_eq!(living.unrecovered(), Unrecovered::default());
 }
 
 #[test]
-fn earlier_life_that_cannot_be_locked_is_told_and_fetched_once_it_can_be() {
+fn earlier_life_that_cannot_be_locked_is_reported_and_recovered_once_it_can_be() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (killed, _) = open(&settings);
@@ -69,17 +69,17 @@ fn earlier_life_that_cannot_be_locked_is_told_and_fetched_once_it_can_be() {
     // Nobody can open a directory for writing, whoever runs the test.
     std::fs::remove_file(&lock).unwrap();
     std::fs::create_dir(&lock).unwrap();
-    let (living, left) = open(&settings);
-    assert!(left.is_empty());
-    assert_eq!(living.unfetched(), Unfetched { unusable: 1, held: 0 });
+    let (living, dead) = open(&settings);
+    assert!(dead.is_empty());
+    assert_eq!(living.unrecovered(), Unrecovered { unusable: 1, locked: 0 });
     std::fs::remove_dir(&lock).unwrap();
-    let mut left = living.take_over().unwrap();
-    assert_eq!(contents(&mut left[0].lanes[0], 10).entries, expected(0..1));
-    assert_eq!(living.unfetched(), Unfetched::default());
+    let mut dead = living.recover().unwrap();
+    assert_eq!(contents(&mut dead[0].lanes[0], 10).entries, expected(0..1));
+    assert_eq!(living.unrecovered(), Unrecovered::default());
 }
 
 #[test]
-fn files_that_are_moved_away_or_deleted_leave_no_room_until_they_are_back() {
+fn missing_files_leave_no_room_until_they_are_back() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&settings(directory.path(), 2));
     let own = journal.directory.path().to_owned();
@@ -103,21 +103,21 @@ fn files_that_are_moved_away_or_deleted_leave_no_room_until_they_are_back() {
 }
 
 #[test]
-fn a_living_journal_is_left_alone() {
+fn journal_of_a_living_process_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (living, _) = open(&settings);
     living.append_request(&record(1)).unwrap();
-    let (other, left) = open(&settings);
-    assert!(left.is_empty());
+    let (other, dead) = open(&settings);
+    assert!(dead.is_empty());
     drop(living);
-    let (_third, left) = open(&settings);
-    assert_eq!(left.len(), 1);
+    let (_third, dead) = open(&settings);
+    assert_eq!(dead.len(), 1);
     drop(other);
 }
 
 #[test]
-fn what_was_acknowledged_is_freed_and_not_read_again() {
+fn acknowledged_entries_are_freed_and_not_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (journal, _) = open(&settings);
@@ -133,12 +133,12 @@ fn what_was_acknowledged_is_freed_and_not_read_again() {
     assert_eq!(files(directory.path()).len(), files_at_first);
     journal.append_request(&record(5_000)).unwrap();
     drop((journal, reader));
-    let (_next, mut left) = open(&settings);
-    assert_eq!(contents(&mut left[0].lanes[0], 64).entries, expected(5_000..5_001));
+    let (_next, mut dead) = open(&settings);
+    assert_eq!(contents(&mut dead[0].lanes[0], 64).entries, expected(5_000..5_001));
 }
 
 #[test]
-fn a_full_journal_says_so_before_and_refuses_then() {
+fn full_journal_has_no_room_and_refuses_records() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 2);
     let (journal, _) = open(&settings);
@@ -189,19 +189,19 @@ fn foreign_files_are_neither_read_nor_removed() {
     let theirs = journal.directory.path().join("theirs");
     fs::write(&theirs, "keep").unwrap();
     drop(journal);
-    let (_next, mut left) = open(&settings);
-    contents(&mut left[0].lanes[0], 10);
-    assert!(left.remove(0).remove().is_err());
+    let (_next, mut dead) = open(&settings);
+    contents(&mut dead[0].lanes[0], 10);
+    assert!(dead.remove(0).remove().is_err());
     assert!(theirs.exists());
 }
 
 #[test]
-fn a_gateway_that_was_renamed_drains_its_old_streams() {
+fn renamed_gateway_drains_its_old_streams() {
     let directory = tempfile::tempdir().unwrap();
     let old = settings(directory.path(), 1);
     let (journal, _) = open(&old);
     journal.append_request(&record(1)).unwrap();
     drop(journal);
-    let (_next, left) = open(&MeterSettings { gateway: "edge-2".into(), ..old });
-    assert_eq!(left[0].lanes[0].stream().gateway(), "edge-1");
+    let (_next, dead) = open(&MeterSettings { gateway: "edge-2".into(), ..old });
+    assert_eq!(dead[0].lanes[0].stream().gateway(), "edge-1");
 }

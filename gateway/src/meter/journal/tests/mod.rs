@@ -1,4 +1,4 @@
-//! What a journal holds after its process is gone, whatever happened to its files.
+//! Contents of a journal after its process is gone, whatever happened to its files.
 
 mod damage;
 mod lives;
@@ -37,21 +37,21 @@ fn record(number: u64) -> UsageRecord {
     }
 }
 
-/// A journal, and what was left before it.
-fn open(settings: &MeterSettings) -> (Journal, Vec<LeftBoot>) {
+/// Opens a journal, and recovers the dead lives before it.
+fn open(settings: &MeterSettings) -> (Journal, Vec<DeadLife>) {
     let journal = Journal::open(settings).unwrap();
-    let left = journal.take_over().unwrap();
-    (journal, left)
+    let dead = journal.recover().unwrap();
+    (journal, dead)
 }
 
-/// What a lane holds.
+/// Contents of a lane.
 #[derive(Debug, Default)]
 struct Contents {
     /// By number.
     entries: BTreeMap<u64, UsageEntry>,
-    /// Numbers that are handed out as lost.
+    /// Numbers that are delivered as lost.
     lost: Vec<u64>,
-    /// How many are counted as void, and as unreadable.
+    /// Numbers counted as void. Those counted as unreadable follow.
     void: u64,
     unreadable: u64,
 }

@@ -1,4 +1,4 @@
-//! What has to leave the ring: in order, within the budget, and there for the next life.
+//! Entries that leave the ring: in order, within the budget, and kept for the next life.
 
 use super::{super::spool::SpoolError, *};
 
@@ -19,7 +19,7 @@ fn fill_up(journal: &Journal, reader: &mut LaneReader) -> u64 {
 }
 
 #[test]
-fn what_leaves_the_ring_for_the_spool_comes_first_and_stays_within_the_budget() {
+fn spooled_entries_are_read_first_and_stay_within_the_budget() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (journal, _) = open(&settings);
@@ -42,7 +42,7 @@ fn what_leaves_the_ring_for_the_spool_comes_first_and_stays_within_the_budget() 
 }
 
 #[test]
-fn an_entry_on_its_way_may_be_spooled_meanwhile() {
+fn entry_may_be_spooled_while_it_is_being_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&settings(directory.path(), 1));
     let mut reader = journal.readers().remove(0);
@@ -56,7 +56,7 @@ fn an_entry_on_its_way_may_be_spooled_meanwhile() {
 }
 
 #[test]
-fn what_was_spooled_is_found_by_the_next_life_and_counts_for_its_budget() {
+fn spooled_entries_are_recovered_by_the_next_life_and_count_for_its_budget() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), 1);
     let (journal, _) = open(&settings);
@@ -65,22 +65,22 @@ fn what_was_spooled_is_found_by_the_next_life_and_counts_for_its_budget() {
     let chunk = reader.read(10).unwrap().unwrap();
     reader.acknowledge(chunk.batch.end_seq()).unwrap();
     drop((journal, reader));
-    let (next, mut left) = open(&settings);
+    let (next, mut dead) = open(&settings);
     let spooled = next.spooled_bytes();
     assert!(spooled > settings.budget_bytes / 2, "{spooled}");
     let mut own = next.readers().remove(0);
     next.append_request(&record(0)).unwrap();
     assert!(matches!(own.spill(), Err(SpoolError::Budget)), "there is no disk left for it");
-    let found = contents(&mut left[0].lanes[0], 64);
+    let found = contents(&mut dead[0].lanes[0], 64);
     assert_eq!((found.void, found.unreadable), (0, 0));
     assert_eq!(found.entries, expected(10..appended), "not even the rest of a segment comes twice");
-    left.remove(0).remove().unwrap();
+    dead.remove(0).remove().unwrap();
     own.spill().unwrap();
     assert_eq!(files(directory.path()).iter().filter(|file| file.ends_with("lock")).count(), 1);
 }
 
 #[test]
-fn a_spool_that_cannot_be_written_costs_nothing() {
+fn spool_that_cannot_be_written_loses_no_entry() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&settings(directory.path(), 1));
     let mut reader = journal.readers().remove(0);
@@ -98,7 +98,7 @@ fn a_spool_that_cannot_be_written_costs_nothing() {
 }
 
 #[test]
-fn the_default_budget_outlasts_ten_minutes_without_a_sink_at_ten_thousand_requests_a_second() {
+fn default_budget_lasts_ten_minutes_without_a_sink_at_ten_thousand_requests_a_second() {
     let settings = MeterSettings::new("unused", "edge-1");
     let rings = u64::from(settings.lanes) * ring::bytes_of(ring_slots(settings.budget_bytes));
     assert!((settings.budget_bytes - rings) / SLOT_BYTES as u64 >= 10 * 60 * 10_000);

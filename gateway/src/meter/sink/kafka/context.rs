@@ -1,5 +1,5 @@
-//! What librdkafka says by itself. It repeats itself at every attempt to connect; the drain tells of an outage once,
-//! with what was heard here last.
+//! Receives the errors that librdkafka reports at every attempt to connect. The drain logs an outage once, with the last
+//! error from here.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,16 +12,16 @@ use rdkafka::{
 
 use crate::lock::locked;
 
-/// The ear of one client; clones share what they hear.
+/// Context of one client. Clones share the errors.
 #[derive(Clone, Default)]
 pub(super) struct Context {
     last_error: Arc<Mutex<Option<String>>>,
-    /// No broker has been connected since this was said.
+    /// All brokers were reported as down, and no delivery has succeeded since.
     no_broker: Arc<AtomicBool>,
 }
 
 impl Context {
-    /// An error with what librdkafka said last: "timed out" alone does not say why.
+    /// Describes an error with the last one that librdkafka reported: "timed out" alone does not say why.
     pub(super) fn explain(&self, error: &KafkaError) -> String {
         let code = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
         match &*locked(&self.last_error) {
@@ -30,13 +30,13 @@ impl Context {
         }
     }
 
-    /// It works again: what was said before is no explanation any more.
+    /// Forgets the reported errors after a delivery.
     pub(super) fn forget(&self) {
         self.no_broker.store(false, Ordering::Relaxed);
         locked(&self.last_error).take();
     }
 
-    /// Why no broker can be reached, if that was said since the last delivery.
+    /// Reason why no broker can be reached, if all were reported as down since the last delivery.
     pub(super) fn away(&self) -> Option<String> {
         let last = || locked(&self.last_error).clone();
         self.no_broker.load(Ordering::Relaxed).then(|| last().unwrap_or_else(|| "no broker is connected".to_owned()))
@@ -54,7 +54,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // Follows upon the error of the last broker, and says less.
+        // Follows the error of the last broker, and says less.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.no_broker.store(true, Ordering::Relaxed);
             return;

@@ -1,9 +1,11 @@
-//! Kafka: a batch is one message under its stream's name, which keeps the stream on one partition and in order.
+//! The sink that delivers to a Kafka topic. A batch is one message with its stream's name as key, which keeps the stream on
+//! one partition and in order.
 //!
-//! The producer is idempotent and waits for all replicas; a batch counts as delivered when the broker says so. What was
-//! not acknowledged in time is offered again, maybe a second time after all: whoever books usage drops it by its
-//! number. It cannot overtake: the drain sends a stream's next batch when the one before is acknowledged, and a
-//! straggler of a producer that gave up carries an older epoch, which brokers refuse.
+//! The producer is idempotent and waits for all replicas; a batch is delivered when the broker acknowledges it. A batch
+//! that is not acknowledged in time is offered again; if it arrives twice, ingest drops the second by its number.
+//!
+//! Invariant: batches of a stream never change places. The drain sends the next batch when the one before is acknowledged,
+//! and brokers refuse a delayed message of a producer that was given up, because its epoch is older.
 
 mod context;
 mod settings;
@@ -27,35 +29,35 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord, Producer as _},
     types::RDKafkaErrorCode as Code,
 };
-pub use settings::{KafkaSettings, NewTopic, PropertyError};
+pub use settings::{KafkaSettings, NewTopic};
 use tokio::{sync::watch, time::sleep};
 
-use super::{SinkError, UsageSink};
+use super::{error::SinkError, usage_sink::UsageSink};
 use crate::lock::locked;
 
-/// How often a missing topic is looked for.
+/// Time between two looks for a missing topic.
 const TOPIC_RETRY: Duration = Duration::from_secs(1);
 
-/// A Kafka topic.
+/// Delivers usage to a Kafka topic.
 pub struct KafkaSink {
     settings: KafkaSettings,
-    /// Replaced when librdkafka declares it beyond repair.
+    /// Replaced after a fatal error of librdkafka.
     client: ArcSwap<Client>,
     topic_seen: AtomicBool,
-    /// Held while the topic is looked for, so that lanes do not ask all at once.
+    /// Locked while the topic is looked for, so that lanes do not ask all at once.
     looking: tokio::sync::Mutex<()>,
-    /// What was last found wrong with the topic.
+    /// Last problem of the topic.
     problem: Mutex<Option<String>>,
 }
 
-/// One producer and what it says.
+/// A producer with the errors that it reports.
 struct Client {
     producer: FutureProducer<Context>,
     heard: Context,
 }
 
 impl KafkaSink {
-    /// A sink; the brokers need not be there yet.
+    /// Makes a sink. The brokers need not be up yet.
     pub fn new(settings: KafkaSettings) -> Result<Self, SinkError> {
         let client = Client::new(&settings)?;
         Ok(Self {
@@ -67,7 +69,7 @@ impl KafkaSink {
         })
     }
 
-    /// Looks for the topic until it is there, so that a missing one is told before the first usage needs it.
+    /// Looks for the topic until it exists, so that a missing one is logged before the first usage needs it.
     pub async fn find_topic(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
         let found = async {
             while self.ensure_topic().await.is_err() {
@@ -93,22 +95,22 @@ impl KafkaSink {
         outcome.inspect(|()| self.topic_seen.store(true, Ordering::Release))
     }
 
-    /// Keeps what is wrong with the topic for whoever asks, and logs it when it is news.
+    /// Stores the problem of the topic, and logs it when it is new.
     fn note(&self, error: Option<&SinkError>) {
-        let told = error.filter(|error| matches!(error, SinkError::Topic { .. })).map(ToString::to_string);
+        let new = error.filter(|error| matches!(error, SinkError::Topic { .. })).map(ToString::to_string);
         let mut problem = locked(&self.problem);
-        if *problem == told || (told.is_none() && error.is_some()) {
+        if *problem == new || (new.is_none() && error.is_some()) {
             return;
         }
-        if let Some(reason) = &told {
+        if let Some(reason) = &new {
             tracing::error!(
                 event = "topic_unusable",
                 topic = self.settings.topic,
                 reason,
-                "usage stays in the journal"
+                consequence = "usage stays in the journal"
             );
         }
-        *problem = told;
+        *problem = new;
     }
 
     fn failed(&self, client: &Arc<Client>, error: &KafkaError) -> SinkError {
@@ -133,7 +135,7 @@ impl KafkaSink {
         unusable
     }
 
-    /// A fatal error ends a producer: everything in it fails, and it takes nothing more.
+    /// Replaces a producer after a fatal error, which makes it fail all messages.
     fn replace(&self, broken: &Arc<Client>, reason: &str) {
         let _one_at_a_time = locked(&self.problem);
         if !Arc::ptr_eq(&self.client.load(), broken) {
@@ -163,7 +165,7 @@ impl UsageSink for KafkaSink {
                     self.note(None);
                     return Ok(batch.first_seq + entries as u64);
                 }
-                // As much of it as fits into a message; the rest comes with the next call.
+                // As many entries as fit into a message. The rest comes with the next call.
                 Err(error) if is_too_large(&error) && entries > 1 => {
                     entries = entries.div_ceil(2);
                     payload = UsageBatch { entries: batch.entries[..entries].to_vec(), ..batch.clone() }.encode();
@@ -192,7 +194,7 @@ impl Client {
     fn new(settings: &KafkaSettings) -> Result<Self, SinkError> {
         let heard = Context::default();
         let created = settings.client()?.create_with_context(heard.clone());
-        // Single properties were fine; together they are not, or a file that they name is not there.
+        // Each property is valid, but not all together, or a file that one names is missing.
         created.map(|producer| Self { producer, heard }).map_err(|error| match error {
             KafkaError::ClientCreation(reason) => SinkError::Setup(format!("Kafka client: {reason}")),
             other => SinkError::Setup(other.to_string()),
@@ -209,7 +211,7 @@ impl Client {
         }
     }
 
-    /// What broke the producer for good, if anything did.
+    /// The fatal error of the producer, if it had one.
     fn fatal_error(&self) -> Option<String> {
         self.producer.client().fatal_error().map(|(_, reason)| reason)
     }

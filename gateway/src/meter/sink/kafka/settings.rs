@@ -1,10 +1,12 @@
-//! How to reach Kafka, and with which promises: some settings of librdkafka are the gateway's own, all others are free.
+//! Settings of the Kafka client. The gateway fixes those on which delivery depends; operators may set all others.
 
 use std::{collections::BTreeMap, fmt};
 
 use rdkafka::{ClientConfig, error::KafkaError};
 
-/// Settings that decide whether usage can get lost or change places, and which other setting says them.
+use super::super::error::PropertyError;
+
+/// Settings on which delivery or order of usage depends, each with the setting to use instead, or the reason.
 const OWN: [(&str, &str); 12] = [
     ("bootstrap.servers", "write it as `brokers`"),
     ("metadata.broker.list", "write it as `brokers`"),
@@ -22,11 +24,11 @@ const OWN: [(&str, &str); 12] = [
 
 const ALWAYS_SAFE: &str = "the gateway always sends idempotently and waits for all replicas";
 
-/// What holds unless `properties` say otherwise.
+/// Defaults, which `properties` may override.
 ///
-/// A batch is a message of hundreds of records already: waiting for more would only delay it. A broker that went
-/// silent is given up after 10 s; what was not acknowledged is offered again. zstd: half the bytes of lz4 on batches,
-/// for the same processor time per record within what can be measured next to making the batch.
+/// A batch is a message of hundreds of records already: waiting for more would only delay it. A silent broker is given up
+/// after 10 s, and its batches are offered again. zstd takes half the bytes of lz4 on batches, for the same processor time
+/// per record within what can be measured next to making the batch.
 const DEFAULTS: [(&str, &str); 8] = [
     ("compression.type", "zstd"),
     ("linger.ms", "0"),
@@ -38,48 +40,39 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("reconnect.backoff.max.ms", "1000"),
 ];
 
-/// What the gateway never leaves open. Java's own clients partition alike: every gateway puts a stream where it was.
-const PROMISES: [(&str, &str); 4] = [
+/// Settings that cannot be overridden. The partitioner is the one of Java's clients, so that every gateway puts a stream on
+/// the same partition.
+const FIXED: [(&str, &str); 4] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("partitioner", "murmur2_random"),
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Where usage goes in Kafka.
+/// Settings of the Kafka sink.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
-    /// Where to start from: `host:port`, several of them with commas between.
+    /// Brokers to connect to first: `host:port`, with commas between several.
     pub brokers: String,
     /// The topic of batches.
     pub topic: String,
-    /// How to make the topic if it is missing; without it, the gateway never makes one.
+    /// Size of the topic that is created if it is missing. None: a missing topic is an error.
     pub create_topic: Option<NewTopic>,
     /// Further settings of librdkafka. They may hold passwords.
     pub properties: BTreeMap<String, String>,
 }
 
-/// How a missing topic is made.
+/// Size of a topic to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewTopic {
-    /// How many partitions: as many workers can book usage at once.
+    /// Number of partitions, and so of workers that can book usage at once.
     pub partitions: u16,
-    /// How many brokers hold each of them.
+    /// Number of brokers that hold each partition.
     pub replication: u16,
 }
 
-/// A setting of librdkafka that is none, or not for operators.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Kafka property `{name}`: {reason}")]
-pub struct PropertyError {
-    /// The property.
-    pub name: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 impl KafkaSettings {
-    /// The client's configuration, if librdkafka takes every property of it.
+    /// Makes the client's configuration. An error if librdkafka does not take one of the properties.
     pub fn client(&self) -> Result<ClientConfig, PropertyError> {
         for (name, value) in &self.properties {
             if let Some((_, reason)) = OWN.iter().find(|(own, _)| own == name) {
@@ -95,14 +88,14 @@ impl KafkaSettings {
         for (name, value) in &self.properties {
             client.set(name, value);
         }
-        for (name, value) in PROMISES {
+        for (name, value) in FIXED {
             client.set(name, value);
         }
         Ok(client)
     }
 }
 
-/// Asks librdkafka for its opinion of one property; all at once would be judged in no order.
+/// Checks one property with librdkafka. Several at once would be checked in no fixed order.
 fn check(name: &str, value: &str) -> Result<(), PropertyError> {
     let refuse = |reason: String| Err(PropertyError { name: name.to_owned(), reason });
     match ClientConfig::new().set(name, value).create_native_config() {
@@ -114,7 +107,7 @@ fn check(name: &str, value: &str) -> Result<(), PropertyError> {
 }
 
 impl fmt::Debug for KafkaSettings {
-    /// Without the values of properties: among them are passwords.
+    /// Leaves out the values of properties, which may be passwords.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("KafkaSettings")
@@ -138,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn properties_reach_the_client_and_keep_its_promises() {
+    fn properties_reach_the_client_and_fixed_settings_stay() {
         let client = with("security.protocol", "SASL_SSL").unwrap();
         assert_eq!(client.get("security.protocol"), Some("SASL_SSL"));
         assert_eq!(with("compression.type", "lz4").unwrap().get("compression.type"), Some("lz4"));
-        for (name, value) in PROMISES {
+        for (name, value) in FIXED {
             assert_eq!(client.get(name), Some(value));
         }
         let native = client.create_native_config().unwrap();
@@ -150,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_property_that_librdkafka_does_not_take_is_named() {
+    fn property_that_librdkafka_does_not_take_is_named() {
         let cases = [
             ("security.protocol", "tls", "Invalid value"),
             ("securty.protocol", "ssl", "No such configuration property"),
@@ -166,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_a_promise_cannot_be_set() {
+    fn fixed_setting_cannot_be_set() {
         for (name, _) in OWN {
             let error = with(name, "1").unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`: cannot be set")), "{error}");

@@ -1,4 +1,4 @@
-//! What holds when brokers misbehave, against librdkafka's own imitation of them.
+//! Misbehaving brokers, as librdkafka imitates them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -77,7 +77,7 @@ async fn deliver(sink: &KafkaSink, first_seq: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_counts_when_the_brokers_say_so() {
+async fn batch_counts_as_delivered_when_the_brokers_acknowledge_it() {
     let cluster = cluster();
     let sink = sink(&cluster, &[]);
     assert_eq!(sink.deliver(&batch(0)).await.unwrap(), 3);
@@ -86,7 +86,7 @@ async fn a_batch_counts_when_the_brokers_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_that_pass_are_lived_through() {
+async fn passing_errors_are_retried() {
     let cluster = cluster();
     let sink = sink(&cluster, &[("retry.backoff.ms", "10")]);
     let passing = [
@@ -102,7 +102,7 @@ async fn errors_that_pass_are_lived_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_ends_in_an_error_that_says_so() {
+async fn silent_brokers_end_in_an_error_that_says_so() {
     let cluster = cluster();
     let sink = sink(&cluster, &[("message.timeout.ms", "300"), ("socket.timeout.ms", "300")]);
     assert_eq!(deliver(&sink, 0).await, 3);
@@ -114,7 +114,7 @@ async fn silence_ends_in_an_error_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn brokers_that_are_down_are_named_and_found_again() {
+async fn brokers_that_are_down_are_named_and_used_again_later() {
     let cluster = cluster();
     let sink = sink(&cluster, &[("message.timeout.ms", "500")]);
     assert_eq!(deliver(&sink, 0).await, 3);
@@ -126,7 +126,7 @@ async fn brokers_that_are_down_are_named_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_topic_is_told_until_it_is_there() {
+async fn missing_topic_is_reported_until_it_exists() {
     let cluster = cluster();
     cluster.topic_error(TOPIC, Answer::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
     let sink = sink(&cluster, &[]);
@@ -144,7 +144,7 @@ async fn a_missing_topic_is_told_until_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_producer_beyond_repair_is_replaced() {
+async fn producer_is_replaced_after_a_fatal_error() {
     let cluster = cluster();
     let sink = sink(&cluster, &[]);
     cluster.request_errors(Request::InitProducerId, &[Answer::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED]);
@@ -156,7 +156,7 @@ async fn a_producer_beyond_repair_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_write_is_told_until_it_may() {
+async fn missing_permission_to_write_is_reported_until_it_is_granted() {
     let cluster = cluster();
     let sink = sink(&cluster, &[]);
     cluster.request_errors(Request::Produce, &[Answer::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
@@ -170,7 +170,7 @@ async fn who_may_not_write_is_told_until_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_is_too_large_for_a_message_goes_in_parts() {
+async fn batch_that_is_too_large_for_a_message_is_sent_in_parts() {
     let cluster = cluster();
     let sink = sink(&cluster, &[("message.max.bytes", "1000")]);
     let long = |number: usize| UsageRecord { route: format!("{number:0>250}").into(), ..record() };
@@ -186,7 +186,7 @@ async fn a_batch_that_is_too_large_for_a_message_goes_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_is_too_large_for_a_message_is_told_with_what_to_do() {
+async fn entry_that_is_too_large_for_a_message_is_an_error_with_advice() {
     let cluster = cluster();
     let sink = sink(&cluster, &[]);
     cluster.request_errors(Request::Produce, &[Answer::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
@@ -199,7 +199,7 @@ async fn an_entry_that_is_too_large_for_a_message_is_told_with_what_to_do() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_refused_at_the_start() {
+fn contradictory_settings_are_refused_at_the_start() {
     let properties = [("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")];
     let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let settings = KafkaSettings { brokers: "127.0.0.1:1".into(), topic: TOPIC.into(), create_topic: None, properties };

@@ -1,4 +1,4 @@
-//! Whether the topic is there, and making it where that is allowed.
+//! The topic: checks that it exists, and creates it if the settings allow that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,13 +11,12 @@ use rdkafka::{
 };
 use tokio::task::spawn_blocking;
 
-use super::{Client, KafkaSettings};
-use crate::meter::SinkError;
+use super::{super::error::SinkError, Client, settings::KafkaSettings};
 
-/// How long the brokers may take to say what topics there are, or to make one.
+/// Longest time for the brokers to list topics, or to create one.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Makes sure of the topic.
+/// Checks that the topic exists, and creates it if it is missing and the settings allow that.
 pub(super) async fn ensure(settings: &KafkaSettings, client: &Arc<Client>) -> Result<(), SinkError> {
     let Err(missing) = look(settings, client).await? else {
         return Ok(());
@@ -52,7 +51,7 @@ pub(super) async fn ensure(settings: &KafkaSettings, client: &Arc<Client>) -> Re
     }
 }
 
-/// What the brokers say of the topic: an error within if they know why it cannot be used.
+/// Asks the brokers for the topic. The inner error is the reason why it cannot be used.
 async fn look(settings: &KafkaSettings, client: &Arc<Client>) -> Result<Result<(), Code>, SinkError> {
     let (topic, asked) = (settings.topic.clone(), Arc::clone(client));
     let answer = spawn_blocking(move || asked.producer.client().fetch_metadata(Some(&topic), ANSWER_DEADLINE));

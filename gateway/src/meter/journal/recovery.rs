@@ -1,4 +1,4 @@
-//! What processes that are gone left in the journal's directory, taken over to be drained under their streams.
+//! Recovery: takes over the directories of lives whose process is gone, to drain their lanes under their own streams.
 
 use std::{
     collections::HashSet,
@@ -11,88 +11,88 @@ use std::{
 };
 
 use common::usage::Life;
-use ring::{LeftRing, RecoverError, Seal};
+use ring::{DeadRing, RecoverError, Seal};
 
 use super::{
-    boot::{BootDirectory, Claimed},
+    boot::{self, BootDirectory, Claimed},
     budget::Budget,
     names,
-    reader::{LaneReader, Left},
+    reader::{DeadLane, LaneReader},
     spool::{Place, Spool},
 };
 use crate::lock::locked;
 
-/// What an earlier life left: its lanes are to be drained, then it is to be removed.
-pub(crate) struct LeftBoot {
+/// A life whose process is gone. Its lanes are drained, then its files are removed.
+pub(crate) struct DeadLife {
     pub(crate) lanes: Vec<LaneReader>,
     directory: BootDirectory,
-    /// Files of which nothing can be read; all are kept for somebody to look at.
+    /// Files of which nothing can be read. If there are any, all files are kept for inspection.
     unreadable_files: u64,
 }
 
-/// Takes over what is left, once each.
-pub(super) struct Heir {
+/// Takes over dead lives, each once.
+pub(super) struct Recovery {
     journal: PathBuf,
-    /// This gateway's name, and the directory of its running life.
     gateway: String,
+    /// Directory of the running life.
     own: PathBuf,
     budget: Arc<Budget>,
-    /// Numbers not acknowledged yet.
+    /// Number of entries that are not acknowledged yet.
     backlog: Arc<AtomicU64>,
     seen: Mutex<Seen>,
 }
 
-/// Directories that were found, so that each is told once.
+/// Directories that were found, so that each is logged once.
 #[derive(Default)]
 struct Seen {
     taken: HashSet<PathBuf>,
-    /// Cannot be read or locked now; tried again.
+    /// Directories that cannot be read or locked now. They are tried again.
     unusable: HashSet<PathBuf>,
     /// Earlier lives of this gateway whose lock another process holds.
-    held: HashSet<PathBuf>,
+    locked: HashSet<PathBuf>,
 }
 
-/// Earlier lives whose usage cannot be fetched now.
+/// Earlier lives that cannot be recovered now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Unfetched {
+pub(crate) struct Unrecovered {
     /// Directories that cannot be read or locked.
     pub(crate) unusable: usize,
     /// Directories of this gateway's name whose lock another process holds.
-    pub(crate) held: usize,
+    pub(crate) locked: usize,
 }
 
-impl Heir {
+impl Recovery {
     /// `own` is the directory of the running life of `gateway`.
     pub(super) fn new(journal: &Path, gateway: &str, own: &Path, budget: Arc<Budget>) -> Self {
         let (journal, own) = (journal.to_owned(), own.to_owned());
         Self { journal, gateway: gateway.to_owned(), own, budget, backlog: Arc::default(), seen: Mutex::default() }
     }
 
-    /// Earlier lives whose usage could not be fetched when they were looked for last.
-    pub(super) fn unfetched(&self) -> Unfetched {
+    /// Earlier lives that could not be recovered at the last attempt.
+    pub(super) fn unrecovered(&self) -> Unrecovered {
         let seen = locked(&self.seen);
-        Unfetched { unusable: seen.unusable.len(), held: seen.held.len() }
+        Unrecovered { unusable: seen.unusable.len(), locked: seen.locked.len() }
     }
 
     pub(super) fn backlog(&self) -> u64 {
         self.backlog.load(Ordering::Acquire)
     }
 
-    /// Everything whose process is gone and that nobody else took. A directory that cannot be used is logged once and
-    /// tried again the next time, and so is one of this gateway's name that another process holds.
-    pub(super) fn take_over(&self) -> io::Result<Vec<LeftBoot>> {
-        let mut boots = Vec::new();
+    /// Takes over every dead life that nobody else took. A directory that cannot be used is logged once and tried again the
+    /// next time, and so is one of this gateway's name that another process holds.
+    pub(super) fn recover(&self) -> io::Result<Vec<DeadLife>> {
+        let mut lives = Vec::new();
         let mut seen = locked(&self.seen);
-        let (mut unusable, mut held) = (HashSet::new(), HashSet::new());
-        for path in super::boot::list(&self.journal)? {
+        let (mut unusable, mut in_use) = (HashSet::new(), HashSet::new());
+        for path in boot::list(&self.journal)? {
             if path == self.own || seen.taken.contains(&path) {
                 continue;
             }
             let outcome = match BootDirectory::claim(&path) {
                 Ok(Claimed::Gone) => continue,
-                Ok(Claimed::Held { gateway }) => {
+                Ok(Claimed::Locked { gateway }) => {
                     if gateway == self.gateway {
-                        held.insert(path);
+                        in_use.insert(path);
                     }
                     continue;
                 }
@@ -100,19 +100,19 @@ impl Heir {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(boot) => {
-                    boots.push(boot);
+                Ok(life) => {
+                    lives.push(life);
                     seen.taken.insert(path);
                 }
                 Err(error) => {
                     if !seen.unusable.contains(&path) {
-                        tracing::error!(event = "journal_left_behind", directory = %path.display(), %error);
+                        tracing::error!(event = "journal_not_recovered", directory = %path.display(), %error);
                     }
                     unusable.insert(path);
                 }
             }
         }
-        for path in held.difference(&seen.held) {
+        for path in in_use.difference(&seen.locked) {
             tracing::error!(
                 event = "journal_held_by_another_process",
                 directory = %path.display(),
@@ -120,60 +120,60 @@ impl Heir {
                           from, a second gateway with the same `name`, or a process that has no business with the lock"
             );
         }
-        (seen.unusable, seen.held) = (unusable, held);
-        boots.sort_by_key(|boot: &LeftBoot| boot.directory.boot());
-        Ok(boots)
+        (seen.unusable, seen.locked) = (unusable, in_use);
+        lives.sort_by_key(|life: &DeadLife| life.directory.boot());
+        Ok(lives)
     }
 
-    fn open(&self, directory: BootDirectory) -> io::Result<LeftBoot> {
+    fn open(&self, directory: BootDirectory) -> io::Result<DeadLife> {
         let names: Arc<[_]> = names::read(directory.path())?.into();
-        let mut boot = LeftBoot { lanes: Vec::new(), directory, unreadable_files: 0 };
-        for lane in boot.directory.lanes()? {
-            let stream = boot.directory.stream(lane)?;
+        let mut life = DeadLife { lanes: Vec::new(), directory, unreadable_files: 0 };
+        for lane in life.directory.lanes()? {
+            let stream = life.directory.stream(lane)?;
             let seal = Seal::of(&stream.to_string());
-            let place = Place { directory: boot.directory.path().to_owned(), lane, seal };
+            let place = Place { directory: life.directory.path().to_owned(), lane, seal };
             let spool = Spool::find(place, Arc::clone(&self.budget))?;
-            boot.unreadable_files += spool.unreadable_files();
-            let mut left = Left::without_ring(Arc::clone(&names), Arc::clone(&self.backlog));
-            let path = boot.directory.ring(lane);
-            match LeftRing::open(&path, seal) {
+            life.unreadable_files += spool.unreadable_files();
+            let mut dead = DeadLane::without_ring(Arc::clone(&names), Arc::clone(&self.backlog));
+            let path = life.directory.ring(lane);
+            match DeadRing::open(&path, seal) {
                 Ok((file, recovered)) => {
                     if recovered.header_damaged {
                         tracing::warn!(event = "journal_header_damaged", file = %path.display());
                     }
-                    left = left.with_ring(file, recovered, &path, &self.budget);
+                    dead = dead.with_ring(file, recovered, &path, &self.budget);
                 }
                 Err(RecoverError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(RecoverError::Io(error)) => return Err(error),
                 Err(error @ RecoverError::NotARing(_)) => {
-                    boot.unreadable_files += 1;
+                    life.unreadable_files += 1;
                     tracing::error!(event = "journal_ring_unreadable", file = %path.display(), %error);
                 }
             }
-            boot.lanes.push(LaneReader::left(stream, spool, left));
+            life.lanes.push(LaneReader::dead(stream, spool, dead));
         }
-        Ok(boot)
+        Ok(life)
     }
 }
 
-impl LeftBoot {
-    /// The life that left it.
+impl DeadLife {
+    /// The life as the store knows it.
     pub(crate) fn life(&self) -> io::Result<Life> {
         self.directory.life()
     }
 
-    /// How many of its files tell nothing any more, not even how much was in them.
+    /// Number of files that cannot be read, not even how many entries they held.
     pub(crate) const fn unreadable_files(&self) -> u64 {
         self.unreadable_files
     }
 
-    /// Removes the files, once every lane is drained; those of a life with damaged ones stay.
+    /// Removes the files once every lane is drained. A life with unreadable files keeps them all.
     pub(crate) fn remove(self) -> io::Result<()> {
         drop(self.lanes);
         if self.unreadable_files > 0 {
             let path = self.directory.path().display();
             return Err(io::Error::other(format!(
-                "{path} holds files that cannot be read; remove it once that is settled"
+                "{path} holds files that cannot be read; remove it once the cause is known"
             )));
         }
         self.directory.remove()
