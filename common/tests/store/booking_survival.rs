@@ -1,13 +1,9 @@
 //! What was acknowledged is there after `kill -9`, and what was not is there whole or not at all.
 
-use std::{
-    future::Future as _,
-    io::{BufRead as _, BufReader, Write as _},
-    task::Poll,
-};
+use std::{future::Future as _, io::Write as _, task::Poll};
 
 use common::{id::TenantId, store::Store, usage::booking::Booking};
-use servers::Postgres;
+use servers::{Postgres, Process, eventually};
 
 use crate::{
     fixture::{Fixture, NOW, STORE_VARIABLE, batch, on_both_engines, stream, units_of},
@@ -24,7 +20,7 @@ const ENTRIES_PER_BATCH: u64 = 20;
 
 async fn killed_process_loses_no_acknowledged_usage(fixture: Fixture) {
     fixture.store().await.close().await;
-    let acknowledged = run_and_kill(&fixture, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH);
+    let acknowledged = run_and_kill(&fixture, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH).await;
     let store = Store::open(&fixture.url).await.unwrap();
     let tenant = TenantId::from_u128(1);
     let units = units_of(&store, tenant).await;
@@ -41,7 +37,7 @@ async fn killed_process_leaves_position_equal_to_books(fixture: Fixture) {
     let tenant = TenantId::from_u128(1);
     // Each life goes on where the last one was killed.
     for life in 1..=3 {
-        let acknowledged = run_and_kill(&fixture, "survival::book_messages_until_killed", 5 * life);
+        let acknowledged = run_and_kill(&fixture, "survival::book_messages_until_killed", 5 * life).await;
         let store = Store::open(&fixture.url).await.unwrap();
         let next = store.position("usage.events", 0).await.unwrap().unwrap().unsigned_abs();
         assert!(next >= acknowledged, "{acknowledged} messages were acknowledged, {next} are booked");
@@ -80,20 +76,21 @@ async fn abandoned_booking_leaves_no_trace_in_next(fixture: Fixture) {
 }
 
 /// Runs a helper until it has acknowledged so much, kills it, and says how much it has acknowledged in all.
-fn run_and_kill(fixture: &Fixture, helper: &str, enough: u64) -> u64 {
-    let mut process = fixture.helper(helper).spawn().unwrap();
-    let mut acknowledged = 0;
-    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-        if let Some(number) = line.unwrap().strip_prefix("acknowledged ") {
-            acknowledged = number.parse().unwrap();
-        }
-        if acknowledged >= enough {
-            process.kill().unwrap();
-        }
-    }
-    process.wait().unwrap();
-    assert!(acknowledged >= enough, "the helper ended early");
-    acknowledged
+async fn run_and_kill(fixture: &Fixture, helper: &str, enough: u64) -> u64 {
+    let mut process = Process::captured("helper", fixture.helper(helper)).unwrap();
+    process.start().unwrap();
+    let acknowledged = |process: &Process| -> u64 {
+        let lines = process.stdout().lines();
+        let last = lines.iter().rev().find_map(|line| line.strip_prefix("acknowledged "));
+        last.map_or(0, |number| number.parse().unwrap())
+    };
+    eventually("enough is acknowledged", async || {
+        assert_eq!(process.ended().unwrap(), None, "the helper ended early");
+        acknowledged(&process) >= enough
+    })
+    .await;
+    process.kill().unwrap();
+    acknowledged(&process)
 }
 
 #[tokio::test]

@@ -1,13 +1,9 @@
 //! The same on a Redis Cluster: keys of one shard live on one node, shards on several.
 
-use std::{
-    cell::Cell,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{cell::Cell, process::Command, time::Duration};
 
 use gateway::limit::bank::BankAddress;
-use servers::{eventually, free_port};
+use servers::{Process, eventually, free_port};
 
 use crate::fixture::{Gateway, Setup, burst_of};
 
@@ -21,30 +17,24 @@ struct Cluster {
     directory: tempfile::TempDir,
 }
 
+/// A Redis of the cluster; killed when dropped.
 struct Node {
-    process: Child,
     port: u16,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    _process: Process,
 }
 
 impl Node {
     fn start(directory: &std::path::Path) -> Self {
         let (port, bus) = (free_port().unwrap(), free_port().unwrap());
-        let process = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .current_dir(directory)
             .args(["--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes"])
             .args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()])
-            .args(["--cluster-config-file", &format!("nodes-{port}.conf")])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { process, port }
+            .args(["--cluster-config-file", &format!("nodes-{port}.conf")]);
+        let mut process = Process::captured("redis", command).unwrap();
+        process.start().unwrap();
+        Self { port, _process: process }
     }
 
     fn tell(&self, command: &redis::Cmd) -> redis::RedisResult<redis::Value> {

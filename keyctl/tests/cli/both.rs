@@ -1,11 +1,6 @@
 //! The same commands on a store and through the admin API of a running `billing serve` come out the same.
 
-use std::{
-    collections::HashMap,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{collections::HashMap, path::Path, process::Command};
 
 use common::{
     key::Mode,
@@ -13,13 +8,14 @@ use common::{
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
 use serde_json::{Value, json};
+use servers::{Process, eventually};
 
 use crate::fixture::{Fixture, PEPPER, Run, run, text};
 
-/// `billing serve` on a store, for as long as it is held.
+/// `billing serve` on a store; killed when dropped.
 struct Billing {
-    process: Child,
     url: String,
+    _process: Process,
 }
 
 /// A fixture, and the API in front of its store, if commands go through the API.
@@ -127,29 +123,22 @@ const READING: &[Step] = &[
 ];
 
 impl Billing {
-    fn serve(fixture: &Fixture) -> Self {
+    async fn serve(fixture: &Fixture) -> Self {
         let settings = fixture.file("billing.yaml", &format!("listen: 127.0.0.1:0\nstore: {}\n", fixture.url()));
         let program = Path::new(env!("CARGO_BIN_EXE_keyctl")).with_file_name("billing");
         let mut command = Command::new(&program);
         command.args(["serve", "--config"]).arg(settings).env("TOLLGATE_PEPPER", PEPPER).env_remove("TOLLGATE_STORE");
-        let started = command.env("RUST_LOG", "billing=info").stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut process = started.unwrap_or_else(|error| {
+        command.env("RUST_LOG", "billing=info");
+        let mut process = Process::captured("billing", command).unwrap();
+        process.start().unwrap_or_else(|error| {
             panic!("{}: {error}; `cargo build -p billing` builds it", program.display());
         });
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let events = lines.by_ref().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-        let address = events.map(|event| event["listen"].clone()).find(Value::is_string);
-        // Whoever is not read from stops.
-        std::thread::spawn(move || lines.for_each(drop));
-        let url = format!("http://{}", text(&address.unwrap()));
-        Self { process, url }
-    }
-}
-
-impl Drop for Billing {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let address = eventually("the address of billing", async || {
+            let events = process.log().lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+            events.map(|event| event["listen"].clone()).find(Value::is_string)
+        })
+        .await;
+        Self { url: format!("http://{}", text(&address)), _process: process }
     }
 }
 
@@ -162,7 +151,7 @@ impl Side {
         let root = fixture.root();
         let owner = ["admin-key", "create", "--tenant", &root, "--name", "owner", "--role", "owner"];
         let token = text(&fixture.json(&owner)["secret"]);
-        let api = is_api.then(|| (Billing::serve(&fixture), token));
+        let api = if is_api { Some((Billing::serve(&fixture).await, token)) } else { None };
         Self { fixture, api, ids: HashMap::from([("root".to_owned(), root)]), seen: Vec::new() }
     }
 
