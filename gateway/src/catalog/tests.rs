@@ -1,6 +1,6 @@
 //! Following a real store: each change is seen, and what must survive it does.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{str::FromStr as _, sync::Arc};
 
 use common::{
     change::ServedKey,
@@ -11,6 +11,7 @@ use common::{
     tenant::{Tenant, TenantKind, TenantStatus, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Zone},
 };
+use servers::eventually;
 use tokio::sync::watch;
 
 use super::*;
@@ -69,12 +70,7 @@ impl Following {
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Catalog) -> bool) {
-        let waited = async {
-            while !holds(&self.catalog) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+        eventually(what, async || holds(&self.catalog)).await;
     }
 }
 

@@ -17,7 +17,7 @@ async fn every_record_arrives_once_and_in_order_however_the_sink_behaves() {
             });
         }
     });
-    until("everything booked", || sink.books.count() == 1_000).await;
+    eventually("everything booked", async || sink.books.count() == 1_000).await;
     running.stop().await;
     assert_eq!(sink.books.units(), (0..1_000).collect::<Vec<_>>());
     sink.books.assert_in_order();
@@ -32,14 +32,14 @@ async fn records_wait_while_the_sink_is_away_and_metrics_say_so() {
     for number in 0..100 {
         running.meter.record(&record(number)).unwrap();
     }
-    until("attempts", || running.metric("tollgate_sink_failures_total") >= 2.0).await;
-    until("the backlog", || running.metric("tollgate_journal_entries") >= 100.0).await;
-    until("its age", || running.metric("tollgate_journal_oldest_seconds") > 0.0).await;
+    eventually("attempts", async || running.metric("tollgate_sink_failures_total") >= 2.0).await;
+    eventually("the backlog", async || running.metric("tollgate_journal_entries") >= 100.0).await;
+    eventually("its age", async || running.metric("tollgate_journal_oldest_seconds") > 0.0).await;
     assert!(running.metric("tollgate_journal_bytes") >= 100.0 * 128.0);
     sink.away.send_replace(false);
-    until("delivery", || sink.books.count() == 100).await;
-    until("an empty backlog", || running.metric("tollgate_journal_entries") < 1.0).await;
-    until("counters", || {
+    eventually("delivery", async || sink.books.count() == 100).await;
+    eventually("an empty backlog", async || running.metric("tollgate_journal_entries") < 1.0).await;
+    eventually("counters", async || {
         running.metric("tollgate_journal_appended_total") >= 100.0
             && running.metric("tollgate_journal_acknowledged_total") >= 100.0
     })
@@ -61,8 +61,8 @@ async fn records_of_a_killed_process_are_delivered_by_the_next() {
     }
     let running = start(settings(directory.path()), Arc::clone(&sink) as _);
     running.meter.record(&record(150)).unwrap();
-    until("delivery", || sink.books.count() == 151).await;
-    until("removal of what was left", || journals(directory.path()) == 1).await;
+    eventually("delivery", async || sink.books.count() == 151).await;
+    eventually("removal of what was left", async || journals(directory.path()) == 1).await;
     running.stop().await;
     assert_eq!(sink.books.units(), (0..151).collect::<Vec<_>>());
 }
@@ -94,8 +94,8 @@ async fn dead_gateway_is_drained_by_another_on_the_same_host() {
             .unwrap();
     doomed.record(&record(7)).unwrap();
     drop(doomed);
-    until("delivery", || sink.books.units() == [7]).await;
-    until("removal of what was left", || journals(directory.path()) == 1).await;
+    eventually("delivery", async || sink.books.units() == [7]).await;
+    eventually("removal of what was left", async || journals(directory.path()) == 1).await;
     assert!(locked(&sink.books.booked).keys().all(|stream| stream.gateway() == "edge-2"));
     running.stop().await;
 }

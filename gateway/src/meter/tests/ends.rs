@@ -28,7 +28,7 @@ async fn every_lane_of_a_dead_life_ends_after_its_last_entry_and_no_other_does()
     let sink = Unreliable::new(true);
     let running = start(settings, Arc::clone(&sink) as _);
     running.meter.record(&record(70)).unwrap();
-    until("removal of what was left", || journals(directory.path()) == 1).await;
+    eventually("removal of what was left", async || journals(directory.path()) == 1).await;
     running.stop().await;
 
     assert_eq!(sink.books.count(), 71);
@@ -65,7 +65,7 @@ async fn end_of_a_stream_is_sent_again_under_the_same_number_after_its_recoverer
     let sink = Forgetful::default();
     let books = Arc::clone(&sink.books);
     let successor = start(settings.clone(), Arc::new(sink));
-    until("the first end", || !ends(&books).is_empty()).await;
+    eventually("the first end", async || !ends(&books).is_empty()).await;
     let told = ends(&books);
     successor.task.abort();
     drop(successor.task.await);
@@ -73,7 +73,7 @@ async fn end_of_a_stream_is_sent_again_under_the_same_number_after_its_recoverer
 
     let sink = Unreliable::new(false);
     let running = start(settings, Arc::clone(&sink) as _);
-    until("removal of what was left", || journals(directory.path()) == 1).await;
+    eventually("removal of what was left", async || journals(directory.path()) == 1).await;
     running.stop().await;
     let told_again = ends(&sink.books);
     assert!(told.iter().all(|end| told_again.contains(end)), "{told:?}, then {told_again:?}");
@@ -93,7 +93,8 @@ async fn life_with_an_unreadable_file_has_no_end() {
     std::fs::write(rings.first().unwrap(), "x".repeat(100_000)).unwrap();
     let sink = Unreliable::new(false);
     let running = start(settings(directory.path()), Arc::clone(&sink) as _);
-    until("the damage to be counted", || running.metric("tollgate_journal_unreadable_files_total") >= 1.0).await;
+    eventually("the damage to be counted", async || running.metric("tollgate_journal_unreadable_files_total") >= 1.0)
+        .await;
     running.stop().await;
     assert_eq!(ends(&sink.books), []);
     assert!(left.exists(), "it is kept for somebody to look at");

@@ -22,12 +22,12 @@ async fn outage_that_outlasts_the_rings_is_spooled_and_delivered_in_order() {
     }
     sink.away.send_replace(false);
     for _ in 0..500 {
-        until("room", || running.meter.has_room()).await;
+        eventually("room", async || running.meter.has_room()).await;
         running.meter.record(&record(appended)).unwrap();
         appended += 1;
     }
-    until("everything booked", || sink.books.count() as u64 == appended).await;
-    until("an empty spool", || running.metric("tollgate_spool_bytes") < 1.0).await;
+    eventually("everything booked", async || sink.books.count() as u64 == appended).await;
+    eventually("an empty spool", async || running.metric("tollgate_spool_bytes") < 1.0).await;
     running.stop().await;
     assert_eq!(sink.books.units(), (0..appended).collect::<Vec<_>>());
     sink.books.assert_in_order();
@@ -41,7 +41,7 @@ async fn spent_disk_budget_refuses_requests_and_kept_records_arrive() {
     let running = start(cramped(directory.path(), WhenFull::Reject), Arc::clone(&sink) as _);
     let mut appended = 0;
     // Full also once the spool has taken what it can.
-    until("a full journal", || {
+    eventually("a full journal", async || {
         while running.meter.has_room() {
             running.meter.record(&record(appended)).unwrap();
             appended += 1;
@@ -54,8 +54,8 @@ async fn spent_disk_budget_refuses_requests_and_kept_records_arrive() {
         appended += 1;
     }
     sink.away.send_replace(false);
-    until("everything booked", || sink.books.count() as u64 == appended).await;
-    until("room", || running.meter.has_room()).await;
+    eventually("everything booked", async || sink.books.count() as u64 == appended).await;
+    eventually("room", async || running.meter.has_room()).await;
     running.stop().await;
     assert_eq!(sink.books.units(), (0..appended).collect::<Vec<_>>());
     sink.books.assert_in_order();
@@ -77,9 +77,9 @@ async fn requests_served_unmetered_are_counted() {
     let task = tokio::spawn(Arc::clone(&meter).run(Arc::clone(&sink) as _, stopped));
     let running = Running { meter, registry, stop, task };
     let unmetered = || running.metric("tollgate_unmetered_requests_total");
-    until("the rest booked", || (sink.books.count() as f64 + unmetered() - 1_000.0).abs() < 0.5).await;
+    eventually("the rest booked", async || (sink.books.count() as f64 + unmetered() - 1_000.0).abs() < 0.5).await;
     assert!(unmetered() > 500.0);
     running.meter.record(&record(1_000)).unwrap();
-    until("the next one booked", || sink.books.units().contains(&1_000)).await;
+    eventually("the next one booked", async || sink.books.units().contains(&1_000)).await;
     running.stop().await;
 }

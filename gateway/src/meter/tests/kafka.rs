@@ -32,7 +32,7 @@ fn sink(cluster: &Cluster) -> Arc<KafkaSink> {
     Arc::new(KafkaSink::new(settings).unwrap())
 }
 
-/// Books what is in the topic, from its beginning, until there are this many entries.
+/// Books what is in the topic, from its beginning there are this many entries.
 fn books_of(cluster: &Cluster, entries: usize) -> Books {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "reader");
@@ -58,12 +58,12 @@ async fn lives_through(cluster: &Cluster, repair: impl FnOnce(&Cluster)) {
     for number in 0..200 {
         running.meter.record(&record(number)).unwrap();
     }
-    until("attempts", || running.metric("tollgate_sink_failures_total") >= 3.0).await;
-    until("the backlog", || running.metric("tollgate_journal_entries") >= 200.0).await;
+    eventually("attempts", async || running.metric("tollgate_sink_failures_total") >= 3.0).await;
+    eventually("the backlog", async || running.metric("tollgate_journal_entries") >= 200.0).await;
     assert!(running.metric("tollgate_journal_acknowledged_total") < 1.0, "freed without an acknowledgement");
     repair(cluster);
-    until("delivery", || running.metric("tollgate_journal_acknowledged_total") >= 200.0).await;
-    until("an empty backlog", || running.metric("tollgate_journal_entries") < 1.0).await;
+    eventually("delivery", async || running.metric("tollgate_journal_acknowledged_total") >= 200.0).await;
+    eventually("an empty backlog", async || running.metric("tollgate_journal_entries") < 1.0).await;
     running.stop().await;
     assert_eq!(sink.problem(), None);
     let books = books_of(cluster, 200);

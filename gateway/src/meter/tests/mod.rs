@@ -19,6 +19,7 @@ use common::{
 };
 use prometheus::Registry;
 use rand::RngExt as _;
+use servers::eventually;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -166,13 +167,4 @@ fn record(units: u64) -> UsageRecord {
         mode: Mode::Live,
         prepaid: false,
     }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let waited = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), waited).await.unwrap_or_else(|_| panic!("never: {what}"));
 }

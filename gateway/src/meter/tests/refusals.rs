@@ -41,7 +41,7 @@ async fn refusals_outlive_a_full_journal() {
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Arc::clone(&meter).run(Arc::clone(&sink) as _, stopped));
     let is_sum = |entry: &UsageEntry| matches!(entry, UsageEntry::Refusals(sum) if sum.count == 1);
-    until("the sum", || locked(&sink.books.booked).values().flat_map(BTreeMap::values).any(is_sum)).await;
+    eventually("the sum", async || locked(&sink.books.booked).values().flat_map(BTreeMap::values).any(is_sum)).await;
     stop.send_replace(true);
     task.await.unwrap();
 }

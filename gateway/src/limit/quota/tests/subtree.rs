@@ -6,6 +6,7 @@ use common::{
     quota::{QuotaStanding, credit::TopUp},
     tenant::{Tenant, TenantStatus},
 };
+use servers::eventually;
 
 use super::*;
 
@@ -209,11 +210,7 @@ async fn what_answers_use_beyond_a_cap_is_owed_in_the_store_and_admits_nobody() 
     let refused = edge.request(PREPAID, 1, Some(1)).await;
     assert_eq!(refused, Err((DenialReason::QuotaExceeded, "pool-quota-month")));
     // Told to the store without a shutdown, and without anybody asking for more.
-    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-    while family.quotas(RESELLER).await[&false].owed < 10 {
-        assert!(tokio::time::Instant::now() < deadline, "{:?}", family.quotas(RESELLER).await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("all that is owed", async || family.quotas(RESELLER).await[&false].owed >= 10).await;
     edge.stop().await;
     let reseller = &family.quotas(RESELLER).await[&false];
     assert_eq!((reseller.drawn, reseller.owed, reseller.left), (20, 10, 0));
@@ -240,11 +237,7 @@ async fn a_debt_of_credit_is_paid_by_the_next_top_up_whatever_restarts() {
         let mut gateway = fixture.gateway_on("prepaid: [requests]");
         gateway.request(1, Some(5_000)).await.unwrap();
         let credit = async || fixture.store.credit(fixture.tenant).await.unwrap().remove(0);
-        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-        while credit().await.owed != 3_997 {
-            assert!(tokio::time::Instant::now() < deadline, "{:?}", credit().await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("all that is owed", async || credit().await.owed == 3_997).await;
         assert_eq!((credit().await.drawn, credit().await.left), (1_003, 0));
         if restart {
             gateway.stop().await;
