@@ -1,4 +1,4 @@
-//! What the gateway decides about one request in all: the headers' credential becomes a caller, and the caller is
+//! The gateway's whole decision about one request: the headers' credential becomes a caller, and the caller is
 //! admitted before four limits, two of its key and two of its tenant. By one key again and again, and by another of
 //! 100,000 each time.
 #![expect(clippy::expect_used, reason = "a benchmark of something else than success is worth nothing")]

@@ -30,7 +30,7 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long a thread takes to append `count` records, spread over as many journals as they need; only appending counts.
+/// Measures the appending of `count` records by each thread, spread over as many journals as they need.
 fn append(count: u64, threads: u32, lanes: u16) -> Duration {
     let mut appending = Duration::ZERO;
     let mut left = count;

@@ -1,4 +1,4 @@
-//! What a panic leaves in the log. A process of its own: the hook is the process's.
+//! The log line of a panic. A test program of its own: the hook belongs to the process.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! What changes comes out through Kafka: every change, in order for each tenant, whatever happens in between.
+//! Changes on their way through Kafka: every change, in order for each tenant, through any outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,11 +110,11 @@ async fn nothing_is_pending(server: &Server) {
 }
 
 /// A customer that inherits its plan.
-async fn heir_of_growth(store: &Store, root: TenantId) -> TenantId {
+async fn inheritor_of_growth(store: &Store, root: TenantId) -> TenantId {
     let new = |parent, kind, plan: Option<&str>| NewTenant {
         parent: Some(parent),
         kind,
-        name: "Heir".into(),
+        name: "Inheritor".into(),
         zone: "UTC".parse().unwrap(),
         plan: plan.map(|plan| plan.parse().unwrap()),
     };
@@ -134,7 +134,7 @@ async fn every_change_is_told_with_what_it_touched() {
         let (store, root) = fixture.store().await;
         let now = SystemClock.now();
         let acme = customer(&store, root, "Acme", "Europe/Berlin", "growth").await.id;
-        let heir = heir_of_growth(&store, root).await;
+        let inheritor = inheritor_of_growth(&store, root).await;
         let secret = Secret::generate(Mode::Live);
         let new = new_key(acme, &secret);
         let key = store.create_key(&new, now).await.unwrap();
@@ -155,7 +155,7 @@ async fn every_change_is_told_with_what_it_touched() {
         assert_eq!(document["subscriptions"][0]["plan"], "growth");
         assert_eq!(document["subscriptions"][0]["starts_at"], "2026-02-01T00:00:00Z");
         assert_eq!(document["effective"]["holder"], json!(acme));
-        let inherited = &reader.last_of(&heir.to_string())["document"];
+        let inherited = &reader.last_of(&inheritor.to_string())["document"];
         assert_eq!((&inherited["subscriptions"], &inherited["effective"]["plan"]), (&json!([]), &json!("growth")));
         let revoked = reader.last_of(&key.id.to_string());
         assert_eq!((&revoked["tenant"], &revoked["document"]["status"]), (&json!(acme), &json!("revoked")));

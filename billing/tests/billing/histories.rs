@@ -33,7 +33,7 @@ const ZONES: [&str; 7] = [
 /// Whom each tenant is under at first: a root, two resellers, a reseller below the first, three customers.
 const PARENTS: [usize; 7] = [0, 0, 0, 1, 1, 3, 2];
 
-/// How many of them may have others below.
+/// Number of tenants that may have others below.
 const RESELLERS: usize = 4;
 
 const PERIODS: [&str; 6] = ["2026-08", "2026-09", "2026-10", "2026-11", "2026-12", "2027-01"];
@@ -59,7 +59,7 @@ plans:
     quotas: [{ meter: requests, per_month: 60 }]
 ";
 
-/// What happens next.
+/// A change in a history.
 #[derive(Debug, Clone)]
 enum Event {
     Move {
@@ -108,7 +108,7 @@ impl Model {
         changes.next_back().is_some_and(|(.., has)| *has)
     }
 
-    /// Who pays, if anybody does.
+    /// Returns the tenant that pays, if there is one.
     fn payer(&self, tenant: usize, at: Micros) -> Option<usize> {
         let mut level = tenant;
         while !self.has_plan(level, at) {

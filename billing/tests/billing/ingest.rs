@@ -1,5 +1,5 @@
-//! What gateways hand in is booked exactly once; what of it never can be is kept as a dead letter, and everything else is
-//! refused with a reason.
+//! Usage that gateways hand in is booked exactly once. Usage that never can be booked is kept as a dead letter, and
+//! everything else is refused with a reason.
 
 use common::{
     id::TenantId,

@@ -222,11 +222,11 @@ async fn who_inherits_a_plan_is_billed_with_its_holder() {
     let now = instant("2026-11-01T00:00:00Z");
     let create = async |new: NewTenant| store.create_tenant(&new, now).await.unwrap().id;
     let reseller = create(tenant(TenantKind::Reseller, root, "Reseller", Some("growth"))).await;
-    let heir = create(tenant(TenantKind::Customer, reseller, "Heir", None)).await;
+    let inheritor = create(tenant(TenantKind::Customer, reseller, "Heir", None)).await;
     let own = create(tenant(TenantKind::Customer, reseller, "Own", Some("starter"))).await;
     let orphan = create(tenant(TenantKind::Customer, root, "Orphan", None)).await;
     let at = "2026-11-10T12:00:00Z";
-    let used = [(reseller, 1_000_000), (heir, 2_200_000), (own, 7), (orphan, 5)];
+    let used = [(reseller, 1_000_000), (inheritor, 2_200_000), (own, 7), (orphan, 5)];
     let records = used.into_iter().map(|(tenant, units)| request(tenant, at, units)).collect();
     book(&store, 0, records).await;
     let drafts = run(&fixture, &["--period", "2026-11"]).await;

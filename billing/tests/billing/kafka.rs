@@ -1,4 +1,4 @@
-//! What comes through Kafka is booked exactly once, or put aside, and never holds up what comes after it.
+//! Usage from Kafka is booked exactly once or put aside, and never holds up the messages after it.
 
 use std::time::Duration;
 

@@ -159,7 +159,7 @@ async fn rollup_with_more_aborted_than_requests_is_refused(fixture: Fixture) {
     }
 }
 
-/// What version 15 held: in one hour a sum from its start, one from 01:40 and one of which records were dropped, and two
+/// A store of version 15: in one hour a sum from its start, one from 01:40 and one of which records were dropped, and two
 /// sums without an aborted request.
 const STORE_WITHOUT_ABORTED: &str = "
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,

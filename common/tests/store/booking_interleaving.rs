@@ -21,7 +21,7 @@ use crate::fixture::{Fixture, NOW, on_both_engines, request, stream, usage_of};
 
 on_both_engines!(any_interleaving_of_deliveries_books_each_number_once);
 
-/// Where a delivery starts, and of each of its entries whether it is there: else it is said to be lost.
+/// First number of a delivery, and for each entry true if it is there; else the entry is reported as lost.
 type Delivery = (u64, Vec<bool>);
 
 async fn any_interleaving_of_deliveries_books_each_number_once(fixture: Fixture) {

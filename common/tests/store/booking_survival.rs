@@ -1,4 +1,4 @@
-//! What was acknowledged is there after `kill -9`, and what was not is there whole or not at all.
+//! Acknowledged batches survive `kill -9`; any other batch is there as a whole or not at all.
 
 use std::{future::Future as _, io::Write as _, task::Poll};
 

@@ -27,7 +27,7 @@ enum Step {
     Crash { gateway: usize },
     /// Entries of any life, dead or not, reach the books; of a dead one that are all, its end with them.
     Drain { life: usize, lane: usize, entries: usize },
-    /// What a lane has sent comes once more.
+    /// The entries of a lane arrive once more.
     Repeat { life: usize, lane: usize },
     /// An entry that waits in a lane is lost.
     Lose { life: usize, lane: usize },

@@ -1,4 +1,4 @@
-//! What a gateway says it has lost is an open gap, told once, and filled by whatever turns up after all.
+//! An entry that a gateway reports as lost is an open gap, reported once, and filled if the entry arrives after all.
 
 use common::{
     id::TenantId,

@@ -126,7 +126,7 @@ async fn rollups_are_readable_in_sql(fixture: Fixture) {
     assert_eq!(sqlx::Row::get::<String, _>(&row, 0), "2026-11-22 01:00:00 a root 3");
 }
 
-/// What version 1 of the schema held after two streams, a gap, and refusals.
+/// A store of schema version 1 after two streams, a gap, and refusals.
 const BOOKS_OF_THE_FIRST_SCHEMA: &str = "
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
@@ -173,7 +173,7 @@ async fn rows_of_first_schema_survive_migration(fixture: Fixture) {
     assert_eq!(audit.unpartitioned, 0);
 }
 
-/// What version 8 held: two roots, plans that one, both or none of them used, top-ups, and keys with their makers.
+/// A store of version 8: two roots, plans that one, both or none of them used, top-ups, and keys with their makers.
 const STORE_BEFORE_OWNERS: &str = "
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);

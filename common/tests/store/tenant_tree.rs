@@ -24,7 +24,7 @@ enum Change {
     End(usize),
 }
 
-/// What the model knows of one tenant.
+/// The model of one tenant.
 #[derive(Debug, Clone)]
 struct Known {
     id: TenantId,
@@ -114,7 +114,7 @@ impl Model {
         self.tenants.iter().all(|known| known.parent != Some(tenant) || known.is_deleted)
     }
 
-    /// What the store has to say of a tenant's terms: the lowest of all that is said on the way up.
+    /// The expected limits of a tenant: the lowest ones on the way up to the root.
     fn expected(&self, tenant: usize) -> Option<(TenantId, BTreeMap<String, u64>)> {
         let way = self.way_up(tenant);
         let plan = |tenant: usize| self.tenants[tenant].plan.map(|plan| &self.plans[plan]);
@@ -318,8 +318,8 @@ async fn partitioned_pool_is_checked_at_each_change(fixture: Fixture) {
     let store = fixture.store().await;
     let plans = "
 plans:
-  - id: house
-    name: House
+  - id: pooled
+    name: Pooled
     currency: USD
     flat_fee: '0.00'
     limits: { pool_mode: partitioned, pool: { per_second: { limit: 100, burst: 100 } } }
@@ -331,25 +331,25 @@ plans:
   - { id: open, name: Open, currency: USD, flat_fee: '0.00' }
 ";
     store.apply_plans(&PlanFile::parse(plans, "test").unwrap().plans, NOW).await.unwrap();
-    let (root, house) = reseller(&store, "house").await;
+    let (root, pooled) = reseller(&store, "pooled").await;
     let half =
         |parent| NewTenant { plan: Some("half".parse().unwrap()), ..new_tenant(TenantKind::Customer, Some(parent)) };
-    let first = store.create_tenant(&half(house), NOW).await.unwrap().id;
-    store.create_tenant(&half(house), NOW).await.unwrap();
+    let first = store.create_tenant(&half(pooled), NOW).await.unwrap().id;
+    store.create_tenant(&half(pooled), NOW).await.unwrap();
     let refused = |error: StoreError, part: &str| assert!(error.to_string().contains(part), "{error}");
-    refused(store.create_tenant(&half(house), NOW).await.unwrap_err(), "partitioned and has 100 per_second");
+    refused(store.create_tenant(&half(pooled), NOW).await.unwrap_err(), "partitioned and has 100 per_second");
     let elsewhere = store.create_tenant(&half(root), NOW).await.unwrap().id;
-    refused(store.move_tenant(elsewhere, house, None, NOW).await.unwrap_err(), "partitioned");
+    refused(store.move_tenant(elsewhere, pooled, None, NOW).await.unwrap_err(), "partitioned");
     let open = "open".parse().unwrap();
     let opened = store.assign_plan(first, &open, None, PlanStart::Now, NOW.plus_seconds(1)).await;
     refused(opened.unwrap_err(), "needs a limit per_second");
     let without = store.end_subscription(first, PlanStart::Now, NOW.plus_seconds(1)).await;
     refused(without.unwrap_err(), "needs a limit per_second");
-    let below = new_tenant(TenantKind::Reseller, Some(house));
+    let below = new_tenant(TenantKind::Reseller, Some(pooled));
     refused(store.create_tenant(&below, NOW).await.unwrap_err(), "needs a plan with a pool of its own");
     // One goes, another fits.
     store.delete_tenant(first, None, NOW.plus_seconds(2)).await.unwrap();
-    store.move_tenant(elsewhere, house, None, NOW.plus_seconds(2)).await.unwrap();
+    store.move_tenant(elsewhere, pooled, None, NOW.plus_seconds(2)).await.unwrap();
 }
 
 async fn deletion_keeps_booked_usage(fixture: Fixture) {

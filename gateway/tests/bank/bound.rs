@@ -12,7 +12,7 @@ async fn fleet(setup: &Setup, count: usize) -> Vec<Gateway> {
     join_all((0..count).map(|_| setup.start())).await
 }
 
-/// What all gateways admit if several tasks of each ask at once.
+/// Requests admitted by all gateways together while several tasks of each ask at once.
 async fn storm(gateways: &[Gateway], seconds: f64) -> u64 {
     const TASKS: usize = 8;
     let all = gateways.iter().flat_map(|gateway| (0..TASKS).map(|_| gateway.storm(seconds)));

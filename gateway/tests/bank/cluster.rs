@@ -42,13 +42,13 @@ impl Node {
         command.query(&mut client.get_connection_with_timeout(Duration::from_secs(2))?)
     }
 
-    /// What this start of the server is known by.
+    /// The id of this start of the server.
     fn run_id(&self) -> String {
         let info = self.text(redis::cmd("INFO").arg("server"));
         info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().to_owned()
     }
 
-    /// What it answers in words; nothing while it does not answer.
+    /// The answer as a text; empty while the server does not answer.
     fn text(&self, command: &redis::Cmd) -> String {
         match self.tell(command) {
             Ok(redis::Value::BulkString(text)) => String::from_utf8(text).unwrap(),
@@ -173,7 +173,7 @@ impl Scene {
         Self { cluster, gateways, admitted }
     }
 
-    /// What this part of a record of the bank is, at whichever server is its master.
+    /// A part of a record of the bank, read from the server that is its master.
     fn stored(&self, key: &str, part: &str) -> Option<String> {
         let script = format!("return tostring(({part})(cmsgpack.unpack(redis.call('GET', KEYS[1]))))");
         let mut command = redis::cmd("EVAL");

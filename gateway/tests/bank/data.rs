@@ -1,4 +1,4 @@
-//! What a server may hold, forget, or hold wrongly, while it serves on.
+//! A server that keeps serving while its data is lost or wrong.
 
 use std::cell::Cell;
 

@@ -47,7 +47,7 @@ pub(crate) struct Gateway {
     _catalog: Arc<Catalog>,
 }
 
-/// How a gateway is set up.
+/// Settings of a gateway and the limits of its tenant.
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) settings: BankSettings,
@@ -98,7 +98,7 @@ impl Gateway {
         Ok(self.standing().first().map_or(0, |limit| limit.remaining))
     }
 
-    /// How the caller's limits stand.
+    /// State of the caller's limits.
     pub(crate) fn standing(&self) -> LimitStates {
         self.limiter.states(self.caller.request("requests", 1, NOW))
     }

@@ -7,7 +7,7 @@ use servers::{Redis, RedisOptions, eventually};
 
 use crate::fixture::{Gateway, Setup, burst_of, per_second};
 
-/// How many of so many requests are admitted; none of them may wait for anything.
+/// Requests admitted of `times`; none of them may wait for anything.
 fn requests_without_waiting(gateway: &Gateway, times: u32) -> u64 {
     let admitted = |_| {
         let Some(outcome) = gateway.request().now_or_never() else { panic!("the request waits") };

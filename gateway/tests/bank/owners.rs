@@ -14,7 +14,7 @@ async fn two(setup: Setup) -> [Gateway; 2] {
     [setup.start().await, Setup { is_fresh: false, ..setup }.start().await]
 }
 
-/// How many of 20 requests are admitted. A cold limit may refuse some: what one gateway holds, another one has not.
+/// Requests admitted of 20. A cold limit may refuse some: tokens of one gateway are out of reach for another.
 async fn ask(gateway: &Gateway, caller: &Caller, to: Destination<'_>) -> u64 {
     let mut admitted = 0;
     for _ in 0..20 {

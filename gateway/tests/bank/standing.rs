@@ -1,4 +1,4 @@
-//! What callers are told of limits that gateways share: something to pace themselves by, and never above the truth.
+//! State of shared limits as callers see it: good enough to pace themselves by, and never above the truth.
 
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@ use crate::fixture::{Run, bare_command, run};
 
 const TENANT: &str = "ten_01jd0000000000000000000001";
 
-/// What a server does with one request.
+/// A server's reaction to one request.
 enum Reply {
     /// Reads it and hangs up.
     HangUp,

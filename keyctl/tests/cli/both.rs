@@ -22,7 +22,7 @@ struct Billing {
 struct Side {
     fixture: Fixture,
     api: Option<(Billing, String)>,
-    /// What commands have created, by the names that the script gives it.
+    /// Ids of created things, by their names in the script.
     ids: HashMap<String, String>,
     /// Every id that was seen, in order: the same place in the order, the same thing.
     seen: Vec<String>,
@@ -56,12 +56,12 @@ const SCRIPT: &[Step] = &[
     ("north", "tenant create --name North --parent {root} --kind reseller --plan basic --time-zone Europe/Berlin"),
     ("south", "tenant create --name South --parent {root} --kind reseller"),
     ("acme", "tenant create --name Acme --parent {north} --plan wide"),
-    ("heir", "tenant create --name Heir --parent {north}"),
+    ("inheritor", "tenant create --name Inheritor --parent {north}"),
     ("", "tenant list"),
     ("", "tenant list --parent {north}"),
     ("", "tenant show {acme}"),
     ("", "tenant limits {acme}"),
-    ("", "tenant limits {heir}"),
+    ("", "tenant limits {inheritor}"),
     ("", "tenant limits {south}"),
     ("", "tenant update {acme} --name Acme-GmbH"),
     ("", "tenant suspend {acme}"),
@@ -71,19 +71,19 @@ const SCRIPT: &[Step] = &[
     ("", "tenant move {south} --parent {south}"),
     ("", "tenant delete {south}"),
     ("", "plan assign basic --tenant {acme} --from period-end"),
-    ("", "plan assign basic --tenant {heir} --version 1"),
-    ("", "plan assign basic --tenant {heir} --from 2020-01-01T00:00:00Z"),
+    ("", "plan assign basic --tenant {inheritor} --version 1"),
+    ("", "plan assign basic --tenant {inheritor} --from 2020-01-01T00:00:00Z"),
     ("", "tenant plans {acme}"),
     ("", "plan deprecate wide"),
-    ("", "plan assign wide --tenant {heir}"),
+    ("", "plan assign wide --tenant {inheritor}"),
     ("", "plan restore wide"),
     ("", "plan apply changed.yaml"),
     ("", "plan versions basic"),
     ("", "plan migrate basic"),
-    ("", "plan end --tenant {heir}"),
+    ("", "plan end --tenant {inheritor}"),
     ("main", "key create --tenant {acme} --name main --scopes search --allowed-ips 203.0.113.7"),
-    ("ci", "key create --tenant {heir} --name ci --test --expires 2099-01-01T00:00:00Z"),
-    ("", "key create --tenant {heir} --name late --expires 2020-01-01T00:00:00Z"),
+    ("ci", "key create --tenant {inheritor} --name ci --test --expires 2099-01-01T00:00:00Z"),
+    ("", "key create --tenant {inheritor} --name late --expires 2020-01-01T00:00:00Z"),
     ("", "key show {main}"),
     ("", "key update {main} --any-route --allowed-ips 2001:db8::/32"),
     ("next", "key rotate {main} --grace 1h"),
@@ -97,7 +97,7 @@ const SCRIPT: &[Step] = &[
     ("", "credit add --tenant {acme} --meter tokens --units 500 --reference order-1"),
     ("", "credit add --tenant {acme} --meter tokens --units 501 --reference order-1"),
     ("", "credit show --tenant {acme}"),
-    ("", "tenant delete {heir}"),
+    ("", "tenant delete {inheritor}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
     ("", "tenant list --subtree-of ten_01jd0000000000000000000009"),
@@ -105,7 +105,7 @@ const SCRIPT: &[Step] = &[
     ("", "plan show nowhere"),
 ];
 
-/// What is asked once usage is booked.
+/// Commands that run once usage is booked.
 const READING: &[Step] = &[
     ("", "usage show --period 2026-11 --by tenant"),
     ("", "usage show --period 2026-11 --by key"),
@@ -239,7 +239,7 @@ impl Side {
             request("acme", "next", "2026-11-10T10:10:00Z", 3, Mode::Live),
             request("acme", "next", "2026-11-10T11:10:00Z", 4, Mode::Live),
             request("acme", "next", "2026-11-30T23:59:59Z", 5, Mode::Live),
-            request("heir", "ci", "2026-11-10T10:10:00Z", 2, Mode::Test),
+            request("inheritor", "ci", "2026-11-10T10:10:00Z", 2, Mode::Test),
         ];
         let batch = UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq: 0, entries };
         self.fixture.store.book_usage(&batch, Micros(0)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What scripts rely on: exit codes, errors on standard error, help and completions that need no store.
+//! Behaviour that scripts rely on: exit codes, errors on standard error, help and completions without a store.
 
 use serde_json::{Value, json};
 

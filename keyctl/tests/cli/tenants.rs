@@ -183,7 +183,7 @@ async fn limits_say_who_lowered_them() {
     let reseller = ["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller", "--plan", "narrow"];
     let reseller = fixture.id(&reseller);
     let customer = fixture.id(&["tenant", "create", "--name", "C", "--parent", &reseller, "--plan", "wide"]);
-    let heir = fixture.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
+    let inheritor = fixture.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
     let limits = fixture.json(&["tenant", "limits", &customer]);
     assert_eq!((&limits["tenant"], &limits["terms"]["holder"]), (&json!(customer), &json!(customer)));
     assert_eq!(limits["terms"]["tenant"]["per_second"], json!({ "limit": 10, "burst": 10, "clamped_by": reseller }));
@@ -195,7 +195,7 @@ async fn limits_say_who_lowered_them() {
     assert!(table.contains(&format!("10/s, lowered by {reseller}")), "{table}");
     assert!(table.contains("1000 units per month, hard"), "{table}");
 
-    let inherited = fixture.json(&["tenant", "limits", &heir]);
+    let inherited = fixture.json(&["tenant", "limits", &inheritor]);
     assert_eq!((&inherited["terms"]["holder"], &inherited["terms"]["plan"]), (&json!(reseller), &json!("narrow")));
     assert_eq!(fixture.keyctl(&["tenant", "limits", UNKNOWN]).code, 3);
 }

@@ -1,4 +1,4 @@
-//! What a person at a terminal gets: tables as wide as the terminal, and questions before something is taken away.
+//! Output at a terminal: tables as wide as the terminal, and a question before a deletion.
 
 use serde_json::json;
 use servers::{Act, Seen, Step, in_terminal};

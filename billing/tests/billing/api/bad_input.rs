@@ -1,4 +1,4 @@
-//! What nobody should send: refused clearly, and nothing half-done.
+//! Bad input: refused with a reason, and nothing is half-done.
 
 use common::admin::Role;
 use reqwest::Method;

@@ -101,7 +101,7 @@ impl ApiFixture {
         self.with_secret(secret.expose())
     }
 
-    /// What the program hashes secrets under.
+    /// The pepper that the program hashes secrets with.
     pub(super) fn pepper() -> Pepper {
         Pepper::new(PEPPER).unwrap()
     }
@@ -176,7 +176,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// What a problem says, which has to be this one.
+    /// Returns the detail of a problem, which has to be of this status and code.
     #[track_caller]
     pub(super) fn problem(&self, status: u16, code: &str) -> String {
         let problem = self.document(status);

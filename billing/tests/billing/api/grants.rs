@@ -1,4 +1,4 @@
-//! What is handed on: no longer than it was held, and told to nobody below.
+//! Grants by a caller: never beyond the caller's own expiry, and hidden from tenants below.
 
 use common::{
     admin::{AdminArea, AdminScope, AdminSecret, NewAdminKey, Role},

@@ -1,6 +1,6 @@
 //! Every operation, asked for by every role that stands in every way to the tenant that is concerned.
 //!
-//! What is expected is written down here once more, and not taken from the table that decides.
+//! The expected rules are written down here once more, and not taken from the table that decides.
 
 use std::collections::BTreeSet;
 
@@ -78,7 +78,7 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
 /// An operation that finds what is a tenant's by its secret.
 const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
 
-/// Who may do more: the mightiest last.
+/// Roles by their rights: the highest last.
 const ROLES: [Role; 4] = [Viewer, Billing, Admin, Owner];
 
 fn reaches(role: Role, least: Option<Role>) -> bool {
