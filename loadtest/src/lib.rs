@@ -1,4 +1,5 @@
-//! Everything that puts Tollgate to work from outside: the demo, a load generator, peers to compare with, and drills.
+//! Everything that puts Tollgate to work from outside: the demo, a load generator, peers to compare
+//! with, and drills.
 
 pub mod cli;
 pub mod compare;

@@ -1,4 +1,5 @@
-//! A bare Pingora reverse proxy: no keys, limits, metering or logs, with the settings that the gateway runs on.
+//! A bare Pingora reverse proxy: no keys, limits, metering or logs, with the settings that the
+//! gateway runs on.
 //!
 //! Its own cost is Pingora's; the cost of the gateway beyond it is what Tollgate adds.
 
@@ -12,7 +13,8 @@ use pingora_core::{
 };
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
-/// Idle upstream connections kept: more than there are ever requests at once, else throughput suffers.
+/// Idle upstream connections kept: more than there are ever requests at once, else throughput
+/// suffers.
 const KEEPALIVE_POOL_SIZE: usize = 1_024;
 
 /// Forwards everything to one server.

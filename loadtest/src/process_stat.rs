@@ -7,7 +7,8 @@ use nix::unistd::{SysconfVar, sysconf};
 /// Position of `utime` behind the process's name in `/proc/<pid>/stat`; `stime` follows it.
 const USER_TIME_FIELD: usize = 11;
 
-/// User and system time of a process and all its threads so far, in seconds; its resolution is 10 ms.
+/// User and system time of a process and all its threads so far, in seconds; its resolution is 10
+/// ms.
 pub(crate) fn cpu_seconds(pid: u32) -> io::Result<f64> {
     let (file, text) = read(&format!("{pid}/stat"))?;
     cpu_ticks(&text).map(seconds).ok_or_else(|| unreadable(&file))

@@ -1,8 +1,9 @@
-//! The demo upstream: a small API that answers what it is asked for and counts every request that it accepts.
+//! The demo upstream: a small API that answers what it is asked for and counts every request that
+//! it accepts.
 //!
-//! A request counts from the moment its head was read, whether or not its answer arrives: so no client can have
-//! received more answers than are counted here. The commands are the last segments of the path, whatever stands
-//! before them: a gateway may or may not strip its route's prefix.
+//! A request counts from the moment its head was read, whether or not its answer arrives: so no
+//! client can have received more answers than are counted here. The commands are the last segments
+//! of the path, whatever stands before them: a gateway may or may not strip its route's prefix.
 //!
 //! | path | answer |
 //! |---|---|
@@ -80,7 +81,8 @@ pub struct Accepted {
     pub by_key: BTreeMap<String, u64>,
 }
 
-/// A running upstream. Dropping it stops it: no new connection is taken, answers under way are finished.
+/// A running upstream. Dropping it stops it: no new connection is taken, answers under way are
+/// finished.
 #[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,

@@ -42,8 +42,8 @@ fn single_run_bills_exactly_the_counts_of_its_client() {
     assert_eq!(outcome["sent"], outcome["received"]);
     assert_eq!(outcome["received"], outcome["billed"]);
     assert_eq!(outcome["currency"], "USD");
-    // Growth 99.00 + Starter 29.00; 20 of 80 requests of each customer use 25,000 units, and 20 x 25,000 + 60 units
-    // are 60 beyond what Starter includes: 0.0003, which rounds to nothing.
+    // Growth 99.00 + Starter 29.00; 20 of 80 requests of each customer use 25,000 units, and 20 x
+    // 25,000 + 60 units are 60 beyond what Starter includes: 0.0003, which rounds to nothing.
     assert_eq!(outcome["total"], "128.00");
 
     let second = demo(&arguments);
@@ -51,7 +51,8 @@ fn single_run_bills_exactly_the_counts_of_its_client() {
     assert_eq!(second.stdout, first.stdout);
 }
 
-/// A shell whose umask lets everybody read and write starts the demo; all of its programs keep their files private.
+/// A shell whose umask lets everybody read and write starts the demo; all of its programs keep
+/// their files private.
 #[test]
 fn files_are_private_whatever_the_umask() {
     let directory = tempfile::tempdir().unwrap();

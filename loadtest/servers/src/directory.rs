@@ -1,8 +1,9 @@
 //! A server's private directory, and the guard that clears it away.
 //!
-//! The guard is a small shell process that holds the other end of a pipe. When the program that started it ends, by
-//! `kill -9` too, the pipe closes; the guard then kills the server and removes the directory. (The kernel's own
-//! parent-death signal would not do: it goes by the thread that started the server, and test threads end early.)
+//! The guard is a small shell process that holds the other end of a pipe. When the program that
+//! started it ends, by `kill -9` too, the pipe closes; the guard then kills the server and removes
+//! the directory. (The kernel's own parent-death signal would not do: it goes by the thread that
+//! started the server, and test threads end early.)
 
 use std::{
     fs, io,
@@ -36,8 +37,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A new directory. Servers that refuse to run as root run under the first of `accounts` that exists; where there
-    /// are none to choose from, the server runs as we do.
+    /// A new directory. Servers that refuse to run as root run under the first of `accounts` that
+    /// exists; where there are none to choose from, the server runs as we do.
     pub(crate) fn create(name: &str, accounts: &[&str]) -> Result<Self, ServerError> {
         let account =
             if Uid::effective().is_root() && !accounts.is_empty() { Some(first_account(accounts)?) } else { None };

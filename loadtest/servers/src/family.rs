@@ -71,7 +71,8 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     state(&stat).is_some_and(|state| matches!(state, 'Z' | 'X'))
 }
 
-/// The state letter of a line of `/proc/*/stat`. The name before it may hold blanks and parentheses.
+/// The state letter of a line of `/proc/*/stat`. The name before it may hold blanks and
+/// parentheses.
 fn state(stat: &str) -> Option<char> {
     stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
 }

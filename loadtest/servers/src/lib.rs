@@ -1,10 +1,13 @@
-//! Real servers on private ports and in private directories, and the supervisor of every child process of a test.
+//! Real servers on private ports and in private directories, and the supervisor of every child
+//! process of a test.
 //!
-//! Each kind of server has a file of its own with the program that it runs. [`Server`] is the part that all of them
-//! share: a server can be killed, paused, resumed, stopped and restarted. [`Process`] is the supervisor under it, and
-//! under the programs of this repository; [`eventually`] waits for a state, with a deadline.
+//! Each kind of server has a file of its own with the program that it runs. [`Server`] is the part
+//! that all of them share: a server can be killed, paused, resumed, stopped and restarted.
+//! [`Process`] is the supervisor under it, and under the programs of this repository;
+//! [`eventually`] waits for a state, with a deadline.
 //!
-//! Invariant: neither a server nor its directory outlives the program that started it, however that program ends.
+//! Invariant: neither a server nor its directory outlives the program that started it, however that
+//! program ends.
 
 mod certificates;
 mod directory;

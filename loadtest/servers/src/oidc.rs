@@ -1,7 +1,8 @@
-//! An OIDC provider: the npm package oidc-provider, with people and machines that are made up as they are named.
+//! An OIDC provider: the npm package oidc-provider, with people and machines that are made up as
+//! they are named.
 //!
-//! It comes from npm the first time and stays in the user's cache directory; see `oidc/resolve.sh`, and
-//! `oidc/provider.mjs` for whom it knows. It starts in about a second.
+//! It comes from npm the first time and stays in the user's cache directory; see `oidc/resolve.sh`,
+//! and `oidc/provider.mjs` for whom it knows. It starts in about a second.
 
 use std::{
     fs,
@@ -77,8 +78,8 @@ impl OpenId {
         self.control("/control/rotate", &format!(r#"{{"keep":{keep}}}"#)).map(drop)
     }
 
-    /// A token as `order`, a JSON object, asks for it: `alg`, `header`, `claims`, and `stranger` for a key that is not
-    /// the provider's.
+    /// A token as `order`, a JSON object, asks for it: `alg`, `header`, `claims`, and `stranger`
+    /// for a key that is not the provider's.
     pub fn sign(&self, order: &str) -> Result<String, ServerError> {
         self.control("/control/sign", order)
     }

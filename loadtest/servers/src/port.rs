@@ -10,7 +10,8 @@ use rand::RngExt as _;
 
 use crate::ServerError;
 
-/// Below the ports that Linux gives to outgoing connections: a server that is down for a moment finds its port again.
+/// Below the ports that Linux gives to outgoing connections: a server that is down for a moment
+/// finds its port again.
 const RANGE: Range<u16> = 12_000..32_000;
 
 /// Attempts before giving up; each hits a free port unless the machine is full of servers.

@@ -20,7 +20,8 @@ const USER: &str = "tollgate";
 /// Options of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct PostgresOptions {
-    /// True if a commit waits for the disk. Without it, a killed server loses nothing, a crashed machine may.
+    /// True if a commit waits for the disk. Without it, a killed server loses nothing, a crashed
+    /// machine may.
     pub fsync: bool,
     /// Most connections at once.
     pub max_connections: u32,

@@ -5,7 +5,8 @@ use nix::unistd::{Uid, setfsuid};
 /// The account that owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// While it lives, this thread and all threads that it starts access files as an account that owns nothing.
+/// While it lives, this thread and all threads that it starts access files as an account that owns
+/// nothing.
 #[derive(Debug)]
 pub struct Unprivileged {
     before: Uid,

@@ -1,7 +1,7 @@
 //! The one supervisor of child processes: servers, and the programs of this repository.
 //!
-//! Invariant: a process never outlives its handle. It is killed with all its children when the handle is dropped, and
-//! its log is shown if a test panics meanwhile.
+//! Invariant: a process never outlives its handle. It is killed with all its children when the
+//! handle is dropped, and its log is shown if a test panics meanwhile.
 
 use std::{
     os::unix::process::CommandExt as _,
@@ -21,7 +21,8 @@ use crate::{
     wait::{DEADLINE, POLL_INTERVAL, block_until, within},
 };
 
-/// A child process in a process group of its own: Ctrl-C reaches the program that started it, which stops it in order.
+/// A child process in a process group of its own: Ctrl-C reaches the program that started it, which
+/// stops it in order.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -41,7 +42,8 @@ enum State {
 }
 
 impl Process {
-    /// A process that is yet to be started, with its output in the file `log`. Errors call it `name`.
+    /// A process that is yet to be started, with its output in the file `log`. Errors call it
+    /// `name`.
     pub fn new(name: impl Into<String>, command: Command, log: impl Into<PathBuf>) -> Self {
         let log = Log::at(log);
         let name = name.into();
@@ -154,7 +156,8 @@ impl Process {
         ended.unwrap_or_else(|| Err(self.still_running()))
     }
 
-    /// Waits until `probe` finds the process ready; its error is the answer so far. Fails early if the process ends.
+    /// Waits until `probe` finds the process ready; its error is the answer so far. Fails early if
+    /// the process ends.
     pub async fn wait_ready(&mut self, mut probe: impl AsyncFnMut() -> Result<(), String>) -> Result<(), ServerError> {
         let mut answer = String::new();
         let ready = within(DEADLINE, POLL_INTERVAL, async || {
@@ -168,7 +171,8 @@ impl Process {
         ready.unwrap_or_else(|| Err(self.not_ready(&answer)))
     }
 
-    /// As [`Process::stop`], by `signal`, on the caller's thread. A process that does not run stays as it is.
+    /// As [`Process::stop`], by `signal`, on the caller's thread. A process that does not run stays
+    /// as it is.
     pub(crate) fn stop_blocking(&mut self, signal: Signal) -> Result<(), ServerError> {
         if self.pid().is_err() {
             return Ok(());

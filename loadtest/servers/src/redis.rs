@@ -86,8 +86,8 @@ impl Redis {
         format!("redis://{}127.0.0.1:{}/0", self.account(), self.port())
     }
 
-    /// The same by TLS, and the file with the authority that vouches for the server; nothing unless it is
-    /// [`RedisOptions::secured`].
+    /// The same by TLS, and the file with the authority that vouches for the server; nothing unless
+    /// it is [`RedisOptions::secured`].
     pub fn secured_url(&self) -> Option<(String, &Path)> {
         let (port, certificates) = self.program.secured.as_ref()?;
         Some((format!("rediss://{}127.0.0.1:{port}/0", self.account()), &certificates.authority))
@@ -108,7 +108,8 @@ impl Redis {
     }
 }
 
-/// One command without blanks in its words, on a connection of its own, and the first line of its answer.
+/// One command without blanks in its words, on a connection of its own, and the first line of its
+/// answer.
 fn ask(port: u16, options: &RedisOptions, command: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -1,4 +1,5 @@
-//! SQLite stores whose schema is not the latest: as before an upgrade, and as after a rollback of the programs.
+//! SQLite stores whose schema is not the latest: as before an upgrade, and as after a rollback of
+//! the programs.
 
 use std::{
     io,
@@ -25,7 +26,8 @@ impl StoreFile {
         Self { file: file.into() }
     }
 
-    /// Sets up an empty store one step older than the programs; gives the name of the step that it lacks.
+    /// Sets up an empty store one step older than the programs; gives the name of the step that it
+    /// lacks.
     pub async fn create_older(&self) -> Result<String, ServerError> {
         let mut steps = steps()?;
         let missing = steps.pop().ok_or_else(|| failed("find migrations", "there are none"))?;

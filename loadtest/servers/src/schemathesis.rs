@@ -1,7 +1,8 @@
-//! Schemathesis: a fuzzer that reads an OpenAPI document and sends what it allows, and what it does not.
+//! Schemathesis: a fuzzer that reads an OpenAPI document and sends what it allows, and what it does
+//! not.
 //!
-//! It comes from the Python package index the first time and stays in the user's cache directory; see
-//! `schemathesis/resolve.sh`.
+//! It comes from the Python package index the first time and stays in the user's cache directory;
+//! see `schemathesis/resolve.sh`.
 
 use std::{
     path::PathBuf,

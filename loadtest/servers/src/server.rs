@@ -17,7 +17,8 @@ pub trait Program: Debug + Send + 'static {
     /// The signal that asks it to end in an orderly way.
     const STOP: Signal = Signal::SIGTERM;
 
-    /// Writes the files that the program reads at its start. Called once for each port that is tried.
+    /// Writes the files that the program reads at its start. Called once for each port that is
+    /// tried.
     fn prepare(&mut self, _directory: &Directory, _port: u16) -> Result<(), ServerError> {
         Ok(())
     }
@@ -29,7 +30,8 @@ pub trait Program: Debug + Send + 'static {
     fn is_ready(&self, port: u16) -> bool;
 }
 
-/// A server on 127.0.0.1; it and its data are gone when this is dropped or the program that started it ends.
+/// A server on 127.0.0.1; it and its data are gone when this is dropped or the program that started
+/// it ends.
 #[derive(Debug)]
 pub struct Server<P> {
     pub(crate) program: P,

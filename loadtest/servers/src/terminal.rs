@@ -1,4 +1,5 @@
-//! Programs in a terminal: of a size, with somebody who types. The terminal is made by Python's `pty`.
+//! Programs in a terminal: of a size, with somebody who types. The terminal is made by Python's
+//! `pty`.
 
 use std::process::{Command, Stdio};
 

@@ -7,7 +7,8 @@ use std::{
 
 use crate::ServerError;
 
-/// Longest wait in tests: far more than anything takes on a busy machine, so that only a hang reaches it.
+/// Longest wait in tests: far more than anything takes on a busy machine, so that only a hang
+/// reaches it.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Pause between two attempts, where an attempt costs little.
@@ -51,7 +52,8 @@ impl<A: Attempt, E> Attempt for Result<A, E> {
     }
 }
 
-/// Repeats `attempt`, with a pause of `interval`, until it has a value. Returns none at the deadline.
+/// Repeats `attempt`, with a pause of `interval`, until it has a value. Returns none at the
+/// deadline.
 pub async fn within<A: Attempt>(
     patience: Duration,
     interval: Duration,
@@ -78,7 +80,8 @@ pub async fn eventually<A: Attempt>(what: &str, attempt: impl AsyncFnMut() -> A)
     found.unwrap_or_else(|| panic!("{what}: not within {} s", DEADLINE.as_secs()))
 }
 
-/// Blocks the thread until `condition` holds, for at most [`DEADLINE`]; the error names the state `what`.
+/// Blocks the thread until `condition` holds, for at most [`DEADLINE`]; the error names the state
+/// `what`.
 pub(crate) fn block_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), ServerError> {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {

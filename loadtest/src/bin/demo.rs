@@ -5,14 +5,16 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use loadtest::demo::{self, DemoError, Options};
 
-/// Starts gateway, billing and a demo API on SQLite, sends a little traffic and shows the bill until Ctrl-C.
+/// Starts gateway, billing and a demo API on SQLite, sends a little traffic and shows the bill
+/// until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(
     name = "demo",
     after_help = "Examples:\n  make run\n  make run ONCE=1\n  make run ARGS=\"--gateway-port 8088\""
 )]
 struct Arguments {
-    /// Send some traffic, print one JSON line that holds the bill against what the client counted, and stop.
+    /// Send some traffic, print one JSON line that holds the bill against what the client counted,
+    /// and stop.
     #[arg(long)]
     once: bool,
     /// Port of the gateway.

@@ -12,9 +12,11 @@ use loadtest::{
     drill::{DRILLS, Times},
 };
 
-/// Harms processes and servers under real load, then checks: received <= billed <= accepted, for every key.
+/// Harms processes and servers under real load, then checks: received <= billed <= accepted, for
+/// every key.
 ///
-/// Each drill ends with one JSON line. It needs the binaries of its own profile and installs nothing.
+/// Each drill ends with one JSON line. It needs the binaries of its own profile and installs
+/// nothing.
 #[derive(Debug, Parser)]
 #[command(
     name = "drill",

@@ -1,5 +1,5 @@
-//! The binary `loadtest`: compares the gateway with nginx, a bare Pingora and no proxy, or its decisions with a limiter
-//! that asks Redis about each.
+//! The binary `loadtest`: compares the gateway with nginx, a bare Pingora and no proxy, or its
+//! decisions with a limiter that asks Redis about each.
 
 use std::{
     io::{self, Write as _},
@@ -40,8 +40,8 @@ have 128 bytes. Requests rotate through 100 keys of 10 tenants, with --checks th
 
 Exit code: 0 if every request was answered with 200 and may pass, and the usage adds up, else 1.";
 
-/// Compares the gateway with nginx, a bare Pingora and no proxy, or its decisions with a Redis limiter, in one
-/// interleaved run.
+/// Compares the gateway with nginx, a bare Pingora and no proxy, or its decisions with a Redis
+/// limiter, in one interleaved run.
 #[derive(Parser)]
 #[command(long_about = METHOD)]
 struct Arguments {

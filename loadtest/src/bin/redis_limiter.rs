@@ -1,4 +1,5 @@
-//! The binary `redis_limiter`: a limiter that asks Redis about every request, for `loadtest --checks` to compare with.
+//! The binary `redis_limiter`: a limiter that asks Redis about every request, for `loadtest
+//! --checks` to compare with.
 
 use std::{path::PathBuf, process::ExitCode};
 

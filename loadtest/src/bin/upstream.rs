@@ -12,7 +12,8 @@ use tokio::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The demo upstream: answers 200 with 128 bytes, /status/{code}, /units/{n}, /slow/{ms}, /echo; counts at /_accepted.
+/// The demo upstream: answers 200 with 128 bytes, /status/{code}, /units/{n}, /slow/{ms}, /echo;
+/// counts at /_accepted.
 #[derive(Parser)]
 struct Arguments {
     /// Address to listen on.

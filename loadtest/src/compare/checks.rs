@@ -1,5 +1,5 @@
-//! The rows of the comparison of decisions: the gateway's `POST /check`, with limits of its own and with shared ones,
-//! and a limiter that asks Redis about every request.
+//! The rows of the comparison of decisions: the gateway's `POST /check`, with limits of its own and
+//! with shared ones, and a limiter that asks Redis about every request.
 
 use serde_json::{Value, json};
 use servers::Redis;
@@ -20,7 +20,8 @@ use crate::{
 /// Path of the decision API.
 const PATH: &str = "/check";
 
-/// Ten keys for each of a hundred tenants, with four limits for each request, each too high ever to refuse.
+/// Ten keys for each of a hundred tenants, with four limits for each request, each too high ever to
+/// refuse.
 pub(super) const CUSTOMERS: Customers = Customers {
     tenants: 100,
     keys_per_tenant: 10,

@@ -117,9 +117,10 @@ impl Contestant {
         Load { connections, pace, duration, ..Load::new(self.address, self.requests.clone()) }
     }
 
-    /// Notes what was received and is to be billed and waits until it is booked, so that neither the gateway's drain nor
-    /// billing's work falls into another row's time. Says how many of the answers were denials: they are 200s like any
-    /// other decision, so only the server knows, who had let `allowed` requests pass before.
+    /// Notes what was received and is to be billed and waits until it is booked, so that neither
+    /// the gateway's drain nor billing's work falls into another row's time. Says how many of
+    /// the answers were denials: they are 200s like any other decision, so only the server
+    /// knows, who had let `allowed` requests pass before.
     async fn book(
         &self,
         fixture: &mut Fixture,

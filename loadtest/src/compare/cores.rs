@@ -35,7 +35,8 @@ impl Cores {
         self.contestant.to_string()
     }
 
-    /// Keeps this thread, and the threads and processes it starts from now on, off the contestants' core.
+    /// Keeps this thread, and the threads and processes it starts from now on, off the contestants'
+    /// core.
     pub(super) fn leave_contestants_core(&self) -> Result<(), CompareError> {
         let mut set = CpuSet::new();
         for core in &self.others {

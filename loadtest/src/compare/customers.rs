@@ -40,7 +40,8 @@ pub(super) struct Key {
 }
 
 impl Customers {
-    /// Creates the plans, a root, its customers and their keys. Returns the limits of the customers.
+    /// Creates the plans, a root, its customers and their keys. Returns the limits of the
+    /// customers.
     pub(super) async fn create(&self, store: &Store, pepper: &str) -> Result<(PlanLimits, Vec<Key>), CompareError> {
         let now = SystemClock.now();
         let pepper = Pepper::new(pepper.as_bytes())

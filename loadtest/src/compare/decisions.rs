@@ -1,4 +1,5 @@
-//! Counts of the decisions of a server, from its own metrics: from outside, a denial is a 200 like any other.
+//! Counts of the decisions of a server, from its own metrics: from outside, a denial is a 200 like
+//! any other.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! The part that all rows share: the upstream, billing with its store, Redis if a row needs it, and the keys.
+//! The part that all rows share: the upstream, billing with its store, Redis if a row needs it, and
+//! the keys.
 
 use std::{
     collections::BTreeMap,

@@ -1,10 +1,12 @@
-//! The gateway's cost in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or, where it only
-//! decides and another proxy forwards, beside a limiter that asks Redis about every request.
+//! The gateway's cost in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or,
+//! where it only decides and another proxy forwards, beside a limiter that asks Redis about every
+//! request.
 //!
-//! Absolute numbers drift with the machine and with whatever else it does; ratios within a round hold. So every round
-//! measures every row, ratios are taken within each round, and what is shown are medians over the rounds. The gateway
-//! pays for its bookkeeping: its CPU is read once all usage of the round is booked. A run whose usage does not add up
-//! to what the client received has failed, however fast it was.
+//! Absolute numbers drift with the machine and with whatever else it does; ratios within a round
+//! hold. So every round measures every row, ratios are taken within each round, and what is shown
+//! are medians over the rounds. The gateway pays for its bookkeeping: its CPU is read once all
+//! usage of the round is booked. A run whose usage does not add up to what the client received has
+//! failed, however fast it was.
 
 mod checks;
 mod contestant;
@@ -40,7 +42,8 @@ use crate::{load::LoadError, processes::ProcessError};
 /// Options of a comparison.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct Options {
-    /// Compares decisions (POST /check) with a limiter that asks Redis about each, instead of proxies.
+    /// Compares decisions (POST /check) with a limiter that asks Redis about each, instead of
+    /// proxies.
     #[arg(long)]
     pub checks: bool,
     /// Rounds; each measures every row once.
@@ -149,8 +152,8 @@ mod tests {
         assert!(report.usage.holds, "{report}");
         assert!(steps > 3);
         for row in &report.rows {
-            // A request that shares its limits waits for its share so long and no longer, and then it is denied: on a
-            // machine that is busy enough, some are.
+            // A request that shares its limits waits for its share so long and no longer, and then it is
+            // denied: on a machine that is busy enough, some are.
             let may_refuse = row.kind == Kind::SharedCheck;
             let refused: u64 = row.rounds.iter().map(|round| round.refused).sum();
             assert!(row.faults == 0 || (may_refuse && row.faults == refused), "{report}");

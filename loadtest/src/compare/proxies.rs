@@ -1,4 +1,5 @@
-//! The rows of the comparison of proxies: no proxy, a bare Pingora, nginx, the gateway with everything on.
+//! The rows of the comparison of proxies: no proxy, a bare Pingora, nginx, the gateway with
+//! everything on.
 
 use super::{
     CompareError, Options,

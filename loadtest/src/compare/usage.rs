@@ -1,4 +1,5 @@
-//! The check that the bill would be right: received by the client, booked, accepted by the upstream.
+//! The check that the bill would be right: received by the client, booked, accepted by the
+//! upstream.
 
 use std::{
     collections::BTreeMap,
@@ -40,8 +41,8 @@ pub struct UsageCheck {
     pub unanswered: u64,
     /// Keys for which the counts do not fit.
     pub differing: Vec<String>,
-    /// True if received <= recorded <= accepted for every key, and received = recorded if all were answered. Denials
-    /// need not be recorded for a key, and must not be recorded in all.
+    /// True if received <= recorded <= accepted for every key, and received = recorded if all were
+    /// answered. Denials need not be recorded for a key, and must not be recorded in all.
     pub holds: bool,
 }
 

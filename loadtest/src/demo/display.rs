@@ -72,7 +72,8 @@ pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The bill beside what the client counted, in lines of at most `width` characters as far as that goes.
+/// The bill beside what the client counted, in lines of at most `width` characters as far as that
+/// goes.
 fn table(bill: &Bill, tenants: &Tenants, traffic: &Traffic, width: u16) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -123,8 +124,8 @@ impl LiveBill {
         out.flush()
     }
 
-    /// Shows the bill next to what the client counted. A terminal that has another width than before is drawn anew, as
-    /// nobody knows where its lines went.
+    /// Shows the bill next to what the client counted. A terminal that has another width than
+    /// before is drawn anew, as nobody knows where its lines went.
     pub(super) fn show(
         &mut self,
         out: &mut impl Write,

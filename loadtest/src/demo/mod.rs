@@ -1,8 +1,8 @@
 //! The embedded form at work, for people and for scripts: `make run`.
 //!
-//! The demo starts the real `billing` and `gateway` on SQLite with a demo upstream, sets up a root, a reseller and two
-//! customers with the real `keyctl`, sends a little traffic and shows the bill. It holds the bill against what its own
-//! client counted; it never looks inside the servers.
+//! The demo starts the real `billing` and `gateway` on SQLite with a demo upstream, sets up a root,
+//! a reseller and two customers with the real `keyctl`, sends a little traffic and shows the bill.
+//! It holds the bill against what its own client counted; it never looks inside the servers.
 
 mod display;
 mod run;

@@ -37,7 +37,8 @@ use crate::{
 /// Plans on offer in the demo: those of the repository.
 const PLANS: &str = include_str!("../../../config/plans.yaml");
 
-/// Requests that each customer sends when the demo runs once; below the smallest burst of their plans.
+/// Requests that each customer sends when the demo runs once; below the smallest burst of their
+/// plans.
 const REQUESTS_ONCE: u64 = 80;
 
 /// Requests per second of each customer while people watch.
@@ -113,7 +114,8 @@ struct Outcome {
     currency: String,
     /// Sum of all invoices.
     total: String,
-    /// True if every invoice equals the client's count for its tenant, in requests, units and money.
+    /// True if every invoice equals the client's count for its tenant, in requests, units and
+    /// money.
     ok: bool,
 }
 
@@ -233,8 +235,8 @@ fn compare(bill: &Bill, tenants: &Tenants, traffic: &Traffic) -> Result<Outcome,
     Ok(Outcome { sent: sum.sent, received: sum.received, billed, currency, total, ok })
 }
 
-/// The price of `units` on a plan with one price in dollars per million: computed here once more, independently of
-/// `billing`, in whole hundredths of a millionth of a cent.
+/// The price of `units` on a plan with one price in dollars per million: computed here once more,
+/// independently of `billing`, in whole hundredths of a millionth of a cent.
 fn expected_cents(plan: &common::plan::Plan, units: u64) -> Option<i64> {
     let charge = plan.charges.first()?;
     let beyond = i128::from(units.saturating_sub(charge.included));

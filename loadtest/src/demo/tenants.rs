@@ -1,4 +1,5 @@
-//! The tenants of the demo: a root, a reseller, two customers on two plans, and one whose plan is too small.
+//! The tenants of the demo: a root, a reseller, two customers on two plans, and one whose plan is
+//! too small.
 
 use common::{id::TenantId, key::Mode};
 

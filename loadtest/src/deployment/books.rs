@@ -73,8 +73,8 @@ impl Books {
         })
     }
 
-    /// Returns true if `received <= billed <= accepted` for every key, and anything was received at all. Unmetered
-    /// requests are known as a sum only, so they are allowed for in the sum.
+    /// Returns true if `received <= billed <= accepted` for every key, and anything was received at
+    /// all. Unmetered requests are known as a sum only, so they are allowed for in the sum.
     pub fn balance(&self) -> bool {
         let total = self.total();
         let nothing_invented = self.keys.values().all(|key| key.billed <= key.accepted);
@@ -87,10 +87,12 @@ impl Books {
 }
 
 impl Deployment {
-    /// Waits until the gateways' journals are empty and the bill stands still, then fills in what was billed and accepted.
+    /// Waits until the gateways' journals are empty and the bill stands still, then fills in what
+    /// was billed and accepted.
     pub async fn reconcile(&mut self, books: &mut Books) -> Result<(), DeploymentError> {
         self.journals_are_empty().await?;
-        // What is not acknowledged leaves with the gateway; what is, may still be on its way through the broker.
+        // What is not acknowledged leaves with the gateway; what is, may still be on its way through the
+        // broker.
         for gateway in self.gateways_mut() {
             gateway.process.stop().await?;
         }

@@ -1,7 +1,8 @@
-//! A deployment to test: the real binaries on a store of their own, with an upstream that counts what it accepts.
+//! A deployment to test: the real binaries on a store of their own, with an upstream that counts
+//! what it accepts.
 //!
-//! End-to-end tests and drills live in it. They harm its parts and then hold [`Books`] against what the client
-//! received.
+//! End-to-end tests and drills live in it. They harm its parts and then hold [`Books`] against what
+//! the client received.
 
 mod books;
 
@@ -231,7 +232,8 @@ impl Deployment {
         std::iter::once(&mut self.gateway).chain(&mut self.siblings)
     }
 
-    /// Load from these customers in turn, counted under their key ids; its pace and length are the caller's.
+    /// Load from these customers in turn, counted under their key ids; its pace and length are the
+    /// caller's.
     pub fn load(&self, customers: &[Customer]) -> Load {
         let request =
             |customer: &Customer| Request::get(&customer.key_id.to_string(), "/v1/hello").bearer(&customer.key);
@@ -246,7 +248,8 @@ impl Deployment {
         Ok(())
     }
 
-    /// Starts an ingester that books the topic into `store`, and waits until it consumes. The caller keeps it.
+    /// Starts an ingester that books the topic into `store`, and waits until it consumes. The
+    /// caller keeps it.
     pub async fn start_ingest(
         &self,
         name: &str,

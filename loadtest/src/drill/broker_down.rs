@@ -1,4 +1,5 @@
-//! The broker killed mid-batch, paused so that its connections stay open and nothing answers, and down for a minute.
+//! The broker killed mid-batch, paused so that its connections stay open and nothing answers, and
+//! down for a minute.
 
 use std::time::Duration;
 

@@ -15,7 +15,8 @@ use crate::{
     load::{Load, LoadResult, Pace},
 };
 
-/// Requests per second during an outage of a minute: enough to fill batches, little enough for two cores.
+/// Requests per second during an outage of a minute: enough to fill batches, little enough for two
+/// cores.
 const STEADY_RATE: u32 = 500;
 
 /// Length of a burst: short, so that many faults fit into a drill.

@@ -1,5 +1,6 @@
-//! `kill -9` of `billing ingest` at random moments, while a second ingester takes over its partitions and back; then one
-//! that sleeps through its session and wakes up with a transaction in hand.
+//! `kill -9` of `billing ingest` at random moments, while a second ingester takes over its
+//! partitions and back; then one that sleeps through its session and wakes up with a transaction in
+//! hand.
 
 use std::time::Duration;
 

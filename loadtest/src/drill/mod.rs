@@ -1,9 +1,10 @@
 //! Drills: real load, real harm, and books that must balance afterwards.
 //!
-//! A drill sends load from a client that counts the answers it received in full, harms a process or a server while it
-//! runs, and ends with `received <= billed <= accepted by the upstream`, for every key, and a clean `billing audit`.
-//! A drill that spends a limit also compares the admitted requests with the allowed ones; a drill that makes changes also
-//! reports how soon every gateway showed them.
+//! A drill sends load from a client that counts the answers it received in full, harms a process or
+//! a server while it runs, and ends with `received <= billed <= accepted by the upstream`, for
+//! every key, and a clean `billing audit`. A drill that spends a limit also compares the admitted
+//! requests with the allowed ones; a drill that makes changes also reports how soon every gateway
+//! showed them.
 
 mod broker_down;
 mod gateway_kill9;
@@ -69,7 +70,8 @@ pub struct Outcome {
     /// Figures of the outages, in the drill that measures them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<OutageFigures>,
-    /// True if the books balance for every key, the audit is clean, and the drill's own targets are met.
+    /// True if the books balance for every key, the audit is clean, and the drill's own targets are
+    /// met.
     pub ok: bool,
     /// The first target that was missed, in words.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! PostgreSQL killed mid-transaction, out of connections, and down for a minute. Gateways keep serving from memory.
+//! PostgreSQL killed mid-transaction, out of connections, and down for a minute. Gateways keep
+//! serving from memory.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! A hard quota spent by four gateways of which now one and now another is killed: never more than there is, and nearly
-//! all of it.
+//! A hard quota spent by four gateways of which now one and now another is killed: never more than
+//! there is, and nearly all of it.
 //!
-//! Units that a gateway held when it died stay out of use until its journal is booked, and are then granted anew. So the
-//! quota is spent to the end once every journal is empty, whatever was killed before.
+//! Units that a gateway held when it died stay out of use until its journal is booked, and are then
+//! granted anew. So the quota is spent to the end once every journal is empty, whatever was killed
+//! before.
 
 use std::{collections::BTreeSet, time::Duration};
 

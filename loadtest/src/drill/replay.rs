@@ -1,4 +1,5 @@
-//! The topic replayed from its beginning: into the same database nothing changes, an empty one gets the same books.
+//! The topic replayed from its beginning: into the same database nothing changes, an empty one gets
+//! the same books.
 
 use super::{
     Drill, DrillError, Outcome, close,

@@ -1,4 +1,5 @@
-//! The gateway upgraded under load: a new process takes over the sockets, the old one answers what it has and goes.
+//! The gateway upgraded under load: a new process takes over the sockets, the old one answers what
+//! it has and goes.
 
 use std::time::Duration;
 

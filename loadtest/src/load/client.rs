@@ -1,4 +1,5 @@
-//! The connections of a run: each takes the next request that is due, sends it, and counts how it ended.
+//! The connections of a run: each takes the next request that is due, sends it, and counts how it
+//! ended.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +19,8 @@ use super::{
     tally::Tally,
 };
 
-/// Pause after a connection was refused, so that a server that is down does not keep the client busy.
+/// Pause after a connection was refused, so that a server that is down does not keep the client
+/// busy.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 
 /// State that the connections of a run share.

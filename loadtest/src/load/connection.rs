@@ -1,7 +1,8 @@
-//! One HTTP/1.1 connection that costs the client little: one send and, for small answers, one receive per request.
+//! One HTTP/1.1 connection that costs the client little: one send and, for small answers, one
+//! receive per request.
 //!
-//! Bodies are read to their end and thrown away. What decides is where an answer ends: an answer whose end was not
-//! seen was not received.
+//! Bodies are read to their end and thrown away. What decides is where an answer ends: an answer
+//! whose end was not seen was not received.
 
 use std::{io, net::SocketAddr};
 
@@ -66,7 +67,8 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0 })
     }
 
-    /// Sends a request and reads its answer to the end. After a failure the connection is of no use any more.
+    /// Sends a request and reads its answer to the end. After a failure the connection is of no use
+    /// any more.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Received, Failure> {
         self.stream.write_all(request).await.map_err(|_| Failure::Closed)?;
         let head = loop {

@@ -1,10 +1,11 @@
 //! A load generator that counts what it can swear to.
 //!
-//! An answer is received once its last byte is here; a reset, an early end, a timeout or something that is not HTTP
-//! is an error and never an answer. Every request sent ends as exactly one of the two. In the open loop, requests
-//! are due at a fixed rate whatever the server does, and latency runs from the moment a request was due: a server
-//! that stalls shows the stall (no coordinated omission). In the closed loop each connection sends as fast as it is
-//! answered: good for throughput and for CPU per request, not for latency. Targets must be on the loopback interface.
+//! An answer is received once its last byte is here; a reset, an early end, a timeout or something
+//! that is not HTTP is an error and never an answer. Every request sent ends as exactly one of the
+//! two. In the open loop, requests are due at a fixed rate whatever the server does, and latency
+//! runs from the moment a request was due: a server that stalls shows the stall (no coordinated
+//! omission). In the closed loop each connection sends as fast as it is answered: good for
+//! throughput and for CPU per request, not for latency. Targets must be on the loopback interface.
 
 mod client;
 mod connection;

@@ -94,8 +94,9 @@ impl Schedule {
         self.per_second.map_or(0, |_| self.most().saturating_sub(taken))
     }
 
-    /// Lets requests become due as time passes, until the last one is or the run is over. Blocks its thread: the
-    /// runtime's own timers tick in milliseconds, and that would be counted as latency.
+    /// Lets requests become due as time passes, until the last one is or the run is over. Blocks
+    /// its thread: the runtime's own timers tick in milliseconds, and that would be counted as
+    /// latency.
     pub(super) fn keep_time(&self) -> io::Result<()> {
         let Some(rate) = self.per_second else { return Ok(()) };
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
@@ -115,8 +116,8 @@ impl Schedule {
         Ok(())
     }
 
-    /// Of the requests, only the first `released` are ever due. Whoever takes the last one closes the loop: either it
-    /// sees the new end, or it was taken before this looks.
+    /// Of the requests, only the first `released` are ever due. Whoever takes the last one closes
+    /// the loop: either it sees the new end, or it was taken before this looks.
     fn end_at(&self, released: u64) {
         self.max_requests.store(released, Ordering::SeqCst);
         if self.taken.load(Ordering::SeqCst) >= released {

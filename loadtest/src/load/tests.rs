@@ -171,7 +171,8 @@ async fn stall_shows_in_the_latency_of_every_request_due_meanwhile() {
     };
     let result = load.run().await.unwrap();
     assert_eq!(result.received, 20);
-    // Twenty answers of at least 100 ms one after the other, due within 200 ms: the last waited for nineteen others.
+    // Twenty answers of at least 100 ms one after the other, due within 200 ms: the last waited for
+    // nineteen others.
     assert!(result.latency.max_us >= 1_700_000.0, "{:?}", result.latency);
     assert!(result.latency.p50_us >= 800_000.0, "{:?}", result.latency);
 }

@@ -23,8 +23,8 @@ pub struct BillingProcess {
 }
 
 impl BillingProcess {
-    /// Starts billing on `store` and waits until it answers. `billing.yaml`, `billing.log` and the pepper stand in
-    /// `directory`; port 0 takes a free one, which it keeps over restarts.
+    /// Starts billing on `store` and waits until it answers. `billing.yaml`, `billing.log` and the
+    /// pepper stand in `directory`; port 0 takes a free one, which it keeps over restarts.
     pub async fn start(directory: &Path, store: &str, port: u16) -> Result<Self, ProcessError> {
         Self::start_at(directory, store, port, None, false).await
     }
@@ -70,7 +70,8 @@ impl BillingProcess {
         Ok(billing)
     }
 
-    /// Starts it again on the same address, after it was stopped or killed, and waits until it answers.
+    /// Starts it again on the same address, after it was stopped or killed, and waits until it
+    /// answers.
     pub async fn restart(&mut self) -> Result<(), ProcessError> {
         self.process.start()?;
         self.wait_ready().await

@@ -161,13 +161,15 @@ impl GatewayProcess {
         Self::start(GatewayOptions { name, store, listen: any, admin: any, decision, ..options }).await
     }
 
-    /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits until it is ready.
+    /// Starts it again on the same addresses and journal, after it was stopped or killed, and waits
+    /// until it is ready.
     pub async fn restart(&mut self) -> Result<(), ProcessError> {
         self.process.start()?;
         self.wait_ready().await
     }
 
-    /// Starts a second process that takes over the sockets, and waits until the first has ended by itself.
+    /// Starts a second process that takes over the sockets, and waits until the first has ended by
+    /// itself.
     pub async fn upgrade(&mut self) -> Result<ExitStatus, ProcessError> {
         let next = Launch {
             name: self.options.name.clone(),
@@ -184,7 +186,8 @@ impl GatewayProcess {
         Ok(ended)
     }
 
-    /// Writes other routes into its configuration and tells it to reload (SIGHUP). The change takes effect soon after.
+    /// Writes other routes into its configuration and tells it to reload (SIGHUP). The change takes
+    /// effect soon after.
     pub fn reload(&mut self, routes: Value) -> Result<(), ProcessError> {
         self.options.routes = routes;
         self.options.write_config()?;

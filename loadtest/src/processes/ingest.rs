@@ -19,8 +19,8 @@ pub struct IngestProcess {
 }
 
 impl IngestProcess {
-    /// Starts an ingester called `name` that books the topic `usage.events` of `kafka` into `store`, and waits until it
-    /// consumes.
+    /// Starts an ingester called `name` that books the topic `usage.events` of `kafka` into
+    /// `store`, and waits until it consumes.
     pub async fn start(
         directory: &Path,
         name: &str,
@@ -33,8 +33,8 @@ impl IngestProcess {
         Ok(ingest)
     }
 
-    /// As [`IngestProcess::start`], without waiting. Broker time-outs are short, as drills have no patience for the
-    /// usual ones.
+    /// As [`IngestProcess::start`], without waiting. Broker time-outs are short, as drills have no
+    /// patience for the usual ones.
     pub fn spawn(
         directory: &Path,
         name: &str,
@@ -87,7 +87,8 @@ impl IngestProcess {
         wait_ready(&mut self.process, self.address, READY_PATH).await
     }
 
-    /// Messages of a topic of so many partitions that are not booked yet, once it has looked at every partition.
+    /// Messages of a topic of so many partitions that are not booked yet, once it has looked at
+    /// every partition.
     pub async fn lag(&self, partitions: usize) -> Result<Option<u64>, ProcessError> {
         let answer = probe::get(self.address, "/metrics").await;
         let failed = |source| ProcessError::NoAnswer { name: self.process.name().to_owned(), source };

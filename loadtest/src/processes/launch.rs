@@ -56,7 +56,8 @@ impl Launch {
     }
 }
 
-/// Waits until `process` answers `path` at `address` with 200. Fails early if the process ends instead.
+/// Waits until `process` answers `path` at `address` with 200. Fails early if the process ends
+/// instead.
 pub async fn wait_ready(process: &mut Process, address: SocketAddr, path: &str) -> Result<(), ProcessError> {
     let probe = async || match probe::get(address, path).await {
         Ok(answer) if answer.status == 200 => Ok(()),

@@ -1,7 +1,9 @@
-//! The real binaries as processes that a program starts, watches and harms: for the demo, end-to-end tests and drills.
+//! The real binaries as processes that a program starts, watches and harms: for the demo,
+//! end-to-end tests and drills.
 //!
-//! Every process has a directory for its configuration, its log and the pepper, listens on the loopback interface
-//! only, counts as started once it says that it is ready, and dies with the handle that was given out for it.
+//! Every process has a directory for its configuration, its log and the pepper, listens on the
+//! loopback interface only, counts as started once it says that it is ready, and dies with the
+//! handle that was given out for it.
 
 mod bill;
 mod billing;
@@ -29,7 +31,8 @@ pub use probe::{Answer, get};
 use rand::RngExt as _;
 pub use servers::Process;
 
-/// The binary `name`, which is expected beside the program that runs now (for a test: one directory above it).
+/// The binary `name`, which is expected beside the program that runs now (for a test: one directory
+/// above it).
 pub fn binary(name: &str) -> Result<PathBuf, ProcessError> {
     let missing = |looked_in: String| ProcessError::BinaryMissing { name: name.to_owned(), looked_in };
     let current = std::env::current_exe().map_err(|error| missing(error.to_string()))?;
@@ -40,7 +43,8 @@ pub fn binary(name: &str) -> Result<PathBuf, ProcessError> {
     found.ok_or_else(|| missing(directory.display().to_string()))
 }
 
-/// The secret that the processes of `directory` share; made up and written to the file `pepper` there at first use.
+/// The secret that the processes of `directory` share; made up and written to the file `pepper`
+/// there at first use.
 pub fn pepper(directory: &Path) -> Result<String, ProcessError> {
     let file = pepper_file(directory);
     if let Ok(pepper) = std::fs::read_to_string(&file) {

@@ -25,7 +25,8 @@ pub fn ensure_free(address: SocketAddr, setting: &str) -> Result<(), ProcessErro
     }
 }
 
-/// Returns `address` if it is free, with a free port in the place of port 0. Errors name the `setting` that chooses it.
+/// Returns `address` if it is free, with a free port in the place of port 0. Errors name the
+/// `setting` that chooses it.
 pub(super) fn resolve(address: SocketAddr, setting: &str) -> Result<SocketAddr, ProcessError> {
     if address.port() == 0 {
         return free_address();

@@ -1,5 +1,5 @@
-//! The whole road with the three real binaries, on both engines and over both transports: real HTTP in, an invoice out,
-//! held against what the client received and what the upstream accepted.
+//! The whole road with the three real binaries, on both engines and over both transports: real HTTP
+//! in, an invoice out, held against what the client received and what the upstream accepted.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

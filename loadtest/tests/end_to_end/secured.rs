@@ -1,4 +1,5 @@
-//! Usage through a Kafka that wants TLS and a password, and what those are told who do not have them.
+//! Usage through a Kafka that wants TLS and a password, and what those are told who do not have
+//! them.
 
 use loadtest::processes::{self, GatewayOptions, GatewayProcess, IngestProcess, KafkaAccess, UsageSink};
 

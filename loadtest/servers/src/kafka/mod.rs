@@ -1,7 +1,8 @@
 //! Apache Kafka: one broker that is its own controller (`KRaft`).
 //!
-//! Its jars come from Maven the first time and stay in the user's cache directory; see `kafka/resolve.sh`. On two busy
-//! cores it starts in about 4 s, comes back from a crash in about 5 s, and takes about 220 MB.
+//! Its jars come from Maven the first time and stay in the user's cache directory; see
+//! `kafka/resolve.sh`. On two busy cores it starts in about 4 s, comes back from a crash in about 5
+//! s, and takes about 220 MB.
 
 mod jars;
 mod protocol;

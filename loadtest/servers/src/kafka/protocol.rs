@@ -1,7 +1,8 @@
-//! The little of Kafka's protocol that running a broker takes: what topics there are, and making one.
+//! The little of Kafka's protocol that running a broker takes: what topics there are, and making
+//! one.
 //!
-//! By hand, because the client libraries are what is put to the test here. Old versions of the requests, which are
-//! the simpler ones; every Kafka 4 broker answers them.
+//! By hand, because the client libraries are what is put to the test here. Old versions of the
+//! requests, which are the simpler ones; every Kafka 4 broker answers them.
 
 use std::{
     collections::BTreeMap,

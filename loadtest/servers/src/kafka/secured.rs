@@ -1,4 +1,5 @@
-//! The listener where clients come in by TLS and password, with a certificate authority and an account of its own.
+//! The listener where clients come in by TLS and password, with a certificate authority and an
+//! account of its own.
 
 use std::{collections::BTreeMap, path::Path};
 

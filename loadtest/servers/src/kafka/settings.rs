@@ -2,10 +2,10 @@
 
 use super::SecuredListener;
 
-/// Settings of every broker. One node, so nothing is replicated; few internal partitions, as each costs time and files;
-/// groups may find out soon that a member has gone. Nothing is deleted for its age, and a topic exists only after it was
-/// made. A session is short, because a broker that crashed is not let in again before its last one
-/// has run out.
+/// Settings of every broker. One node, so nothing is replicated; few internal partitions, as each
+/// costs time and files; groups may find out soon that a member has gone. Nothing is deleted for
+/// its age, and a topic exists only after it was made. A session is short, because a broker that
+/// crashed is not let in again before its last one has run out.
 const COMMON: &str = "\
 process.roles=broker,controller
 node.id=1

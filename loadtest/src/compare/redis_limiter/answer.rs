@@ -1,4 +1,5 @@
-//! Answers: the decision and the state of each limit, in a document and in headers, as the gateway's API has them.
+//! Answers: the decision and the state of each limit, in a document and in headers, as the
+//! gateway's API has them.
 
 use std::fmt::Write as _;
 

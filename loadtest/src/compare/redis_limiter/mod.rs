@@ -1,9 +1,10 @@
-//! A limiter that asks Redis about every request: what most do, done well, for the gateway's decisions to be compared
-//! with. The binary `redis_limiter` runs it.
+//! A limiter that asks Redis about every request: what most do, done well, for the gateway's
+//! decisions to be compared with. The binary `redis_limiter` runs it.
 //!
-//! `POST /check` with a key in `X-Api-Key` is one EVALSHA over the limits of that key and of its tenant, on a connection
-//! that all requests share. The command is made once for each key. Who the keys belong to is kept in memory; nothing is
-//! recorded, and nothing is reconnected: it lives no longer than a comparison.
+//! `POST /check` with a key in `X-Api-Key` is one EVALSHA over the limits of that key and of its
+//! tenant, on a connection that all requests share. The command is made once for each key. Who the
+//! keys belong to is kept in memory; nothing is recorded, and nothing is reconnected: it lives no
+//! longer than a comparison.
 
 mod answer;
 mod server;
@@ -30,7 +31,8 @@ use terms::Terms;
 /// The limits of one request, taken from all of them or from none.
 const SCRIPT: &str = include_str!("script.lua");
 
-/// Commands that may wait to be written: more than there are connections, so that none waits for room.
+/// Commands that may wait to be written: more than there are connections, so that none waits for
+/// room.
 const PIPELINE_COMMANDS: usize = 1_024;
 
 /// Settings of the limiter.

@@ -1,16 +1,17 @@
-//! One limit, four gateways and a real Redis, at five times what the limit allows: over every window of time, no more is
-//! admitted than `burst + rate x window`, and nearly as much. Then the same while Redis is killed, paused and flushed.
+//! One limit, four gateways and a real Redis, at five times what the limit allows: over every
+//! window of time, no more is admitted than `burst + rate x window`, and nearly as much. Then the
+//! same while Redis is killed, paused and flushed.
 //!
-//! The client proves what it claims from its own times alone: see [`windows`]. A fault allows something on top in the
-//! windows that touch it, and nothing in the others:
+//! The client proves what it claims from its own times alone: see [`windows`]. A fault allows
+//! something on top in the windows that touch it, and nothing in the others:
 //!
 //! - a loss of data: what was in all hands, which together is at most the burst
-//! - an outage: what others drew since each gateway looked last, which is half a second ago at most. The load leaves
-//!   nothing to draw but what refills.
+//! - an outage: what others drew since each gateway looked last, which is half a second ago at
+//!   most. The load leaves nothing to draw but what refills.
 //! - its end: one N-th of the rate for each gateway that is not back while another one is
 //!
-//! Nobody waits for a Redis that is known to be away, and every request is answered. That is counted; how long answers
-//! took is told, and judged by nobody: machines differ.
+//! Nobody waits for a Redis that is known to be away, and every request is answered. That is
+//! counted; how long answers took is told, and judged by nobody: machines differ.
 
 mod fault;
 mod report;
@@ -57,8 +58,9 @@ const LOOKS_WITHIN: Duration = Duration::from_millis(500);
 /// Without load: the bucket is full again after one second, and what was in hand has gone back.
 const REST: Duration = Duration::from_secs(3);
 
-/// Least part of the allowed requests that is admitted while nothing is harmed. What the rate gave during the longest
-/// answer does not count: the machine stood still, and a full bucket takes no more.
+/// Least part of the allowed requests that is admitted while nothing is harmed. What the rate gave
+/// during the longest answer does not count: the machine stood still, and a full bucket takes no
+/// more.
 const LEAST_USE: f64 = 0.98;
 
 /// Phases without a fault that are tried before one passes without a failed call to Redis.
@@ -89,7 +91,8 @@ pub struct LimitPhase {
     failed_calls: u64,
     /// Requests that waited for a Redis that was known to be away.
     waited: u64,
-    /// 99th percentile of the latency of requests that were due during the fault; of all, if there was none.
+    /// 99th percentile of the latency of requests that were due during the fault; of all, if there
+    /// was none.
     p99_ms: f64,
     /// The longest of them.
     max_ms: f64,
@@ -114,7 +117,8 @@ async fn run(faults: u32, lasts: Duration) -> Result<Outcome, DrillError> {
     Ok(Outcome { phases, ..outcome })
 }
 
-/// Creates a customer that only the rate of all its keys together limits; returned once for each key.
+/// Creates a customer that only the rate of all its keys together limits; returned once for each
+/// key.
 async fn limited_customer(deployment: &Deployment) -> Result<Vec<Customer>, DrillError> {
     let plan = format!(
         "plans:\n  - id: limited\n    name: Limited\n    currency: USD\n    flat_fee: \"0.00\"\n    \
@@ -134,9 +138,10 @@ async fn limited_customer(deployment: &Deployment) -> Result<Vec<Customer>, Dril
     Ok(customers)
 }
 
-/// Load for a while in which nothing is harmed. On a machine that is busy with other things, a call to Redis may come too
-/// late; then the gateway is cut off for a moment, and what it admits is on top. Such a phase is repeated; the last one is
-/// reported with its failed calls, and only what cut-off gateways may not do either counts as wrong.
+/// Load for a while in which nothing is harmed. On a machine that is busy with other things, a call
+/// to Redis may come too late; then the gateway is cut off for a moment, and what it admits is on
+/// top. Such a phase is repeated; the last one is reported with its failed calls, and only what
+/// cut-off gateways may not do either counts as wrong.
 async fn undisturbed(
     deployment: &mut Deployment,
     customers: &[Customer],

@@ -1,12 +1,13 @@
 //! Admissions beyond a limit, as far as a client can prove them.
 //!
-//! A client knows of a request when it was sent and when its answer was here; it was admitted at some moment between. So
-//! it counts in a window only if it was both sent and answered within: then it was admitted within, whatever that
-//! moment was. A window that counts more requests than the limit allows for its length is thus a proof, and one that
-//! does not is none of the opposite: a request that overlaps the window's ends is counted as if it were admitted outside.
+//! A client knows of a request when it was sent and when its answer was here; it was admitted at
+//! some moment between. So it counts in a window only if it was both sent and answered within: then
+//! it was admitted within, whatever that moment was. A window that counts more requests than the
+//! limit allows for its length is thus a proof, and one that does not is none of the opposite: a
+//! request that overlaps the window's ends is counted as if it were admitted outside.
 //!
-//! Windows that begin when a request is sent and end when an answer is here suffice: every other one has such a window
-//! within that counts the same and is no longer.
+//! Windows that begin when a request is sent and end when an answer is here suffice: every other
+//! one has such a window within that counts the same and is no longer.
 
 use std::time::Instant;
 

@@ -35,7 +35,8 @@ pub struct OutageFigures {
     pub catch_up: f64,
     /// At least so many are asked for.
     pub catch_up_target: f64,
-    /// Part by which the 99th percentile was longer than undisturbed: away or catching up, the worse one.
+    /// Part by which the 99th percentile was longer than undisturbed: away or catching up, the
+    /// worse one.
     pub p99_change: f64,
     /// At most so much is asked for.
     pub p99_change_target: f64,

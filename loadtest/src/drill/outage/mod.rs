@@ -1,9 +1,10 @@
 //! The broker away for ten minutes while requests come at a constant rate, and back.
 //!
-//! One open loop runs through all of it, so that latency is told from the moment each request was due: undisturbed,
-//! while the broker is away, while it comes back, and while the gateway catches up. Nothing may be refused within the
-//! journal's budget, the spool has to be used and to be empty again, and the books to balance. What was measured is told
-//! beside the targets and fails nothing: a busy machine is no fault of the gateway.
+//! One open loop runs through all of it, so that latency is told from the moment each request was
+//! due: undisturbed, while the broker is away, while it comes back, and while the gateway catches
+//! up. Nothing may be refused within the journal's budget, the spool has to be used and to be empty
+//! again, and the books to balance. What was measured is told beside the targets and fails nothing:
+//! a busy machine is no fault of the gateway.
 
 mod figures;
 mod watch;

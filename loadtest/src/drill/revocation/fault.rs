@@ -25,9 +25,9 @@ const DISCONNECT_EVERY: Duration = Duration::from_millis(10);
 const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                           WHERE query ILIKE 'listen %tollgate_changes%' AND pid <> pg_backend_pid()";
 
-/// A gateway that does not reach the store goes on with what it knows, and shows what it has missed once it is back.
-/// The times count from there. With a database server, its relay to the gateway is silent; with a file, which nothing
-/// can stand before, the gateway is held still.
+/// A gateway that does not reach the store goes on with what it knows, and shows what it has missed
+/// once it is back. The times count from there. With a database server, its relay to the gateway is
+/// silent; with a file, which nothing can stand before, the gateway is held still.
 pub(super) async fn cut_off(
     deployment: &Deployment,
     fixture: &Fixture,
@@ -61,8 +61,8 @@ pub(super) async fn cut_off(
     Ok(samples)
 }
 
-/// Announcements of changes are lost: whoever listens is disconnected right before the change, and over and over until
-/// it has arrived.
+/// Announcements of changes are lost: whoever listens is disconnected right before the change, and
+/// over and over until it has arrived.
 pub(super) async fn unannounced(deployment: &Deployment, fixture: &Fixture) -> Result<Samples, DrillError> {
     let mut database = PgConnection::connect(deployment.store()).await?;
     let mut samples = Samples::default();

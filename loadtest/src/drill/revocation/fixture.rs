@@ -1,4 +1,5 @@
-//! Two resellers for the subjects: one whose plan allows everything, one whose plan allows nearly nothing.
+//! Two resellers for the subjects: one whose plan allows everything, one whose plan allows nearly
+//! nothing.
 
 use std::{
     net::SocketAddr,

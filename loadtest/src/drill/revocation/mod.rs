@@ -1,10 +1,10 @@
-//! The time until every gateway shows a change: three gateways under load, on SQLite and on PostgreSQL, while keys are
-//! revoked, tenants suspended, reinstated and moved, and plans changed.
+//! The time until every gateway shows a change: three gateways under load, on SQLite and on
+//! PostgreSQL, while keys are revoked, tenants suspended, reinstated and moved, and plans changed.
 //!
-//! Clients ask each gateway with each key all the time. A change has arrived at a gateway with the first answer that is
-//! right and after which none is wrong; it counts from when the store has committed it, to when the last gateway shows
-//! it. See [`subject`] for the changes and [`fault`] for what happens then: a gateway that does not reach the store,
-//! and announcements that are lost.
+//! Clients ask each gateway with each key all the time. A change has arrived at a gateway with the
+//! first answer that is right and after which none is wrong; it counts from when the store has
+//! committed it, to when the last gateway shows it. See [`subject`] for the changes and [`fault`]
+//! for what happens then: a gateway that does not reach the store, and announcements that are lost.
 
 mod fault;
 mod fixture;

@@ -37,7 +37,8 @@ pub struct Reach {
     max_ms: f64,
     /// The slowest of each kind.
     slowest_ms: BTreeMap<String, f64>,
-    /// Until a gateway that was cut off from the store, and is back, showed what it had missed: the slowest.
+    /// Until a gateway that was cut off from the store, and is back, showed what it had missed: the
+    /// slowest.
     cut_off_max_ms: f64,
     /// Until every gateway showed a change that was not announced: the slowest.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! A relay to a server on this machine that can go silent: connections stay open, and nothing comes through.
+//! A relay to a server on this machine that can go silent: connections stay open, and nothing comes
+//! through.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -45,8 +45,8 @@ pub(super) enum Step {
     Revoke,
 }
 
-/// The changes of a subject in order, each with the treatment that gateways have to show. Before the first one, the key
-/// is served.
+/// The changes of a subject in order, each with the treatment that gateways have to show. Before
+/// the first one, the key is served.
 pub(super) const LIFE: [(Step, Shows); 7] = [
     (Step::MoveToTight, Shows::Limited),
     (Step::MoveToOpen, Shows::Served),

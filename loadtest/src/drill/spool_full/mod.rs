@@ -1,9 +1,10 @@
-//! The sink away until the disk is full, once for each policy. The journal stands on a file system of its own, small
-//! enough to fill.
+//! The sink away until the disk is full, once for each policy. The journal stands on a file system
+//! of its own, small enough to fill.
 //!
-//! With `reject`, requests are refused and nothing is lost. With `serve_unmetered`, they are served and counted as
-//! unmetered: `received <= billed + unmetered <= accepted`. With `reject`, the gateway is also killed while the disk is
-//! full: it has to start again on that disk, or it could never send what fills it. Rounds of load go on until the gateway shows its policy, and
+//! With `reject`, requests are refused and nothing is lost. With `serve_unmetered`, they are served
+//! and counted as unmetered: `received <= billed + unmetered <= accepted`. With `reject`, the
+//! gateway is also killed while the disk is full: it has to start again on that disk, or it could
+//! never send what fills it. Rounds of load go on until the gateway shows its policy, and
 //! once the sink is back, until it shows nothing of it any more.
 
 mod disk;
@@ -31,8 +32,8 @@ pub(super) const DRILL: Drill = Drill {
     run: |faults, times| Box::pin(run(faults, times)),
 };
 
-/// Size of the journal's file system: half a MiB goes to the rings, three quarters to the reserve for the next start,
-/// and 6,000 records fill the rest.
+/// Size of the journal's file system: half a MiB goes to the rings, three quarters to the reserve
+/// for the next start, and 6,000 records fill the rest.
 const DISK_MIB: u32 = 2;
 
 /// The gateway's budget: so large that the disk is full first. Its two rings get a quarter of it.
@@ -107,7 +108,8 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
     }
     rounds.until("the disk is full", |shortage| policy.shown(shortage) > 0).await?;
     rounds.next().await?;
-    // A restart sets the counter of unmetered requests to zero, so that only this policy can do with one.
+    // A restart sets the counter of unmetered requests to zero, so that only this policy can do with
+    // one.
     if policy == Policy::Reject {
         deployment.gateway.process.kill()?;
         deployment.gateway.restart().await?;
