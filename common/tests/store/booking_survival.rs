@@ -20,7 +20,7 @@ const ENTRIES_PER_BATCH: u64 = 20;
 
 async fn killed_process_loses_no_acknowledged_usage(fixture: Fixture) {
     fixture.store().await.close().await;
-    let acknowledged = run_and_kill(&fixture, "survival::book_until_killed", 15 * ENTRIES_PER_BATCH).await;
+    let acknowledged = run_and_kill(&fixture, "booking_survival::book_until_killed", 15 * ENTRIES_PER_BATCH).await;
     let store = Store::open(&fixture.url).await.unwrap();
     let tenant = TenantId::from_u128(1);
     let units = units_of(&store, tenant).await;
@@ -37,7 +37,7 @@ async fn killed_process_leaves_position_equal_to_books(fixture: Fixture) {
     let tenant = TenantId::from_u128(1);
     // Each life goes on where the last one was killed.
     for life in 1..=3 {
-        let acknowledged = run_and_kill(&fixture, "survival::book_messages_until_killed", 5 * life).await;
+        let acknowledged = run_and_kill(&fixture, "booking_survival::book_messages_until_killed", 5 * life).await;
         let store = Store::open(&fixture.url).await.unwrap();
         let next = store.position("usage.events", 0).await.unwrap().unwrap().unsigned_abs();
         assert!(next >= acknowledged, "{acknowledged} messages were acknowledged, {next} are booked");

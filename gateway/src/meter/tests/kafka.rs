@@ -32,7 +32,7 @@ fn sink(cluster: &Cluster) -> Arc<KafkaSink> {
     Arc::new(KafkaSink::new(settings).unwrap())
 }
 
-/// Books what is in the topic, from its beginning there are this many entries.
+/// Books the topic from its beginning, until there are this many entries.
 fn books_of(cluster: &Cluster, entries: usize) -> Books {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "reader");
