@@ -15,6 +15,7 @@ pub mod config;
 pub mod files;
 pub mod id;
 pub mod json;
+pub mod kafka;
 pub mod key;
 pub mod limit;
 pub mod listen;

@@ -13,7 +13,7 @@ Examples:
   gateway --config config/gateway.yaml           serve until SIGTERM or SIGINT
   gateway --config config/gateway.yaml --check   validate the file: exit 0 if it is valid, else 1
   gateway --config config/gateway.yaml --upgrade take over from the running gateway without losing a request
-  kill -HUP <pid>                                read the file again at once (it is polled anyway)
+  kill -HUP <pid>                                reload the file now (the gateway also notices changes by itself)
 
 Environment:
   TOLLGATE_STORE    overrides `store`: sqlite://path/to/file.db or postgres://user@host/database

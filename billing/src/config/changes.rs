@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use common::kafka::{filled, properties_except, topic};
 use serde::{Deserialize, Deserializer};
-
-use super::kafka::{filled, properties_except, topic};
 
 const ALWAYS_SAFE: &str = "changes are always sent idempotently, and until all replicas have them";
 

@@ -5,12 +5,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
+use common::kafka::{filled, properties_except, topic};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{
-    kafka::{filled, properties_except, topic},
-    listen_address,
-};
+use super::listen_address;
 
 /// Properties of the Kafka client that are not free: booking exactly once rests on them, or a setting stands for them.
 const RESERVED_PROPERTIES: [(&str, &str); 7] = [

@@ -5,7 +5,6 @@
 mod access;
 mod changes;
 mod ingest;
-mod kafka;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use common::kafka::{CONNECTIONS, PRODUCER, layered};
 use rdkafka::{
     ClientConfig, ClientContext,
     config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
@@ -20,24 +21,12 @@ use crate::config::ChangesConfig;
 /// Longest that Kafka may take to describe the topic.
 const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// What may be overridden.
-const DEFAULTS: [(&str, &str); 6] = [
-    ("client.id", "tollgate-billing"),
-    ("linger.ms", "0"),
-    ("socket.keepalive.enable", "true"),
-    ("reconnect.backoff.ms", "50"),
-    ("reconnect.backoff.max.ms", "1000"),
-    ("log.connection.close", "false"),
-];
+/// Properties that the configuration may override, beside those of connections.
+const DEFAULTS: [(&str, &str); 3] =
+    [("client.id", "tollgate-billing"), ("linger.ms", "0"), ("log.connection.close", "false")];
 
-/// What holds whatever the settings say. A message is never given up: one that is, may still arrive, and late.
-const FIXED: [(&str, &str); 5] = [
-    ("enable.idempotence", "true"),
-    ("acks", "all"),
-    ("message.timeout.ms", "0"),
-    ("partitioner", "murmur2_random"),
-    ("allow.auto.create.topics", "false"),
-];
+/// Fixed beside the properties of every producer. A message is never given up: one that is, may still arrive, and late.
+const FIXED: (&str, &str) = ("message.timeout.ms", "0");
 
 /// Sends to one topic.
 pub(super) struct Producer {
@@ -60,13 +49,8 @@ struct Ear {
 impl Producer {
     pub(super) fn new(config: &ChangesConfig, brokers: &str) -> Result<Self, PublishSetupError> {
         let mut properties = ClientConfig::new();
-        for (name, value) in DEFAULTS {
-            properties.set(name, value);
-        }
-        for (name, value) in &config.properties {
-            properties.set(name, value);
-        }
-        for (name, value) in FIXED {
+        let (defaults, fixed) = (DEFAULTS.into_iter().chain(CONNECTIONS), PRODUCER.into_iter().chain([FIXED]));
+        for (name, value) in layered(defaults, &config.properties, fixed) {
             properties.set(name, value);
         }
         properties.set("bootstrap.servers", brokers);

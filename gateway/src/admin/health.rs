@@ -65,7 +65,7 @@ struct CatalogReport {
 #[derive(Serialize)]
 struct JournalReport {
     /// Entries that the sink has not acknowledged.
-    entries: Option<f64>,
+    entries: u64,
     has_room: bool,
     /// The fault that puts usage at risk, or keeps it from being fetched, until an operator mends
     /// it.
@@ -107,7 +107,11 @@ impl Report {
                 tenants: catalog.tenant_count(),
             }),
             upstreams: live.upstreams.iter().map(|(name, upstream)| (Arc::clone(name), upstream.health())).collect(),
-            journal: Some(JournalReport { entries: journal_entries(), has_room, problem: meter.journal_problem() }),
+            journal: Some(JournalReport {
+                entries: meter.unacknowledged(),
+                has_room,
+                problem: meter.journal_problem(),
+            }),
             usage_problem: sink.problem(),
             store_problem: catalog.schema.problem(),
             limits: bank.as_ref().map(|bank| bank.report()),
@@ -127,11 +131,4 @@ fn reasons(gateway: &Gateway, has_room: bool) -> Vec<String> {
     let journal = (!has_room).then(|| gateway.meter().journal_problem().unwrap_or_else(full));
     let silent = live.silent().map(|name| format!("no server of the essential upstream `{name}` answers"));
     catalog.into_iter().chain(journal).chain(silent).collect()
-}
-
-/// The journal's own gauge, as `/metrics` shows it.
-fn journal_entries() -> Option<f64> {
-    let families = prometheus::gather();
-    let journal = families.iter().find(|family| family.name() == "tollgate_journal_entries")?;
-    Some(journal.get_metric().first()?.get_gauge().get_value())
 }

@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Ou
     };
     tokio::select! {
         outcome = served => if let Err(reason) = outcome {
-            error!(%reason, "metrics and health are no longer served");
+            error!(event = "admin_not_served", error = %reason);
         },
         () = stopped => {}
     }
@@ -112,7 +112,7 @@ async fn ready(State(started): State<Started>) -> Response {
 }
 
 async fn nothing() -> Response {
-    problem(StatusCode::NOT_FOUND, "not_found", "there are /metrics, /health, /health/live and /health/ready")
+    problem(StatusCode::NOT_FOUND, "not_found", "this address serves /metrics, /health, /health/live and /health/ready")
 }
 
 async fn wrong_method() -> Response {

@@ -187,7 +187,7 @@ fn check_scope(caller: &Caller, route: &Route) -> Result<(), Problem> {
 fn foreign_address(address: Option<IpAddr>) -> Problem {
     let detail = match address {
         Some(address) => format!("the API key may not be used from {}", address.to_canonical()),
-        None => "the API key may only be used from certain addresses, and the client's is not known".to_owned(),
+        None => "the API key may be used from certain addresses only, and the client's address is not known".to_owned(),
     };
     Problem::new(Code::AddressNotAllowed, detail)
 }

@@ -66,7 +66,7 @@ impl AdmissionControl {
         if self.meter.has_room() {
             return Ok(());
         }
-        Err(Problem::new(Code::UsageUnavailable, "usage is not being collected; nothing was forwarded")
+        Err(Problem::new(Code::UsageUnavailable, "usage cannot be recorded now; the request was not forwarded")
             .retry_after(UNRECORDED_RETRY_SECONDS))
     }
 }

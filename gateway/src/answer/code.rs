@@ -70,7 +70,7 @@ codes! {
     /// The route does not let the connection be upgraded.
     UpgradeNotAllowed = "upgrade_not_allowed", FORBIDDEN, "The connection cannot be upgraded here";
     /// No route for host and path.
-    RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
+    RouteNotFound = "route_not_found", NOT_FOUND, "No route serves this request";
     /// No such reservation, or not any more.
     ReservationNotFound = "reservation_not_found", NOT_FOUND, "There is no such reservation";
     /// The path is served for other methods.
@@ -100,7 +100,7 @@ codes! {
     /// Quota cannot be drawn now.
     QuotaUnavailable = "quota_unavailable", SERVICE_UNAVAILABLE, "The quota cannot be checked now";
     /// As many reservations are open as may be.
-    ReservationsExhausted = "reservations_exhausted", SERVICE_UNAVAILABLE, "No more can be reserved now";
+    ReservationsExhausted = "reservations_exhausted", SERVICE_UNAVAILABLE, "Too many reservations are open";
     /// Usage cannot be recorded now.
     UsageUnavailable = "usage_unavailable", SERVICE_UNAVAILABLE, "Usage cannot be recorded now";
     /// No server of the upstream is healthy, or none accepts connections.

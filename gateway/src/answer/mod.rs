@@ -166,7 +166,7 @@ impl From<RouteError> for Problem {
 impl From<TooManyFailures> for Problem {
     fn from(refused: TooManyFailures) -> Self {
         let seconds = refused.retry_after.as_secs().max(1);
-        let detail = format!("too many API keys from this address were refused; none is looked at for {seconds} s");
+        let detail = format!("too many failed API keys from this address; try again in {seconds} s");
         Self::new(Code::TooManyFailures, detail).retry_after(seconds)
     }
 }
@@ -175,7 +175,7 @@ impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
         let violated = denial.violated;
         if denial.reason == DenialReason::CreditSpent {
-            let detail = "the credit that was paid for in advance is spent; it goes on once more is added";
+            let detail = "the prepaid credit is spent; requests are served again once credit is added";
             return Self {
                 limits: denial.limits,
                 violated: Some(violated.policy),
@@ -188,8 +188,7 @@ impl From<Denial> for Problem {
         } else {
             format!("{quota} per {window_seconds} s")
         };
-        let detail =
-            format!("limit `{policy}` ({terms}) allows no more now; retry after {} s", denial.retry_after_seconds);
+        let detail = format!("limit `{policy}` ({terms}) is reached; try again in {} s", denial.retry_after_seconds);
         Self {
             limits: denial.limits,
             violated: Some(violated.policy),

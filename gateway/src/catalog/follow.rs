@@ -171,7 +171,7 @@ impl Follower {
             Ok(()) => self.schema.fits(),
             Err(error) if error.is_misfit() => self.schema.left_behind(&error),
             // The next look at the changes tells of it.
-            Err(error) => tracing::debug!(%error, "schema_not_seen"),
+            Err(error) => tracing::debug!(event = "schema_not_seen", %error),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use common::plan::RateLimits;
+use common::{kafka::Scalar, plan::RateLimits};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
@@ -72,16 +72,6 @@ pub(super) struct NewTopicFile {
     pub(super) partitions: u16,
     #[serde(default = "default_replication")]
     pub(super) replication: u16,
-}
-
-/// A value that may be written with or without quotes.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Scalar {
-    Text(String),
-    Switch(bool),
-    Whole(i64),
-    Fraction(f64),
 }
 
 #[derive(Deserialize)]
@@ -213,17 +203,6 @@ impl Default for UsageFile {
 impl Default for KafkaFile {
     fn default() -> Self {
         Self { brokers: None, topic: default_topic(), create_topic: None, properties: BTreeMap::new() }
-    }
-}
-
-impl fmt::Display for Scalar {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => formatter.write_str(text),
-            Self::Switch(switch) => switch.fmt(formatter),
-            Self::Whole(number) => number.fmt(formatter),
-            Self::Fraction(number) => number.fmt(formatter),
-        }
     }
 }
 

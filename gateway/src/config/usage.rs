@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use common::{config::ConfigError, usage::BATCH_MAX_ENTRIES};
+use common::{config::ConfigError, kafka::is_topic, usage::BATCH_MAX_ENTRIES};
 
 use super::{
     Overrides, SinkSettings, UsageSettings,
@@ -13,9 +13,6 @@ use crate::meter::{KafkaSettings, NewTopic};
 
 /// Address of `billing` unless the file names another.
 const DEFAULT_SINK: &str = "http://127.0.0.1:8090";
-
-/// Longest name of a topic, in bytes: Kafka's limit.
-const TOPIC_MAX_BYTES: usize = 249;
 
 /// Most partitions of a topic that is made here.
 const PARTITIONS_MAX: u16 = 4_096;
@@ -115,10 +112,4 @@ fn are_brokers(text: &str) -> Result<(), &'static str> {
     };
     let all = text.split(',').all(|broker| is_broker(broker).is_some());
     if all { Ok(()) } else { Err("is not a list of brokers: write host:port, with commas between several") }
-}
-
-fn is_topic(name: &str) -> bool {
-    (1..=TOPIC_MAX_BYTES).contains(&name.len())
-        && ![".", ".."].contains(&name)
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

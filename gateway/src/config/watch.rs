@@ -19,7 +19,7 @@ use crate::metrics;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-const REFUSED: &str = "configuration refused, the old one serves on";
+const REFUSED: &str = "configuration_refused";
 
 /// Most faults of one content that are logged, a line each.
 const FAULTS_LOGGED_MAX: usize = 20;
@@ -54,7 +54,8 @@ impl Watcher {
 
     /// Runs until dropped. `apply` takes each new configuration into force.
     pub async fn run<F: Future<Output = ()> + Send>(mut self, apply: impl Fn(Settings) -> F + Send + Sync + 'static) {
-        let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| warn!(%error, "SIGHUP is not heard")).ok();
+        let mut hangup =
+            signal(SignalKind::hangup()).inspect_err(|error| warn!(event = "sighup_not_heard", %error)).ok();
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -91,13 +92,13 @@ impl Watcher {
         match outcome {
             Ok(settings) => {
                 for setting in self.started_with.differences(&settings.process) {
-                    warn!(setting, "changed setting takes effect at the next start");
+                    warn!(event = "setting_needs_restart", setting);
                 }
                 let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
                 apply(settings).await;
                 self.reloads.with_label_values(&["applied"]).inc();
                 self.last_successful.set(1);
-                info!(file = %self.path.display(), routes, upstreams, "configuration applied");
+                info!(event = "configuration_applied", file = %self.path.display(), routes, upstreams);
             }
             Err(refusal) => {
                 self.reloads.with_label_values(&["refused"]).inc();
@@ -106,12 +107,12 @@ impl Watcher {
                     ConfigError::Faulty(faults) => {
                         for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
                             let (line, column) = (fault.place.line, fault.place.column);
-                            error!(file = faults.file, line, column, reason = fault.reason, "{REFUSED}");
+                            error!(event = REFUSED, file = faults.file, line, column, reason = fault.reason);
                         }
                     }
-                    ConfigError::Unreadable { file, source } => error!(file, reason = %source, "{REFUSED}"),
-                    ConfigError::Invalid { file, line, reason } => error!(file, line, reason, "{REFUSED}"),
-                    ConfigError::Fault(fault) => error!(reason = fault.reason, "{REFUSED}"),
+                    ConfigError::Unreadable { file, source } => error!(event = REFUSED, file, reason = %source),
+                    ConfigError::Invalid { file, line, reason } => error!(event = REFUSED, file, line, reason),
+                    ConfigError::Fault(fault) => error!(event = REFUSED, reason = fault.reason),
                 }
             }
         }

@@ -96,7 +96,7 @@ impl Decision {
         let reservation = self.reservations.settle(id, &hash, record).map_err(|error| match error {
             SettleError::Unknown => Problem::new(
                 Code::ReservationNotFound,
-                "this API key has no such reservation at this gateway; it may have expired, and its units have gone back",
+                "this API key has no such reservation at this gateway; a reservation that expires returns its units",
             ),
             SettleError::Settled => Problem::new(
                 Code::ReservationSettled,
@@ -211,18 +211,11 @@ impl Decision {
 }
 
 fn exhausted(reason: NoPlace) -> Problem {
-    let detail = match reason {
-        NoPlace::Key(open) => format!(
-            "this API key has {open} open reservations, which is its share: settle some (setting \
-             `decision.reservations_per_key`)"
-        ),
-        NoPlace::Tenant(open) => format!(
-            "this tenant has {open} open reservations, which is its share: settle some (setting \
-             `decision.reservations_per_tenant`)"
-        ),
-        NoPlace::All(open) => {
-            format!("all {open} reservations that this gateway keeps are open (setting `decision.reservations`)")
-        }
+    let (limit, setting) = match reason {
+        NoPlace::Key(open) => (format!("{open} open reservations per API key"), "decision.reservations_per_key"),
+        NoPlace::Tenant(open) => (format!("{open} open reservations per tenant"), "decision.reservations_per_tenant"),
+        NoPlace::All(open) => (format!("{open} open reservations"), "decision.reservations"),
     };
+    let detail = format!("the limit of {limit} is reached: settle some, or raise `{setting}`");
     Problem::new(Code::ReservationsExhausted, detail).retry_after(1)
 }

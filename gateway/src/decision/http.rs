@@ -36,7 +36,7 @@ pub(super) async fn answer(decision: Arc<Decision>, request: Request<Incoming>) 
         (&Method::POST, "/check") => check(&decision, request).await,
         (&Method::POST, "/settle") => settle(&decision, request).await,
         (_, "/check" | "/settle") => Err(RouteError::MethodNotAllowed { allow: "POST".into() }.into()),
-        _ => Err(Problem::new(Code::RouteNotFound, "there are POST /check and POST /settle")),
+        _ => Err(Problem::new(Code::RouteNotFound, "this address serves POST /check and POST /settle")),
     };
     let mut answer = answered.unwrap_or_else(|problem| of_problem(&problem));
     if decision.is_draining() {

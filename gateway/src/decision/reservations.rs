@@ -174,7 +174,7 @@ impl Reservations {
     pub(super) fn release(&self) {
         let released: Vec<_> = std::mem::take(&mut locked(&self.book).open).into_values().collect();
         if !released.is_empty() {
-            info!(reservations = released.len(), "reservations were not settled before the end, their units go back");
+            info!(event = "reservations_released", reservations = released.len());
         }
         self.ended(&released, "released");
     }

@@ -115,7 +115,7 @@ impl Running {
     pub(crate) fn finish(self) {
         for thread in self.threads {
             if thread.join().is_err() {
-                error!("a thread of the decision API panicked");
+                error!(event = "decision_thread_panicked");
             }
         }
         self.decision.release();

@@ -176,7 +176,7 @@ impl OriginPattern {
         };
         let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(is_scheme) {
-            return refuse("its scheme is none; write it as in https://app.example.com");
+            return refuse("its scheme is not valid; write it as in https://app.example.com");
         }
         if authority.contains(['/', '?', '#', '@']) {
             return refuse("it has a path, a user or a slash at its end, which browsers never send");
@@ -192,7 +192,7 @@ impl OriginPattern {
         let is_literal = !below && name.starts_with('[') && name.ends_with(']');
         let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_host_byte);
         if !is_literal && !name.split('.').all(is_label) {
-            return refuse("its host is none; `*.` may stand before a domain, and a single \"*\" for all origins");
+            return refuse("its host is not valid; `*.` may stand before a domain, and a single \"*\" for all origins");
         }
         Ok(if below {
             Self::Below { scheme: format!("{scheme}://").into(), domain: format!(".{host}").into() }

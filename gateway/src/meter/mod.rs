@@ -87,6 +87,11 @@ impl Meter {
         QuotaHolder { life: self.journal.life().clone(), lanes: self.journal.lane_count() }
     }
 
+    /// Number of journal entries that the sink has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        self.journal.unacknowledged()
+    }
+
     /// Returns true if a request may be forwarded now: its record would find room, or requests are served unmetered.
     pub fn has_room(&self) -> bool {
         self.journal.has_room() || self.fullness.serves_unmetered()

@@ -86,7 +86,7 @@ impl Proxy {
                 context.permit = Some(admission.settle(billed));
             }
             Err(reason) => {
-                error!(request_id = context.request_id, %reason, "usage of a request without a client was not recorded");
+                error!(event = "usage_not_recorded", request_id = context.request_id, error = %reason);
             }
         }
     }

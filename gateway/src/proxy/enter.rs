@@ -14,7 +14,7 @@ use super::{
     tunnel::Upgrade,
 };
 use crate::{
-    admission::{self, Admitted, Arrival, Identified, Refusal},
+    admission::{self, Admitted, Arrival, Refusal},
     answer::{Code, Problem},
     auth,
     filter::cors::{Grant, Preflight},
@@ -42,7 +42,8 @@ struct Forwarding {
     upstream: Arc<Upstream>,
     /// The upgrade that the request asks for and may have.
     upgrade: Option<Upgrade>,
-    admitted: Admitted,
+    /// Largest body that is let through.
+    body_limit: Option<u64>,
 }
 
 impl Proxy {
@@ -93,40 +94,36 @@ impl Proxy {
             failures_most: live.clients.failures_most,
             now: now(),
         })?;
-        match self.admit(live, request, &identified).await {
-            Ok(Forwarding { upstream, upgrade, admitted }) => {
-                context.body.limit = body_limit(live, &identified.route);
-                context.caller = identified.caller;
-                context.route = Some(identified.route);
-                context.upstream = Some(upstream);
-                context.upgrade = upgrade;
-                match admitted {
-                    Admitted::Caller(admission) => context.admission = Some(admission),
-                    Admitted::Address(state) => context.by_address = state,
-                }
-                Ok(())
-            }
-            Err(problem) => Err(identified.refused(problem)),
+        let forwarding = match Forwarding::of(live, request, &identified.route) {
+            Ok(forwarding) => forwarding,
+            Err(problem) => return Err(identified.refused(problem)),
+        };
+        match admission.admit(&identified, identified.route.units.estimate()).await {
+            Ok(Admitted::Caller(admission)) => context.admission = Some(admission),
+            Ok(Admitted::Address(state)) => context.by_address = state,
+            Err(problem) => return Err(identified.refused(problem)),
         }
+        context.caller = identified.caller;
+        context.route = Some(identified.route);
+        context.upstream = Some(forwarding.upstream);
+        context.upgrade = forwarding.upgrade;
+        context.body.limit = forwarding.body_limit;
+        Ok(())
     }
+}
 
-    /// Checks what only forwarding asks for, and then the limits.
-    async fn admit(
-        &self,
-        live: &Live,
-        request: &RequestHeader,
-        identified: &Identified,
-    ) -> Result<Forwarding, Problem> {
-        let route = &identified.route;
+impl Forwarding {
+    /// Checks the upgrade and the declared length of a request to a route, and finds its upstream.
+    fn of(live: &Live, request: &RequestHeader, route: &Route) -> Result<Self, Problem> {
         let upgrade = Upgrade::of(request, route)?;
-        if let Some(limit) = body_limit(live, route) {
+        let body_limit = route.body_bytes.or(live.sizes.body_bytes);
+        if let Some(limit) = body_limit {
             check_body(declared_length(request), limit)?;
         }
         let upstream = live.upstreams.get(&route.upstream).cloned();
         let upstream =
             upstream.ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
-        let admitted = self.gateway.admission().admit(identified, route.units.estimate()).await?;
-        Ok(Forwarding { upstream, upgrade, admitted })
+        Ok(Self { upstream, upgrade, body_limit })
     }
 }
 
@@ -155,11 +152,6 @@ fn find_route(live: &Live, request: &RequestHeader, method: &Method) -> Result<A
         Some(host) => Some(host.to_str().map_err(|_| Problem::new(Code::InvalidRequest, "`Host` is not a host name"))?),
     };
     admission::find_route(&live.table, host, request.uri.path(), method)
-}
-
-/// Largest body of a request that the route lets through.
-fn body_limit(live: &Live, route: &Route) -> Option<u64> {
-    route.body_bytes.or(live.sizes.body_bytes)
 }
 
 fn declared_length(request: &RequestHeader) -> u64 {

@@ -44,6 +44,7 @@ impl<'a> Place<'a> {
     pub(super) fn tell(&self, context: &Context, error: &Error, code: Option<Code>) {
         let Self { route, upstream, server, address, cause } = self;
         warn!(
+            event = if code.is_some() { "request_failed" } else { "request_retried" },
             request_id = context.request_id,
             code = code.map(Code::as_str),
             source = error.esource().as_str(),
@@ -52,9 +53,7 @@ impl<'a> Place<'a> {
             upstream,
             server,
             address,
-            cause,
-            "{}",
-            if code.is_some() { "request failed" } else { "trying again" }
+            cause
         );
     }
 }

@@ -148,7 +148,7 @@ impl ProxyHttp for Hooks {
         }
         let is_granted = context.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_granted_by(response));
         if response.status == StatusCode::SWITCHING_PROTOCOLS && !is_granted {
-            let detail = "the upstream switched to a protocol that nobody had asked for";
+            let detail = "the upstream switched to a protocol that the request did not ask for";
             return Err(context.fail(Problem::new(Code::UpstreamFailed, detail)));
         }
         Ok(())
@@ -257,11 +257,7 @@ impl ProxyHttp for Hooks {
             error_code = problem.code().status().as_u16();
             session.set_keepalive(None);
             if !answered && let Err(reason) = self.0.answer(session, context, &problem).await {
-                warn!(
-                    request_id = context.request_id,
-                    kind = reason.etype().as_str(),
-                    "the client did not take the problem"
-                );
+                warn!(event = "problem_not_taken", request_id = context.request_id, kind = reason.etype().as_str());
             }
         }
         FailToProxy { error_code, can_reuse_downstream: false }

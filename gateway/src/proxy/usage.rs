@@ -37,7 +37,12 @@ impl Proxy {
         let units = route.units.estimate();
         let record = self.gateway.admission().record_as(caller, route, &admission, units, DISPATCHED, true);
         let billed = record.map_err(|reason| {
-            error!(request_id = context.request_id, %reason, "usage was not recorded, the request is not sent");
+            error!(
+                event = "usage_not_recorded",
+                request_id = context.request_id,
+                error = %reason,
+                consequence = "the request is not sent"
+            );
             unrecorded()
         })?;
         context.progress.recorded = true;
@@ -58,7 +63,12 @@ impl Proxy {
             let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));
             let record = self.gateway.admission().record_as(caller, route, &admission, units, told, billable);
             let billed = record.map_err(|reason| {
-                error!(request_id = context.request_id, %reason, "usage was not recorded, the answer is withheld");
+                error!(
+                    event = "usage_not_recorded",
+                    request_id = context.request_id,
+                    error = %reason,
+                    consequence = "the answer is withheld"
+                );
                 unrecorded()
             })?;
             context.progress.recorded = true;
@@ -98,13 +108,7 @@ impl Proxy {
         response.remove_header(name);
         reported.unwrap_or_else(|reason| {
             self.observer.units_unusable.with_label_values(&[&route.name]).inc();
-            warn!(
-                route = &*route.name,
-                header = name.as_str(),
-                reason,
-                default,
-                "units are not usable, the default counts"
-            );
+            warn!(event = "units_unusable", route = &*route.name, header = name.as_str(), reason, default);
             default
         })
     }

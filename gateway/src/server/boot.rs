@@ -68,7 +68,7 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let catalog = Arc::new(catalog);
     let (keys, tenants) = (catalog.key_count(), catalog.tenant_count());
     let source = catalog.source().map(Source::as_str);
-    info!(keys, tenants, source, last_change = catalog.last_change(), "catalog loaded");
+    info!(event = "catalog_loaded", keys, tenants, source, last_change = catalog.last_change());
 
     tasks.spawn(|stopped| Arc::clone(&catalog).follow(store.clone(), stopped));
     tasks.spawn(|stopped| Arc::clone(&catalog).report_use(store.clone(), stopped));
@@ -144,7 +144,7 @@ async fn open_bank(
     tasks.spawn(|stopped| client.run(stopped));
     let in_time = timeout(BANK_PATIENCE, bank.tried()).await.is_ok();
     let standing = bank.report();
-    info!(in_time, shared = standing.shared, shards_away = standing.shards_away, is_fresh, "limits are to be shared");
+    info!(event = "limits_shared", in_time, shared = standing.shared, shards_away = standing.shards_away, is_fresh);
     Ok(bank)
 }
 
@@ -175,7 +175,7 @@ impl Tasks {
         let _ = self.stop.send(true);
         let all = async { while self.running.join_next().await.is_some() {} };
         if timeout(TASKS_DEADLINE, all).await.is_err() {
-            warn!("some tasks did not end in time; what they hold is picked up at the next start");
+            warn!(event = "tasks_cut_off", consequence = "the next start takes up what they hold");
         }
     }
 }

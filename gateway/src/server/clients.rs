@@ -105,8 +105,12 @@ impl Clients {
 
     async fn turn_away(stream: Stream, refusal: Refusal) {
         let detail = match refusal {
-            Refusal::Full => "as many connections are open as the gateway allows, and each has a request under way",
-            Refusal::Address => "your address has as many connections open as it may, each with a request under way",
+            Refusal::Full => {
+                "the gateway has reached its limit of connections, and each of them has a request in progress"
+            }
+            Refusal::Address => {
+                "your address has reached its limit of connections, and each of them has a request in progress"
+            }
         };
         let problem = Problem::new(Code::TooManyConnections, detail).retry_after(1);
         turn_away(stream, &problem).await;

@@ -61,7 +61,7 @@ pub(super) fn serve<E: From<std::io::Error>>(
     let connections = Connections::new(ListenerMetrics::new("clients", open.clone()));
     let wanted = proxy.gateway().live().connections.most;
     if wanted > room {
-        warn!(wanted, allowed = room, "fewer connections than configured are allowed: file descriptors are too few");
+        warn!(event = "descriptors_too_few", wanted, allowed = room);
     }
     connections.metrics().limit(wanted.min(room));
     let pingora = http_proxy(&server.configuration, Hooks(Arc::clone(proxy)));

@@ -84,7 +84,7 @@ pub enum StartError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// It would take over and could not serve.
-    #[error("no server answers of essential upstream {silent}; the running gateway serves on")]
+    #[error("no server of essential upstream {silent} answers; the running gateway stays in service")]
     NotReady {
         /// Names of upstreams.
         silent: String,
@@ -162,7 +162,7 @@ fn give_way() -> impl Fn() + Send + Sync {
     move || {
         let niceness = |own: i32| (own + BACKGROUND_NICENESS).min(NICENESS_MAX);
         if let Err(error) = own.and_then(|own| setpriority_process(Some(gettid()), niceness(own))) {
-            tracing::debug!(%error, "priority_not_lowered");
+            tracing::debug!(event = "priority_not_lowered", %error);
         }
     }
 }
@@ -195,7 +195,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
             listening.serve(&background, booted, watcher, || Ok(()))
         }
         Origin::Claimed(mut claim) => {
-            info!(process = claim.process(), "booting to take over");
+            info!(event = "takeover_started", process = claim.process());
             let booted = background.block_on(boot::boot(&settings, &pepper))?;
             background.block_on(boot::ready(&booted.gateway))?;
             let sockets = inherit(claim.sockets()?, &settings.process, file)?;
@@ -208,7 +208,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
 /// Takes as many file descriptors as the system gives.
 fn raise_descriptor_limit() -> std::io::Result<()> {
     let DescriptorLimit { now, before } = descriptors::raise_limit()?;
-    info!(limit = now, before, "file descriptors");
+    info!(event = "descriptor_limit_raised", limit = now, before);
     Ok(())
 }
 
@@ -275,12 +275,12 @@ impl<'a> Listening<'a> {
         let decision = sockets.decision.as_ref().map(TcpListener::local_addr).transpose()?;
         let decision_grpc = sockets.decision_grpc.as_ref().map(TcpListener::local_addr).transpose()?;
         info!(
+            event = "listening",
             %listen,
             %admin,
             decision = decision.map(tracing::field::display),
             decision_grpc = decision_grpc.map(tracing::field::display),
-            name = process.name,
-            "listening"
+            name = process.name
         );
         let host = Host::new(&sockets, process.upgrade_socket.clone())?;
         let Sockets { clients, operators, upgrade, decision, decision_grpc } = sockets;
@@ -340,7 +340,7 @@ impl<'a> Listening<'a> {
             // Whoever starts next would remove it as well.
             let _ = std::fs::remove_file(&self.process.upgrade_socket);
         }
-        info!("ended");
+        info!(event = "ended");
         served
     }
 }

@@ -64,7 +64,7 @@ impl Shutdown {
         self.proxy.gateway().start_draining();
         self.stop.send_replace(true);
         self.closing.send_replace(true);
-        info!(in_flight = self.proxy.in_flight(), "ending: finishing requests");
+        info!(event = "ending", in_flight = self.proxy.in_flight());
         self.finish(FINISH_DEADLINE).await;
     }
 
@@ -73,10 +73,10 @@ impl Shutdown {
         self.proxy.gateway().start_draining();
         self.stop.send_replace(true);
         let connections = self.connected();
-        info!(connections, in_flight = self.proxy.in_flight(), "taken over: clients leave with their next answer");
+        info!(event = "taken_over", connections, in_flight = self.proxy.in_flight());
         tokio::select! {
             () = idle(|| self.connected()) => {}
-            () = sleep(self.drain) => info!(connections = self.connected(), "idle connections are closed"),
+            () = sleep(self.drain) => info!(event = "idle_connections_closed", connections = self.connected()),
             () = self.requested() => {}
         }
         self.closing.send_replace(true);
@@ -85,10 +85,10 @@ impl Shutdown {
 
     async fn finish(&self, deadline: Duration) {
         tokio::select! {
-            () = idle(|| self.proxy.in_flight()) => info!("every request is answered"),
-            () = sleep(deadline) => warn!(in_flight = self.proxy.in_flight(), "requests are cut off"),
+            () = idle(|| self.proxy.in_flight()) => info!(event = "requests_finished"),
+            () = sleep(deadline) => warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight()),
             () = self.requested() => {
-                warn!(in_flight = self.proxy.in_flight(), "asked to hurry, requests are cut off");
+                warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight(), cause = "second signal");
             }
         }
     }
@@ -101,7 +101,7 @@ impl Shutdown {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             },
-            Err(reason) => error!(%reason, "signals cannot be heard, the gateway ends"),
+            Err(reason) => error!(event = "signals_not_heard", error = %reason, consequence = "the gateway ends"),
         }
     }
 }

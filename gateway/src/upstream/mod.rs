@@ -115,7 +115,7 @@ pub async fn start(settings: &[Arc<UpstreamSettings>], previous: Option<&Upstrea
         }
     };
     if timeout(FIRST_LOOKUP_PATIENCE, first_lookups).await.is_err() {
-        warn!(event = "server_names_slow", "names of servers are still being looked up; their servers are down so far");
+        warn!(event = "server_names_slow", consequence = "servers whose names are still looked up are down");
     }
     upstreams
 }
@@ -282,7 +282,13 @@ impl Upstream {
         let upstream = &*self.settings.name;
         match (before, health.status) {
             (before, Status::Down) if !is_down(before) => {
-                warn!(event = "upstream_down", upstream, healthy, servers, "requests are tried on every server");
+                warn!(
+                    event = "upstream_down",
+                    upstream,
+                    healthy,
+                    servers,
+                    consequence = "requests are tried on every server"
+                );
             }
             (Status::Down | Status::Unknown, Status::Up | Status::Degraded) => {
                 info!(event = "upstream_up", upstream, healthy, servers);

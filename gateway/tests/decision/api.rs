@@ -27,7 +27,7 @@ impl Api {
 
     pub(crate) fn of(gateway: Gateway) -> Self {
         let log = gateway.log();
-        let listening = log.iter().find(|line| line["message"] == "listening").unwrap();
+        let listening = log.iter().find(|line| line["event"] == "listening").unwrap();
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
         Self { http: address("decision"), grpc: address("decision_grpc"), gateway }
     }

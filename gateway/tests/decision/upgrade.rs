@@ -21,7 +21,7 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
 
     let new = Api::of(Gateway::upgrade(&fixture.config_file()).await);
     assert_eq!((new.http, new.grpc), (old.http, old.grpc));
-    let taken_over = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with("taken over"));
+    let taken_over = |line: &Value| line["event"] == "taken_over";
     old.gateway.logged("the old process drains", taken_over).await;
     idle.send("POST /check HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
     let answer = idle.read_to_end().await;

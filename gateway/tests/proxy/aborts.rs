@@ -366,7 +366,7 @@ async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
     client.reset();
     alone(&setting.gateway, 1.0).await;
     setting.gateway.signal("TERM");
-    setting.gateway.logged("the end begins", |line| line["message"] == "ending: finishing requests").await;
+    setting.gateway.logged("the end begins", |line| line["event"] == "ending").await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
     assert!(setting.gateway.ended().await.success());
     let records = setting.fixture.billing.records(setting.customer.tenant);
@@ -380,7 +380,7 @@ async fn a_gateway_that_ends_bills_what_it_cannot_finish_any_more() {
     client.reset();
     alone(&setting.gateway, 1.0).await;
     setting.gateway.signal("TERM");
-    setting.gateway.logged("the end begins", |line| line["message"] == "ending: finishing requests").await;
+    setting.gateway.logged("the end begins", |line| line["event"] == "ending").await;
     // Once more: it does not wait for what is in flight.
     setting.gateway.signal("TERM");
     assert!(setting.gateway.ended().await.success());

@@ -333,7 +333,7 @@ async fn the_descriptor_limit_is_raised_and_said() {
     fixture.configure(ROUTES);
     let limited = wrapped(&["sh", "-c", "ulimit -S -n 256; exec \"$0\" \"$@\""], &command(&fixture.config_file()));
     let gateway = Gateway::spawn(limited).await;
-    let line = gateway.logged("the limit", |line| line["message"] == "file descriptors").await;
+    let line = gateway.logged("the limit", |line| line["event"] == "descriptor_limit_raised").await;
     assert_eq!(line["before"], 256);
     assert!(line["limit"].as_u64().unwrap() > 256, "{line}");
 }

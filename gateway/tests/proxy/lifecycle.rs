@@ -192,7 +192,7 @@ async fn clients_that_break_off_leave_no_errors_in_the_log() {
         assert_eq!(gateway.status("/read", &customer.secret).await, 200);
     }
     gateway.signal("TERM");
-    gateway.logged("the end", |line| line["message"] == "ended").await;
+    gateway.logged("the end", |line| line["event"] == "ended").await;
     assert!(gateway.log().iter().all(|line| line["level"] != "ERROR"), "{}", gateway.output());
 }
 

@@ -109,7 +109,7 @@ async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_the
     let mut idle = Wire::connect(old.address).await;
     assert!(ask(&mut idle, &customer.secret).await);
     let new = Gateway::upgrade(&fixture.config_file()).await;
-    let taken_over = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("taken over"));
+    let taken_over = |line: &Value| line["event"] == "taken_over";
     old.logged("the old process drains", taken_over).await;
     assert_eq!(new.status("/", &customer.secret).await, 200);
     assert!(old.runs());
@@ -186,6 +186,6 @@ async fn what_stands_in_the_way_of_an_upgrade_is_told() {
     drop(UnixListener::bind(&socket).unwrap());
     assert!(told(&["--upgrade"]).contains("no gateway to take over from"));
     let gateway = fixture.gateway().await;
-    assert!(told(&[]).contains("another gateway can be taken over there"));
+    assert!(told(&[]).contains("another gateway uses this socket"));
     assert!(gateway.runs());
 }

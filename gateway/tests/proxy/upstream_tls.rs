@@ -84,7 +84,7 @@ async fn servers_are_verified_as_set_and_failed_handshakes_are_told_with_their_c
         assert_eq!(status, 502, "{name}");
         let problem = &report["problems"][0];
         assert!(problem["reason"].as_str().unwrap().contains(failure), "{name}: {report}");
-        let is_it = |line: &Value| line["message"] == "request failed" && line["upstream"] == *name;
+        let is_it = |line: &Value| line["event"] == "request_failed" && line["upstream"] == *name;
         let line = gateway.logged("the failed request", is_it).await;
         assert_eq!(line["route"], format!("route-{name}"));
         assert_eq!((&line["server"], &line["address"]), (&server.to_string().into(), &server.to_string().into()));

@@ -1,5 +1,6 @@
 //! The Kafka client: its properties, and the few of them that booking exactly once rests on.
 
+use common::kafka::layered;
 use rdkafka::{ClientConfig, config::FromClientConfigAndContext as _, consumer::StreamConsumer, error::KafkaError};
 
 use super::{KafkaIngestError, rebalance::Context};
@@ -37,13 +38,7 @@ const FIXED: [(&str, &str); 4] = [
 /// A client that has not subscribed to anything.
 pub(super) fn create(config: &IngestConfig, context: Context) -> Result<UsageConsumer, KafkaIngestError> {
     let mut properties = ClientConfig::new();
-    for (name, value) in DEFAULTS {
-        properties.set(name, value);
-    }
-    for (name, value) in &config.properties {
-        properties.set(name, value);
-    }
-    for (name, value) in FIXED {
+    for (name, value) in layered(DEFAULTS, &config.properties, FIXED) {
         properties.set(name, value);
     }
     properties.set("bootstrap.servers", &config.brokers);

@@ -205,7 +205,7 @@ impl<'a> Reading<'a> {
         Ok(ServedTenant {
             id: TenantId::from_u128(self.id()?),
             parent: self.optional(|reading| reading.id().map(TenantId::from_u128))?,
-            status: self.parsed::<TenantStatus>("the status of a tenant is none")?,
+            status: self.parsed::<TenantStatus>("a tenant has an unknown status")?,
             zone: Zone::stored(self.text()?),
         })
     }
@@ -213,7 +213,7 @@ impl<'a> Reading<'a> {
     fn plan(&mut self) -> Result<PlanVersion, SnapshotError> {
         let owner = self.optional(|reading| reading.id().map(TenantId::from_u128))?;
         let (version, created_at) = (self.number()?, self.micros()?);
-        let plan = serde_json::from_str(self.text()?).map_err(|_| SnapshotError::Malformed("a plan is none"))?;
+        let plan = serde_json::from_str(self.text()?).map_err(|_| SnapshotError::Malformed("a plan is not valid"))?;
         Ok(PlanVersion { owner, version, created_at, plan })
     }
 
@@ -221,7 +221,7 @@ impl<'a> Reading<'a> {
         Ok(Subscription {
             tenant: TenantId::from_u128(self.id()?),
             plan_owner: TenantId::from_u128(self.id()?),
-            plan: self.parsed("the name of a plan is none")?,
+            plan: self.parsed("the name of a plan is not valid")?,
             version: self.number()?,
             starts_at: self.micros()?,
             ends_at: self.optional(Self::micros)?,
@@ -240,7 +240,7 @@ impl<'a> Reading<'a> {
             allowed_ips: self
                 .text()?
                 .split_ascii_whitespace()
-                .map(|range| range.parse().map_err(|_| SnapshotError::Malformed("a range of addresses is none")))
+                .map(|range| range.parse().map_err(|_| SnapshotError::Malformed("a network is not valid")))
                 .collect::<Result<_, _>>()?,
         })
     }

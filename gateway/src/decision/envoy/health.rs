@@ -112,7 +112,7 @@ impl UnaryService<HealthCheckRequest> for Check {
 
     fn call(&mut self, request: tonic::Request<HealthCheckRequest>) -> Self::Future {
         std::future::ready(match serving(&self.0, &request.get_ref().service) {
-            Serving::ServiceUnknown => Err(Status::not_found("there is no such service here")),
+            Serving::ServiceUnknown => Err(Status::not_found("this service is not known")),
             known => Ok(tonic::Response::new(response(known))),
         })
     }

@@ -61,7 +61,8 @@ pub(super) async fn answer(
         return Ok(health::answer(decision, method, request).await);
     }
     if request.uri().path() != SHOULD_RATE_LIMIT {
-        return Ok(Status::unimplemented("there are RateLimitService/ShouldRateLimit and grpc.health.v1").into_http());
+        return Ok(Status::unimplemented("this address serves RateLimitService/ShouldRateLimit and grpc.health.v1")
+            .into_http());
     }
     let mut grpc = tonic::server::Grpc::new(RawCodec).max_decoding_message_size(REQUEST_MAX_BYTES);
     Ok(grpc.unary(ShouldRateLimit(decision), request).await)

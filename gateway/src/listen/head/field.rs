@@ -138,7 +138,7 @@ impl Fields {
         if value.eq_ignore_ascii_case(b"chunked") {
             return Ok(());
         }
-        Err(refused("`Transfer-Encoding` is not `chunked`, the only one that is understood here"))
+        Err(refused("`Transfer-Encoding` is not `chunked`, the only one that is supported"))
     }
 
     /// Returns the framing of the body, once every field is read.

@@ -179,7 +179,7 @@ fn is_1_0(version: &[u8]) -> Result<bool, Problem> {
         b"HTTP/1.1" => Ok(false),
         b"HTTP/1.0" => Ok(true),
         [b'H', b'T', b'T', b'P', b'/', b'1'..=b'9', b'.', b'0'..=b'9'] => {
-            Err(Problem::new(Code::VersionNotSupported, "HTTP/1.1 and HTTP/1.0 are spoken here"))
+            Err(Problem::new(Code::VersionNotSupported, "only HTTP/1.1 and HTTP/1.0 are supported"))
         }
         _ => Err(refused("the request line must end with HTTP/1.1 or HTTP/1.0")),
     }

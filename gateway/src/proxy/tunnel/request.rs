@@ -41,7 +41,7 @@ impl Upgrade {
             wants_websocket |= protocol == WEBSOCKET;
         }
         if wants_websocket {
-            let detail = "this route does not let a connection be upgraded to `websocket`";
+            let detail = "this route does not allow an upgrade to `websocket`";
             return Err(Problem::new(Code::UpgradeNotAllowed, detail));
         }
         Ok(None)

@@ -121,7 +121,7 @@ impl Host {
             () = self.handover.taken() => Ok(()),
         };
         if let Err(reason) = outcome {
-            error!(%reason, socket = %self.path.display(), "this gateway cannot be taken over any more");
+            error!(event = "takeover_unavailable", error = %reason, socket = %self.path.display());
         }
     }
 }
@@ -148,8 +148,10 @@ impl Handover {
         match self.offer(&mut conversation).await {
             Ok(true) => {}
             // Whoever only looked whether somebody is there.
-            Ok(false) => info!("a process that could have taken over went away"),
-            Err(reason) => warn!(%reason, "another process failed to take over, this one serves on"),
+            Ok(false) => info!(event = "takeover_abandoned"),
+            Err(reason) => {
+                warn!(event = "takeover_failed", error = %reason, consequence = "this process stays in service")
+            }
         }
     }
 
@@ -167,7 +169,7 @@ impl Handover {
             return say(with, &format!("{REFUSED}it is about to end")).await.map(|()| true);
         };
         send(with.get_ref(), &sockets).await?;
-        info!("another process is ready to take over");
+        info!(event = "takeover_ready");
         let answer = timeout(ANSWER_DEADLINE, hear(with)).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
         if answer != TAKE {
             return Err(ErrorKind::UnexpectedEof.into());

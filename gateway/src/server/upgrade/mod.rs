@@ -113,16 +113,16 @@ enum Fault {
     Nobody,
     #[error("permission denied; only the user that the running gateway belongs to may take over")]
     NotAllowed,
-    #[error("another gateway can be taken over there; to replace it use --upgrade, to run beside it set another path")]
+    #[error("another gateway uses this socket; to replace it use --upgrade, to run beside it set another path")]
     InUse,
     #[error("is a file, but not a socket; remove it or set another path")]
     NotASocket,
     #[error("cannot be listened on: {0}")]
     Bind(io::Error),
-    #[error("the running gateway speaks another version of the hand-over: restart instead")]
+    #[error("the running gateway uses another version of the hand-over: restart it instead")]
     Version,
-    #[error("the running gateway does not hand over: {0}")]
+    #[error("the running gateway refused the hand-over: {0}")]
     Refused(String),
-    #[error("the running gateway broke off: {0}; it was not replaced")]
+    #[error("the running gateway ended the hand-over: {0}; it was not replaced")]
     BrokenOff(io::Error),
 }

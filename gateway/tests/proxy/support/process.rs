@@ -65,7 +65,7 @@ impl Gateway {
     pub(crate) async fn spawn(command: Command) -> Self {
         let mut process = Process::captured("gateway", command).unwrap();
         process.start().unwrap();
-        let is_listening = |line: &Value| line["message"] == "listening";
+        let is_listening = |line: &Value| line["event"] == "listening";
         let listening = eventually("addresses of the gateway", async || {
             assert_eq!(process.ended().unwrap(), None, "the gateway ended");
             parse(process.log()).into_iter().find(is_listening)

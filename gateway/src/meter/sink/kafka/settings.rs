@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use common::kafka::{CONNECTIONS, PRODUCER, layered};
 use rdkafka::{ClientConfig, error::KafkaError};
 
 use super::super::error::PropertyError;
@@ -24,29 +25,18 @@ const OWN: [(&str, &str); 12] = [
 
 const ALWAYS_SAFE: &str = "the gateway always sends idempotently and waits for all replicas";
 
-/// Defaults, which `properties` may override.
+/// Defaults, which `properties` may override, beside those of connections.
 ///
 /// A batch is a message of hundreds of records already: waiting for more would only delay it. A silent broker is given up
 /// after 10 s, and its batches are offered again. zstd takes half the bytes of lz4 on batches, for the same processor time
 /// per record within what can be measured next to making the batch.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 6] = [
+    ("client.id", "tollgate-gateway"),
     ("compression.type", "zstd"),
     ("linger.ms", "0"),
     ("message.timeout.ms", "10000"),
     ("request.timeout.ms", "10000"),
     ("socket.timeout.ms", "10000"),
-    ("socket.keepalive.enable", "true"),
-    ("reconnect.backoff.ms", "50"),
-    ("reconnect.backoff.max.ms", "1000"),
-];
-
-/// Settings that cannot be overridden. The partitioner is the one of Java's clients, so that every gateway puts a stream on
-/// the same partition.
-const FIXED: [(&str, &str); 4] = [
-    ("enable.idempotence", "true"),
-    ("acks", "all"),
-    ("partitioner", "murmur2_random"),
-    ("allow.auto.create.topics", "false"),
 ];
 
 /// Settings of the Kafka sink.
@@ -81,14 +71,8 @@ impl KafkaSettings {
             check(name, value)?;
         }
         let mut client = ClientConfig::new();
-        client.set("client.id", "tollgate-gateway").set("bootstrap.servers", &self.brokers);
-        for (name, value) in DEFAULTS {
-            client.set(name, value);
-        }
-        for (name, value) in &self.properties {
-            client.set(name, value);
-        }
-        for (name, value) in FIXED {
+        client.set("bootstrap.servers", &self.brokers);
+        for (name, value) in layered(DEFAULTS.into_iter().chain(CONNECTIONS), &self.properties, PRODUCER) {
             client.set(name, value);
         }
         Ok(client)
@@ -135,7 +119,7 @@ mod tests {
         let client = with("security.protocol", "SASL_SSL").unwrap();
         assert_eq!(client.get("security.protocol"), Some("SASL_SSL"));
         assert_eq!(with("compression.type", "lz4").unwrap().get("compression.type"), Some("lz4"));
-        for (name, value) in FIXED {
+        for (name, value) in PRODUCER {
             assert_eq!(client.get(name), Some(value));
         }
         let native = client.create_native_config().unwrap();
