@@ -75,7 +75,7 @@ mod tests {
     const NEWER: StoreError = StoreError::SchemaNewer { found: 2, known: 1 };
 
     #[test]
-    fn nothing_is_written_before_the_schema_was_found_to_fit() {
+    fn unknown_schema_refuses_writes() {
         let schema = SchemaFit::default();
         assert!(schema.check().is_err_and(|error| error.is_unreachable()));
         schema.fits();

@@ -15,7 +15,7 @@ const NOW: Micros = Micros(1_793_491_200_000_000);
 const MOST_BYTES_A_KEY: u64 = 250 * 1024 * 1024 / 1_000_000;
 
 #[test]
-fn a_million_keys_fit_into_250_mebibytes() {
+fn million_keys_fit_into_250_mebibytes() {
     const KEYS: u64 = 1_000_000;
     let pepper = Pepper::new(b"a pepper for tests").unwrap();
     let key = |number| Key {

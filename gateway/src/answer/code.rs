@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documentation_lists_every_code_with_its_status() {
+    fn documentation_lists_every_code_with_its_status() {
         let documentation = include_str!("../../../docs/gateway.md");
         for code in Code::ALL {
             let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());

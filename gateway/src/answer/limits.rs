@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_has_a_unit_and_no_window() {
+    fn concurrency_has_unit_and_no_window() {
         let at_once =
             LimitState { policy: "key-concurrent", quota: 8, window_seconds: 0, remaining: 3, reset_seconds: 0 };
         let limits = [at_once, LimitState { remaining: 4, ..SECOND }];
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_headers_show_the_strictest_limit() {
+    fn older_headers_show_the_strictest_limit() {
         assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-limit"), "5");
         assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-remaining"), "0");
         assert_eq!(value(&[SECOND, MONTH], "x-ratelimit-reset"), "1");

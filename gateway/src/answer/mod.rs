@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_a_complete_document() {
+    fn problem_is_a_complete_document() {
         let problem = Problem::new(Code::UpstreamTimeout, "no answer within 60 s");
         let body: serde_json::Value = serde_json::from_slice(&problem.body("r-1")).unwrap();
         assert_eq!(

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_for_each_address_and_a_minute() {
+    fn limit_is_for_each_address_and_a_minute() {
         let clock = Clock::manual();
         let failures = Failures::new(clock.clone());
         let (one, other) = (origin("198.51.100.1"), origin("198.51.100.2"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_shuts_nobody_else_out() {
+    fn flood_of_addresses_shuts_nobody_else_out() {
         let failures = Failures::new(Clock::manual());
         for host in 0..20_000_u32 {
             failures.count(&Origin { address: IpAddr::V4(host.into()), failures_most: 3 });

@@ -52,7 +52,7 @@ impl Fixture {
 }
 
 #[test]
-fn a_key_is_known_in_either_header_whatever_the_case_of_the_scheme() {
+fn key_is_known_in_either_header_whatever_the_case_of_the_scheme() {
     let fixture = fixture(|_| {});
     let key = fixture.secret.expose();
     for value in [format!("Bearer {key}"), format!("bearer {key}"), format!("BEARER   {key} ")] {
@@ -63,7 +63,7 @@ fn a_key_is_known_in_either_header_whatever_the_case_of_the_scheme() {
 }
 
 #[test]
-fn a_missing_double_or_foreign_credential_is_named() {
+fn missing_double_or_foreign_credential_is_named() {
     let fixture = fixture(|_| {});
     let key = fixture.secret.expose();
     let bearer = format!("Bearer {key}");
@@ -83,7 +83,7 @@ fn a_missing_double_or_foreign_credential_is_named() {
 }
 
 #[test]
-fn a_well_formed_key_that_was_never_issued_is_unknown() {
+fn well_formed_key_that_was_never_issued_is_unknown() {
     let stranger = Secret::generate(Mode::Live);
     assert_eq!(fixture(|_| {}).refusal(&[("x-api-key", stranger.expose())]), AuthError::Unknown);
 }
@@ -99,7 +99,7 @@ fn revoked_and_expired_keys_are_told_apart() {
 }
 
 #[test]
-fn a_suspended_ancestor_refuses_the_whole_subtree() {
+fn suspended_ancestor_refuses_the_whole_subtree() {
     for level in 0..3 {
         let suspended = fixture(|rows| rows.tenants[level].status = TenantStatus::Suspended);
         assert_eq!(suspended.refusal_of_key(), AuthError::Suspended, "level {level}");
@@ -107,7 +107,7 @@ fn a_suspended_ancestor_refuses_the_whole_subtree() {
 }
 
 #[test]
-fn a_tenant_without_a_subscription_in_force_has_no_plan() {
+fn tenant_without_a_subscription_in_force_has_no_plan() {
     let none = fixture(|rows| rows.subscriptions.clear());
     assert_eq!(none.refusal_of_key(), AuthError::NoPlan);
     let ended = fixture(|rows| rows.subscriptions[0].ends_at = Some(NOW));

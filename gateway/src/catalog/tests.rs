@@ -104,7 +104,7 @@ async fn keys_and_tenants_are_seen_as_they_change() {
 }
 
 #[tokio::test]
-async fn an_empty_catalog_loads_itself() {
+async fn empty_catalog_loads_itself() {
     let fixture = Fixture::new().await;
     let (_, hash) = fixture.key().await;
     let catalog = Catalog::empty();
@@ -116,7 +116,7 @@ async fn an_empty_catalog_loads_itself() {
 }
 
 #[tokio::test]
-async fn a_reload_does_not_refill_a_bucket() {
+async fn reload_does_not_refill_a_bucket() {
     let fixture = Fixture::new().await;
     let (id, hash) = fixture.key().await;
     let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
@@ -140,7 +140,7 @@ async fn a_reload_does_not_refill_a_bucket() {
 }
 
 #[test]
-fn a_key_that_changes_is_seen_by_those_who_hold_it_and_keeps_its_cells() {
+fn key_that_changes_is_seen_by_those_who_hold_it_and_keeps_its_cells() {
     let now = Micros(1_800_000_000_000_000);
     let mut rows = fixture::Rows::three_levels(now);
     let hash = KeyHash::default();
@@ -168,7 +168,7 @@ fn a_key_that_changes_is_seen_by_those_who_hold_it_and_keeps_its_cells() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_replaced_is_loaded_anew() {
+async fn store_that_was_replaced_is_loaded_anew() {
     let fixture = Fixture::new().await;
     let (_, hash) = fixture.key().await;
     let catalog = Catalog::load(&fixture.store).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_store_that_was_replaced_is_loaded_anew() {
 }
 
 #[test]
-fn a_subscription_starts_and_ends_on_time() {
+fn subscription_starts_and_ends_on_time() {
     let now = Micros(1_800_000_000_000_000);
     let mut rows = fixture::Rows::three_levels(now);
     let customer = rows.tenants[2].id;
@@ -198,7 +198,7 @@ fn a_subscription_starts_and_ends_on_time() {
 }
 
 #[test]
-fn a_ring_of_parents_is_survived() {
+fn ring_of_parents_is_survived() {
     let now = Micros(1_800_000_000_000_000);
     let mut rows = fixture::Rows::three_levels(now);
     rows.tenants[0].parent = Some(rows.tenants[2].id);
@@ -207,7 +207,7 @@ fn a_ring_of_parents_is_survived() {
 }
 
 #[tokio::test]
-async fn the_minute_of_a_keys_last_use_reaches_the_store() {
+async fn minute_of_a_keys_last_use_reaches_the_store() {
     let fixture = Fixture::new().await;
     let ((used, hash), (unused, _)) = (fixture.key().await, fixture.key().await);
     let catalog = Arc::new(Catalog::load(&fixture.store).await.unwrap());
@@ -229,7 +229,7 @@ async fn the_minute_of_a_keys_last_use_reaches_the_store() {
 }
 
 #[tokio::test]
-async fn a_deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place() {
+async fn deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place() {
     let fixture = Fixture::new().await;
     let (store, now) = (&fixture.store, SystemClock.now());
     let pooled = fixture::plan("pooled", "limits: { pool: { per_second: 100 } }");

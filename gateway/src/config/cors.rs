@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_its_default() {
+    fn missing_settings_have_defaults() {
         let cors = of("", "origins: 'https://a.test'").unwrap();
         assert_eq!(cors.origins, Origins::Listed(vec![OriginPattern::parse("https://a.test").unwrap()]));
         assert_eq!(cors.methods, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

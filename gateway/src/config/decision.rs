@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_its_default() {
+    fn missing_settings_have_defaults() {
         let defaults = DecisionSettings {
             listen: Some("127.0.0.1:8081".parse().unwrap()),
             grpc_listen: None,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_answered_unless_the_file_says_where() {
+    fn missing_section_switches_decision_api_off() {
         for section in ["", "decision:\n", "decision: { listen: off }\n"] {
             assert_eq!(parse(section).unwrap(), None, "{section}");
         }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_finished_for_as_long_as_its_upstream_may_be_silent_unless_the_route_says_otherwise() {
+    fn request_is_finished_for_as_long_as_its_upstream_may_be_silent_unless_the_route_says_otherwise() {
         assert_eq!(patience(""), Some((7_000, ABORT_BYTES)));
         assert_eq!(patience(", timeout_ms: 90000"), Some((90_000, ABORT_BYTES)));
         assert_eq!(patience(", on_abort: finish, abort_timeout_ms: 5, abort_bytes: 0"), Some((5, 0)));

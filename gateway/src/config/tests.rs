@@ -34,7 +34,7 @@ fn refusal(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_shipped_file_is_valid() {
+fn shipped_file_is_valid() {
     let text = include_str!("../../../config/gateway.yaml");
     let settings = Settings::parse(text, "gateway.yaml", &Overrides::default()).unwrap();
     assert_eq!(settings.process.listen, "127.0.0.1:8080".parse().unwrap());
@@ -44,7 +44,7 @@ fn the_shipped_file_is_valid() {
 }
 
 #[test]
-fn what_is_not_said_has_its_default() {
+fn missing_settings_have_defaults() {
     let settings = parse(GOOD).unwrap();
     assert_eq!(settings.sizes.header_bytes, 65_536);
     assert_eq!(settings.sizes.header_value_bytes, 16_384);
@@ -62,7 +62,7 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
-fn the_environment_overrides_the_store() {
+fn environment_overrides_the_store() {
     let overrides = Overrides { store: Some("postgres://somewhere/else".into()), ..Overrides::default() };
     let settings = Settings::parse(GOOD, "gateway.yaml", &overrides).unwrap();
     assert_eq!(settings.process.store, "postgres://somewhere/else");
@@ -320,7 +320,7 @@ fn two_routes_for_the_same_requests_are_refused() {
 }
 
 #[test]
-fn nothing_may_be_empty_or_twice() {
+fn empty_or_repeated_entries_are_refused() {
     let without_routes = GOOD.split("routes:").next().unwrap().to_owned() + "routes: []\n";
     assert!(parse(&without_routes).unwrap_err().to_string().contains("there are no routes"));
     let twice = GOOD.replacen("routes:", "  demo:\n    servers: [127.0.0.1:9001]\nroutes:", 1);

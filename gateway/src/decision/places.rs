@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gets_its_share_and_others_theirs() {
+    fn key_gets_its_share_and_others_theirs() {
         let places = Places::new(SHARES);
         let (held, reason) = fill(&places, tenant(1), key(1));
         assert_eq!((held.len(), reason), (10, NoPlace::Key(10)));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_with_many_keys_gets_its_share() {
+    fn tenant_with_many_keys_gets_its_share() {
         let places = Places::new(SHARES);
         let held: Vec<_> = (0..20).map(|number| fill(&places, tenant(1), key(number))).collect();
         assert_eq!(held.iter().map(|(places, _)| places.len()).sum::<usize>(), 50);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_places_are_for_keys_that_hold_little() {
+    fn last_places_are_for_keys_that_hold_little() {
         let places = Places::new(Shares { tenant: 100, ..SHARES });
         let mut held: Vec<_> = (0..20).map(|number| fill(&places, tenant(number), key(number)).0).collect();
         assert!(held.iter().all(|places| !places.is_empty()), "each of twenty keys that want all gets something");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn when_every_place_is_taken_that_is_the_reason() {
+    fn last_place_taken_refuses_everybody() {
         let places = Places::new(Shares { all: 2, tenant: 2, key: 2 });
         let _held = [places.take(tenant(1), key(1)), places.take(tenant(2), key(2))];
         assert_eq!(places.take(tenant(3), key(3)).err(), Some(NoPlace::All(2)));

@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_of_the_target_replaces_the_header() {
+    fn host_of_the_target_replaces_the_header() {
         assert_eq!(
             rewritten("GET http://a.b:81/c?d=e HTTP/1.1\r\nX-A: b\r\nhost: other\r\nX-C: d\r\n\r\n"),
             "GET /c?d=e HTTP/1.1\r\nHost: a.b:81\r\nX-A: b\r\nX-C: d\r\n\r\n"

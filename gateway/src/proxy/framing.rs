@@ -53,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_ends_in_one_way_is_good() {
+    fn answer_that_ends_in_one_way_is_good() {
         assert!(is_good(&[]));
         assert!(is_good(&[("content-length", b"0"), ("x-a", b"r\xe9sum\xe9\t")]));
         assert!(is_good(&[("transfer-encoding", b"Chunked")]));
     }
 
     #[test]
-    fn an_answer_that_ends_in_several_ways_is_refused() {
+    fn answer_that_ends_in_several_ways_is_refused() {
         for lengths in [&["3, 3"][..], &["3", "3"], &["3", "4"], &[""], &["+3"], &["03"], &["3;a"], &["-1"]] {
             let headers: Vec<_> = lengths.iter().map(|length| ("content-length", length.as_bytes())).collect();
             assert!(!is_good(&headers), "{lengths:?}");

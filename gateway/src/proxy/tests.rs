@@ -136,7 +136,7 @@ async fn upstream() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_was_held() {
+async fn panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_was_held() {
     let house = House::new().await;
     let before_the_record = [
         "request_filter",

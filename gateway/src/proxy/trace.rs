@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_trace_goes_on_with_a_new_span() {
+    fn valid_trace_goes_on_with_a_new_span() {
         let (value, state_kept) = propagated(&[SENT]);
         assert!(value.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && value.ends_with("-01"), "{value}");
         assert!(!value.contains("00f067aa0ba902b7") && state_kept);

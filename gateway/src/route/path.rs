@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_stripped_by_segments() {
+    fn prefix_is_stripped_by_segments() {
         assert_eq!(strip_segments("/v1/search/x", "/v1"), "/search/x");
         assert_eq!(strip_segments("/v%31/search", "/v1"), "/search");
         assert_eq!(strip_segments("/v1", "/v1"), "/");
@@ -293,7 +293,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_path_has_the_same_slashes_decoded(path in "/[a-c./%25;0-9A-F\\\\]{0,24}") {
+        fn accepted_path_has_the_same_slashes_decoded(path in "/[a-c./%25;0-9A-F\\\\]{0,24}") {
             if let Ok(decoded) = decode_path(&path) {
                 let slashes = |bytes: &[u8]| bytes.split(|byte| *byte == b'/').count();
                 prop_assert_eq!(slashes(decoded.as_bytes()), slashes(path.as_bytes()));

@@ -28,7 +28,7 @@ fn found<'a>(table: &'a Table, host: &str, path: &str, method: &Method) -> &'a s
 }
 
 #[test]
-fn the_most_specific_host_and_the_longest_prefix_win() {
+fn most_specific_host_and_the_longest_prefix_win() {
     let table = Table::new(&[
         route("any", &[], "/", &[]),
         route("v1", &[], "/v1", &[]),
@@ -217,7 +217,7 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
 
 proptest! {
     #[test]
-    fn the_table_agrees_with_the_rules(
+    fn table_agrees_with_the_rules(
         routes in routes(),
         host in prop::sample::select(vec!["a.x", "b.a.x", "c.b.a.x", "x", "z", "ax"]),
         path in "/([ab]{1,2}/){0,3}([ab]{1,2})?",

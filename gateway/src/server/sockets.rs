@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_address_is_told_with_its_setting_and_file() {
+    fn taken_address_is_told_with_its_setting_and_file() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = holder.local_addr().unwrap();
         let told = bind("listen", address, Path::new("gateway.yaml")).unwrap_err().to_string();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inherited_listener_is_kept_only_where_the_file_wants_it() {
+    fn inherited_listener_is_kept_only_where_the_file_wants_it() {
         let kept = |address: &str| {
             let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
             let before = inherited.local_addr().unwrap();

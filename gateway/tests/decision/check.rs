@@ -17,7 +17,7 @@ fn remaining(answer: &Value, policy: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_consumed_is_billed_as_if_it_had_been_forwarded_and_nothing_else_is() {
+async fn only_consumed_requests_are_billed_and_as_if_forwarded() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let (test_key, test_secret) = fixture.key(customer.tenant, Mode::Test).await;
@@ -100,7 +100,7 @@ async fn limits_are_the_same_as_the_proxys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peek_takes_nothing_from_a_quota() {
+async fn peek_takes_nothing_from_a_quota() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let api = Api::start(&fixture).await;
@@ -119,7 +119,7 @@ async fn a_peek_takes_nothing_from_a_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_has_the_code_that_the_proxy_answers() {
+async fn denial_has_the_code_that_the_proxy_answers() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let suspended = fixture.customer(Some("roomy")).await;
@@ -173,7 +173,7 @@ async fn a_denial_has_the_code_that_the_proxy_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_carries_the_headers_that_the_proxys_client_is_to_get() {
+async fn answer_carries_the_headers_that_the_proxys_client_is_to_get() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let api = Api::start(&fixture).await;

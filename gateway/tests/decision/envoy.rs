@@ -87,7 +87,7 @@ fn problem(answer: &RateLimitResponse) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_decided_and_billed_as_the_proxy_would() {
+async fn request_is_decided_and_billed_as_the_proxy_would() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let api = Api::start(&fixture).await;
@@ -128,7 +128,7 @@ async fn a_request_is_decided_and_billed_as_the_proxy_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_cannot_be_allowed_is_over_the_limit_and_never_an_error() {
+async fn refused_request_is_over_limit_and_no_grpc_error() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let api = Api::start(&fixture).await;
@@ -160,7 +160,7 @@ async fn whatever_cannot_be_allowed_is_over_the_limit_and_never_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_is_refused_and_bills_nothing() {
+async fn refund_is_refused_and_bills_nothing() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let api = Api::start(&fixture).await;
@@ -192,7 +192,7 @@ async fn a_refund_is_refused_and_bills_nothing() {
 type Pair<'a> = (&'a [u8], &'a [u8]);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_utf_8_or_no_message_at_all_is_over_the_limit_and_no_error() {
+async fn unreadable_message_is_over_limit_and_no_grpc_error() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let api = Api::start(&fixture).await;

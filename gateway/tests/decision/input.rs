@@ -93,7 +93,7 @@ async fn there_are_two_paths_and_one_method() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_refused_and_what_breaks_off_is_forgotten() {
+async fn large_body_is_refused_and_broken_one_is_forgotten() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let api = Api::start(&fixture).await;
@@ -127,7 +127,7 @@ async fn what_is_too_large_is_refused_and_what_breaks_off_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_address_is_told_with_its_setting() {
+async fn taken_address_is_told_with_its_setting() {
     let fixture = Fixture::new().await;
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settlement_charges_and_bills_what_was_used() {
+async fn settlement_charges_and_bills_what_was_used() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let api = Api::start(&fixture).await;
@@ -29,7 +29,7 @@ async fn a_settlement_charges_and_bills_what_was_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_is_settled_once_and_only_under_its_id() {
+async fn reservation_is_settled_once_and_only_under_its_id() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let api = Api::start(&fixture).await;
@@ -59,7 +59,7 @@ async fn a_reservation_is_settled_once_and_only_under_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_expires_goes_back_and_is_not_billed() {
+async fn expired_reservation_returns_units_and_is_not_billed() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let api = Api::start_with(&fixture, ", reservation_seconds: 1").await;
@@ -78,7 +78,7 @@ async fn what_expires_goes_back_and_is_not_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_open_at_the_end_goes_back_to_the_store() {
+async fn open_reservations_return_units_to_store_at_the_end() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let api = Api::start(&fixture).await;
@@ -109,7 +109,7 @@ async fn there_is_room_for_so_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
+async fn key_that_holds_its_share_is_refused_and_others_are_not() {
     let fixture = Fixture::new().await;
     let [greedy, modest] = [fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await];
     let api = Api::start_with(&fixture, ", reservations: 20, reservations_per_key: 3").await;
@@ -122,7 +122,10 @@ async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
         assert_eq!(refused.status(), 503);
         let problem: serde_json::Value = refused.json().await.unwrap();
         assert_eq!(problem["code"], "reservations_exhausted");
-        assert!(problem["detail"].as_str().unwrap().contains("this API key has 3 open"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("the limit of 3 open reservations per API key"),
+            "{problem}"
+        );
     }
     for _ in 0..3 {
         api.reserve(&modest.secret, 1).await;
@@ -132,7 +135,7 @@ async fn a_key_that_holds_its_share_is_refused_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_since() {
+async fn settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_since() {
     let fixture = Fixture::new().await;
     let [customer, stranger] = [fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await];
     let api = Api::start(&fixture).await;
@@ -158,7 +161,7 @@ async fn a_settlement_takes_the_credential_that_reserved_even_if_it_was_revoked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_counts_against_the_rates() {
+async fn reservation_counts_against_the_rates() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let api = Api::start(&fixture).await;

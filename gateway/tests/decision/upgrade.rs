@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
+async fn next_process_takes_over_and_what_was_reserved_goes_back() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     // Connections of the test's own client are not waited for.
@@ -35,7 +35,7 @@ async fn the_next_process_takes_over_and_what_was_reserved_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_process_may_answer_elsewhere_or_not_at_all() {
+async fn next_process_may_answer_elsewhere_or_not_at_all() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     fixture.configure(&format!("upgrade_drain_seconds: 1\n{}", crate::support::ROUTES));

@@ -211,7 +211,7 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_aborted_request_is_billed_as_the_upstream_answers_it() {
+async fn aborted_request_is_billed_as_the_upstream_answers_it() {
     for (answer, billable) in [("200 OK", true), ("404 Not Found", true), ("500 Internal Server Error", false)] {
         let setting = Setting::new().await;
         let (client, mut server) = setting.sent("/").await;
@@ -225,7 +225,7 @@ async fn an_aborted_request_is_billed_as_the_upstream_answers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_can_let_requests_end_with_their_clients() {
+async fn route_can_let_requests_end_with_their_clients() {
     let setting = Setting::new().await;
     for resets in [true, false] {
         let (client, mut server) = setting.sent("/cancelled").await;
@@ -243,7 +243,7 @@ async fn a_route_can_let_requests_end_with_their_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_can_bill_when_it_sends_on() {
+async fn route_can_bill_when_it_sends_on() {
     let setting = Setting::new().await;
     let (client, server) = setting.sent("/dispatched").await;
     let records = setting.fixture.billing.wait_for(setting.customer.tenant, 1).await;
@@ -264,7 +264,7 @@ async fn a_route_can_bill_when_it_sends_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_never_answers_is_not_waited_for_forever() {
+async fn upstream_that_never_answers_is_not_waited_for_forever() {
     let setting = Setting::new().await;
     let (client, mut server) = setting.sent("/hasty").await;
     client.reset();
@@ -275,7 +275,7 @@ async fn an_upstream_that_never_answers_is_not_waited_for_forever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_answer_is_not_read_forever_for_nobody() {
+async fn endless_answer_is_not_read_forever_for_nobody() {
     let setting = Setting::new().await;
     let (mut client, mut server) = setting.sent("/short").await;
     server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhead\r\n").await;
@@ -293,7 +293,7 @@ async fn an_endless_answer_is_not_read_forever_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_breaks_off_is_recorded_and_not_billed() {
+async fn upload_that_breaks_off_is_recorded_and_not_billed() {
     let setting = Setting::new().await;
     let key = setting.customer.secret.expose();
     let mut client = Wire::connect(setting.gateway.address).await;
@@ -308,7 +308,7 @@ async fn an_upload_that_breaks_off_is_recorded_and_not_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_shuts_down_its_sending_side_gets_its_answer() {
+async fn client_that_shuts_down_its_sending_side_gets_its_answer() {
     let setting = Setting::new().await;
     let (mut client, mut server) = setting.sent("/").await;
     client.finish().await;
@@ -320,7 +320,7 @@ async fn a_client_that_shuts_down_its_sending_side_gets_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_billed_at_dispatch_never_meets_a_connection_that_its_upstream_has_closed() {
+async fn request_billed_at_dispatch_never_meets_closed_connection() {
     let setting = Setting::new().await;
     // A connection is kept by the gateway, and closed by the upstream in the moment in which it is used again.
     let (mut client, mut kept) = setting.sent("/").await;
@@ -346,7 +346,7 @@ async fn what_is_billed_at_dispatch_never_meets_a_connection_that_its_upstream_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_no_server_accepts_is_not_billed_at_dispatch() {
+async fn request_that_no_server_accepts_is_not_billed_at_dispatch() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -360,7 +360,7 @@ async fn a_request_that_no_server_accepts_is_not_billed_at_dispatch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
+async fn gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
     let setting = Setting::new().await;
     let (client, mut server) = setting.sent("/").await;
     client.reset();
@@ -374,7 +374,7 @@ async fn a_gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_ends_bills_what_it_cannot_finish_any_more() {
+async fn gateway_that_ends_bills_what_it_cannot_finish_any_more() {
     let setting = Setting::new().await;
     let (client, _server) = setting.sent("/").await;
     client.reset();

@@ -61,7 +61,7 @@ async fn each_bad_credential_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_route_takes_is_told_apart() {
+async fn unknown_path_and_wrong_method_have_their_own_codes() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture
@@ -100,7 +100,7 @@ routes:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_is_also_measured_while_it_streams() {
+async fn body_is_also_measured_while_it_streams() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -158,7 +158,7 @@ async fn absurd_requests_are_answered_and_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spent_limit_is_a_429_that_says_when_to_come_back() {
+async fn spent_limit_is_a_429_that_says_when_to_come_back() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let gateway = fixture.gateway().await;
@@ -192,7 +192,7 @@ async fn a_spent_limit_is_a_429_that_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spent_quota_is_refused_without_reaching_the_upstream() {
+async fn spent_quota_is_refused_without_reaching_the_upstream() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let gateway = fixture.gateway().await;
@@ -206,7 +206,7 @@ async fn a_spent_quota_is_refused_without_reaching_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_id_is_the_clients_if_it_is_sane() {
+async fn request_id_is_the_clients_if_it_is_sane() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;

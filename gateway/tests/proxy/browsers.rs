@@ -216,7 +216,7 @@ async fn public_routes_are_limited_by_the_address_of_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_a_public_route_costs_nobody_anything() {
+async fn client_that_leaves_a_public_route_costs_nobody_anything() {
     let fixture = Fixture::new().await;
     let upstream = RawUpstream::start().await;
     let routes = format!(
@@ -239,7 +239,7 @@ async fn a_client_that_leaves_a_public_route_costs_nobody_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_public_routes_and_cors_cannot_have_is_told_with_its_place() {
+async fn faults_of_public_routes_and_cors_are_told_with_their_place() {
     let fixture = Fixture::new().await;
     fixture.configure(
         &ROUTES

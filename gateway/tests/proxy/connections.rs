@@ -63,7 +63,7 @@ async fn pipelined_requests_are_answered_in_order_whatever_the_packets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_comes_early_waits_for_the_answer_before_it() {
+async fn request_that_comes_early_waits_for_the_answer_before_it() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -83,7 +83,7 @@ async fn a_request_that_comes_early_waits_for_the_answer_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_ends_its_side_gets_every_answer() {
+async fn client_that_ends_its_side_gets_every_answer() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -103,7 +103,7 @@ async fn a_client_that_ends_its_side_gets_every_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_ends_its_side_in_the_middle_of_a_request_is_told() {
+async fn client_that_ends_its_side_in_the_middle_of_a_request_is_told() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -126,7 +126,7 @@ async fn a_client_that_ends_its_side_in_the_middle_of_a_request_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_is_refused_is_told_why() {
+async fn upload_that_is_refused_is_told_why() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let gateway = fixture.gateway().await;
@@ -172,7 +172,7 @@ async fn an_upload_that_is_refused_is_told_why() {
 const HASTY: &str = "connections: { header_timeout_ms: 400, body_timeout_ms: 400, idle_timeout_ms: 400 }\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_keeps_the_gateway_waiting_is_told_and_closed() {
+async fn client_that_keeps_the_gateway_waiting_is_told_and_closed() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway_with(&format!("{HASTY}{ROUTES}")).await;
@@ -213,7 +213,7 @@ async fn a_client_that_keeps_the_gateway_waiting_is_told_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_is_closed() {
+async fn client_that_does_not_read_is_closed() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -293,7 +293,7 @@ async fn silent_connections_keep_no_operator_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_gateway_says_so_while_every_connection_is_busy() {
+async fn full_gateway_says_so_while_every_connection_is_busy() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -328,7 +328,7 @@ async fn a_full_gateway_says_so_while_every_connection_is_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_descriptor_limit_is_raised_and_said() {
+async fn descriptor_limit_is_raised_and_said() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let limited = wrapped(&["sh", "-c", "ulimit -S -n 256; exec \"$0\" \"$@\""], &command(&fixture.config_file()));

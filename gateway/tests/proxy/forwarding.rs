@@ -26,7 +26,7 @@ fn get(path: &str, secret: &Secret, more: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_upstream_sees_who_calls_and_never_the_credential() {
+async fn upstream_sees_who_calls_and_never_the_credential() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -92,7 +92,7 @@ routes: [{ name: all, path_prefix: /, upstream: demo }]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_path_arrives_as_the_route_says() {
+async fn path_arrives_as_the_route_says() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -114,7 +114,7 @@ async fn the_path_arrives_as_the_route_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_streams() {
+async fn response_streams() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -132,7 +132,7 @@ async fn a_response_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_body_streams() {
+async fn request_body_streams() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -151,7 +151,7 @@ async fn a_request_body_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgraded_connection_carries_bytes_both_ways() {
+async fn upgraded_connection_carries_bytes_both_ways() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -178,7 +178,7 @@ async fn an_upgraded_connection_carries_bytes_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_fails_is_told_apart_and_never_billed() {
+async fn upstream_that_fails_is_told_apart_and_never_billed() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -217,7 +217,7 @@ async fn an_upstream_that_fails_is_told_apart_and_never_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_refuses_connections_is_passed_over() {
+async fn server_that_refuses_connections_is_passed_over() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gone = RawUpstream::start().await.address;

@@ -42,7 +42,7 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\
 const COUNTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_is_answered_without_chunks_and_without_interim_answers() {
+async fn old_client_is_answered_without_chunks_and_without_interim_answers() {
     let setting = Setting::new().await;
     let with_interim = format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n{CHUNKED}");
     let until_closed = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfour";
@@ -70,7 +70,7 @@ async fn an_old_client_is_answered_without_chunks_and_without_interim_answers() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_in_a_coding_that_an_old_client_cannot_read_is_an_error() {
+async fn answer_in_a_coding_that_an_old_client_cannot_read_is_an_error() {
     let setting = Setting::new().await;
     let coded = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n";
     let (mut client, _) = setting.ask("1.0", "", coded).await;
@@ -79,7 +79,7 @@ async fn an_answer_in_a_coding_that_an_old_client_cannot_read_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_ends_if_any_line_of_connection_says_so() {
+async fn connection_ends_if_any_line_of_connection_says_so() {
     let setting = Setting::new().await;
     let cases = [
         ("1.1", "", true),
@@ -111,7 +111,7 @@ async fn the_connection_ends_if_any_line_of_connection_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_the_upstream_closes_is_not_used_again_wherever_it_says_so() {
+async fn connection_that_the_upstream_closes_is_not_used_again_wherever_it_says_so() {
     let setting = Setting::new().await;
     let key = setting.customer.secret.expose();
     let cases = [

@@ -57,7 +57,7 @@ fn append(meter: &Arc<Meter>, numbers: std::ops::Range<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_killed_or_falls_silent_loses_nothing_and_keeps_streams_in_order() {
+async fn broker_that_is_killed_or_falls_silent_loses_nothing_and_keeps_streams_in_order() {
     let mut kafka = Kafka::start().unwrap();
     let settings = KafkaSettings {
         brokers: kafka.bootstrap(),
@@ -102,7 +102,7 @@ async fn a_broker_that_is_killed_or_falls_silent_loses_nothing_and_keeps_streams
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_topic_is_told_and_holds_up_no_request() {
+async fn missing_topic_is_told_and_holds_up_no_request() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let kafka = Kafka::start().unwrap();

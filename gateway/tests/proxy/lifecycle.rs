@@ -15,7 +15,7 @@ fn check(fixture: &Fixture) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_checked_without_serving() {
+async fn file_is_checked_without_serving() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let good = check(&fixture);
@@ -29,7 +29,7 @@ async fn a_file_is_checked_without_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_told_with_its_setting() {
+async fn taken_port_is_told_with_its_setting() {
     let fixture = Fixture::new().await;
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
@@ -42,7 +42,7 @@ async fn a_taken_port_is_told_with_its_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_pepper_says_where_to_put_it() {
+async fn missing_pepper_says_where_to_put_it() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let output = command(&fixture.config_file()).env_remove("TOLLGATE_PEPPER").output().unwrap();
@@ -51,7 +51,7 @@ async fn a_missing_pepper_says_where_to_put_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() {
+async fn pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() {
     let fixture = Fixture::new().await;
     fixture.customer(None).await;
     fixture.configure(ROUTES);
@@ -62,7 +62,7 @@ async fn a_pepper_under_which_every_key_would_be_unknown_is_told_at_the_start() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_none_is_told_with_its_setting() {
+async fn store_that_is_none_is_told_with_its_setting() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let output = command(&fixture.config_file()).env("TOLLGATE_STORE", "mysql://db").output().unwrap();
@@ -72,7 +72,7 @@ async fn a_store_that_is_none_is_told_with_its_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_comes_late_is_waited_for() {
+async fn store_that_comes_late_is_waited_for() {
     let fixture = Fixture::new().await;
     let late = fixture.config_file().with_file_name("late.db");
     let store = format!("sqlite://{}", late.display());
@@ -111,7 +111,7 @@ async fn health_tells_of_catalog_and_upstreams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_answered_before_the_process_ends() {
+async fn request_in_flight_is_answered_before_the_process_ends() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;

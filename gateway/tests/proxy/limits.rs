@@ -24,7 +24,7 @@ routes: [{ name: open, path_prefix: /, upstream: demo }]
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
+async fn route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
     let fixture = Fixture::new().await;
     let (one, other) = (fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await);
     let gateway = fixture.gateway_with(SHARED).await;
@@ -45,7 +45,7 @@ async fn a_route_is_shared_by_all_callers_and_a_new_file_refills_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_under_way_until_its_answer_is_complete_or_cancelled() {
+async fn request_is_under_way_until_its_answer_is_complete_or_cancelled() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;
@@ -90,7 +90,7 @@ routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_keys_is_refused_before_the_next_is_looked_up() {
+async fn guessing_client_is_refused_before_next_key_is_looked_up() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway_with(WATCHED).await;

@@ -178,7 +178,7 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_head_request_has_no_body() {
+async fn refused_head_request_has_no_body() {
     let fixture = Fixture::new().await;
     let gateway = fixture.gateway().await;
     let mut wire = Wire::connect(gateway.address).await;
@@ -188,7 +188,7 @@ async fn a_refused_head_request_has_no_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_as_target_is_routed_by_its_host() {
+async fn url_as_target_is_routed_by_its_host() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -209,7 +209,7 @@ async fn a_url_as_target_is_routed_by_its_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_can_be_read_in_several_ways_is_a_502() {
+async fn answer_that_can_be_read_in_several_ways_is_a_502() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let upstream = RawUpstream::start().await;

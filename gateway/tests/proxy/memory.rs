@@ -19,7 +19,7 @@ const GROWTH_BYTES: u64 = 100 * 1024 * 1024;
 const NOISE_BYTES: u64 = 2 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_gateway_gives_back_the_memory_of_slow_clients_that_have_left() {
+async fn idle_gateway_gives_back_the_memory_of_slow_clients_that_have_left() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let router = Router::new().fallback(|| async { vec![b'x'; ANSWER_BYTES] });

@@ -18,7 +18,7 @@ fn beside(fixture: &Fixture, changes: &[(&str, &str)]) -> std::path::PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_gateway_of_one_name_in_one_place_is_refused() {
+async fn second_gateway_of_one_name_in_one_place_is_refused() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;

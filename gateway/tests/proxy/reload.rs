@@ -7,7 +7,7 @@ const REFUSED: &str = "tollgate_config_reloads_total{outcome=\"refused\"}";
 const SUCCESSFUL: &str = "tollgate_config_last_reload_successful";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_file_takes_effect_and_a_bad_one_changes_nothing() {
+async fn good_file_takes_effect_and_a_bad_one_changes_nothing() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let only_old =
@@ -54,7 +54,7 @@ async fn settings_that_need_a_restart_are_named_and_routes_change_all_the_same()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_reads_the_file_again_even_if_nothing_changed() {
+async fn hangup_reads_the_file_again_even_if_nothing_changed() {
     let fixture = Fixture::new().await;
     let gateway = fixture.gateway().await;
     gateway.signal("HUP");

@@ -15,7 +15,7 @@ routes:
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
+async fn key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let (reader, secret) = fixture.key(customer.tenant, Mode::Live).await;
@@ -38,7 +38,7 @@ async fn a_key_with_scopes_serves_the_routes_that_ask_for_one_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_with_addresses_is_used_from_there_only_whatever_the_client_claims() {
+async fn key_with_addresses_is_used_from_there_only_whatever_the_client_claims() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let (key, secret) = fixture.key(customer.tenant, Mode::Live).await;

@@ -54,7 +54,7 @@ async fn serves_from_snapshot(gateway: &Gateway, customer: &Customer, why: &str)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_older_than_the_store_serves_from_its_snapshot_and_follows_once_the_store_fits() {
+async fn gateway_older_than_the_store_serves_from_its_snapshot_and_follows_once_the_store_fits() {
     let (fixture, customer, file) = served_before("roomy").await;
     file.make_newer().await.unwrap();
     let gateway = Gateway::start(&fixture.config_file()).await;
@@ -71,7 +71,7 @@ async fn a_gateway_older_than_the_store_serves_from_its_snapshot_and_follows_onc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store_is_migrated() {
+async fn gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store_is_migrated() {
     let (fixture, customer, _) = served_before("roomy").await;
     for file in ["store.db", "store.db-wal", "store.db-shm"] {
         let _ = std::fs::remove_file(fixture.path(file));
@@ -87,7 +87,7 @@ async fn a_gateway_newer_than_the_store_serves_from_its_snapshot_until_the_store
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_drawn_from_a_store_of_another_schema() {
+async fn store_of_another_schema_grants_no_quota() {
     let (fixture, customer, file) = served_before("capped").await;
     file.make_newer().await.unwrap();
     let gateway = Gateway::start(&fixture.config_file()).await;
@@ -98,7 +98,7 @@ async fn nothing_is_drawn_from_a_store_of_another_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_gateway_tells_of_a_schema_that_was_changed_and_follows_on() {
+async fn running_gateway_tells_of_a_schema_that_was_changed_and_follows_on() {
     let fixture = Fixture::new().await;
     let gateway = fixture.gateway().await;
     let customer = fixture.customer(Some("roomy")).await;

@@ -51,7 +51,7 @@ async fn setting() -> (Fixture, Customer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_journal_refuses_requests_before_they_reach_the_upstream() {
+async fn full_journal_refuses_requests_before_they_reach_the_upstream() {
     let (fixture, customer) = setting().await;
     let gateway = with_tiny_journal(&fixture, "").await;
     let (served, refused) = flood(&gateway, &customer.secret).await;
@@ -72,7 +72,7 @@ async fn a_full_journal_refuses_requests_before_they_reach_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_journal_lets_requests_pass_unmetered_if_told_to() {
+async fn full_journal_lets_requests_pass_unmetered_if_told_to() {
     let (fixture, customer) = setting().await;
     let gateway = with_tiny_journal(&fixture, ", when_full: serve_unmetered").await;
     let (served, refused) = flood(&gateway, &customer.secret).await;
@@ -82,7 +82,7 @@ async fn a_full_journal_lets_requests_pass_unmetered_if_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cap_that_cannot_be_checked_refuses_and_other_plans_go_on() {
+async fn cap_that_cannot_be_checked_refuses_and_other_plans_go_on() {
     let (fixture, customer) = setting().await;
     let capped = fixture.customer(Some("capped")).await;
     let gateway = fixture.gateway().await;

@@ -55,7 +55,7 @@ async fn refusal(fixture: &Fixture, pepper: &'static str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_it_later() {
+async fn gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_it_later() {
     let mut server = server();
     let fixture = world_on(&server).await;
     let customer = fixture.customer(Some("roomy")).await;
@@ -89,7 +89,7 @@ async fn a_gateway_starts_from_its_snapshot_while_the_store_is_down_and_follows_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends() {
+async fn outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends() {
     let mut server = server();
     let fixture = world_on(&server).await;
     // Credit makes the gateway ask the store while it is away, and not only look for changes.
@@ -121,7 +121,7 @@ async fn an_outage_of_the_store_is_one_line_when_it_begins_and_one_when_it_ends(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_snapshot_is_not_started_from() {
+async fn damaged_snapshot_is_not_started_from() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let first = fixture.gateway().await;
@@ -139,7 +139,7 @@ async fn a_damaged_snapshot_is_not_started_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_nobody_announces_is_found_all_the_same() {
+async fn change_that_nobody_announces_is_found_all_the_same() {
     let server = server();
     let fixture = world_on(&server).await;
     let customer = fixture.customer(Some("roomy")).await;
@@ -198,7 +198,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: Arc<AtomicBo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_was_cut_off_from_the_store_catches_up() {
+async fn gateway_that_was_cut_off_from_the_store_catches_up() {
     let server = server();
     let mut fixture = world_on(&server).await;
     let (customer, other) = (fixture.customer(Some("roomy")).await, fixture.customer(Some("roomy")).await);

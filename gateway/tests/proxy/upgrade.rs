@@ -102,7 +102,7 @@ async fn two_upgrades_under_load_lose_no_request_and_no_usage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_then_told_to_go() {
+async fn client_that_was_idle_is_answered_by_the_process_that_it_knows_and_then_told_to_go() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let old = fixture.gateway().await;
@@ -120,7 +120,7 @@ async fn a_client_that_was_idle_is_answered_by_the_process_that_it_knows_and_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_puts_a_changed_address_into_force() {
+async fn upgrade_puts_a_changed_address_into_force() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let old = fixture.gateway().await;
@@ -133,7 +133,7 @@ async fn an_upgrade_puts_a_changed_address_into_force() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_process_that_fails_leaves_the_old_one_serving() {
+async fn new_process_that_fails_leaves_the_old_one_serving() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     // The idle connections of the test's own client are not waited for.
@@ -166,7 +166,7 @@ async fn a_new_process_that_fails_leaves_the_old_one_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_in_the_way_of_an_upgrade_is_told() {
+async fn failed_upgrade_tells_its_reason() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let socket = upgrade_socket(&fixture);

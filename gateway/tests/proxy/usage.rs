@@ -26,7 +26,7 @@ async fn ask(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_status_decides_what_is_billed() {
+async fn status_decides_what_is_billed() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
     let gateway = fixture.gateway().await;
@@ -60,7 +60,7 @@ async fn the_status_decides_what_is_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_billed_leaves_the_quota_alone() {
+async fn unbilled_request_leaves_quota_alone() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("capped")).await;
     let gateway = fixture.gateway().await;
@@ -71,7 +71,7 @@ async fn what_is_not_billed_leaves_the_quota_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_soft_quota_refuses_nothing() {
+async fn soft_quota_refuses_nothing() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("lenient")).await;
     let gateway = fixture.gateway().await;
@@ -190,7 +190,7 @@ async fn every_response_has_exactly_one_record_and_refusals_have_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_upstreams_own_rate_headers_are_replaced() {
+async fn upstreams_own_rate_headers_are_replaced() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("narrow")).await;
     let unlimited = fixture.customer(Some("roomy")).await;

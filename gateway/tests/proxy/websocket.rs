@@ -107,7 +107,7 @@ async fn ended(gateway: &Gateway, reason: &str) -> Option<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgraded_connection_lives_through_silence_and_holds_its_permit() {
+async fn upgraded_connection_lives_through_silence_and_holds_its_permit() {
     let setting = Setting::with(echo().await).await;
     let mut socket = setting.open("/chat").await;
     talk(&mut socket, "hello").await;
@@ -129,7 +129,7 @@ async fn an_upgraded_connection_lives_through_silence_and_holds_its_permit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgraded_connection_ends_with_what_allows_it() {
+async fn upgraded_connection_ends_with_what_allows_it() {
     let address = echo().await;
     for reason in ["key", "tenant", "route"] {
         let setting = Setting::with(address).await;
@@ -157,7 +157,7 @@ async fn an_upgraded_connection_ends_with_what_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_upgraded_connection_is_closed() {
+async fn idle_upgraded_connection_is_closed() {
     let setting = Setting::with(echo().await).await;
     let mut socket = setting.open("/brief").await;
     closed(&mut socket).await;
@@ -165,7 +165,7 @@ async fn an_idle_upgraded_connection_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_that_names_no_protocol_refuses_websockets_and_passes_over_other_offers() {
+async fn route_that_names_no_protocol_refuses_websockets_and_passes_over_other_offers() {
     let upstream = RawUpstream::start().await;
     let setting = Setting::with(upstream.address).await;
     let (status, body) = refused(&setting.gateway, "/", &setting.customer.secret).await;
@@ -182,7 +182,7 @@ async fn a_route_that_names_no_protocol_refuses_websockets_and_passes_over_other
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_that_nobody_asked_for_is_an_error_and_not_billed() {
+async fn upgrade_that_nobody_asked_for_is_an_error_and_not_billed() {
     let upstream = RawUpstream::start().await;
     let setting = Setting::with(upstream.address).await;
     let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
@@ -209,7 +209,7 @@ async fn an_upgrade_that_nobody_asked_for_is_an_error_and_not_billed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_is_answered_in_time_or_fails() {
+async fn upgrade_is_answered_in_time_or_fails() {
     let upstream = RawUpstream::start().await;
     let setting = Setting::with(upstream.address).await;
     let mut client = Wire::connect(setting.gateway.address).await;

@@ -46,7 +46,7 @@ fn read(bytes: &[u8], pepper: &Pepper) -> Result<Vec<String>, SnapshotError> {
 }
 
 #[test]
-fn what_was_known_is_known_again() {
+fn restored_catalog_equals_written_one() {
     let rows = rows();
     let keys: Vec<(KeyHash, _)> = rows.keys.iter().map(|key| (key.hash, key.id)).collect();
     let customer = rows.tenants[2].id;
@@ -69,7 +69,7 @@ fn what_was_known_is_known_again() {
 }
 
 #[test]
-fn a_file_of_another_pepper_is_refused_by_name() {
+fn file_of_another_pepper_is_refused_by_name() {
     let other = Pepper::new(b"another pepper for tests").unwrap();
     let error = read(&written(rows()), &other).unwrap_err();
     assert!(error.to_string().contains(pepper().id()) && error.to_string().contains(other.id()), "{error}");

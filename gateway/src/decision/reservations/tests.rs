@@ -60,7 +60,7 @@ fn settle(reservations: &Reservations, id: ReservationId) -> Result<(), SettleEr
 }
 
 #[test]
-fn a_reservation_is_unknown_to_other_credentials_open_or_settled() {
+fn reservation_is_unknown_to_other_credentials_open_or_settled() {
     let (reservations, _) = reservations(10);
     let id = hold(&reservations, &caller());
     let by_another = || reservations.settle(id, &hash(2), |_| Ok::<(), ()>(())).map(drop);
@@ -71,7 +71,7 @@ fn a_reservation_is_unknown_to_other_credentials_open_or_settled() {
 }
 
 #[test]
-fn a_reservation_is_settled_once() {
+fn reservation_is_settled_once() {
     let (reservations, _) = reservations(10);
     let caller = caller();
     let [one, other] = [hold(&reservations, &caller), hold(&reservations, &caller)];
@@ -83,7 +83,7 @@ fn a_reservation_is_settled_once() {
 }
 
 #[test]
-fn a_reservation_whose_record_fails_stays_open() {
+fn reservation_whose_record_fails_stays_open() {
     let (reservations, _) = reservations(10);
     let id = hold(&reservations, &caller());
     let failed = reservations.settle(id, &hash(1), |_| Err("full")).map(drop);
@@ -92,7 +92,7 @@ fn a_reservation_whose_record_fails_stays_open() {
 }
 
 #[test]
-fn a_reservation_expires_at_its_time_and_not_before() {
+fn reservation_expires_at_its_time_and_not_before() {
     let (reservations, clock) = reservations(10);
     let caller = caller();
     let [settled_in_time, too_late] = [hold(&reservations, &caller), hold(&reservations, &caller)];

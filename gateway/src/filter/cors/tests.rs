@@ -58,7 +58,7 @@ fn origins_match_as_browsers_write_them() {
 }
 
 #[test]
-fn what_no_browser_sends_is_not_an_origin() {
+fn text_that_no_browser_sends_is_no_origin() {
     for wrong in [
         "",
         "*",
@@ -142,7 +142,7 @@ fn written(policy: &Arc<Cors>, origin: Option<&str>, upstream: &[(&'static str, 
 }
 
 #[test]
-fn what_the_upstream_says_of_cors_is_replaced() {
+fn cors_headers_of_upstream_are_replaced() {
     let mut policy = policy(listed(&["https://a.test"]));
     Arc::make_mut(&mut policy).credentials = true;
     let upstream = [

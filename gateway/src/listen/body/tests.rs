@@ -16,7 +16,7 @@ fn read(framing: Framing, bytes: &[u8], piece: usize) -> Result<(usize, bool), S
 }
 
 #[test]
-fn a_length_is_taken_to_its_last_byte_and_no_further() {
+fn length_is_taken_to_its_last_byte_and_no_further() {
     for piece in [1, 3, 100] {
         assert_eq!(read(Framing::Length(5), b"helloGET /", piece), Ok((5, true)));
         assert_eq!(read(Framing::Length(5), b"hell", piece), Ok((4, false)));
@@ -47,7 +47,7 @@ fn well_formed_chunks_are_taken_whatever_the_pieces() {
 }
 
 #[test]
-fn a_malformed_chunk_is_refused_whatever_the_pieces() {
+fn malformed_chunk_is_refused_whatever_the_pieces() {
     let long_extension = format!("5;a={}\r\nhello\r\n0\r\n\r\n", "x".repeat(2_000));
     let long_trailer = format!("0\r\nX-A: {}\r\n\r\n", "x".repeat(9_000));
     let bodies = [

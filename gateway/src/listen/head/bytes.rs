@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_one_spelling() {
+    fn number_has_one_spelling() {
         assert_eq!(number(b"0"), Some(0));
         assert_eq!(number(b"42"), Some(42));
         assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));

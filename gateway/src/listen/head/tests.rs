@@ -34,7 +34,7 @@ fn with_line(line: &str) -> String {
 }
 
 #[test]
-fn a_good_header_is_read_whatever_the_pieces() {
+fn good_header_is_read_whatever_the_pieces() {
     let long_path = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(499));
     let cases = [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
@@ -69,7 +69,7 @@ fn a_good_header_is_read_whatever_the_pieces() {
 }
 
 #[test]
-fn a_malformed_request_line_is_refused() {
+fn malformed_request_line_is_refused() {
     let lines = [
         "GET  / HTTP/1.1",
         "GET /  HTTP/1.1",
@@ -142,7 +142,7 @@ fn a_malformed_request_line_is_refused() {
 }
 
 #[test]
-fn a_malformed_line_end_is_refused() {
+fn malformed_line_end_is_refused() {
     for text in [
         "GET / HTTP/1.1\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\n\r\n",
@@ -158,7 +158,7 @@ fn a_malformed_line_end_is_refused() {
 }
 
 #[test]
-fn a_malformed_field_is_refused() {
+fn malformed_field_is_refused() {
     let lines = [
         "X-A",
         "X-A : b",
@@ -228,7 +228,7 @@ fn a_malformed_field_is_refused() {
 }
 
 #[test]
-fn a_missing_or_malformed_host_is_refused() {
+fn missing_or_malformed_host_is_refused() {
     let long = "a".repeat(400);
     let hosts = [
         "", " ", "a, b", "a,b", "a b", "a/b", "a\\b", "u@a", "u:p@a", "a:", "a:b", "a:80:80", "a:99999", "a:-1", ":80",
@@ -248,7 +248,7 @@ fn a_missing_or_malformed_host_is_refused() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_before_it_is_complete() {
+fn too_long_header_is_refused_before_it_is_complete() {
     let refused = |bytes: &str, code| {
         assert_refused(bytes.as_bytes(), code);
         assert_refused(format!("{bytes} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(), code);

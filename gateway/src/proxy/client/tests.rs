@@ -33,7 +33,7 @@ async fn reads(stream: &mut ClientStream) -> bool {
 use std::task::Poll;
 
 #[tokio::test]
-async fn a_client_that_left_ends_its_request_unless_that_is_waited_for() {
+async fn client_that_left_ends_its_request_unless_that_is_waited_for() {
     let (client, mut stream) = connection();
     drop(client);
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
@@ -43,7 +43,7 @@ async fn a_client_that_left_ends_its_request_unless_that_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_waited_for_does_not_notice_that_its_client_left() {
+async fn request_that_is_waited_for_does_not_notice_that_its_client_left() {
     let (client, mut stream) = connection();
     stream.client().wait_on(&patience(PATIENCE, 10));
     drop(client);
@@ -57,7 +57,7 @@ async fn a_request_that_is_waited_for_does_not_notice_that_its_client_left() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_when_its_time_is_over() {
+async fn wait_ends_when_its_time_is_over() {
     let (client, mut stream) = connection();
     stream.client().wait_on(&patience(Duration::from_millis(50), 10));
     drop(client);
@@ -67,7 +67,7 @@ async fn a_wait_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_client_that_only_stopped_sending_still_gets_its_answer() {
+async fn client_that_only_stopped_sending_still_gets_its_answer() {
     let (mut client, mut stream) = connection();
     stream.client().wait_on(&patience(PATIENCE, 0));
     client.shutdown().await.unwrap();
@@ -81,7 +81,7 @@ async fn a_client_that_only_stopped_sending_still_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_a_request_whose_client_is_still_there() {
+async fn deadline_ends_a_request_whose_client_is_still_there() {
     let (_client, mut stream) = connection();
     stream.client().set_deadline(Some(Duration::from_millis(50)));
     let error = timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap_err();
@@ -90,7 +90,7 @@ async fn a_deadline_ends_a_request_whose_client_is_still_there() {
 }
 
 #[tokio::test]
-async fn the_next_request_on_a_connection_knows_nothing_of_the_one_before() {
+async fn next_request_on_a_connection_knows_nothing_of_the_one_before() {
     let (client, mut stream) = connection();
     stream.client().wait_on(&patience(PATIENCE, 10));
     drop(client);
@@ -101,7 +101,7 @@ async fn the_next_request_on_a_connection_knows_nothing_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_ends_when_it_is_told_to() {
+async fn upgraded_connection_ends_when_it_is_told_to() {
     let (_peer, stream) = connection();
     let client = Arc::clone(stream.client());
     let serving = tokio::spawn(serve_request(Some(Arc::clone(&client)), async move {

@@ -46,7 +46,7 @@ async fn sockets(mut claim: Claim) -> Result<(Claim, Sockets), UpgradeError> {
 }
 
 #[tokio::test]
-async fn the_sockets_pass_as_they_are() {
+async fn sockets_pass_as_they_are() {
     let running = Running::start();
     let claim = running.claim().await;
     assert_eq!(claim.process(), std::process::id().to_string());
@@ -64,7 +64,7 @@ async fn the_sockets_pass_as_they_are() {
 }
 
 #[tokio::test]
-async fn whoever_goes_away_before_it_takes_over_changes_nothing() {
+async fn successor_that_goes_away_early_changes_nothing() {
     let running = Running::start();
     drop(running.claim().await);
     let (claim, passed) = sockets(running.claim().await).await.unwrap();
@@ -89,7 +89,7 @@ async fn only_one_process_takes_over_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_ends_offers_nothing() {
+async fn gateway_that_ends_offers_nothing() {
     let running = Running::start();
     let claim = running.claim().await;
     running.handover.withdraw();
