@@ -6,7 +6,7 @@
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
 //! | [`route`] | host, path, method -> route and upstream |
 //! | [`filter`] | what a route adds: CORS, limits by address |
-//! | [`limit`] | rates of key, tenant, pools and route, requests under way, hard quota: local cells, no I/O |
+//! | [`limit`] | rates and concurrency of key, tenant, pools and route, hard quotas: local cells, no I/O |
 //! | [`upstream`] | servers, their health, the addresses of their names, TLS |
 //! | [`proxy`] | forwarding, identity headers |
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |

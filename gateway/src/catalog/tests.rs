@@ -235,17 +235,17 @@ async fn deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place() {
     let pooled = fixture::plan("pooled", "limits: { pool: { per_second: 100 } }");
     store.apply_plans(std::slice::from_ref(&pooled), now).await.unwrap();
     let reseller = tenant(store, Some(fixture.root.id), TenantKind::Reseller, Some(pooled.id)).await;
-    let heir = tenant(store, Some(fixture.root.id), TenantKind::Customer, None).await;
+    let child = tenant(store, Some(fixture.root.id), TenantKind::Customer, None).await;
     let following = Following::start(Catalog::load(store).await.unwrap(), store);
-    assert!(matches!(following.catalog.standing(heir.id), Standing::NoPlan));
-    store.move_tenant(heir.id, reseller.id, None, SystemClock.now()).await.unwrap();
+    assert!(matches!(following.catalog.standing(child.id), Standing::NoPlan));
+    store.move_tenant(child.id, reseller.id, None, SystemClock.now()).await.unwrap();
     let pools_of = |catalog: &Catalog, id| match catalog.standing(id) {
         Standing::Served(entry) => entry.limits.pools.iter().map(|pool| pool.owner).collect(),
         _ => Vec::new(),
     };
-    following.until("the move", |catalog| pools_of(catalog, heir.id) == [reseller.id]).await;
-    let Standing::Served(entry) = following.catalog.standing(heir.id) else { panic!("not served") };
+    following.until("the move", |catalog| pools_of(catalog, child.id) == [reseller.id]).await;
+    let Standing::Served(entry) = following.catalog.standing(child.id) else { panic!("not served") };
     assert_eq!(entry.plan().as_str(), "pooled", "inherited");
-    store.delete_tenant(heir.id, None, SystemClock.now()).await.unwrap();
-    following.until("deletion", |catalog| matches!(catalog.standing(heir.id), Standing::Deleted)).await;
+    store.delete_tenant(child.id, None, SystemClock.now()).await.unwrap();
+    following.until("deletion", |catalog| matches!(catalog.standing(child.id), Standing::Deleted)).await;
 }

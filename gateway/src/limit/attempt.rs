@@ -1,6 +1,8 @@
-//! One request before the limits that apply to it: looked at first, and only then debited.
+//! One request before the limits that apply to it: it looks at all of them first, and only then
+//! debits them.
 //!
-//! What applies is gathered once, in place and without an allocation, as all that follows goes through it again.
+//! The limits are gathered once, in place and without an allocation, as all that follows goes
+//! through them again.
 
 mod quotas;
 
@@ -43,9 +45,9 @@ pub(super) struct Attempt<'r> {
     permit_sources: SmallVec<[(&'r Concurrency, PermitSource<'r>); PERMITS_IN_PLACE]>,
 }
 
-/// Whose requests a limit applies to.
+/// The requests that a limit applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Circle {
+enum Scope {
     Key,
     Tenant,
     /// A pool of the tenant, by its number.
@@ -53,8 +55,8 @@ enum Circle {
     Route,
 }
 
-impl Circle {
-    /// Returns true if a limit of this circle applies to every request that a limit of `other` applies to.
+impl Scope {
+    /// Returns true if a limit of this scope applies to every request that a limit of `other` applies to.
     fn covers(self, other: Self) -> bool {
         match (self, other) {
             (Self::Tenant | Self::Pool(_), Self::Key) | (Self::Pool(_), Self::Tenant) => true,
@@ -63,21 +65,21 @@ impl Circle {
     }
 }
 
-/// A denial, and what may turn it into an admission when it is filled.
-pub(super) struct Obstacle {
+/// A denial, and the source whose filling may turn it into an admission.
+pub(super) struct Denied {
     pub(super) denial: Denial,
-    pub(super) dry: Option<Dry>,
+    pub(super) awaited: Option<Awaited>,
 }
 
-/// What has nothing in hand, with more on its way.
-pub(super) enum Dry {
+/// A source that has nothing in hand, with more on its way.
+pub(super) enum Awaited {
     Rate(Arc<Account>),
     Permit(Arc<ConcurrencyAccount>),
     Quota(Arc<QuotaCell>),
 }
 
-impl Dry {
-    /// Ends when more has come, or has failed to.
+impl Awaited {
+    /// Ends once more has come, or has failed to come.
     pub(super) fn filled(&self) -> Notified<'_> {
         match self {
             Self::Rate(account) => account.answered(),
@@ -127,7 +129,7 @@ impl<'r> Attempt<'r> {
 
     /// Debits every limit that applies, or none.
     #[inline]
-    pub(super) fn debit(&self, clock: &Clock) -> Result<Admission, Obstacle> {
+    pub(super) fn debit(&self, clock: &Clock) -> Result<Admission, Denied> {
         self.check_concurrency()?;
         self.check_rates()?;
         let permit = self.take_permit()?;
@@ -158,10 +160,11 @@ impl<'r> Attempt<'r> {
         self.permit_sources.iter().map(|(limit, source)| source.state(limit, self.nanos))
     }
 
-    /// Looks at every concurrency limit. What is dry is sent for, unless another one is shut in any case.
+    /// Looks at every concurrency limit. An empty source is drawn for, unless another limit is shut
+    /// in any case.
     #[inline]
-    pub(super) fn check_concurrency(&self) -> Result<(), Obstacle> {
-        let (mut violated, mut is_shut, mut dry) = (None, false, None);
+    pub(super) fn check_concurrency(&self) -> Result<(), Denied> {
+        let (mut violated, mut is_shut, mut awaited) = (None, false, None);
         for (limit, source) in &self.permit_sources {
             let Err(shortage) = source.check(limit, self.nanos) else {
                 continue;
@@ -174,39 +177,39 @@ impl<'r> Attempt<'r> {
                 if self.counts {
                     account.missed();
                 }
-                dry = dry.or(Some(*account));
+                awaited = awaited.or(Some(*account));
             }
         }
         let Some(violated) = violated else {
             return Ok(());
         };
-        let dry = dry.filter(|_| !is_shut).map(|account| {
+        let awaited = awaited.filter(|_| !is_shut).map(|account| {
             self.send_for_more(true);
-            Dry::Permit(Arc::clone(account))
+            Awaited::Permit(Arc::clone(account))
         });
-        Err(Obstacle { dry, ..self.denied_by_concurrency(violated) })
+        Err(Denied { awaited, ..self.denied_by_concurrency(violated) })
     }
 
     /// Takes a permit of every concurrency limit, or none.
     #[inline]
-    pub(super) fn take_permit(&self) -> Result<Permit, Obstacle> {
+    pub(super) fn take_permit(&self) -> Result<Permit, Denied> {
         if self.permit_sources.is_empty() {
             return Ok(Permit::unlimited());
         }
         permits::take_all(&self.permit_sources, self.nanos).ok_or_else(|| {
             // Another request took the last one since the check. It may have ended already.
-            if let Err(obstacle) = self.check_concurrency() {
-                return obstacle;
+            if let Err(denied) = self.check_concurrency() {
+                return denied;
             }
             let violated = self.concurrency_states().min_by_key(|state| state.remaining).unwrap_or(NO_MONTH);
             self.denied_by_concurrency(LimitState { remaining: 0, ..violated })
         })
     }
 
-    /// Looks at every rate. What is dry is sent for, unless another limit is shut in any case.
+    /// Looks at every rate. An empty source is drawn for, unless another limit is shut in any case.
     #[inline]
-    pub(super) fn check_rates(&self) -> Result<(), Obstacle> {
-        let (mut is_shut, mut dry) = (false, None);
+    pub(super) fn check_rates(&self) -> Result<(), Denied> {
+        let (mut is_shut, mut awaited) = (false, None);
         for (rate, source) in &self.token_sources {
             match source.check(rate, self.nanos) {
                 Ok(()) => continue,
@@ -217,17 +220,17 @@ impl<'r> Attempt<'r> {
                 if self.counts {
                     account.missed();
                 }
-                dry = dry.or(Some(*account));
+                awaited = awaited.or(Some(*account));
             }
         }
-        if !is_shut && dry.is_none() {
+        if !is_shut && awaited.is_none() {
             return Ok(());
         }
-        let dry = dry.filter(|_| !is_shut).map(|account| {
+        let awaited = awaited.filter(|_| !is_shut).map(|account| {
             self.send_for_more(true);
-            Dry::Rate(Arc::clone(account))
+            Awaited::Rate(Arc::clone(account))
         });
-        Err(Obstacle { dry, ..self.denied_by_rate() })
+        Err(Denied { awaited, ..self.denied_by_rate() })
     }
 
     /// Debits every rate, or none.
@@ -263,15 +266,16 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// How each limit stands, if every one of them would let the request on. What is dry is sent for all the same.
-    pub(super) fn look(&self) -> Result<LimitStates, Obstacle> {
+    /// Returns the state of each limit, if all of them would admit the request. Empty sources are
+    /// drawn for all the same.
+    pub(super) fn look(&self) -> Result<LimitStates, Denied> {
         self.check_concurrency()?;
         self.check_rates()?;
         self.look_at_quotas(&self.quota_cells()?)?;
         Ok(self.states())
     }
 
-    /// How each limit stands, whether or not it would let the request on.
+    /// Returns the state of each limit, also of those that would refuse the request.
     pub(super) fn states(&self) -> LimitStates {
         let (Request { tenant, now, units, .. }, nanos) = (*self.request, self.nanos);
         let owners = self.owners();
@@ -298,21 +302,21 @@ impl<'r> Attempt<'r> {
         limits
     }
 
-    /// Whose limit each rate is, in their order.
-    fn owners(&self) -> SmallVec<[Circle; RATES_IN_PLACE]> {
+    /// Returns the scope of each rate, in their order.
+    fn owners(&self) -> SmallVec<[Scope; RATES_IN_PLACE]> {
         let Request { key_cells, tenant, .. } = *self.request;
-        let of = |circle, rates: &Rates, cells: &RateCells| std::iter::repeat_n(circle, rates.with(cells).count());
-        let key = of(Circle::Key, &tenant.rates.key, key_cells);
-        let own = of(Circle::Tenant, &tenant.rates.tenant, &tenant.cells);
+        let of = |scope, rates: &Rates, cells: &RateCells| std::iter::repeat_n(scope, rates.with(cells).count());
+        let key = of(Scope::Key, &tenant.rates.key, key_cells);
+        let own = of(Scope::Tenant, &tenant.rates.tenant, &tenant.cells);
         let pools = tenant.pools.iter().zip(0..);
-        let pools = pools.flat_map(|(pool, number)| of(Circle::Pool(number), &pool.rates.pool, &pool.cells));
+        let pools = pools.flat_map(|(pool, number)| of(Scope::Pool(number), &pool.rates.pool, &pool.cells));
         let mut owners: SmallVec<_> = key.chain(own).chain(pools).collect();
-        owners.resize(self.token_sources.len(), Circle::Route);
+        owners.resize(self.token_sources.len(), Scope::Route);
         owners
     }
 
     /// The denial by the rate that makes the caller wait longest.
-    pub(super) fn denied_by_rate(&self) -> Obstacle {
+    pub(super) fn denied_by_rate(&self) -> Denied {
         let nanos = self.nanos;
         let wait = |(rate, source): &(&Rate, TokenSource<'_>)| {
             let wait = match source.check(rate, nanos) {
@@ -327,13 +331,13 @@ impl<'r> Attempt<'r> {
         self.denied(DenialReason::RateLimited, violated, wait.div_ceil(rate::NANOS_PER_SECOND).max(1))
     }
 
-    fn denied_by_concurrency(&self, violated: LimitState) -> Obstacle {
+    fn denied_by_concurrency(&self, violated: LimitState) -> Denied {
         self.denied(DenialReason::ConcurrencyLimited, violated, CONCURRENCY_RETRY_SECONDS)
     }
 
-    fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Obstacle {
+    fn denied(&self, reason: DenialReason, violated: LimitState, retry_after_seconds: u64) -> Denied {
         let mut limits = self.states();
         limits.push_refusing(violated);
-        Obstacle { denial: Denial { reason, violated, limits: limits.to_vec(), retry_after_seconds }, dry: None }
+        Denied { denial: Denial { reason, violated, limits: limits.to_vec(), retry_after_seconds }, awaited: None }
     }
 }

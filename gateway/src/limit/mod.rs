@@ -1,8 +1,9 @@
-//! Whether a caller may go on: rates of key, tenant, route and every pool that the tenant is in, and the meter's hard
-//! quotas of the tenant and everybody above. All or nothing, from local cells.
+//! The limits of a request: rates and concurrency of key, tenant, route and every pool that the
+//! tenant is in, and the hard quotas of its meter, of the tenant and of everybody above. A request
+//! is admitted by all of them or debits none, from local cells.
 //!
-//! A request first looks at every limit and only then debits them, so that a denial consumes nothing. If another
-//! request gets in between, what was debited is given back.
+//! Invariant: a denial consumes nothing. A request first looks at every limit and only then debits
+//! them; if another request gets in between, all that was debited is given back.
 
 mod attempt;
 pub mod bank;
@@ -21,7 +22,7 @@ mod token_source;
 
 use std::{sync::Arc, time::Duration};
 
-use attempt::{Attempt, Dry, Obstacle};
+use attempt::{Attempt, Awaited, Denied};
 use bank::Bank;
 pub(crate) use cells::RateCells;
 pub use clock::Clock;
@@ -38,7 +39,7 @@ pub use request::{Destination, Request};
 pub use state::{LimitState, LimitStates};
 pub use token_source::{TokenSource, take_all};
 
-/// How long a request may wait for the first block of a quota.
+/// Longest wait of a request for the first block of a quota.
 const DRAW_WAIT: Duration = Duration::from_millis(500);
 
 /// Decides from local cells.
@@ -50,34 +51,35 @@ pub struct Limiter {
     routes: Arc<DashMap<Arc<str>, Arc<RateCells>>>,
 }
 
-/// The right to forward one request, which is under way from now on. What of its quota units is not settled goes back
-/// when it is dropped.
+/// The right to forward one request, which is in progress from now on. Quota units that are not
+/// settled go back when it is dropped.
 pub struct Admission {
-    /// When the request counts: when it was admitted, and in the month of the quota that its units were taken from.
+    /// The time at which the request counts: that of its admission, and in the month of the quota
+    /// that its units were taken from.
     pub at: Micros,
     held: Holds,
     permit: Permit,
 }
 
-/// Why a request must wait. Nothing was consumed.
+/// The reason for which a request must wait. Nothing was consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// What kind of limit refused.
+    /// The kind of the limit that refused.
     pub reason: DenialReason,
     /// The limit that refused.
     pub violated: LimitState,
-    /// How each limit stands.
+    /// The state of each limit.
     pub limits: Vec<LimitState>,
     /// Whole seconds until a retry can succeed, at least 1; 0 if waiting does not help.
     pub retry_after_seconds: u64,
 }
 
-/// What kind of limit refused.
+/// The kind of a limit that refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenialReason {
     /// Too fast.
     RateLimited,
-    /// Too many requests are under way.
+    /// Too many requests are in progress.
     ConcurrencyLimited,
     /// The month's hard quota is spent.
     QuotaExceeded,
@@ -110,8 +112,9 @@ impl Limiter {
         (!rates.is_empty()).then(|| RouteLimits { name: Arc::clone(name), cells: cells(), rates })
     }
 
-    /// Debits every limit that applies to a request, or none. If the only obstacle is a lack of something of which more
-    /// is on its way, waits for that: for half a second at most for a quota, and for one trip to the bank.
+    /// Debits every limit that applies to a request, or none. If nothing is missing but tokens,
+    /// permits or units that are on their way, waits for them: half a second at most for a quota,
+    /// and one trip to the bank.
     pub async fn admit(&self, request: Request<'_>) -> Result<Admission, Denial> {
         self.or_wait(|counts| self.attempt(&request, counts).gather().debit(&self.clock)).await
     }
@@ -119,7 +122,7 @@ impl Limiter {
     /// Debits every limit that applies to a request, or none, without waiting. A limit of which nothing is in hand yet
     /// denies.
     pub fn try_admit(&self, request: Request<'_>) -> Result<Admission, Denial> {
-        self.attempt(&request, true).gather().debit(&self.clock).map_err(|obstacle| obstacle.denial)
+        self.attempt(&request, true).gather().debit(&self.clock).map_err(|denied| denied.denial)
     }
 
     /// Returns the state of each limit, if [`Limiter::admit`] would admit the request now. Nothing is debited.
@@ -138,18 +141,18 @@ impl Limiter {
         Attempt::new(request, self.bank.as_deref(), self.clock.nanos(), counts)
     }
 
-    /// What `attempt` leads to, at once or after waiting for what is dry. It is told whether what is missing is more
-    /// than was missing at the last look.
-    async fn or_wait<T>(&self, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
+    /// Returns the outcome of `attempt`, at once or after waiting for a source that is being
+    /// filled. `attempt` is told whether more is missing than at the last look.
+    async fn or_wait<T>(&self, attempt: impl Fn(bool) -> Result<T, Denied>) -> Result<T, Denial> {
         match attempt(true) {
             Ok(admitted) => Ok(admitted),
-            Err(Obstacle { denial, dry: None }) => Err(denial),
-            Err(Obstacle { dry: Some(dry), .. }) => self.wait(dry, attempt).await,
+            Err(Denied { denial, awaited: None }) => Err(denial),
+            Err(Denied { awaited: Some(awaited), .. }) => self.wait(awaited, attempt).await,
         }
     }
 
-    async fn wait<T>(&self, mut dry: Dry, attempt: impl Fn(bool) -> Result<T, Obstacle>) -> Result<T, Denial> {
-        if let (Dry::Rate(_) | Dry::Permit(_), Some(bank)) = (&dry, &self.bank) {
+    async fn wait<T>(&self, mut awaited: Awaited, attempt: impl Fn(bool) -> Result<T, Denied>) -> Result<T, Denial> {
+        if let (Awaited::Rate(_) | Awaited::Permit(_), Some(bank)) = (&awaited, &self.bank) {
             bank.count_wait();
         }
         let start = tokio::time::Instant::now();
@@ -157,27 +160,27 @@ impl Limiter {
         loop {
             // Listening starts before the next look, so that no answer goes unnoticed.
             let next = {
-                let mut filled = std::pin::pin!(dry.filled());
+                let mut filled = std::pin::pin!(awaited.filled());
                 filled.as_mut().enable();
                 let (denial, next) = match attempt(has_waited) {
                     Ok(admitted) => return Ok(admitted),
-                    Err(Obstacle { denial, dry: None }) => return Err(denial),
-                    Err(Obstacle { denial, dry: Some(next) }) => (denial, next),
+                    Err(Denied { denial, awaited: None }) => return Err(denial),
+                    Err(Denied { denial, awaited: Some(next) }) => (denial, next),
                 };
-                has_waited = next.is(&dry);
-                if has_waited && tokio::time::timeout_at(start + self.patience(&dry), filled).await.is_err() {
-                    dry.give_up();
+                has_waited = next.is(&awaited);
+                if has_waited && tokio::time::timeout_at(start + self.patience(&awaited), filled).await.is_err() {
+                    awaited.give_up();
                     return Err(denial);
                 }
                 next
             };
-            dry = next;
+            awaited = next;
         }
     }
 
-    fn patience(&self, dry: &Dry) -> Duration {
-        match (dry, &self.bank) {
-            (Dry::Rate(_) | Dry::Permit(_), Some(bank)) => bank.max_wait(),
+    fn patience(&self, awaited: &Awaited) -> Duration {
+        match (awaited, &self.bank) {
+            (Awaited::Rate(_) | Awaited::Permit(_), Some(bank)) => bank.max_wait(),
             _ => DRAW_WAIT,
         }
     }
@@ -189,8 +192,8 @@ impl Admission {
         self.held.is_prepaid()
     }
 
-    /// The request was answered, and `units` of its meter are billed: each quota is charged for them instead of the
-    /// estimate. It is under way until what is returned is dropped.
+    /// The request was answered, and `units` of its meter are billed: each quota is charged for
+    /// them instead of the estimate. The request is in progress until the permit is dropped.
     pub fn settle(self, units: u64) -> Permit {
         self.held.settle(units);
         self.permit

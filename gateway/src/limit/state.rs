@@ -1,4 +1,4 @@
-//! How limits stand, as clients are told in headers.
+//! The states of limits, as clients are told them in headers.
 
 use std::{cmp::Reverse, fmt, ops::Deref};
 
@@ -7,13 +7,14 @@ pub use common::limit::LimitState;
 /// Most limits that are told of; every one of them is enforced, however many there are. It keeps headers short.
 const TOLD_MOST: usize = 12;
 
-/// How the limits that apply stand, in place: no allocation per request. First comes the one that is closest to refusing,
-/// by what is probably left of it: what is certain may be less, as a gateway has only a part of it in hand. Of several of
-/// one name, such as the pools of a reseller and of one above it, the strictest stands for all.
+/// The states of the limits that apply, in place: no allocation per request. The first one is
+/// closest to refusing, by the number that is probably left of it: the number that is certain may
+/// be less, as a gateway has only a part of it in hand. Of several limits of one name, such as the
+/// pools of a reseller and of one above it, the strictest stands for all.
 #[derive(Clone, Copy)]
 pub struct LimitStates {
     states: [LimitState; TOLD_MOST],
-    /// What is probably left of each.
+    /// The number that is probably left of each.
     likely: [u64; TOLD_MOST],
     count: usize,
 }

@@ -82,7 +82,7 @@ impl Proxy {
         match admissions.record_as(caller, route, &admission, units, ABORTED_STATUS, is_billed) {
             Ok(billed) => {
                 context.progress.recorded = true;
-                // Still under way until the context is dropped.
+                // Its permit is held until the context is dropped.
                 context.permit = Some(admission.settle(billed));
             }
             Err(reason) => {

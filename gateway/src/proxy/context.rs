@@ -44,7 +44,7 @@ pub struct Context {
     pub(super) cors: Option<Grant>,
     /// Held of the limits until the request is answered.
     pub(super) admission: Option<Admission>,
-    /// Keeps it counted as under way after that.
+    /// Held of the concurrency limits after that.
     pub(super) permit: Option<Permit>,
     /// Servers that were chosen for it, in order.
     pub(super) tried: Vec<Arc<Server>>,

@@ -45,7 +45,7 @@ impl UsageSink for Books {
     }
 }
 
-struct House {
+struct Fixture {
     proxy: Arc<Proxy>,
     pingora: Arc<HttpProxy<Hooks>>,
     secret: Secret,
@@ -55,8 +55,8 @@ struct House {
     _directory: TempDir,
 }
 
-impl House {
-    /// A gateway with one route, on which one request may be under way.
+impl Fixture {
+    /// A gateway with one route, which serves one request at a time.
     async fn new() -> Self {
         let now = SystemClock.now();
         let pepper = Pepper::new(b"a pepper for tests").unwrap();
@@ -137,7 +137,7 @@ async fn upstream() -> SocketAddr {
 
 #[tokio::test]
 async fn panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_was_held() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let before_the_record = [
         "request_filter",
         "upstream_peer",
@@ -148,7 +148,7 @@ async fn panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_
         "response_filter",
     ];
     for hook in before_the_record.into_iter().chain(["response_body_filter"]) {
-        let answer = house.ask(&format!("{}: {hook}\r\n", fault::HEADER), "question").await;
+        let answer = fixture.ask(&format!("{}: {hook}\r\n", fault::HEADER), "question").await;
         assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{hook}: {answer}");
         let (header, body) = answer.split_once("\r\n\r\n").unwrap();
         let length = format!("content-length: {}\r\n", body.len());
@@ -158,12 +158,12 @@ async fn panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_
         assert_eq!(is_told, hook != "request_filter", "{hook}: the route is known from then on: {answer}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&body["code"], &body["request_id"]), (&"gateway_failed".into(), &"r-1".into()), "{hook}");
-        assert_eq!(house.proxy.in_flight(), 0, "{hook}");
+        assert_eq!(fixture.proxy.in_flight(), 0, "{hook}");
         // The only permit of the route is free again.
-        let answer = house.ask("", "question").await;
+        let answer = fixture.ask("", "question").await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{hook}: {answer}");
     }
-    let entries = house.entries().await;
+    let entries = fixture.entries().await;
     let counted = entries.iter().map(|entry| match entry {
         UsageEntry::Refusals(refusals) if &*refusals.reason == "gateway_failed" => refusals.count,
         _ => 0,

@@ -72,7 +72,7 @@ impl Proxy {
                 unrecorded()
             })?;
             context.progress.recorded = true;
-            // Settled first, and still under way: what remains is then the truth of now.
+            // Settled first, with its permit held: the limits are then told as they are now.
             context.permit = Some(admission.settle(billed));
         }
         if has_left {

@@ -28,12 +28,12 @@ impl Probe for Nobody {
 }
 
 /// An upstream, and a route to it.
-struct Scene {
+struct Fixture {
     upstream: Arc<Upstream>,
     route: RouteSettings,
 }
 
-impl Scene {
+impl Fixture {
     /// As this part of a file says.
     fn new(upstream: &str) -> Self {
         Self::after(upstream, None)
@@ -101,7 +101,7 @@ const BOTH: [&str; 2] = ["10.0.0.1:80", "10.0.0.2:80"];
 
 #[tokio::test]
 async fn server_is_out_after_three_failed_checks_and_in_after_two_good_ones() {
-    let pair = Scene::new(PAIR);
+    let pair = Fixture::new(PAIR);
     assert_eq!(pair.status(), (Status::Unknown, 0, 2));
     assert_eq!(pair.requests(2), BOTH);
     pair.checks(&BOTH, Ok(()), 1);
@@ -122,7 +122,7 @@ async fn server_is_out_after_three_failed_checks_and_in_after_two_good_ones() {
 
 #[tokio::test]
 async fn one_failed_check_takes_no_server_out() {
-    let single = Scene::new("{ servers: ['10.0.0.1:80'] }");
+    let single = Fixture::new("{ servers: ['10.0.0.1:80'] }");
     single.checks(&["10.0.0.1:80"], Ok(()), 1);
     single.checks(&["10.0.0.1:80"], Err("refused"), 1);
     assert_eq!(single.status(), (Status::Up, 1, 1));
@@ -131,7 +131,7 @@ async fn one_failed_check_takes_no_server_out() {
 
 #[tokio::test]
 async fn all_servers_are_tried_if_all_are_down() {
-    let pair = Scene::new(PAIR);
+    let pair = Fixture::new(PAIR);
     pair.checks(&BOTH, Err("refused"), 3);
     assert_eq!(pair.status(), (Status::Down, 0, 2));
     assert_eq!(pair.requests(2), BOTH);
@@ -142,7 +142,7 @@ async fn all_servers_are_tried_if_all_are_down() {
 
 #[tokio::test]
 async fn request_tries_servers_that_are_down_after_those_that_are_not() {
-    let four = Scene::new("{ servers: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80', '10.0.0.4:80'] }");
+    let four = Fixture::new("{ servers: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80', '10.0.0.4:80'] }");
     four.checks(&["10.0.0.2:80"], Err("refused"), 3);
     four.checks(&["10.0.0.3:80", "10.0.0.4:80"], Ok(()), 1);
     for _ in 0..3 {
@@ -153,7 +153,7 @@ async fn request_tries_servers_that_are_down_after_those_that_are_not() {
 
 #[tokio::test]
 async fn single_server_is_chosen_again_after_it_was_tried() {
-    let single = Scene::new("{ servers: ['10.0.0.1:80'] }");
+    let single = Fixture::new("{ servers: ['10.0.0.1:80'] }");
     let first = single.upstream.choose(&single.route, &[], false).unwrap().server;
     assert!(!single.upstream.has_untried(&[Arc::clone(&first)]));
     assert_eq!(single.upstream.choose(&single.route, &[Arc::clone(&first)], false).unwrap().server.id(), first.id());
@@ -161,7 +161,7 @@ async fn single_server_is_chosen_again_after_it_was_tried() {
 
 #[tokio::test]
 async fn heavier_server_takes_its_part_of_the_requests() {
-    let weighted = Scene::new("{ servers: [{ address: '10.0.0.1:80', weight: 4 }, 'a.test:80'] }");
+    let weighted = Fixture::new("{ servers: [{ address: '10.0.0.1:80', weight: 4 }, 'a.test:80'] }");
     weighted.found(1, &["10.0.0.2:80", "10.0.0.3:80"]);
     let requests = weighted.requests(60);
     let count = |address: &str| requests.iter().filter(|request| *request == address).count();
@@ -174,7 +174,7 @@ async fn heavier_server_takes_its_part_of_the_requests() {
 
 #[tokio::test]
 async fn name_that_moves_takes_its_requests_along_and_addresses_that_stay_keep_their_standing() {
-    let moving = Scene::new("{ servers: ['a.test:80'] }");
+    let moving = Fixture::new("{ servers: ['a.test:80'] }");
     moving.found(0, &["10.0.0.1:80", "10.0.0.2:80"]);
     moving.checks(&BOTH, Ok(()), 1);
     moving.found(0, &["10.0.0.2:80", "[2001:db8::2]:80"]);
@@ -189,7 +189,7 @@ async fn name_that_moves_takes_its_requests_along_and_addresses_that_stay_keep_t
 
 #[tokio::test]
 async fn server_that_is_gone_changes_nothing_when_its_check_ends_late() {
-    let moving = Scene::new("{ servers: ['a.test:80'] }");
+    let moving = Fixture::new("{ servers: ['a.test:80'] }");
     moving.found(0, &["10.0.0.1:80"]);
     let gone = Arc::clone(&moving.upstream.pool().servers[0]);
     moving.found(0, &["10.0.0.2:80"]);
@@ -201,7 +201,7 @@ async fn server_that_is_gone_changes_nothing_when_its_check_ends_late() {
 
 #[tokio::test]
 async fn name_that_does_not_resolve_is_a_server_that_is_down_until_it_does() {
-    let late = Scene::new("{ servers: ['a.test:80', '10.0.0.9:80'] }");
+    let late = Fixture::new("{ servers: ['a.test:80', '10.0.0.9:80'] }");
     late.checks(&["10.0.0.9:80"], Ok(()), 1);
     assert!(!late.lost(0));
     assert_eq!(late.status(), (Status::Degraded, 1, 2));
@@ -217,7 +217,7 @@ async fn name_that_does_not_resolve_is_a_server_that_is_down_until_it_does() {
 
 #[tokio::test]
 async fn upstream_whose_only_name_does_not_resolve_is_down_and_has_no_server_to_choose() {
-    let nowhere = Scene::new("{ servers: ['a.test:80'] }");
+    let nowhere = Fixture::new("{ servers: ['a.test:80'] }");
     assert_eq!(nowhere.status(), (Status::Unknown, 0, 1));
     nowhere.lost(0);
     assert_eq!(nowhere.status(), (Status::Down, 0, 1));
@@ -226,11 +226,11 @@ async fn upstream_whose_only_name_does_not_resolve_is_down_and_has_no_server_to_
 
 #[tokio::test]
 async fn name_that_stops_resolving_serves_on_from_its_last_addresses_and_not_without_a_time_to_keep_them() {
-    let fading = Scene::new("{ servers: ['a.test:80'] }");
+    let fading = Fixture::new("{ servers: ['a.test:80'] }");
     fading.found(0, &["10.0.0.1:80"]);
     assert!(fading.lost(0));
     assert_eq!((fading.requests(1), fading.upstream.unresolved_names()), (vec!["10.0.0.1:80".to_owned()], 1));
-    let hasty = Scene::new("{ servers: ['a.test:80'], dns: { keep_seconds: 0 } }");
+    let hasty = Fixture::new("{ servers: ['a.test:80'], dns: { keep_seconds: 0 } }");
     hasty.found(0, &["10.0.0.1:80"]);
     assert!(!hasty.lost(0));
     assert_eq!(hasty.status(), (Status::Down, 0, 1));
@@ -238,31 +238,31 @@ async fn name_that_stops_resolving_serves_on_from_its_last_addresses_and_not_wit
 
 #[tokio::test]
 async fn changed_configuration_keeps_addresses_and_what_checks_have_said() {
-    let before = Scene::new("{ servers: ['a.test:80', '10.0.0.2:80'] }");
+    let before = Fixture::new("{ servers: ['a.test:80', '10.0.0.2:80'] }");
     before.found(0, &["10.0.0.1:80"]);
     before.checks(&["10.0.0.1:80"], Ok(()), 1);
     before.checks(&["10.0.0.2:80"], Err("refused"), 3);
     let text = "{ servers: ['10.0.0.3:80', '10.0.0.2:80', 'a.test:80'], read_timeout_ms: 5 }";
-    let after = Scene::after(text, Some(&before));
+    let after = Fixture::after(text, Some(&before));
     assert_eq!(after.attempts(), ["10.0.0.1:80", "10.0.0.3:80", "10.0.0.2:80"]);
     let other_family = "{ servers: ['a.test:80'], dns: { family: ipv6 } }";
-    assert!(Scene::after(other_family, Some(&before)).attempts().is_empty());
+    assert!(Fixture::after(other_family, Some(&before)).attempts().is_empty());
 }
 
 #[tokio::test]
 async fn route_overrides_how_long_a_server_may_stay_silent() {
-    let scene = Scene::new("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5000 }");
+    let fixture = Fixture::new("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5000 }");
     let silent_for =
-        |route: &RouteSettings| scene.upstream.choose(route, &[], false).unwrap().peer.options.read_timeout;
-    assert_eq!(silent_for(&scene.route), Some(Duration::from_secs(5)));
-    let hasty = RouteSettings { timeout: Some(Duration::from_secs(1)), ..scene.route.clone() };
+        |route: &RouteSettings| fixture.upstream.choose(route, &[], false).unwrap().peer.options.read_timeout;
+    assert_eq!(silent_for(&fixture.route), Some(Duration::from_secs(5)));
+    let hasty = RouteSettings { timeout: Some(Duration::from_secs(1)), ..fixture.route.clone() };
     assert_eq!(silent_for(&hasty), Some(Duration::from_secs(1)));
 }
 
 #[tokio::test]
 async fn peers_carry_the_tls_settings_and_each_servers_own_name() {
-    let scene = Scene::new("{ servers: ['https://10.0.0.1', 'https://10.0.0.2:8443'], tls: { verify: ca } }");
-    let peers: Vec<_> = (0..2).map(|_| scene.upstream.choose(&scene.route, &[], false).unwrap().peer).collect();
+    let fixture = Fixture::new("{ servers: ['https://10.0.0.1', 'https://10.0.0.2:8443'], tls: { verify: ca } }");
+    let peers: Vec<_> = (0..2).map(|_| fixture.upstream.choose(&fixture.route, &[], false).unwrap().peer).collect();
     let names: Vec<&str> = peers.iter().map(|peer| peer.sni.as_str()).collect();
     assert_eq!(names, ["10.0.0.1", "10.0.0.2"]);
     assert!(peers.iter().all(|peer| peer.is_tls() && peer.options.verify_cert && !peer.options.verify_hostname));

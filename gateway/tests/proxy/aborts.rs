@@ -54,7 +54,7 @@ impl Setting {
         (client, server)
     }
 
-    /// The only record of the customer, once nothing is under way any more.
+    /// The only record of the customer, once no request is in progress any more.
     async fn only_record(&self) -> UsageRecord {
         let records = self.fixture.billing.wait_for(self.customer.tenant, 1).await;
         idle(&self.gateway).await;
@@ -156,7 +156,7 @@ async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
         if number % 2 == 0 { client.reset() } else { drop(client) }
     }
     alone(&gateway, 5.0).await;
-    assert!([429, 503].contains(&gateway.status("/", &customer.secret).await), "what is under way still counts");
+    assert!([429, 503].contains(&gateway.status("/", &customer.secret).await), "requests in progress still count");
     worker.done.send_replace(true);
     let records = fixture.billing.wait_for(customer.tenant, 5).await;
     idle(&gateway).await;

@@ -9,7 +9,7 @@ use super::{
         Denial, DenialReason, LimitState,
         quota::{Holds, QuotaAccount, QuotaCell, Refused},
     },
-    Attempt, Dry, NO_MONTH, Obstacle, Request,
+    Attempt, Awaited, Denied, NO_MONTH, Request,
 };
 
 /// Seconds after which a request may try again that was refused because the store did not answer.
@@ -27,7 +27,7 @@ type QuotaCells<'r> = SmallVec<[(&'r QuotaAccount, Arc<QuotaCell>); QUOTAS_IN_PL
 impl<'r> Attempt<'r> {
     /// Takes the units from each quota that applies, or from none.
     #[inline]
-    pub(in super::super) fn take_quotas(&self) -> Result<Holds, Obstacle> {
+    pub(in super::super) fn take_quotas(&self) -> Result<Holds, Denied> {
         let mut holds = Holds::default();
         if self.request.quotas.is_empty() {
             return Ok(holds);
@@ -44,9 +44,9 @@ impl<'r> Attempt<'r> {
         Ok(holds)
     }
 
-    /// Looks at every quota. What is dry, or was spent long enough ago to be asked for again, is sent for, unless another
-    /// one is spent in any case.
-    pub(super) fn look_at_quotas(&self, cells: &QuotaCells<'_>) -> Result<(), Obstacle> {
+    /// Looks at every quota. An empty one, or one that was spent long enough ago to be asked for
+    /// again, is drawn for, unless another one is spent in any case.
+    pub(super) fn look_at_quotas(&self, cells: &QuotaCells<'_>) -> Result<(), Denied> {
         let (units, nanos) = (self.request.units, self.nanos);
         let mut missing: SmallVec<[_; QUOTAS_IN_PLACE]> = SmallVec::new();
         for (account, cell) in cells {
@@ -71,7 +71,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// The quotas that apply to the meter, in this month.
-    pub(super) fn quota_cells(&self) -> Result<QuotaCells<'r>, Obstacle> {
+    pub(super) fn quota_cells(&self) -> Result<QuotaCells<'r>, Denied> {
         let cell = |account: &'r Arc<QuotaAccount>| {
             let cell = account.cell(self.request.now).ok_or_else(|| self.denied_without_month())?;
             Ok((&**account, cell))
@@ -84,7 +84,7 @@ impl<'r> Attempt<'r> {
         quotas.iter().filter(move |account| account.meter() == to.meter)
     }
 
-    fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Obstacle {
+    fn denied_by_quota(&self, cell: &Arc<QuotaCell>, refused: Refused) -> Denied {
         let month = cell.state(self.request.tenant.tenant, self.request.now);
         let violated = month.unwrap_or(CREDIT);
         let (reason, retry_after_seconds) = match refused {
@@ -97,18 +97,18 @@ impl<'r> Attempt<'r> {
             limits.push_refusing(violated);
         }
         let limits = limits.to_vec();
-        let dry = (refused == Refused::Drawing).then(|| Dry::Quota(Arc::clone(cell)));
-        Obstacle { denial: Denial { reason, violated, limits, retry_after_seconds }, dry }
+        let awaited = (refused == Refused::Drawing).then(|| Awaited::Quota(Arc::clone(cell)));
+        Denied { denial: Denial { reason, violated, limits, retry_after_seconds }, awaited }
     }
 
     /// The clock shows a time that belongs to no month: no quota can be charged.
-    fn denied_without_month(&self) -> Obstacle {
+    fn denied_without_month(&self) -> Denied {
         let denial = Denial {
             reason: DenialReason::QuotaUnavailable,
             violated: NO_MONTH,
             limits: self.states().to_vec(),
             retry_after_seconds: UNAVAILABLE_RETRY_SECONDS,
         };
-        Obstacle { denial, dry: None }
+        Denied { denial, awaited: None }
     }
 }

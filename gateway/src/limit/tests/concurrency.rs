@@ -1,4 +1,4 @@
-//! Pools, routes and requests under way, one by one.
+//! Pools, routes and concurrency limits, one by one.
 
 use common::plan::{RateLimit, RateLimits};
 

@@ -114,7 +114,7 @@ impl Fixture {
                         .with(cells)
                         .map(|(rate, cell)| (format!("{owner} {}", rate.state(0, 0).policy), cell.bucket().full_at())),
                 );
-                found.push((format!("{owner} under way"), cells.accounts().permits.in_use()));
+                found.push((format!("{owner} in progress"), cells.accounts().permits.in_use()));
             }
         }
         found
@@ -223,7 +223,7 @@ proptest! {
             }
         }
         under_way.clear();
-        let busy: Vec<_> = fixture.cells().into_iter().filter(|(cell, count)| cell.ends_with("under way") && *count > 0).collect();
+        let busy: Vec<_> = fixture.cells().into_iter().filter(|(cell, count)| cell.ends_with("in progress") && *count > 0).collect();
         prop_assert_eq!(busy, [], "slots were not given back");
     }
 }

@@ -41,7 +41,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 static ALONE: LazyLock<IntGauge> = LazyLock::new(|| {
     metrics::gauge(
         "tollgate_http_requests_without_client",
-        "Requests under way that go on after their clients have left",
+        "Requests in progress that go on after their clients have left",
     )
 });
 
