@@ -1,5 +1,5 @@
-//! What lives of gateways held of a quota when they ended: it goes back as their last usage is booked, once, and never
-//! while any of that is missing.
+//! Quota that a dead gateway still held: it goes back once, when the last usage of that life is booked,
+//! and never while any of it is missing.
 
 use common::{
     id::TenantId,
