@@ -1,13 +1,12 @@
-//! The business plane: what the gateways metered becomes lines on a bill.
+//! The business plane: usage that the gateways metered becomes lines on an invoice.
 //!
-//! Read it in that order: [`ingest`] books usage exactly once, [`audit`] proves it, [`rating`] prices the usage of a
-//! period by a plan, [`invoice`] puts the lines of a tenant and period together. [`api`] is the HTTP face, [`access`]
-//! who may use it, [`command`] the command line, [`config`] what operators set, [`upkeep`] what is done now and then,
-//! [`watch`] what operators see of store and books, [`publish`] what other systems hear of changes.
+//! In the order of a cent: [`ingest`] books usage exactly once, [`reconcile`] proves it, [`rating`] prices the usage of a
+//! period by a plan, [`invoice`] puts the lines of a payer and period together. [`api`] serves the business API, with
+//! [`access`] in front of it and [`problem`] for its errors. [`command`] is the command line, [`config`] the settings,
+//! [`upkeep`] the periodic work, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other systems.
 
 pub mod access;
 pub mod api;
-pub mod audit;
 pub mod command;
 pub mod config;
 pub mod ingest;
@@ -16,5 +15,6 @@ mod number;
 pub mod problem;
 pub mod publish;
 pub mod rating;
+pub mod reconcile;
 pub mod upkeep;
 pub mod watch;

@@ -56,14 +56,14 @@ impl From<StoreError> for Problem {
             | StoreError::PositionMoved { .. }
             | StoreError::Corrupt { .. } => ProblemCode::Internal,
         };
-        // What a driver says is for operators.
+        // The error of the driver is for operators.
         match code {
             ProblemCode::StoreUnavailable => {
-                tracing::warn!(%error, "store_unavailable");
-                Self::new(code, "the store cannot do it now; the log of billing says why")
+                tracing::warn!(event = "store_unavailable", %error);
+                Self::new(code, "the store is not available at the moment; the log of billing says why")
             }
             ProblemCode::Internal => {
-                tracing::error!(%error, "request_failed");
+                tracing::error!(event = "request_failed", %error);
                 Self::new(code, "this should not happen; the log of billing says why")
             }
             _ => Self::new(code, error.to_string()),
@@ -91,8 +91,8 @@ const fn row(code: ProblemCode) -> (StatusCode, &'static str, &'static str) {
         ProblemCode::HeaderInvalid => (StatusCode::BAD_REQUEST, "header_invalid", "Header not as expected"),
         ProblemCode::CursorInvalid => (StatusCode::BAD_REQUEST, "cursor_invalid", "Not a cursor of this list"),
         ProblemCode::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused"),
-        ProblemCode::Conflict => (StatusCode::CONFLICT, "conflict", "Not possible as things stand"),
-        ProblemCode::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "Changed since"),
+        ProblemCode::Conflict => (StatusCode::CONFLICT, "conflict", "Contradicts current state"),
+        ProblemCode::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "Changed since it was read"),
         ProblemCode::IdempotencyMismatch => {
             (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "Idempotency key used for another request")
         }

@@ -1,4 +1,4 @@
-//! What has to be done now and then: partitions for the days to come, and events for tenants whose quotas run out.
+//! Periodic work: partitions for the days to come, and events for tenants whose quotas run out.
 
 use std::{
     sync::Arc,
@@ -17,19 +17,19 @@ const DAYS_AHEAD: u32 = 7;
 
 const INTERVAL: Duration = Duration::from_hours(1);
 
-/// How soon to try again what failed.
+/// Wait before failed work is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How often quotas are looked at.
+/// Interval between looks at quotas.
 const THRESHOLDS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A look takes at most this part of the time: with many tenants it reads many rows.
 const THRESHOLDS_SHARE: u32 = 10;
 
-/// How long after the end of a month its last usage may be booked and still raises events.
+/// The time after the end of a month in which usage booked late still raises events.
 const BOOKED_LATE: i64 = 3_600 * Micros::PER_SECOND;
 
-/// Everything that has to be done now and then.
+/// Runs the periodic work.
 pub struct Upkeep {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -63,7 +63,7 @@ impl Upkeep {
         loop {
             let start = Instant::now();
             if let Err(error) = self.look_at_quotas().await {
-                tracing::warn!(%error, "quotas_not_looked_at");
+                tracing::warn!(event = "quotas_not_looked_at", %error);
             }
             tokio::time::sleep(THRESHOLDS_INTERVAL.max(start.elapsed() * THRESHOLDS_SHARE)).await;
         }
@@ -76,8 +76,9 @@ impl Upkeep {
                 let percent = event.percent.to_string();
                 self.events.with_label_values(&[&percent]).inc();
                 tracing::info!(
+                    event = "usage_threshold_reached",
                     tenant = %event.tenant, meter = event.meter, period = %event.period, percent, used = event.used,
-                    limit = event.limit, "usage_threshold_reached"
+                    limit = event.limit,
                 );
             }
         }
@@ -91,15 +92,15 @@ async fn keep_partitions(store: Store, clock: Arc<dyn Clock>) {
         let interval = match store.ensure_partitions(clock.now(), DAYS_AHEAD).await {
             Ok(partitions) => {
                 if !partitions.made.is_empty() {
-                    tracing::info!(days = partitions.made.len(), moved = partitions.moved, "partitions_made");
+                    tracing::info!(event = "partitions_made", days = partitions.made.len(), moved = partitions.moved);
                 }
                 if partitions.unpartitioned > 0 {
-                    tracing::warn!(records = partitions.unpartitioned, "records_without_partition");
+                    tracing::warn!(event = "records_without_partition", records = partitions.unpartitioned);
                 }
                 INTERVAL
             }
             Err(error) => {
-                tracing::warn!(%error, "partitions_not_made");
+                tracing::warn!(event = "partitions_not_made", %error);
                 RETRY_INTERVAL
             }
         };

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use common::store::{Store, StoreError};
 use prometheus::{IntGauge, Registry};
 
-/// How often the store is asked whether it answers.
+/// Interval between pings of the store.
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest that the store may take to answer before it counts as down.
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often gaps and dead letters are counted.
+/// Interval between counts of gaps and dead letters.
 const BOOKS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Watches a store.
@@ -57,12 +57,12 @@ impl Watch {
         loop {
             match (self.store.probe(STORE_TIME_LIMIT).await, down_since) {
                 (Ok(()), Some(since)) => {
-                    tracing::info!(seconds = since.elapsed().as_secs(), "store_answers_again");
+                    tracing::info!(event = "store_answers_again", seconds = since.elapsed().as_secs());
                     self.store_down.set(0);
                     down_since = None;
                 }
                 (Err(error), None) => {
-                    tracing::error!(%error, "store_down");
+                    tracing::error!(event = "store_down", %error);
                     self.store_down.set(1);
                     down_since = Some(Instant::now());
                 }
@@ -76,7 +76,7 @@ impl Watch {
         loop {
             // While the store is down, the gauges keep what was counted last; that it is down is told above.
             if let Err(error) = self.count_open().await {
-                tracing::debug!(%error, "books_not_counted");
+                tracing::debug!(event = "books_not_counted", %error);
             }
             tokio::time::sleep(BOOKS_INTERVAL).await;
         }

@@ -9,7 +9,7 @@ const MAX_SECONDS: u64 = 36_500 * 86_400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) u64);
 
-/// Why a text is not a span of time.
+/// A failure to read a text as a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DurationError {
     /// Not a number with a unit.
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_multiply() {
+    fn duration_units_multiply() {
         for (text, seconds) in
             [("0", 0), ("3600", 3_600), ("90s", 90), ("15m", 900), ("1h", 3_600), ("90d", 7_776_000), ("2w", 1_209_600)]
         {
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_duration_is_refused() {
         for text in ["", "h", "-1h", "+1h", "1.5h", "1h30m", "1 h", "1y", "ten", "1µ", "١h"] {
             assert_eq!(text.parse::<Seconds>(), Err(DurationError::Malformed), "{text}");
         }

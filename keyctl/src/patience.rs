@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn news_restarts_the_whole_span() {
+    async fn progress_restarts_the_timeout() {
         let begun = Instant::now();
         let span = Duration::from_millis(40);
         let patience = Patience::new(span);

@@ -1,4 +1,4 @@
-//! Admin keys: looked up by their hash in the store each time, so that a revoked one is refused from that moment on.
+//! Admin keys. Each request looks the key up by its hash in the store, so that a revoked key is refused at once.
 
 use common::{
     admin::{AdminKey, AdminSecret},
@@ -9,7 +9,7 @@ use common::{
 use super::{Access, Principal, credential::Refused};
 
 impl Access {
-    /// Whose admin key it is.
+    /// Returns the principal of an admin key.
     pub(super) async fn admin_key(&self, secret: &AdminSecret) -> Result<Principal, Refused> {
         let found = self.store.admin_key_by_hash(&self.pepper.hash_admin(secret)).await?;
         let Some(key) = found else {
@@ -32,8 +32,7 @@ impl Access {
         }
     }
 
-    /// Stores that the key is used in this minute, unless that is known. Nobody waits for it, as nobody is to wait for
-    /// those who write.
+    /// Stores that the key is used in this minute, unless that is stored already. The request does not wait for it.
     fn note_use(&self, key: &AdminKey) {
         let (id, minute) = (key.id, self.clock.now().minute());
         if key.last_used_at >= Some(minute) {
@@ -42,7 +41,7 @@ impl Access {
         let store = self.store.clone();
         tokio::spawn(async move {
             if let Err(error) = store.touch_admin_key(id, minute).await {
-                tracing::warn!(key = %id, %error, "admin_key_use_not_noted");
+                tracing::warn!(event = "admin_key_use_not_noted", key = %id, %error);
             }
         });
     }

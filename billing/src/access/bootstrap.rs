@@ -1,5 +1,5 @@
-//! The bootstrap token: it lets in whoever sets up the first tenant and its first owner, and nobody after that. The first
-//! owner of any kind ends it: an admin key with this role, or a person whose token says so.
+//! The bootstrap token, for setting up the first tenant and its first owner. It is refused once there was an owner: an
+//! admin key with this role, or a person whose token names it.
 
 use std::{fmt, path::Path};
 
@@ -10,33 +10,33 @@ use super::{Access, Principal, credential::Refused};
 /// Shortest token that is accepted, in bytes.
 const MIN_BYTES: usize = 16;
 
-/// Why there is no bootstrap token.
+/// Reason why the bootstrap token is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapTokenError {
-    /// Too short to protect anything.
+    /// The token is too short to be safe.
     #[error(
         "the bootstrap token has {0} bytes; at least {MIN_BYTES} are needed (`openssl rand -hex 32` makes a good one)"
     )]
     TooShort(usize),
-    /// It could not be sent in a header.
+    /// The token has characters that no header can have.
     #[error("the bootstrap token may only contain visible ASCII characters")]
     NotVisible,
-    /// The file that should hold it cannot be read.
+    /// The file of the token cannot be read.
     #[error("cannot read the bootstrap token from {path}: {source}; set `access.bootstrap_token_file` to another file")]
     Unreadable {
         /// The file named in the settings.
         path: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// The secret that stands for the first admin, before there is one.
+/// The secret of the first admin, before there is an admin key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BootstrapToken(String);
 
 impl BootstrapToken {
-    /// A token from its bytes; surrounding white space (a file's last newline) does not count.
+    /// Parses a token; surrounding white space (a file's last newline) does not count.
     pub fn new(bytes: &[u8]) -> Result<Self, BootstrapTokenError> {
         let bytes = bytes.trim_ascii();
         if bytes.len() < MIN_BYTES {
@@ -48,7 +48,7 @@ impl BootstrapToken {
         }
     }
 
-    /// The token from the environment variable's value if there is one, else from the file; none if neither is named.
+    /// Loads the token from the value of the environment variable, else from the file; none if neither is set.
     pub fn load(environment: Option<&str>, file: Option<&Path>) -> Result<Option<Self>, BootstrapTokenError> {
         match (environment, file) {
             (Some(value), _) => Self::new(value.as_bytes()).map(Some),
@@ -73,7 +73,7 @@ impl fmt::Debug for BootstrapToken {
 }
 
 impl Access {
-    /// Whether the text is the bootstrap token, and still lets in.
+    /// Returns the bootstrap principal if the token matches and no owner exists yet.
     pub(super) async fn bootstrap_token(&self, presented: &str) -> Result<Principal, Refused> {
         if !self.bootstrap.as_ref().is_some_and(|token| token.matches(presented)) {
             return Err(Refused::unknown("not a credential of this interface"));
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weak_token_is_refused_and_a_files_newline_does_not_count() {
+    fn short_token_is_refused_and_trailing_newline_is_ignored() {
         assert!(matches!(BootstrapToken::new(b"short"), Err(BootstrapTokenError::TooShort(5))));
         assert!(matches!(BootstrapToken::new(b"0123456789 abcdef"), Err(BootstrapTokenError::NotVisible)));
         let token = BootstrapToken::new(b"0123456789abcdef\n").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named_and_no_setting_is_no_token() {
+    fn missing_token_file_is_named_and_no_setting_is_no_token() {
         let error = BootstrapToken::load(None, Some(Path::new("/nowhere/token"))).unwrap_err().to_string();
         assert!(error.contains("/nowhere/token") && error.contains("bootstrap_token_file"), "{error}");
         assert_eq!(BootstrapToken::load(None, None).unwrap(), None);

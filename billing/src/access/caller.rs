@@ -1,4 +1,4 @@
-//! What a handler gets to know of its caller, and the store that it may work with.
+//! The caller of a handler, with a store that shows the caller's subtree and nothing else.
 
 use std::net::IpAddr;
 
@@ -11,27 +11,27 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// Somebody who may do what they ask for.
+/// A caller that may use the operation.
 #[derive(Clone)]
 pub struct Caller {
-    /// Who.
+    /// The authenticated principal.
     pub principal: Principal,
-    /// Where the request came from, if that is known.
+    /// Address that the request came from, if known.
     pub address: Option<IpAddr>,
-    /// What the request is called in logs.
+    /// Id of the request in the logs.
     pub request_id: String,
-    /// Sees everything, and is not handed out.
+    /// The store with everything in it; handlers get a narrowed one.
     store: Store,
 }
 
-/// Somebody who is known and has not said yet which tenant they mean.
+/// An authenticated caller of an operation whose body names the tenant; it is checked once the body is read.
 #[derive(Clone)]
 pub struct Unplaced {
     caller: Caller,
     grant: Grant,
 }
 
-/// What the guard leaves for the handler.
+/// The result of the guard, for the handler.
 #[derive(Clone)]
 pub(super) enum Admitted {
     Caller(Caller),
@@ -43,17 +43,17 @@ impl Caller {
         Self { principal, address, request_id, store }
     }
 
-    /// The store as it exists for them: changes are logged as theirs, and what is outside their subtree is not there.
+    /// The store as it exists for the caller: changes are logged as the caller's, and only the caller's subtree is visible.
     pub fn store(&self) -> Store {
         self.creating(None)
     }
 
-    /// The same, to create something once under the name that they gave it.
+    /// The same store, for a creation that happens once under the caller's idempotency key.
     pub fn creating(&self, idempotency: Option<IdempotencyKey>) -> Store {
         self.store.acting_as(self.principal.acting(self.address, Some(self.request_id.clone()), idempotency))
     }
 
-    /// Whether they may do to `tenant` what `grant` is about; it is not found if it is not theirs.
+    /// Checks that the caller may use an operation with this grant on `tenant`. A tenant outside the subtree is not found.
     pub(super) async fn check(&self, grant: &Grant, tenant: TenantId) -> Result<(), Problem> {
         let found = self.store().tenant(tenant).await?;
         let relation = match self.principal.tenant {
@@ -75,7 +75,7 @@ impl Caller {
             (None, Relation::Own | Relation::OwnRoot) if grant.own_root.is_some() && grant.below.is_none() => {
                 "only the root may do this".into()
             }
-            (None, _) => "this is up to those above: nobody does it to their own tenant".into(),
+            (None, _) => "only a role at a tenant above yours may do this".into(),
         };
         Err(Problem::new(ProblemCode::Forbidden, detail))
     }
@@ -86,13 +86,16 @@ impl Unplaced {
         Self { caller, grant }
     }
 
-    /// The caller, if they may do this to the tenant that the body names; with none, above every tenant.
+    /// The caller, if it may use the operation on the tenant that the body names; without a tenant, above every tenant.
     pub async fn at(self, tenant: Option<TenantId>) -> Result<Caller, Problem> {
         match (tenant, self.caller.principal.tenant) {
             (Some(tenant), _) => self.caller.check(&self.grant, tenant).await?,
             (None, None) => self.caller.admit(self.grant, Relation::Above)?,
             (None, Some(_)) => {
-                return Err(Problem::new(ProblemCode::Forbidden, "nobody below may do this beside their own tenant"));
+                return Err(Problem::new(
+                    ProblemCode::Forbidden,
+                    "only a role above every tenant may do this: name a parent",
+                ));
             }
         }
         Ok(self.caller)
@@ -121,7 +124,7 @@ impl<S: Sync> FromRequestParts<S> for Unplaced {
     }
 }
 
-/// The handler and the table do not agree about this operation.
+/// The problem if handler and table disagree about an operation.
 fn unguarded() -> Problem {
-    Problem::new(ProblemCode::Forbidden, "nobody may do this")
+    Problem::new(ProblemCode::Forbidden, "this operation is not open to any role")
 }

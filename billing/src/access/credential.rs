@@ -1,36 +1,36 @@
-//! What stands in `Authorization`, and why it did not do.
+//! The credential in the header `Authorization`, and the reason if it is refused.
 
 use axum::http::{HeaderMap, header};
 use common::{admin::AdminSecret, api::problem::ProblemCode, store::StoreError};
 
 use crate::problem::Problem;
 
-/// Longest credential that is looked at: tokens of identity providers with many claims have some kilobytes.
+/// Longest credential that is accepted: a token with many claims has some kilobytes.
 const LONGEST: usize = 16 * 1024;
 
 const EXPECTED: &str = "exactly one Authorization header is needed: Bearer and an admin key or a token of the identity \
                         provider";
 
-/// A credential by its form.
+/// A credential, told by its form.
 pub(super) enum Bearer<'a> {
-    /// `adm_..`.
+    /// An admin key: `adm_..`.
     AdminKey(AdminSecret),
     /// Three parts with dots between: a JSON web token.
     Token(&'a str),
-    /// Anything else, which only the bootstrap token can be.
+    /// Any other text, which can only be the bootstrap token.
     Other(&'a str),
 }
 
-/// Why a credential did not do.
+/// Refusal of a credential.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) problem: Problem,
-    /// Whether it may have been a guess, which counts against where it came from.
+    /// True if the credential may have been a guess, which counts against its address.
     pub(super) is_guess: bool,
 }
 
 impl<'a> Bearer<'a> {
-    /// The credential of a request.
+    /// Reads the credential of a request.
     pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refused> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -45,7 +45,7 @@ impl<'a> Bearer<'a> {
             return Err(Refused::known(EXPECTED));
         };
         if text.len() > LONGEST {
-            return Err(Refused::unknown("the credential is too long to be one of ours"));
+            return Err(Refused::unknown("the credential is too long"));
         }
         if text.starts_with("adm_") {
             let parsed = AdminSecret::parse(text.as_bytes());
@@ -57,17 +57,17 @@ impl<'a> Bearer<'a> {
 }
 
 impl Refused {
-    /// It is none, or one that never was.
+    /// The credential was never valid: it may be a guess.
     pub(super) fn unknown(detail: &str) -> Self {
         Self { problem: Problem::new(ProblemCode::Unauthorized, detail), is_guess: true }
     }
 
-    /// Whoever sent it had one, or sent none.
+    /// The credential is missing, or was valid once: it is no guess.
     pub(super) fn known(detail: &str) -> Self {
         Self { problem: Problem::new(ProblemCode::Unauthorized, detail), is_guess: false }
     }
 
-    /// It cannot be told now.
+    /// The credential cannot be checked now.
     pub(super) fn undecided(problem: Problem) -> Self {
         Self { problem, is_guess: false }
     }

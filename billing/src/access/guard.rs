@@ -1,4 +1,6 @@
-//! The checkpoint before every handler: credential, scope and role, by the row of the operation. No row, no entry.
+//! The checkpoint in front of every handler: credential, scope and role, by the row of the operation.
+//!
+//! Invariant: an operation without a row in the table is refused.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,10 +30,10 @@ use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where a route is guarded.
+/// The checkpoint of one route.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// Decides who comes in.
+    /// Authenticates callers and checks what they may do.
     pub access: Access,
     /// The path of the route, with its parameters in braces.
     pub path: &'static str,
@@ -50,7 +52,7 @@ pub async fn guard(
     let mut limit = None;
     let admitted = match &parameters {
         Ok(parameters) => checkpoint.admit(&arrival, parameters, &mut limit).await,
-        // What is no text is no name of anything.
+        // A parameter that is no text names nothing.
         Err(_) => Err(Problem::new(ProblemCode::NotFound, "there is nothing at this path")),
     };
     let shown_token = checkpoint.shown_token(&arrival);
@@ -75,7 +77,7 @@ pub async fn guard(
     response
 }
 
-/// What the guard looks at of a request.
+/// The parts of a request that the guard reads.
 struct Arrival<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
@@ -84,7 +86,7 @@ struct Arrival<'a> {
 }
 
 impl Checkpoint {
-    /// What the handler gets to know. `limit` gets to be how the limit stands that the request fell under.
+    /// Admits a request to its handler. Sets `limit` to the state of the limit that counted the request.
     async fn admit(
         &self,
         arrival: &Arrival<'_>,
@@ -92,7 +94,7 @@ impl Checkpoint {
         limit: &mut Option<LimitState>,
     ) -> Result<Option<Admitted>, Problem> {
         let Some(rule) = rule(arrival.method, self.path) else {
-            return Err(Problem::new(ProblemCode::Forbidden, "nobody may do this"));
+            return Err(Problem::new(ProblemCode::Forbidden, "this operation is not open to any role"));
         };
         let grant = match &rule.needs {
             Needs::Nothing => return Ok(None),
@@ -128,7 +130,7 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// Where a request comes from that shows a token which its handler checks: if it is a wrong one, it was a guess.
+    /// The address of a request with a token that its handler checks. If the handler refuses the token, it was a guess.
     fn shown_token(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
         let is_checked = rule(arrival.method, self.path).is_some_and(|rule| rule.needs == Needs::OwnToken);
         let shows_one = arrival.headers.contains_key(header::AUTHORIZATION);
@@ -137,21 +139,21 @@ impl Checkpoint {
 }
 
 impl Access {
-    /// Where a request comes from, if that is known.
+    /// The address that a request comes from, if known.
     fn address(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
         arrival.peer.map(|peer| origin::address(peer, arrival.headers, &self.trusted_proxies))
     }
 
-    /// Refuses to look at a credential from where too many wrong ones came from.
+    /// Refuses a request from an address with too many failed logins.
     fn check_address(&self, address: Option<IpAddr>, limit: &mut Option<LimitState>) -> Result<(), Problem> {
         let Some(address) = address else {
             return Ok(());
         };
-        let refuse = |refused| too_many(refused, limit, "too many credentials from your address did not do");
+        let refuse = |refused| too_many(refused, limit, "too many failed logins from your address");
         self.throttle.check(address).map_err(refuse)
     }
 
-    /// Who is calling, if not too often.
+    /// Authenticates the caller and applies the rate limit of its tenant.
     async fn caller(&self, arrival: &Arrival<'_>, limit: &mut Option<LimitState>) -> Result<Caller, Problem> {
         let address = self.address(arrival);
         self.check_address(address, limit)?;
@@ -160,19 +162,19 @@ impl Access {
             Err(refused) => Err(refused),
         };
         let principal = authenticated.map_err(|refused| {
-            // Anybody may cause this, so it must not fill the logs.
-            tracing::debug!(?refused, ?address, "credential_refused");
+            // Any client may cause this, so it must not fill the logs.
+            tracing::debug!(event = "credential_refused", ?refused, ?address);
             if let Some(address) = address.filter(|_| refused.is_guess) {
                 self.throttle.count_guess(address);
             }
             refused.problem
         })?;
         let admitted = self.throttle.admit(principal.tenant);
-        *limit = Some(admitted.map_err(|refused| too_many(refused, limit, "your tenant calls too often"))?);
+        *limit = Some(admitted.map_err(|refused| too_many(refused, limit, "too many requests of your tenant"))?);
         Ok(Caller::new(principal, address, arrival.request_id.to_owned(), self.store.clone()))
     }
 
-    /// Where the principal stands to their own tenant. It has to be there, and changes take one that is served.
+    /// The relation of the principal to its own tenant, which must exist and, for a change, must be active.
     async fn standing(&self, principal: &Principal, method: &Method) -> Result<Relation, Problem> {
         let Some(own) = principal.tenant else {
             return Ok(Relation::Above);
@@ -183,10 +185,10 @@ impl Access {
             line => line?,
         };
         if line.iter().any(|tenant| tenant.status == TenantStatus::Deleted) || line.is_empty() {
-            return refuse("your tenant is not there any more");
+            return refuse("your tenant was deleted");
         }
         if !method.is_safe() && line.iter().any(|tenant| tenant.status == TenantStatus::Suspended) {
-            return refuse("your tenant is suspended: you may look, and change nothing");
+            return refuse("your tenant is suspended: you may read, and change nothing");
         }
         Ok(if line.len() == 1 { Relation::OwnRoot } else { Relation::Own })
     }
@@ -198,7 +200,7 @@ fn too_many(refused: TooMany, limit: &mut Option<LimitState>, detail: &str) -> P
     Problem::new(ProblemCode::TooManyRequests, format!("{detail}; try again in {seconds} s")).retry_after(seconds)
 }
 
-/// The tenant that the path leads to.
+/// The tenant that the path concerns.
 async fn concerned(caller: &Caller, grant: &Grant, parameters: &RawPathParams) -> Result<TenantId, Problem> {
     match grant.target {
         Target::Key => {
@@ -213,7 +215,7 @@ async fn concerned(caller: &Caller, grant: &Grant, parameters: &RawPathParams) -
     }
 }
 
-/// A parameter of the path as an identifier. What is none names nothing.
+/// A parameter of the path as an identifier. A malformed one is not found.
 fn parameter<T: std::str::FromStr>(parameters: &RawPathParams, name: &str, what: &str) -> Result<T, Problem> {
     let text = parameters.iter().find(|(found, _)| *found == name).map(|(_, text)| text).unwrap_or_default();
     text.parse().map_err(|_| {

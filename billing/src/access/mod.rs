@@ -1,9 +1,9 @@
-//! Who is calling, and what they may do: every operation of the interface passes the [`guard()`] here before its handler
-//! sees anything of the request.
+//! Authentication and authorization: every operation of the API passes the [`guard()`] before its handler reads the
+//! request.
 //!
 //! A credential becomes a [`Principal`]: a person by a token of the identity provider ([`oidc`]), a machine by an admin
-//! key, whoever sets up the first tenant by the bootstrap token. The table of [`rules`] says what a principal may do.
-//! A handler takes a [`Caller`], which comes with a store that shows the caller's subtree and nothing else.
+//! key, the first set-up by the bootstrap token. The table of [`rules`] has the roles of each operation. A handler takes a
+//! [`Caller`], which comes with a store that shows the caller's subtree and nothing else.
 
 mod admin_key;
 mod bootstrap;
@@ -40,60 +40,60 @@ use oidc::IdentityProvider;
 pub use principal::Principal;
 use throttle::Throttle;
 
-/// How often everybody at a tenant together may call in a minute, unless the settings say otherwise.
+/// Requests per minute of all callers of a tenant together, unless the settings say otherwise.
 pub const TENANT_RATE: RateLimit = RateLimit { limit: 600, burst: 120 };
 
-/// How many credentials that do not do may come from an address in a minute, unless the settings say otherwise.
+/// Failed logins per minute from one address, unless the settings say otherwise.
 pub const GUESS_RATE: RateLimit = RateLimit { limit: 30, burst: 30 };
 
-/// Decides who comes in.
+/// Authenticates callers and limits how often they may call.
 #[derive(Clone)]
 pub struct Access {
-    /// Sees everything.
+    /// The store with everything in it.
     store: Store,
     pepper: Pepper,
     bootstrap: Option<BootstrapToken>,
     people: Option<IdentityProvider>,
     trusted_proxies: Vec<IpNet>,
     throttle: Arc<Throttle>,
-    /// Whether this program has written down already that a person is an owner.
+    /// True once this process has recorded that a person is an owner.
     owner_noted: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
 }
 
 impl Access {
-    /// Admits holders of admin keys that stand in `store`.
+    /// Accepts the admin keys of `store`.
     pub fn new(store: Store, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
         let throttle = Arc::new(Throttle::new(TENANT_RATE, GUESS_RATE, limit::Clock::default()));
         let (trusted_proxies, owner_noted) = (Vec::new(), Arc::default());
         Self { store, pepper, bootstrap: None, people: None, trusted_proxies, throttle, owner_noted, clock }
     }
 
-    /// Admits whoever holds this token too, while there is no owner.
+    /// Also accepts this bootstrap token while there is no owner.
     #[must_use]
     pub fn with_bootstrap(self, token: Option<BootstrapToken>) -> Self {
         Self { bootstrap: token, ..self }
     }
 
-    /// Admits the people whom this provider vouches for too.
+    /// Also accepts tokens of this identity provider.
     #[must_use]
     pub fn with_people(self, people: Option<IdentityProvider>) -> Self {
         Self { people, ..self }
     }
 
-    /// Limits, per minute, requests of a tenant and guesses from an address.
+    /// Sets the limits per minute: requests of a tenant, and failed logins from an address.
     #[must_use]
     pub fn limited_to(self, tenant: RateLimit, guesses: RateLimit) -> Self {
         Self { throttle: Arc::new(Throttle::new(tenant, guesses, limit::Clock::default())), ..self }
     }
 
-    /// Believes these proxies which address they were called from.
+    /// Trusts these proxies to tell the address of the client.
     #[must_use]
     pub fn behind_proxies(self, trusted_proxies: Vec<IpNet>) -> Self {
         Self { trusted_proxies, ..self }
     }
 
-    /// Writes down that a person is an owner, with whom the bootstrap token ends.
+    /// Records that a person is an owner, which ends the bootstrap token.
     async fn note_owner(&self, principal: &Principal) -> Result<(), StoreError> {
         let is_owner = principal.kind == PrincipalKind::Person && principal.role == Role::Owner;
         if !is_owner || self.owner_noted.load(Ordering::Relaxed) {
@@ -104,13 +104,13 @@ impl Access {
         Ok(())
     }
 
-    /// Whose credential it is.
+    /// Returns the principal of a credential.
     async fn authenticate(&self, bearer: &Bearer<'_>) -> Result<Principal, Refused> {
         match bearer {
             Bearer::AdminKey(secret) => self.admin_key(secret).await,
             Bearer::Token(token) => match &self.people {
                 Some(people) => people.principal(token).await,
-                None => Err(Refused::unknown("no identity provider is set up here: use an admin key")),
+                None => Err(Refused::unknown("no identity provider is configured: use an admin key")),
             },
             Bearer::Other(text) => self.bootstrap_token(text).await,
         }

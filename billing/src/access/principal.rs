@@ -1,4 +1,4 @@
-//! Who is calling, once their credential was found to be good.
+//! The principal: a caller whose credential was accepted.
 
 use std::net::IpAddr;
 
@@ -13,25 +13,25 @@ use common::{
 use super::rules::reaches;
 use crate::problem::Problem;
 
-/// Somebody whose credential was good.
+/// A caller whose credential was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// A person, a machine, or whoever sets up the first tenant.
+    /// Kind of credential.
     pub kind: PrincipalKind,
     /// The subject of a person's token, the id of an admin key; `bootstrap`.
     pub name: String,
-    /// Where the role is held; none is above every tenant.
+    /// The tenant at which the role is held; none is above every tenant.
     pub tenant: Option<TenantId>,
-    /// What they may do there and below.
+    /// The role at the tenant and below.
     pub role: Role,
-    /// What of the role they are narrowed to; empty: all of it.
+    /// Scopes that narrow the role; empty: all of the role.
     pub scopes: Vec<AdminScope>,
-    /// When their credential ends; nothing that they hand on lasts longer.
+    /// Expiry of the credential; credentials that the principal creates end no later.
     pub expires_at: Option<Micros>,
 }
 
 impl Principal {
-    /// Whoever holds the bootstrap token.
+    /// The principal of the bootstrap token.
     pub fn bootstrap() -> Self {
         Self {
             kind: PrincipalKind::Bootstrap,
@@ -43,7 +43,7 @@ impl Principal {
         }
     }
 
-    /// On whose behalf the store is used for them.
+    /// The actor and scope with which the store is used for this principal.
     pub fn acting(
         &self,
         address: Option<IpAddr>,
@@ -63,19 +63,19 @@ impl Principal {
         }
     }
 
-    /// Returns true if their scopes include this one.
+    /// Returns true if the principal's scopes include this one.
     pub fn covers(&self, scope: AdminScope) -> bool {
         self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
     }
 
-    /// Whether they may hand a role with these scopes on. Nobody gives more than they have.
+    /// Checks that the principal may grant a role with these scopes: at most its own.
     pub fn may_grant(&self, role: Role, scopes: &[AdminScope]) -> Result<(), Problem> {
         let refuse = |detail: String| Err(Problem::new(ProblemCode::Forbidden, detail));
         if !reaches(self.role, role) {
-            return refuse(format!("the role {role} is more than your own, {}", self.role));
+            return refuse(format!("the role {role} is above your own, {}", self.role));
         }
         if scopes.is_empty() && !self.scopes.is_empty() {
-            return refuse("your key is narrowed to scopes: name those of them that the new one is to have".into());
+            return refuse("your key is narrowed to scopes: name the scopes of the new key".into());
         }
         match scopes.iter().find(|scope| !self.covers(**scope)) {
             Some(scope) => refuse(format!("the scope {scope} is not among your own")),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_for_them_is_their_subtree() {
+    fn principal_sees_its_own_subtree() {
         let acting = machine(Role::Admin, &[]).acting(None, Some("r-1".into()), None);
         assert_eq!(acting.scope, Scope::Subtree(TenantId::from_u128(1)));
         assert_eq!((acting.actor.kind, acting.actor.name.as_str()), (ActorKind::AdminKey, "adk_1"));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_more_than_they_have() {
+    fn principal_grants_at_most_its_own_role_and_scopes() {
         let (read, write) = (AdminScope::read(AdminArea::AdminKeys), AdminScope::write(AdminArea::AdminKeys));
         let keys = AdminScope::read(AdminArea::Keys);
         let narrowed = machine(Role::Owner, &[write]);

@@ -1,8 +1,8 @@
-//! Who may do what: one table with a row for every operation of the interface.
+//! The table of permissions, with a row for every operation of the API.
 //!
-//! What has no row is denied. A row says how far a role has to reach: to the caller's own tenant, to one below it, or to
-//! the own tenant where that is a root and nobody is above it. Everything else is not there: whoever asks for a sibling,
-//! a parent, a stranger or something made up gets one and the same 404.
+//! Invariant: an operation without a row is denied. A row has the least role by the caller's relation to the tenant: its own
+//! tenant, its own tenant if that is a root, or a tenant below. Every other tenant does not exist for the caller: a sibling,
+//! a parent, a foreign tenant and an unknown id get the same 404.
 
 use axum::http::Method;
 use common::admin::{
@@ -11,68 +11,68 @@ use common::admin::{
     Role::{self, Admin, Billing, Owner, Viewer},
 };
 
-/// One operation, and who may do it.
+/// One operation and the callers that may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// `GET`, `POST`, ...
     pub method: &'static str,
     /// The path, with its parameters in braces.
     pub path: &'static str,
-    /// Who may.
+    /// The callers that may use it.
     pub needs: Needs,
 }
 
-/// What an operation asks of its caller.
+/// Requirement of an operation on its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing.
+    /// Open to everyone.
     Nothing,
-    /// A token of its own, which its handler checks.
+    /// A token of the operation's own, which its handler checks.
     OwnToken,
-    /// Somebody who is known.
+    /// Any authenticated caller.
     Somebody,
-    /// Somebody with a role.
+    /// A caller with a role.
     Role(Grant),
 }
 
-/// The least role that it takes, by where its holder stands to the tenant that is concerned.
+/// The least role, by the caller's relation to the tenant of the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// What the scopes of a narrowed admin key have to include.
+    /// The scope that a narrowed admin key needs.
     pub scope: AdminScope,
-    /// Which tenant is concerned.
+    /// The tenant of the operation.
     pub target: Target,
-    /// The caller's own tenant is concerned.
+    /// Least role if it is the caller's own tenant.
     pub own: Option<Role>,
-    /// The caller's own tenant is concerned, and it is a root.
+    /// Least role if it is the caller's own tenant, and a root.
     pub own_root: Option<Role>,
-    /// A tenant below the caller's is concerned.
+    /// Least role if it is a tenant below the caller's.
     pub below: Option<Role>,
 }
 
-/// Which tenant an operation concerns.
+/// The tenant of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// The caller's own, and what it may see is narrowed to its subtree.
+    /// The caller's own; the answer is narrowed to its subtree.
     Own,
-    /// The one that the parameter `tenant` of the path names.
+    /// The tenant that the path parameter `tenant` names.
     Tenant,
-    /// The one whose API key the parameter `key` names.
+    /// The tenant of the API key that the parameter `key` names.
     Key,
-    /// The one whose admin key the parameter `admin_key` names.
+    /// The tenant of the admin key that the parameter `admin_key` names.
     AdminKey,
-    /// The one that the body names: the handler has to ask, and gets nothing before it has.
+    /// The tenant that the body names: the handler gets its caller only after the check.
     Body,
 }
 
-/// Where a caller stands to the tenant that is concerned. There is no word for anything else: that is not there.
+/// Relation of a caller to the tenant of an operation. Tenants with any other relation do not exist for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// It is the caller's own.
+    /// The caller's own tenant.
     Own,
-    /// It is the caller's own, and a root.
+    /// The caller's own tenant, which is a root.
     OwnRoot,
-    /// It is below the caller's.
+    /// A tenant below the caller's.
     Below,
     /// The caller is above every tenant.
     Above,
@@ -82,27 +82,27 @@ const fn row(method: &'static str, path: &'static str, needs: Needs) -> Rule {
     Rule { method, path, needs }
 }
 
-/// Whoever may see the own tenant may see those below it.
+/// Allows the least role at the own tenant and every tenant below it.
 const fn reads(scope: AdminScope, target: Target, least: Role) -> Needs {
     Needs::Role(Grant { scope, target, own: Some(least), own_root: Some(least), below: Some(least) })
 }
 
-/// The own tenant and those below it.
+/// Allows a change by the least role at the own tenant and every tenant below it.
 const fn within(scope: AdminScope, target: Target, least: Role) -> Needs {
     reads(scope, target, least)
 }
 
-/// Only those above may, and at a root those of the root.
+/// Allows the least role at a tenant above; for a root, at the root itself.
 const fn from_above(scope: AdminScope, target: Target, least: Role) -> Needs {
     Needs::Role(Grant { scope, target, own: None, own_root: Some(least), below: Some(least) })
 }
 
-/// Only those above may, and nobody to a root.
+/// Allows the least role at a tenant above; for a root, no role.
 const fn only_below(scope: AdminScope, target: Target, least: Role) -> Needs {
     Needs::Role(Grant { scope, target, own: None, own_root: None, below: Some(least) })
 }
 
-/// Only at a root.
+/// Allows the least role at a root.
 const fn at_root(scope: AdminScope, least: Role) -> Needs {
     Needs::Role(Grant { scope, target: Target::Own, own: None, own_root: Some(least), below: None })
 }
@@ -115,7 +115,7 @@ const fn write(area: common::admin::AdminArea) -> AdminScope {
     AdminScope::write(area)
 }
 
-/// The table.
+/// The table of permissions.
 pub const RULES: &[Rule] = &[
     row("GET", "/health", Needs::Nothing),
     row("GET", "/metrics", Needs::Nothing),
@@ -123,7 +123,7 @@ pub const RULES: &[Rule] = &[
     row("GET", "/docs", Needs::Nothing),
     row("POST", "/v1/usage/batches", Needs::OwnToken),
     row("GET", "/v1/me", Needs::Somebody),
-    // Tenants. A suspension hits the whole subtree, so nobody can lift one that came from above.
+    // Tenants. A suspension refuses the whole subtree, so a tenant cannot lift the one that came from above.
     row("GET", "/v1/tenants", reads(read(Tenants), Target::Own, Viewer)),
     row("POST", "/v1/tenants", within(write(Tenants), Target::Body, Admin)),
     row("GET", "/v1/tenants/{tenant}", reads(read(Tenants), Target::Tenant, Viewer)),
@@ -134,13 +134,13 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/tenants/{tenant}/move", only_below(write(Tenants), Target::Tenant, Admin)),
     row("GET", "/v1/tenants/{tenant}/limits", reads(read(Tenants), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/quotas", reads(read(Tenants), Target::Tenant, Viewer)),
-    // Who has which plan.
+    // Subscriptions.
     row("GET", "/v1/subscriptions", reads(read(Subscriptions), Target::Own, Viewer)),
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
-    // Plans are prices: whoever sells the API writes them, for its own tree and for any tenant of it. A reseller that
-    // wrote plans could give its customers one that costs nothing, and pay nothing for what they use.
+    // Plans are prices: a root writes them, for itself and for any tenant of its tree. A reseller that wrote plans could
+    // give its customers a plan that costs nothing, and pay nothing for their usage.
     row("GET", "/v1/plans", reads(read(Plans), Target::Own, Viewer)),
     row("PUT", "/v1/plans", at_root(write(Plans), Admin)),
     row("GET", "/v1/plans/{plan}", reads(read(Plans), Target::Own, Viewer)),
@@ -163,7 +163,7 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/admin-keys/{admin_key}", reads(read(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/rotate", within(write(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/revoke", within(write(AdminKeys), Target::AdminKey, Owner)),
-    // Money and what it is for.
+    // Credit and usage.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/credit", from_above(write(Credit), Target::Tenant, Billing)),
     row("GET", "/v1/usage", reads(read(Usage), Target::Own, Viewer)),
@@ -178,24 +178,24 @@ pub fn rule(method: &Method, path: &str) -> Option<&'static Rule> {
 }
 
 impl Grant {
-    /// The least role that it takes of somebody who stands so; nobody may if there is none.
+    /// The least role for a caller with this relation; none if no role is enough.
     pub fn least(&self, relation: Relation) -> Option<Role> {
         match relation {
             Relation::Own => self.own,
             Relation::OwnRoot => self.own_root,
             Relation::Below => self.below,
-            // Only the bootstrap token stands there, and it may do whatever anybody may.
+            // Only the bootstrap token is above every tenant, and it may use every operation.
             Relation::Above => Some(Owner),
         }
     }
 
-    /// Returns true if a role is enough for somebody who stands so.
+    /// Returns true if a role is enough for a caller with this relation.
     pub fn admits(&self, role: Role, relation: Relation) -> bool {
         self.least(relation).is_some_and(|least| reaches(role, least))
     }
 }
 
-/// Returns true if a role may do all that another may.
+/// Returns true if a role includes another.
 pub fn reaches(role: Role, least: Role) -> bool {
     rank(role) >= rank(least)
 }

@@ -1,4 +1,4 @@
-//! How often a tenant may call, and how often an address may guess credentials: by the cells that gateways limit with.
+//! Limits of requests per tenant and of failed logins per address, with the rate cells of the gateway.
 
 use std::{
     collections::HashMap,
@@ -15,40 +15,40 @@ use common::{
     plan::{RateLimit, RateWindow},
 };
 
-/// Most callers that are told apart; those beyond them share one cell.
+/// Most callers with a cell of their own; further callers share one cell.
 const CALLERS_MOST: usize = 50_000;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The limits, and how they stand.
+/// The limits and their state.
 pub(super) struct Throttle {
     clock: Clock,
-    /// Requests of everybody at a tenant; of none, those of whoever sets up the first one.
+    /// Requests of all callers of a tenant; none: those with the bootstrap token.
     tenants: Cells<Option<TenantId>>,
-    /// Credentials from an address that may have been guesses.
+    /// Failed logins from an address that may have been guesses.
     guesses: Cells<IpAddr>,
 }
 
-/// Too many. Nothing was debited.
+/// The limit is reached. Nothing was debited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany {
-    /// Whole seconds until the next one, at least 1.
+    /// Whole seconds until the next request is admitted, at least 1.
     pub(super) retry_after_seconds: u64,
-    /// How the limit stands.
+    /// State of the limit.
     pub(super) state: LimitState,
 }
 
-/// One cell for each caller of late.
+/// One cell for each recent caller.
 struct Cells<K> {
     rate: Rate,
     of_callers: Mutex<HashMap<K, RateCell>>,
-    /// For those who are too many.
+    /// The cell of callers beyond the most.
     shared: RateCell,
 }
 
 impl Throttle {
-    /// Limits per minute.
+    /// A throttle with these limits per minute.
     pub(super) fn new(tenants: RateLimit, guesses: RateLimit, clock: Clock) -> Self {
         Self {
             clock,
@@ -57,7 +57,7 @@ impl Throttle {
         }
     }
 
-    /// Debits a request of somebody at this tenant.
+    /// Debits a request of a caller of this tenant.
     pub(super) fn admit(&self, tenant: Option<TenantId>) -> Result<LimitState, TooMany> {
         self.tenants.with(tenant, self.clock.nanos(), |rate, cell, now| match cell.debit(rate, now) {
             Some(full_at) => Ok(rate.state(full_at, now)),
@@ -65,14 +65,14 @@ impl Throttle {
         })
     }
 
-    /// Whether a credential from there may be looked at.
+    /// Checks that the address may try a credential.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), TooMany> {
         self.guesses.with(origin::subscriber(address), self.clock.nanos(), |rate, cell, now| {
             if cell.wait(rate, now) == 0 { Ok(()) } else { Err(TooMany::at(rate, cell, now)) }
         })
     }
 
-    /// A credential from there did not do.
+    /// Counts a failed login from the address.
     pub(super) fn count_guess(&self, address: IpAddr) {
         self.guesses.with(origin::subscriber(address), self.clock.nanos(), |rate, cell, now| {
             cell.debit(rate, now);
@@ -98,7 +98,7 @@ impl<K: Eq + Hash> Cells<K> {
     fn with<T>(&self, caller: K, now: u64, work: impl FnOnce(&Rate, &RateCell, u64) -> T) -> T {
         let mut cells = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.len() >= CALLERS_MOST && !cells.contains_key(&caller) {
-            // A full bucket says nothing of its caller.
+            // A full bucket holds no information.
             cells.retain(|_, cell| cell.full_at() > now);
             if cells.len() >= CALLERS_MOST {
                 return work(&self.rate, &self.shared, now);
@@ -108,7 +108,7 @@ impl<K: Eq + Hash> Cells<K> {
     }
 }
 
-/// Tells how a limit stands.
+/// Adds the state of a limit to the headers.
 pub(super) fn tell(state: &LimitState, headers: &mut HeaderMap) {
     let LimitState { policy, quota, window_seconds, reset_seconds, .. } = *state;
     let remaining = state.remaining.min(quota);
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn each_tenant_has_a_bucket_of_its_own_that_refills() {
+    fn each_tenant_has_its_own_bucket_that_refills() {
         let clock = Clock::manual();
         let throttle = throttle(&clock);
         let (one, other) = (Some(TenantId::from_u128(1)), Some(TenantId::from_u128(2)));
-        for left in [2, 1, 0] {
-            assert_eq!(throttle.admit(one).unwrap().remaining, left);
+        for remaining in [2, 1, 0] {
+            assert_eq!(throttle.admit(one).unwrap().remaining, remaining);
         }
         let refused = throttle.admit(one).unwrap_err();
         assert_eq!((refused.retry_after_seconds, refused.state.remaining), (1, 0));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_guesses_is_not_looked_at_for_a_while_and_their_neighbours_are() {
+    fn guessing_network_is_refused_for_a_while_and_other_networks_are_not() {
         let clock = Clock::manual();
         let throttle = throttle(&clock);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_bounded_memory() {
+    fn flood_of_addresses_takes_bounded_memory() {
         let clock = Clock::manual();
         let throttle = throttle(&clock);
         for host in 0..u32::try_from(CALLERS_MOST).unwrap() + 10 {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_say_no_more_than_the_limit() {
+    fn remaining_header_is_at_most_the_limit() {
         let mut headers = HeaderMap::new();
         let rate = Rate::new("p", RateWindow::Minute, RateLimit { limit: 60, burst: 90 });
         tell(&rate.state(0, 0), &mut headers);

@@ -1,4 +1,4 @@
-//! `GET /v1/audit`: who changed what, as far as it exists for the caller.
+//! `GET /v1/audit`: the audit log, as far as it exists for the caller.
 
 use axum::Json;
 use common::{
@@ -19,30 +19,30 @@ use crate::{access::Caller, problem::Problem};
 /// The name of this list in cursors.
 const LIST: &str = "audit";
 
-/// Which changes.
+/// Filter of changes.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditParameters {
-    /// Those of this tenant and of everybody below it; all of yours unless stated.
+    /// Only changes of this tenant and of every tenant below it; the caller's tenant unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
-    /// Those of the thing with this id.
+    /// Only changes of the thing with this id.
     subject: Option<String>,
-    /// Those of this action, as in `key.revoke`. One that does not exist is refused.
+    /// Only changes by this action, as in `key.revoke`. An unknown action is refused.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>, example = "key.revoke")]
     action: Option<AuditAction>,
-    /// Those made at this instant or later.
+    /// Only changes made at this instant or later.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Micros>,
-    /// Those made before this instant.
+    /// Only changes made before this instant.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Micros>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]

@@ -1,8 +1,8 @@
-//! `POST /v1/usage/batches`: where gateways hand in usage.
+//! `POST /v1/usage/batches`: usage from gateways.
 //!
-//! Checked in this order: token, content type, size and arrival of the body, the batch itself. Nothing of the body is
-//! read for a caller without the token. What has arrived whole and can never be booked becomes a dead letter and is
-//! acknowledged: the gateway goes on, the numbers show as a gap, and nothing is lost that a later version can read.
+//! Checked in this order: token, content type, size and arrival of the body, the batch itself. Without the token, nothing
+//! of the body is read. A batch that arrived whole and can never be booked becomes a dead letter and is acknowledged: the
+//! gateway goes on, the numbers show as a gap, and a later version may still read the batch.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,13 +28,13 @@ use crate::{
     problem::Problem,
 };
 
-/// Longest that the body of a batch may take to arrive.
+/// Longest time until the body of a batch has arrived.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Hand in a usage batch
 ///
-/// Booked exactly once per stream and number: handing it in again changes nothing. On 408, on any 5xx and without an
-/// answer, keep the batch and hand it in again; on 200 and 202 there is no need to.
+/// Booked exactly once per stream and number: the same batch again changes nothing. After 408, any 5xx or no answer, keep
+/// the batch and hand it in again. After 200 or 202, drop it.
 #[utoipa::path(
     post,
     path = BATCH_PATH,
@@ -42,16 +42,16 @@ const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
     security(("ingest_token" = [])),
     params((
         "X-Usage-Stream" = Option<String>, Header,
-        description = "The batch's stream: says whose it is, should it not be readable",
+        description = "The batch's stream, which names the gateway of an unreadable batch",
     )),
     request_body(content_type = BATCH_CONTENT_TYPE, description = "Protobuf, at most 4 MiB"),
     responses(
         (status = 200, description = "Booked, now or before", body = BookedDocument),
-        (status = 202, description = "Not a batch, or its sums cannot be stored: kept as a dead letter, not booked",
+        (status = 202, description = "Not a batch, or a batch that can never be booked: stored as a dead letter",
             body = DeadLetterDocument),
-        (status = 400, description = "Cut off on its way", body = ProblemDocument,
+        (status = 400, description = "The body was cut off", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong token", body = ProblemDocument,
+        (status = 401, description = "The token is missing or wrong", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = ProblemDocument,
             content_type = "application/problem+json"),
@@ -59,7 +59,7 @@ const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
             content_type = "application/problem+json"),
         (status = 415, description = "Another content type", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 429, description = "Too many wrong tokens from this address", body = ProblemDocument,
+        (status = 429, description = "Too many failed logins from this address", body = ProblemDocument,
             content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 500, description = "The store failed", body = ProblemDocument,
             content_type = "application/problem+json"),
@@ -70,8 +70,8 @@ const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
 pub(super) async fn take_batch(State(services): State<Arc<Services>>, request: Request) -> Result<Response, Problem> {
     let origin = origin(request.headers());
     let bytes = authorized_body(&services.ingest_token, request).await.inspect_err(|problem| {
-        // Anybody may cause this, so it must not fill the logs; the metric shows it.
-        tracing::debug!(?problem, "batch_rejected");
+        // Any client may cause this, so it must not fill the logs; the metric shows it.
+        tracing::debug!(event = "batch_rejected", ?problem);
         services.intake.metrics().count_rejected();
     })?;
     Ok(match services.intake.take(&bytes, &origin).await? {
@@ -83,7 +83,7 @@ pub(super) async fn take_batch(State(services): State<Arc<Services>>, request: R
     })
 }
 
-/// Whose the batch claims to be.
+/// The stream that the request names.
 fn origin(headers: &HeaderMap) -> String {
     let stream = headers.get(BATCH_STREAM_HEADER).and_then(|value| value.to_str().ok()?.parse::<StreamId>().ok());
     stream.map_or_else(|| "unknown".to_owned(), |stream| stream.to_string())
@@ -114,7 +114,7 @@ fn authorize(token: &IngestToken, headers: &HeaderMap) -> Result<(), Problem> {
     let presented = value.to_str().ok().and_then(|value| value.split_once(' '));
     match presented {
         Some((scheme, presented)) if scheme.eq_ignore_ascii_case("bearer") && token.matches(presented) => Ok(()),
-        _ => refuse("not the ingest token: the gateway and billing must have the same pepper"),
+        _ => refuse("not the ingest token: gateway and billing need the same pepper"),
     }
 }
 
@@ -130,7 +130,7 @@ fn require_batch_type(headers: &HeaderMap) -> Result<(), Problem> {
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         let code = if error.is_temporary() { ProblemCode::StoreUnavailable } else { ProblemCode::Internal };
-        // What a driver says is for operators, and was logged.
+        // The error of the driver is for operators, and was logged.
         Self::new(code, "the batch was not booked: hand it in again; the log of billing says why")
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_that_may_recover_asks_for_another_try() {
+    fn temporary_store_error_is_503_with_retry_after() {
         let answer = |error: StoreError| Problem::from(IngestError::Store(error)).into_response();
         let locked = answer(StoreError::Locked("busy".into()));
         assert_eq!(locked.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,4 +1,4 @@
-//! Bodies in JSON: of the right type, of a bounded size, in time, and of exactly the members that are known.
+//! JSON bodies: content type, size, time of arrival, and strict parsing.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
-/// Most bytes of a body in JSON.
+/// Largest JSON body, in bytes.
 pub(super) const BODY_MAX_BYTES: usize = 1 << 20;
 
-/// Longest that a body may take to arrive.
+/// Longest time until a body has arrived.
 pub(super) const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The body of a request, read from JSON.
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// All of a body that says it is JSON.
+/// Reads a whole body with the content type of JSON.
 pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
     require_json(request.headers())?;
     let too_large = || Problem::new(ProblemCode::BodyTooLarge, format!("a body has at most {BODY_MAX_BYTES} bytes"));
@@ -45,8 +45,8 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// What a body says; if it is not what is expected, the problem says where. A member twice is one too many, an array is
-/// no object, and 127 levels are deep enough.
+/// Parses a body; a problem names the position of the fault. Repeated members, an array in place of an object, and more
+/// than 127 levels are refused.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     common::json::from_slice(bytes).map_err(|error| {
         let detail: String = error.to_string().chars().take(500).collect();

@@ -49,8 +49,8 @@ pub(super) async fn show(
 
 /// Add units to a tenant's prepaid credit, or take some back
 ///
-/// The same top-up again, by its reference, changes nothing. Negative units correct a top-up that was a mistake. Credit is
-/// made at the root: what a tenant further down grants moves from its own credit, and goes back there.
+/// The same top-up again, by its reference, changes nothing. Negative units correct a mistaken top-up. Only callers at the
+/// root create credit: credit that a tenant further down grants comes from its own credit, and returns there.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/credit",
@@ -58,10 +58,10 @@ pub(super) async fn show(
     request_body = TopUpBody,
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this top-up, which then happens once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the top-up happen once"),
     ),
     responses(
-        (status = 201, description = "Added; how the credit for the meter stands", body = CreditDocument,
+        (status = 201, description = "Added; the current credit for the meter", body = CreditDocument,
             headers(("Location" = String, description = "The path of the tenant's credit"))),
         (status = 200, description = "Added before, under the same idempotency key", body = CreditDocument,
             headers(("Idempotency-Replayed" = bool, description = "`true`"))),
@@ -84,7 +84,8 @@ pub(super) async fn add(
         }
         Created::Before(_) => {
             let credit = store.credit(tenant).await?.into_iter().find(|credit| credit.meter == top_up.meter);
-            let credit = credit.ok_or_else(|| Problem::new(ProblemCode::Internal, "the credit is gone"))?;
+            let credit =
+                credit.ok_or_else(|| Problem::new(ProblemCode::Internal, "the credit does not exist any more"))?;
             Ok(idempotency::replayed(CreditDocument::from(credit)).into_response())
         }
     }

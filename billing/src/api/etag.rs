@@ -1,4 +1,4 @@
-//! Revisions: an answer says which one it shows, and a change may say which one it was made from.
+//! Revisions: an answer carries its revision as `ETag`, and a change may name the revision that it is based on.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use common::api::problem::ProblemCode;
 
 use crate::problem::Problem;
 
-/// The revision of the thing in the body, in quotes.
+/// The header `ETag`: the revision in quotes.
 pub(super) struct ETag(pub(super) i64);
 
 impl IntoResponseParts for ETag {
@@ -31,7 +31,7 @@ impl IntoResponse for ETag {
     }
 }
 
-/// The revision that a change was made from, if the caller says so: it is refused if the thing has changed since.
+/// The header `If-Match`: the revision that a change is based on. The change is refused if the thing has changed since.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IfMatch(pub(super) Option<i64>);
 
@@ -48,7 +48,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// `*`, or one entity tag. A weak tag, and one that is not of ours, match nothing; no revision is 0.
+/// Parses `*`, or one entity tag. A weak or foreign tag matches nothing, as no revision is 0.
 fn parse(value: &str) -> Option<IfMatch> {
     let value = value.trim();
     if value == "*" {
@@ -63,10 +63,7 @@ fn parse(value: &str) -> Option<IfMatch> {
 }
 
 fn invalid() -> Problem {
-    Problem::new(
-        ProblemCode::HeaderInvalid,
-        "If-Match: send the ETag of the answer that the change was made from, or *",
-    )
+    Problem::new(ProblemCode::HeaderInvalid, "If-Match: send the ETag that the change is based on, or *")
 }
 
 #[cfg(test)]
@@ -74,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_strong_tag_of_ours_can_match() {
+    fn only_a_strong_tag_with_a_revision_can_match() {
         assert_eq!(parse("\"3\""), Some(IfMatch(Some(3))));
         assert_eq!(parse("*"), Some(IfMatch(None)));
         for foreign in ["W/\"3\"", "\"abc\"", "\"\""] {

@@ -1,4 +1,4 @@
-//! Creations that may be asked for again: the header `Idempotency-Key` names one, and it happens once.
+//! Idempotent creations: a creation with the header `Idempotency-Key` happens once, however often it is requested.
 
 use axum::{
     Json,
@@ -13,26 +13,26 @@ use sha2::{Digest as _, Sha256};
 use super::body;
 use crate::problem::Problem;
 
-/// The header that names a creation.
+/// The header that makes a creation happen once.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The header of an answer about what was created before.
+/// The header of an answer to a repeated creation.
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Longest name of a creation, in characters.
+/// Longest idempotency key, in characters.
 const NAME_MAX_CHARS: usize = 255;
 
-/// A request to create something: its body, and what it is remembered by if the caller has named it.
+/// A request to create something: its body, and its idempotency key if the caller sent one.
 pub(super) struct Creation<T> {
     pub(super) body: T,
     pub(super) idempotency: Option<IdempotencyKey>,
 }
 
-/// What became of a creation.
+/// Outcome of a creation.
 pub(super) enum Created<T> {
-    /// It happened now.
+    /// Created now.
     Now(T),
-    /// It had happened before; this is what was created.
+    /// Created before; holds the id.
     Before(String),
 }
 
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Creation<T> {
 }
 
 impl<T> Created<T> {
-    /// What the store says of a creation.
+    /// The outcome by the result of the store.
     pub(super) fn of(result: Result<T, StoreError>) -> Result<Self, Problem> {
         match result {
             Ok(created) => Ok(Self::Now(created)),
@@ -61,20 +61,20 @@ impl<T> Created<T> {
     }
 }
 
-/// The answer to a creation that happened now: where the thing is, and the thing.
+/// The answer 201 to a creation, with the location of the new thing.
 pub(super) fn created(location: &str, document: impl Serialize) -> Response {
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(document)).into_response()
 }
 
-/// The answer to a creation that had happened before: the thing as it is now.
+/// The answer 200 to a repeated creation, with the current document.
 pub(super) fn replayed(document: impl Serialize) -> Response {
     ([(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))], Json(document)).into_response()
 }
 
-/// What was created before, by its id.
+/// Parses the id of a thing that was created before.
 pub(super) fn subject<T: std::str::FromStr>(subject: &str) -> Result<T, Problem> {
-    // The name belongs to this path and body, so what it stands for is of this kind.
+    // The idempotency key belongs to this path and body, so the id is of this kind.
     subject.parse().map_err(|_| Problem::new(ProblemCode::Internal, format!("{subject} is of another kind")))
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP face of `billing ingest`: health and metrics alone.
+//! The HTTP interface of `billing ingest`: health and metrics.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::{
     problem::Problem,
 };
 
-/// What the handlers work with.
+/// The state that the handlers share.
 pub struct IngesterServices {
-    /// Asked whether it answers.
+    /// The store, which the health check pings.
     pub store: Store,
-    /// Knows whether Kafka answers.
+    /// The state of ingest, which the health check reads.
     pub condition: Arc<Condition>,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` shows.
     pub registry: Registry,
 }
 
-/// Health and metrics.
+/// The routes of `billing ingest`.
 pub fn ingester_router(services: IngesterServices) -> Router {
     Router::new()
         .route(HEALTH_PATH, get(health))
@@ -38,7 +38,7 @@ pub fn ingester_router(services: IngesterServices) -> Router {
 
 async fn health(State(services): State<Arc<IngesterServices>>) -> Result<Json<HealthDocument>, Problem> {
     match services.condition.kafka_trouble() {
-        // Anybody may ask here: which broker and which topic stands in the log.
+        // Any client may ask, so broker and topic are only in the log.
         Some(KafkaTrouble::Unreachable(_)) => {
             let detail = "Kafka does not answer; the log of billing says why";
             Err(Problem::new(ProblemCode::KafkaUnavailable, detail))

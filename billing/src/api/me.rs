@@ -1,11 +1,11 @@
-//! `GET /v1/me`: who the caller is to this interface.
+//! `GET /v1/me`: the caller and its role.
 
 use axum::Json;
 use common::api::me::MeDocument;
 
 use crate::access::Caller;
 
-/// Show who you are
+/// Show the caller
 #[utoipa::path(
     get,
     path = "/v1/me",

@@ -1,7 +1,7 @@
-//! The HTTP face of `billing`: one table of routes, described by `/openapi.json`; every error is a problem document.
+//! The business API: one table of routes, described by `/openapi.json`; every error is a problem document.
 //!
-//! A handler reads the request, calls the store on the caller's behalf and writes a document, and does nothing else:
-//! [`crate::access`] has let the caller in by then, and the store shows it its own subtree only.
+//! A handler reads the request, calls the store on behalf of the caller and writes a document, and does nothing else:
+//! [`crate::access`] has checked the caller, and the store shows the caller its own subtree only.
 
 mod admin_keys;
 mod audit_log;
@@ -47,7 +47,7 @@ pub use services::Services;
 
 use crate::access::{Checkpoint, guard};
 
-/// The whole interface, every route of it behind the checkpoint.
+/// All routes of the API, each behind the checkpoint.
 pub fn router(services: Services) -> Router {
     let guarded = |path, methods: MethodRouter<Arc<Services>>| {
         let checkpoint = Checkpoint { access: services.access.clone(), path };

@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`: how this process is doing.
+//! `/health` and `/metrics`: the state of this process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use utoipa::ToSchema;
 use super::paths::{HEALTH_PATH, METRICS_PATH};
 use crate::{api::services::Services, problem::Problem};
 
-/// Longest that the store may take to answer before it counts as unavailable.
+/// Longest time that the store may take to answer before it counts as unavailable.
 const PING_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// All is well.
+/// The process is healthy.
 #[derive(Serialize, ToSchema)]
 pub(super) struct HealthDocument {
     /// Always `ok`.
@@ -30,7 +30,7 @@ pub(super) struct HealthDocument {
     status: &'static str,
 }
 
-/// Whether usage can be taken
+/// Check health
 #[utoipa::path(
     get,
     path = HEALTH_PATH,
@@ -45,18 +45,18 @@ pub(super) async fn health(State(services): State<Arc<Services>>) -> Result<Json
     store_health(&services.store).await
 }
 
-/// Whether the store answers.
+/// The health of the store, by a ping.
 pub(super) async fn store_health(store: &Store) -> Result<Json<HealthDocument>, Problem> {
     match tokio::time::timeout(PING_TIME_LIMIT, store.ping()).await {
         Ok(Ok(())) => return Ok(Json(HealthDocument { status: "ok" })),
-        // Anybody may ask here, and what a driver says is for operators.
-        Ok(Err(error)) => tracing::debug!(%error, "store_unhealthy"),
-        Err(_) => tracing::debug!(limit_ms = PING_TIME_LIMIT.as_millis(), "store_unhealthy"),
+        // Any client may ask, and the error of the driver is for operators.
+        Ok(Err(error)) => tracing::debug!(event = "store_unhealthy", %error),
+        Err(_) => tracing::debug!(event = "store_unhealthy", limit_ms = PING_TIME_LIMIT.as_millis()),
     }
     Err(Problem::new(ProblemCode::StoreUnavailable, "the store does not answer; the log of billing says why"))
 }
 
-/// Metrics for Prometheus
+/// Show metrics
 #[utoipa::path(
     get,
     path = METRICS_PATH,
@@ -67,7 +67,7 @@ pub(super) async fn metrics(State(services): State<Arc<Services>>) -> Result<Res
     metrics_text(&services.registry)
 }
 
-/// All metrics as Prometheus reads them.
+/// All metrics in the text format of Prometheus.
 pub(super) fn metrics_text(registry: &Registry) -> Result<Response, Problem> {
     let text = TextEncoder::new()
         .encode_to_string(&registry.gather())

@@ -1,4 +1,4 @@
-//! Lists in pages. A cursor means something to the list that handed it out, and nothing to anybody else.
+//! Lists in pages. A cursor is valid for the list that handed it out, and for no other.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{
@@ -10,18 +10,18 @@ use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
-/// Items of a page, unless the caller says how many.
+/// Items of a page unless the request states a limit.
 const LIMIT_DEFAULT: u32 = 50;
 
 /// Most items of a page.
 const LIMIT_MAX: u32 = 1_000;
 
-/// Which page of a list that has no other parameters.
+/// Parameters of a list without filters.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageParameters {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
@@ -34,7 +34,7 @@ pub(super) fn list<T, Item: Into<T>>(list: &str, page: Page<Item>) -> ListDocume
     ListDocument { items: page.items.into_iter().map(Into::into).collect(), next_cursor }
 }
 
-/// What an opaque cursor says: of which list it is, and where that goes on.
+/// The content of an opaque cursor: its list, and the place at which the list continues.
 #[derive(Serialize, Deserialize)]
 struct Place<T> {
     list: String,
@@ -42,18 +42,18 @@ struct Place<T> {
 }
 
 impl PageParameters {
-    /// The page of `list` that is asked for.
+    /// The requested page of `list`.
     pub(super) fn request(&self, list: &str) -> Result<PageRequest, Problem> {
         request(list, self.cursor.as_deref(), self.limit)
     }
 }
 
-/// The page of `list` that is asked for.
+/// The requested page of `list`.
 pub(super) fn request(list: &str, cursor: Option<&str>, limit: Option<u32>) -> Result<PageRequest, Problem> {
     Ok(PageRequest { after: cursor.map(|text| place(list, text)).transpose()?, limit: checked_limit(limit)? })
 }
 
-/// How many items are asked for.
+/// The requested number of items, if it is in bounds.
 pub(super) fn checked_limit(limit: Option<u32>) -> Result<u32, Problem> {
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     if (1..=LIMIT_MAX).contains(&limit) {
@@ -68,7 +68,7 @@ pub(super) fn cursor<T: Serialize>(list: &str, after: &T) -> String {
     URL_SAFE_NO_PAD.encode(place)
 }
 
-/// Where in `list` a cursor says to go on.
+/// The place in `list` that a cursor holds.
 pub(super) fn place<T: DeserializeOwned>(list: &str, cursor: &str) -> Result<T, Problem> {
     let decoded = URL_SAFE_NO_PAD.decode(cursor).ok();
     let place: Option<Place<T>> = decoded.and_then(|bytes| common::json::from_slice(&bytes).ok());
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_leads_back_into_its_own_list_only() {
+    fn cursor_is_valid_for_its_own_list_only() {
         let text = cursor("tenants", &7_i64);
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{text}");
         assert_eq!(request("tenants", Some(&text), None).unwrap(), PageRequest { after: Some(7), limit: 50 });
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_an_item_and_not_too_many() {
+    fn page_limit_is_from_1_to_1000() {
         assert!(request("keys", None, Some(0)).is_err() && request("keys", None, Some(1_001)).is_err());
         assert_eq!(request("keys", None, Some(1_000)).unwrap().limit, 1_000);
     }

@@ -1,5 +1,4 @@
-//! Parameters of the path and of the query. What is unknown, given twice or not as it should be is refused, not passed
-//! over.
+//! Parameters of path and query. Unknown, repeated and malformed parameters are refused, not ignored.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -34,12 +33,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// The thing that the path names. What can be no name of one names nothing.
+/// The thing that the path names. A malformed name is not found.
 pub(super) struct Named<T>(pub(super) T);
 
-/// What a path can name.
+/// A kind of thing that a path can name.
 pub(super) trait Name: FromStr {
-    /// What it is called.
+    /// The kind in words.
     const WHAT: &'static str;
 }
 
@@ -71,7 +70,7 @@ impl<T: Name, S: Send + Sync> FromRequestParts<S> for Named<T> {
     }
 }
 
-/// Reads a parameter by its text form, if it is there.
+/// Parses an optional parameter from its text form.
 pub(super) fn from_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: FromStr<Err: Display>,
@@ -80,10 +79,10 @@ where
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
-/// Longest part of a name that is searched for, in characters.
+/// Longest text that may be searched for, in characters.
 const SEARCH_MAX_CHARS: usize = 200;
 
-/// The part of a name that is searched for, if there is one.
+/// The text that is searched for, if it is in bounds.
 pub(super) fn searched(name: Option<String>) -> Result<Option<String>, Problem> {
     match name {
         Some(name) if name.is_empty() || name.chars().count() > SEARCH_MAX_CHARS => {
@@ -94,7 +93,7 @@ pub(super) fn searched(name: Option<String>) -> Result<Option<String>, Problem> 
     }
 }
 
-/// Reads an instant, if it is there.
+/// Parses an optional instant.
 pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
     Instant::parse(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
 }

@@ -1,4 +1,4 @@
-//! Requests of the business API, counted and timed by route.
+//! Metrics of requests, by route.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use axum::{
 };
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
-/// Counters and timings of requests. A route is a pattern such as `/v1/keys/{key}`, so that their number is bounded.
+/// Counters and timings of requests. A route is a pattern such as `/v1/keys/{key}`, so that the number of routes is bounded.
 #[derive(Clone)]
 pub struct RequestMetrics {
     requests: IntCounterVec,
@@ -51,7 +51,7 @@ pub(super) async fn count(State(counted): State<Counted>, request: Request, next
     response
 }
 
-/// The method, or `other`: clients may make up any number of them.
+/// The method, or `other`, as clients may send any number of methods.
 fn method_label(method: &axum::http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

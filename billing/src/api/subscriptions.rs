@@ -1,5 +1,5 @@
-//! `/v1/tenants/{tenant}/subscriptions`: which plans a tenant has of its own, and from when on; `/v1/subscriptions`: who
-//! has one now.
+//! `/v1/tenants/{tenant}/subscriptions`: the plans that a tenant has of its own; `/v1/subscriptions`: all subscriptions in
+//! force.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const LIST: &str = "subscriptions";
 /// The name of the list of a tenant's own in cursors.
 const OF_TENANT: &str = "subscriptions_of_tenant";
 
-/// When a subscription is to end.
+/// End of a subscription.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -40,29 +40,29 @@ pub(super) struct EndParameters {
     ends: When,
 }
 
-/// Which of the subscriptions in force.
+/// Filter of the subscriptions in force.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InForceParameters {
-    /// Those of this tenant and everybody below it.
+    /// Only subscriptions of this tenant and of every tenant below it.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
-    /// Those of this plan, whatever the version.
+    /// Only subscriptions to any version of this plan.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>, example = "growth")]
     plan: Option<PlanId>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
 }
 
-/// List who has which plan
+/// List subscriptions in force
 ///
-/// The subscriptions in force, by their tenants' creation. Whoever is not listed inherits, or has none.
+/// By creation of their tenants. A tenant that is not listed inherits a plan, or has none.
 #[utoipa::path(
     get,
     path = "/v1/subscriptions",
@@ -83,7 +83,7 @@ pub(super) async fn in_force(
 
 /// List a tenant's own subscriptions
 ///
-/// By start, ended ones too. What a tenant inherits is shown by its limits.
+/// By start, including ended ones. The limits of a tenant show an inherited plan.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/subscriptions",
@@ -102,10 +102,10 @@ pub(super) async fn list(
     Ok(Json(page::list(OF_TENANT, found.map(|one| SubscriptionDocument::of(one, now)))))
 }
 
-/// Give a tenant a plan
+/// Assign a plan to a tenant
 ///
-/// At most one change is ahead: a new one takes its place. What was in force before stays as it was. The same again
-/// changes nothing.
+/// At most one change is scheduled: a new one replaces it. Earlier subscriptions stay as they were. The same again changes
+/// nothing.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/subscriptions",
@@ -127,13 +127,13 @@ pub(super) async fn assign(
 
 /// End a tenant's own subscription
 ///
-/// From then on it has the plan of the nearest tenant above that has one. Without a subscription, nothing changes.
+/// From then on the tenant has the plan of the nearest tenant above that has one. Without a subscription, nothing changes.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/subscriptions",
     tag = "subscriptions",
     params(("tenant" = String, Path, description = "The tenant's id"), EndParameters),
-    responses((status = 204, description = "It is ended, or will be")),
+    responses((status = 204, description = "Ended, or scheduled to end")),
 )]
 pub(super) async fn end(
     State(services): State<Arc<Services>>,

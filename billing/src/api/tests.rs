@@ -65,7 +65,7 @@ async fn assert_problem(response: Response, status: StatusCode, code: &str) {
 }
 
 #[tokio::test]
-async fn the_document_covers_exactly_the_operations_that_exist() {
+async fn document_covers_exactly_the_existing_operations() {
     let served = Served::start().await;
     let document: Value = served.request(Method::GET, DOCUMENT_PATH).await.json().await.unwrap();
     assert_eq!(document["openapi"], "3.1.0");
@@ -83,7 +83,7 @@ async fn the_document_covers_exactly_the_operations_that_exist() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_a_problem() {
+async fn unknown_path_returns_a_problem() {
     let served = Served::start().await;
     let long = format!("/{}", "x".repeat(9_000));
     for path in ["/", "/v1/use", "/openapi.yaml", "/health/", "/%00%ff", &long] {
@@ -92,7 +92,7 @@ async fn an_unknown_path_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_a_problem_that_names_the_right_one() {
+async fn wrong_method_returns_a_problem_with_the_allowed_ones() {
     let served = Served::start().await;
     let response = served.request(Method::GET, BATCH_PATH).await;
     assert_eq!(response.headers()["allow"], "POST");

@@ -1,4 +1,4 @@
-//! `GET /v1/usage/thresholds`: quotas that are mostly, or all, used.
+//! `GET /v1/usage/thresholds`: quotas that are mostly or fully used.
 
 use axum::Json;
 use common::{
@@ -17,16 +17,16 @@ use crate::{access::Caller, problem::Problem};
 /// The name of this list in cursors.
 const LIST: &str = "thresholds";
 
-/// Which events.
+/// Filter of events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ThresholdParameters {
-    /// Those of this tenant and of everybody below it; all of yours unless stated.
+    /// Only events of this tenant and of every tenant below it; the caller's tenant unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]

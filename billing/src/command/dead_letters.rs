@@ -28,7 +28,7 @@ Examples:
   billing dead-letters replay --all
   billing dead-letters resolve 17     it never was usage
 
-Exit codes: 0 done, 1 failed, 2 the command line makes no sense";
+Exit codes: 0 done, 1 failed, 2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -87,7 +87,7 @@ struct ShownLetter {
     payload_hex: String,
 }
 
-/// What became of a letter.
+/// The outcome of replaying a letter.
 #[derive(Serialize)]
 struct Replayed {
     id: i64,
@@ -265,7 +265,7 @@ fn line(replayed: &Replayed) -> String {
     }
 }
 
-/// Where it came from: topic, partition and offset, or for what came over HTTP, the stream.
+/// The source of a letter: topic, partition and offset, or for one that came over HTTP, the stream.
 fn place(letter: &DeadLetter) -> String {
     if letter.is_no_message() {
         return letter.topic.clone();

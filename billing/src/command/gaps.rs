@@ -1,4 +1,4 @@
-//! `billing gaps`: usage that has not come, shown, and settled once it is certain that it never will.
+//! `billing gaps`: usage that is missing, and its acceptance once it is certain that it will never come.
 
 use std::{ops::Range, str::FromStr};
 
@@ -20,19 +20,21 @@ use crate::config::Environment;
 const HELP: &str = "\
 Examples:
   billing gaps list
-  billing gaps settle edge-1/01jd0000000000000000000000/0 512..1024 --reason 'disk of edge-1 is gone, ticket 17'
-  billing gaps settle edge-1/01jd0000000000000000000000/0 --reason 'edge-1 was stolen'    all gaps of the stream
-  billing gaps settlements
+  billing gaps accept edge-1/01jd0000000000000000000000/0 512..1024 --reason 'disk of edge-1 is gone, ticket 17'
+  billing gaps accept edge-1/01jd0000000000000000000000/0 --reason 'edge-1 was stolen'    all gaps of the stream
+  billing gaps accepted
   billing gaps lives
-  billing gaps settle-life edge-1/01jd0000000000000000000000 --reason 'disk of edge-1 is gone, ticket 17'
+  billing gaps accept-life edge-1/01jd0000000000000000000000 --reason 'disk of edge-1 is gone, ticket 17'
 
 A life of a gateway is lost if its journal was not handed over to its end and a later life of the gateway did not find it:
-nobody knows what was in it. Settle it to accept that.
+its content is unknown. Accept the life to acknowledge that.
 
-A settled gap is no fault of the books any more; `billing audit` goes on showing it. Entries that turn up after all are
-booked, once. Quota that the gateway held stays held back, as nobody knows what it used.
+An accepted gap is no longer a fault of the books; `billing audit` still shows it. Entries that turn up later are booked,
+once. Quota that the gateway held stays held back, as its usage is unknown.
 
-Exit codes: 0 done, 1 failed, 2 the command line makes no sense";
+The former names still work: settle, settlements, settle-life.
+
+Exit codes: 0 done, 1 failed, 2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -45,41 +47,50 @@ pub(super) struct GapsArguments {
 enum Action {
     /// List the gaps that are not filled
     List(Common),
-    /// Declare that a gap will never be filled
-    Settle {
-        /// The stream, as listed
+    /// Accept that a gap will never be filled
+    #[command(alias = "settle")]
+    Accept {
+        /// Stream, as listed
         #[arg(value_name = "STREAM")]
         stream: StreamId,
-        /// The gap, as listed; every open gap of the stream if none is named
+
+        /// Gap, as listed; every open gap of the stream if left out
         #[arg(value_name = "FROM..TO")]
         numbers: Option<Numbers>,
-        /// Why it will never be filled; kept for ever
-        #[arg(long)]
-        reason: String,
-        /// Who says so; kept for ever
-        #[arg(long, value_name = "NAME", env = "USER")]
-        by: String,
+
         #[command(flatten)]
-        common: Common,
+        acceptance: AcceptanceArguments,
     },
-    /// List all that was ever settled, filled since or not
-    Settlements(Common),
-    /// List lives of gateways whose journals are gone, accepted ones too
+    /// List every acceptance of a gap, filled since or not
+    #[command(alias = "settlements")]
+    Accepted(Common),
+    /// List lives of gateways whose journals are gone, including accepted ones
     Lives(Common),
     /// Accept that the journal of a life is gone
-    SettleLife {
-        /// The life, as listed
+    #[command(alias = "settle-life")]
+    AcceptLife {
+        /// Life, as listed
         #[arg(value_name = "LIFE")]
         life: Life,
-        /// Why its journal will not turn up; kept for ever
-        #[arg(long)]
-        reason: String,
-        /// Who says so; kept for ever
-        #[arg(long, value_name = "NAME", env = "USER")]
-        by: String,
+
         #[command(flatten)]
-        common: Common,
+        acceptance: AcceptanceArguments,
     },
+}
+
+/// Reason and author of an acceptance.
+#[derive(Debug, Args)]
+struct AcceptanceArguments {
+    /// Reason why the usage will never come; kept for ever
+    #[arg(long)]
+    reason: String,
+
+    /// Name of the person who accepts; kept for ever
+    #[arg(long, value_name = "NAME", env = "USER")]
+    by: String,
+
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +105,13 @@ struct Common {
 /// Numbers of a stream, as in `512..1024`.
 #[derive(Debug, Clone)]
 struct Numbers(Range<u64>);
+
+impl AcceptanceArguments {
+    /// The acceptance, made now.
+    fn now(&self) -> Acceptance {
+        Acceptance { at: SystemClock.now(), by: self.by.clone(), reason: self.reason.clone() }
+    }
+}
 
 impl FromStr for Numbers {
     type Err = &'static str;
@@ -110,10 +128,10 @@ impl FromStr for Numbers {
 pub(super) async fn execute(arguments: &GapsArguments, environment: &Environment) -> Result<(), CommandError> {
     log::start("warn");
     let (Action::List(common)
-    | Action::Settle { common, .. }
-    | Action::Settlements(common)
+    | Action::Accept { acceptance: AcceptanceArguments { common, .. }, .. }
+    | Action::Accepted(common)
     | Action::Lives(common)
-    | Action::SettleLife { common, .. }) = &arguments.action;
+    | Action::AcceptLife { acceptance: AcceptanceArguments { common, .. }, .. }) = &arguments.action;
     let store = Store::open(&common.store.url(environment)?).await?;
     let done = act(&store, &arguments.action, common.output).await;
     store.close().await;
@@ -123,16 +141,14 @@ pub(super) async fn execute(arguments: &GapsArguments, environment: &Environment
 async fn act(store: &Store, action: &Action, output: Output) -> Result<(), CommandError> {
     match action {
         Action::List(_) => list(&store.usage_gaps().await?, output),
-        Action::Settle { stream, numbers, reason, by, .. } => {
-            let settling = Acceptance { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
+        Action::Accept { stream, numbers, acceptance } => {
             let numbers = numbers.as_ref().map(|numbers| numbers.0.clone());
-            list(&store.accept_gaps(stream, numbers, settling).await?, output)
+            list(&store.accept_gaps(stream, numbers, acceptance.now()).await?, output)
         }
-        Action::Settlements(_) => settlements(&store.accepted_gaps().await?, output),
+        Action::Accepted(_) => accepted(&store.accepted_gaps().await?, output),
         Action::Lives(_) => lives(&store.lost_lives().await?, output),
-        Action::SettleLife { life, reason, by, .. } => {
-            let settling = Acceptance { at: SystemClock.now(), by: by.clone(), reason: reason.clone() };
-            lives(&[store.accept_lost_life(life, &settling).await?], output)
+        Action::AcceptLife { life, acceptance } => {
+            lives(&[store.accept_lost_life(life, &acceptance.now()).await?], output)
         }
     }
 }
@@ -144,34 +160,34 @@ fn list(gaps: &[UsageGap], output: Output) -> Result<(), CommandError> {
     if gaps.is_empty() {
         return print("There are no gaps.\n");
     }
-    let mut table = table(["Stream", "Numbers", "Cause", "Since", "Settled"]);
+    let mut table = table(["Stream", "Numbers", "Cause", "Since", "Accepted"]);
     for gap in gaps {
         table.add_row([
             gap.stream.to_string(),
             format!("{}..{}", gap.from, gap.to),
             cause(gap.lost).to_owned(),
             gap.opened_at.map_or_else(|| "unknown".to_owned(), |at| at.to_string()),
-            gap.accepted.as_ref().map_or_else(|| "no".to_owned(), settling),
+            gap.accepted.as_ref().map_or_else(|| "no".to_owned(), author),
         ]);
     }
     print(&format!("{table}\n"))
 }
 
-fn settlements(settlements: &[AcceptedGap], output: Output) -> Result<(), CommandError> {
+fn accepted(acceptances: &[AcceptedGap], output: Output) -> Result<(), CommandError> {
     if output == Output::Json {
-        return print(&(serde_json::to_string_pretty(settlements)? + "\n"));
+        return print(&(serde_json::to_string_pretty(acceptances)? + "\n"));
     }
-    if settlements.is_empty() {
-        return print("No gap was ever settled.\n");
+    if acceptances.is_empty() {
+        return print("No gap was ever accepted.\n");
     }
-    let mut table = table(["Stream", "Numbers", "Cause", "Still missing", "Settled"]);
-    for settlement in settlements {
+    let mut table = table(["Stream", "Numbers", "Cause", "Still missing", "Accepted"]);
+    for acceptance in acceptances {
         table.add_row([
-            settlement.stream.to_string(),
-            format!("{}..{}", settlement.from, settlement.to),
-            cause(settlement.lost).to_owned(),
-            settlement.missing.to_string(),
-            settling(&settlement.acceptance),
+            acceptance.stream.to_string(),
+            format!("{}..{}", acceptance.from, acceptance.to),
+            cause(acceptance.lost).to_owned(),
+            acceptance.missing.to_string(),
+            author(&acceptance.acceptance),
         ]);
     }
     print(&format!("{table}\n"))
@@ -184,14 +200,14 @@ fn lives(lives: &[LostLife], output: Output) -> Result<(), CommandError> {
     if lives.is_empty() {
         return print("No life of a gateway is lost.\n");
     }
-    let mut table = table(["Life", "Began", "Missed", "Entries booked", "Settled"]);
+    let mut table = table(["Life", "Began", "Missed", "Entries booked", "Accepted"]);
     for life in lives {
         table.add_row([
             life.life.to_string(),
             life.began_at.to_string(),
             life.noticed_at.to_string(),
             life.booked.to_string(),
-            life.accepted.as_ref().map_or_else(|| "no".to_owned(), settling),
+            life.accepted.as_ref().map_or_else(|| "no".to_owned(), author),
         ]);
     }
     print(&format!("{table}\n"))
@@ -208,6 +224,6 @@ const fn cause(lost: bool) -> &'static str {
     if lost { "lost by the gateway" } else { "skipped" }
 }
 
-fn settling(settling: &Acceptance) -> String {
-    format!("{} by {}: {}", settling.at, settling.by, settling.reason)
+fn author(acceptance: &Acceptance) -> String {
+    format!("{} by {}: {}", acceptance.at, acceptance.by, acceptance.reason)
 }

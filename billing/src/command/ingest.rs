@@ -25,7 +25,7 @@ const HELP: &str = "\
 Any number of processes may run at once: each takes a share of the topic's partitions, and the shares are dealt anew
 when one comes or goes. Kill, pause or restart them as you like: nothing is booked twice and nothing is lost.
 
-Exit codes: 0 told to stop, 1 failed, 2 the command line makes no sense";
+Exit codes: 0 told to stop, 1 failed, 2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -54,9 +54,15 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     if arguments.from_beginning {
         let partitions = store.reset_positions(&config.ingest.topic, arguments.partition).await?;
-        tracing::info!(topic = config.ingest.topic, partition = arguments.partition, partitions, "positions_reset");
+        tracing::info!(
+            event = "positions_reset",
+            topic = config.ingest.topic,
+            partition = arguments.partition,
+            partitions
+        );
     }
     tracing::info!(
+        event = "ingesting",
         listen = %listener.local_addr().map_err(CommandError::Serve)?,
         engine = store.engine().as_str(),
         schema_from = migrated.from,
@@ -64,7 +70,6 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
         brokers = config.ingest.brokers,
         topic = config.ingest.topic,
         group = config.ingest.group,
-        "ingesting"
     );
     let services = IngesterServices { store: store.clone(), condition: ingest.condition(), registry };
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &services.registry)?;
@@ -74,7 +79,7 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     };
     let ended = ingest_until_stopped(listener, services, ingest, background, signals).await;
     store.close().await;
-    tracing::info!("stopped");
+    tracing::info!(event = "stopped");
     ended
 }
 
@@ -99,6 +104,6 @@ async fn ingest_until_stopped(
 
 async fn stop_on_signal(mut signals: StopSignals, stopper: Stopper) {
     let signal = signals.next().await;
-    tracing::info!(signal, "stopping");
+    tracing::info!(event = "stopping", signal);
     stopper.stop();
 }

@@ -40,11 +40,11 @@ pub(super) async fn listen(
     })
 }
 
-/// What clients of this process are allowed. Raises the limit of open descriptors to what the system allows, and says so.
+/// The limits for clients of this process. Raises the limit of open descriptors to what the system allows, and logs it.
 pub(super) fn guard(registry: &Registry) -> Result<Guard, CommandError> {
     match descriptors::raise_limit() {
-        Ok(limit) => tracing::info!(descriptors = limit.now, before = limit.before, "descriptor_limit"),
-        Err(error) => tracing::warn!(%error, "descriptor_limit_not_raised"),
+        Ok(limit) => tracing::info!(event = "descriptor_limit", descriptors = limit.now, before = limit.before),
+        Err(error) => tracing::warn!(event = "descriptor_limit_not_raised", %error),
     }
     let open = IntGauge::new("tollgate_api_connections", "Connections of clients of the business API")?;
     registry.register(Box::new(open.clone()))?;

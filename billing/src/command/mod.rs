@@ -1,6 +1,5 @@
 //! The command line: one file per command. Results go to stdout, logs and errors to stderr.
 
-mod audit;
 mod dead_letters;
 mod gaps;
 mod ingest;
@@ -9,6 +8,7 @@ mod log;
 mod migrate;
 mod output;
 mod quarantine;
+mod reconcile;
 mod run;
 mod serve;
 mod signals;
@@ -21,26 +21,26 @@ use common::{config::ConfigError, key::PepperError, store::StoreError};
 
 use crate::{
     access::{BootstrapTokenError, oidc::IdentitySetupError},
-    audit::AuditError,
     config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
     publish::PublishSetupError,
+    reconcile::ReconcileError,
 };
 
 const HELP: &str = "\
 Exit codes:
   0  done
   1  failed; stderr says why
-  2  the command line makes no sense
+  2  the command line is invalid
 
 Environment:
   TOLLGATE_STORE   URL of the store, in place of the file's `store`
   TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers` and `changes.brokers`
   TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
   TOLLGATE_BOOTSTRAP_TOKEN
-                   what the first admin presents, in place of the file's `access.bootstrap_token_file`
-  RUST_LOG         what is logged, as in `debug` or `billing=debug,info`
+                   the bootstrap token, in place of the file's `access.bootstrap_token_file`
+  RUST_LOG         level of the logs, as in `debug` or `billing=debug,info`
 
 Examples:
   billing --config config/billing.yaml --check
@@ -74,17 +74,17 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the business API: take usage batches, tell health and metrics
+    /// Serve the business API, usage batches, health and metrics
     Serve(serve::ServeArguments),
-    /// Book usage out of Kafka
+    /// Book usage from Kafka
     Ingest(ingest::IngestArguments),
-    /// Prove that what was acknowledged is what is stored is what is summed up
-    Audit(audit::AuditArguments),
-    /// Look at messages that could not be booked, and book them after all
+    /// Reconcile usage: acknowledged = stored = summed up
+    Audit(reconcile::AuditArguments),
+    /// List messages that could not be booked, and book them again
     DeadLetters(dead_letters::DeadLettersArguments),
-    /// Look at usage that streams have skipped or lost, and settle what will never come
+    /// List usage that streams have skipped or lost, and accept gaps that will never be filled
     Gaps(gaps::GapsArguments),
-    /// Look at usage that was set aside, and let it into the books or keep it out
+    /// List usage that was set aside, and book or discard it
     Quarantine(quarantine::QuarantineArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
@@ -92,16 +92,16 @@ enum Command {
     Migrate(migrate::MigrateArguments),
 }
 
-/// Why a command did not do what was asked.
+/// Reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The command line asks for what cannot be.
+    /// The command line is invalid.
     #[error("{0}")]
     Usage(&'static str),
     /// The settings are not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no pepper.
+    /// The pepper is missing or unusable.
     #[error(transparent)]
     Pepper(#[from] PepperError),
     /// The bootstrap token is not usable.
@@ -113,48 +113,48 @@ pub enum CommandError {
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The schema is older, and changing it was not asked for.
+    /// The schema is older than the program, and `--migrate` was not given.
     #[error("{0}, or start with --migrate")]
     Pending(StoreError),
     /// The address cannot be listened on.
     #[error("cannot listen on port {port} ({address}): {source}; set `{setting}` in {file} to another address")]
     Listen {
-        /// The port alone.
+        /// The port.
         port: u16,
         /// The whole address.
         address: SocketAddr,
         /// The setting that names it.
         setting: &'static str,
-        /// Where it is set.
+        /// The file with the setting.
         file: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The metrics do not fit together.
+    /// The metrics conflict.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// Serving ended by itself.
+    /// The server ended by itself.
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
     /// Usage cannot be taken from Kafka.
     #[error(transparent)]
     IngestSetup(#[from] IngestSetupError),
-    /// Taking usage from Kafka ended by itself.
+    /// Ingest from Kafka ended by itself.
     #[error(transparent)]
     Ingest(#[from] KafkaIngestError),
     /// Changes cannot be published.
     #[error(transparent)]
     PublishSetup(#[from] PublishSetupError),
-    /// The books could not be read whole.
+    /// The books could not be reconciled.
     #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The books have a fault; stdout says which.
+    Reconcile(#[from] ReconcileError),
+    /// The books have a fault, which is on stdout.
     #[error("the books are not in order: {0}")]
     Unclean(String),
-    /// Some dead letters are still no usage; stdout says why.
+    /// Some dead letters still cannot be booked; the reasons are on stdout.
     #[error("{0} of the dead letters could not be booked")]
     StillDead(usize),
-    /// Some tenants could not be billed; stdout and stderr say why.
+    /// Some tenants could not be billed; the reasons are on stdout and stderr.
     #[error("{0} of the tenants could not be billed; all others were")]
     Unbilled(usize),
     /// Invoices could not be drafted.
@@ -169,7 +169,7 @@ pub enum CommandError {
 }
 
 impl Cli {
-    /// Does what the command line asks for.
+    /// Runs the command.
     pub async fn execute(self) -> Result<(), CommandError> {
         let environment = Environment::of_process();
         let Some(command) = self.command else {
@@ -179,7 +179,7 @@ impl Cli {
         match command {
             Command::Serve(arguments) => serve::execute(&arguments, &environment).await,
             Command::Ingest(arguments) => ingest::execute(&arguments, &environment).await,
-            Command::Audit(arguments) => audit::execute(&arguments, &environment).await,
+            Command::Audit(arguments) => reconcile::execute(&arguments, &environment).await,
             Command::DeadLetters(arguments) => dead_letters::execute(&arguments, &environment).await,
             Command::Gaps(arguments) => gaps::execute(&arguments, &environment).await,
             Command::Quarantine(arguments) => quarantine::execute(&arguments, &environment).await,
@@ -190,7 +190,7 @@ impl Cli {
 }
 
 impl CommandError {
-    /// What scripts see: 2 for a senseless command line, 1 for everything else.
+    /// The exit code: 2 for an invalid command line, 1 for every other failure.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -199,7 +199,7 @@ impl CommandError {
     }
 }
 
-/// Writes a result to stdout. A reader that has seen enough is a normal end.
+/// Writes a result to stdout. A closed reader, such as `head`, is no error.
 fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -31,7 +31,7 @@ Examples:
 What is accepted is booked at the instant that it says, what is moved at the one that you say. What is discarded is
 never billed. `billing audit` counts all of it.
 
-Exit codes: 0 done, 1 failed, 2 the command line makes no sense";
+Exit codes: 0 done, 1 failed, 2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -69,10 +69,10 @@ struct Resolving {
     /// Only those of this stream
     #[arg(long, value_name = "STREAM", requires = "all")]
     stream: Option<StreamId>,
-    /// Why; kept for ever
+    /// The reason, kept for ever
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Who says so; kept for ever
+    /// The operator's name, kept for ever
     #[arg(long, value_name = "NAME", env = "USER")]
     by: String,
     #[command(flatten)]

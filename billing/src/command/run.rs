@@ -22,7 +22,7 @@ Examples:
   billing run --period 2026-11 --dry-run --output json --store sqlite://data/tollgate.db
   billing run --dry-run --now 2026-11-22T01:30:00Z --tenant ten_01jd0000000000000000000000
 
-Exit codes: 0 done, 1 failed or a tenant could not be billed (all others were), 2 the command line makes no sense";
+Exit codes: 0 done, 1 failed or a tenant could not be billed (all others were), 2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -79,12 +79,12 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     });
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     tracing::info!(
+        event = "serving",
         listen = %listener.local_addr().map_err(CommandError::Serve)?,
         engine = store.engine().as_str(),
         schema_from = migrated.from,
         schema = migrated.to,
         pepper = pepper.id(),
-        "serving"
     );
     let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run()) });
     let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
@@ -96,7 +96,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     served
 }
 
-/// Who publishes changes, if Kafka is configured.
+/// The publisher of changes, if Kafka is configured.
 fn publisher(config: &Config, store: &Store, registry: &Registry) -> Result<Option<Publisher>, CommandError> {
     let publish =
         |brokers: &String| Publisher::new(store.clone(), Arc::new(SystemClock), &config.changes, brokers, registry);
@@ -127,7 +127,7 @@ async fn serve_until_stopped(
     let told = Arc::clone(&stopping);
     let stop = async move {
         let signal = signals.next().await;
-        tracing::info!(signal, "stopping");
+        tracing::info!(event = "stopping", signal);
         told.notify_one();
     };
     let serving = async {
@@ -140,8 +140,8 @@ async fn serve_until_stopped(
     };
     tokio::select! {
         () = serving => {}
-        () = overdue => tracing::warn!(seconds = SHUTDOWN_TIME_LIMIT.as_secs(), "requests_cut_off"),
+        () = overdue => tracing::warn!(event = "requests_cut_off", seconds = SHUTDOWN_TIME_LIMIT.as_secs()),
     }
-    tracing::info!("stopped");
+    tracing::info!(event = "stopped");
     Ok(())
 }

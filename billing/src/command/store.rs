@@ -8,7 +8,7 @@ use common::store::{Migrated, Store, StoreError};
 use super::CommandError;
 use crate::config::{Config, DEFAULT_FILE, Environment};
 
-/// What a process that stays does about an older schema.
+/// Tells a long-running process whether to migrate an older schema.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgument {
     /// Bring an older schema up to date first, as `billing migrate` does. Without it, an older schema is refused
@@ -26,7 +26,7 @@ impl MigrateArgument {
         })?;
         if migrated.from != migrated.to {
             let steps = migrated.steps().collect::<Vec<_>>().join(", ");
-            tracing::info!(from = migrated.from, to = migrated.to, steps, "schema_migrated");
+            tracing::info!(event = "schema_migrated", from = migrated.from, to = migrated.to, steps);
         }
         Ok((store, migrated))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::Environment;
 use crate::access::{BootstrapToken, BootstrapTokenError, GUESS_RATE, TENANT_RATE, oidc::OidcConfig};
 
-/// Who may use the business API.
+/// Access to the business API: rates, proxies and the ingest token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
@@ -17,13 +17,13 @@ pub struct AccessConfig {
     pub bootstrap_token_file: Option<PathBuf>,
     /// The OIDC provider whose tokens are accepted.
     pub oidc: Option<OidcConfig>,
-    /// How often everybody at a tenant together may call in a minute.
+    /// Requests that all admin keys of a tenant together may make in a minute.
     #[serde(deserialize_with = "per_minute")]
     pub tenant_requests_per_minute: RateLimit,
-    /// How many credentials that do not do may come from an address in a minute.
+    /// Failed logins that one address may make in a minute.
     #[serde(deserialize_with = "per_minute")]
     pub failed_credentials_per_minute: RateLimit,
-    /// Proxies that are believed which address called them.
+    /// Proxies whose word on the caller's address is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 

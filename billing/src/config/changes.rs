@@ -25,11 +25,12 @@ const RESERVED_PROPERTIES: [(&str, &str); 14] = [
     ("test.mock.num.brokers", "name real brokers"),
 ];
 
-/// Where `billing serve` publishes changes. Not printable: its properties may hold passwords.
+/// The `changes` section: the Kafka topic that `billing serve` publishes to. No `Debug`: properties may hold
+/// passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangesConfig {
-    /// Where to find Kafka: `host:port`, several separated by commas. Without it, nothing is published.
+    /// Addresses of Kafka's brokers: `host:port`, several separated by commas. Without it, nothing is published.
     #[serde(deserialize_with = "brokers")]
     pub brokers: Option<String>,
     /// The topic.
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_order_and_delivery_rest_on_cannot_be_set() {
+    fn properties_that_order_and_delivery_rest_on_cannot_be_set() {
         for (name, _) in RESERVED_PROPERTIES {
             let error = parse(&format!("properties:\n  {name}: x\n")).err().unwrap();
             assert!(error.starts_with("billing.yaml:") && error.contains(name), "{error}");

@@ -33,14 +33,14 @@ const NAME_MAX_BYTES: usize = 249;
 /// Most days that usage may be set to be late by.
 const LATE_DAYS_MAX: u32 = 36_500;
 
-/// How `billing ingest` takes usage from Kafka. Not printable: its properties may hold passwords.
+/// The `ingest` section: how `billing ingest` takes usage from Kafka. No `Debug`: properties may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngestConfig {
     /// Address that `/metrics` and `/health` of `billing ingest` are served on.
     #[serde(deserialize_with = "listen_address")]
     pub listen: SocketAddr,
-    /// Where to find Kafka: `host:port`, several separated by commas.
+    /// Addresses of Kafka's brokers: `host:port`, several separated by commas.
     #[serde(deserialize_with = "filled")]
     pub brokers: String,
     /// The topic that gateways send usage to.
@@ -56,7 +56,7 @@ pub struct IngestConfig {
     /// Further properties of librdkafka, such as `security.protocol`.
     #[serde(deserialize_with = "properties")]
     pub properties: BTreeMap<String, String>,
-    /// Whether a record of every request is kept, or only the rollups.
+    /// Keeps a record of every request, and not only the rollups.
     pub keep_raw: bool,
     /// Usage is booked without being asked for that is of this many days before its tenant's current month, or later.
     #[serde(deserialize_with = "late_days")]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exactly_once_rests_on_cannot_be_set() {
+    fn properties_that_booking_once_rests_on_cannot_be_set() {
         for (name, _) in RESERVED_PROPERTIES {
             let error = parse(&format!("properties:\n  {name}: x\n")).err().unwrap();
             assert!(error.starts_with("billing.yaml:") && error.contains(name), "{error}");

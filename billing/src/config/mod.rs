@@ -20,7 +20,7 @@ use common::{
 pub use ingest::IngestConfig;
 use serde::{Deserialize, Deserializer, de};
 
-/// Where the settings stand unless the command line says otherwise.
+/// The settings file unless the command line names another.
 pub const DEFAULT_FILE: &str = "config/billing.yaml";
 
 /// Environment variable that overrides `store`.
@@ -46,15 +46,15 @@ pub struct Config {
     pub store: String,
     /// File that holds the pepper.
     pub pepper_file: Option<PathBuf>,
-    /// Who may use the business API.
+    /// Access to the business API.
     pub access: AccessConfig,
-    /// How `billing ingest` takes usage from Kafka.
+    /// Settings of `billing ingest`.
     pub ingest: IngestConfig,
-    /// Where `billing serve` publishes changes.
+    /// Settings of the publisher of changes in `billing serve`.
     pub changes: ChangesConfig,
 }
 
-/// What the environment overrides.
+/// Settings from environment variables, which override the file.
 #[derive(Clone, Default)]
 pub struct Environment {
     /// URL of the store.
@@ -63,7 +63,7 @@ pub struct Environment {
     pub pepper: Option<String>,
     /// Kafka's brokers.
     pub kafka: Option<String>,
-    /// What the first admin presents.
+    /// The bootstrap token, which creates the first admin key.
     pub bootstrap_token: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Default for Config {
 }
 
 impl Environment {
-    /// What this process was started with.
+    /// Reads the environment of this process.
     pub fn of_process() -> Self {
         Self {
             store: config::environment(STORE_VARIABLE),
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_file_states_the_embedded_default() {
+    fn shipped_file_states_the_embedded_defaults() {
         let shipped = Config::parse(include_str!("../../../config/billing.yaml"), "billing.yaml").unwrap();
         assert!(shipped == Config { pepper_file: Some("data/pepper".into()), ..Config::default() });
     }
 
     #[test]
-    fn every_setting_may_be_left_out() {
+    fn every_setting_is_optional() {
         for text in ["", "# nothing\n", "{}"] {
             assert!(Config::parse(text, "billing.yaml").unwrap() == Config::default(), "{text:?}");
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_overrides_the_file() {
+    fn environment_overrides_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("billing.yaml");
         std::fs::write(&file, "store: sqlite://file.db\npepper_file: /nowhere/pepper\n").unwrap();

@@ -8,12 +8,12 @@ use common::{
     usage::{Booked, StreamId, UnreadEntry, UsageBatch, booking::Booking, dead_letters::NewDeadLetter},
 };
 
-/// What became of a batch.
+/// A batch after it was booked entry by entry.
 #[derive(Debug, Default)]
 pub(crate) struct Apart {
-    /// What was booked, with the number that it begins with.
+    /// Booked parts, each with the number of its first entry.
     pub(crate) booked: Vec<(u64, Booked)>,
-    /// What was not.
+    /// Entries that could not be booked.
     pub(crate) letters: Vec<NewDeadLetter>,
 }
 

@@ -1,4 +1,4 @@
-//! What ingest counts, for `/metrics`.
+//! Metrics of ingest.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct IngestMetrics {
     seconds: Histogram,
 }
 
-/// How the handing in of a batch ended.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// At least one entry is new.

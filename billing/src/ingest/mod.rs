@@ -24,10 +24,10 @@ pub use metrics::{BatchOutcome, IngestMetrics};
 /// Longest that a gateway waits for its batch to be booked. What is booked after that is found booked on the next try.
 const BOOKING_TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// How many unknown tenants of one batch a log line names.
+/// Most unknown tenants of one batch that a log line names.
 const UNKNOWN_TENANTS_LOGGED: usize = 10;
 
-/// Why a batch was not booked.
+/// A failure to book a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The store did not take it.
@@ -70,7 +70,7 @@ impl IngestError {
     }
 }
 
-/// What became of a batch that a gateway need not keep any longer.
+/// The outcome of a batch that its gateway need not keep any longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// It is booked, now or before.
@@ -79,7 +79,7 @@ pub enum Taken {
     Buried(Burial),
 }
 
-/// Why a batch is among the dead letters.
+/// A reason to keep a batch as a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Burial {
     /// The bytes are not a batch.
@@ -88,7 +88,7 @@ pub enum Burial {
     Refused(String),
 }
 
-/// Where batches come in.
+/// Books batches, whichever way they come in.
 #[derive(Clone)]
 pub struct Intake {
     store: Store,
@@ -113,7 +113,7 @@ impl Intake {
         let taken = self.book_or_bury(bytes, origin).await;
         self.metrics.observe(started.elapsed(), BatchOutcome::of(&taken));
         if let Err(error) = &taken {
-            tracing::error!(%error, "batch_not_booked");
+            tracing::error!(event = "batch_not_booked", %error);
         }
         taken
     }
@@ -193,13 +193,13 @@ impl Intake {
         for letter in letters {
             self.metrics.count_dead_letter();
             let (origin, bytes, reason) = (&letter.topic, letter.payload.len(), &letter.reason);
-            tracing::error!(origin, bytes, reason, "dead_letter");
+            tracing::error!(event = "dead_letter", origin, bytes, reason);
         }
     }
 }
 
 impl Burial {
-    /// Why it cannot be booked.
+    /// The reason in words.
     pub fn reason(&self) -> &str {
         match self {
             Self::Undecodable(reason) | Self::Refused(reason) => reason,
@@ -208,15 +208,15 @@ impl Burial {
 }
 
 fn report(stream: &StreamId, first_seq: u64, booked: &Booked) {
-    tracing::debug!(%stream, first_seq, booked = booked.booked, replayed = booked.replayed, "batch_booked");
+    tracing::debug!(event = "batch_booked", %stream, first_seq, booked = booked.booked, replayed = booked.replayed);
     if booked.gap > 0 || booked.lost > 0 {
-        tracing::warn!(%stream, first_seq, gap = booked.gap, lost = booked.lost, "usage_gap");
+        tracing::warn!(event = "usage_gap", %stream, first_seq, gap = booked.gap, lost = booked.lost);
     }
     if booked.quarantined > 0 {
-        tracing::warn!(%stream, first_seq, entries = booked.quarantined, "usage_quarantined");
+        tracing::warn!(event = "usage_quarantined", %stream, first_seq, entries = booked.quarantined);
     }
     if !booked.unknown_tenants.is_empty() {
         let named = &booked.unknown_tenants[..booked.unknown_tenants.len().min(UNKNOWN_TENANTS_LOGGED)];
-        tracing::warn!(%stream, first_seq, tenants = ?named, count = booked.unknown_tenants.len(), "unknown_tenants");
+        tracing::warn!(event = "unknown_tenants", %stream, first_seq, tenants = ?named, count = booked.unknown_tenants.len());
     }
 }

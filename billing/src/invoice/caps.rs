@@ -20,8 +20,8 @@ use common::{
 
 use super::{
     InvoiceError,
-    gather::Plans,
     payers::{Payer, Payers},
+    plans::Plans,
 };
 
 /// Hard quotas of all plans that may have a bearing on a period, and what is used of them.
@@ -54,13 +54,13 @@ struct Row {
     steps: VecDeque<(Micros, u64)>,
     limit: u64,
     passed: u64,
-    /// What is owed, in the order of its use: which sum, and which of its parts.
+    /// Units that are owed, in the order of their use: index of the sum, index of its part.
     owed: VecDeque<(usize, usize)>,
 }
 
 /// A sum that some row did not let pass whole.
 struct Beyond {
-    /// Who has it on the bill, if it is not on another one, or on none.
+    /// The payer whose invoice has it, unless it is on another's or on none.
     payer: Option<Payer>,
     meter: String,
     /// Its last units, as many as each of those rows did not let pass.
@@ -199,7 +199,7 @@ impl Caps {
 }
 
 impl Holder {
-    /// Whether the plan of a subscription caps the meter in a month that is known.
+    /// Returns true if the plan of a subscription caps the meter in a known month.
     fn caps(&self, tenant: TenantId, subscription: usize, meter: &str) -> Result<bool, InvoiceError> {
         match self.plans.get(subscription) {
             Some(Stated::Limits(limits)) if limits.iter().any(|(of, _)| of == meter) => {

@@ -1,16 +1,18 @@
-//! Invoices of a period: which plan a tenant is billed by, what it used, and the lines that follow.
+//! Invoices of a period: the plan that a tenant is billed by, its usage, and the lines that follow.
 //!
-//! A tenant is billed if one of its subscriptions overlaps the period on the tenant's own clock: for what it used while a
-//! subscription of its own was in force, and for what everybody below it used while they had none of their own on the
-//! way up to it. If several subscriptions overlap the period, as after a plan change, the flat fee is that of the last one,
-//! and each meter has the price list of the last one that prices it. What was used beyond a hard quota is owed and on no
+//! A tenant is billed if one of its subscriptions overlaps the period in the tenant's own time zone: for its usage while a
+//! subscription of its own was in force, and for the usage of tenants below it while no tenant on the way up to it had
+//! one. If several subscriptions overlap the period, as after a plan change, the flat fee is that of the last one,
+//! and each meter has the price list of the last one that prices it. Usage beyond a hard quota is owed and on no
 //! bill ([`caps`]). Everything here is a draft, computed from the usage
 //! booked so far; the same usage gives the same bytes.
 
 mod caps;
-mod gather;
+mod draft;
 mod json;
 mod payers;
+mod period;
+mod plans;
 mod table;
 
 use common::{
@@ -20,24 +22,25 @@ use common::{
     store::StoreError,
     time::{Period, TimeError, Window, Zone},
 };
-pub use gather::{PeriodChoice, draft};
+pub use draft::draft;
 pub use json::to_json;
+pub use period::PeriodChoice;
 pub use table::to_table;
 
 use crate::rating::{Line, RatingError};
 
-/// Why invoices could not be drafted.
+/// Reason why invoices could not be drafted.
 #[derive(Debug, thiserror::Error)]
 pub enum InvoiceError {
-    /// The store did not give what is needed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The period has no borders on some clock.
+    /// The period has no bounds in some time zone.
     #[error("period on the clocks of {zone}: {source}")]
     Period {
         /// The time zone.
         zone: String,
-        /// What is wrong with it.
+        /// Fault of the time zone.
         source: TimeError,
     },
     /// The sums of usage do not fit.
@@ -46,12 +49,12 @@ pub enum InvoiceError {
     /// Refusals do not fit.
     #[error("the refusals of tenant {0} add up to more than can be counted")]
     Refusals(TenantId),
-    /// The clock of a tenant is not known.
+    /// The time zone of a tenant is unknown.
     #[error("clock of tenant {tenant}: {source}")]
     Clock {
-        /// Whose clock it is.
+        /// The tenant.
         tenant: TenantId,
-        /// What is wrong with it.
+        /// Fault of the time zone.
         source: TimeError,
     },
     /// A plan of a tenant was not read.
@@ -60,23 +63,43 @@ pub enum InvoiceError {
     /// The usage of a tenant could not be rated.
     #[error("tenant {tenant}, plan {plan} version {version}: {source}")]
     Rating {
-        /// Whose usage it is.
+        /// The tenant.
         tenant: TenantId,
-        /// The plan it is rated by.
+        /// The plan that rates its usage.
         plan: PlanId,
         /// Its version.
         version: i64,
-        /// What is wrong.
+        /// Fault of the rating.
         source: RatingError,
     },
 }
 
 impl InvoiceError {
-    /// Returns true if others can be billed all the same.
+    /// Returns true if other tenants can still be billed.
     const fn is_of_one_tenant(&self) -> bool {
         match self {
-            Self::Store(error) => matches!(error, StoreError::Corrupt { .. } | StoreError::NotFound { .. }),
-            _ => true,
+            Self::Store(error) => match error {
+                StoreError::Corrupt { .. } | StoreError::NotFound { .. } => true,
+                StoreError::Url { .. }
+                | StoreError::Unavailable { .. }
+                | StoreError::SchemaOlder { .. }
+                | StoreError::SchemaNewer { .. }
+                | StoreError::ReadOnly(_)
+                | StoreError::Locked(_)
+                | StoreError::Refused(_)
+                | StoreError::Conflict(_)
+                | StoreError::Stale { .. }
+                | StoreError::Replayed { .. }
+                | StoreError::IdempotencyMismatch
+                | StoreError::PositionMoved { .. }
+                | StoreError::Database(_) => false,
+            },
+            Self::Period { .. }
+            | Self::Sum(_)
+            | Self::Refusals(_)
+            | Self::Clock { .. }
+            | Self::Plan(_)
+            | Self::Rating { .. } => true,
         }
     }
 }
@@ -84,15 +107,15 @@ impl InvoiceError {
 /// Every invoice draft of a period, and the usage that no invoice holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drafts {
-    /// The period; if none was named, the one that holds the instant on the clocks of UTC.
+    /// The period; if none was named, the month of the instant in UTC.
     pub period: Period,
-    /// One per billed tenant, by the tenants' creation.
+    /// One invoice per billed tenant, by the tenants' creation.
     pub invoices: Vec<Invoice>,
     /// Tenants whose invoice could not be drafted, by the tenants' creation.
     pub failed: Vec<FailedDraft>,
-    /// Usage of tenants that the store does not know, in the period on the clocks of UTC, by tenant.
+    /// Usage of unknown tenants, in the period in UTC, by tenant.
     pub unknown_tenants: Vec<UnbilledUsage>,
-    /// Billable usage at times at which its tenant had no subscription, of its own or inherited, by the tenants' creation.
+    /// Billable usage of tenants without a subscription, of their own or inherited, by the tenants' creation.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
 }
 
@@ -101,27 +124,27 @@ pub struct Drafts {
 pub struct FailedDraft {
     /// The tenant.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name for people.
     pub tenant_name: String,
-    /// Why it could not be billed.
+    /// Reason why it could not be billed.
     pub reason: String,
 }
 
 /// Usage that no invoice holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnbilledUsage {
-    /// Whose usage it is.
+    /// The tenant.
     pub tenant: TenantId,
-    /// How much.
+    /// Number of units.
     pub units: u64,
 }
 
-/// What one tenant owes for one period.
+/// The amount that one tenant owes for one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
-    /// Who owes.
+    /// The tenant.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name for people.
     pub tenant_name: String,
     /// The plan.
     pub plan: PlanId,
@@ -131,24 +154,24 @@ pub struct Invoice {
     pub plan_version: i64,
     /// The currency of all amounts.
     pub currency: Currency,
-    /// The clock of the period.
+    /// The time zone of the period.
     pub zone: Zone,
-    /// The period on that clock.
+    /// The period in that time zone.
     pub window: Window,
-    /// What was counted, for information.
+    /// Counts for information.
     pub counts: Counts,
-    /// What makes up the total.
+    /// The lines that make up the total.
     pub lines: Vec<Line>,
     /// The sum of the lines.
     pub total: Money,
 }
 
-/// What was counted in a period.
+/// Counts of a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests that were forwarded and answered.
     pub requests: u64,
-    /// Those of them that are billed.
+    /// Requests among them that are billed.
     pub billable_requests: u64,
     /// Units that are billed, over all meters.
     pub billable_units: u64,

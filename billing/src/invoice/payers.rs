@@ -1,4 +1,4 @@
-//! Who pays for what a tenant uses: at every instant, the nearest tenant on the way up that has a subscription of its own
+//! The payer of a tenant's usage: at every instant, the nearest tenant on the way up that has a subscription of its own
 //! then, itself first. The way is the one of that instant, not that of today.
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,7 +13,7 @@ use common::{
 /// More levels than a tree has; it ends a circle that only a damaged store can hold.
 const LEVELS_MAX: usize = 16;
 
-/// Who pays, and by which of its subscriptions.
+/// A paying tenant, and the subscription by which it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Payer {
     pub(super) tenant: TenantId,
@@ -51,7 +51,7 @@ impl Payers {
         payers
     }
 
-    /// Who pays for what `tenant` uses at `at`; nobody, if there is no subscription on its way up.
+    /// The payer of what `tenant` uses at `at`; `None` without a subscription on its way up.
     pub(super) fn payer(&self, tenant: TenantId, at: Micros) -> Option<Payer> {
         let mut level = tenant;
         for _ in 0..LEVELS_MAX {

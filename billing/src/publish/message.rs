@@ -1,7 +1,7 @@
-//! What is said of a change: which thing, and how it stands. Neither secrets nor hashes of them are in it.
+//! The message about a change: the resource, and its present state, without secrets or their hashes.
 //!
-//! The thing is loaded when the message is made. So it is at least as new as the change; if it was changed again since,
-//! the message of that change says the same once more.
+//! The resource is loaded when the message is made, so it is at least as new as the change. If it was changed again
+//! since, the message of that change repeats the same state.
 
 use common::{
     change::DatedChange,
@@ -16,12 +16,12 @@ use serde::{Serialize, Serializer};
 
 use super::Trouble;
 
-/// What changes of plans are sent under: no tenant's, and always the same.
+/// The Kafka key of changes of plans, which belong to no tenant.
 const PLANS_KEY: &str = "plans";
 
 /// A message, ready to be sent.
 pub(super) struct Message {
-    /// What keeps its like in order: a tenant's id.
+    /// The Kafka key, which keeps the changes of one tenant in order: its id.
     pub(super) key: String,
     /// JSON.
     pub(super) payload: String,
@@ -58,7 +58,7 @@ struct TenantDocument {
     revision: i64,
     /// Its own, past and to come.
     subscriptions: Vec<SubscriptionDocument>,
-    /// What it may do now, be its plan its own or inherited.
+    /// The terms in force, whether the plan is its own or inherited.
     effective: Option<EffectiveTerms>,
 }
 

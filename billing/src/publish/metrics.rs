@@ -1,4 +1,4 @@
-//! How far other systems are behind.
+//! Metrics of publishing: how far other systems are behind.
 
 use prometheus::{IntCounter, IntGauge, Registry, core::Collector};
 

@@ -29,7 +29,7 @@ use tokio::time::sleep;
 
 use crate::config::ChangesConfig;
 
-/// How often to look for changes.
+/// Interval between looks for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Most changes that are loaded at a time.
@@ -39,13 +39,13 @@ const PAGE: u32 = 500;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often to look how far the publisher is behind while brokers do not answer.
+/// Interval between looks at the lag while brokers do not answer.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the brokers may leave messages unanswered before somebody is told. They are waited for all the same.
+/// The time that brokers may leave messages unanswered before it is logged. The wait goes on all the same.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Why publishing cannot begin.
+/// A failure to set up publishing.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishSetupError {
     /// A property of the client is not one, or has a value that it cannot have.
@@ -53,7 +53,7 @@ pub enum PublishSetupError {
     Property {
         /// The property.
         name: String,
-        /// What the client says; not the value, which may be a password.
+        /// The client's reason, without the value, which may be a password.
         reason: String,
     },
     /// The client cannot be created.
@@ -64,7 +64,7 @@ pub enum PublishSetupError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Why changes are not published at the moment. Everything is tried again.
+/// A reason why changes are not published at the moment. Everything is tried again.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     /// The store refuses or does not answer.
@@ -92,7 +92,7 @@ pub struct Publisher {
     /// Its position in the store goes by this name.
     sink: String,
     metrics: PublishMetrics,
-    /// What was last told, by its event.
+    /// The event logged last.
     told: Option<&'static str>,
 }
 
@@ -218,7 +218,7 @@ impl Publisher {
         let event = trouble.event();
         self.metrics.down.set(1);
         if self.told != Some(event) {
-            tracing::error!(reason = %trouble, topic = self.producer.topic(), "{event}");
+            tracing::error!(event, reason = %trouble, topic = self.producer.topic());
             self.told = Some(event);
         }
     }
@@ -227,7 +227,7 @@ impl Publisher {
     fn all_is_well(&mut self) {
         self.metrics.down.set(0);
         if let Some(after) = self.told.take() {
-            tracing::info!(after, topic = self.producer.topic(), "changes_published_again");
+            tracing::info!(event = "changes_published_again", after, topic = self.producer.topic());
         }
     }
 }

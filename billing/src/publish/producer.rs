@@ -21,11 +21,12 @@ use crate::config::ChangesConfig;
 /// Longest that Kafka may take to describe the topic.
 const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Properties that the configuration may override, beside those of connections.
+/// Properties that the settings may override, beside those of every connection.
 const DEFAULTS: [(&str, &str); 3] =
     [("client.id", "tollgate-billing"), ("linger.ms", "0"), ("log.connection.close", "false")];
 
-/// Fixed beside the properties of every producer. A message is never given up: one that is, may still arrive, and late.
+/// A property that the settings cannot change, beside those of every producer. A message is never given up, since it
+/// could still arrive late.
 const FIXED: (&str, &str) = ("message.timeout.ms", "0");
 
 /// Sends to one topic.
@@ -37,10 +38,10 @@ pub(super) struct Producer {
     topic_seen: bool,
 }
 
-/// What becomes of one message.
+/// The pending delivery of one message.
 pub(super) struct Delivery(Result<DeliveryFuture, KafkaError>);
 
-/// Hears what the client says by itself, as "timed out" alone does not say why.
+/// Keeps the client's own errors, as "timed out" alone does not say why.
 #[derive(Clone, Default)]
 struct Ear {
     last_error: Arc<Mutex<Option<String>>>,
@@ -99,7 +100,7 @@ impl Producer {
         Delivery(self.client.send_result(record).map_err(|(error, _)| error))
     }
 
-    /// Why a message was not delivered. A topic that is gone is looked for from now on, and a client that is beyond
+    /// Explains why a message was not delivered. A topic that is gone is looked for from now on, and a client beyond
     /// repair is replaced.
     pub(super) fn explain(&mut self, error: &KafkaError) -> Trouble {
         let reason = self.heard.explain(error);
@@ -155,9 +156,9 @@ impl ClientContext for Ear {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(target: "librdkafka", facility, message);
+                tracing::error!(event = "kafka_client", facility, text = message);
             }
-            _ => tracing::debug!(target: "librdkafka", facility, message),
+            _ => tracing::debug!(event = "kafka_client", facility, text = message),
         }
     }
 

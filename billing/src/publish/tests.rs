@@ -83,7 +83,7 @@ fn assert_ordered(came: &BTreeMap<String, Vec<i64>>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_brokers_refuse_come_after_all_and_in_order() {
+async fn refused_messages_are_delivered_later_in_order() {
     let cluster = MockCluster::new(1).unwrap();
     let mut config = ChangesConfig::default();
     // Real brokers refuse a batch when the one before it is missing, so the client takes a batch that came for word of
@@ -121,7 +121,7 @@ async fn messages_that_brokers_refuse_come_after_all_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_property_that_does_not_exist_is_named_without_its_value() {
+async fn unknown_property_is_named_without_its_value() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory).await;
     let mut config = ChangesConfig::default();
@@ -132,7 +132,7 @@ async fn a_property_that_does_not_exist_is_named_without_its_value() {
 }
 
 #[test]
-fn what_is_under_way_at_once_has_different_keys() {
+fn messages_in_flight_together_have_different_keys() {
     let message = |key: &str| Message { key: key.into(), payload: String::new() };
     let mut wave = wave::Wave::default();
     assert!(wave.add(message("a")).is_ok() && wave.add(message("b")).is_ok());

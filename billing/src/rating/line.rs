@@ -12,21 +12,21 @@ use crate::number::grouped;
 /// One line of an invoice: what was used, and what that costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Why the line is there.
+    /// The kind of charge.
     pub kind: LineKind,
-    /// What people read.
+    /// The text that people read.
     pub description: String,
     /// The meter whose units these are; none for the flat fee.
     pub meter: Option<String>,
     /// Units; 1 for the flat fee.
     pub quantity: u64,
-    /// What the units cost, if they cost anything.
+    /// The price of one unit, if it has one.
     pub unit_price: Option<UnitPrice>,
     /// Quantity times price, rounded once.
     pub amount: Money,
 }
 
-/// Why a line is there.
+/// The kinds of charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineKind {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_shows_at_least_the_places_of_its_currency() {
+    fn price_shows_at_least_the_decimals_of_its_currency() {
         let digits = |amount: &str| price_digits(&UnitPrice { amount: amount.parse().unwrap(), per: 1 }, Currency::USD);
         assert_eq!(digits("4"), "4.00");
         assert_eq!(digits("4.00"), "4.00");

@@ -26,7 +26,7 @@ use common::{
 pub use line::{Line, LineKind, price_digits};
 pub use totals::{MeterTotals, TenantTotals, Totals};
 
-/// Why usage could not be rated.
+/// A failure to rate usage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RatingError {
     /// A sum of units or requests does not fit 64 bits.
@@ -34,7 +34,7 @@ pub enum RatingError {
     Overflow {
         /// Whose usage it is.
         tenant: common::id::TenantId,
-        /// What was being counted.
+        /// The quantity that was being counted.
         what: &'static str,
     },
     /// An amount does not fit.
@@ -42,7 +42,7 @@ pub enum RatingError {
     Amount {
         /// Description of the line.
         line: String,
-        /// What is wrong with the amount.
+        /// The fault of the amount.
         source: MoneyError,
     },
     /// Units are owed in a currency that the bill does not have.
@@ -160,7 +160,7 @@ fn rate_charge(
     Ok(())
 }
 
-/// How many units fit a tier that starts with unit number `first` beyond the allowance.
+/// Units that fit a tier that starts with unit number `first` beyond the allowance.
 fn tier_width(tier: &Tier, first: u64) -> u64 {
     tier.up_to.map_or(u64::MAX, |up_to| up_to.saturating_add(1).saturating_sub(first))
 }

@@ -1,4 +1,4 @@
-//! What must hold of every bill: the worked examples to the cent, and the laws that no usage may break.
+//! Laws of every bill: the worked examples to the cent, and properties that hold for any usage.
 
 use common::{
     id::{KeyId, TenantId},
@@ -115,7 +115,7 @@ fn sums_beyond_64_bits_are_refused() {
 }
 
 #[test]
-fn an_amount_beyond_64_bits_names_its_line() {
+fn amount_beyond_64_bits_names_its_line() {
     let mut plan = shipped_plan("growth");
     plan.charges[0].tiers[0].price = UnitPrice { amount: Decimal::from(1_000_000), per: 1 };
     let error = rate(&plan, &usage(&[row("requests", u64::MAX)])).unwrap_err();
@@ -150,7 +150,7 @@ fn tier_of(charge: &Charge, number: u64) -> Option<usize> {
 
 proptest! {
     #[test]
-    fn the_total_is_the_sum_of_the_lines_and_no_unit_is_missing(
+    fn total_is_the_sum_of_the_lines_and_no_unit_is_missing(
         plan in plans(),
         rows in prop::collection::vec((prop::sample::select(vec!["requests", "tokens", "bytes"]), 0_u64..5_000), 0..9),
     ) {
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn tiers_take_the_units_that_counting_one_by_one_gives_them(
+    fn tiers_take_the_units_that_counting_one_by_one_gives(
         plan in plans(),
         border in any::<prop::sample::Index>(),
         offset in -1_i64..=1,
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter(
+    fn order_of_rows_does_not_matter(
         plan in plans(),
         rows in prop::collection::vec((prop::sample::select(vec!["requests", "tokens", "bytes"]), 0_u64..5_000), 0..9),
     ) {

@@ -21,9 +21,9 @@ pub struct Totals {
 pub struct TenantTotals {
     /// All requests that were forwarded and answered.
     pub requests: u64,
-    /// Those of them that are billed.
+    /// Billed requests.
     pub billable_requests: u64,
-    /// Those of them under test keys.
+    /// Requests under test keys.
     pub test_requests: u64,
     /// All units, billed or not.
     pub units: u64,

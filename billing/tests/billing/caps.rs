@@ -11,8 +11,8 @@ use common::{
 };
 
 use crate::{
-    fixture::{batch, instant, request},
-    topic::fixtures,
+    deployment::{batch, instant, request},
+    topic::deployments,
 };
 
 const PLANS: &str = "
@@ -73,9 +73,9 @@ fn billed(drafts: &Drafts, tenant: TenantId) -> (String, u64) {
 }
 
 #[tokio::test]
-async fn what_is_owed_is_on_no_bill_before_a_plan_of_the_same_month_pays_it() {
-    for fixture in fixtures() {
-        let (store, root) = fixture.store().await;
+async fn owed_units_are_on_no_invoice_before_a_plan_of_the_same_month_pays_them() {
+    for deployment in deployments() {
+        let (store, root) = deployment.store().await;
         plans(&store).await;
         let acme = tenant(&store, root, TenantKind::Customer, "UTC", Some("capped")).await;
         // As the gateway of the batch has drawn them: 20, and 15 and 15 were used.
@@ -101,9 +101,9 @@ async fn what_is_owed_is_on_no_bill_before_a_plan_of_the_same_month_pays_it() {
 }
 
 #[tokio::test]
-async fn shared_quota_caps_the_bills_of_all_below_on_its_own_clock() {
-    for fixture in fixtures() {
-        let (store, root) = fixture.store().await;
+async fn shared_quota_caps_the_invoices_of_all_descendants_on_its_own_clock() {
+    for deployment in deployments() {
+        let (store, root) = deployment.store().await;
         plans(&store).await;
         let reseller = tenant(&store, root, TenantKind::Reseller, "Asia/Tokyo", Some("capped")).await;
         let own = tenant(&store, reseller, TenantKind::Customer, "America/Sao_Paulo", Some("open")).await;

@@ -15,8 +15,8 @@ use common::{
 use servers::{Postgres, PostgresOptions, eventually};
 
 use crate::{
-    fixture::{Fixture, customer, stdout},
-    topic::{Topic, booked, fixture_on_postgres, held, wait_for_books},
+    deployment::{Deployment, customer, stdout},
+    topic::{Topic, assigned_partitions, booked, deployment_on_postgres, wait_for_books},
 };
 
 const PARTITIONS: i32 = 4;
@@ -71,44 +71,46 @@ impl Gateway {
     }
 }
 
-async fn assert_audit_clean(fixture: &Fixture) {
-    let output = fixture.run(&["audit", "--store", &fixture.url()]).await;
+async fn assert_audit_clean(deployment: &Deployment) {
+    let output = deployment.run(&["audit", "--store", &deployment.url()]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
 }
 
-async fn kill_and_pause(fixture: Fixture) {
-    let (store, root) = fixture.store().await;
+async fn kill_and_pause(deployment: Deployment) {
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     let topic = Arc::new(Topic::new(PARTITIONS.unsigned_abs()));
     let gateway = Gateway::start(Arc::clone(&topic), tenant);
-    let mut killed = topic.ingest(&fixture).await;
+    let mut killed = topic.ingest(&deployment).await;
     for _ in 0..4 {
         gateway.wait_for_progress(&store).await;
         killed.signal("KILL");
         assert_eq!(killed.exit_code().await, None);
-        killed = topic.ingest(&fixture).await;
+        killed = topic.ingest(&deployment).await;
     }
-    let mut paused = gateway.topic.ingest(&fixture).await;
+    let mut paused = gateway.topic.ingest(&deployment).await;
     eventually("partitions are shared", async || {
-        (held(&killed).len(), held(&paused).len()) == (2, 2) && held(&killed).is_disjoint(&held(&paused))
+        (assigned_partitions(&killed).len(), assigned_partitions(&paused).len()) == (2, 2)
+            && assigned_partitions(&killed).is_disjoint(&assigned_partitions(&paused))
     })
     .await;
     gateway.wait_for_progress(&store).await;
     paused.signal("STOP");
-    eventually("the other takes over", async || held(&killed).len() == 4).await;
+    eventually("the other takes over", async || assigned_partitions(&killed).len() == 4).await;
     // A process that is paused amid a transaction holds the lock on SQLite's file.
     if store.engine() == Engine::Postgres {
         gateway.wait_for_progress(&store).await;
     }
     paused.signal("CONT");
     eventually("partitions are shared again", async || {
-        (held(&killed).len(), held(&paused).len()) == (2, 2) && held(&killed).is_disjoint(&held(&paused))
+        (assigned_partitions(&killed).len(), assigned_partitions(&paused).len()) == (2, 2)
+            && assigned_partitions(&killed).is_disjoint(&assigned_partitions(&paused))
     })
     .await;
     gateway.wait_for_progress(&store).await;
     let sent = gateway.stop().await;
     wait_for_books(&store, sent).await;
-    assert_audit_clean(&fixture).await;
+    assert_audit_clean(&deployment).await;
     for server in [&mut killed, &mut paused] {
         server.signal("TERM");
         assert_eq!(server.exit_code().await, Some(0));
@@ -117,24 +119,24 @@ async fn kill_and_pause(fixture: Fixture) {
 
 #[tokio::test]
 async fn killed_and_paused_processes_book_everything_once_on_sqlite() {
-    kill_and_pause(Fixture::new()).await;
+    kill_and_pause(Deployment::new()).await;
 }
 
 #[tokio::test]
 async fn killed_and_paused_processes_book_everything_once_on_postgres() {
-    kill_and_pause(fixture_on_postgres()).await;
+    kill_and_pause(deployment_on_postgres()).await;
 }
 
 #[tokio::test]
-async fn a_database_that_goes_away_and_comes_back_delays_and_loses_nothing() {
+async fn database_outage_delays_usage_and_loses_none() {
     let mut postgres = Postgres::start_with(PostgresOptions { fsync: false, ..PostgresOptions::default() }).unwrap();
     postgres.create_database("billing").unwrap();
-    let fixture = Fixture::with_store(Some(postgres.url("billing")));
-    let (store, root) = fixture.store().await;
+    let deployment = Deployment::with_store(Some(postgres.url("billing")));
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     let topic = Arc::new(Topic::new(PARTITIONS.unsigned_abs()));
-    topic.settings(&fixture, Duration::from_mins(1), "");
-    let server = fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    topic.settings(&deployment, Duration::from_mins(1), "");
+    let server = deployment.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
     let gateway = Gateway::start(Arc::clone(&topic), tenant);
     gateway.wait_for_progress(&store).await;
 
@@ -146,8 +148,8 @@ async fn a_database_that_goes_away_and_comes_back_delays_and_loses_nothing() {
     eventually("the store is back", async || server.metric("tollgate_ingest_store_down").await == 0).await;
     let sent = gateway.stop().await;
     wait_for_books(&store, sent).await;
-    assert_eq!(held(&server).len(), 4);
+    assert_eq!(assigned_partitions(&server).len(), 4);
     assert_eq!(server.log_of("partitions_changed").len(), 1);
     assert_eq!(server.get("/health").await.status(), 200);
-    assert_audit_clean(&fixture).await;
+    assert_audit_clean(&deployment).await;
 }

@@ -15,11 +15,11 @@ use common::{
 use proptest::prelude::*;
 
 use crate::{
-    fixture::{Fixture, batch, instant, request},
-    topic::fixture_on_postgres,
+    deployment::{Deployment, batch, instant, request},
+    topic::deployment_on_postgres,
 };
 
-/// Clocks of the tenants, by number: whole, half and quarter hours, and both ends of the world.
+/// Clocks of the tenants, by number: whole, half and quarter hours, and the ends of the day.
 const ZONES: [&str; 7] = [
     "UTC",
     "America/Sao_Paulo",
@@ -33,7 +33,7 @@ const ZONES: [&str; 7] = [
 /// Whom each tenant is under at first: a root, two resellers, a reseller below the first, three customers.
 const PARENTS: [usize; 7] = [0, 0, 0, 1, 1, 3, 2];
 
-/// Number of tenants that may have others below.
+/// Tenants that may have others below them.
 const RESELLERS: usize = 4;
 
 const PERIODS: [&str; 6] = ["2026-08", "2026-09", "2026-10", "2026-11", "2026-12", "2027-01"];
@@ -59,7 +59,7 @@ plans:
     quotas: [{ meter: requests, per_month: 60 }]
 ";
 
-/// A change in a history.
+/// One step of a history.
 #[derive(Debug, Clone)]
 enum Event {
     Move {
@@ -108,7 +108,7 @@ impl Model {
         changes.next_back().is_some_and(|(.., has)| *has)
     }
 
-    /// Returns the tenant that pays, if there is one.
+    /// The paying tenant, if any.
     fn payer(&self, tenant: usize, at: Micros) -> Option<usize> {
         let mut level = tenant;
         while !self.has_plan(level, at) {
@@ -163,8 +163,8 @@ fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
     prop::collection::vec((pause, event()), 20..60)
 }
 
-/// A store in which a history takes place.
-struct Timeline {
+/// A store in which a history happens.
+struct Scenario {
     store: Store,
     tenants: Vec<TenantId>,
     model: Model,
@@ -172,9 +172,9 @@ struct Timeline {
     next_seq: u64,
 }
 
-impl Timeline {
-    async fn at(fixture: &Fixture) -> Self {
-        let (store, root) = fixture.store().await;
+impl Scenario {
+    async fn at(deployment: &Deployment) -> Self {
+        let (store, root) = deployment.store().await;
         let start = instant("2026-10-05T11:59:00Z");
         store.apply_plans(&PlanFile::parse(PLANS, "plans").unwrap().plans, start).await.unwrap();
         let mut tenants = vec![root];
@@ -259,32 +259,32 @@ impl Timeline {
     }
 }
 
-async fn run(fixture: Fixture, history: &[(i64, Event)]) {
-    let mut timeline = Timeline::at(&fixture).await;
+async fn run(deployment: Deployment, history: &[(i64, Event)]) {
+    let mut scenario = Scenario::at(&deployment).await;
     for (pause, event) in history {
-        timeline.live(*pause, event).await;
+        scenario.live(*pause, event).await;
     }
     let mut units = 0;
     let mut bills = Vec::new();
     for period in PERIODS {
-        units += timeline.check(period).await;
-        bills.push(timeline.bill(period).await);
+        units += scenario.check(period).await;
+        bills.push(scenario.bill(period).await);
     }
-    assert!(timeline.now < instant("2027-01-31T00:00:00Z"), "the periods hold the history: {}", timeline.now);
-    let all: u64 = timeline.model.used.iter().map(|used| used.units).sum();
+    assert!(scenario.now < instant("2027-01-31T00:00:00Z"), "the periods hold the history: {}", scenario.now);
+    let all: u64 = scenario.model.used.iter().map(|used| used.units).sum();
     assert_eq!(units, all, "all usage is on the bills, each unit once");
-    let audit = timeline.store.reconcile(None).await.unwrap();
+    let audit = scenario.store.reconcile(None).await.unwrap();
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 
     // Everything changes once more, after all months.
-    timeline.now = timeline.now.max(instant("2027-02-15T00:00:00Z"));
+    scenario.now = scenario.now.max(instant("2027-02-15T00:00:00Z"));
     for tenant in 1..PARENTS.len() {
-        timeline.live(60, &Event::Move { tenant, to: 0 }).await;
-        timeline.live(60, &Event::End { tenant }).await;
-        timeline.live(60, &Event::Assign { tenant, plan: 1 }).await;
+        scenario.live(60, &Event::Move { tenant, to: 0 }).await;
+        scenario.live(60, &Event::End { tenant }).await;
+        scenario.live(60, &Event::Assign { tenant, plan: 1 }).await;
     }
     for (period, bill) in PERIODS.into_iter().zip(bills) {
-        assert_eq!(timeline.bill(period).await, bill, "{period} is as it was");
+        assert_eq!(scenario.bill(period).await, bill, "{period} is as it was");
     }
 }
 
@@ -296,8 +296,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn bills_of_any_history_are_those_of_the_model_on_sqlite(history in history()) {
-        runtime().block_on(run(Fixture::new(), &history));
+    fn invoices_of_any_history_equal_the_model_on_sqlite(history in history()) {
+        runtime().block_on(run(Deployment::new(), &history));
     }
 }
 
@@ -305,7 +305,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn bills_of_any_history_are_those_of_the_model_on_postgres(history in history()) {
-        runtime().block_on(run(fixture_on_postgres(), &history));
+    fn invoices_of_any_history_equal_the_model_on_postgres(history in history()) {
+        runtime().block_on(run(deployment_on_postgres(), &history));
     }
 }

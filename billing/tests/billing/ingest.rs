@@ -1,5 +1,5 @@
-//! Usage that gateways hand in is booked exactly once. Usage that never can be booked is kept as a dead letter, and
-//! everything else is refused with a reason.
+//! Usage sent over HTTP is booked exactly once; usage that never can be booked is kept as a dead letter, and any other
+//! request is refused with a reason.
 
 use common::{
     id::TenantId,
@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::fixture::{Fixture, Server, batch, customer, request, stdout, token};
+use crate::deployment::{Deployment, Server, batch, customer, request, stdout, token};
 
 const AT: &str = "2026-11-10T12:00:00Z";
 
@@ -38,11 +38,11 @@ async fn assert_problem(response: Response, status: u16, code: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_batch_is_booked_and_its_repetition_changes_nothing() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn repeated_batch_is_booked_once() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
-    let server = fixture.serve().await;
+    let server = deployment.serve().await;
     let sent = ten_requests(tenant, 0);
 
     let first = server.book(&sent).await;
@@ -62,11 +62,11 @@ async fn a_batch_is_booked_and_its_repetition_changes_nothing() {
 }
 
 #[tokio::test]
-async fn batches_out_of_order_leave_a_gap_that_the_late_one_fills() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn late_batch_fills_the_gap_it_left() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
-    let server = fixture.serve().await;
+    let server = deployment.serve().await;
 
     let ahead = server.book(&ten_requests(tenant, 10)).await;
     assert_eq!((&ahead["next_seq"], &ahead["booked"], &ahead["gap"]), (&json!(20), &json!(10), &json!(10)));
@@ -82,11 +82,11 @@ async fn batches_out_of_order_leave_a_gap_that_the_late_one_fills() {
 }
 
 #[tokio::test]
-async fn what_a_gateway_has_lost_is_told_as_a_gap_and_holds_up_nothing() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn lost_usage_is_reported_as_a_gap_and_blocks_nothing() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
-    let server = fixture.serve().await;
+    let server = deployment.serve().await;
     let entry = |lost| if lost { UsageEntry::Lost } else { UsageEntry::Request(request(tenant, AT, 1)) };
     let booked = server.book(&batch(0, [false, true, true, false].map(entry))).await;
     assert_eq!((&booked["next_seq"], &booked["gap"], &booked["lost"]), (&json!(4), &json!(0), &json!(2)));
@@ -96,7 +96,7 @@ async fn what_a_gateway_has_lost_is_told_as_a_gap_and_holds_up_nothing() {
     assert_eq!(server.metric("tollgate_usage_lost_entries_total").await, 2);
     assert_eq!(usage(&store).await[0].requests, 2);
 
-    let audit = async || fixture.run(&["audit", "--store", &fixture.url()]).await;
+    let audit = async || deployment.run(&["audit", "--store", &deployment.url()]).await;
     let unclean = audit().await;
     assert_eq!(unclean.status.code(), Some(1));
     assert!(stdout(&unclean).contains(": 1..3 lost by the gateway since "), "{}", stdout(&unclean));
@@ -114,10 +114,10 @@ async fn buried(server: &Server, bytes: Vec<u8>) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_a_batch_is_kept_once_as_a_dead_letter() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn undecodable_body_is_kept_once_as_a_dead_letter() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let whole = ten_requests(root, 0);
     let (stream, whole) = (whole.stream.to_string(), whole.encode());
     let spoilt = [whole[..whole.len() - 1].to_vec(), whole[..whole.len() / 2].to_vec(), Vec::new(), vec![0xff; 100]];
@@ -142,16 +142,16 @@ async fn what_is_not_a_batch_is_kept_once_as_a_dead_letter() {
     let letters = store.dead_letters(10, 0).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.payload_bytes).collect::<Vec<_>>()[2..], [0, 100, 9]);
     assert_eq!(store.dead_letter_payload(letters[3].id).await.unwrap(), spoilt[3]);
-    let listed = stdout(&fixture.run(&["dead-letters", "list", "--store", &fixture.url()]).await);
+    let listed = stdout(&deployment.run(&["dead-letters", "list", "--store", &deployment.url()]).await);
     assert!(listed.contains("http unknown") && listed.contains(&format!("http {stream}")), "{listed}");
     assert_eq!(usage(&store).await, []);
 }
 
 #[tokio::test]
-async fn a_batch_whose_sums_cannot_be_stored_holds_up_nothing_and_can_be_replayed() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn batch_with_sums_beyond_the_column_blocks_nothing_and_can_be_replayed() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let one = |seq, units| batch(seq, [UsageEntry::Request(request(root, AT, units))]);
     server.book(&one(0, i64::MAX as u64)).await;
     let reason = buried(&server, one(1, 1).encode()).await;
@@ -160,7 +160,7 @@ async fn a_batch_whose_sums_cannot_be_stored_holds_up_nothing_and_can_be_replaye
     let next = server.book(&one(2, 0)).await;
     assert_eq!((&next["next_seq"], &next["gap"]), (&json!(3), &json!(1)));
 
-    let run = async |arguments: &[&str]| fixture.run(&[arguments, &["--store", &fixture.url()]].concat()).await;
+    let run = async |arguments: &[&str]| deployment.run(&[arguments, &["--store", &deployment.url()]].concat()).await;
     let audit = run(&["audit"]).await;
     assert_eq!(audit.status.code(), Some(1));
     let told = stdout(&audit);
@@ -168,7 +168,7 @@ async fn a_batch_whose_sums_cannot_be_stored_holds_up_nothing_and_can_be_replaye
     assert_eq!(run(&["dead-letters", "replay", "--all"]).await.status.code(), Some(1), "it still does not fit");
 
     // Somebody makes room.
-    let mut other = sqlx::SqliteConnection::connect(&fixture.url()).await.unwrap();
+    let mut other = sqlx::SqliteConnection::connect(&deployment.url()).await.unwrap();
     sqlx::raw_sql("UPDATE usage_hourly SET units = 0").execute(&mut other).await.unwrap();
     let replayed = run(&["dead-letters", "replay", "--all"]).await;
     assert_eq!(stdout(&replayed), "1: 1 entries booked, 0 were booked before\n");
@@ -177,10 +177,10 @@ async fn a_batch_whose_sums_cannot_be_stored_holds_up_nothing_and_can_be_replaye
 }
 
 #[tokio::test]
-async fn one_bad_entry_of_a_batch_is_put_aside_alone_and_the_others_are_booked() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn bad_entry_is_put_aside_alone_and_the_rest_of_its_batch_is_booked() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let one = |units| UsageEntry::Request(request(root, AT, units));
     server.book(&batch(0, [one(5)])).await;
     // The sum of the third entry and what is there is more than a column holds.
@@ -200,7 +200,7 @@ async fn one_bad_entry_of_a_batch_is_put_aside_alone_and_the_others_are_booked()
     let letter = common::usage::dead_letters::NewDeadLetter::of_http("unknown", whole.encode(), "its sums".into());
     let booking = common::usage::booking::Booking { dead_letters: &[letter], ..Default::default() };
     store.book_all(&booking, common::time::Micros(0)).await.unwrap();
-    let run = async |arguments: &[&str]| fixture.run(&[arguments, &["--store", &fixture.url()]].concat()).await;
+    let run = async |arguments: &[&str]| deployment.run(&[arguments, &["--store", &deployment.url()]].concat()).await;
     let id = store.dead_letters(10, 0).await.unwrap()[1].id.to_string();
     let replayed = run(&["dead-letters", "replay", &id]).await;
     assert_eq!(replayed.status.code(), Some(1), "one entry is still no usage");
@@ -210,17 +210,17 @@ async fn one_bad_entry_of_a_batch_is_put_aside_alone_and_the_others_are_booked()
 }
 
 #[tokio::test]
-async fn usage_of_another_time_is_set_aside_until_somebody_lets_it_in() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn usage_out_of_its_time_is_quarantined_until_released() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let at = |at: &str| UsageEntry::Request(request(root, at, 5));
     let booked = server.book(&batch(0, [at("1970-01-01T00:00:00Z"), at("2099-01-01T00:00:00Z")])).await;
     assert_eq!((&booked["booked"], &booked["quarantined"]), (&json!(2), &json!(2)));
     assert_eq!(usage(&store).await, []);
     assert_eq!(server.metric("tollgate_usage_quarantined_entries_total").await, 2);
     assert_eq!(server.logged("usage_quarantined").await["entries"], 2);
-    let run = async |arguments: &[&str]| fixture.run(&[arguments, &["--store", &fixture.url()]].concat()).await;
+    let run = async |arguments: &[&str]| deployment.run(&[arguments, &["--store", &deployment.url()]].concat()).await;
     let audit = run(&["audit"]).await;
     assert_eq!(audit.status.code(), Some(1));
     assert!(stdout(&audit).contains("In quarantine: 2;"), "{}", stdout(&audit));
@@ -239,10 +239,10 @@ async fn usage_of_another_time_is_set_aside_until_somebody_lets_it_in() {
 }
 
 #[tokio::test]
-async fn only_the_ingest_token_opens_the_door() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn batches_need_the_ingest_token() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let bytes = ten_requests(root, 0).encode();
     let token = token();
     let wrong = format!("{}x", &token[1..]);
@@ -269,10 +269,10 @@ async fn only_the_ingest_token_opens_the_door() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_type_or_size_is_refused() {
-    let fixture = Fixture::new();
-    let (_store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn body_of_another_type_or_size_is_refused() {
+    let deployment = Deployment::new();
+    let (_store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let bytes = ten_requests(root, 0).encode();
     for content_type in ["application/json", "application/x-protobuf", ""] {
         let response = server
@@ -289,9 +289,9 @@ async fn a_body_of_another_type_or_size_is_refused() {
 
 #[tokio::test]
 async fn usage_of_an_unknown_tenant_is_kept_and_reported() {
-    let fixture = Fixture::new();
-    let (store, _root) = fixture.store().await;
-    let server = fixture.serve().await;
+    let deployment = Deployment::new();
+    let (store, _root) = deployment.store().await;
+    let server = deployment.serve().await;
     let stranger = TenantId::from_u128(99);
     let answer = server.book(&ten_requests(stranger, 0)).await;
     assert_eq!(answer["unknown_tenants"], json!([stranger]));
@@ -300,10 +300,10 @@ async fn usage_of_an_unknown_tenant_is_kept_and_reported() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_not_booked() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
-    let server = fixture.serve().await;
+async fn truncated_body_is_not_booked() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let server = deployment.serve().await;
     let bytes = ten_requests(root, 0).encode();
     let mut connection = TcpStream::connect(&server.address).await.unwrap();
     connection.write_all(head(bytes.len() + 1).as_bytes()).await.unwrap();
@@ -317,12 +317,12 @@ async fn a_body_that_breaks_off_is_not_booked() {
 }
 
 #[tokio::test]
-async fn a_locked_store_delays_a_batch_and_loses_nothing() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn locked_store_delays_a_batch_and_loses_nothing() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
-    let server = fixture.serve().await;
-    let mut other = sqlx::SqliteConnection::connect(&fixture.url()).await.unwrap();
+    let server = deployment.serve().await;
+    let mut other = sqlx::SqliteConnection::connect(&deployment.url()).await.unwrap();
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
 
     let refused = server.post(ten_requests(tenant, 0).encode()).await;
@@ -336,11 +336,11 @@ async fn a_locked_store_delays_a_batch_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_is_finished_before_the_process_ends() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn request_in_flight_is_finished_before_the_process_ends() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
-    let mut server: Server = fixture.serve().await;
+    let mut server: Server = deployment.serve().await;
     let bytes = ten_requests(tenant, 0).encode();
     let (first, rest) = bytes.split_at(bytes.len() / 2);
     let mut connection = TcpStream::connect(&server.address).await.unwrap();

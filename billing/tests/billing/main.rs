@@ -3,17 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod api;
-mod books;
 mod caps;
-mod changes;
+mod command;
+mod deployment;
 mod drills;
-mod fixture;
 mod histories;
 mod ingest;
-mod invoices;
-mod kafka;
+mod ingest_kafka;
+mod invoice;
 mod payers;
-mod process;
+mod publish;
+mod reconcile;
 mod schema;
 mod thresholds;
 mod topic;

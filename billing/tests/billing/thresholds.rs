@@ -6,18 +6,18 @@ use common::{
     usage::{UsageEntry, UsageRecord},
 };
 
-use crate::fixture::{Fixture, batch, customer, request};
+use crate::deployment::{Deployment, batch, customer, request};
 
 #[tokio::test]
-async fn a_quota_that_is_mostly_used_is_told_once_whoever_runs() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn mostly_used_quota_raises_one_event_from_many_processes() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "free").await.id;
     // The plan's hard quota is 100,000.
     let record = UsageRecord { at: SystemClock.now(), ..request(tenant, "2026-11-10T12:00:00Z", 80_000) };
     store.book_usage(&batch(0, [UsageEntry::Request(record)]), SystemClock.now()).await.unwrap();
 
-    let server = fixture.serve().await;
+    let server = deployment.serve().await;
     let told = server.logged("usage_threshold_reached").await;
     assert_eq!(told["tenant"], tenant.to_string());
     assert_eq!((&told["percent"], &told["used"], &told["limit"]), (&"80".into(), &80_000.into(), &100_000.into()));

@@ -20,9 +20,9 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
-use servers::{DEADLINE, Kafka, Postgres, PostgresOptions, eventually};
+use servers::{Kafka, Postgres, PostgresOptions, eventually};
 
-use crate::fixture::{Fixture, Server, batch_of_lane, request};
+use crate::deployment::{DEADLINE, Deployment, Server, batch_of_lane, request};
 
 static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start().unwrap());
 
@@ -39,6 +39,7 @@ const AT: &str = "2026-11-10T12:00:00Z";
 /// A topic, and a gateway's side of it.
 pub(crate) struct Topic {
     pub(crate) name: String,
+    bootstrap: String,
     producer: FutureProducer,
 }
 
@@ -46,15 +47,15 @@ fn number() -> u32 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A fixture on a SQLite file, and one on PostgreSQL.
-pub(crate) fn fixtures() -> [Fixture; 2] {
-    [Fixture::new(), fixture_on_postgres()]
+/// A deployment with a file as its store, and one on PostgreSQL.
+pub(crate) fn deployments() -> [Deployment; 2] {
+    [Deployment::new(), deployment_on_postgres()]
 }
 
-pub(crate) fn fixture_on_postgres() -> Fixture {
+pub(crate) fn deployment_on_postgres() -> Deployment {
     let database = format!("billing_{}", number());
     POSTGRES.create_database(&database).unwrap();
-    Fixture::with_store(Some(POSTGRES.url(&database)))
+    Deployment::with_store(Some(POSTGRES.url(&database)))
 }
 
 impl Topic {
@@ -66,8 +67,19 @@ impl Topic {
 
     /// One that does not exist yet.
     pub(crate) fn missing() -> Self {
-        let producer = client().set("acks", "all").set("linger.ms", "0").create().unwrap();
-        Self { name: format!("usage-{}", number()), producer }
+        Self::named(bootstrap())
+    }
+
+    /// One on a Kafka of the test's own.
+    pub(crate) fn on(kafka: &Kafka, partitions: u32) -> Self {
+        let topic = Self::named(kafka.bootstrap());
+        kafka.create_topic(&topic.name, partitions).unwrap();
+        topic
+    }
+
+    fn named(bootstrap: String) -> Self {
+        let producer = client(&bootstrap).set("acks", "all").set("linger.ms", "0").create().unwrap();
+        Self { name: format!("usage-{}", number()), bootstrap, producer }
     }
 
     pub(crate) fn create(&self, partitions: u32) {
@@ -87,32 +99,32 @@ impl Topic {
 
     /// Deletes the messages of partition 0 before `offset`.
     pub(crate) async fn delete_before(&self, offset: i64) {
-        let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+        let admin: AdminClient<DefaultClientContext> = client(&self.bootstrap).create().unwrap();
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.name, 0, Offset::Offset(offset)).unwrap();
         let deleted = admin.delete_records(&offsets, &AdminOptions::new()).await.unwrap();
         assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
     }
 
-    /// Settings of `billing ingest` for this topic, in a group of its own. Who is silent for `session` is out.
-    pub(crate) fn settings(&self, fixture: &Fixture, session: Duration, more: &str) {
+    /// Settings of `billing ingest` for this topic, in a group of its own, with a session timeout of `session`.
+    pub(crate) fn settings(&self, deployment: &Deployment, session: Duration, more: &str) {
         let text = format!(
             "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\ningest:\n  late_days: 3650\n  listen: 127.0.0.1:0\n  brokers: {}\n  \
              topic: {}\n  group: {}\n  batch_wait_ms: 20\n  \
              properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 300 }}\n{more}",
-            fixture.url(),
-            KAFKA.bootstrap(),
+            deployment.url(),
+            self.bootstrap,
             self.name,
             self.name,
             session.as_millis(),
         );
-        std::fs::write(fixture.path("billing.yaml"), text).unwrap();
+        std::fs::write(deployment.path("billing.yaml"), text).unwrap();
     }
 
     /// Starts `billing ingest` on this topic.
-    pub(crate) async fn ingest(&self, fixture: &Fixture) -> Server {
-        self.settings(fixture, SHORT_SESSION, "");
-        fixture.start(&["ingest", "--config", "billing.yaml"], "ingesting").await
+    pub(crate) async fn ingest(&self, deployment: &Deployment) -> Server {
+        self.settings(deployment, SHORT_SESSION, "");
+        deployment.start(&["ingest", "--config", "billing.yaml"], "ingesting").await
     }
 }
 
@@ -121,9 +133,9 @@ pub(crate) fn bootstrap() -> String {
     KAFKA.bootstrap()
 }
 
-fn client() -> ClientConfig {
+fn client(bootstrap: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", KAFKA.bootstrap());
+    client.set("bootstrap.servers", bootstrap);
     client
 }
 
@@ -145,15 +157,15 @@ pub(crate) async fn wait_for_books(store: &Store, requests: u64) {
     assert_eq!(booked(store).await, (requests, requests));
 }
 
-/// The partitions that a process holds by its own account.
-pub(crate) fn held(server: &Server) -> BTreeSet<i32> {
-    server.log_of("partitions_changed").iter().fold(BTreeSet::new(), |mut held, line| {
+/// The partitions that a process has been assigned, by its log.
+pub(crate) fn assigned_partitions(server: &Server) -> BTreeSet<i32> {
+    server.log_of("partitions_changed").iter().fold(BTreeSet::new(), |mut assigned, line| {
         let partitions: Vec<i32> = serde_json::from_str(line["partitions"].as_str().unwrap()).unwrap();
         if line["is_assignment"].as_bool().unwrap() {
-            held.extend(partitions);
+            assigned.extend(partitions);
         } else {
-            held.retain(|partition| !partitions.contains(partition));
+            assigned.retain(|partition| !partitions.contains(partition));
         }
-        held
+        assigned
     })
 }

@@ -16,7 +16,7 @@ pub struct ProblemDocument {
     pub status: u16,
     /// The kind of problem for programs.
     pub code: ProblemCode,
-    /// What is wrong with this request.
+    /// The fault of this request, in a sentence.
     pub detail: String,
 }
 

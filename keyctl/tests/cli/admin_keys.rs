@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::fixture::{Fixture, PEPPER, run, text};
 
 #[tokio::test]
-async fn an_admin_key_is_shown_once_listed_and_revoked() {
+async fn admin_key_is_shown_once_listed_and_revoked() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "admin"];
@@ -37,7 +37,7 @@ async fn an_admin_key_is_shown_once_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn an_admin_key_is_rotated_and_the_old_one_lives_on_through_the_grace() {
+async fn rotated_admin_key_works_through_the_grace() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create =
@@ -67,7 +67,7 @@ async fn an_admin_key_is_rotated_and_the_old_one_lives_on_through_the_grace() {
 }
 
 #[tokio::test]
-async fn people_are_told_to_keep_the_secret() {
+async fn table_output_tells_the_reader_to_keep_the_secret() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.keyctl(&["admin-key", "create", "--tenant", &root, "--name", "ci", "--role", "viewer"]);
@@ -79,7 +79,7 @@ async fn people_are_told_to_keep_the_secret() {
 }
 
 #[tokio::test]
-async fn an_admin_key_that_makes_no_sense_is_refused() {
+async fn invalid_admin_key_is_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["admin-key", "create", "--tenant", &root, "--name", "ci"];

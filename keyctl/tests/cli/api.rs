@@ -12,7 +12,7 @@ use crate::fixture::{Run, bare_command, run};
 
 const TENANT: &str = "ten_01jd0000000000000000000001";
 
-/// A server's reaction to one request.
+/// The reaction of a server to one request.
 enum Reply {
     /// Reads it and hangs up.
     HangUp,
@@ -79,7 +79,7 @@ fn key() -> Value {
 }
 
 #[test]
-fn a_creation_is_sent_once_more_under_the_same_idempotency_key() {
+fn lost_creation_is_sent_again_under_the_same_idempotency_key() {
     let created = || Reply::Answer("201 Created", "", tenant());
     let plans = || Reply::Answer("200 OK", "", json!({ "items": [] }));
     let (url, served) = serve(vec![Reply::HangUp, created(), plans()]);
@@ -129,7 +129,7 @@ fn usage_of_a_tenant_in_an_unknown_time_zone_is_shown_by_months_of_utc_with_a_wa
 }
 
 #[test]
-fn who_may_not_see_plans_gets_the_rest_and_is_told() {
+fn caller_without_access_to_plans_gets_the_rest_and_a_warning() {
     let forbidden =
         || Reply::Answer("403 Forbidden", "", json!({ "code": "forbidden", "detail": "needs subscriptions:read" }));
     let listed = Reply::Answer("200 OK", "", json!({ "items": [tenant()], "next_cursor": null }));
@@ -143,7 +143,7 @@ fn who_may_not_see_plans_gets_the_rest_and_is_told() {
 }
 
 #[test]
-fn what_was_changed_is_not_reported_as_failed() {
+fn change_whose_follow_up_fails_is_not_reported_as_failed() {
     let suspended = Reply::Answer("200 OK", "", tenant());
     let (url, served) = serve(vec![suspended, Reply::HangUp, Reply::HangUp]);
     drop(served);
@@ -153,7 +153,7 @@ fn what_was_changed_is_not_reported_as_failed() {
 }
 
 #[test]
-fn a_secret_that_was_lost_with_the_connection_is_told() {
+fn secret_lost_with_the_connection_is_reported() {
     let replayed = json!({ "key": key() });
     let (url, served) = serve(vec![Reply::HangUp, Reply::Answer("200 OK", "idempotency-replayed: true\r\n", replayed)]);
     let run = keyctl(&url, &["key", "create", "--tenant", TENANT, "--name", "main"]);
@@ -163,7 +163,7 @@ fn a_secret_that_was_lost_with_the_connection_is_told() {
 }
 
 #[test]
-fn a_change_is_not_repeated_when_its_answer_is_lost() {
+fn change_is_not_repeated_when_its_answer_is_lost() {
     let (url, served) = serve(vec![Reply::HangUp]);
     let run = keyctl(&url, &["tenant", "suspend", TENANT]);
     assert_eq!(run.code, 1, "{run:?}");
@@ -172,7 +172,7 @@ fn a_change_is_not_repeated_when_its_answer_is_lost() {
 }
 
 #[test]
-fn whoever_is_told_to_wait_waits() {
+fn rate_limited_request_waits_and_is_sent_again() {
     let busy = json!({ "code": "too_many_requests", "detail": "too many" });
     let answers = vec![
         Reply::Answer("429 Too Many Requests", "retry-after: 0\r\n", busy),
@@ -208,7 +208,7 @@ fn problems_have_the_exit_codes_of_the_store() {
 }
 
 #[test]
-fn a_redirection_gets_no_token() {
+fn redirect_gets_no_token() {
     let away = Reply::Answer("307 Temporary Redirect", "location: http://127.0.0.1:1/\r\n", json!({}));
     let (url, served) = serve(vec![away]);
     let run = keyctl(&url, &["tenant", "show", TENANT]);
@@ -218,7 +218,7 @@ fn a_redirection_gets_no_token() {
 }
 
 #[test]
-fn the_token_is_shown_nowhere() {
+fn token_is_shown_nowhere() {
     for (words, code) in [
         (&["--api", "http://127.0.0.1:1", "tenant", "list"][..], 1),
         (&["--api", "http://127.0.0.1:1", "--token", "hunter2", "tenant", "list"], 1),
@@ -234,7 +234,7 @@ fn the_token_is_shown_nowhere() {
 }
 
 #[test]
-fn it_is_told_what_is_missing_and_a_typed_store_comes_before_a_set_api() {
+fn missing_settings_are_named_and_a_store_option_overrides_an_api_variable() {
     let missing = run(bare_command().args(["--api", "http://127.0.0.1:1", "tenant", "list"]), "");
     assert_eq!(missing.code, 2, "{missing:?}");
     assert!(missing.stderr.contains("--token") && missing.stderr.contains("TOLLGATE_API_TOKEN"), "{missing:?}");
@@ -255,7 +255,7 @@ fn silent() -> (TcpListener, String) {
 }
 
 #[test]
-fn a_silent_api_is_told_within_the_time_that_was_set() {
+fn silent_api_is_reported_within_the_timeout() {
     let (_listener, address) = silent();
     for (words, told) in [
         (&["tenant", "list"][..], "no answer from the API"),
@@ -272,7 +272,7 @@ fn a_silent_api_is_told_within_the_time_that_was_set() {
 }
 
 #[test]
-fn an_api_that_stops_in_the_middle_of_an_answer_is_told() {
+fn truncated_answer_of_the_api_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let served = std::thread::spawn(move || {
@@ -289,7 +289,7 @@ fn an_api_that_stops_in_the_middle_of_an_answer_is_told() {
 }
 
 #[test]
-fn a_silent_store_is_told_within_the_time_that_was_set() {
+fn silent_store_is_reported_within_the_timeout() {
     let (_listener, address) = silent();
     let url = format!("postgres://tollgate@{address}/tollgate");
     for words in [&["tenant", "list"][..], &["tenant", "suspend", TENANT], &["plan", "list"], &["usage", "show"]] {
@@ -300,7 +300,7 @@ fn a_silent_store_is_told_within_the_time_that_was_set() {
 }
 
 #[test]
-fn a_timeout_is_a_span_of_time() {
+fn timeout_takes_a_duration() {
     for timeout in ["0", "soon", "-1", "1.5"] {
         let run = run(bare_command().args(["--timeout", timeout, "tenant", "list"]), "");
         assert_eq!(run.code, 2, "{timeout}: {run:?}");
@@ -308,7 +308,7 @@ fn a_timeout_is_a_span_of_time() {
 }
 
 #[test]
-fn an_admin_key_is_rotated_through_the_api() {
+fn admin_key_is_rotated_through_the_api() {
     let admin_key = |id: &str| {
         json!({
             "id": id, "tenant": TENANT, "name": "ci", "role": "admin", "scopes": [], "status": "active", "hint": "abcd",

@@ -1,4 +1,4 @@
-//! The audit log.
+//! `keyctl audit-log` shows who changed what.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn every_change_is_logged_with_the_user_who_typed_it() {
 }
 
 #[tokio::test]
-async fn the_log_is_narrowed_by_place_thing_kind_time_and_number() {
+async fn log_is_filtered_by_tenant_resource_action_time_and_count() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
@@ -65,7 +65,7 @@ async fn the_log_is_narrowed_by_place_thing_kind_time_and_number() {
 }
 
 #[tokio::test]
-async fn changes_of_plans_are_their_owners() {
+async fn changes_of_plans_are_logged_under_their_owner() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let plan = "plans: [{ id: growth, name: Growth, currency: USD, flat_fee: '1.00' }]";

@@ -1,6 +1,11 @@
 //! The same commands on a store and through the admin API of a running `billing serve` come out the same.
 
-use std::{collections::HashMap, path::Path, process::Command};
+use std::{
+    collections::HashMap,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use common::{
     key::Mode,
@@ -8,23 +13,22 @@ use common::{
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
 use serde_json::{Value, json};
-use servers::{Process, eventually};
 
 use crate::fixture::{Fixture, PEPPER, Run, run, text};
 
-/// `billing serve` on a store; killed when dropped.
+/// `billing serve` on a store, for as long as it is held.
 struct Billing {
+    process: Child,
     url: String,
-    _process: Process,
 }
 
-/// A fixture, and the API in front of its store, if commands go through the API.
+/// One of the two: a fixture, and the API that its store is worked on through, if it is.
 struct Side {
     fixture: Fixture,
     api: Option<(Billing, String)>,
-    /// Ids of created things, by their names in the script.
+    /// Ids that commands have created, by the names that the script gives them.
     ids: HashMap<String, String>,
-    /// Every id that was seen, in order: the same place in the order, the same thing.
+    /// Every id that was seen, in order: the same place in the order is the same resource.
     seen: Vec<String>,
 }
 
@@ -56,12 +60,12 @@ const SCRIPT: &[Step] = &[
     ("north", "tenant create --name North --parent {root} --kind reseller --plan basic --time-zone Europe/Berlin"),
     ("south", "tenant create --name South --parent {root} --kind reseller"),
     ("acme", "tenant create --name Acme --parent {north} --plan wide"),
-    ("inheritor", "tenant create --name Inheritor --parent {north}"),
+    ("inheriting", "tenant create --name Inheriting --parent {north}"),
     ("", "tenant list"),
     ("", "tenant list --parent {north}"),
     ("", "tenant show {acme}"),
     ("", "tenant limits {acme}"),
-    ("", "tenant limits {inheritor}"),
+    ("", "tenant limits {inheriting}"),
     ("", "tenant limits {south}"),
     ("", "tenant update {acme} --name Acme-GmbH"),
     ("", "tenant suspend {acme}"),
@@ -71,19 +75,19 @@ const SCRIPT: &[Step] = &[
     ("", "tenant move {south} --parent {south}"),
     ("", "tenant delete {south}"),
     ("", "plan assign basic --tenant {acme} --from period-end"),
-    ("", "plan assign basic --tenant {inheritor} --version 1"),
-    ("", "plan assign basic --tenant {inheritor} --from 2020-01-01T00:00:00Z"),
+    ("", "plan assign basic --tenant {inheriting} --version 1"),
+    ("", "plan assign basic --tenant {inheriting} --from 2020-01-01T00:00:00Z"),
     ("", "tenant plans {acme}"),
     ("", "plan deprecate wide"),
-    ("", "plan assign wide --tenant {inheritor}"),
+    ("", "plan assign wide --tenant {inheriting}"),
     ("", "plan restore wide"),
     ("", "plan apply changed.yaml"),
     ("", "plan versions basic"),
     ("", "plan migrate basic"),
-    ("", "plan end --tenant {inheritor}"),
+    ("", "plan end --tenant {inheriting}"),
     ("main", "key create --tenant {acme} --name main --scopes search --allowed-ips 203.0.113.7"),
-    ("ci", "key create --tenant {inheritor} --name ci --test --expires 2099-01-01T00:00:00Z"),
-    ("", "key create --tenant {inheritor} --name late --expires 2020-01-01T00:00:00Z"),
+    ("ci", "key create --tenant {inheriting} --name ci --test --expires 2099-01-01T00:00:00Z"),
+    ("", "key create --tenant {inheriting} --name late --expires 2020-01-01T00:00:00Z"),
     ("", "key show {main}"),
     ("", "key update {main} --any-route --allowed-ips 2001:db8::/32"),
     ("next", "key rotate {main} --grace 1h"),
@@ -97,7 +101,7 @@ const SCRIPT: &[Step] = &[
     ("", "credit add --tenant {acme} --meter tokens --units 500 --reference order-1"),
     ("", "credit add --tenant {acme} --meter tokens --units 501 --reference order-1"),
     ("", "credit show --tenant {acme}"),
-    ("", "tenant delete {inheritor}"),
+    ("", "tenant delete {inheriting}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
     ("", "tenant list --subtree-of ten_01jd0000000000000000000009"),
@@ -105,7 +109,7 @@ const SCRIPT: &[Step] = &[
     ("", "plan show nowhere"),
 ];
 
-/// Commands that run once usage is booked.
+/// Commands that read, run once usage is booked.
 const READING: &[Step] = &[
     ("", "usage show --period 2026-11 --by tenant"),
     ("", "usage show --period 2026-11 --by key"),
@@ -123,22 +127,29 @@ const READING: &[Step] = &[
 ];
 
 impl Billing {
-    async fn serve(fixture: &Fixture) -> Self {
+    fn serve(fixture: &Fixture) -> Self {
         let settings = fixture.file("billing.yaml", &format!("listen: 127.0.0.1:0\nstore: {}\n", fixture.url()));
         let program = Path::new(env!("CARGO_BIN_EXE_keyctl")).with_file_name("billing");
         let mut command = Command::new(&program);
         command.args(["serve", "--config"]).arg(settings).env("TOLLGATE_PEPPER", PEPPER).env_remove("TOLLGATE_STORE");
-        command.env("RUST_LOG", "billing=info");
-        let mut process = Process::captured("billing", command).unwrap();
-        process.start().unwrap_or_else(|error| {
+        let started = command.env("RUST_LOG", "billing=info").stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut process = started.unwrap_or_else(|error| {
             panic!("{}: {error}; `cargo build -p billing` builds it", program.display());
         });
-        let address = eventually("the address of billing", async || {
-            let events = process.log().lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-            events.map(|event| event["listen"].clone()).find(Value::is_string)
-        })
-        .await;
-        Self { url: format!("http://{}", text(&address)), _process: process }
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let events = lines.by_ref().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        let address = events.map(|event| event["listen"].clone()).find(Value::is_string);
+        // Whoever is not read from stops.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = format!("http://{}", text(&address.unwrap()));
+        Self { process, url }
+    }
+}
+
+impl Drop for Billing {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -151,7 +162,7 @@ impl Side {
         let root = fixture.root();
         let owner = ["admin-key", "create", "--tenant", &root, "--name", "owner", "--role", "owner"];
         let token = text(&fixture.json(&owner)["secret"]);
-        let api = if is_api { Some((Billing::serve(&fixture).await, token)) } else { None };
+        let api = is_api.then(|| (Billing::serve(&fixture), token));
         Self { fixture, api, ids: HashMap::from([("root".to_owned(), root)]), seen: Vec::new() }
     }
 
@@ -170,7 +181,7 @@ impl Side {
         ended
     }
 
-    /// Exit code and output of a step, without the parts that differ between fixtures.
+    /// The exit code and output of a step, without what differs from one fixture to the next.
     fn step(&mut self, (name, line): Step) -> (i32, Value) {
         let ended = self.run(line, "json");
         let said = if ended.code == 0 { &ended.stdout } else { &ended.stderr };
@@ -239,7 +250,7 @@ impl Side {
             request("acme", "next", "2026-11-10T10:10:00Z", 3, Mode::Live),
             request("acme", "next", "2026-11-10T11:10:00Z", 4, Mode::Live),
             request("acme", "next", "2026-11-30T23:59:59Z", 5, Mode::Live),
-            request("inheritor", "ci", "2026-11-10T10:10:00Z", 2, Mode::Test),
+            request("inheriting", "ci", "2026-11-10T10:10:00Z", 2, Mode::Test),
         ];
         let batch = UsageBatch { stream: StreamId::new("edge-1", 1, 0).unwrap(), first_seq: 0, entries };
         self.fixture.store.book_usage(&batch, Micros(0)).await.unwrap();
@@ -247,7 +258,7 @@ impl Side {
 }
 
 #[tokio::test]
-async fn the_same_commands_say_the_same_on_the_store_and_through_the_api() {
+async fn commands_give_equal_output_on_the_store_and_through_the_api() {
     let (mut store, mut api) = (Side::new(false).await, Side::new(true).await);
     for step in SCRIPT {
         assert_eq!(api.step(*step), store.step(*step), "{}", step.1);
@@ -270,7 +281,7 @@ async fn the_same_commands_say_the_same_on_the_store_and_through_the_api() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_refused() {
+async fn invalid_token_is_refused() {
     let api = Side::new(true).await;
     let (billing, _) = api.api.as_ref().unwrap();
     let mut command = api.fixture.command();

@@ -1,4 +1,4 @@
-//! A directory of its own for each test, with a migrated SQLite store and the `keyctl` that was just built.
+//! The set-up of a test: a directory of its own with a migrated SQLite store and the `keyctl` that was just built.
 
 use std::{
     io::Write as _,
@@ -26,7 +26,7 @@ pub(crate) struct Run {
 }
 
 impl Fixture {
-    /// Creates an empty store.
+    /// A fixture with an empty store.
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = Store::open_and_migrate(&url_in(&directory)).await.unwrap();
@@ -38,7 +38,7 @@ impl Fixture {
         url_in(&self.directory)
     }
 
-    /// The command `keyctl` on this store, for tests that run it in their own way.
+    /// The binary, set up for this fixture, for tests that run it in their own way.
     pub(crate) fn command(&self) -> Command {
         let mut command = bare_command();
         command.current_dir(self.directory.path()).env("TOLLGATE_STORE", self.url()).env("TOLLGATE_PEPPER", PEPPER);
@@ -73,7 +73,7 @@ impl Fixture {
         self.id(&["tenant", "create", "--name", "Example API"])
     }
 
-    /// Writes a file next to the store.
+    /// A file at this fixture.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).unwrap();

@@ -17,7 +17,7 @@ fn instant(value: &Value) -> Micros {
 }
 
 #[tokio::test]
-async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
+async fn store_holds_the_hash_of_the_shown_secret() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "production"]);
@@ -42,7 +42,7 @@ async fn the_store_holds_the_hash_of_the_secret_that_was_shown() {
 }
 
 #[tokio::test]
-async fn the_secret_is_printed_once_and_never_again() {
+async fn secret_is_printed_once() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.keyctl(&["key", "create", "--tenant", &root, "--name", "production"]);
@@ -68,7 +68,7 @@ async fn the_secret_is_printed_once_and_never_again() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_lives_on_for_its_grace() {
+async fn rotated_key_works_through_its_grace() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "ci", "--test", "--expires-in", "90d"]);
@@ -98,7 +98,7 @@ async fn a_rotated_key_lives_on_for_its_grace() {
 }
 
 #[tokio::test]
-async fn without_grace_the_old_key_ends_at_once() {
+async fn rotation_without_grace_ends_the_old_key_at_once() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);
@@ -107,7 +107,7 @@ async fn without_grace_the_old_key_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_stays_revoked() {
+async fn revoked_key_stays_revoked() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "old"])["key"]["id"]);
@@ -132,7 +132,7 @@ async fn keys_are_listed_by_tenant() {
 }
 
 #[tokio::test]
-async fn what_the_rules_forbid_is_refused() {
+async fn forbidden_changes_are_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name"];
@@ -148,7 +148,7 @@ async fn what_the_rules_forbid_is_refused() {
 }
 
 #[tokio::test]
-async fn keys_and_tenants_that_do_not_exist_are_not_found() {
+async fn missing_keys_and_tenants_are_not_found() {
     let fixture = Fixture::new().await;
     let key = "key_01jd0000000000000000000000";
     let tenant = "ten_01jd0000000000000000000000";
@@ -165,7 +165,7 @@ async fn keys_and_tenants_that_do_not_exist_are_not_found() {
 }
 
 #[tokio::test]
-async fn the_pepper_comes_from_a_file_or_the_environment() {
+async fn pepper_comes_from_a_file_or_the_environment() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "any", "--output", "json"];
@@ -186,7 +186,7 @@ async fn the_pepper_comes_from_a_file_or_the_environment() {
 
 /// A key under another pepper would be dead from the start: no gateway of this store could know it.
 #[tokio::test]
-async fn pepper_other_than_that_of_the_keys_in_force_is_refused() {
+async fn pepper_of_other_keys_is_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     fixture.file("pepper", "another pepper for tests\n");
@@ -206,7 +206,7 @@ async fn pepper_other_than_that_of_the_keys_in_force_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_narrowed_and_widened() {
+async fn key_is_restricted_and_opened_again() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "shop", "--scopes", "search,orders"];
@@ -227,7 +227,7 @@ async fn a_key_is_narrowed_and_widened() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
+async fn invalid_change_of_a_key_is_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
@@ -250,7 +250,7 @@ async fn a_change_of_a_key_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn keys_are_listed_by_subtree_and_by_how_they_stand() {
+async fn keys_are_listed_by_subtree_and_status() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
@@ -273,7 +273,7 @@ async fn keys_are_listed_by_subtree_and_by_how_they_stand() {
 }
 
 #[tokio::test]
-async fn it_is_shown_when_a_key_was_last_used() {
+async fn last_use_of_a_key_is_shown() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let id = text(&fixture.json(&["key", "create", "--tenant", &root, "--name", "one"])["key"]["id"]);
@@ -285,7 +285,7 @@ async fn it_is_shown_when_a_key_was_last_used() {
 }
 
 #[tokio::test]
-async fn a_leaked_key_is_found_by_its_secret_which_is_told_nowhere() {
+async fn leaked_key_is_found_by_its_secret_which_is_shown_nowhere() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let created = fixture.json(&["key", "create", "--tenant", &root, "--name", "leaked"]);

@@ -23,7 +23,7 @@ plans:
 ";
 
 #[tokio::test]
-async fn the_shipped_plans_apply_once() {
+async fn shipped_plans_apply_once() {
     let fixture = Fixture::new().await;
     let file = fixture.file("plans.yaml", SHIPPED);
     for outcome in ["created", "unchanged"] {
@@ -41,7 +41,7 @@ async fn the_shipped_plans_apply_once() {
 }
 
 #[tokio::test]
-async fn a_changed_plan_is_a_new_version_and_the_old_one_remains() {
+async fn changed_plan_becomes_a_new_version_and_the_old_one_remains() {
     let fixture = Fixture::new().await;
     fixture.file("basic.yaml", BASIC);
     fixture.json(&["plan", "apply", "basic.yaml"]);
@@ -61,7 +61,7 @@ async fn a_changed_plan_is_a_new_version_and_the_old_one_remains() {
 }
 
 #[tokio::test]
-async fn a_plan_is_shown_with_all_that_it_costs_and_allows() {
+async fn plan_is_shown_with_its_prices_and_limits() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.keyctl_reading(&["plan", "apply", "-"], BASIC).code, 0);
     let shown = fixture.keyctl(&["plan", "show", "basic"]).stdout;
@@ -75,7 +75,7 @@ async fn a_plan_is_shown_with_all_that_it_costs_and_allows() {
 }
 
 #[tokio::test]
-async fn one_fault_in_the_file_and_nothing_is_applied() {
+async fn file_with_one_fault_applies_nothing() {
     let fixture = Fixture::new().await;
     let second = BASIC.replace("plans:\n", "").replace("id: basic", "id: other");
     let bad_limit = format!("{BASIC}{}", second.replace("per_minute: 300", "per_minute: 0"));
@@ -99,7 +99,7 @@ async fn one_fault_in_the_file_and_nothing_is_applied() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_file_are_told_at_once_with_their_lines() {
+async fn all_faults_of_a_file_are_reported_with_their_lines() {
     let fixture = Fixture::new().await;
     let faulty = BASIC.replace("included", "inclded").replace("EUR", "XAU").replace("per_minute: 300", "per_minute: 0");
     fixture.file("bad.yaml", &faulty);
@@ -120,7 +120,7 @@ async fn all_faults_of_a_file_are_told_at_once_with_their_lines() {
 }
 
 #[tokio::test]
-async fn standard_input_is_named_in_errors_and_a_missing_file_is_a_failure() {
+async fn errors_name_standard_input_and_missing_files() {
     let fixture = Fixture::new().await;
     let run = fixture.keyctl_reading(&["plan", "apply", "-"], "plans: 7\n");
     assert_eq!(run.code, 4, "{run:?}");
@@ -131,7 +131,7 @@ async fn standard_input_is_named_in_errors_and_a_missing_file_is_a_failure() {
 }
 
 #[tokio::test]
-async fn plans_and_versions_that_do_not_exist_are_not_found() {
+async fn missing_plans_and_versions_are_not_found() {
     let fixture = Fixture::new().await;
     fixture.keyctl_reading(&["plan", "apply", "-"], BASIC);
     assert_eq!(fixture.keyctl(&["plan", "show", "nowhere"]).code, 3);
@@ -151,7 +151,7 @@ async fn desk_with_two_versions() -> (Fixture, String) {
 }
 
 #[tokio::test]
-async fn a_plan_is_given_and_ended_from_some_instant_on() {
+async fn subscription_starts_and_ends_at_the_given_instant() {
     let (fixture, customer) = desk_with_two_versions().await;
     let assign = |words: &[&str]| {
         let given = ["plan", "assign", "basic", "--tenant", &customer];
@@ -180,7 +180,7 @@ async fn a_plan_is_given_and_ended_from_some_instant_on() {
 }
 
 #[tokio::test]
-async fn what_the_rules_of_plans_forbid_is_refused() {
+async fn forbidden_changes_of_plans_are_refused() {
     let (fixture, customer) = desk_with_two_versions().await;
     let tenant = ["--tenant", &customer];
     for (words, code) in [
@@ -199,7 +199,7 @@ async fn what_the_rules_of_plans_forbid_is_refused() {
 }
 
 #[tokio::test]
-async fn a_deprecated_plan_is_kept_and_not_given() {
+async fn deprecated_plan_is_kept_and_not_assigned() {
     let (fixture, customer) = desk_with_two_versions().await;
     let assign = ["plan", "assign", "basic", "--tenant", &customer];
     fixture.json(&assign);
@@ -220,7 +220,7 @@ async fn a_deprecated_plan_is_kept_and_not_given() {
 }
 
 #[tokio::test]
-async fn whoever_has_an_older_version_is_brought_to_the_latest() {
+async fn upgrade_moves_subscriptions_of_older_versions_to_the_latest() {
     let (fixture, customer) = desk_with_two_versions().await;
     fixture.json(&["plan", "assign", "basic", "--tenant", &customer, "--version", "1"]);
     let versions = fixture.json(&["plan", "versions", "basic"]);

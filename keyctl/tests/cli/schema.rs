@@ -5,7 +5,7 @@ use servers::StoreFile;
 use crate::fixture::{Fixture, bare_command, run};
 
 #[tokio::test]
-async fn an_older_store_is_refused_with_its_pending_steps() {
+async fn older_store_is_refused_with_its_pending_steps() {
     let directory = tempfile::tempdir().unwrap();
     let missing = StoreFile::at(directory.path().join("old.db")).create_older().await.unwrap();
     for words in [&["tenant", "list"][..], &["tenant", "create", "--name", "Example API"]] {
@@ -18,7 +18,7 @@ async fn an_older_store_is_refused_with_its_pending_steps() {
 }
 
 #[tokio::test]
-async fn a_newer_store_is_refused_until_it_is_put_back() {
+async fn newer_store_is_refused_until_restored() {
     let fixture = Fixture::new().await;
     let file = StoreFile::at(fixture.url().trim_start_matches("sqlite://"));
     file.make_newer().await.unwrap();

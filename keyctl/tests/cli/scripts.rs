@@ -1,4 +1,4 @@
-//! Behaviour that scripts rely on: exit codes, errors on standard error, help and completions without a store.
+//! The contract with scripts: exit codes, errors on standard error, help and completions that need no store.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn wrong_usage_is_exit_code_2() {
 }
 
 #[tokio::test]
-async fn errors_are_json_where_answers_are() {
+async fn errors_are_json_if_output_is_json() {
     let fixture = Fixture::new().await;
     let id = "ten_01jd0000000000000000000000";
     for (words, code, exit_code) in [
@@ -48,7 +48,7 @@ async fn errors_are_json_where_answers_are() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_named_and_not_created() {
+fn missing_store_is_named_and_not_created() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -60,7 +60,7 @@ fn a_store_that_is_not_there_is_named_and_not_created() {
 }
 
 #[test]
-fn an_empty_store_must_be_migrated_first() {
+fn empty_store_must_be_migrated_first() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("empty.db"), "").unwrap();
     let words = ["--store", "sqlite://empty.db", "tenant", "list"];
@@ -70,7 +70,7 @@ fn an_empty_store_must_be_migrated_first() {
 }
 
 #[test]
-fn a_stores_password_is_shown_in_no_error_and_no_help() {
+fn password_of_a_store_is_in_no_error_and_no_help() {
     let url = "postgres://admin:hunter2@127.0.0.1:1/tollgate";
     for words in [&["tenant", "list"][..], &["--help"], &["key", "create", "--help"]] {
         let run = run(
@@ -83,7 +83,7 @@ fn a_stores_password_is_shown_in_no_error_and_no_help() {
 }
 
 #[tokio::test]
-async fn the_option_comes_before_the_environment() {
+async fn option_overrides_the_environment() {
     let fixture = Fixture::new().await;
     fixture.root();
     let other = Fixture::new().await;
@@ -126,7 +126,7 @@ fn completions_need_no_store() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = bare_command().args(["completions", "bash"]).stdout(writer).output().unwrap();

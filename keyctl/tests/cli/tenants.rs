@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 const UNKNOWN: &str = "ten_01jd0000000000000000000000";
 
 #[tokio::test]
-async fn a_tree_of_tenants_grows_with_sensible_defaults() {
+async fn tenants_are_created_with_sensible_defaults() {
     let fixture = Fixture::new().await;
     let root = fixture.json(&["tenant", "create", "--name", "Example API"]);
     let root_id = root["id"].as_str().unwrap();
@@ -32,7 +32,7 @@ async fn a_tree_of_tenants_grows_with_sensible_defaults() {
 }
 
 #[tokio::test]
-async fn a_suspended_tenant_stays_so_until_it_is_resumed() {
+async fn suspended_tenant_stays_suspended_until_resumed() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     for (verb, status, stored) in [
@@ -47,7 +47,7 @@ async fn a_suspended_tenant_stays_so_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_second_suspension_is_no_change_that_gateways_must_follow() {
+async fn second_suspension_records_no_change() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     fixture.json(&["tenant", "suspend", &root]);
@@ -57,7 +57,7 @@ async fn a_second_suspension_is_no_change_that_gateways_must_follow() {
 }
 
 #[tokio::test]
-async fn what_the_rules_forbid_is_refused() {
+async fn forbidden_changes_are_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let customer = fixture.id(&["tenant", "create", "--name", "Acme", "--parent", &root]);
@@ -79,7 +79,7 @@ async fn what_the_rules_forbid_is_refused() {
 }
 
 #[tokio::test]
-async fn tenants_and_plans_that_do_not_exist_are_not_found() {
+async fn missing_tenants_and_plans_are_not_found() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     for words in [
@@ -107,7 +107,7 @@ async fn tables_have_one_line_for_each_tenant() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_renamed_moved_and_deleted() {
+async fn tenant_is_renamed_moved_and_deleted() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let below = |name: &str, parent: &str, kind: &str| {
@@ -134,7 +134,7 @@ async fn a_tenant_is_renamed_moved_and_deleted() {
 }
 
 #[tokio::test]
-async fn tenants_are_listed_by_place_and_by_how_they_stand() {
+async fn tenants_are_listed_by_subtree_and_status() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let reseller = fixture.id(&["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller"]);
@@ -157,7 +157,7 @@ async fn tenants_are_listed_by_place_and_by_how_they_stand() {
 }
 
 #[tokio::test]
-async fn limits_say_who_lowered_them() {
+async fn limits_name_the_tenant_that_lowered_them() {
     let fixture = Fixture::new().await;
     fixture.file(
         "plans.yaml",
@@ -183,7 +183,7 @@ async fn limits_say_who_lowered_them() {
     let reseller = ["tenant", "create", "--name", "R", "--parent", &root, "--kind", "reseller", "--plan", "narrow"];
     let reseller = fixture.id(&reseller);
     let customer = fixture.id(&["tenant", "create", "--name", "C", "--parent", &reseller, "--plan", "wide"]);
-    let inheritor = fixture.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
+    let inheriting = fixture.id(&["tenant", "create", "--name", "H", "--parent", &reseller]);
     let limits = fixture.json(&["tenant", "limits", &customer]);
     assert_eq!((&limits["tenant"], &limits["terms"]["holder"]), (&json!(customer), &json!(customer)));
     assert_eq!(limits["terms"]["tenant"]["per_second"], json!({ "limit": 10, "burst": 10, "clamped_by": reseller }));
@@ -195,7 +195,7 @@ async fn limits_say_who_lowered_them() {
     assert!(table.contains(&format!("10/s, lowered by {reseller}")), "{table}");
     assert!(table.contains("1000 units per month, hard"), "{table}");
 
-    let inherited = fixture.json(&["tenant", "limits", &inheritor]);
+    let inherited = fixture.json(&["tenant", "limits", &inheriting]);
     assert_eq!((&inherited["terms"]["holder"], &inherited["terms"]["plan"]), (&json!(reseller), &json!("narrow")));
     assert_eq!(fixture.keyctl(&["tenant", "limits", UNKNOWN]).code, 3);
 }

@@ -1,4 +1,4 @@
-//! Output at a terminal: tables as wide as the terminal, and a question before a deletion.
+//! Output at a terminal: tables as wide as the terminal, and a question before anything is removed.
 
 use serde_json::json;
 use servers::{Act, Seen, Step, in_terminal};
@@ -66,7 +66,7 @@ async fn lists_are_no_wider_than_the_terminal() {
 }
 
 #[tokio::test]
-async fn what_has_no_room_is_named_and_what_matters_stays() {
+async fn columns_without_room_are_named_and_important_ones_stay() {
     let (fixture, _, key) = inhabited().await;
     let seen = at(&fixture, 80, &["key", "list"], &[]).output;
     assert!(seen.contains(&key) && seen.contains("active"), "{seen}");
@@ -91,7 +91,7 @@ fn times_are_to_the_minute(text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn destructive_verbs_ask_and_do_nothing_unless_it_is_confirmed() {
+async fn destructive_commands_change_nothing_unless_confirmed() {
     let (fixture, _, key) = inhabited().await;
     let question = "Revoke key production of the shop";
     for answer in ["\n", "n\n", "no\n", "yesterday\n"] {
@@ -108,7 +108,7 @@ async fn destructive_verbs_ask_and_do_nothing_unless_it_is_confirmed() {
 }
 
 #[tokio::test]
-async fn whoever_says_yes_and_whoever_is_no_terminal_is_not_asked() {
+async fn yes_option_or_no_terminal_skips_the_question() {
     let (fixture, _, key) = inhabited().await;
     let seen = at(&fixture, 100, &["key", "revoke", &key, "--yes"], &[]);
     assert_eq!(seen.code, 0, "{seen:?}");
@@ -129,7 +129,7 @@ async fn suspending_a_root_needs_its_name_too() {
 }
 
 #[tokio::test]
-async fn a_file_that_drops_limits_is_confirmed_or_refused() {
+async fn plan_file_that_drops_limits_needs_confirmation() {
     let (fixture, ..) = inhabited().await;
     let fewer = LIMITED.replace(", per_minute: 300", "").replace("    quotas: [{ meter: tokens, per_month: 9 }]\n", "");
     fixture.file("fewer.yaml", &fewer);
@@ -152,7 +152,7 @@ async fn a_file_that_drops_limits_is_confirmed_or_refused() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
+async fn dry_run_shows_changes_and_makes_none() {
     let (fixture, ..) = inhabited().await;
     let changed = LIMITED.replace("10.00", "12.00").replace("per_minute: 300", "per_hour: 300");
     let second = LIMITED.replace("plans:\n", "").replace("basic", "other");
@@ -179,7 +179,7 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_nothing_is_served_with_is_told() {
+async fn key_without_any_route_gets_a_warning() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let create = ["key", "create", "--tenant", &root, "--name", "first"];

@@ -81,7 +81,7 @@ fn row(labels: &Value, counts: [u64; 6]) -> Value {
 }
 
 #[tokio::test]
-async fn a_month_is_summed_by_tenant_key_route_and_hour() {
+async fn month_is_summed_by_tenant_key_route_and_hour() {
     let fixture = Fixture::new().await;
     let live = User::new(&fixture, "Live", "UTC", false);
     let test = User::new(&fixture, "Test", "UTC", true);
@@ -127,7 +127,7 @@ async fn a_month_is_summed_by_tenant_key_route_and_hour() {
 }
 
 #[tokio::test]
-async fn a_month_begins_on_each_tenants_own_clock() {
+async fn month_begins_on_each_tenants_own_clock() {
     let fixture = Fixture::new().await;
     let berlin = User::new(&fixture, "Berlin", "Europe/Berlin", false);
     let utc = User::new(&fixture, "UTC", "UTC", false);
@@ -166,7 +166,7 @@ async fn usage_of_an_unknown_tenant_is_not_hidden() {
 }
 
 #[tokio::test]
-async fn the_current_month_is_the_default_and_an_unknown_tenant_is_not_found() {
+async fn current_month_is_the_default_and_missing_tenant_is_not_found() {
     let fixture = Fixture::new().await;
     let report = fixture.json(&["usage", "show"]);
     assert!(report["period"].as_str().unwrap().parse::<common::time::Period>().is_ok(), "{report}");
@@ -174,7 +174,7 @@ async fn the_current_month_is_the_default_and_an_unknown_tenant_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_report_sums_by_what_is_asked_for() {
+async fn report_sums_by_the_requested_dimensions() {
     let fixture = Fixture::new().await;
     let live = User::new(&fixture, "Live", "UTC", false);
     let test = User::new(&fixture, "Test", "UTC", true);
@@ -219,7 +219,7 @@ async fn a_report_sums_by_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_report_on_nobody_or_no_time_is_refused() {
+async fn report_without_tenants_or_time_is_refused() {
     let fixture = Fixture::new().await;
     let root = fixture.root();
     let report = ["usage", "report", "--tenant", &root];

@@ -21,14 +21,14 @@ const LAST_SECOND: i64 = 253_402_207_199;
 /// Longest subject, in bytes: what OIDC allows.
 const SUBJECT_LONGEST: usize = 255;
 
-/// Who the claims of a good token are about.
+/// The principal of a valid token's claims.
 pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Principal, Refused> {
-    // A list of issuers, one of them the right one, is no issuer.
+    // A list of issuers is refused, even if it contains the right one.
     if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer) {
         return Err(Refused::unknown("the token is of another issuer"));
     }
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    // Longer than a name that people give may be, and as fit to be shown.
+    // Longer than a name of the domain may be, but with the same characters.
     let is_fit = matches!(validate_name(subject), Ok(()) | Err(NameError::TooLong(_)));
     if !(1..=SUBJECT_LONGEST).contains(&subject.len()) || !is_fit {
         return Err(Refused::known("the token's subject is no name"));
@@ -41,7 +41,7 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
         return Err(nobody(&format!("the token's claim {} names no role", settings.role_claim)));
     };
     let Some(expires_at) = claims.get("exp").and_then(expiry) else {
-        return Err(Refused::known("the token's claim exp makes no sense"));
+        return Err(Refused::known("the token's claim exp is invalid"));
     };
     Ok(Principal {
         kind: PrincipalKind::Person,
@@ -53,24 +53,24 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
     })
 }
 
-/// When a token ends, in whole seconds: a fraction of one is cut off. Later than the last instant that can be written is
-/// as good as that.
+/// The expiry of a token in whole seconds: a fraction is cut off, and a later instant than documents can write becomes
+/// the last that they can.
 fn expiry(claim: &Value) -> Option<Micros> {
     let seconds: i64 = claim.as_i64().or_else(|| claim.to_string().split('.').next()?.parse().ok())?;
     Some(Micros(seconds.min(LAST_SECOND).saturating_mul(1_000_000)))
 }
 
-/// They are who they say they are, and nobody here.
+/// The refusal of a valid token that names no tenant or role here.
 fn nobody(detail: &str) -> Refused {
     Refused::undecided(Problem::new(ProblemCode::Forbidden, detail))
 }
 
-/// A claim by its name, or by the names on the way to it with dots between.
+/// A claim by its name, or by its path with dots.
 fn claim<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
     claims.get(path).or_else(|| path.split('.').try_fold(claims, |value, name| value.get(name)))
 }
 
-/// A role, or the mightiest of a list, in which there may be those of other programs.
+/// The role claim: one role, or a list. The highest known role counts; unknown ones are ignored.
 fn role(value: &Value) -> Option<Role> {
     let parse = |value: &Value| value.as_str().and_then(|text| text.parse::<Role>().ok());
     match value {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_found_by_name_and_by_path() {
+    fn claim_is_found_by_name_and_by_path() {
         let tenant = TenantId::from_u128(1).to_string();
         let nested = json!({ "sub": "a", "tollgate": { "tenant": tenant, "role": "admin" } });
         let named = json!({ "sub": "a", "https://x.example/tenant": tenant, "realm": { "roles": ["offline", "viewer", "billing"] } });
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_tenant_or_role_is_nobody() {
+    fn token_without_tenant_or_role_is_forbidden() {
         let settings = settings("tenant", "role");
         let tenant = TenantId::from_u128(1).to_string();
         for claims in [
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_that_could_forge_logs_is_refused() {
+    fn subject_with_control_characters_is_refused() {
         let settings = settings("tenant", "role");
         for subject in [json!(""), json!("a\nb"), json!("an\u{202e}na"), json!("x".repeat(256)), json!(7)] {
             let claims = json!({ "sub": subject, "tenant": TenantId::from_u128(1).to_string(), "role": "admin" });

@@ -1,4 +1,4 @@
-//! Signatures, verified by ring, as everywhere in this program. Nothing is signed here.
+//! Verification of signatures by ring. Nothing is signed here.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
@@ -18,7 +18,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the one that verifies.
+/// Installs ring as the verifier.
 pub(super) fn install() {
     // A second time changes nothing.
     let _ = PROVIDER.install_default();

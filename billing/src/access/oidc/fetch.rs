@@ -1,4 +1,4 @@
-//! Asking the provider for its keys: where they are (discovery), and then for them.
+//! Fetches the provider's keys: first their URL by discovery, then the keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +9,13 @@ use super::keys::KeySet;
 
 const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// Longest that one answer may take, to its last byte.
+/// Longest time until the last byte of one answer.
 const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(4);
 
 /// Longest document that is read.
 const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
 
-/// Why there can be no provider.
+/// Reason why the provider cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot ask the identity provider {issuer}: {reason}")]
 pub struct IdentitySetupError {
@@ -23,49 +23,49 @@ pub struct IdentitySetupError {
     reason: String,
 }
 
-/// Why the provider did not tell its keys.
+/// Reason why the keys could not be fetched.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
-    /// It did not answer in time, or broke off.
+    /// The provider did not answer in time, or broke off.
     #[error("{url} does not answer: {reason}")]
     Silent {
-        /// What was asked for.
+        /// The URL of the request.
         url: Url,
-        /// What the client said.
+        /// Error of the client.
         reason: Arc<str>,
     },
-    /// It answered with something else.
+    /// The provider answered with another status than 200.
     #[error("{url} answered with status {status}")]
     Status {
-        /// What was asked for.
+        /// The URL of the request.
         url: Url,
         /// The status.
         status: StatusCode,
     },
-    /// It answered with too much.
+    /// The answer is too long.
     #[error("{url} answered with more than {DOCUMENT_MAX_BYTES} bytes")]
     TooLong {
-        /// What was asked for.
+        /// The URL of the request.
         url: Url,
     },
-    /// It answered with something that makes no sense.
+    /// The answer is not the expected document.
     #[error("{url} answered with something else than expected: {reason}")]
-    Senseless {
-        /// What was asked for.
+    Unexpected {
+        /// The URL of the request.
         url: Url,
-        /// What makes no sense.
+        /// Fault of the document.
         reason: Arc<str>,
     },
 }
 
-/// Asks the provider.
+/// Fetches keys from the provider.
 pub(super) struct Fetcher {
     client: Client,
     issuer: String,
     discovery: Url,
 }
 
-/// What is read of a provider's description of itself.
+/// The part of the provider's discovery document that is read.
 #[derive(Deserialize)]
 struct Description {
     issuer: String,
@@ -80,30 +80,30 @@ impl Fetcher {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIME_LIMIT)
             .timeout(ANSWER_TIME_LIMIT)
-            // Whoever can redirect could point into this network.
+            // A redirect could point into this network.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| refuse(chain(&error)))?;
         Ok(Self { client, issuer: issuer.to_owned(), discovery })
     }
 
-    /// The keys that the provider publishes now.
+    /// Fetches the current keys.
     pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
         let url = &self.discovery;
-        let senseless = |url: &Url, reason: &str| FetchError::Senseless { url: url.clone(), reason: reason.into() };
+        let unexpected = |url: &Url, reason: &str| FetchError::Unexpected { url: url.clone(), reason: reason.into() };
         let description: Description =
-            serde_json::from_slice(&self.document(url).await?).map_err(|error| senseless(url, &error.to_string()))?;
+            serde_json::from_slice(&self.document(url).await?).map_err(|error| unexpected(url, &error.to_string()))?;
         if description.issuer != self.issuer {
-            return Err(senseless(url, &format!("it calls itself {}", description.issuer.escape_default())));
+            return Err(unexpected(url, &format!("it calls itself {}", description.issuer.escape_default())));
         }
-        let keys: Url = description.jwks_uri.parse().map_err(|_| senseless(url, "its jwks_uri is no URL"))?;
+        let keys: Url = description.jwks_uri.parse().map_err(|_| unexpected(url, "its jwks_uri is no URL"))?;
         if keys.scheme() != "https" && keys.scheme() != url.scheme() {
-            return Err(senseless(url, "its keys are not to be had by HTTPS"));
+            return Err(unexpected(url, "its keys are not served by HTTPS"));
         }
         let parsed = KeySet::parse(&self.document(&keys).await?);
-        let parsed = parsed.map_err(|error| senseless(&keys, &error.to_string()))?;
+        let parsed = parsed.map_err(|error| unexpected(&keys, &error.to_string()))?;
         if parsed.len() == 0 {
-            return Err(senseless(&keys, "it has no key for RS256, ES256 or EdDSA"));
+            return Err(unexpected(&keys, "it has no key for RS256, ES256 or EdDSA"));
         }
         Ok(parsed)
     }
@@ -126,7 +126,7 @@ impl Fetcher {
     }
 }
 
-/// An error with what is behind it, which is where the reason stands.
+/// An error with its causes, which contain the reason.
 fn chain(error: &dyn std::error::Error) -> String {
     let behind = std::iter::successors(error.source(), |error| error.source());
     behind.fold(error.to_string(), |text, error| format!("{text}: {error}"))

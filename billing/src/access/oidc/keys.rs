@@ -1,4 +1,4 @@
-//! The provider's public keys, as far as tokens may be signed with them.
+//! The provider's public keys that tokens may be signed with.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Most keys of a provider that are kept.
 const KEYS_MOST: usize = 100;
 
-/// A key, and what it is good for.
+/// A key with its algorithm.
 pub(super) struct PublicKey {
     id: Option<String>,
     algorithm: Algorithm,
@@ -28,7 +28,7 @@ struct Document {
 }
 
 impl KeySet {
-    /// The keys of a JSON web key set. Those that are of no use here are left out; they may be for others.
+    /// Parses a JSON web key set. Keys of other algorithms or uses are left out.
     pub(super) fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         let document: Document = serde_json::from_slice(text)?;
         let keys = document.keys.into_iter().filter_map(PublicKey::parse).take(KEYS_MOST);
@@ -39,7 +39,7 @@ impl KeySet {
         self.0.len()
     }
 
-    /// The key of this id for this algorithm. A token that names none means the only one there is.
+    /// The key of this id for this algorithm. Without an id, the only key of the algorithm.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Arc<PublicKey>> {
         let mut fitting = self.0.iter().filter(|key| key.algorithm == algorithm);
         match id {

@@ -1,8 +1,8 @@
-//! People, by tokens of an OIDC provider: its signature, for us, in time, with a role at a tenant.
+//! Tokens of people from an OIDC provider: signature, audience, time, and a role at a tenant.
 //!
-//! The provider's keys are kept in memory. No request waits for the provider but the first ones, and those that show a
-//! key which is not known yet; how often it is asked for these is limited, so that made-up tokens are no way to flood
-//! it. With the provider down, what is signed by a known key goes on working.
+//! The provider's keys are kept in memory. Only the first requests, and those with an unknown key, wait for the provider.
+//! Fetches for unknown keys are limited, so that forged tokens cannot flood the provider. While the provider is down, tokens
+//! with known keys are still accepted.
 
 mod claims;
 mod crypto;
@@ -31,16 +31,16 @@ use tokio::sync::Mutex;
 use super::{credential::Refused, principal::Principal};
 use crate::problem::Problem;
 
-/// The algorithms that a token may be signed with: none by a shared secret, and `none` is not one.
+/// Algorithms that a token may be signed with: none with a shared secret, and not `none`.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
-/// What a token may call itself. Tokens that are something else, such as a logout token, are signed by the same keys.
+/// Accepted types of tokens. Other tokens, such as logout tokens, are signed with the same keys.
 const TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
 
-/// How often the provider is asked for keys because of what a token says.
+/// Limit of fetches that tokens with unknown keys may cause.
 const FETCHES: RateLimit = RateLimit { limit: 6, burst: 4 };
 
-/// How long keys are taken as they are, before they are asked for again in the background.
+/// Age of the keys after which they are fetched again in the background.
 const FRESH_FOR: Duration = Duration::from_mins(5);
 
 /// The OIDC provider whose tokens are accepted.
@@ -50,26 +50,26 @@ pub struct IdentityProvider(Arc<Inner>);
 struct Inner {
     settings: OidcConfig,
     fetcher: Fetcher,
-    keys: RwLock<Held>,
-    /// One at a time asks.
+    keys: RwLock<KnownKeys>,
+    /// Held while keys are fetched.
     asking: Mutex<()>,
     allowed: Rate,
     asked: RateCell,
     clock: Clock,
 }
 
-/// The keys, and when they were learned.
+/// The known keys, with the time of their fetch.
 #[derive(Clone, Default)]
-struct Held {
+struct KnownKeys {
     keys: Option<Arc<KeySet>>,
-    /// When they were learned, or last asked for in vain.
+    /// Time of the last fetch, successful or not.
     at: Option<Instant>,
-    /// Counts how often they were learned.
+    /// Number of successful fetches.
     round: u64,
 }
 
 impl IdentityProvider {
-    /// A provider that is yet to be asked for its keys. A rustls provider must be installed.
+    /// A provider whose keys are not fetched yet. A rustls provider must be installed.
     pub fn new(settings: OidcConfig) -> Result<Self, IdentitySetupError> {
         crypto::install();
         let fetcher = Fetcher::new(&settings.issuer)?;
@@ -84,12 +84,12 @@ impl IdentityProvider {
         })))
     }
 
-    /// Learns the keys ahead of the first token, and says so if that fails.
+    /// Fetches the keys ahead of the first token; a failure is logged.
     pub async fn learn(&self) {
         let _ = self.0.refresh(0).await;
     }
 
-    /// Whose token it is.
+    /// Returns the principal of a token.
     pub(super) async fn principal(&self, token: &str) -> Result<Principal, Refused> {
         let header = decode_header(token).map_err(|error| refusal(error.kind()))?;
         check_header(&header)?;
@@ -110,7 +110,7 @@ impl IdentityProvider {
         validation
     }
 
-    /// The key that a token says it is signed with: one that is known, or that the provider has by now.
+    /// The key that a token names: a known one, or one that the provider has published since.
     async fn key(&self, header: &Header) -> Result<Arc<PublicKey>, Refused> {
         let held = self.0.held();
         if let Some(key) = held.find(header) {
@@ -121,7 +121,7 @@ impl IdentityProvider {
             Ok(held) => {
                 held.find(header).ok_or_else(|| Refused::unknown("no key of the identity provider made this token"))
             }
-            // Why is for operators, and in the log: whoever asks here has shown no credential yet.
+            // The reason is in the log, for operators: this client is not authenticated.
             Err(Unrefreshed::Failed) => Err(Refused::undecided(Problem::new(
                 ProblemCode::IdentityProviderUnavailable,
                 "the key of this token is not known yet, and the identity provider does not tell it; the log of billing \
@@ -137,7 +137,7 @@ impl IdentityProvider {
         }
     }
 
-    fn refresh_if_old(&self, held: &Held) {
+    fn refresh_if_old(&self, held: &KnownKeys) {
         if held.at.is_some_and(|at| at.elapsed() < FRESH_FOR) {
             return;
         }
@@ -146,21 +146,21 @@ impl IdentityProvider {
     }
 }
 
-/// Why no keys were learned.
+/// Reason why no keys were fetched.
 enum Unrefreshed {
-    /// The provider was asked often enough for now.
+    /// The limit of fetches is reached.
     TooOften,
-    /// It did not answer, or not with keys.
+    /// The provider did not answer, or not with keys.
     Failed,
 }
 
 impl Inner {
-    fn held(&self) -> Held {
+    fn held(&self) -> KnownKeys {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The keys of a later round than `round`: somebody else's, if they have just been learned, or the provider's now.
-    async fn refresh(&self, round: u64) -> Result<Held, Unrefreshed> {
+    /// The keys of a later round than `round`: fetched by another task just now, or fetched here.
+    async fn refresh(&self, round: u64) -> Result<KnownKeys, Unrefreshed> {
         let _turn = self.asking.lock().await;
         let held = self.held();
         if held.round > round {
@@ -174,20 +174,20 @@ impl Inner {
         held.at = Some(Instant::now());
         match fetched {
             Ok(keys) => {
-                tracing::info!(issuer = self.settings.issuer, keys = keys.len(), "identity_provider_keys");
+                tracing::info!(event = "identity_provider_keys", issuer = self.settings.issuer, keys = keys.len());
                 held.keys = Some(Arc::new(keys));
                 held.round += 1;
                 Ok(held.clone())
             }
             Err(error) => {
-                tracing::warn!(issuer = self.settings.issuer, %error, "identity_provider_unavailable");
+                tracing::warn!(event = "identity_provider_unavailable", issuer = self.settings.issuer, %error);
                 Err(Unrefreshed::Failed)
             }
         }
     }
 }
 
-impl Held {
+impl KnownKeys {
     fn find(&self, header: &Header) -> Option<Arc<PublicKey>> {
         self.keys.as_ref()?.find(header.kid.as_deref(), header.alg)
     }
@@ -199,15 +199,15 @@ fn check_header(header: &Header) -> Result<(), Refused> {
     }
     let typ = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
     if !TYPES.contains(&typ.as_str()) {
-        return Err(Refused::unknown("this is no access token: it says it is something else"));
+        return Err(Refused::unknown("this is not an access token, by its type"));
     }
     if header.crit.is_some() {
-        return Err(Refused::unknown("the token has critical headers, none of which are known here"));
+        return Err(Refused::unknown("the token has critical headers, and none is supported"));
     }
     Ok(())
 }
 
-/// What is wrong with a token, and whether its sender may have made it up.
+/// The refusal of a token, and whether the token may be a guess.
 fn refusal(kind: &ErrorKind) -> Refused {
     match kind {
         ErrorKind::ExpiredSignature => Refused::known("the token has expired: get a new one"),
@@ -216,7 +216,7 @@ fn refusal(kind: &ErrorKind) -> Refused {
         ErrorKind::InvalidIssuer => Refused::unknown("the token is of another issuer"),
         ErrorKind::InvalidSignature => Refused::unknown("the token's signature is wrong"),
         ErrorKind::MissingRequiredClaim(claim) => Refused::known(&format!("the token lacks the claim {claim}")),
-        ErrorKind::InvalidClaimFormat(claim) => Refused::known(&format!("the token's claim {claim} makes no sense")),
+        ErrorKind::InvalidClaimFormat(claim) => Refused::known(&format!("the token's claim {claim} is invalid")),
         _ => Refused::unknown("not a token that is accepted here"),
     }
 }

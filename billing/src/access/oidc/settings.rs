@@ -1,18 +1,18 @@
-//! The section `access.oidc`: whose tokens are accepted, and where role and tenant stand in them.
+//! The section `access.oidc`: the identity provider, and the claims for role and tenant.
 
 use serde::{Deserialize, Deserializer, de};
 
-/// Most that clocks may be apart.
+/// Largest clock skew that may be set.
 const CLOCK_SKEW_MAX_SECONDS: u64 = 600;
 
 /// The OIDC provider whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OidcConfig {
-    /// What its tokens say who issued them, and where it describes itself.
+    /// The issuer in its tokens, and the base URL of its discovery document.
     #[serde(deserialize_with = "issuer")]
     pub issuer: String,
-    /// What its tokens have to be meant for.
+    /// The audience that its tokens must name.
     #[serde(deserialize_with = "filled")]
     pub audience: String,
     /// The claim with the id of the tenant; dots lead inside.
@@ -21,7 +21,7 @@ pub struct OidcConfig {
     /// The claim with the role, or a list of roles.
     #[serde(default = "default_role_claim", deserialize_with = "filled")]
     pub role_claim: String,
-    /// How far the provider's clock may be apart from ours.
+    /// Largest difference between the provider's clock and ours.
     #[serde(default = "default_clock_skew", deserialize_with = "clock_skew")]
     pub clock_skew_seconds: u64,
 }
@@ -76,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn issuer_and_audience_are_enough() {
+    fn issuer_and_audience_suffice() {
         let config = parse("issuer: https://id.example/realms/a\naudience: tollgate\n").unwrap();
         assert_eq!((config.tenant_claim.as_str(), config.clock_skew_seconds), ("tollgate.tenant", 60));
     }
 
     #[test]
-    fn what_cannot_be_trusted_is_refused() {
+    fn untrustworthy_settings_are_refused() {
         for (issuer, audience, more) in [
             ("http://id.example", "a", ""),
             ("id.example", "a", ""),

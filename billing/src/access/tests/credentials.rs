@@ -9,7 +9,7 @@ use common::{
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{Desk, Served};
+use super::{Fixture, Served};
 use crate::access::BootstrapToken;
 
 const BOOTSTRAP: &str = "set-up-with-this-token";
@@ -19,29 +19,30 @@ fn detail(body: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_key_counts_until_the_moment_it_is_revoked() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let (id, secret) = desk.machine(desk.tree.reseller, Role::Admin, &[]).await;
+async fn admin_key_works_until_it_is_revoked() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let (id, secret) = fixture.machine(fixture.tree.reseller, Role::Admin, &[]).await;
     let (status, me) = served.me(&secret).await;
     assert_eq!((status, me["name"].as_str()), (StatusCode::OK, Some(id.to_string().as_str())), "{me}");
     assert_eq!((me["kind"].as_str(), me["role"].as_str()), (Some("admin_key"), Some("admin")));
-    assert_eq!(me["tenant"], desk.tree.reseller.to_string());
+    assert_eq!(me["tenant"], fixture.tree.reseller.to_string());
     assert_eq!(me["address"], "127.0.0.1");
-    desk.store.revoke_admin_key(id, SystemClock.now()).await.unwrap();
+    fixture.store.revoke_admin_key(id, SystemClock.now()).await.unwrap();
     let (status, said) = served.me(&secret).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(detail(&said).contains("revoked"), "{said}");
 }
 
 #[tokio::test]
-async fn what_is_no_credential_is_refused_and_says_what_is_one() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
+async fn invalid_credential_is_refused_with_the_accepted_kinds() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
     let api_key = common::key::Secret::generate(common::key::Mode::Live);
-    let expired = desk.machine_until(desk.tree.root, Role::Owner, &[], Some(SystemClock.now().plus_seconds(1))).await.1;
+    let expired =
+        fixture.machine_until(fixture.tree.root, Role::Owner, &[], Some(SystemClock.now().plus_seconds(1))).await.1;
     let huge = format!("{}.e30.x", "a".repeat(20_000));
-    let ingest = desk.pepper.ingest_token();
+    let ingest = fixture.pepper.ingest_token();
     let made_up = AdminSecret::generate();
     for token in [
         "x",
@@ -76,52 +77,52 @@ async fn what_is_no_credential_is_refused_and_says_what_is_one() {
 }
 
 #[tokio::test]
-async fn the_bootstrap_token_serves_until_there_is_an_owner() {
-    let desk = Desk::open().await;
+async fn bootstrap_token_works_until_an_owner_exists() {
+    let fixture = Fixture::open().await;
     let token = BootstrapToken::new(BOOTSTRAP.as_bytes()).unwrap();
-    let served = Served::start(desk.access().with_bootstrap(Some(token))).await;
+    let served = Served::start(fixture.access().with_bootstrap(Some(token))).await;
     let (status, me) = served.me(BOOTSTRAP).await;
     assert_eq!((status, me["kind"].as_str(), &me["tenant"]), (StatusCode::OK, Some("bootstrap"), &Value::Null), "{me}");
-    let first = format!("/v1/admin-keys?tenant={}", desk.tree.root);
+    let first = format!("/v1/admin-keys?tenant={}", fixture.tree.root);
     assert_eq!(served.ask("POST", &first, BOOTSTRAP).await.status(), StatusCode::OK);
     assert_eq!(served.me("set-up-with-this-tokeN").await.0, StatusCode::UNAUTHORIZED);
-    desk.machine(desk.tree.root, Role::Admin, &[]).await;
+    fixture.machine(fixture.tree.root, Role::Admin, &[]).await;
     assert_eq!(served.me(BOOTSTRAP).await.0, StatusCode::OK, "an admin cannot make an owner: the set-up goes on");
-    let (id, _) = desk.machine(desk.tree.root, Role::Owner, &[]).await;
-    desk.store.revoke_admin_key(id, SystemClock.now()).await.unwrap();
+    let (id, _) = fixture.machine(fixture.tree.root, Role::Owner, &[]).await;
+    fixture.store.revoke_admin_key(id, SystemClock.now()).await.unwrap();
     let (status, said) = served.me(BOOTSTRAP).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(detail(&said).contains("there is an owner"), "{said}");
 }
 
 #[tokio::test]
-async fn who_is_suspended_may_look_and_who_is_deleted_may_not() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let (_, token) = desk.machine(desk.tree.customer, Role::Owner, &[]).await;
-    let own = format!("/v1/tenants/{}", desk.tree.customer);
-    let create = format!("/v1/keys?tenant={}", desk.tree.customer);
+async fn suspended_tenant_may_read_and_deleted_tenant_may_not() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let (_, token) = fixture.machine(fixture.tree.customer, Role::Owner, &[]).await;
+    let own = format!("/v1/tenants/{}", fixture.tree.customer);
+    let create = format!("/v1/keys?tenant={}", fixture.tree.customer);
     assert_eq!(served.ask("POST", &create, &token).await.status(), StatusCode::OK);
     let now = SystemClock.now();
     // From above: it hits those below too.
-    desk.store.set_tenant_status(desk.tree.reseller, TenantStatus::Suspended, now).await.unwrap();
+    fixture.store.set_tenant_status(fixture.tree.reseller, TenantStatus::Suspended, now).await.unwrap();
     assert_eq!(served.ask("GET", &own, &token).await.status(), StatusCode::OK);
     assert_eq!(served.ask("POST", &create, &token).await.status(), StatusCode::FORBIDDEN);
-    desk.store.set_tenant_status(desk.tree.reseller, TenantStatus::Active, now).await.unwrap();
-    desk.store.delete_tenant(desk.tree.customer, None, now).await.unwrap();
+    fixture.store.set_tenant_status(fixture.tree.reseller, TenantStatus::Active, now).await.unwrap();
+    fixture.store.delete_tenant(fixture.tree.customer, None, now).await.unwrap();
     assert!(
         [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&served.ask("GET", &own, &token).await.status())
     );
 }
 
 #[tokio::test]
-async fn a_tenant_that_calls_too_often_is_told_when_to_come_back_and_no_other_is() {
-    let desk = Desk::open().await;
+async fn tenant_over_its_rate_gets_retry_after_and_others_are_served() {
+    let fixture = Fixture::open().await;
     let (few, many) = (RateLimit { limit: 1, burst: 2 }, RateLimit { limit: 1_000, burst: 1_000 });
-    let served = Served::start(desk.access().limited_to(few, many)).await;
-    let (_, one) = desk.machine(desk.tree.reseller, Role::Admin, &[]).await;
-    let (_, same) = desk.machine(desk.tree.reseller, Role::Viewer, &[]).await;
-    let (_, other) = desk.machine(desk.tree.customer, Role::Viewer, &[]).await;
+    let served = Served::start(fixture.access().limited_to(few, many)).await;
+    let (_, one) = fixture.machine(fixture.tree.reseller, Role::Admin, &[]).await;
+    let (_, same) = fixture.machine(fixture.tree.reseller, Role::Viewer, &[]).await;
+    let (_, other) = fixture.machine(fixture.tree.customer, Role::Viewer, &[]).await;
     let first = served.ask("GET", "/v1/me", &one).await;
     assert_eq!(first.headers()["ratelimit-policy"], "\"admin-tenant-minute\";q=1;w=60");
     assert!(first.headers()["ratelimit"].to_str().unwrap().starts_with("\"admin-tenant-minute\";r=1;t="));
@@ -136,12 +137,12 @@ async fn a_tenant_that_calls_too_often_is_told_when_to_come_back_and_no_other_is
 }
 
 #[tokio::test]
-async fn an_address_that_guesses_is_not_looked_at_for_a_while() {
-    let desk = Desk::open().await;
+async fn guessing_address_is_refused_for_a_while() {
+    let fixture = Fixture::open().await;
     let (many, few) = (RateLimit { limit: 1_000, burst: 1_000 }, RateLimit { limit: 1, burst: 3 });
-    let access = desk.access().limited_to(many, few).behind_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
+    let access = fixture.access().limited_to(many, few).behind_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
     let served = Served::start(access).await;
-    let (_, token) = desk.machine(desk.tree.root, Role::Owner, &[]).await;
+    let (_, token) = fixture.machine(fixture.tree.root, Role::Owner, &[]).await;
     let from = async |address: &str, token: &str| {
         let request = served.client.get(format!("{}/v1/me", served.address)).header("x-forwarded-for", address);
         request.bearer_auth(token).send().await.unwrap().status()
@@ -155,9 +156,9 @@ async fn an_address_that_guesses_is_not_looked_at_for_a_while() {
 
 #[tokio::test]
 async fn guesses_of_the_ingest_token_count_against_their_address() {
-    let desk = Desk::open().await;
+    let fixture = Fixture::open().await;
     let (many, few) = (RateLimit { limit: 1_000, burst: 1_000 }, RateLimit { limit: 1, burst: 3 });
-    let access = desk.access().limited_to(many, few).behind_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
+    let access = fixture.access().limited_to(many, few).behind_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
     let served = Served::start(access).await;
     let send = async |address: &str, token: Option<&str>| {
         let request = served.client.post(format!("{}/v1/usage/batches", served.address));
@@ -176,10 +177,10 @@ async fn guesses_of_the_ingest_token_count_against_their_address() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_name() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let (_, token) = desk.machine(desk.tree.root, Role::Owner, &[]).await;
+async fn request_keeps_its_id() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let (_, token) = fixture.machine(fixture.tree.root, Role::Owner, &[]).await;
     let named = async |name: &str| {
         let request = served.client.get(format!("{}/v1/me", served.address)).header("x-request-id", name);
         let response = request.bearer_auth(&token).send().await.unwrap();

@@ -41,7 +41,7 @@ struct Tree {
     foreign: TenantId,
 }
 
-struct Desk {
+struct Fixture {
     store: Store,
     pepper: Pepper,
     tree: Tree,
@@ -53,13 +53,13 @@ struct Served {
     client: Client,
 }
 
-/// What the stub of an operation whose body names a tenant is told.
+/// The body of a stub operation that names a tenant in its body.
 #[derive(Deserialize)]
 struct Meant {
     tenant: TenantId,
 }
 
-impl Desk {
+impl Fixture {
     async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/tollgate.db", directory.path().display());

@@ -7,17 +7,17 @@ use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
 use servers::OpenId;
 
-use super::{Desk, Served};
+use super::{Fixture, Served};
 use crate::access::oidc::{IdentityProvider, OidcConfig};
 
 /// A provider, and the checkpoint that accepts its tokens.
-struct House {
-    desk: Desk,
+struct Setup {
+    fixture: Fixture,
     provider: OpenId,
     served: Served,
 }
 
-impl House {
+impl Setup {
     async fn open() -> Self {
         Self::with(|_| {}).await
     }
@@ -32,11 +32,11 @@ impl House {
             clock_skew_seconds: 30,
         };
         adjust(&mut settings);
-        let desk = Desk::open().await;
+        let fixture = Fixture::open().await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let people = IdentityProvider::new(settings).unwrap();
-        let served = Served::start(desk.access().with_people(Some(people))).await;
-        Self { desk, provider, served }
+        let served = Served::start(fixture.access().with_people(Some(people))).await;
+        Self { fixture, provider, served }
     }
 
     /// A token that the provider itself gives to a machine.
@@ -58,7 +58,7 @@ impl House {
     fn claims(&self) -> Value {
         json!({
             "iss": self.provider.issuer(), "aud": "tollgate", "sub": "alice", "exp": seconds_from_now(300),
-            "tollgate": { "tenant": self.desk.tree.reseller, "role": "admin" },
+            "tollgate": { "tenant": self.fixture.tree.reseller, "role": "admin" },
         })
     }
 
@@ -89,50 +89,50 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_machine_of_the_provider_and_a_person_who_logs_in_come_through() {
-    let house = House::open().await;
-    let reseller = house.desk.tree.reseller;
-    let token = house.machine(Role::Billing, reseller, "tollgate").await;
-    let (status, me) = house.served.me(&token).await;
+async fn tokens_of_machines_and_people_are_accepted() {
+    let setup = Setup::open().await;
+    let reseller = setup.fixture.tree.reseller;
+    let token = setup.machine(Role::Billing, reseller, "tollgate").await;
+    let (status, me) = setup.served.me(&token).await;
     assert_eq!((status, me["role"].as_str()), (StatusCode::OK, Some("billing")), "{me}");
     assert_eq!((me["tenant"].as_str(), me["kind"].as_str()), (Some(reseller.to_string().as_str()), Some("person")));
-    let token = log_in(&house.provider, &format!("viewer.{reseller}")).await;
-    let (status, me) = house.served.me(&token).await;
+    let token = log_in(&setup.provider, &format!("viewer.{reseller}")).await;
+    let (status, me) = setup.served.me(&token).await;
     assert_eq!((status, me["name"].as_str()), (StatusCode::OK, Some(format!("viewer.{reseller}").as_str())), "{me}");
     let own = format!("/v1/tenants/{reseller}");
-    assert_eq!(house.served.ask("GET", &own, &token).await.status(), StatusCode::OK);
+    assert_eq!(setup.served.ask("GET", &own, &token).await.status(), StatusCode::OK);
     assert_eq!(
-        house.served.ask("POST", &format!("/v1/keys?tenant={reseller}"), &token).await.status(),
+        setup.served.ask("POST", &format!("/v1/keys?tenant={reseller}"), &token).await.status(),
         StatusCode::FORBIDDEN
     );
     for _ in 0..20 {
-        assert_eq!(house.served.me(&token).await.0, StatusCode::OK);
+        assert_eq!(setup.served.me(&token).await.0, StatusCode::OK);
     }
-    assert_eq!(house.times_asked("/jwks"), 1, "nothing is fetched with every request");
+    assert_eq!(setup.times_asked("/jwks"), 1, "nothing is fetched with every request");
 }
 
 #[tokio::test]
 async fn each_accepted_algorithm_is_verified() {
-    let house = House::open().await;
+    let setup = Setup::open().await;
     for alg in ["RS256", "ES256", "EdDSA"] {
-        let order = json!({ "alg": alg, "claims": house.claims() });
-        let token = house.signed(&order);
-        assert_eq!(house.served.me(&token).await.0, StatusCode::OK, "{alg}");
-        let foreign = house.signed(&json!({ "alg": alg, "claims": house.claims(), "stranger": true }));
-        assert!(house.refusal(&foreign).await.contains("signature is wrong"), "{alg}");
+        let order = json!({ "alg": alg, "claims": setup.claims() });
+        let token = setup.signed(&order);
+        assert_eq!(setup.served.me(&token).await.0, StatusCode::OK, "{alg}");
+        let foreign = setup.signed(&json!({ "alg": alg, "claims": setup.claims(), "stranger": true }));
+        assert!(setup.refusal(&foreign).await.contains("signature is wrong"), "{alg}");
         // Somebody else's claims under a good signature.
-        let other = house.signed(&with(house.claims(), "sub", json!("mallory")));
+        let other = setup.signed(&with(setup.claims(), "sub", json!("mallory")));
         let (head, signature) = (token.split('.').next().unwrap(), token.rsplit('.').next().unwrap());
         let swapped = format!("{head}.{}.{signature}", other.split('.').nth(1).unwrap());
-        assert!(house.refusal(&swapped).await.contains("signature is wrong"), "{alg}");
+        assert!(setup.refusal(&swapped).await.contains("signature is wrong"), "{alg}");
     }
 }
 
 #[tokio::test]
-async fn what_a_token_says_of_itself_has_to_be_right() {
-    let house = House::open().await;
-    let other_audience = house.machine(Role::Owner, house.desk.tree.root, "elsewhere").await;
-    assert!(house.refusal(&other_audience).await.contains("another audience"));
+async fn token_with_a_wrong_claim_is_refused() {
+    let setup = Setup::open().await;
+    let other_audience = setup.machine(Role::Owner, setup.fixture.tree.root, "elsewhere").await;
+    assert!(setup.refusal(&other_audience).await.contains("another audience"));
     for (name, value, reason) in [
         ("exp", json!(seconds_from_now(-31)), "expired"),
         ("exp", Value::Null, "lacks the claim exp"),
@@ -141,12 +141,12 @@ async fn what_a_token_says_of_itself_has_to_be_right() {
         ("aud", json!(["elsewhere"]), "another audience"),
         ("aud", Value::Null, "lacks the claim aud"),
         ("iss", json!("https://id.example"), "another issuer"),
-        ("iss", json!([house.provider.issuer()]), "another issuer"),
+        ("iss", json!([setup.provider.issuer()]), "another issuer"),
         ("sub", Value::Null, "lacks the claim sub"),
         ("sub", json!("a\nb"), "no name"),
     ] {
-        let token = house.signed(&with(house.claims(), name, value.clone()));
-        let said = house.refusal(&token).await;
+        let token = setup.signed(&with(setup.claims(), name, value.clone()));
+        let said = setup.refusal(&token).await;
         assert!(said.contains(reason), "{name} = {value}: {said}");
     }
     // Within what the clocks may be apart, and one audience of several.
@@ -155,26 +155,26 @@ async fn what_a_token_says_of_itself_has_to_be_right() {
         ("nbf", json!(seconds_from_now(10))),
         ("aud", json!(["elsewhere", "tollgate"])),
     ] {
-        let token = house.signed(&with(house.claims(), name, value.clone()));
-        assert_eq!(house.served.me(&token).await.0, StatusCode::OK, "{name} = {value}");
+        let token = setup.signed(&with(setup.claims(), name, value.clone()));
+        assert_eq!(setup.served.me(&token).await.0, StatusCode::OK, "{name} = {value}");
     }
     for (name, value) in [("typ", "logout+jwt"), ("crit", "")] {
         let header = if name == "crit" { json!({ "crit": ["b64"], "b64": true }) } else { json!({ name: value }) };
-        let token = house.signed(&json!({ "claims": house.claims(), "header": header }));
-        house.refusal(&token).await;
+        let token = setup.signed(&json!({ "claims": setup.claims(), "header": header }));
+        setup.refusal(&token).await;
     }
-    let nobody = house.signed(&with(house.claims(), "tollgate", json!({ "role": "owner" })));
-    assert_eq!(house.served.me(&nobody).await.0, StatusCode::FORBIDDEN);
+    let nobody = setup.signed(&with(setup.claims(), "tollgate", json!({ "role": "owner" })));
+    assert_eq!(setup.served.me(&nobody).await.0, StatusCode::FORBIDDEN);
     let stranger =
-        house.signed(&with(house.claims(), "tollgate", json!({ "role": "owner", "tenant": TenantId::generate() })));
-    assert_eq!(house.served.me(&stranger).await.0, StatusCode::FORBIDDEN);
+        setup.signed(&with(setup.claims(), "tollgate", json!({ "role": "owner", "tenant": TenantId::generate() })));
+    assert_eq!(setup.served.me(&stranger).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_signed_or_that_our_own_key_signed_is_refused() {
-    let house = House::open().await;
-    let good = house.signed(&json!({ "claims": house.claims() }));
-    assert_eq!(house.served.me(&good).await.0, StatusCode::OK);
+async fn unsigned_or_self_signed_token_is_refused() {
+    let setup = Setup::open().await;
+    let good = setup.signed(&json!({ "claims": setup.claims() }));
+    assert_eq!(setup.served.me(&good).await.0, StatusCode::OK);
     let payload = good.split('.').nth(1).unwrap();
     for (header, signature) in [
         (r#"{"alg":"none"}"#, ""),
@@ -186,104 +186,104 @@ async fn a_token_that_nobody_signed_or_that_our_own_key_signed_is_refused() {
         ("", ""),
     ] {
         let token = format!("{}.{payload}.{signature}", base64url(header.as_bytes()));
-        assert!(!house.refusal(&token).await.is_empty(), "{header}");
+        assert!(!setup.refusal(&token).await.is_empty(), "{header}");
     }
-    for secret in house.public_keys().await {
+    for secret in setup.public_keys().await {
         let kid = secret["kid"].as_str().unwrap();
         for material in [secret["n"].as_str(), secret["x"].as_str()].into_iter().flatten() {
             for bytes in [material.as_bytes().to_vec(), secret.to_string().into_bytes()] {
                 let token = hs256(&format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#), payload, &bytes);
-                assert!(house.refusal(&token).await.contains("not accepted"), "HS256");
+                assert!(setup.refusal(&token).await.contains("not accepted"), "HS256");
             }
         }
     }
     for garbage in ["..", "a.b.c", "e30.e30.", "e30.e30.e30", "%.%.%", &format!("{}.{payload}.AAAA", "e".repeat(9_000))]
     {
-        house.refusal(garbage).await;
+        setup.refusal(garbage).await;
     }
     let deep = "[".repeat(10_000);
-    house.refusal(&format!("{}.{}.AAAA", base64url(deep.as_bytes()), payload)).await;
+    setup.refusal(&format!("{}.{}.AAAA", base64url(deep.as_bytes()), payload)).await;
     let huge = format!("{}.{}.{}", good.split('.').next().unwrap(), "A".repeat(17_000), "A".repeat(340));
-    assert!(house.refusal(&huge).await.contains("too long"));
+    assert!(setup.refusal(&huge).await.contains("too long"));
 }
 
 #[tokio::test]
-async fn new_keys_are_learned_when_they_are_used_and_old_ones_forgotten() {
-    let house = House::open().await;
-    let order = json!({ "claims": house.claims() });
-    let first = house.signed(&order);
-    assert_eq!(house.served.me(&first).await.0, StatusCode::OK);
-    house.provider.rotate_keys(true).unwrap();
-    let second = house.signed(&order);
-    assert_eq!(house.served.me(&second).await.0, StatusCode::OK, "an unknown key is asked for");
-    assert_eq!(house.served.me(&first).await.0, StatusCode::OK, "the one before is still published");
-    house.provider.rotate_keys(false).unwrap();
-    let third = house.signed(&order);
-    assert_eq!(house.served.me(&third).await.0, StatusCode::OK);
-    house.refusal(&first).await;
-    house.refusal(&second).await;
+async fn rotated_keys_of_the_provider_are_learned_and_old_ones_forgotten() {
+    let setup = Setup::open().await;
+    let order = json!({ "claims": setup.claims() });
+    let first = setup.signed(&order);
+    assert_eq!(setup.served.me(&first).await.0, StatusCode::OK);
+    setup.provider.rotate_keys(true).unwrap();
+    let second = setup.signed(&order);
+    assert_eq!(setup.served.me(&second).await.0, StatusCode::OK, "an unknown key is asked for");
+    assert_eq!(setup.served.me(&first).await.0, StatusCode::OK, "the one before is still published");
+    setup.provider.rotate_keys(false).unwrap();
+    let third = setup.signed(&order);
+    assert_eq!(setup.served.me(&third).await.0, StatusCode::OK);
+    setup.refusal(&first).await;
+    setup.refusal(&second).await;
 }
 
 #[tokio::test]
-async fn made_up_keys_do_not_flood_the_provider() {
-    let house = House::open().await;
-    let good = house.signed(&json!({ "claims": house.claims() }));
-    assert_eq!(house.served.me(&good).await.0, StatusCode::OK);
+async fn unknown_key_ids_do_not_flood_the_provider() {
+    let setup = Setup::open().await;
+    let good = setup.signed(&json!({ "claims": setup.claims() }));
+    assert_eq!(setup.served.me(&good).await.0, StatusCode::OK);
     for number in 0..50 {
         let header = json!({ "kid": format!("made-up-{number}") });
-        let said = house.refusal(&house.signed(&json!({ "claims": house.claims(), "header": header }))).await;
+        let said = setup.refusal(&setup.signed(&json!({ "claims": setup.claims(), "header": header }))).await;
         assert!(said.contains("key"), "{said}");
     }
-    assert!(house.times_asked("/jwks") <= 6, "{}", house.times_asked("/jwks"));
-    assert_eq!(house.served.me(&good).await.0, StatusCode::OK, "and who has a good token does not notice");
+    assert!(setup.times_asked("/jwks") <= 6, "{}", setup.times_asked("/jwks"));
+    assert_eq!(setup.served.me(&good).await.0, StatusCode::OK, "and who has a good token does not notice");
 }
 
 #[tokio::test]
-async fn with_the_provider_down_known_keys_go_on_and_others_are_told_why_not() {
-    let mut house = House::open().await;
-    let order = json!({ "claims": house.claims() });
-    let known = house.signed(&order);
-    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
-    house.provider.rotate_keys(false).unwrap();
-    let unknown = house.signed(&order);
-    let mut provider = house.provider;
-    house.provider = tokio::task::spawn_blocking(move || {
+async fn known_keys_work_while_the_provider_is_down() {
+    let mut setup = Setup::open().await;
+    let order = json!({ "claims": setup.claims() });
+    let known = setup.signed(&order);
+    assert_eq!(setup.served.me(&known).await.0, StatusCode::OK);
+    setup.provider.rotate_keys(false).unwrap();
+    let unknown = setup.signed(&order);
+    let mut provider = setup.provider;
+    setup.provider = tokio::task::spawn_blocking(move || {
         provider.kill().unwrap();
         provider
     })
     .await
     .unwrap();
-    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
-    let (status, said) = house.served.me(&unknown).await;
+    assert_eq!(setup.served.me(&known).await.0, StatusCode::OK);
+    let (status, said) = setup.served.me(&unknown).await;
     assert_eq!(
         (status, said["code"].as_str()),
         (StatusCode::SERVICE_UNAVAILABLE, Some("identity_provider_unavailable"))
     );
-    assert_eq!(house.served.me(&known).await.0, StatusCode::OK);
-    let (_, machine) = house.desk.machine(house.desk.tree.root, Role::Viewer, &[]).await;
-    assert_eq!(house.served.me(&machine).await.0, StatusCode::OK, "admin keys do not need it");
-    let mut provider = house.provider;
-    house.provider = tokio::task::spawn_blocking(move || {
+    assert_eq!(setup.served.me(&known).await.0, StatusCode::OK);
+    let (_, machine) = setup.fixture.machine(setup.fixture.tree.root, Role::Viewer, &[]).await;
+    assert_eq!(setup.served.me(&machine).await.0, StatusCode::OK, "admin keys do not need it");
+    let mut provider = setup.provider;
+    setup.provider = tokio::task::spawn_blocking(move || {
         provider.restart().unwrap();
         provider
     })
     .await
     .unwrap();
-    assert_eq!(house.served.me(&unknown).await.0, StatusCode::OK, "it is asked again");
+    assert_eq!(setup.served.me(&unknown).await.0, StatusCode::OK, "it is asked again");
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_who_it_should_be_is_not_believed() {
-    let house = House::with(|settings| settings.issuer.push('/')).await;
-    let token = house.signed(&json!({ "claims": house.claims() }));
-    let (status, said) = house.served.me(&token).await;
+async fn provider_with_another_issuer_is_refused() {
+    let setup = Setup::with(|settings| settings.issuer.push('/')).await;
+    let token = setup.signed(&json!({ "claims": setup.claims() }));
+    let (status, said) = setup.served.me(&token).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{said}");
     // Whoever comes without a credential that holds is not told who the provider is: the log is.
     let detail = said["detail"].as_str().unwrap();
     assert!(detail.contains("the log of billing says why") && !detail.contains("http"), "{said}");
 }
 
-impl House {
+impl Setup {
     async fn public_keys(&self) -> Vec<Value> {
         let response = Client::new().get(format!("{}/jwks", self.provider.issuer())).send().await.unwrap();
         let document: Value = response.json().await.unwrap();

@@ -7,10 +7,10 @@ use common::{
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{Desk, Served};
+use super::{Fixture, Served};
 use crate::access::rules::{Grant, Needs, RULES, Rule, Target};
 
-/// Who a tenant is to a caller at the reseller, or at the root.
+/// The relation of a tenant to a caller at the reseller, or at the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kin {
     Own,
@@ -33,18 +33,18 @@ struct Place {
 
 #[tokio::test]
 async fn every_operation_by_every_role_at_every_relation() {
-    let desk = Desk::open().await;
-    let places = places(&desk).await;
-    let served = Served::start(desk.access()).await;
+    let fixture = Fixture::open().await;
+    let places = places(&fixture).await;
+    let served = Served::start(fixture.access()).await;
     let mut asked = 0;
-    for own in [desk.tree.reseller, desk.tree.root] {
-        let is_root = own == desk.tree.root;
+    for own in [fixture.tree.reseller, fixture.tree.root] {
+        let is_root = own == fixture.tree.root;
         for role in Role::ALL {
-            let (_, token) = desk.machine(own, role, &[]).await;
+            let (_, token) = fixture.machine(own, role, &[]).await;
             for rule in RULES {
                 let Needs::Role(grant) = &rule.needs else { continue };
                 for place in &places {
-                    let kin = seen_from(place, own, &desk);
+                    let kin = seen_from(place, own, &fixture);
                     let expected = expected(*grant, role, kin, is_root);
                     let response = served.ask(rule.method, &path(rule, *grant, place), &token).await;
                     assert_eq!(
@@ -86,12 +86,12 @@ fn expected(grant: Grant, role: Role, kin: Kin, is_root: bool) -> StatusCode {
     if enough.contains(&role) { StatusCode::OK } else { StatusCode::FORBIDDEN }
 }
 
-fn seen_from(place: &Place, own: TenantId, desk: &Desk) -> Kin {
+fn seen_from(place: &Place, own: TenantId, fixture: &Fixture) -> Kin {
     match place.kin {
         _ if place.tenant == own => Kin::Own,
         Kin::Foreign | Kin::Unknown => place.kin,
         // Everybody else of the tree is below its root.
-        _ if own == desk.tree.root => Kin::Child,
+        _ if own == fixture.tree.root => Kin::Child,
         kin => kin,
     }
 }
@@ -106,8 +106,8 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
     if grant.target == Target::Body { format!("{path}?tenant={}", place.tenant) } else { path }
 }
 
-async fn places(desk: &Desk) -> Vec<Place> {
-    let tree = &desk.tree;
+async fn places(fixture: &Fixture) -> Vec<Place> {
+    let tree = &fixture.tree;
     let mut places = Vec::new();
     for kin in KIN {
         let tenant = match kin {
@@ -126,17 +126,17 @@ async fn places(desk: &Desk) -> Vec<Place> {
                 continue;
             }
         };
-        let (admin_key, _) = desk.machine(tenant, Role::Viewer, &[]).await;
-        places.push(Place { kin, tenant, key: desk.api_key(tenant).await, admin_key });
+        let (admin_key, _) = fixture.machine(tenant, Role::Viewer, &[]).await;
+        places.push(Place { kin, tenant, key: fixture.api_key(tenant).await, admin_key });
     }
     places
 }
 
 #[tokio::test]
-async fn what_is_not_theirs_looks_as_if_it_were_not_there() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let (_, token) = desk.machine(desk.tree.reseller, Role::Owner, &[]).await;
+async fn foreign_resource_looks_missing() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let (_, token) = fixture.machine(fixture.tree.reseller, Role::Owner, &[]).await;
     let said = async |id: String| {
         let response = served.ask("GET", &format!("/v1/tenants/{id}"), &token).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{id}");
@@ -144,28 +144,28 @@ async fn what_is_not_theirs_looks_as_if_it_were_not_there() {
         body.to_string().replace(&id, "ID")
     };
     let unknown = said(TenantId::generate().to_string()).await;
-    for theirs in [desk.tree.root, desk.tree.sibling, desk.tree.foreign] {
+    for theirs in [fixture.tree.root, fixture.tree.sibling, fixture.tree.foreign] {
         assert_eq!(said(theirs.to_string()).await, unknown);
     }
     assert_eq!(said("acme".into()).await, unknown, "what is no id names nothing");
 }
 
 #[tokio::test]
-async fn an_operation_without_a_row_is_denied_to_everybody() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let (_, token) = desk.machine(desk.tree.root, Role::Owner, &[]).await;
+async fn operation_without_a_rule_is_denied_to_everybody() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let (_, token) = fixture.machine(fixture.tree.root, Role::Owner, &[]).await;
     assert_eq!(served.ask("GET", "/v1/rowless", &token).await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn a_narrowed_key_may_do_no_more_than_its_scopes_say() {
-    let desk = Desk::open().await;
-    let served = Served::start(desk.access()).await;
-    let place = &places(&desk).await[0];
+async fn scoped_key_may_do_only_what_its_scopes_allow() {
+    let fixture = Fixture::open().await;
+    let served = Served::start(fixture.access()).await;
+    let place = &places(&fixture).await[0];
     for area in AdminArea::ALL {
         for held in [AdminScope::read(area), AdminScope::write(area)] {
-            let (_, token) = desk.machine(desk.tree.root, Role::Owner, &[held]).await;
+            let (_, token) = fixture.machine(fixture.tree.root, Role::Owner, &[held]).await;
             for rule in RULES {
                 let Needs::Role(grant) = &rule.needs else { continue };
                 let response = served.ask(rule.method, &path(rule, *grant, place), &token).await;
@@ -179,7 +179,7 @@ async fn a_narrowed_key_may_do_no_more_than_its_scopes_say() {
 }
 
 #[test]
-fn no_operation_has_two_rows_and_changes_take_a_scope_to_write() {
+fn operations_have_one_rule_and_changes_need_a_write_scope() {
     for (place, rule) in RULES.iter().enumerate() {
         let again = RULES.iter().skip(place + 1).any(|other| other.method == rule.method && other.path == rule.path);
         assert!(!again, "{} {}", rule.method, rule.path);

@@ -1,4 +1,4 @@
-//! `/v1/admin-keys`: the keys by which machines administer. Nobody hands out more than they have.
+//! `/v1/admin-keys`: the keys by which machines use this API. A caller grants at most its own role and scopes.
 
 pub(super) mod rotate;
 
@@ -37,19 +37,19 @@ use crate::{
 /// The name of this list in cursors.
 const LIST: &str = "admin_keys";
 
-/// Which admin keys.
+/// Filter of admin keys.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminKeyParameters {
-    /// Those of this tenant and of everybody below it; all of yours unless stated.
+    /// Only admin keys of this tenant and of every tenant below it; the caller's tenant unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only items whose name contains this text, upper or lower case.
     #[param(max_length = 200)]
     name: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
@@ -58,14 +58,14 @@ pub(crate) struct AdminKeyParameters {
 
 /// Create an admin key
 ///
-/// Nobody hands out more than they have, nor for longer: it ends with the credential that it is made with at the latest,
-/// and is revoked with the admin key that it was made with.
+/// With at most the role, scopes and lifetime of the caller: the key ends with the credential that creates it at the
+/// latest, and is revoked with the admin key that creates it.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys",
     tag = "access",
     request_body = NewAdminKeyBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this creation, which then happens once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the creation happen once")),
     responses(
         (status = 201, description = "Created; the secret is shown this once", body = CreatedAdminKeyDocument,
             headers(("Location" = String, description = "Its path"))),
@@ -109,7 +109,7 @@ pub(crate) async fn create(
 
 /// List admin keys
 ///
-/// By creation, revoked ones too.
+/// By creation, including revoked ones.
 #[utoipa::path(
     get,
     path = "/v1/admin-keys",
@@ -131,8 +131,8 @@ pub(crate) async fn list(
 
 /// Find an admin key by its secret
 ///
-/// For a secret that has leaked: the answer says which admin key it is, and not the secret. One that is not in your
-/// subtree is not found.
+/// For a secret that has leaked. The answer does not contain the secret. An admin key outside the caller's subtree is not
+/// found.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/find",
@@ -149,7 +149,7 @@ pub(crate) async fn find(
     let unknown = || secret::not_found("admin key");
     let secret = AdminSecret::parse(secret.as_bytes()).map_err(|_| unknown())?;
     let found = store.admin_key_by_hash(&services.pepper.hash_admin(&secret)).await?.ok_or_else(unknown)?;
-    // By its id it is found in the caller's subtree alone.
+    // The search by id finds it in the caller's subtree only.
     let key = store.admin_key(found.id).await.map_err(|error| match error {
         StoreError::NotFound { .. } => unknown(),
         error => error.into(),
@@ -175,13 +175,13 @@ pub(crate) async fn show(
 
 /// Revoke an admin key
 ///
-/// It is refused from now on, and so are the admin keys that were made with it. A second time changes nothing.
+/// The key is refused from now on, and so are the admin keys that it created. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/{admin_key}/revoke",
     tag = "access",
     params(("admin_key" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The key as it is now", body = AdminKeyDocument)),
+    responses((status = 200, description = "The current key", body = AdminKeyDocument)),
 )]
 pub(crate) async fn revoke(
     State(services): State<Arc<Services>>,

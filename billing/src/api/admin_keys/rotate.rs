@@ -1,4 +1,4 @@
-//! Replacing an admin key: the old one lives on for a while, so that its machine can change over.
+//! Rotation of an admin key: the old key is accepted for a while, so that its machine can change over.
 
 use std::sync::Arc;
 
@@ -28,15 +28,15 @@ use crate::{
 
 /// Replace an admin key by a new one
 ///
-/// For whoever could make the new one. It ends with the credential that it is made with at the latest, and is revoked with
-/// the admin key that it was made with.
+/// For callers that may create the new key. The new key ends with the credential that creates it at the latest, and is
+/// revoked with the admin key that creates it.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/{admin_key}/rotate",
     tag = "access",
     params(
         ("admin_key" = String, Path, description = "Its id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this rotation, which then happens once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the rotation happen once"),
     ),
     request_body = RotationBody,
     responses(

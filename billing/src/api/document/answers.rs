@@ -1,5 +1,5 @@
-//! What every operation has in common in the document: who may, and the problems that it may be answered with. Both
-//! follow from the operation itself and from the table of who may do what, so that none can be forgotten.
+//! Parts of the document that all operations share: required role, and possible problems. Both are derived from the
+//! operation and from the table of permissions, so that none can be forgotten.
 
 use axum::http::StatusCode;
 use common::admin::Role;
@@ -15,13 +15,13 @@ use utoipa::{
 
 use crate::access::rules::{Grant, Needs, RULES};
 
-/// Tells operations of one name apart: `keys_list`, `plans_list`.
+/// Makes the names of operations unique: `keys_list`, `plans_list`.
 pub(crate) struct Names;
 
-/// The credentials that there are, and which operation takes which.
+/// Adds the kinds of credentials, and those of each operation.
 pub(crate) struct Credentials;
 
-/// The problems that there are.
+/// Adds the possible problems of each operation.
 pub(crate) struct Problems;
 
 const SCHEMES: [(&str, &str); 3] = [
@@ -54,7 +54,7 @@ impl Modify for Credentials {
             };
             let who = match &rule.needs {
                 Needs::Nothing | Needs::OwnToken => return,
-                Needs::Somebody => "Anybody who is known may do this.".to_owned(),
+                Needs::Somebody => "Open to every authenticated caller.".to_owned(),
                 Needs::Role(grant) => who(*grant),
             };
             let said = operation.description.take().filter(|said| !said.is_empty());
@@ -76,20 +76,20 @@ impl Modify for Problems {
     }
 }
 
-/// Who may, in words.
+/// The required role in words.
 fn who(grant: Grant) -> String {
     let least = |role: Option<Role>| role.map(|role| format!("`{role}`"));
     let own = match (least(grant.own), least(grant.own_root)) {
-        (Some(own), _) => Some(format!("{own} of the own tenant")),
-        (None, Some(root)) => Some(format!("{root} of the own tenant if it is a root")),
+        (Some(own), _) => Some(format!("{own} of the tenant itself")),
+        (None, Some(root)) => Some(format!("{root} of the tenant itself if it is a root")),
         (None, None) => None,
     };
-    let below = least(grant.below).map(|below| format!("{below} above the tenant"));
+    let below = least(grant.below).map(|below| format!("{below} of a tenant above"));
     let ways: Vec<_> = own.into_iter().chain(below).collect();
-    format!("Takes at least {}. A narrowed admin key needs the scope `{}`.", ways.join(", or "), grant.scope)
+    format!("Requires at least {}. A narrowed admin key needs the scope `{}`.", ways.join(", or "), grant.scope)
 }
 
-/// The problems that an operation may be answered with, beside those that it names itself.
+/// The possible problems of an operation, beside those that it declares itself.
 fn problems(method: &str, operation: &Operation) -> Vec<(StatusCode, &'static str)> {
     let parameters: Vec<_> = operation
         .parameters
@@ -105,29 +105,32 @@ fn problems(method: &str, operation: &Operation) -> Vec<(StatusCode, &'static st
     let (has_body, is_change) = (operation.request_body.is_some(), method != "GET");
     let is_guarded = operation.security.as_ref().is_some_and(|taken| taken.len() == SCHEMES.len());
     let mut problems = vec![
-        (StatusCode::METHOD_NOT_ALLOWED, "Another method; `Allow` lists those that are possible"),
-        (StatusCode::INTERNAL_SERVER_ERROR, "A fault on this side"),
+        (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method; `Allow` lists its methods"),
+        (StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),
     ];
     if !is_guarded {
         return problems;
     }
     problems.extend([
-        (StatusCode::UNAUTHORIZED, "No credential, or one that does not do"),
-        (StatusCode::FORBIDDEN, "The caller may not do this"),
-        (StatusCode::TOO_MANY_REQUESTS, "Too many requests of the caller's tenant, or too many wrong credentials"),
+        (StatusCode::UNAUTHORIZED, "The credential is missing or not accepted"),
+        (StatusCode::FORBIDDEN, "The caller's role or scopes do not allow the operation"),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests of the caller's tenant, or too many failed logins from its address",
+        ),
         (StatusCode::SERVICE_UNAVAILABLE, "The store or the identity provider does not answer"),
     ]);
     if has_body || has(&ParameterIn::Query) || has(&ParameterIn::Header) {
-        problems.push((StatusCode::BAD_REQUEST, "Body, parameters or headers are not as they should be"));
+        problems.push((StatusCode::BAD_REQUEST, "The body, a parameter or a header is malformed"));
     }
     if has_body || has(&ParameterIn::Path) || names("tenant") || names("subtree_of") {
-        problems.push((StatusCode::NOT_FOUND, "There is no such thing, or none that the caller may see"));
+        problems.push((StatusCode::NOT_FOUND, "The thing does not exist for the caller"));
     }
     if has_body || has(&ParameterIn::Query) {
-        problems.push((StatusCode::UNPROCESSABLE_ENTITY, "What is asked for would break a rule; `detail` says which"));
+        problems.push((StatusCode::UNPROCESSABLE_ENTITY, "The request breaks a rule; `detail` says which"));
     }
     if is_change {
-        problems.push((StatusCode::CONFLICT, "Not possible as things stand"));
+        problems.push((StatusCode::CONFLICT, "The request contradicts current state"));
     }
     if names("If-Match") {
         problems.push((StatusCode::PRECONDITION_FAILED, "The thing has changed since the caller read it"));

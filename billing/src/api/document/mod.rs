@@ -1,5 +1,5 @@
-//! `/openapi.json`: the interface describes itself, from the annotations of its own handlers and the table of who may
-//! do what. `/docs` shows the same to people.
+//! `/openapi.json`: the `OpenAPI` document, from the annotations of the handlers and the table of permissions. `/docs` shows
+//! the same to people.
 
 mod answers;
 mod page_text;
@@ -20,14 +20,14 @@ use super::{
     plans, subscriptions, tenants, thresholds, usage_report,
 };
 
-/// A page that loads nothing and runs nothing.
+/// A policy for a page that loads nothing and runs nothing.
 const CONTENT_SECURITY: (HeaderName, &str) =
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 
-/// The document, once.
+/// The document, built once.
 static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(Interface::openapi);
 
-/// The page, once.
+/// The page, built once.
 static PAGE: LazyLock<String> =
     LazyLock::new(|| page_text::page(&serde_json::to_value(&*DOCUMENT).unwrap_or(serde_json::Value::Null)));
 
@@ -35,21 +35,21 @@ static PAGE: LazyLock<String> =
 #[openapi(
     info(
         title = "Tollgate business API",
-        description = "Tenants, plans, API keys, usage and who changed what. Every caller has a role at a tenant, which \
-                       reaches it and everybody below it: the rest is answered as if it were not there.\n\nErrors are \
+        description = "Tenants, plans, API keys, usage and the audit log. Every caller has a role at a tenant, which counts \
+                       for it and every tenant below it: all other tenants do not exist for the caller.\n\nErrors are \
                        problem documents (RFC 9457). Times are RFC 3339 in UTC; ids and cursors are opaque. A creation \
-                       that carries an `Idempotency-Key` happens once, however often it is asked for within a day.",
+                       with an `Idempotency-Key` happens once, however often it is requested within a day.",
     ),
     tags(
         (name = "tenants", description = "The tree: root, resellers, customers"),
-        (name = "subscriptions", description = "Who has which plan, from when on"),
-        (name = "plans", description = "What is on offer"),
+        (name = "subscriptions", description = "Plans of tenants, with start and end"),
+        (name = "plans", description = "Plans on offer"),
         (name = "keys", description = "API keys, which gateways accept"),
         (name = "credit", description = "Units paid for in advance"),
-        (name = "usage", description = "What was used"),
-        (name = "access", description = "Admin keys, and who you are"),
-        (name = "audit", description = "Who changed what"),
-        (name = "operations", description = "How this process is doing"),
+        (name = "usage", description = "Usage reports and batches"),
+        (name = "access", description = "Admin keys, and the caller"),
+        (name = "audit", description = "The audit log"),
+        (name = "operations", description = "Health, metrics and this document"),
     ),
     paths(
         tenants::create, tenants::list, tenants::show, tenants::changes::update, tenants::changes::delete,
@@ -68,7 +68,7 @@ static PAGE: LazyLock<String> =
 )]
 pub(super) struct Interface;
 
-/// This document
+/// Show this document
 #[utoipa::path(
     get,
     path = DOCUMENT_PATH,
@@ -79,12 +79,12 @@ pub(super) async fn document() -> Json<&'static utoipa::openapi::OpenApi> {
     Json(&*DOCUMENT)
 }
 
-/// This document, to be read by people
+/// Show this document as a page
 #[utoipa::path(
     get,
     path = PAGE_PATH,
     tag = "operations",
-    responses((status = 200, description = "A page that needs nothing else", content_type = "text/html", body = String)),
+    responses((status = 200, description = "A self-contained page", content_type = "text/html", body = String)),
 )]
 pub(super) async fn page() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
     ([CONTENT_SECURITY], Html(PAGE.as_str()))

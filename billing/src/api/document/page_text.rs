@@ -1,4 +1,4 @@
-//! `/docs`: the document as a page, made on this side. It loads nothing, runs nothing and can be saved as it is.
+//! `/docs`: the document as a page, rendered on the server. It loads nothing, runs nothing and can be saved.
 
 use std::fmt::Write as _;
 
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_text_and_never_markup() {
+    fn descriptions_are_escaped() {
         assert_eq!(marked("`<b>` & \"x\""), "<code>&lt;b&gt;</code> &amp; &quot;x&quot;");
         assert_eq!(
             kind(&json!({ "type": "array", "items": { "$ref": "#/components/schemas/Key" } })),

@@ -1,4 +1,4 @@
-//! Changes of an API key: what it is for, its replacement, its end.
+//! Changes of an API key: update, rotation, revocation.
 
 use std::sync::Arc;
 
@@ -33,10 +33,10 @@ use crate::{
     tag = "keys",
     params(
         ("key" = String, Path, description = "Its id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the change is based on"),
     ),
     request_body = KeyUpdateBody,
-    responses((status = 200, description = "The key as it is now", body = KeyDocument,
+    responses((status = 200, description = "The current key", body = KeyDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn update(
@@ -57,7 +57,7 @@ pub(crate) async fn update(
     tag = "keys",
     params(
         ("key" = String, Path, description = "Its id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this rotation, which then happens once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the rotation happen once"),
     ),
     request_body = RotationBody,
     responses(
@@ -95,13 +95,13 @@ pub(crate) async fn rotate(
 
 /// Revoke an API key
 ///
-/// It is refused everywhere within a second, for good. A second time changes nothing.
+/// Every gateway refuses the key within a second, for good. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/keys/{key}/revoke",
     tag = "keys",
     params(("key" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The key as it is now", body = KeyDocument,
+    responses((status = 200, description = "The current key", body = KeyDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn revoke(

@@ -1,4 +1,4 @@
-//! `/v1/keys`: API keys. A secret is in the answer that creates it, and nowhere after.
+//! `/v1/keys`: API keys. A secret is in the answer that creates the key, and in no other.
 
 pub(super) mod changes;
 pub(super) mod find;
@@ -39,26 +39,26 @@ use crate::{
 /// The name of this list in cursors.
 const LIST: &str = "keys";
 
-/// Which API keys.
+/// Filter of API keys.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyParameters {
-    /// Those of this tenant.
+    /// Only keys of this tenant.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
-    /// Those of this tenant and of everybody below it.
+    /// Only keys of this tenant and of every tenant below it.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
-    /// Those that stand so now.
+    /// Only keys that currently have this status.
     #[param(value_type = Option<KeyStatus>)]
     status: Option<KeyStatus>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only items whose name contains this text, upper or lower case.
     #[param(max_length = 200)]
     name: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
@@ -71,7 +71,7 @@ pub(super) struct KeyParameters {
     path = "/v1/keys",
     tag = "keys",
     request_body = NewKeyBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this creation, which then happens once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the creation happen once")),
     responses(
         (status = 201, description = "Created; the secret is shown this once", body = CreatedKeyDocument,
             headers(("ETag" = String, description = "Its revision"), ("Location" = String, description = "Its path"))),
@@ -118,7 +118,7 @@ pub(super) async fn create(
 
 /// List API keys
 ///
-/// By creation. A key that is created meanwhile comes last.
+/// By creation. A key that is created while you page comes last.
 #[utoipa::path(
     get,
     path = "/v1/keys",
@@ -159,7 +159,7 @@ pub(super) async fn show(
     Ok(shown(caller.store().key(id).await?, services.clock.now()))
 }
 
-/// A key, with its revision.
+/// An answer with a key and its revision.
 fn shown(key: Key, now: Micros) -> Response {
     (ETag(key.revision), Json(KeyDocument::of(key, now))).into_response()
 }

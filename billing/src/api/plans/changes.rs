@@ -1,4 +1,4 @@
-//! Changes of what is on offer, and bringing those who have a plan to its latest version.
+//! Changes of plans, and migration of tenants to the latest version of a plan.
 
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ use crate::{
     problem::Problem,
 };
 
-/// Whose plans are applied.
+/// Selects the owner of the applied plans.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppliedOwnerParameters {
-    /// The tenant that the plans are to belong to: yours unless stated, or one below it.
+    /// The tenant that the plans will belong to: the caller's unless stated, or one below it.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     owner: Option<TenantId>,
@@ -38,8 +38,8 @@ pub(crate) struct AppliedOwnerParameters {
 
 /// Apply plans
 ///
-/// Each that differs from its latest version becomes a new one: all of them or none. Subscriptions stay on the version
-/// that they pin. Plans that are not named stay as they are. At most 100 at once, and 1,000 of one owner.
+/// Each plan that differs from its latest version becomes a new version: all plans or none. Subscriptions stay on the
+/// version that they pin. Other plans stay as they are. At most 100 plans at once, and 1,000 of one owner.
 #[utoipa::path(
     put,
     path = "/v1/plans",
@@ -61,7 +61,7 @@ pub(crate) struct AppliedOwnerParameters {
         "quotas": [{ "meter": "requests", "per_month": 50_000_000, "kind": "hard" }],
         "limits": { "tenant": { "per_second": { "limit": 200, "burst": 400 } }, "key": { "concurrent": 50 } },
     }] })),
-    responses((status = 200, description = "What became of each", body = WholeListDocument<AppliedPlanDocument>)),
+    responses((status = 200, description = "The outcome for each plan", body = WholeListDocument<AppliedPlanDocument>)),
 )]
 pub(crate) async fn apply(
     State(services): State<Arc<Services>>,
@@ -75,13 +75,13 @@ pub(crate) async fn apply(
 
 /// Take a plan off offer
 ///
-/// Whoever has it keeps it, and nobody else gets it. A second time changes nothing.
+/// Tenants that have the plan keep it, and no other tenant gets it. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/plans/{plan}/deprecate",
     tag = "plans",
     params(("plan" = String, Path, description = "Its id"), OwnerParameters),
-    responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
+    responses((status = 200, description = "The current plan", body = PlanVersionDocument)),
 )]
 pub(crate) async fn deprecate(
     State(services): State<Arc<Services>>,
@@ -100,7 +100,7 @@ pub(crate) async fn deprecate(
     path = "/v1/plans/{plan}/restore",
     tag = "plans",
     params(("plan" = String, Path, description = "Its id"), OwnerParameters),
-    responses((status = 200, description = "The plan as it is now", body = PlanVersionDocument)),
+    responses((status = 200, description = "The current plan", body = PlanVersionDocument)),
 )]
 pub(crate) async fn restore(
     State(services): State<Arc<Services>>,
@@ -111,16 +111,17 @@ pub(crate) async fn restore(
     set_deprecated(&services, &caller, owner, &id, false).await
 }
 
-/// Bring those who have a plan to its latest version
+/// Move tenants to the latest version of a plan
 ///
-/// All in your subtree that have an older one of their own, 1,000 at a time. What was in force before stays as it was.
+/// All tenants in the caller's subtree that have an older version of their own, 1,000 at a time. Earlier subscriptions stay
+/// as they were.
 #[utoipa::path(
     post,
     path = "/v1/plans/{plan}/migrate",
     tag = "plans",
     params(("plan" = String, Path, description = "Its id"), OwnerParameters),
     request_body = MigrationBody,
-    responses((status = 200, description = "Who was concerned", body = MigratedDocument)),
+    responses((status = 200, description = "The tenants that were moved", body = MigratedDocument)),
 )]
 pub(crate) async fn migrate(
     State(services): State<Arc<Services>>,

@@ -1,7 +1,7 @@
-//! `/v1/plans`: what is on offer. A version never changes; applying a changed plan adds one.
+//! `/v1/plans`: plans. A version never changes; applying a changed plan adds a version.
 //!
 //! A plan belongs to a tenant and is offered to its subtree. A name means the plan of the nearest tenant on the caller's
-//! way up that has one of this name; `owner` names another.
+//! way up that has a plan of this name; `owner` selects another.
 
 pub(super) mod changes;
 
@@ -26,39 +26,39 @@ const LIST: &str = "plans";
 /// The name of the list of versions in cursors.
 const VERSIONS: &str = "plan_versions";
 
-/// Which plans.
+/// Filter of plans.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlanParameters {
-    /// Those of this tenant; all that you may see unless stated.
+    /// Only plans of this tenant; all that the caller may read unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     owner: Option<TenantId>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
     limit: Option<u32>,
 }
 
-/// Whose plan.
+/// Selects the owner of a plan.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnerParameters {
-    /// The tenant that the plan belongs to; unless stated, the nearest on your way up that has a plan of this name.
+    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that has a plan of this name.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     pub(super) owner: Option<TenantId>,
 }
 
-/// Which version.
+/// Selects a version of a plan.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionParameters {
-    /// The tenant that the plan belongs to; unless stated, the nearest on your way up that has a plan of this name.
+    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that has a plan of this name.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     owner: Option<TenantId>,
@@ -69,8 +69,8 @@ pub(super) struct VersionParameters {
 
 /// List plans
 ///
-/// Those that are offered to you and those of tenants below you, each in its latest version, by name; those off offer
-/// too.
+/// The plans that are offered to the caller and those of tenants below it, each in its latest version, by name, including
+/// deprecated ones.
 #[utoipa::path(
     get,
     path = "/v1/plans",

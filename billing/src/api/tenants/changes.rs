@@ -1,4 +1,4 @@
-//! Changes of a tenant: its name, whether it is served, where it stands, its end.
+//! Changes of a tenant: name, status, place in the tree, deletion.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
     tag = "tenants",
     params(
         ("tenant" = String, Path, description = "Its id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the change is based on"),
     ),
     request_body = TenantUpdateBody,
-    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+    responses((status = 200, description = "The current tenant", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn update(
@@ -42,13 +42,13 @@ pub(crate) async fn update(
 
 /// Suspend a tenant
 ///
-/// Its keys, and those of everybody below it, are refused within a second. A second time changes nothing.
+/// Its keys, and those of every tenant below it, are refused within a second. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/suspend",
     tag = "tenants",
     params(("tenant" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+    responses((status = 200, description = "The current tenant", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn suspend(
@@ -67,7 +67,7 @@ pub(crate) async fn suspend(
     path = "/v1/tenants/{tenant}/resume",
     tag = "tenants",
     params(("tenant" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+    responses((status = 200, description = "The current tenant", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn resume(
@@ -78,21 +78,21 @@ pub(crate) async fn resume(
     set_status(&services, &caller, id, TenantStatus::Active).await
 }
 
-/// Move a tenant, with everybody below it
+/// Move a tenant, with every tenant below it
 ///
-/// A root cannot move, and nobody can be under itself, under a customer or under another root. Keys and admin keys that
-/// were made by somebody who is not above any more are revoked, with what was made with them. Who has a plan of a tenant
-/// that would not be above any more needs another plan first.
+/// A root cannot move, and no tenant can be below itself, below a customer or below another root. Keys and admin keys whose
+/// creators are no longer above the tenant are revoked, with the keys that they created. A tenant with a plan of a tenant
+/// that would no longer be above it needs another plan first.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/move",
     tag = "tenants",
     params(
         ("tenant" = String, Path, description = "Its id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the change is based on"),
     ),
     request_body = TenantMoveBody,
-    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+    responses((status = 200, description = "The current tenant", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn relocate(
@@ -107,17 +107,17 @@ pub(crate) async fn relocate(
 
 /// Delete a tenant
 ///
-/// Its keys and admin keys are revoked and its subscription ends; what it used stays on the books. Nobody may be below it. A second time
-/// changes nothing.
+/// Its keys and admin keys are revoked and its subscription ends; its usage stays on the books. Refused for a tenant with
+/// tenants below it. A second time changes nothing.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}",
     tag = "tenants",
     params(
         ("tenant" = String, Path, description = "Its id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change was made from"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the change is based on"),
     ),
-    responses((status = 200, description = "The tenant as it is now", body = TenantDocument,
+    responses((status = 200, description = "The current tenant", body = TenantDocument,
         headers(("ETag" = String, description = "Its revision")))),
 )]
 pub(crate) async fn delete(

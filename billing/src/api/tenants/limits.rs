@@ -1,4 +1,4 @@
-//! `GET /v1/tenants/{tenant}/limits`: what a tenant may do, and who keeps it from more.
+//! `GET /v1/tenants/{tenant}/limits`: the limits of a tenant, with the tenant that lowered each.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::{
     problem::Problem,
 };
 
-/// Show what a tenant may do
+/// Show the limits of a tenant
 ///
-/// Its own plan or the nearest above, lowered to what everybody above allows, and by whom.
+/// Its own plan or the nearest above, lowered to the limits of every tenant above, with the tenant that lowered each.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/limits",
     tag = "tenants",
     params(("tenant" = String, Path, description = "Its id")),
-    responses((status = 200, description = "What counts now", body = LimitsDocument)),
+    responses((status = 200, description = "The limits now", body = LimitsDocument)),
 )]
 pub(crate) async fn limits(
     State(services): State<Arc<Services>>,

@@ -38,27 +38,27 @@ use crate::{
 /// The name of this list in cursors.
 const LIST: &str = "tenants";
 
-/// Which tenants.
+/// Filter of tenants.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantParameters {
-    /// Those right below this tenant.
+    /// Only tenants right below this one.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     parent: Option<TenantId>,
-    /// This tenant and everybody below it.
+    /// Only this tenant and every tenant below it.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
-    /// Those that stand so. Deleted ones are left out unless they are asked for.
+    /// Only tenants with this status. Deleted tenants are listed only if this asks for them.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<TenantStatus>)]
     status: Option<TenantStatus>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only items whose name contains this text, upper or lower case.
     #[param(max_length = 200)]
     name: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// Most items of the page; 50 unless stated.
     #[param(minimum = 1, maximum = 1_000)]
@@ -71,7 +71,7 @@ pub(super) struct TenantParameters {
     path = "/v1/tenants",
     tag = "tenants",
     request_body = NewTenantBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this creation, which then happens once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes the creation happen once")),
     responses(
         (status = 201, description = "Created", body = TenantDocument,
             headers(("ETag" = String, description = "Its revision"), ("Location" = String, description = "Its path"))),
@@ -104,7 +104,7 @@ pub(super) async fn create(
 
 /// List tenants
 ///
-/// By creation. A tenant that is created meanwhile comes last.
+/// By creation. A tenant that is created while you page comes last.
 #[utoipa::path(
     get,
     path = "/v1/tenants",
@@ -139,7 +139,7 @@ pub(super) async fn show(caller: Caller, Named(id): Named<TenantId>) -> Result<R
     Ok(shown(caller.store().tenant(id).await?))
 }
 
-/// A tenant, with its revision.
+/// An answer with a tenant and its revision.
 fn shown(tenant: Tenant) -> Response {
     (ETag(tenant.revision), Json(TenantDocument::from(tenant))).into_response()
 }

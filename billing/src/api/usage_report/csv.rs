@@ -6,7 +6,7 @@ use common::api::usage::UsageDocument;
 
 const HEADER: &str = "start,tenant,key,route,meter,mode,requests,aborted,units,billable_units,end,zone,whole\r\n";
 
-/// The rows, under their names.
+/// The rows below a header.
 pub(super) fn table(rows: &[UsageDocument]) -> String {
     let mut table = String::from(HEADER);
     for row in rows {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_break_a_line_stands_in_quotes() {
+    fn field_that_would_break_a_line_is_quoted() {
         let row = UsageDocument {
             start: Instant(Micros(0)),
             end: Instant(Micros(3_600_000_000)),

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what was used, summed by hour, day or month and by whatever is asked for, as JSON or CSV.
+//! `GET /v1/usage`: usage summed by hour, day or month and by the dimensions that are asked for, as JSON or CSV.
 
 mod csv;
 
@@ -28,63 +28,63 @@ use super::{
 };
 use crate::{access::Caller, problem::Problem};
 
-/// Where a report in CSV says how it goes on.
+/// The header with the cursor of a report in CSV.
 pub(super) const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 
-/// How far back a report reaches that does not say from when on: 30 days.
+/// Length of a report without `from`: 30 days.
 const REACH_SECONDS: i64 = 30 * 86_400;
 
-/// How a report is written.
+/// Format of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ReportFormat {
     /// A list in JSON.
     Json,
-    /// A table as RFC 4180 has it.
+    /// A table by RFC 4180.
     Csv,
 }
 
-/// Which usage, and how to sum it.
+/// Filter and grouping of a report.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageParameters {
-    /// Whose usage; your own tenant's unless stated.
+    /// The tenant whose usage it is; the caller's unless stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
-    /// And that of everybody below it; `false` unless stated.
+    /// Includes every tenant below it; `false` unless stated.
     #[serde(default)]
     #[param(required = false)]
     subtree: bool,
-    /// With this key only.
+    /// Only usage with this key.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     key: Option<KeyId>,
-    /// Through this route only.
+    /// Only usage through this route.
     route: Option<String>,
-    /// Of this meter only.
+    /// Only usage of this meter.
     meter: Option<String>,
-    /// Under keys of this mode only.
+    /// Only usage under keys of this mode.
     #[param(value_type = Option<Mode>)]
     mode: Option<Mode>,
-    /// In hours that start at this instant or later; 30 days before `to` unless stated.
+    /// Only hours that start at this instant or later; 30 days before `to` unless stated.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Micros>,
-    /// And before this instant; now unless stated.
+    /// Only hours that start before this instant; now unless stated.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Micros>,
-    /// How long a row's sums reach; `day` unless stated.
+    /// Span of time that each row sums; `day` unless stated.
     #[param(value_type = Option<UsageStep>, inline)]
     step: Option<UsageStep>,
-    /// What rows are told apart by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`, with commas between;
-    /// `meter` unless stated.
+    /// Dimensions to group by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`, separated by commas; `meter`
+    /// unless stated.
     #[serde(default, deserialize_with = "dimensions")]
     #[param(value_type = Option<String>, example = "tenant,meter")]
     group_by: Option<Vec<UsageDimension>>,
-    /// `json` or `csv`; what `Accept` asks for unless stated.
+    /// `json` or `csv`; by the header `Accept` unless stated.
     #[param(value_type = Option<ReportFormat>, inline)]
     format: Option<ReportFormat>,
     /// `next_cursor` of the page before, with the same parameters.
@@ -94,7 +94,7 @@ pub(super) struct UsageParameters {
     limit: Option<u32>,
 }
 
-/// Names with commas between; none is no name.
+/// Parses dimensions separated by commas; an empty text is none.
 fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UsageDimension>>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -104,9 +104,9 @@ fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<U
 
 /// Report usage
 ///
-/// Sums by hour, day or month on each tenant's own clock, with a row for each clock. Hours that are still under way are
-/// shown as far as they are booked. Usage counts where its tenant stood when it was made: a tenant that moved is in the
-/// reports of those it was under for the time that it was there. For the next page, repeat the request with `cursor`, and with `from` and `to` as they were.
+/// Sums by hour, day or month in each tenant's own time zone, with a row for each time zone. The current hour is shown as
+/// far as it is booked. Usage counts at the place of its tenant at the time: a tenant that moved is in the reports of its
+/// former parents for the time below them. For the next page, repeat the request with `cursor` and the same `from` and `to`.
 #[utoipa::path(
     get,
     path = "/v1/usage",
@@ -136,11 +136,11 @@ pub(super) async fn report(
     })
 }
 
-/// What is asked for, and the cursor.
+/// The cursor and the query of a request.
 fn query(parameters: UsageParameters, caller: &Caller, now: Micros) -> Result<(Option<String>, UsageQuery), Problem> {
     let refuse = |detail: &str| Problem::new(ProblemCode::ParameterInvalid, detail);
     let tenant = parameters.tenant.or(caller.principal.tenant);
-    let tenant = tenant.ok_or_else(|| refuse("tenant: you are above every tenant, so say whose usage"))?;
+    let tenant = tenant.ok_or_else(|| refuse("tenant: required for a caller above every tenant"))?;
     let end = parameters.to.unwrap_or(now);
     let start = parameters.from.unwrap_or(end.plus_seconds(-REACH_SECONDS));
     if start >= end {
@@ -162,7 +162,7 @@ fn query(parameters: UsageParameters, caller: &Caller, now: Micros) -> Result<(O
     Ok((parameters.cursor, query))
 }
 
-/// The name of a report in its cursors: of what it sums and how. The window is left out, as its end may be `now`.
+/// The name of a report in its cursors, by its filter and grouping. The window is left out, as its end may be now.
 fn name(query: &UsageQuery) -> String {
     let UsageQuery { tenant, subtree, key, route, meter, mode, step, group_by, .. } = query;
     let asked = format!("{tenant} {subtree} {key:?} {route:?} {meter:?} {mode:?} {step:?} {group_by:?}");
@@ -174,7 +174,7 @@ fn name(query: &UsageQuery) -> String {
     })
 }
 
-/// CSV if it is asked for, and JSON is not asked for before it.
+/// The first of CSV and JSON in the header `Accept`; JSON without either.
 fn accepted(headers: &HeaderMap) -> ReportFormat {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut types =

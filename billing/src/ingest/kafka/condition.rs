@@ -1,4 +1,4 @@
-//! How ingest is doing: what stands in its way, told once when it begins and once when it ends.
+//! The condition of ingest: every fault is logged once when it begins and once when it ends.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 
 use super::KafkaMetrics;
 
-/// How long after brokers were out of reach the group may still take this process for two.
-const UNSETTLED: Duration = Duration::from_mins(1);
+/// The time after an outage of the brokers in which the group may still count this process twice.
+const REJOINING: Duration = Duration::from_mins(1);
 
-/// Why nothing comes from Kafka.
+/// A reason why no messages arrive from Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KafkaTrouble {
     /// It does not answer, or refuses us.
@@ -35,9 +35,9 @@ pub struct Condition {
 struct State {
     /// None before the first answer.
     kafka: Option<Result<(), KafkaTrouble>>,
-    /// What the client said last.
+    /// The client's last error.
     kafka_error: Option<String>,
-    /// When a broker was out of reach last.
+    /// The last time that a broker was out of reach.
     contact_lost: Option<Instant>,
     /// Partitions that cannot be booked, and since when there are any.
     unbooked: BTreeSet<i32>,
@@ -62,7 +62,7 @@ impl Condition {
         self.doubted.notified().await;
     }
 
-    /// Why nothing comes from Kafka, if so.
+    /// The current fault between this process and Kafka, if any.
     pub fn kafka_trouble(&self) -> Option<KafkaTrouble> {
         match &self.lock().kafka {
             None => Some(KafkaTrouble::Unreachable("Kafka has not answered yet".into())),
@@ -82,7 +82,7 @@ impl Condition {
 
     /// Returns true if a broker was out of reach within the last minute.
     pub(super) fn contact_was_lost_lately(&self) -> bool {
-        self.lock().contact_lost.is_some_and(|at| at.elapsed() < UNSETTLED)
+        self.lock().contact_lost.is_some_and(|at| at.elapsed() < REJOINING)
     }
 
     /// Kafka answers and has the topic.
@@ -90,7 +90,7 @@ impl Condition {
         let mut state = self.lock();
         state.kafka_error = None;
         if state.kafka.replace(Ok(())) != Some(Ok(())) {
-            tracing::info!(partitions, "kafka_reached");
+            tracing::info!(event = "kafka_reached", partitions);
         }
     }
 
@@ -118,8 +118,8 @@ impl Condition {
         if !is_known {
             self.metrics.kafka_outages.inc();
             match &trouble {
-                KafkaTrouble::Unreachable(reason) => tracing::error!(reason, "kafka_unreachable"),
-                KafkaTrouble::TopicMissing(reason) => tracing::error!(reason, "topic_missing"),
+                KafkaTrouble::Unreachable(reason) => tracing::error!(event = "kafka_unreachable", reason),
+                KafkaTrouble::TopicMissing(reason) => tracing::error!(event = "topic_missing", reason),
             }
         }
         state.kafka = Some(Err(trouble));
@@ -133,7 +133,7 @@ impl Condition {
             state.outage_since = Some(Instant::now());
             self.metrics.store_outages.inc();
             self.metrics.store_down.set(1);
-            tracing::error!(partition, reason, "store_unavailable");
+            tracing::error!(event = "store_unavailable", partition, reason);
         }
     }
 
@@ -145,7 +145,7 @@ impl Condition {
             && let Some(since) = state.outage_since.take()
         {
             self.metrics.store_down.set(0);
-            tracing::info!(seconds = since.elapsed().as_secs(), "store_available");
+            tracing::info!(event = "store_available", seconds = since.elapsed().as_secs());
         }
     }
 

@@ -9,7 +9,7 @@ use crate::config::IngestConfig;
 /// The client of this process.
 pub(super) type UsageConsumer = StreamConsumer<Context>;
 
-/// What may be overridden. The queue of a partition is what bounds memory while the store cannot keep up: the client
+/// Properties that the settings may override. The queue of a partition bounds memory while the store cannot keep up: the client
 /// stops fetching once it is full.
 const DEFAULTS: [(&str, &str); 9] = [
     ("client.id", "tollgate-billing"),
@@ -26,7 +26,7 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("log.connection.close", "false"),
 ];
 
-/// What holds whatever the settings say. Offsets are told to Kafka for dashboards, from where they were booked. A
+/// Properties that the settings cannot change. Booked offsets are committed to Kafka for dashboards only. A
 /// position that is gone from the topic is noticed by the number of the next message.
 const FIXED: [(&str, &str); 4] = [
     ("enable.auto.commit", "true"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_property_that_does_not_exist_is_named() {
+    async fn unknown_property_is_named() {
         let error = refusal("sasl.pasword", "s3cret");
         assert!(error.contains("`sasl.pasword`") && !error.contains("s3cret"), "{error}");
         let error = refusal("security.protocol", "s3cret");

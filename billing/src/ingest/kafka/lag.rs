@@ -1,4 +1,4 @@
-//! How many messages of each partition are still to be booked, whichever process has the partition.
+//! The lag of each partition: messages still to be booked, whichever process has the partition.
 //!
 //! Every process tells the lag of the whole topic, so that a partition without a process is seen as well. Alerts take
 //! the maximum by partition.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_gone_or_booked_do_not_count_as_lag() {
+    fn deleted_or_booked_messages_are_no_lag() {
         for (position, start, end, expected) in
             [(None, 0, 0, 0), (None, 5, 10, 5), (Some(4), 0, 10, 6), (Some(4), 8, 10, 2), (Some(12), 0, 10, 0)]
         {

@@ -1,4 +1,4 @@
-//! What is counted on the way from Kafka to the store, beside what [`crate::ingest::IngestMetrics`] counts of batches.
+//! Metrics of the way from Kafka to the store; [`crate::ingest::IngestMetrics`] counts batches.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
 

@@ -1,13 +1,13 @@
-//! Usage through Kafka, booked exactly once whatever happens to this process, to Kafka or to the store.
+//! Usage through Kafka, booked exactly once through any failure of this process, of Kafka or of the store.
 //!
-//! A worker per partition gathers messages into transactions. Each moves the partition's position in the store, on
-//! condition that it still stands where the worker began: of two that hold the same messages, after a rebalance or a
-//! pause that outlasted the session, one books and the other is told. What Kafka itself is told of offsets only feeds
-//! dashboards.
+//! A worker per partition gathers messages into transactions. Invariant: each transaction moves the partition's position in
+//! the store, and only from the position at which the worker began. So of two workers with the same messages, after a
+//! rebalance or a pause that outlasted the session, one books and the other is refused. Offsets that are committed to Kafka
+//! only feed dashboards.
 //!
-//! Read it in that order: [`consumer`] is the client, [`rebalance`] hears which partitions are ours, [`workers`] gives
-//! each a [`worker`], which reads a [`page`] of messages and puts it into the store. [`offsets`] is where in a
-//! partition to read, [`watch`] looks at the topic from outside, [`condition`] is what `/health` tells.
+//! [`consumer`] is the client, [`rebalance`] receives the assigned partitions, [`workers`] gives each a [`worker`], which
+//! reads a [`page`] of messages and books it. [`offsets`] seeks within a partition, [`watch`] looks at the topic from
+//! outside, [`condition`] is the state that `/health` reads.
 
 mod condition;
 mod consumer;
@@ -44,25 +44,25 @@ use workers::Workers;
 use super::IngestMetrics;
 use crate::config::IngestConfig;
 
-/// Longest that Kafka may take to let go of this process.
+/// Longest time that leaving the group may take.
 const LEAVE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often to look whether anybody else still uses the client.
+/// Interval of checks whether the client is still in use.
 const LEAVE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Why usage cannot be taken from Kafka, now or later.
+/// Reason why ingest from Kafka ended.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaIngestError {
-    /// A property of the client is not one, or has a value that it cannot have.
+    /// A property of the client is unknown, or has an invalid value.
     #[error("`{name}` in `ingest.properties`: {reason}")]
     Property {
         /// The property.
         name: String,
-        /// What the client says; not the value, which may be a password.
+        /// Error of the client, without the value, which may be a password.
         reason: String,
     },
-    /// The client cannot be made.
-    #[error("cannot make a Kafka client: {0}; check `ingest` in the settings")]
+    /// The client cannot be created.
+    #[error("cannot create a Kafka client: {0}; check `ingest` in the settings")]
     Client(KafkaError),
     /// Another process joined the group under the same name; the brokers let only the later one in.
     #[error(
@@ -75,21 +75,21 @@ pub enum KafkaIngestError {
         /// The consumer group.
         group: String,
     },
-    /// The client gave up for good.
+    /// The client failed for good.
     #[error("the Kafka client failed: {0}")]
     Failed(KafkaError),
-    /// A worker ended without having been told to.
+    /// A worker ended although it was not told to stop.
     #[error("the worker of a partition was interrupted: {0}")]
     Interrupted(tokio::task::JoinError),
 }
 
-/// Why ingest cannot be set up.
+/// Reason why ingest cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestSetupError {
-    /// The metrics do not fit together.
+    /// The metrics conflict.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// There is no client.
+    /// The client cannot be created.
     #[error(transparent)]
     Kafka(#[from] KafkaIngestError),
 }
@@ -97,14 +97,14 @@ pub enum IngestSetupError {
 /// Books the usage of a topic until it is told to stop.
 pub struct KafkaIngest {
     config: IngestConfig,
-    base: Base,
+    services: Services,
     shared: Arc<Shared>,
     changes: mpsc::UnboundedReceiver<rebalance::Change>,
 }
 
-/// What stays when the process joins the group again.
+/// Services that outlive a membership in the group: they stay when the process joins the group again.
 #[derive(Clone)]
-struct Base {
+struct Services {
     store: Store,
     clock: Arc<dyn Clock>,
     condition: Arc<Condition>,
@@ -112,24 +112,20 @@ struct Base {
     batches: IngestMetrics,
 }
 
-/// What all workers have in common.
+/// One membership in the group, shared by all workers.
 struct Shared {
+    services: Services,
     consumer: Arc<UsageConsumer>,
-    store: Store,
-    clock: Arc<dyn Clock>,
     topic: String,
     group: String,
     /// Name of this process in the group, if it has one.
     name: Option<String>,
     limits: PageLimits,
-    condition: Arc<Condition>,
     lag: Lag,
-    metrics: KafkaMetrics,
-    batches: IngestMetrics,
 }
 
 impl KafkaIngest {
-    /// Prepares to book into `store` what `config` points at; nothing is read before [`KafkaIngest::run`].
+    /// Prepares to book the topic of `config` into `store`. Reading starts with [`KafkaIngest::run`].
     pub fn new(
         config: &IngestConfig,
         store: Store,
@@ -139,32 +135,27 @@ impl KafkaIngest {
         let metrics = KafkaMetrics::register(registry)?;
         let batches = IngestMetrics::register(registry)?;
         let condition = Arc::new(Condition::new(metrics.clone()));
-        Ok(Self::with_client(config.clone(), Base { store, clock, condition, metrics, batches })?)
+        Ok(Self::with_client(config.clone(), Services { store, clock, condition, metrics, batches })?)
     }
 
-    fn with_client(config: IngestConfig, base: Base) -> Result<Self, KafkaIngestError> {
+    fn with_client(config: IngestConfig, services: Services) -> Result<Self, KafkaIngestError> {
         let (report, changes) = mpsc::unbounded_channel();
-        let Base { store, clock, condition, metrics, batches } = base.clone();
-        let context = rebalance::Context::new(report, Arc::clone(&condition));
+        let context = rebalance::Context::new(report, Arc::clone(&services.condition));
         let shared = Shared {
+            services: services.clone(),
             consumer: Arc::new(consumer::create(&config, context)?),
-            store,
-            clock,
             topic: config.topic.clone(),
             group: config.group.clone(),
             name: config.member_name(),
             limits: PageLimits { entries: config.batch_entries, wait: Duration::from_millis(config.batch_wait_ms) },
-            condition,
-            lag: Lag::new(metrics.clone()),
-            metrics,
-            batches,
+            lag: Lag::new(services.metrics.clone()),
         };
-        Ok(Self { config, base, shared: Arc::new(shared), changes })
+        Ok(Self { config, services, shared: Arc::new(shared), changes })
     }
 
-    /// How it is doing, for `/health`.
+    /// The state of ingest, for `/health`.
     pub fn condition(&self) -> Arc<Condition> {
-        Arc::clone(&self.shared.condition)
+        Arc::clone(&self.services.condition)
     }
 
     /// Books until `stop`, then finishes the transactions in hand and leaves the group.
@@ -174,11 +165,11 @@ impl KafkaIngest {
     /// the process joins once more instead of giving up its name.
     pub async fn run(mut self, stop: Stop) -> Result<(), KafkaIngestError> {
         loop {
-            let (config, base) = (self.config.clone(), self.base.clone());
+            let (config, services) = (self.config.clone(), self.services.clone());
             match self.run_as_member(stop.clone()).await {
-                Err(KafkaIngestError::NameTaken { name, group }) if base.condition.contact_was_lost_lately() => {
-                    tracing::warn!(name, group, "group_joined_again");
-                    self = Self::with_client(config, base)?;
+                Err(KafkaIngestError::NameTaken { name, group }) if services.condition.contact_was_lost_lately() => {
+                    tracing::warn!(event = "group_joined_again", name, group);
+                    self = Self::with_client(config, services)?;
                 }
                 ended => return ended,
             }
@@ -200,14 +191,14 @@ impl KafkaIngest {
                 received = self.shared.consumer.recv() => match received {
                     Ok(message) => workers.restart(rdkafka::Message::partition(&message)),
                     Err(error @ KafkaError::MessageConsumptionFatal(_)) => break Err(self.shared.fatal(error)),
-                    Err(error) => tracing::debug!(%error, "kafka_error"),
+                    Err(error) => tracing::debug!(event = "kafka_error", %error),
                 },
             }
         };
         workers.stop().await;
         drop(workers);
         watching.abort();
-        // It has let go of the client only when it is over.
+        // The task holds the client until it has ended.
         let _ = watching.await;
         leave(self.shared).await;
         ended
@@ -215,7 +206,7 @@ impl KafkaIngest {
 }
 
 impl Shared {
-    /// Explains why the client gave up.
+    /// Explains why the client failed for good.
     fn fatal(&self, error: KafkaError) -> KafkaIngestError {
         let is_fenced =
             self.consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId);
@@ -229,19 +220,19 @@ impl Shared {
 /// Leaves the group, so that others take over at once instead of after the session timeout.
 async fn leave(shared: Arc<Shared>) {
     let (left, gone) = oneshot::channel();
-    // The client leaves when it is dropped, which blocks; a thread of its own holds up nothing if that takes too long.
+    // The client leaves when it is dropped, which blocks; a thread of its own holds up nothing else.
     let leaving = std::thread::Builder::new().name("kafka-leave".into()).spawn(move || {
         let mut client = Arc::clone(&shared.consumer);
         drop(shared);
-        // Somebody may just be asking Kafka something, and must not be the one who has to wait for the end.
+        // A question to Kafka may still be open, and must not be the one that drops the client.
         while let Err(still_shared) = Arc::try_unwrap(client) {
             client = still_shared;
             std::thread::sleep(LEAVE_POLL_INTERVAL);
         }
-        // Nobody waits any more if it took too long.
+        // The receiver is gone if this took too long.
         let _ = left.send(());
     });
     if leaving.is_ok() && tokio::time::timeout(LEAVE_TIME_LIMIT, gone).await.is_err() {
-        tracing::warn!(seconds = LEAVE_TIME_LIMIT.as_secs(), "group_not_left");
+        tracing::warn!(event = "group_not_left", seconds = LEAVE_TIME_LIMIT.as_secs());
     }
 }

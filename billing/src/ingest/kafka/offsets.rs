@@ -1,4 +1,4 @@
-//! Where in a partition to read. All of it asks Kafka and blocks, so it happens on a thread for that.
+//! Positions and bounds of partitions. Every call to Kafka blocks, so it runs on a blocking thread.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ impl Shared {
         .await
     }
 
-    /// What the partition holds now.
+    /// The first offset of the partition and the one after its last.
     pub(super) async fn bounds(&self, partition: i32) -> Result<Bounds, String> {
         let topic = self.topic.clone();
         let (start, end) =
@@ -53,7 +53,7 @@ impl Shared {
             .and_then(|()| self.consumer.store_offsets(&list));
         if let Err(error) = told {
             // As when the partition went to another process a moment ago.
-            tracing::debug!(partition, position, %error, "offset_not_told");
+            tracing::debug!(event = "offset_not_told", partition, position, %error);
         }
     }
 

@@ -14,10 +14,10 @@ use crate::ingest::apart::letters_of;
 /// A page is closed once its undecodable messages take this many bytes: a transaction has to fit into memory.
 const DEAD_BYTES_MAX: usize = 2 * BATCH_MAX_BYTES;
 
-/// How long to wait for a page's first message before looking whether there ought to be one.
+/// The wait for a page's first message before the partition's end is looked up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// When a page is closed.
+/// The limits at which a page is closed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageLimits {
     /// Once it holds this many entries.
@@ -26,7 +26,7 @@ pub(super) struct PageLimits {
     pub(super) wait: Duration,
 }
 
-/// How much goes on a page.
+/// The size of the next page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Portion {
     /// As much as the limits allow.
@@ -73,7 +73,7 @@ impl Page {
             match received {
                 Ok(message) => self.take(message.offset(), message.payload().unwrap_or_default()),
                 // The client goes on by itself; what it cannot overcome shows when the topic is looked at.
-                Err(error) => tracing::debug!(partition = self.position.partition, %error, "kafka_error"),
+                Err(error) => tracing::debug!(event = "kafka_error", partition = self.position.partition, %error),
             }
             if was_empty && !self.is_empty() {
                 deadline = Instant::now() + limits.wait;

@@ -1,4 +1,4 @@
-//! What the client tells: which partitions are ours, what it logs, what went wrong.
+//! Callbacks of the Kafka client: partitions assigned and revoked, log lines, errors.
 //!
 //! A partition is assigned paused, so that nothing of it is read before its worker has sought the position that the
 //! store holds: an assignment does not wait for the store. (Assigned at a place that has to be asked for, as the end,
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::Condition;
 
-/// What the client's log calls a session that ended because the group did not answer; it tells so in no other way.
+/// The facility of the client's log line about a session that timed out; the client reports it nowhere else.
 const SESSION_TIMED_OUT: &str = "SESSTMOUT";
 
 /// Partitions that come or go.
@@ -28,7 +28,7 @@ pub(super) enum Change {
     Revoked(Vec<i32>),
 }
 
-/// Where the client reports to.
+/// The receiver of the client's callbacks.
 pub(super) struct Context {
     changes: mpsc::UnboundedSender<Change>,
     condition: Arc<Condition>,
@@ -46,8 +46,8 @@ impl ConsumerContext for Context {
         let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let done = if is_assignment { assign(consumer, list) } else { unassign(consumer, list) };
         match done {
-            Ok(()) => tracing::info!(?partitions, is_assignment, "partitions_changed"),
-            Err(error) => tracing::error!(?partitions, is_assignment, %error, "partitions_not_changed"),
+            Ok(()) => tracing::info!(event = "partitions_changed", ?partitions, is_assignment),
+            Err(error) => tracing::error!(event = "partitions_not_changed", ?partitions, is_assignment, %error),
         }
         let change = if is_assignment { Change::Assigned(partitions) } else { Change::Revoked(partitions) };
         // Nobody listens any more once this process is ending.
@@ -81,14 +81,14 @@ impl ClientContext for Context {
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => tracing::warn!(facility, text, "kafka_client"),
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, text, "kafka_client"),
-            RDKafkaLogLevel::Debug => tracing::debug!(facility, text, "kafka_client"),
+            | RDKafkaLogLevel::Warning => tracing::warn!(event = "kafka_client", facility, text),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(event = "kafka_client", facility, text),
+            RDKafkaLogLevel::Debug => tracing::debug!(event = "kafka_client", facility, text),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka_error");
+        tracing::debug!(event = "kafka_error", %error, reason);
         let code = error.rdkafka_error_code();
         if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)) {
             self.condition.contact_is_lost();

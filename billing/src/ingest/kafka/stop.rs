@@ -25,7 +25,7 @@ impl Stop {
         let _ = self.0.clone().wait_for(|stop| *stop).await;
     }
 
-    /// What `future` gives; none if told first.
+    /// The output of `future`, or `None` if the stop comes first.
     pub async fn unless<F: Future>(&self, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_goes_on_once_told() {
+    async fn futures_end_once_stop_is_told() {
         let (stopper, stop) = Stop::new();
         assert_eq!(stop.unless(async { 1 }).await, Some(1));
         stopper.stop();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_goes_on_without_somebody_who_could_tell() {
+    async fn futures_end_once_the_stopper_is_dropped() {
         let (stopper, stop) = Stop::new();
         drop(stopper);
         assert_eq!(stop.unless(async { 1 }).await, None);

@@ -43,7 +43,7 @@ const IMPATIENT: [(&str, &str); 5] = [
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Brokers, a topic, and a store that its usage is booked into.
-struct House {
+struct Fixture {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
     directory: TempDir,
@@ -58,7 +58,7 @@ struct Ingester {
     task: JoinHandle<Result<(), KafkaIngestError>>,
 }
 
-impl House {
+impl Fixture {
     async fn new() -> Self {
         let cluster = MockCluster::new(1).unwrap();
         let mut config = IngestConfig { brokers: cluster.bootstrap_servers(), batch_wait_ms: 10, ..Default::default() };
@@ -161,9 +161,9 @@ fn record(units: u64) -> UsageRecord {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_of_fetching_neither_lose_nor_double() {
-    let house = House::new().await;
-    let ingester = house.ingest();
+async fn fetch_errors_neither_lose_nor_double_usage() {
+    let fixture = Fixture::new().await;
+    let ingester = fixture.ingest();
     let errors = [
         Answer::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
         Answer::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
@@ -173,68 +173,68 @@ async fn errors_of_fetching_neither_lose_nor_double() {
         Answer::RD_KAFKA_RESP_ERR__TRANSPORT,
     ];
     for (number, error) in (0..).zip(errors) {
-        house.cluster.request_errors(Request::Fetch, &[error]);
-        house.send_round(number).await;
-        house.wait_for((number + 1) * ROUND).await;
+        fixture.cluster.request_errors(Request::Fetch, &[error]);
+        fixture.send_round(number).await;
+        fixture.wait_for((number + 1) * ROUND).await;
     }
-    house.assert_booked(errors.len() as u64).await;
+    fixture.assert_booked(errors.len() as u64).await;
     assert!(ingester.metric("tollgate_ingest_lost_messages_total") < 1.0);
     ingester.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_that_will_not_come_together_delays_and_loses_nothing() {
-    let house = House::new().await;
-    house.send_round(0).await;
-    let cluster = &house.cluster;
+async fn failing_group_delays_usage_and_loses_none() {
+    let fixture = Fixture::new().await;
+    fixture.send_round(0).await;
+    let cluster = &fixture.cluster;
     cluster.request_errors(Request::FindCoordinator, &[Answer::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 2]);
     cluster.request_errors(Request::JoinGroup, &[Answer::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 2]);
     cluster.request_errors(Request::SyncGroup, &[Answer::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS]);
     cluster.request_errors(Request::ListOffsets, &[Answer::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; 2]);
     // What Kafka is told of offsets is for dashboards only.
     cluster.request_errors(Request::OffsetCommit, &[Answer::RD_KAFKA_RESP_ERR_UNKNOWN; 100]);
-    let ingester = house.ingest();
-    house.wait_for(ROUND).await;
-    house.assert_booked(1).await;
+    let ingester = fixture.ingest();
+    fixture.wait_for(ROUND).await;
+    fixture.assert_booked(1).await;
     ingester.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn brokers_that_go_away_and_come_back_are_read_on() {
-    let house = House::new().await;
-    let ingester = house.ingest();
+async fn restarted_brokers_are_read_on() {
+    let fixture = Fixture::new().await;
+    let ingester = fixture.ingest();
     for number in 0..3 {
-        house.send_round(number).await;
-        house.wait_for((number + 1) * ROUND).await;
-        house.cluster.broker_down(-1).unwrap();
-        house.cluster.broker_up(-1).unwrap();
+        fixture.send_round(number).await;
+        fixture.wait_for((number + 1) * ROUND).await;
+        fixture.cluster.broker_down(-1).unwrap();
+        fixture.cluster.broker_up(-1).unwrap();
     }
-    house.assert_booked(3).await;
+    fixture.assert_booked(3).await;
     ingester.stop().await;
     // Whoever comes next begins where the books end, and books nothing again.
-    let next = house.ingest();
-    house.send_round(3).await;
-    house.wait_for(4 * ROUND).await;
-    house.assert_booked(4).await;
+    let next = fixture.ingest();
+    fixture.send_round(3).await;
+    fixture.wait_for(4 * ROUND).await;
+    fixture.assert_booked(4).await;
     assert!((next.metric("tollgate_ingest_entries_total") - ROUND as f64).abs() < 0.5);
     next.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_the_database_does_not_take_is_put_aside_alone() {
-    let house = House::new().await;
-    let mut connection = sqlx::SqliteConnection::connect(&url(&house.directory)).await.unwrap();
+async fn batch_that_the_database_refuses_is_put_aside_alone() {
+    let fixture = Fixture::new().await;
+    let mut connection = sqlx::SqliteConnection::connect(&url(&fixture.directory)).await.unwrap();
     let rule = "CREATE TRIGGER unlucky BEFORE INSERT ON usage_records WHEN NEW.units = 13 \
                 BEGIN SELECT RAISE(ABORT, 'no 13'); END";
     sqlx::raw_sql(rule).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     for (number, units) in [(0, 1), (1, 13), (2, 1)] {
-        house.send(0, number, units).await;
+        fixture.send(0, number, units).await;
     }
-    let ingester = house.ingest();
-    house.wait_for(2 * ENTRIES).await;
+    let ingester = fixture.ingest();
+    fixture.wait_for(2 * ENTRIES).await;
     // Each entry of the batch is refused, and each has a dead letter of its own.
-    let letters = house.store.dead_letters(100, 0).await.unwrap();
+    let letters = fixture.store.dead_letters(100, 0).await.unwrap();
     assert_eq!(letters.len() as u64, ENTRIES);
     assert!(letters.iter().all(|letter| letter.topic.starts_with("entry ")));
     assert!(letters.iter().all(|letter| letter.reason == "the database refuses it: no 13"));

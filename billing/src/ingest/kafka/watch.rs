@@ -6,16 +6,16 @@ use rdkafka::{consumer::Consumer as _, types::RDKafkaRespErr};
 
 use super::{Shared, Stop};
 
-/// How often to look while nothing seems wrong.
+/// Interval between looks while all is well.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often to look while there is nothing to read.
-const IMPATIENT_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between looks while there is nothing to read.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest that Kafka may take to describe a topic. Beyond it, Kafka counts as away.
 const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// What Kafka says about the topic.
+/// Kafka's description of the topic.
 enum Described {
     Partitions(usize),
     Missing,
@@ -31,18 +31,18 @@ pub(super) async fn watch(shared: Arc<Shared>, stop: Stop) {
         if is_there && !is_subscribed {
             match shared.consumer.subscribe(&[&shared.topic]) {
                 Ok(()) => is_subscribed = true,
-                Err(error) => tracing::error!(%error, topic = shared.topic, "not_subscribed"),
+                Err(error) => tracing::error!(event = "not_subscribed", %error, topic = shared.topic),
             }
         }
         if let Some(partitions) = partitions {
             measure_lag(&shared, partitions).await;
         }
-        let interval = if is_there { INTERVAL } else { IMPATIENT_INTERVAL };
+        let interval = if is_there { INTERVAL } else { RETRY_INTERVAL };
         // Losing all connections is a reason to look at once; while Kafka is known to be away, it is not news.
         let pause = async {
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
-                () = shared.condition.kafka_doubted(), if is_there => {}
+                () = shared.services.condition.kafka_doubted(), if is_there => {}
             }
         };
         if stop.unless(pause).await.is_none() {
@@ -56,17 +56,20 @@ async fn look(shared: &Shared) -> Option<usize> {
     let topic = &shared.topic;
     match describe(shared).await {
         Ok(Described::Partitions(partitions)) => {
-            shared.condition.kafka_answers(partitions);
+            shared.services.condition.kafka_answers(partitions);
             return Some(partitions);
         }
-        Ok(Described::Missing) => shared.condition.topic_is_missing(format!(
+        Ok(Described::Missing) => shared.services.condition.topic_is_missing(format!(
             "Kafka has no topic {topic}; create it, as with `kafka-topics.sh --bootstrap-server HOST:PORT --create \
              --topic {topic} --partitions 12`, or correct `ingest.topic`"
         )),
         Ok(Described::Refused(reason)) => {
-            shared.condition.kafka_is_unreachable(&format!("Kafka refuses to describe the topic {topic}: {reason}"));
+            shared
+                .services
+                .condition
+                .kafka_is_unreachable(&format!("Kafka refuses to describe the topic {topic}: {reason}"));
         }
-        Err(reason) => shared.condition.kafka_is_unreachable(&format!("Kafka does not answer: {reason}")),
+        Err(reason) => shared.services.condition.kafka_is_unreachable(&format!("Kafka does not answer: {reason}")),
     }
     None
 }
@@ -87,10 +90,10 @@ async fn describe(shared: &Shared) -> Result<Described, String> {
 
 /// Measures the lag of every partition of the topic, also of those that no process has now.
 async fn measure_lag(shared: &Shared, partitions: usize) {
-    match shared.store.positions(&shared.topic).await {
+    match shared.services.store.positions(&shared.topic).await {
         Ok(positions) => shared.lag.replace(positions),
         // The positions known last make the lag grow with the topic, which is what it does while nothing is booked.
-        Err(error) => tracing::debug!(%error, "positions_unknown"),
+        Err(error) => tracing::debug!(event = "positions_unknown", %error),
     }
     // The lag is shown for all partitions at once: half of them would look like a topic that is nearly booked.
     let mut topic = BTreeMap::new();
@@ -98,7 +101,7 @@ async fn measure_lag(shared: &Shared, partitions: usize) {
         match shared.bounds(partition).await {
             Ok(bounds) => topic.insert(partition, bounds.start..bounds.end),
             Err(error) => {
-                tracing::debug!(partition, error, "bounds_unknown");
+                tracing::debug!(event = "bounds_unknown", partition, error);
                 return;
             }
         };

@@ -37,7 +37,7 @@ pub(super) struct Worker {
     pub(super) stop: Stop,
 }
 
-/// Why a worker reads the position again.
+/// A reason to read the position again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Again {
     /// It begins, or the position is no longer where it was.
@@ -50,7 +50,7 @@ enum Again {
     Refused { until: i64 },
 }
 
-/// What became of a page.
+/// The outcome of booking a page.
 enum Outcome {
     Booked,
     Moved,
@@ -59,19 +59,19 @@ enum Outcome {
 }
 
 impl Worker {
-    /// Books until told to stop. `seat` is held meanwhile: of two workers of a partition, the later one waits until the
+    /// Books until told to stop. `turn` is held meanwhile: of two workers of a partition, the later one waits until the
     /// earlier one has let go of the queue, so that no message is taken by one that will not book it.
-    pub(super) async fn run(self, seat: Arc<Mutex<()>>) {
-        let Some(_seat) = self.stop.unless(seat.lock_owned()).await else { return };
+    pub(super) async fn run(self, turn: Arc<Mutex<()>>) {
+        let Some(_turn) = self.stop.unless(turn.lock_owned()).await else { return };
         let Some(queue) = self.shared.consumer.split_partition_queue(&self.shared.topic, self.partition) else {
-            tracing::error!(partition = self.partition, "partition_without_queue");
+            tracing::error!(event = "partition_without_queue", partition = self.partition);
             return;
         };
         let mut again = Some(Again::Moved);
         while let Some(reason) = again {
             again = self.begin_and_book(&queue, reason).await;
         }
-        self.shared.condition.store_answers(self.partition);
+        self.shared.services.condition.store_answers(self.partition);
     }
 
     /// Begins at the stored position and books until something is odd. None once told to stop.
@@ -85,7 +85,7 @@ impl Worker {
         }
         self.read_from(next).await?;
         self.shared.lag.booked(self.partition, next);
-        tracing::debug!(partition = self.partition, booked, next, ?reason, "reading");
+        tracing::debug!(event = "reading", partition = self.partition, booked, next, ?reason);
         loop {
             let portion = match reason {
                 Again::Refused { until } if next < until => Portion::OneMessage,
@@ -135,11 +135,11 @@ impl Worker {
         let shared = &self.shared;
         let mut pause = FIRST_PAUSE;
         loop {
-            let attempt = apart::book_apart(&shared.store, batch.clone(), shared.clock.now());
+            let attempt = apart::book_apart(&shared.services.store, batch.clone(), shared.services.clock.now());
             match self.stop.unless(attempt).await? {
                 Ok(apart) => {
                     for (first_seq, booked) in &apart.booked {
-                        shared.batches.count_booked(booked);
+                        shared.services.batches.count_booked(booked);
                         report(&batch.stream, *first_seq, booked);
                     }
                     for letter in &apart.letters {
@@ -153,9 +153,9 @@ impl Worker {
     }
 
     fn tell_of_letter(&self, letter: &NewDeadLetter) {
-        self.shared.batches.count_dead_letter();
+        self.shared.services.batches.count_dead_letter();
         let (bytes, reason) = (letter.payload.len(), &letter.reason);
-        tracing::error!(partition = self.partition, offset = letter.offset, bytes, reason, "dead_letter");
+        tracing::error!(event = "dead_letter", partition = self.partition, offset = letter.offset, bytes, reason);
     }
 
     /// The message after those booked up to `position` is not there, `found` is what there is instead. It is believed
@@ -167,8 +167,8 @@ impl Worker {
         }
         let mut page = Page::new(&self.shared.topic, self.partition, position, found.max(position));
         if let Some(loss) = loss(position, found, bounds) {
-            tracing::error!(partition = self.partition, position, found, ?bounds, loss, "position_gone");
-            self.shared.metrics.lost_messages.inc_by(u64::try_from(found - position).unwrap_or(0));
+            tracing::error!(event = "position_gone", partition = self.partition, position, found, ?bounds, loss);
+            self.shared.services.metrics.lost_messages.inc_by(u64::try_from(found - position).unwrap_or(0));
             page.bury(position, Vec::new(), loss);
         }
         match self.book(&page).await {
@@ -182,7 +182,7 @@ impl Worker {
     async fn read_topic_again(&self) -> Option<Again> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.stop.unless(self.shared.store.reset_positions(&self.shared.topic, None)).await? {
+            match self.stop.unless(self.shared.services.store.reset_positions(&self.shared.topic, None)).await? {
                 Ok(_) => return Some(Again::Moved),
                 Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
             }
@@ -196,16 +196,16 @@ impl Worker {
         loop {
             let started = Instant::now();
             let booking = page.booking();
-            let attempt = shared.store.book_all(&booking, shared.clock.now());
+            let attempt = shared.services.store.book_all(&booking, shared.services.clock.now());
             let reason = match tokio::time::timeout(BOOKING_TIME_LIMIT, attempt).await {
                 Ok(Ok(booked)) => {
-                    shared.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
+                    shared.services.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
                     self.tell(page, &booked);
                     return Outcome::Booked;
                 }
                 Ok(Err(error @ StoreError::PositionMoved { .. })) => {
-                    tracing::warn!(partition = self.partition, %error, "position_moved");
-                    shared.metrics.positions_moved.inc();
+                    tracing::warn!(event = "position_moved", partition = self.partition, %error);
+                    shared.services.metrics.positions_moved.inc();
                     return Outcome::Moved;
                 }
                 Ok(Err(StoreError::Refused(_))) if !page.batches().is_empty() => return Outcome::Refused,
@@ -221,26 +221,26 @@ impl Worker {
     /// Says what was booked.
     fn tell(&self, page: &Page, booked: &[Booked]) {
         let shared = &self.shared;
-        shared.condition.store_answers(self.partition);
+        shared.services.condition.store_answers(self.partition);
         shared.lag.booked(self.partition, page.to());
         shared.tell_booked(self.partition, page.to());
         for (batch, booked) in page.batches().iter().zip(booked) {
             let outcome = if booked.booked == 0 { BatchOutcome::Replayed } else { BatchOutcome::Booked };
-            shared.batches.count(outcome);
-            shared.batches.count_booked(booked);
+            shared.services.batches.count(outcome);
+            shared.services.batches.count_booked(booked);
             report(&batch.stream, batch.first_seq, booked);
         }
         page.dead_letters().iter().for_each(|letter| self.tell_of_letter(letter));
-        tracing::debug!(partition = self.partition, from = page.from(), to = page.to(), "page_booked");
+        tracing::debug!(event = "page_booked", partition = self.partition, from = page.from(), to = page.to());
     }
 
-    /// Where the store says that the partition goes on. None once told to stop, as below.
+    /// The position that the store holds for the partition. `None` once told to stop.
     async fn position(&self) -> Option<i64> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.stop.unless(self.shared.store.position(&self.shared.topic, self.partition)).await? {
+            match self.stop.unless(self.shared.services.store.position(&self.shared.topic, self.partition)).await? {
                 Ok(position) => {
-                    self.shared.condition.store_answers(self.partition);
+                    self.shared.services.condition.store_answers(self.partition);
                     return Some(position.unwrap_or(0));
                 }
                 Err(error) => self.wait_for_store(&error.to_string(), &mut pause).await?,
@@ -249,7 +249,7 @@ impl Worker {
     }
 
     async fn wait_for_store(&self, reason: &str, pause: &mut Duration) -> Option<()> {
-        self.shared.condition.store_fails(self.partition, reason);
+        self.shared.services.condition.store_fails(self.partition, reason);
         self.wait(pause).await
     }
 
@@ -259,7 +259,7 @@ impl Worker {
             match self.stop.unless(self.shared.read_from(self.partition, offset)).await? {
                 Ok(()) => return Some(()),
                 // As right after the assignment, which takes a moment to arrive inside the client.
-                Err(error) => tracing::debug!(partition = self.partition, offset, error, "seek_failed"),
+                Err(error) => tracing::debug!(event = "seek_failed", partition = self.partition, offset, error),
             }
             self.wait(&mut pause).await?;
         }
@@ -270,7 +270,7 @@ impl Worker {
         loop {
             match self.stop.unless(self.shared.bounds(self.partition)).await? {
                 Ok(bounds) => return Some(bounds),
-                Err(error) => tracing::debug!(partition = self.partition, error, "bounds_unknown"),
+                Err(error) => tracing::debug!(event = "bounds_unknown", partition = self.partition, error),
             }
             self.wait(&mut pause).await?;
         }
@@ -284,8 +284,8 @@ impl Worker {
     }
 }
 
-/// Why messages are lost, if they are. Numbers may be missing inside of a partition, as Kafka's own marks take some; and
-/// who has booked nothing yet begins wherever the partition does.
+/// Describes messages that are lost, if any. Numbers may be missing within a partition, since Kafka's own markers take
+/// some; and a reader that has booked nothing yet begins at the partition's first message.
 fn loss(position: i64, found: i64, bounds: Bounds) -> Option<String> {
     if position == 0 {
         None
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_gone_from_the_topic_counts_as_lost() {
+    fn only_deleted_messages_count_as_lost() {
         let bounds = Bounds { start: 50, end: 90 };
         assert_eq!(loss(0, 50, bounds), None);
         assert_eq!(loss(60, 61, bounds), None);

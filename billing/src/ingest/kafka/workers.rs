@@ -17,13 +17,13 @@ pub(super) struct Workers {
     shared: Arc<Shared>,
     running: HashMap<i32, Stopper>,
     /// Held by the worker of a partition, by number.
-    seats: HashMap<i32, Arc<Mutex<()>>>,
+    turns: HashMap<i32, Arc<Mutex<()>>>,
     tasks: JoinSet<()>,
 }
 
 impl Workers {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, running: HashMap::new(), seats: HashMap::new(), tasks: JoinSet::new() }
+        Self { shared, running: HashMap::new(), turns: HashMap::new(), tasks: JoinSet::new() }
     }
 
     /// Starts and stops workers as partitions come and go.
@@ -46,9 +46,9 @@ impl Workers {
         let (stopper, stop) = Stop::new();
         // Whoever ran before is told by this, as its stopper is dropped.
         self.running.insert(partition, stopper);
-        let seat = Arc::clone(self.seats.entry(partition).or_default());
+        let turn = Arc::clone(self.turns.entry(partition).or_default());
         let worker = Worker { shared: Arc::clone(&self.shared), partition, stop };
-        self.tasks.spawn(worker.run(seat));
+        self.tasks.spawn(worker.run(turn));
     }
 
     /// Waits until a worker ends, which is odd only if it says so; none if there is none.
@@ -62,7 +62,7 @@ impl Workers {
         self.running.clear();
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISH_TIME_LIMIT, finished).await.is_err() {
-            tracing::warn!(seconds = FINISH_TIME_LIMIT.as_secs(), "transactions_cut_off");
+            tracing::warn!(event = "transactions_cut_off", seconds = FINISH_TIME_LIMIT.as_secs());
             self.tasks.shutdown().await;
         }
     }

@@ -77,7 +77,7 @@ fn beyond(plans: &[Steps], used: &[(usize, Micros, u64)]) -> HashMap<TenantId, u
 }
 
 #[test]
-fn last_units_of_a_month_are_the_ones_beyond_and_a_higher_limit_lets_them_pass() {
+fn last_units_of_a_month_exceed_the_cap_and_a_higher_cap_bills_them() {
     let plans = |after: &[(i64, Option<u64>)]| {
         let own = [&[(0, Some(20))], after].concat();
         vec![Vec::new(), own, Vec::new()]
@@ -113,7 +113,7 @@ fn history() -> impl Strategy<Value = (Vec<Steps>, Vec<(usize, Micros, u64)>)> {
 
 proptest! {
     #[test]
-    fn units_on_bills_exceed_no_cap_and_no_unit_is_taken_off_twice((plans, used) in history()) {
+    fn units_on_invoices_exceed_no_cap_and_no_unit_is_taken_off_twice((plans, used) in history()) {
         let found = beyond(&plans, &used);
         prop_assert_eq!(&found, &beyond(&plans, &used), "again gives the same");
         let history = payers(&plans);
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cap_that_is_not_reached_takes_nothing((plans, used) in history()) {
+    fn unreached_cap_takes_nothing_off((plans, used) in history()) {
         let all: u64 = used.iter().map(|(.., units)| units).sum();
         let roomy: Vec<Steps> =
             plans.iter().map(|plans| plans.iter().map(|(at, limit)| (*at, limit.map(|_| all))).collect()).collect();

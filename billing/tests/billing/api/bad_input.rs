@@ -1,17 +1,16 @@
-//! Bad input: refused with a reason, and nothing is half-done.
+//! Bad input: refused with a clear reason, and nothing is half-done.
 
-use common::admin::Role;
+use common::{admin::Role, tenant::TenantKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{ApiFixture, tenant};
-use crate::topic::fixtures;
-use common::tenant::TenantKind;
+use super::fixture::{Fixture, tenant};
+use crate::topic::deployments;
 
 #[tokio::test]
-async fn a_move_that_would_break_the_tree_is_refused() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn move_that_would_break_the_tree_is_refused() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let below = tenant(&fixture.store, Some(fixture.partner), TenantKind::Reseller, "Below", None).await.id;
         for (moved, parent, word) in [
@@ -32,8 +31,8 @@ async fn a_move_that_would_break_the_tree_is_refused() {
 }
 
 #[tokio::test]
-async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refused() {
-    let fixture = ApiFixture::open().await;
+async fn limit_above_the_parents_is_lowered_and_above_a_divided_pool_is_refused() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let pool = json!({ "id": "pool", "name": "Pool", "currency": "USD", "flat_fee": "0.00",
         "limits": { "pool": { "per_second": 10 }, "pool_mode": "partitioned" } });
@@ -52,8 +51,8 @@ async fn a_limit_above_the_parents_is_lowered_and_above_a_partitioned_pool_refus
 }
 
 #[tokio::test]
-async fn an_array_is_taken_for_no_object_at_any_depth() {
-    let fixture = ApiFixture::open().await;
+async fn array_instead_of_an_object_is_refused_at_any_depth() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let plan = json!({ "id": "p", "name": "P", "currency": "USD", "flat_fee": "0.00" });
     let with = |member: &str, value: Value| {
@@ -84,8 +83,8 @@ async fn an_array_is_taken_for_no_object_at_any_depth() {
 }
 
 #[tokio::test]
-async fn actions_that_do_not_exist_are_no_filter() {
-    let fixture = ApiFixture::open().await;
+async fn unknown_action_as_a_filter_is_refused() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let detail = owner.get("/v1/audit?action=key.revoked").await.problem(400, "parameter_invalid");
     assert!(detail.contains("key.revoked") && detail.contains("key.revoke,"), "{detail}");
@@ -93,8 +92,8 @@ async fn actions_that_do_not_exist_are_no_filter() {
 }
 
 #[tokio::test]
-async fn an_address_inside_a_range_is_refused_with_what_it_could_mean() {
-    let fixture = ApiFixture::open().await;
+async fn address_within_a_network_is_refused_with_suggestions() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let key = |range: &str| json!({ "tenant": fixture.shop, "name": "k", "allowed_ips": [range] });
     let detail = owner.post("/v1/keys", key("10.0.0.1/8")).await.problem(400, "body_invalid");
@@ -106,8 +105,8 @@ async fn an_address_inside_a_range_is_refused_with_what_it_could_mean() {
 }
 
 #[tokio::test]
-async fn names_that_are_none_are_refused() {
-    let fixture = ApiFixture::open().await;
+async fn invalid_names_are_refused() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     for name in [
         "",
@@ -134,9 +133,9 @@ async fn names_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn foreign_resource_returns_same_404_as_missing_resource() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let partner = fixture.caller(fixture.partner, Role::Owner).await;
         let owner = fixture.owner().await;
         let key = owner.post("/v1/keys", json!({ "tenant": fixture.rival, "name": "k" })).await.document(201);
@@ -185,8 +184,8 @@ async fn what_belongs_to_others_is_told_apart_from_nothing_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_page_past_the_end_is_empty_and_a_cursor_of_nobody_is_refused() {
-    let fixture = ApiFixture::open().await;
+async fn page_past_the_end_is_empty_and_forged_cursor_is_refused() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let first = owner.get("/v1/tenants?limit=3").await.document(200);
     let last = first["next_cursor"].as_str().unwrap().to_owned();
@@ -201,8 +200,8 @@ async fn a_page_past_the_end_is_empty_and_a_cursor_of_nobody_is_refused() {
 }
 
 #[tokio::test]
-async fn a_revision_that_is_none_changes_nothing() {
-    let fixture = ApiFixture::open().await;
+async fn invalid_revision_changes_nothing() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let path = format!("/v1/tenants/{}", fixture.shop);
     for stale in ["\"7\"", "W/\"1\"", "\"abc\""] {
@@ -216,8 +215,8 @@ async fn a_revision_that_is_none_changes_nothing() {
 }
 
 #[tokio::test]
-async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong() {
-    let fixture = ApiFixture::open().await;
+async fn malformed_deep_huge_or_duplicate_json_is_refused_with_its_place() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let deep = format!("{{\"plans\":{}", "[".repeat(100_000));
     let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(2 << 20));
@@ -248,8 +247,8 @@ async fn json_that_is_deep_huge_doubled_or_none_is_refused_where_it_goes_wrong()
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_are_none_are_problems() {
-    let fixture = ApiFixture::open().await;
+async fn unknown_paths_and_methods_return_problems() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     for path in
         ["/v1/tenants/nobody", "/v1/tenants/%ff", "/v1/keys/%00", "/v1/plans/%ff", "/v1/plans/..", "/v2/tenants"]

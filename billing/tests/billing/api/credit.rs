@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::fixture::ApiFixture;
-use crate::topic::fixtures;
+use super::fixture::Fixture;
+use crate::topic::deployments;
 
 #[tokio::test]
-async fn a_payment_adds_once() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn payment_is_added_once() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let path = format!("/v1/tenants/{}/credit", fixture.shop);
         let top_up = json!({ "meter": "tokens", "units": 100, "reference": "order-1" });

@@ -3,11 +3,11 @@
 use billing::access::rules::{Needs, RULES};
 use serde_json::Value;
 
-use super::fixture::ApiFixture;
+use super::fixture::Fixture;
 
 #[tokio::test]
 async fn every_operation_is_documented_with_all_its_answers_and_has_a_rule() {
-    let fixture = ApiFixture::open().await;
+    let fixture = Fixture::open().await;
     let document = fixture.with_secret("").get("/openapi.json").await.document(200);
     let mut documented = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -41,8 +41,8 @@ async fn every_operation_is_documented_with_all_its_answers_and_has_a_rule() {
 }
 
 #[tokio::test]
-async fn the_page_shows_every_operation_and_needs_nothing_else() {
-    let fixture = ApiFixture::open().await;
+async fn docs_page_shows_every_operation_and_loads_nothing_else() {
+    let fixture = Fixture::open().await;
     let page = fixture.with_secret("").get("/docs").await;
     assert!(page.header("content-type").starts_with("text/html"));
     for rule in RULES {
@@ -59,8 +59,8 @@ async fn the_page_shows_every_operation_and_needs_nothing_else() {
 }
 
 #[tokio::test]
-async fn names_of_operations_and_documents_are_unique_and_said() {
-    let fixture = ApiFixture::open().await;
+async fn names_of_operations_and_schemas_are_unique_and_described() {
+    let fixture = Fixture::open().await;
     let document = fixture.with_secret("").get("/openapi.json").await.document(200);
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
@@ -77,8 +77,8 @@ async fn names_of_operations_and_documents_are_unique_and_said() {
 }
 
 #[tokio::test]
-async fn the_example_of_plans_to_apply_is_one_that_is_taken() {
-    let fixture = ApiFixture::open().await;
+async fn documented_example_of_plans_is_accepted() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let document = owner.get("/openapi.json").await.document(200);
     let example = &document["paths"]["/v1/plans"]["put"]["requestBody"]["content"]["application/json"]["example"];

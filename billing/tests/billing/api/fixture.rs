@@ -22,13 +22,13 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Server, instant};
+use crate::deployment::{Deployment, Server, instant};
 
 const PEPPER: &[u8] = b"0123456789abcdef";
 
 /// Everything a test of the API needs.
-pub(super) struct ApiFixture {
-    pub(super) base: Fixture,
+pub(super) struct Fixture {
+    pub(super) deployment: Deployment,
     pub(super) server: Server,
     pub(super) store: Store,
     pub(super) root: TenantId,
@@ -40,10 +40,10 @@ pub(super) struct ApiFixture {
     client: Client,
 }
 
-/// A caller with a credential.
+/// Somebody with a credential.
 #[derive(Clone)]
 pub(super) struct Caller<'a> {
-    fixture: &'a ApiFixture,
+    fixture: &'a Fixture,
     pub(super) secret: String,
     headers: HeaderMap,
 }
@@ -56,18 +56,18 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
-impl ApiFixture {
+impl Fixture {
     pub(super) async fn open() -> Self {
-        Self::at(Fixture::new()).await
+        Self::at(Deployment::new()).await
     }
 
-    pub(super) async fn at(base: Fixture) -> Self {
-        let (store, root) = base.store().await;
+    pub(super) async fn at(deployment: Deployment) -> Self {
+        let (store, root) = deployment.store().await;
         // Tests ask more often than people.
-        let settings = std::fs::read_to_string(base.path("billing.yaml")).unwrap();
+        let settings = std::fs::read_to_string(deployment.path("billing.yaml")).unwrap();
         let access = "access: { tenant_requests_per_minute: 10000000, failed_credentials_per_minute: 10000000 }\n";
-        std::fs::write(base.path("billing.yaml"), settings + access).unwrap();
-        let server = base.serve().await;
+        std::fs::write(deployment.path("billing.yaml"), settings + access).unwrap();
+        let server = deployment.serve().await;
         let partner = tenant(&store, Some(root), TenantKind::Reseller, "Partner", Some("business")).await.id;
         let shop = tenant(&store, Some(partner), TenantKind::Customer, "Shop", None).await.id;
         let rival = tenant(&store, Some(root), TenantKind::Reseller, "Rival", Some("growth")).await.id;
@@ -75,7 +75,7 @@ impl ApiFixture {
         let plans = PlanFile::parse(include_str!("../../../../config/plans.yaml"), "plans.yaml").unwrap().plans;
         store.apply_plans_of(Some(other_root), &plans, instant("2026-02-01T00:00:00Z")).await.unwrap();
         let stranger = tenant(&store, Some(other_root), TenantKind::Customer, "Stranger", Some("growth")).await.id;
-        Self { base, server, store, root, partner, shop, rival, other_root, stranger, client: Client::new() }
+        Self { deployment, server, store, root, partner, shop, rival, other_root, stranger, client: Client::new() }
     }
 
     /// Somebody with this role at this tenant.
@@ -176,7 +176,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// Returns the detail of a problem, which has to be of this status and code.
+    /// The detail of a problem, after asserting its status and code.
     #[track_caller]
     pub(super) fn problem(&self, status: u16, code: &str) -> String {
         let problem = self.document(status);

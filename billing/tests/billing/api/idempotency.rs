@@ -3,8 +3,8 @@
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::fixture::{ApiFixture, Caller};
-use crate::topic::fixtures;
+use super::fixture::{Caller, Fixture};
+use crate::topic::deployments;
 
 async fn tenants_named(caller: &Caller<'_>, name: &str) -> usize {
     let listed = caller.get("/v1/tenants?limit=1000").await.document(200);
@@ -12,9 +12,9 @@ async fn tenants_named(caller: &Caller<'_>, name: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_creation_that_is_asked_for_again_shows_what_was_created() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn repeated_creation_returns_the_first_answer() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let named = owner.with("idempotency-key", "one");
         let new = json!({ "name": "Once", "parent": fixture.root });
@@ -42,8 +42,8 @@ async fn a_creation_that_is_asked_for_again_shows_what_was_created() {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_shown_a_second_time() {
-    let fixture = ApiFixture::open().await;
+async fn repeated_creation_does_not_show_the_secret_again() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let twice = async |path: &str, body: Value, name: &str| {
         let named = owner.with("idempotency-key", name);
@@ -63,9 +63,9 @@ async fn a_secret_is_not_shown_a_second_time() {
 }
 
 #[tokio::test]
-async fn many_at_once_create_one() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn concurrent_creations_under_one_idempotency_key_create_one() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await.with("idempotency-key", "at once");
         let new = json!({ "name": "Only", "parent": fixture.root });
         let post = || owner.post("/v1/tenants", new.clone());
@@ -79,8 +79,8 @@ async fn many_at_once_create_one() {
 }
 
 #[tokio::test]
-async fn a_refused_creation_leaves_its_name_free() {
-    let fixture = ApiFixture::open().await;
+async fn refused_creation_leaves_its_idempotency_key_free() {
+    let fixture = Fixture::open().await;
     let named = fixture.owner().await.with("idempotency-key", "again");
     named.post("/v1/tenants", json!({ "name": " ", "parent": fixture.root })).await.problem(422, "refused");
     named.post("/v1/tenants", json!({ "name": "Good", "parent": fixture.root })).await.document(201);

@@ -1,20 +1,15 @@
-//! API keys and admin keys: shown once, narrowed, replaced, revoked.
+//! API keys: shown once, restricted, rotated, revoked.
 
-use common::{
-    admin::{AdminArea, AdminScope, Role},
-    key::Pepper,
-};
+use common::key::Pepper;
 use serde_json::{Value, json};
 
-use super::fixture::ApiFixture;
-use servers::eventually;
-
-use crate::topic::fixtures;
+use super::fixture::Fixture;
+use crate::topic::deployments;
 
 #[tokio::test]
-async fn a_key_lives_from_creation_to_revocation() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn key_is_created_changed_rotated_and_revoked() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let new = json!({
             "tenant": fixture.shop, "name": "production", "mode": "test", "expires_at": "2030-01-01T00:00:00Z",
@@ -63,8 +58,8 @@ async fn a_key_lives_from_creation_to_revocation() {
 }
 
 #[tokio::test]
-async fn the_key_that_was_created_is_the_one_that_gateways_look_up() {
-    let fixture = ApiFixture::open().await;
+async fn created_key_is_found_by_the_gateways_lookup() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let created = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let secret = common::key::Secret::parse(created["secret"].as_str().unwrap().as_bytes()).unwrap();
@@ -73,42 +68,8 @@ async fn the_key_that_was_created_is_the_one_that_gateways_look_up() {
 }
 
 #[tokio::test]
-async fn an_admin_key_admits_until_it_is_revoked_and_gives_no_more_than_its_maker_has() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
-        let owner = fixture.owner().await;
-        let new = json!({ "tenant": fixture.partner, "name": "ci", "role": "admin", "scopes": ["keys:write"] });
-        let created = owner.post("/v1/admin-keys", new).await;
-        let document = created.document(201);
-        assert_eq!(created.header("cache-control"), "no-store");
-        let machine = fixture.with_secret(document["secret"].as_str().unwrap());
-        let me = machine.get("/v1/me").await.document(200);
-        let expected = json!({
-            "kind": "admin_key", "name": document["key"]["id"], "tenant": fixture.partner, "role": "admin",
-            "scopes": ["keys:write"],
-        });
-        assert_eq!(me, expected);
-        let path = created.header("location").to_owned();
-        eventually("the use is noted", async || owner.get(&path).await.document(200)["last_used_at"].is_string()).await;
-        machine.get("/v1/keys").await.document(200);
-        machine.get("/v1/tenants").await.problem(403, "forbidden");
-
-        let narrowed = fixture.narrowed(fixture.root, Role::Owner, &[AdminScope::write(AdminArea::AdminKeys)]).await;
-        let more = json!({ "tenant": fixture.partner, "name": "more", "role": "viewer" });
-        narrowed.post("/v1/admin-keys", more).await.problem(403, "forbidden");
-
-        assert_eq!(owner.get(&path).await.document(200)["status"], "active");
-        let listed = owner.get(&format!("/v1/admin-keys?subtree_of={}", fixture.partner)).await.document(200);
-        assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
-        assert_eq!(owner.order(&format!("{path}/revoke")).await.document(200)["status"], "revoked");
-        machine.get("/v1/me").await.problem(401, "unauthorized");
-        assert!(owner.get(&path).await.document(200)["revoked_at"].is_string());
-    }
-}
-
-#[tokio::test]
-async fn no_answer_but_the_first_has_a_secret() {
-    let fixture = ApiFixture::open().await;
+async fn secret_is_in_the_first_answer_only() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let created = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let secret = created["secret"].as_str().unwrap();

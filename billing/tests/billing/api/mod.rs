@@ -1,14 +1,16 @@
 //! The business API, as callers meet it: the real program on SQLite and on PostgreSQL.
 
+mod access;
+mod admin_keys;
+mod audit_log;
 mod bad_input;
 mod credit;
 mod documents;
 mod fixture;
-mod grants;
 mod idempotency;
 mod keys;
 mod plans;
-mod reports;
 mod schemathesis;
+mod subscriptions;
 mod tenants;
-mod walk;
+mod usage_report;

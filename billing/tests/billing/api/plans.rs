@@ -1,12 +1,12 @@
-//! Plans on offer: applied, looked at, taken off, and those who have them brought along.
+//! Plans: applied, listed, deprecated, upgraded.
 
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::fixture::ApiFixture;
-use crate::topic::fixtures;
+use super::fixture::Fixture;
+use crate::topic::deployments;
 
-fn plan(fee: &str) -> Value {
+pub(super) fn plan(fee: &str) -> Value {
     json!({
         "id": "custom", "name": "Custom", "currency": "EUR", "flat_fee": fee,
         "charges": [{ "meter": "requests", "included": 10, "tiers": [{ "price": { "amount": "0.10", "per": 1000 } }] }],
@@ -16,9 +16,9 @@ fn plan(fee: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn changed_plan_becomes_a_new_version_and_moves_no_subscription() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let outcome = async |fee| {
             let applied = owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
@@ -54,8 +54,8 @@ async fn a_changed_plan_is_a_new_version_and_nobody_is_moved_unasked() {
 }
 
 #[tokio::test]
-async fn what_a_plan_document_says_can_be_applied_again() {
-    let fixture = ApiFixture::open().await;
+async fn plan_document_can_be_applied_again() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     owner.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
     let listed = owner.get("/v1/plans").await.document(200);
@@ -68,8 +68,8 @@ async fn what_a_plan_document_says_can_be_applied_again() {
 }
 
 #[tokio::test]
-async fn a_plan_off_offer_stays_with_those_who_have_it() {
-    let fixture = ApiFixture::open().await;
+async fn deprecated_plan_stays_with_its_subscribers() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     for _ in 0..2 {
         assert_eq!(owner.order("/v1/plans/growth/deprecate").await.document(200)["deprecated"], true);
@@ -86,8 +86,8 @@ async fn a_plan_off_offer_stays_with_those_who_have_it() {
 }
 
 #[tokio::test]
-async fn plans_are_applied_together_or_not_at_all() {
-    let fixture = ApiFixture::open().await;
+async fn plans_are_applied_all_or_none() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let mut bad = plan("1.00");
     bad["id"] = json!("bad");
@@ -99,9 +99,9 @@ async fn plans_are_applied_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn each_root_has_plans_of_its_own_under_the_same_names() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn two_roots_have_separate_plans_of_the_same_name() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let (ours, theirs) = (fixture.owner().await, fixture.caller(fixture.other_root, Role::Owner).await);
         ours.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
         // Nothing tells that somebody else has a plan of this name: neither here, nor by a conflict.
@@ -134,8 +134,8 @@ async fn each_root_has_plans_of_its_own_under_the_same_names() {
 }
 
 #[tokio::test]
-async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
-    let fixture = ApiFixture::open().await;
+async fn plan_for_one_tenant_is_offered_to_it_alone() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let open = |fee: &str| {
         let mut open = plan(fee);
@@ -169,34 +169,8 @@ async fn a_plan_for_one_tenant_is_offered_there_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn superseded_versions_are_given_by_the_tenant_whose_plan_it_is_alone() {
-    let fixture = ApiFixture::open().await;
-    let owner = fixture.owner().await;
-    for fee in ["1.00", "2.00", "3.00"] {
-        owner.put("/v1/plans", json!({ "plans": [plan(fee)] })).await.document(200);
-    }
-    let path = format!("/v1/tenants/{}/subscriptions", fixture.shop);
-    for role in [Role::Billing, Role::Owner] {
-        let partner = fixture.caller(fixture.partner, role).await;
-        for version in [1, 2] {
-            let refused = partner.post(&path, json!({ "plan": "custom", "version": version })).await;
-            assert!(refused.problem(409, "conflict").contains("superseded"), "{refused:?}");
-        }
-        partner.post(&path, json!({ "plan": "custom", "version": 4 })).await.problem(404, "not_found");
-        assert_eq!(partner.post(&path, json!({ "plan": "custom", "version": 3 })).await.document(200)["version"], 3);
-    }
-    assert_eq!(owner.post(&path, json!({ "plan": "custom", "version": 1 })).await.document(200)["version"], 1);
-    // A change ahead is not undone by giving the old version again.
-    let partner = fixture.caller(fixture.partner, Role::Owner).await;
-    owner.post("/v1/plans/custom/migrate", json!({ "starts": "period_end" })).await.document(200);
-    partner.post(&path, json!({ "plan": "custom", "version": 1 })).await.problem(409, "conflict");
-    let held = owner.get(&path).await.document(200);
-    assert_eq!(held["items"].as_array().unwrap().last().unwrap()["status"], "scheduled", "{held}");
-}
-
-#[tokio::test]
-async fn lists_of_plans_are_bounded_and_come_in_pages() {
-    let fixture = ApiFixture::open().await;
+async fn plans_are_listed_in_pages() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let named = |number: usize| {
         let mut one = plan("1.00");

@@ -6,15 +6,15 @@ use common::usage::BATCH_PATH;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::fixture::ApiFixture;
-use crate::topic::fixture_on_postgres;
+use super::fixture::Fixture;
+use crate::topic::deployment_on_postgres;
 
 /// Examples per operation, beside those that follow from the document's bounds.
 const EXAMPLES: &str = "8";
 
 #[tokio::test]
-async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
-    let fixture = ApiFixture::at(fixture_on_postgres()).await;
+async fn fuzzer_finds_no_fault_and_nothing_undocumented() {
+    let fixture = Fixture::at(deployment_on_postgres()).await;
     let owner = fixture.owner().await;
     owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let program = tokio::task::spawn_blocking(servers::schemathesis).await.unwrap().unwrap();
@@ -28,7 +28,7 @@ async fn a_fuzzer_finds_no_fault_and_nothing_undocumented() {
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1"])
         .args(["--request-timeout", "60", "--generation-database", "none", "--no-color", "--warnings", "off"])
         .args(["--suppress-health-check", "all", "--continue-on-failure", "--output-truncate", "false"])
-        .current_dir(fixture.base.path(""))
+        .current_dir(fixture.deployment.path(""))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -1,19 +1,19 @@
-//! Tenants and what they may do: created, listed, changed, moved, ended.
+//! Tenants and their limits: created, listed, changed, moved, deleted.
 
 use common::admin::Role;
 use serde_json::{Value, json};
 
-use super::fixture::ApiFixture;
-use crate::topic::fixtures;
+use super::fixture::Fixture;
+use crate::topic::deployments;
 
 fn names(list: &Value) -> Vec<&str> {
     list["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
-async fn a_tenant_lives_from_creation_to_deletion() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn tenant_is_created_changed_moved_and_deleted() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let new = json!({ "name": "Acme GmbH", "parent": fixture.partner, "zone": "Europe/Berlin", "plan": "growth" });
         let created = owner.post("/v1/tenants", new).await;
@@ -47,9 +47,9 @@ async fn a_tenant_lives_from_creation_to_deletion() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn pages_of_a_list_miss_and_repeat_nothing() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let owner = fixture.owner().await;
         let mut found = Vec::new();
         let mut path = "/v1/tenants?limit=2".to_owned();
@@ -72,8 +72,8 @@ async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_tenant_may_do_says_who_keeps_it_from_more() {
-    let fixture = ApiFixture::open().await;
+async fn limits_name_the_ancestor_that_lowers_them() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let limits = owner.get(&format!("/v1/tenants/{}/limits", fixture.shop)).await.document(200);
     assert_eq!(limits["terms"]["holder"], fixture.partner.to_string(), "inherited");
@@ -90,28 +90,23 @@ async fn what_a_tenant_may_do_says_who_keeps_it_from_more() {
 }
 
 #[tokio::test]
-async fn a_plan_can_be_given_now_later_and_at_the_end_of_the_period() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
-        let owner = fixture.owner().await;
-        let path = format!("/v1/tenants/{}/subscriptions", fixture.shop);
-        let now = owner.post(&path, json!({ "plan": "starter", "version": 1 })).await.document(200);
-        assert_eq!((&now["status"], &now["ends_at"]), (&json!("current"), &Value::Null));
-        let later = json!({ "plan": "growth", "starts": "2030-01-01T00:00:00Z" });
-        assert_eq!(owner.post(&path, later).await.document(200)["status"], "scheduled");
-        let end = owner.post(&path, json!({ "plan": "business", "starts": "period_end" })).await.document(200);
-        assert!(end["starts_at"].as_str().unwrap().ends_with("-01T00:00:00Z"), "{end}");
-        let all = owner.get(&path).await.document(200);
-        let held: Vec<_> = all["items"].as_array().unwrap().iter().map(|one| (&one["plan"], &one["status"])).collect();
-        assert_eq!(held, [(&json!("starter"), &json!("current")), (&json!("business"), &json!("scheduled"))]);
-        let ended = owner.delete(&format!("{path}?ends=now")).await;
-        assert_eq!((ended.status.as_u16(), ended.text.as_str()), (204, ""));
-        let limits = owner.get(&format!("/v1/tenants/{}/limits", fixture.shop)).await.document(200);
-        assert_eq!(limits["terms"]["holder"], fixture.partner.to_string(), "it has its parent's plan again");
-        let past = json!({ "plan": "growth", "starts": "2020-01-01T00:00:00Z" });
-        assert!(owner.post(&path, past).await.problem(422, "refused").contains("has passed"));
-        let nonsense = json!({ "plan": "growth", "starts": "soon" });
-        assert!(owner.post(&path, nonsense).await.problem(400, "body_invalid").contains("period_end"));
-        owner.post(&path, json!({ "plan": "unheard_of" })).await.problem(404, "not_found");
+async fn tenant_does_not_see_who_its_ancestors_are() {
+    let fixture = Fixture::open().await;
+    let owner = fixture.owner().await;
+    let made = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "k" })).await.document(201);
+    let (id, maker) = (made["key"]["id"].as_str().unwrap(), made["key"]["created_by"]["name"].as_str().unwrap());
+    let shop = fixture.caller(fixture.shop, Role::Owner).await;
+    for path in [format!("/v1/keys/{id}"), "/v1/keys".into(), "/v1/audit".into(), "/v1/admin-keys".into()] {
+        let answer = shop.get(&path).await;
+        answer.document(200);
+        assert!(!answer.text.contains(maker), "{path}: {answer:?}");
     }
+    let own = shop.get(&format!("/v1/keys/{id}")).await.document(200);
+    assert_eq!(own["created_by"], json!({ "kind": "admin_key", "name": null, "tenant": null }));
+    let logged = shop.get(&format!("/v1/audit?subject={id}")).await.document(200);
+    let entry = &logged["items"][0];
+    assert_eq!(entry["actor"], json!({ "kind": "admin_key", "name": null, "address": null }), "{entry}");
+    assert_eq!(entry["request_id"], Value::Null);
+    let above = owner.get(&format!("/v1/audit?subject={id}")).await.document(200);
+    assert_eq!(above["items"][0]["actor"]["name"], json!(maker));
 }

@@ -20,7 +20,7 @@ use crate::error::Failure;
 /// The header that makes a creation happen once.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How often one request waits after `429 Too Many Requests`.
+/// Most waits of one request after `429 Too Many Requests`.
 const WAITS_MAX: u32 = 5;
 
 /// Longest wait each time.

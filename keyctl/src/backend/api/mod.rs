@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_url_is_one_of_an_api() {
+    fn plain_url_only_is_accepted_as_api() {
         for url in ["http://127.0.0.1:8090", "https://billing.example.com/", "https://example.com/admin"] {
             assert!(base(url).is_ok(), "{url}");
         }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_is_shown() {
+    fn token_is_not_shown() {
         let token: Token = "adm_hunter2\n".parse().unwrap();
         assert!(!format!("{token:?}").contains("hunter2"));
         let bad: Token = "hunter2\u{7}".parse().unwrap();

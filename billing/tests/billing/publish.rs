@@ -1,4 +1,4 @@
-//! Changes on their way through Kafka: every change, in order for each tenant, through any outage.
+//! Every change is published to Kafka, in order for each tenant, whatever fails in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use rdkafka::{
     consumer::{Consumer as _, StreamConsumer},
 };
 use serde_json::{Value, json};
-use servers::{DEADLINE, Kafka, eventually};
+use servers::{Kafka, eventually};
 
 use crate::{
-    fixture::{Fixture, Server, customer, stderr},
-    topic::{self, Topic, fixtures},
+    deployment::{DEADLINE, Deployment, Server, customer, stderr},
+    topic::{self, Topic, deployments},
 };
 
 const PARTITIONS: u32 = 3;
@@ -87,17 +87,17 @@ impl Reader {
     }
 }
 
-fn settings(fixture: &Fixture, brokers: &str, topic: &str) {
+fn settings(deployment: &Deployment, brokers: &str, topic: &str) {
     let text = format!(
         "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\nchanges:\n  brokers: {brokers}\n  topic: {topic}\n",
-        fixture.url()
+        deployment.url()
     );
-    std::fs::write(fixture.path("billing.yaml"), text).unwrap();
+    std::fs::write(deployment.path("billing.yaml"), text).unwrap();
 }
 
-async fn publish(fixture: &Fixture, topic: &Topic) -> Server {
-    settings(fixture, &topic::bootstrap(), &topic.name);
-    fixture.serve().await
+async fn publish(deployment: &Deployment, topic: &Topic) -> Server {
+    settings(deployment, &topic::bootstrap(), &topic.name);
+    deployment.serve().await
 }
 
 async fn rename(store: &Store, tenant: TenantId, name: &str) {
@@ -110,11 +110,11 @@ async fn nothing_is_pending(server: &Server) {
 }
 
 /// A customer that inherits its plan.
-async fn inheritor_of_growth(store: &Store, root: TenantId) -> TenantId {
+async fn inheriting_tenant(store: &Store, root: TenantId) -> TenantId {
     let new = |parent, kind, plan: Option<&str>| NewTenant {
         parent: Some(parent),
         kind,
-        name: "Inheritor".into(),
+        name: "Inheriting".into(),
         zone: "UTC".parse().unwrap(),
         plan: plan.map(|plan| plan.parse().unwrap()),
     };
@@ -129,12 +129,12 @@ fn new_key(tenant: TenantId, secret: &Secret) -> NewKey {
 }
 
 #[tokio::test]
-async fn every_change_is_told_with_what_it_touched() {
-    for fixture in fixtures() {
-        let (store, root) = fixture.store().await;
+async fn every_change_is_published_with_its_resource() {
+    for deployment in deployments() {
+        let (store, root) = deployment.store().await;
         let now = SystemClock.now();
         let acme = customer(&store, root, "Acme", "Europe/Berlin", "growth").await.id;
-        let inheritor = inheritor_of_growth(&store, root).await;
+        let inheriting = inheriting_tenant(&store, root).await;
         let secret = Secret::generate(Mode::Live);
         let new = new_key(acme, &secret);
         let key = store.create_key(&new, now).await.unwrap();
@@ -143,7 +143,7 @@ async fn every_change_is_told_with_what_it_touched() {
         store.deprecate_plan(&"growth".parse().unwrap(), true, now).await.unwrap();
 
         let topic = Topic::new(PARTITIONS);
-        let server = publish(&fixture, &topic).await;
+        let server = publish(&deployment, &topic).await;
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
         reader.catch_up(&store).await;
         nothing_is_pending(&server).await;
@@ -155,7 +155,7 @@ async fn every_change_is_told_with_what_it_touched() {
         assert_eq!(document["subscriptions"][0]["plan"], "growth");
         assert_eq!(document["subscriptions"][0]["starts_at"], "2026-02-01T00:00:00Z");
         assert_eq!(document["effective"]["holder"], json!(acme));
-        let inherited = &reader.last_of(&inheritor.to_string())["document"];
+        let inherited = &reader.last_of(&inheriting.to_string())["document"];
         assert_eq!((&inherited["subscriptions"], &inherited["effective"]["plan"]), (&json!([]), &json!("growth")));
         let revoked = reader.last_of(&key.id.to_string());
         assert_eq!((&revoked["tenant"], &revoked["document"]["status"]), (&json!(acme), &json!("revoked")));
@@ -178,13 +178,13 @@ async fn every_change_is_told_with_what_it_touched() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_where_the_brokers_have_it_from() {
-    for fixture in fixtures() {
-        let (store, root) = fixture.store().await;
+async fn restarted_publisher_continues_after_the_last_acknowledged_change() {
+    for deployment in deployments() {
+        let (store, root) = deployment.store().await;
         let tenants = [root, customer(&store, root, "A", "UTC", "growth").await.id];
         let topic = Topic::new(PARTITIONS);
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
-        let mut server = publish(&fixture, &topic).await;
+        let mut server = publish(&deployment, &topic).await;
         reader.catch_up(&store).await;
         nothing_is_pending(&server).await;
         server.signal("TERM");
@@ -197,7 +197,7 @@ async fn a_restart_goes_on_where_the_brokers_have_it_from() {
                 rename(&store, tenant, &format!("{number}")).await;
             }
         }
-        let again = fixture.serve().await;
+        let again = deployment.serve().await;
         reader.catch_up(&store).await;
         nothing_is_pending(&again).await;
         assert_eq!(reader.came.len(), told + 10);
@@ -206,13 +206,13 @@ async fn a_restart_goes_on_where_the_brokers_have_it_from() {
 }
 
 #[tokio::test]
-async fn two_publishers_and_a_kill_only_repeat() {
-    for fixture in fixtures() {
-        let (store, root) = fixture.store().await;
+async fn two_publishers_and_a_kill_repeat_messages_but_lose_none() {
+    for deployment in deployments() {
+        let (store, root) = deployment.store().await;
         let tenants = [root, customer(&store, root, "A", "UTC", "growth").await.id];
         let topic = Topic::new(PARTITIONS);
-        let _one = publish(&fixture, &topic).await;
-        let mut other = fixture.serve().await;
+        let _one = publish(&deployment, &topic).await;
+        let mut other = deployment.serve().await;
         for number in 0..60 {
             for tenant in tenants {
                 rename(&store, tenant, &format!("{number}")).await;
@@ -220,7 +220,7 @@ async fn two_publishers_and_a_kill_only_repeat() {
             if number == 30 {
                 other.signal("KILL");
                 other.exit_code().await;
-                other = fixture.serve().await;
+                other = deployment.serve().await;
             }
         }
         let mut reader = Reader::new(&topic::bootstrap(), &topic.name);
@@ -233,13 +233,13 @@ async fn two_publishers_and_a_kill_only_repeat() {
 }
 
 #[tokio::test]
-async fn brokers_that_are_away_delay_and_lose_nothing() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn broker_outage_delays_changes_and_loses_none() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let mut kafka = Kafka::start().unwrap();
     kafka.create_topic("plans.changes", PARTITIONS).unwrap();
-    settings(&fixture, &kafka.bootstrap(), "plans.changes");
-    let server = fixture.serve().await;
+    settings(&deployment, &kafka.bootstrap(), "plans.changes");
+    let server = deployment.serve().await;
     Reader::new(&kafka.bootstrap(), "plans.changes").catch_up(&store).await;
     nothing_is_pending(&server).await;
 
@@ -267,11 +267,11 @@ async fn brokers_that_are_away_delay_and_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_missing_topic_of_changes_is_named_and_awaited() {
-    let fixture = Fixture::new();
-    let (store, _) = fixture.store().await;
+async fn missing_topic_of_changes_is_named_and_awaited() {
+    let deployment = Deployment::new();
+    let (store, _) = deployment.store().await;
     let topic = Topic::missing();
-    let server = publish(&fixture, &topic).await;
+    let server = publish(&deployment, &topic).await;
     let missing = server.logged("changes_topic_missing").await;
     let reason = missing["reason"].as_str().unwrap();
     assert!(reason.contains(&format!("--create --topic {}", topic.name)) && reason.contains("`changes.topic`"));
@@ -283,10 +283,10 @@ async fn a_missing_topic_of_changes_is_named_and_awaited() {
 }
 
 #[tokio::test]
-async fn a_property_of_changes_that_the_client_does_not_know_is_named() {
-    let fixture = Fixture::new();
-    settings(&fixture, "127.0.0.1:1", "plans.changes\n  properties: { sasl.pasword: s3cret }");
-    let output = fixture.run(&["serve", "--config", "billing.yaml"]).await;
+async fn unknown_client_property_of_changes_is_named() {
+    let deployment = Deployment::new();
+    settings(&deployment, "127.0.0.1:1", "plans.changes\n  properties: { sasl.pasword: s3cret }");
+    let output = deployment.run(&["serve", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`sasl.pasword` in `changes.properties`"), "{}", stderr(&output));
 }

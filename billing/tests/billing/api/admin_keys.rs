@@ -1,17 +1,18 @@
-//! Grants by a caller: never beyond the caller's own expiry, and hidden from tenants below.
+//! Admin keys: created, listed, rotated, revoked, and never beyond their creator's own rights.
 
 use common::{
     admin::{AdminArea, AdminScope, AdminSecret, NewAdminKey, Role},
     time::{Clock as _, Micros, SystemClock},
 };
 use serde_json::{Value, json};
+use servers::eventually;
 
-use super::fixture::{ApiFixture, Caller};
-use crate::topic::fixtures;
+use super::fixture::{Caller, Fixture};
+use crate::topic::deployments;
 
-/// Somebody whose admin key ends.
-async fn until(fixture: &ApiFixture, end: Micros) -> Caller<'_> {
-    let (secret, pepper) = (AdminSecret::generate(), ApiFixture::pepper());
+/// A caller whose admin key expires at `end`.
+async fn until(fixture: &Fixture, end: Micros) -> Caller<'_> {
+    let (secret, pepper) = (AdminSecret::generate(), Fixture::pepper());
     let new = NewAdminKey {
         tenant: fixture.root,
         name: "for an hour".into(),
@@ -27,9 +28,9 @@ async fn until(fixture: &ApiFixture, end: Micros) -> Caller<'_> {
 }
 
 #[tokio::test]
-async fn an_admin_key_lasts_no_longer_than_the_one_that_made_it() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn admin_key_expires_no_later_than_its_creator() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         let end = SystemClock.now().plus_seconds(3_600);
         let caller = until(&fixture, end).await;
         let body = json!({ "tenant": fixture.root, "name": "for ever", "role": "owner" });
@@ -50,30 +51,8 @@ async fn an_admin_key_lasts_no_longer_than_the_one_that_made_it() {
 }
 
 #[tokio::test]
-async fn those_below_are_not_told_who_those_above_are() {
-    let fixture = ApiFixture::open().await;
-    let owner = fixture.owner().await;
-    let made = owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "k" })).await.document(201);
-    let (id, maker) = (made["key"]["id"].as_str().unwrap(), made["key"]["created_by"]["name"].as_str().unwrap());
-    let shop = fixture.caller(fixture.shop, Role::Owner).await;
-    for path in [format!("/v1/keys/{id}"), "/v1/keys".into(), "/v1/audit".into(), "/v1/admin-keys".into()] {
-        let answer = shop.get(&path).await;
-        answer.document(200);
-        assert!(!answer.text.contains(maker), "{path}: {answer:?}");
-    }
-    let own = shop.get(&format!("/v1/keys/{id}")).await.document(200);
-    assert_eq!(own["created_by"], json!({ "kind": "admin_key", "name": null, "tenant": null }));
-    let logged = shop.get(&format!("/v1/audit?subject={id}")).await.document(200);
-    let entry = &logged["items"][0];
-    assert_eq!(entry["actor"], json!({ "kind": "admin_key", "name": null, "address": null }), "{entry}");
-    assert_eq!(entry["request_id"], Value::Null);
-    let above = owner.get(&format!("/v1/audit?subject={id}")).await.document(200);
-    assert_eq!(above["items"][0]["actor"]["name"], json!(maker));
-}
-
-#[tokio::test]
-async fn admin_keys_come_in_pages_and_by_name() {
-    let fixture = ApiFixture::open().await;
+async fn admin_keys_are_listed_in_pages_and_found_by_name() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     for number in 0..5 {
         let body = json!({ "tenant": fixture.shop, "name": format!("Machine {number}"), "role": "viewer" });
@@ -99,8 +78,8 @@ async fn admin_keys_come_in_pages_and_by_name() {
 }
 
 #[tokio::test]
-async fn a_rotated_admin_key_gives_way_through_its_grace() {
-    let fixture = ApiFixture::open().await;
+async fn rotated_admin_key_works_until_its_grace_ends() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     let body = json!({ "tenant": fixture.root, "name": "ci", "role": "owner", "expires_at": "2099-01-01T00:00:00Z" });
     let made = owner.post("/v1/admin-keys", body).await.document(201);
@@ -126,8 +105,8 @@ async fn a_rotated_admin_key_gives_way_through_its_grace() {
 }
 
 #[tokio::test]
-async fn nobody_rotates_an_admin_key_into_one_that_may_more_than_they_do_or_longer() {
-    let fixture = ApiFixture::open().await;
+async fn rotation_beyond_the_callers_own_rights_or_expiry_is_refused() {
+    let fixture = Fixture::open().await;
     let scope = AdminScope::write(AdminArea::AdminKeys);
     let narrowed = fixture.narrowed(fixture.root, Role::Owner, &[scope]).await;
     let body = json!({ "tenant": fixture.root, "name": "all", "role": "owner" });
@@ -137,4 +116,38 @@ async fn nobody_rotates_an_admin_key_into_one_that_may_more_than_they_do_or_long
     let end = SystemClock.now().plus_seconds(3_600);
     let rotated = until(&fixture, end).await.post(&path, json!({})).await.document(201);
     assert_eq!(rotated["key"]["expires_at"], json!(end.to_string()), "{rotated}");
+}
+
+#[tokio::test]
+async fn admin_key_works_until_revoked_and_grants_at_most_its_creators_rights() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
+        let owner = fixture.owner().await;
+        let new = json!({ "tenant": fixture.partner, "name": "ci", "role": "admin", "scopes": ["keys:write"] });
+        let created = owner.post("/v1/admin-keys", new).await;
+        let document = created.document(201);
+        assert_eq!(created.header("cache-control"), "no-store");
+        let machine = fixture.with_secret(document["secret"].as_str().unwrap());
+        let me = machine.get("/v1/me").await.document(200);
+        let expected = json!({
+            "kind": "admin_key", "name": document["key"]["id"], "tenant": fixture.partner, "role": "admin",
+            "scopes": ["keys:write"],
+        });
+        assert_eq!(me, expected);
+        let path = created.header("location").to_owned();
+        eventually("the use is noted", async || owner.get(&path).await.document(200)["last_used_at"].is_string()).await;
+        machine.get("/v1/keys").await.document(200);
+        machine.get("/v1/tenants").await.problem(403, "forbidden");
+
+        let narrowed = fixture.narrowed(fixture.root, Role::Owner, &[AdminScope::write(AdminArea::AdminKeys)]).await;
+        let more = json!({ "tenant": fixture.partner, "name": "more", "role": "viewer" });
+        narrowed.post("/v1/admin-keys", more).await.problem(403, "forbidden");
+
+        assert_eq!(owner.get(&path).await.document(200)["status"], "active");
+        let listed = owner.get(&format!("/v1/admin-keys?subtree_of={}", fixture.partner)).await.document(200);
+        assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(owner.order(&format!("{path}/revoke")).await.document(200)["status"], "revoked");
+        machine.get("/v1/me").await.problem(401, "unauthorized");
+        assert!(owner.get(&path).await.document(200)["revoked_at"].is_string());
+    }
 }

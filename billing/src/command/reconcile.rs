@@ -1,12 +1,12 @@
-//! `billing audit`: prints the state of the books, and says with its exit code whether they are in order.
+//! `billing audit`: reconciles usage and prints the report; the exit code tells whether the books are in order.
 
 use clap::Args;
 use common::{store::Store, time::Period};
 
 use super::{CommandError, log, output::Output, print, store::StoreArguments};
 use crate::{
-    audit::{AuditError, Report, audit, kafka_backlog, to_table},
     config::{Config, Environment},
+    reconcile::{ReconcileError, Report, kafka_backlog, reconcile, to_table},
 };
 
 const HELP: &str = "\
@@ -14,14 +14,14 @@ Examples:
   billing audit
   billing audit --period 2026-11 --output json --store sqlite://data/tollgate.db
 
-If usage comes through Kafka, the audit also tells how many messages there are not booked yet (`kafka` in the JSON
-form). It finds the brokers in the settings or in TOLLGATE_KAFKA.
+If usage comes through Kafka, the report also has the number of messages that are not booked yet (`kafka` in the JSON
+form). The brokers are those of the settings or of TOLLGATE_KAFKA.
 
 Exit codes:
-  0  what is booked is in order; messages that still lie in Kafka are told and are no fault
-  1  an equality does not hold, a gap is open and not settled, the journal of a gateway's life is gone, a dead letter is
-     not resolved, or usage is in quarantine; or the audit failed
-  2  the command line makes no sense";
+  0  the books are in order; messages that are still in Kafka are reported and are no fault
+  1  an equality does not hold, a gap is open and not accepted, the journal of a gateway's life is gone, a dead letter is
+     not resolved, or usage is in quarantine; or the command failed
+  2  the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -40,7 +40,7 @@ pub(super) async fn execute(arguments: &AuditArguments, environment: &Environmen
     log::start("warn");
     let (url, config) = arguments.store.resolve(environment)?;
     let store = Store::open(&url).await?;
-    let report = audit_all(&store, arguments.period, config.as_ref(), environment).await;
+    let report = reconcile_all(&store, arguments.period, config.as_ref(), environment).await;
     store.close().await;
     let report = report?;
     match arguments.output {
@@ -50,15 +50,15 @@ pub(super) async fn execute(arguments: &AuditArguments, environment: &Environmen
     if report.clean { Ok(()) } else { Err(CommandError::Unclean(report.faults().join(", "))) }
 }
 
-async fn audit_all(
+async fn reconcile_all(
     store: &Store,
     period: Option<Period>,
     config: Option<&Config>,
     environment: &Environment,
-) -> Result<Report, AuditError> {
-    // Kafka is asked first: what is booked meanwhile shows as lag, and never as complete books that are not.
+) -> Result<Report, ReconcileError> {
+    // Kafka is asked first: messages that are booked meanwhile show as lag, so that incomplete books never look complete.
     let kafka = kafka_backlog(store, config.map(|config| &config.ingest), environment.kafka.is_some()).await?;
-    let mut report = audit(store, period).await?;
+    let mut report = reconcile(store, period).await?;
     report.kafka = kafka;
     Ok(report)
 }

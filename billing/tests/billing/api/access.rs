@@ -1,6 +1,6 @@
 //! Every operation, asked for by every role that stands in every way to the tenant that is concerned.
 //!
-//! The expected rules are written down here once more, and not taken from the table that decides.
+//! The expected answers are written down here again, and not taken from the table that decides.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use common::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, ApiFixture, Caller, tenant};
+use super::fixture::{Answer, Caller, Fixture, tenant};
 
 /// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant below.
 type Least = [Option<Role>; 3];
@@ -78,7 +78,7 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
 /// An operation that finds what is a tenant's by its secret.
 const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
 
-/// Roles by their rights: the highest last.
+/// Roles by power, the most powerful last.
 const ROLES: [Role; 4] = [Viewer, Billing, Admin, Owner];
 
 fn reaches(role: Role, least: Option<Role>) -> bool {
@@ -103,7 +103,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
 }
 
 /// Gives the partner credit: what it grants moves from there.
-async fn sell_credit_to_partner(fixture: &ApiFixture) {
+async fn sell_credit_to_partner(fixture: &Fixture) {
     let top_up = TopUp {
         reference: "walk".into(),
         tenant: fixture.partner,
@@ -117,14 +117,14 @@ async fn sell_credit_to_partner(fixture: &ApiFixture) {
 }
 
 /// The path, with what is the tenant's put in.
-async fn path_for(fixture: &ApiFixture, path: &str, target: TenantId) -> String {
+async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
     if path.contains("/credit") {
         sell_credit_to_partner(fixture).await;
     }
     if path.contains("{key}") {
         let secret = common::key::Secret::generate(common::key::Mode::Live);
-        let new = NewKey::new(target, "k", &secret, &ApiFixture::pepper());
+        let new = NewKey::new(target, "k", &secret, &Fixture::pepper());
         return path.replace("{key}", &fixture.store.create_key(&new, now).await.unwrap().id.to_string());
     }
     if path.contains("{admin_key}") {
@@ -134,8 +134,8 @@ async fn path_for(fixture: &ApiFixture, path: &str, target: TenantId) -> String 
             name: "k".into(),
             role: Viewer,
             scopes: Vec::new(),
-            hash: ApiFixture::pepper().hash_admin(&secret),
-            pepper_id: ApiFixture::pepper().id().into(),
+            hash: Fixture::pepper().hash_admin(&secret),
+            pepper_id: Fixture::pepper().id().into(),
             hint: secret.hint().into(),
             expires_at: None,
         };
@@ -157,8 +157,8 @@ fn assert_told(answer: &Answer, may: bool, what: &str) {
 }
 
 #[tokio::test]
-async fn whoever_stands_wherever_may_do_what_is_written_here_and_nothing_else() {
-    let fixture = ApiFixture::open().await;
+async fn every_role_at_every_place_may_do_exactly_what_this_table_says() {
+    let fixture = Fixture::open().await;
     for role in ROLES {
         for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
             let caller = fixture.caller(at, role).await;
@@ -186,8 +186,8 @@ async fn whoever_stands_wherever_may_do_what_is_written_here_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
-    let fixture = ApiFixture::open().await;
+async fn lists_show_the_callers_subtree_and_plans_up_to_the_root() {
+    let fixture = Fixture::open().await;
     for role in ROLES {
         for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
             let caller = fixture.caller(at, role).await;
@@ -208,8 +208,8 @@ async fn lists_are_of_the_own_subtree_and_plans_are_up_to_the_root() {
 }
 
 #[tokio::test]
-async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
-    let fixture = ApiFixture::open().await;
+async fn secret_is_looked_up_within_the_subtree_and_never_shown() {
+    let fixture = Fixture::open().await;
     for (path, least) in ON_SECRETS.iter().map(|(_, path, least)| (*path, least)) {
         for role in ROLES {
             for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
@@ -257,7 +257,7 @@ async fn secrets_are_found_within_the_own_subtree_and_never_told_back() {
 }
 
 /// The secret of a key, or an admin key, that the tenant has now.
-async fn secret_of(fixture: &ApiFixture, path: &str, target: TenantId) -> String {
+async fn secret_of(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let of_machine = path.contains("admin");
     let owner = fixture.caller(target, Owner).await;
     let (path, body) = if of_machine {
@@ -269,7 +269,7 @@ async fn secret_of(fixture: &ApiFixture, path: &str, target: TenantId) -> String
 }
 
 #[tokio::test]
-async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
+async fn table_covers_every_operation_and_none_is_open_by_mistake() {
     let walked: BTreeSet<(&str, &str)> = ON_TENANTS
         .iter()
         .map(|(method, path, _)| (*method, *path))
@@ -287,7 +287,7 @@ async fn no_operation_is_left_out_of_this_walk_and_none_is_open_by_mistake() {
         ["GET /health", "GET /metrics", "GET /openapi.json", "GET /docs", "POST /v1/usage/batches", "GET /v1/me"];
     assert_eq!(without, expected);
 
-    let fixture = ApiFixture::open().await;
+    let fixture = Fixture::open().await;
     let nobody = fixture.with_secret("");
     for (method, path) in walked {
         let answer = send(&nobody, method, &path_for(&fixture, path, fixture.shop).await, None).await;

@@ -1,21 +1,18 @@
-//! Usage reports and the audit log.
+//! Usage reports: sums, pages, CSV.
 
-use common::{
-    admin::Role,
-    usage::{ABORTED_STATUS, UsageEntry, UsageRecord},
-};
-use serde_json::{Value, json};
+use common::usage::{ABORTED_STATUS, UsageEntry, UsageRecord};
+use serde_json::json;
 
-use super::fixture::{Answer, ApiFixture};
+use super::fixture::{Answer, Fixture};
 use crate::{
-    fixture::{batch, instant, request},
-    topic::fixtures,
+    deployment::{batch, instant, request},
+    topic::deployments,
 };
 
 const MARCH: &str = "from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z";
 
 /// Some usage in March: of the shop, which left one of its requests, its partner and the rival.
-async fn book(fixture: &ApiFixture) {
+async fn book(fixture: &Fixture) {
     let records = [
         request(fixture.shop, "2026-03-01T00:10:00Z", 1),
         UsageRecord { status: ABORTED_STATUS, ..request(fixture.shop, "2026-03-01T01:10:00Z", 2) },
@@ -37,9 +34,9 @@ fn units(answer: &Answer) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn usage_is_summed_as_it_is_asked_for() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn usage_report_sums_by_the_requested_dimensions() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         book(&fixture).await;
         let owner = fixture.owner().await;
         let month = owner.get(&format!("/v1/usage?{MARCH}&subtree=true&step=month&group_by=")).await;
@@ -66,9 +63,9 @@ async fn usage_is_summed_as_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_report_comes_in_pages_and_a_cursor_fits_its_own_report_only() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
+async fn usage_report_is_paged_and_refuses_the_cursor_of_another_report() {
+    for deployment in deployments() {
+        let fixture = Fixture::at(deployment).await;
         book(&fixture).await;
         let owner = fixture.owner().await;
         let report = format!("/v1/usage?{MARCH}&subtree=true&group_by=tenant&limit=1");
@@ -89,8 +86,8 @@ async fn a_report_comes_in_pages_and_a_cursor_fits_its_own_report_only() {
 }
 
 #[tokio::test]
-async fn a_report_can_be_a_table() {
-    let fixture = ApiFixture::open().await;
+async fn usage_report_can_be_csv() {
+    let fixture = Fixture::open().await;
     book(&fixture).await;
     let owner = fixture.owner().await;
     let path = format!("/v1/usage?{MARCH}&tenant={}&step=month&group_by=tenant,meter", fixture.shop);
@@ -108,8 +105,8 @@ async fn a_report_can_be_a_table() {
 }
 
 #[tokio::test]
-async fn a_report_that_makes_no_sense_says_why() {
-    let fixture = ApiFixture::open().await;
+async fn invalid_usage_query_is_refused_with_a_reason() {
+    let fixture = Fixture::open().await;
     let owner = fixture.owner().await;
     for (query, word) in [
         ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "before"),
@@ -128,32 +125,4 @@ async fn a_report_that_makes_no_sense_says_why() {
     }
     let long = owner.get("/v1/usage?from=1990-01-01T00:00:00Z&step=day").await;
     assert!(long.problem(422, "refused").contains("shorter"), "{long:?}");
-}
-
-#[tokio::test]
-async fn the_audit_log_says_who_did_what_from_where_within_the_subtree() {
-    for fixture in fixtures() {
-        let fixture = ApiFixture::at(fixture).await;
-        let owner = fixture.owner().await.with("x-request-id", "ticket-7");
-        let renamed = owner.patch(&format!("/v1/tenants/{}", fixture.shop), json!({ "name": "Shop 2" })).await;
-        assert_eq!((renamed.status.as_u16(), renamed.header("x-request-id")), (200, "ticket-7"));
-        owner.order(&format!("/v1/tenants/{}/suspend", fixture.rival)).await.document(200);
-        let log = owner.get("/v1/audit?action=tenant.update").await.document(200);
-        let entry = &log["items"][0];
-        assert_eq!((&entry["subject"], &entry["request_id"]), (&json!(fixture.shop), &json!("ticket-7")));
-        assert_eq!((&entry["before"]["name"], &entry["after"]["name"]), (&json!("Shop"), &json!("Shop 2")));
-        assert_eq!((&entry["actor"]["kind"], &entry["actor"]["address"]), (&json!("admin_key"), &json!("127.0.0.1")));
-        assert!(entry["actor"]["name"].as_str().unwrap().starts_with("adk_"), "{entry}");
-
-        let partner = fixture.caller(fixture.partner, Role::Admin).await;
-        let seen = partner.get("/v1/audit?limit=1000").await.document(200);
-        let subjects: Vec<&Value> = seen["items"].as_array().unwrap().iter().map(|entry| &entry["tenant"]).collect();
-        assert!(subjects.contains(&&json!(fixture.shop)));
-        assert!(subjects.iter().all(|tenant| **tenant == json!(fixture.shop) || **tenant == json!(fixture.partner)));
-        let first = owner.get("/v1/audit?limit=1").await.document(200);
-        let next = format!("/v1/audit?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
-        assert!(owner.get(&next).await.document(200)["items"][0]["at"].as_str() <= first["items"][0]["at"].as_str());
-        let future = owner.get("/v1/audit?from=2100-01-01T00:00:00Z").await.document(200);
-        assert_eq!(future, json!({ "items": [], "next_cursor": null }));
-    }
 }

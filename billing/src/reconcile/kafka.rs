@@ -1,4 +1,4 @@
-//! What still lies in Kafka: usage that gateways handed over and that nobody has booked yet.
+//! The backlog in Kafka: usage that gateways handed over and that is not booked yet.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,13 +9,13 @@ use rdkafka::{
 };
 use serde::Serialize;
 
-use super::AuditError;
+use super::ReconcileError;
 use crate::{config::IngestConfig, ingest::kafka::unbooked};
 
 /// Longest that Kafka may take to answer one question.
 const KAFKA_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// What Kafka holds beyond what is booked.
+/// Messages in Kafka that are not booked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KafkaBacklog {
     /// The topic that gateways send usage to.
@@ -24,7 +24,7 @@ pub struct KafkaBacklog {
     pub partitions: BTreeMap<i32, i64>,
     /// Messages of all partitions that are not booked; absent if Kafka could not be asked.
     pub messages: Option<i64>,
-    /// Why Kafka could not be asked.
+    /// Reason why Kafka could not be asked.
     pub unknown: Option<String>,
 }
 
@@ -34,15 +34,15 @@ impl KafkaBacklog {
     }
 }
 
-/// Compares the positions in the store with where the brokers' partitions end. None if this store is not fed through
-/// Kafka: nothing was ever booked from the topic, and `is_expected` says that nobody named brokers either.
+/// Compares the positions in the store with the ends of the partitions in Kafka. None if this store is not fed through
+/// Kafka: nothing was ever booked from the topic, and `is_expected` is false, as no brokers were named either.
 ///
 /// `config` is the section of the settings, if settings were read.
 pub async fn kafka_backlog(
     store: &Store,
     config: Option<&IngestConfig>,
     is_expected: bool,
-) -> Result<Option<KafkaBacklog>, AuditError> {
+) -> Result<Option<KafkaBacklog>, ReconcileError> {
     let defaults = IngestConfig::default();
     let topic = &config.unwrap_or(&defaults).topic;
     let positions = store.positions(topic).await?;

@@ -1,7 +1,7 @@
-//! The state of the books: what was acknowledged = what is stored = what is summed up, and what is still open.
+//! Reconciling usage: entries acknowledged = entries stored = sums in the rollups, and everything that is still open.
 //!
-//! The store compares; here its findings are put together with what it cannot judge alone: gaps, dead letters, and
-//! usage of tenants that nobody knows.
+//! The store compares; this module adds what the store cannot judge alone: gaps, dead letters, and usage of unknown
+//! tenants.
 
 mod kafka;
 mod table;
@@ -22,10 +22,10 @@ pub use kafka::{KafkaBacklog, kafka_backlog};
 use serde::Serialize;
 pub use table::to_table;
 
-/// Why the books could not be audited.
+/// Reason why the books could not be reconciled.
 #[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The store did not give what is needed.
+pub enum ReconcileError {
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The period has no borders.
@@ -33,19 +33,19 @@ pub enum AuditError {
     Period {
         /// The period.
         period: Period,
-        /// What is wrong with it.
+        /// Fault of the period.
         source: TimeError,
     },
 }
 
-/// All that an audit found.
+/// Findings of a reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong and nothing is open, of what is booked.
+    /// True if all that is booked adds up and nothing is open.
     pub clean: bool,
     /// Usage that lies in Kafka and is not booked yet; absent if usage does not come through Kafka.
     pub kafka: Option<KafkaBacklog>,
-    /// The period that was looked at; all if none.
+    /// The period that was reconciled; none: all time.
     pub period: Option<Period>,
     /// Per stream: acknowledged, booked, void, lost, recorded, missing.
     pub streams: Vec<StreamReconciliation>,
@@ -53,17 +53,17 @@ pub struct Report {
     pub periods: Vec<PeriodReconciliation>,
     /// Every equality that does not hold.
     pub breaches: Vec<BreachReport>,
-    /// Numbers of streams whose entries have not come: skipped, or lost.
+    /// Numbers of streams without their entries: skipped, or lost.
     pub open_gaps: Vec<UsageGap>,
-    /// The same, of which somebody has declared that they will never come.
+    /// Gaps that an operator has accepted.
     pub settled_gaps: Vec<UsageGap>,
-    /// Lives of gateways whose journals are gone: nobody knows what was in them.
+    /// Lives of gateways whose journals are gone, with unknown content.
     pub lost_lives: Vec<LostLife>,
-    /// The same, of which somebody has accepted it.
+    /// Lost lives that an operator has accepted.
     pub settled_lives: Vec<LostLife>,
-    /// Messages that could not be booked and that nobody has resolved.
+    /// Messages that could not be booked and are not resolved.
     pub dead_letters: u64,
-    /// Usage that was set aside and that nobody has looked at.
+    /// Usage that was set aside and is not resolved.
     pub quarantined: u64,
     /// Usage of tenants that the store does not know: stored, on no invoice.
     pub unknown_tenants: Vec<UnknownTenant>,
@@ -74,9 +74,9 @@ pub struct Report {
 /// An equality that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BreachReport {
-    /// In words.
+    /// The equality in words.
     pub text: String,
-    /// For programs.
+    /// The equality for programs.
     #[serde(flatten)]
     pub breach: Breach,
 }
@@ -88,32 +88,32 @@ pub struct UnknownTenant {
     pub tenant: TenantId,
     /// The month, on the clocks of UTC.
     pub period: Period,
-    /// How much.
+    /// The usage.
     pub usage: Tally,
 }
 
-/// Audits the books, or one month of them on each tenant's own clock.
-pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, AuditError> {
+/// Reconciles all usage, or one month of it in each tenant's own time zone.
+pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, ReconcileError> {
     let window = period.map(everywhere).transpose()?;
-    let mut audit = store.reconcile(window).await?;
+    let mut found = store.reconcile(window).await?;
     // The window holds a day more at either end, for the clocks of all zones.
-    audit.periods.retain(|audited| period.is_none_or(|period| audited.period == period));
+    found.periods.retain(|month| period.is_none_or(|period| month.period == period));
     let known: HashSet<_> = store.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
-    let unknown_tenants = audit
+    let unknown_tenants = found
         .periods
         .iter()
-        .filter(|audited| !known.contains(&audited.tenant))
-        .map(|audited| UnknownTenant { tenant: audited.tenant, period: audited.period, usage: audited.rolled_up })
+        .filter(|month| !known.contains(&month.tenant))
+        .map(|month| UnknownTenant { tenant: month.tenant, period: month.period, usage: month.rolled_up })
         .collect();
     let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.accepted.is_some());
     let (settled_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.accepted.is_some());
-    let breaches = audit.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
+    let breaches = found.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,
         kafka: None,
         period,
-        streams: audit.streams,
-        periods: audit.periods,
+        streams: found.streams,
+        periods: found.periods,
         breaches: breaches.collect(),
         open_gaps,
         settled_gaps,
@@ -122,15 +122,15 @@ pub async fn audit(store: &Store, period: Option<Period>) -> Result<Report, Audi
         dead_letters: store.dead_letter_count().await?,
         quarantined: store.quarantine_count().await?,
         unknown_tenants,
-        unpartitioned: audit.unpartitioned,
+        unpartitioned: found.unpartitioned,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
 }
 
 impl Report {
-    /// What the books do not cover yet: usage in Kafka that is not booked, in words. None if they cover all usage that
-    /// was handed over.
+    /// Usage that the books do not cover yet, in words: messages in Kafka that are not booked. None if the books are
+    /// complete.
     pub fn incomplete(&self) -> Option<String> {
         let kafka = self.kafka.as_ref()?;
         match (&kafka.unknown, kafka.messages) {
@@ -142,8 +142,8 @@ impl Report {
         }
     }
 
-    /// What is not in order, in words; nothing if all is. Settled gaps, usage of unknown tenants and records without a
-    /// partition are worth a look, and no fault of the books.
+    /// Faults of the books, in words. Accepted gaps, usage of unknown tenants and records without a partition are no
+    /// faults.
     pub fn faults(&self) -> Vec<String> {
         let missing: u64 = self.open_gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let mut faults = Vec::new();
@@ -166,9 +166,9 @@ impl Report {
     }
 }
 
-/// The instants of a month on any clock: from its first in the east to its last in the west.
-fn everywhere(period: Period) -> Result<Window, AuditError> {
+/// The instants of a month in any time zone: from its first in the east to its last in the west.
+fn everywhere(period: Period) -> Result<Window, ReconcileError> {
     const DAY_SECONDS: i64 = 86_400;
-    let utc = period.window(&Zone::utc()).map_err(|source| AuditError::Period { period, source })?;
+    let utc = period.window(&Zone::utc()).map_err(|source| ReconcileError::Period { period, source })?;
     Ok(Window { start: utc.start.plus_seconds(-DAY_SECONDS), end: utc.end.plus_seconds(DAY_SECONDS) })
 }

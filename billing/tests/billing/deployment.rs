@@ -16,13 +16,14 @@ use common::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
-use servers::{DEADLINE, Process, eventually};
+use servers::Process;
+pub(crate) use servers::{DEADLINE, eventually};
 use tempfile::TempDir;
 
 const PEPPER: &str = "0123456789abcdef";
 
 /// A directory with settings, pepper and, once opened, a store.
-pub(crate) struct Fixture {
+pub(crate) struct Deployment {
     directory: TempDir,
     /// Of the store, unless it is a file in the directory.
     url: Option<String>,
@@ -35,17 +36,17 @@ pub(crate) struct Server {
     client: Client,
 }
 
-impl Fixture {
+impl Deployment {
     pub(crate) fn new() -> Self {
         Self::with_store(None)
     }
 
     /// One whose store is elsewhere; with none, it is a file in the directory.
     pub(crate) fn with_store(url: Option<String>) -> Self {
-        let fixture = Self { directory: tempfile::tempdir().unwrap(), url };
-        std::fs::write(fixture.path("pepper"), PEPPER).unwrap();
-        fixture.write_settings("127.0.0.1:0");
-        fixture
+        let deployment = Self { directory: tempfile::tempdir().unwrap(), url };
+        std::fs::write(deployment.path("pepper"), PEPPER).unwrap();
+        deployment.write_settings("127.0.0.1:0");
+        deployment
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -146,7 +147,7 @@ impl Server {
 
     /// All log lines of this event so far.
     pub(crate) fn log_of(&self, event: &str) -> Vec<Value> {
-        self.log().into_iter().filter(|line| line["message"] == event).collect()
+        self.log().into_iter().filter(|line| line["event"] == event).collect()
     }
 
     /// All lines of stderr so far; those that are no log lines as texts.

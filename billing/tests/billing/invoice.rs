@@ -9,11 +9,12 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, batch, customer, instant, request, stderr, stdout};
+use crate::deployment::{Deployment, batch, customer, instant, request, stderr, stdout};
 
-async fn run(fixture: &Fixture, arguments: &[&str]) -> Value {
-    let url = fixture.url();
-    let output = fixture.run(&[&["run", "--dry-run", "--output", "json", "--store", &url], arguments].concat()).await;
+async fn run(deployment: &Deployment, arguments: &[&str]) -> Value {
+    let url = deployment.url();
+    let output =
+        deployment.run(&[&["run", "--dry-run", "--output", "json", "--store", &url], arguments].concat()).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -42,9 +43,9 @@ async fn book_worked_example(store: &Store, tenant: TenantId) {
 }
 
 #[tokio::test]
-async fn the_worked_example_bills_103_80() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn worked_example_bills_103_80() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     book_worked_example(&store, tenant).await;
     let expected = json!({
@@ -68,40 +69,40 @@ async fn the_worked_example_bills_103_80() {
         }],
         "unknown_tenants": [],
     });
-    assert_eq!(run(&fixture, &["--period", "2026-11"]).await, expected);
-    assert_eq!(run(&fixture, &["--period", "2026-11", "--tenant", &tenant.to_string()]).await, expected);
+    assert_eq!(run(&deployment, &["--period", "2026-11"]).await, expected);
+    assert_eq!(run(&deployment, &["--period", "2026-11", "--tenant", &tenant.to_string()]).await, expected);
 }
 
 #[tokio::test]
-async fn rerunning_gives_the_same_bytes() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn repeated_run_gives_the_same_bytes() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     for (name, plan) in [("Acme", "growth"), ("Beta", "free"), ("Gamma", "enterprise")] {
         customer(&store, root, name, "UTC", plan).await;
     }
     let strangers = (90..99).map(|id| request(TenantId::from_u128(id), "2026-11-10T12:00:00Z", 5)).collect();
     book(&store, 0, strangers).await;
-    let url = fixture.url();
+    let url = deployment.url();
     for output in ["json", "table"] {
         let arguments = ["run", "--period", "2026-11", "--dry-run", "--output", output, "--store", &url];
-        let first = fixture.run(&arguments).await;
+        let first = deployment.run(&arguments).await;
         assert_eq!(first.status.code(), Some(0));
         assert!(!first.stdout.is_empty());
-        assert_eq!(fixture.run(&arguments).await, first);
+        assert_eq!(deployment.run(&arguments).await, first);
     }
 }
 
 #[tokio::test]
-async fn the_table_shows_lines_total_and_what_is_on_no_invoice() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn table_shows_lines_total_and_usage_on_no_invoice() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = customer(&store, root, "Acme", "UTC", "growth").await.id;
     book_worked_example(&store, tenant).await;
     let stranger = TenantId::from_u128(99);
     let on_no_invoice =
         vec![request(stranger, "2026-11-10T12:00:00Z", 1_234), request(root, "2026-11-10T12:00:00Z", 5_678)];
     book(&store, 1_005, on_no_invoice).await;
-    let output = fixture.run(&["run", "--period", "2026-11", "--dry-run", "--config", "billing.yaml"]).await;
+    let output = deployment.run(&["run", "--period", "2026-11", "--dry-run", "--config", "billing.yaml"]).await;
     assert_eq!(output.status.code(), Some(0));
     let (shown, warned) = (stdout(&output), stderr(&output));
     for part in ["Acme", "1,200,000", "4.00 per 1,000,000", "4.80", "103.80 USD", "17 refused"] {
@@ -109,14 +110,14 @@ async fn the_table_shows_lines_total_and_what_is_on_no_invoice() {
     }
     assert!(warned.contains(&format!("1,234 units of tenant {stranger}")), "{warned}");
     assert!(warned.contains(&format!("5,678 billable units of tenant {root}")), "{warned}");
-    let json = run(&fixture, &["--period", "2026-11"]).await;
+    let json = run(&deployment, &["--period", "2026-11"]).await;
     assert_eq!(json["unknown_tenants"], json!([{ "tenant": stranger, "units": 1_234 }]));
 }
 
 #[tokio::test]
 async fn each_tenant_has_the_period_of_its_own_zone() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let instants = ["2026-10-31T23:30:00Z", "2026-11-01T04:30:00Z", "2026-12-01T04:30:00Z"];
     let zones = [
         ("UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", 1),
@@ -132,11 +133,11 @@ async fn each_tenant_has_the_period_of_its_own_zone() {
     }
     let expected: Vec<_> =
         zones.map(|(zone, start, end, units)| (json!(zone), json!(start), json!(end), json!(units))).into();
-    let november = run(&fixture, &["--period", "2026-11"]).await;
+    let november = run(&deployment, &["--period", "2026-11"]).await;
     assert_eq!(borders(&november), expected);
 
     // In this instant it is November in Berlin and Kathmandu only.
-    let now = run(&fixture, &["--now", "2026-10-31T23:30:00Z"]).await;
+    let now = run(&deployment, &["--now", "2026-10-31T23:30:00Z"]).await;
     assert_eq!(now["period"], "2026-10");
     let starts: Vec<_> = borders(&now).into_iter().map(|(_, start, ..)| start).collect();
     assert_eq!(
@@ -155,63 +156,63 @@ fn borders(drafts: &Value) -> Vec<(Value, Value, Value, Value)> {
 }
 
 #[tokio::test]
-async fn a_period_before_every_subscription_bills_nobody() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn period_before_every_subscription_bills_nobody() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     customer(&store, root, "Acme", "UTC", "growth").await;
-    assert_eq!(run(&fixture, &["--period", "2026-01"]).await["invoices"], json!([]));
-    assert_eq!(run(&fixture, &["--period", "2026-02"]).await["invoices"].as_array().unwrap().len(), 1);
+    assert_eq!(run(&deployment, &["--period", "2026-01"]).await["invoices"], json!([]));
+    assert_eq!(run(&deployment, &["--period", "2026-02"]).await["invoices"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_senseless_command_line_exits_2() {
-    let fixture = Fixture::new();
-    let url = fixture.url();
-    let issuing = fixture.run(&["run", "--period", "2026-11", "--store", &url]).await;
+async fn invalid_command_line_exits_2() {
+    let deployment = Deployment::new();
+    let url = deployment.url();
+    let issuing = deployment.run(&["run", "--period", "2026-11", "--store", &url]).await;
     assert_eq!(issuing.status.code(), Some(2));
     assert!(stderr(&issuing).contains("pass --dry-run"), "{}", stderr(&issuing));
     for arguments in [["--period", "2026-13"], ["--now", "yesterday"], ["--tenant", "acme"], ["--output", "xml"]] {
-        let output = fixture.run(&[&["run", "--dry-run", "--store", &url], &arguments[..]].concat()).await;
+        let output = deployment.run(&[&["run", "--dry-run", "--store", &url], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(arguments[1]), "{}", stderr(&output));
     }
-    assert!(!fixture.path("tollgate.db").exists());
+    assert!(!deployment.path("tollgate.db").exists());
 }
 
 #[tokio::test]
-async fn an_unknown_tenant_is_named() {
-    let fixture = Fixture::new();
-    fixture.store().await;
+async fn unknown_tenant_is_named() {
+    let deployment = Deployment::new();
+    deployment.store().await;
     let stranger = TenantId::from_u128(99).to_string();
-    let output = fixture.run(&["run", "--dry-run", "--tenant", &stranger, "--store", &fixture.url()]).await;
+    let output = deployment.run(&["run", "--dry-run", "--tenant", &stranger, "--store", &deployment.url()]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&stranger), "{}", stderr(&output));
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_fit_is_named_and_left_alone() {
-    let fixture = Fixture::new();
+async fn store_of_another_schema_is_named_and_left_alone() {
+    let deployment = Deployment::new();
     let arguments = ["run", "--dry-run", "--config", "billing.yaml"];
-    let missing = fixture.run(&arguments).await;
+    let missing = deployment.run(&arguments).await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains("tollgate.db"), "{}", stderr(&missing));
-    assert!(!fixture.path("tollgate.db").exists());
+    assert!(!deployment.path("tollgate.db").exists());
 
-    std::fs::write(fixture.path("tollgate.db"), "").unwrap();
-    let older = fixture.run(&arguments).await;
+    std::fs::write(deployment.path("tollgate.db"), "").unwrap();
+    let older = deployment.run(&arguments).await;
     assert_eq!(older.status.code(), Some(1));
     assert!(stderr(&older).contains("billing migrate"), "{}", stderr(&older));
 
-    std::fs::write(fixture.path("tollgate.db"), "this is not a database, only some text of a few bytes").unwrap();
-    let foreign = fixture.run(&arguments).await;
+    std::fs::write(deployment.path("tollgate.db"), "this is not a database, only some text of a few bytes").unwrap();
+    let foreign = deployment.run(&arguments).await;
     assert_eq!(foreign.status.code(), Some(1));
     assert!(stderr(&foreign).starts_with("error: "), "{}", stderr(&foreign));
 }
 
 #[tokio::test]
-async fn who_inherits_a_plan_is_billed_with_its_holder() {
-    let fixture = Fixture::new();
-    let (store, root) = fixture.store().await;
+async fn tenant_that_inherits_a_plan_is_billed_to_its_subscriber() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
     let tenant = |kind, parent, name: &str, plan: Option<&str>| NewTenant {
         parent: Some(parent),
         kind,
@@ -222,18 +223,18 @@ async fn who_inherits_a_plan_is_billed_with_its_holder() {
     let now = instant("2026-11-01T00:00:00Z");
     let create = async |new: NewTenant| store.create_tenant(&new, now).await.unwrap().id;
     let reseller = create(tenant(TenantKind::Reseller, root, "Reseller", Some("growth"))).await;
-    let inheritor = create(tenant(TenantKind::Customer, reseller, "Heir", None)).await;
+    let inheriting = create(tenant(TenantKind::Customer, reseller, "Inheriting", None)).await;
     let own = create(tenant(TenantKind::Customer, reseller, "Own", Some("starter"))).await;
     let orphan = create(tenant(TenantKind::Customer, root, "Orphan", None)).await;
     let at = "2026-11-10T12:00:00Z";
-    let used = [(reseller, 1_000_000), (inheritor, 2_200_000), (own, 7), (orphan, 5)];
+    let used = [(reseller, 1_000_000), (inheriting, 2_200_000), (own, 7), (orphan, 5)];
     let records = used.into_iter().map(|(tenant, units)| request(tenant, at, units)).collect();
     book(&store, 0, records).await;
-    let drafts = run(&fixture, &["--period", "2026-11"]).await;
+    let drafts = run(&deployment, &["--period", "2026-11"]).await;
     let invoices = drafts["invoices"].as_array().unwrap();
     let billed: Vec<_> = invoices.iter().map(|invoice| (&invoice["name"], &invoice["billable_units"])).collect();
     assert_eq!(billed, [(&json!("Reseller"), &json!(3_200_000)), (&json!("Own"), &json!(7))]);
     assert_eq!(invoices[0]["total"], "103.80", "one allowance for all who share the plan");
-    let alone = run(&fixture, &["--period", "2026-11", "--tenant", &reseller.to_string()]).await;
+    let alone = run(&deployment, &["--period", "2026-11", "--tenant", &reseller.to_string()]).await;
     assert_eq!(alone["invoices"], json!([invoices[0]]));
 }

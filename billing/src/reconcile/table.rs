@@ -1,4 +1,4 @@
-//! The report as text, for people: what adds up first, then what does not.
+//! The report as text for people: the equalities that hold first, then the faults.
 
 use std::fmt::{Display, Write as _};
 
@@ -25,9 +25,9 @@ pub fn to_table(report: &Report) -> String {
     let _ = writeln!(text, "{}\n", periods(&report.periods));
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
     list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
-    list(&mut text, "Settled gaps", report.settled_gaps.iter().map(gap));
+    list(&mut text, "Accepted gaps", report.settled_gaps.iter().map(gap));
     list(&mut text, "Lives of gateways without their journals", report.lost_lives.iter().map(life));
-    list(&mut text, "The same, accepted", report.settled_lives.iter().map(life));
+    list(&mut text, "Lives of gateways without their journals, accepted", report.settled_lives.iter().map(life));
     let unknown = report.unknown_tenants.iter().map(|unknown| {
         let requests = grouped(unknown.usage.requests.unsigned_abs());
         format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)
@@ -103,7 +103,7 @@ fn gap(gap: &UsageGap) -> String {
     let cause = if gap.lost { "lost by the gateway" } else { "skipped" };
     let since = gap.opened_at.map_or_else(String::new, |at| format!(" since {at}"));
     let settled = gap.accepted.as_ref().map_or_else(String::new, |settled| {
-        format!("; settled at {} by {}: {}", settled.at, settled.by, settled.reason)
+        format!("; accepted at {} by {}: {}", settled.at, settled.by, settled.reason)
     });
     format!("{}: {}..{} {cause}{since}{settled}", gap.stream, gap.from, gap.to)
 }
@@ -133,7 +133,7 @@ fn align(mut table: Table) -> Table {
     table
 }
 
-/// A number that may be wrong, and negative then.
+/// A number that may be negative if the books are wrong.
 fn number(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{}", grouped(number.unsigned_abs()))

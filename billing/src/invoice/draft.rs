@@ -1,0 +1,227 @@
+//! Drafts of invoices: one pass over the usage of a period, then the lines of each payer.
+//!
+//! Invariant: every unit is on the bill of one payer, the payer at the instant of use, and in one period of that payer. So
+//! the bills of all periods hold all usage, each unit once, whatever moved or changed since.
+//!
+//! The pass covers the periods of all payers at once, whatever their time zones, in slices of a day: memory grows with
+//! tenants and meters, not with the rows of a month. A tenant that cannot be billed is listed with the reason, and stops no
+//! other tenant.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use common::{
+    id::TenantId,
+    plan::Plan,
+    store::Store,
+    tenant::TenantAccount,
+    time::{Micros, Window, Zone},
+    usage::rollup::{RefusalRollup, UsageFilter, UsageRollup},
+};
+
+use super::{
+    Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage,
+    caps::Caps,
+    period::{BillingPeriod, PeriodChoice},
+    plans::Plans,
+};
+use crate::rating::{self, TenantTotals, Totals};
+
+/// Part of the period that one query sums.
+const SLICE_SECONDS: i64 = 86_400;
+
+/// Length of the hour by which refusals are summed.
+const HOUR_SECONDS: i64 = 3_600;
+
+/// Usage and refusals of the period.
+#[derive(Default)]
+struct Recorded {
+    /// Billed usage, by payer.
+    billed: Totals,
+    /// Usage without a payer, and usage of unknown tenants.
+    unpaid: Totals,
+    refused: HashMap<TenantId, u64>,
+    failed: BTreeMap<TenantId, InvoiceError>,
+}
+
+/// Drafts the invoices of a period: of every payer, or of `only` one with the tenants that it pays for.
+pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
+    let period = BillingPeriod::read(store, choice, only).await?;
+    let mut plans = Plans::default();
+    let caps = period.caps(store, &mut plans).await?;
+    let mut recorded = Recorded::read(store, &period, caps).await?;
+    let mut drafts = Drafts {
+        period: choice.period(&Zone::utc())?,
+        invoices: Vec::new(),
+        failed: Vec::new(),
+        unknown_tenants: recorded.of_unknown_tenants(&period.accounts),
+        unsubscribed_tenants: Vec::new(),
+    };
+    for account in period.accounts.iter().filter(|account| only.is_none_or(|only| only == account.id)) {
+        let tenant = account.id;
+        let drafted = match recorded.failed.remove(&tenant) {
+            Some(error) => Err(error),
+            None => invoice(store, &period, account, choice, &recorded, &mut plans).await,
+        };
+        match drafted {
+            Ok(invoice) => drafts.invoices.extend(invoice),
+            Err(error) if error.is_of_one_tenant() => {
+                drafts.failed.push(FailedDraft {
+                    tenant,
+                    tenant_name: account.name.clone(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        let unpaid = recorded.unpaid.tenant(tenant).map_or(0, |totals| totals.billable_units);
+        drafts.unsubscribed_tenants.extend((unpaid > 0).then_some(UnbilledUsage { tenant, units: unpaid }));
+    }
+    Ok(drafts)
+}
+
+/// The invoice of a tenant; none if it had no subscription in the period.
+async fn invoice(
+    store: &Store,
+    period: &BillingPeriod,
+    account: &TenantAccount,
+    choice: PeriodChoice,
+    recorded: &Recorded,
+    plans: &mut Plans,
+) -> Result<Option<Invoice>, InvoiceError> {
+    let tenant = account.id;
+    let zone = account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
+    let window = choice.window(&zone)?;
+    let (_, subscriptions) = period.payers.within(tenant, window);
+    let Some(last) = subscriptions.last() else { return Ok(None) };
+    for subscription in subscriptions {
+        plans.read(store, subscription).await?;
+    }
+    let history: Vec<&Plan> = subscriptions.iter().filter_map(|one| plans.known(one)).map(|one| &one.plan).collect();
+    let plan = plans.known(last).ok_or(InvoiceError::Plan(tenant))?;
+    let unused = TenantTotals::default();
+    let usage = recorded.billed.tenant(tenant).unwrap_or(&unused);
+    let currency = plan.plan.currency;
+    let (lines, total) = rating::rate_period(&history, usage)
+        .and_then(|lines| rating::total(&lines, currency).map(|total| (lines, total)))
+        .map_err(|source| InvoiceError::Rating { tenant, plan: plan.plan.id.clone(), version: plan.version, source })?;
+    Ok(Some(Invoice {
+        tenant,
+        tenant_name: account.name.clone(),
+        plan: plan.plan.id.clone(),
+        plan_name: plan.plan.name.clone(),
+        plan_version: plan.version,
+        currency,
+        zone,
+        window,
+        counts: Counts {
+            requests: usage.requests,
+            billable_requests: usage.billable_requests,
+            billable_units: usage.billable_units,
+            test_requests: usage.test_requests,
+            refused_requests: recorded.refused.get(&tenant).copied().unwrap_or(0),
+        },
+        lines,
+        total,
+    }))
+}
+
+impl Recorded {
+    /// Reads the usage and refusals of all payers, or of the only one asked for.
+    async fn read(store: &Store, period: &BillingPeriod, mut caps: Caps) -> Result<Self, InvoiceError> {
+        // A tenant that never had tenants below it pays for itself alone, and shares no quota unless a tenant above has one.
+        let is_alone = |only: &TenantId| !period.payers.has_others_below(*only) && !caps.reach(&period.payers, *only);
+        let asked = period.only.filter(is_alone);
+        let mut recorded = Self::default();
+        // Sums that begin after the slice of their hour.
+        let mut later = Vec::new();
+        for slice in slices(period.window(&caps)) {
+            let filter = UsageFilter { tenant: asked, window: Some(slice) };
+            let mut sums = std::mem::take(&mut later);
+            sums.extend(store.usage(&filter).await?);
+            sums.sort_by_key(|sum| sum.since);
+            later = sums.split_off(sums.partition_point(|sum| sum.since < slice.end));
+            for sum in &sums {
+                recorded.add_usage(period, &mut caps, sum);
+            }
+            for sum in store.refusals(&filter).await? {
+                recorded.add_refusals(period, &sum);
+            }
+        }
+        for sum in &later {
+            recorded.add_usage(period, &mut caps, sum);
+        }
+        for (payer, meter, units) in caps.beyond() {
+            recorded.billed.hold_back(payer.tenant, period.place(payer), &meter, units);
+        }
+        Ok(recorded)
+    }
+
+    fn add_usage(&mut self, period: &BillingPeriod, caps: &mut Caps, sum: &UsageRollup) {
+        let payer = period.payers.payer(sum.tenant, sum.since);
+        let counts = period.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since);
+        let capped = caps.count(&period.payers, sum, payer.filter(|_| counts));
+        if !counts {
+            return;
+        }
+        let (account, added) = match payer {
+            None => (sum.tenant, self.unpaid.add(sum)),
+            Some(payer) => (payer.tenant, self.billed.add_for(payer.tenant, period.place(payer), sum)),
+        };
+        if let Err(error) = added.map_err(InvoiceError::Sum).and(capped) {
+            self.failed.entry(account).or_insert(error);
+        }
+    }
+
+    /// Adds refusals, which are summed by hour. In the hour in which a plan begins, the payer at the end of the hour counts.
+    fn add_refusals(&mut self, period: &BillingPeriod, sum: &RefusalRollup) {
+        let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
+        let payer = [sum.hour, end].into_iter().find_map(|at| period.payers.payer(sum.tenant, at));
+        let payer = payer.map(|payer| payer.tenant);
+        if !period.counts(sum.tenant, payer, sum.hour) {
+            return;
+        }
+        let account = payer.unwrap_or(sum.tenant);
+        let refused = self.refused.entry(account).or_default();
+        match refused.checked_add(sum.count) {
+            Some(total) => *refused = total,
+            None => drop(self.failed.entry(account).or_insert(InvoiceError::Refusals(account))),
+        }
+    }
+
+    fn of_unknown_tenants(&self, accounts: &[TenantAccount]) -> Vec<UnbilledUsage> {
+        let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
+        let mut unknown: Vec<_> = self
+            .unpaid
+            .iter()
+            .filter(|(tenant, _)| !known.contains(tenant))
+            .map(|(tenant, totals)| UnbilledUsage { tenant, units: totals.units })
+            .collect();
+        unknown.sort_by_key(|usage| usage.tenant);
+        unknown
+    }
+}
+
+/// The window cut into slices; every instant of it lies in exactly one.
+fn slices(window: Window) -> impl Iterator<Item = Window> {
+    let mut start = window.start;
+    std::iter::from_fn(move || {
+        let slice = Window { start, end: start.plus_seconds(SLICE_SECONDS).min(window.end) };
+        start = slice.end;
+        (slice.start < slice.end).then_some(slice)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_a_window_without_overlap() {
+        let window = Window { start: Micros(5), end: Micros(5).plus_seconds(86_400 * 2 + 7) };
+        let slices: Vec<_> = slices(window).collect();
+        assert_eq!(slices.len(), 3);
+        assert_eq!(slices[0].start, window.start);
+        assert_eq!(slices[2].end, window.end);
+        assert!(slices.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
+}

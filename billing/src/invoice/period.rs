@@ -1,0 +1,120 @@
+//! The period that is billed, each payer's in its own time zone.
+
+use std::collections::HashMap;
+
+use common::{
+    id::TenantId,
+    store::Store,
+    tenant::TenantAccount,
+    time::{Micros, Period, Window, Zone},
+};
+
+use super::{
+    InvoiceError,
+    caps::Caps,
+    payers::{Payer, Payers},
+    plans::Plans,
+};
+
+/// Longest time from the hour under which a sum is filed to its first usage.
+const HOUR_SECONDS: i64 = 3_600;
+
+/// Longest time from a period to the ends of a month that overlaps it in another time zone.
+const MONTH_SECONDS: i64 = 33 * 86_400;
+
+/// The period to bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeriodChoice {
+    /// This month, in each payer's own time zone.
+    Named(Period),
+    /// The month that contains this instant, in each payer's own time zone.
+    Holding(Micros),
+}
+
+/// A period of all payers, each in its own time zone, before usage is read.
+pub(super) struct BillingPeriod {
+    pub(super) accounts: Vec<TenantAccount>,
+    pub(super) payers: Payers,
+    /// The period of each tenant in its own time zone, if the zone is known.
+    pub(super) windows: HashMap<TenantId, Window>,
+    /// The period in UTC, for unknown tenants.
+    pub(super) utc: Window,
+    pub(super) only: Option<TenantId>,
+}
+
+impl PeriodChoice {
+    pub(super) fn period(self, zone: &Zone) -> Result<Period, InvoiceError> {
+        match self {
+            Self::Named(period) => Ok(period),
+            Self::Holding(at) => Period::containing(at, zone)
+                .map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source }),
+        }
+    }
+
+    pub(super) fn window(self, zone: &Zone) -> Result<Window, InvoiceError> {
+        let period = self.period(zone)?;
+        period.window(zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
+    }
+}
+
+impl BillingPeriod {
+    pub(super) async fn read(
+        store: &Store,
+        choice: PeriodChoice,
+        only: Option<TenantId>,
+    ) -> Result<Self, InvoiceError> {
+        if let Some(id) = only {
+            // An unknown tenant is an error, not a tenant without an invoice.
+            store.tenant(id).await?;
+        }
+        let accounts = store.tenant_accounts().await?;
+        let (parents, subscriptions) = (store.tenant_parents().await?, store.subscriptions().await?);
+        let payers = Payers::new(&accounts, parents, subscriptions);
+        let window = |account: &TenantAccount| choice.window(account.zone.as_ref().ok()?).ok();
+        let windows = accounts.iter().filter_map(|account| Some((account.id, window(account)?))).collect();
+        Ok(Self { accounts, payers, windows, utc: choice.window(&Zone::utc())?, only })
+    }
+
+    /// The smallest window that contains the periods of all payers, from the hour before.
+    fn hull(&self) -> Window {
+        let hull = |hull: Window, window: &Window| Window {
+            start: hull.start.min(window.start),
+            end: hull.end.max(window.end),
+        };
+        let hull = self.windows.values().fold(self.utc, hull);
+        Window { start: hull.start.plus_seconds(-HOUR_SECONDS), end: hull.end }
+    }
+
+    /// The hard quotas that may count in the period.
+    pub(super) async fn caps(&self, store: &Store, plans: &mut Plans) -> Result<Caps, InvoiceError> {
+        let hull = self.hull();
+        let window =
+            Window { start: hull.start.plus_seconds(-MONTH_SECONDS), end: hull.end.plus_seconds(MONTH_SECONDS) };
+        let zones = self.accounts.iter().map(|account| (account.id, account.zone.clone()));
+        Caps::read(store, &self.payers, zones, window, plans).await
+    }
+
+    /// The window of usage to read: every hour of the periods, and of the months of the hard quotas that count in them.
+    pub(super) fn window(&self, caps: &Caps) -> Window {
+        let billed = self.windows.iter().filter(|(tenant, _)| self.only.is_none_or(|only| only == **tenant));
+        let widened = caps.widen(&self.payers, billed, Window { start: Micros(i64::MAX), end: Micros(i64::MIN) });
+        let hull = self.hull();
+        let start = widened.start.plus_seconds(-HOUR_SECONDS).min(hull.start);
+        Window { start, end: widened.end.max(hull.end) }
+    }
+
+    /// The place of the paying plan among the plans of the payer's period.
+    pub(super) fn place(&self, payer: Payer) -> usize {
+        let first = self.windows.get(&payer.tenant).map_or(0, |window| self.payers.within(payer.tenant, *window).0);
+        payer.subscription.saturating_sub(first)
+    }
+
+    /// Returns true if what `tenant` used at `at` falls into this period of `payer`, or of the tenant itself without a payer.
+    pub(super) fn counts(&self, tenant: TenantId, payer: Option<TenantId>, at: Micros) -> bool {
+        let account = payer.unwrap_or(tenant);
+        match self.windows.get(&account) {
+            Some(window) => self.only.is_none_or(|only| only == account) && window.contains(at),
+            None => self.only.is_none() && payer.is_none() && self.utc.contains(at),
+        }
+    }
+}
