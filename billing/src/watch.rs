@@ -37,7 +37,7 @@ impl Watch {
             store_down: gauge("tollgate_store_down", "1 while the store refuses or does not answer")?,
             open_gaps: gauge(
                 "tollgate_usage_open_gaps",
-                "Gaps in the numbers of streams that are neither filled nor settled",
+                "Gaps in the numbers of streams that are neither filled nor accepted",
             )?,
             lost_lives: gauge(
                 "tollgate_usage_lost_lives",

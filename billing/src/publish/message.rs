@@ -4,6 +4,7 @@
 //! since, the message of that change repeats the same state.
 
 use common::{
+    api::instant::Instant,
     change::DatedChange,
     id::{KeyId, TenantId},
     key::{IpNet, Key, KeyStatus, Mode},
@@ -12,7 +13,7 @@ use common::{
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Trouble;
 
@@ -94,15 +95,6 @@ struct PlanDocument {
     id: PlanId,
     version: i64,
     deprecated: bool,
-}
-
-/// An instant as RFC 3339.
-struct Instant(Micros);
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
 }
 
 /// The message of a change, with what it touched as it stands `now`.

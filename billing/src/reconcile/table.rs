@@ -102,19 +102,19 @@ fn periods(periods: &[PeriodReconciliation]) -> Table {
 fn gap(gap: &UsageGap) -> String {
     let cause = if gap.lost { "lost by the gateway" } else { "skipped" };
     let since = gap.opened_at.map_or_else(String::new, |at| format!(" since {at}"));
-    let settled = gap.accepted.as_ref().map_or_else(String::new, |settled| {
-        format!("; accepted at {} by {}: {}", settled.at, settled.by, settled.reason)
+    let accepted = gap.accepted.as_ref().map_or_else(String::new, |accepted| {
+        format!("; accepted at {} by {}: {}", accepted.at, accepted.by, accepted.reason)
     });
-    format!("{}: {}..{} {cause}{since}{settled}", gap.stream, gap.from, gap.to)
+    format!("{}: {}..{} {cause}{since}{accepted}", gap.stream, gap.from, gap.to)
 }
 
 fn life(life: &LostLife) -> String {
-    let settled = life.accepted.as_ref().map_or_else(String::new, |settled| {
-        format!("; accepted at {} by {}: {}", settled.at, settled.by, settled.reason)
+    let accepted = life.accepted.as_ref().map_or_else(String::new, |accepted| {
+        format!("; accepted at {} by {}: {}", accepted.at, accepted.by, accepted.reason)
     });
     let booked = grouped(life.booked);
     format!(
-        "{}: began at {}, missed at {}, {booked} entries booked{settled}",
+        "{}: began at {}, missed at {}, {booked} entries booked{accepted}",
         life.life, life.began_at, life.noticed_at
     )
 }

@@ -13,6 +13,7 @@ mod keys;
 mod plans;
 mod schema;
 mod scripts;
+mod subscriptions;
 mod tenants;
 mod terminal;
 mod usage;
