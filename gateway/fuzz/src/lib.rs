@@ -1,4 +1,5 @@
-//! What the targets share: pieces in which bytes arrive, entries to write, and damage that happens to bytes behind their owner's back.
+//! Shared by the targets: pieces in which bytes arrive, entries to write, and damage that happens
+//! to bytes behind their owner's back.
 //!
 //! Damage knows nothing of checksums: nothing whole that was not there before can come of it.
 
@@ -15,23 +16,23 @@ pub enum Damage {
     Flip {
         /// In which byte.
         at: u32,
-        /// Which of it.
+        /// The bit of that byte.
         bit: u8,
     },
     /// Bytes are gone.
     Zero {
         /// From where on.
         at: u32,
-        /// How many.
+        /// Number of bytes.
         bytes: u16,
     },
     /// Bytes are found elsewhere, too.
     Copy {
         /// From where on.
         from: u32,
-        /// Where to.
+        /// Place that the bytes are copied to.
         to: u32,
-        /// How many.
+        /// Number of bytes.
         bytes: u16,
     },
     /// The end is gone.
@@ -41,7 +42,7 @@ pub enum Damage {
     },
     /// Something follows that does not belong there.
     Extend {
-        /// How many bytes.
+        /// Number of bytes.
         bytes: u16,
         /// All of which are this one.
         value: u8,
@@ -72,7 +73,7 @@ pub fn inflict(damages: &[Damage], bytes: &mut Vec<u8>) {
     }
 }
 
-/// What entry `number` carries.
+/// Payload of entry `number`.
 pub fn payload(number: u64) -> Payload {
     std::array::from_fn(|word| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((word % PAYLOAD_WORDS) as u64))
 }

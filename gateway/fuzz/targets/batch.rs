@@ -16,7 +16,7 @@ use libfuzzer_sys::{
 
 #[derive(Debug, Arbitrary)]
 enum Input {
-    /// What a gateway sent, and what happened to it on the way.
+    /// A batch as a gateway sent it, and the damage on its way.
     Sent { first_seq: u32, entries: Vec<Entry>, damages: Vec<Damage> },
     /// Bytes of any origin.
     Anything(Vec<u8>),

@@ -20,7 +20,7 @@ const SIZES: SizeLimits =
 
 #[derive(Debug, Arbitrary)]
 struct Input {
-    /// Whether the bytes are only those of a body in chunks.
+    /// True if the bytes are only those of a body in chunks.
     is_body: bool,
     bytes: Vec<u8>,
     cuts: Vec<u8>,
@@ -51,7 +51,7 @@ fn head(bytes: &[u8], cuts: &[u8]) -> Result<Option<Head>, ()> {
     Ok(None)
 }
 
-/// How many bytes are of the body, and whether it is over.
+/// Returns the number of bytes that belong to the body, and true if it is over.
 fn body(bytes: &[u8], cuts: &[u8], framing: Framing) -> Result<(usize, bool), ()> {
     let mut reader = BodyReader::new(framing);
     let mut taken = 0;

@@ -13,7 +13,7 @@ use ring::{Found, Ring, SLOTS_MAX, Seal, recover};
 
 #[derive(Debug, Arbitrary)]
 enum Input {
-    /// What a process left, and what happened to it since.
+    /// The file of a process that has ended, and the damage since.
     Left(Life),
     /// Words of any origin.
     Anything(Vec<u64>),

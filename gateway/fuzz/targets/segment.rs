@@ -19,7 +19,7 @@ const READS: usize = 4;
 
 #[derive(Debug, Arbitrary)]
 enum Input {
-    /// What a process left, and what happened to it since.
+    /// The file of a process that has ended, and the damage since.
     Left(Life),
     /// Bytes of any origin.
     Anything { first: u64, bytes: Vec<u8> },

@@ -38,7 +38,7 @@ const PLANS: &str = "plans:
 
 #[derive(Debug, Arbitrary)]
 enum Input {
-    /// What a gateway wrote, and what happened to it since.
+    /// The file that a gateway wrote, and the damage since.
     Damaged(Vec<Damage>),
     /// The same, and somebody sealed it again.
     Resealed(Vec<Damage>),

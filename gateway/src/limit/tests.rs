@@ -128,7 +128,8 @@ proptest! {
     }
 }
 
-/// What two keys get admitted, and what is left of each limit, when threads ask for far more than there is.
+/// Asks with two keys from many threads for far more than there is. Returns the number of admitted
+/// requests, and the state of each limit after it.
 fn storm(terms: &str) -> (u64, [Vec<LimitState>; 2]) {
     const THREADS: usize = 4;
     let (_catalog, callers) = callers::<2>(terms, Mode::Live);

@@ -141,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn visibility_is_no_import() {
+        let found = circles(&[
+            ("lib.rs", "mod a;"),
+            ("a/mod.rs", "mod deep; use deep::inner::A;"),
+            ("a/deep/mod.rs", "pub(in crate::a) mod inner;"),
+            ("a/deep/inner.rs", "pub(in crate::a) struct A;"),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
     fn code_for_tests_does_not_count() {
         let found = circles(&[
             ("lib.rs", "mod a; mod b;"),

@@ -2,7 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{
-    File, Item, ItemMod, ItemUse, Macro, Path, UseTree,
+    File, Item, ItemMod, ItemUse, Macro, Path, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -133,6 +133,9 @@ impl<'ast> Visit<'ast> for Names {
         }
         visit::visit_path(self, path);
     }
+
+    /// `pub(in crate::a)` says who may import an item; it imports nothing.
+    fn visit_visibility(&mut self, _visibility: &'ast Visibility) {}
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         self.add_tokens(call.tokens.clone());

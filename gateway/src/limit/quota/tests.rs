@@ -86,7 +86,7 @@ impl Fixture {
         Gateway { catalog, caller: Caller { key, tenant }, limiter: Limiter::new(), keeper, stop }
     }
 
-    /// What the store still has to grant.
+    /// Units that the store can still grant.
     async fn left(&self) -> u64 {
         let now = SystemClock.now();
         let period = Period::containing(now, &Zone::utc()).unwrap();
@@ -95,7 +95,8 @@ impl Fixture {
 }
 
 impl Gateway {
-    /// Whether a request of `estimate` units, which used `used` in the end, is admitted; `None` was never answered.
+    /// Sends a request of `estimate` units, which used `used` in the end; `None` was never
+    /// answered.
     async fn request(&self, estimate: u64, used: Option<u64>) -> Result<(), DenialReason> {
         let now = SystemClock.now();
         let admission = self.limiter.admit(self.caller.request("requests", estimate, now)).await;

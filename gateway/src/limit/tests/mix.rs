@@ -14,7 +14,7 @@ use super::{
 };
 use crate::route::{Route, RouteSettings};
 
-/// Who calls: two keys of a customer, and one of the reseller above it.
+/// Callers: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
 
 /// A whole fixture: a root and a reseller with pools, a customer, and a route that all of them share.
@@ -26,7 +26,7 @@ struct Fixture {
     limiter: Limiter,
 }
 
-/// What the plans and the route say.
+/// Limits of the plans and of the route.
 #[derive(Debug, Clone)]
 struct Terms {
     root_pool: RateLimits,
@@ -104,7 +104,7 @@ impl Fixture {
         limits
     }
 
-    /// What every cell of every limit holds.
+    /// The content of every cell of every limit.
     fn cells(&self) -> Vec<(String, u64)> {
         let mut found = Vec::new();
         for who in 0..CALLERS {

@@ -92,7 +92,7 @@ impl Family {
         Edge { callers, limiter: Limiter::new(), keeper, stop, _catalog: catalog }
     }
 
-    /// How the quotas of a tenant stand, by what they are drawn from.
+    /// The quotas of a tenant: true for its credit, false for its month.
     async fn quotas(&self, tenant: usize) -> BTreeMap<bool, QuotaStanding> {
         let quotas = self.store.quotas(self.tenants[tenant].id).await.unwrap();
         quotas.into_iter().map(|quota| (quota.source == QuotaSource::Credit, quota)).collect()
@@ -100,7 +100,7 @@ impl Family {
 }
 
 impl Edge {
-    /// Whether a request of a tenant, which is not the root, is admitted; it uses `used`, or is never answered.
+    /// Sends a request of a tenant, which is not the root; it uses `used`, or is never answered.
     async fn request(&self, tenant: usize, units: u64, used: Option<u64>) -> Result<(), (DenialReason, &'static str)> {
         let request = self.callers[tenant - 1].request("requests", units, SystemClock.now());
         let admission = self.limiter.admit(request).await.map_err(|denial| (denial.reason, denial.violated.policy))?;
