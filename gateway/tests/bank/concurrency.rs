@@ -29,28 +29,28 @@ async fn fleet(redis: &Redis, count: usize) -> Vec<Gateway> {
 
 /// Begins requests until as many are under way as may be, as soon as the bank has them.
 async fn begin_as_many(gateway: &Gateway) -> Vec<Admission> {
-    let under_way = RefCell::new(Vec::new());
+    let in_use = RefCell::new(Vec::new());
     eventually("every slot is taken", async || {
         let begun = gateway.begin_all().await;
-        under_way.borrow_mut().extend(begun);
-        (under_way.borrow().len() >= LIMIT).then_some(())
+        in_use.borrow_mut().extend(begun);
+        (in_use.borrow().len() >= LIMIT).then_some(())
     })
     .await;
-    let under_way = under_way.into_inner();
-    assert_eq!(under_way.len(), LIMIT);
-    under_way
+    let in_use = in_use.into_inner();
+    assert_eq!(in_use.len(), LIMIT);
+    in_use
 }
 
 #[tokio::test]
 async fn one_gateway_may_serve_the_whole_limit_and_others_none_beside_it() {
     let redis = Redis::start().unwrap();
     let gateways = fleet(&redis, 3).await;
-    let mut under_way = begin_as_many(&gateways[0]).await;
+    let mut in_use = begin_as_many(&gateways[0]).await;
     for gateway in &gateways {
         let denial = gateway.begin().await.err().unwrap();
         assert_eq!((denial.reason, denial.violated.policy), (DenialReason::ConcurrencyLimited, "key-concurrent"));
     }
-    under_way.truncate(LIMIT - 2);
+    in_use.truncate(LIMIT - 2);
     // What the first does not need comes back to whoever asks.
     let _elsewhere = eventually("a slot elsewhere", async || gateways[1].begin().await.ok()).await;
     assert_eq!(gateways[1].standing()[0].quota, LIMIT as u64);
@@ -62,18 +62,18 @@ async fn gateways_at_once_never_serve_more_than_the_limit() {
     const TASKS: usize = 8;
     const REQUESTS: usize = 150;
     let redis = Redis::start().unwrap();
-    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (in_use, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
     for gateway in fleet(&redis, 3).await.into_iter().map(Arc::new) {
         for _ in 0..TASKS {
-            let (gateway, under_way, most) = (Arc::clone(&gateway), Arc::clone(&under_way), Arc::clone(&most));
+            let (gateway, in_use, most) = (Arc::clone(&gateway), Arc::clone(&in_use), Arc::clone(&most));
             tasks.spawn(async move {
                 let mut served = 0;
                 for _ in 0..REQUESTS {
                     if let Ok(admission) = gateway.begin().await {
-                        most.fetch_max(under_way.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+                        most.fetch_max(in_use.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
                         tokio::time::sleep(Duration::from_millis(3)).await;
-                        under_way.fetch_sub(1, Ordering::AcqRel);
+                        in_use.fetch_sub(1, Ordering::AcqRel);
                         drop(admission);
                         served += 1;
                     } else {
@@ -91,21 +91,21 @@ async fn gateways_at_once_never_serve_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_gone_leaves_its_slots_after_the_lease() {
+async fn permits_of_a_dead_gateway_are_free_after_its_lease() {
     let redis = Redis::start().unwrap();
     let mut gateways = fleet(&redis, 2).await;
     let survivor = gateways.pop().unwrap();
     let gone = gateways.pop().unwrap();
-    let under_way = begin_as_many(&gone).await;
+    let in_use = begin_as_many(&gone).await;
     assert!(survivor.begin().await.is_err());
     // Its process is gone: nobody reports any more, and nothing is given back.
     gone.crash();
     assert_eq!(begin_as_many(&survivor).await.len(), LIMIT);
-    std::mem::forget(under_way);
+    std::mem::forget(in_use);
 }
 
 #[tokio::test]
-async fn without_the_bank_each_serves_its_part_and_what_is_too_much_drains() {
+async fn gateways_without_the_bank_serve_their_shares_and_the_surplus_drains() {
     let redis = Redis::start().unwrap();
     let gateways = fleet(&redis, 2).await;
     let mut first = begin_as_many(&gateways[0]).await;

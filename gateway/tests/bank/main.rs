@@ -1,7 +1,7 @@
-//! Limits that several gateways share through a real Redis: never more than the burst and what refills, whatever
-//! happens to the server.
+//! Limits that several gateways share through a real Redis: all tests of the bank with a real server stand here. Whatever
+//! happens to the server, never more is admitted than the burst and what refills.
 //!
-//! Gateways here are a catalog, a limiter and the bank's client each, as in a process, without the proxy around them.
+//! A gateway here is a catalog, a limiter and the workers of a bank, as in a process, without the proxy around them.
 
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
@@ -12,5 +12,5 @@ mod data;
 mod fixture;
 mod outage;
 mod owners;
-mod standing;
+mod state;
 mod tls;

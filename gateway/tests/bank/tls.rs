@@ -6,7 +6,7 @@ use servers::{Redis, RedisOptions};
 use crate::fixture::{Setup, burst_of};
 
 #[tokio::test]
-async fn limits_are_shared_over_tls_with_a_server_that_can_be_trusted() {
+async fn limits_are_shared_over_tls_with_a_trusted_server() {
     const BURST: u64 = 50;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = RedisOptions { password: Some("secret".into()), secured: true };
@@ -31,7 +31,7 @@ async fn limits_are_shared_over_tls_with_a_server_that_can_be_trusted() {
 }
 
 #[test]
-fn an_authority_takes_certificates_and_tls() {
+fn authority_needs_certificates_and_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let address = |url| BankAddress::parse(url, false).unwrap();
     let plain = address("redis://127.0.0.1:1").vouched_for_by(Vec::new()).unwrap_err();

@@ -1,11 +1,10 @@
-//! The bound that limits promise, watched as a bucket: over every stretch of time W at most `burst + rate x W` requests
-//! are admitted if and only if a bucket that holds `burst`, refills at `rate` and gives one token to each of them never
-//! goes below nothing.
+//! The bound of a limit, watched as a bucket. At most `burst + rate x W` requests are admitted over every stretch of time W
+//! if and only if a bucket of `burst` tokens that refills at `rate` and gives each request a token never goes below zero.
 
-/// Room for the rounding of sums of many small refills, in tokens.
+/// Largest rounding error of a sum of many small refills, in tokens.
 const ROUNDING: f64 = 1e-6;
 
-/// A bucket that may go below nothing, and remembers how far it did.
+/// A bucket that may go below zero, and remembers its lowest level.
 #[derive(Debug, Clone)]
 pub struct Bound {
     rate: f64,
@@ -17,7 +16,7 @@ pub struct Bound {
     deepest: f64,
 }
 
-/// What a failure allows on top: as if there were another bucket for some time.
+/// Requests that a fault allows on top, as if there were another bucket for some time.
 #[derive(Debug, Clone, Copy)]
 struct Extra {
     number: ExtraNumber,
@@ -26,22 +25,22 @@ struct Extra {
     until: u64,
 }
 
-/// Names what was allowed, to end it.
+/// Number of an extra bucket, needed to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtraNumber(usize);
 
 impl Bound {
-    /// A full bucket. `rate` is per nanosecond.
+    /// Makes a full bucket. `rate` is per nanosecond.
     pub fn new(rate: f64, burst: f64) -> Self {
         Self { rate, burst, level: burst, at: 0, extras: Vec::new(), allowed: 0, deepest: 0.0 }
     }
 
-    /// A bucket that never is full: `tokens` at `now`, and all that refills from then on.
+    /// Makes a bucket that is never full: `tokens` at `now`, and everything that refills from then on.
     pub fn refilling(rate: f64, tokens: f64, now: u64) -> Self {
         Self { level: tokens, at: now, ..Self::new(rate, f64::INFINITY) }
     }
 
-    /// What could still be admitted at `now`.
+    /// Number of requests that could still be admitted at `now`.
     pub fn level(&mut self, now: u64) -> f64 {
         while let Some(ended) = self.first_to_end().filter(|index| self.extras[*index].until <= now) {
             self.refill(self.extras[ended].until);
@@ -52,13 +51,13 @@ impl Bound {
         self.level
     }
 
-    /// One request was admitted.
+    /// Counts one admitted request.
     pub fn admit(&mut self, now: u64) {
         self.level = self.level(now) - 1.0;
         self.deepest = self.deepest.max(-self.level);
     }
 
-    /// From now on until `until`, a bucket of `most` tokens, `tokens` of them there, refilled at `rate`, is there on top.
+    /// Adds an extra bucket from now until `until`: it has `tokens` of `most` tokens, and refills at `rate`.
     pub fn allow(&mut self, (tokens, most): (f64, f64), rate: f64, now: u64, until: u64) -> ExtraNumber {
         self.level = self.level(now) + tokens;
         self.allowed += 1;
@@ -67,7 +66,7 @@ impl Bound {
         number
     }
 
-    /// What was allowed is refilled at `rate` from now on.
+    /// Refills an extra bucket at `rate` from now on.
     pub fn refill_extra(&mut self, number: ExtraNumber, rate: f64, now: u64) {
         self.level(now);
         if let Some(extra) = self.extras.iter_mut().find(|extra| extra.number == number) {
@@ -75,7 +74,7 @@ impl Bound {
         }
     }
 
-    /// What was allowed ends at `at`.
+    /// Ends an extra bucket at `at`.
     pub fn end(&mut self, number: ExtraNumber, at: u64) {
         let extra = self.extras.iter_mut().find(|extra| extra.number == number);
         if let Some(extra) = extra {
@@ -83,20 +82,20 @@ impl Bound {
         }
     }
 
-    /// The limit is another one from now on. A bucket that is full stays so, and one whose rate rises may: nobody knows
-    /// yet when the rate rose. What a smaller burst takes away is gone.
+    /// Changes the limit. A full bucket stays full, and so may one whose rate rises, because gateways hear of the change at
+    /// different times. Tokens beyond a smaller burst are gone.
     pub fn change(&mut self, rate: f64, burst: f64, now: u64) {
         let may_be_full = self.level(now) >= self.most() - ROUNDING || rate > self.rate;
         (self.rate, self.burst) = (rate, burst);
         self.level = if may_be_full { self.most() } else { self.level.min(self.most()) };
     }
 
-    /// The most that was admitted above the bound, over any stretch of time; 0 if it held.
+    /// Most requests admitted above the bound over any stretch of time, 0 if the bound held.
     pub fn overshoot(&self) -> f64 {
         if self.deepest > ROUNDING { self.deepest } else { 0.0 }
     }
 
-    /// What may be there at most.
+    /// Most tokens that the bucket and its extra buckets can have.
     pub fn most(&self) -> f64 {
         self.burst + self.extras.iter().map(|extra| extra.most).sum::<f64>()
     }

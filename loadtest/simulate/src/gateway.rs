@@ -1,4 +1,4 @@
-//! One gateway: the real accounts and scheduler, and around them what its bank client does with a connection.
+//! One gateway: the real accounts and scheduler, and a stand-in for the bank's worker and its connection.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,13 +16,13 @@ use super::{
     schedule::Terms,
 };
 
-/// Least time between calls that nobody waits for, in nanoseconds.
+/// Least time between calls that no request waits for, in nanoseconds.
 pub const TICK: u64 = 10_000_000;
 
-/// How long a gateway waits for an answer, in nanoseconds.
+/// Longest time that a gateway waits for an answer, in nanoseconds.
 pub const TIMEOUT: u64 = 100_000_000;
 
-/// How long a request waits for tokens at most, in nanoseconds.
+/// Longest time that a request waits for tokens, in nanoseconds.
 pub const MAX_WAIT: u64 = 100_000_000;
 
 /// All limits are in one shard: each shard is a bank of its own.
@@ -34,19 +34,19 @@ pub type Needs = Vec<usize>;
 /// One gateway, from start to end of its process.
 pub struct Gateway {
     name: String,
-    /// What its clock shows when the world starts.
+    /// Time on its clock when the simulation starts.
     origin: u64,
     limits: Vec<(Arc<Account>, Rate)>,
-    /// Of requests under way, and how many there may be.
+    /// The concurrency limit, if there is one.
     concurrency: Option<(Arc<ConcurrencyAccount>, u64)>,
     scheduler: Scheduler,
     pending: Option<Pending>,
-    /// How many calls were sent.
+    /// Number of calls sent.
     sent: u64,
     waiting: VecDeque<Waiting>,
 }
 
-/// What was sent and is not answered yet, with its number.
+/// A call that is not answered yet, with its number.
 enum Pending {
     Call(u64, Call),
     Restore(u64, RestoreCall),
@@ -62,7 +62,7 @@ impl Pending {
 
 /// A request that waits for tokens.
 struct Waiting {
-    /// When it arrived, in simulated time.
+    /// Time of its arrival, in simulated time.
     arrived: u64,
     needs: Needs,
 }
@@ -82,7 +82,7 @@ pub struct Packet {
 
 impl Packet {
     /// Returns true if it says that the limit under this key is so.
-    pub fn tells(&self, key: &str, terms: Terms) -> bool {
+    pub fn reports(&self, key: &str, terms: Terms) -> bool {
         const ABOUT_CALL: usize = 9;
         const ABOUT_LIMIT: usize = 9;
         if self.command == Command::Restore {
@@ -97,20 +97,20 @@ impl Packet {
     }
 }
 
-/// What became of a request.
+/// Decision about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may pass.
+    /// The request is admitted.
     Admitted,
-    /// It may not.
+    /// The request is denied.
     Denied,
-    /// It waits for an answer of the bank.
+    /// The request waits for an answer of the bank.
     Waits,
 }
 
 impl Gateway {
-    /// A gateway that just started; its clock is `origin` nanoseconds ahead of the world's. It reckons with `gateways` of
-    /// them until it knows better. `is_fresh`: there never was a bank before.
+    /// Makes a gateway that just started. Its clock is `origin` nanoseconds ahead of simulated time, and it is configured
+    /// with this number of gateways. `is_fresh` says that there was no bank before.
     pub fn new(name: String, origin: u64, limits: &[(String, Rate)], gateways: u64, is_fresh: bool) -> Self {
         let limits = limits.iter().map(|(name, rate)| (Arc::new(Account::new(name.as_str())), *rate)).collect();
         Self {
@@ -125,7 +125,7 @@ impl Gateway {
         }
     }
 
-    /// At most so many requests may be under way, from now on.
+    /// Sets the concurrency limit.
     pub fn limit_concurrency(&mut self, limit: u64) {
         let account = self
             .concurrency
@@ -141,7 +141,7 @@ impl Gateway {
         }
     }
 
-    /// The name of the `index`-th limit of a world.
+    /// Name of the `index`-th limit of a simulation.
     pub fn limit_name(index: usize) -> String {
         let names = (0_u32..).map(|number| format!("limit-{number}"));
         names.filter(|name| Account::new(name.as_str()).shard() == SHARD).nth(index).unwrap_or_default()
@@ -152,31 +152,31 @@ impl Gateway {
         format!("rb:{{{SHARD}}}:{limit}")
     }
 
-    /// Among how many this gateway shares the limits now because the bank is away.
+    /// Number of gateways that share the limits while the bank is away, none while it answers.
     pub fn alone(&self) -> Option<u64> {
         self.scheduler.gateways()
     }
 
-    /// What it can admit of a limit without asking anybody.
+    /// Requests that the gateway can admit without asking the bank.
     pub fn remaining(&self, limit: usize, now: u64) -> u64 {
         let (account, rate) = &self.limits[limit];
         account.remaining(rate, self.alone(), now + self.origin)
     }
 
-    /// What it would tell to be left of a limit, as every request needs all of them.
-    pub fn told(&self, limit: usize, now: u64) -> u64 {
+    /// Remaining tokens of a limit as shown to clients. Every request needs all limits.
+    pub fn shown(&self, limit: usize, now: u64) -> u64 {
         let (account, rate) = &self.limits[limit];
         let others = self.limits.iter().enumerate().filter(|(other, _)| *other != limit).map(|(_, (_, rate))| rate);
         account.estimate(rate, self.alone(), others, now + self.origin).remaining
     }
 
-    /// What it holds of a limit by the bank's leave.
+    /// Tokens of a limit that the bank granted and that are in hand.
     pub fn in_hand(&self, limit: usize, now: u64) -> u64 {
         let (account, rate) = &self.limits[limit];
         account.remaining(rate, None, now + self.origin)
     }
 
-    /// The limit is another one from now on.
+    /// Changes a limit.
     pub fn change(&mut self, limit: usize, rate: Rate) {
         self.limits[limit].1 = rate;
     }
@@ -194,7 +194,7 @@ impl Gateway {
         verdict
     }
 
-    /// Decides about those that wait, after an answer or when their patience may have ended.
+    /// Decides about waiting requests, after an answer or when one may have waited too long.
     pub fn decide(&mut self, answered: bool, now: u64) -> Vec<Verdict> {
         let mut decided = Vec::new();
         for waiting in std::mem::take(&mut self.waiting) {
@@ -209,23 +209,23 @@ impl Gateway {
         decided
     }
 
-    /// Debits everything that is needed, or nothing. It does not look first: each time that a limit refuses, what was
-    /// debited of others has to be put back, as when another request gets in between.
+    /// Debits all needed limits, or none. It does not check first, so that tokens of other limits must be put back each time
+    /// that a limit refuses, as if another request had come in between.
     fn attempt(&mut self, needs: &[usize], now: u64) -> Verdict {
         let (clock, gateways) = (now + self.origin, self.alone());
         if let Some((account, limit)) = &self.concurrency
-            && let Err(short) = account.take(*limit, gateways, clock)
+            && let Err(shortage) = account.take(*limit, gateways, clock)
         {
             account.missed();
-            let waits = short == Shortage::AskBank;
+            let waits = shortage == Shortage::AskBank;
             self.queue(needs, waits, clock);
             return if waits { Verdict::Waits } else { Verdict::Denied };
         }
-        let purse = |&limit: &usize| {
+        let source = |&limit: &usize| {
             let (account, rate) = &self.limits[limit];
             (rate, TokenSource::Shared { account, gateways })
         };
-        if take_all(&needs.iter().map(purse).collect::<Vec<_>>(), clock, || clock) {
+        if take_all(&needs.iter().map(source).collect::<Vec<_>>(), clock, || clock) {
             self.queue(needs, false, clock);
             return Verdict::Admitted;
         }
@@ -253,7 +253,7 @@ impl Gateway {
         debit
     }
 
-    /// Gives back what was taken `elapsed` nanoseconds ago.
+    /// Puts a token back that was taken `elapsed` nanoseconds ago.
     pub fn put_back(&self, limit: usize, debit: Debit, elapsed: u64) {
         self.limits[limit].0.put_back(debit, elapsed);
     }
@@ -274,10 +274,10 @@ impl Gateway {
     }
 }
 
-// === the bank's client ===
+// === the bank's worker ===
 
 impl Gateway {
-    /// When the next call is due, in simulated time; none while one is under way.
+    /// Time of the next call, in simulated time. None while one is pending.
     pub fn next_at(&self) -> Option<u64> {
         self.pending.is_none().then(|| self.scheduler.next_at().saturating_sub(self.origin))
     }
@@ -303,12 +303,12 @@ impl Gateway {
         Some(packet)
     }
 
-    /// What is under way under this number.
+    /// Takes the pending call with this number.
     fn take_pending(&mut self, sequence: u64) -> Option<Pending> {
         self.pending.take_if(|pending| pending.sequence() == sequence)
     }
 
-    /// The bank answered what was sent as `sequence`. Whether that was still awaited; else the answer is dropped.
+    /// Takes the bank's answer to the call `sequence`. Returns false if the call was not pending any more.
     pub fn answered(&mut self, sequence: u64, reply: &Reply, now: u64) -> bool {
         let clock = now + self.origin;
         match (self.take_pending(sequence), reply) {
@@ -329,7 +329,8 @@ impl Gateway {
         true
     }
 
-    /// The bank did not answer the call `sequence` in time, or cannot be reached. Whether that was still awaited.
+    /// Fails the call `sequence`: no answer in time, or the bank cannot be reached. Returns false if the call was not pending
+    /// any more.
     pub fn failed(&mut self, sequence: u64, now: u64) -> bool {
         match self.take_pending(sequence) {
             None => return false,

@@ -1,19 +1,19 @@
-//! The keys of the simulated Redis: they expire by its wall clock, and some seconds of their past are kept for the
-//! replica that lags behind.
+//! The keys of the simulated Redis. They expire by its wall clock, and some seconds of their past are kept for a replica
+//! that lags behind.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// How far back the past is kept, in nanoseconds: no replica lags by more.
+/// Length of the past that is kept, in nanoseconds. No replica lags by more.
 const PAST: u64 = 20_000_000_000;
 
 #[derive(Debug, Clone)]
 struct Entry {
     value: Vec<u8>,
-    /// Milliseconds of the wall clock; never, if absent.
+    /// Milliseconds of the wall clock. None: never.
     expires: Option<i64>,
 }
 
-/// What a key held before it was changed.
+/// A change of a key, with the value before it.
 #[derive(Debug)]
 struct Change {
     /// Simulation time of the change, in nanoseconds.
@@ -30,8 +30,7 @@ pub(super) struct Keyspace {
 }
 
 impl Keyspace {
-    /// The value of `key`; `wall` is in milliseconds. A key whose time has come is removed, for good: no step of the
-    /// clock brings it back.
+    /// The value of `key`. `wall` is in milliseconds. An expired key is removed for good: no step of the clock brings it back.
     pub(super) fn get(&mut self, key: &[u8], at: u64, wall: i64) -> Option<&[u8]> {
         if self.entries.get(key)?.expires.is_some_and(|expires| expires <= wall) {
             self.replace(key.to_vec(), None, at);
@@ -56,7 +55,7 @@ impl Keyspace {
         }
     }
 
-    /// Forgets what changed after `at`.
+    /// Undoes all changes after `at`.
     pub(super) fn go_back_to(&mut self, at: u64) {
         while let Some(change) = self.past.pop_back_if(|change| change.at > at) {
             self.put(change.key, change.before);

@@ -1,16 +1,16 @@
-//! The token bank in a world of its own: the gateways' real accounts and schedulers and the real script, in a simulated
-//! Redis, over a simulated network, on simulated time.
+//! A simulation of the token bank: the gateways' real accounts and schedulers and the real script, in a simulated Redis,
+//! over a simulated network, in simulated time.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`schedule`], [`shape`] | what a world is like: gateways, limits, load, network, failures |
+//! | [`schedule`], [`shape`] | input of a simulation: gateways, limits, load, network, faults |
 //! | [`simulation`] | runs a schedule, event by event; the same schedule always runs the same way |
-//! | [`gateway`] | one gateway: what is real in it, and its connection |
-//! | [`redis`] | a server that runs the script in Lua 5.1, with its clock, its keys and its accidents |
-//! | [`rival`] | what others do, on the same schedule |
+//! | [`gateway`] | one gateway: its real parts, and its connection |
+//! | [`redis`] | a server that runs the script in Lua 5.1, with its clock, its keys and its faults |
+//! | [`rival`] | other ways to share a limit, on the same schedule |
 //! | [`matrix`], [`table`], [`picture`] | the comparison |
 //!
-//! What is promised is watched all the time, as a bucket that must never go below nothing.
+//! Every promise is watched all the time, as a bucket whose level must never go below zero.
 
 mod bound;
 pub mod gateway;

@@ -20,10 +20,10 @@ struct Arguments {
     /// Seconds of load in each row.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Where to write the figures.
+    /// Path of the file with all figures.
     #[arg(long, default_value = "target/simulate.json")]
     json: PathBuf,
-    /// Where to draw the picture.
+    /// Path of the picture.
     #[arg(long, default_value = "docs/limits.svg")]
     picture: PathBuf,
 }
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the bank kept its promises.
+/// Runs the comparison. Returns true if the bank kept its promises.
 fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error + Send + Sync>> {
     let report = Report::new(arguments.seconds)?;
     write!(io::stdout().lock(), "{report}")?;

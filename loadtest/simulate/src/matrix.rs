@@ -20,13 +20,13 @@ use super::{
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// Until every gateway has called once.
+/// Time at which load begins: every gateway has called once by then.
 const STARTS: u64 = SECOND / 4;
 
-/// When the first thing goes wrong: in the middle of a burst.
+/// Time of the first fault: in the middle of a burst.
 const FIRST_FAULT: u64 = 2 * SECOND + 337 * MILLISECOND;
 
-/// Those that the bank is compared with.
+/// The ways to share a limit that the bank is compared with.
 pub const RIVALS: [(&str, Rival); 4] = [
     ("local only", Rival::Local),
     ("deltas 100 ms", Rival::Deltas { every: 100 * MILLISECOND }),
@@ -37,7 +37,7 @@ pub const RIVALS: [(&str, Rival); 4] = [
 /// The bank's name among them.
 pub const BANK: &str = "token bank";
 
-/// What goes wrong in a row.
+/// The faults of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
@@ -63,14 +63,14 @@ pub enum Trouble {
     ClockSteps,
 }
 
-/// One world, and what each made of it.
+/// One schedule, with the result of each way to share the limit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// Gateways.
     pub gateways: usize,
-    /// Where load arrives.
+    /// Distribution of the load.
     pub shape: Shape,
-    /// What goes wrong.
+    /// The faults.
     pub trouble: Trouble,
     /// Requests per second that the limit allows.
     pub rate: u64,
@@ -78,18 +78,18 @@ pub struct Row {
     pub burst: u64,
     /// Requests per second that arrive.
     pub load: u64,
-    /// The bank first, then the others.
+    /// Results of the bank first, then of the rivals.
     pub figures: Vec<Figure>,
-    /// The most that the bank admitted above what it promises for this failure; it promises 0 here.
+    /// Most requests that the bank admitted above its bound under these faults. It promises 0.
     pub above_promise: f64,
     /// Calls to the bank per second and gateway.
     pub calls: f64,
 }
 
-/// How one of them held the limit.
+/// Result of one way to share the limit.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Figure {
-    /// Who.
+    /// Its name.
     pub name: &'static str,
     /// The most requests above `burst + rate x W` in any stretch of time W.
     pub overshoot: f64,
@@ -97,7 +97,7 @@ pub struct Figure {
     pub used: f64,
 }
 
-/// What a row is about.
+/// Input of a row.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     gateways: usize,
@@ -121,7 +121,7 @@ pub fn compare(seconds: u64) -> Result<Vec<Row>, ScriptError> {
     run(&cases.collect::<Vec<_>>())
 }
 
-/// Where the bank has a hard time: limits of few requests, of which each gateway holds some.
+/// Cases in which the bank does worst: limits of few requests, of which each gateway holds some.
 pub fn weak_spots(seconds: u64) -> Result<Vec<Row>, ScriptError> {
     let case = |gateways, shape, rate, load| {
         let terms = Terms::per_second(rate, rate);

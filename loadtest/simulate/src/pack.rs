@@ -1,7 +1,7 @@
-//! What `cmsgpack` is to a script in Redis: a Lua value as a string of bytes and back.
+//! A stand-in for Redis's `cmsgpack`: converts a Lua value to a string of bytes and back.
 //!
-//! The bytes are not those of Redis: nobody but this module reads them. What counts is that a value comes back as it was,
-//! numbers to the last bit, and that anything else is refused.
+//! The bytes differ from those of Redis, as only this module reads them. A value comes back exactly, numbers to the last
+//! bit, and any other string is refused.
 
 use mlua::{Error, Lua, Value};
 
@@ -17,7 +17,7 @@ const DEEPEST: usize = 16;
 /// A value that a script stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
-    /// Nothing.
+    /// Nil.
     Nil,
     /// True or false.
     Boolean(bool),
@@ -43,7 +43,7 @@ impl Item {
         if let Self::Number(number) = self { Some(*number) } else { None }
     }
 
-    /// Reads what [`pack`] wrote; `None` if it is nothing of the kind.
+    /// Reads an item that [`pack`] wrote. None if it is anything else.
     pub(super) fn read(mut bytes: &[u8]) -> Option<Self> {
         let item = take(&mut bytes, 0)?;
         bytes.is_empty().then_some(item)

@@ -1,31 +1,31 @@
-//! What is watched of a limit on requests under way: that at no time there are more of them than it allows.
+//! Watches a concurrency limit: never more permits in use than it allows.
 
 use gateway::limit::bank::LEASE;
 
 use super::schedule::{Concurrency, Network};
 
-/// Watches the requests under way of one world.
+/// Watches the permits of one simulation.
 pub(super) struct PermitWatch {
     limit: u64,
-    /// The highest earlier limit that a gateway may still go by, and until when.
+    /// The highest earlier limit that a gateway may still use, and the time until which it may.
     before: Option<(u64, u64)>,
     processes: Vec<Process>,
     seen: PermitOutcome,
-    /// When somebody began or ended last.
+    /// Time at which a permit was last taken or released.
     at: u64,
 }
 
-/// What was seen of requests under way.
+/// Result of the watch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PermitOutcome {
-    /// By how many there were too many when one began that was not admitted alone. Those of gateways that were alone a
-    /// moment ago do not count: the bank has yet to hear of them.
+    /// Most permits above the limit when a gateway that reaches the bank took one. Permits of gateways that were alone a
+    /// moment ago do not count, because the bank does not know of them yet.
     pub excess: u64,
-    /// The most of all gateways at once.
+    /// Most permits in use at once at all gateways.
     pub most: u64,
-    /// The sum over all of the time that they took, in nanoseconds.
+    /// Sum of the times for which permits were in use, in nanoseconds.
     pub nanos: u64,
-    /// How many are under way in the end.
+    /// Permits in use in the end.
     pub left: u64,
 }
 
@@ -34,7 +34,7 @@ struct Process {
     in_use: u64,
     lives: bool,
     is_alone: bool,
-    /// From when on the bank has heard of all that it admitted alone.
+    /// Time from which on the bank knows of all permits that the gateway took alone.
     is_known_from: u64,
 }
 
@@ -47,7 +47,7 @@ impl PermitWatch {
         self.processes.push(Process { lives: true, is_alone: true, ..Process::default() });
     }
 
-    /// A gateway is alone, or not, from now on.
+    /// Notes that a gateway goes on without the bank, or has it back.
     pub(super) fn alone(&mut self, process: usize, is_alone: bool, now: u64) {
         let process = &mut self.processes[process];
         if process.is_alone && !is_alone && process.in_use > 0 {
@@ -80,7 +80,7 @@ impl PermitWatch {
     }
 
     pub(super) fn changed(&mut self, limit: u64, now: u64) {
-        // Who has not heard of the change before this one may go by what was the limit then.
+        // A gateway that has not heard of the change before this one may still use the limit of then.
         let before = self.before.filter(|(_, until)| now < *until).map_or(0, |(limit, _)| limit);
         self.before = Some((before.max(self.limit), now + LEASE + Network::LATEST));
         self.limit = limit;

@@ -18,7 +18,7 @@ const PALE: RGBColor = RGBColor(228, 228, 228);
 const COLOURS: [RGBColor; 5] =
     [RGBColor(0, 0, 0), RGBColor(213, 94, 0), RGBColor(230, 159, 0), RGBColor(204, 121, 167), RGBColor(0, 114, 178)];
 
-/// What goes up in a panel.
+/// Vertical axis of a panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measure {
     Overshoot,
@@ -30,7 +30,7 @@ pub fn draw(rows: &[Row], path: &Path) -> Result<(), Box<dyn Error + Send + Sync
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        root.fill(&WHITE).map_err(told)?;
+        root.fill(&WHITE).map_err(as_text)?;
         let (head, panels) = root.split_vertically(70);
         legend(&head)?;
         let panels = panels.split_evenly((2, Shape::ALL.len()));
@@ -40,7 +40,7 @@ pub fn draw(rows: &[Row], path: &Path) -> Result<(), Box<dyn Error + Send + Sync
             let rows: Vec<_> = rows.iter().filter(|row| row.shape == shape && row.trouble == Trouble::None).collect();
             chart(panel, measure, shape, &rows)?;
         }
-        root.present().map_err(told)?;
+        root.present().map_err(as_text)?;
     }
     std::fs::write(path, svg)?;
     Ok(())
@@ -50,13 +50,13 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn legend(area: &Area<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let title = "A limit of 1,000 requests/s with a burst of 1,000, shared by N gateways, at five times that load";
-    area.draw(&Text::new(title, (20, 14), (FONT, 18).into_font().color(&BLACK))).map_err(told)?;
+    area.draw(&Text::new(title, (20, 14), (FONT, 18).into_font().color(&BLACK))).map_err(as_text)?;
     let names = std::iter::once(BANK).chain(RIVALS.map(|(name, _)| name));
     for ((name, colour), index) in names.zip(COLOURS).zip(0..) {
         let left = 20 + 150 * index;
         let line = PathElement::new([(left, 52), (left + 26, 52)], colour.stroke_width(width(name)));
-        area.draw(&line).map_err(told)?;
-        area.draw(&Text::new(name, (left + 34, 45), (FONT, 14).into_font().color(&INK))).map_err(told)?;
+        area.draw(&line).map_err(as_text)?;
+        area.draw(&Text::new(name, (left + 34, 45), (FONT, 14).into_font().color(&INK))).map_err(as_text)?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ fn chart(area: &Area<'_>, measure: Measure, shape: Shape, rows: &[&Row]) -> Resu
         .x_label_area_size(28)
         .y_label_area_size(52)
         .build_cartesian_2d(-0.2..(FLEETS.len() as f64 - 0.8), 0.0..top)
-        .map_err(told)?;
+        .map_err(as_text)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -89,7 +89,7 @@ fn chart(area: &Area<'_>, measure: Measure, shape: Shape, rows: &[&Row]) -> Resu
         })
         .label_style((FONT, 12).into_font().color(&INK))
         .draw()
-        .map_err(told)?;
+        .map_err(as_text)?;
     // The bank last: on top.
     for (index, colour) in COLOURS.iter().enumerate().rev() {
         let points = rows.iter().zip(0_u32..).filter_map(|(row, place)| {
@@ -102,8 +102,8 @@ fn chart(area: &Area<'_>, measure: Measure, shape: Shape, rows: &[&Row]) -> Resu
         });
         let points: Vec<_> = points.collect();
         let name = rows.first().and_then(|row| row.figures.get(index)).map_or(BANK, |figure| figure.name);
-        chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(width(name)))).map_err(told)?;
-        chart.draw_series(points.into_iter().map(|at| Circle::new(at, 3, colour.filled()))).map_err(told)?;
+        chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(width(name)))).map_err(as_text)?;
+        chart.draw_series(points.into_iter().map(|at| Circle::new(at, 3, colour.filled()))).map_err(as_text)?;
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ fn requests(power: f64) -> String {
     if power < 0.5 { "0".to_owned() } else { format!("{:.0}", 10_f64.powf(power)) }
 }
 
-/// What the backend says when it fails, in words: its errors borrow from it.
-fn told(error: impl Error) -> Box<dyn Error + Send + Sync> {
+/// Converts an error of the backend, which borrows from it, to text.
+fn as_text(error: impl Error) -> Box<dyn Error + Send + Sync> {
     error.to_string().into()
 }

@@ -1,5 +1,5 @@
-//! A Redis that runs the bank's script, in the world's time: as much of it as the script uses, and the accidents that
-//! befall a server. What a command gets wrong here is an error as it would be there.
+//! A Redis that runs the bank's scripts in simulated time: the commands that the scripts use, and the faults of a server.
+//! A wrong command is an error here as it is there.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -11,19 +11,19 @@ use super::{
     pack::{self, Item},
 };
 
-/// Where the server's wall clock starts, in microseconds: some day in 2026.
+/// Start of the server's wall clock, in microseconds: a day in 2026.
 const WALL_START: i64 = 1_790_000_000_000_000;
 
-/// A script is not let near a global variable that it did not find: as in Redis.
+/// Forbids new global variables, as Redis does.
 const SEAL: &str = "setmetatable(_G, { __newindex = function(_, name) error('global variable ' .. name) end,
     __index = function(_, name) error('no global variable ' .. name) end })";
 
-/// Which script of the bank a call runs.
+/// The script that a call runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// The bank itself.
+    /// The script of the bank.
     Draw,
-    /// What takes what a gateway knows after a loss of data.
+    /// The script that restores lost data.
     Restore,
 }
 
@@ -35,18 +35,18 @@ pub struct Redis {
     state: Rc<RefCell<State>>,
 }
 
-/// What the commands work on.
+/// State of the server.
 struct State {
     keys: Keyspace,
     /// Simulation time, in nanoseconds.
     now: u64,
-    /// By how much the wall clock was set, in microseconds.
+    /// Sum of the steps of the wall clock, in microseconds.
     steps: i64,
-    /// How many servers there have been at this address.
+    /// Number of servers that have been at this address.
     server: u32,
 }
 
-/// Why a script ended without a reply.
+/// Reason why a script ended without a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the script failed: {0}")]
 pub struct ScriptError(String);
@@ -57,26 +57,26 @@ impl From<Error> for ScriptError {
     }
 }
 
-/// What the bank's script answers.
+/// Reply of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A newer call came before.
+    /// The call arrived after a later one.
     Late,
-    /// Everything else.
+    /// Any other reply.
     Numbers(Vec<i64>),
 }
 
-/// What the bank's script keeps of one limit.
+/// The bank's record of one limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Tokens that nobody holds.
+    /// Tokens that no gateway holds.
     pub level: f64,
-    /// Tokens in all hands.
+    /// Tokens that gateways hold.
     pub held: f64,
 }
 
 impl Redis {
-    /// A server that keeps nothing yet and runs `script`.
+    /// Makes an empty server that runs `script`.
     pub fn new(script: &str) -> Result<Self, ScriptError> {
         let state = State { keys: Keyspace::default(), now: 0, steps: 0, server: 1 };
         let state = Rc::new(RefCell::new(state));
@@ -93,7 +93,7 @@ impl Redis {
         Ok(Self { lua, script, restore, state })
     }
 
-    /// Runs the script of the bank itself.
+    /// Runs the script of the bank.
     pub fn evaluate(&self, keys: &[String], arguments: &[String]) -> Result<Reply, ScriptError> {
         self.run(Command::Draw, keys, arguments)
     }
@@ -114,7 +114,7 @@ impl Redis {
         Ok(Reply::Numbers(values.iter().map(integer).collect::<mlua::Result<_>>()?))
     }
 
-    /// Moves the server's clock on with the world's.
+    /// Sets simulated time.
     pub fn set_time(&self, now: u64) {
         self.state.borrow_mut().now = now;
     }
@@ -130,8 +130,7 @@ impl Redis {
         state.keys.flush(state.now);
     }
 
-    /// Another server takes over that knows what this one knew `lag` nanoseconds ago: a replica that is promoted, or a
-    /// restart from a file.
+    /// Replaces the server by one with the data of `lag` nanoseconds ago: a promoted replica, or a restart from a file.
     pub fn fail_over(&self, lag: u64) {
         let state = &mut *self.state.borrow_mut();
         state.keys.go_back_to(state.now.saturating_sub(lag));
@@ -143,7 +142,7 @@ impl Redis {
         self.state.borrow().keys.dump()
     }
 
-    /// What is kept under the key of a limit.
+    /// The bank's record under the key of a limit.
     pub fn record(&self, key: &str) -> Option<Record> {
         let state = &mut *self.state.borrow_mut();
         let (now, wall) = (state.now, state.wall_millis());

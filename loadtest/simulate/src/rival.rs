@@ -1,5 +1,4 @@
-//! What others do, on the same requests and through the same failures: buckets that count locally, and agree with each
-//! other later or never.
+//! Other ways to share a limit, on the same requests and faults: buckets that count locally, and synchronize later or never.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +8,37 @@ use super::{
     shape::Arrivals,
 };
 
-/// How gateways without a bank hold a limit.
+/// A way to hold a limit without a bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rival {
     /// Each gateway has the whole limit.
     Local,
-    /// Each gateway counts, and tells the others every so many nanoseconds.
+    /// Each gateway counts, and reports to the others from time to time.
     Deltas {
-        /// How often.
+        /// Nanoseconds between two reports.
         every: u64,
     },
     /// Each gateway has an equal part of the limit.
     Parts,
 }
 
-/// What a rival made of a schedule.
+/// Result of a schedule with a rival.
 #[derive(Debug, Clone, Copy)]
 pub struct RivalOutcome {
     /// Requests that one bucket would have admitted.
     pub ideal: u64,
     /// Requests admitted.
     pub admitted: u64,
-    /// The most that was admitted above the limit, over any stretch of time.
+    /// Most requests admitted above the limit over any stretch of time.
     pub overshoot: f64,
 }
 
 struct Local {
     level: f64,
     at: u64,
-    /// Admitted and not told yet.
-    untold: f64,
-    /// What all have told, as far as this one knows.
+    /// Requests admitted and not reported yet.
+    unreported: f64,
+    /// Requests that all gateways have reported, as far as this one knows.
     known: f64,
     syncs_at: u64,
     cut_until: u64,
@@ -50,7 +49,7 @@ struct Run {
     rate: f64,
     burst: f64,
     gateways: Vec<Local>,
-    /// What all have told.
+    /// Requests that all gateways have reported.
     total: f64,
     away_until: u64,
 }
@@ -92,11 +91,11 @@ impl Run {
 
     fn start(&self, place: u64, now: u64) -> Local {
         let Rival::Deltas { every } = self.rival else {
-            return Local { level: self.burst, at: now, untold: 0.0, known: 0.0, syncs_at: u64::MAX, cut_until: 0 };
+            return Local { level: self.burst, at: now, unreported: 0.0, known: 0.0, syncs_at: u64::MAX, cut_until: 0 };
         };
-        // They do not all tell at the same moment.
+        // Gateways do not all report at the same moment.
         let syncs_at = now + every * (place % 10 + 1) / 10;
-        Local { level: self.burst, at: now, untold: 0.0, known: self.total, syncs_at, cut_until: 0 }
+        Local { level: self.burst, at: now, unreported: 0.0, known: self.total, syncs_at, cut_until: 0 }
     }
 
     fn admits(&mut self, place: usize, now: u64) -> bool {
@@ -106,7 +105,7 @@ impl Run {
         let admits = local.level >= 1.0;
         if admits {
             local.level -= 1.0;
-            local.untold += 1.0;
+            local.unreported += 1.0;
         }
         admits
     }
@@ -124,7 +123,7 @@ impl Run {
                 }
                 local.refill(self.rate, self.burst, at);
                 local.level -= (self.total - local.known).max(0.0);
-                self.total += std::mem::take(&mut local.untold);
+                self.total += std::mem::take(&mut local.unreported);
                 local.known = self.total;
             }
         }
@@ -144,7 +143,7 @@ impl Run {
             }
             Fault::Down { lasts } | Fault::Paused { lasts } => self.away_until = now + lasts,
             Fault::Flush => self.total = 0.0,
-            // What was told a moment ago is told again by nobody; clocks play no part here, and limits do not change.
+            // A lagging replica loses no report here; clocks play no part, and limits do not change.
             Fault::FailOver { .. } | Fault::ClockStep { .. } | Fault::Change { .. } => {}
         }
     }

@@ -1,14 +1,14 @@
-//! What happens in a world: its gateways, limits, load, network, and what goes wrong when.
+//! The input of a simulation: gateways, limits, load, network, and faults with their times.
 
 use common::plan::{RateLimit, RateWindow};
 use gateway::limit::Rate;
 
 use super::shape::Shape;
 
-/// One limit.
+/// A rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Over which window.
+    /// The window.
     pub window: RateWindow,
     /// Requests per window.
     pub limit: u64,
@@ -16,34 +16,34 @@ pub struct Terms {
     pub burst: u64,
 }
 
-/// A limit on requests under way.
+/// A concurrency limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    /// How many at once.
+    /// Most requests at once.
     pub limit: u64,
-    /// How long a request takes at most, in nanoseconds; half of that on average.
+    /// Longest duration of a request, in nanoseconds. The average is half of it.
     pub longest: u64,
 }
 
-/// How packets travel between gateways and Redis.
+/// The network between gateways and Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Network {
-    /// Least time of one way, in nanoseconds.
+    /// Shortest time of one way, in nanoseconds.
     pub least: u64,
-    /// Most time of one way, in nanoseconds.
+    /// Longest time of one way, in nanoseconds.
     pub most: u64,
-    /// How many of all packets are lost, on each way.
+    /// Share of all packets that are lost, on each way.
     pub lost: f64,
-    /// How many of all calls arrive once more, up to [`Network::LATEST`] later.
+    /// Share of all calls that arrive once more, up to [`Network::LATEST`] later.
     pub repeated: f64,
-    /// How many of all packets are late, by up to [`Network::LATEST`].
+    /// Share of all packets that are late, by up to [`Network::LATEST`].
     pub late: f64,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The process of a gateway ends, with all that it knew; another one starts in its place.
+    /// The process of a gateway ends and forgets everything. Another one starts in its place.
     Crash {
         /// Which one.
         gateway: usize,
@@ -57,70 +57,70 @@ pub enum Fault {
         /// For how long, in nanoseconds.
         lasts: u64,
     },
-    /// Nobody can reach Redis: connections are refused.
+    /// Redis refuses all connections.
     Down {
         /// For how long, in nanoseconds.
         lasts: u64,
     },
-    /// Redis stands still: what arrives is answered afterwards.
+    /// Redis stands still, and answers the calls afterwards.
     Paused {
         /// For how long, in nanoseconds.
         lasts: u64,
     },
     /// FLUSHALL.
     Flush,
-    /// Another server takes over, with what this one knew some time ago.
+    /// Another server takes over, with data from some time ago.
     FailOver {
-        /// How long ago, in nanoseconds.
+        /// Age of the data, in nanoseconds.
         lag: u64,
     },
     /// The clock of Redis is set.
     ClockStep {
-        /// By how much, in microseconds; back if negative.
+        /// The step in microseconds, back if negative.
         by: i64,
     },
-    /// A limit is another one from now on, at every gateway.
+    /// A limit changes at every gateway.
     Change {
-        /// Which one; of a world with none, the limit on requests under way, which becomes as large as the rate.
+        /// Index of the limit. In a schedule without rates it is the concurrency limit, which becomes as large as the rate.
         limit: usize,
-        /// What it is now.
+        /// The new terms.
         terms: Terms,
     },
 }
 
-/// One world.
+/// The input of one simulation.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// Decides everything that is left to chance.
+    /// Seed of all random decisions.
     pub seed: u64,
-    /// How many gateways there are at first.
+    /// Number of gateways at the start.
     pub gateways: usize,
-    /// How many each of them is told that there are.
+    /// Number of gateways in the configuration of each.
     pub configured: u64,
-    /// The limits; each request needs one token of each.
+    /// The rates. Each request needs one token of each.
     pub limits: Vec<Terms>,
-    /// How many requests may be under way, if that is limited.
+    /// The concurrency limit, if there is one.
     pub concurrency: Option<Concurrency>,
-    /// Where load arrives.
+    /// Distribution of the load over gateways and time.
     pub shape: Shape,
-    /// Requests per second, while there are any.
+    /// Requests per second while there is load.
     pub load: f64,
     /// The network.
     pub network: Network,
-    /// What goes wrong, and when, in nanoseconds.
+    /// Faults with their times, in nanoseconds.
     pub faults: Vec<(u64, Fault)>,
-    /// How many of all requests give back what they took, a little later: another limit of theirs refused.
+    /// Share of all requests that put their tokens back a little later, as if another limit had refused them.
     pub undone: f64,
-    /// When load begins, in nanoseconds.
+    /// Time at which load begins, in nanoseconds.
     pub starts: u64,
-    /// When load ends.
+    /// Time at which load ends.
     pub stops: u64,
-    /// When the world ends.
+    /// Time at which the simulation ends.
     pub ends: u64,
 }
 
 impl Terms {
-    /// So many per second, with a burst.
+    /// A rate per second, with a burst.
     pub const fn per_second(limit: u64, burst: u64) -> Self {
         Self { window: RateWindow::Second, limit, burst }
     }
@@ -130,14 +130,14 @@ impl Terms {
         self.limit as f64 / (self.window.seconds() as f64 * 1e9)
     }
 
-    /// The same as gateways know it.
-    pub fn terms(self) -> Rate {
+    /// The rate as gateways know it.
+    pub fn as_rate(self) -> Rate {
         Rate::new("simulated", self.window, RateLimit { limit: self.limit, burst: self.burst })
     }
 }
 
 impl Network {
-    /// By how much packets are late at most, in nanoseconds.
+    /// Longest delay of a late packet, in nanoseconds.
     pub const LATEST: u64 = 3_000_000_000;
 
     /// One data centre, in which nothing is lost.

@@ -1,4 +1,4 @@
-//! Where load arrives, and when.
+//! Shapes of the load: its distribution over gateways and time.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::schedule::Schedule;
 
-/// How load spreads over gateways and time.
+/// Distribution of the load over gateways and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -21,23 +21,23 @@ pub enum Shape {
     Bursts,
 }
 
-/// How often the hot gateway changes, in nanoseconds.
+/// Time for which a gateway is the hot one, in nanoseconds.
 const SHIFT: u64 = 500_000_000;
 
-/// How far the next hot gateway is from the last: so far that it has forgotten when its turn comes.
+/// Distance of the next hot gateway from the last, so large that a gateway has given its tokens back before its next turn.
 const STRIDE: u64 = 7;
 
-/// How long load is on, and how long off, in nanoseconds.
+/// Length of a burst and of the pause after it, in nanoseconds.
 const BURST: u64 = 1_000_000_000;
 
-/// What part of all load is at the hot gateway.
+/// Share of all load that goes to the hot gateway.
 const HOT: f64 = 0.9;
 
 impl Shape {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Uniform, Self::Skewed, Self::Shifting, Self::Bursts];
 
-    /// The gateway at which the request of the instant `now` arrives, out of `gateways`.
+    /// The gateway, out of `gateways`, at which a request at `now` arrives.
     fn gateway(self, now: u64, gateways: usize, random: &mut StdRng) -> usize {
         let any = random.random_range(0..gateways.max(1));
         let hot = match self {
@@ -48,7 +48,7 @@ impl Shape {
         if random.random_bool(HOT) { hot } else { any }
     }
 
-    /// Whether there is no load at `now`, and if so, until when.
+    /// End of the pause, if there is no load at `now`.
     fn pauses_until(self, now: u64) -> Option<u64> {
         let is_off = self == Self::Bursts && now / BURST % 2 == 1;
         is_off.then(|| (now / BURST + 1) * BURST)
@@ -66,7 +66,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The requests of a schedule, in the order of their times: the same for everybody who is tried on it.
+/// The requests of a schedule in the order of their times, the same for the bank and all rivals.
 pub(super) struct Arrivals {
     random: StdRng,
     shape: Shape,
@@ -81,7 +81,7 @@ impl Arrivals {
         Self { random: StdRng::seed_from_u64(!seed), shape, per_second: load, next: starts, stops }
     }
 
-    /// When the next request arrives, and at which of `gateways`.
+    /// Time of the next request, and the gateway out of `gateways` at which it arrives.
     pub(super) fn next(&mut self, gateways: usize) -> Option<(u64, usize)> {
         self.next += pause(self.per_second, &mut self.random);
         self.next = self.shape.pauses_until(self.next).unwrap_or(self.next);
@@ -90,7 +90,7 @@ impl Arrivals {
     }
 }
 
-/// Nanoseconds until the next of requests that arrive at random, `per_second` of them on average.
+/// Nanoseconds until the next request, if `per_second` of them arrive at random times.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and never more than an hour")]
 fn pause(per_second: f64, random: &mut StdRng) -> u64 {
     let unit: f64 = random.random_range(f64::MIN_POSITIVE..1.0);

@@ -17,13 +17,13 @@ use super::{
     watch::{Outcome, Watch},
 };
 
-/// How far the clocks of gateways are apart, in nanoseconds: each starts with its machine.
+/// Largest difference between the clocks of gateways, in nanoseconds: each starts with its machine.
 const ORIGINS: u64 = 3_600_000_000_000;
 
-/// After how long at most a request gives back what it took, in nanoseconds.
+/// Longest time until a request puts its tokens back, in nanoseconds.
 const UNDONE_AFTER: u64 = 5_000_000;
 
-/// A simulation under way.
+/// A running simulation.
 pub struct Simulation {
     schedule: Schedule,
     random: StdRng,
@@ -36,11 +36,11 @@ pub struct Simulation {
     names: Vec<String>,
     /// Every process that ever ran.
     processes: Vec<Process>,
-    /// Which of them serves at each place.
+    /// The process that serves at each place.
     places: Vec<usize>,
     watch: Watch,
     permits: Option<PermitWatch>,
-    /// The bank has answered somebody.
+    /// The bank has answered a call.
     used: bool,
     down_until: u64,
     paused_until: u64,
@@ -52,9 +52,9 @@ struct Process {
     cut_until: u64,
     /// Its connection ended; the next call fails.
     is_disconnected: bool,
-    /// It has called the bank, and heard of it or not: load is sent to it from then on.
+    /// Its first call was answered or failed. From then on it gets load.
     is_ready: bool,
-    /// When it is woken next.
+    /// Time of its next wake-up.
     wakes: Option<u64>,
 }
 
@@ -66,7 +66,7 @@ enum Event {
     Wake {
         process: usize,
     },
-    /// The patience of a request may have ended.
+    /// A request may have waited too long.
     GiveUp {
         process: usize,
     },
@@ -83,11 +83,11 @@ enum Event {
         process: usize,
         sequence: u64,
     },
-    /// A request that was admitted is answered.
+    /// An admitted request ends.
     Ends {
         process: usize,
     },
-    /// A request gives back what it took.
+    /// A request puts its tokens back.
     PutBack {
         process: usize,
         debit: Debit,
@@ -127,7 +127,7 @@ impl Simulation {
                 break;
             }
             simulation.now = at;
-            simulation.happen(event)?;
+            simulation.handle(event)?;
         }
         let permits = simulation.permits.as_mut().map(|permits| permits.outcome(simulation.now)).unwrap_or_default();
         Ok(Outcome { permits, ..simulation.watch.outcome() })
@@ -138,7 +138,7 @@ impl Simulation {
         self.events.insert((at, self.scheduled), event);
     }
 
-    fn happen(&mut self, event: Event) -> Result<(), ScriptError> {
+    fn handle(&mut self, event: Event) -> Result<(), ScriptError> {
         match event {
             Event::Request { place } => self.request(place),
             Event::Wake { process } => self.wake(process),
@@ -173,7 +173,7 @@ impl Simulation {
 
     fn start(&mut self) {
         let process = self.processes.len();
-        let limits: Vec<_> = self.names.iter().cloned().zip(self.watch.terms().map(Terms::terms)).collect();
+        let limits: Vec<_> = self.names.iter().cloned().zip(self.watch.terms().map(Terms::as_rate)).collect();
         let origin = self.random.random_range(0..ORIGINS);
         // Its first twelve digits are its id at the bank.
         let name = format!("{:012x}{:020x}", process + 1, self.schedule.seed);
@@ -226,7 +226,7 @@ impl Simulation {
         self.plan(process);
     }
 
-    /// A request that was admitted is under way for a while.
+    /// Holds the permit of an admitted request for a while.
     fn begin(&mut self, process: usize, verdict: Verdict) {
         if let (Verdict::Admitted, Some(concurrency), Some(permits)) =
             (verdict, self.schedule.concurrency, &mut self.permits)
@@ -244,7 +244,7 @@ impl Simulation {
         }
     }
 
-    /// Sees to it that a process is woken when its next call is due.
+    /// Wakes a process when its next call is due.
     fn plan(&mut self, process: usize) {
         if let Some(next) = self.processes[process].gateway.next_at() {
             self.wake_at(process, next.max(self.now));
@@ -275,7 +275,7 @@ impl Simulation {
         self.plan(process);
     }
 
-    /// A gateway hears of its call: an answer, or that there is none.
+    /// Hands a gateway the answer to its call, or the failure of the call.
     fn hear(&mut self, process: usize, what: impl FnOnce(&mut Gateway) -> bool) {
         let Process { gateway, lives: true, is_ready, .. } = &mut self.processes[process] else {
             return;
@@ -313,7 +313,7 @@ impl Simulation {
 // === the network and Redis ===
 
 impl Simulation {
-    /// When a packet of a gateway arrives that is sent now, if it does.
+    /// Arrival of a packet that a gateway sends now, none if it is lost.
     fn travel(&mut self, process: usize) -> Option<u64> {
         let Network { least, most, lost, late, .. } = self.schedule.network;
         if self.now < self.processes[process].cut_until || self.random.random_bool(lost) {
@@ -350,8 +350,8 @@ impl Simulation {
         self.used = true;
         for index in 0..self.names.len() {
             let key = Gateway::key(&self.names[index]);
-            if packet.tells(&key, self.schedule.limits[index]) {
-                self.watch.told(index, self.now);
+            if packet.reports(&key, self.schedule.limits[index]) {
+                self.watch.reported(index, self.now);
             }
             let record = self.redis.record(&key);
             self.watch.at_bank(index, record.as_ref(), self.now);

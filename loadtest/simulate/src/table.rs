@@ -12,15 +12,15 @@ use super::matrix::{self, BANK, RIVALS, Row};
 pub struct Report {
     /// Seconds of load in each row.
     pub seconds: u64,
-    /// Whether the bank kept what it promises in every row.
+    /// True if the bank kept its promises in every row.
     pub ok: bool,
     /// Every load under every failure.
     pub rows: Vec<Row>,
-    /// Where the bank has a hard time.
+    /// Cases in which the bank does worst.
     pub weak_spots: Vec<Row>,
 }
 
-/// What sums of fractions are rounded by.
+/// Largest rounding error of a sum of fractions.
 const ROUNDING: f64 = 1e-3;
 
 impl Report {

@@ -1,4 +1,4 @@
-//! What is watched in a world: that the bound holds, and how well the allowance is used.
+//! Watches a simulation: that the bound of each limit holds, and how well the limits are used.
 
 use std::collections::HashMap;
 
@@ -12,24 +12,24 @@ use super::{
     schedule::{Network, Terms},
 };
 
-/// What a set clock may gain before the bank notices, in nanoseconds, beside what calls travel faster than those before
-/// them: the bank compares its clock with the caller's.
+/// Time that a step of the clock may gain before the bank notices it, in nanoseconds, beside the jitter of calls: the bank
+/// compares its clock with the caller's.
 const STEP_UNNOTICED: u64 = 50_000_000;
 
-/// What a set clock may gain if the bank has lost its data shortly before, in nanoseconds: it knows no caller's clock then,
-/// as of a gateway that has just started.
+/// Time that a step of the clock may gain shortly after the bank lost its data, in nanoseconds: it knows no caller's clock
+/// then, as for a gateway that has just started.
 const STEP_AFTER_LOSS: u64 = 2_000_000_000;
 
-/// For how long a loss of data counts as shortly before, in nanoseconds: until every gateway has called twice.
+/// Time for which a loss of data counts as recent, in nanoseconds: until every gateway has called twice.
 const LOST_SHORTLY: u64 = 3_000_000_000;
 
-/// After how long a gateway asks again at the latest, if the bank has nothing but others hold some, in nanoseconds.
+/// Longest time until a gateway asks again if the bank is empty but others hold tokens, in nanoseconds.
 const LOOKS_AGAIN: u64 = 100_000_000;
 
-/// Until the end of the world.
+/// Until the end of the simulation.
 const FOREVER: u64 = u64::MAX;
 
-/// What was seen of a world.
+/// Result of a simulation.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Requests that arrived.
@@ -42,36 +42,35 @@ pub struct Outcome {
     pub waited: u64,
     /// Calls to the bank.
     pub calls: u64,
-    /// The most that was admitted above the bound, over any stretch of time.
+    /// Most requests admitted above the bound over any stretch of time.
     pub overshoot: f64,
-    /// The same without what the failures that happened allow on top.
+    /// The same, without the requests that the faults allow on top.
     pub plain_overshoot: f64,
-    /// The most that the bank had to give above what is not in any hand.
+    /// Most tokens that the bank had beyond the burst less all tokens in hand.
     pub bank_excess: f64,
-    /// The deepest debt that the bank kept of a limit, as a part of its burst.
+    /// Largest debt of a limit at the bank, as a part of its burst.
     pub deepest_debt: f64,
-    /// By how much `remaining` was above what was left.
+    /// Largest difference of `remaining` above the tokens that were left.
     pub remaining_excess: f64,
-    /// The most that was admitted since a loss of data above what was left then, what was in all hands and what refilled
+    /// Most requests admitted since a loss of data above the tokens left at the bank then, those in hand and those refilled
     /// since.
     pub minted: f64,
-    /// What is left of each limit in the end: at the bank and in all hands.
+    /// Tokens left of each limit in the end, at the bank and in hand.
     pub left: Vec<f64>,
     /// Requests denied though the bank had had tokens for longer than a call takes.
     pub denied_in_plenty: u64,
-    /// Of requests under way, if they are limited.
+    /// Result about permits, if there is a concurrency limit.
     pub permits: PermitOutcome,
 }
 
-/// Watches one world.
+/// Watches one simulation.
 pub(super) struct Watch {
     limits: Vec<Watched>,
     trip: u64,
-    /// What calls may travel faster than those before them, in nanoseconds: one call when the step is measured, and one
-    /// when it is taken back.
+    /// Largest jitter of two calls, in nanoseconds: one when a step of the clock is measured, and one when it is taken back.
     jitter: u64,
     outcome: Outcome,
-    /// What is allowed to processes that are alone.
+    /// Extra buckets of processes that are alone.
     alone: HashMap<usize, Vec<ExtraNumber>>,
 }
 
@@ -80,15 +79,15 @@ struct Watched {
     bound: Bound,
     plain: Bound,
     ideal: Bound,
-    /// What the bank last stored.
+    /// The bank's last record.
     record: Record,
-    /// When the bank last forgot what was in all hands, and how much that was.
+    /// Time of the last loss of data, and the tokens in hand then.
     lost: Option<(u64, f64)>,
-    /// What could be admitted since the last loss of data.
+    /// Bound of the requests admitted since the last loss of data.
     since_loss: Option<Bound>,
-    /// What the limit as it was allows on top, until the bank has been told of the change.
-    untold: Option<ExtraNumber>,
-    /// Since when the bank has had a token.
+    /// Requests that the limit before a change allows on top, until the change was reported to the bank.
+    unreported: Option<ExtraNumber>,
+    /// Time since which the bank has had a token.
     available: Option<u64>,
 }
 
@@ -105,7 +104,7 @@ impl Watch {
                 record,
                 lost: None,
                 since_loss: None,
-                untold: None,
+                unreported: None,
                 available: Some(0),
             }
         });
@@ -165,7 +164,7 @@ impl Watch {
 
     pub(super) fn remaining(&mut self, gateway: &Gateway, now: u64) {
         for (index, limit) in self.limits.iter_mut().enumerate() {
-            let above = gateway.told(index, now) as f64 - limit.bound.level(now);
+            let above = gateway.shown(index, now) as f64 - limit.bound.level(now);
             self.outcome.remaining_excess = self.outcome.remaining_excess.max(above);
         }
     }
@@ -198,10 +197,10 @@ impl Watch {
         };
     }
 
-    /// The bank forgot what it granted: what is in all hands may be spent once more.
+    /// Notes a loss of data: tokens in hand may be spent once more.
     pub(super) fn lost(&mut self, now: u64) {
         for limit in &mut self.limits {
-            // What was forgotten a moment ago may still be in some hand, and nobody has told of it yet.
+            // Tokens forgotten a moment ago may still be in hand and not reported yet.
             let left = limit.bound.level(now).max(0.0);
             let unknown = limit.lost.filter(|(at, _)| at + 2 * LEASE > now).map_or(0.0, |(_, held)| held);
             let held = limit.record.held + unknown;
@@ -214,7 +213,7 @@ impl Watch {
         }
     }
 
-    /// The clock of Redis was set.
+    /// Notes a step of the clock of Redis.
     pub(super) fn stepped(&mut self, by: i64, now: u64) {
         if by > 0 {
             for limit in &mut self.limits {
@@ -229,23 +228,23 @@ impl Watch {
     pub(super) fn changed(&mut self, limit: usize, terms: Terms, now: u64) {
         let limit = &mut self.limits[limit];
         let (before, rate) = (limit.terms.burst as f64, limit.terms.rate());
-        limit.untold = Some(limit.bound.allow((before, before), rate, now, now + LEASE + Network::LATEST));
+        limit.unreported = Some(limit.bound.allow((before, before), rate, now, now + LEASE + Network::LATEST));
         limit.bound.change(terms.rate(), terms.burst as f64, now);
         limit.plain.change(terms.rate(), terms.burst as f64, now);
         limit.ideal.change(terms.rate(), terms.burst as f64, now);
         limit.terms = terms;
     }
 
-    /// A gateway has told the bank the limit as it is now.
-    pub(super) fn told(&mut self, limit: usize, now: u64) {
+    /// Notes that a gateway has reported the changed limit to the bank.
+    pub(super) fn reported(&mut self, limit: usize, now: u64) {
         let limit = &mut self.limits[limit];
-        if let Some(number) = limit.untold.take() {
+        if let Some(number) = limit.unreported.take() {
             limit.bound.refill_extra(number, 0.0, now);
         }
     }
 
-    /// A gateway went its own way, or came back. If all did (`is_shared`), what refills for it is a part of the whole;
-    /// else it is on top of what the bank grants.
+    /// Notes that a gateway goes on without the bank, or has it back. If all gateways do (`is_shared`), its refill is a part of
+    /// the whole; else it is on top of the bank's grants.
     pub(super) fn alone(&mut self, process: usize, gateway: &Gateway, is_shared: bool, now: u64) {
         self.crashed(process, now);
         let Some(gateways) = gateway.alone() else {
@@ -260,14 +259,14 @@ impl Watch {
         self.alone.insert(process, allowed.collect());
     }
 
-    /// The bank is there again, and this gateway does not know yet.
+    /// Notes that the bank is back and this gateway does not know yet.
     pub(super) fn still_alone(&mut self, process: usize, gateways: u64, now: u64) {
         for (limit, number) in self.limits.iter_mut().zip(self.alone.get(&process).into_iter().flatten()) {
             limit.bound.refill_extra(*number, limit.terms.rate() / gateways as f64, now);
         }
     }
 
-    /// What was allowed to a process that was alone ends.
+    /// Ends the extra buckets of a process that was alone.
     pub(super) fn crashed(&mut self, process: usize, now: u64) {
         for (limit, number) in self.limits.iter_mut().zip(self.alone.remove(&process).unwrap_or_default()) {
             limit.bound.end(number, now);

@@ -1,63 +1,70 @@
 -- The token bank: one call of one gateway for all limits of one shard that need tokens.
 --
--- What holds, for every limit with rate r and burst B:   level <= max(0, B - sum of has),   and what a gateway can
--- still spend is never more than its `has`. So over every stretch of time W at most B + r * W are admitted, whatever the fleet.
+-- Invariant, for every limit with rate r and burst B:   level <= max(0, B - sum of has),   and a gateway never spends more
+-- than its `has`. So over every stretch of time W at most B + r * W requests are admitted, whatever the number of gateways.
 --
--- Slots stand for requests under way: they come back when requests end and never refill. Of them no more than the limit
--- are in all hands, unless gateways went their own way; then nobody begins more until enough have ended.
+-- Permits (kind 'slots') come back when requests end and never refill. All gateways together have no more than the limit,
+-- unless some went on alone; then no gateway gets more until enough requests have ended.
 --
--- The order of the steps matters. The bucket is refilled first, under the cap that held while time passed; only then
--- does the caller's report shrink its `has`. The other way round, tokens that were spent would make room for a refill
--- of the very time in which they were held.
+-- The order of the steps matters. The bucket is refilled first, under the cap that held while time passed; only then does
+-- the caller's report lower its `has`. The other way round, spent tokens would make room for a refill of the same time in
+-- which they were held.
 --
 -- KEYS[1]   clock of the shard;  KEYS[2..]  one key per limit
 -- ARGV[1]   gateway: one name for each start of each process
 -- ARGV[2]   sequence number of the call, growing for each gateway and shard
 -- ARGV[3]   the gateway's monotonic clock when it sent the call, microseconds
--- ARGV[4]   how long a lease lasts, microseconds
--- ARGV[5]   '1' if this bank never held anything before: then every bucket starts full
+-- ARGV[4]   duration of a lease, microseconds
+-- ARGV[5]   '1' if no bank was kept before: then every bucket starts full
 -- ARGV[6]   '1' if the connection is new: then it may be another server
 -- ARGV[7]   sequence number of the gateway's last call that was answered; 0 if there is none, or not lately
--- ARGV[8]   '1' if it is the gateway's last call: nobody will wait for it
+-- ARGV[8]   '1' if it is the gateway's last call: the bank does not wait for the gateway any more
 -- ARGV[9]   version of the gateway's last call that was answered; 0 if there is none
 -- ARGV[10..] per limit: kind ('rate' or 'slots'), limit, window (microseconds), burst, held, returned, debt, want,
 -- demand
 --
--- Returns { fleet, open, version, known, state, asks, id, ..., granted, level, wait, granted, level, wait, ... }: gateways
--- seen lately, whether the bank is open, the version of this call (every call has a higher one than those before), for how
--- many microseconds every gateway that called is still there, what became of the last loss of data (0 no loss, 1 gateways
--- are asked, 2 made good, 3 not made good), the loss that the caller is asked about (0 if none), an id per gateway of the fleet, then
--- per limit the tokens granted (of slots: how many the caller may have in all, those that it held included),
--- the whole tokens left (below 0: owed) and the microseconds until there may be more (0 if there are), or { 'late' } for a call that was overtaken by a newer one, or took so long that it counts for nothing.
+-- Returns { fleet, open, version, known, state, asks, id, ..., granted, level, wait, granted, level, wait, ... }:
+--   fleet     number of gateways that called lately
+--   open      1 if the bank is open
+--   version   version of this call, higher than that of each call before
+--   known     microseconds in which no gateway that is gone has called
+--   state     last loss of data: 0 none, 1 gateways are asked, 2 made good, 3 not made good
+--   asks      the loss that the caller is asked about, 0 if none
+--   id        one for each gateway that called lately
+-- and for each limit:
+--   granted   tokens granted; of permits, the number that the caller may have in all
+--   level     whole tokens left, below 0 if owed
+--   wait      microseconds until there may be more, 0 if there are
+-- or { 'late' } for a call that arrived after a later one, or took so long that it does not count.
 --
--- After a silence, after an outage, and on another server, the bank stays closed until everybody who was there before has
--- called: they may have admitted requests on their own, or know of calls that the server does not. Until then it takes
--- reports and grants nothing, and they go on alone.
+-- After a silence, after an outage, and on another server, the bank stays closed until every gateway that was there before
+-- has called: it may have admitted requests alone, or know of calls that the server does not. Until then the bank takes
+-- reports and grants nothing, and gateways go on alone.
 --
--- After a loss of data, limits refill from empty since the loss. The gateways are asked for what each of them was last
--- told (restore.lua). When everybody has answered who called before the loss, each limit gets on top what was left of it
--- at the loss: by what the latest call left, if nobody who is gone called later, else by what refilled since the last call
--- of anybody who is gone. docs/adr/0026 has the proof.
+-- After a loss of data, limits refill from empty since the loss. The gateways are asked for the levels that they know
+-- (restore.lua). When every gateway that called before the loss has answered, each limit gets on top what was left of it at
+-- the loss: the level after the latest call, if no gateway that is gone called later, else what refilled since the last
+-- call of a gateway that is gone. docs/adr/0026 has the proof.
 
 local CLOCK_STEP = 50000           -- a clock that gained more than this on the caller's was set
-local SILENCE = 2000000            -- nobody alive is silent for longer
+local SILENCE = 2000000            -- no living gateway is silent for longer
 local SEEN_LATELY = 3000000
 local QUIET = 1200000              -- a gateway that hears from the bank calls more often
 local OUTAGE = 20000               -- a silence of this length may be an outage, if a call failed meanwhile
-local SETTLING = 2000000           -- how long the bank stays closed for those who do not call again
+local CLOSED_FOR = 2000000         -- longest time that the bank stays closed for gateways that do not call again
 local REVISIT = 100000             -- tokens that others hold may come back within this
-local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway believes that its last answer is remembered
-local RETENTION = 3600000000       -- how long a full bucket is kept: a clock step of less takes nothing away
-local TURN = 1000000               -- how long slots that cannot be divided stay with the same gateways
-local LONGEST = 1e13               -- milliseconds that a key may be kept for: 300 years
-local GIVING_UP = 3000000           -- how long gateways are waited for after a loss, if none of them tells
+local FORGOTTEN_AFTER = 3600000000 -- longer than a gateway assumes that its last answer is remembered
+local RETENTION = 3600000000       -- time for which a full bucket is kept: a smaller step of the clock takes nothing away
+local TURN = 1000000               -- time for which indivisible permits stay with the same gateways
+local LONGEST = 1e13               -- longest time to keep a key, milliseconds: 300 years
+local GIVING_UP = 3000000          -- longest wait for gateways after a loss, if none of them reports
 local LONGEST_WINDOW = 86400000000 -- after this, every limit has refilled
 local FIRST, FIELDS = 10, 9
 
 local gateway, sequence, sent, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local answered, answered_version = tonumber(ARGV[7]), tonumber(ARGV[9])
 
--- What this script stored, or nil if it is anything else.
+-- Reads a value that this script stored; nil if it is anything else.
 local function read(text, fields)
   local ok, value = pcall(cmsgpack.unpack, text)
   if not ok or type(value) ~= 'table' or value[1] ~= 1 then return nil end
@@ -72,26 +79,25 @@ local function server()
   return ok and type(text) == 'string' and string.match(text, 'run_id:(%w+)') or false
 end
 
--- What a gateway is called in numbers.
+-- The number that stands for a gateway's name.
 local function id(name)
   return tonumber(string.sub(name, 1, 12), 16) or 0
 end
 
 local stored = redis.call('MGET', unpack(KEYS))
 
--- Whether a key holds nothing, rather than something of another type.
+-- Returns true if a key does not exist; one of another type does.
 local function is_free(index)
   return not stored[index] and redis.call('EXISTS', KEYS[index]) == 0
 end
 
--- Clock: { 1, epoch, offset, last, server, gateways = { name = { sequence, sent, at, gained } }, settling, version,
+-- Clock: { 1, epoch, offset, last, server, gateways = { name = { sequence, sent, at, gained } }, closed, version,
 -- known_since, loss }. Version: of the last call. Known since: no gateway that is gone called after it. Loss: false, or
 -- { at, version, ids, known_since, told, asked, outcome, told_at, first } (see restore.lua).
--- Bank time is the server's time plus offset; it never goes back, and it does not jump ahead of the clocks of those who
--- call. Nothing is believed of what was stored before the epoch. Gained: the latest call of that gateway came so late
--- that the clock may have been set. Settling: false, or { since, earliest, latest, moved,
--- proved }: who was there until when has to call again, when that may end, whether the server is another one, and
--- whether any caller was remembered by it.
+-- Bank time is the server's time plus offset; it never goes back, and it does not jump ahead of the callers' clocks. Values
+-- from before the epoch do not count. Gained: the latest call of that gateway came so late that the clock may have been
+-- set. Closed: false, or { since, earliest, latest, moved, proved }: gateways that called until `since` must call again, the
+-- bank opens between `earliest` and `latest`, `moved` if the server is another one, `proved` if it remembered a caller.
 local time = redis.call('TIME')
 local raw = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local clock = stored[1] and read(stored[1], { [2] = 'number', [3] = 'number', [4] = 'number', [6] = 'table' })
@@ -150,12 +156,12 @@ end
 if forgot and not is_known or last and gained > RETENTION then lose() end
 clock[8] = math.max(clock[8] + 1, now)
 if loss and not loss[7] and answered > 0 and answered_version < loss[9] then loss[6][gateway] = true end
-local settling = clock[7]
+local closed = clock[7]
 -- Calls of the caller failed. If nobody else was heard meanwhile, all may have been alone, and owe what they admitted.
-local was_outage = sequence - answered > 1 and now - clock[4] > OUTAGE and not settling
+local was_outage = sequence - answered > 1 and now - clock[4] > OUTAGE and not closed
 if moved or now - clock[4] > QUIET or was_outage then
-  moved = moved or settling and settling[4]
-  settling = { clock[4], moved and now + QUIET or now, now + SETTLING, moved, false }
+  moved = moved or closed and closed[4]
+  closed = { clock[4], moved and now + QUIET or now, now + CLOSED_FOR, moved, false }
 end
 clock[4] = now
 gateways[gateway] = ARGV[8] ~= '1' and { sequence, sent, now } or nil
@@ -169,20 +175,20 @@ for name, seen in pairs(gateways) do
     clock[9] = math.max(clock[9], seen[3])
     if seen[3] < now - FORGOTTEN_AFTER then gateways[name] = nil end
   end
-  if settling and name ~= gateway and seen[3] <= settling[1] and seen[3] > settling[1] - SEEN_LATELY then
+  if closed and name ~= gateway and seen[3] <= closed[1] and seen[3] > closed[1] - SEEN_LATELY then
     missing = missing + 1
   end
 end
-if settling then
-  settling[5] = settling[5] or answered > 0 and not forgot
-  if now >= settling[missing == 0 and 2 or 3] then
+if closed then
+  closed[5] = closed[5] or answered > 0 and not forgot
+  if now >= closed[missing == 0 and 2 or 3] then
     -- Who does not call again may have known of calls that a replica that was promoted, or a restart from a file, has
     -- missed; and where nobody is remembered, nobody can tell.
-    if settling[4] and (missing > 0 or not settling[5]) and not (loss and not loss[7]) then lose() end
-    settling = false
+    if closed[4] and (missing > 0 or not closed[5]) and not (loss and not loss[7]) then lose() end
+    closed = false
   end
 end
-clock[7] = settling
+clock[7] = closed
 
 -- Everybody has told who called before the loss: those that the latest of them knew of, and those who have called since.
 local function all_told()
@@ -296,7 +302,7 @@ local function draw_rate(index, state, draw)
   level = math.max(-burst, level - debt)
 
   -- 3. Grant: everything wanted while there is plenty, else by demand, and at least one to whoever asks first.
-  local available = settling and 0 or math.max(0, math.floor(level))
+  local available = closed and 0 or math.max(0, math.floor(level))
   local granted = math.min(draw.want, available)
   if draw.want > 0 and demands > draw.demand and available < demands then
     granted = math.min(granted, math.ceil(math.max(0, level) * draw.demand / demands))
@@ -362,7 +368,7 @@ local function draw_slots(index, state, draw)
   local may = held
   if free < 0 then
     may = math.max(0, held + free)
-  elseif not settling and now - known >= lease then
+  elseif not closed and now - known >= lease then
     may = held + math.min(want, free)
   end
   if demands > limit then
@@ -380,7 +386,7 @@ end
 local outcome = 0
 if loss and now - loss[1] < LONGEST_WINDOW then outcome = loss[7] or 1 end
 local asks = loss and not loss[7] and loss[6][gateway] and not loss[5][gateway] and loss[1] or 0
-local reply = { fleet, settling and 0 or 1, clock[8], now - clock[9], outcome, asks }
+local reply = { fleet, closed and 0 or 1, clock[8], now - clock[9], outcome, asks }
 for _, one in ipairs(ids) do reply[#reply + 1] = one end
 for index = 2, #KEYS do
   local at = FIRST + (index - 2) * FIELDS

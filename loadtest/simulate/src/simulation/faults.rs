@@ -1,4 +1,4 @@
-//! What goes wrong in a world.
+//! The faults of a simulation.
 
 use super::{Event, Packet, Simulation};
 use crate::schedule::{Fault, Terms};
@@ -59,7 +59,7 @@ impl Simulation {
         }
     }
 
-    /// Connections end: calls under way are not answered, and who calls next finds out only then.
+    /// Ends all connections: pending calls are not answered, and a gateway notices at its next call.
     fn break_connections(&mut self) {
         let is_lost = |event: &Event| matches!(event, Event::AtServer { .. } | Event::Answer { .. });
         let lost: Vec<_> = self.events.extract_if(.., |_, event| is_lost(event)).collect();
@@ -77,7 +77,7 @@ impl Simulation {
     fn change(&mut self, limit: usize, terms: Terms) {
         self.schedule.limits[limit] = terms;
         self.watch.changed(limit, terms, self.now);
-        self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.terms()));
+        self.processes.iter_mut().for_each(|process| process.gateway.change(limit, terms.as_rate()));
     }
 
     fn change_concurrency(&mut self, limit: u64) {

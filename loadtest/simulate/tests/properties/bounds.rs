@@ -1,4 +1,4 @@
-//! Over every stretch of time, no more is admitted than the limit allows, and what a failure allows on top.
+//! Over every stretch of time, no more is admitted than the limit allows, and a fault on top.
 
 use common::plan::RateWindow;
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ fn busy_schedule(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = S
     })
 }
 
-/// The bound held: at the gateways, and at the bank.
+/// Checks that the bound held at the gateways and at the bank.
 fn holds(outcome: &Outcome) -> Result<(), TestCaseError> {
     prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     prop_assert!(outcome.bank_excess < ROUNDING, "{outcome:?}");
@@ -55,48 +55,48 @@ proptest! {
         holds(&run(&schedule))?;
     }
 
-    /// A gateway that does not hear of its call goes its own way, with its part of the limit: that is on top.
+    /// A gateway without an answer goes on alone with its share of the limit, which is on top.
     #[test]
     fn lost_repeated_and_late_packets_admit_no_more(schedule in schedule_with(crash(), 2)) {
         holds(&run(&Schedule { network: Network::POOR, ..schedule }))?;
     }
 
     #[test]
-    fn who_is_cut_off_admits_no_more_than_its_part(schedule in schedule_with(partition(), 4)) {
+    fn gateway_cut_off_admits_no_more_than_its_share(schedule in schedule_with(partition(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn an_outage_admits_no_more_than_the_parts_that_were_left(schedule in schedule_with(outage(), 3)) {
+    fn outage_admits_no_more_than_the_shares_that_were_left(schedule in schedule_with(outage(), 3)) {
         holds(&run(&schedule))?;
     }
 
     /// The first gateway that is back must not get what the others have admitted meanwhile.
     #[test]
-    fn short_outage_of_a_busy_fleet_admits_no_more_than_the_parts_that_were_left(schedule in busy_schedule(outage())) {
+    fn short_outage_of_busy_gateways_admits_no_more_than_the_shares_that_were_left(schedule in busy_schedule(outage())) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_loss_of_data_admits_no_more_than_was_in_hand(schedule in schedule_with(loss(), 4)) {
+    fn loss_of_data_admits_no_more_than_was_in_hand(schedule in schedule_with(loss(), 4)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_loss_of_data_in_an_outage_admits_no_more_than_each_by_itself(
+    fn loss_of_data_in_an_outage_admits_no_more_than_each_by_itself(
         schedule in schedule_with(prop_oneof![outage(), loss()], 5),
     ) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_new_epoch_mints_nothing(schedule in schedule_with(prop_oneof![Just(Fault::Flush), crash()], 4)) {
+    fn new_epoch_creates_no_tokens(schedule in schedule_with(prop_oneof![Just(Fault::Flush), crash()], 4)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.minted < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn a_clock_that_is_set_admits_no_more_than_its_least_step(schedule in schedule_with(clock_step(), 4)) {
+    fn step_of_the_clock_admits_no_more_than_the_least_noticed_step(schedule in schedule_with(clock_step(), 4)) {
         holds(&run(&schedule))?;
     }
 
@@ -112,13 +112,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_and_given_back_is_not_there_twice(schedule in schedule_with(crash(), 2), undone in 0.1..0.9) {
+    fn token_put_back_does_not_exist_twice(schedule in schedule_with(crash(), 2), undone in 0.1..0.9) {
         holds(&run(&Schedule { undone, ..schedule }))?;
     }
 
     /// Nothing is lost either: what was not admitted is there in the end.
     #[test]
-    fn a_request_that_one_limit_refuses_takes_nothing_of_another(schedule in schedule()) {
+    fn request_that_one_limit_refuses_takes_nothing_of_another(schedule in schedule()) {
         let outcome = run(&schedule);
         for (terms, left) in schedule.limits.iter().zip(&outcome.left) {
             let refilled = terms.rate() * schedule.ends as f64;
@@ -131,7 +131,7 @@ proptest! {
 
 /// One gateway has no request for a while after the limit was lowered, and tells the bank the old one again and again.
 #[test]
-fn who_has_not_heard_of_a_lower_limit_does_not_refill_the_old_one() {
+fn gateway_unaware_of_a_lower_limit_does_not_refill_the_old_one() {
     let lowered = Terms { window: RateWindow::Minute, limit: 1, burst: 1 };
     let schedule = Schedule {
         seed: 16_533_413_305_365_753,

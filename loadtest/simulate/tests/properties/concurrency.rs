@@ -1,4 +1,4 @@
-//! Requests under way: never more than the limit at once, and all of it for whoever needs it.
+//! Concurrency limits: never more permits in use than the limit, and all of them for the gateways that need them.
 
 use gateway::limit::bank::SCRIPT;
 use proptest::{
@@ -16,7 +16,7 @@ use crate::schedules::{
     MILLISECOND, SECOND, anything, cases, change, clock_step, crash, loss, outage, partition, run, schedule_with,
 };
 
-/// A world in which only the requests under way are limited.
+/// A schedule with a concurrency limit only.
 fn permits(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
     let concurrency = (prop_oneof![1_u64..10, 10_u64..200], 1..1_500_u64)
         .prop_map(|(limit, longest)| Concurrency { limit, longest: longest * MILLISECOND });
@@ -27,7 +27,7 @@ fn permits(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Va
     })
 }
 
-/// Requests that want a slot all the time: each takes 100 ms on average.
+/// Requests that need a permit all the time. Each takes 100 ms on average.
 fn crowd(gateways: usize, shape: Shape, limit: u64) -> Schedule {
     Schedule {
         seed: 7,
@@ -46,7 +46,7 @@ fn crowd(gateways: usize, shape: Shape, limit: u64) -> Schedule {
     }
 }
 
-/// How much of the limit was used, from the beginning of load.
+/// Part of the limit that was used since the beginning of load.
 fn used(permits: PermitOutcome, schedule: &Schedule) -> f64 {
     let limit = schedule.concurrency.unwrap().limit;
     permits.nanos as f64 / ((schedule.stops - schedule.starts) * limit) as f64
@@ -62,51 +62,51 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn never_more_are_under_way_than_the_limit(schedule in permits(prop_oneof![crash(), Just(Fault::Join)], 6)) {
+    fn never_more_permits_are_in_use_than_the_limit(schedule in permits(prop_oneof![crash(), Just(Fault::Join)], 6)) {
         let permits = run(&schedule).permits;
         prop_assert!(permits.most <= schedule.concurrency.unwrap().limit, "{permits:?}");
         prop_assert_eq!(permits.excess, 0);
     }
 
-    /// Who goes its own way has its part of the limit on top, and until its requests have ended nobody else begins more.
+    /// A gateway alone has its share of the limit on top, and until its requests have ended no other takes more permits.
     #[test]
-    fn lost_repeated_and_late_packets_let_no_more_begin(schedule in permits(crash(), 2)) {
+    fn lost_repeated_and_late_packets_allow_no_more(schedule in permits(crash(), 2)) {
         never_above(&Schedule { network: Network::POOR, ..schedule })?;
     }
 
     #[test]
-    fn who_is_cut_off_lets_others_begin_no_more(schedule in permits(partition(), 4)) {
+    fn gateway_cut_off_lets_others_take_no_more(schedule in permits(partition(), 4)) {
         never_above(&schedule)?;
     }
 
     #[test]
-    fn after_an_outage_no_more_begin_than_there_is_room_for(schedule in permits(outage(), 3)) {
+    fn outage_allows_no_more_permits_than_there_is_room_for(schedule in permits(outage(), 3)) {
         never_above(&schedule)?;
     }
 
     #[test]
-    fn a_loss_of_data_lets_no_more_begin(schedule in permits(prop_oneof![loss(), crash()], 4)) {
+    fn loss_of_data_allows_no_more(schedule in permits(prop_oneof![loss(), crash()], 4)) {
         never_above(&schedule)?;
     }
 
     #[test]
-    fn a_clock_that_is_set_lets_no_more_begin(schedule in permits(clock_step(), 4)) {
+    fn step_of_the_clock_allows_no_more(schedule in permits(clock_step(), 4)) {
         never_above(&schedule)?;
     }
 
     #[test]
-    fn a_limit_that_is_lowered_holds_as_soon_as_all_have_heard(schedule in permits(change(), 4)) {
+    fn lowered_limit_holds_as_soon_as_all_gateways_know_it(schedule in permits(change(), 4)) {
         never_above(&schedule)?;
     }
 
     #[test]
-    fn every_slot_comes_back(schedule in permits(anything(), 4)) {
+    fn every_permit_comes_back(schedule in permits(anything(), 4)) {
         // Nobody asks any more, and all requests have ended.
         prop_assert_eq!(run(&Schedule { ends: schedule.ends + 2 * SECOND, ..schedule }).permits.left, 0);
     }
 }
 
-/// A tenth of the load is at the others, who hold a few.
+/// A tenth of the load is at the other gateways, which hold a few permits.
 #[test]
 fn one_busy_gateway_may_use_what_others_do_not() {
     for (limit, gateways) in [(1, 10), (7, 10), (100, 10), (100, 50)] {
@@ -117,7 +117,7 @@ fn one_busy_gateway_may_use_what_others_do_not() {
 }
 
 #[test]
-fn what_is_short_everywhere_is_used_all_the_same() {
+fn permits_that_are_short_everywhere_are_all_used() {
     for (limit, gateways, least) in [(100, 4, 0.95), (100, 10, 0.9), (20, 10, 0.7), (3, 10, 0.4)] {
         let schedule = crowd(gateways, Shape::Uniform, limit);
         let permits = run(&schedule).permits;
@@ -127,7 +127,7 @@ fn what_is_short_everywhere_is_used_all_the_same() {
 }
 
 #[test]
-fn a_crash_gives_slots_back_after_the_lease() {
+fn crash_gives_permits_back_after_the_lease() {
     // The busy gateway is killed and comes back as another process: what it held is free after a second.
     let calm = crowd(4, Shape::Skewed, 50);
     let faults = vec![(4 * SECOND, Fault::Crash { gateway: 0 }), (6 * SECOND, Fault::Crash { gateway: 0 })];
@@ -137,9 +137,9 @@ fn a_crash_gives_slots_back_after_the_lease() {
     assert!(lost(&killed) < lost(&calm) + two_leases + 0.05, "{} and {}", lost(&killed), lost(&calm));
 }
 
-/// The worlds notice a script that forgets what is in other hands.
+/// Simulations notice a script that forgets permits in other hands.
 #[test]
-fn slots_given_twice_are_caught() {
+fn permits_granted_twice_are_caught() {
     let free = "local free = limit - others - held";
     assert!(SCRIPT.contains(free));
     let script = SCRIPT.replace(free, "local free = limit - held");

@@ -1,4 +1,4 @@
-//! What the bank has, it gives.
+//! The bank grants what it has.
 
 use proptest::prelude::*;
 use simulate::schedule::Schedule;
@@ -9,7 +9,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn nobody_is_denied_while_the_bank_has_had_tokens_for_longer_than_a_call(
+    fn no_request_is_denied_while_the_bank_has_had_tokens_for_longer_than_a_call(
         schedule in schedule(),
         terms in terms(),
     ) {

@@ -26,7 +26,7 @@ fn is_caught(script: &str) -> bool {
 }
 
 #[test]
-fn the_script_admits_no_more_whatever_its_callers_do() {
+fn script_admits_no_more_whatever_its_callers_do() {
     let config = Config { cases: 20 * cases().cases, ..cases() };
     let checked = TestRunner::new(config).run(&steps(), |(terms, steps)| Ok(try_steps(SCRIPT, terms, &steps)?));
     if let Err(error) = checked {
@@ -49,9 +49,9 @@ fn taking_the_report_before_the_refill_is_caught() {
     assert!(is_caught(&format!("{before}{report}{REFILL}{after}")));
 }
 
-/// The worlds of gateways notice, too.
+/// Simulations of gateways notice, too.
 #[test]
-fn worlds_catch_a_refill_of_what_is_in_other_hands() {
+fn simulation_catches_a_refill_of_tokens_in_other_hands() {
     let config = Config { cases: 4 * cases().cases, max_shrink_iters: 0, ..cases() };
     let caught = TestRunner::new(config).run(&schedule(), |schedule| {
         let outcome = Simulation::run(schedule, &without_cap()).unwrap();
@@ -61,7 +61,7 @@ fn worlds_catch_a_refill_of_what_is_in_other_hands() {
 }
 
 #[test]
-fn a_refill_of_what_is_in_other_hands_is_caught() {
+fn refill_of_tokens_in_other_hands_is_caught() {
     assert!(is_caught(&without_cap()));
 }
 

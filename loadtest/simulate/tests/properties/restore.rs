@@ -13,13 +13,13 @@ use crate::schedules::{SECOND, anything, cases, change, crash, loss, run, schedu
 /// Sums of fractions are rounded.
 const ROUNDING: f64 = 1e-3;
 
-/// Limits that refill so slowly that nothing but what is restored counts.
+/// Limits that refill so slowly that only restored tokens count.
 fn slow() -> impl Strategy<Value = Terms> {
     let window = prop_oneof![Just(RateWindow::Hour), Just(RateWindow::Day)];
     (window, 1_u64..300, 10_u64..2_000).prop_map(|(window, limit, burst)| Terms { window, limit, burst })
 }
 
-/// A world with slow limits beside others, and long enough for a loss to be made good.
+/// A schedule with slow limits beside others, long enough for a loss to be restored.
 fn slow_schedule(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strategy<Value = Schedule> {
     let limits = (slow(), prop::option::of(terms()));
     (schedule_with(fault, most), limits, 2..5_u64).prop_map(|(schedule, (slow, other), lasts)| {
@@ -28,7 +28,7 @@ fn slow_schedule(fault: impl Strategy<Value = Fault>, most: usize) -> impl Strat
             |at: u64| schedule.starts + (at - schedule.starts) * lasts * SECOND / (schedule.stops - schedule.starts);
         let faults = schedule.faults.iter().map(|(at, fault)| (stretch(*at), *fault)).collect();
         let limits = [slow].into_iter().chain(other).collect();
-        // As many as matter here: the worlds last long.
+        // As many as matter here: these schedules are long.
         let gateways = schedule.gateways.min(6);
         let configured = gateways as u64;
         Schedule { limits, faults, stops, gateways, configured, ends: stops + 2 * SECOND, ..schedule }
@@ -54,7 +54,7 @@ fn daily(faults: Vec<(u64, Fault)>) -> Schedule {
     }
 }
 
-/// Nobody is alone after a flush: what is admitted was left, in hands, or refilled.
+/// No gateway is alone after a flush: each admitted token was left, in hand, or refilled.
 fn mints_nothing(outcome: &Outcome) -> Result<(), TestCaseError> {
     prop_assert!(outcome.minted < ROUNDING, "{outcome:?}");
     holds(outcome)
@@ -71,45 +71,45 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_is_restored_is_never_above_the_truth(schedule in slow_schedule(loss(), 3)) {
+    fn restored_levels_are_never_above_the_truth(schedule in slow_schedule(loss(), 3)) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn a_flush_gives_back_no_more_than_was_left(
+    fn flush_restores_no_more_than_was_left(
         schedule in slow_schedule(prop_oneof![2 => Just(Fault::Flush), 2 => crash(), 1 => Just(Fault::Join)], 6),
     ) {
         mints_nothing(&run(&schedule))?;
     }
 
     #[test]
-    fn nor_when_gateways_are_killed_and_join(
+    fn killed_and_new_gateways_restore_no_more(
         schedule in slow_schedule(prop_oneof![2 => loss(), 2 => crash(), 1 => Just(Fault::Join)], 6),
     ) {
         holds(&run(&schedule))?;
     }
 
     #[test]
-    fn nor_when_packets_are_lost_late_or_repeated(schedule in slow_schedule(prop_oneof![loss(), crash()], 3)) {
+    fn lost_late_and_repeated_packets_restore_no_more(schedule in slow_schedule(prop_oneof![loss(), crash()], 3)) {
         let outcome = run(&Schedule { network: Network::POOR, ..schedule });
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn nor_whatever_else_goes_wrong(schedule in slow_schedule(prop_oneof![2 => loss(), 3 => anything()], 6)) {
+    fn any_mix_of_faults_restores_no_more(schedule in slow_schedule(prop_oneof![2 => loss(), 3 => anything()], 6)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }
 
     #[test]
-    fn nor_when_limits_change(schedule in slow_schedule(prop_oneof![loss(), change()], 4)) {
+    fn changed_limits_restore_no_more(schedule in slow_schedule(prop_oneof![loss(), change()], 4)) {
         let outcome = run(&schedule);
         prop_assert!(outcome.overshoot < ROUNDING, "{outcome:?}");
     }
 }
 
 #[test]
-fn a_limit_per_day_goes_on_after_a_flush() {
+fn daily_limit_goes_on_after_a_flush() {
     let calm = run(&daily(Vec::new()));
     for at in [2, 4] {
         let flushed = run(&daily(vec![(at * SECOND, Fault::Flush)]));
@@ -120,7 +120,7 @@ fn a_limit_per_day_goes_on_after_a_flush() {
 }
 
 #[test]
-fn a_limit_per_day_goes_on_after_a_flush_though_gateways_were_replaced_before() {
+fn daily_limit_goes_on_after_a_flush_with_replaced_gateways() {
     let replaced = |gateway| Fault::Crash { gateway };
     let faults = vec![(SECOND, replaced(0)), (2 * SECOND, replaced(1)), (7 * SECOND, Fault::Flush)];
     let flushed = run(&daily(faults));
@@ -129,7 +129,7 @@ fn a_limit_per_day_goes_on_after_a_flush_though_gateways_were_replaced_before() 
 }
 
 #[test]
-fn who_is_gone_with_the_data_may_have_used_all_that_was_left() {
+fn gateway_lost_with_the_data_counts_as_having_used_everything() {
     let crash = (2 * SECOND, Fault::Crash { gateway: 0 });
     let flushed = run(&daily(vec![crash, (2 * SECOND + 1, Fault::Flush)]));
     assert!(flushed.overshoot <= 0.0, "{}", flushed.overshoot);

@@ -1,4 +1,4 @@
-//! Random worlds.
+//! Random schedules.
 
 use common::plan::RateWindow;
 use gateway::limit::bank::SCRIPT;
@@ -16,8 +16,8 @@ use simulate::{
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// As many worlds as a test tries: the same ones each time, so that what fails is what changed. With `PROPTEST_CASES`
-/// set, as many new ones.
+/// The schedules that a test tries: the same ones each time, so that a failure is due to a change. With `PROPTEST_CASES` set,
+/// as many new ones.
 pub(crate) fn cases() -> Config {
     let chosen = std::env::var_os("PROPTEST_CASES").is_some();
     let config = Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
@@ -42,7 +42,7 @@ pub(crate) fn shape() -> impl Strategy<Value = Shape> {
     prop::sample::select(Shape::ALL.to_vec())
 }
 
-/// A world of up to 50 gateways in which nothing goes wrong.
+/// A schedule of up to 50 gateways without faults.
 pub(crate) fn schedule() -> impl Strategy<Value = Schedule> {
     let gateways = prop_oneof![6 => 1_usize..6, 2 => 6_usize..15, 1 => 15_usize..=50];
     (any::<u64>(), gateways, prop::collection::vec(terms(), 1..3), shape(), 20.0..800.0, 300..2_500_u64).prop_map(
@@ -81,12 +81,12 @@ pub(crate) fn crash() -> impl Strategy<Value = Fault> {
     (0_usize..50).prop_map(|gateway| Fault::Crash { gateway })
 }
 
-/// The bank is there, and a gateway cannot reach it.
+/// A gateway cannot reach the bank, which is up.
 pub(crate) fn partition() -> impl Strategy<Value = Fault> {
     (0_usize..50, 50..1_500_u64).prop_map(|(gateway, lasts)| Fault::Partition { gateway, lasts: lasts * MILLISECOND })
 }
 
-/// The bank is away for all.
+/// The bank is down for all gateways.
 pub(crate) fn outage() -> impl Strategy<Value = Fault> {
     (50..1_500_u64, any::<bool>()).prop_map(|(lasts, is_down)| {
         let lasts = lasts * MILLISECOND;
@@ -94,12 +94,12 @@ pub(crate) fn outage() -> impl Strategy<Value = Fault> {
     })
 }
 
-/// The bank forgets.
+/// The bank loses data.
 pub(crate) fn loss() -> impl Strategy<Value = Fault> {
     prop_oneof![Just(Fault::Flush), (0..3_000_u64).prop_map(|lag| Fault::FailOver { lag: lag * MILLISECOND }),]
 }
 
-/// The bank's clock is set, by up to a day.
+/// A step of the bank's clock, by up to a day.
 pub(crate) fn clock_step() -> impl Strategy<Value = Fault> {
     let by = prop_oneof![1_i64..200_000, 200_000_i64..10_000_000, 10_000_000_i64..86_400_000_000];
     (by, any::<bool>()).prop_map(|(by, is_back)| Fault::ClockStep { by: if is_back { -by } else { by } })
@@ -109,7 +109,7 @@ pub(crate) fn change() -> impl Strategy<Value = Fault> {
     (0_usize..3, terms()).prop_map(|(limit, terms)| Fault::Change { limit, terms })
 }
 
-/// Whatever can happen.
+/// Any fault.
 pub(crate) fn anything() -> impl Strategy<Value = Fault> {
     prop_oneof![crash(), Just(Fault::Join), partition(), outage(), loss(), clock_step()]
 }

@@ -1,5 +1,5 @@
-//! The script alone, called by gateways that do their worst: they spend at any moment of their leases, and calls and
-//! answers get lost, come late or twice.
+//! The script alone, with the worst callers: they spend at any moment of their leases, and calls and answers are lost, late
+//! or repeated.
 
 use gateway::limit::bank::LEASE;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use crate::schedules::terms;
 const GATEWAYS: usize = 4;
 const KEYS: [&str; 2] = ["rb:{0}:clock", "rb:{0}:limit"];
 
-/// What happens next.
+/// A step of the test.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// Time passes, in nanoseconds.
@@ -29,7 +29,7 @@ pub(crate) enum Step {
     Again,
 }
 
-/// What becomes of a call.
+/// Fate of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Answered,
@@ -60,12 +60,12 @@ pub(crate) fn steps() -> impl Strategy<Value = (Terms, Vec<Step>)> {
     (terms(), prop::collection::vec(step, 1..80))
 }
 
-/// What must never happen, and did.
+/// A violated promise.
 pub(crate) struct Violation(String);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Caller {
-    /// How many processes there were before.
+    /// Number of processes before this one.
     starts: u64,
     sequence: u64,
     answered: u64,
