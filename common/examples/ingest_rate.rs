@@ -1,5 +1,6 @@
-//! How many records per second a private PostgreSQL books, decoding included: with every record kept, and as hourly
-//! sums only, by one writer and by two. Also checks that memory stays flat and that the books are right.
+//! Measures how many records per second a private PostgreSQL books, decoding included: with every
+//! record kept, and as rollups only, by one writer and by two. Also checks that memory stays flat
+//! and that the books are right.
 //!
 //! `cargo run --release -p common --example ingest_rate [records per run]`
 
@@ -28,7 +29,7 @@ const TOPIC: &str = "usage.events";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a run showed.
+/// Result of a run.
 struct Rate {
     records: u64,
     elapsed: Duration,

@@ -1,4 +1,5 @@
-//! Who changes or reads something, and how far they may see: it goes into the audit log and decides what exists for them.
+//! The actor of a change or a read, and its scope. The actor goes into the audit log; the scope
+//! decides what exists for it.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -9,37 +10,39 @@ use crate::{id::TenantId, time::Micros, word::UnknownWord};
 /// On whose behalf the store is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acting {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What exists for them.
+    /// The tenants that exist for the actor.
     pub scope: Scope,
-    /// What a creation is remembered by, so that asking again does not create again.
+    /// Idempotency key of a creation, so that a repeated request creates nothing twice.
     pub idempotency: Option<IdempotencyKey>,
-    /// When the credential ends that is acted with: no credential made with it lives longer.
+    /// Expiry of the credential in use: no credential made with it lasts longer.
     pub until: Option<Micros>,
 }
 
-/// Who did something.
+/// An actor: a person, a machine or a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// What kind of actor.
+    /// Kind of actor.
     pub kind: ActorKind,
-    /// The subject of a person's token, the id of an admin key, the user on the command line, the program.
+    /// The subject of a person's token, the id of an admin key, the user on the command line, the
+    /// program.
     pub name: String,
-    /// Where the request came from, if it came over the network.
+    /// Address that the request came from, if it came over the network.
     pub address: Option<IpAddr>,
-    /// What the request is called in logs.
+    /// Id of the request in logs.
     pub request_id: Option<String>,
 }
 
-/// Who made a key, as far as whoever looks may know.
+/// The creator of a key, as far as the reader may know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creator {
-    /// What kind of actor.
+    /// Kind of actor.
     pub kind: ActorKind,
-    /// Who; none for those who look from below.
+    /// Name of the creator; none for readers below it.
     pub name: Option<String>,
-    /// Where their role is held. None: above every tenant, not written down, or not for those who look from below.
+    /// Tenant at which the creator's role is held. None: above every tenant, not recorded, or
+    /// hidden from readers below.
     pub tenant: Option<TenantId>,
 }
 
@@ -60,7 +63,7 @@ pub enum ActorKind {
     Bootstrap,
 }
 
-/// What exists for somebody.
+/// The part of the tree that exists for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Everything.
@@ -69,12 +72,12 @@ pub enum Scope {
     Subtree(TenantId),
 }
 
-/// What a creation is remembered by.
+/// The key and fingerprint under which a creation is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// What the client sent; each actor has names of its own.
+    /// Key that the client sent. Each actor has keys of its own.
     pub key: String,
-    /// What tells this request from another under the same key: a digest of it.
+    /// Digest of the request, which tells it from another under the same key.
     pub fingerprint: String,
 }
 

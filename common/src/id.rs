@@ -1,14 +1,15 @@
 //! Opaque identifiers: 128-bit ULIDs with a prefix that says what they name.
 //!
-//! They sort by creation time, fit a journal slot as a plain number, and read as `ten_01jd…` or `key_01jd…`
-//! wherever people meet them. A tenant's id can never be passed where a key's is expected.
+//! They sort by creation time, fit a journal slot as a plain number, and read as `ten_01jd…` or
+//! `key_01jd…` wherever people meet them. A tenant's id can never be passed where a key's is
+//! expected.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
-/// Why a text is not an identifier.
+/// The reason why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is not a {what} id: expected `{prefix}` and 26 characters, as in `{prefix}01jd0000000000000000000000`"

@@ -1,8 +1,8 @@
 //! JSON from outside, read by the shape that is documented: an object is an object.
 //!
-//! Serde's derived structs take a sequence of their members' values as well, without names: `["Acme", null]` where
-//! `{"name": "Acme"}` is expected. That is another document, which no schema describes; here it is refused, however deep
-//! it stands.
+//! Serde's derived structs take a sequence of their members' values as well, without names:
+//! `["Acme", null]` where `{"name": "Acme"}` is expected. That is another document, which no schema
+//! describes; here it is refused, however deep it stands.
 
 use serde::{
     Deserialize, Deserializer,
@@ -17,7 +17,8 @@ pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde
     Ok(value)
 }
 
-/// Reads what another deserializer, or an access of one, gives; where a struct is expected, only an object is taken.
+/// Reads what another deserializer, or an access of one, gives; where a struct is expected, only an
+/// object is taken.
 struct Objects<D>(D);
 
 /// Takes what is read. A sequence is not taken for a struct.

@@ -1,10 +1,10 @@
 //! The domain that the gateway, billing and `keyctl` share.
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
-//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`] keeps all of it.
-//! [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell
-//! of themselves. [`id`], [`money`] and [`time`] hold the small types that make wrong states impossible, [`files`] keeps
-//! what is written to disk private.
+//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`]
+//! keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes
+//! from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
+//! small types that make wrong states impossible, [`files`] keeps what is written to disk private.
 
 pub mod acting;
 pub mod admin;
@@ -33,8 +33,8 @@ pub mod word;
 
 use std::sync::LazyLock;
 
-/// What `--version` says after a program's name: its version, that of the store's schema that it works on, and that of
-/// the time zones that are part of it.
+/// Returns the text that `--version` prints after a program's name: its version, the version of the
+/// store's schema, and the release of the IANA time zones built in.
 pub fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let (version, schema, zones) = (env!("CARGO_PKG_VERSION"), store::SCHEMA_VERSION, time::zone_release());

@@ -1,7 +1,8 @@
 //! Money and prices. No float ever touches either.
 //!
-//! An amount is a whole number of minor units (cents) in one currency. A price may be any exact decimal per any
-//! number of units; it becomes money in one place, [`UnitPrice::amount_for`], rounding once, half away from zero.
+//! An amount is a whole number of minor units (cents) in one currency. A price may be any exact
+//! decimal per any number of units; it becomes money in one place, [`UnitPrice::amount_for`],
+//! rounding once, half away from zero.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +10,7 @@ pub use iso_currency::Currency;
 pub use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// Why an amount could not be computed or read.
+/// The reason why an amount could not be computed or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The amount does not fit 64-bit minor units.
@@ -28,7 +29,7 @@ pub enum MoneyError {
         "`{text}` is not an amount in {currency}: write digits with at most {places} decimal places, as in \"29.00\""
     )]
     Invalid {
-        /// What was written.
+        /// The text as written.
         text: String,
         /// The currency it was read in.
         currency: Currency,
@@ -60,7 +61,8 @@ impl Money {
         Self::from_minor(0, currency)
     }
 
-    /// Reads an amount such as `29.00`; more decimal places than the currency has are refused, not rounded.
+    /// Reads an amount such as `29.00`; more decimal places than the currency has are refused, not
+    /// rounded.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
         let places = decimal_places(currency);
         let invalid = || MoneyError::Invalid { text: text.chars().take(40).collect(), currency, places };
@@ -117,7 +119,8 @@ impl fmt::Display for Money {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitPrice {
-    /// Major currency units, as in `5.00` dollars; written in quotes, since an unquoted 5.00 would be a float.
+    /// Major currency units, as in `5.00` dollars; written in quotes, since an unquoted 5.00 would
+    /// be a float.
     #[serde(deserialize_with = "exact_decimal")]
     pub amount: Decimal,
     /// Units of usage that the amount buys; at least 1.
@@ -125,7 +128,8 @@ pub struct UnitPrice {
 }
 
 impl UnitPrice {
-    /// What `units` cost: `units x amount / per`, exact until the one rounding to minor units, half away from zero.
+    /// Returns the price of `units`: `units x amount / per`, exact until the one rounding to minor
+    /// units, half away from zero.
     pub fn amount_for(&self, units: u64, currency: Currency) -> Result<Money, MoneyError> {
         let price = self.amount.normalize();
         let minor_per_major = 10_i128.pow(decimal_places(currency));

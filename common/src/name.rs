@@ -1,7 +1,8 @@
 //! Names that people give: to tenants, keys, plans and payments.
 //!
-//! What holds: every character of a name is seen, and none changes how the others are seen. So two names that look alike
-//! on a screen are not told apart by what nobody sees, and no name turns around the text that it stands in.
+//! Invariant: every character of a name is visible, and none changes how the others are shown. So
+//! two names that look alike on a screen do not differ in invisible characters, and no name
+//! reverses the text around it.
 
 /// Longest name, in characters.
 pub const NAME_MAX_CHARS: usize = 200;
@@ -9,12 +10,14 @@ pub const NAME_MAX_CHARS: usize = 200;
 /// Keeps two letters apart that would join, or joins two that would not.
 const JOINERS: std::ops::RangeInclusive<char> = '\u{200c}'..='\u{200d}';
 
-/// Whether a character says how the one before it is drawn: as text, as a picture, as a variant of an ideograph.
+/// Returns true if a character selects how the one before it is drawn: as text, as a picture, or as
+/// a variant of an ideograph.
 const fn is_selector(character: char) -> bool {
     matches!(character, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Characters that are not seen: format and filler characters, separators of lines, and what no character is.
+/// Characters that are not seen: format and filler characters, separators of lines, and what no
+/// character is.
 const INVISIBLE: [std::ops::RangeInclusive<char>; 21] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -39,7 +42,7 @@ const INVISIBLE: [std::ops::RangeInclusive<char>; 21] = [
     '\u{f0000}'..='\u{10ffff}',
 ];
 
-/// Why a name is refused.
+/// The reason why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing but white space.
@@ -77,15 +80,16 @@ pub fn validate_name(name: &str) -> Result<(), NameError> {
     if name.trim().len() < name.len() { Err(NameError::Blank) } else { Ok(()) }
 }
 
-/// Text that is not a name, made fit to stand in logs and tables: what [`validate_name`] refuses becomes `?`.
+/// Text that is not a name, made fit to stand in logs and tables: what [`validate_name`] refuses
+/// becomes `?`.
 pub fn displayable(text: &str) -> String {
     let is_unseen = |character: char| INVISIBLE.iter().any(|range| range.contains(&character));
     let shown = |character: char| if character.is_control() || is_unseen(character) { '?' } else { character };
     text.chars().map(shown).take(NAME_MAX_CHARS).collect()
 }
 
-/// The first character of a text that is not seen. A joiner between two letters and a selector after a picture are, in
-/// scripts and pictures that are written with them.
+/// The first character of a text that is not seen. A joiner between two letters and a selector
+/// after a picture are, in scripts and pictures that are written with them.
 fn unseen(text: &str) -> Option<char> {
     let mut before = None;
     let mut characters = text.chars().peekable();
@@ -106,7 +110,8 @@ fn unseen(text: &str) -> Option<char> {
     None
 }
 
-/// Returns true if joiners and selectors mean something beside a character: not in scripts whose letters stand alone.
+/// Returns true if joiners and selectors mean something beside a character: not in scripts whose
+/// letters stand alone.
 const fn is_joined(character: char) -> bool {
     // From the Arabic block on; before it are Latin, Greek, Cyrillic, Armenian and Hebrew.
     matches!(character, '\u{600}'..) && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{1e00}'..='\u{1fff}')

@@ -1,8 +1,9 @@
-//! Where a request comes from, for every HTTP interface alike: the peer of the connection, or what the proxies before it
-//! say, as far as they are trusted; and the name by which logs and answers call it.
+//! The origin of a request, for every HTTP interface alike: the peer of the connection, or the
+//! address that trusted proxies report; and the id of the request in logs and answers.
 //!
-//! What holds: whoever is not a trusted proxy cannot choose the address that it is taken for. Only the last addresses
-//! of `X-Forwarded-For` were written by trusted proxies; anything before them may have been made up by the client.
+//! Invariant: a client that is not a trusted proxy cannot choose the address that it is taken for.
+//! Only the last addresses of `X-Forwarded-For` were written by trusted proxies; anything before
+//! them may have been made up by the client.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -18,13 +19,15 @@ const SUBSCRIBER_BITS: u32 = 64;
 /// Longest name of a request that is taken over from its sender.
 const REQUEST_ID_LONGEST: usize = 128;
 
-/// The address of the client behind `peer`: the last one in `X-Forwarded-For` that is not of a trusted proxy.
+/// The address of the client behind `peer`: the last one in `X-Forwarded-For` that is not of a
+/// trusted proxy.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     hops(peer, headers, trusted).last().unwrap_or_else(|| peer.to_canonical())
 }
 
-/// The addresses that a request came through, from `peer` back to the client: those that trusted proxies vouch for.
-/// An IPv4 address stands as such, also where the socket that it came from is one for IPv6.
+/// The addresses that a request came through, from `peer` back to the client: those that trusted
+/// proxies vouch for. An IPv4 address stands as such, also where the socket that it came from is
+/// one for IPv6.
 pub fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterator<Item = IpAddr> {
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
     // What cannot be read hides who called: the proxy that wrote it answers for it.
@@ -41,7 +44,8 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// The address that stands for all of one subscriber's: an IPv4 address, or the first of an IPv6 /64.
+/// The address that stands for all of one subscriber's: an IPv4 address, or the first of an IPv6
+/// /64.
 pub const fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

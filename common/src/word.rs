@@ -1,4 +1,5 @@
-//! Words that stand for the values of an enumeration, in the store, in documents and on the command line.
+//! Words that stand for the values of an enumeration, in the store, in documents and on the command
+//! line.
 
 /// The word is not one of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,17 +19,17 @@ use crate::{
 /// An admin key to be created.
 #[derive(Debug, Clone)]
 pub struct NewAdminKey {
-    /// Where its role is held.
+    /// Tenant at which the role is held.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// Its role.
     pub role: Role,
-    /// What of the role it is narrowed to; empty: all of it.
+    /// Scopes that narrow the role; empty: the whole role.
     pub scopes: Vec<AdminScope>,
     /// Keyed hash of the secret.
     pub hash: KeyHash,
-    /// Which pepper the hash was made with.
+    /// Id of the pepper that the hash was made with.
     pub pepper_id: String,
     /// The secret's last four characters.
     pub hint: String,
@@ -38,9 +38,9 @@ pub struct NewAdminKey {
 }
 
 impl Store {
-    /// Creates an admin key, which ends with the credential that it is made with unless it ends before. Refused: a bad
-    /// name, scopes that are too many or given twice, an expiry that has passed or comes after the end of that
-    /// credential. A conflict: a deleted tenant.
+    /// Creates an admin key, which ends with the credential that it is made with unless it ends
+    /// before. Refused: a bad name, scopes that are too many or given twice, an expiry that has
+    /// passed or comes after the end of that credential. A conflict: a deleted tenant.
     pub async fn create_admin_key(&self, new: &NewAdminKey, now: Micros) -> Result<AdminKey, StoreError> {
         validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
         validate_scopes(&new.scopes).map_err(|error| StoreError::refused(error.to_string()))?;
@@ -76,7 +76,8 @@ impl Store {
         Ok(key)
     }
 
-    /// When a key ends that is made by whoever acts: as it is asked for, and with their own credential at the latest.
+    /// Expiry of a key to be created: as asked for, but no later than that of the creator's own
+    /// credential.
     fn ending(&self, asked: Option<Micros>) -> Result<Option<Micros>, StoreError> {
         match (asked, self.acting.until) {
             (Some(asked), Some(until)) if asked > until => Err(StoreError::refused(format!(

@@ -1,4 +1,4 @@
-//! Lists of admin keys, as far as they exist for whoever acts, and when they were last used.
+//! Lists of admin keys, in the actor's scope, and when they were last used.
 
 use sqlx::Row as _;
 
@@ -17,17 +17,18 @@ use crate::{
     time::Micros,
 };
 
-/// Which admin keys.
+/// Selects admin keys.
 #[derive(Debug, Clone, Default)]
 pub struct AdminKeyFilter {
-    /// Those at this tenant and below it.
+    /// Only keys at this tenant and below it.
     pub subtree_of: Option<TenantId>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only keys whose name contains this text, ignoring case.
     pub name: Option<String>,
 }
 
 impl Store {
-    /// The admin keys at a tenant and below it, or all that exist for whoever acts; by creation, revoked ones too.
+    /// The admin keys at a tenant and below it, or all in the actor's scope; by creation, revoked
+    /// ones too.
     pub async fn admin_keys(&self, subtree_of: Option<TenantId>) -> Result<Vec<AdminKey>, StoreError> {
         let filter = AdminKeyFilter { subtree_of, ..AdminKeyFilter::default() };
         Ok(self.admin_keys_page(&filter, PageRequest { after: None, limit: u32::MAX }).await?.items)
@@ -73,7 +74,8 @@ impl Store {
         Err(StoreError::not_found("admin key", &id))
     }
 
-    /// The admin key whose secret has this hash, if there is one; it may have expired or been revoked.
+    /// The admin key whose secret has this hash, if there is one; it may have expired or been
+    /// revoked.
     pub async fn admin_key_by_hash(&self, hash: &KeyHash) -> Result<Option<AdminKey>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let query = sqlx::query(select_admin_keys!("WHERE hash = $1")).bind(hash.to_hex());
@@ -84,7 +86,8 @@ impl Store {
         Ok(Some(read(&row, &viewer)?).filter(|key| key.hash.matches(hash)))
     }
 
-    /// Notes in which minute an admin key was last accepted. One that is not known is passed over; nothing moves back.
+    /// Notes in which minute an admin key was last accepted. One that is not known is passed over;
+    /// nothing moves back.
     pub async fn touch_admin_key(&self, id: AdminKeyId, minute: Micros) -> Result<(), StoreError> {
         let mut write = self.begin_write().await?;
         sqlx::query("UPDATE admin_keys SET last_used_at = $1 WHERE id = $2 AND COALESCE(last_used_at, 0) < $1")

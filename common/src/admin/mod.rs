@@ -1,7 +1,8 @@
-//! Who administers: roles at tenants, and the keys by which machines do.
+//! Administration: roles at tenants, and the admin keys of machines.
 //!
-//! A role is held at a tenant and reaches its subtree, nothing else. An admin key has a role, and may be narrowed to
-//! some scopes of it. It is no API key: gateways do not know it, and its secret has another prefix.
+//! A role is held at a tenant and reaches its subtree, nothing else. An admin key has a role, and
+//! may be narrowed to some scopes of it. It is no API key: gateways do not know it, and its secret
+//! has another prefix.
 
 mod create;
 mod list;
@@ -42,23 +43,24 @@ pub enum Role {
     Viewer,
 }
 
-/// One thing, or kind of things, and whether it may be changed: `keys:read`, `usage:read`, `tenants:write`.
+/// One thing, or kind of things, and whether it may be changed: `keys:read`, `usage:read`,
+/// `tenants:write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AdminScope {
-    /// What it is about.
+    /// Kind of things that the scope covers.
     pub area: AdminArea,
-    /// Whether it may be changed; whoever may change it may read it.
+    /// True if the scope allows changes, which includes reading.
     pub writes: bool,
 }
 
-/// What a scope is about.
+/// Kind of things that a scope covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AdminArea {
     /// Tenants and their limits.
     Tenants,
     /// Plans on offer.
     Plans,
-    /// Who has which plan.
+    /// Subscriptions of tenants to plans.
     Subscriptions,
     /// API keys.
     Keys,
@@ -77,36 +79,36 @@ pub enum AdminArea {
 pub struct AdminKey {
     /// Its public identifier.
     pub id: AdminKeyId,
-    /// Where its role is held.
+    /// Tenant at which the role is held.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// Its role.
     pub role: Role,
-    /// What of the role it is narrowed to; empty: all of it.
+    /// Scopes that narrow the role; empty: the whole role.
     pub scopes: Vec<AdminScope>,
     /// Keyed hash of the secret; never shown.
     #[serde(skip)]
     pub hash: KeyHash,
-    /// Which pepper the hash was made with.
+    /// Id of the pepper that the hash was made with.
     pub pepper_id: String,
     /// The secret's last four characters.
     pub hint: String,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Micros,
     /// From this instant on it is refused.
     pub expires_at: Option<Micros>,
-    /// When it was revoked; refused from then on.
+    /// Time of revocation; refused from then on.
     pub revoked_at: Option<Micros>,
     /// The minute in which it was last accepted.
     pub last_used_at: Option<Micros>,
-    /// Who made it; none where that was not written down.
+    /// Creator of the key; none if it was not recorded.
     #[serde(skip)]
     pub created_by: Option<Creator>,
 }
 
 impl AdminKey {
-    /// How the key stands at `now`.
+    /// Returns the status of the key at `now`.
     pub fn status(&self, now: Micros) -> KeyStatus {
         KeyStatus::at(now, self.expires_at, self.revoked_at)
     }
@@ -134,7 +136,7 @@ impl AdminScope {
     }
 }
 
-/// Why the scopes of an admin key are refused.
+/// The reason why scopes of an admin key are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdminScopesError {
     /// More than there are.

@@ -9,12 +9,12 @@ use crate::{
 };
 
 impl Store {
-    /// Whether there ever was an owner: an admin key with this role, or a person.
+    /// Returns true if there ever was an owner: an admin key with this role, or a person.
     pub async fn has_owner(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query("SELECT id FROM first_owner").fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// Writes down that a person is an owner, unless there was one before.
+    /// Records that a person is an owner, unless there was one before.
     pub async fn note_owner(&self, person: &str, now: Micros) -> Result<(), StoreError> {
         let mut write = self.begin_write().await?;
         first_owner(write.connection(), ActorKind::Person, person, now).await?;
@@ -22,7 +22,7 @@ impl Store {
     }
 }
 
-/// Writes down that there is an owner; the first one stays.
+/// Records that there is an owner; the first one stays.
 pub(super) async fn first_owner(
     connection: &mut AnyConnection,
     kind: ActorKind,

@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Store {
-    /// Revokes an admin key, and those that were made with it: nothing that it gave outlives it. A second time changes
-    /// nothing.
+    /// Revokes an admin key, and those that were made with it: nothing that it gave outlives it. A
+    /// second time changes nothing.
     pub async fn revoke_admin_key(&self, id: AdminKeyId, now: Micros) -> Result<AdminKey, StoreError> {
         let mut change = self.begin_change(now).await?;
         let scope = change.scope();
@@ -46,8 +46,8 @@ pub(crate) async fn revoke_all(change: &mut ChangeTransaction, tenant: TenantId)
     revoke_descent(change, revoked).await.map(drop)
 }
 
-/// Revokes the admin keys of a subtree whose makers hold their role at a tenant that is not above it, and those that were
-/// made with them; gives all of them.
+/// Revokes the admin keys of a subtree whose makers hold their role at a tenant that is not above
+/// it, and those that were made with them; returns all of them.
 pub(crate) async fn revoke_of_strangers(
     change: &mut ChangeTransaction,
     subtree: &PathRange,
@@ -65,7 +65,8 @@ pub(crate) async fn revoke_of_strangers(
     revoke_descent(change, revoked).await
 }
 
-/// Revokes the admin keys that were made with these, and those that were made with them in turn; gives all of them.
+/// Revokes the admin keys that were made with these, and those that were made with them in turn;
+/// returns all of them.
 async fn revoke_descent(
     change: &mut ChangeTransaction,
     mut makers: Vec<AdminKeyId>,

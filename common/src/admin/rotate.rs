@@ -21,10 +21,10 @@ pub struct AdminKeyRotation {
 }
 
 impl Store {
-    /// Replaces an admin key: a new one with `hash` takes over the old one's tenant, name, role, scopes and expiry, and
-    /// ends with the credential that it is made with at the latest; the old one ends after `grace_seconds` or at its own
-    /// expiry, whichever comes first. Refused: a grace beyond [`crate::key::ROTATION_GRACE_MAX_SECONDS`]. A conflict: a
-    /// revoked or expired key.
+    /// Replaces an admin key: a new one with `hash` takes over the old one's tenant, name, role,
+    /// scopes and expiry, and ends with the credential that it is made with at the latest; the old
+    /// one ends after `grace_seconds` or at its own expiry, whichever comes first. Refused: a grace
+    /// beyond [`crate::key::ROTATION_GRACE_MAX_SECONDS`]. A conflict: a revoked or expired key.
     pub async fn rotate_admin_key(
         &self,
         id: AdminKeyId,

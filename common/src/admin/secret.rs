@@ -1,4 +1,5 @@
-//! The secret of an admin key: `adm_`, 26 random characters, and 6 of checksum, as API keys have them.
+//! The secret of an admin key: `adm_`, 26 random characters, and 6 of checksum, as API keys have
+//! them.
 
 use std::fmt;
 
@@ -10,18 +11,19 @@ use crate::key::{
 const PREFIX: &str = "adm_";
 const LENGTH: usize = PREFIX.len() + secret_text::LENGTH;
 
-/// Why a text cannot be an admin key of ours. It is told without any look-up.
+/// The reason why a text is no admin key, found without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AdminSecretError {
     /// It does not start with `adm_`.
     #[error("admin key must start with {PREFIX}")]
     Prefix,
-    /// What follows is not of a key's form.
+    /// The text after the prefix is malformed.
     #[error("admin key {0}")]
     Text(#[from] TextError),
 }
 
-/// A well-formed admin key. It shows itself once, when asked by [`AdminSecret::expose`], and never in debug output.
+/// A well-formed admin key. It shows itself once, when asked by [`AdminSecret::expose`], and never
+/// in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminSecret([u8; LENGTH]);
 

@@ -15,8 +15,8 @@ use crate::{
     time::{Clock as _, Micros, SystemClock},
 };
 
-/// How long after its end a key or a subscription still is in the catalog, so that a gateway whose clock is behind
-/// sees it end by itself.
+/// Time for which the catalog keeps an ended key or subscription, so that a gateway whose clock is
+/// behind sees it end by itself.
 const KEPT_AFTER_END_SECONDS: i64 = 86_400;
 
 /// All that a gateway needs to know, as of one point of the change log.
@@ -52,8 +52,10 @@ impl Store {
     }
 }
 
-/// What ended before that, if the last change was made at `at`, is not served any more.
+/// Returns the instant before which an ended key or subscription is no longer served, if the last
+/// change was made at `at`.
 pub(super) fn cutoff(at: Micros) -> Micros {
-    // The earlier of two clocks, as either may be ahead, and to leave out what is still served would be an outage.
+    // The earlier of two clocks, as either may be ahead, and to leave out what is still served
+    // would be an outage.
     at.min(SystemClock.now()).plus_seconds(-KEPT_AFTER_END_SECONDS)
 }

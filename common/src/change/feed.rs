@@ -1,5 +1,6 @@
-//! What gateways follow the store by: a connection of its own, on which nothing else can queue, and which is given up as
-//! soon as it does not answer. A pool would hand out the dead connections of a network that was cut, one after the other.
+//! Follows the change log on a dedicated connection, on which nothing else can queue, and which is
+//! given up as soon as it does not answer. A pool would hand out the dead connections of a cut
+//! network one after the other.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::{
 };
 use crate::store::{Store, StoreError};
 
-/// How long an answer may take at first. Each that does not come doubles it: the store may just be slow.
+/// Time that the first answer may take. Each missing answer doubles it, as the store may just be
+/// slow.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 const PATIENCE_MAX: Duration = Duration::from_secs(8);
@@ -23,11 +25,12 @@ const PATIENCE_MAX: Duration = Duration::from_secs(8);
 /// Loading what changed may take as many times longer.
 const PATIENCE_OF_LOADS: u32 = 8;
 
-/// When one more attempt to connect is made beside those under way: what was sent into a cut network is sent again ever
-/// more rarely, so that an attempt made after it was mended is the first to succeed.
+/// Time after which one more attempt to connect starts beside the running ones. TCP resends into a
+/// cut network ever more rarely, so that an attempt made after the network is mended is the first
+/// to succeed.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(400);
 
-/// How long connecting may take in all.
+/// Most time that connecting may take in all.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A reader of the change log, and of what it names.
@@ -66,7 +69,8 @@ impl ChangeFeed {
         }
     }
 
-    /// Whether the log holds the change that `mark` names: whether it is the log that was followed so far.
+    /// Returns true if the log holds the change that `mark` names, which means that it is the log
+    /// that was followed so far.
     pub async fn holds(&mut self, mark: &ChangeMark) -> Result<bool, StoreError> {
         if mark.seq == 0 {
             return Ok(true);
@@ -81,7 +85,8 @@ impl ChangeFeed {
         self.connection.is_none()
     }
 
-    /// Up to `limit` changes after `mark`, with what they name. None: this is not the log that was followed so far.
+    /// Up to `limit` changes after `mark`, with what they name. None: this is not the log that was
+    /// followed so far.
     pub async fn changes_after(
         &mut self,
         mark: &ChangeMark,
@@ -128,7 +133,8 @@ impl ChangeFeed {
     }
 }
 
-/// The first connection that stands, of attempts made one after the other without waiting for each to fail.
+/// The first connection that stands, of attempts made one after the other without waiting for each
+/// to fail.
 async fn connect_soon(store: &Store) -> Result<AnyConnection, StoreError> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     let mut attempts = JoinSet::new();

@@ -7,9 +7,9 @@ use crate::time::Micros;
 pub struct ChangeMark {
     /// The number of the last change seen; 0 before the first.
     pub seq: i64,
-    /// When it was made.
+    /// Time of the change.
     pub at: Micros,
-    /// What it was.
+    /// Kind and subject of the change.
     pub what: String,
 }
 

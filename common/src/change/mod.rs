@@ -1,4 +1,5 @@
-//! What gateways follow: the catalog that they start from, the feed of changes to it, and what is passed on to others.
+//! The catalog that gateways start from, the feed of changes to it, and the changes passed on to
+//! other systems.
 //!
 //! The change log itself, written in the transaction of every change, is part of the store.
 

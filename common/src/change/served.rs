@@ -1,5 +1,5 @@
-//! What gateways know of tenants, subscriptions, plans and keys: the whole of it, and what a stretch of the change log
-//! names. Only what the request path needs is read.
+//! Rows that gateways need of tenants, subscriptions, plans and keys: all of them, or those that a
+//! stretch of the change log names. Only columns that the request path needs are read.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     time::{Micros, Zone},
 };
 
-/// How long the next rows of the whole catalog may take.
+/// Most time until the next rows of the whole catalog arrive.
 const ROWS_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Rows that are asked for by id at once.
@@ -34,7 +34,7 @@ const SUBSCRIPTIONS: &str =
 const PLANS: &str = "SELECT owner_id, plan_id, version, body, created_at FROM plan_versions ";
 const KEYS: &str = "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips FROM keys ";
 
-/// Whether a version of a plan of an owner is known.
+/// Tells for an owner, a plan and a version whether the reader has that version already.
 pub(super) type KnownPlans<'a> = &'a (dyn Fn(TenantId, &PlanId, i64) -> bool + Sync);
 
 /// A row of the whole catalog.
@@ -50,46 +50,47 @@ pub enum CatalogRow {
     Key(ServedKey),
 }
 
-/// What a gateway needs to know of a tenant.
+/// Columns of a tenant that a gateway needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedTenant {
     /// Its identifier.
     pub id: TenantId,
     /// The tenant above.
     pub parent: Option<TenantId>,
-    /// Whether its keys are served.
+    /// Status that decides whether its keys are served.
     pub status: TenantStatus,
-    /// In which its months begin. If this program does not know it, the tenant has none, so no quota of a month.
+    /// In which its months begin. If this program does not know it, the tenant has none, so no
+    /// quota of a month.
     pub zone: Zone,
 }
 
-/// What a gateway needs to know of a key.
+/// Columns of a key that a gateway needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedKey {
     /// Its public identifier.
     pub id: KeyId,
     /// Whose usage it is.
     pub tenant: TenantId,
-    /// Whether that is billed.
+    /// Mode, which decides whether usage is billed.
     pub mode: Mode,
     /// Keyed hash of the secret.
     pub hash: KeyHash,
     /// From this instant on it is refused.
     pub expires_at: Option<Micros>,
-    /// Whether it was revoked.
+    /// True if it was revoked.
     pub revoked: bool,
-    /// What it may be used for; empty: every route.
+    /// Scopes; empty: the key may use every route.
     pub scopes: Vec<String>,
-    /// Where it may be used from; empty: from anywhere.
+    /// Networks that may use it; empty: every address.
     pub allowed_ips: Vec<IpNet>,
 }
 
-/// What a stretch of the change log names, as it is now.
+/// Things that a stretch of the change log names, in their present state.
 #[derive(Debug)]
 pub struct Changes {
-    /// Where the stretch ends.
+    /// Place in the log where the stretch ends.
     pub mark: ChangeMark,
-    /// Whether the log goes on behind it.
+    /// True if the log goes on behind the stretch.
     pub more: bool,
     /// Tenants that changed.
     pub tenants: Vec<ServedTenant>,

@@ -1,4 +1,4 @@
-//! How far the change log was passed on to other systems, by the name of the place that it goes to.
+//! Positions up to which the change log was passed on to other systems, by the name of the sink.
 
 use sqlx::Row as _;
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct DatedChange {
     /// The change.
     pub change: Change,
-    /// When it was made, by the clock of whoever made it.
+    /// Time of the change, by the clock of the process that made it.
     pub at: Micros,
 }
 

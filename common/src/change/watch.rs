@@ -1,7 +1,9 @@
-//! Being told of changes as they are committed: LISTEN on PostgreSQL, `PRAGMA data_version` on SQLite.
+//! Being told of changes as they are committed: LISTEN on PostgreSQL, `PRAGMA data_version` on
+//! SQLite.
 //!
-//! It says no more than that it is worth looking. Whoever watches looks from time to time all the same: an announcement
-//! may be lost, with the connection or behind a pooler that does not pass it on.
+//! It says no more than that it is worth looking. Whoever watches looks from time to time all the
+//! same: an announcement may be lost, with the connection or behind a pooler that does not pass it
+//! on.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +19,14 @@ use tokio::{
 
 use crate::store::{Engine, Store, StoreError, change_log::CHANGES_CHANNEL};
 
-/// How often SQLite is asked whether somebody has committed: what passes until a change is seen there. It is a look at
-/// shared memory.
+/// Interval at which SQLite is asked for commits of other connections, which bounds the delay of a
+/// change. The question is a look at shared memory.
 const FILE_POLL: Duration = Duration::from_millis(15);
 
-/// How long to wait before watching is tried again.
+/// Time to wait before watching again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How long a server may take to say that it will announce changes.
+/// Most time that a server may take to confirm LISTEN.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Announcements of changes, until it is dropped.

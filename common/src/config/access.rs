@@ -1,4 +1,5 @@
-//! Access to the items of a list, the entries of a map, and words that stand for the variants of an enum.
+//! Access to the items of a list, the entries of a map, and words that stand for the variants of an
+//! enum.
 
 use serde::de::{
     DeserializeSeed, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess, VariantAccess, Visitor,

@@ -29,7 +29,8 @@ struct Builder {
 }
 
 impl Tree {
-    /// Parses a document into its tree and the faults of its form. A key that stands twice counts once.
+    /// Parses a document into its tree and the faults of its form. A key that stands twice counts
+    /// once.
     pub fn parse(text: &str) -> (Self, Vec<Fault>) {
         let mut builder = Builder::default();
         let mut parser = Parser::new_from_str(text);

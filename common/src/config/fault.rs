@@ -1,6 +1,7 @@
-//! What is wrong with a configuration file, where, and how it is shown.
+//! A fault of a configuration file: its place, its reason, and how it is shown.
 //!
-//! Invariant: what is shown is short whatever the file holds. Lines, reasons and the number of faults are cut.
+//! Invariant: what is shown is short whatever the file holds. Lines, reasons and the number of
+//! faults are cut.
 
 use std::fmt;
 
@@ -22,9 +23,9 @@ const QUOTE_MAX: usize = 60;
 /// One fault of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Where it is.
+    /// Place in the file.
     pub place: Place,
-    /// What is wrong and what to write instead.
+    /// Reason, and the text to write instead.
     pub reason: String,
 }
 
@@ -35,7 +36,7 @@ pub struct Place {
     pub line: usize,
     /// The column, counted from 1 in characters.
     pub column: usize,
-    /// How many characters.
+    /// Length in characters.
     pub length: usize,
 }
 
@@ -126,7 +127,8 @@ fn excerpt(line: &str, place: Place) -> String {
     format!("{:>6} | {before}{}{after}\n       | {indent}{carets}", place.line, shown.trim_end())
 }
 
-/// The letters of a line, with a star for each of a password: in a URL, or under a name that says what it is.
+/// The letters of a line, with a star for each of a password: in a URL, or under a name that says
+/// what it is.
 fn without_secrets(line: &str) -> Vec<char> {
     let mut letters: Vec<char> = line.chars().collect();
     let find = |part: &str, from: usize| {

@@ -1,4 +1,5 @@
-//! Reading the YAML that people edit: every fault of a file at once, each as `file:line:column: reason` with the line.
+//! Reading the YAML that people edit: every fault of a file at once, each as `file:line:column:
+//! reason` with the line.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -7,8 +8,8 @@
 //! | [`fault`] | a fault, and how it is shown |
 //! | [`words`] | errors of serde in plain words |
 //!
-//! Programs then check the value as a whole, and ask the [`Document`] for the places of what they find. Variables of the
-//! environment are not expanded: what a file says is what is written in it.
+//! Programs then check the value as a whole, and ask the [`Document`] for the places of what they
+//! find. Variables of the environment are not expanded: what a file says is what is written in it.
 
 mod access;
 mod builder;
@@ -27,7 +28,7 @@ pub use fault::{Fault, Faults, Place, did_you_mean, nearest, quoted};
 use serde::de::DeserializeOwned;
 pub use tree::{Step, Tree};
 
-/// Why a configuration file is refused.
+/// The reason why a configuration file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read at all.
@@ -35,7 +36,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         file: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Malformed YAML, an unknown or missing field, a value of the wrong type.
@@ -45,7 +46,7 @@ pub enum ConfigError {
         file: String,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// Reason for the refusal.
         reason: String,
     },
     /// One fault of a file that is being checked.

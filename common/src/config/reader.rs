@@ -1,8 +1,9 @@
 //! From a tree to a typed value, noting every fault on the way.
 //!
-//! A visitor of serde ends at its first error. So a value that cannot be used is noted and removed from the tree, and
-//! the rest is read again, until everything still there can be used. A setting that is missing only because it was
-//! removed is not reported. Unknown settings are noted and passed over, without another round.
+//! A visitor of serde ends at its first error. So a value that cannot be used is noted and removed
+//! from the tree, and the rest is read again, until everything still there can be used. A setting
+//! that is missing only because it was removed is not reported. Unknown settings are noted and
+//! passed over, without another round.
 
 use std::cell::{Cell, RefCell};
 
@@ -22,7 +23,8 @@ const ROUNDS_MAX: usize = 200;
 /// Most nodes that are read in one round, aliases counted each time.
 const NODES_MAX: usize = 200_000;
 
-/// Returns the value of the tree, if its usable part is enough for one. Faults are added to `faults`.
+/// Returns the value of the tree, if its usable part is enough for one. Faults are added to
+/// `faults`.
 pub(super) fn read<T: serde::de::DeserializeOwned>(tree: &mut Tree, faults: &mut Vec<Fault>) -> Option<T> {
     for _ in 0..ROUNDS_MAX {
         let root = tree.root()?;
@@ -47,7 +49,8 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(tree: &mut Tree, faults: &mut
             let prefix = field.map_or_else(String::new, |field| format!("{}: ", quoted(&field)));
             faults.push(place.fault(format!("{prefix}{}", error.reason)));
         }
-        // Unknown settings of this round are found again in the next, or are told now if it is the last.
+        // Unknown settings of this round are found again in the next, or are told now if it is the
+        // last.
         faults.extend(notes.into_inner());
         if error.missing.is_some_and(|field| !is_removed && tree.supply(at, field)) {
             continue;

@@ -48,7 +48,8 @@ pub(super) enum Content {
     Scalar(Scalar),
     List(Vec<NodeId>),
     Map(Vec<Entry>),
-    /// Stands for a missing setting, whatever its type, so that further missing settings can be reported.
+    /// Stands for a missing setting, whatever its type, so that further missing settings can be
+    /// reported.
     Supplied,
 }
 
@@ -72,7 +73,8 @@ impl Tree {
         self.nodes.len() - 1
     }
 
-    /// Adds something to a map for a setting that is missing in it. False if that did not help before.
+    /// Adds something to a map for a setting that is missing in it. False if that did not help
+    /// before.
     pub(super) fn supply(&mut self, map: NodeId, key: &str) -> bool {
         let place = self.nodes[map].place;
         let value = self.push(place, Content::Supplied);
@@ -84,7 +86,8 @@ impl Tree {
         true
     }
 
-    /// Removes every map that something was added to. Returns true if there was one that was not removed yet.
+    /// Removes every map that something was added to. Returns true if there was one that was not
+    /// removed yet.
     pub(super) fn remove_supplied(&mut self) -> bool {
         let is_supplied = |id: &NodeId| matches!(self.nodes[*id].content, Content::Supplied);
         let holds = |node: &Node| matches!(&node.content, Content::Map(entries) if entries.iter().any(|entry| is_supplied(&entry.value)));
@@ -118,7 +121,8 @@ impl Tree {
         items.iter().copied().filter(|item| !self.removed.contains(item))
     }
 
-    /// The node at the end of a way, and the place by which it is told: its own if it is a scalar, else that of its key.
+    /// The node at the end of a way, and the place by which it is told: its own if it is a scalar,
+    /// else that of its key.
     pub(super) fn walk(&self, way: &[Step]) -> Option<(NodeId, Place)> {
         let root = self.root()?;
         way.iter().try_fold((root, self.nodes[root].place), |(id, _), step| match step {
@@ -175,8 +179,9 @@ impl Tree {
         })
     }
 
-    /// The place of the setting `field` in the map, list or scalar at the end of `way`, or anywhere below it; one that is
-    /// set to `value` goes before others. The place of the way itself if there is none.
+    /// The place of the setting `field` in the map, list or scalar at the end of `way`, or anywhere
+    /// below it; one that is set to `value` goes before others. The place of the way itself if
+    /// there is none.
     pub fn place(&self, way: &[Step], field: &str, value: Option<&str>) -> Place {
         let mut end = way.len();
         let (start, own) = loop {

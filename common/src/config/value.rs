@@ -32,7 +32,8 @@ impl Value {
     }
 }
 
-/// A whole number: decimal, or with `0x`, `0o` or `0b`. Digits after a 0 are a text, such as a telephone number.
+/// A whole number: decimal, or with `0x`, `0o` or `0b`. Digits after a 0 are a text, such as a
+/// telephone number.
 fn whole(text: &str) -> Option<i128> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),

@@ -4,7 +4,7 @@ use serde::de::{Expected, Unexpected};
 
 use super::fault::quoted;
 
-/// What a type expects.
+/// Describes the values that a type takes.
 pub(super) fn expected(expected: &dyn Expected) -> String {
     let text = expected.to_string();
     let plain = match text.as_str() {
@@ -21,7 +21,7 @@ pub(super) fn expected(expected: &dyn Expected) -> String {
     plain.to_owned()
 }
 
-/// What is there instead.
+/// Describes the value that was found instead.
 pub(super) fn unexpected(unexpected: &Unexpected<'_>) -> String {
     match unexpected {
         Unexpected::Bool(value) => format!("`{value}`"),

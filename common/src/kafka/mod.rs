@@ -1,4 +1,5 @@
-//! Settings of Kafka clients that all programs read and apply alike. The clients themselves are the programs' own.
+//! Settings of Kafka clients that all programs read and apply alike. The clients themselves are the
+//! programs' own.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,8 +8,9 @@ use serde::{Deserialize, Deserializer, de};
 /// Longest name of a topic, in bytes: Kafka's own limit.
 const TOPIC_MAX_BYTES: usize = 249;
 
-/// Properties of every producer, which no configuration may change: a message is written once, to all replicas, and a
-/// key stays on its partition, whichever program sends it. Java's own clients partition alike.
+/// Properties of every producer, which no configuration may change: a message is written once, to
+/// all replicas, and a key stays on its partition, whichever program sends it. Java's own clients
+/// partition alike.
 pub const PRODUCER: [(&str, &str); 4] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
@@ -45,8 +47,9 @@ impl fmt::Display for Scalar {
     }
 }
 
-/// Returns the properties of a client in the order in which they apply, each in place of an earlier one of its name:
-/// the program's defaults, the configured ones, and those that no configuration may change.
+/// Returns the properties of a client in the order in which they apply, each in place of an earlier
+/// one of its name: the program's defaults, the configured ones, and those that no configuration
+/// may change.
 pub fn layered<'a>(
     defaults: impl IntoIterator<Item = (&'a str, &'a str)>,
     configured: &'a BTreeMap<String, String>,

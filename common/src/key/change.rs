@@ -1,4 +1,5 @@
-//! Creating a key, and changing what it may be used for. Only the keyed hash of its secret gets here.
+//! Creating a key, and changing what it may be used for. Only the keyed hash of its secret gets
+//! here.
 
 use super::{
     IpNet, Key, Mode,
@@ -20,37 +21,38 @@ use crate::{
 pub struct NewKey {
     /// Whose usage it will be.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// Live or test.
     pub mode: Mode,
     /// Keyed hash of the secret.
     pub hash: KeyHash,
-    /// Which pepper the hash was made with.
+    /// Id of the pepper that the hash was made with.
     pub pepper_id: String,
     /// The secret's last four characters.
     pub hint: String,
     /// From when on it is refused.
     pub expires_at: Option<Micros>,
-    /// What it may be used for; empty: every route.
+    /// Scopes; empty: the key may use every route.
     pub scopes: Vec<String>,
-    /// Where it may be used from; empty: from anywhere.
+    /// Networks that may use it; empty: every address.
     pub allowed_ips: Vec<IpNet>,
 }
 
-/// What is to be changed of a key; nothing else is.
+/// Changes to a key; a field without a value stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct KeyUpdate {
-    /// What people call it.
+    /// Name shown to people.
     pub name: Option<String>,
-    /// What it may be used for.
+    /// Scopes that it may use.
     pub scopes: Option<Vec<String>>,
-    /// Where it may be used from.
+    /// Networks that may use it.
     pub allowed_ips: Option<Vec<IpNet>>,
 }
 
 impl NewKey {
-    /// A key with this secret, of the secret's mode, without expiry or restrictions. Only the keyed hash is kept.
+    /// A key with this secret, of the secret's mode, without expiry or restrictions. Only the keyed
+    /// hash is kept.
     pub fn new(tenant: TenantId, name: impl Into<String>, secret: &Secret, pepper: &Pepper) -> Self {
         Self {
             tenant,
@@ -67,8 +69,8 @@ impl NewKey {
 }
 
 impl Store {
-    /// Creates a key. Refused: a bad name, scope or range of addresses, an expiry that has passed. A conflict: a deleted
-    /// tenant, a secret that is taken.
+    /// Creates a key. Refused: a bad name, scope or range of addresses, an expiry that has passed.
+    /// A conflict: a deleted tenant, a secret that is taken.
     pub async fn create_key(&self, new: &NewKey, now: Micros) -> Result<Key, StoreError> {
         validate(&new.name, &new.scopes, &new.allowed_ips)?;
         if let Some(expiry) = new.expires_at.filter(|expiry| *expiry <= now) {

@@ -1,7 +1,7 @@
-//! What is stored of a secret: HMAC-SHA-256 under a pepper that the store never sees.
+//! Keyed hashes of secrets: HMAC-SHA-256 under a pepper that the store never sees.
 //!
-//! A copy of the database is then useless for finding keys, and whoever can only write to the database cannot plant
-//! a key that works.
+//! A copy of the database is then useless for finding keys, and whoever can only write to the
+//! database cannot plant a key that works.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use super::secret::Secret;
 /// Shortest pepper that is accepted, in bytes.
 const PEPPER_MIN_BYTES: usize = 16;
 
-/// Why there is no pepper to hash with.
+/// The reason why there is no usable pepper.
 #[derive(Debug, thiserror::Error)]
 pub enum PepperError {
     /// Too short to protect anything.
@@ -33,7 +33,7 @@ pub enum PepperError {
     Unreadable {
         /// The file named in the configuration.
         path: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Neither a file nor the environment names one.
@@ -56,7 +56,8 @@ pub struct KeyHash([u8; 32]);
 #[derive(Clone)]
 pub struct Seal(Hmac<Sha256>);
 
-/// The bearer token with which a gateway hands usage to `billing`, derived from the pepper that both hold.
+/// The bearer token with which a gateway hands usage to `billing`, derived from the pepper that
+/// both hold.
 #[derive(Clone)]
 pub struct IngestToken(String);
 
@@ -113,7 +114,8 @@ impl Pepper {
     pub fn snapshot_seal(&self) -> Seal {
         let mut keyed = self.keyed.clone();
         keyed.update(b"tollgate catalog snapshot");
-        // An HMAC accepts keys of every length; the pepper itself is the one that is taken if this one did not.
+        // An HMAC accepts keys of every length; the pepper itself is the one that is taken if this
+        // one did not.
         Seal(Hmac::new_from_slice(&keyed.clone().finalize().into_bytes()).unwrap_or(keyed))
     }
 
@@ -154,7 +156,8 @@ impl fmt::Debug for Pepper {
 }
 
 impl Hash for KeyHash {
-    /// Hands on its first 8 bytes: without the pepper nobody can choose them, so they spread as well as any hash of them.
+    /// Hands on its first 8 bytes: without the pepper nobody can choose them, so they spread as
+    /// well as any hash of them.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [first, ..] = self.0.as_chunks::<8>().0 else {
             return;

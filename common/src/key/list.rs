@@ -1,4 +1,4 @@
-//! Lists of keys, as far as they exist for whoever acts.
+//! Lists of keys, in the actor's scope.
 
 use sqlx::Row as _;
 
@@ -17,16 +17,16 @@ use crate::{
     time::Micros,
 };
 
-/// Which keys.
+/// Selects keys.
 #[derive(Debug, Clone, Default)]
 pub struct KeyFilter {
     /// Of one tenant.
     pub tenant: Option<TenantId>,
     /// Of a tenant and everybody below it.
     pub subtree_of: Option<TenantId>,
-    /// Those that stand so at an instant.
+    /// Only keys with this status at this instant.
     pub status: Option<(KeyStatus, Micros)>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only keys whose name contains this text, ignoring case.
     pub name: Option<String>,
 }
 
@@ -41,7 +41,8 @@ impl Store {
         Err(StoreError::not_found("key", &id))
     }
 
-    /// The key whose secret has this hash, as far as it exists for whoever acts; it may have expired or been revoked.
+    /// The key whose secret has this hash, in the actor's scope; it may have expired or been
+    /// revoked.
     pub async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<Key>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let query = sqlx::query(select_keys!("WHERE hash = $1")).bind(hash.to_hex());

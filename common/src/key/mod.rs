@@ -1,7 +1,8 @@
-//! API keys: their format, the keyed hash that is stored of them, and the record that says what they may do.
+//! API keys: their format, the keyed hash that is stored of them, and the record that says what
+//! they may do.
 //!
-//! The secret exists in two places only: in the customer's hands and, for the moment of its creation, in
-//! [`Secret`]. Everything else works on [`KeyHash`].
+//! The secret exists in two places only: in the customer's hands and, for the moment of its
+//! creation, in [`Secret`]. Everything else works on [`KeyHash`].
 
 mod change;
 mod hash;
@@ -46,31 +47,32 @@ pub struct Key {
     pub id: KeyId,
     /// Whose usage it is.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// Live usage is billed, test usage is metered only.
     pub mode: Mode,
     /// Keyed hash of the secret; never shown.
     #[serde(skip)]
     pub hash: KeyHash,
-    /// Which pepper the hash was made with.
+    /// Id of the pepper that the hash was made with.
     pub pepper_id: String,
     /// The secret's last four characters, so that people can tell keys apart.
     pub hint: String,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Micros,
     /// From this instant on it is refused.
     pub expires_at: Option<Micros>,
-    /// When it was revoked; refused from then on.
+    /// Time of revocation; refused from then on.
     pub revoked_at: Option<Micros>,
     /// The key that this one replaced by rotation.
     pub replaces: Option<KeyId>,
-    /// Who made it; none where that was not written down.
+    /// Creator of the key; none if it was not recorded.
     #[serde(skip)]
     pub created_by: Option<Creator>,
-    /// What it may be used for; empty: every route. A route that asks for a scope is open to keys that have it.
+    /// Scopes; empty: the key may use every route. A route that asks for a scope is open to keys
+    /// that have it.
     pub scopes: Vec<String>,
-    /// Where it may be used from; empty: from anywhere.
+    /// Networks that may use it; empty: every address.
     pub allowed_ips: Vec<IpNet>,
     /// The minute in which a gateway last accepted it, reported once a minute.
     pub last_used_at: Option<Micros>,
@@ -103,14 +105,14 @@ pub enum KeyStatus {
 }
 
 impl Key {
-    /// How the key stands at `now`.
+    /// Returns the status of the key at `now`.
     pub fn status(&self, now: Micros) -> KeyStatus {
         KeyStatus::at(now, self.expires_at, self.revoked_at)
     }
 }
 
 impl KeyStatus {
-    /// How a key with this end stands at `now`.
+    /// Returns the status at `now` of a key with this expiry and this time of revocation.
     pub fn at(now: Micros, expires_at: Option<Micros>, revoked_at: Option<Micros>) -> Self {
         if revoked_at.is_some() {
             Self::Revoked
@@ -122,7 +124,7 @@ impl KeyStatus {
     }
 }
 
-/// Why scopes or addresses of a key are refused.
+/// The reason why scopes or networks of a key are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestrictionError {
     /// Not the name of a scope.
@@ -136,7 +138,7 @@ pub enum RestrictionError {
     TooMany {
         /// `scopes` or `allowed_ips`.
         what: &'static str,
-        /// How many.
+        /// Number found.
         found: usize,
     },
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Why a text is not a range of addresses.
+/// The reason why a text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// Neither an address nor a range.
@@ -24,8 +24,8 @@ pub enum NetworkError {
     },
 }
 
-/// Reads a range of addresses; a single address is a range of one. An address inside a range is refused, as nobody can
-/// tell which of the two is meant.
+/// Reads a range of addresses; a single address is a range of one. An address inside a range is
+/// refused, as nobody can tell which of the two is meant.
 pub fn parse_network(text: &str) -> Result<IpNet, NetworkError> {
     let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
     let stated = text.parse::<IpNet>().ok().or_else(single);

@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Store {
-    /// Refuses a pepper under which none of the keys in force is hashed, while others are: every one of them would be
-    /// unknown under it. A store without keys in force takes any pepper.
+    /// Refuses a pepper under which none of the keys in force is hashed, while others are: every
+    /// one of them would be unknown under it. A store without keys in force takes any pepper.
     pub async fn check_pepper(&self, pepper: &Pepper, now: Micros) -> Result<(), StoreError> {
         let rows = sqlx::query(
             "SELECT DISTINCT pepper_id FROM (\

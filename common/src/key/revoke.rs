@@ -1,4 +1,5 @@
-//! Revoking keys: one that is asked for, those of a tenant that goes, and those whose makers are above it no more.
+//! Revoking keys: one that is asked for, those of a tenant that goes, and those whose makers are
+//! above it no more.
 
 use sqlx::any::AnyRow;
 

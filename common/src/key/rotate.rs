@@ -21,9 +21,10 @@ pub struct KeyRotation {
 }
 
 impl Store {
-    /// Replaces a key: a new one with `hash` takes over the old one's tenant, name, mode and expiry; the old one ends
-    /// after `grace_seconds` or at its own expiry, whichever comes first. Refused: a grace beyond
-    /// [`crate::key::ROTATION_GRACE_MAX_SECONDS`]. A conflict: a revoked or expired key.
+    /// Replaces a key: a new one with `hash` takes over the old one's tenant, name, mode and
+    /// expiry; the old one ends after `grace_seconds` or at its own expiry, whichever comes first.
+    /// Refused: a grace beyond [`crate::key::ROTATION_GRACE_MAX_SECONDS`]. A conflict: a revoked or
+    /// expired key.
     pub async fn rotate_key(
         &self,
         id: KeyId,
@@ -63,7 +64,8 @@ impl Store {
     }
 }
 
-/// When a key ends that is replaced now: after the grace, or at its own expiry if that is before.
+/// Returns the expiry of a key replaced now: the end of the grace, or its own expiry if that is
+/// earlier.
 pub(crate) fn end_of_replaced(
     expires_at: Option<Micros>,
     grace_seconds: u32,

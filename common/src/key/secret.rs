@@ -1,7 +1,7 @@
 //! The secret of an API key: `sk_live_` or `sk_test_`, 26 random characters, and 6 of checksum.
 //!
-//! Every key matches `^sk_(test|live)_[a-z0-9]{32}$`. With the checksum, a typo is refused before any look-up, and a
-//! leaked key can be told from noise by scanners.
+//! Every key matches `^sk_(test|live)_[a-z0-9]{32}$`. With the checksum, a typo is refused before
+//! any look-up, and a leaked key can be told from noise by scanners.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::{
 
 const PREFIX_LENGTH: usize = "sk_live_".len();
 
-/// Why a text cannot be a key of ours. It is told without any look-up.
+/// The reason why a text is no key, found without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Neither `sk_live_` nor `sk_test_`.
@@ -29,7 +29,8 @@ pub enum SecretError {
     Checksum,
 }
 
-/// A well-formed key. It shows itself once, when asked by [`Secret::expose`], and never in debug output.
+/// A well-formed key. It shows itself once, when asked by [`Secret::expose`], and never in debug
+/// output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; Secret::LENGTH]);
 
@@ -62,7 +63,7 @@ impl Secret {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Whether usage under this key is billed, as its prefix says.
+    /// Returns the mode that the prefix names; it decides whether usage is billed.
     pub fn mode(&self) -> Mode {
         if self.0.starts_with(b"sk_test_") { Mode::Test } else { Mode::Live }
     }

@@ -1,4 +1,5 @@
-//! What all secrets have behind their prefix: 26 random characters of a-z and 0-9, and 6 of checksum.
+//! The part of all secrets behind their prefix: 26 random characters of a-z and 0-9, and 6 of
+//! checksum.
 //!
 //! The checksum is the CRC-32 (IEEE) of everything before it, in base 36.
 
@@ -11,15 +12,15 @@ const CHECKSUM_LENGTH: usize = 6;
 /// Characters behind the prefix.
 pub(crate) const LENGTH: usize = RANDOM_LENGTH + CHECKSUM_LENGTH;
 
-/// What is wrong with the text of a secret.
+/// A fault in the text of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// Not as many characters as there have to be.
     #[error("must have {expected} characters, this has {found}")]
     Length {
-        /// How many there have to be.
+        /// Number required.
         expected: usize,
-        /// How many there are.
+        /// Number found.
         found: usize,
     },
     /// Something else than a-z and 0-9 behind the prefix.
@@ -30,7 +31,8 @@ pub enum TextError {
     Checksum,
 }
 
-/// Writes randomness of the operating system and its checksum behind the prefix of `bytes`, which it fills.
+/// Writes randomness of the operating system and its checksum behind the prefix of `bytes`, which
+/// it fills.
 pub(crate) fn fill(bytes: &mut [u8], prefix: usize) {
     let body = bytes.len() - CHECKSUM_LENGTH;
     let mut random = rand::rng();
@@ -54,7 +56,8 @@ pub(crate) fn check<const N: usize>(text: &[u8], prefix: usize) -> Result<[u8; N
     Ok(bytes)
 }
 
-/// CRC-32 in base 36, most significant digit first, zero-padded: 36^6 is just above 2^31, so the top digit is cut.
+/// CRC-32 in base 36, most significant digit first, zero-padded: 36^6 is just above 2^31, so the
+/// top digit is cut.
 pub(super) fn checksum(body: &[u8]) -> [u8; CHECKSUM_LENGTH] {
     let mut rest = crc32fast::hash(body) as usize;
     let mut digits = [b'0'; CHECKSUM_LENGTH];

@@ -1,4 +1,4 @@
-//! When keys were last used.
+//! Times at which keys were last used.
 
 use crate::{
     id::KeyId,
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Store {
-    /// Notes when gateways last accepted keys. Each is named once; those that are not known are passed over, and
-    /// nothing moves back.
+    /// Notes when gateways last accepted keys. Each is named once; those that are not known are
+    /// passed over, and nothing moves back.
     pub async fn touch_keys(&self, used: &[(KeyId, Micros)]) -> Result<(), StoreError> {
         // In one order, as gateways that note the same keys at once would else lock them crosswise.
         let mut used = used.to_vec();

@@ -1,4 +1,5 @@
-//! Whether a token bank was ever kept: only then does an empty one mean that data was lost.
+//! The record that a token bank was started once: only after that does an empty bank mean lost
+//! data.
 
 use crate::{
     store::{Store, StoreError},
@@ -6,7 +7,8 @@ use crate::{
 };
 
 impl Store {
-    /// Notes that a gateway starts with a bank at `now`. True for the first one ever, and for nobody after it.
+    /// Notes that a gateway starts with a bank at `now`. True for the first one ever, and for
+    /// nobody after it.
     pub async fn first_bank_start(&self, now: Micros) -> Result<bool, StoreError> {
         let mut write = self.begin_write().await?;
         let inserted =

@@ -46,7 +46,8 @@ impl Clock {
     }
 }
 
-/// The monotonic clock as it is: an `Instant` can only be asked for a difference, which takes half as long again.
+/// The monotonic clock as it is: an `Instant` can only be asked for a difference, which takes half
+/// as long again.
 #[inline]
 fn machine_nanos() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);

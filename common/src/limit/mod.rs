@@ -1,4 +1,5 @@
-//! Rate limits, decided from local memory: one atomic number each, in nanoseconds, whoever is limited and why.
+//! Rate limits, decided from local memory: one atomic number each, in nanoseconds, whoever is
+//! limited and why.
 
 mod bank;
 mod clock;

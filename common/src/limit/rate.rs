@@ -1,8 +1,9 @@
 //! Rates: one atomic number per limit, debited by compare-and-swap.
 //!
-//! The number is the theoretical arrival time of the generic cell rate algorithm: the instant at which the bucket
-//! will be full again. Over every stretch of time W, at most `burst + W / interval` requests are admitted, and the
-//! interval is rounded up, so that this is never more than `burst + rate x W`.
+//! The number is the theoretical arrival time of the generic cell rate algorithm: the instant at
+//! which the bucket will be full again. Over every stretch of time W, at most `burst + W /
+//! interval` requests are admitted, and the interval is rounded up, so that this is never more than
+//! `burst + rate x W`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,8 +38,8 @@ impl Rate {
         Self { policy, limit: limit.limit, window_seconds: window.seconds(), interval, depth }
     }
 
-    /// One of `gateways` equal parts of it. A part holds at least one request: a burst of fewer requests than there are
-    /// gateways is then as many as there are gateways.
+    /// One of `gateways` equal parts of it. A part holds at least one request: a burst of fewer
+    /// requests than there are gateways is then as many as there are gateways.
     #[inline]
     #[must_use]
     pub fn share(&self, gateways: u64) -> Self {
@@ -46,7 +47,7 @@ impl Rate {
         Self { interval, depth: self.depth.max(interval), ..*self }
     }
 
-    /// When the bucket is full, if it has `left` requests left at `now`.
+    /// Returns the time at which the bucket is full, if it has `left` requests at `now`.
     #[inline]
     pub fn full_at_with(&self, left: u64, now: u64) -> u64 {
         now.saturating_add(self.depth.saturating_sub(self.interval.saturating_mul(left)))
@@ -89,7 +90,7 @@ impl Rate {
         self.window_seconds * 1_000_000
     }
 
-    /// How the limit stands at `now`, if its bucket is full at `full_at`.
+    /// Returns the state of the limit at `now`, if its bucket is full at `full_at`.
     #[inline]
     pub fn state(&self, full_at: u64, now: u64) -> LimitState {
         let missing = full_at.saturating_sub(now);
@@ -102,7 +103,7 @@ impl Rate {
         }
     }
 
-    /// How the limit stands, if `remaining` requests are left.
+    /// Returns the state of the limit with `remaining` requests.
     #[inline]
     pub fn state_with(&self, remaining: u64) -> LimitState {
         let missing = self.depth.saturating_sub(self.interval.saturating_mul(remaining));
@@ -121,7 +122,8 @@ impl Rate {
         self.depth.saturating_sub(full_at.saturating_sub(now)) / self.interval
     }
 
-    /// When the bucket would be full after one more request, if it may have that now; else the nanoseconds until it may.
+    /// Returns the time at which the bucket is full after one more request, if that is admitted
+    /// now; else the nanoseconds to wait.
     #[inline]
     fn after_one(&self, full_at: u64, now: u64) -> Result<u64, u64> {
         let after = full_at.max(now).saturating_add(self.interval);
@@ -133,7 +135,7 @@ impl Rate {
 }
 
 impl RateCell {
-    /// When the bucket is full again.
+    /// Returns the time at which the bucket is full again.
     #[inline]
     pub fn full_at(&self) -> u64 {
         self.0.load(Ordering::Acquire)
@@ -151,7 +153,8 @@ impl RateCell {
         rate.after_one(self.full_at(), now).err().unwrap_or(0)
     }
 
-    /// Debits one request and returns when the bucket will be full; or debits nothing, if it may not pass.
+    /// Debits one request and returns when the bucket will be full; or debits nothing, if it may
+    /// not pass.
     #[inline]
     pub fn debit(&self, rate: &Rate, now: u64) -> Option<u64> {
         let debited =
@@ -162,8 +165,8 @@ impl RateCell {
 
     /// Gives back a debit made `elapsed` nanoseconds ago.
     ///
-    /// A bucket that was full, or would have been but for this debit, has refilled that much of it already: giving
-    /// back the whole would let the same stretch of time refill it twice.
+    /// A bucket that was full, or would have been but for this debit, has refilled that much of it
+    /// already: giving back the whole would let the same stretch of time refill it twice.
     #[inline]
     pub fn undo(&self, rate: &Rate, elapsed: u64) {
         self.give_back(rate.interval, elapsed);

@@ -1,8 +1,10 @@
-//! The open connections of a listener: counted in all and by address, with those that wait for a request known.
+//! The open connections of a listener: counted in all and by address, with those that wait for a
+//! request known.
 //!
-//! Invariant: a connection is counted from its admission until its [`Connection`] is dropped. Where a limit is reached, a
-//! connection that waits for a request gives way to the new one; one whose request is being answered never does. So who
-//! holds connections open without asking anything keeps nobody out.
+//! Invariant: a connection is counted from its admission until its [`Connection`] is dropped. Where
+//! a limit is reached, a connection that waits for a request gives way to the new one; one whose
+//! request is being answered never does. So who holds connections open without asking anything
+//! keeps nobody out.
 
 use std::{
     cmp::Reverse,
@@ -32,12 +34,12 @@ const ADDRESSES_LOOKED_AT_MOST: usize = 4_096;
 /// Connections of one address that are looked at to find the one that has waited longest.
 const CONNECTIONS_LOOKED_AT: usize = 1_024;
 
-/// How often a new connection looks for room again while others are about to go.
+/// Number of times that a new connection looks for room while others are about to close.
 const ATTEMPTS: u32 = 200;
 
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 
-/// Why there is no room at the moment.
+/// The reason why there is no room at the moment.
 #[derive(Debug)]
 enum NoRoom {
     /// Others are about to go.
@@ -45,7 +47,7 @@ enum NoRoom {
     Refused(Refusal),
 }
 
-/// How many connections there may be.
+/// Limits on the number of open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// In all.
@@ -76,18 +78,19 @@ struct State {
     /// Connections that were told to give way and are still there.
     leaving: usize,
     by_address: HashMap<IpAddr, Vec<Arc<Shared>>>,
-    /// Where the next search begins.
+    /// Index at which the next search begins.
     cursor: usize,
 }
 
-/// What the owner of a connection and those who look for one that may go both see.
+/// State of a connection, shared by its owner and by those who look for one to close.
 struct Shared {
     address: IpAddr,
     /// Index among the connections of its address; written under the lock.
     index: AtomicUsize,
-    /// Milliseconds since the epoch at which it began to wait for a request, plus one; 0 while it does not wait.
+    /// Milliseconds since the epoch at which it began to wait for a request, plus one; 0 while it
+    /// does not wait.
     waits_since: AtomicU64,
-    /// Whether it has asked anything yet.
+    /// True once it has received a request.
     has_asked: AtomicBool,
     leaves: AtomicBool,
     waker: AtomicWaker,
@@ -134,8 +137,8 @@ impl Connections {
         })
     }
 
-    /// Counts a new connection, or says why there is no room for it. Where others have been told to make room, their
-    /// going is waited for.
+    /// Counts a new connection, or says why there is no room for it. Where others have been told to
+    /// make room, their going is waited for.
     pub async fn admit(self: &Arc<Self>, address: IpAddr, limits: ConnectionLimits) -> Result<Connection, Refusal> {
         let address = origin::subscriber(address);
         let mut hopes = Hopes::new(&self.hopeful);
@@ -173,12 +176,12 @@ impl Connections {
         Ok(Connection { all: Arc::clone(self), shared })
     }
 
-    /// How many there are.
+    /// Returns the gauge of open connections.
     pub fn gauge(&self) -> &IntGauge {
         &self.metrics.open
     }
 
-    /// What the listener counts.
+    /// Returns the metrics of the listener.
     pub const fn metrics(&self) -> &ListenerMetrics {
         &self.metrics
     }
@@ -191,7 +194,8 @@ impl Connections {
         }
     }
 
-    /// Tells a connection that waits to go: one of `address`, or of an address with many connections.
+    /// Tells a connection that waits to go: one of `address`, or of an address with many
+    /// connections.
     fn displace(
         &self,
         state: &mut State,
@@ -199,7 +203,8 @@ impl Connections {
         limits: ConnectionLimits,
         refusal: Refusal,
     ) -> Result<(), NoRoom> {
-        // Those that were told are gone within moments; until then, half as many more may come as there may be.
+        // Those that were told are gone within moments; until then, half as many more may come as
+        // there may be.
         if state.leaving >= (limits.most / 2).max(1) {
             return Err(NoRoom::Soon);
         }
@@ -234,7 +239,8 @@ fn of_many(by_address: &HashMap<IpAddr, Vec<Arc<Shared>>>, cursor: usize) -> Opt
     groups.into_iter().chain(others).find_map(|group| longest_waiting(group, cursor))
 }
 
-/// The connection that may go first: rather one that never asked anything, and of those the one that has waited longest.
+/// The connection that may go first: rather one that never asked anything, and of those the one
+/// that has waited longest.
 fn longest_waiting(group: &[Arc<Shared>], cursor: usize) -> Option<&Arc<Shared>> {
     let start = if group.len() > CONNECTIONS_LOOKED_AT { cursor % group.len() } else { 0 };
     let waiting = group.iter().cycle().skip(start).take(group.len().min(CONNECTIONS_LOOKED_AT));
@@ -265,7 +271,7 @@ impl Connection {
         if told() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// What the listener counts.
+    /// Returns the metrics of the listener.
     pub fn metrics(&self) -> &ListenerMetrics {
         &self.all.metrics
     }

@@ -1,23 +1,24 @@
-//! File descriptors: as many as the system lets a process have, and a share kept back for its own files.
+//! File descriptors: as many as the system lets a process have, and a share kept back for its own
+//! files.
 //!
-//! Clients are given what is left, so that a process that is full of connections can still open its files, reach its
-//! store and answer its operators.
+//! Clients are given what is left, so that a process that is full of connections can still open its
+//! files, reach its store and answer its operators.
 
 use std::{fs, io};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Where Linux lists the open descriptors of a process.
+/// Directory in which Linux lists the open descriptors of a process.
 const OPEN: &str = "/proc/self/fd";
 
 /// Open descriptors that are assumed where the system does not list them.
 const OPEN_ASSUMED: usize = 64;
 
-/// Descriptors kept back beyond those that are open at the start: files that rotate, connections to the store, to brokers
-/// and to operators. Fewer where the system allows few.
+/// Descriptors kept back beyond those that are open at the start: files that rotate, connections to
+/// the store, to brokers and to operators. Fewer where the system allows few.
 const HEADROOM: usize = 128;
 
-/// How many descriptors the process may have.
+/// Limit on the open descriptors of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorLimit {
     /// Now.
@@ -26,7 +27,7 @@ pub struct DescriptorLimit {
     pub before: usize,
 }
 
-/// How many connections the descriptors suffice for.
+/// Number of connections that the descriptors suffice for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Of clients, and to the servers behind.
@@ -45,8 +46,8 @@ pub fn raise_limit() -> io::Result<DescriptorLimit> {
     Ok(DescriptorLimit { now: bounded(getrlimit(Resource::Nofile).current), before })
 }
 
-/// What the limit leaves for connections, beyond what is open and what is kept back. `soon` is how many more descriptors
-/// the process is about to open for itself.
+/// Returns the descriptors left for connections after those that are open and those kept back.
+/// `soon` is the number of descriptors that the process is about to open for itself.
 pub fn room(soon: usize) -> Room {
     let limit = bounded(getrlimit(Resource::Nofile).current);
     let open = fs::read_dir(OPEN).map_or(OPEN_ASSUMED, Iterator::count);

@@ -1,10 +1,10 @@
-//! What a listener counts: connections that are open, that were refused, and that were closed before their time.
+//! Metrics of a listener: connections that are open, were refused, or were closed early.
 
 use std::sync::OnceLock;
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector, default_registry};
 
-/// Why there is no room for a connection.
+/// The reason why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// There are as many connections as there may be, and each has a request under way.
@@ -13,7 +13,7 @@ pub enum Refusal {
     Address,
 }
 
-/// Why a connection was closed that its client did not ask to be closed.
+/// The reason why a connection was closed that its client did not ask to close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
     /// It waited for a request and gave way to a new connection.
@@ -65,10 +65,12 @@ impl Close {
 }
 
 impl ListenerMetrics {
-    /// The metrics of `listener`, shown with all others of the process; `open` counts its connections.
+    /// The metrics of `listener`, shown with all others of the process; `open` counts its
+    /// connections.
     pub fn new(listener: &'static str, open: IntGauge) -> Self {
         let Family { refused, closed, limits } = family().clone();
-        // Series that exist before anything happens: a rate over them is right from the first event on.
+        // Series that exist before anything happens: a rate over them is right from the first event
+        // on.
         for refusal in [Refusal::Full, Refusal::Address] {
             refused.with_label_values(&[listener, refusal.as_str()]);
         }
@@ -102,7 +104,7 @@ pub fn show_in(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(limits))
 }
 
-/// What all listeners of a process count together, apart by a label.
+/// Metrics of all listeners of a process, apart by a label.
 #[derive(Clone)]
 struct Family {
     refused: IntCounterVec,

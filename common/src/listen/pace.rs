@@ -1,4 +1,4 @@
-//! How long a peer may keep one waiting: deadlines without a timer for each request.
+//! Bounds on the time that a peer may keep a process waiting, without a timer for each request.
 
 use std::{
     pin::Pin,
@@ -10,13 +10,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is set anew only when it would ring too late.
 ///
-/// Most deadlines are never reached: they are replaced by later ones. The timer keeps the earlier time, and looks when
-/// it rings whether the deadline is still ahead.
+/// Most deadlines are never reached: they are replaced by later ones. The timer keeps the earlier
+/// time, and looks when it rings whether the deadline is still ahead.
 #[derive(Debug, Default)]
 pub struct Alarm(Option<Pin<Box<Sleep>>>);
 
-/// How much a peer has to move: the time it keeps one waiting in one go is bounded, and so is that time in all, by what it
-/// has moved meanwhile.
+/// The pace that a peer has to keep: each wait is bounded, and the sum of waits is bounded by the
+/// bytes moved meanwhile.
 #[derive(Debug)]
 pub struct Pace {
     rate: Rate,
@@ -29,7 +29,7 @@ pub struct Pace {
 /// The slowest pace that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How long nothing may move.
+    /// Longest time in which nothing moves.
     pub patience: Duration,
     /// Bytes that have to move in each second of waiting beyond that.
     pub bytes_per_second: u64,
@@ -82,7 +82,7 @@ impl Pace {
         self.alarm.poll(since + self.left(), context)
     }
 
-    /// How long nothing may move from now on.
+    /// Time for which nothing may move from now on.
     fn left(&self) -> Duration {
         let earned = Duration::from_secs(self.moved / self.rate.bytes_per_second.max(1));
         (self.rate.patience + earned).saturating_sub(self.waited).min(self.rate.patience)

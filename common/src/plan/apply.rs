@@ -1,4 +1,5 @@
-//! Changes of what is on offer: new versions of plans, and plans that are taken off offer or put back.
+//! Changes of what is on offer: new versions of plans, and plans that are taken off offer or put
+//! back.
 
 use std::collections::HashSet;
 
@@ -34,15 +35,15 @@ struct Named<'a> {
 }
 
 impl Store {
-    /// Applies plans that belong to the tenant of whoever acts or, for those who see everything, to the only root.
-    /// Before there is a root, plans wait for the first one.
+    /// Applies plans that belong to the actor's tenant or, for those who see everything, to the
+    /// only root. Before there is a root, plans wait for the first one.
     pub async fn apply_plans(&self, plans: &[Plan], now: Micros) -> Result<Vec<AppliedPlan>, StoreError> {
         self.apply_plans_of(None, plans, now).await
     }
 
-    /// Stores every plan that differs from its latest version as a new version of `owner`'s: all of them or none.
-    /// Subscriptions stay on the version they pin. Refused: a plan that makes no sense, one plan twice, too many plans.
-    /// A conflict: a deleted owner.
+    /// Stores every plan that differs from its latest version as a new version of `owner`'s: all of
+    /// them or none. Subscriptions stay on the version they pin. Refused: a plan that makes no
+    /// sense, one plan twice, too many plans. A conflict: a deleted owner.
     pub async fn apply_plans_of(
         &self,
         owner: Option<TenantId>,
@@ -71,7 +72,8 @@ impl Store {
         Ok(applied)
     }
 
-    /// Takes a plan off offer, or puts it back: whoever has it keeps it. A second time changes nothing.
+    /// Takes a plan off offer, or puts it back: whoever has it keeps it. A second time changes
+    /// nothing.
     pub async fn deprecate_plan(&self, id: &PlanId, deprecated: bool, now: Micros) -> Result<(), StoreError> {
         self.deprecate_plan_of(None, id, deprecated, now).await
     }
@@ -109,7 +111,7 @@ impl Store {
     }
 }
 
-/// Owner of a plan that is to be changed: whoever acts is at the owner or above it.
+/// Owner of a plan that is to be changed: the actor is at the owner or above it.
 pub(crate) async fn writable(
     change: &mut ChangeTransaction,
     owner: Option<TenantId>,

@@ -1,4 +1,4 @@
-//! What usage costs: an allowance, then graduated tiers.
+//! Price of usage: an allowance, then graduated tiers.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,12 @@ use crate::{
 /// Units of a meter in a period that every plan can rate: 2^53, far more than anybody uses.
 pub const RATEABLE_UNITS: u64 = 1 << 53;
 
-/// Largest mantissa of a price; keeps `price x units` inside 128 bits for every possible count of units.
+/// Largest mantissa of a price; keeps `price x units` inside 128 bits for every possible count of
+/// units.
 const PRICE_MANTISSA_MAX: i128 = 1_000_000_000_000_000;
 
-/// The price of one meter: nothing for the included units, then each tier's price for the units that fall into it.
+/// The price of one meter: nothing for the included units, then each tier's price for the units
+/// that fall into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Charge {
@@ -38,12 +40,12 @@ pub struct Tier {
     /// The last unit beyond the allowance that this tier prices; the last tier has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to: Option<u64>,
-    /// What units in this tier cost.
+    /// Price of units in this tier.
     pub price: UnitPrice,
 }
 
 impl Charge {
-    /// What is wrong with its tiers, each with the way to it from the charge.
+    /// Returns the faults of its tiers, each with the way to it from the charge.
     pub(super) fn faults(&self) -> Vec<Found> {
         let mut previous = 0;
         let mut found = Vec::new();
@@ -80,8 +82,8 @@ impl Charge {
         found
     }
 
-    /// Checks that [`RATEABLE_UNITS`] can be rated, and so every number below: the flat fee and this charge together are
-    /// money that can be stored.
+    /// Checks that [`RATEABLE_UNITS`] can be rated, and so every number below: the flat fee and
+    /// this charge together are money that can be stored.
     pub(super) fn validate_amounts(&self, flat_fee: Money) -> Result<(), PlanError> {
         let mut beyond = RATEABLE_UNITS.saturating_sub(self.included);
         let (mut total, mut before) = (flat_fee, 0);

@@ -1,10 +1,11 @@
-//! Which currencies a plan can have: those that people pay in today.
+//! Currencies that a plan can have: those in circulation today.
 
 use super::PlanError;
 use crate::money::Currency;
 
-/// Refuses what the list of ISO 4217 holds beside money that circulates: metals, units of account and codes for tests,
-/// none of which has a minor unit to round to; funds codes; and what was withdrawn.
+/// Refuses what the list of ISO 4217 holds beside money that circulates: metals, units of account
+/// and codes for tests, none of which has a minor unit to round to; funds codes; and what was
+/// withdrawn.
 pub(super) fn validate(currency: Currency) -> Result<(), PlanError> {
     let refuse = |reason: String| Err(PlanError::Currency { currency: currency.code(), reason });
     if currency.is_special() || currency.exponent().is_none() {

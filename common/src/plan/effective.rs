@@ -1,11 +1,13 @@
-//! What a plan comes to at a tenant's place in the tree: inherited from above, and clamped by everybody above.
+//! The effective terms of a plan at a tenant's place in the tree: inherited from above, and clamped
+//! by every ancestor.
 //!
-//! A tenant has the plan of the nearest tenant on its way up that has one of its own: the *holder*. What an inherited
-//! plan says of keys, tenants and quotas holds for each inheriting tenant by itself. Every tenant above with a plan of
-//! its own is a *ceiling*: nobody below has more than its pool or, if its plan has none, than its own limits, and than
-//! its hard quotas. Limits are clamped when they are resolved, so that lowering one above needs no change below.
-//! A hard quota is also a pool ([`caps`]): everybody below the tenant whose plan states it draws on it, whatever their
-//! own plan says and whatever pays for their units.
+//! A tenant has the plan of the nearest tenant on its way up that has one of its own: the *holder*.
+//! What an inherited plan says of keys, tenants and quotas holds for each inheriting tenant by
+//! itself. Every tenant above with a plan of its own is a *ceiling*: nobody below has more than its
+//! pool or, if its plan has none, than its own limits, and than its hard quotas. Limits are clamped
+//! when they are resolved, so that lowering one above needs no change below. A hard quota is also a
+//! pool ([`caps`]): everybody below the tenant whose plan states it draws on it, whatever their own
+//! plan says and whatever pays for their units.
 
 use serde::Serialize;
 
@@ -21,7 +23,7 @@ pub struct Level<'a> {
     pub plan: Option<&'a PlanVersion>,
 }
 
-/// What a tenant may do, resolved.
+/// Resolved limits, quotas and plan of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct EffectiveTerms {
     /// Whose subscription it is: the tenant itself, or the nearest above that has one.
@@ -34,7 +36,7 @@ pub struct EffectiveTerms {
     pub key: EffectiveRates,
     /// For all keys of the tenant together.
     pub tenant: EffectiveRates,
-    /// What the tenant and everybody below it share; empty if the plan is inherited.
+    /// Rates that the tenant and everybody below it share; empty if the plan is inherited.
     pub pool: EffectiveRates,
     /// Units per month, by meter.
     pub quotas: Vec<EffectiveQuota>,
@@ -67,7 +69,7 @@ pub struct EffectiveRates {
 /// A value, and the tenant above that it was lowered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Clamped<T> {
-    /// What counts.
+    /// Value in effect.
     pub value: T,
     /// Whose ceiling it is; none if the plan's own value stands.
     pub clamped_by: Option<TenantId>,
@@ -80,13 +82,14 @@ pub struct EffectiveQuota {
     pub meter: String,
     /// Units per month that count.
     pub per_month: u64,
-    /// What becomes of requests beyond.
+    /// Treatment of requests beyond the quota.
     pub kind: QuotaKind,
     /// Whose ceiling it is; none if the plan's own value stands.
     pub clamped_by: Option<TenantId>,
 }
 
-/// A hard quota of the own plan of a tenant or of one above it. Each request of the tenant draws on it.
+/// A hard quota of the own plan of a tenant or of one above it. Each request of the tenant draws on
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct SubtreeCap {
     /// Whose quota it is: everybody below this tenant shares it.
@@ -100,16 +103,18 @@ pub struct SubtreeCap {
     pub place: usize,
 }
 
-/// What one tenant above lets those below it have at most.
+/// Highest limits that one ancestor allows to tenants below it.
 struct Ceiling<'a> {
     tenant: TenantId,
     rates: &'a RateLimits,
-    /// Whether those below draw on the very pool that the rates are of, and so never exceed them together either.
+    /// True if tenants below draw on the very pool that the rates are of, and so never exceed them
+    /// together either.
     is_pool: bool,
     quotas: &'a [Quota],
 }
 
-/// What the first of `levels` may do; they lead from it up to the root. Nothing, if nobody on the way has a plan.
+/// Resolves the terms of the first of `levels`, which lead from it up to the root. None if nobody
+/// on the way has a plan.
 pub fn resolve(levels: &[Level<'_>]) -> Option<EffectiveTerms> {
     let (place, holder, own) =
         levels.iter().enumerate().find_map(|(place, level)| level.plan.map(|plan| (place, level.tenant, plan)))?;
@@ -170,8 +175,8 @@ impl EffectiveRates {
         }
     }
 
-    /// `own` under `ceilings`. `fills`: a window that `own` leaves open takes the ceiling, unless that is a pool, which
-    /// is debited by itself.
+    /// `own` under `ceilings`. `fills`: a window that `own` leaves open takes the ceiling, unless
+    /// that is a pool, which is debited by itself.
     fn clamped(own: &RateLimits, ceilings: &[Ceiling<'_>], fills: bool) -> Self {
         let rate = |of: fn(&RateLimits) -> Option<RateLimit>| {
             clamp(of(own), ceilings, fills, of, |one, other| RateLimit {

@@ -16,7 +16,8 @@ pub struct PlanFile {
 }
 
 impl PlanFile {
-    /// Reads and checks a plan file as a whole; `file` names it in errors. Everything that is wrong with it is told.
+    /// Reads and checks a plan file as a whole; `file` names it in errors. Everything that is wrong
+    /// with it is told.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let mut document = Document::new(text, file);
         let parsed: Option<Self> = document.read();
@@ -25,7 +26,7 @@ impl PlanFile {
         parsed.ok_or_else(|| ConfigError::Fault(Place::START.fault("there are no plans")))
     }
 
-    /// What is wrong with plans that can be read, at their places.
+    /// Returns the faults of plans that can be read, at their places.
     fn faults(&self, tree: &Tree) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut seen = HashSet::new();

@@ -1,5 +1,5 @@
-//! How fast usage may come: per second, minute, hour and day, each a token bucket with a burst; and how much of it at
-//! once.
+//! Rate limits per second, minute, hour and day, each a token bucket with a burst; and the limit of
+//! concurrent requests.
 
 use std::fmt;
 
@@ -23,16 +23,17 @@ pub struct PlanLimits {
     /// For each key by itself.
     #[serde(default)]
     pub key: RateLimits,
-    /// Shared by the tenant and everybody below it: what a reseller and its customers may use together.
+    /// Shared by the tenant and everybody below it: what a reseller and its customers may use
+    /// together.
     #[serde(default, skip_serializing_if = "RateLimits::is_empty")]
     pub pool: RateLimits,
-    /// How the pool is divided among those below.
+    /// Mode in which the pool is divided among tenants below.
     #[serde(default, skip_serializing_if = "PoolMode::is_shared")]
     pub pool_mode: PoolMode,
 }
 
-/// Division of a pool among the tenants below: `shared` is first come, first served; `partitioned` promises no more than
-/// there is.
+/// Division of a pool among the tenants below: `shared` is first come, first served; `partitioned`
+/// promises no more than there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -40,7 +41,7 @@ pub enum PoolMode {
     /// First come, first served: those below may be promised more than there is.
     #[default]
     Shared,
-    /// Those right below may together be promised no more than there is.
+    /// The sum of the promises to tenants right below may not exceed the pool.
     Partitioned,
 }
 
@@ -65,7 +66,8 @@ pub struct RateLimits {
     pub concurrent: Option<u64>,
 }
 
-/// A token bucket: over every stretch of time W, at most `burst + limit x W / window` requests are admitted.
+/// A token bucket: over every stretch of time W, at most `burst + limit x W / window` requests are
+/// admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct RateLimit {
     /// Requests per window, refilled evenly.
@@ -93,12 +95,12 @@ pub enum RateWindow {
 pub struct LimitError {
     /// `per_second`, `per_minute`, `per_hour`, `per_day` or `concurrent`.
     pub limit: &'static str,
-    /// What is wrong with it.
+    /// Reason for the refusal.
     pub reason: String,
 }
 
 impl PlanLimits {
-    /// What is wrong with them, each with its scope.
+    /// Returns the faults of the limits, each with its scope.
     pub(super) fn faults(&self) -> Vec<(&'static str, LimitError)> {
         let scopes = [("tenant", &self.tenant), ("key", &self.key), ("pool", &self.pool)];
         scopes.into_iter().flat_map(|(scope, limits)| limits.faults().map(move |error| (scope, error))).collect()
@@ -167,7 +169,7 @@ impl RateWindow {
         }
     }
 
-    /// How files call a limit over it: `per_second`.
+    /// Returns the name of a limit over this window in files: `per_second`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Second => "per_second",

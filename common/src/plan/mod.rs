@@ -1,7 +1,8 @@
 //! Plans: what a tenant may do and what it pays, as `config/plans.yaml` states it.
 //!
-//! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins one. It belongs to
-//! a tenant, whose subtree it is offered to; another tenant may have a plan of the same name.
+//! A plan is immutable once stored: applying a changed file adds a version, and a subscription pins
+//! one. It belongs to a tenant, whose subtree it is offered to; another tenant may have a plan of
+//! the same name.
 
 pub(crate) mod apply;
 mod charge;
@@ -54,16 +55,17 @@ pub struct Plan {
     pub currency: Currency,
     /// Charged once per period whatever the usage, in major units: `"29.00"`.
     pub flat_fee: String,
-    /// What usage costs, per meter.
+    /// Price of usage, per meter.
     #[serde(default)]
     pub charges: Vec<Charge>,
-    /// What usage per month is meant to stay within, per meter.
+    /// Monthly quotas, per meter.
     #[serde(default)]
     pub quotas: Vec<Quota>,
-    /// Meters whose units are paid for in advance: gateways serve as many as the tenant has credit for.
+    /// Meters whose units are paid for in advance: gateways serve as many as the tenant has credit
+    /// for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prepaid: Vec<String>,
-    /// How fast it may come.
+    /// Rate limits.
     #[serde(default)]
     pub limits: PlanLimits,
 }
@@ -76,12 +78,13 @@ pub struct Quota {
     pub meter: String,
     /// Units in each calendar month of the tenant's time zone.
     pub per_month: u64,
-    /// What becomes of requests beyond.
+    /// Treatment of requests beyond the quota.
     #[serde(default, skip_serializing_if = "QuotaKind::is_hard")]
     pub kind: QuotaKind,
 }
 
-/// Treatment of requests beyond a quota: `hard` refuses them, `soft` bills them as the plan's charges say.
+/// Treatment of requests beyond a quota: `hard` refuses them, `soft` bills them as the plan's
+/// charges say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -96,18 +99,19 @@ pub enum QuotaKind {
 /// A stored plan with its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanVersion {
-    /// Tenant that the plan belongs to. None: it was stored before there was a tenant, and the first root takes it over.
+    /// Tenant that the plan belongs to. None: it was stored before there was a tenant, and the
+    /// first root takes it over.
     pub owner: Option<TenantId>,
     /// Counts from 1 within the plan.
     pub version: i64,
-    /// When this version was applied.
+    /// Time at which this version was applied.
     pub created_at: Micros,
     /// The plan itself.
     #[serde(flatten)]
     pub plan: Plan,
 }
 
-/// Why a plan is refused.
+/// The reason why a plan is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Not a plan name.
@@ -124,7 +128,7 @@ pub enum PlanError {
     Currency {
         /// Its code.
         currency: &'static str,
-        /// Why not, and what to use instead.
+        /// Reason, and the value to use instead.
         reason: String,
     },
     /// One meter is charged or capped twice.
@@ -140,7 +144,7 @@ pub enum PlanError {
     TooMany {
         /// `charges`, `quotas`, `prepaid` or `tiers`.
         what: &'static str,
-        /// How many.
+        /// Number found.
         found: usize,
     },
     /// A meter is paid for twice.
@@ -156,7 +160,7 @@ pub enum PlanError {
     Charge {
         /// The charge's meter.
         meter: String,
-        /// What is wrong with it.
+        /// Reason for the refusal.
         reason: String,
     },
     /// A limit is zero or absurdly large.
@@ -164,7 +168,7 @@ pub enum PlanError {
     Limit {
         /// `tenant`, `key` or `pool`.
         scope: &'static str,
-        /// Which one, and what is wrong with it.
+        /// The limit and its fault.
         error: LimitError,
     },
     /// A meter's name is not one.

@@ -1,7 +1,7 @@
 //! Whose plan a name means: the nearest tenant on the way up that has a plan of this name owns it.
 //!
-//! What holds: a name never leads to a plan of a tenant that is neither above nor below whoever acts, and its absence
-//! looks the same whether nobody or somebody else has a plan of this name.
+//! Invariant: a name never leads to a plan of a tenant that is neither above nor below the actor,
+//! and its absence looks the same whether nobody or another tenant has a plan of this name.
 
 use sqlx::{AnyConnection, Row as _};
 
@@ -17,7 +17,7 @@ pub(super) fn text(owner: Option<TenantId>) -> String {
     owner.map(|owner| owner.to_string()).unwrap_or_default()
 }
 
-/// Path of the tenant whose subtree exists for whoever acts; none if everything does.
+/// Path of the tenant whose subtree is in the actor's scope; none if everything does.
 pub(super) async fn own_path(connection: &mut AnyConnection, scope: Scope) -> Result<Option<String>, StoreError> {
     let Scope::Subtree(tenant) = scope else {
         return Ok(None);
@@ -57,7 +57,8 @@ pub(super) async fn meant(
     owner.ok_or_else(unknown)
 }
 
-/// Whether whoever acts sells the plans of this owner: they act at the owner, or above it.
+/// Returns true if the actor sells the plans of this owner, which means that it acts at the owner
+/// or above it.
 pub(super) async fn is_theirs(connection: &mut AnyConnection, scope: Scope, owner: &str) -> Result<bool, StoreError> {
     match (scope, owner.parse::<TenantId>()) {
         (Scope::Everything, _) => Ok(true),
@@ -66,8 +67,8 @@ pub(super) async fn is_theirs(connection: &mut AnyConnection, scope: Scope, owne
     }
 }
 
-/// The owner whose plans are written if none is named: the tenant of whoever acts, else the only root there is. None:
-/// there is no root yet.
+/// The owner whose plans are written if none is named: the actor's tenant, else the only root there
+/// is. None: there is no root yet.
 pub(super) async fn default_owner(
     connection: &mut AnyConnection,
     scope: Scope,

@@ -1,7 +1,8 @@
 //! Plans and their versions in the store. [`super::subscription`] says who has them.
 //!
-//! A plan belongs to a tenant, is offered to that tenant and everybody below it, and has a name that is its owner's own:
-//! [`owner`] finds the plan that a name stands for, and [`super::apply`] changes what is on offer.
+//! A plan belongs to a tenant, is offered to that tenant and everybody below it, and has a name
+//! that is its owner's own: [`owner`] finds the plan that a name stands for, and [`super::apply`]
+//! changes what is on offer.
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -24,7 +25,7 @@ macro_rules! select_plans {
     };
 }
 
-/// What applying a plan did.
+/// Effect of applying a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -44,7 +45,7 @@ pub struct AppliedPlan {
     pub id: PlanId,
     /// Its latest version now.
     pub version: i64,
-    /// What applying it did.
+    /// Effect of applying it.
     pub outcome: PlanOutcome,
 }
 
@@ -53,11 +54,11 @@ pub struct AppliedPlan {
 pub struct OfferedPlan {
     /// One version of the plan.
     pub stored: PlanVersion,
-    /// Whether the plan is off offer: whoever has it keeps it, and nobody else gets it.
+    /// True if the plan is off offer: subscribers keep it, and nobody else gets it.
     pub deprecated: bool,
 }
 
-/// Where a page of plans ends: lists are sorted by name, then by owner.
+/// End of a page of plans. Lists are sorted by name, then by owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanPlace {
     /// Name of the last plan.
@@ -71,19 +72,19 @@ pub struct PlanPlace {
 pub struct PlanPage {
     /// Each plan in its latest version.
     pub items: Vec<OfferedPlan>,
-    /// Where the next page begins; none if this is the last.
+    /// Place at which the next page begins; none if this is the last.
     pub next: Option<PlanPlace>,
 }
 
 impl Store {
-    /// The latest version of every plan that exists for whoever acts, by name and owner.
+    /// The latest version of every plan in the actor's scope, by name and owner.
     pub async fn plans(&self) -> Result<Vec<PlanVersion>, StoreError> {
         let page = self.plans_page(None, None, u32::MAX).await?;
         Ok(page.items.into_iter().map(|plan| plan.stored).collect())
     }
 
-    /// The latest version of each plan that is offered to whoever acts, or that belongs to a tenant of their subtree; of
-    /// one owner, if one is named.
+    /// The latest version of each plan that is offered to the actor, or that belongs to a tenant of
+    /// their subtree; of one owner, if one is named.
     pub async fn plans_page(
         &self,
         owner: Option<TenantId>,
@@ -120,13 +121,13 @@ impl Store {
         Ok(PlanPage { next: items.last().filter(|_| !is_last).map(place), items })
     }
 
-    /// One version of the plan that this name means to whoever acts; the latest if none is named.
+    /// One version of the plan that this name means to the actor; the latest if none is named.
     pub async fn plan(&self, id: &PlanId, version: Option<i64>) -> Result<PlanVersion, StoreError> {
         Ok(self.plan_of(None, id, version).await?.stored)
     }
 
-    /// One version of a plan of `owner`, the latest if none is named; without an owner, of the plan that this name means
-    /// to whoever acts.
+    /// One version of a plan of `owner`, the latest if none is named; without an owner, of the plan
+    /// that this name means to the actor.
     pub async fn plan_of(
         &self,
         owner: Option<TenantId>,
@@ -143,7 +144,8 @@ impl Store {
         Ok(OfferedPlan { stored, deprecated: is_deprecated(&mut connection, &owner, id).await? })
     }
 
-    /// Versions of a plan, the latest first; of `owner`'s, or of the one that this name means to whoever acts.
+    /// Versions of a plan, the latest first; of `owner`'s, or of the one that this name means to
+    /// the actor.
     pub async fn plan_versions(
         &self,
         owner: Option<TenantId>,
@@ -170,8 +172,9 @@ impl Store {
     }
 }
 
-/// A version of the plan that this name means to `tenant`, the latest if none is named, if whoever acts may give it.
-/// Superseded versions are given by those whose plan it is alone: everybody else goes by what is on offer.
+/// A version of the plan that this name means to `tenant`, the latest if none is named, if the
+/// actor may give it. Superseded versions are given by those whose plan it is alone: everybody else
+/// goes by what is on offer.
 pub(crate) async fn on_offer(
     connection: &mut AnyConnection,
     scope: Scope,

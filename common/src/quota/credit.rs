@@ -1,9 +1,11 @@
-//! Prepaid credit: units that were paid for in advance, top-up by top-up. Their sum is the limit of what gateways draw,
-//! as [`super::quota`] says; a top-up raises it in the transaction that writes it down. A correction is a top-up of
-//! negative units with a reason; it takes back no more than gateways can still draw. What is owed is paid first.
+//! Prepaid credit: units that were paid for in advance, top-up by top-up. Their sum is the limit of
+//! what gateways draw, as [`super::quota`] says; a top-up raises it in the transaction that writes
+//! it down. A correction is a top-up of negative units with a reason; it takes back no more than
+//! gateways can still draw. What is owed is paid first.
 //!
-//! Invariant: only whoever is at a root, or above all, makes credit. What a tenant below grants moves from its own credit,
-//! and what it takes back goes there: nobody gives what was not paid for further up.
+//! Invariant: only whoever is at a root, or above all, makes credit. What a tenant below grants
+//! moves from its own credit, and what it takes back goes there: nobody gives what was not paid for
+//! further up.
 
 use serde::Serialize;
 use sqlx::{Row as _, any::AnyRow};
@@ -31,7 +33,8 @@ use crate::{
     time::Micros,
 };
 
-/// Most units of one top-up: a slip of a key adds no more than can be corrected, and sums stay far from 63 bits.
+/// Most units of one top-up: a slip of a key adds no more than can be corrected, and sums stay far
+/// from 63 bits.
 pub const TOP_UP_UNITS_MAX: i64 = 1_000_000_000_000_000;
 
 /// Most meters that a tenant has credit for.
@@ -40,27 +43,28 @@ const METERS_MAX: i64 = 100;
 /// Units that were paid for at once, or taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopUp {
-    /// What the payment is known by, such as an order number; the tenant's own. The same one adds once.
+    /// Reference of the payment, such as an order number; unique per tenant. A repeated reference
+    /// adds once.
     pub reference: String,
     /// Whose credit.
     pub tenant: TenantId,
-    /// What the units are of.
+    /// Meter of the units.
     pub meter: String,
-    /// How many; negative: taken back.
+    /// Number of units; negative if taken back.
     pub units: i64,
-    /// Why. A correction states it.
+    /// Reason; a correction states one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When they were added.
+    /// Time at which they were added.
     pub added_at: Micros,
 }
 
-/// How a tenant's credit for one meter stands.
+/// State of a tenant's credit for one meter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Credit {
     /// Whose credit.
     pub tenant: TenantId,
-    /// What the units are of.
+    /// Meter of the units.
     pub meter: String,
     /// Units paid for.
     pub paid: u64,
@@ -73,9 +77,10 @@ pub struct Credit {
 }
 
 impl Store {
-    /// Adds units to a tenant's credit, or takes some back, and says how it stands. The same top-up again, by its
-    /// reference, changes nothing. Refused: no units or too many, a correction without a reason. A conflict: another
-    /// top-up of the tenant with this reference, a correction of more than is left, a deleted tenant.
+    /// Adds units to a tenant's credit, or takes some back, and says how it stands. The same top-up
+    /// again, by its reference, changes nothing. Refused: no units or too many, a correction
+    /// without a reason. A conflict: another top-up of the tenant with this reference, a correction
+    /// of more than is left, a deleted tenant.
     pub async fn add_credit(&self, top_up: &TopUp) -> Result<Credit, StoreError> {
         validate(top_up)?;
         let mut write = self.begin_change(top_up.added_at).await?;
@@ -96,7 +101,7 @@ impl Store {
         Ok(Credit::new(top_up.tenant, top_up.meter.clone(), stand))
     }
 
-    /// How a tenant's credit stands, by meter.
+    /// Returns the state of a tenant's credit, by meter.
     pub async fn credit(&self, tenant: TenantId) -> Result<Vec<Credit>, StoreError> {
         let quotas = self.quotas(tenant).await?.into_iter().filter(|quota| quota.source == QuotaSource::Credit);
         let credit = |QuotaStanding { meter, limit, drawn, owed, left, .. }| Credit {
@@ -183,8 +188,8 @@ async fn insert(write: &mut ChangeTransaction, top_up: &TopUp, granting: Option<
     Ok(inserted.rows_affected() > 0)
 }
 
-/// Raises or lowers what gateways may draw, and the other way round for the tenant that grants it; says how it stands
-/// then.
+/// Raises or lowers what gateways may draw, and the other way round for the tenant that grants it;
+/// says how it stands then.
 async fn change_credit(
     write: &mut ChangeTransaction,
     top_up: &TopUp,
@@ -215,7 +220,7 @@ async fn change_credit(
     own.ok_or_else(|| StoreError::not_found("credit", &top_up.meter))
 }
 
-/// The tenant whose credit pays for what whoever acts grants; none for those at a root or above all.
+/// The tenant whose credit pays for grants of the actor; none for those at a root or above all.
 async fn granting_tenant(write: &mut ChangeTransaction, to: TenantId) -> Result<Option<TenantId>, StoreError> {
     let Scope::Subtree(tenant) = write.scope() else { return Ok(None) };
     let path = scope::path_of(write.connection(), tenant).await?;

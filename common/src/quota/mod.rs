@@ -1,9 +1,11 @@
-//! Hard quotas and prepaid credit: blocks of units drawn from one row per tenant, meter and month, or of credit.
+//! Hard quotas and prepaid credit: blocks of units drawn from one row per tenant, meter and month,
+//! or of credit.
 //!
-//! Sum of grants - refunds <= limit, always, whatever the number of gateways: the row is the only source. Each life of a
-//! gateway has a lease of what it has drawn; a graceful refund makes it smaller, and what is left of it when the life has
-//! ended goes back as its last usage is booked ([`super::booking`]). What answers used beyond what there was is owed
-//! ([`stand`]). Leases are locked before quotas, each kind by its key, so by tenant first: gateways draw from a tenant's
+//! Sum of grants - refunds <= limit, always, whatever the number of gateways: the row is the only
+//! source. Each life of a gateway has a lease of what it has drawn; a graceful refund makes it
+//! smaller, and what is left of it when the life has ended goes back as its last usage is booked
+//! ([`super::booking`]). What answers used beyond what there was is owed ([`stand`]). Leases are
+//! locked before quotas, each kind by its key, so by tenant first: gateways draw from a tenant's
 //! quota and from those of the tenants above it at once, and none waits for another in a ring.
 
 pub mod credit;
@@ -29,8 +31,8 @@ use crate::{
     usage::Life,
 };
 
-/// Who draws units: a life of a gateway, and how many streams it writes. What it holds can be closed once all of them
-/// have ended.
+/// The holder of drawn units: a life of a gateway, and the number of its streams. Its leases can be
+/// closed once all streams have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaHolder {
     /// The life.
@@ -39,7 +41,7 @@ pub struct QuotaHolder {
     pub lanes: u16,
 }
 
-/// What units are drawn from.
+/// Source that units are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QuotaSource {
     /// A month's quota.
@@ -53,20 +55,21 @@ pub enum QuotaSource {
 pub struct QuotaDraw<'a> {
     /// Whose quota.
     pub tenant: TenantId,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: &'a str,
-    /// What they are drawn from.
+    /// Source that they are drawn from.
     pub source: QuotaSource,
-    /// Units that all together may use in the month. The limit of credit is what was paid for, whatever stands here.
+    /// Units that all together may use in the month. The limit of credit is what was paid for,
+    /// whatever stands here.
     pub limit: u64,
     /// Units to draw, as far as `limit` leaves them.
     pub wanted: u64,
-    /// Units that answers have used beyond what was drawn: they are granted before anything else, and owed as far as
-    /// `limit` does not leave them.
+    /// Units that answers have used beyond what was drawn: they are granted before anything else,
+    /// and owed as far as `limit` does not leave them.
     pub beyond: u64,
 }
 
-/// What came of a [`QuotaDraw`].
+/// Result of a [`QuotaDraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaGrant {
     /// Units drawn; 0 once the quota is spent.
@@ -80,24 +83,25 @@ pub struct QuotaGrant {
 pub struct QuotaRefund<'a> {
     /// Whose quota.
     pub tenant: TenantId,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: &'a str,
-    /// What they are drawn from.
+    /// Source that they are drawn from.
     pub source: QuotaSource,
-    /// How many.
+    /// Units to give back.
     pub unused: u64,
 }
 
-/// What a life of a gateway has drawn of a quota, and what its booked usage has used of that.
+/// Units that a life of a gateway has drawn from a quota, and the part of them that its booked
+/// usage has used.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct QuotaLease {
     /// The life, as its streams begin: `gateway/boot`.
     pub life: String,
     /// Whose quota.
     pub tenant: TenantId,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: String,
-    /// What they are drawn from.
+    /// Source that they are drawn from.
     pub source: QuotaSource,
     /// Units drawn and not given back.
     pub drawn: u64,
@@ -105,10 +109,10 @@ pub struct QuotaLease {
     pub used: u64,
 }
 
-/// How a quota of a tenant stands.
+/// State of a tenant's quota.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct QuotaStanding {
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: String,
     /// The month, or credit.
     pub source: QuotaSource,
@@ -122,15 +126,16 @@ pub struct QuotaStanding {
     pub left: u64,
 }
 
-/// What stands in a period's place for credit.
+/// Word for credit in the place of a period.
 const CREDIT: &str = "prepaid";
 
-/// What tells quotas apart, in the order in which their rows are locked.
+/// Key of a quota, in the order in which rows are locked.
 type QuotaKey<'a> = (TenantId, &'a str, QuotaSource);
 
 impl Store {
-    /// Draws from several quotas of which none is named twice: all of it in one transaction, or nothing. Says what was
-    /// granted, in their order: never beyond a limit, also when it was lowered below what is out.
+    /// Draws from several quotas of which none is named twice: all of it in one transaction, or
+    /// nothing. Says what was granted, in their order: never beyond a limit, also when it was
+    /// lowered below what is out.
     pub async fn draw_quotas(
         &self,
         holder: &QuotaHolder,
@@ -171,7 +176,8 @@ impl Store {
         draws.iter().map(|draw| granted(draw).ok_or_else(|| corrupt("quota", "one was not drawn from"))).collect()
     }
 
-    /// Gives back units that the life has drawn and not used: all of it, or nothing. Refused: more than it has drawn.
+    /// Gives back units that the life has drawn and not used: all of it, or nothing. Refused: more
+    /// than it has drawn.
     pub async fn refund_quotas(&self, life: &Life, refunds: &[QuotaRefund<'_>], now: Micros) -> Result<(), StoreError> {
         let mut refunds: Vec<_> = refunds.iter().filter(|refund| refund.unused > 0).copied().collect();
         refunds.sort_by_key(QuotaRefund::key);
@@ -198,8 +204,8 @@ impl Store {
         write.commit().await
     }
 
-    /// How the quotas of a tenant stand, by meter, month and credit: those that anybody has drawn from. A quota that
-    /// tenants below share counts what they use.
+    /// Returns the quotas of a tenant that anybody has drawn from, by meter, month and credit. A
+    /// quota that tenants below share counts their usage.
     pub async fn quotas(&self, tenant: TenantId) -> Result<Vec<QuotaStanding>, StoreError> {
         self.require_tenant(tenant).await?;
         let rows = sqlx::query(

@@ -78,8 +78,9 @@ pub(super) async fn shrink_lease(
     Err(StoreError::refused(format!("{life} has not drawn {unused} units of {meter} of {tenant} from {source}")))
 }
 
-/// Makes sure that there are quotas, locks them, so that nobody else changes them before this has committed, and says
-/// how they stand, in the order of `keys`. Those have to be in order, each once.
+/// Makes sure that there are quotas, locks them, so that nobody else changes them before this has
+/// committed, and says how they stand, in the order of `keys`. Those have to be in order, each
+/// once.
 pub(crate) async fn lock_quotas(
     connection: &mut AnyConnection,
     keys: &[QuotaKey<'_>],

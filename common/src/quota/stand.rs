@@ -1,7 +1,8 @@
-//! How a quota stands, and the one rule by which it changes.
+//! State of a quota, and the one rule by which it changes.
 //!
-//! Invariant: units granted never exceed the limit that held when they were granted. Units that answers used beyond
-//! what was granted are owed: a debt in the store, which is paid before anything else as soon as there are units left.
+//! Invariant: units granted never exceed the limit that held when they were granted. Units that
+//! answers used beyond what was granted are owed: a debt in the store, which is paid before
+//! anything else as soon as there are units left.
 
 use super::QuotaGrant;
 

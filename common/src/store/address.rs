@@ -1,4 +1,4 @@
-//! Where a store is: its URL, read strictly, and shown without the password.
+//! Address of a store: its URL, read strictly, and shown without the password.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,8 @@ impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
         let refuse = || StoreError::Url { url: redacted(url) };
         match url.split_once("://") {
-            // The path is taken as it stands: a parameter that SQLite's own URLs allow would become part of its name.
+            // The path is taken as it stands: a parameter that SQLite's own URLs allow would become
+            // part of its name.
             Some(("sqlite", path)) if !path.is_empty() && !path.contains(['?', '\0']) && path != ":memory:" => {
                 Ok(Self { engine: Engine::Sqlite, shown: url.into(), path: path.into(), url: url.into() })
             }
@@ -71,8 +72,8 @@ impl Address {
         StoreError::Unavailable { url: self.shown.clone(), reason: reason.into() }
     }
 
-    /// The absolute path of the SQLite file, once it is plain that the driver can open it for writing: what the driver
-    /// itself says is no more than that it could not.
+    /// The absolute path of the SQLite file, once it is plain that the driver can open it for
+    /// writing: what the driver itself says is no more than that it could not.
     fn checked_file(&self, create: bool) -> Result<String, StoreError> {
         let directory = match self.path.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -87,7 +88,8 @@ impl Address {
             .map_err(|error| self.unavailable(format!("directory {}: {error}", directory.display())))?;
         let name = self.path.file_name().ok_or_else(|| self.unavailable("it does not name a file"))?;
         let path = directory.join(name);
-        // Asked, not tried: to close a file would drop the locks that other stores of this process hold on it.
+        // Asked, not tried: to close a file would drop the locks that other stores of this process
+        // hold on it.
         match faccessat(AT_FDCWD, &path, AccessFlags::W_OK, AtFlags::AT_EACCESS) {
             Ok(()) => {}
             Err(Errno::ENOENT) if create => {}
@@ -112,8 +114,8 @@ impl Address {
     }
 }
 
-/// Parameters that the driver of PostgreSQL knows. It passes over others and logs them with their values, which may be a
-/// password behind a mistyped name.
+/// Parameters that the driver of PostgreSQL knows. It passes over others and logs them with their
+/// values, which may be a password behind a mistyped name.
 const POSTGRES_PARAMETERS: [&str; 19] = [
     "sslmode",
     "ssl-mode",
@@ -156,7 +158,8 @@ fn refuse_unknown_parameters(url: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The driver reads the path out of a URL, where `?`, `#`, `%` and blanks would mean something else.
+/// The driver reads the path out of a URL, where `?`, `#`, `%` and blanks would mean something
+/// else.
 fn percent_encoded(path: &str) -> String {
     use std::fmt::Write as _;
     path.bytes().fold(String::with_capacity(path.len()), |mut encoded, byte| {
@@ -169,11 +172,13 @@ fn percent_encoded(path: &str) -> String {
     })
 }
 
-/// The URL without what may be a password: behind the user's name, in the parameters, or where the port should be.
+/// The URL without what may be a password: behind the user's name, in the parameters, or where the
+/// port should be.
 fn redacted(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let separator = if scheme.is_empty() { "" } else { "://" };
-    // A password may itself hold `/`, `?` or `@` that should have been encoded: the last `@` ends it.
+    // A password may itself hold `/`, `?` or `@` that should have been encoded: the last `@` ends
+    // it.
     let (user, server) = rest.rsplit_once('@').map_or((None, rest), |(user, server)| (Some(user), server));
     let server = server.split(['?', '#']).next().unwrap_or_default();
     let (host, database) = server.split_once('/').map_or((server, None), |(host, path)| (host, Some(path)));

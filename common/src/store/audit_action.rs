@@ -1,4 +1,4 @@
-//! What can be done: the one list of actions that the log is written and searched with.
+//! Actions of the audit log: the one list by which it is written and searched.
 
 use std::{fmt, str::FromStr};
 

@@ -1,4 +1,5 @@
-//! Who changed what: written in the transaction of the change, never rewritten, read within the own subtree.
+//! The audit log: every change with its actor, written in the transaction of the change, never
+//! rewritten, and read within the reader's subtree.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -28,32 +29,33 @@ use crate::{
 pub struct AuditEntry {
     /// Its place in the log.
     pub seq: i64,
-    /// When.
+    /// Time of the change.
     pub at: Micros,
-    /// What kind of actor did it.
+    /// Kind of actor that made it.
     pub actor_kind: ActorKind,
-    /// Who: the subject of a person's token, the id of an admin key, a user of the command line, a program. None: somebody
-    /// above whoever looks, of whom they see neither name nor address nor request.
+    /// Name of the actor: the subject of a person's token, the id of an admin key, a user of the
+    /// command line, a program. None: an actor above the reader, whose name, address and request
+    /// are hidden.
     pub actor: Option<String>,
-    /// Where the request came from.
+    /// Address that the request came from.
     pub address: Option<String>,
-    /// What the request is called in logs.
+    /// Id of the request in logs.
     pub request_id: Option<String>,
-    /// What was done, as in `key.revoke`.
+    /// Action, as in `key.revoke`.
     pub action: String,
-    /// What kind of thing was changed.
+    /// Kind of the changed thing.
     pub subject_kind: String,
     /// Its id.
     pub subject: String,
     /// Whose it is.
     pub tenant: Option<TenantId>,
-    /// What it was before.
+    /// State before the change.
     pub before: Option<Value>,
-    /// What it is since.
+    /// State after the change.
     pub after: Option<Value>,
 }
 
-/// Which entries.
+/// Selects entries.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     /// Of this tenant and everybody below it.
@@ -81,8 +83,8 @@ const CHOSEN: &str = "LEFT JOIN admin_keys ON actor_kind = 'admin_key' AND admin
 const FIRST_SPAN: usize = 7;
 
 impl Store {
-    /// The audit log, newest first, as far as it exists for whoever acts: of each tenant, what was done while it was in
-    /// their subtree. What belongs to no tenant is seen by those who see everything.
+    /// The audit log, newest first, in the actor's scope: of each tenant, what was done while it
+    /// was in their subtree. What belongs to no tenant is seen by those who see everything.
     pub async fn audit_log(&self, filter: &AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let scope = self.acting.scope;
@@ -108,8 +110,8 @@ impl Store {
 }
 
 impl AuditFilter {
-    /// A tenant of which, with everybody below it, is shown what was done, and the times at which it was in the scope. None:
-    /// all of everybody is shown, and of nobody.
+    /// A tenant of which, with everybody below it, is shown what was done, and the times at which
+    /// it was in the scope. None: all of everybody is shown, and of nobody.
     async fn spans(
         &self,
         connection: &mut AnyConnection,
@@ -133,8 +135,8 @@ impl AuditFilter {
     }
 }
 
-/// The statement for a tenant that was in the scope so many times, or for all of everybody. Its text is put together from
-/// constants and the numbers of placeholders.
+/// The statement for a tenant that was in the scope so many times, or for all of everybody. Its
+/// text is put together from constants and the numbers of placeholders.
 fn statement(spans: usize) -> String {
     let known: Vec<_> = (0..spans)
         .map(|place| {
@@ -149,7 +151,8 @@ fn statement(spans: usize) -> String {
     format!("{with}{ENTRIES}{join}{CHOSEN}")
 }
 
-/// The table `spans`: tenants of a subtree, each at the times at which it was there. `UNION` keeps every range once.
+/// The table `spans`: tenants of a subtree, each at the times at which it was there. `UNION` keeps
+/// every range once.
 fn with_spans(known: &str) -> String {
     format!(
         "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (\
@@ -172,7 +175,7 @@ pub(crate) struct Audited<'a> {
     pub(crate) after: Option<Value>,
 }
 
-/// What a thing is, as the log keeps it.
+/// Returns the state of a thing as the log keeps it.
 pub(crate) fn state(thing: &impl Serialize) -> Result<Option<Value>, StoreError> {
     serde_json::to_value(thing).map(Some).map_err(|error| StoreError::refused(error.to_string()))
 }

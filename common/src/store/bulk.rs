@@ -8,8 +8,8 @@ use sqlx::{
 
 use super::error::StoreError;
 
-/// Rows per statement, largest first. Few sizes, so that every statement is prepared once and found again; the largest
-/// stays below the 32,766 parameters that SQLite takes, up to 127 columns.
+/// Rows per statement, largest first. Few sizes, so that every statement is prepared once and found
+/// again; the largest stays below the 32,766 parameters that SQLite takes, up to 127 columns.
 const CHUNKS: [usize; 4] = [256, 32, 8, 1];
 
 /// A value of a row.
@@ -43,7 +43,8 @@ pub(crate) async fn execute<const COLUMNS: usize>(
     Ok(())
 }
 
-/// Runs `head VALUES (..), (..) tail`, whose tail returns rows, for all rows in their order. What is returned is in none.
+/// Runs `head VALUES (..), (..) tail`, whose tail returns rows, for all rows in their order. What
+/// is returned is in none.
 pub(crate) async fn fetch<const COLUMNS: usize>(
     connection: &mut AnyConnection,
     head: &'static str,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::id::{KeyId, TenantId};
 
-/// Where PostgreSQL tells who listens that something has changed.
+/// Channel on which PostgreSQL announces changes to listeners.
 pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
 
 /// One committed change.
@@ -17,14 +17,15 @@ pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
 pub struct Change {
     /// Its place in the order of commits, from 1, without gaps.
     pub seq: i64,
-    /// What changed.
+    /// The changed thing.
     pub changed: Changed,
 }
 
-/// What a change touched. It says where to look, not what is there: the reader loads the thing itself.
+/// The thing that a change touched. It names the thing only; the reader loads its present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// A tenant: created, changed, moved with everybody below it, deleted, or subscribed to another plan.
+    /// A tenant: created, changed, moved with everybody below it, deleted, or subscribed to another
+    /// plan.
     Tenant(TenantId),
     /// A key: created, changed, rotated or revoked.
     Key(KeyId),

@@ -1,7 +1,7 @@
 //! Opening the store.
 //!
-//! A connection is tried once by itself before there is a pool: a pool would repeat what cannot succeed until its
-//! deadline, and then say no more than that it has passed.
+//! A connection is tried once by itself before there is a pool: a pool would repeat what cannot
+//! succeed until its deadline, and then say no more than that it has passed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,22 +15,22 @@ use super::{
 };
 use crate::acting::Acting;
 
-/// How long to wait for a connection, whether to the server or out of the pool.
+/// Most time to wait for a connection, to the server or out of the pool.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Connections of one process; of SQLite, only one at a time writes.
 const POOL_SIZE: u32 = 10;
 
-/// FULL: what was acknowledged also survives a power cut; NORMAL would lose the last commits then. The first pragma
-/// makes a writer wait for another process instead of failing at once.
+/// FULL: what was acknowledged also survives a power cut; NORMAL would lose the last commits then.
+/// The first pragma makes a writer wait for another process instead of failing at once.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
-/// What differs for the connection that writes. SQLite's own wait looks less and less often, in the end ten times a
-/// second: between two transactions of a process that writes all the time it would hardly ever find a gap. So it gives
-/// up soon, and begins anew until [`LOCK_DEADLINE`] has passed.
+/// Settings of the connection that writes. SQLite's own wait looks less and less often, in the end
+/// ten times a second: between two transactions of a process that writes all the time it would
+/// hardly ever find a gap. So it gives up soon, and begins anew until [`LOCK_DEADLINE`] has passed.
 const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 10";
 
-/// How long a writer of SQLite waits for other processes.
+/// Most time that a writer of SQLite waits for other processes.
 pub(crate) const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The same wait as above, so that both engines tell `Locked` alike.
@@ -62,13 +62,15 @@ pub struct Store {
     pub(crate) engine: Engine,
     /// For booking, which is beyond what the portable driver can do fast; none on SQLite.
     pub(crate) postgres: Option<PgPool>,
-    /// Whether bookings keep a record of every request.
+    /// True if bookings keep a record of every request.
     pub(crate) keep_records: bool,
-    /// How many days before the current month usage may be of before it is set aside; any if none is stated.
+    /// Age limit of usage, in days before the current month; older usage is quarantined. None: any
+    /// age is booked.
     pub(crate) late_days: Option<u32>,
-    /// Where writers get a connection.
+    /// Pool of connections that write.
     pub(crate) write_pool: sqlx::AnyPool,
-    /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and some would starve.
+    /// SQLite's writers of one process queue here, in order; left to SQLite they would poll, and
+    /// some would starve.
     pub(crate) writers: Arc<Mutex<()>>,
     /// On whose behalf: who is in the audit log, and what exists for them.
     pub(crate) acting: Arc<Acting>,
@@ -86,7 +88,8 @@ impl Store {
         Self::with_pool(&address, &url)
     }
 
-    /// A store that is opened when it is first used: it may be down now. Nothing is checked but the URL.
+    /// A store that is opened when it is first used: it may be down now. Nothing is checked but the
+    /// URL.
     pub fn open_later(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let address = Address::parse(url)?;
@@ -98,13 +101,14 @@ impl Store {
         Self::migrate(url, Migrate::Older).await
     }
 
-    /// Opens a store whose schema is up to date. An empty one is set up first; one that is older is refused, and the
-    /// error names the steps that it lacks.
+    /// Opens a store whose schema is up to date. An empty one is set up first; one that is older is
+    /// refused, and the error names the steps that it lacks.
     pub async fn open_or_create(url: &str) -> Result<(Self, Migrated), StoreError> {
         Self::migrate(url, Migrate::Empty).await
     }
 
-    /// What [`Self::open_and_migrate`] would do. Nothing is created and nothing is changed.
+    /// Returns the migration that [`Self::open_and_migrate`] would make. Nothing is created and
+    /// nothing is changed.
     pub async fn pending(url: &str) -> Result<Migrated, StoreError> {
         let address = Address::parse(url)?;
         if address.is_missing_file() {
@@ -126,19 +130,19 @@ impl Store {
         Ok((Self::with_pool(&address, &url)?, migrated))
     }
 
-    /// Which database this is.
+    /// Returns the database engine.
     pub const fn engine(&self) -> Engine {
         self.engine
     }
 
-    /// The same store, used on somebody's behalf: changes are logged as theirs, and what is outside their scope is not
-    /// there.
+    /// The same store, used on somebody's behalf: changes are logged as theirs, and what is outside
+    /// their scope is not there.
     #[must_use]
     pub fn acting_as(&self, acting: Acting) -> Self {
         Self { acting: Arc::new(acting), ..self.clone() }
     }
 
-    /// Whether the store answers.
+    /// Returns an error if the store does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT seq FROM change_head").execute(&self.pool).await?;
         Ok(())
@@ -244,7 +248,7 @@ async fn close(connection: AnyConnection) {
     }
 }
 
-/// What the driver says while opening is about the place, so the place is named.
+/// Adds the address to an error of opening, as the driver does not name it.
 fn at_opening(address: &Address, error: StoreError) -> StoreError {
     match error {
         StoreError::Database(error) => address.unavailable(error.to_string()),

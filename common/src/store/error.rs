@@ -1,4 +1,4 @@
-//! What can go wrong with the store, told so that an operator knows what to do.
+//! Errors of the store, in words that tell an operator what to do.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sqlx::{error::DatabaseError, sqlite::SqliteError};
 
 use super::migrate::missing_steps;
 
-/// Why the store did not do what was asked.
+/// The reason why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL is not one of a store.
@@ -20,7 +20,7 @@ pub enum StoreError {
     Unavailable {
         /// The URL, without its password.
         url: String,
-        /// What the driver said.
+        /// Error of the driver.
         reason: String,
     },
     /// The schema is older than this program.
@@ -50,7 +50,7 @@ pub enum StoreError {
     /// Another process holds the database for too long.
     #[error("the store is locked by another process: {0}")]
     Locked(String),
-    /// What was asked for is not there.
+    /// The thing asked for does not exist.
     #[error("no {what} {id}")]
     NotFound {
         /// `tenant`, `plan`, `key` or `dead letter`.
@@ -58,11 +58,12 @@ pub enum StoreError {
         /// The id that was asked for.
         id: String,
     },
-    /// What is asked for breaks a rule whatever the store holds, or the database will not have these values: the same
-    /// again is refused again.
+    /// The request breaks a rule whatever the store holds, or the database takes no such values: a
+    /// repetition is refused again.
     #[error("{0}")]
     Refused(String),
-    /// What is asked for does not go with what the store holds; it may, once that has changed.
+    /// The request contradicts the present state of the store; it may succeed once that has
+    /// changed.
     #[error("{0}")]
     Conflict(String),
     /// Somebody has changed the thing since the caller read it.
@@ -77,7 +78,7 @@ pub enum StoreError {
         /// The revision that it is at.
         found: i64,
     },
-    /// What was to be created was created before, under the same idempotency key.
+    /// The thing was created before, under the same idempotency key.
     #[error("created before, under the same idempotency key: {subject}")]
     Replayed {
         /// Its id.
@@ -86,24 +87,25 @@ pub enum StoreError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request: use a new one for each thing to be created")]
     IdempotencyMismatch,
-    /// A transport's position is not where the caller believes it to be: somebody else books the same messages.
+    /// A transport's position is not where the caller believes it to be: somebody else books the
+    /// same messages.
     #[error("{topic}/{partition} is booked up to {found}, not {expected}: another process books it, or it was reset")]
     PositionMoved {
         /// The topic.
         topic: String,
         /// The partition.
         partition: i32,
-        /// Where the caller believed it to be.
+        /// Position that the caller expected.
         expected: i64,
-        /// Where it is.
+        /// Position in the store.
         found: i64,
     },
     /// A stored value does not make sense: somebody else wrote it.
     #[error("the store holds an invalid {what}: {reason}")]
     Corrupt {
-        /// What was being read.
+        /// Kind of value that was read.
         what: &'static str,
-        /// Why it makes no sense.
+        /// Reason why it makes no sense.
         reason: String,
     },
     /// Anything else the driver said.
@@ -117,7 +119,8 @@ impl StoreError {
         matches!(self, Self::SchemaOlder { .. } | Self::SchemaNewer { .. })
     }
 
-    /// Returns true if the database was not reached, so that any other question would have failed as well.
+    /// Returns true if the database was not reached, so that any other question would have failed
+    /// as well.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
@@ -155,7 +158,7 @@ impl StoreError {
         }
     }
 
-    /// What is asked for does not go with what the store holds.
+    /// A request that contradicts the present state of the store.
     pub(crate) fn conflict(reason: impl Into<String>) -> Self {
         Self::Conflict(reason.into())
     }
@@ -166,7 +169,7 @@ impl StoreError {
         Self::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)))
     }
 
-    /// What is asked for breaks a rule by itself.
+    /// A request that breaks a rule by itself.
     pub(crate) fn refused(reason: impl Into<String>) -> Self {
         Self::Refused(reason.into())
     }
@@ -188,7 +191,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What the engines' codes mean, as far as an operator has to act on it.
+/// Meaning of an engine's code, as far as an operator has to act on it.
 enum Fault {
     Locked,
     ReadOnly,
@@ -205,8 +208,8 @@ impl Fault {
             return code.parse().map_or(Self::Other, Self::of_sqlite);
         }
         match &*code {
-            // Not to be had in time, one of two that waited for each other, or read before another wrote: the same
-            // again may succeed.
+            // Not to be had in time, one of two that waited for each other, or read before another
+            // wrote: the same again may succeed.
             "55P03" | "40P01" | "40001" => Self::Locked,
             "25006" => Self::ReadOnly,
             "22003" => Self::SumOverflow,

@@ -1,17 +1,18 @@
 //! Creations that are asked for again: the name that a client gave, and what was created under it.
 //!
-//! The name is taken in the transaction of the creation, so there is one creation or none, whatever was lost on the way
-//! to the client.
+//! The name is taken in the transaction of the creation, so there is one creation or none, whatever
+//! was lost on the way to the client.
 
 use sqlx::Row as _;
 
 use super::{error::StoreError, transaction::ChangeTransaction};
 use crate::acting::{Acting, IdempotencyKey};
 
-/// How long a name is remembered.
+/// Time for which a key is remembered.
 const REMEMBERED_SECONDS: i64 = 86_400;
 
-/// Refuses what was created already under the name that is acted under, or asked for in another way.
+/// Refuses what was created already under the name that is acted under, or asked for in another
+/// way.
 pub(crate) async fn refuse_repetition(change: &mut ChangeTransaction) -> Result<(), StoreError> {
     let Some((actor, name)) = name(change.acting()) else {
         return Ok(());

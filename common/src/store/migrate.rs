@@ -1,7 +1,8 @@
 //! Bringing the schema up to date.
 //!
-//! All steps that are missing run in one transaction that first takes a lock, so that of two processes one does the
-//! work and the other finds it done, and a step that fails leaves nothing behind.
+//! All steps that are missing run in one transaction that first takes a lock, so that of two
+//! processes one does the work and the other finds it done, and a step that fails leaves nothing
+//! behind.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use sqlx::{AnyConnection, Connection as _, Row as _};
 
 use super::{connect::Engine, error::StoreError};
 
-/// What a migration did.
+/// Versions of the schema before and after a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Migrated {
     /// Schema version before; 0 is an empty database.
@@ -26,10 +27,10 @@ impl Migrated {
     }
 }
 
-/// Which stores are to be changed.
+/// Stores that may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Migrate {
-    /// Those that are empty. One that holds anything and is older is refused.
+    /// Only empty stores. An older store with content is refused.
     Empty,
     /// All that are older.
     Older,
@@ -73,12 +74,13 @@ const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016_aborted_requests"),
 ];
 
-/// The version of the schema that this program was built for. Programs of the same version can work on one store.
+/// The version of the schema that this program was built for. Programs of the same version can work
+/// on one store.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
 const LATEST: i64 = SCHEMA_VERSION;
 
-/// How long to wait for another process that migrates.
+/// Most time to wait for another process that migrates.
 const LOCK_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Number of the advisory lock that migrating processes contend for: "tollgate" in ASCII.
@@ -176,8 +178,8 @@ async fn version(connection: &mut AnyConnection, engine: Engine) -> Result<i64, 
     Ok(row.try_get(0)?)
 }
 
-/// Readers then never wait for the writer. The file remembers it. SQLite does not wait by itself for another process
-/// that is just doing the same, so this does.
+/// Readers then never wait for the writer. The file remembers it. SQLite does not wait by itself
+/// for another process that is just doing the same, so this does.
 async fn use_write_ahead_log(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let deadline = Instant::now() + LOCK_DEADLINE;
     loop {

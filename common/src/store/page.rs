@@ -1,9 +1,10 @@
-//! Lists in pages. A page says where the next one begins; what is created meanwhile comes last and moves nothing.
+//! Lists in pages. A page says where the next one begins; what is created meanwhile comes last and
+//! moves nothing.
 
-/// Which page.
+/// Selects a page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// What the page before said of the next one; none for the first.
+    /// The `next` of the previous page; none for the first.
     pub after: Option<i64>,
     /// Most items.
     pub limit: u32,
@@ -14,7 +15,7 @@ pub struct PageRequest {
 pub struct Page<T> {
     /// Its items, in order.
     pub items: Vec<T>,
-    /// Where the next page begins; none if this is the last.
+    /// Place at which the next page begins; none if this is the last.
     pub next: Option<i64>,
 }
 
@@ -31,7 +32,7 @@ impl PageRequest {
         i64::from(self.limit) + 1
     }
 
-    /// Where to begin.
+    /// Returns the place at which the page begins.
     pub(crate) const fn begin(self) -> i64 {
         match self.after {
             Some(after) => after,
@@ -39,7 +40,8 @@ impl PageRequest {
         }
     }
 
-    /// The page made of `found`, each with its place, which are as many as [`PageRequest::rows`] at most.
+    /// The page made of `found`, each with its place, which are as many as [`PageRequest::rows`] at
+    /// most.
     pub(crate) fn page<T>(self, mut found: Vec<(i64, T)>) -> Page<T> {
         let limit = self.limit as usize;
         let is_last = found.len() <= limit;

@@ -1,4 +1,4 @@
-//! Whether the database answers now, told soon and with its own reason.
+//! A quick check that the database answers, with the database's own reason if it does not.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use super::{connect::Store, error::StoreError};
 
 impl Store {
-    /// Asks the database within `limit`. The error says what the database or the network said: a pool that has no
-    /// connection only says that it waited, so a connection of its own is tried then.
+    /// Asks the database within `limit`. The error says what the database or the network said: a
+    /// pool that has no connection only says that it waited, so a connection of its own is tried
+    /// then.
     pub async fn probe(&self, limit: Duration) -> Result<(), StoreError> {
         match tokio::time::timeout(limit, self.ping()).await {
             Ok(Ok(())) => Ok(()),

@@ -1,4 +1,5 @@
-//! What exists for whoever acts: a tenant outside their subtree is not found, as if it were not there.
+//! The part of the tree that exists for an actor: a tenant outside its subtree is not found, as if
+//! it did not exist.
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
@@ -20,14 +21,14 @@ impl PathRange {
         Self { from: "/".into(), before: "0".into() }
     }
 
-    /// What starts with `path`, which ends with a slash.
+    /// Paths that start with `path`, which ends with a slash.
     pub(crate) fn below(path: &str) -> Self {
         // The character after the slash.
         let before = format!("{}0", path.trim_end_matches('/'));
         Self { from: path.into(), before }
     }
 
-    /// What a scope holds. Nothing, if its tenant is gone.
+    /// Paths in a scope. Empty, if its tenant is gone.
     pub(crate) async fn of(connection: &mut AnyConnection, scope: Scope) -> Result<Self, StoreError> {
         let Scope::Subtree(tenant) = scope else {
             return Ok(Self::all());
@@ -36,7 +37,8 @@ impl PathRange {
         Ok(path.map_or_else(|| Self { from: "0".into(), before: "0".into() }, |path| Self::below(&path)))
     }
 
-    /// What a scope holds of the tenant `within` and of those below it, if one is named. It has to be in the scope.
+    /// Paths in a scope, or only those of the tenant `within` and below it. That tenant has to be
+    /// in the scope.
     pub(crate) async fn within(
         connection: &mut AnyConnection,
         scope: Scope,
@@ -50,7 +52,7 @@ impl PathRange {
     }
 }
 
-/// How far those may know of others who look at what was done: of those at their own tenant and below it.
+/// A reader of records of other actors. It may know the actors at its own tenant and below it.
 pub(crate) struct Viewer {
     /// Path of their tenant; none for those who see everything.
     own: Option<String>,
@@ -65,8 +67,8 @@ impl Viewer {
         Ok(Self { own })
     }
 
-    /// Whether they may know who somebody is whose role is held at the tenant with this path. Those without one stand
-    /// above every tenant: a root may know of them, and nobody below it.
+    /// Returns true if the reader may know an actor whose role is held at the tenant with this
+    /// path. Actors without a tenant stand above all: a root may know of them, and nobody below it.
     pub(crate) fn knows(&self, path: Option<&str>) -> bool {
         match (&self.own, path) {
             (None, _) => true,
@@ -75,7 +77,8 @@ impl Viewer {
         }
     }
 
-    /// Who made a key, out of the columns `creator_kind`, `creator`, `creator_tenant` and `creator_path`.
+    /// Reads the creator of a key from the columns `creator_kind`, `creator`, `creator_tenant` and
+    /// `creator_path`.
     pub(crate) fn creator(&self, row: &AnyRow) -> Result<Option<Creator>, StoreError> {
         let Some(kind) = parsed_or_null(row, "creator_kind")? else {
             return Ok(None);
@@ -96,7 +99,7 @@ pub(crate) fn holds(scope: Scope, path: &str) -> bool {
 }
 
 impl Store {
-    /// Refuses a tenant that does not exist for whoever acts.
+    /// Refuses a tenant outside the actor's scope.
     pub(crate) async fn require_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         if holds_tenant(&mut connection, self.acting.scope, tenant).await? {
@@ -106,7 +109,7 @@ impl Store {
     }
 }
 
-/// Whether a tenant exists for the scope. One that is not known exists for nobody.
+/// Returns true if a tenant exists for the scope. An unknown tenant exists for nobody.
 pub(crate) async fn holds_tenant(
     connection: &mut AnyConnection,
     scope: Scope,

@@ -1,9 +1,9 @@
 //! Search by name: a part of it, in letters of either case.
 
-/// What names are compared with, each a pattern of `LIKE ... ESCAPE '!'`.
+/// Patterns that names are compared with, each for `LIKE ... ESCAPE '!'`.
 ///
-/// The engines fold the letters of ASCII alone, both alike, so that names are folded by `lower` and the patterns here. Of
-/// other letters, a name matches as the search has them, or all in one case.
+/// The engines fold the letters of ASCII alone, both alike, so that names are folded by `lower` and
+/// the patterns here. Of other letters, a name matches as the search has them, or all in one case.
 pub(crate) struct NamePattern {
     pub(crate) as_written: String,
     pub(crate) lower: String,

@@ -1,6 +1,7 @@
 //! The times at which a tenant was under another, out of the parents of tenants over time.
 //!
-//! It stands here and not with tenants, as the audit log, which every noun writes to, is read by it.
+//! It stands here and not with tenants, as the audit log, which every noun writes to, is read by
+//! it.
 
 use sqlx::AnyConnection;
 
@@ -16,11 +17,12 @@ use crate::{
 /// The beginning of time: since when the first parent of a tenant counts.
 pub(crate) const FOREVER_AGO: Micros = Micros(i64::MIN);
 
-/// Ranges of a tenant under one that was ever above it are followed through at most this many moves; far more than
-/// anybody makes, it ends a circle that only a damaged store can hold.
+/// Ranges of a tenant under one that was ever above it are followed through at most this many
+/// moves; far more than anybody makes, it ends a circle that only a damaged store can hold.
 const SPANS_MAX: usize = 10_000;
 
-/// The ranges of time in which `tenant` was under `above`, in order; all of time if it is the same tenant.
+/// The ranges of time in which `tenant` was under `above`, in order; all of time if it is the same
+/// tenant.
 pub(crate) async fn spans_under(
     connection: &mut AnyConnection,
     tenant: TenantId,

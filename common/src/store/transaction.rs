@@ -1,4 +1,5 @@
-//! Transactions: one that writes, one that writes and leaves a trace in the change log, one that reads a whole.
+//! Transactions: one that writes, one that writes and leaves a trace in the change log, one that
+//! reads a whole.
 
 use std::{sync::Arc, time::Instant};
 
@@ -25,8 +26,9 @@ pub(crate) struct WriteTransaction {
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// A transaction that changes what gateways must see. There is one at a time in all processes, from its begin to its
-/// end, so that what it has read stays true and numbers are given in the order of commits.
+/// A transaction that changes what gateways must see. There is one at a time in all processes, from
+/// its begin to its end, so that what it has read stays true and numbers are given in the order of
+/// commits.
 pub(crate) struct ChangeTransaction {
     write: WriteTransaction,
     engine: Engine,
@@ -35,8 +37,8 @@ pub(crate) struct ChangeTransaction {
 }
 
 impl Store {
-    /// Begins to write. On SQLite it is the only writer from here on: a transaction that began by reading could not
-    /// become a writer once another has written.
+    /// Begins to write. On SQLite it is the only writer from here on: a transaction that began by
+    /// reading could not become a writer once another has written.
     pub(crate) async fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         if self.engine == Engine::Postgres {
             let inner = self.write_pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
@@ -66,7 +68,7 @@ impl Store {
     }
 }
 
-/// How reading several things as of one instant begins.
+/// Returns the statement that begins a read of several things as of one instant.
 pub(crate) const fn snapshot(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "BEGIN DEFERRED",
@@ -75,7 +77,7 @@ pub(crate) const fn snapshot(engine: Engine) -> &'static str {
 }
 
 impl WriteTransaction {
-    /// Where to run statements.
+    /// Returns the connection to run statements on.
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
@@ -87,7 +89,7 @@ impl WriteTransaction {
 }
 
 impl ChangeTransaction {
-    /// Where to run statements.
+    /// Returns the connection to run statements on.
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         self.write.connection()
     }
@@ -97,17 +99,17 @@ impl ChangeTransaction {
         &self.acting
     }
 
-    /// What exists for whoever acts.
+    /// Returns the scope of the actor.
     pub(crate) fn scope(&self) -> Scope {
         self.acting.scope
     }
 
-    /// When.
+    /// Returns the time of the change.
     pub(crate) const fn now(&self) -> Micros {
         self.now
     }
 
-    /// Refuses a thing of a tenant that does not exist for whoever acts, as if the thing were not there.
+    /// Refuses a thing of a tenant outside the actor's scope, as if the thing were not there.
     pub(crate) async fn require(
         &mut self,
         tenant: TenantId,
@@ -121,12 +123,13 @@ impl ChangeTransaction {
         Err(StoreError::not_found(what, id))
     }
 
-    /// Writes into the audit log what whoever acts has done.
+    /// Writes into the audit log an action of the actor.
     pub(crate) async fn audit(&mut self, audited: Audited<'_>) -> Result<(), StoreError> {
         audit_log::insert(self.write.connection(), &self.acting, audited, self.now).await
     }
 
-    /// Logs a change and gives its number. On PostgreSQL, who listens hears of it once it is committed.
+    /// Logs a change and gives its number. On PostgreSQL, who listens hears of it once it is
+    /// committed.
     pub(crate) async fn record(&mut self, changed: Changed) -> Result<i64, StoreError> {
         let (kind, subject) = match changed {
             Changed::Tenant(id) => ("tenant", Some(id.to_string())),

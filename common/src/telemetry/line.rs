@@ -1,8 +1,8 @@
 //! A log line: one JSON object, the event's fields at its top.
 //!
-//! Invariant: a line is short whatever its fields hold. Texts end after [`TEXT_MAX_BYTES`] bytes, fractions after three
-//! digits, and nothing tells where a library was compiled: records of the `log` crate carry the path of their source,
-//! which is left out.
+//! Invariant: a line is short whatever its fields hold. Texts end after [`TEXT_MAX_BYTES`] bytes,
+//! fractions after three digits, and nothing tells where a library was compiled: records of the
+//! `log` crate carry the path of their source, which is left out.
 
 use std::fmt::{self, Write};
 
@@ -133,7 +133,7 @@ fn text(writer: &mut Writer<'_>, value: &str) -> fmt::Result {
     quoted(writer, |text| text.write_str(value))
 }
 
-/// What `fill` writes, as a text of JSON that ends after a while.
+/// Writes the text that `fill` writes as a JSON string of bounded length.
 fn quoted(writer: &mut Writer<'_>, fill: impl FnOnce(&mut Text<'_, '_>) -> fmt::Result) -> fmt::Result {
     writer.write_char('"')?;
     let mut text = Text { writer, left: TEXT_MAX_BYTES, is_cut: false };

@@ -1,4 +1,4 @@
-//! What programs tell of themselves: log lines and metrics, in one form for all of them.
+//! Logs and metrics, in one form for all programs.
 
 mod line;
 mod panics;

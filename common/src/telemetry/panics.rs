@@ -2,7 +2,8 @@
 
 use std::{any::Any, panic, thread};
 
-/// Where sources of the registry and of the standard library are kept on the machine that built the program.
+/// Directories of sources of the registry and of the standard library on the machine that built the
+/// program.
 const ROOTS: [&str; 2] = ["/registry/src/", "/rustc/"];
 
 /// From now on, a panic is an error in the log (`event: panic`) instead of lines on standard error.
@@ -19,7 +20,7 @@ pub fn log_panics() {
     }));
 }
 
-/// What the panic says.
+/// Returns the message of a panic.
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not a text")

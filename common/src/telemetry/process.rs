@@ -1,11 +1,11 @@
-//! What every program tells of itself in `/metrics`: which one it is, and what its process takes of the machine.
+//! Metrics of every program: its version, and the resources that its process takes.
 
 use prometheus::{IntGauge, Opts, Registry, core::Collector, process_collector::ProcessCollector};
 
 use crate::{store::SCHEMA_VERSION, time::zone_release};
 
-/// Shows `tollgate_build_info` and `process_*` in `registry`. A registry that shows one of them already, as the
-/// process-wide one does, is left as it is.
+/// Shows `tollgate_build_info` and `process_*` in `registry`. A registry that shows one of them
+/// already, as the process-wide one does, is left as it is.
 pub fn show_process(registry: &Registry, program: &str) -> prometheus::Result<()> {
     let build = Opts::new("tollgate_build_info", "1; the labels say which program this is")
         .const_label("program", program)

@@ -1,6 +1,7 @@
 //! A tenant comes, moves in the tree, and goes.
 //!
-//! This stands above keys, admin keys and plans, as all of those follow the tenant: nothing that they import imports it.
+//! This stands above keys, admin keys and plans, as all of those follow the tenant: nothing that
+//! they import imports it.
 
 use sqlx::{AnyConnection, Row as _};
 
@@ -33,7 +34,7 @@ pub struct NewTenant {
     pub parent: Option<TenantId>,
     /// Its place in the tree.
     pub kind: TenantKind,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// The clock of its billing periods.
     pub zone: Zone,
@@ -42,9 +43,10 @@ pub struct NewTenant {
 }
 
 impl Store {
-    /// Creates a tenant and, if it names a plan, its subscription. Refused: a bad name, a root with a parent, any other
-    /// without one. A conflict: a place under a customer or a deleted tenant, a tree deeper than [`TENANT_DEPTH_MAX`], a
-    /// plan that is not on offer, more than is left of a partitioned pool.
+    /// Creates a tenant and, if it names a plan, its subscription. Refused: a bad name, a root with
+    /// a parent, any other without one. A conflict: a place under a customer or a deleted tenant, a
+    /// tree deeper than [`TENANT_DEPTH_MAX`], a plan that is not on offer, more than is left of a
+    /// partitioned pool.
     pub async fn create_tenant(&self, new: &NewTenant, now: Micros) -> Result<Tenant, StoreError> {
         validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
         let tenant = Tenant {
@@ -80,10 +82,11 @@ impl Store {
         Ok(tenant)
     }
 
-    /// Moves a tenant, with everybody below it, under another, from now on: what it used before stays with those that it
-    /// was under. Keys and admin keys that were made by those above it end unless they are above it still. A conflict: a
-    /// root, a place under itself, under a customer, under a deleted tenant or under another root, a tree deeper than
-    /// [`TENANT_DEPTH_MAX`], a subscription to a plan that is not offered there, more than is left of a partitioned pool.
+    /// Moves a tenant, with everybody below it, under another, from now on: what it used before
+    /// stays with those that it was under. Keys and admin keys that were made by those above it end
+    /// unless they are above it still. A conflict: a root, a place under itself, under a customer,
+    /// under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], a
+    /// subscription to a plan that is not offered there, more than is left of a partitioned pool.
     pub async fn move_tenant(
         &self,
         id: TenantId,
@@ -113,8 +116,9 @@ impl Store {
         Ok(after)
     }
 
-    /// Deletes a tenant: its keys and admin keys are revoked, its subscription ends, and what it used stays on the books. A second
-    /// time changes nothing. A conflict: a tenant with others below it.
+    /// Deletes a tenant: its keys and admin keys are revoked, its subscription ends, and what it
+    /// used stays on the books. A second time changes nothing. A conflict: a tenant with others
+    /// below it.
     pub async fn delete_tenant(
         &self,
         id: TenantId,
@@ -161,7 +165,8 @@ fn refuse_move(moved: &Placed, parent: &Placed) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a move away from the owner of a plan that the tenant, or somebody below it, has or is to have.
+/// Refuses a move away from the owner of a plan that the tenant, or somebody below it, has or is to
+/// have.
 async fn refuse_plans_left_behind(
     connection: &mut AnyConnection,
     place: &Place,
@@ -175,7 +180,8 @@ async fn refuse_plans_left_behind(
     }
 }
 
-/// Revokes what was made in a moved subtree by those who are above it no more, and what was made with that.
+/// Revokes what was made in a moved subtree by those who are above it no more, and what was made
+/// with that.
 async fn revoke_grants_left_behind(change: &mut ChangeTransaction, place: &Place) -> Result<(), StoreError> {
     let subtree = PathRange::below(&place.path);
     key::revoke::revoke_of_strangers(change, &subtree).await?;

@@ -1,4 +1,4 @@
-//! Lists of tenants, in pages, as far as they exist for whoever acts.
+//! Lists of tenants, in pages, in the actor's scope.
 
 use sqlx::{Row as _, any::AnyRow};
 
@@ -17,27 +17,28 @@ use crate::{
     time::{TimeError, Zone},
 };
 
-/// Which tenants.
+/// Selects tenants.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
-    /// Those right below this one.
+    /// Only tenants right below this one.
     pub parent: Option<TenantId>,
     /// This one and everybody below it.
     pub subtree_of: Option<TenantId>,
-    /// Those that stand so; deleted ones are left out unless they are asked for.
+    /// Only tenants with this status; deleted ones are listed only if asked for.
     pub status: Option<TenantStatus>,
-    /// Those whose name contains this text, in letters of either case.
+    /// Only tenants whose name contains this text, ignoring case.
     pub name: Option<String>,
 }
 
-/// What billing needs to know of a tenant. A clock that cannot be read is told, and stops nobody else's bill.
+/// Columns of a tenant that billing needs. A time zone that cannot be read is an error of this
+/// tenant alone.
 #[derive(Debug, Clone)]
 pub struct TenantAccount {
     /// The tenant.
     pub id: TenantId,
     /// The tenant above it today.
     pub parent: Option<TenantId>,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
     /// The clock of its billing periods.
     pub zone: Result<Zone, TimeError>,
@@ -56,7 +57,7 @@ impl Store {
         row::all(&mut connection, self.acting.scope).await
     }
 
-    /// A tenant and all above it, up to the root, as far as they exist for whoever acts.
+    /// A tenant and all above it, up to the root, in the actor's scope.
     pub async fn ancestors(&self, id: TenantId) -> Result<Vec<Tenant>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let scope = self.acting.scope;

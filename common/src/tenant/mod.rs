@@ -34,13 +34,14 @@ pub struct Tenant {
     pub parent: Option<TenantId>,
     /// Its place in the tree.
     pub kind: TenantKind,
-    /// What people call it.
+    /// Name shown to people.
     pub name: String,
-    /// Whether its keys are served.
+    /// Status that decides whether its keys are served.
     pub status: TenantStatus,
-    /// The clock on which its billing periods start and end; fixed at creation, as usage is already filed by it.
+    /// The clock on which its billing periods start and end; fixed at creation, as usage is already
+    /// filed by it.
     pub zone: Zone,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Micros,
     /// Counts its changes, from 1.
     pub revision: i64,
@@ -59,7 +60,8 @@ pub enum TenantKind {
     Customer,
 }
 
-/// Status of a tenant. A suspended tenant's whole subtree is refused; a deleted tenant is kept for its bills.
+/// Status of a tenant. A suspended tenant's whole subtree is refused; a deleted tenant is kept for
+/// its bills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,8 @@
-//! Parents of tenants over time: usage of a month belongs to the tree of that month, wherever its tenant stands today.
+//! Parents of tenants over time: usage of a month belongs to the tree of that month, wherever its
+//! tenant stands today.
 //!
-//! Invariant: the ranges of a tenant meet. The first one reaches back before everything, the last one has no end and
-//! names the parent on the tenant's own row.
+//! Invariant: the ranges of a tenant meet. The first one reaches back before everything, the last
+//! one has no end and names the parent on the tenant's own row.
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
@@ -56,8 +57,9 @@ pub(super) async fn begin(
     insert(connection, tenant, parent, FOREVER_AGO).await
 }
 
-/// Writes down that a tenant is under `parent` instead of `before` from `now` on, or from the last move of anybody on if the clock has
-/// run backwards since: so the tree of every instant is one that there was.
+/// Records that a tenant is under `parent` instead of `before` from `now` on, or from the last move
+/// of anybody on if the clock has run backwards since: so the tree of every instant is one that
+/// there was.
 pub(super) async fn change(
     connection: &mut AnyConnection,
     tenant: TenantId,

@@ -12,7 +12,7 @@ use crate::{
     store::{StoreError, scope::PathRange, transaction::ChangeTransaction},
 };
 
-/// Where a tenant stands in the tree.
+/// Place of a tenant in the tree.
 pub(super) struct Place {
     pub(super) path: String,
     pub(super) depth: i64,

@@ -1,7 +1,8 @@
 //! Rows of tenants: reading and writing them, and telling gateways and the audit log.
 //!
-//! The tree is kept by parents. Derived from them is the path (`/ten_root/ten_reseller/ten_customer/`), which finds whole
-//! subtrees; a move rewrites the paths below the tenant in the same transaction.
+//! The tree is kept by parents. Derived from them is the path
+//! (`/ten_root/ten_reseller/ten_customer/`), which finds whole subtrees; a move rewrites the paths
+//! below the tenant in the same transaction.
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
@@ -73,7 +74,8 @@ pub(super) async fn save(
     after: &Tenant,
 ) -> Result<(), StoreError> {
     let deleted_at = (after.status == TenantStatus::Deleted).then_some(change.now().0);
-    // The word of a deleted tenant is that of a refused one to programs that do not know the column.
+    // The word of a deleted tenant is that of a refused one to programs that do not know the
+    // column.
     let status = if deleted_at.is_some() { TenantStatus::Suspended } else { after.status };
     sqlx::query(
         "UPDATE tenants SET name = $1, parent_id = $2, status = $3, deleted_at = $4, revision = $5 WHERE id = $6",
@@ -112,7 +114,7 @@ pub(crate) async fn find(connection: &mut AnyConnection, scope: Scope, id: Tenan
     placed.ok_or_else(|| StoreError::not_found("tenant", &id))
 }
 
-/// The tenant with this id, which is to be changed: it exists for whoever acts, and is not deleted.
+/// The tenant with this id, which is to be changed: it is in the actor's scope, and is not deleted.
 pub(crate) async fn present(change: &mut ChangeTransaction, id: TenantId) -> Result<Placed, StoreError> {
     let scope = change.scope();
     let placed = find(change.connection(), scope, id).await?;

@@ -11,10 +11,10 @@ use crate::{
     time::Micros,
 };
 
-/// What is to be changed of a tenant; nothing else is.
+/// Changes to a tenant; a field without a value stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct TenantUpdate {
-    /// What people call it.
+    /// Name shown to people.
     pub name: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::id::TenantId;
 
-/// What booking a batch did.
+/// Result of booking a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Booked {
     /// Number after the highest entry of the stream that is booked.

@@ -25,22 +25,23 @@ pub struct NewDeadLetter {
     pub offset: i64,
     /// The message as it came.
     pub payload: Vec<u8>,
-    /// Why it cannot be booked.
+    /// Reason why it cannot be booked.
     pub reason: String,
 }
 
-/// The partition of what is no message of a topic, as it came over HTTP or was taken out of one: Kafka has none of this
-/// number.
+/// The partition of what is no message of a topic, as it came over HTTP or was taken out of one:
+/// Kafka has none of this number.
 const NO_PARTITION: i32 = -1;
 
 impl NewDeadLetter {
-    /// A batch that was handed in over HTTP on behalf of `origin`. The same bytes make the same letter however often they
-    /// are handed in: in place of an offset they are known by their hash.
+    /// A batch that was handed in over HTTP on behalf of `origin`. The same bytes make the same
+    /// letter however often they are handed in: in place of an offset they are known by their hash.
     pub fn of_http(origin: &str, payload: Vec<u8>, reason: String) -> Self {
         Self { topic: format!("http {origin}"), ..Self::by_hash(payload, reason) }
     }
 
-    /// One entry that was taken out of its batch, which is booked without it; `payload` is a batch of it alone.
+    /// One entry that was taken out of its batch, which is booked without it; `payload` is a batch
+    /// of it alone.
     pub fn of_entry(stream: &StreamId, payload: Vec<u8>, reason: String) -> Self {
         Self { topic: format!("entry {stream}"), ..Self::by_hash(payload, reason) }
     }
@@ -67,24 +68,25 @@ pub struct DeadLetter {
     pub offset: i64,
     /// Size of the payload.
     pub payload_bytes: u64,
-    /// Why it could not be booked.
+    /// Reason why it could not be booked.
     pub reason: String,
-    /// When it came.
+    /// Time of arrival.
     pub arrived_at: Micros,
-    /// When it was replayed or put aside, if it was.
+    /// Time at which it was replayed or discarded, if it was.
     pub resolved_at: Option<Micros>,
 }
 
 impl DeadLetter {
-    /// Whether it is no message of a topic: handed in over HTTP, or an entry that was taken out of its batch. Its topic
-    /// then says whose it is.
+    /// Returns true if it is no message of a topic: it came over HTTP, or is an entry that was
+    /// taken out of its batch. Its topic then names the sender.
     pub const fn is_no_message(&self) -> bool {
         self.partition == NO_PARTITION
     }
 }
 
 impl Store {
-    /// Letters nobody has resolved, oldest first: up to `limit` of those whose id is beyond `after` (0 for the first).
+    /// Letters nobody has resolved, oldest first: up to `limit` of those whose id is beyond `after`
+    /// (0 for the first).
     pub async fn dead_letters(&self, limit: u32, after: i64) -> Result<Vec<DeadLetter>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, topic, partition_no, message_offset, CAST(length(payload) AS BIGINT) AS payload_bytes, reason, arrived_at, \
@@ -97,7 +99,7 @@ impl Store {
         rows.iter().map(read_letter).collect()
     }
 
-    /// How many letters nobody has resolved.
+    /// Counts the letters that nobody has resolved.
     pub async fn dead_letter_count(&self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT COUNT(*) AS letters FROM dead_letters WHERE resolved_at IS NULL")
             .fetch_one(&self.pool)
@@ -140,8 +142,8 @@ impl Store {
         if done.rows_affected() == 0 { Err(StoreError::not_found("dead letter", &id)) } else { Ok(()) }
     }
 
-    /// Books the batch that a letter turned out to hold and resolves the letter, both or neither. Refused if it was
-    /// resolved before.
+    /// Books the batch that a letter turned out to hold and resolves the letter, both or neither.
+    /// Refused if it was resolved before.
     pub async fn replay_dead_letter(&self, id: i64, batch: &UsageBatch, now: Micros) -> Result<Booked, StoreError> {
         self.book_one(batch, Some(id), now).await
     }

@@ -1,8 +1,9 @@
-//! Gaps: numbers of a stream that were skipped or whose entries are lost, and the acceptance of gaps that never fill.
+//! Gaps: numbers of a stream that were skipped or whose entries are lost, and the acceptance of
+//! gaps that never fill.
 //!
-//! An accepted gap is one that nobody waits for any more. Its numbers stay known as missing, so that an entry that turns
-//! up after all is booked, once, like any other. Quota that a gateway held stays held back: nobody knows how much of it
-//! was used.
+//! An accepted gap is one that nobody waits for any more. Its numbers stay known as missing, so
+//! that an entry that turns up after all is booked, once, like any other. Quota that a gateway held
+//! stays held back: nobody knows how much of it was used.
 
 use std::ops::Range;
 
@@ -69,7 +70,7 @@ pub struct AcceptedGap {
     /// The declaration.
     #[serde(flatten)]
     pub acceptance: Acceptance,
-    /// How many of its numbers are still missing.
+    /// Number of its numbers that are still missing.
     pub missing: u64,
 }
 
@@ -97,10 +98,11 @@ impl Store {
         count(&row.fetch_one(&self.pool).await?, "gaps")
     }
 
-    /// Accepts that the gap of exactly these numbers never fills or, without numbers, every gap of the stream that is not
-    /// accepted yet. All or nothing; returns the gaps accepted now.
+    /// Accepts that the gap of exactly these numbers never fills or, without numbers, every gap of
+    /// the stream that is not accepted yet. All or nothing; returns the gaps accepted now.
     ///
-    /// Refused: an empty name or reason. A conflict: numbers that are not a gap (any more), a gap that is accepted already.
+    /// Refused: an empty name or reason. A conflict: numbers that are not a gap (any more), a gap
+    /// that is accepted already.
     pub async fn accept_gaps(
         &self,
         stream: &StreamId,

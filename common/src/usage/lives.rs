@@ -1,9 +1,10 @@
 //! Lives of gateways, and the lives whose journal is gone.
 //!
-//! A life ends once its journal was handed over to its end and the process that did so has said so here. A later life of
-//! the same gateway says when it finds no earlier journal any more. An older life that is not drained by then is lost:
-//! usage in its journal, if any, is on no bill. A lost life is reported until somebody accepts it; should its journal turn
-//! up after all, it is drained like any other.
+//! A life ends once its journal was handed over to its end and the process that did so has said so
+//! here. A later life of the same gateway says when it finds no earlier journal any more. An older
+//! life that is not drained by then is lost: usage in its journal, if any, is on no bill. A lost
+//! life is reported until somebody accepts it; should its journal turn up after all, it is drained
+//! like any other.
 
 use serde::Serialize;
 use sqlx::any::AnyRow;
@@ -34,8 +35,9 @@ pub struct LostLife {
     pub accepted: Option<Acceptance>,
 }
 
-/// Lives that are not drained, although a later one of the same gateway has found every journal that there is. An entry
-/// that ends a stream of a life proves that its journal was found, too. `0` follows `/`.
+/// Lives that are not drained, although a later one of the same gateway has found every journal
+/// that there is. An entry that ends a stream of a life proves that its journal was found, too. `0`
+/// follows `/`.
 const LOST: &str = "SELECT life, began_at, settled_at, settled_by, reason, \
     (SELECT MIN(later.searched_at) FROM gateway_lives AS later \
     WHERE later.gateway = lost.gateway AND later.life > lost.life) AS noticed_at, \
@@ -100,8 +102,8 @@ impl Store {
         Ok(lost.iter().filter(|lost| lost.accepted.is_none()).count() as u64)
     }
 
-    /// Accepts that the journal of a life is gone. Refused: an empty name or reason. A conflict: a life that is not lost, or
-    /// is accepted already.
+    /// Accepts that the journal of a life is gone. Refused: an empty name or reason. A conflict: a
+    /// life that is not lost, or is accepted already.
     pub async fn accept_lost_life(&self, life: &Life, acceptance: &Acceptance) -> Result<LostLife, StoreError> {
         check_acceptance(acceptance)?;
         let lost = self.lost_lives().await?.into_iter().find(|lost| lost.life == *life);

@@ -1,7 +1,8 @@
 //! Usage: what the gateways report and billing books.
 //!
-//! Each gateway writes streams of entries numbered without gaps. A [`UsageBatch`] carries a contiguous range of one
-//! stream, so that whoever books it can tell a repetition (numbers seen before) from a loss (numbers skipped).
+//! Each gateway writes streams of entries numbered without gaps. A [`UsageBatch`] carries a
+//! contiguous range of one stream, so that whoever books it can tell a repetition (numbers seen
+//! before) from a loss (numbers skipped).
 
 mod booked;
 pub mod booking;
@@ -46,7 +47,8 @@ pub const BATCH_PATH: &str = "/v1/usage/batches";
 /// Status of the record of a request whose client left before its answer.
 pub const ABORTED_STATUS: u16 = 499;
 
-/// Request header that names a batch's stream outside of it: so it is known whose a batch is that cannot be read.
+/// Request header that names a batch's stream outside of it: so it is known whose a batch is that
+/// cannot be read.
 pub const BATCH_STREAM_HEADER: &str = "x-usage-stream";
 
 /// One source of numbered entries: a lane of one life of one gateway.
@@ -64,7 +66,7 @@ pub struct Life {
     boot: u128,
 }
 
-/// Why a text is not a stream.
+/// The reason why a text is not a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a stream: expected gateway/boot/lane, as in edge-1/01jd0000000000000000000000/0")]
 pub struct StreamIdError(String);
@@ -87,53 +89,54 @@ pub enum UsageEntry {
     Request(UsageRecord),
     /// Requests that the gateway itself refused, summed up.
     Refusals(RefusalCount),
-    /// A number that never had an entry: taken by a process that died before it wrote, so before anybody was answered.
-    /// It keeps the numbering whole and bills nothing.
+    /// A number that never had an entry: taken by a process that died before it wrote, so before
+    /// anybody was answered. It keeps the numbering whole and bills nothing.
     Void,
-    /// A number whose entry was written and can no longer be read: usage that may never come. It is booked as an open
-    /// gap, which the entry itself still fills should it turn up after all.
+    /// A number whose entry was written and can no longer be read: usage that may never come. It is
+    /// booked as an open gap, which the entry itself still fills should it turn up after all.
     Lost,
-    /// The stream has ended: its gateway is gone, and everything that it wrote has the numbers before this one.
+    /// The stream has ended: its gateway is gone, and everything that it wrote has the numbers
+    /// before this one.
     End,
 }
 
 /// A request that was forwarded to the upstream and answered by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRecord {
-    /// When it was admitted: the month that its bill and its quota count it in.
+    /// Time of admission, which decides the month of bill and quota.
     pub at: Micros,
-    /// Who used it.
+    /// Tenant that used it.
     pub tenant: TenantId,
     /// With which key.
     pub key: KeyId,
     /// Through which route.
     pub route: Arc<str>,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: Arc<str>,
-    /// How much of it.
+    /// Units used.
     pub units: u64,
     /// HTTP status of the upstream's answer; [`ABORTED_STATUS`] if the client left before it.
     pub status: u16,
-    /// Whether this answer is billed, by the route's rule. Test keys are never billed, whatever this says.
+    /// True if the route bills this answer. Usage of test keys is never billed, whatever this says.
     pub billable: bool,
     /// Mode of the key.
     pub mode: Mode,
-    /// Whether its units were drawn from credit that was paid for in advance, not from a month's quota.
+    /// True if its units were drawn from prepaid credit, not from a month's quota.
     pub prepaid: bool,
 }
 
 /// Refusals of one reason under one key since the last such entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalCount {
-    /// When the sum was taken.
+    /// Time of the count.
     pub at: Micros,
-    /// Who was refused.
+    /// Tenant that was refused.
     pub tenant: TenantId,
     /// With which key.
     pub key: KeyId,
     /// The problem code that the client was told, such as `rate_limited`.
     pub reason: Arc<str>,
-    /// How many times.
+    /// Number of refusals.
     pub count: u64,
 }
 
@@ -142,9 +145,9 @@ pub struct RefusalCount {
 pub struct ApartBatch {
     /// Its stream.
     pub stream: StreamId,
-    /// What can be read, as batches without a hole; one, if all can.
+    /// Readable entries, as batches without a hole; one batch if all are readable.
     pub batches: Vec<UsageBatch>,
-    /// What cannot.
+    /// Entries that cannot be read.
     pub unread: Vec<UnreadEntry>,
 }
 
@@ -153,7 +156,7 @@ pub struct ApartBatch {
 pub struct UnreadEntry {
     /// Its number in the stream.
     pub seq: u64,
-    /// What is wrong with it.
+    /// Reason why it cannot be read.
     pub reason: String,
     /// A batch of nothing but this entry, as protobuf: a later version may read it.
     pub payload: Vec<u8>,
@@ -182,7 +185,7 @@ impl UsageBatch {
 }
 
 impl UsageEntry {
-    /// Who used or was refused.
+    /// Returns the tenant that used or was refused.
     pub const fn tenant(&self) -> Option<TenantId> {
         match self {
             Self::Request(record) => Some(record.tenant),
@@ -191,7 +194,7 @@ impl UsageEntry {
         }
     }
 
-    /// When it was made.
+    /// Returns the time of the usage or refusal.
     pub const fn at(&self) -> Option<Micros> {
         match self {
             Self::Request(record) => Some(record.at),
@@ -220,12 +223,12 @@ impl StreamId {
         &self.gateway
     }
 
-    /// Which life of the gateway.
+    /// Returns the boot number, which names the life of the gateway.
     pub const fn boot(&self) -> u128 {
         self.boot
     }
 
-    /// Which lane of it.
+    /// Returns the lane of the life.
     pub const fn lane(&self) -> u16 {
         self.lane
     }
@@ -259,7 +262,7 @@ impl Serialize for Life {
 }
 
 impl fmt::Display for Life {
-    /// What the names of its streams begin with, up to the lane.
+    /// Writes the beginning of the names of its streams, up to the lane.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let boot = ulid::Ulid(self.boot).to_string().to_ascii_lowercase();
         formatter.pad(&format!("{}/{boot}", self.gateway))

@@ -1,4 +1,4 @@
-//! What pays for the units of a request.
+//! The source that pays for the units of a request.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::UsageRecord;
 use crate::{key::Mode, word::UnknownWord};
 
-/// What pays for the units of a request. It is decided when the request is admitted, and no later change of plan alters it.
+/// The source that pays for the units of a request. It is decided at admission, and no later change
+/// of plan alters it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PaidBy {
@@ -20,7 +21,7 @@ pub enum PaidBy {
 }
 
 impl PaidBy {
-    /// What pays for the units of `record`.
+    /// Returns the source that pays for the units of `record`.
     pub const fn of(record: &UsageRecord) -> Self {
         match (record.billable, record.mode, record.prepaid) {
             (false, ..) | (_, Mode::Test, _) => Self::Nothing,

@@ -1,7 +1,7 @@
 //! Usage that was set aside: shown, and let into the books or kept out of them for good.
 //!
-//! Its numbers are booked and its streams count it, so that the sums of the audit hold: what streams have booked is what
-//! is recorded, dropped, or stands here.
+//! Its numbers are booked and its streams count it, so that the sums of the audit hold: what
+//! streams have booked is what is recorded, dropped, or stands here.
 
 use serde::Serialize;
 use sqlx::{Row as _, any::AnyRow};
@@ -43,40 +43,40 @@ pub struct QuarantinedUsage {
     pub key: KeyId,
     /// The route; of refusals, why they were refused.
     pub route: String,
-    /// What is counted; empty for refusals.
+    /// Meter that is counted; empty for refusals.
     pub meter: String,
-    /// How much of it; of refusals, how many.
+    /// Units; for refusals, their number.
     pub units: u64,
     /// HTTP status of the answer; 0 for refusals.
     pub status: i64,
     /// Mode of the key.
     pub mode: Mode,
-    /// Whether it would be billed.
+    /// True if it would be billed.
     pub billable: bool,
-    /// Whether its units were drawn from credit.
+    /// True if its units were drawn from credit.
     pub prepaid: bool,
-    /// Why it was set aside: `too_late`, `too_early` or `unknown_zone`.
+    /// Reason for the quarantine: `too_late`, `too_early` or `unknown_zone`.
     pub reason: String,
-    /// When it came.
+    /// Time of arrival.
     pub arrived_at: Micros,
-    /// What became of it; none as long as nobody has looked.
+    /// The verdict; none until somebody has decided.
     pub resolved: Option<QuarantineVerdict>,
 }
 
-/// What became of an entry that was set aside.
+/// The decision about a quarantined entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuarantineVerdict {
     /// The instant that it was booked at; none if it was discarded.
     pub booked_at: Option<Micros>,
-    /// When.
+    /// Time of the decision.
     pub resolved_at: Micros,
-    /// Who said so.
+    /// Name of the person who decided.
     pub by: String,
-    /// Why.
+    /// Reason for the decision.
     pub note: String,
 }
 
-/// What is to become of an entry.
+/// The decision to make about an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuarantineAction {
     /// It is booked at the instant that it says.
@@ -98,8 +98,8 @@ macro_rules! select_quarantine {
 }
 
 impl Store {
-    /// Entries that nobody has looked at, oldest first: up to `limit` of those whose id is beyond `after` (0 for the
-    /// first).
+    /// Entries that nobody has looked at, oldest first: up to `limit` of those whose id is beyond
+    /// `after` (0 for the first).
     pub async fn quarantine(&self, limit: u32, after: i64) -> Result<Vec<QuarantinedUsage>, StoreError> {
         let rows = sqlx::query(select_quarantine!("WHERE resolution IS NULL AND id > $1 ORDER BY id LIMIT $2"))
             .bind(after)
@@ -109,7 +109,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// How many entries nobody has looked at.
+    /// Counts the entries that nobody has decided on.
     pub async fn quarantine_count(&self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT COUNT(*) AS entries FROM usage_quarantine WHERE resolution IS NULL")
             .fetch_one(&self.pool)

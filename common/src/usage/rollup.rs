@@ -14,7 +14,7 @@ use crate::{
     usage::PaidBy,
 };
 
-/// Which usage to sum.
+/// Selects rollups.
 #[derive(Debug, Clone, Default)]
 pub struct UsageFilter {
     /// Of one tenant; of all if none.
@@ -28,22 +28,22 @@ pub struct UsageFilter {
 pub struct UsageRollup {
     /// Start of the hour on the tenant's clock.
     pub hour: Micros,
-    /// Since when within the hour: place and plans of the tenant, and the month of whoever pays, are the same from here
-    /// on. Nearly always the start of the hour.
+    /// Since when within the hour: place and plans of the tenant, and the month of whoever pays,
+    /// are the same from here on. Nearly always the start of the hour.
     pub since: Micros,
-    /// Who used it.
+    /// Tenant that used it.
     pub tenant: TenantId,
     /// With which key.
     pub key: KeyId,
     /// Through which route.
     pub route: String,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: String,
     /// Mode of the key.
     pub mode: Mode,
-    /// Whether it is billed (never, under a test key).
+    /// True if it is billed (never, under a test key).
     pub billable: bool,
-    /// What pays for it.
+    /// Source that pays for it.
     pub paid: PaidBy,
     /// Requests.
     pub requests: u64,
@@ -58,13 +58,13 @@ pub struct UsageRollup {
 pub struct RefusalRollup {
     /// Start of the hour on the tenant's clock.
     pub hour: Micros,
-    /// Who was refused.
+    /// Tenant that was refused.
     pub tenant: TenantId,
     /// With which key.
     pub key: KeyId,
     /// The problem code that clients were told.
     pub reason: String,
-    /// How many.
+    /// Number of refusals.
     pub count: u64,
 }
 

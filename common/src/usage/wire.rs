@@ -1,7 +1,8 @@
 //! The batch on the wire: protobuf with a dictionary, so that an entry is a few small numbers.
 //!
-//! Field numbers are the protocol and never change meaning. Routes, meters, reasons and parties (tenant and key)
-//! stand once per batch; entries refer to them by index. Times are differences to the batch's first.
+//! Field numbers are the protocol and never change meaning. Routes, meters, reasons and parties
+//! (tenant and key) stand once per batch; entries refer to them by index. Times are differences to
+//! the batch's first.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -23,7 +24,7 @@ const SEQ_MAX: u64 = i64::MAX as u64;
 /// Longest route, meter or reason, in bytes.
 const NAME_MAX_BYTES: usize = 256;
 
-/// Why bytes are not a batch.
+/// The reason why bytes are not a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Not protobuf, or cut short.
@@ -51,7 +52,7 @@ pub enum BatchError {
     Entry {
         /// Position in the batch, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// Reason for the refusal.
         reason: &'static str,
     },
     /// The dictionary holds something that cannot be.
@@ -73,7 +74,8 @@ struct WireBatch {
     parties: Vec<WireParty>,
     #[prost(message, repeated, tag = "6")]
     entries: Vec<WireEntry>,
-    /// Number of entries, last on the wire: bytes cut off at a field's edge would else read as a shorter batch.
+    /// Number of entries, last on the wire: bytes cut off at a field's edge would else read as a
+    /// shorter batch.
     #[prost(uint32, tag = "7")]
     entry_count: u32,
 }
@@ -112,7 +114,7 @@ struct WireEntry {
     prepaid: bool,
 }
 
-/// What an entry says.
+/// Kind of an entry on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 enum WireKind {
@@ -213,7 +215,8 @@ pub(super) fn decode_apart(bytes: &[u8]) -> Result<ApartBatch, BatchError> {
     Ok(ApartBatch { batches: runs.into_iter().map(batch).collect(), unread, stream: stream.clone() })
 }
 
-/// Reads all but the entries, and gives each of those to `take`, read or with what is wrong with it.
+/// Reads all but the entries, and gives each of those to `take`, read or with what is wrong with
+/// it.
 fn read(
     bytes: &[u8],
     mut take: impl FnMut(usize, &WireEntry, Result<UsageEntry, &'static str>) -> Result<(), BatchError>,

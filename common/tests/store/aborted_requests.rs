@@ -159,8 +159,8 @@ async fn rollup_with_more_aborted_than_requests_is_refused(fixture: Fixture) {
     }
 }
 
-/// A store of version 15: in one hour a sum from its start, one from 01:40 and one of which records were dropped, and two
-/// sums without an aborted request.
+/// A store of version 15: in one hour a sum from its start, one from 01:40 and one of which records
+/// were dropped, and two sums without an aborted request.
 const STORE_WITHOUT_ABORTED: &str = "
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);

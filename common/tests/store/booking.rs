@@ -1,4 +1,5 @@
-//! Usage is booked exactly once, wherever and however often it comes from, and the sums say what the records say.
+//! Usage is booked exactly once, wherever and however often it comes from, and the sums say what
+//! the records say.
 
 use common::{
     id::{KeyId, TenantId},

@@ -1,5 +1,5 @@
-//! Whatever is lost, repeated, reordered or sent at once: the sums are those of the distinct entries that arrived, and
-//! what is missing of them is known.
+//! Whatever is lost, repeated, reordered or sent at once: the sums are those of the distinct
+//! entries that arrived, and what is missing of them is known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,13 +21,15 @@ use crate::fixture::{Fixture, NOW, on_both_engines, request, stream, usage_of};
 
 on_both_engines!(any_interleaving_of_deliveries_books_each_number_once);
 
-/// First number of a delivery, and for each entry true if it is there; else the entry is reported as lost.
+/// First number of a delivery, and for each entry true if it is there; else the entry is reported
+/// as lost.
 type Delivery = (u64, Vec<bool>);
 
 async fn any_interleaving_of_deliveries_books_each_number_once(fixture: Fixture) {
     let store = fixture.store().await;
     let cases = AtomicU64::new(0);
-    // Short ranges over few numbers meet each other in every way; a group arrives at once, or is booked as one.
+    // Short ranges over few numbers meet each other in every way; a group arrives at once, or is
+    // booked as one.
     let delivery = (0_u64..40, prop::collection::vec(prop::bool::weighted(0.8), 1..12));
     let group = (any::<bool>(), prop::collection::vec(delivery, 1..4));
     let deliveries = prop::collection::vec(group, 1..10);

@@ -1,4 +1,5 @@
-//! Following the change log: what is announced, what is loaded, and what tells one log from another.
+//! Following the change log: what is announced, what is loaded, and what tells one log from
+//! another.
 
 use std::time::Duration;
 

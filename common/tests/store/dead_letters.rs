@@ -1,4 +1,5 @@
-//! A message that cannot be booked is kept once, with the position behind it, until an operator has dealt with it.
+//! A message that cannot be booked is kept once, with the position behind it, until an operator has
+//! dealt with it.
 
 use common::{
     id::TenantId,

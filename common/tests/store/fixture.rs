@@ -36,7 +36,8 @@ pub(crate) const NOW: Micros = Micros(1_795_311_000_000_000);
 /// The environment variable that names the store for helper processes of a test.
 pub(crate) const STORE_VARIABLE: &str = "TOLLGATE_TEST_STORE";
 
-/// Makes two tests, `sqlite::name` and `postgres::name`, of each function `async fn name(fixture: Fixture)`.
+/// Makes two tests, `sqlite::name` and `postgres::name`, of each function `async fn name(fixture:
+/// Fixture)`.
 macro_rules! on_both_engines {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
@@ -107,7 +108,8 @@ impl Fixture {
         sqlx::raw_sql(statements).execute(&mut self.connection().await).await.map(drop)
     }
 
-    /// This test program once more, to run only the test `helper` on this store. Helpers are ignored elsewhere.
+    /// This test program once more, to run only the test `helper` on this store. Helpers are
+    /// ignored elsewhere.
     pub(crate) fn helper(&self, helper: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command

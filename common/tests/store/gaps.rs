@@ -1,4 +1,5 @@
-//! Gaps that are settled: no longer waited for, written down for ever, and filled all the same by what turns up.
+//! Gaps that are settled: no longer waited for, written down for ever, and filled all the same by
+//! what turns up.
 
 use common::{
     id::TenantId,

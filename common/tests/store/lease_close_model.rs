@@ -1,5 +1,5 @@
-//! Leases of gateways that crash, drain late and lose entries, beside a model of them: no unit is granted twice, and none
-//! is lost.
+//! Leases of gateways that crash, drain late and lose entries, beside a model of them: no unit is
+//! granted twice, and none is lost.
 
 use common::{
     id::TenantId,
@@ -25,7 +25,8 @@ enum Step {
     Refund { gateway: usize, units: u64 },
     /// A gateway dies, and a new life of it begins.
     Crash { gateway: usize },
-    /// Entries of any life, dead or not, reach the books; of a dead one that are all, its end with them.
+    /// Entries of any life, dead or not, reach the books; of a dead one that are all, its end with
+    /// them.
     Drain { life: usize, lane: usize, entries: usize },
     /// The entries of a lane arrive once more.
     Repeat { life: usize, lane: usize },
@@ -154,7 +155,8 @@ impl Gateways {
         }
     }
 
-    /// Drawn less given back less settled is what the store says is granted, and never above the limit.
+    /// Drawn less given back less settled is what the store says is granted, and never above the
+    /// limit.
     async fn check(&self) -> Result<(), TestCaseError> {
         let granted = granted(&self.store, self.tenant).await;
         let expected: u64 = self.lives.iter().map(|life| if life.is_settled() { life.used } else { life.drawn }).sum();

@@ -1,4 +1,5 @@
-//! Lives of gateways whose journals are gone: told once a later life has looked for them, and never while anybody has them.
+//! Lives of gateways whose journals are gone: told once a later life has looked for them, and never
+//! while anybody has them.
 
 use common::{
     store::{Store, StoreError},

@@ -1,4 +1,5 @@
-//! An entry that a gateway reports as lost is an open gap, reported once, and filled if the entry arrives after all.
+//! An entry that a gateway reports as lost is an open gap, reported once, and filled if the entry
+//! arrives after all.
 
 use common::{
     id::TenantId,

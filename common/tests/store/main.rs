@@ -1,4 +1,5 @@
-//! The promises of the store on both engines: every test runs against a SQLite file and against a real PostgreSQL.
+//! The promises of the store on both engines: every test runs against a SQLite file and against a
+//! real PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 

@@ -173,7 +173,8 @@ async fn rows_of_first_schema_survive_migration(fixture: Fixture) {
     assert_eq!(audit.unpartitioned, 0);
 }
 
-/// A store of version 8: two roots, plans that one, both or none of them used, top-ups, and keys with their makers.
+/// A store of version 8: two roots, plans that one, both or none of them used, top-ups, and keys
+/// with their makers.
 const STORE_BEFORE_OWNERS: &str = "
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
@@ -238,10 +239,11 @@ async fn migration_gives_plans_top_ups_and_keys_an_owner(fixture: Fixture) {
     assert!(store.has_owner().await.unwrap(), "the bootstrap token had ended with this admin key");
 }
 
-/// A root (1), two resellers (2, 3) and a customer (4) that was moved from the first to the second at 01:50. The customer
-/// inherited a plan that takes tokens from credit, until its reseller changed to another at 01:40. In the hour of 01:00
-/// it used 1, 2, 4, 8 tokens at 01:30, 01:39:59.999999, 01:40 and 01:50, and 16 tokens and 32 requests without records; in
-/// the hour of 02:00 64 tokens.
+/// A root (1), two resellers (2, 3) and a customer (4) that was moved from the first to the second
+/// at 01:50. The customer inherited a plan that takes tokens from credit, until its reseller
+/// changed to another at 01:40. In the hour of 01:00 it used 1, 2, 4, 8 tokens at 01:30,
+/// 01:39:59.999999, 01:40 and 01:50, and 16 tokens and 32 requests without records; in the hour of
+/// 02:00 64 tokens.
 const USAGE_WITHOUT_PAYMENT: &str = r#"
     CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);

@@ -1,4 +1,5 @@
-//! A transport's position moves with what is booked, and of two that book the same messages one does.
+//! A transport's position moves with what is booked, and of two that book the same messages one
+//! does.
 
 use common::{
     id::TenantId,
@@ -58,7 +59,8 @@ async fn booking_from_wrong_position_is_refused(fixture: Fixture) {
 async fn only_one_of_two_bookings_from_same_position_succeeds(fixture: Fixture) {
     let store = fixture.store().await;
     for round in 0..10 {
-        // Streams of their own: nothing but the position keeps them apart. The first round makes the row.
+        // Streams of their own: nothing but the position keeps them apart. The first round makes
+        // the row.
         let tasks: Vec<_> = (0..4)
             .map(|zombie| {
                 let store = store.clone();

@@ -1,4 +1,5 @@
-//! Usage of a time that cannot be, and of tenants in a zone that nobody knows: set aside, counted, and let in.
+//! Usage of a time that cannot be, and of tenants in a zone that nobody knows: set aside, counted,
+//! and let in.
 
 use common::{
     id::TenantId,

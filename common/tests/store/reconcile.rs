@@ -25,7 +25,8 @@ on_both_engines!(
     empty_store_reconciles,
 );
 
-/// Two streams, a gap, an aborted request, a late batch, repetitions, refusals, a void and a lost entry, an unknown tenant.
+/// Two streams, a gap, an aborted request, a late batch, repetitions, refusals, a void and a lost
+/// entry, an unknown tenant.
 async fn fill(store: &Store) -> TenantId {
     let tenant = root(store).await.id;
     let mut mixed = batch(&stream(1), 0, 5, tenant);
@@ -168,7 +169,8 @@ async fn months_follow_time_zone_of_tenant(fixture: Fixture) {
     let store = fixture.store().await;
     let new = NewTenant { zone: "Asia/Tokyo".parse().unwrap(), ..new_tenant(TenantKind::Root, None) };
     let tenant = store.create_tenant(&new, NOW).await.unwrap().id;
-    // 15:00 in London is midnight in Tokyo. And a clock gone mad belongs to no month, but is checked.
+    // 15:00 in London is midnight in Tokyo. And a clock gone mad belongs to no month, but is
+    // checked.
     let times = ["2026-11-30T14:59:59Z", "2026-11-30T15:00:00Z"].map(|text| text.parse().unwrap());
     let entries: Vec<_> = times
         .into_iter()

@@ -1,4 +1,5 @@
-//! Records go by whole days, once they are old and billed; what they said stays, and can still be checked.
+//! Records go by whole days, once they are old and billed; what they said stays, and can still be
+//! checked.
 
 use common::{
     id::TenantId,

@@ -1,5 +1,5 @@
-//! The tree under random changes, beside a model of it that is as plain as can be: fixtures, what exists for whom, and what
-//! plans come to.
+//! The tree under random changes, beside a model of it that is as plain as can be: fixtures, what
+//! exists for whom, and what plans come to.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! A tenant in a time zone that this program's database does not have: everybody else is read, reported and served.
+//! A tenant in a time zone that this program's database does not have: everybody else is read,
+//! reported and served.
 
 use common::{
     change::CatalogRow,

@@ -1,4 +1,4 @@
-//! What a served connection does at the moment: whether it answers a request or waits for one, and since when.
+//! Activity of a served connection: answering a request or waiting for one, and since when.
 
 use std::{
     future::poll_fn,
@@ -16,17 +16,17 @@ use tokio::time::Instant;
 use super::Deadlines;
 use crate::listen::{Alarm, Close, Connection};
 
-/// What a connection does at the moment.
+/// Present activity of a connection.
 pub(super) struct Activity {
     pub(super) open: Connection,
     deadlines: Deadlines,
-    /// Whether bytes may come that are part of no request, such as pings.
+    /// True if bytes may arrive that belong to no request, such as pings.
     is_chatty: bool,
     busy: AtomicUsize,
     waiting: Mutex<Waiting>,
 }
 
-/// Why a connection that waits for a request does so no longer.
+/// The reason why a connection stops waiting for a request.
 pub(super) enum Over {
     /// No request was complete in time.
     Overdue,
@@ -34,7 +34,7 @@ pub(super) enum Over {
     Displaced,
 }
 
-/// How long a connection has waited for a request.
+/// A wait for a request, and its deadline.
 struct Waiting {
     since: Instant,
     /// Since when a header is on its way.

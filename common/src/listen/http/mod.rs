@@ -1,8 +1,10 @@
-//! Serving HTTP to others with hyper, upright: as many connections as there may be, each with deadlines.
+//! Serving HTTP to others with hyper, upright: as many connections as there may be, each with
+//! deadlines.
 //!
-//! A connection that waits for a request goes when its time is over, when it has to give way, or when the server ends; one
-//! whose request is being answered goes when its client does not send the body or does not read the answer. A client that
-//! has begun a request and does not complete its header is told so (408); one that has sent nothing is not.
+//! A connection that waits for a request goes when its time is over, when it has to give way, or
+//! when the server ends; one whose request is being answered goes when its client does not send the
+//! body or does not read the answer. A client that has begun a request and does not complete its
+//! header is told so (408); one that has sent nothing is not.
 
 mod activity;
 mod paced;
@@ -40,19 +42,19 @@ use tracing::{debug, error, warn};
 
 use super::{Connection, ConnectionLimits, Connections, Pace, Rate};
 
-/// How long to wait before accepting again when the system refused.
+/// Pause before accepting again after the system refused.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may take to close once it was asked to.
+/// Most time that a connection may take to close once asked to.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long requests in flight may take once idle connections are closed.
+/// Most time for requests in flight once idle connections are closed.
 const FINISH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How often peers that say nothing are asked whether they are still there (HTTP/2).
+/// Interval at which silent peers are asked whether they are still there (HTTP/2).
 const PING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How long a client may keep a server waiting.
+/// Deadlines by which a client must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// For the whole header of a request, and for the first request of a connection.
@@ -65,18 +67,18 @@ pub struct Deadlines {
     pub send: Rate,
 }
 
-/// What a listener allows its clients.
+/// Limits that a listener puts on its clients.
 #[derive(Clone)]
 pub struct Guard {
-    /// Those that are open.
+    /// Open connections.
     pub connections: Arc<Connections>,
-    /// How many there may be.
+    /// Limits on their number.
     pub limits: ConnectionLimits,
-    /// How long they may take.
+    /// Deadlines of their clients.
     pub deadlines: Deadlines,
 }
 
-/// What is spoken on a listener.
+/// Protocol spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.
@@ -88,7 +90,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// How far the end has come.
+/// Signals of a shutdown, in their order.
 #[derive(Clone)]
 pub struct Signals {
     /// True once no more connections may be accepted.
@@ -104,7 +106,8 @@ impl Default for Deadlines {
     }
 }
 
-/// Serves the clients of a listener, whose addresses requests carry as extensions (`SocketAddr`), until told to stop, then waits for those whose requests are being answered.
+/// Serves the clients of a listener, whose addresses requests carry as extensions (`SocketAddr`),
+/// until told to stop, then waits for those whose requests are being answered.
 pub async fn serve<S, B>(listener: TcpListener, guard: Guard, protocol: Protocol, service: S, mut signals: Signals)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -220,7 +223,8 @@ where
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
             let mut connection = pin!(builder.serve_connection(io, service));
-            // Streams of one connection go on for as long as it lives: its end begins with the server's.
+            // Streams of one connection go on for as long as it lives: its end begins with the
+            // server's.
             if let Ended::Itself(outcome) = until_over(connection.as_mut(), &activity, signals.stopped).await {
                 outcome
             } else {
@@ -234,7 +238,7 @@ where
     }
 }
 
-/// Why a connection is not served any more.
+/// The reason why a connection is no longer served.
 enum Ended {
     /// It has ended by itself.
     Itself(hyper::Result<()>),

@@ -1,4 +1,5 @@
-//! What a client is told whose connection ends before its request has reached anybody: a problem document (RFC 9457).
+//! The answer to a client whose connection ends before its request has reached a handler: a problem
+//! document (RFC 9457).
 
 use std::{io, time::Duration};
 
@@ -8,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a client may take to take the answer and to close its side.
+/// Most time for a client to read the answer and close its side.
 const TELL_DEADLINE: Duration = Duration::from_secs(1);
 
 /// An answer without a request.
@@ -61,13 +62,14 @@ impl Refusal {
         )
     }
 
-    /// Tells as far as the socket takes it at once: nobody waits for a client for which there is no room.
+    /// Tells as far as the socket takes it at once: nobody waits for a client for which there is no
+    /// room.
     pub(super) fn tell_at_once(&self, stream: &TcpStream) {
         let _ = stream.try_write(self.message().as_bytes());
     }
 
-    /// Tells, and waits a moment for the client to close its side: closing before would destroy the answer on its way if
-    /// bytes of the client are still to be read.
+    /// Tells, and waits a moment for the client to close its side: closing before would destroy the
+    /// answer on its way if bytes of the client are still to be read.
     pub(super) async fn tell(&self, mut stream: TcpStream) {
         let told = async {
             stream.write_all(self.message().as_bytes()).await?;

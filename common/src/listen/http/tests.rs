@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::listen::ListenerMetrics;
 
-/// How long anything may take before a test gives up on it.
+/// Time after which a test gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Server {

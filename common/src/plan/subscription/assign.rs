@@ -19,9 +19,10 @@ use crate::{
 };
 
 impl Store {
-    /// Gives a tenant a plan that is offered to it, in the latest version unless one is named; a change that was ahead is
-    /// dropped. Refused: a start in the past. A conflict: a plan that is not on offer, a superseded version of a plan of
-    /// somebody above whoever acts, a deleted tenant, more than is left of a partitioned pool.
+    /// Gives a tenant a plan that is offered to it, in the latest version unless one is named; a
+    /// change that was ahead is dropped. Refused: a start in the past. A conflict: a plan that is
+    /// not on offer, a superseded version of a plan of somebody above the actor, a deleted tenant,
+    /// more than is left of a partitioned pool.
     pub async fn assign_plan(
         &self,
         tenant: TenantId,
@@ -52,8 +53,9 @@ impl Store {
         Ok(Subscription { tenant, plan_owner, plan, version, starts_at, ends_at: None })
     }
 
-    /// Ends a tenant's own subscription, so that it has the plan of the nearest tenant above that has one; a change that
-    /// was ahead is dropped. Without a subscription, nothing changes. Refused: a start in the past.
+    /// Ends a tenant's own subscription, so that it has the plan of the nearest tenant above that
+    /// has one; a change that was ahead is dropped. Without a subscription, nothing changes.
+    /// Refused: a start in the past.
     pub async fn end_subscription(&self, tenant: TenantId, start: PlanStart, now: Micros) -> Result<(), StoreError> {
         let mut change = self.begin_change(now).await?;
         let zone = tenants::present(&mut change, tenant).await?.tenant.zone;

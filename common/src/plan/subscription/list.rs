@@ -1,4 +1,4 @@
-//! Lists of subscriptions, as far as they exist for whoever acts.
+//! Lists of subscriptions, in the actor's scope.
 
 use sqlx::Row as _;
 
@@ -31,7 +31,8 @@ impl Store {
         of(&mut connection, tenant).await
     }
 
-    /// Subscriptions in force at `at`, those of a plan or of a subtree if one is named, by their tenants' creation.
+    /// Subscriptions in force at `at`, those of a plan or of a subtree if one is named, by their
+    /// tenants' creation.
     pub async fn subscriptions_in_force(
         &self,
         subtree_of: Option<TenantId>,
@@ -87,7 +88,7 @@ impl Store {
         in_force(&mut connection, tenant, at).await
     }
 
-    /// The version that a subscription pins, whoever acts.
+    /// The version that a subscription pins, whatever the scope.
     pub async fn pinned_plan(&self, subscription: &Subscription) -> Result<PlanVersion, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let Subscription { plan_owner, plan, version, .. } = subscription;

@@ -20,13 +20,15 @@ use crate::{
     time::{Micros, Zone},
 };
 
-/// Most tenants that one migration of a plan moves, so that no transaction holds up all other changes for long.
+/// Most tenants that one migration of a plan moves, so that no transaction holds up all other
+/// changes for long.
 pub const MIGRATED_AT_ONCE: i64 = 1_000;
 
 impl Store {
-    /// Brings tenants that have an older version of a plan, as far as they exist for whoever acts, to its latest one; at
-    /// once, or each at the end of its billing period. Who has a change of plan ahead is left out. Gives those who
-    /// were moved, at most [`MIGRATED_AT_ONCE`]: nobody else is left if they are fewer.
+    /// Brings tenants that have an older version of a plan, in the actor's scope, to its latest
+    /// one; at once, or each at the end of its billing period. Who has a change of plan ahead is
+    /// left out. Gives those who were moved, at most [`MIGRATED_AT_ONCE`]: nobody else is left if
+    /// they are fewer.
     pub async fn migrate_plan(
         &self,
         owner: Option<TenantId>,

@@ -1,7 +1,7 @@
 //! Subscriptions: the right of a tenant to use a plan, over half-open ranges of time.
 //!
-//! A tenant has one plan of its own at a time, and at most one change of it ahead. A past range never changes: a change of
-//! plan starts now or later.
+//! A tenant has one plan of its own at a time, and at most one change of it ahead. A past range
+//! never changes: a change of plan starts now or later.
 
 mod assign;
 mod list;
@@ -49,7 +49,8 @@ pub enum PlanStart {
 }
 
 impl PlanStart {
-    /// Returns true if a tenant on this clock has such an instant: months of a zone that is not known have no end.
+    /// Returns true if a tenant on this clock has such an instant: months of a zone that is not
+    /// known have no end.
     fn exists(self, tenant: TenantId, zone: &Zone) -> bool {
         let exists = self != Self::PeriodEnd || zone.is_known();
         if !exists {

@@ -1,6 +1,8 @@
-//! Partitioned pools: what those right below a pool's owner are promised together may not exceed it.
+//! Partitioned pools: what those right below a pool's owner are promised together may not exceed
+//! it.
 //!
-//! Checked whenever a change could break it: a tenant that comes, moves or changes plan, on both sides of it.
+//! Checked whenever a change could break it: a tenant that comes, moves or changes plan, on both
+//! sides of it.
 
 use std::collections::HashMap;
 
@@ -26,15 +28,16 @@ struct Child {
     plan: Option<PlanVersion>,
 }
 
-/// Refuses what a tenant and those around it would be promised at `at`, if a partitioned pool does not have it.
+/// Refuses what a tenant and those around it would be promised at `at`, if a partitioned pool does
+/// not have it.
 pub(crate) async fn check_around(
     connection: &mut AnyConnection,
     tenant: TenantId,
     at: Micros,
 ) -> Result<(), StoreError> {
     let way = plans_up(connection, tenant, at).await?;
-    // The tenant may own a pool, and so may the one above. A plan that is inherited comes from anywhere above: what it
-    // promises is clamped there, but counted here.
+    // The tenant may own a pool, and so may the one above. A plan that is inherited comes from
+    // anywhere above: what it promises is clamped there, but counted here.
     for place in 0..way.len().min(2) {
         check(connection, &way[place..], at).await?;
     }
@@ -105,7 +108,7 @@ fn check_concurrency(owner: TenantId, pool: Option<u64>, promised: &[RateLimits]
     Ok(())
 }
 
-/// What one tenant is promised for itself and everybody below it.
+/// Returns the rates promised to one tenant for itself and everybody below it.
 fn allotment(child: &Child, above: &[Level<'_>]) -> Result<RateLimits, StoreError> {
     let mut levels = vec![Level { tenant: child.tenant, plan: child.plan.as_ref() }];
     levels.extend_from_slice(above);

@@ -21,7 +21,8 @@ macro_rules! select_subscriptions {
 }
 pub(super) use select_subscriptions;
 
-/// Subscribes a tenant to a version of a plan from `starts_at` on; nothing else of it may be in force by then.
+/// Subscribes a tenant to a version of a plan from `starts_at` on; nothing else of it may be in
+/// force by then.
 pub(crate) async fn subscribe(
     connection: &mut AnyConnection,
     tenant: TenantId,
@@ -46,7 +47,8 @@ pub(super) fn owner_of(plan: &PlanVersion) -> Result<TenantId, StoreError> {
     plan.owner.ok_or_else(|| StoreError::not_found("plan", &plan.plan.id))
 }
 
-/// A subscription of a moved subtree, in force or ahead, to a plan of a tenant that is above it no more.
+/// A subscription of a moved subtree, in force or ahead, to a plan of a tenant that is above it no
+/// more.
 pub(crate) async fn unoffered(
     connection: &mut AnyConnection,
     subtree: &PathRange,

@@ -16,7 +16,8 @@ use crate::{
 };
 
 impl Store {
-    /// What a tenant may do at `at`: the plan that it has or inherits, clamped by those above.
+    /// Resolves the terms of a tenant at `at`: the plan that it has or inherits, clamped by its
+    /// ancestors.
     pub async fn effective_terms(&self, tenant: TenantId, at: Micros) -> Result<Option<EffectiveTerms>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         tenants::find(&mut connection, self.acting.scope, tenant).await?;
@@ -25,7 +26,8 @@ impl Store {
     }
 }
 
-/// A tenant and all above it, up to the root, each with the plan of its own that is in force at `at`.
+/// A tenant and all above it, up to the root, each with the plan of its own that is in force at
+/// `at`.
 pub(super) async fn plans_up(
     connection: &mut AnyConnection,
     tenant: TenantId,

@@ -1,7 +1,7 @@
-//! Which thresholds are reached: what was used in a month, beside what may be used.
+//! Thresholds that are reached: usage of a month beside its limit.
 //!
-//! A hard quota of a tenant's own plan counts what everybody below uses too, as gateways do; any other counts what the
-//! tenant itself uses.
+//! A hard quota of a tenant's own plan counts what everybody below uses too, as gateways do; any
+//! other counts what the tenant itself uses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -28,7 +28,7 @@ const DEPTH_MAX: usize = 32;
 /// Use of quotas in one month.
 pub(super) struct Reached {
     pub(super) period: Period,
-    /// What was used, and the limit.
+    /// Units used, and the limit.
     quotas: BTreeMap<(TenantId, String), (u128, u64)>,
 }
 
@@ -44,14 +44,15 @@ struct Place {
     plan: Option<PlanKey>,
 }
 
-/// What tells plan versions apart: owner, name and version.
+/// Key of a plan version: owner, name and version.
 type PlanKey = (String, String, i64);
 
 /// Billed units by tenant and meter.
 type Used = Vec<(TenantId, String, u128)>;
 
 impl Store {
-    /// What was used of every quota that is in effect at `at`, in the month that holds `at` on its tenant's clock.
+    /// Returns the usage of every quota in effect at `at`, in the month that holds `at` on its
+    /// tenant's clock.
     pub(super) async fn reached_quotas(&self, at: Micros) -> Result<Vec<Reached>, StoreError> {
         let forest = self.forest(at).await?;
         let mut all = Vec::new();
@@ -154,7 +155,8 @@ impl Forest {
         zones
     }
 
-    /// Returns true if the tenant's own plan states a hard quota of the meter, which everybody below shares.
+    /// Returns true if the tenant's own plan states a hard quota of the meter, which everybody
+    /// below shares.
     fn shares(&self, place: &Place, meter: &str) -> bool {
         let quota = self.own_plan(place).and_then(|own| own.plan.quota(meter));
         quota.is_some_and(|quota| quota.kind.is_hard())
@@ -172,7 +174,8 @@ impl Forest {
 }
 
 impl Reached {
-    /// Counts what a tenant has used, for its own quota and for those above that it shares, of the tenants of `zone`.
+    /// Counts what a tenant has used, for its own quota and for those above that it shares, of the
+    /// tenants of `zone`.
     fn add(&mut self, forest: &Forest, zone: &str, tenant: TenantId, meter: &str, units: u128) {
         for (owner, place) in forest.way_up(tenant).filter(|(_, place)| place.zone == zone) {
             if owner != tenant && !forest.shares(place, meter) {

@@ -1,8 +1,10 @@
-//! Thresholds of quotas, soft and hard: events that a tenant has used most, and all, of what it may use in a month.
+//! Thresholds of quotas, soft and hard: events that a tenant has used most, and all, of what it may
+//! use in a month.
 //!
-//! What counts is what is booked and billed, against the limits that are in effect: a tenant's own, inherited, or lowered
-//! by a tenant above. Each event is raised once per tenant, meter, month, limit and threshold, whoever looks and however
-//! often; a limit that changes within the month raises its own.
+//! Only booked and billed usage counts, against the limits in effect: a tenant's own, inherited, or
+//! lowered by a tenant above. Each event is raised once per tenant, meter, month, limit and
+//! threshold, whichever process checks and however often; a limit that changes within the month
+//! raises its own.
 
 mod due;
 
@@ -32,7 +34,7 @@ pub struct ThresholdEvent {
     pub seq: i64,
     /// Whose quota.
     pub tenant: TenantId,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: String,
     /// In which month.
     pub period: Period,
@@ -42,16 +44,16 @@ pub struct ThresholdEvent {
     pub limit: u64,
     /// Units that were billed by then.
     pub used: u64,
-    /// When it was noticed.
+    /// Time at which it was noticed.
     pub raised_at: Micros,
 }
 
-/// What tells events of one month apart: tenant, meter, limit and threshold.
+/// Key of an event within a month: tenant, meter, limit and threshold.
 type EventKey = (TenantId, String, u64, u8);
 
 impl Store {
-    /// Looks at the month that holds `at` on each tenant's clock, by the limits in effect then, and raises the events that
-    /// are due; gives those that nobody has raised before.
+    /// Looks at the month that holds `at` on each tenant's clock, by the limits in effect then, and
+    /// raises the events that are due; returns those that nobody has raised before.
     pub async fn raise_threshold_events(&self, at: Micros, now: Micros) -> Result<Vec<ThresholdEvent>, StoreError> {
         let mut raised = Vec::new();
         for reached in self.reached_quotas(at).await? {
@@ -64,7 +66,7 @@ impl Store {
         Ok(raised)
     }
 
-    /// Events of a tenant and everybody below it, or of all who exist for whoever acts, newest first.
+    /// Events of a tenant and everybody below it, or of all in the actor's scope, newest first.
     pub async fn threshold_events(
         &self,
         subtree_of: Option<TenantId>,
@@ -98,7 +100,7 @@ impl Store {
         rows.iter().map(|row| Ok(read(row)?.key())).collect()
     }
 
-    /// Writes events, and gives those that were not there.
+    /// Writes events, and returns those that were not there.
     async fn insert_events(&self, events: Vec<ThresholdEvent>) -> Result<Vec<ThresholdEvent>, StoreError> {
         let mut write = self.begin_write().await?;
         let rows: Vec<_> = events.iter().map(event_row).collect();

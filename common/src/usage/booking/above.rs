@@ -1,5 +1,5 @@
-//! The surroundings of tenants whose usage is booked: their clocks, and who is above them in the tree of the time of use, as
-//! the gateway that drew the units knew it.
+//! The surroundings of tenants whose usage is booked: their clocks, and who is above them in the
+//! tree of the time of use, as the gateway that drew the units knew it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -57,7 +57,7 @@ impl ParentSpan {
 }
 
 impl Above {
-    /// Those above in the tree of today.
+    /// Ancestors in the tree of today.
     pub(super) fn of_today(places: &HashMap<TenantId, Place>) -> Self {
         let above = |(tenant, place): (&TenantId, &Place)| {
             (*tenant, place.way.iter().filter(|id| *id != tenant).copied().collect())
@@ -70,7 +70,8 @@ impl Above {
         self.today.values().flatten().copied()
     }
 
-    /// Reads the parents over time of `moved`: everybody who was ever on a way up on which somebody has moved.
+    /// Reads the parents over time of `moved`: everybody who was ever on a way up on which somebody
+    /// has moved.
     pub(super) async fn read_parents<L: Ledger>(
         &mut self,
         ledger: &mut L,
@@ -84,7 +85,7 @@ impl Above {
         Ok(())
     }
 
-    /// Those above `tenant` at `at`, in any order.
+    /// Returns the ancestors of `tenant` at `at`, in any order.
     pub(super) fn at(&self, tenant: TenantId, at: Micros) -> Vec<TenantId> {
         if !self.parents.contains_key(&tenant) {
             return self.today.get(&tenant).cloned().unwrap_or_default();
@@ -124,7 +125,7 @@ pub(super) async fn surroundings<L: Ledger>(
     Ok((places, zones, above))
 }
 
-/// Who was above before somebody moved, and the zones of those.
+/// Reads the ancestors before any move, and their zones.
 pub(super) async fn read_past<L: Ledger>(
     ledger: &mut L,
     borders: &Borders,

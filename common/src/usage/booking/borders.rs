@@ -1,10 +1,12 @@
-//! Where a sum of usage begins within its hour.
+//! The start of a rollup within its hour.
 //!
-//! Invariant: all usage of one sum belongs to one tree, to one plan and to one month of everybody who may pay for it.
-//! So a sum begins at the start of its hour, or at the last instant in it at which the place or the plan of the
-//! tenant, or of anybody above it, changed, or at which a month began on one of their clocks.
+//! Invariant: all usage of one sum belongs to one tree, to one plan and to one month of everybody
+//! who may pay for it. So a sum begins at the start of its hour, or at the last instant in it at
+//! which the place or the plan of the tenant, or of anybody above it, changed, or at which a month
+//! began on one of their clocks.
 //!
-//! A change that has no bearing on the tenant may cut an hour too; the sums then stay right and are one more.
+//! A change that has no bearing on the tenant may cut an hour too; the sums then stay right and are
+//! one more.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,7 +23,8 @@ const OFFSET_MAX_SECONDS: i64 = 15 * 3_600;
 /// An hour starts at most this long before what is in it.
 const HOUR_SECONDS: i64 = 3_600;
 
-/// Rounds in which past parents are followed up; a tree is at most five levels deep, each of which may have moved.
+/// Rounds in which past parents are followed up; a tree is at most five levels deep, each of which
+/// may have moved.
 const ROUNDS_MAX: usize = 32;
 
 /// A tenant's clock and its place in the tree of today.
@@ -83,13 +86,13 @@ struct Cuts {
     zones: Vec<Zone>,
 }
 
-/// When what is booked was used.
+/// Range of time of the usage that is booked.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     /// Before every hour that is booked into.
     before: Micros,
     last: Micros,
-    /// Whether somewhere on earth a month begins about then.
+    /// True if a month begins about then in any time zone.
     month_begins: bool,
 }
 
@@ -131,7 +134,8 @@ impl Borders {
         &self.moved
     }
 
-    /// Where the sum begins that holds what `tenant` used at `at`, in the hour that starts at `hour`.
+    /// Returns the start of the rollup that holds usage of `tenant` at `at`, in the hour that
+    /// starts at `hour`.
     pub(super) fn since(&self, tenant: TenantId, hour: Micros, at: Micros) -> Micros {
         if self.cuts.is_empty() {
             return hour;
@@ -170,7 +174,7 @@ fn month_begins_about(at: Micros) -> bool {
     month(-reach) != month(reach)
 }
 
-/// What is known of the tenants of a booking and of everybody who was ever above them.
+/// History of the tenants of a booking and of all their ancestors, past and present.
 #[derive(Debug, Default)]
 struct History {
     turns: HashMap<TenantId, Vec<Micros>>,

@@ -1,7 +1,8 @@
 //! A connection that goes back to the pool only from a booking that came to its end.
 //!
-//! The driver cannot tell how far a COPY got that was given up, as happens when a caller's deadline passes: the next user
-//! of the connection would take answers to the COPY for its own. Closing it makes the server undo the booking.
+//! The driver cannot tell how far a COPY got that was given up, as happens when a caller's deadline
+//! passes: the next user of the connection would take answers to the COPY for its own. Closing it
+//! makes the server undo the booking.
 
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 
@@ -16,7 +17,7 @@ impl BookingConnection {
         Ok(Self(Some(pool.acquire().await?)))
     }
 
-    /// Where to run statements.
+    /// Returns the connection to run statements on.
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         self.0.as_deref_mut().ok_or(StoreError::Database(sqlx::Error::PoolClosed))
     }

@@ -1,4 +1,5 @@
-//! Records in PostgreSQL's binary COPY format: no SQL to parse, no text to read numbers from, no allocation per row.
+//! Records in PostgreSQL's binary COPY format: no SQL to parse, no text to read numbers from, no
+//! allocation per row.
 
 use std::io::Write as _;
 
@@ -9,7 +10,7 @@ use crate::key::Mode;
 pub(super) const STATEMENT: &str = "COPY usage_records (stream, seq, at, hour, tenant_id, key_id, route, meter, \
      units, status, mode, billable, since, paid) FROM STDIN WITH (FORMAT binary)";
 
-/// How much to hand to the server at once: it reads while the next piece is being written.
+/// Size of a piece handed to the server, which reads it while the next one is being written.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
 
 const COLUMNS: i16 = 14;

@@ -1,9 +1,11 @@
-//! What lives of gateways held of quotas when they ended goes back, once every entry that they wrote is booked.
+//! Closing the leases of ended lives: units that a life held of quotas go back once every entry
+//! that it wrote is booked.
 //!
-//! A life holds what it has drawn; what its records have used is added up as they are booked. It may end without giving
-//! the rest back. Once all of its streams have ended and none has a gap, what it has used is known to the unit, and the
-//! rest is nobody's: its leases go, in the transaction that makes it known, so exactly once. As long as an entry is
-//! missing or lost, nothing is given back: nobody knows what it used.
+//! A life holds what it has drawn; what its records have used is added up as they are booked. It
+//! may end without giving the rest back. Once all of its streams have ended and none has a gap,
+//! what it has used is known to the unit, and the rest is nobody's: its leases go, in the
+//! transaction that makes it known, so exactly once. As long as an entry is missing or lost,
+//! nothing is given back: nobody knows what it used.
 
 use sqlx::{AnyConnection, PgConnection, Row as _};
 
@@ -46,8 +48,8 @@ pub(super) struct EndedLease {
 
 /// The statements that close leases, the same on both engines.
 pub(super) trait LeaseClose: Send {
-    /// Locks a life, if it holds leases, and gives the number of its lanes. Of two that book the last entries of two
-    /// lanes, the later one finds both.
+    /// Locks a life, if it holds leases, and returns the number of its lanes. Of two that book the
+    /// last entries of two lanes, the later one finds both.
     async fn lock_life(&mut self, life: &str) -> Result<Option<i64>, StoreError>;
 
     /// The streams of a life that have ended.
@@ -56,7 +58,8 @@ pub(super) trait LeaseClose: Send {
     /// Removes a life with its leases and gives what those were.
     async fn remove_life(&mut self, life: &str) -> Result<Vec<EndedLease>, StoreError>;
 
-    /// Takes what was not used off what is granted, and gives how much that was; less than zero if more was used.
+    /// Takes what was not used off what is granted, and returns how much that was; less than zero
+    /// if more was used.
     async fn close(&mut self, lease: &EndedLease, now: Micros) -> Result<i64, StoreError>;
 }
 
@@ -107,8 +110,8 @@ impl ClosedLife {
     }
 }
 
-/// How a quota stands once `drawn` units have become `used`: what was not used goes back, and what was used beyond is
-/// granted after the fact as far as the limit goes, and owed as far as not.
+/// Returns the state of a quota once `drawn` units have become `used`: unused units go back; units
+/// used beyond are granted afterwards up to the limit, and owed beyond it.
 fn closed(mut stand: Stand, drawn: i64, used: i64) -> Stand {
     if used > drawn {
         stand.owe(used - drawn);

@@ -1,7 +1,8 @@
 //! The statements of a booking.
 //!
-//! Those that both engines run alike are written once and compiled for each driver's connection; a [`Ledger`] adds
-//! those that an engine has its own way for, mostly because it is faster. Each expects to run in one transaction.
+//! Statements that run alike on both engines are written once and compiled for each driver's
+//! connection; a [`Ledger`] adds those that differ by engine, mostly for speed. Each expects to run
+//! in one transaction.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,12 +28,13 @@ use crate::{
 /// Longest reason of a dead letter, in characters.
 const REASON_MAX_CHARS: usize = 1_000;
 
-/// What both engines run alike.
+/// Statements that run alike on both engines.
 pub(super) trait Statements: Send {
-    /// Moves a position on; false if it is elsewhere. Whoever else moves it waits until the transaction ends.
+    /// Moves a position on; false if it is elsewhere. Whoever else moves it waits until the
+    /// transaction ends.
     async fn advance(&mut self, position: &Position, now: Micros) -> Result<bool, StoreError>;
 
-    /// Where a position is.
+    /// Returns a position.
     async fn position(&mut self, topic: &str, partition: i32) -> Result<Option<i64>, StoreError>;
 
     /// Keeps a dead letter, unless it is kept already.
@@ -54,9 +56,10 @@ pub(super) trait Statements: Send {
     async fn open_gap(&mut self, stream: &str, gap: &Gap) -> Result<(), StoreError>;
 }
 
-/// What each engine has its own way for.
+/// Statements that differ by engine.
 pub(super) trait Ledger: Statements + LeaseClose {
-    /// Locks streams, in this order, until the transaction ends, and gives their marks; a new one begins at 0.
+    /// Locks streams, in this order, until the transaction ends, and returns their marks; a new one
+    /// begins at 0.
     async fn lock_streams(&mut self, streams: &[String], now: Micros) -> Result<HashMap<String, i64>, StoreError>;
 
     /// Clocks and places of tenants, as far as the store knows them.
@@ -65,7 +68,8 @@ pub(super) trait Ledger: Statements + LeaseClose {
     /// The parents of tenants over time.
     async fn parents(&mut self, tenants: &BTreeSet<TenantId>) -> Result<Vec<ParentSpan>, StoreError>;
 
-    /// When plans and parents of tenants changed after `before` and up to `last`, and all that these were ever under.
+    /// Returns the changes of plans and parents of tenants after `before` and up to `last`, and
+    /// every parent that these tenants ever had.
     async fn turns(
         &mut self,
         tenants: &BTreeSet<TenantId>,
@@ -85,7 +89,8 @@ pub(super) trait Ledger: Statements + LeaseClose {
     /// Adds to rollups of refusals, in this order.
     async fn add_refusals(&mut self, sums: &[(RefusalKey<'_>, i64)]) -> Result<(), StoreError>;
 
-    /// Adds billed units to what lives have used of their leases, in this order, as far as there are such leases.
+    /// Adds billed units to what lives have used of their leases, in this order, as far as there
+    /// are such leases.
     async fn charge_leases(&mut self, charges: &[(LeaseKey<'_>, i64)]) -> Result<(), StoreError>;
 }
 

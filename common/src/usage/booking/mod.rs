@@ -1,8 +1,10 @@
-//! Booking usage: entries exactly once per (stream, number), with everything that tells so in one transaction.
+//! Booking usage: entries exactly once per (stream, number), with everything that tells so in one
+//! transaction.
 //!
-//! What to book is decided in memory ([`stream`], [`rows`]), alike for both engines, from what a [`ledger`] has read
-//! and locked; the ledger then writes it as fast as its engine can. All bookings lock in one order: position, streams,
-//! partitions of the records, rollups, leases of quotas, quotas; each kind by its key.
+//! Rows to write are decided in memory ([`stream`], [`rows`]), alike for both engines, from the
+//! rows that a [`ledger`] has read and locked; the ledger then writes them as fast as its engine
+//! can. All bookings lock in one order: position, streams, partitions of the records, rollups,
+//! leases of quotas, quotas; each kind by its key.
 
 mod above;
 mod borders;
@@ -38,30 +40,30 @@ use crate::{
     usage::{StreamId, UsageBatch, UsageEntry},
 };
 
-/// What one transaction books.
+/// Batches, dead letters and a position that one transaction books.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Booking<'b> {
     /// Batches, of any streams, in the order in which they came.
     pub batches: &'b [UsageBatch],
     /// Messages that turned out not to be batches.
     pub dead_letters: &'b [NewDeadLetter],
-    /// Where the transport stands afterwards, if it has a position.
+    /// Position of the transport afterwards, if it has one.
     pub position: Option<&'b Position>,
 }
 
-/// How a booking is carried out.
+/// Settings of a booking.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     now: Micros,
-    /// Whether every request leaves a record, or counts in sums alone.
+    /// True if every request leaves a record; false if it counts in rollups alone.
     keep_records: bool,
-    /// How many days before the current month usage may be of; any if none is stated.
+    /// Age limit of usage, in days before the current month. None: any age is booked.
     late_days: Option<u32>,
     /// The dead letter that is resolved by it.
     resolves: Option<i64>,
 }
 
-/// What was decided, and whether anything is to be committed.
+/// Decisions of a booking, and whether there is anything to commit.
 struct Outcome {
     booked: Vec<Booked>,
     changed: bool,
@@ -77,32 +79,36 @@ struct Fresh<'b> {
 }
 
 impl Store {
-    /// This store, keeping a record of every request that is booked (as it does unless told otherwise), or only the
-    /// rollups.
+    /// This store, keeping a record of every request that is booked (as it does unless told
+    /// otherwise), or only the rollups.
     #[must_use]
     pub fn keeping_records(self, keep: bool) -> Self {
         Self { keep_records: keep, ..self }
     }
 
-    /// This store, setting usage aside that is of more than so many days before the current month on its tenant's clock, or
-    /// of more than an hour from now; without a number, usage of any time is booked.
+    /// This store, setting usage aside that is of more than so many days before the current month
+    /// on its tenant's clock, or of more than an hour from now; without a number, usage of any time
+    /// is booked.
     #[must_use]
     pub fn setting_aside_later_than(self, late_days: Option<u32>) -> Self {
         Self { late_days, ..self }
     }
 
-    /// Books a batch exactly once: entries whose numbers are booked already are passed over, numbers that are skipped or
-    /// lost become a gap that a late batch may fill, and entries, sums and the stream's mark change in one transaction.
-    /// Refused: a batch without entries, numbers or sums beyond 63 bits, anything else that the database never takes.
+    /// Books a batch exactly once: entries whose numbers are booked already are passed over,
+    /// numbers that are skipped or lost become a gap that a late batch may fill, and entries, sums
+    /// and the stream's mark change in one transaction. Refused: a batch without entries, numbers
+    /// or sums beyond 63 bits, anything else that the database never takes.
     pub async fn book_usage(&self, batch: &UsageBatch, now: Micros) -> Result<Booked, StoreError> {
         self.book_one(batch, None, now).await
     }
 
-    /// Books batches exactly once, as [`Store::book_usage`] does each, together with dead letters and the transport's
-    /// position: all of it or nothing. Says what was done with each batch, in their order.
+    /// Books batches exactly once, as [`Store::book_usage`] does each, together with dead letters
+    /// and the transport's position: all of it or nothing. Says what was done with each batch, in
+    /// their order.
     ///
-    /// [`StoreError::PositionMoved`]: somebody else booked these messages or the position was reset; read it again.
-    /// [`StoreError::Refused`]: one of the batches cannot be booked; which one shows when they are booked one by one.
+    /// [`StoreError::PositionMoved`]: somebody else booked these messages or the position was
+    /// reset; read it again. [`StoreError::Refused`]: one of the batches cannot be booked; which
+    /// one shows when they are booked one by one.
     pub async fn book_all(&self, booking: &Booking<'_>, now: Micros) -> Result<Vec<Booked>, StoreError> {
         self.carry_out(booking, self.terms(now)).await
     }
@@ -147,8 +153,8 @@ impl Store {
     }
 }
 
-/// Lets an entry into the books that was set aside. `moved`: it is booked at another instant than the one that its units
-/// were drawn for, so that the quotas of that month have to stand for them.
+/// Lets an entry into the books that was set aside. `moved`: it is booked at another instant than
+/// the one that its units were drawn for, so that the quotas of that month have to stand for them.
 pub(super) async fn book_set_aside(
     connection: &mut AnyConnection,
     stream: &StreamId,
@@ -203,7 +209,8 @@ async fn book<L: Ledger>(ledger: &mut L, booking: &Booking<'_>, terms: Terms) ->
     Ok(Outcome { booked, changed: any_fresh || moved, closed })
 }
 
-/// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether anything was.
+/// Writes what was claimed, and adds to each outcome the tenants that are not known. Whether
+/// anything was.
 async fn write_books<L: Ledger>(
     ledger: &mut L,
     books: &mut [StreamBook],
@@ -264,7 +271,8 @@ async fn advance<L: Ledger>(ledger: &mut L, position: &Position, now: Micros) ->
     Err(StoreError::PositionMoved { topic: topic.clone(), partition: *partition, expected: *from, found })
 }
 
-/// Locks the streams of all batches, by name, and reads where they stand. Also says which book each batch belongs to.
+/// Locks the streams of all batches, by name, and reads where they stand. Also says which book each
+/// batch belongs to.
 async fn open_books<L: Ledger>(
     ledger: &mut L,
     batches: &[UsageBatch],

@@ -1,5 +1,5 @@
-//! A booking in portable SQL, some hundred rows per statement: how SQLite does it, and either engine with the few entries
-//! that are let in from the quarantine.
+//! A booking in portable SQL, some hundred rows per statement: how SQLite does it, and either
+//! engine with the few entries that are let in from the quarantine.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,7 +23,8 @@ use crate::{
     usage::modular::UNITS_MODULUS,
 };
 
-/// Instants at which something changed for tenants of a list in JSON, and the parents that they no longer have.
+/// Instants at which something changed for tenants of a list in JSON, and the parents that they no
+/// longer have.
 const TURNS: &str = "SELECT tenant_id, starts_at, NULL FROM subscriptions \
     WHERE tenant_id IN (SELECT id FROM asked) AND starts_at > $2 AND starts_at <= $3 UNION ALL \
     SELECT tenant_id, ends_at, NULL FROM subscriptions \
@@ -184,7 +185,8 @@ fn of_asked(connection: &AnyConnection, select: &str) -> String {
     format!("{asked}{select}")
 }
 
-/// A list of ids in JSON: one statement for every number of them. Ids hold nothing that JSON would have to escape.
+/// A list of ids in JSON: one statement for every number of them. Ids hold nothing that JSON would
+/// have to escape.
 fn json(tenants: &BTreeSet<TenantId>) -> String {
     let ids: Vec<_> = tenants.iter().map(|tenant| format!("\"{tenant}\"")).collect();
     format!("[{}]", ids.join(","))

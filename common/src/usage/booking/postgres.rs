@@ -1,5 +1,5 @@
-//! A booking on PostgreSQL: records by binary COPY, everything else by arrays, so that the number of statements does
-//! not depend on the number of rows.
+//! A booking on PostgreSQL: records by binary COPY, everything else by arrays, so that the number
+//! of statements does not depend on the number of rows.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,6 +1,6 @@
-//! Usage that is not booked into any month before somebody has looked at it: of a time that cannot be, or of a tenant
-//! whose clock this program does not know. Its numbers are booked, so that nothing is taken twice, and its units count
-//! against what gateways have drawn for them.
+//! Usage that is not booked into any month before somebody has looked at it: of a time that cannot
+//! be, or of a tenant whose clock this program does not know. Its numbers are booked, so that
+//! nothing is taken twice, and its units count against what gateways have drawn for them.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use crate::{
     usage::UsageEntry,
 };
 
-/// How far ahead of this program's clock a gateway's may be.
+/// Most time that a gateway's clock may be ahead of this program's.
 const AHEAD: i64 = 3_600 * Micros::PER_SECOND;
 
 /// An entry that is set aside.
@@ -35,7 +35,7 @@ pub(super) struct Quarantined<'b> {
     pub(super) reason: Reason,
 }
 
-/// Why an entry is set aside.
+/// The reason why an entry is quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// It is of before the open months.
@@ -56,11 +56,11 @@ impl Reason {
     }
 }
 
-/// What counts as late, by zone.
+/// Bounds of late usage, by zone.
 struct Bounds {
     now: Micros,
     late_days: u32,
-    /// Where the open months begin.
+    /// Starts of the open months.
     starts: HashMap<String, Micros>,
 }
 
@@ -110,14 +110,16 @@ impl Bounds {
     }
 }
 
-/// The earliest instant whose usage is booked without being asked for: so many days before the current month.
+/// The earliest instant whose usage is booked without being asked for: so many days before the
+/// current month.
 fn open_since(now: Micros, late_days: u32, zone: &Zone) -> Micros {
     const DAY_SECONDS: i64 = 86_400;
     let month = Period::containing(now, zone).and_then(|period| period.window(zone));
     month.map_or(now, |window| window.start).plus_seconds(-DAY_SECONDS * i64::from(late_days))
 }
 
-/// Units of a month that nobody has drawn there are owed to its quotas, as far as there are such quotas.
+/// Units of a month that nobody has drawn there are owed to its quotas, as far as there are such
+/// quotas.
 pub(super) async fn charge_month(
     connection: &mut AnyConnection,
     charges: &[(LeaseKey<'_>, i64)],

@@ -1,4 +1,5 @@
-//! All rows that a booking writes. Sums are put together here, so that an hour's row is touched once per booking.
+//! All rows that a booking writes. Sums are put together here, so that an hour's row is touched
+//! once per booking.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,14 +26,14 @@ pub(super) struct RecordRow<'b> {
     pub(super) stream: &'b str,
     pub(super) seq: i64,
     pub(super) hour: Micros,
-    /// Where its sum begins; none if that is the start of the hour.
+    /// Start of its rollup; none if that is the start of the hour.
     pub(super) since: Option<Micros>,
     pub(super) units: i64,
     pub(super) paid: PaidBy,
     pub(super) record: &'b UsageRecord,
 }
 
-/// What is unlike between rollups. Its order is the order in which all bookings lock them.
+/// Key of a rollup. Its order is the order in which all bookings lock rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UsageKey<'b> {
     pub(super) tenant: TenantId,
@@ -45,14 +46,14 @@ pub(super) struct UsageKey<'b> {
     pub(super) paid: PaidBy,
 }
 
-/// What a rollup grows by.
+/// Amounts added to a rollup.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UsageTotal {
     pub(super) requests: i64,
     /// Requests whose client left before the answer.
     pub(super) aborted: i64,
     pub(super) units: i64,
-    /// Those whose records are not kept.
+    /// Requests whose records are not kept.
     pub(super) dropped_requests: i64,
     pub(super) dropped_aborted: i64,
     pub(super) dropped_units: i64,
@@ -66,7 +67,7 @@ pub(super) struct RefusalKey<'b> {
     pub(super) reason: &'b str,
 }
 
-/// What a life of a gateway has drawn units of a quota for. Its order is the order in which all lock leases.
+/// Key of a quota lease of a life. Its order is the order in which all transactions lock leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LeaseKey<'b> {
     pub(super) life: &'b str,
@@ -152,8 +153,9 @@ pub(super) fn life_of(stream: &str) -> &str {
     stream.rsplit_once('/').map_or(stream, |(life, _)| life)
 }
 
-/// Sums of quarters of an hour to sums of months, of the tenant and of each above it then: whatever pays for a unit, it
-/// counts against every hard quota on the way up of its time, each in the month of the tenant whose it is.
+/// Sums of quarters of an hour to sums of months, of the tenant and of each above it then: whatever
+/// pays for a unit, it counts against every hard quota on the way up of its time, each in the month
+/// of the tenant whose it is.
 fn per_lease<'b>(
     charges: Vec<Charges<'b>>,
     zones: &Zones,
@@ -194,13 +196,13 @@ struct Charges<'b> {
     by_quarter: HashMap<Charge<'b>, i64>,
 }
 
-/// What is unlike between billed units of one batch.
+/// Key of the billed units of one batch.
 #[derive(PartialEq, Eq, Hash)]
 struct Charge<'b> {
     tenant: TenantId,
     meter: &'b str,
-    /// Start of the quarter of an hour in which they were used, or when the tree last changed in it. In no zone a month
-    /// begins within a quarter.
+    /// Start of the quarter of an hour in which they were used, or when the tree last changed in
+    /// it. In no zone a month begins within a quarter.
     since: Micros,
     prepaid: bool,
 }
@@ -251,7 +253,8 @@ impl<'b> Draft<'b> {
         Ok(())
     }
 
-    /// Counts the units of a record against what its life has drawn, if they are billed. The tree is the same from `since` on.
+    /// Counts the units of a record against what its life has drawn, if they are billed. The tree
+    /// is the same from `since` on.
     fn charge(&mut self, record: &'b UsageRecord, since: Micros, units: i64) -> Result<(), StoreError> {
         if record.billable
             && record.mode == Mode::Live
@@ -266,7 +269,8 @@ impl<'b> Draft<'b> {
         Ok(())
     }
 
-    /// Keeps an entry out of the books. What a gateway has drawn for its units is used all the same.
+    /// Keeps an entry out of the books. What a gateway has drawn for its units is used all the
+    /// same.
     fn set_aside(&mut self, stream: &'b str, one: &Quarantined<'b>) -> Result<(), StoreError> {
         let row = match one.entry {
             UsageEntry::Request(record) => {

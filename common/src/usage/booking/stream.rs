@@ -1,9 +1,11 @@
-//! Which numbers of a stream are booked: a mark below which all are, but for open gaps. A gap is of numbers that were
-//! skipped, or of numbers whose entries the gateway says it has lost; whatever comes after all fills either.
+//! The booked numbers of a stream: a mark below which all are booked, except for open gaps. A gap
+//! holds numbers that were skipped, or numbers whose entries the gateway reported as lost; late
+//! entries fill either.
 //!
-//! This is what makes booking exactly once for ever: it does not depend on how long records are kept, and is as small
-//! as the stream has gaps. Counters of what was booked stand beside the mark; the audit holds them against the records
-//! and against the rollups, so they are taken from the entries by themselves.
+//! This is what makes booking exactly once for ever: it does not depend on how long records are
+//! kept, and is as small as the stream has gaps. Counters of what was booked stand beside the mark;
+//! the audit holds them against the records and against the rollups, so they are taken from the
+//! entries by themselves.
 
 use std::ops::Range;
 
@@ -12,12 +14,12 @@ use crate::{
     usage::{UsageEntry, modular::UNITS_MODULUS},
 };
 
-/// What a batch may book of its range, and where the stream then stands.
+/// The part of a batch's range that may be booked, and the mark of the stream afterwards.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// Numbers that were not booked, in order.
     pub(super) fresh: Vec<Range<i64>>,
-    /// Those of them whose entries are lost.
+    /// Numbers of those whose entries are lost.
     pub(super) lost: Vec<Range<i64>>,
     /// Numbers that the batch skipped.
     pub(super) gap: Range<i64>,
@@ -31,13 +33,13 @@ pub(super) struct Gap {
     pub(super) range: Range<i64>,
     /// None for gaps of before this was written down.
     pub(super) opened_at: Option<i64>,
-    /// Whether the gateway said that the entries are lost; else it skipped the numbers.
+    /// True if the gateway reported the entries as lost; false if it skipped the numbers.
     pub(super) lost: bool,
-    /// Where it is written that nobody waits for it any more; what is left of the gap goes on saying so.
+    /// Id of the acceptance of the gap, kept by the rest of a gap that fills in part.
     pub(super) acceptance: Option<i64>,
 }
 
-/// What a booking adds to a stream's counters.
+/// Amounts that a booking adds to a stream's counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) requests: i64,
@@ -65,19 +67,20 @@ pub(super) struct StreamBook {
 }
 
 impl Claim {
-    /// How many numbers were not booked.
+    /// Counts the numbers that were not booked before.
     pub(super) fn fresh_count(&self) -> u64 {
         length(&self.fresh)
     }
 
-    /// How many of them came without their entries.
+    /// Counts those of them that came without their entries.
     pub(super) fn lost_count(&self) -> u64 {
         length(&self.lost)
     }
 }
 
 impl StreamBook {
-    /// A stream that stands at `mark`. `gaps` are those, in order, that reach into what its batches cover.
+    /// A stream that stands at `mark`. `gaps` are those, in order, that reach into what its batches
+    /// cover.
     pub(super) fn new(name: String, mark: i64, gaps: Vec<Gap>) -> Self {
         Self { name, mark, known_gaps: gaps.clone(), gaps, added: Counters::default() }
     }
@@ -94,8 +97,8 @@ impl StreamBook {
         &self.added
     }
 
-    /// Claims what is not booked yet of `range`, which is not empty. Of the numbers in it that are `lost`, which are in
-    /// order, each becomes a gap, unless it is one already.
+    /// Claims what is not booked yet of `range`, which is not empty. Of the numbers in it that are
+    /// `lost`, which are in order, each becomes a gap, unless it is one already.
     pub(super) fn claim(&mut self, range: Range<i64>, lost: &[Range<i64>], now: Micros) -> Claim {
         let mark = self.mark;
         let mut fresh = Vec::new();
@@ -125,7 +128,8 @@ impl StreamBook {
         }
     }
 
-    /// Takes `range` out of the open gaps and gives what of it was in one. What is `lost` does not fill what was lost.
+    /// Takes `range` out of the open gaps and gives what of it was in one. What is `lost` does not
+    /// fill what was lost.
     fn fill_gaps(&mut self, range: &Range<i64>, lost: &[Range<i64>]) -> Vec<Range<i64>> {
         let mut filled = Vec::new();
         let mut left = Vec::with_capacity(self.gaps.len());
@@ -176,7 +180,8 @@ impl StreamBook {
         }
     }
 
-    /// Returns true if the stream may be whole now and was not before: it has ended, or a gap was filled.
+    /// Returns true if the stream may be whole now and was not before: it has ended, or a gap was
+    /// filled.
     pub(super) fn may_be_whole(&self) -> bool {
         self.added.end_entries > 0 || (self.gaps.is_empty() && !self.known_gaps.is_empty())
     }
@@ -195,17 +200,17 @@ fn length(ranges: &[Range<i64>]) -> u64 {
     ranges.iter().map(|range| range.end.abs_diff(range.start)).sum()
 }
 
-/// What is in both; it may be empty.
+/// Returns the intersection, which may be empty.
 fn overlap(one: &Range<i64>, other: &Range<i64>) -> Range<i64> {
     one.start.max(other.start)..one.end.min(other.end)
 }
 
-/// What of `range` is in any of `others`, which are in order.
+/// Returns the parts of `range` that lie in any of `others`, which are in order.
 fn overlaps(range: &Range<i64>, others: &[Range<i64>]) -> impl Iterator<Item = Range<i64>> {
     others.iter().map(|other| overlap(range, other)).filter(|overlap| !overlap.is_empty())
 }
 
-/// What is left of `range` without `holes`, which are in order.
+/// Returns the rest of `range` without `holes`, which are in order.
 fn without(range: &Range<i64>, holes: &[Range<i64>]) -> Vec<Range<i64>> {
     let mut left = Vec::new();
     let mut start = range.start;

@@ -1,8 +1,8 @@
 //! The proof of the books: what was acknowledged = what is recorded = what is summed up.
 //!
-//! Three sums are kept by different hands: the records themselves, the counters of each stream, and the rollups.
-//! Records that are dropped, or never kept, leave their numbers on both other sides, so that equality can be checked
-//! for ever.
+//! Three sums are kept by different hands: the records themselves, the counters of each stream, and
+//! the rollups. Records that are dropped, or never kept, leave their numbers on both other sides,
+//! so that equality can be checked for ever.
 
 mod streams;
 mod sums;
@@ -21,7 +21,7 @@ use crate::{
     usage::{PaidBy, StreamId},
 };
 
-/// What the books say, and every place where they contradict themselves.
+/// The sums of the books, and every place where they contradict each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Reconciliation {
     /// Per stream, by stream.
@@ -30,11 +30,13 @@ pub struct Reconciliation {
     pub periods: Vec<PeriodReconciliation>,
     /// Every equality that does not hold.
     pub breaches: Vec<Breach>,
-    /// Records that lie in no daily partition, as their day has none: no error, but retention does not reach them.
+    /// Records that lie in no daily partition, as their day has none: no error, but retention does
+    /// not reach them.
     pub unpartitioned: u64,
 }
 
-/// Requests and their units. Units count modulo 2^62: a sum over all of a stream may exceed what a column holds.
+/// Requests and their units. Units count modulo 2^62: a sum over all of a stream may exceed what a
+/// column holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Requests.
@@ -43,8 +45,8 @@ pub struct Tally {
     pub units: i64,
 }
 
-/// What the books say about one stream. `acknowledged = booked.requests + refusal_entries + void_entries + lost_entries +
-/// end_entries` and `booked = recorded + dropped + quarantined`.
+/// Sums of one stream. `acknowledged = booked.requests + refusal_entries + void_entries +
+/// lost_entries + end_entries` and `booked = recorded + dropped + quarantined`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamReconciliation {
     /// The stream.
@@ -71,7 +73,7 @@ pub struct StreamReconciliation {
     pub quarantined: Tally,
 }
 
-/// What the books say about one tenant's month on its own clock. `rolled_up = recorded + dropped`.
+/// Sums of one tenant's month on its own clock. `rolled_up = recorded + dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeriodReconciliation {
     /// The tenant.
@@ -89,7 +91,7 @@ pub struct PeriodReconciliation {
 /// Two numbers that ought to be equal and are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Breach {
-    /// Where.
+    /// Place of the breach.
     pub place: BreachPlace,
     /// One number.
     pub left: Reading,
@@ -97,34 +99,34 @@ pub struct Breach {
     pub right: Reading,
 }
 
-/// What breaks.
+/// Place of a breach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "place", rename_all = "snake_case")]
 pub enum BreachPlace {
     /// One stream.
     Stream {
-        /// Which.
+        /// The stream.
         stream: StreamId,
     },
     /// One rollup.
     Hour {
         /// Start of the hour on the tenant's clock.
         hour: Micros,
-        /// Where the sum begins within the hour.
+        /// Start of the rollup within the hour.
         since: Micros,
-        /// Who used it.
+        /// Tenant that used it.
         tenant: TenantId,
         /// With which key.
         key: KeyId,
         /// Through which route.
         route: String,
-        /// What is counted.
+        /// Meter that is counted.
         meter: String,
         /// Mode of the key.
         mode: Mode,
-        /// Whether it is billed.
+        /// True if it is billed.
         billable: bool,
-        /// What pays for it.
+        /// Source that pays for it.
         paid: PaidBy,
     },
     /// All streams against all rollups.
@@ -134,15 +136,16 @@ pub enum BreachPlace {
 /// A number and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Reading {
-    /// What was counted, such as `requests recorded`.
+    /// Name of the number, such as `requests recorded`.
     pub what: &'static str,
-    /// How many.
+    /// The number.
     pub number: i64,
 }
 
 impl Store {
-    /// Checks the books as of one instant, while others go on booking. With a window, records are read only of hours
-    /// that start inside it, and what a stream has recorded in all is left out; without one, all records are read.
+    /// Checks the books as of one instant, while others go on booking. With a window, records are
+    /// read only of hours that start inside it, and what a stream has recorded in all is left out;
+    /// without one, all records are read.
     pub async fn reconcile(&self, window: Option<Window>) -> Result<Reconciliation, StoreError> {
         let mut snapshot = self.begin_snapshot().await?;
         let mut breaches = Vec::new();
@@ -215,7 +218,8 @@ fn compare(breaches: &mut Vec<Breach>, place: impl FnOnce() -> BreachPlace, left
     }
 }
 
-/// Sum modulo what units are counted by. What somebody else made negative stays so, and is found unequal.
+/// Sum modulo what units are counted by. What somebody else made negative stays so, and is found
+/// unequal.
 const fn sum_of_units(left: i64, right: i64) -> i64 {
     left.wrapping_add(right) % UNITS_MODULUS
 }
@@ -239,7 +243,8 @@ impl Reading {
 }
 
 impl Reconciliation {
-    /// Returns true if nothing contradicts itself. Open gaps and records without a partition are no contradiction.
+    /// Returns true if nothing contradicts itself. Open gaps and records without a partition are no
+    /// contradiction.
     pub fn is_clean(&self) -> bool {
         self.breaches.is_empty()
     }

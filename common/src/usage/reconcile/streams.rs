@@ -1,4 +1,5 @@
-//! Each stream for itself: what its mark acknowledges, what its counters say, and which records there are.
+//! Each stream for itself: what its mark acknowledges, what its counters say, and which records
+//! there are.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::{
     usage::{StreamId, modular::modular_sum},
 };
 
-/// What the books say about all streams.
+/// Sums of all streams.
 pub(super) struct Streams {
     pub(super) rows: Vec<StreamReconciliation>,
     /// Refusals that they sum up.
@@ -29,7 +30,7 @@ const COUNTERS: &str = "SELECT usage_streams.stream, next_seq, COALESCE(missing,
 const RECORDED: &str =
     concat!("SELECT stream, COUNT(*), ", modular_sum!("units"), " FROM usage_records GROUP BY stream");
 
-/// What was let in from quarantine is recorded; what was discarded stays counted here.
+/// Entries let in from quarantine are recorded; discarded ones stay counted here.
 const QUARANTINED: &str = concat!(
     "SELECT stream, kind, COUNT(*), ",
     modular_sum!("units"),

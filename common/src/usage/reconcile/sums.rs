@@ -19,7 +19,7 @@ use crate::{
 /// A record lies in an hour that starts at most this long before it.
 const HOUR_SECONDS: i64 = 3_600;
 
-/// What the books say about all rollups.
+/// Sums of all rollups.
 #[derive(Default)]
 pub(super) struct Sums {
     pub(super) periods: Vec<PeriodReconciliation>,
@@ -27,8 +27,9 @@ pub(super) struct Sums {
     pub(super) dropped: Tally,
 }
 
-/// Records and sums side by side, one row per key that either has, in an order in which a tenant's months come one
-/// after another. Between $3 and $4 are all records of the hours between $1 and $2: so partitions are found by time.
+/// Records and sums side by side, one row per key that either has, in an order in which a tenant's
+/// months come one after another. Between $3 and $4 are all records of the hours between $1 and $2:
+/// so partitions are found by time.
 const SIDE_BY_SIDE: &str = concat!(
     "SELECT tenant_id, hour, key_id, route, meter, mode, since, CAST(SUM(recorded) AS BIGINT), \
      CAST(SUM(recorded_units) AS BIGINT), CAST(SUM(dropped) AS BIGINT), CAST(SUM(dropped_units) AS BIGINT), \

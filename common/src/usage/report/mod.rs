@@ -1,10 +1,11 @@
-//! Usage reports: sums by hour, day or month on each tenant's own clock, by whatever dimensions are asked for.
+//! Usage reports: sums by hour, day or month on each tenant's own clock, by whatever dimensions are
+//! asked for.
 //!
-//! Usage belongs to the tree of its own time: a report on a subtree holds what its tenants used while they were in it,
-//! and nobody sees what a tenant used before it came or after it left.
+//! Usage belongs to the tree of its own time: a report on a subtree holds what its tenants used
+//! while they were in it, and nobody sees what a tenant used before it came or after it left.
 //!
-//! Only the rollups are read, in pages of bounded size. A page continues behind the last row of the one before,
-//! whatever was booked meanwhile.
+//! Only the rollups are read, in pages of bounded size. A page continues behind the last row of the
+//! one before, whatever was booked meanwhile.
 
 mod statement;
 
@@ -27,14 +28,14 @@ use crate::{
 /// Most days or months of one report on each clock: three years of days.
 const BUCKETS_MAX: usize = 1_100;
 
-/// Days or months that the first query of a page covers, counted on every clock by itself; each further one covers twice
-/// as many as the one before.
+/// Days or months that the first query of a page covers, counted on every clock by itself; each
+/// further one covers twice as many as the one before.
 const FIRST_BUCKETS: usize = 8;
 
 /// Most days or months that one query covers.
 const BUCKETS_PER_QUERY: usize = 256;
 
-/// How long a row's sums reach.
+/// Length of time that a row covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -47,23 +48,23 @@ pub enum UsageStep {
     Month,
 }
 
-/// What rows are told apart by, beside time.
+/// Dimension by which rows are grouped, beside time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UsageDimension {
-    /// Who.
+    /// By tenant.
     Tenant,
     /// With which key.
     Key,
     /// Through which route.
     Route,
-    /// What is counted.
+    /// By meter.
     Meter,
     /// Live or test.
     Mode,
 }
 
-/// Which usage, and how to sum it.
+/// Selects usage and says how to sum it.
 #[derive(Debug, Clone)]
 pub struct UsageQuery {
     /// Of this tenant.
@@ -80,9 +81,9 @@ pub struct UsageQuery {
     pub mode: Option<Mode>,
     /// In hours that start inside.
     pub window: Window,
-    /// How long a row's sums reach.
+    /// Length of time that a row covers.
     pub step: UsageStep,
-    /// What rows are told apart by; each once.
+    /// Dimensions to group by, each once.
     pub group_by: Vec<UsageDimension>,
     /// Behind which row to begin.
     pub after: Option<UsageCursor>,
@@ -116,15 +117,16 @@ pub struct UsageReportRow {
     pub end: Micros,
     /// The clock on which it is one.
     pub zone: String,
-    /// Whether the report covers all of it; else it holds only the hours that start inside of the report.
+    /// True if the report covers the whole of it; false if only the hours that start inside the
+    /// report.
     pub whole: bool,
-    /// Who.
+    /// The tenant.
     pub tenant: Option<TenantId>,
     /// With which key.
     pub key: Option<KeyId>,
     /// Through which route.
     pub route: Option<String>,
-    /// What is counted.
+    /// Meter that is counted.
     pub meter: Option<String>,
     /// Live or test.
     pub mode: Option<Mode>,
@@ -149,8 +151,8 @@ struct Bucket {
 type Rows = Vec<(UsageReportRow, UsageCursor)>;
 
 impl Store {
-    /// A page of a usage report on what exists for whoever acts. Refused: more days or months on one clock than a report
-    /// may have.
+    /// A page of a usage report on what is in the actor's scope. Refused: more days or months on
+    /// one clock than a report may have.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<UsageReport, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let spans = query.spans(&mut connection, self.acting.scope).await?;
@@ -188,7 +190,8 @@ impl UsageQuery {
         if spans.is_empty() { Err(not_found()) } else { Ok(spans) }
     }
 
-    /// The days or months of every clock, by start and zone, from the row on that the report continues behind.
+    /// The days or months of every clock, by start and zone, from the row on that the report
+    /// continues behind.
     async fn buckets(&self, connection: &mut AnyConnection, spans: &[Window]) -> Result<Vec<Bucket>, StoreError> {
         let mut statement = Statement::new(self, spans);
         statement.select_zones();
@@ -216,8 +219,8 @@ impl UsageQuery {
         dimensions.into_iter().map(UsageDimension::column).collect()
     }
 
-    /// Up to `limit` rows of these buckets, or of all hours if there are none, behind the row that the report continues
-    /// behind.
+    /// Up to `limit` rows of these buckets, or of all hours if there are none, behind the row that
+    /// the report continues behind.
     async fn read(
         &self,
         connection: &mut AnyConnection,
@@ -268,8 +271,8 @@ impl UsageQuery {
 }
 
 impl UsageStep {
-    /// The days or months of a clock that a window touches, those of UTC if the zone is not known. Refused: more than a
-    /// report may have.
+    /// The days or months of a clock that a window touches, those of UTC if the zone is not known.
+    /// Refused: more than a report may have.
     fn buckets(self, window: Window, zone: Zone) -> Result<Vec<Bucket>, StoreError> {
         let name = zone.name().to_owned();
         let clock = zone.or_utc();

@@ -7,7 +7,8 @@ use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
 use super::{Bucket, UsageQuery};
 use crate::time::{Micros, Window};
 
-/// A statement and its values. Its text is put together from constants and the numbers of placeholders.
+/// A statement and its values. Its text is put together from constants and the numbers of
+/// placeholders.
 pub(super) struct Statement<'q> {
     asked: &'q UsageQuery,
     text: String,
@@ -20,8 +21,8 @@ enum Value {
     Number(i64),
 }
 
-/// Everybody below a tenant, each at the times at which it was there: `UNION` keeps every range once, so that this ends
-/// whatever the table holds.
+/// Everybody below a tenant, each at the times at which it was there: `UNION` keeps every range
+/// once, so that this ends whatever the table holds.
 const BELOW: &str = " UNION SELECT below.tenant_id, \
     CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
     CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \

@@ -1,4 +1,5 @@
-//! Retention on SQLite: records are deleted some thousand at a time, so that bookings get their turn in between.
+//! Retention on SQLite: records are deleted some thousand at a time, so that bookings get their
+//! turn in between.
 
 use sqlx::{AnyConnection, Row as _};
 

@@ -1,6 +1,8 @@
-//! How long records are kept: daily partitions made ahead, dropped once they are over, billed and old enough.
+//! Retention of records: daily partitions made ahead, dropped once they are over, billed and old
+//! enough.
 //!
-//! Rollups are never dropped. What a dropped record said stays in the counters that the audit reads.
+//! Rollups are never dropped. What a dropped record said stays in the counters that the audit
+//! reads.
 
 mod chunks;
 mod day;
@@ -16,7 +18,7 @@ use crate::{
     time::Micros,
 };
 
-/// What was done to have a partition for every day.
+/// Result of making partitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Partitions {
     /// Starts of the days that were given a partition now.
@@ -27,7 +29,7 @@ pub struct Partitions {
     pub unpartitioned: u64,
 }
 
-/// What retention did.
+/// Result of dropping records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Dropped {
     /// Starts of the UTC days that were dropped; on PostgreSQL also of those that had no records.
@@ -39,8 +41,9 @@ pub struct Dropped {
 }
 
 impl Store {
-    /// Makes a partition for each UTC day from yesterday until `days_ahead` days after `now`, and for every earlier
-    /// day that has records without one. Several processes may do so at once. SQLite has no partitions: nothing to do.
+    /// Makes a partition for each UTC day from yesterday until `days_ahead` days after `now`, and
+    /// for every earlier day that has records without one. Several processes may do so at once.
+    /// SQLite has no partitions: nothing to do.
     pub async fn ensure_partitions(&self, now: Micros, days_ahead: u32) -> Result<Partitions, StoreError> {
         match self.engine {
             Engine::Sqlite => Ok(Partitions::default()),
@@ -48,8 +51,9 @@ impl Store {
         }
     }
 
-    /// Drops the records of whole UTC days that ended by `day` and by `billed_until`, before which the caller
-    /// warrants every tenant's usage to be in a finalized invoice. A day that ends after it, or after `now`, stays.
+    /// Drops the records of whole UTC days that ended by `day` and by `billed_until`, before which
+    /// the caller warrants every tenant's usage to be in a finalized invoice. A day that ends after
+    /// it, or after `now`, stays.
     pub async fn drop_records_before(
         &self,
         day: Micros,
@@ -65,8 +69,8 @@ impl Store {
     }
 }
 
-/// Leaves the numbers of records that are about to go with their streams and rollups. `records` says which: a
-/// table, and a condition on its columns with the values of `bounds`.
+/// Leaves the numbers of records that are about to go with their streams and rollups. `records`
+/// says which: a table, and a condition on its columns with the values of `bounds`.
 async fn leave_numbers(connection: &mut AnyConnection, records: &str, bounds: &[Bound<'_>]) -> Result<(), StoreError> {
     let by_stream = format!(
         "UPDATE usage_streams SET dropped_requests = dropped_requests + gone.requests, \

@@ -1,4 +1,5 @@
-//! Retention on PostgreSQL: a partition per UTC day, made before the day comes and dropped as a whole.
+//! Retention on PostgreSQL: a partition per UTC day, made before the day comes and dropped as a
+//! whole.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +14,8 @@ use crate::{
     time::Micros,
 };
 
-/// Days before today that are given a partition if they have records: a record may come late, but a clock that is years
-/// off must not fill the database with partitions.
+/// Days before today that are given a partition if they have records: a record may come late, but a
+/// clock that is years off must not fill the database with partitions.
 const DAYS_BACK: i64 = 400;
 
 /// Most days that partitions are made ahead for.
@@ -23,8 +24,8 @@ const DAYS_AHEAD_MAX: u32 = 400;
 /// Number of the advisory lock that partitions are made and dropped under: "toll-day" in ASCII.
 const ADVISORY_LOCK: i64 = 0x746f_6c6c_2d64_6179;
 
-/// How long to wait for a lock on records. Bookings wait behind it, so that it is short: whoever reads for longer, as an
-/// audit does, makes this fail with `Locked`, and the next run does it.
+/// Most time to wait for a lock on records. Bookings wait behind it, so it is short: a longer read,
+/// as of a reconciliation, makes this fail with `Locked`, and the next run does it.
 const LOCK_MILLISECONDS: u32 = 1_000;
 
 /// A partition, by the name with which the database wants it addressed, and the instants in it.
@@ -106,8 +107,9 @@ async fn days_without_partition(connection: &mut AnyConnection, first: Day, last
         .collect()
 }
 
-/// Makes the partition of a day, with the records of that day that had none, and says how many those were. Bookings
-/// wait meanwhile: one that has chosen the partition of days that have none would be refused once the day has one.
+/// Makes the partition of a day, with the records of that day that had none, and says how many
+/// those were. Bookings wait meanwhile: one that has chosen the partition of days that have none
+/// would be refused once the day has one.
 async fn make(connection: &mut AnyConnection, day: Day) -> Result<u64, StoreError> {
     let (name, start, end) = (day.partition(), day.start().0, day.end().0);
     run(connection, format!("CREATE TABLE {name} (LIKE usage_records INCLUDING CONSTRAINTS)")).await?;
@@ -143,8 +145,8 @@ pub(super) async fn drop_before(store: &Store, allowed: Day, wanted: Day) -> Res
     Ok(dropped)
 }
 
-/// Drops a partition and says how many records it had; none if it is gone already. Locks in the order of bookings:
-/// streams, the partition, rollups; only then the whole table, for an instant.
+/// Drops a partition and says how many records it had; none if it is gone already. Locks in the
+/// order of bookings: streams, the partition, rollups; only then the whole table, for an instant.
 async fn drop_partition(store: &Store, partition: &Partition) -> Result<Option<u64>, StoreError> {
     let name = &partition.name;
     let mut write = store.begin_write().await?;
@@ -171,7 +173,8 @@ async fn drop_partition(store: &Store, partition: &Partition) -> Result<Option<u
     Ok(Some(records))
 }
 
-/// Runs a statement that is put together from constants, numbers and names that the database itself gave.
+/// Runs a statement that is put together from constants, numbers and names that the database itself
+/// gave.
 async fn run(connection: &mut AnyConnection, statement: String) -> Result<u64, StoreError> {
     // Not kept prepared: it will hardly come again.
     Ok(sqlx::query(AssertSqlSafe(statement)).persistent(false).execute(connection).await?.rows_affected())

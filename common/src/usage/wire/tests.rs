@@ -1,4 +1,4 @@
-//! What was sent arrives, and everything else is told apart.
+//! The wire protocol: a batch reads back as written, and any other bytes are refused.
 
 use proptest::prelude::*;
 
