@@ -1,6 +1,7 @@
 //! The command line: one file per command. Results go to stdout, logs and errors to stderr.
 
 mod dead_letters;
+mod drop_records;
 mod gaps;
 mod ingest;
 mod listen;
@@ -86,6 +87,8 @@ enum Command {
     Gaps(gaps::GapsArguments),
     /// List usage that was set aside, and book or discard it
     Quarantine(quarantine::QuarantineArguments),
+    /// Delete old records of usage that is billed
+    DropRecords(drop_records::DropRecordsArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
     /// Bring the store's schema up to date
@@ -183,6 +186,7 @@ impl Cli {
             Command::DeadLetters(arguments) => dead_letters::execute(&arguments, &environment).await,
             Command::Gaps(arguments) => gaps::execute(&arguments, &environment).await,
             Command::Quarantine(arguments) => quarantine::execute(&arguments, &environment).await,
+            Command::DropRecords(arguments) => drop_records::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }

@@ -14,6 +14,7 @@ mod invoice;
 mod payers;
 mod publish;
 mod reconcile;
+mod retention;
 mod schema;
 mod thresholds;
 mod topic;

@@ -136,7 +136,19 @@ impl StoreError {
                 }
                 _ => false,
             },
-            _ => false,
+            Self::Url { .. }
+            | Self::SchemaOlder { .. }
+            | Self::SchemaNewer { .. }
+            | Self::ReadOnly(_)
+            | Self::Locked(_)
+            | Self::NotFound { .. }
+            | Self::Refused(_)
+            | Self::Conflict(_)
+            | Self::Stale { .. }
+            | Self::Replayed { .. }
+            | Self::IdempotencyMismatch
+            | Self::PositionMoved { .. }
+            | Self::Corrupt { .. } => false,
         }
     }
 
