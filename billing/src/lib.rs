@@ -1,9 +1,11 @@
 //! The business plane: usage that the gateways metered becomes lines on an invoice.
 //!
-//! In the order of a cent: [`ingest`] books usage exactly once, [`reconcile`] proves it, [`rating`] prices the usage of a
-//! period by a plan, [`invoice`] puts the lines of a payer and period together. [`api`] serves the business API, with
-//! [`access`] in front of it and [`problem`] for its errors. [`command`] is the command line, [`config`] the settings,
-//! [`upkeep`] the periodic work, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other systems.
+//! In the order of a cent: [`ingest`] books usage exactly once, [`reconcile`] proves it, [`rating`]
+//! prices the usage of a period by a plan, [`invoice`] puts the lines of a payer and period
+//! together. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
+//! its errors. [`command`] is the command line, [`config`] the settings, [`upkeep`] the periodic
+//! work, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other
+//! systems.
 
 pub mod access;
 pub mod api;

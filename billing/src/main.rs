@@ -1,4 +1,5 @@
-//! The binary `billing`: parses the command line, runs the command, turns its outcome into an exit code.
+//! The binary `billing`: parses the command line, runs the command, turns its outcome into an exit
+//! code.
 
 use std::{io::Write as _, process::ExitCode};
 

@@ -1,5 +1,5 @@
-//! The state of store and books as gauges, looked at all the time: what an operator has to act on shows before anybody
-//! asks.
+//! The state of store and books as gauges, looked at all the time: what an operator has to act on
+//! shows before anybody asks.
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,8 @@ impl Watch {
 
     async fn watch_books(&self) {
         loop {
-            // While the store is down, the gauges keep what was counted last; that it is down is told above.
+            // While the store is down, the gauges keep what was counted last; that it is down is
+            // told above.
             if let Err(error) = self.count_open().await {
                 tracing::debug!(event = "books_not_counted", %error);
             }

@@ -1,4 +1,5 @@
-//! `keyctl admin-key`: the keys by which machines use the admin API. A secret is printed once and forgotten.
+//! `keyctl admin-key`: the keys by which machines use the admin API. A secret is printed once and
+//! forgotten.
 
 use clap::{Args, Subcommand};
 use common::{
@@ -98,7 +99,8 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_parser = one_of::<Role, _>(["owner", "admin", "billing", "viewer"]))]
     role: Role,
 
-    /// Scopes that narrow the role, as in keys:write, separated by commas. Without it, all of the role
+    /// Scopes that narrow the role, as in keys:write, separated by commas. Without it, all of the
+    /// role
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<AdminScope>,
 

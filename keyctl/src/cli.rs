@@ -157,8 +157,8 @@ impl GlobalArgs {
         Duration::from_secs(self.timeout.0)
     }
 
-    /// The place of work: by the options, else by the environment, else the default store. The variable of the API is for
-    /// this program alone, so it counts before that of the store.
+    /// The place of work: by the options, else by the environment, else the default store. The
+    /// variable of the API is for this program alone, so it counts before that of the store.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         if let Some(url) = &self.store {
             return Ok(Place::Store(url.clone()));
@@ -204,7 +204,8 @@ mod tests {
         }
     }
 
-    /// The words of one command as a shell would pass them. Quotes group words; a pipe or redirection ends the command.
+    /// The words of one command as a shell would pass them. Quotes group words; a pipe or
+    /// redirection ends the command.
     fn words(line: &str) -> Vec<String> {
         let command = [" | ", " > ", " < "].iter().fold(line, |line, end| line.split(end).next().unwrap_or_default());
         let mut words = Vec::new();

@@ -24,8 +24,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Asks a person at a terminal to confirm; elsewhere `question` is not evaluated. The time that a person takes does not
-    /// count against the store.
+    /// Asks a person at a terminal to confirm; elsewhere `question` is not evaluated. The time that
+    /// a person takes does not count against the store.
     pub(crate) async fn confirm(&self, question: impl AsyncFnOnce() -> Result<String, Failure>) -> Result<(), Failure> {
         if self.asking.is_person() {
             self.asking.confirm(&question().await?)?;

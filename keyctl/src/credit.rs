@@ -1,4 +1,5 @@
-//! `keyctl credit`: units that tenants have paid for in advance, of the prepaid meters of their plan.
+//! `keyctl credit`: units that tenants have paid for in advance, of the prepaid meters of their
+//! plan.
 
 use clap::{Args, Subcommand};
 use common::{

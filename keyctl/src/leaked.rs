@@ -1,5 +1,5 @@
-//! A secret that has leaked. It is read from standard input, as other users of the machine can read a command line, and
-//! shells keep it in their history.
+//! A secret that has leaked. It is read from standard input, as other users of the machine can read
+//! a command line, and shells keep it in their history.
 
 use std::io::Read as _;
 

@@ -1,7 +1,8 @@
 //! `keyctl`: the admins' command line for tenants, plans, keys and usage.
 //!
-//! It speaks to the store or to the admin API, never to a gateway: gateways follow the store's change log and see each
-//! change within a second. Answers go to standard output, everything else to standard error, so that scripts can read them.
+//! It speaks to the store or to the admin API, never to a gateway: gateways follow the store's
+//! change log and see each change within a second. Answers go to standard output, everything else
+//! to standard error, so that scripts can read them.
 
 mod admin_key;
 mod audit_log;

@@ -1,4 +1,5 @@
-//! Words of the domain on the command line: help texts and completions list them, and they are the same as in documents.
+//! Words of the domain on the command line: help texts and completions list them, and they are the
+//! same as in documents.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::{

@@ -1,4 +1,5 @@
-//! Admin keys. Each request looks the key up by its hash in the store, so that a revoked key is refused at once.
+//! Admin keys. Each request looks the key up by its hash in the store, so that a revoked key is
+//! refused at once.
 
 use common::{
     admin::{AdminKey, AdminSecret},
@@ -32,7 +33,8 @@ impl Access {
         }
     }
 
-    /// Stores that the key is used in this minute, unless that is stored already. The request does not wait for it.
+    /// Stores that the key is used in this minute, unless that is stored already. The request does
+    /// not wait for it.
     fn note_use(&self, key: &AdminKey) {
         let (id, minute) = (key.id, self.clock.now().minute());
         if key.last_used_at >= Some(minute) {

@@ -1,5 +1,5 @@
-//! The bootstrap token, for setting up the first tenant and its first owner. It is refused once there was an owner: an
-//! admin key with this role, or a person whose token names it.
+//! The bootstrap token, for setting up the first tenant and its first owner. It is refused once
+//! there was an owner: an admin key with this role, or a person whose token names it.
 
 use std::{fmt, path::Path};
 
@@ -48,7 +48,8 @@ impl BootstrapToken {
         }
     }
 
-    /// Loads the token from the value of the environment variable, else from the file; none if neither is set.
+    /// Loads the token from the value of the environment variable, else from the file; none if
+    /// neither is set.
     pub fn load(environment: Option<&str>, file: Option<&Path>) -> Result<Option<Self>, BootstrapTokenError> {
         match (environment, file) {
             (Some(value), _) => Self::new(value.as_bytes()).map(Some),

@@ -24,7 +24,8 @@ pub struct Caller {
     store: Store,
 }
 
-/// An authenticated caller of an operation whose body names the tenant; it is checked once the body is read.
+/// An authenticated caller of an operation whose body names the tenant; it is checked once the body
+/// is read.
 #[derive(Clone)]
 pub struct Unplaced {
     caller: Caller,
@@ -43,7 +44,8 @@ impl Caller {
         Self { principal, address, request_id, store }
     }
 
-    /// The store as it exists for the caller: changes are logged as the caller's, and only the caller's subtree is visible.
+    /// The store as it exists for the caller: changes are logged as the caller's, and only the
+    /// caller's subtree is visible.
     pub fn store(&self) -> Store {
         self.creating(None)
     }
@@ -53,7 +55,8 @@ impl Caller {
         self.store.acting_as(self.principal.acting(self.address, Some(self.request_id.clone()), idempotency))
     }
 
-    /// Checks that the caller may use an operation with this grant on `tenant`. A tenant outside the subtree is not found.
+    /// Checks that the caller may use an operation with this grant on `tenant`. A tenant outside
+    /// the subtree is not found.
     pub(super) async fn check(&self, grant: &Grant, tenant: TenantId) -> Result<(), Problem> {
         let found = self.store().tenant(tenant).await?;
         let relation = match self.principal.tenant {
@@ -86,7 +89,8 @@ impl Unplaced {
         Self { caller, grant }
     }
 
-    /// The caller, if it may use the operation on the tenant that the body names; without a tenant, above every tenant.
+    /// The caller, if it may use the operation on the tenant that the body names; without a tenant,
+    /// above every tenant.
     pub async fn at(self, tenant: Option<TenantId>) -> Result<Caller, Problem> {
         match (tenant, self.caller.principal.tenant) {
             (Some(tenant), _) => self.caller.check(&self.grant, tenant).await?,

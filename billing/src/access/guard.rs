@@ -1,4 +1,5 @@
-//! The checkpoint in front of every handler: credential, scope and role, by the row of the operation.
+//! The checkpoint in front of every handler: credential, scope and role, by the row of the
+//! operation.
 //!
 //! Invariant: an operation without a row in the table is refused.
 
@@ -86,7 +87,8 @@ struct Arrival<'a> {
 }
 
 impl Checkpoint {
-    /// Admits a request to its handler. Sets `limit` to the state of the limit that counted the request.
+    /// Admits a request to its handler. Sets `limit` to the state of the limit that counted the
+    /// request.
     async fn admit(
         &self,
         arrival: &Arrival<'_>,
@@ -130,7 +132,8 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// The address of a request with a token that its handler checks. If the handler refuses the token, it was a guess.
+    /// The address of a request with a token that its handler checks. If the handler refuses the
+    /// token, it was a guess.
     fn shown_token(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
         let is_checked = rule(arrival.method, self.path).is_some_and(|rule| rule.needs == Needs::OwnToken);
         let shows_one = arrival.headers.contains_key(header::AUTHORIZATION);
@@ -174,7 +177,8 @@ impl Access {
         Ok(Caller::new(principal, address, arrival.request_id.to_owned(), self.store.clone()))
     }
 
-    /// The relation of the principal to its own tenant, which must exist and, for a change, must be active.
+    /// The relation of the principal to its own tenant, which must exist and, for a change, must be
+    /// active.
     async fn standing(&self, principal: &Principal, method: &Method) -> Result<Relation, Problem> {
         let Some(own) = principal.tenant else {
             return Ok(Relation::Above);

@@ -1,9 +1,10 @@
-//! Authentication and authorization: every operation of the API passes the [`guard()`] before its handler reads the
-//! request.
+//! Authentication and authorization: every operation of the API passes the [`guard()`] before its
+//! handler reads the request.
 //!
-//! A credential becomes a [`Principal`]: a person by a token of the identity provider ([`oidc`]), a machine by an admin
-//! key, the first set-up by the bootstrap token. The table of [`rules`] has the roles of each operation. A handler takes a
-//! [`Caller`], which comes with a store that shows the caller's subtree and nothing else.
+//! A credential becomes a [`Principal`]: a person by a token of the identity provider ([`oidc`]), a
+//! machine by an admin key, the first set-up by the bootstrap token. The table of [`rules`] has the
+//! roles of each operation. A handler takes a [`Caller`], which comes with a store that shows the
+//! caller's subtree and nothing else.
 
 mod admin_key;
 mod bootstrap;

@@ -1,8 +1,9 @@
 //! The table of permissions, with a row for every operation of the API.
 //!
-//! Invariant: an operation without a row is denied. A row has the least role by the caller's relation to the tenant: its own
-//! tenant, its own tenant if that is a root, or a tenant below. Every other tenant does not exist for the caller: a sibling,
-//! a parent, a foreign tenant and an unknown id get the same 404.
+//! Invariant: an operation without a row is denied. A row has the least role by the caller's
+//! relation to the tenant: its own tenant, its own tenant if that is a root, or a tenant below.
+//! Every other tenant does not exist for the caller: a sibling, a parent, a foreign tenant and an
+//! unknown id get the same 404.
 
 use axum::http::Method;
 use common::admin::{
@@ -65,7 +66,8 @@ pub enum Target {
     Body,
 }
 
-/// Relation of a caller to the tenant of an operation. Tenants with any other relation do not exist for the caller.
+/// Relation of a caller to the tenant of an operation. Tenants with any other relation do not exist
+/// for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// The caller's own tenant.
@@ -123,7 +125,8 @@ pub const RULES: &[Rule] = &[
     row("GET", "/docs", Needs::Nothing),
     row("POST", "/v1/usage/batches", Needs::OwnToken),
     row("GET", "/v1/me", Needs::Somebody),
-    // Tenants. A suspension refuses the whole subtree, so a tenant cannot lift the one that came from above.
+    // Tenants. A suspension refuses the whole subtree, so a tenant cannot lift the one that came
+    // from above.
     row("GET", "/v1/tenants", reads(read(Tenants), Target::Own, Viewer)),
     row("POST", "/v1/tenants", within(write(Tenants), Target::Body, Admin)),
     row("GET", "/v1/tenants/{tenant}", reads(read(Tenants), Target::Tenant, Viewer)),
@@ -139,8 +142,9 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
-    // Plans are prices: a root writes them, for itself and for any tenant of its tree. A reseller that wrote plans could
-    // give its customers a plan that costs nothing, and pay nothing for their usage.
+    // Plans are prices: a root writes them, for itself and for any tenant of its tree. A reseller
+    // that wrote plans could give its customers a plan that costs nothing, and pay nothing for
+    // their usage.
     row("GET", "/v1/plans", reads(read(Plans), Target::Own, Viewer)),
     row("PUT", "/v1/plans", at_root(write(Plans), Admin)),
     row("GET", "/v1/plans/{plan}", reads(read(Plans), Target::Own, Viewer)),

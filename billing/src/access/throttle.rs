@@ -1,4 +1,5 @@
-//! Limits of requests per tenant and of failed logins per address, with the rate cells of the gateway.
+//! Limits of requests per tenant and of failed logins per address, with the rate cells of the
+//! gateway.
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,9 @@
 //! `POST /v1/usage/batches`: usage from gateways.
 //!
-//! Checked in this order: token, content type, size and arrival of the body, the batch itself. Without the token, nothing
-//! of the body is read. A batch that arrived whole and can never be booked becomes a dead letter and is acknowledged: the
-//! gateway goes on, the numbers show as a gap, and a later version may still read the batch.
+//! Checked in this order: token, content type, size and arrival of the body, the batch itself.
+//! Without the token, nothing of the body is read. A batch that arrived whole and can never be
+//! booked becomes a dead letter and is acknowledged: the gateway goes on, the numbers show as a
+//! gap, and a later version may still read the batch.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,8 +34,8 @@ const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Hand in a usage batch
 ///
-/// Booked exactly once per stream and number: the same batch again changes nothing. After 408, any 5xx or no answer, keep
-/// the batch and hand it in again. After 200 or 202, drop it.
+/// Booked exactly once per stream and number: the same batch again changes nothing. After 408, any
+/// 5xx or no answer, keep the batch and hand it in again. After 200 or 202, drop it.
 #[utoipa::path(
     post,
     path = BATCH_PATH,

@@ -45,8 +45,8 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// Parses a body; a problem names the position of the fault. Repeated members, an array in place of an object, and more
-/// than 127 levels are refused.
+/// Parses a body; a problem names the position of the fault. Repeated members, an array in place of
+/// an object, and more than 127 levels are refused.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     common::json::from_slice(bytes).map_err(|error| {
         let detail: String = error.to_string().chars().take(500).collect();

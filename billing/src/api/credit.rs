@@ -49,8 +49,9 @@ pub(super) async fn show(
 
 /// Add units to a tenant's prepaid credit, or take some back
 ///
-/// The same top-up again, by its reference, changes nothing. Negative units correct a mistaken top-up. Only callers at the
-/// root create credit: credit that a tenant further down grants comes from its own credit, and returns there.
+/// The same top-up again, by its reference, changes nothing. Negative units correct a mistaken
+/// top-up. Only callers at the root create credit: credit that a tenant further down grants comes
+/// from its own credit, and returns there.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/credit",

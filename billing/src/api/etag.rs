@@ -1,4 +1,5 @@
-//! Revisions: an answer carries its revision as `ETag`, and a change may name the revision that it is based on.
+//! Revisions: an answer carries its revision as `ETag`, and a change may name the revision that it
+//! is based on.
 
 use std::convert::Infallible;
 
@@ -31,7 +32,8 @@ impl IntoResponse for ETag {
     }
 }
 
-/// The header `If-Match`: the revision that a change is based on. The change is refused if the thing has changed since.
+/// The header `If-Match`: the revision that a change is based on. The change is refused if the
+/// thing has changed since.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IfMatch(pub(super) Option<i64>);
 

@@ -1,4 +1,5 @@
-//! Idempotent creations: a creation with the header `Idempotency-Key` happens once, however often it is requested.
+//! Idempotent creations: a creation with the header `Idempotency-Key` happens once, however often
+//! it is requested.
 
 use axum::{
     Json,

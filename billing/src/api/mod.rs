@@ -1,7 +1,9 @@
-//! The business API: one table of routes, described by `/openapi.json`; every error is a problem document.
+//! The business API: one table of routes, described by `/openapi.json`; every error is a problem
+//! document.
 //!
-//! A handler reads the request, calls the store on behalf of the caller and writes a document, and does nothing else:
-//! [`crate::access`] has checked the caller, and the store shows the caller its own subtree only.
+//! A handler reads the request, calls the store on behalf of the caller and writes a document, and
+//! does nothing else: [`crate::access`] has checked the caller, and the store shows the caller its
+//! own subtree only.
 
 mod admin_keys;
 mod audit_log;

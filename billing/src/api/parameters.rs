@@ -1,4 +1,5 @@
-//! Parameters of path and query. Unknown, repeated and malformed parameters are refused, not ignored.
+//! Parameters of path and query. Unknown, repeated and malformed parameters are refused, not
+//! ignored.
 
 use std::{fmt::Display, str::FromStr};
 

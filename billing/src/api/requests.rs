@@ -9,7 +9,8 @@ use axum::{
 };
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
-/// Counters and timings of requests. A route is a pattern such as `/v1/keys/{key}`, so that the number of routes is bounded.
+/// Counters and timings of requests. A route is a pattern such as `/v1/keys/{key}`, so that the
+/// number of routes is bounded.
 #[derive(Clone)]
 pub struct RequestMetrics {
     requests: IntCounterVec,

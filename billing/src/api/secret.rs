@@ -1,6 +1,8 @@
-//! Answers with secrets, and searches by a secret that has leaked, for API keys and admin keys alike.
+//! Answers with secrets, and searches by a secret that has leaked, for API keys and admin keys
+//! alike.
 //!
-//! Invariant: of a secret that a caller searches for, no answer, no log line and no error says anything.
+//! Invariant: of a secret that a caller searches for, no answer, no log line and no error says
+//! anything.
 
 use axum::{
     extract::Request,

@@ -1,5 +1,5 @@
-//! `/v1/tenants/{tenant}/subscriptions`: the plans that a tenant has of its own; `/v1/subscriptions`: all subscriptions in
-//! force.
+//! `/v1/tenants/{tenant}/subscriptions`: the plans that a tenant has of its own;
+//! `/v1/subscriptions`: all subscriptions in force.
 
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ const OF_TENANT: &str = "subscriptions_of_tenant";
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndParameters {
-    /// `now`, `period_end` (the end of the tenant's billing period), or an instant that has not passed.
+    /// `now`, `period_end` (the end of the tenant's billing period), or an instant that has not
+    /// passed.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "period_end")]
     ends: When,
@@ -104,8 +105,8 @@ pub(super) async fn list(
 
 /// Assign a plan to a tenant
 ///
-/// At most one change is scheduled: a new one replaces it. Earlier subscriptions stay as they were. The same again changes
-/// nothing.
+/// At most one change is scheduled: a new one replaces it. Earlier subscriptions stay as they were.
+/// The same again changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/subscriptions",
@@ -127,7 +128,8 @@ pub(super) async fn assign(
 
 /// End a tenant's own subscription
 ///
-/// From then on the tenant has the plan of the nearest tenant above that has one. Without a subscription, nothing changes.
+/// From then on the tenant has the plan of the nearest tenant above that has one. Without a
+/// subscription, nothing changes.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/subscriptions",

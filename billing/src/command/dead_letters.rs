@@ -1,4 +1,5 @@
-//! `billing dead-letters`: messages that could not be booked, shown, booked after all, or put aside.
+//! `billing dead-letters`: messages that could not be booked, shown, booked after all, or put
+//! aside.
 
 use std::fmt::Write as _;
 
@@ -49,7 +50,8 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Decode again and book; what is booked is resolved, and entries that still cannot be become letters of their own
+    /// Decode again and book; what is booked is resolved, and entries that still cannot be become
+    /// letters of their own
     Replay {
         /// Number of the letter, as listed
         #[arg(value_name = "ID", required_unless_present = "all")]
@@ -99,7 +101,8 @@ struct Replayed {
 #[serde(untagged)]
 enum Outcome {
     Booked(Booked),
-    /// Some of its entries cannot be booked, the others are: the letter is resolved, and each of those has one of its own.
+    /// Some of its entries cannot be booked, the others are: the letter is resolved, and each of
+    /// those has one of its own.
     Split {
         booked: u64,
         replayed: u64,
@@ -233,8 +236,8 @@ async fn replay_one(store: &Store, id: i64) -> Result<Outcome, StoreError> {
     split(store, id, apart).await
 }
 
-/// Books the entries of a letter that can be booked, and puts each of the others into a letter of its own. The letter is
-/// resolved last: if this ends half-way, it can be done again.
+/// Books the entries of a letter that can be booked, and puts each of the others into a letter of
+/// its own. The letter is resolved last: if this ends half-way, it can be done again.
 async fn split(store: &Store, id: i64, apart: ApartBatch) -> Result<Outcome, StoreError> {
     let ApartBatch { stream, batches, unread } = apart;
     let now = SystemClock.now();

@@ -1,4 +1,5 @@
-//! `billing gaps`: usage that is missing, and its acceptance once it is certain that it will never come.
+//! `billing gaps`: usage that is missing, and its acceptance once it is certain that it will never
+//! come.
 
 use std::{ops::Range, str::FromStr};
 

@@ -1,4 +1,5 @@
-//! `billing ingest`: books usage out of Kafka until SIGTERM or SIGINT, then finishes the transactions in hand.
+//! `billing ingest`: books usage out of Kafka until SIGTERM or SIGINT, then finishes the
+//! transactions in hand.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -35,7 +36,8 @@ pub(super) struct IngestArguments {
     config: PathBuf,
     #[command(flatten)]
     migrate: MigrateArgument,
-    /// Read the topic from its beginning. What is booked already is found booked and changes nothing
+    /// Read the topic from its beginning. What is booked already is found booked and changes
+    /// nothing
     #[arg(long)]
     from_beginning: bool,
     /// Of the partitions, read only this one from its beginning

@@ -1,5 +1,5 @@
-//! Listening on an address that the settings name, and serving there: as many connections as the descriptors suffice for,
-//! each with deadlines, so that clients that say nothing keep nobody out.
+//! Listening on an address that the settings name, and serving there: as many connections as the
+//! descriptors suffice for, each with deadlines, so that clients that say nothing keep nobody out.
 
 use std::{future::Future, net::SocketAddr, path::Path};
 
@@ -40,7 +40,8 @@ pub(super) async fn listen(
     })
 }
 
-/// The limits for clients of this process. Raises the limit of open descriptors to what the system allows, and logs it.
+/// The limits for clients of this process. Raises the limit of open descriptors to what the system
+/// allows, and logs it.
 pub(super) fn guard(registry: &Registry) -> Result<Guard, CommandError> {
     match descriptors::raise_limit() {
         Ok(limit) => tracing::info!(event = "descriptor_limit", descriptors = limit.now, before = limit.before),
@@ -57,8 +58,8 @@ pub(super) fn guard(registry: &Registry) -> Result<Guard, CommandError> {
     })
 }
 
-/// Serves `router` until `stop`, then finishes what is being answered. Handlers find the client's address as
-/// `ConnectInfo<SocketAddr>`; a body that does not come at its pace ends in an error.
+/// Serves `router` until `stop`, then finishes what is being answered. Handlers find the client's
+/// address as `ConnectInfo<SocketAddr>`; a body that does not come at its pace ends in an error.
 pub(super) async fn serve(listener: TcpListener, router: Router, guard: Guard, stop: impl Future<Output = ()>) {
     let (ending, stopped) = watch::channel(false);
     let signals = Signals { stopped: stopped.clone(), closing: stopped };

@@ -1,4 +1,5 @@
-//! `billing quarantine`: usage that was set aside, shown, and let into the books or kept out of them.
+//! `billing quarantine`: usage that was set aside, shown, and let into the books or kept out of
+//! them.
 
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};

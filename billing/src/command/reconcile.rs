@@ -1,4 +1,5 @@
-//! `billing audit`: reconciles usage and prints the report; the exit code tells whether the books are in order.
+//! `billing audit`: reconciles usage and prints the report; the exit code tells whether the books
+//! are in order.
 
 use clap::Args;
 use common::{store::Store, time::Period};
@@ -56,7 +57,8 @@ async fn reconcile_all(
     config: Option<&Config>,
     environment: &Environment,
 ) -> Result<Report, ReconcileError> {
-    // Kafka is asked first: messages that are booked meanwhile show as lag, so that incomplete books never look complete.
+    // Kafka is asked first: messages that are booked meanwhile show as lag, so that incomplete
+    // books never look complete.
     let kafka = kafka_backlog(store, config.map(|config| &config.ingest), environment.kafka.is_some()).await?;
     let mut report = reconcile(store, period).await?;
     report.kafka = kafka;

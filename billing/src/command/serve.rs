@@ -1,4 +1,5 @@
-//! `billing serve`: opens the store, serves the business API until SIGTERM or SIGINT, then finishes what is in flight.
+//! `billing serve`: opens the store, serves the business API until SIGTERM or SIGINT, then finishes
+//! what is in flight.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -11,13 +11,15 @@ use crate::config::{Config, DEFAULT_FILE, Environment};
 /// Tells a long-running process whether to migrate an older schema.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgument {
-    /// Bring an older schema up to date first, as `billing migrate` does. Without it, an older schema is refused
+    /// Bring an older schema up to date first, as `billing migrate` does. Without it, an older
+    /// schema is refused
     #[arg(long)]
     migrate: bool,
 }
 
 impl MigrateArgument {
-    /// Opens the store. An empty one is set up; one whose schema is older is changed if that was asked for.
+    /// Opens the store. An empty one is set up; one whose schema is older is changed if that was
+    /// asked for.
     pub(super) async fn open(&self, url: &str) -> Result<(Store, Migrated), CommandError> {
         let opened = if self.migrate { Store::open_and_migrate(url).await } else { Store::open_or_create(url).await };
         let (store, migrated) = opened.map_err(|error| match error {
@@ -58,7 +60,8 @@ impl StoreArguments {
         Ok(self.resolve(environment)?.0)
     }
 
-    /// The URL, and the settings if they were read. Brokers that the environment names count as settings.
+    /// The URL, and the settings if they were read. Brokers that the environment names count as
+    /// settings.
     pub(super) fn resolve(&self, environment: &Environment) -> Result<(String, Option<Config>), CommandError> {
         let without_file = || {
             let brokers = environment.kafka.as_ref()?;

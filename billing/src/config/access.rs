@@ -40,7 +40,8 @@ impl Default for AccessConfig {
 }
 
 impl AccessConfig {
-    /// The bootstrap token, from the environment if it is there, else from `bootstrap_token_file`; none if neither is.
+    /// The bootstrap token, from the environment if it is there, else from `bootstrap_token_file`;
+    /// none if neither is.
     pub fn bootstrap_token(&self, environment: &Environment) -> Result<Option<BootstrapToken>, BootstrapTokenError> {
         BootstrapToken::load(environment.bootstrap_token.as_deref(), self.bootstrap_token_file.as_deref())
     }

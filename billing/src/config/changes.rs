@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 const ALWAYS_SAFE: &str = "changes are always sent idempotently, and until all replicas have them";
 
-/// Properties of the Kafka client that are not free: order and delivery rest on them, or a setting stands for them.
+/// Properties of the Kafka client that are not free: order and delivery rest on them, or a setting
+/// stands for them.
 const RESERVED_PROPERTIES: [(&str, &str); 14] = [
     ("bootstrap.servers", "set `changes.brokers` instead"),
     ("metadata.broker.list", "set `changes.brokers` instead"),
@@ -25,12 +26,13 @@ const RESERVED_PROPERTIES: [(&str, &str); 14] = [
     ("test.mock.num.brokers", "name real brokers"),
 ];
 
-/// The `changes` section: the Kafka topic that `billing serve` publishes to. No `Debug`: properties may hold
-/// passwords.
+/// The `changes` section: the Kafka topic that `billing serve` publishes to. No `Debug`: properties
+/// may hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangesConfig {
-    /// Addresses of Kafka's brokers: `host:port`, several separated by commas. Without it, nothing is published.
+    /// Addresses of Kafka's brokers: `host:port`, several separated by commas. Without it, nothing
+    /// is published.
     #[serde(deserialize_with = "brokers")]
     pub brokers: Option<String>,
     /// The topic.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::listen_address;
 
-/// Properties of the Kafka client that are not free: booking exactly once rests on them, or a setting stands for them.
+/// Properties of the Kafka client that are not free: booking exactly once rests on them, or a
+/// setting stands for them.
 const RESERVED_PROPERTIES: [(&str, &str); 7] = [
     ("bootstrap.servers", "set `ingest.brokers` instead"),
     ("metadata.broker.list", "set `ingest.brokers` instead"),
@@ -33,7 +34,8 @@ const NAME_MAX_BYTES: usize = 249;
 /// Most days that usage may be set to be late by.
 const LATE_DAYS_MAX: u32 = 36_500;
 
-/// The `ingest` section: how `billing ingest` takes usage from Kafka. No `Debug`: properties may hold passwords.
+/// The `ingest` section: how `billing ingest` takes usage from Kafka. No `Debug`: properties may
+/// hold passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngestConfig {
@@ -49,8 +51,8 @@ pub struct IngestConfig {
     /// The consumer group.
     #[serde(deserialize_with = "filled")]
     pub group: String,
-    /// Name of this process within the group. A process that comes back under its name gets its partitions back at
-    /// once. Without a setting: the host's name and the port of `listen`.
+    /// Name of this process within the group. A process that comes back under its name gets its
+    /// partitions back at once. Without a setting: the host's name and the port of `listen`.
     #[serde(deserialize_with = "name")]
     pub name: Option<String>,
     /// Further properties of librdkafka, such as `security.protocol`.
@@ -58,7 +60,8 @@ pub struct IngestConfig {
     pub properties: BTreeMap<String, String>,
     /// Keeps a record of every request, and not only the rollups.
     pub keep_raw: bool,
-    /// Usage is booked without being asked for that is of this many days before its tenant's current month, or later.
+    /// Usage is booked without being asked for that is of this many days before its tenant's
+    /// current month, or later.
     #[serde(deserialize_with = "late_days")]
     pub late_days: u32,
     /// A transaction is closed once it holds this many entries.
@@ -87,8 +90,9 @@ impl Default for IngestConfig {
 }
 
 impl IngestConfig {
-    /// The name under which this process joins the group: the setting, else the host's name and the port of `listen`.
-    /// None if that port is left to the system, because such a name would not come back after a restart.
+    /// The name under which this process joins the group: the setting, else the host's name and the
+    /// port of `listen`. None if that port is left to the system, because such a name would not
+    /// come back after a restart.
     pub fn member_name(&self) -> Option<String> {
         let port = self.listen.port();
         self.name.clone().or_else(|| (port != 0).then(|| Some(format!("{}-{port}", host_name()?))).flatten())

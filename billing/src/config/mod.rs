@@ -35,7 +35,8 @@ const PEPPER_VARIABLE: &str = "TOLLGATE_PEPPER";
 /// Environment variable that overrides `access.bootstrap_token_file` with the token itself.
 const BOOTSTRAP_VARIABLE: &str = "TOLLGATE_BOOTSTRAP_TOKEN";
 
-/// The settings of `billing`. Not printable: the store's URL and Kafka's properties may hold passwords.
+/// The settings of `billing`. Not printable: the store's URL and Kafka's properties may hold
+/// passwords.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -111,7 +112,8 @@ impl Config {
         Pepper::load(environment.pepper.as_deref(), self.pepper_file.as_deref())
     }
 
-    /// Parses settings; `file` names them in errors. Text without any setting stands for all defaults.
+    /// Parses settings; `file` names them in errors. Text without any setting stands for all
+    /// defaults.
     fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let settings: Option<Self> = config::parse(text, file)?;
         Ok(settings.unwrap_or_default())

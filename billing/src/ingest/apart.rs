@@ -1,6 +1,7 @@
-//! Booking a batch of which some entries can never be booked: it is booked without them, and each of them becomes a dead
-//! letter of its own, so that one bad entry holds up no good one. Its number is skipped, so that it is an open gap as soon
-//! as anything comes behind it, until the letter is replayed.
+//! Booking a batch of which some entries can never be booked: it is booked without them, and each
+//! of them becomes a dead letter of its own, so that one bad entry holds up no good one. Its number
+//! is skipped, so that it is an open gap as soon as anything comes behind it, until the letter is
+//! replayed.
 
 use common::{
     store::{Store, StoreError},
@@ -22,8 +23,8 @@ pub(crate) fn letters_of(stream: &StreamId, unread: Vec<UnreadEntry>) -> Vec<New
     unread.into_iter().map(|entry| NewDeadLetter::of_entry(stream, entry.payload, entry.reason)).collect()
 }
 
-/// Books a batch without the entries that the store refuses. It may end half-way; what was booked by then is found booked
-/// the next time.
+/// Books a batch without the entries that the store refuses. It may end half-way; what was booked
+/// by then is found booked the next time.
 pub(crate) async fn book_apart(store: &Store, batch: UsageBatch, now: Micros) -> Result<Apart, StoreError> {
     let mut apart = Apart::default();
     // What is to be booked, the last one first.

@@ -1,9 +1,9 @@
-//! Taking usage batches: decoded, booked exactly once, and whatever is odd about them said aloud. Here the way over
-//! HTTP; [`kafka`] is the other.
+//! Taking usage batches: decoded, booked exactly once, and whatever is odd about them said aloud.
+//! Here the way over HTTP; [`kafka`] is the other.
 //!
-//! A batch that was not booked is answered with an error, so that the gateway keeps it and sends it again; one that
-//! never can be is put into the dead letters, so that what comes after it is not held up. Gaps, unknown tenants and dead
-//! letters raise a log line and a metric each.
+//! A batch that was not booked is answered with an error, so that the gateway keeps it and sends it
+//! again; one that never can be is put into the dead letters, so that what comes after it is not
+//! held up. Gaps, unknown tenants and dead letters raise a log line and a metric each.
 
 pub(crate) mod apart;
 pub mod kafka;
@@ -21,7 +21,8 @@ use common::{
 };
 pub use metrics::{BatchOutcome, IngestMetrics};
 
-/// Longest that a gateway waits for its batch to be booked. What is booked after that is found booked on the next try.
+/// Longest that a gateway waits for its batch to be booked. What is booked after that is found
+/// booked on the next try.
 const BOOKING_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Most unknown tenants of one batch that a log line names.
@@ -42,7 +43,8 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// Returns true if the same batch may well be booked a moment later, as when a server restarts or a disk is full.
+    /// Returns true if the same batch may well be booked a moment later, as when a server restarts
+    /// or a disk is full.
     pub const fn is_temporary(&self) -> bool {
         match self {
             Self::TimedOut => true,
@@ -119,8 +121,8 @@ impl Intake {
     }
 
     async fn book_or_bury(&self, bytes: &[u8], origin: &str) -> Result<Taken, IngestError> {
-        // A task of its own: a gateway that hangs up must not cancel it between the commit and the report of a gap,
-        // which a replay would not show again.
+        // A task of its own: a gateway that hangs up must not cancel it between the commit and the
+        // report of a gap, which a replay would not show again.
         let (intake, bytes, origin) = (self.clone(), bytes.to_vec(), origin.to_owned());
         let taking = tokio::spawn(async move {
             match UsageBatch::decode_apart(&bytes) {

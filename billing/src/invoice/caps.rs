@@ -1,12 +1,13 @@
 //! Hard quotas on bills: what was used beyond one is owed to nobody's bill.
 //!
-//! Each hard quota has one row per month of its holder, for the holder and everybody below it, as the store has
-//! ([`Store::quotas`]). The rule is that of the store, applied to what is booked: units count against every row on the way
-//! up of their time, in the order of their time. A row lets pass as many as the limit in force leaves; what is beyond is
-//! owed, and is let pass, first things first, when a later plan of the same month raises the limit.
+//! Each hard quota has one row per month of its holder, for the holder and everybody below it, as
+//! the store has ([`Store::quotas`]). The rule is that of the store, applied to what is booked:
+//! units count against every row on the way up of their time, in the order of their time. A row
+//! lets pass as many as the limit in force leaves; what is beyond is owed, and is let pass, first
+//! things first, when a later plan of the same month raises the limit.
 //!
-//! Invariant: units on bills never exceed the highest limit of a row's month, and a unit is on the bill of its own time or
-//! on none: the row of a month takes nothing from another month's.
+//! Invariant: units on bills never exceed the highest limit of a row's month, and a unit is on the
+//! bill of its own time or on none: the row of a month takes nothing from another month's.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -68,7 +69,8 @@ struct Beyond {
 }
 
 impl Caps {
-    /// The hard quotas of plans in force at any instant of `window`. `zones` are those of all tenants.
+    /// The hard quotas of plans in force at any instant of `window`. `zones` are those of all
+    /// tenants.
     pub(super) async fn read(
         store: &Store,
         payers: &Payers,
@@ -101,8 +103,8 @@ impl Caps {
             && payers.ever_above(tenant).iter().any(|above| *above != tenant && self.holders.contains_key(above))
     }
 
-    /// The smallest window that holds `hull` and every month, on its holder's clock, of a quota that units of `windows`
-    /// count against.
+    /// The smallest window that holds `hull` and every month, on its holder's clock, of a quota
+    /// that units of `windows` count against.
     pub(super) fn widen<'w>(
         &self,
         payers: &Payers,
@@ -125,8 +127,9 @@ impl Caps {
         hull
     }
 
-    /// Counts a sum against every row on its way up; sums come in the order of their time. `payer` is whoever has it on the
-    /// bill of the period, if anybody has. An error: what bears on the payer's bill is not known.
+    /// Counts a sum against every row on its way up; sums come in the order of their time. `payer`
+    /// is whoever has it on the bill of the period, if anybody has. An error: what bears on the
+    /// payer's bill is not known.
     pub(super) fn count(
         &mut self,
         payers: &Payers,
@@ -158,8 +161,8 @@ impl Caps {
         result
     }
 
-    /// Units of a sum that the row of a holder does not let pass, if there are any. They will be the part of this number of the
-    /// next one of `sums`.
+    /// Units of a sum that the row of a holder does not let pass, if there are any. They will be
+    /// the part of this number of the next one of `sums`.
     fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageRollup, part: usize) -> Option<u64> {
         let place = self.sums.len();
         let (row, sums) = self.row(payers, tenant, sum)?;
@@ -238,7 +241,8 @@ impl Row {
         Self { steps, limit: 0, passed: 0, owed: VecDeque::new() }
     }
 
-    /// Brings the limit in force at `at` into force. Every limit on the way lets pass what is owed, as far as it goes.
+    /// Brings the limit in force at `at` into force. Every limit on the way lets pass what is owed,
+    /// as far as it goes.
     fn advance(&mut self, at: Micros, sums: &mut [Beyond]) {
         while let Some((_, limit)) = self.steps.pop_front_if(|(start, _)| *start <= at) {
             self.limit = limit;

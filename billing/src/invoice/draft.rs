@@ -1,11 +1,12 @@
 //! Drafts of invoices: one pass over the usage of a period, then the lines of each payer.
 //!
-//! Invariant: every unit is on the bill of one payer, the payer at the instant of use, and in one period of that payer. So
-//! the bills of all periods hold all usage, each unit once, whatever moved or changed since.
+//! Invariant: every unit is on the bill of one payer, the payer at the instant of use, and in one
+//! period of that payer. So the bills of all periods hold all usage, each unit once, whatever moved
+//! or changed since.
 //!
-//! The pass covers the periods of all payers at once, whatever their time zones, in slices of a day: memory grows with
-//! tenants and meters, not with the rows of a month. A tenant that cannot be billed is listed with the reason, and stops no
-//! other tenant.
+//! The pass covers the periods of all payers at once, whatever their time zones, in slices of a
+//! day: memory grows with tenants and meters, not with the rows of a month. A tenant that cannot be
+//! billed is listed with the reason, and stops no other tenant.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -43,7 +44,8 @@ struct Recorded {
     failed: BTreeMap<TenantId, InvoiceError>,
 }
 
-/// Drafts the invoices of a period: of every payer, or of `only` one with the tenants that it pays for.
+/// Drafts the invoices of a period: of every payer, or of `only` one with the tenants that it pays
+/// for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
     let period = BillingPeriod::read(store, choice, only).await?;
     let mut plans = Plans::default();
@@ -128,7 +130,8 @@ async fn invoice(
 impl Recorded {
     /// Reads the usage and refusals of all payers, or of the only one asked for.
     async fn read(store: &Store, period: &BillingPeriod, mut caps: Caps) -> Result<Self, InvoiceError> {
-        // A tenant that never had tenants below it pays for itself alone, and shares no quota unless a tenant above has one.
+        // A tenant that never had tenants below it pays for itself alone, and shares no quota
+        // unless a tenant above has one.
         let is_alone = |only: &TenantId| !period.payers.has_others_below(*only) && !caps.reach(&period.payers, *only);
         let asked = period.only.filter(is_alone);
         let mut recorded = Self::default();
@@ -172,7 +175,8 @@ impl Recorded {
         }
     }
 
-    /// Adds refusals, which are summed by hour. In the hour in which a plan begins, the payer at the end of the hour counts.
+    /// Adds refusals, which are summed by hour. In the hour in which a plan begins, the payer at
+    /// the end of the hour counts.
     fn add_refusals(&mut self, period: &BillingPeriod, sum: &RefusalRollup) {
         let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
         let payer = [sum.hour, end].into_iter().find_map(|at| period.payers.payer(sum.tenant, at));

@@ -1,11 +1,12 @@
 //! Invoices of a period: the plan that a tenant is billed by, its usage, and the lines that follow.
 //!
-//! A tenant is billed if one of its subscriptions overlaps the period in the tenant's own time zone: for its usage while a
-//! subscription of its own was in force, and for the usage of tenants below it while no tenant on the way up to it had
-//! one. If several subscriptions overlap the period, as after a plan change, the flat fee is that of the last one,
-//! and each meter has the price list of the last one that prices it. Usage beyond a hard quota is owed and on no
-//! bill ([`caps`]). Everything here is a draft, computed from the usage
-//! booked so far; the same usage gives the same bytes.
+//! A tenant is billed if one of its subscriptions overlaps the period in the tenant's own time
+//! zone: for its usage while a subscription of its own was in force, and for the usage of tenants
+//! below it while no tenant on the way up to it had one. If several subscriptions overlap the
+//! period, as after a plan change, the flat fee is that of the last one, and each meter has the
+//! price list of the last one that prices it. Usage beyond a hard quota is owed and on no bill
+//! ([`caps`]). Everything here is a draft, computed from the usage booked so far; the same usage
+//! gives the same bytes.
 
 mod caps;
 mod draft;
@@ -115,7 +116,8 @@ pub struct Drafts {
     pub failed: Vec<FailedDraft>,
     /// Usage of unknown tenants, in the period in UTC, by tenant.
     pub unknown_tenants: Vec<UnbilledUsage>,
-    /// Billable usage of tenants without a subscription, of their own or inherited, by the tenants' creation.
+    /// Billable usage of tenants without a subscription, of their own or inherited, by the tenants'
+    /// creation.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
 }
 

@@ -1,5 +1,6 @@
-//! The payer of a tenant's usage: at every instant, the nearest tenant on the way up that has a subscription of its own
-//! then, itself first. The way is the one of that instant, not that of today.
+//! The payer of a tenant's usage: at every instant, the nearest tenant on the way up that has a
+//! subscription of its own then, itself first. The way is the one of that instant, not that of
+//! today.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,7 +43,8 @@ impl Payers {
         for subscription in subscriptions {
             payers.subscriptions.entry(subscription.tenant).or_default().push(subscription);
         }
-        // A tenant that was written past the store has no history: its parent of today was always its parent.
+        // A tenant that was written past the store has no history: its parent of today was always
+        // its parent.
         for account in accounts {
             let Some(parent) = account.parent else { continue };
             let always = TenantParent { tenant: account.id, parent, starts_at: Micros(i64::MIN), ends_at: None };
@@ -63,8 +65,8 @@ impl Payers {
         None
     }
 
-    /// Everybody on the way up of `tenant` at `at`, itself first, who had a subscription then, and its place among all of
-    /// its own.
+    /// Everybody on the way up of `tenant` at `at`, itself first, who had a subscription then, and
+    /// its place among all of its own.
     pub(super) fn plans_above(&self, tenant: TenantId, at: Micros) -> impl Iterator<Item = (TenantId, usize)> {
         let way = std::iter::successors(Some(tenant), move |level| self.parent(*level, at)).take(LEVELS_MAX);
         way.filter_map(move |level| Some((level, self.in_force(level, at)?)))
@@ -81,8 +83,8 @@ impl Payers {
         found
     }
 
-    /// The subscriptions of a tenant that are in force at some instant of `window`, by start, and the place of the first
-    /// of them among all.
+    /// The subscriptions of a tenant that are in force at some instant of `window`, by start, and
+    /// the place of the first of them among all.
     pub(super) fn within(&self, tenant: TenantId, window: Window) -> (usize, &[Subscription]) {
         let all = self.subscriptions.get(&tenant).map(Vec::as_slice).unwrap_or_default();
         let overlaps =

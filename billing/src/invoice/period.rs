@@ -94,7 +94,8 @@ impl BillingPeriod {
         Caps::read(store, &self.payers, zones, window, plans).await
     }
 
-    /// The window of usage to read: every hour of the periods, and of the months of the hard quotas that count in them.
+    /// The window of usage to read: every hour of the periods, and of the months of the hard quotas
+    /// that count in them.
     pub(super) fn window(&self, caps: &Caps) -> Window {
         let billed = self.windows.iter().filter(|(tenant, _)| self.only.is_none_or(|only| only == **tenant));
         let widened = caps.widen(&self.payers, billed, Window { start: Micros(i64::MAX), end: Micros(i64::MIN) });
@@ -109,7 +110,8 @@ impl BillingPeriod {
         payer.subscription.saturating_sub(first)
     }
 
-    /// Returns true if what `tenant` used at `at` falls into this period of `payer`, or of the tenant itself without a payer.
+    /// Returns true if what `tenant` used at `at` falls into this period of `payer`, or of the
+    /// tenant itself without a payer.
     pub(super) fn counts(&self, tenant: TenantId, payer: Option<TenantId>, at: Micros) -> bool {
         let account = payer.unwrap_or(tenant);
         match self.windows.get(&account) {

@@ -1,7 +1,8 @@
-//! The message about a change: the resource, and its present state, without secrets or their hashes.
+//! The message about a change: the resource, and its present state, without secrets or their
+//! hashes.
 //!
-//! The resource is loaded when the message is made, so it is at least as new as the change. If it was changed again
-//! since, the message of that change repeats the same state.
+//! The resource is loaded when the message is made, so it is at least as new as the change. If it
+//! was changed again since, the message of that change repeats the same state.
 
 use common::{
     api::instant::Instant,

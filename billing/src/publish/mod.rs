@@ -1,12 +1,14 @@
-//! Changes out: what happens to tenants, keys and plans, published to a Kafka topic for other systems.
+//! Changes out: what happens to tenants, keys and plans, published to a Kafka topic for other
+//! systems.
 //!
-//! The change log is the outbox: a change stands in it from the transaction that made it. A [`Publisher`] reads it in
-//! order, loads what each change touched, sends it under the tenant's id, and moves the position in the store once the
-//! brokers have it. So every change comes at least once. Those of a tenant come in order, as its next message is not
-//! sent before the one before is delivered, and one that is on its way is never given up.
+//! The change log is the outbox: a change stands in it from the transaction that made it. A
+//! [`Publisher`] reads it in order, loads what each change touched, sends it under the tenant's id,
+//! and moves the position in the store once the brokers have it. So every change comes at least
+//! once. Those of a tenant come in order, as its next message is not sent before the one before is
+//! delivered, and one that is on its way is never given up.
 //!
-//! Several publishers repeat each other and do no harm: none begins behind a gap, so the first time that a number comes
-//! up for a tenant, all before it have come.
+//! Several publishers repeat each other and do no harm: none begins behind a gap, so the first time
+//! that a number comes up for a tenant, all before it have come.
 
 mod message;
 mod metrics;
@@ -42,7 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Interval between looks at the lag while brokers do not answer.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time that brokers may leave messages unanswered before it is logged. The wait goes on all the same.
+/// The time that brokers may leave messages unanswered before it is logged. The wait goes on all
+/// the same.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A failure to set up publishing.
@@ -166,7 +169,8 @@ impl Publisher {
         Ok(wave.into_messages())
     }
 
-    /// Sends a wave and waits until the brokers have all of it. Else it says how many, from the first on, they have.
+    /// Sends a wave and waits until the brokers have all of it. Else it says how many, from the
+    /// first on, they have.
     async fn deliver(&mut self, wave: &[Message], changes: &[DatedChange]) -> Result<usize, (usize, Trouble)> {
         let (mut done, mut failure) = (0, None);
         let deliveries: Vec<_> = wave.iter().map(|message| self.producer.send(message)).collect();

@@ -1,4 +1,5 @@
-//! The Kafka client: its properties, those that order and delivery rest on, and whether the topic is there.
+//! The Kafka client: its properties, those that order and delivery rest on, and whether the topic
+//! is there.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,8 +26,8 @@ const DESCRIBE_TIME_LIMIT: Duration = Duration::from_secs(5);
 const DEFAULTS: [(&str, &str); 3] =
     [("client.id", "tollgate-billing"), ("linger.ms", "0"), ("log.connection.close", "false")];
 
-/// A property that the settings cannot change, beside those of every producer. A message is never given up, since it
-/// could still arrive late.
+/// A property that the settings cannot change, beside those of every producer. A message is never
+/// given up, since it could still arrive late.
 const FIXED: (&str, &str) = ("message.timeout.ms", "0");
 
 /// Sends to one topic.
@@ -100,8 +101,8 @@ impl Producer {
         Delivery(self.client.send_result(record).map_err(|(error, _)| error))
     }
 
-    /// Explains why a message was not delivered. A topic that is gone is looked for from now on, and a client beyond
-    /// repair is replaced.
+    /// Explains why a message was not delivered. A topic that is gone is looked for from now on,
+    /// and a client beyond repair is replaced.
     pub(super) fn explain(&mut self, error: &KafkaError) -> Trouble {
         let reason = self.heard.explain(error);
         if self.client.client().fatal_error().is_some() {

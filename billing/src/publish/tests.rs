@@ -1,5 +1,5 @@
-//! Brokers that refuse: what is published comes in order, and nothing is left out. The brokers are librdkafka's own
-//! imitation.
+//! Brokers that refuse: what is published comes in order, and nothing is left out. The brokers are
+//! librdkafka's own imitation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,8 +86,9 @@ fn assert_ordered(came: &BTreeMap<String, Vec<i64>>) {
 async fn refused_messages_are_delivered_later_in_order() {
     let cluster = MockCluster::new(1).unwrap();
     let mut config = ChangesConfig::default();
-    // Real brokers refuse a batch when the one before it is missing, so the client takes a batch that came for word of
-    // all before it. The imitation lets it pass: with two under way, a refused one would be lost and called delivered.
+    // Real brokers refuse a batch when the one before it is missing, so the client takes a batch
+    // that came for word of all before it. The imitation lets it pass: with two under way, a
+    // refused one would be lost and called delivered.
     config.properties.insert("max.in.flight.requests.per.connection".into(), "1".into());
     cluster.create_topic(&config.topic, PARTITIONS, 1).unwrap();
     let brokers = cluster.bootstrap_servers();

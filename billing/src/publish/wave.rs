@@ -1,5 +1,5 @@
-//! Which messages may be under way at once: of each key one, so that what comes under a key comes in order whatever
-//! happens to single messages.
+//! Which messages may be under way at once: of each key one, so that what comes under a key comes
+//! in order whatever happens to single messages.
 
 use std::collections::HashSet;
 

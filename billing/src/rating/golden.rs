@@ -1,4 +1,5 @@
-//! Worked cases of other billing systems and of the ISO and Stripe documentation, each with its source, to the cent.
+//! Worked cases of other billing systems and of the ISO and Stripe documentation, each with its
+//! source, to the cent.
 
 use common::{
     id::{KeyId, TenantId},

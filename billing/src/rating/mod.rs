@@ -1,16 +1,18 @@
 //! Rating: the usage of a period and a plan become lines that add up.
 //!
-//! Pure: no clock, no store, no order of arrival. Only billable units under live keys are priced. Each line rounds
-//! once, the total is the sum of the lines, and the quantities of the lines are all the billable units there were:
-//! units that cost nothing stand on a line of their own, so none is silently missing.
+//! Pure: no clock, no store, no order of arrival. Only billable units under live keys are priced.
+//! Each line rounds once, the total is the sum of the lines, and the quantities of the lines are
+//! all the billable units there were: units that cost nothing stand on a line of their own, so none
+//! is silently missing.
 //!
-//! Invariant: whether a unit is owed is decided when it is used, by what paid for it then and by the plan in force then.
-//! Units paid from credit are never owed, and units that a plan priced stay owed whatever plan comes after it. What they
-//! cost says the last plan of the period that prices their meter, with one allowance for the period. Units beyond a hard
-//! quota are on a line that costs nothing.
+//! Invariant: whether a unit is owed is decided when it is used, by what paid for it then and by
+//! the plan in force then. Units paid from credit are never owed, and units that a plan priced stay
+//! owed whatever plan comes after it. What they cost says the last plan of the period that prices
+//! their meter, with one allowance for the period. Units beyond a hard quota are on a line that
+//! costs nothing.
 //!
-//! The flat fee is charged once per period and in full, also when a subscription covers only part of the period:
-//! proration is not part of this version.
+//! The flat fee is charged once per period and in full, also when a subscription covers only part
+//! of the period: proration is not part of this version.
 
 #[cfg(test)]
 mod golden;
@@ -72,9 +74,10 @@ pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError>
     rate_period(&[plan], usage)
 }
 
-/// The lines of a period: the flat fee of its last plan, each charge of that plan in its order, then what is owed by the
-/// price lists of earlier plans, units that nothing prices and units paid from credit, by meter. `plans` are those of the
-/// period, by start; usage names them by their place.
+/// The lines of a period: the flat fee of its last plan, each charge of that plan in its order,
+/// then what is owed by the price lists of earlier plans, units that nothing prices and units paid
+/// from credit, by meter. `plans` are those of the period, by start; usage names them by their
+/// place.
 pub fn rate_period(plans: &[&Plan], usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
     let Some((last, earlier)) = plans.split_last() else { return Ok(Vec::new()) };
     let mut lines = vec![Line::flat_fee(last, last.flat_fee()?)];

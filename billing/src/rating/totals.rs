@@ -44,20 +44,21 @@ pub struct MeterTotals {
 }
 
 impl Totals {
-    /// Adds one row for the tenant that used it, of a period with one plan. After an error the tenant's totals are
-    /// incomplete and must not be used.
+    /// Adds one row for the tenant that used it, of a period with one plan. After an error the
+    /// tenant's totals are incomplete and must not be used.
     pub fn add(&mut self, sum: &UsageRollup) -> Result<(), RatingError> {
         self.add_for(sum.tenant, 0, sum)
     }
 
-    /// Adds one row for whoever pays for it, under the plan that has this place among the plans of the period. After an
-    /// error the payer's totals are incomplete and must not be used.
+    /// Adds one row for whoever pays for it, under the plan that has this place among the plans of
+    /// the period. After an error the payer's totals are incomplete and must not be used.
     pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageRollup) -> Result<(), RatingError> {
         let totals = self.tenants.entry(payer).or_default();
         totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: payer, what })
     }
 
-    /// Takes units that are beyond a hard quota off those that the plan at this place charges. They were added before.
+    /// Takes units that are beyond a hard quota off those that the plan at this place charges. They
+    /// were added before.
     pub fn hold_back(&mut self, payer: TenantId, plan: usize, meter: &str, units: u64) {
         let totals = self.tenants.get_mut(&payer).and_then(|totals| totals.billable_by_meter.get_mut(meter));
         if let Some(totals) = totals

@@ -34,8 +34,9 @@ impl KafkaBacklog {
     }
 }
 
-/// Compares the positions in the store with the ends of the partitions in Kafka. None if this store is not fed through
-/// Kafka: nothing was ever booked from the topic, and `is_expected` is false, as no brokers were named either.
+/// Compares the positions in the store with the ends of the partitions in Kafka. None if this store
+/// is not fed through Kafka: nothing was ever booked from the topic, and `is_expected` is false, as
+/// no brokers were named either.
 ///
 /// `config` is the section of the settings, if settings were read.
 pub async fn kafka_backlog(

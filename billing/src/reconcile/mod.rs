@@ -1,7 +1,8 @@
-//! Reconciling usage: entries acknowledged = entries stored = sums in the rollups, and everything that is still open.
+//! Reconciling usage: entries acknowledged = entries stored = sums in the rollups, and everything
+//! that is still open.
 //!
-//! The store compares; this module adds what the store cannot judge alone: gaps, dead letters, and usage of unknown
-//! tenants.
+//! The store compares; this module adds what the store cannot judge alone: gaps, dead letters, and
+//! usage of unknown tenants.
 
 mod kafka;
 mod table;
@@ -129,8 +130,8 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
 }
 
 impl Report {
-    /// Usage that the books do not cover yet, in words: messages in Kafka that are not booked. None if the books are
-    /// complete.
+    /// Usage that the books do not cover yet, in words: messages in Kafka that are not booked. None
+    /// if the books are complete.
     pub fn incomplete(&self) -> Option<String> {
         let kafka = self.kafka.as_ref()?;
         match (&kafka.unknown, kafka.messages) {
@@ -142,8 +143,8 @@ impl Report {
         }
     }
 
-    /// Faults of the books, in words. Accepted gaps, usage of unknown tenants and records without a partition are no
-    /// faults.
+    /// Faults of the books, in words. Accepted gaps, usage of unknown tenants and records without a
+    /// partition are no faults.
     pub fn faults(&self) -> Vec<String> {
         let missing: u64 = self.open_gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let mut faults = Vec::new();

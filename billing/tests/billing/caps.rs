@@ -1,4 +1,5 @@
-//! Hard quotas on bills: what was used beyond one is told and not billed, in no month and whatever changes.
+//! Hard quotas on bills: what was used beyond one is told and not billed, in no month and whatever
+//! changes.
 
 use billing::invoice::{Drafts, PeriodChoice, draft, to_json};
 use common::{

@@ -1,4 +1,5 @@
-//! A place of its own for each test: settings, a pepper and a store, and the real binary working on them.
+//! A place of its own for each test: settings, a pepper and a store, and the real binary working on
+//! them.
 
 use std::{
     path::PathBuf,

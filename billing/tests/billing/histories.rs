@@ -1,5 +1,6 @@
-//! Random histories against a plain model: tenants move and change plans, clocks differ, records come late and in any
-//! order. Every unit is on one bill, that of its own time, and no change today alters a month that has ended.
+//! Random histories against a plain model: tenants move and change plans, clocks differ, records
+//! come late and in any order. Every unit is on one bill, that of its own time, and no change today
+//! alters a month that has ended.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ const ZONES: [&str; 7] = [
     "America/St_Johns",
 ];
 
-/// Whom each tenant is under at first: a root, two resellers, a reseller below the first, three customers.
+/// Whom each tenant is under at first: a root, two resellers, a reseller below the first, three
+/// customers.
 const PARENTS: [usize; 7] = [0, 0, 0, 1, 1, 3, 2];
 
 /// Tenants that may have others below them.
@@ -157,7 +159,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Events, each so many seconds after the one before: some in one hour, some across the ends of months.
+/// Events, each so many seconds after the one before: some in one hour, some across the ends of
+/// months.
 fn history() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let pause = prop_oneof![5 => 0_i64..900, 2 => 0_i64..90_000, 1 => 0_i64..1_200_000];
     prop::collection::vec((pause, event()), 20..60)

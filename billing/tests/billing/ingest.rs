@@ -1,5 +1,5 @@
-//! Usage sent over HTTP is booked exactly once; usage that never can be booked is kept as a dead letter, and any other
-//! request is refused with a reason.
+//! Usage sent over HTTP is booked exactly once; usage that never can be booked is kept as a dead
+//! letter, and any other request is refused with a reason.
 
 use common::{
     id::TenantId,

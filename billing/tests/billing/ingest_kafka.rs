@@ -238,8 +238,8 @@ async fn keep_raw_false_keeps_sums_only() {
     }
 }
 
-/// Restarted within its session, a process of the same name goes on at once: no rebalance, and nobody's session ends.
-/// The session here is longer than the test may take.
+/// Restarted within its session, a process of the same name goes on at once: no rebalance, and
+/// nobody's session ends. The session here is longer than the test may take.
 #[tokio::test]
 async fn killed_ingest_restarted_under_its_name_books_on_before_its_session_ends() {
     let deployment = Deployment::new();
@@ -259,8 +259,9 @@ async fn killed_ingest_restarted_under_its_name_books_on_before_its_session_ends
     wait_for_books(&store, 40).await;
 }
 
-/// Kafka is paused for longer than the session timeout: the client of `billing ingest` gives its partitions up and joins
-/// again, and a named member, which the group may count twice then, does not take its own name as taken.
+/// Kafka is paused for longer than the session timeout: the client of `billing ingest` gives its
+/// partitions up and joins again, and a named member, which the group may count twice then, does
+/// not take its own name as taken.
 #[tokio::test]
 async fn brokers_paused_beyond_the_session_timeout_let_ingest_join_again_and_book_all_once() {
     let kafka = Kafka::start().unwrap();

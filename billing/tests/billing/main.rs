@@ -1,4 +1,5 @@
-//! The promises of `billing`, kept by the real binary against a SQLite file and against real servers.
+//! The promises of `billing`, kept by the real binary against a SQLite file and against real
+//! servers.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 

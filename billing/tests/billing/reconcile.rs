@@ -1,4 +1,5 @@
-//! `billing audit` and `billing dead-letters`: the books prove themselves, and say where they do not.
+//! `billing audit` and `billing dead-letters`: the books prove themselves, and say where they do
+//! not.
 
 use common::{
     id::TenantId,

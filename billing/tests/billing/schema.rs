@@ -1,4 +1,5 @@
-//! Upgrades and rollbacks of `billing`: a store of another schema is changed by whom it was asked of, and by nobody else.
+//! Upgrades and rollbacks of `billing`: a store of another schema is changed by whom it was asked
+//! of, and by nobody else.
 
 use servers::StoreFile;
 

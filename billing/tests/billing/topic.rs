@@ -1,4 +1,5 @@
-//! A topic of its own for each test on one real Kafka, and what has to come of the usage sent there.
+//! A topic of its own for each test on one real Kafka, and what has to come of the usage sent
+//! there.
 
 use std::{
     collections::BTreeSet,
@@ -106,7 +107,8 @@ impl Topic {
         assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
     }
 
-    /// Settings of `billing ingest` for this topic, in a group of its own, with a session timeout of `session`.
+    /// Settings of `billing ingest` for this topic, in a group of its own, with a session timeout
+    /// of `session`.
     pub(crate) fn settings(&self, deployment: &Deployment, session: Duration, more: &str) {
         let text = format!(
             "listen: 127.0.0.1:0\nstore: {}\npepper_file: pepper\ningest:\n  late_days: 3650\n  listen: 127.0.0.1:0\n  brokers: {}\n  \

@@ -1,4 +1,5 @@
-//! Actors: who made a change or a key. Of actors above the caller's tenant, only their kind is told.
+//! Actors: who made a change or a key. Of actors above the caller's tenant, only their kind is
+//! told.
 
 use std::net::IpAddr;
 
@@ -16,8 +17,9 @@ use crate::{
 pub struct ActorDocument {
     /// Kind of actor.
     pub kind: ActorKind,
-    /// The subject of a person's token, the id of an admin key, a user of the command line, or a program. Null for an
-    /// actor above the caller's tenant; address and request are null then, too.
+    /// The subject of a person's token, the id of an admin key, a user of the command line, or a
+    /// program. Null for an actor above the caller's tenant; address and request are null then,
+    /// too.
     #[schema(required = true)]
     pub name: Option<String>,
     /// Address that the request came from.
@@ -31,12 +33,12 @@ pub struct ActorDocument {
 pub struct CreatorDocument {
     /// Kind of actor.
     pub kind: ActorKind,
-    /// The subject of a person's token, the id of an admin key, a user of the command line, or a program. Null for an
-    /// actor above the caller's tenant.
+    /// The subject of a person's token, the id of an admin key, a user of the command line, or a
+    /// program. Null for an actor above the caller's tenant.
     #[schema(required = true)]
     pub name: Option<String>,
-    /// The tenant at which the creator holds its role. Null for an actor above the caller's tenant, or above every
-    /// tenant.
+    /// The tenant at which the creator holds its role. Null for an actor above the caller's tenant,
+    /// or above every tenant.
     #[schema(value_type = Option<String>, required = true)]
     pub tenant: Option<TenantId>,
 }

@@ -88,12 +88,13 @@ pub struct NewAdminKeyBody {
     pub name: String,
     /// Its role at the tenant and below; at most the caller's own.
     pub role: Role,
-    /// Scopes that narrow the role: `read` or `write` of tenants, plans, subscriptions, keys, credit, usage, audit,
-    /// `admin_keys`; all of the role unless stated.
+    /// Scopes that narrow the role: `read` or `write` of tenants, plans, subscriptions, keys,
+    /// credit, usage, audit, `admin_keys`; all of the role unless stated.
     #[serde(default)]
     #[schema(value_type = Vec<String>, required = false, max_items = 16, example = json!(["keys:write", "usage:read"]))]
     pub scopes: Vec<AdminScope>,
-    /// The key is refused from this instant on. It ends with the credential that creates it at the latest.
+    /// The key is refused from this instant on. It ends with the credential that creates it at the
+    /// latest.
     pub expires_at: Option<Instant>,
 }
 

@@ -64,11 +64,12 @@ pub struct TopUpBody {
     /// The meter that counts the units.
     #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]{1,64}$", example = "tokens")]
     pub meter: String,
-    /// Number of units, not 0. Negative units take back units that no gateway has drawn, and need a `reason`.
+    /// Number of units, not 0. Negative units take back units that no gateway has drawn, and need a
+    /// `reason`.
     #[schema(minimum = -1_000_000_000_000_000_i64, maximum = 1_000_000_000_000_000_i64)]
     pub units: i64,
-    /// Reference of the payment, such as an order number, 1 to 200 characters: the same reference adds once. Each tenant
-    /// has references of its own. Generated unless stated.
+    /// Reference of the payment, such as an order number, 1 to 200 characters: the same reference
+    /// adds once. Each tenant has references of its own. Generated unless stated.
     #[schema(min_length = 1, max_length = 200, example = "order-4711")]
     pub reference: Option<String>,
     /// Reason, 1 to 200 characters; required to take units back.

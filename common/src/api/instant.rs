@@ -1,4 +1,5 @@
-//! Instants in documents: RFC 3339 in UTC. The store counts microseconds; API clients never see that form.
+//! Instants in documents: RFC 3339 in UTC. The store counts microseconds; API clients never see
+//! that form.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use utoipa::{
 
 use crate::time::Micros;
 
-/// The first instant that documents can write, 0001-01-01T00:00:00Z. The last is the last that can be computed with.
+/// The first instant that documents can write, 0001-01-01T00:00:00Z. The last is the last that can
+/// be computed with.
 const FIRST: Micros = Micros(-62_135_596_800_000_000);
 
 /// An instant in a document.

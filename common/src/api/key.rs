@@ -102,8 +102,8 @@ pub struct NewKeyBody {
     #[serde(default)]
     #[schema(required = false, max_items = 32, example = json!(["search"]))]
     pub scopes: Vec<String>,
-    /// At most 32 addresses, or ranges without bits beyond their prefix, that the key may be used from; any unless
-    /// stated.
+    /// At most 32 addresses, or ranges without bits beyond their prefix, that the key may be used
+    /// from; any unless stated.
     #[serde(default)]
     #[schema(value_type = Vec<String>, required = false, max_items = 32, example = json!(["203.0.113.0/24"]))]
     pub allowed_ips: Vec<Network>,
@@ -130,7 +130,8 @@ pub struct KeyUpdateBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyRotationRequest)]
 pub struct RotationBody {
-    /// Seconds for which the old key is still accepted, but not past its own expiry; none unless stated.
+    /// Seconds for which the old key is still accepted, but not past its own expiry; none unless
+    /// stated.
     #[serde(default)]
     #[schema(required = false, minimum = 0, maximum = 86_400, default = 0)]
     pub grace_seconds: u32,

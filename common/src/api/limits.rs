@@ -22,7 +22,8 @@ pub struct LimitsDocument {
     pub tenant: TenantId,
     /// The instant.
     pub at: Instant,
-    /// The terms; null if neither the tenant nor any tenant above has a plan, so that nothing is served.
+    /// The terms; null if neither the tenant nor any tenant above has a plan, so that nothing is
+    /// served.
     #[schema(required = true)]
     pub terms: Option<TermsDocument>,
 }
@@ -47,7 +48,8 @@ pub struct TermsDocument {
     pub pool: EffectiveRatesDocument,
     /// Units per month, by meter.
     pub quotas: Vec<EffectiveQuotaDocument>,
-    /// Hard quotas that every request draws on, the tenant's own first, then those of the tenants above.
+    /// Hard quotas that every request draws on, the tenant's own first, then those of the tenants
+    /// above.
     #[serde(default)]
     #[schema(required = true)]
     pub caps: Vec<CapDocument>,

@@ -1,10 +1,11 @@
 //! The documents of the business API `/v1`: the bodies of requests and answers, one file a noun.
 //!
-//! `billing` writes the answers, reads the requests and derives the `OpenAPI` document from these types; `keyctl --api`
-//! reads and writes the same types. An instant, a network, an id and a price have one wire form each, stated once.
+//! `billing` writes the answers, reads the requests and derives the `OpenAPI` document from these
+//! types; `keyctl --api` reads and writes the same types. An instant, a network, an id and a price
+//! have one wire form each, stated once.
 //!
-//! Invariant: a request with an unknown member is refused; an answer may get further members, and readers ignore those
-//! that they do not know.
+//! Invariant: a request with an unknown member is refused; an answer may get further members, and
+//! readers ignore those that they do not know.
 
 pub mod actor;
 pub mod admin_key;

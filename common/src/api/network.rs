@@ -1,10 +1,12 @@
-//! Ranges of addresses in documents: `203.0.113.0/24`. A single address may be written without a prefix.
+//! Ranges of addresses in documents: `203.0.113.0/24`. A single address may be written without a
+//! prefix.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::key::{IpNet, parse_network};
 
-/// A range of addresses in a document. An address inside a range is refused when it is read, as it could mean either.
+/// A range of addresses in a document. An address inside a range is refused when it is read, as it
+/// could mean either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 

@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = PlanVersion)]
 pub struct PlanVersionDocument {
-    /// The tenant that the plan belongs to; the plan is offered to that tenant and to every tenant below it. Null: the
-    /// plan waits for the first root, which takes it over.
+    /// The tenant that the plan belongs to; the plan is offered to that tenant and to every tenant
+    /// below it. Null: the plan waits for the first root, which takes it over.
     #[schema(value_type = Option<String>, required = true, example = "ten_01jd0000000000000000000000")]
     pub owner: Option<TenantId>,
     /// The plan's name in files, commands and headers; unique within its owner.
@@ -28,7 +28,8 @@ pub struct PlanVersionDocument {
     pub version: i64,
     /// Time at which this version was applied.
     pub created_at: Instant,
-    /// True if the plan is no longer offered: tenants that have it keep it, and no other tenant gets it.
+    /// True if the plan is no longer offered: tenants that have it keep it, and no other tenant
+    /// gets it.
     pub deprecated: bool,
     /// The plan.
     #[serde(serialize_with = "with_every_member")]
@@ -121,7 +122,8 @@ pub struct PlanDocument {
     limits: PlanLimitsDocument,
 }
 
-/// The price of one meter: nothing for the included units, then each tier's price for the units that fall into it.
+/// The price of one meter: nothing for the included units, then each tier's price for the units
+/// that fall into it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Charge)]
 pub struct ChargeDocument {

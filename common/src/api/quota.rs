@@ -26,7 +26,8 @@ pub struct QuotaStandingDocument {
     pub limit: u64,
     /// Units that are used or leased to gateways.
     pub drawn: u64,
-    /// Units that answers have used beyond the limit: paid first when there is more, and never billed beyond a hard cap.
+    /// Units that answers have used beyond the limit: paid first when there is more, and never
+    /// billed beyond a hard cap.
     pub owed: u64,
     /// Units that gateways can still draw.
     pub left: u64,

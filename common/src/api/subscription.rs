@@ -59,12 +59,12 @@ pub struct AssignmentBody {
     /// The plan.
     #[schema(value_type = String, example = "growth")]
     pub plan: PlanId,
-    /// The version to pin; the latest unless stated. Only the tenant that the plan belongs to may assign a superseded
-    /// version.
+    /// The version to pin; the latest unless stated. Only the tenant that the plan belongs to may
+    /// assign a superseded version.
     #[schema(minimum = 1)]
     pub version: Option<i64>,
-    /// Start of the subscription: `now`, `period_end` (the end of the tenant's billing period), or an instant that has
-    /// not passed.
+    /// Start of the subscription: `now`, `period_end` (the end of the tenant's billing period), or
+    /// an instant that has not passed.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "period_end", default = "now")]
     pub starts: When,

@@ -28,7 +28,8 @@ pub struct TenantDocument {
     pub name: String,
     /// Current status.
     pub status: TenantStatus,
-    /// The time zone in which its billing periods start and end. A reader takes a zone that it does not know as it is.
+    /// The time zone in which its billing periods start and end. A reader takes a zone that it does
+    /// not know as it is.
     #[serde(deserialize_with = "zone_of_any_release")]
     #[schema(value_type = String, example = "Europe/Berlin")]
     pub zone: Zone,
@@ -53,7 +54,8 @@ pub struct NewTenantBody {
     pub parent: Option<TenantId>,
     /// Its place in the tree; `customer` under a parent, `root` without one.
     pub kind: Option<TenantKind>,
-    /// The time zone of its billing periods, by its name in the IANA database; `UTC` unless stated. It never changes.
+    /// The time zone of its billing periods, by its name in the IANA database; `UTC` unless stated.
+    /// It never changes.
     #[schema(value_type = Option<String>, example = "Europe/Berlin")]
     pub zone: Option<Zone>,
     /// A plan to start with, in its latest version; without one, the nearest plan above counts.

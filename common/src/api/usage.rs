@@ -21,8 +21,8 @@ pub struct UsageDocument {
     /// The time zone of that hour, day or month.
     #[schema(example = "Europe/Berlin")]
     pub zone: String,
-    /// True if the report covers all of it. If not, `from` or `to` cuts it, and only hours that start between the two
-    /// count.
+    /// True if the report covers all of it. If not, `from` or `to` cuts it, and only hours that
+    /// start between the two count.
     pub whole: bool,
     /// The tenant.
     #[schema(value_type = Option<String>, required = true)]

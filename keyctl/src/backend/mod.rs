@@ -1,8 +1,9 @@
-//! The place where commands do their work: the store itself ([`store`]), or the admin API of `billing serve` ([`api`]).
+//! The place where commands do their work: the store itself ([`store`]), or the admin API of
+//! `billing serve` ([`api`]).
 //!
-//! Both answer with the documents of the API, so that a command and its output are the same on either. What the API does
-//! not tell is left open. On the store, changes are logged under the user who typed the command; through the API, under
-//! the owner of the token.
+//! Both answer with the documents of the API, so that a command and its output are the same on
+//! either. What the API does not tell is left open. On the store, changes are logged under the user
+//! who typed the command; through the API, under the owner of the token.
 
 pub(crate) mod api;
 pub(crate) mod store;
@@ -88,8 +89,8 @@ pub(crate) trait Plans: Send + Sync {
     /// Reads one version of a plan; the latest unless named.
     async fn plan(&self, plan: &NamedPlan, version: Option<i64>) -> Result<PlanVersionDocument, Failure>;
 
-    /// Reads the latest version of the plan that applying a plan of this name for `owner` would add a version to; none
-    /// if it would be a new plan.
+    /// Reads the latest version of the plan that applying a plan of this name for `owner` would add
+    /// a version to; none if it would be a new plan.
     async fn plan_to_replace(
         &self,
         owner: Option<TenantId>,
@@ -102,7 +103,8 @@ pub(crate) trait Plans: Send + Sync {
     /// Takes a plan off offer, or puts it back.
     async fn set_plan_deprecated(&self, plan: &NamedPlan, deprecated: bool) -> Result<PlanVersionDocument, Failure>;
 
-    /// Moves every tenant that has a plan to its latest version, and returns the tenants that were moved.
+    /// Moves every tenant that has a plan to its latest version, and returns the tenants that were
+    /// moved.
     async fn migrate_plan(&self, plan: &NamedPlan, starts: MigrationStart) -> Result<Vec<TenantId>, Failure>;
 
     /// Subscribes a tenant to a plan.
@@ -120,11 +122,13 @@ pub(crate) trait Plans: Send + Sync {
     /// Lists all subscriptions of a tenant: ended, current and scheduled.
     async fn subscriptions_of(&self, tenant: TenantId) -> Result<Vec<SubscriptionDocument>, Failure>;
 
-    /// Reads the plans that these tenants have of their own now. A tenant without one is not in the map.
+    /// Reads the plans that these tenants have of their own now. A tenant without one is not in the
+    /// map.
     async fn own_plans(&self, tenants: &[TenantId]) -> Result<HashMap<TenantId, PlanRef>, Failure>;
 }
 
-/// API keys and admin keys. Secrets are made and hashed where they are stored: only the store needs the pepper.
+/// API keys and admin keys. Secrets are made and hashed where they are stored: only the store needs
+/// the pepper.
 #[async_trait]
 pub(crate) trait Keys: Send + Sync {
     /// Creates an API key.
@@ -181,8 +185,8 @@ pub(crate) trait Keys: Send + Sync {
 /// Records of what has happened: usage, credit, changes.
 #[async_trait]
 pub(crate) trait Records: Send + Sync {
-    /// Sums the usage of one tenant, or of all, in hours that start inside the window, by every dimension; over each
-    /// hour, or else over each month of the tenant's clock.
+    /// Sums the usage of one tenant, or of all, in hours that start inside the window, by every
+    /// dimension; over each hour, or else over each month of the tenant's clock.
     async fn usage(&self, tenant: Option<TenantId>, window: Window, hourly: bool) -> Result<Vec<Used>, Failure>;
 
     /// Sums the refusals of the same; none if the backend does not tell refusals.
@@ -221,7 +225,8 @@ pub(crate) struct PlanRef {
     pub(crate) version: i64,
 }
 
-/// An API key, with the id of the pepper that its secret is hashed under. The API does not tell that id.
+/// An API key, with the id of the pepper that its secret is hashed under. The API does not tell
+/// that id.
 #[derive(Debug, Serialize)]
 pub(crate) struct KeyRecord {
     #[serde(flatten)]

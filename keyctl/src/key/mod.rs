@@ -134,8 +134,8 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
 
-    /// Addresses that it may be used from, or ranges as in 203.0.113.0/24, separated by commas. Without it, any
-    /// address
+    /// Addresses that it may be used from, or ranges as in 203.0.113.0/24, separated by commas.
+    /// Without it, any address
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     allowed_ips: Vec<IpNet>,
 
@@ -263,8 +263,8 @@ async fn confirm(context: &Context, what: &str, id: KeyId) -> Result<(), Failure
     context.confirm(question).await
 }
 
-/// Warns if requests with a key of this tenant are refused because no plan applies. A credential that may not read plans
-/// gets no warning.
+/// Warns if requests with a key of this tenant are refused because no plan applies. A credential
+/// that may not read plans gets no warning.
 async fn warn_without_plan(context: &Context, tenant: TenantId) {
     if context.backend.limits(tenant).await.is_ok_and(|limits| limits.terms.is_none()) {
         context.output.note(&format!(

@@ -1,5 +1,6 @@
-//! Tables that fit the terminal: times are shortened, then less important columns are left out, then long texts are
-//! wrapped. Output that does not go to a terminal keeps every column and every digit.
+//! Tables that fit the terminal: times are shortened, then less important columns are left out,
+//! then long texts are wrapped. Output that does not go to a terminal keeps every column and every
+//! digit.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 
@@ -9,8 +10,8 @@ pub(super) const GAP: u16 = 2;
 /// Least width of a wrapped column, in characters.
 const WRAPPED_MIN: usize = 10;
 
-/// Leaves columns out until lines fit into `width`; returns the indices of the columns that stay and the names of those
-/// that do not. `droppable` names columns, the least important first.
+/// Leaves columns out until lines fit into `width`; returns the indices of the columns that stay
+/// and the names of those that do not. `droppable` names columns, the least important first.
 pub(super) fn columns(
     header: &[String],
     widths: &[usize],
@@ -42,8 +43,9 @@ pub(super) fn columns(
     (kept, left_out.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Wraps a table that is still wider than `width`: columns whose texts have blanks, so that ids stay whole, or all columns
-/// if that leaves too little room. Blanks after the last column do not count.
+/// Wraps a table that is still wider than `width`: columns whose texts have blanks, so that ids
+/// stay whole, or all columns if that leaves too little room. Blanks after the last column do not
+/// count.
 pub(super) fn wrap(table: &mut Table, rows: &[Vec<String>], width: u16) {
     let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
     let has_blanks = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|text| text.contains(' ')));
@@ -59,7 +61,8 @@ pub(super) fn wrap(table: &mut Table, rows: &[Vec<String>], width: u16) {
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_add(GAP));
 }
 
-/// Shortens an instant to the minute: `2026-11-22T01:30:00Z` is `2026-11-22 01:30`. Other texts stay.
+/// Shortens an instant to the minute: `2026-11-22T01:30:00Z` is `2026-11-22 01:30`. Other texts
+/// stay.
 pub(super) fn short_time(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let shape = b"dddd-dd-ddTdd:dd:dd";

@@ -1,7 +1,7 @@
 //! Answers and errors, as a table for people or as JSON for programs.
 //!
-//! Invariant: nothing printed here contains a control character, so that a name in the store or an error of a driver can
-//! neither move the cursor nor forge a line.
+//! Invariant: nothing printed here contains a control character, so that a name in the store or an
+//! error of a driver can neither move the cursor nor forge a line.
 
 mod fit;
 
@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::error::Failure;
 
 /// The form of an answer: aligned columns for people, or JSON for programs.
-// The variants bear no documentation: it would become help text and stretch every page of it to twice its length.
+// The variants bear no documentation: it would become help text and stretch every page of it to
+// twice its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,
@@ -244,8 +245,8 @@ pub(crate) fn without_controls(text: &str) -> String {
     })
 }
 
-/// JSON escapes only the first 32 control characters by itself. All others stand inside of strings, so that the
-/// escape of JSON fits; the line breaks between values stay.
+/// JSON escapes only the first 32 control characters by itself. All others stand inside of strings,
+/// so that the escape of JSON fits; the line breaks between values stay.
 fn json_without_controls(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut safe, character| {
         if is_unsafe(character) && character != '\n' {

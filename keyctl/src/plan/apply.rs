@@ -1,4 +1,5 @@
-//! `keyctl plan apply`: stores the plans of a file. The changes can be shown first, and limits are not dropped by accident.
+//! `keyctl plan apply`: stores the plans of a file. The changes can be shown first, and limits are
+//! not dropped by accident.
 
 use std::{
     io::Read as _,

@@ -76,7 +76,8 @@ impl PlanDifference {
     }
 }
 
-/// Every setting of a plan by its path. Items of a list are named by their meter, so that their order does not matter.
+/// Every setting of a plan by its path. Items of a list are named by their meter, so that their
+/// order does not matter.
 fn settings(plan: &Plan) -> Result<BTreeMap<String, String>, serde_json::Error> {
     let mut settings = BTreeMap::new();
     flatten("", &serde_json::to_value(plan)?, &mut settings);

@@ -110,8 +110,8 @@ pub(crate) enum PlanCommand {
 /// Names the owner of plans.
 #[derive(Debug, Args)]
 pub(crate) struct OwnerArgs {
-    /// Tenant that the plans belong to. If left out: on a store, the only root; through the API, the tenant of the token,
-    /// or the nearest above that has a plan of this name
+    /// Tenant that the plans belong to. If left out: on a store, the only root; through the API,
+    /// the tenant of the token, or the nearest above that has a plan of this name
     #[arg(long, value_name = "TENANT")]
     owner: Option<TenantId>,
 }
@@ -157,7 +157,8 @@ pub(crate) struct AssignArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     version: Option<i64>,
 
-    /// Start of the change: now, period-end (of the tenant's billing period), or an instant that has not passed
+    /// Start of the change: now, period-end (of the tenant's billing period), or an instant that
+    /// has not passed
     #[arg(long, value_name = "WHEN", default_value = "now")]
     from: When,
 }
@@ -169,7 +170,8 @@ pub(crate) struct EndArgs {
     #[arg(long)]
     tenant: TenantId,
 
-    /// Start of the change: now, period-end (of the tenant's billing period), or an instant that has not passed
+    /// Start of the change: now, period-end (of the tenant's billing period), or an instant that
+    /// has not passed
     #[arg(long, value_name = "WHEN", default_value = "now")]
     from: When,
 }

@@ -280,8 +280,8 @@ impl CreateArgs {
     }
 }
 
-/// The plans of these tenants. They only complete the answer: without the right to read them, the answer leaves them out,
-/// and a change that was already made is not reported as failed.
+/// The plans of these tenants. They only complete the answer: without the right to read them, the
+/// answer leaves them out, and a change that was already made is not reported as failed.
 async fn plans(
     context: &Context,
     tenants: &[TenantId],

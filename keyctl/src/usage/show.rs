@@ -32,7 +32,8 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     tenant: Option<TenantId>,
 
-    /// Month to show; if left out, the current month in the tenant's time zone (in UTC for all tenants)
+    /// Month to show; if left out, the current month in the tenant's time zone (in UTC for all
+    /// tenants)
     #[arg(long, value_name = "YYYY-MM")]
     period: Option<Period>,
 
@@ -117,7 +118,8 @@ async fn key_names(arguments: &ShowArgs, context: &Context) -> Result<HashMap<Ke
     Ok(keys.into_iter().map(|record| (record.key.id, record.key.name)).collect())
 }
 
-/// Warns of tenants whose time zone this program's database does not have: their month is taken in UTC.
+/// Warns of tenants whose time zone this program's database does not have: their month is taken in
+/// UTC.
 fn warn_of_unknown_zones(tenants: &[TenantDocument], context: &Context) {
     for tenant in tenants.iter().filter(|tenant| !tenant.zone.is_known()) {
         let (id, zone) = (tenant.id, &tenant.zone);

@@ -81,8 +81,8 @@ impl UsageTotals {
         }
     }
 
-    /// Adds refused requests, after [`Self::with_refusals`]. They have no meter, so they count in the subject's first row,
-    /// and every column adds up.
+    /// Adds refused requests, after [`Self::with_refusals`]. They have no meter, so they count in
+    /// the subject's first row, and every column adds up.
     pub(super) fn add_refusals(&mut self, subject: Subject, refusals: &RefusalRollup) {
         let meters = self.0.entry(subject).or_default();
         if meters.is_empty() {

@@ -1,4 +1,5 @@
-//! The same commands on a store and through the admin API of a running `billing serve` come out the same.
+//! The same commands on a store and through the admin API of a running `billing serve` come out the
+//! same.
 
 use std::{
     collections::HashMap,

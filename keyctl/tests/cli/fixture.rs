@@ -1,4 +1,5 @@
-//! The set-up of a test: a directory of its own with a migrated SQLite store and the `keyctl` that was just built.
+//! The set-up of a test: a directory of its own with a migrated SQLite store and the `keyctl` that
+//! was just built.
 
 use std::{
     io::Write as _,

@@ -1,4 +1,5 @@
-//! The contract with scripts: exit codes, errors on standard error, help and completions that need no store.
+//! The contract with scripts: exit codes, errors on standard error, help and completions that need
+//! no store.
 
 use serde_json::{Value, json};
 

@@ -53,8 +53,8 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
     })
 }
 
-/// The expiry of a token in whole seconds: a fraction is cut off, and a later instant than documents can write becomes
-/// the last that they can.
+/// The expiry of a token in whole seconds: a fraction is cut off, and a later instant than
+/// documents can write becomes the last that they can.
 fn expiry(claim: &Value) -> Option<Micros> {
     let seconds: i64 = claim.as_i64().or_else(|| claim.to_string().split('.').next()?.parse().ok())?;
     Some(Micros(seconds.min(LAST_SECOND).saturating_mul(1_000_000)))

@@ -1,8 +1,8 @@
 //! Tokens of people from an OIDC provider: signature, audience, time, and a role at a tenant.
 //!
-//! The provider's keys are kept in memory. Only the first requests, and those with an unknown key, wait for the provider.
-//! Fetches for unknown keys are limited, so that forged tokens cannot flood the provider. While the provider is down, tokens
-//! with known keys are still accepted.
+//! The provider's keys are kept in memory. Only the first requests, and those with an unknown key,
+//! wait for the provider. Fetches for unknown keys are limited, so that forged tokens cannot flood
+//! the provider. While the provider is down, tokens with known keys are still accepted.
 
 mod claims;
 mod crypto;

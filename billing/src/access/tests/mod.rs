@@ -1,4 +1,5 @@
-//! The checkpoint with a real store behind it and, in place of handlers, stubs that tell who came through.
+//! The checkpoint with a real store behind it and, in place of handlers, stubs that tell who came
+//! through.
 
 mod credentials;
 mod people;

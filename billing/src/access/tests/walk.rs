@@ -1,4 +1,5 @@
-//! Every operation, role and relation: what the table says is what happens, and everything else is denied.
+//! Every operation, role and relation: what the table says is what happens, and everything else is
+//! denied.
 
 use common::{
     admin::{AdminArea, AdminScope, Role},

@@ -1,4 +1,5 @@
-//! `/v1/admin-keys`: the keys by which machines use this API. A caller grants at most its own role and scopes.
+//! `/v1/admin-keys`: the keys by which machines use this API. A caller grants at most its own role
+//! and scopes.
 
 pub(super) mod rotate;
 
@@ -42,7 +43,8 @@ const LIST: &str = "admin_keys";
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminKeyParameters {
-    /// Only admin keys of this tenant and of every tenant below it; the caller's tenant unless stated.
+    /// Only admin keys of this tenant and of every tenant below it; the caller's tenant unless
+    /// stated.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     subtree_of: Option<TenantId>,
@@ -58,8 +60,8 @@ pub(crate) struct AdminKeyParameters {
 
 /// Create an admin key
 ///
-/// With at most the role, scopes and lifetime of the caller: the key ends with the credential that creates it at the
-/// latest, and is revoked with the admin key that creates it.
+/// With at most the role, scopes and lifetime of the caller: the key ends with the credential that
+/// creates it at the latest, and is revoked with the admin key that creates it.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys",
@@ -131,8 +133,8 @@ pub(crate) async fn list(
 
 /// Find an admin key by its secret
 ///
-/// For a secret that has leaked. The answer does not contain the secret. An admin key outside the caller's subtree is not
-/// found.
+/// For a secret that has leaked. The answer does not contain the secret. An admin key outside the
+/// caller's subtree is not found.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/find",
@@ -175,7 +177,8 @@ pub(crate) async fn show(
 
 /// Revoke an admin key
 ///
-/// The key is refused from now on, and so are the admin keys that it created. A second time changes nothing.
+/// The key is refused from now on, and so are the admin keys that it created. A second time changes
+/// nothing.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/{admin_key}/revoke",

@@ -1,4 +1,5 @@
-//! Rotation of an admin key: the old key is accepted for a while, so that its machine can change over.
+//! Rotation of an admin key: the old key is accepted for a while, so that its machine can change
+//! over.
 
 use std::sync::Arc;
 
@@ -28,8 +29,8 @@ use crate::{
 
 /// Replace an admin key by a new one
 ///
-/// For callers that may create the new key. The new key ends with the credential that creates it at the latest, and is
-/// revoked with the admin key that creates it.
+/// For callers that may create the new key. The new key ends with the credential that creates it at
+/// the latest, and is revoked with the admin key that creates it.
 #[utoipa::path(
     post,
     path = "/v1/admin-keys/{admin_key}/rotate",

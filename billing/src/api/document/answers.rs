@@ -1,5 +1,5 @@
-//! Parts of the document that all operations share: required role, and possible problems. Both are derived from the
-//! operation and from the table of permissions, so that none can be forgotten.
+//! Parts of the document that all operations share: required role, and possible problems. Both are
+//! derived from the operation and from the table of permissions, so that none can be forgotten.
 
 use axum::http::StatusCode;
 use common::admin::Role;

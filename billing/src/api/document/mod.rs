@@ -1,5 +1,5 @@
-//! `/openapi.json`: the `OpenAPI` document, from the annotations of the handlers and the table of permissions. `/docs` shows
-//! the same to people.
+//! `/openapi.json`: the `OpenAPI` document, from the annotations of the handlers and the table of
+//! permissions. `/docs` shows the same to people.
 
 mod answers;
 mod page_text;

@@ -1,4 +1,5 @@
-//! `/docs`: the document as a page, rendered on the server. It loads nothing, runs nothing and can be saved.
+//! `/docs`: the document as a page, rendered on the server. It loads nothing, runs nothing and can
+//! be saved.
 
 use std::fmt::Write as _;
 

@@ -24,7 +24,8 @@ use crate::{
 
 /// Find an API key by its secret
 ///
-/// For a secret that has leaked. The answer does not contain the secret. A key outside the caller's subtree is not found.
+/// For a secret that has leaked. The answer does not contain the secret. A key outside the caller's
+/// subtree is not found.
 #[utoipa::path(
     post,
     path = "/v1/keys/find",

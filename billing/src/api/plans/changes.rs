@@ -38,8 +38,9 @@ pub(crate) struct AppliedOwnerParameters {
 
 /// Apply plans
 ///
-/// Each plan that differs from its latest version becomes a new version: all plans or none. Subscriptions stay on the
-/// version that they pin. Other plans stay as they are. At most 100 plans at once, and 1,000 of one owner.
+/// Each plan that differs from its latest version becomes a new version: all plans or none.
+/// Subscriptions stay on the version that they pin. Other plans stay as they are. At most 100 plans
+/// at once, and 1,000 of one owner.
 #[utoipa::path(
     put,
     path = "/v1/plans",
@@ -113,8 +114,8 @@ pub(crate) async fn restore(
 
 /// Move tenants to the latest version of a plan
 ///
-/// All tenants in the caller's subtree that have an older version of their own, 1,000 at a time. Earlier subscriptions stay
-/// as they were.
+/// All tenants in the caller's subtree that have an older version of their own, 1,000 at a time.
+/// Earlier subscriptions stay as they were.
 #[utoipa::path(
     post,
     path = "/v1/plans/{plan}/migrate",

@@ -1,7 +1,7 @@
 //! `/v1/plans`: plans. A version never changes; applying a changed plan adds a version.
 //!
-//! A plan belongs to a tenant and is offered to its subtree. A name means the plan of the nearest tenant on the caller's
-//! way up that has a plan of this name; `owner` selects another.
+//! A plan belongs to a tenant and is offered to its subtree. A name means the plan of the nearest
+//! tenant on the caller's way up that has a plan of this name; `owner` selects another.
 
 pub(super) mod changes;
 
@@ -47,7 +47,8 @@ pub(super) struct PlanParameters {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnerParameters {
-    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that has a plan of this name.
+    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that
+    /// has a plan of this name.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     pub(super) owner: Option<TenantId>,
@@ -58,7 +59,8 @@ pub(super) struct OwnerParameters {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionParameters {
-    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that has a plan of this name.
+    /// The tenant that the plan belongs to; unless stated, the nearest on the caller's way up that
+    /// has a plan of this name.
     #[serde(default, deserialize_with = "from_text")]
     #[param(value_type = Option<String>)]
     owner: Option<TenantId>,
@@ -69,8 +71,8 @@ pub(super) struct VersionParameters {
 
 /// List plans
 ///
-/// The plans that are offered to the caller and those of tenants below it, each in its latest version, by name, including
-/// deprecated ones.
+/// The plans that are offered to the caller and those of tenants below it, each in its latest
+/// version, by name, including deprecated ones.
 #[utoipa::path(
     get,
     path = "/v1/plans",

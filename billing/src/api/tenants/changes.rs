@@ -42,7 +42,8 @@ pub(crate) async fn update(
 
 /// Suspend a tenant
 ///
-/// Its keys, and those of every tenant below it, are refused within a second. A second time changes nothing.
+/// Its keys, and those of every tenant below it, are refused within a second. A second time changes
+/// nothing.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/suspend",
@@ -80,9 +81,10 @@ pub(crate) async fn resume(
 
 /// Move a tenant, with every tenant below it
 ///
-/// A root cannot move, and no tenant can be below itself, below a customer or below another root. Keys and admin keys whose
-/// creators are no longer above the tenant are revoked, with the keys that they created. A tenant with a plan of a tenant
-/// that would no longer be above it needs another plan first.
+/// A root cannot move, and no tenant can be below itself, below a customer or below another root.
+/// Keys and admin keys whose creators are no longer above the tenant are revoked, with the keys
+/// that they created. A tenant with a plan of a tenant that would no longer be above it needs
+/// another plan first.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/move",
@@ -107,8 +109,8 @@ pub(crate) async fn relocate(
 
 /// Delete a tenant
 ///
-/// Its keys and admin keys are revoked and its subscription ends; its usage stays on the books. Refused for a tenant with
-/// tenants below it. A second time changes nothing.
+/// Its keys and admin keys are revoked and its subscription ends; its usage stays on the books.
+/// Refused for a tenant with tenants below it. A second time changes nothing.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}",

@@ -13,7 +13,8 @@ use crate::{
 
 /// Show the limits of a tenant
 ///
-/// Its own plan or the nearest above, lowered to the limits of every tenant above, with the tenant that lowered each.
+/// Its own plan or the nearest above, lowered to the limits of every tenant above, with the tenant
+/// that lowered each.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/limits",

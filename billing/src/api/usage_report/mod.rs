@@ -1,4 +1,5 @@
-//! `GET /v1/usage`: usage summed by hour, day or month and by the dimensions that are asked for, as JSON or CSV.
+//! `GET /v1/usage`: usage summed by hour, day or month and by the dimensions that are asked for, as
+//! JSON or CSV.
 
 mod csv;
 
@@ -79,8 +80,8 @@ pub(super) struct UsageParameters {
     /// Span of time that each row sums; `day` unless stated.
     #[param(value_type = Option<UsageStep>, inline)]
     step: Option<UsageStep>,
-    /// Dimensions to group by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`, separated by commas; `meter`
-    /// unless stated.
+    /// Dimensions to group by, beside time: any of `tenant`, `key`, `route`, `meter`, `mode`,
+    /// separated by commas; `meter` unless stated.
     #[serde(default, deserialize_with = "dimensions")]
     #[param(value_type = Option<String>, example = "tenant,meter")]
     group_by: Option<Vec<UsageDimension>>,
@@ -104,9 +105,10 @@ fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<U
 
 /// Report usage
 ///
-/// Sums by hour, day or month in each tenant's own time zone, with a row for each time zone. The current hour is shown as
-/// far as it is booked. Usage counts at the place of its tenant at the time: a tenant that moved is in the reports of its
-/// former parents for the time below them. For the next page, repeat the request with `cursor` and the same `from` and `to`.
+/// Sums by hour, day or month in each tenant's own time zone, with a row for each time zone. The
+/// current hour is shown as far as it is booked. Usage counts at the place of its tenant at the
+/// time: a tenant that moved is in the reports of its former parents for the time below them. For
+/// the next page, repeat the request with `cursor` and the same `from` and `to`.
 #[utoipa::path(
     get,
     path = "/v1/usage",
@@ -162,7 +164,8 @@ fn query(parameters: UsageParameters, caller: &Caller, now: Micros) -> Result<(O
     Ok((parameters.cursor, query))
 }
 
-/// The name of a report in its cursors, by its filter and grouping. The window is left out, as its end may be now.
+/// The name of a report in its cursors, by its filter and grouping. The window is left out, as its
+/// end may be now.
 fn name(query: &UsageQuery) -> String {
     let UsageQuery { tenant, subtree, key, route, meter, mode, step, group_by, .. } = query;
     let asked = format!("{tenant} {subtree} {key:?} {route:?} {meter:?} {mode:?} {step:?} {group_by:?}");

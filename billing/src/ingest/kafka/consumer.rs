@@ -9,11 +9,12 @@ use crate::config::IngestConfig;
 /// The client of this process.
 pub(super) type UsageConsumer = StreamConsumer<Context>;
 
-/// Properties that the settings may override. The queue of a partition bounds memory while the store cannot keep up: the client
-/// stops fetching once it is full.
+/// Properties that the settings may override. The queue of a partition bounds memory while the
+/// store cannot keep up: the client stops fetching once it is full.
 const DEFAULTS: [(&str, &str); 9] = [
     ("client.id", "tollgate-billing"),
-    // A killed process holds its partitions for this long. 6 s is the least that brokers accept unless told otherwise.
+    // A killed process holds its partitions for this long. 6 s is the least that brokers accept
+    // unless told otherwise.
     ("session.timeout.ms", "6000"),
     ("heartbeat.interval.ms", "1500"),
     // Only partitions that move to another process are interrupted when the group changes.
@@ -26,8 +27,8 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("log.connection.close", "false"),
 ];
 
-/// Properties that the settings cannot change. Booked offsets are committed to Kafka for dashboards only. A
-/// position that is gone from the topic is noticed by the number of the next message.
+/// Properties that the settings cannot change. Booked offsets are committed to Kafka for dashboards
+/// only. A position that is gone from the topic is noticed by the number of the next message.
 const FIXED: [(&str, &str); 4] = [
     ("enable.auto.commit", "true"),
     ("enable.auto.offset.store", "false"),
@@ -43,7 +44,8 @@ pub(super) fn create(config: &IngestConfig, context: Context) -> Result<UsageCon
     }
     properties.set("bootstrap.servers", &config.brokers);
     properties.set("group.id", &config.group);
-    // Static membership: a restarted process is known by its name and gets its partitions back without a rebalance.
+    // Static membership: a restarted process is known by its name and gets its partitions back
+    // without a rebalance.
     if let Some(name) = config.member_name() {
         properties.set("group.instance.id", name);
     }

@@ -1,7 +1,7 @@
 //! The lag of each partition: messages still to be booked, whichever process has the partition.
 //!
-//! Every process tells the lag of the whole topic, so that a partition without a process is seen as well. Alerts take
-//! the maximum by partition.
+//! Every process tells the lag of the whole topic, so that a partition without a process is seen as
+//! well. Alerts take the maximum by partition.
 
 use std::{
     collections::BTreeMap,

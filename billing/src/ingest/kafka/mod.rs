@@ -1,13 +1,15 @@
-//! Usage through Kafka, booked exactly once through any failure of this process, of Kafka or of the store.
+//! Usage through Kafka, booked exactly once through any failure of this process, of Kafka or of the
+//! store.
 //!
-//! A worker per partition gathers messages into transactions. Invariant: each transaction moves the partition's position in
-//! the store, and only from the position at which the worker began. So of two workers with the same messages, after a
-//! rebalance or a pause that outlasted the session, one books and the other is refused. Offsets that are committed to Kafka
-//! only feed dashboards.
+//! A worker per partition gathers messages into transactions. Invariant: each transaction moves the
+//! partition's position in the store, and only from the position at which the worker began. So of
+//! two workers with the same messages, after a rebalance or a pause that outlasted the session, one
+//! books and the other is refused. Offsets that are committed to Kafka only feed dashboards.
 //!
-//! [`consumer`] is the client, [`rebalance`] receives the assigned partitions, [`workers`] gives each a [`worker`], which
-//! reads a [`page`] of messages and books it. [`offsets`] seeks within a partition, [`watch`] looks at the topic from
-//! outside, [`condition`] is the state that `/health` reads.
+//! [`consumer`] is the client, [`rebalance`] receives the assigned partitions, [`workers`] gives
+//! each a [`worker`], which reads a [`page`] of messages and books it. [`offsets`] seeks within a
+//! partition, [`watch`] looks at the topic from outside, [`condition`] is the state that `/health`
+//! reads.
 
 mod condition;
 mod consumer;
@@ -102,7 +104,8 @@ pub struct KafkaIngest {
     changes: mpsc::UnboundedReceiver<rebalance::Change>,
 }
 
-/// Services that outlive a membership in the group: they stay when the process joins the group again.
+/// Services that outlive a membership in the group: they stay when the process joins the group
+/// again.
 #[derive(Clone)]
 struct Services {
     store: Store,
@@ -125,7 +128,8 @@ struct Shared {
 }
 
 impl KafkaIngest {
-    /// Prepares to book the topic of `config` into `store`. Reading starts with [`KafkaIngest::run`].
+    /// Prepares to book the topic of `config` into `store`. Reading starts with
+    /// [`KafkaIngest::run`].
     pub fn new(
         config: &IngestConfig,
         store: Store,
@@ -160,9 +164,10 @@ impl KafkaIngest {
 
     /// Books until `stop`, then finishes the transactions in hand and leaves the group.
     ///
-    /// A client whose broker is out of reach for a while joins a second time, and may still commit as the member that it
-    /// was: the group then shuts it out, as if two processes had one name. So shortly after a broker was out of reach,
-    /// the process joins once more instead of giving up its name.
+    /// A client whose broker is out of reach for a while joins a second time, and may still commit
+    /// as the member that it was: the group then shuts it out, as if two processes had one name. So
+    /// shortly after a broker was out of reach, the process joins once more instead of giving up
+    /// its name.
     pub async fn run(mut self, stop: Stop) -> Result<(), KafkaIngestError> {
         loop {
             let (config, services) = (self.config.clone(), self.services.clone());
@@ -187,7 +192,8 @@ impl KafkaIngest {
                 Some(ended) = workers.ended() => if let Err(error) = ended {
                     break Err(KafkaIngestError::Interrupted(error));
                 },
-                // Serves rebalances, too: it has to be asked for as long as the group counts on this process.
+                // Serves rebalances, too: it has to be asked for as long as the group counts on
+                // this process.
                 received = self.shared.consumer.recv() => match received {
                     Ok(message) => workers.restart(rdkafka::Message::partition(&message)),
                     Err(error @ KafkaError::MessageConsumptionFatal(_)) => break Err(self.shared.fatal(error)),
@@ -220,7 +226,8 @@ impl Shared {
 /// Leaves the group, so that others take over at once instead of after the session timeout.
 async fn leave(shared: Arc<Shared>) {
     let (left, gone) = oneshot::channel();
-    // The client leaves when it is dropped, which blocks; a thread of its own holds up nothing else.
+    // The client leaves when it is dropped, which blocks; a thread of its own holds up nothing
+    // else.
     let leaving = std::thread::Builder::new().name("kafka-leave".into()).spawn(move || {
         let mut client = Arc::clone(&shared.consumer);
         drop(shared);

@@ -24,8 +24,8 @@ impl Bounds {
 }
 
 impl Shared {
-    /// Lets the partition be read from `offset` on, which has to lie within its bounds. What was fetched before is
-    /// forgotten.
+    /// Lets the partition be read from `offset` on, which has to lie within its bounds. What was
+    /// fetched before is forgotten.
     pub(super) async fn read_from(&self, partition: i32, offset: i64) -> Result<(), String> {
         let topic = self.topic.clone();
         self.ask(move |consumer| {

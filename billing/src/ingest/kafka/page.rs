@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use super::rebalance::Context;
 use crate::ingest::apart::letters_of;
 
-/// A page is closed once its undecodable messages take this many bytes: a transaction has to fit into memory.
+/// A page is closed once its undecodable messages take this many bytes: a transaction has to fit
+/// into memory.
 const DEAD_BYTES_MAX: usize = 2 * BATCH_MAX_BYTES;
 
 /// The wait for a page's first message before the partition's end is looked up.
@@ -63,8 +64,8 @@ impl Page {
         }
     }
 
-    /// Fills the page from the queue of its partition; it stays empty if nothing comes for a while. Nothing is lost if
-    /// this is given up halfway: what is not booked is read again.
+    /// Fills the page from the queue of its partition; it stays empty if nothing comes for a while.
+    /// Nothing is lost if this is given up halfway: what is not booked is read again.
     pub(super) async fn fill(&mut self, queue: &StreamPartitionQueue<Context>, limits: PageLimits, portion: Portion) {
         let mut deadline = Instant::now() + PATIENCE;
         while !self.is_full(limits, portion) {
@@ -72,7 +73,8 @@ impl Page {
             let was_empty = self.is_empty();
             match received {
                 Ok(message) => self.take(message.offset(), message.payload().unwrap_or_default()),
-                // The client goes on by itself; what it cannot overcome shows when the topic is looked at.
+                // The client goes on by itself; what it cannot overcome shows when the topic is
+                // looked at.
                 Err(error) => tracing::debug!(event = "kafka_error", partition = self.position.partition, %error),
             }
             if was_empty && !self.is_empty() {

@@ -1,8 +1,9 @@
 //! Callbacks of the Kafka client: partitions assigned and revoked, log lines, errors.
 //!
-//! A partition is assigned paused, so that nothing of it is read before its worker has sought the position that the
-//! store holds: an assignment does not wait for the store. (Assigned at a place that has to be asked for, as the end,
-//! it would go there after all once the answer comes, whatever was sought meanwhile.)
+//! A partition is assigned paused, so that nothing of it is read before its worker has sought the
+//! position that the store holds: an assignment does not wait for the store. (Assigned at a place
+//! that has to be asked for, as the end, it would go there after all once the answer comes,
+//! whatever was sought meanwhile.)
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use tokio::sync::mpsc;
 
 use super::Condition;
 
-/// The facility of the client's log line about a session that timed out; the client reports it nowhere else.
+/// The facility of the client's log line about a session that timed out; the client reports it
+/// nowhere else.
 const SESSION_TIMED_OUT: &str = "SESSTMOUT";
 
 /// Partitions that come or go.

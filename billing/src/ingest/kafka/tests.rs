@@ -1,5 +1,5 @@
-//! Brokers and a store that misbehave: what is in the topic is booked once, or put aside, and nothing holds up the rest.
-//! The brokers are librdkafka's own imitation.
+//! Brokers and a store that misbehave: what is in the topic is booked once, or put aside, and
+//! nothing holds up the rest. The brokers are librdkafka's own imitation.
 
 use std::time::Instant;
 
@@ -31,7 +31,8 @@ const ROUND: u64 = ENTRIES * PARTITIONS.unsigned_abs() as u64;
 
 const TENANT: TenantId = TenantId::from_u128(1);
 
-/// So that tests need not wait for a client that had no time to leave its group, or that has met with errors.
+/// So that tests need not wait for a client that had no time to leave its group, or that has met
+/// with errors.
 const IMPATIENT: [(&str, &str); 5] = [
     ("session.timeout.ms", "6000"),
     ("heartbeat.interval.ms", "500"),
@@ -115,7 +116,8 @@ impl Fixture {
         }
     }
 
-    /// Checks that exactly the first so many batches of every partition are booked, and nothing was put aside.
+    /// Checks that exactly the first so many batches of every partition are booked, and nothing was
+    /// put aside.
     async fn assert_booked(&self, batches: u64) {
         let audit = self.audit().await;
         let expected = (batches * ENTRIES).cast_signed();

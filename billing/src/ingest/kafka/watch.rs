@@ -1,4 +1,5 @@
-//! Looks at the topic from outside: whether Kafka answers, whether the topic is there, how far each partition goes.
+//! Looks at the topic from outside: whether Kafka answers, whether the topic is there, how far each
+//! partition goes.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -38,7 +39,8 @@ pub(super) async fn watch(shared: Arc<Shared>, stop: Stop) {
             measure_lag(&shared, partitions).await;
         }
         let interval = if is_there { INTERVAL } else { RETRY_INTERVAL };
-        // Losing all connections is a reason to look at once; while Kafka is known to be away, it is not news.
+        // Losing all connections is a reason to look at once; while Kafka is known to be away, it
+        // is not news.
         let pause = async {
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
@@ -51,7 +53,8 @@ pub(super) async fn watch(shared: Arc<Shared>, stop: Stop) {
     }
 }
 
-/// Returns the number of the topic's partitions; none if Kafka does not answer or does not have the topic.
+/// Returns the number of the topic's partitions; none if Kafka does not answer or does not have the
+/// topic.
 async fn look(shared: &Shared) -> Option<usize> {
     let topic = &shared.topic;
     match describe(shared).await {
@@ -92,10 +95,12 @@ async fn describe(shared: &Shared) -> Result<Described, String> {
 async fn measure_lag(shared: &Shared, partitions: usize) {
     match shared.services.store.positions(&shared.topic).await {
         Ok(positions) => shared.lag.replace(positions),
-        // The positions known last make the lag grow with the topic, which is what it does while nothing is booked.
+        // The positions known last make the lag grow with the topic, which is what it does while
+        // nothing is booked.
         Err(error) => tracing::debug!(event = "positions_unknown", %error),
     }
-    // The lag is shown for all partitions at once: half of them would look like a topic that is nearly booked.
+    // The lag is shown for all partitions at once: half of them would look like a topic that is
+    // nearly booked.
     let mut topic = BTreeMap::new();
     for partition in (0..partitions).filter_map(|partition| i32::try_from(partition).ok()) {
         match shared.bounds(partition).await {

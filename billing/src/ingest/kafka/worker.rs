@@ -1,7 +1,8 @@
-//! The worker of one partition: reads it from the position that the store holds, page by page, a transaction each.
+//! The worker of one partition: reads it from the position that the store holds, page by page, a
+//! transaction each.
 //!
-//! Whatever surprises it, it reads the position again and starts from there: booking is conditional on the position,
-//! so being wrong about it costs time and nothing else.
+//! Whatever surprises it, it reads the position again and starts from there: booking is conditional
+//! on the position, so being wrong about it costs time and nothing else.
 
 use std::{
     sync::Arc,
@@ -23,7 +24,8 @@ use super::{
 };
 use crate::ingest::{BatchOutcome, apart, report};
 
-/// Longest that the store may take to book a page. One that it booked after all is found booked on the next try.
+/// Longest that the store may take to book a page. One that it booked after all is found booked on
+/// the next try.
 const BOOKING_TIME_LIMIT: Duration = Duration::from_mins(2);
 
 /// Pauses between attempts: the first, and the longest.
@@ -59,8 +61,9 @@ enum Outcome {
 }
 
 impl Worker {
-    /// Books until told to stop. `turn` is held meanwhile: of two workers of a partition, the later one waits until the
-    /// earlier one has let go of the queue, so that no message is taken by one that will not book it.
+    /// Books until told to stop. `turn` is held meanwhile: of two workers of a partition, the later
+    /// one waits until the earlier one has let go of the queue, so that no message is taken by one
+    /// that will not book it.
     pub(super) async fn run(self, turn: Arc<Mutex<()>>) {
         let Some(_turn) = self.stop.unless(turn.lock_owned()).await else { return };
         let Some(queue) = self.shared.consumer.split_partition_queue(&self.shared.topic, self.partition) else {
@@ -113,8 +116,8 @@ impl Worker {
         }
     }
 
-    /// Books a page. If it is refused, a page of one message is booked without the entries that are to blame, which are
-    /// buried; of several messages it is not known which to look at.
+    /// Books a page. If it is refused, a page of one message is booked without the entries that are
+    /// to blame, which are buried; of several messages it is not known which to look at.
     async fn book_or_bury(&self, page: &mut Page, portion: Portion) -> Outcome {
         match self.book(page).await {
             Outcome::Refused if portion == Portion::OneMessage => {
@@ -129,8 +132,8 @@ impl Worker {
         }
     }
 
-    /// Books a batch without the entries that the store refuses. The page then moves the position on. None once told to
-    /// stop.
+    /// Books a batch without the entries that the store refuses. The page then moves the position
+    /// on. None once told to stop.
     async fn book_apart(&self, batch: UsageBatch) -> Option<()> {
         let shared = &self.shared;
         let mut pause = FIRST_PAUSE;
@@ -158,8 +161,8 @@ impl Worker {
         tracing::error!(event = "dead_letter", partition = self.partition, offset = letter.offset, bytes, reason);
     }
 
-    /// The message after those booked up to `position` is not there, `found` is what there is instead. It is believed
-    /// the second time.
+    /// The message after those booked up to `position` is not there, `found` is what there is
+    /// instead. It is believed the second time.
     async fn jump(&self, reason: Again, position: i64, found: i64, bounds: Bounds) -> Option<Again> {
         let jumped = Again::Jumped { position, found };
         if reason != jumped {
@@ -178,7 +181,8 @@ impl Worker {
         }
     }
 
-    /// Sets the whole topic back to its beginning: what of it is booked already will be found booked.
+    /// Sets the whole topic back to its beginning: what of it is booked already will be found
+    /// booked.
     async fn read_topic_again(&self) -> Option<Again> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -284,8 +288,9 @@ impl Worker {
     }
 }
 
-/// Describes messages that are lost, if any. Numbers may be missing within a partition, since Kafka's own markers take
-/// some; and a reader that has booked nothing yet begins at the partition's first message.
+/// Describes messages that are lost, if any. Numbers may be missing within a partition, since
+/// Kafka's own markers take some; and a reader that has booked nothing yet begins at the
+/// partition's first message.
 fn loss(position: i64, found: i64, bounds: Bounds) -> Option<String> {
     if position == 0 {
         None

@@ -30,12 +30,14 @@ impl Workers {
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Assigned(partitions) => partitions.into_iter().for_each(|partition| self.start(partition)),
-            // The store's position makes sure that nothing is booked twice, so nobody has to wait for the worker.
+            // The store's position makes sure that nothing is booked twice, so nobody has to wait
+            // for the worker.
             Change::Revoked(partitions) => self.running.retain(|partition, _| !partitions.contains(partition)),
         }
     }
 
-    /// Lets the partition be read from the stored position again, if it is ours: a message of it went astray.
+    /// Lets the partition be read from the stored position again, if it is ours: a message of it
+    /// went astray.
     pub(super) fn restart(&mut self, partition: i32) {
         if self.running.contains_key(&partition) {
             self.start(partition);
@@ -56,8 +58,8 @@ impl Workers {
         self.tasks.join_next().await
     }
 
-    /// Tells all workers to stop and waits for the transactions in hand. What is not done by then is not booked, and
-    /// somebody else will.
+    /// Tells all workers to stop and waits for the transactions in hand. What is not done by then
+    /// is not booked, and somebody else will.
     pub(super) async fn stop(&mut self) {
         self.running.clear();
         let finished = async { while self.tasks.join_next().await.is_some() {} };

@@ -10,7 +10,8 @@ const TENANTS: [TenantId; 3] = [TenantId::from_u128(1), TenantId::from_u128(2), 
 
 const MONTH: Window = Window { start: Micros(0), end: Micros(31 * 86_400 * Micros::PER_SECOND) };
 
-/// Plans of a tenant: since which day of January 1970, and how much of the meter they cap, if they do.
+/// Plans of a tenant: since which day of January 1970, and how much of the meter they cap, if they
+/// do.
 type Steps = Vec<(i64, Option<u64>)>;
 
 fn day(day: i64) -> Micros {

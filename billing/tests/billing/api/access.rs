@@ -1,4 +1,5 @@
-//! Every operation, asked for by every role that stands in every way to the tenant that is concerned.
+//! Every operation, asked for by every role that stands in every way to the tenant that is
+//! concerned.
 //!
 //! The expected answers are written down here again, and not taken from the table that decides.
 
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 
 use super::fixture::{Answer, Caller, Fixture, tenant};
 
-/// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant below.
+/// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant
+/// below.
 type Least = [Option<Role>; 3];
 
 const READ: Least = [Some(Viewer); 3];
@@ -29,8 +31,8 @@ const MANAGE: Least = [Some(Admin); 3];
 const OWN: Least = [Some(Owner); 3];
 const ABOVE_ONLY: Least = [None, None, Some(Admin)];
 
-/// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}` and `{admin_key}` stand
-/// for what is the tenant's.
+/// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}` and
+/// `{admin_key}` stand for what is the tenant's.
 const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/tenants", MANAGE),
     ("GET", "/v1/tenants/{tenant}", READ),

@@ -104,7 +104,8 @@ async fn two_roots_have_separate_plans_of_the_same_name() {
         let fixture = Fixture::at(deployment).await;
         let (ours, theirs) = (fixture.owner().await, fixture.caller(fixture.other_root, Role::Owner).await);
         ours.put("/v1/plans", json!({ "plans": [plan("1.00")] })).await.document(200);
-        // Nothing tells that somebody else has a plan of this name: neither here, nor by a conflict.
+        // Nothing tells that somebody else has a plan of this name: neither here, nor by a
+        // conflict.
         theirs.get("/v1/plans/custom").await.problem(404, "not_found");
         let applied = theirs.put("/v1/plans", json!({ "plans": [plan("7.00")] })).await.document(200);
         assert_eq!((&applied["items"][0]["version"], &applied["items"][0]["outcome"]), (&json!(1), &json!("created")));
@@ -156,7 +157,8 @@ async fn plan_for_one_tenant_is_offered_to_it_alone() {
     let partner = fixture.caller(fixture.partner, Role::Owner).await;
     let seen = partner.get("/v1/plans/custom").await.document(200);
     assert_eq!((&seen["owner"], &seen["plan"]["flat_fee"]), (&json!(fixture.partner), &json!("3.00")));
-    // Prices are written by whoever sells the API, and by no reseller for itself or for those below.
+    // Prices are written by whoever sells the API, and by no reseller for itself or for those
+    // below.
     for target in [fixture.partner, fixture.shop] {
         partner.put(&format!("/v1/plans?owner={target}"), open("0.00")).await.problem(403, "forbidden");
     }

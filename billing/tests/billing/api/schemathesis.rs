@@ -1,4 +1,5 @@
-//! A fuzzer that reads `/openapi.json` finds no fault of this side and no answer that is not documented.
+//! A fuzzer that reads `/openapi.json` finds no fault of this side and no answer that is not
+//! documented.
 
 use std::process::Stdio;
 

@@ -113,7 +113,8 @@ async fn month_of_a_bill_is_chosen_on_the_clock_of_its_payer() {
         let payer = books.tenant(TenantKind::Reseller, books.root, "America/Sao_Paulo", Some("growth")).await;
         let customer = books.tenant(TenantKind::Customer, payer, "Pacific/Kiritimati", None).await;
         books.book([request(customer, "2026-12-10T12:00:00Z", 5_000_000)]).await;
-        // It is January in Kiritimati from 10:00 on, and December in Sao Paulo until 3:00 of the next day.
+        // It is January in Kiritimati from 10:00 on, and December in Sao Paulo until 3:00 of the
+        // next day.
         for now in ["2026-12-31T09:59:59Z", "2026-12-31T10:00:00Z", "2027-01-01T02:59:59Z"] {
             assert_eq!(total(&books.drafts_at(now).await, payer), "111.00", "{now}");
         }

@@ -71,7 +71,8 @@ async fn moved_reseller_takes_its_descendants_along_from_then_on() {
     }
 }
 
-/// A report in days on the subtree of a tenant, as that tenant sees it: by tenant, the units of October and November.
+/// A report in days on the subtree of a tenant, as that tenant sees it: by tenant, the units of
+/// October and November.
 async fn seen_by(books: &Books, tenant: TenantId) -> Vec<(TenantId, String, u64)> {
     let acting = Acting { scope: Scope::Subtree(tenant), ..Acting::program("test") };
     let query = UsageQuery {

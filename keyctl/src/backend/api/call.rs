@@ -1,5 +1,6 @@
-//! One request to the API. After a lost connection, a request that only reads, or that creates under an idempotency key,
-//! is sent once more. After `429 Too Many Requests`, the request waits as long as the API says.
+//! One request to the API. After a lost connection, a request that only reads, or that creates
+//! under an idempotency key, is sent once more. After `429 Too Many Requests`, the request waits as
+//! long as the API says.
 
 use std::{fmt::Display, time::Duration};
 

@@ -58,7 +58,8 @@ pub(crate) enum ApiError {
     },
 }
 
-/// The part of a problem document that is shown. The other members may be of a newer API than this program knows.
+/// The part of a problem document that is shown. The other members may be of a newer API than this
+/// program knows.
 #[derive(Deserialize)]
 struct Explanation {
     detail: String,

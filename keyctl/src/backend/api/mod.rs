@@ -54,7 +54,8 @@ impl Backend for ApiBackend {
     async fn close(&self) {}
 }
 
-/// Parses a URL that paths can be appended to. An error does not repeat the URL, as it may contain a password.
+/// Parses a URL that paths can be appended to. An error does not repeat the URL, as it may contain
+/// a password.
 fn base(url: &str) -> Result<Url, ApiError> {
     let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let plain = parsed.filter(|url| {

@@ -32,7 +32,8 @@ const EVERY_DIMENSION: &str = "tenant,key,route,meter,mode";
 impl Records for ApiBackend {
     async fn usage(&self, tenant: Option<TenantId>, window: Window, hourly: bool) -> Result<Vec<Used>, Failure> {
         let step = if hourly { UsageStep::Hour } else { UsageStep::Month };
-        // Unless a tenant is named, the API reports on the tenant of the token, and every other tenant is below it.
+        // Unless a tenant is named, the API reports on the tenant of the token, and every other
+        // tenant is below it.
         let call = self
             .get(&["usage"])
             .query("tenant", tenant)

@@ -1,4 +1,5 @@
-//! Keys in the store: their secrets are made here, hashed under the pepper, shown once and forgotten.
+//! Keys in the store: their secrets are made here, hashed under the pepper, shown once and
+//! forgotten.
 
 use async_trait::async_trait;
 use common::{

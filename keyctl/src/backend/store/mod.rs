@@ -30,7 +30,8 @@ pub(crate) struct StoreBackend {
 }
 
 impl StoreBackend {
-    /// Opens the store at `url`; every change is made at `now`. A command of many steps restarts `patience` at each.
+    /// Opens the store at `url`; every change is made at `now`. A command of many steps restarts
+    /// `patience` at each.
     pub(crate) async fn open(url: &str, now: Micros, patience: Patience) -> Result<Self, StoreError> {
         let store = Store::open(url).await?.acting_as(Acting::operator(&user()));
         Ok(Self { store, now, patience })
@@ -44,7 +45,8 @@ impl Backend for StoreBackend {
     }
 }
 
-/// The user who typed the command: behind `sudo`, the user who called it. Falls back to the numeric user id.
+/// The user who typed the command: behind `sudo`, the user who called it. Falls back to the numeric
+/// user id.
 fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(config::environment);
     let numbered =

@@ -49,7 +49,8 @@ impl Plans for StoreBackend {
         if owner.is_some() {
             return if_found(self.plan(&NamedPlan { owner, id: id.clone() }, None).await);
         }
-        // Plans of the only root, or of the first one to come; tenants below may have others of this name.
+        // Plans of the only root, or of the first one to come; tenants below may have others of
+        // this name.
         let found = self.store.plans_page(None, None, u32::MAX).await?.items;
         for plan in found.into_iter().filter(|plan| plan.stored.plan.id == *id) {
             let is_top = match plan.stored.owner {
