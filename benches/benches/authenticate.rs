@@ -22,8 +22,8 @@ fn authenticate(criterion: &mut Criterion) {
     let Fixture { authenticator, credentials } = Fixture::new(TENANTS, KEYS, PlanLimits::default());
     let mut group = criterion.benchmark_group("authenticate");
 
-    // A prime stride visits every key before any again, so that no cache holds the one that comes next. The headers that
-    // carry it were just read.
+    // A prime stride visits every key before any again, so that no cache holds the one that comes
+    // next. The headers that carry it were just read.
     let mut next = 0;
     group.bench_function("known_key", |bencher| {
         let arrive = || {

@@ -1,6 +1,6 @@
-//! The gateway's whole decision about one request: the headers' credential becomes a caller, and the caller is
-//! admitted before four limits, two of its key and two of its tenant. By one key again and again, and by another of
-//! 100,000 each time.
+//! The gateway's whole decision about one request: the headers' credential becomes a caller, and
+//! the caller is admitted before four limits, two of its key and two of its tenant. By one key
+//! again and again, and by another of 100,000 each time.
 #![expect(clippy::expect_used, reason = "a benchmark of something else than success is worth nothing")]
 
 mod fixture;
@@ -38,7 +38,8 @@ fn decide(criterion: &mut Criterion) {
     let Fixture { authenticator, credentials } = Fixture::new(TENANTS, KEYS, limits);
     let limiter = Limiter::new();
     let mut group = criterion.benchmark_group("decide");
-    // A prime stride visits every key before any again, so that no cache holds the one that comes next.
+    // A prime stride visits every key before any again, so that no cache holds the one that comes
+    // next.
     for (name, stride) in [("same_key", 0), ("another_key", 7_919)] {
         let mut next = 0;
         group.bench_function(name, |bencher| {

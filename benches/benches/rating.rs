@@ -18,7 +18,8 @@ const TENANTS: u32 = 1_000;
 const ROUTES: [&str; 5] = ["search", "upload", "download", "status", "report"];
 const FIRST_HOUR: Micros = Micros(1_793_491_200_000_000);
 
-/// As many rows for each tenant: two keys, one of them for tests, on five routes in every hour that it takes.
+/// As many rows for each tenant: two keys, one of them for tests, on five routes in every hour that
+/// it takes.
 fn month() -> Vec<UsageRollup> {
     (0..ROWS)
         .map(|number| {

@@ -1,5 +1,5 @@
-//! A usage record is appended to the journal: what each answered request waits for. By one thread, by two that each have
-//! a lane of their own, and by two that share one.
+//! A usage record is appended to the journal: what each answered request waits for. By one thread,
+//! by two that each have a lane of their own, and by two that share one.
 #![expect(clippy::expect_used, reason = "a benchmark of something else than success is worth nothing")]
 
 use std::{
@@ -30,7 +30,8 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Measures the appending of `count` records by each thread, spread over as many journals as they need.
+/// Measures the appending of `count` records by each thread, spread over as many journals as they
+/// need.
 fn append(count: u64, threads: u32, lanes: u16) -> Duration {
     let mut appending = Duration::ZERO;
     let mut left = count;

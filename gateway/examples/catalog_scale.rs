@@ -1,8 +1,9 @@
 //! Measures a large catalog: seconds to load it from the store and from the snapshot file, seconds
 //! until a change of a reseller's plan has reached everybody below it, and memory.
 //!
-//! `cargo run --release -p gateway --example catalog_scale [sqlite|postgres] [tenants] [keys]` fills a store of its own
-//! with a root, ten resellers, and customers below them, and prints one line of JSON. PostgreSQL is a real server.
+//! `cargo run --release -p gateway --example catalog_scale [sqlite|postgres] [tenants] [keys]`
+//! fills a store of its own with a root, ten resellers, and customers below them, and prints one
+//! line of JSON. PostgreSQL is a real server.
 #![expect(clippy::print_stdout, reason = "the figures are for whoever started it")]
 
 use std::{
@@ -42,7 +43,8 @@ plans:
   - { id: large, name: Large, currency: USD, flat_fee: '0.00', limits: { key: { per_second: 90 }, pool: { per_second: 9000 } } }
 ";
 
-/// As the first argument: only load the catalog from the store that follows, and print the bytes that this took.
+/// As the first argument: only load the catalog from the store that follows, and print the bytes
+/// that this took.
 const LOAD: &str = "load";
 
 /// A filled store.
@@ -98,7 +100,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The bytes that a process of its own takes to load the catalog: this one has used memory already to fill the store.
+/// The bytes that a process of its own takes to load the catalog: this one has used memory already
+/// to fill the store.
 fn memory_of_load(url: &str) -> Result<u64, Box<dyn Error>> {
     let output = Command::new(std::env::current_exe()?).args([LOAD, url]).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {

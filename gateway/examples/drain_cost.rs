@@ -1,9 +1,10 @@
 //! Measures the CPU time of bringing usage from the journal to Kafka: of all threads, per record,
 //! without the appending.
 //!
-//! `cargo run --release -p gateway --example drain_cost [records]` starts a real broker, appends records at a steady
-//! pace from two threads with a lane each, as a gateway with two workers does, and waits until the last of them is
-//! acknowledged. Build it on its own: the broker needs `scripts/install.sh build test` once.
+//! `cargo run --release -p gateway --example drain_cost [records]` starts a real broker, appends
+//! records at a steady pace from two threads with a lane each, as a gateway with two workers does,
+//! and waits until the last of them is acknowledged. Build it on its own: the broker needs
+//! `scripts/install.sh build test` once.
 #![expect(clippy::print_stdout, reason = "the figures are for whoever started it")]
 
 use std::{
@@ -108,14 +109,16 @@ fn wait_until_drained(registry: &prometheus::Registry) {
         let entries = families.iter().find(|family| family.name() == "tollgate_journal_entries");
         entries.and_then(|family| family.get_metric().first()).map(|metric| metric.get_gauge().get_value())
     };
-    // The gauge follows four times a second: once what was appended has been seen, it says zero only when it is.
+    // The gauge follows four times a second: once what was appended has been seen, it says zero
+    // only when it is.
     thread::sleep(Duration::from_secs(1));
     while waiting().is_some_and(|entries| entries > 0.0) {
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// User and system time of a process or thread, from its line in /proc, whose ticks are hundredths of a second.
+/// User and system time of a process or thread, from its line in /proc, whose ticks are hundredths
+/// of a second.
 fn cpu_seconds(file: &str) -> Result<f64, Box<dyn Error>> {
     let line = fs::read_to_string(file)?;
     let (_, fields) = line.rsplit_once(") ").ok_or("a line of another form")?;

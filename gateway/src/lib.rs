@@ -11,11 +11,11 @@
 //! | [`proxy`] | forwarding, identity headers |
 //! | [`meter`] | usage record into the journal, before the first response byte leaves |
 //!
-//! [`admission`] leads every request through authentication, routing and limits: those that the proxy forwards, and those
-//! that another proxy forwards and asks the [`decision`] API about.
+//! [`admission`] leads every request through authentication, routing and limits: those that the
+//! proxy forwards, and those that another proxy forwards and asks the [`decision`] API about.
 //!
-//! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics; [`config`] reads and
-//! watches what operators edit; [`server`] starts and ends all of it in order.
+//! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics;
+//! [`config`] reads and watches what operators edit; [`server`] starts and ends all of it in order.
 
 pub mod admin;
 pub mod admission;

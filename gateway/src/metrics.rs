@@ -1,7 +1,7 @@
 //! Creating metrics in the process-wide registry that `/metrics` shows.
 //!
-//! A name belongs to one place in the code. Asking for it a second time (two gateways in one test process) gives a
-//! metric that counts but is not shown.
+//! A name belongs to one place in the code. Asking for it a second time (two gateways in one test
+//! process) gives a metric that counts but is not shown.
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector, default_registry,

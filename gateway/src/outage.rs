@@ -1,4 +1,5 @@
-//! One log line when something that is depended on goes away, one when it is back: not one per attempt.
+//! One log line when something that is depended on goes away, one when it is back: not one per
+//! attempt.
 
 use std::{fmt, sync::Mutex, time::Instant};
 

@@ -1,6 +1,8 @@
-//! The running gateway, which the proxy and the decision API share: its way in, and the configuration in force.
+//! The running gateway, which the proxy and the decision API share: its way in, and the
+//! configuration in force.
 //!
-//! Invariant: the configuration is swapped as a whole; a request keeps the one that it started with.
+//! Invariant: the configuration is swapped as a whole; a request keeps the one that it started
+//! with.
 
 use std::{
     collections::HashMap,
@@ -94,9 +96,9 @@ impl Gateway {
 }
 
 impl Live {
-    /// Puts settings into force, on the runtime that then checks the upstreams. Upstreams that did not change since
-    /// `previous` keep their health, and the buckets of routes stay with `limiter`. Waits a few seconds at most for the
-    /// first look-up of new names.
+    /// Puts settings into force, on the runtime that then checks the upstreams. Upstreams that did
+    /// not change since `previous` keep their health, and the buckets of routes stay with
+    /// `limiter`. Waits a few seconds at most for the first look-up of new names.
     pub async fn start(settings: &Settings, previous: Option<&Self>, limiter: &Limiter) -> Self {
         let routes: Vec<Arc<Route>> =
             settings.routes.iter().map(|route| Arc::new(Route::new(route.clone(), limiter))).collect();

@@ -1,7 +1,7 @@
 //! The fit of the store's schema with the one that this gateway knows, logged once for each change.
 //!
-//! Invariant: a gateway writes nothing into a store that it has not opened since its start, so that nothing is written
-//! into a schema that it does not know.
+//! Invariant: a gateway writes nothing into a store that it has not opened since its start, so that
+//! nothing is written into a schema that it does not know.
 
 use std::sync::{
     Mutex,
@@ -28,13 +28,15 @@ impl SchemaFit {
         }
     }
 
-    /// The store was not opened, because of its schema: what is known of tenants and keys serves on.
+    /// The store was not opened, because of its schema: what is known of tenants and keys serves
+    /// on.
     pub(crate) fn refused(&self, misfit: &StoreError) {
         self.is_open.store(false, Ordering::Release);
         self.tell(misfit, "what is known of tenants and keys serves on, and no change of theirs is seen");
     }
 
-    /// The schema was changed after the store was opened: changes are seen for as long as this connection stands.
+    /// The schema was changed after the store was opened: changes are seen for as long as this
+    /// connection stands.
     pub(crate) fn left_behind(&self, misfit: &StoreError) {
         self.tell(misfit, "changes are followed until the connection breaks");
     }

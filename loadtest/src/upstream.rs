@@ -106,7 +106,8 @@ pub async fn spawn(address: SocketAddr) -> Result<Upstream, UpstreamError> {
     let router = Router::new().fallback(answer).with_state(Arc::clone(&counters));
     let (stop, stopped) = oneshot::channel::<Infallible>();
     let listener = listener.tap_io(|stream| {
-        // Without it, answers may wait for the client's acknowledgements; slower is all that failure means.
+        // Without it, answers may wait for the client's acknowledgements; slower is all that
+        // failure means.
         let _ = stream.set_nodelay(true);
     });
     let serve = axum::serve(listener, router).with_graceful_shutdown(async move {

@@ -1,4 +1,5 @@
-//! `billing drop-records`: deletes old usage records that are billed. Rollups, and so invoices, stay.
+//! `billing drop-records`: deletes old usage records that are billed. Rollups, and so invoices,
+//! stay.
 
 use clap::Args;
 use common::{

@@ -33,7 +33,7 @@ impl<'a> SeqAccess<'a> for Items<'a> {
 /// Entries of a map.
 pub(super) struct Entries<'a> {
     pub(super) round: Round<'a>,
-    pub(super) entries: std::vec::IntoIter<&'a Entry>,
+    pub(super) rest: std::vec::IntoIter<&'a Entry>,
     /// The entry whose key was read, until its value is.
     pub(super) value: Option<&'a Entry>,
 }
@@ -42,7 +42,7 @@ impl<'a> MapAccess<'a> for Entries<'a> {
     type Error = Unusable;
 
     fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Unusable> {
-        self.value = self.entries.next();
+        self.value = self.rest.next();
         let Some(entry) = self.value else {
             return Ok(None);
         };

@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                 is_known
             });
         }
-        visitor.visit_map(Entries { round: self.round, entries: entries.into_iter(), value: None })
+        visitor.visit_map(Entries { round: self.round, rest: entries.into_iter(), value: None })
     }
 }
 

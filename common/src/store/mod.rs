@@ -4,8 +4,8 @@
 //! It knows no noun: the statements of a noun stand with its type and rules, in the noun's own
 //! folder.
 //!
-//! Invariant: ids are text, times are epoch microseconds, amounts are minor units, flags are 0 or
-//! 1. Every change that gateways must see writes a row of the change log in its own transaction,
+//! Invariant: ids are text, times are epoch microseconds, amounts are minor units, a flag is `0` or
+//! `1`. Every change that gateways must see writes a row of the change log in its own transaction,
 //! one writer at a time, so that the order of sequence numbers is the order of commits.
 
 mod address;

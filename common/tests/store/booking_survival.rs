@@ -52,7 +52,8 @@ async fn abandoned_booking_leaves_no_trace_in_next(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = TenantId::from_u128(1);
     let batches: Vec<_> = (1..=5).map(|lane| batch(&stream(lane), 0, 4_000, tenant)).collect();
-    // Given up after ever more steps, so in the midst of everything; then the connection serves somebody else.
+    // Given up after ever more steps, so in the midst of everything; then the connection serves
+    // somebody else.
     for polls in 0..60_i64 {
         let booking = Booking { batches: &batches, ..Booking::default() };
         let mut given_up = Box::pin(store.book_all(&booking, NOW));
@@ -75,7 +76,8 @@ async fn abandoned_booking_leaves_no_trace_in_next(fixture: Fixture) {
     assert!(audit.is_clean(), "{:?}", audit.breaches);
 }
 
-/// Runs a helper until it has acknowledged so much, kills it, and says how much it has acknowledged in all.
+/// Runs a helper until it has acknowledged so much, kills it, and says how much it has acknowledged
+/// in all.
 async fn run_and_kill(fixture: &Fixture, helper: &str, enough: u64) -> u64 {
     let mut process = Process::captured("helper", fixture.helper(helper)).unwrap();
     process.start().unwrap();
@@ -100,7 +102,8 @@ async fn book_messages_until_killed() {
     let count = usize::try_from(ENTRIES_PER_BATCH).unwrap();
     let mut next = store.position("usage.events", 0).await.unwrap().unwrap_or_default();
     loop {
-        // The stream begins anew with each message, so that a message booked twice would show in the sums.
+        // The stream begins anew with each message, so that a message booked twice would show in
+        // the sums.
         let batches = [batch(&stream(u128::from(next.unsigned_abs())), 0, count, TenantId::from_u128(1))];
         let step = position(0, next, next + 1);
         let booking = Booking { batches: &batches, position: Some(&step), ..Booking::default() };

@@ -1,5 +1,5 @@
-//! Quota that a dead gateway still held: it goes back once, when the last usage of that life is booked,
-//! and never while any of it is missing.
+//! Quota that a dead gateway still held: it goes back once, when the last usage of that life is
+//! booked, and never while any of it is missing.
 
 use common::{
     id::TenantId,

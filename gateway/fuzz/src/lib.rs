@@ -78,7 +78,8 @@ pub fn payload(number: u64) -> Payload {
     std::array::from_fn(|word| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((word % PAYLOAD_WORDS) as u64))
 }
 
-/// The ends of the pieces in which so many bytes arrive; cut as often as there are cuts, and never beyond the end.
+/// The ends of the pieces in which so many bytes arrive; cut as often as there are cuts, and never
+/// beyond the end.
 pub fn pieces(bytes: usize, cuts: &[u8]) -> Vec<usize> {
     let mut ends: Vec<usize> = cuts
         .iter()

@@ -1,4 +1,5 @@
-//! Decoding of a usage batch: never a panic, nothing beyond the limits, and what was encoded comes back as it was.
+//! Decoding of a usage batch: never a panic, nothing beyond the limits, and what was encoded comes
+//! back as it was.
 
 #![no_main]
 

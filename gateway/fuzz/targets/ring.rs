@@ -1,4 +1,5 @@
-//! Recovery of a ring: never a panic, never an entry that was not appended, and without damage all that were.
+//! Recovery of a ring: never a panic, never an entry that was not appended, and without damage all
+//! that were.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Recovery of a spool segment: never a panic, never an entry that was not written, and without damage all that were.
+//! Recovery of a spool segment: never a panic, never an entry that was not written, and without
+//! damage all that were.
 
 #![no_main]
 

@@ -1,5 +1,6 @@
-//! Restoring a catalog from a file: never a panic, nothing taken from a file whose seal does not fit, and all of an
-//! intact one. Damage is also tried under a right seal, which only a gateway of another version could have made.
+//! Restoring a catalog from a file: never a panic, nothing taken from a file whose seal does not
+//! fit, and all of an intact one. Damage is also tried under a right seal, which only a gateway of
+//! another version could have made.
 
 #![no_main]
 
@@ -111,8 +112,8 @@ fn write(path: &Path) {
     runtime.block_on(keeper.run(shutdown));
 }
 
-/// A root, a reseller and a customer with a key each, and a plan; the same in every process, so that what was found once
-/// is found again.
+/// A root, a reseller and a customer with a key each, and a plan; the same in every process, so
+/// that what was found once is found again.
 fn rows() -> Rows {
     let kinds = [TenantKind::Root, TenantKind::Reseller, TenantKind::Customer];
     let mut tenants = Vec::<Tenant>::new();

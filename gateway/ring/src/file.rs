@@ -25,8 +25,8 @@ pub const fn bytes_of(slots: u64) -> u64 {
 }
 
 impl Ring<MappedWords> {
-    /// Makes an empty ring in a new file. Its blocks are allocated here, so that a full disk is an error now and not a fault
-    /// later. `slots` must be a power of two.
+    /// Makes an empty ring in a new file. Its blocks are allocated here, so that a full disk is an
+    /// error now and not a fault later. `slots` must be a power of two.
     pub fn create(path: &Path, slots: u64, seal: Seal) -> io::Result<Self> {
         if !slots.is_power_of_two() || slots > SLOTS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a ring has a power of two of slots, up to 2^20"));
@@ -40,7 +40,8 @@ impl Ring<MappedWords> {
         Self::new(memory, seal).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
-    /// Forces every entry that was published before this call to disk, and prepares the slots that will be written next.
+    /// Forces every entry that was published before this call to disk, and prepares the slots that
+    /// will be written next.
     pub fn sync(&self) -> io::Result<()> {
         let head = self.head.0.load(Ordering::Acquire);
         let from = self.flushed.load(Ordering::Acquire).max(head.saturating_sub(self.capacity));
@@ -66,8 +67,8 @@ impl Ring<MappedWords> {
         Ok(())
     }
 
-    /// First word and number of words of the slots of these numbers, at most a whole ring, in two parts if the range goes
-    /// past the ring's end.
+    /// First word and number of words of the slots of these numbers, at most a whole ring, in two
+    /// parts if the range goes past the ring's end.
     #[expect(clippy::cast_possible_truncation, reason = "within the mapping")]
     fn words_between(&self, from: u64, end: u64) -> impl Iterator<Item = (usize, usize)> {
         let (index, count) = (from & (self.capacity - 1), end.saturating_sub(from));
@@ -107,8 +108,8 @@ pub enum RecoverError {
     NotARing(#[from] NotARing),
 }
 
-/// The file of a ring whose process is gone. The file is not mapped into memory, so that reading a damaged one is an error at
-/// worst.
+/// The file of a ring whose process is gone. The file is not mapped into memory, so that reading a
+/// damaged one is an error at worst.
 pub struct DeadRing {
     file: File,
     seal: Seal,

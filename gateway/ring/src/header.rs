@@ -49,7 +49,8 @@ fn identity(slots: u64, seal: Seal) -> [u64; CHECKSUM_AT + 1] {
     [MAGIC, slots, seal.0, checksum]
 }
 
-/// A position with a check of its own in one word, so that no crash leaves half of it. 48 bits outlast every process.
+/// A position with a check of its own in one word, so that no crash leaves half of it. 48 bits
+/// outlast every process.
 pub(crate) const fn mark(position: u64, seal: Seal) -> u64 {
     (position << 16) | (mix(seal.0, position) >> 48)
 }

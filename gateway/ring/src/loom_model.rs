@@ -33,7 +33,8 @@ fn payload(value: u64) -> Payload {
     [value; crate::PAYLOAD_WORDS]
 }
 
-/// Two producers that each append twice as long as there is room, and a reader that frees in between.
+/// Two producers that each append twice as long as there is room, and a reader that frees in
+/// between.
 #[test]
 fn accepted_entries_are_read_once_whole_and_in_the_order_of_each_producer() {
     loom::model(|| {

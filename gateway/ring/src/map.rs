@@ -15,8 +15,9 @@ pub struct MappedWords {
 }
 
 impl MappedWords {
-    /// Maps the first `words` 64-bit words of `file`, which must have been allocated. The caller sees to it that nobody
-    /// makes the file shorter while it is mapped: reading what is gone would end the process.
+    /// Maps the first `words` 64-bit words of `file`, which must have been allocated. The caller
+    /// sees to it that nobody makes the file shorter while it is mapped: reading what is gone would
+    /// end the process.
     pub(crate) fn new(file: &File, words: usize) -> io::Result<Self> {
         let bytes = words.checked_mul(8).ok_or(io::ErrorKind::FileTooLarge)?;
         if file.metadata()?.len() < bytes as u64 {
@@ -25,8 +26,9 @@ impl MappedWords {
         Ok(Self { map: MmapOptions::new().len(bytes).map_raw(file)? })
     }
 
-    /// Takes the page faults of writing to `count` words from number `from` on now: a page that was flushed has one
-    /// coming. Older kernels and some file systems cannot, and whoever writes then takes them.
+    /// Takes the page faults of writing to `count` words from number `from` on now: a page that was
+    /// flushed has one coming. Older kernels and some file systems cannot, and whoever writes then
+    /// takes them.
     pub(crate) fn prepare(&self, from: usize, count: usize) {
         let _ = self.map.advise_range(Advice::PopulateWrite, from * 8, count * 8);
     }
@@ -41,9 +43,10 @@ impl Deref for MappedWords {
     type Target = [AtomicU64];
 
     fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping starts at a page's edge, lives as long as `self`, and spans `len` bytes of a file that was
-        // at least that long when it was mapped and that nobody shortens. Every bit pattern is a valid AtomicU64, which
-        // has the size and alignment of u64, and all access in this process goes through these atomics.
+        // SAFETY: the mapping starts at a page's edge, lives as long as `self`, and spans `len`
+        // bytes of a file that was at least that long when it was mapped and that nobody shortens.
+        // Every bit pattern is a valid AtomicU64, which has the size and alignment of u64, and all
+        // access in this process goes through these atomics.
         unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>(), self.map.len() / 8) }
     }
 }
@@ -55,7 +58,8 @@ mod tests {
     use super::*;
     use crate::{Found, PAYLOAD_WORDS, Ring, Seal};
 
-    /// Memory without a file behind it, which is what miri can map: it judges the one unsafe block here.
+    /// Memory without a file behind it, which is what miri can map: it judges the one unsafe block
+    /// here.
     #[test]
     fn threads_share_what_is_mapped() {
         let bytes = Ring::<MappedWords>::words_of(4) * 8;

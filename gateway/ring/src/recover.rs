@@ -13,9 +13,11 @@ pub struct Recovered {
     pub first: u64,
     /// The slots that were not acknowledged, in order.
     pub slots: Vec<Found>,
-    /// Number before which every entry was delivered. Entries between it and `first` are kept elsewhere.
+    /// Number before which every entry was delivered. Entries between it and `first` are kept
+    /// elsewhere.
     pub delivered: Option<u64>,
-    /// The header was damaged: the acknowledged entries, or the number of all entries, may not be known.
+    /// The header was damaged: the acknowledged entries, or the number of all entries, may not be
+    /// known.
     pub header_damaged: bool,
 }
 
@@ -37,8 +39,9 @@ impl Recovered {
     }
 }
 
-/// Reads a ring that no process writes to. Whatever the memory holds, this neither panics nor invents entries: an entry
-/// proves its number and stream by its checksum. Memory shorter than a header is a ring that was never used.
+/// Reads a ring that no process writes to. Whatever the memory holds, this neither panics nor
+/// invents entries: an entry proves its number and stream by its checksum. Memory shorter than a
+/// header is a ring that was never used.
 pub fn recover(memory: &[u64], seal: Seal) -> Result<Recovered, NotARing> {
     let Some((header, slots)) = memory.split_at_checked(HEADER_WORDS) else {
         return Ok(Recovered { header_damaged: true, ..Recovered::default() });
@@ -72,9 +75,11 @@ struct Remains<'m> {
 }
 
 impl Remains<'_> {
-    /// Returns the first number, the slots from there on, and true if the position in the header was used.
+    /// Returns the first number, the slots from there on, and true if the position in the header
+    /// was used.
     fn read(&self, freed: Option<u64>, taken: Option<u64>) -> (u64, Vec<Found>, bool) {
-        // The slots say where the ring stands; the positions save repetition, and tell of slots that are gone.
+        // The slots say where the ring stands; the positions save repetition, and tell of slots
+        // that are gone.
         let proven = self.proven_end();
         let plausible = |taken: &u64| taken.saturating_sub(freed.unwrap_or(proven)) <= self.capacity;
         let stated = [taken, Some(self.flushed)].into_iter().flatten().filter(plausible).max();

@@ -38,8 +38,8 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         HEADER_WORDS + slots * SLOT_WORDS
     }
 
-    /// Makes an empty ring over zeroed memory. It has as many slots as fit, rounded down to a power of two. None if not even
-    /// one fits.
+    /// Makes an empty ring over zeroed memory. It has as many slots as fit, rounded down to a power
+    /// of two. None if not even one fits.
     pub fn new(memory: M, seal: Seal) -> Option<Self> {
         let fit = memory.len().checked_sub(HEADER_WORDS)? / SLOT_WORDS;
         let capacity = 1 << fit.checked_ilog2()?;
@@ -63,14 +63,16 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         self.capacity
     }
 
-    /// Appends an entry and returns its number. When this returns, the entry survives a crash of the process.
+    /// Appends an entry and returns its number. When this returns, the entry survives a crash of
+    /// the process.
     pub fn append(&self, payload: &Payload) -> Result<u64, Full> {
         let mut head = self.head.0.load(Ordering::Relaxed);
         loop {
             // Acquire: what the reader read of the slot happened before it is written again.
             let tail = self.tail.0.load(Ordering::Acquire);
             if head.wrapping_sub(tail) >= self.capacity {
-                // The head may be older than the tail; only a current one proves that the ring is full.
+                // The head may be older than the tail; only a current one proves that the ring is
+                // full.
                 let current = self.head.0.load(Ordering::Relaxed);
                 if current == head {
                     return Err(Full);
@@ -93,8 +95,9 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         tail..self.head.0.load(Ordering::Acquire).max(tail)
     }
 
-    /// Calls `take` for the entries from number `from` on, at most `limit`, up to the first that is not published.
-    /// Returns how many there were. A published entry that is not whole means that the memory itself was damaged.
+    /// Calls `take` for the entries from number `from` on, at most `limit`, up to the first that is
+    /// not published. Returns how many there were. A published entry that is not whole means that
+    /// the memory itself was damaged.
     pub fn read(&self, from: u64, limit: usize, mut take: impl FnMut(Found)) -> usize {
         for (count, sequence) in (from..).take(limit).enumerate() {
             let slot = self.slot(sequence);
@@ -106,18 +109,21 @@ impl<M: Deref<Target = [AtomicU64]>> Ring<M> {
         limit
     }
 
-    /// Frees every slot before number `end`, whose entries were read and are safe elsewhere. Only one reader may do so.
+    /// Frees every slot before number `end`, whose entries were read and are safe elsewhere. Only
+    /// one reader may do so.
     pub fn acknowledge(&self, end: u64) {
         let end = end.min(self.pending().end);
         if end > self.tail.0.load(Ordering::Relaxed) {
-            // First in the file, so that a slot that is written again never counts as one that waits.
+            // First in the file, so that a slot that is written again never counts as one that
+            // waits.
             self.memory[FREED_AT].store(header::mark(end, self.seal), Ordering::Release);
             self.tail.0.store(end, Ordering::Release);
         }
     }
 
-    /// Stores that every entry before number `end` was delivered, wherever it was kept after it was freed. Call this before
-    /// they are freed: entries that are neither delivered nor in the ring must be elsewhere, or count as lost.
+    /// Stores that every entry before number `end` was delivered, wherever it was kept after it was
+    /// freed. Call this before they are freed: entries that are neither delivered nor in the ring
+    /// must be elsewhere, or count as lost.
     pub fn mark_delivered(&self, end: u64) {
         self.memory[DELIVERED_AT].store(header::mark(end, self.seal), Ordering::Release);
     }

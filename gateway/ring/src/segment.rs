@@ -1,7 +1,9 @@
-//! Segments: where entries go that have to leave their ring, written whole and forced to disk before they do.
+//! Segments: where entries go that have to leave their ring, written whole and forced to disk
+//! before they do.
 //!
-//! A header, then slots as they stood in the ring. All of them prove by checksum which stream and number they belong to.
-//! Reading one neither panics nor invents, whatever became of the file: what it does not hold any more is unreadable.
+//! A header, then slots as they stood in the ring. All of them prove by checksum which stream and
+//! number they belong to. Reading one neither panics nor invents, whatever became of the file: what
+//! it does not hold any more is unreadable.
 
 use std::{
     fs::{self, File},
@@ -39,8 +41,8 @@ impl Segment {
         (1 + entries as u64) * SLOT_BYTES as u64
     }
 
-    /// Writes the entries from number `first` on, by way of the file `unfinished` in the same directory, and forces them
-    /// to disk: all or nothing.
+    /// Writes the entries from number `first` on, by way of the file `unfinished` in the same
+    /// directory, and forces them to disk: all or nothing.
     pub fn write(path: &Path, unfinished: &Path, first: u64, entries: &[Payload], seal: Seal) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("."));
         let written = write_file(unfinished, &content(first, entries, seal))
@@ -55,8 +57,8 @@ impl Segment {
         Ok(Self { path: path.to_owned(), seal, first, end: first.saturating_add(entries.len() as u64), file: None })
     }
 
-    /// The segment of entries from number `first` on that an earlier life left; nothing if neither its header nor any of
-    /// its slots is of this stream and number.
+    /// The segment of entries from number `first` on that an earlier life left; nothing if neither
+    /// its header nor any of its slots is of this stream and number.
     pub fn open(path: &Path, first: u64, seal: Seal) -> io::Result<Option<Self>> {
         if first >= NUMBERS_END {
             return Ok(None);
@@ -121,7 +123,8 @@ impl Segment {
         Ok(stated.filter(ours).map(|words| words[2]))
     }
 
-    /// Number after the last slot of a file without a header, if at least one slot proves to be in its place.
+    /// Number after the last slot of a file without a header, if at least one slot proves to be in
+    /// its place.
     fn proven_end(&self, slots: u64) -> io::Result<u64> {
         let mut bytes = vec![0; SCAN_SLOTS * SLOT_BYTES];
         let mut index = 0;
@@ -140,7 +143,8 @@ impl Segment {
         Ok(self.first)
     }
 
-    /// Fills `buffer` from the slot with this index on, the header being the first; returns how many bytes there were.
+    /// Fills `buffer` from the slot with this index on, the header being the first; returns how
+    /// many bytes there were.
     fn fill(&self, index: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(file) = &self.file else { return Ok(0) };
         let (mut filled, start) = (0, index.saturating_mul(SLOT_BYTES as u64));

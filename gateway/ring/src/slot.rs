@@ -1,11 +1,12 @@
 //! One slot: publication stamp, payload, checksum.
 //!
-//! The stamp is the entry's number plus one and is written last: it publishes. The checksum decides whether an entry is
-//! whole, and covers the number and the stream.
+//! The stamp is the entry's number plus one and is written last: it publishes. The checksum decides
+//! whether an entry is whole, and covers the number and the stream.
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// 64-bit words of payload in a slot. The model checker gets short slots, as each word multiplies its schedules.
+/// 64-bit words of payload in a slot. The model checker gets short slots, as each word multiplies
+/// its schedules.
 pub const PAYLOAD_WORDS: usize = if cfg!(loom) { 1 } else { 14 };
 
 /// 64-bit words of a whole slot: 16, so that a slot is two cache lines.
@@ -32,8 +33,8 @@ pub struct Seal(pub(crate) u64);
 pub enum Found {
     /// An entry, written in full.
     Entry(Payload),
-    /// A number that was taken and, as far as is known, never published: the process died in between, and nobody relied on
-    /// the entry.
+    /// A number that was taken and, as far as is known, never published: the process died in
+    /// between, and nobody relied on the entry.
     Void,
     /// An entry that was published, and is damaged or gone.
     Unreadable,
@@ -103,8 +104,8 @@ impl Words {
         self.0[STAMP].checked_sub(1)
     }
 
-    /// The payload, if this is the whole entry `sequence`. The stamp does not count: an entry that was written in full and not
-    /// published yet is whole.
+    /// The payload, if this is the whole entry `sequence`. The stamp does not count: an entry that
+    /// was written in full and not published yet is whole.
     pub(crate) fn entry(&self, sequence: u64, seal: Seal) -> Option<Payload> {
         let payload = self.payload();
         (self.0[CHECKSUM] == checksum(sequence, &payload, seal)).then_some(payload)
@@ -148,7 +149,8 @@ pub fn encode(sequence: u64, payload: &Payload, seal: Seal) -> SlotBytes {
     bytes
 }
 
-/// Decodes a slot outside of a ring. None unless it is the whole entry `sequence` of the stream of `seal`.
+/// Decodes a slot outside of a ring. None unless it is the whole entry `sequence` of the stream of
+/// `seal`.
 pub fn decode(bytes: &SlotBytes, sequence: u64, seal: Seal) -> Option<Payload> {
     let mut words = [0; SLOT_WORDS];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
@@ -161,9 +163,9 @@ const fn stamp_of(sequence: u64) -> u64 {
     sequence.wrapping_add(1)
 }
 
-/// A multiplicative hash over stream, number and payload. Each step is a bijection of the running value for a fixed word,
-/// and of the word for a fixed running value: damage to one word is noticed (but for a hash of 0, which counts as 1), any
-/// other with odds of 1 - 2^-64.
+/// A multiplicative hash over stream, number and payload. Each step is a bijection of the running
+/// value for a fixed word, and of the word for a fixed running value: damage to one word is noticed
+/// (but for a hash of 0, which counts as 1), any other with odds of 1 - 2^-64.
 fn checksum(sequence: u64, payload: &Payload, seal: Seal) -> u64 {
     let seeded = mix(seal.0, sequence);
     // Two independent chains, so that the multiplications overlap.

@@ -1,5 +1,5 @@
-//! Rings against a model, in ordinary memory; and what recovery makes of memory that was damaged. The tests of files are
-//! in [`files`] and [`segments`]; the others run under miri, too.
+//! Rings against a model, in ordinary memory; and what recovery makes of memory that was damaged.
+//! The tests of files are in [`files`] and [`segments`]; the others run under miri, too.
 
 mod files;
 mod segments;

@@ -1,7 +1,7 @@
 //! The health report: whether the gateway can serve, and what is missing if it cannot.
 //!
-//! Readiness is about the gateway itself. A dead upstream is told and takes only its own routes down, unless the
-//! configuration calls it essential.
+//! Readiness is about the gateway itself. A dead upstream is told and takes only its own routes
+//! down, unless the configuration calls it essential.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! The one way in: identifies a request's caller, checks its route, and debits its limits. The proxy and the decision
-//! API both go through it.
+//! The one way in: identifies a request's caller, checks its route, and debits its limits. The
+//! proxy and the decision API both go through it.
 //!
 //! Invariants: a refusal consumes nothing; a request is recorded only after it was admitted.
 
@@ -60,7 +60,8 @@ pub(crate) struct Identified {
 pub(crate) enum Admitted {
     /// Held of the caller's limits until the answer's cost is known.
     Caller(limit::Admission),
-    /// Counted for the client's address, on a public route. The state of that limit, if there is one.
+    /// Counted for the client's address, on a public route. The state of that limit, if there is
+    /// one.
     Address(Option<LimitState>),
 }
 
@@ -102,7 +103,8 @@ impl AdmissionControl {
         }
     }
 
-    /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or none.
+    /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or
+    /// none.
     pub(crate) async fn admit(&self, request: &Identified, units: u64) -> Result<Admitted, Problem> {
         let Some(caller) = &request.caller else {
             return Ok(Admitted::Address(self.count_address(request)?));
@@ -111,7 +113,8 @@ impl AdmissionControl {
         Ok(Admitted::Caller(self.limiter.admit(caller.request(&*request.route, units, request.now)).await?))
     }
 
-    /// Returns the state of each limit, if a request of `units` would be admitted now. Nothing is consumed.
+    /// Returns the state of each limit, if a request of `units` would be admitted now. Nothing is
+    /// consumed.
     pub(crate) async fn peek(&self, request: &Identified, units: u64) -> Result<LimitStates, Problem> {
         let Some(caller) = &request.caller else {
             return Ok(LimitStates::of(None));
@@ -131,8 +134,8 @@ impl AdmissionControl {
         Ok(self.authenticator.pepper.hash(&secret))
     }
 
-    /// Looks up the caller behind a credential, if it may be used from its address. Nothing is looked up once too many
-    /// other credentials from that address have failed.
+    /// Looks up the caller behind a credential, if it may be used from its address. Nothing is
+    /// looked up once too many other credentials from that address have failed.
     fn caller(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
         let &Arrival { credential, address, failures_most, now, .. } = arrival;
         let origin = address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most });
@@ -158,7 +161,8 @@ impl AdmissionControl {
         self.check_room()
     }
 
-    /// Counts a request to a public route for its client's address. Returns the state of that limit, if there is one.
+    /// Counts a request to a public route for its client's address. Returns the state of that
+    /// limit, if there is one.
     fn count_address(&self, request: &Identified) -> Result<Option<LimitState>, Problem> {
         let limited = request.route.per_address.as_ref().zip(request.address);
         let count = |(rate, address)| self.by_address.admit(&request.route.name, address, rate);

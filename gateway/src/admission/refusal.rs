@@ -34,8 +34,8 @@ impl Refusal {
         Box::new(Self { problem: refusal.error.into(), owner: refusal.owner, caller: None, route: None })
     }
 
-    /// Returns this refusal, unless it only asks for a key and the route is unclear: a key would not help then, and the
-    /// client is told what is wrong with its path or host instead.
+    /// Returns this refusal, unless it only asks for a key and the route is unclear: a key would
+    /// not help then, and the client is told what is wrong with its path or host instead.
     pub(super) fn unless_unclear(self: Box<Self>, route: Result<Arc<Route>, Problem>) -> Box<Self> {
         match route {
             Err(problem)

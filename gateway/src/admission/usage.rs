@@ -13,11 +13,13 @@ use crate::{
     route::Route,
 };
 
-/// Seconds after which a request may try again that was refused because its usage could not be recorded.
+/// Seconds after which a request may try again that was refused because its usage could not be
+/// recorded.
 const UNRECORDED_RETRY_SECONDS: u64 = 1;
 
 impl AdmissionControl {
-    /// Records the usage of an admitted request. Returns the units of it that are billed, and count against quotas.
+    /// Records the usage of an admitted request. Returns the units of it that are billed, and count
+    /// against quotas.
     pub(crate) fn record(
         &self,
         caller: &Caller,
@@ -29,7 +31,8 @@ impl AdmissionControl {
         self.record_as(caller, route, admission, units, status, route.billable.covers(status))
     }
 
-    /// Records the usage of an admitted request whose status does not tell by itself if it is billed.
+    /// Records the usage of an admitted request whose status does not tell by itself if it is
+    /// billed.
     pub(crate) fn record_as(
         &self,
         caller: &Caller,

@@ -1,4 +1,5 @@
-//! The table of problem codes: what a client can be told, with its status. Codes never change meaning.
+//! The table of problem codes: what a client can be told, with its status. Codes never change
+//! meaning.
 
 use http::StatusCode;
 
@@ -16,7 +17,8 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word for it: `rate_limited`. The problem's `type` is `urn:tollgate:problem:` and this word.
+            /// The word for it: `rate_limited`. The problem's `type` is `urn:tollgate:problem:` and
+            /// this word.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*

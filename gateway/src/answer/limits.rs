@@ -13,9 +13,11 @@ use crate::limit::{
 /// Largest integer of a structured field.
 const STRUCTURED_INTEGER_MAX: u64 = 999_999_999_999_999;
 
-/// The headers for these limits, of which the first is closest to refusing; none if there are no limits.
+/// The headers for these limits, of which the first is closest to refusing; none if there are no
+/// limits.
 pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
-    // The older headers show one limit. A concurrency limit says nothing of requests one after the other.
+    // The older headers show one limit. A concurrency limit says nothing of requests one after the
+    // other.
     let tells = |limit: &&LimitState| !limit.is_concurrency() || limit.remaining == 0;
     let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
         return Vec::new();

@@ -1,7 +1,7 @@
 //! Answers of the gateway itself: problem details (RFC 9457), from one table of codes.
 //!
-//! Whatever room refuses, it hands over a [`Problem`]; only this room knows how it looks on the wire. Rate headers are
-//! made here as well, for refusals and for forwarded answers alike.
+//! Whatever room refuses, it hands over a [`Problem`]; only this room knows how it looks on the
+//! wire. Rate headers are made here as well, for refusals and for forwarded answers alike.
 
 mod code;
 mod limits;
@@ -112,7 +112,8 @@ impl Problem {
             violated_policies: self.violated.map(|policy| [policy]),
             retry_after_seconds: self.retry_after_seconds,
         };
-        // Serializing plain strings and numbers cannot fail; a client would still get status and headers.
+        // Serializing plain strings and numbers cannot fail; a client would still get status and
+        // headers.
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 

@@ -1,9 +1,11 @@
-//! Failed credentials, counted per client: whoever guesses keys is refused before the next one is looked up.
+//! Failed credentials, counted per client: whoever guesses keys is refused before the next one is
+//! looked up.
 //!
-//! The counts are a sketch of fixed size, so that no flood of addresses takes memory. It never counts too few. It counts
-//! too many for an address that shares all its places with others, which takes a flood: as many failures a minute as
-//! the limit allows each of the sketch's 65,536 columns. Windows are whole minutes and counted here: the library's own
-//! `Rate` panics when a thread is held up between reading the clock and using it.
+//! The counts are a sketch of fixed size, so that no flood of addresses takes memory. It never
+//! counts too few. It counts too many for an address that shares all its places with others, which
+//! takes a flood: as many failures a minute as the limit allows each of the sketch's 65,536
+//! columns. Windows are whole minutes and counted here: the library's own `Rate` panics when a
+//! thread is held up between reading the clock and using it.
 
 use std::{
     net::IpAddr,

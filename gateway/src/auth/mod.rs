@@ -1,7 +1,8 @@
 //! Authentication: the credential of a request becomes a [`Caller`], from memory, without I/O.
 //!
-//! A text that cannot be a key is refused by its form alone; a key that is not known, by one look-up of its keyed
-//! hash. Refusals of a known key name its owner, who is told precisely what is wrong.
+//! A text that cannot be a key is refused by its form alone; a key that is not known, by one
+//! look-up of its keyed hash. Refusals of a known key name its owner, who is told precisely what is
+//! wrong.
 
 pub(crate) mod failures;
 #[cfg(test)]
@@ -121,7 +122,8 @@ fn standing(key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> 
     }
 }
 
-/// The key in a credential that [`credential`] or [`one_of`] found; what cannot be one is refused by its form alone.
+/// The key in a credential that [`credential`] or [`one_of`] found; what cannot be one is refused
+/// by its form alone.
 pub(crate) fn read(credential: Result<&[u8], AuthError>) -> Result<Secret, AuthRefusal> {
     credential.and_then(|text| Ok(Secret::parse(text)?)).map_err(AuthRefusal::of_nobody)
 }

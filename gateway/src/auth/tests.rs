@@ -17,7 +17,8 @@ struct Fixture {
     authenticator: Authenticator,
 }
 
-/// A customer under a reseller under a root, with one key; `change` edits the rows before they are loaded.
+/// A customer under a reseller under a root, with one key; `change` edits the rows before they are
+/// loaded.
 fn fixture(change: impl FnOnce(&mut Rows)) -> Fixture {
     let pepper = Pepper::new(b"a pepper for tests").unwrap();
     let secret = Secret::generate(Mode::Live);

@@ -1,5 +1,5 @@
-//! The map of keys. What it is searched by is a keyed hash already, which nobody outside can choose: hashing it once more
-//! would cost a tenth of a look-up and spread nothing better.
+//! The map of keys. What it is searched by is a keyed hash already, which nobody outside can
+//! choose: hashing it once more would cost a tenth of a look-up and spread nothing better.
 
 use std::{
     hash::{BuildHasherDefault, Hasher},

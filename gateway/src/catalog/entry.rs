@@ -22,8 +22,9 @@ use crate::limit::{PlanRates, QuotaAccount, RateCells, TenantLimits};
 /// Expiry of a key that never expires.
 const NEVER: i64 = i64::MAX;
 
-/// A key as the request path needs it. It stays the same entry for as long as the key is served, and what changes of the
-/// key changes in it: so the cells of its limits lie in it too, and a request finds all with one look-up.
+/// A key as the request path needs it. It stays the same entry for as long as the key is served,
+/// and what changes of the key changes in it: so the cells of its limits lie in it too, and a
+/// request finds all with one look-up.
 pub struct KeyEntry {
     /// Its public identifier.
     pub id: KeyId,
@@ -50,14 +51,16 @@ struct Restrictions {
     allowed_ips: Box<[IpNet]>,
 }
 
-/// A tenant as the request path needs it: it has a plan, and neither it nor one above it is suspended.
+/// A tenant as the request path needs it: it has a plan, and neither it nor one above it is
+/// suspended.
 pub struct TenantEntry {
     /// Its identifier.
     pub id: TenantId,
     pub(crate) terms: Arc<PlanTerms>,
     /// Its rates and its pools, with the cells that they are spent from.
     pub(crate) limits: TenantLimits,
-    /// Every hard quota that its requests draw on, its own first, then those of the tenants above it; then its credit.
+    /// Every hard quota that its requests draw on, its own first, then those of the tenants above
+    /// it; then its credit.
     pub(crate) quotas: Box<[Arc<QuotaAccount>]>,
 }
 
@@ -84,7 +87,8 @@ pub(crate) struct PlanTerms {
     /// The plan in force.
     pub(crate) plan: PlanId,
     pub(crate) rates: Arc<PlanRates>,
-    /// Hard quotas, by place on the way up; soft ones are billing's. Whose they are is not known here.
+    /// Hard quotas, by place on the way up; soft ones are billing's. Whose they are is not known
+    /// here.
     pub(crate) caps: Vec<SubtreeCap>,
     /// Meters that are paid for in advance.
     pub(crate) prepaid: Vec<String>,
@@ -117,8 +121,8 @@ impl KeyEntry {
         true
     }
 
-    /// Ends this entry, which the catalog holds no more: whoever still does, as an upgraded connection, finds the key
-    /// revoked.
+    /// Ends this entry, which the catalog holds no more: whoever still does, as an upgraded
+    /// connection, finds the key revoked.
     pub(super) fn retire(&self) {
         self.revoked.store(true, Ordering::Release);
     }
@@ -138,7 +142,8 @@ impl KeyEntry {
         scopes.is_empty() || scopes.iter().any(|known| known == scope)
     }
 
-    /// Returns true if it may be used from there; one that may not be used from everywhere, not from an unknown place.
+    /// Returns true if it may be used from there; one that may not be used from everywhere, not
+    /// from an unknown place.
     pub(crate) fn admits_from(&self, address: Option<IpAddr>) -> bool {
         let restrictions = self.restrictions.load();
         let allowed = restrictions.as_ref().map_or(&[][..], |restrictions| &restrictions.allowed_ips);
@@ -146,7 +151,8 @@ impl KeyEntry {
         allowed.is_empty() || canonical.is_some_and(|address| allowed.iter().any(|range| range.contains(&address)))
     }
 
-    /// Notes that it is accepted at `now`. Nearly always it was already in this minute, and nothing is written.
+    /// Notes that it is accepted at `now`. Nearly always it was already in this minute, and nothing
+    /// is written.
     pub(crate) fn touch(&self, now: Micros) {
         let minute = minute(now);
         if self.used_minute.load(Ordering::Relaxed) != minute {

@@ -47,7 +47,8 @@ const CHANGES_AT_ONCE: u32 = 2_000;
 const STALE_AFTER: Duration = Duration::from_secs(5);
 
 impl Catalog {
-    /// Keeps the catalog up to date until `shutdown` turns true. While the store is away, what is known serves on.
+    /// Keeps the catalog up to date until `shutdown` turns true. While the store is away, what is
+    /// known serves on.
     pub async fn follow(self: Arc<Self>, store: Store, mut shutdown: watch::Receiver<bool>) {
         let follower = Follower {
             feed: store.change_feed(),
@@ -122,7 +123,8 @@ impl Follower {
                 Ok(()) => {
                     self.outage.over();
                     if std::mem::take(&mut self.away) {
-                        // Whoever watched may wait on a connection that nothing comes through any more.
+                        // Whoever watched may wait on a connection that nothing comes through any
+                        // more.
                         self.watch.renew();
                     }
                     self.note(announced, catalog.last_change() != before);
@@ -161,7 +163,8 @@ impl Follower {
         }
     }
 
-    /// Tells when the schema was changed since the store was opened. A store that was just opened fits.
+    /// Tells when the schema was changed since the store was opened. A store that was just opened
+    /// fits.
     async fn look_at_schema(&mut self) {
         if self.schema.check().is_ok() && self.schema_seen_at.elapsed() < SCHEMA_EVERY {
             return;

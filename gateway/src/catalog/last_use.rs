@@ -36,7 +36,8 @@ enum ReportError {
 }
 
 impl Catalog {
-    /// Reports once a minute when keys were last used, until `shutdown` turns true, and then once more.
+    /// Reports once a minute when keys were last used, until `shutdown` turns true, and then once
+    /// more.
     pub async fn report_use(self: Arc<Self>, store: Store, mut shutdown: watch::Receiver<bool>) {
         let outage = Outage::new("last use of keys");
         let mut since = 1;

@@ -12,8 +12,8 @@ use common::{
 use super::{entry::KeyEntry, memory::Catalog, tree::Tree};
 use crate::lock::locked;
 
-/// Takes the whole catalog row by row: tenants, plans, subscriptions, then keys. What is not among the rows is forgotten
-/// at the end.
+/// Takes the whole catalog row by row: tenants, plans, subscriptions, then keys. What is not among
+/// the rows is forgotten at the end.
 pub(super) struct Loader<'a> {
     catalog: &'a Catalog,
     now: Micros,

@@ -1,5 +1,5 @@
-//! From the plans on the way up from a tenant to what holds for it: worked out once for all tenants above whom the same
-//! plans stand.
+//! From the plans on the way up from a tenant to what holds for it: worked out once for all tenants
+//! above whom the same plans stand.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -27,7 +27,8 @@ pub(super) struct PlanNumber(usize);
 /// The own plan of a tenant and of each above it, tenant first.
 pub(super) type Chain = Vec<Option<PlanNumber>>;
 
-/// Every plan version that was ever pinned, and what follows from them. Versions never change, nor does what follows.
+/// Every plan version that was ever pinned, and what follows from them. Versions never change, nor
+/// does what follows.
 #[derive(Default)]
 pub(super) struct PlanBook {
     numbers: HashMap<PlanId, HashMap<(Option<TenantId>, i64), PlanNumber>>,

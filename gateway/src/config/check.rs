@@ -1,4 +1,5 @@
-//! A file that is being checked: the section at hand, the faults noted so far, and the checks that every section needs.
+//! A file that is being checked: the section at hand, the faults noted so far, and the checks that
+//! every section needs.
 
 use std::{
     cell::RefCell,
@@ -67,12 +68,14 @@ impl Check<'_> {
         self.about_value(field, value, format!("`{field}`: {} {reason}", quoted(value)))
     }
 
-    /// A fault of this section's setting `field`, or of the section itself if it has none of this name.
+    /// A fault of this section's setting `field`, or of the section itself if it has none of this
+    /// name.
     pub(super) fn about(&self, field: &str, reason: impl Into<String>) -> ConfigError {
         self.about_value(field, "", reason)
     }
 
-    /// A fault of this section's setting `field`, in the `value` that it has or that is in its list.
+    /// A fault of this section's setting `field`, in the `value` that it has or that is in its
+    /// list.
     pub(super) fn about_value(&self, field: &str, value: &str, reason: impl Into<String>) -> ConfigError {
         ConfigError::Fault(self.tree.place(&self.section.borrow(), field, Some(value)).fault(reason))
     }

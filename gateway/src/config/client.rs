@@ -1,5 +1,5 @@
-//! The settings `trusted_proxies` and `limits.failed_credentials`: whose word on a client's address is taken, and how
-//! often that address may send keys that are none.
+//! The settings `trusted_proxies` and `limits.failed_credentials`: whose word on a client's address
+//! is taken, and how often that address may send keys that are none.
 
 use std::net::IpAddr;
 

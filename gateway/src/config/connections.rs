@@ -1,4 +1,5 @@
-//! The section `connections`: how many connections there may be, and how long clients may keep the gateway waiting.
+//! The section `connections`: how many connections there may be, and how long clients may keep the
+//! gateway waiting.
 
 use std::time::Duration;
 

@@ -79,8 +79,8 @@ impl Default for DecisionFile {
 }
 
 impl Check<'_> {
-    /// The section's settings; none if nobody is to be answered. `threads` is how many proxy, `taken` is where others
-    /// than this section listen.
+    /// The section's settings; none if nobody is to be answered. `threads` is how many proxy,
+    /// `taken` is where others than this section listen.
     pub(super) fn decision(
         &self,
         file: Option<DecisionFile>,

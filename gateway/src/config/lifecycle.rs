@@ -23,7 +23,8 @@ pub(super) enum OnAbortFile {
 }
 
 impl RouteCheck<'_, '_> {
-    /// The life of a request on the route, whose upstream may be silent for so long. Every fault is noted.
+    /// The life of a request on the route, whose upstream may be silent for so long. Every fault is
+    /// noted.
     pub(super) fn lifecycle(&self, silence: Duration) -> Lifecycle {
         Lifecycle { on_abort: self.on_abort(silence), bill: self.bill(), upgrade: self.upgrade() }
     }

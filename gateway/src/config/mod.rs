@@ -1,7 +1,8 @@
 //! The configuration: `gateway.yaml`, read and checked as a whole before any of it counts.
 //!
-//! [`Settings`] can only be had from a file that passed every check, so nothing behind this room checks again.
-//! Every fault of a file is told at once, each as `file:line:column: reason`. [`watch`] follows the file while the gateway runs.
+//! [`Settings`] can only be had from a file that passed every check, so nothing behind this room
+//! checks again. Every fault of a file is told at once, each as `file:line:column: reason`.
+//! [`watch`] follows the file while the gateway runs.
 
 mod bank;
 mod check;

@@ -1,8 +1,9 @@
 //! Follows the file while the gateway runs.
 //!
-//! The content is read and compared twice a second. That also sees what change notification of the file system often
-//! misses: editors that save by renaming, and mounted config maps that swing a symbolic link. SIGHUP reads at once and
-//! looks host names up again even if nothing changed. A file with any fault changes nothing at all.
+//! The content is read and compared twice a second. That also sees what change notification of the
+//! file system often misses: editors that save by renaming, and mounted config maps that swing a
+//! symbolic link. SIGHUP reads at once and looks host names up again even if nothing changed. A
+//! file with any fault changes nothing at all.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -36,8 +37,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of the file whose content `text` is in force as `running`. A change since then, be it during a slow
-    /// start, is seen at the first look.
+    /// A watcher of the file whose content `text` is in force as `running`. A change since then, be
+    /// it during a slow start, is seen at the first look.
     pub fn new(path: PathBuf, text: String, overrides: Overrides, running: &Settings) -> Self {
         let reloads = metrics::counters(
             "tollgate_config_reloads_total",

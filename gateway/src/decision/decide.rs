@@ -79,8 +79,9 @@ impl Decision {
         Ok(verdict)
     }
 
-    /// Ends a reservation: records its usage and charges the difference to what was held. The credential is the one
-    /// that reserved; it may have been revoked since, as what was used is owed all the same.
+    /// Ends a reservation: records its usage and charges the difference to what was held. The
+    /// credential is the one that reserved; it may have been revoked since, as what was used is
+    /// owed all the same.
     pub(crate) fn settle(
         &self,
         credential: Result<&[u8], AuthError>,
@@ -134,7 +135,8 @@ impl Decision {
         let identified = self.admission().identify(Arrival {
             credential: question.credential,
             route: self.route(question.target.as_ref()),
-            // The other proxy's own address is not the client's, and what it says of that is believed.
+            // The other proxy's own address is not the client's, and what it says of that is
+            // believed.
             address: question.client,
             failures_most: None,
             now: SystemClock.now(),
@@ -170,7 +172,8 @@ impl Decision {
             error!(event = "usage_not_recorded", %error, consequence = "the request is denied");
             unrecorded()
         })?;
-        // Its permit is held until here, so that what remains is told as it is while the request is served.
+        // Its permit is held until here, so that what remains is told as it is while the request is
+        // served.
         let _permit = admission.settle(billed);
         Ok(self.admission().limits(caller, &request.route, request.now))
     }

@@ -1,5 +1,5 @@
-//! Decisions for operators who run a proxy of their own: the API tells whether a request may pass, and the other proxy
-//! forwards it.
+//! Decisions for operators who run a proxy of their own: the API tells whether a request may pass,
+//! and the other proxy forwards it.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -9,8 +9,9 @@
 //! | [`envoy`] | Envoy's `RateLimitService`, by gRPC |
 //! | [`server`] | listeners, threads and connections |
 //!
-//! Invariants: what is consumed here is billed as if it had been forwarded, and nothing else is; a peek consumes nothing; a
-//! reservation ends exactly once: it is settled, expires, or ends with the process.
+//! Invariants: what is consumed here is billed as if it had been forwarded, and nothing else is; a
+//! peek consumes nothing; a reservation ends exactly once: it is settled, expires, or ends with the
+//! process.
 
 mod decide;
 mod document;

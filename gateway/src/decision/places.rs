@@ -1,8 +1,8 @@
 //! Limits on open reservations: in all, of one tenant and of one key.
 //!
-//! Invariant: neither a key nor a tenant can take every place. A key is refused for what it holds itself, or because
-//! its tenant does; only when every place is taken is somebody else refused, and the last quarter of the places goes
-//! to keys that hold less than an eighth of what is free.
+//! Invariant: neither a key nor a tenant can take every place. A key is refused for what it holds
+//! itself, or because its tenant does; only when every place is taken is somebody else refused, and
+//! the last quarter of the places goes to keys that hold less than an eighth of what is free.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! Requests that were admitted and whose units are not known yet: held until they are settled, or for so long.
+//! Requests that were admitted and whose units are not known yet: held until they are settled, or
+//! for so long.
 //!
 //! Invariant: each reservation is taken out exactly once: by [`Reservations::settle`], by expiry or
 //! by [`Reservations::release`]. The one that takes it out owns its [`Admission`], so units are
@@ -34,7 +35,8 @@ use crate::{
 /// Time between two looks for expired reservations.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 
-/// Bits of an id that nobody can guess. The others say when it expires, in milliseconds of the process's own clock.
+/// Bits of an id that nobody can guess. The others say when it expires, in milliseconds of the
+/// process's own clock.
 const RANDOM_BITS: u32 = 80;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -76,7 +78,8 @@ pub(super) struct Reservations {
 #[derive(Default)]
 struct Book {
     open: BTreeMap<ReservationId, (Reservation, Place)>,
-    /// Settled and not expired yet: as many as may be open at once, so that a repetition is told for what it is.
+    /// Settled and not expired yet: as many as may be open at once, so that a repetition is told
+    /// for what it is.
     settled: BTreeMap<ReservationId, KeyHash>,
 }
 

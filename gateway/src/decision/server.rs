@@ -1,8 +1,9 @@
 //! Listeners, threads and connections of the decision API.
 //!
-//! Each thread has a runtime of its own and serves the connections that it accepted until they end: a decision never
-//! changes threads. At the end no connection is accepted; those of HTTP/1 are told to go with their next answer, those of
-//! gRPC at once, and idle ones are closed when nobody is waited for any more.
+//! Each thread has a runtime of its own and serves the connections that it accepted until they end:
+//! a decision never changes threads. At the end no connection is accepted; those of HTTP/1 are told
+//! to go with their next answer, those of gRPC at once, and idle ones are closed when nobody is
+//! waited for any more.
 
 use std::{
     error::Error,

@@ -1,8 +1,9 @@
 //! The rate of one address on a public route.
 //!
-//! Invariant: over every stretch of time W, an address is admitted to a route at most `burst + rate x W` times. The rates
-//! are kept in a sketch of fixed size, so that no flood of addresses takes memory. Where addresses share all their places
-//! in it, they are counted together: an address is then refused too early, and never too late.
+//! Invariant: over every stretch of time W, an address is admitted to a route at most `burst + rate
+//! x W` times. The rates are kept in a sketch of fixed size, so that no flood of addresses takes
+//! memory. Where addresses share all their places in it, they are counted together: an address is
+//! then refused too early, and never too late.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -63,7 +64,8 @@ impl ByAddress {
         }
     }
 
-    /// Counts a request from there to a route, if it may pass. Returns how the limit stands after it.
+    /// Counts a request from there to a route, if it may pass. Returns how the limit stands after
+    /// it.
     pub(crate) fn admit(&self, route: &str, address: IpAddr, rate: &Rate) -> Result<LimitState, Denial> {
         let caller = (route, origin::subscriber(address));
         let places: [&AtomicU64; ROWS] = std::array::from_fn(|row| {
@@ -76,7 +78,8 @@ impl ByAddress {
         let lock = (self.hashers[0].hash_one(caller.1) % LOCKS as u64) as usize;
         let _counted = locked(&self.locks[lock]);
         let now = self.clock.nanos();
-        // Every place was debited for whatever this address has sent: the least of them is closest to the truth.
+        // Every place was debited for whatever this address has sent: the least of them is closest
+        // to the truth.
         let full_at = places.iter().map(|place| place.load(Ordering::Acquire)).min().unwrap_or(0);
         let cell = RateCell::default();
         cell.replace(full_at);

@@ -1,8 +1,8 @@
 //! CORS: the rights of pages of other origins on a route, as the Fetch standard has them.
 //!
-//! Invariants: a preflight of a route with this filter is answered by the gateway, without a key, and reaches no upstream.
-//! Every other answer to such a route says the same of CORS, whether the upstream made it or the gateway; what the
-//! upstream itself says of CORS is replaced.
+//! Invariants: a preflight of a route with this filter is answered by the gateway, without a key,
+//! and reaches no upstream. Every other answer to such a route says the same of CORS, whether the
+//! upstream made it or the gateway; what the upstream itself says of CORS is replaced.
 
 use std::sync::Arc;
 
@@ -77,7 +77,8 @@ pub(crate) enum OriginPattern {
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     policy: Arc<Cors>,
-    /// The origin that is written into the answer; none if the request has none, or one that may not call.
+    /// The origin that is written into the answer; none if the request has none, or one that may
+    /// not call.
     origin: Option<HeaderValue>,
 }
 

@@ -56,7 +56,8 @@ enum Scope {
 }
 
 impl Scope {
-    /// Returns true if a limit of this scope applies to every request that a limit of `other` applies to.
+    /// Returns true if a limit of this scope applies to every request that a limit of `other`
+    /// applies to.
     fn covers(self, other: Self) -> bool {
         match (self, other) {
             (Self::Tenant | Self::Pool(_), Self::Key) | (Self::Pool(_), Self::Tenant) => true,

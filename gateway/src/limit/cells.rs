@@ -1,7 +1,7 @@
 //! The cells of one owner's limits.
 //!
-//! Invariant: cells outlive every change of plan. The time that a bucket takes to refill carries over, so that no change
-//! refills it.
+//! Invariant: cells outlive every change of plan. The time that a bucket takes to refill carries
+//! over, so that no change refills it.
 
 use std::{
     fmt,
@@ -24,7 +24,8 @@ use super::{
 /// Last part of an account's name, by window.
 const WINDOW_NAMES: [&str; WINDOWS] = ["second", "minute", "hour", "day"];
 
-/// The cells of one owner, by window. Most owners are idle, so accounts are made when they are first needed.
+/// The cells of one owner, by window. Most owners are idle, so accounts are made when they are
+/// first needed.
 #[derive(Default)]
 pub(crate) struct RateCells {
     buckets: [RateCell; WINDOWS],

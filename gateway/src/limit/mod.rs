@@ -100,12 +100,14 @@ impl Limiter {
         Self { clock, ..Self::default() }
     }
 
-    /// A limiter whose rates are shared through a bank. It is on the machine's clock, as the bank is.
+    /// A limiter whose rates are shared through a bank. It is on the machine's clock, as the bank
+    /// is.
     pub fn with_bank(bank: Arc<Bank>) -> Self {
         Self { bank: Some(bank), ..Self::default() }
     }
 
-    /// The limits of a route, with the buckets that the limiter keeps under its name; none if nothing is limited.
+    /// The limits of a route, with the buckets that the limiter keeps under its name; none if
+    /// nothing is limited.
     pub(crate) fn route_limits(&self, name: &Arc<str>, limits: &RateLimits) -> Option<RouteLimits> {
         let rates = Rates::new(RateOwner::Route, limits);
         let cells = || Arc::clone(&self.routes.entry(Arc::clone(name)).or_default());
@@ -119,18 +121,20 @@ impl Limiter {
         self.or_wait(|counts| self.attempt(&request, counts).gather().debit(&self.clock)).await
     }
 
-    /// Debits every limit that applies to a request, or none, without waiting. A limit of which nothing is in hand yet
-    /// denies.
+    /// Debits every limit that applies to a request, or none, without waiting. A limit of which
+    /// nothing is in hand yet denies.
     pub fn try_admit(&self, request: Request<'_>) -> Result<Admission, Denial> {
         self.attempt(&request, true).gather().debit(&self.clock).map_err(|denied| denied.denial)
     }
 
-    /// Returns the state of each limit, if [`Limiter::admit`] would admit the request now. Nothing is debited.
+    /// Returns the state of each limit, if [`Limiter::admit`] would admit the request now. Nothing
+    /// is debited.
     pub async fn peek(&self, request: Request<'_>) -> Result<LimitStates, Denial> {
         self.or_wait(|counts| self.attempt(&request, counts).gather().look()).await
     }
 
-    /// Returns the state of each limit now, as a client is told with its answer. Nothing is debited, nor drawn ahead.
+    /// Returns the state of each limit now, as a client is told with its answer. Nothing is
+    /// debited, nor drawn ahead.
     pub fn states(&self, request: Request<'_>) -> LimitStates {
         self.attempt(&request, false).gather().states()
     }

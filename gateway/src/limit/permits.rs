@@ -1,8 +1,9 @@
-//! Permits of concurrency limits. A request takes one permit of each limit when it is admitted, and gives them back when
-//! its [`Permit`] is dropped, however it ends.
+//! Permits of concurrency limits. A request takes one permit of each limit when it is admitted, and
+//! gives them back when its [`Permit`] is dropped, however it ends.
 //!
-//! Invariant: never more requests than the limit are served at once. Gateways that share limits draw permits from the bank;
-//! while it is away each of them uses its share, the limit divided by the number of gateways, and at least 1.
+//! Invariant: never more requests than the limit are served at once. Gateways that share limits
+//! draw permits from the bank; while it is away each of them uses its share, the limit divided by
+//! the number of gateways, and at least 1.
 
 use std::sync::Arc;
 

@@ -4,7 +4,8 @@ use std::{cmp::Reverse, fmt, ops::Deref};
 
 pub use common::limit::LimitState;
 
-/// Most limits that are told of; every one of them is enforced, however many there are. It keeps headers short.
+/// Most limits that are told of; every one of them is enforced, however many there are. It keeps
+/// headers short.
 const TOLD_MOST: usize = 12;
 
 /// The states of the limits that apply, in place: no allocation per request. The first one is
@@ -47,7 +48,8 @@ impl LimitStates {
         self.insert(0, state, 0);
     }
 
-    /// Adds one of which `likely` is probably left, in its place. Where there is no room for all, the least strict goes.
+    /// Adds one of which `likely` is probably left, in its place. Where there is no room for all,
+    /// the least strict goes.
     pub(super) fn push_likely(&mut self, state: LimitState, likely: u64) {
         let strictness = |likely: u64, state: &LimitState| (likely, Reverse(state.reset_seconds));
         let new = strictness(likely, &state);

@@ -1,4 +1,5 @@
-//! The source of a rate's tokens: a bucket of this gateway, or an account at the bank. Both are used in the same way.
+//! The source of a rate's tokens: a bucket of this gateway, or an account at the bank. Both are
+//! used in the same way.
 //!
 //! Invariant: of several limits, each gives one token or none does.
 
@@ -12,7 +13,8 @@ use super::{
     cells::{Owner, WindowCell},
 };
 
-/// Rates of one request that are kept without an allocation: more than key, tenant, pools and route usually have together.
+/// Rates of one request that are kept without an allocation: more than key, tenant, pools and route
+/// usually have together.
 pub(super) const RATES_IN_PLACE: usize = 16;
 
 /// `reset_seconds` shown to clients while most of what is left is at the bank.
@@ -66,9 +68,10 @@ impl TokenSource<'_> {
         }
     }
 
-    /// State of the limit as clients see it, and the tokens that are probably left. `remaining` is never above the truth.
-    /// `covers` are the limits that apply to every request that this limit applies to. None if nothing is certainly left
-    /// but something probably is: then there is nothing true to show.
+    /// State of the limit as clients see it, and the tokens that are probably left. `remaining` is
+    /// never above the truth. `covers` are the limits that apply to every request that this limit
+    /// applies to. None if nothing is certainly left but something probably is: then there is
+    /// nothing true to show.
     pub fn state<'r>(
         &self,
         rate: &Rate,
@@ -120,7 +123,8 @@ impl TokenSource<'_> {
     }
 }
 
-/// Takes one token of each source at `now`, or none. `clock` returns the current nanoseconds if tokens must be put back.
+/// Takes one token of each source at `now`, or none. `clock` returns the current nanoseconds if
+/// tokens must be put back.
 #[inline]
 pub fn take_all(sources: &[(&Rate, TokenSource<'_>)], now: u64, clock: impl FnOnce() -> u64) -> bool {
     let mut receipts = SmallVec::<[Receipt; RATES_IN_PLACE]>::new();

@@ -1,7 +1,9 @@
-//! One client's connection: its bytes, the request that is next, and what the client may keep the gateway waiting for.
+//! One client's connection: its bytes, the request that is next, and what the client may keep the
+//! gateway waiting for.
 //!
-//! Invariant: of the bytes that came, exactly one request is handed on at a time; what came behind it is kept until it is
-//! answered. The buffer holds the header of one request and what came with it, never more than the limits allow.
+//! Invariant: of the bytes that came, exactly one request is handed on at a time; what came behind
+//! it is kept until it is answered. The buffer holds the header of one request and what came with
+//! it, never more than the limits allow.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -224,7 +226,8 @@ impl Connection {
         matches!(self.phase, Phase::Done)
     }
 
-    /// Returns true if the client may still send what belongs to a request. Another protocol has an end of its own.
+    /// Returns true if the client may still send what belongs to a request. Another protocol has an
+    /// end of its own.
     pub(super) fn has_more(&self) -> bool {
         let is_over = matches!(self.phase, Phase::Done | Phase::Tunnel);
         !(self.has_ended || is_over && self.buffer.is_empty())
@@ -324,8 +327,9 @@ impl Connection {
         into.set_filled(end);
     }
 
-    /// Watches a client whose request is being answered. An error if it is gone; the end of what it sends, if it has sent
-    /// nothing more: whether it waits for the answer is for the request's owner to decide.
+    /// Watches a client whose request is being answered. An error if it is gone; the end of what it
+    /// sends, if it has sent nothing more: whether it waits for the answer is for the request's
+    /// owner to decide.
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.has_ended && self.buffer.len() < AHEAD_MAX_BYTES {
             match ready!(self.poll_fill(context)) {

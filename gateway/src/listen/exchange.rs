@@ -64,7 +64,8 @@ impl Exchange {
         self.connection.as_deref_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Looks at bytes of an answer that are about to be written: an answer begins where a write begins.
+    /// Looks at bytes of an answer that are about to be written: an answer begins where a write
+    /// begins.
     fn look_at(&mut self, bytes: &[u8]) {
         if self.has_answered || self.interim_left > 0 || bytes.is_empty() {
             return;
@@ -149,7 +150,8 @@ impl AsyncWrite for Exchange {
         self.paced(outcome.map_ok(|()| 0), context).map_ok(|_| ())
     }
 
-    /// Flushes only: the connection is closed by its owner, who knows what the client may still send.
+    /// Flushes only: the connection is closed by its owner, who knows what the client may still
+    /// send.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(context)
     }

@@ -1,11 +1,12 @@
-//! The connections of clients, up to the header of a request: how many there may be, how long they may take, and what a
-//! request must look like before any other room sees it.
+//! The connections of clients, up to the header of a request: how many there may be, how long they
+//! may take, and what a request must look like before any other room sees it.
 //!
-//! A [`connection`] reads the [`head`] of a request and follows its
-//! [`body`]; an [`exchange`] is what Pingora gets to see of it: one request at a time, already found to be well-formed.
+//! A [`connection`] reads the [`head`] of a request and follows its [`body`]; an [`exchange`] is
+//! what Pingora gets to see of it: one request at a time, already found to be well-formed.
 //! [`refusal`] answers those that are not, and closes connections so that clients read why.
 //!
-//! Invariant: requests of one connection are answered in the order in which they came, each before the next is looked at.
+//! Invariant: requests of one connection are answered in the order in which they came, each before
+//! the next is looked at.
 
 pub mod body;
 mod connection;

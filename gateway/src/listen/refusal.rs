@@ -1,7 +1,9 @@
-//! Refusing a request before any other room has seen it, and closing a connection so that the client reads why.
+//! Refusing a request before any other room has seen it, and closing a connection so that the
+//! client reads why.
 //!
-//! A socket that is closed while bytes of the client are unread is reset by the system, and the reset destroys the answer
-//! on its way. So the gateway ends its own side first, and reads on what the client still sends, for a bounded time.
+//! A socket that is closed while bytes of the client are unread is reset by the system, and the
+//! reset destroys the answer on its way. So the gateway ends its own side first, and reads on what
+//! the client still sends, for a bounded time.
 
 use std::{
     fmt::Write as _,
@@ -97,7 +99,8 @@ fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
     bytes
 }
 
-/// Answers a client for whose connection there is no room, as far as its socket takes the answer at once.
+/// Answers a client for whose connection there is no room, as far as its socket takes the answer at
+/// once.
 pub(crate) async fn turn_away(mut stream: Stream, problem: &Problem) {
     let refused = Refused { problem: problem.clone(), is_head: false };
     let bytes = message(&refused, &common::origin::request_id(None));
@@ -107,7 +110,8 @@ pub(crate) async fn turn_away(mut stream: Stream, problem: &Problem) {
     };
     // Ends at once: a new socket has room for an answer.
     let _ = timeout(TURN_AWAY_DEADLINE, written).await;
-    // What has come already is read, so that closing does not reset the connection; nothing is waited for.
+    // What has come already is read, so that closing does not reset the connection; nothing is
+    // waited for.
     let mut thrown_away = BytesMut::with_capacity(LINGER_READ_BYTES);
     poll_fn(|context| {
         let _ = pin!(stream.read_buf(&mut thrown_away)).poll(context);

@@ -1,9 +1,10 @@
-//! The header of a request whose target is a URL, as it is handed on: with its path as the target, and the URL's host as
-//! its only `Host` (RFC 9112, section 3.2.2).
+//! The header of a request whose target is a URL, as it is handed on: with its path as the target,
+//! and the URL's host as its only `Host` (RFC 9112, section 3.2.2).
 
 use bytes::{BufMut as _, BytesMut};
 
-/// Writes the header anew. `method`, `scheme` and `host` are the bytes that each of them takes in the request line.
+/// Writes the header anew. `method`, `scheme` and `host` are the bytes that each of them takes in
+/// the request line.
 pub(super) fn to_origin_form(head: &[u8], method: usize, scheme: usize, host: usize, into: &mut BytesMut) {
     let authority = method + 1 + scheme;
     let (host, rest) = (&head[authority..authority + host], &head[authority + host..]);

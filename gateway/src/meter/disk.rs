@@ -2,8 +2,8 @@
 
 use std::{fs, io, path::Path};
 
-/// Bytes that the disk lacks for a journal of `budget_bytes` in `directory`, counting what the journal has already.
-/// None if there is enough. The directory need not be there yet.
+/// Bytes that the disk lacks for a journal of `budget_bytes` in `directory`, counting what the
+/// journal has already. None if there is enough. The directory need not be there yet.
 pub fn journal_shortage(directory: &Path, budget_bytes: u64) -> io::Result<Option<u64>> {
     let existing = directory.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };

@@ -1,5 +1,6 @@
-//! The drain: delivers the journal to the sink, one task per lane, in order, each batch until the sink has booked it. While
-//! the sink is away, the same task moves entries of the lane's ring to the spool before the ring is full.
+//! The drain: delivers the journal to the sink, one task per lane, in order, each batch until the
+//! sink has booked it. While the sink is away, the same task moves entries of the lane's ring to
+//! the spool before the ring is full.
 
 use std::{
     sync::{
@@ -35,8 +36,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Time between two log lines about a batch that the sink refuses for good.
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Age of a waiting entry from which on a sink that says it is away counts as away. Before that, it may be an idle
-/// connection that was closed.
+/// Age of a waiting entry from which on a sink that says it is away counts as away. Before that, it
+/// may be an idle connection that was closed.
 const WAITING_LONG: Duration = Duration::from_secs(1);
 
 /// Time between two looks at the ring while a batch is being delivered.
@@ -88,8 +89,8 @@ impl Drain {
         oldest.filter(|since| *since != NONE_WAITING).map(Micros)
     }
 
-    /// Checks whether the sink is away: a delivery that waits for it may fail only much later. `age` is the age of the oldest
-    /// waiting entry.
+    /// Checks whether the sink is away: a delivery that waits for it may fail only much later.
+    /// `age` is the age of the oldest waiting entry.
     pub(super) fn look_at_sink(&self, age: Duration) {
         if age >= WAITING_LONG
             && let Some(reason) = self.sink.away()
@@ -160,7 +161,8 @@ impl Drain {
         }
     }
 
-    /// Counts files whose entries cannot be reported to the sink, as not even their numbers are known.
+    /// Counts files whose entries cannot be reported to the sink, as not even their numbers are
+    /// known.
     pub(super) fn count_unreadable_files(&self, files: u64) {
         self.metrics.unreadable_files.inc_by(files);
     }
@@ -197,7 +199,8 @@ impl Drain {
         };
     }
 
-    /// Offers a batch until at least its first entry is booked. Returns the number after its last booked entry.
+    /// Offers a batch until at least its first entry is booked. Returns the number after its last
+    /// booked entry.
     pub(super) async fn deliver(&self, batch: &UsageBatch) -> u64 {
         let mut pause = RETRY_FIRST;
         loop {
@@ -236,7 +239,8 @@ impl Drain {
     }
 }
 
-/// A random part of the pause, at least half of it, so that lanes and gateways do not retry all at once.
+/// A random part of the pause, at least half of it, so that lanes and gateways do not retry all at
+/// once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }

@@ -1,4 +1,5 @@
-//! The policy for times when usage cannot be recorded. Each outage is logged once, and its requests are counted.
+//! The policy for times when usage cannot be recorded. Each outage is logged once, and its requests
+//! are counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +29,8 @@ impl Fullness {
         self.policy == WhenFull::ServeUnmetered
     }
 
-    /// Decides about a record that was not taken: Ok if its request is served unmetered, else the error.
+    /// Decides about a record that was not taken: Ok if its request is served unmetered, else the
+    /// error.
     pub(super) fn judge(&self, record: &UsageRecord, error: MeterError) -> Result<(), MeterError> {
         if matches!(error, MeterError::Invalid(_)) {
             return Err(error);

@@ -1,5 +1,5 @@
-//! Reports to the store that this life has begun, and which earlier lives are drained, so that the store closes their
-//! leases. A life whose journal is lost is noticed by that.
+//! Reports to the store that this life has begun, and which earlier lives are drained, so that the
+//! store closes their leases. A life whose journal is lost is noticed by that.
 //!
 //! Invariant: a life is reported as drained only after all its usage was delivered.
 
@@ -28,8 +28,8 @@ struct Reported {
 }
 
 impl Meter {
-    /// Same as [`Meter::run`], and reports to the store meanwhile. Outages of the store are logged through `outage`.
-    /// Nothing is written while the store's schema is not known.
+    /// Same as [`Meter::run`], and reports to the store meanwhile. Outages of the store are logged
+    /// through `outage`. Nothing is written while the store's schema is not known.
     pub(crate) async fn run_reporting(
         self: Arc<Self>,
         sink: Arc<dyn UsageSink>,

@@ -1,7 +1,8 @@
-//! Metering: each answered request becomes a record in the journal before its response leaves, and the drain delivers the
-//! journal to the sink.
+//! Metering: each answered request becomes a record in the journal before its response leaves, and
+//! the drain delivers the journal to the sink.
 //!
-//! Invariant: no record is dropped. A record stays in the journal until the sink has acknowledged it.
+//! Invariant: no record is dropped. A record stays in the journal until the sink has acknowledged
+//! it.
 
 mod disk;
 mod drain;
@@ -82,7 +83,8 @@ impl Meter {
         }))
     }
 
-    /// Name under which this life of this gateway draws quota from the store. Its journal holds what it used.
+    /// Name under which this life of this gateway draws quota from the store. Its journal holds
+    /// what it used.
     pub fn quota_holder(&self) -> QuotaHolder {
         QuotaHolder { life: self.journal.life().clone(), lanes: self.journal.lane_count() }
     }
@@ -92,12 +94,14 @@ impl Meter {
         self.journal.unacknowledged()
     }
 
-    /// Returns true if a request may be forwarded now: its record would find room, or requests are served unmetered.
+    /// Returns true if a request may be forwarded now: its record would find room, or requests are
+    /// served unmetered.
     pub fn has_room(&self) -> bool {
         self.journal.has_room() || self.fullness.serves_unmetered()
     }
 
-    /// Appends a record. Once this returns, the record survives a crash of this process, or the request is served unmetered.
+    /// Appends a record. Once this returns, the record survives a crash of this process, or the
+    /// request is served unmetered.
     pub fn record(&self, record: &UsageRecord) -> Result<(), MeterError> {
         self.journal.append_request(record).or_else(|error| self.fullness.judge(record, error))
     }
@@ -107,8 +111,9 @@ impl Meter {
         self.refusals.count(tenant, key, reason);
     }
 
-    /// Delivers the journal to the sink until `shutdown` turns true, then empties it within the deadline. Call it once.
-    /// Requests should have ended by then: records that come later wait for the next start.
+    /// Delivers the journal to the sink until `shutdown` turns true, then empties it within the
+    /// deadline. Call it once. Requests should have ended by then: records that come later wait for
+    /// the next start.
     pub async fn run(self: Arc<Self>, sink: Arc<dyn UsageSink>, mut shutdown: watch::Receiver<bool>) {
         let batch_entries = self.settings.batch_entries.clamp(1, BATCH_MAX_ENTRIES);
         let drain = Arc::new(Drain::new(sink, self.metrics.clone(), batch_entries));
@@ -155,7 +160,8 @@ impl Meter {
         }
     }
 
-    /// Problem of the journal that an operator must solve: usage is at risk, or cannot be recovered. None if all is well.
+    /// Problem of the journal that an operator must solve: usage is at risk, or cannot be
+    /// recovered. None if all is well.
     pub fn journal_problem(&self) -> Option<String> {
         if self.journal.files_are_missing() {
             return Some(

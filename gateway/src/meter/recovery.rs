@@ -1,5 +1,5 @@
-//! Recovery of dead lives: drains what this gateway's earlier lives, and other gateways on the same host, left in the
-//! journal's directory.
+//! Recovery of dead lives: drains what this gateway's earlier lives, and other gateways on the same
+//! host, left in the journal's directory.
 
 use std::{
     sync::{Arc, Mutex},
@@ -62,7 +62,8 @@ impl DrainTasks {
     pub(super) async fn recover(&mut self, meter: &Arc<Meter>) {
         let meter = Arc::clone(meter);
         let recover = move || {
-            // The disk may have been too full for it when this life began. Its start has logged that, and the next will.
+            // The disk may have been too full for it when this life began. Its start has logged
+            // that, and the next will.
             let _ = meter.journal.keep_reserve();
             meter.journal.recover()
         };
@@ -106,8 +107,8 @@ impl DrainTasks {
     }
 }
 
-/// Drains one dead life, sends the ends of its streams, then removes its files. Returns the life, or [`Unreadable`]; none
-/// if it must be drained again.
+/// Drains one dead life, sends the ends of its streams, then removes its files. Returns the life,
+/// or [`Unreadable`]; none if it must be drained again.
 async fn drain_dead(
     mut life: DeadLife,
     drain: Arc<Drain>,

@@ -1,7 +1,7 @@
 //! Refusals by the gateway itself: counted in memory, summed up into the journal each second.
 //!
-//! A flood of refusals costs one entry per second, key and reason. A sum that finds no room in the journal stays here and
-//! is tried again.
+//! A flood of refusals costs one entry per second, key and reason. A sum that finds no room in the
+//! journal stays here and is tried again.
 
 use common::{
     id::{KeyId, TenantId},
@@ -32,7 +32,8 @@ impl Refusals {
         tally.unshown += 1;
     }
 
-    /// Moves every sum into the journal and the metrics. Returns the first failure; a sum that fails stays.
+    /// Moves every sum into the journal and the metrics. Returns the first failure; a sum that
+    /// fails stays.
     pub(super) fn flush(&self, journal: &Journal, shown: &IntCounterVec, at: Micros) -> Result<(), MeterError> {
         let mut outcome = Ok(());
         self.0.retain(|(tenant, key, reason), tally| {

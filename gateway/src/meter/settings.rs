@@ -21,7 +21,8 @@ pub struct MeterSettings {
     pub fsync_interval: Duration,
     /// Most records in one batch.
     pub batch_entries: usize,
-    /// Longest time that a graceful shutdown may take to empty the journal. The rest waits for the next start.
+    /// Longest time that a graceful shutdown may take to empty the journal. The rest waits for the
+    /// next start.
     pub shutdown_deadline: Duration,
 }
 
@@ -37,8 +38,8 @@ pub enum WhenFull {
 }
 
 impl MeterSettings {
-    /// Defaults: 4 lanes, 4 GiB (55 minutes of 10,000 requests a second), requests refused when that is full, 50 ms,
-    /// 512 entries, 10 s.
+    /// Defaults: 4 lanes, 4 GiB (55 minutes of 10,000 requests a second), requests refused when
+    /// that is full, 50 ms, 512 entries, 10 s.
     pub fn new(directory: impl Into<PathBuf>, gateway: impl Into<String>) -> Self {
         Self {
             directory: directory.into(),

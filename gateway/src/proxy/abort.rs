@@ -1,7 +1,8 @@
-//! Requests whose client leaves before the answer: what is recorded of them, and how they are counted.
+//! Requests whose client leaves before the answer: what is recorded of them, and how they are
+//! counted.
 //!
-//! Invariant: a request that had gone to the upstream is recorded exactly once, whether its client stays or leaves. One
-//! that had not gone there is not recorded.
+//! Invariant: a request that had gone to the upstream is recorded exactly once, whether its client
+//! stays or leaves. One that had not gone there is not recorded.
 
 use common::usage::ABORTED_STATUS;
 use pingora_core::{Error, ErrorSource};
@@ -63,8 +64,8 @@ impl Proxy {
         }
     }
 
-    /// Ends a request whose client has left before the answer. If nobody can know any more what the upstream would have
-    /// answered, the units that were set aside are billed.
+    /// Ends a request whose client has left before the answer. If nobody can know any more what the
+    /// upstream would have answered, the units that were set aside are billed.
     pub(super) fn record_abort(&self, context: &mut Context, abort: Abort) {
         context.abort = Some(abort);
         context.status = Some(ABORTED_STATUS);

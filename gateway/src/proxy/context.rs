@@ -136,7 +136,8 @@ impl Context {
         error.into_in()
     }
 
-    /// The whole request has come: whether it now goes on without its client is for its route to say.
+    /// The whole request has come: whether it now goes on without its client is for its route to
+    /// say.
     pub(super) fn complete(&mut self) {
         self.body.is_complete = true;
         if let (Some(client), Some(route)) = (&self.client, &self.route)
@@ -180,8 +181,8 @@ impl Context {
 }
 
 impl Drop for Context {
-    /// Pingora passes over the logging hook when a request panics, or when the process ends before the request does. It
-    /// still leaves its line, and its record if it went on without its client.
+    /// Pingora passes over the logging hook when a request panics, or when the process ends before
+    /// the request does. It still leaves its line, and its record if it went on without its client.
     fn drop(&mut self) {
         if let Some(client) = self.client.clone() {
             self.end();

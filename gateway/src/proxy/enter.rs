@@ -127,7 +127,8 @@ impl Forwarding {
     }
 }
 
-/// Returns the route of a preflight and its answer's grant, if the route that it asks about answers preflights.
+/// Returns the route of a preflight and its answer's grant, if the route that it asks about answers
+/// preflights.
 fn preflight(live: &Live, request: &RequestHeader) -> Option<(Arc<Route>, Preflight, Grant)> {
     let preflight = Preflight::of(request)?;
     let route = match find_route(live, request, &preflight.method) {
@@ -159,7 +160,8 @@ fn declared_length(request: &RequestHeader) -> u64 {
     value.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// The answer to `OPTIONS *`: the methods that the gateway serves. The target `*` comes with no other method.
+/// The answer to `OPTIONS *`: the methods that the gateway serves. The target `*` comes with no
+/// other method.
 fn about_the_gateway(request_id: &str) -> Result<ResponseHeader> {
     let mut answer = ResponseHeader::build(http::StatusCode::NO_CONTENT, Some(2))?;
     answer.insert_header(header::ALLOW, METHODS)?;

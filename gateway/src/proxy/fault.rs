@@ -1,4 +1,5 @@
-//! Faults on purpose, so that tests see what a panic in a hook leads to. In a shipped gateway there is nothing in here.
+//! Faults on purpose, so that tests see what a panic in a hook leads to. In a shipped gateway there
+//! is nothing in here.
 
 use pingora_http::RequestHeader;
 

@@ -1,8 +1,8 @@
 //! The origin of a request as the upstream is told it: the headers `X-Forwarded-*`.
 //!
-//! Invariant: what these headers say was seen by this gateway or by a trusted proxy. What any other client sends under
-//! these names is removed. Of a trusted proxy, `-For` is continued, and `-Proto`, `-Host`, `-Port` and `-Prefix` are
-//! passed on if they stand once and make sense.
+//! Invariant: what these headers say was seen by this gateway or by a trusted proxy. What any other
+//! client sends under these names is removed. Of a trusted proxy, `-For` is continued, and
+//! `-Proto`, `-Host`, `-Port` and `-Prefix` are passed on if they stand once and make sense.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -74,7 +74,8 @@ impl Source {
 }
 
 impl Forwarded {
-    /// Writes the headers into a request that has none of them. `secure`: the connection to this gateway is TLS.
+    /// Writes the headers into a request that has none of them. `secure`: the connection to this
+    /// gateway is TLS.
     pub(super) fn write(self, request: &mut RequestHeader, source: &Source, secure: bool) -> pingora_core::Result<()> {
         if !source.hops.is_empty() {
             request.insert_header(FOR, chain(&source.hops))?;

@@ -1,4 +1,5 @@
-//! Pingora's hooks, in the order in which a request meets them. Each hands over to the room that owns the work.
+//! Pingora's hooks, in the order in which a request meets them. Each hands over to the room that
+//! owns the work.
 
 use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
@@ -86,8 +87,9 @@ impl ProxyHttp for Hooks {
         Ok(peer)
     }
 
-    /// The upstream has accepted the connection, and has seen nothing of the request. Where that is when the request is
-    /// billed, no request used the connection before: the upstream cannot have closed it meanwhile.
+    /// The upstream has accepted the connection, and has seen nothing of the request. Where that is
+    /// when the request is billed, no request used the connection before: the upstream cannot have
+    /// closed it meanwhile.
     async fn connected_to_upstream(
         &self,
         session: &mut Session,
@@ -134,7 +136,8 @@ impl ProxyHttp for Hooks {
         identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure })
     }
 
-    /// An upstream may only switch protocols if it was asked to, and to the one that it was asked for.
+    /// An upstream may only switch protocols if it was asked to, and to the one that it was asked
+    /// for.
     async fn upstream_response_filter(
         &self,
         session: &mut Session,
@@ -191,7 +194,8 @@ impl ProxyHttp for Hooks {
     ) -> Result<Option<Duration>> {
         fault::point("response_body_filter", session.req_header());
         if let (Some(_), None, Some(client)) = (&context.upgrade, &context.tunnel, &context.client) {
-            // Not upgraded after all: the upstream may stay silent for as long as with any other request.
+            // Not upgraded after all: the upstream may stay silent for as long as with any other
+            // request.
             let silence = context.upstream.as_ref().zip(context.route.as_ref());
             client.set_deadline(silence.map(|(upstream, route)| upstream.silence(route)));
         }
@@ -214,8 +218,8 @@ impl ProxyHttp for Hooks {
         error
     }
 
-    /// Pingora's own rule (only idempotent requests, only on a connection that had gone stale), and never once an answer
-    /// has come.
+    /// Pingora's own rule (only idempotent requests, only on a connection that had gone stale), and
+    /// never once an answer has come.
     fn error_while_proxy(
         &self,
         peer: &HttpPeer,

@@ -21,8 +21,8 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
         .filter(|token| !token.is_empty())
 }
 
-/// Lets the client's connection end after this request if any line of `Connection` says so. A client of HTTP/1.0 is
-/// sent no interim answers.
+/// Lets the client's connection end after this request if any line of `Connection` says so. A
+/// client of HTTP/1.0 is sent no interim answers.
 pub(super) fn settle_connection(session: &mut Session) {
     let request = session.req_header();
     let is_old = request.version != Version::HTTP_11;
@@ -67,8 +67,8 @@ pub(super) fn hides_close(headers: &HeaderMap) -> bool {
     if closes(first) { std::str::from_utf8(first).is_err() } else { lines.any(closes) }
 }
 
-/// Removes from an upstream's answer what was meant for the gateway only: hop-by-hop headers, and those that `Connection`
-/// names. What frames the body stays.
+/// Removes from an upstream's answer what was meant for the gateway only: hop-by-hop headers, and
+/// those that `Connection` names. What frames the body stays.
 pub(super) fn strip_response(response: &mut ResponseHeader) {
     let named = tokens(&response.headers, &header::CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token).ok())

@@ -1,7 +1,7 @@
 //! The request as the upstream sees it: with the caller's identity, and never with the credential.
 //!
-//! Headers that tell the caller's identity are set here and nowhere else; a client's own copies are removed in every
-//! spelling that some server takes for the same (see [`reserved`]).
+//! Headers that tell the caller's identity are set here and nowhere else; a client's own copies are
+//! removed in every spelling that some server takes for the same (see [`reserved`]).
 
 use http::{HeaderName, Uri, uri::PathAndQuery};
 use pingora_http::RequestHeader;
@@ -44,7 +44,8 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
     retarget(request, route)
 }
 
-/// Sends the path on that was matched: without the prefix if the route says so, and always in origin form.
+/// Sends the path on that was matched: without the prefix if the route says so, and always in
+/// origin form.
 fn retarget(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<()> {
     if !route.strip_prefix {
         if !request.raw_path().starts_with(b"/") {

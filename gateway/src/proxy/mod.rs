@@ -1,4 +1,5 @@
-//! The request path: one short function per Pingora hook, each of which hands over to the room that owns the work.
+//! The request path: one short function per Pingora hook, each of which hands over to the room that
+//! owns the work.
 //!
 //! Invariants: a request is recorded exactly once if its answer goes on, or if its client has left
 //! once the upstream had it, and never if the gateway answers itself. All that it held of the

@@ -1,6 +1,7 @@
 //! The traces of a request that is over: a line in the access log, and its place in the metrics.
 //!
-//! Neither ever holds a credential: the query stays out of both, and so do all headers but `User-Agent`.
+//! Neither ever holds a credential: the query stays out of both, and so do all headers but
+//! `User-Agent`.
 
 use std::time::Instant;
 
@@ -16,7 +17,8 @@ use crate::{
 /// Target of access lines, by which the subscriber tells them from operational logs.
 pub const ACCESS_TARGET: &str = "access";
 
-/// Upper bounds of the latency buckets, in seconds: fine where gateways live, coarse where upstreams dawdle.
+/// Upper bounds of the latency buckets, in seconds: fine where gateways live, coarse where
+/// upstreams dawdle.
 const BUCKETS: [f64; 16] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -120,8 +122,8 @@ impl Observer {
 }
 
 impl Observer {
-    /// Logs and counts a request that was refused before it could be read: `status` is 0 if the client did not take the
-    /// answer.
+    /// Logs and counts a request that was refused before it could be read: `status` is 0 if the
+    /// client did not take the answer.
     pub(super) fn malformed(&self, request_id: &str, problem: &Problem, status: u16, started: Instant) {
         self.requests.with_label_values(&[NO_ROUTE, &status.to_string()]).inc();
         self.malformed.with_label_values(&[problem.code().as_str()]).inc();

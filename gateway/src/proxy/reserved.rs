@@ -1,10 +1,13 @@
-//! Names of request headers that are the gateway's own to write, and how to recognise them in every spelling.
+//! Names of request headers that are the gateway's own to write, and how to recognise them in every
+//! spelling.
 //!
-//! Invariant: no header of the client reaches the upstream under a name that some server reads as one of these. Under
-//! CGI and WSGI every byte of a name that is not a letter or digit becomes `_`: `X-Tenant-Id`, `X_Tenant_Id`
-//! and `X.Tenant.Id` are all `HTTP_X_TENANT_ID` there. Names are therefore compared with all such bytes taken as equal.
+//! Invariant: no header of the client reaches the upstream under a name that some server reads as
+//! one of these. Under CGI and WSGI every byte of a name that is not a letter or digit becomes `_`:
+//! `X-Tenant-Id`, `X_Tenant_Id` and `X.Tenant.Id` are all `HTTP_X_TENANT_ID` there. Names are
+//! therefore compared with all such bytes taken as equal.
 
-/// Removed whoever sent them: credentials, who is calling, and what overrides the request that was matched.
+/// Removed whoever sent them: credentials, who is calling, and what overrides the request that was
+/// matched.
 const RESERVED: [&str; 50] = [
     // Credentials, and who is calling.
     "authorization",
@@ -65,7 +68,8 @@ const RESERVED: [&str; 50] = [
 /// The same for every name that begins so.
 const RESERVED_FAMILIES: [&str; 3] = ["x-forwarded-", "x-original-", "x-rewrite-"];
 
-/// Written by the gateway or by HTTP itself under exactly this name; a second spelling must not survive beside it.
+/// Written by the gateway or by HTTP itself under exactly this name; a second spelling must not
+/// survive beside it.
 const REWRITTEN: [&str; 7] = [
     "traceparent",
     "tracestate",
@@ -76,8 +80,8 @@ const REWRITTEN: [&str; 7] = [
     "keep-alive",
 ];
 
-/// For each letter, a bit for each length of a reserved or rewritten name that begins with it. Most headers of most
-/// requests are passed over by this alone.
+/// For each letter, a bit for each length of a reserved or rewritten name that begins with it. Most
+/// headers of most requests are passed over by this alone.
 const LENGTHS: [u64; 26] = {
     let mut lengths = [0; 26];
     let mut index = 0;
@@ -98,7 +102,8 @@ const fn with_length(mut lengths: [u64; 26], name: &[u8]) -> [u64; 26] {
     lengths
 }
 
-/// Returns true if a client's header of this name is removed. Names of parsed headers are in lower case.
+/// Returns true if a client's header of this name is removed. Names of parsed headers are in lower
+/// case.
 pub(super) fn is_removed(name: &str) -> bool {
     let Some(first) = name.bytes().next().filter(u8::is_ascii_lowercase) else {
         return false;

@@ -1,4 +1,5 @@
-//! The request path in this process: a client, the proxy, and an upstream that answers every request.
+//! The request path in this process: a client, the proxy, and an upstream that answers every
+//! request.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex, time::Duration};
 
@@ -168,7 +169,8 @@ async fn panic_in_any_hook_is_answered_with_502_and_counted_and_gives_back_what_
         UsageEntry::Refusals(refusals) if &*refusals.reason == "gateway_failed" => refusals.count,
         _ => 0,
     });
-    // The first panic came before the caller was known, and the last one after the answer was recorded.
+    // The first panic came before the caller was known, and the last one after the answer was
+    // recorded.
     assert_eq!(counted.sum::<u64>(), before_the_record.len() as u64 - 1);
     let recorded = entries.iter().filter(|entry| matches!(entry, UsageEntry::Request(_)));
     assert_eq!(recorded.count(), before_the_record.len() + 2);

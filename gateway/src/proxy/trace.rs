@@ -1,4 +1,5 @@
-//! W3C trace context: a client's trace goes on with a span of the gateway's own; a broken one starts anew.
+//! W3C trace context: a client's trace goes on with a span of the gateway's own; a broken one
+//! starts anew.
 
 use pingora_http::RequestHeader;
 

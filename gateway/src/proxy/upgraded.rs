@@ -1,4 +1,5 @@
-//! The proxy and its upgraded connections: how they begin, and the task that ends those that may not go on.
+//! The proxy and its upgraded connections: how they begin, and the task that ends those that may
+//! not go on.
 
 use std::{sync::Arc, time::Duration};
 

@@ -22,7 +22,8 @@ use crate::{
 const DISPATCHED: u16 = 202;
 
 impl Proxy {
-    /// Records the usage of a request that is billed whatever becomes of it, before the upstream sees any of it.
+    /// Records the usage of a request that is billed whatever becomes of it, before the upstream
+    /// sees any of it.
     pub(super) fn account_dispatch(&self, context: &mut Context) -> Result<(), Problem> {
         let Some(route) = context.route.as_ref().filter(|route| route.lifecycle.bill == Bill::OnDispatch) else {
             return Ok(());
@@ -50,8 +51,8 @@ impl Proxy {
         Ok(())
     }
 
-    /// Records the usage of an answer, charges its units and dresses it for the client. Until this returns, nothing
-    /// of the answer has left; if it fails, nothing will.
+    /// Records the usage of an answer, charges its units and dresses it for the client. Until this
+    /// returns, nothing of the answer has left; if it fails, nothing will.
     pub(super) fn account(&self, response: &mut ResponseHeader, context: &mut Context) -> Result<(), Problem> {
         let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
             return Self::dress_public(response, context);
@@ -98,7 +99,8 @@ impl Proxy {
             .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
     }
 
-    /// The units that the upstream reports, or the route's own. The header is for the gateway only and goes.
+    /// The units that the upstream reports, or the route's own. The header is for the gateway only
+    /// and goes.
     fn take_units(&self, response: &mut ResponseHeader, route: &Route) -> u64 {
         let (name, default) = match &route.units {
             Units::Fixed(units) => return *units,

@@ -1,5 +1,5 @@
-//! The life of a request on a route: what happens when its client leaves, when it is billed, and which protocols its
-//! connection may be upgraded to.
+//! The life of a request on a route: what happens when its client leaves, when it is billed, and
+//! which protocols its connection may be upgraded to.
 
 use std::time::Duration;
 

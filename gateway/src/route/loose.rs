@@ -1,9 +1,10 @@
-//! The loosest reading of a path: what is left of its spelling once everything is evened out that some server passes
-//! over.
+//! The loosest reading of a path: what is left of its spelling once everything is evened out that
+//! some server passes over.
 //!
-//! A request takes the route that its path names literally. An upstream may read the same path more loosely and come to
-//! the handler of another, more expensive route. So the path is looked up in both readings, and refused if they lead to
-//! different routes. Invariant: a prefix of a path, read loosely, is a prefix of the path read loosely.
+//! A request takes the route that its path names literally. An upstream may read the same path more
+//! loosely and come to the handler of another, more expensive route. So the path is looked up in
+//! both readings, and refused if they lead to different routes. Invariant: a prefix of a path, read
+//! loosely, is a prefix of the path read loosely.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -63,7 +64,8 @@ fn evened(bytes: &[u8]) -> String {
     letters(bytes).nfkc().filter_map(plain).collect()
 }
 
-/// The letter that best-fit tables and compatibility mappings make of this one; none if it is invisible.
+/// The letter that best-fit tables and compatibility mappings make of this one; none if it is
+/// invisible.
 pub(super) const fn plain(letter: char) -> Option<char> {
     match letter {
         '\u{2044}' | '\u{2215}' | '\u{29F8}' | '\u{FF0F}' => Some('/'),
@@ -127,8 +129,8 @@ fn escape(bytes: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// Letters of UTF-8 as the most lenient decoder reads it: overlong forms are what they stand for, and a byte that
-/// belongs to nothing is a letter of Latin-1.
+/// Letters of UTF-8 as the most lenient decoder reads it: overlong forms are what they stand for,
+/// and a byte that belongs to nothing is a letter of Latin-1.
 fn letters(bytes: &[u8]) -> impl Iterator<Item = char> {
     let mut rest = bytes;
     std::iter::from_fn(move || {

@@ -1,11 +1,12 @@
 //! Routing: the host, then the path, then the method of a request lead to its route.
 //!
-//! An exact host goes before a domain's wildcard, a longer wildcard before a shorter one, and both before routes for
-//! any host; among the routes of the first that knows the path, the longest prefix wins. The method is asked last: a
-//! path whose most specific route does not serve it is a 405, never a way to a more general route.
+//! An exact host goes before a domain's wildcard, a longer wildcard before a shorter one, and both
+//! before routes for any host; among the routes of the first that knows the path, the longest
+//! prefix wins. The method is asked last: a path whose most specific route does not serve it is a
+//! 405, never a way to a more general route.
 //!
-//! Invariant: no spelling of a path leads past the route that the upstream may take it for. See [`Spelling`] for what
-//! is refused, and `loose` for how a path is recognised.
+//! Invariant: no spelling of a path leads past the route that the upstream may take it for. See
+//! [`Spelling`] for what is refused, and `loose` for how a path is recognised.
 
 mod lifecycle;
 mod loose;
@@ -41,7 +42,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route in force. Its buckets are those that the limiter keeps under its name: no reload refills them.
+    /// A route in force. Its buckets are those that the limiter keeps under its name: no reload
+    /// refills them.
     pub fn new(settings: RouteSettings, limiter: &Limiter) -> Self {
         let limits = limiter.route_limits(&settings.name, &settings.limits);
         let per_minute = settings.public.as_ref().and_then(|public| public.per_minute);

@@ -1,9 +1,10 @@
 //! Paths as routes see them.
 //!
-//! A path is forwarded as it was sent, so it must mean the same to the upstream as it did here. Prefixes are compared
-//! with the decoded path: nobody reaches an expensive route by spelling it `/exp%65nsive`. What no honest client sends
-//! (dot segments, control characters, broken escapes) is refused. What servers read differently is noted as a
-//! [`Spelling`], which a route serves only if it says so.
+//! A path is forwarded as it was sent, so it must mean the same to the upstream as it did here.
+//! Prefixes are compared with the decoded path: nobody reaches an expensive route by spelling it
+//! `/exp%65nsive`. What no honest client sends (dot segments, control characters, broken escapes)
+//! is refused. What servers read differently is noted as a [`Spelling`], which a route serves only
+//! if it says so.
 
 use std::borrow::Cow;
 
@@ -176,10 +177,11 @@ const fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// The path, as it was sent, without as many segments as `prefix` has. It must have been matched by that prefix.
+/// The path, as it was sent, without as many segments as `prefix` has. It must have been matched by
+/// that prefix.
 ///
-/// Segments are counted, not bytes: the path may spell the prefix with escapes, but an accepted path has the same
-/// slashes in both forms.
+/// Segments are counted, not bytes: the path may spell the prefix with escapes, but an accepted
+/// path has the same slashes in both forms.
 pub fn strip_segments<'a>(path: &'a str, prefix: &str) -> &'a str {
     if prefix == "/" {
         return path;

@@ -85,7 +85,8 @@ impl Units {
 }
 
 impl RouteSettings {
-    /// A route of this name for every request: one unit each of the meter `requests`, and no limits.
+    /// A route of this name for every request: one unit each of the meter `requests`, and no
+    /// limits.
     pub fn named(name: &str) -> Self {
         Self {
             name: name.into(),

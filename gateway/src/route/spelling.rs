@@ -1,4 +1,5 @@
-//! Spellings of a path that servers read differently, each with the name under which a route can allow it.
+//! Spellings of a path that servers read differently, each with the name under which a route can
+//! allow it.
 
 use std::fmt;
 
@@ -22,7 +23,8 @@ pub enum Spelling {
     EncodedSlashes = 1 << 6,
     /// `//`: some servers take it for one slash.
     EmptySegments = 1 << 7,
-    /// A path that is a more specific route's but for upper and lower case, or for how its letters are encoded.
+    /// A path that is a more specific route's but for upper and lower case, or for how its letters
+    /// are encoded.
     OtherCase = 1 << 8,
 }
 

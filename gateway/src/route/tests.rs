@@ -70,7 +70,8 @@ fn methods_share_a_prefix_and_a_refusal_names_them_all() {
     assert_eq!(refusal, RouteError::MethodNotAllowed { allow: "GET, HEAD, POST".into() });
 }
 
-/// A table with a cheap route for everything and an expensive one below it; the cheap one allows `spellings`.
+/// A table with a cheap route for everything and an expensive one below it; the cheap one allows
+/// `spellings`.
 fn cheap_and_expensive(spellings: impl IntoIterator<Item = Spelling>) -> Table {
     let cheap = RouteSettings { spellings: spellings.into_iter().collect(), ..RouteSettings::named("cheap") };
     Table::new(&[Arc::new(Route::new(cheap, &Limiter::new())), route("expensive", &[], "/v1/admin", &[])])

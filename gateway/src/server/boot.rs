@@ -1,4 +1,5 @@
-//! From settings to a gateway that can serve: store, catalog, journal, and the tasks behind the request path.
+//! From settings to a gateway that can serve: store, catalog, journal, and the tasks behind the
+//! request path.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -128,7 +129,8 @@ fn open_sink(settings: &SinkSettings, pepper: &Pepper, tasks: &mut Tasks) -> Res
     }
 }
 
-/// Starts to share limits. The first requests should find the bank there, but nothing waits for long for one that is not.
+/// Starts to share limits. The first requests should find the bank there, but nothing waits for
+/// long for one that is not.
 async fn open_bank(
     settings: &BankSettings,
     store: &Store,

@@ -37,7 +37,8 @@ pub(super) async fn open(process: &ProcessSettings, pepper: &Pepper) -> Result<(
         Ok(loaded) => return Ok(loaded),
         Err(error) => error,
     };
-    // A store whose schema is newer does not become older by waiting, but what the snapshot holds can serve.
+    // A store whose schema is newer does not become older by waiting, but what the snapshot holds
+    // can serve.
     if !has_snapshot || !(may_pass(&error) || error.is_misfit()) {
         return Err(error);
     }
@@ -65,7 +66,8 @@ fn restore(file: &Path, pepper: &Pepper) -> Result<Catalog, SnapshotError> {
     Ok(catalog)
 }
 
-/// Opens the store and loads the catalog; a store that is just being started or migrated gets until `deadline`.
+/// Opens the store and loads the catalog; a store that is just being started or migrated gets until
+/// `deadline`.
 async fn load(url: &str, pepper: &Pepper, deadline: Instant, outage: &Outage) -> Result<(Store, Catalog), StoreError> {
     loop {
         let error = match open_and_load(url, pepper, deadline).await {
@@ -92,7 +94,8 @@ async fn open_and_load(url: &str, pepper: &Pepper, deadline: Instant) -> Result<
     Ok((store, catalog))
 }
 
-/// Asks on a thread of the runtime: the thread of an SQLite connection has the priority of the one that opens it.
+/// Asks on a thread of the runtime: the thread of an SQLite connection has the priority of the one
+/// that opens it.
 async fn check_pepper(store: &Store, pepper: &Pepper) -> Result<(), StoreError> {
     let (store, pepper) = (store.clone(), pepper.clone());
     let checking = tokio::spawn(async move { store.check_pepper(&pepper, SystemClock.now()).await });

@@ -24,8 +24,9 @@ const HEADER_SECONDS: u64 = 60;
 
 /// The proxy behind its clients' connections.
 ///
-/// Pingora closes idle connections as soon as the listener is closed; a request that is on its way then is lost. While
-/// another process serves in our place, each client is told to go with its next answer instead.
+/// Pingora closes idle connections as soon as the listener is closed; a request that is on its way
+/// then is lost. While another process serves in our place, each client is told to go with its next
+/// answer instead.
 pub(super) struct Clients {
     pingora: Arc<HttpProxy<Hooks>>,
     proxy: Arc<Proxy>,
@@ -157,7 +158,8 @@ impl ServerApp for Clients {
         None
     }
 
-    /// Called when no more connections are accepted; closes the idle ones once nobody is waited for.
+    /// Called when no more connections are accepted; closes the idle ones once nobody is waited
+    /// for.
     async fn cleanup(&self) {
         let mut closing = self.closing.clone();
         // Fails only if the shutdown is gone, and with it whatever there was to wait for.

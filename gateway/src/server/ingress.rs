@@ -19,13 +19,14 @@ use crate::{
     proxy::{Hooks, Proxy},
 };
 
-/// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third of throughput.
+/// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third
+/// of throughput.
 const UPSTREAM_POOL_SIZE: usize = 1_024;
 
 /// Pingora's service, fed with a bound socket and with a stop signal of our own.
 ///
-/// Pingora would wait a fixed time between closing the listener and ending. With a signal of its own, the listener
-/// closes first, and the end comes as soon as no request is in flight.
+/// Pingora would wait a fixed time between closing the listener and ending. With a signal of its
+/// own, the listener closes first, and the end comes as soon as no request is in flight.
 struct Ingress {
     service: Service<Clients>,
     address: String,
@@ -33,9 +34,9 @@ struct Ingress {
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves clients on `socket` until the process is told to end, or was taken over, and its requests are answered.
-/// `room` is how many connections of clients descriptors suffice for. `before` has the last word: if it fails, nobody is
-/// served.
+/// Serves clients on `socket` until the process is told to end, or was taken over, and its requests
+/// are answered. `room` is how many connections of clients descriptors suffice for. `before` has
+/// the last word: if it fails, nobody is served.
 pub(super) fn serve<E: From<std::io::Error>>(
     socket: TcpListener,
     threads: usize,
@@ -78,7 +79,8 @@ pub(super) fn serve<E: From<std::io::Error>>(
 #[async_trait]
 impl PingoraService for Ingress {
     async fn start_service(&mut self, sockets: Option<ListenFds>, _shutdown: ShutdownWatch, listeners_per_fd: usize) {
-        // Pingora takes sockets from a previous process out of this table; ours comes from this one.
+        // Pingora takes sockets from a previous process out of this table; ours comes from this
+        // one.
         if let (Some(table), Some(socket)) = (&sockets, self.socket.take()) {
             table.lock().add(self.address.clone(), socket.into_raw_fd());
         }

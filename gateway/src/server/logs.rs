@@ -1,7 +1,7 @@
 //! Log lines as JSON: access lines to standard output, everything else to standard error.
 //!
-//! Access lines pass through a thread of their own; a slow reader of standard output must not slow requests, so lines
-//! beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
+//! Access lines pass through a thread of their own; a slow reader of standard output must not slow
+//! requests, so lines beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
 
 use common::telemetry::{Line, log_panics};
 use tracing::{Level, Metadata};
@@ -15,8 +15,9 @@ use tracing_subscriber::{
 
 use crate::proxy::ACCESS_TARGET;
 
-/// The finest level of libraries that log through the crate `log`, whatever `RUST_LOG` asks. The arguments of Pingora's
-/// finer lines cost time on each request, and some panic on bytes that are not UTF-8.
+/// The finest level of libraries that log through the crate `log`, whatever `RUST_LOG` asks. The
+/// arguments of Pingora's finer lines cost time on each request, and some panic on bytes that are
+/// not UTF-8.
 const LIBRARIES_MOST: log::LevelFilter = log::LevelFilter::Info;
 
 /// Starts logging; lines still in the buffer are written when the guard is dropped.
@@ -42,9 +43,10 @@ fn is_access(metadata: &Metadata<'_>) -> bool {
     metadata.target() == ACCESS_TARGET
 }
 
-/// Parts of Pingora that print errors only where none is for an operator to see to: a client that broke off, which its
-/// access line tells if a request had come, and a pooled connection that another task still held, so that a new one was
-/// opened. Clients could fill the log with the former. The proxy logs failed requests itself.
+/// Parts of Pingora that print errors only where none is for an operator to see to: a client that
+/// broke off, which its access line tells if a request had come, and a pooled connection that
+/// another task still held, so that a new one was opened. Clients could fill the log with the
+/// former. The proxy logs failed requests itself.
 const NO_ERRORS: [&str; 4] =
     ["pingora_proxy", "pingora_proxy::proxy_h1", "pingora_proxy::proxy_h2", "pingora_core::connectors"];
 
@@ -52,9 +54,9 @@ const NO_ERRORS: [&str; 4] =
 /// enough.
 const POOL_OF_STORE: &str = "sqlx_core::pool";
 
-/// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway tells in plain ones (a
-/// server that does not answer) or are about single clients; below them, it prints whole request headers, credentials
-/// and all, whatever `RUST_LOG` asks.
+/// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway
+/// tells in plain ones (a server that does not answer) or are about single clients; below them, it
+/// prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
 fn is_told(target: &str, level: Level) -> bool {
     if target.starts_with(POOL_OF_STORE) {
         return level <= Level::WARN;

@@ -1,8 +1,8 @@
 //! The process around the request path: in which order it starts, and in which it ends.
 //!
-//! Start: addresses, journal, store, catalog, and only then the first request. End: no new connections, requests in
-//! flight finish, the journal drains, quota in hand goes back. A start that takes over from a running gateway boots
-//! first and asks for the addresses last.
+//! Start: addresses, journal, store, catalog, and only then the first request. End: no new
+//! connections, requests in flight finish, the journal drains, quota in hand goes back. A start
+//! that takes over from a running gateway boots first and asks for the addresses last.
 
 mod boot;
 mod catalog;
@@ -105,8 +105,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
-/// Checks a configuration file and says what it holds. Names of servers are looked up: one that does not resolve is a
-/// warning, because it may by the time of the start.
+/// Checks a configuration file and says what it holds. Names of servers are looked up: one that
+/// does not resolve is a warning, because it may by the time of the start.
 pub fn check(file: &Path) -> Result<Checked, StartError> {
     let settings = Settings::load(file, &Overrides::from_environment())?;
     let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
@@ -233,7 +233,8 @@ impl Origin {
     }
 }
 
-/// The sockets of the running gateway, and new ones where the file names other addresses than it did.
+/// The sockets of the running gateway, and new ones where the file names other addresses than it
+/// did.
 fn inherit(inherited: Sockets, process: &ProcessSettings, file: &Path) -> Result<Sockets, BindError> {
     Ok(Sockets {
         clients: sockets::keep_or_bind("listen", process.listen, file, inherited.clients)?,

@@ -1,7 +1,7 @@
 //! Ending: no new connections, then the requests in flight, and not longer than agreed.
 //!
-//! On SIGTERM or SIGINT, idle connections are closed at once: nobody is there to take what they may still send. After
-//! a hand-over, clients are waited for, and each leaves with its next answer.
+//! On SIGTERM or SIGINT, idle connections are closed at once: nobody is there to take what they may
+//! still send. After a hand-over, clients are waited for, and each leaves with its next answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -106,8 +106,8 @@ impl Shutdown {
     }
 }
 
-/// Waits until a count has been 0 for a moment: a request may just be between its header and its count, a connection
-/// between two requests.
+/// Waits until a count has been 0 for a moment: a request may just be between its header and its
+/// count, a connection between two requests.
 async fn idle(count: impl Fn() -> i64) {
     let mut idle_since = None;
     loop {

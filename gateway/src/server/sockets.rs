@@ -1,4 +1,5 @@
-//! Taking the addresses before anything else, so that a taken one is told at once and by its setting.
+//! Taking the addresses before anything else, so that a taken one is told at once and by its
+//! setting.
 
 use std::{
     io::ErrorKind,
@@ -29,7 +30,8 @@ pub(super) fn bind(setting: &'static str, address: SocketAddr, file: &Path) -> R
     })
 }
 
-/// The listener of the process that is taken over, if it listens where `setting` says; else a new one.
+/// The listener of the process that is taken over, if it listens where `setting` says; else a new
+/// one.
 pub(super) fn keep_or_bind(
     setting: &'static str,
     address: SocketAddr,

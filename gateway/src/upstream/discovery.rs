@@ -1,7 +1,8 @@
 //! The addresses behind the names of servers, looked up again and again.
 //!
-//! Invariant: a name that resolved once keeps its last addresses for as long as `dns.keep_seconds` says, whatever the
-//! resolver does; a name that does not resolve is a server that is down, and never the end of a configuration.
+//! Invariant: a name that resolved once keeps its last addresses for as long as `dns.keep_seconds`
+//! says, whatever the resolver does; a name that does not resolve is a server that is down, and
+//! never the end of a configuration.
 
 use std::{
     io,
@@ -105,7 +106,8 @@ impl Found {
     }
 }
 
-/// Looks a name up: its addresses of the wanted family in a fixed order, at least one, or why there is none.
+/// Looks a name up: its addresses of the wanted family in a fixed order, at least one, or why there
+/// is none.
 pub(super) async fn look_up(
     resolver: &dyn Resolve,
     server: &ServerAddress,

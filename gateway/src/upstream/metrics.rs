@@ -1,7 +1,7 @@
 //! Gauges and counters of upstreams.
 //!
-//! Gauges are read from the upstreams in force whenever somebody asks: an upstream or an address that is gone leaves no
-//! series behind.
+//! Gauges are read from the upstreams in force whenever somebody asks: an upstream or an address
+//! that is gone leaves no series behind.
 
 use std::sync::Arc;
 

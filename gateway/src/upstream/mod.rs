@@ -9,8 +9,8 @@
 //! | [`server`] | how to connect with one address, over TLS or not |
 //! | [`report`], [`metrics`], [`cause`] | what operators are told |
 //!
-//! Invariants: choosing a server waits for nothing and takes no lock; one failed check or look-up changes nothing by
-//! itself; a configuration with servers that are away is in force all the same.
+//! Invariants: choosing a server waits for nothing and takes no lock; one failed check or look-up
+//! changes nothing by itself; a configuration with servers that are away is in force all the same.
 
 pub(crate) mod cause;
 mod discovery;
@@ -94,8 +94,9 @@ struct Tools {
     probe: Arc<dyn Probe>,
 }
 
-/// Starts upstreams. Those that did not change since `previous` are kept, and look their names up again; what is known of
-/// the servers of changed ones is kept. Must be called on a runtime, which runs their checks and look-ups.
+/// Starts upstreams. Those that did not change since `previous` are kept, and look their names up
+/// again; what is known of the servers of changed ones is kept. Must be called on a runtime, which
+/// runs their checks and look-ups.
 pub async fn start(settings: &[Arc<UpstreamSettings>], previous: Option<&Upstreams>) -> Upstreams {
     let upstream = |new: &Arc<UpstreamSettings>| {
         let before = previous.and_then(|previous| previous.get(&new.name));
@@ -125,14 +126,15 @@ pub async fn start(settings: &[Arc<UpstreamSettings>], previous: Option<&Upstrea
 #[error("cannot read the certificates that the system trusts (SSL_CERT_FILE, SSL_CERT_DIR): {0}")]
 pub struct TrustError(Box<pingora_core::Error>);
 
-/// Reads the certificates that the system trusts. Pingora reads them when it starts, and panics if it cannot.
+/// Reads the certificates that the system trusts. Pingora reads them when it starts, and panics if
+/// it cannot.
 pub fn check_system_trust() -> Result<(), TrustError> {
     let mut store = rustls::RootCertStore::empty();
     pingora_rustls::load_platform_certs_incl_env_into_store(&mut store).map_err(TrustError)
 }
 
-/// Looks each name of each upstream up once, and waits a few seconds for all. Returns those that do not resolve:
-/// upstream, server, and why.
+/// Looks each name of each upstream up once, and waits a few seconds for all. Returns those that do
+/// not resolve: upstream, server, and why.
 pub async fn unresolved(settings: &[Arc<UpstreamSettings>]) -> Vec<(Arc<str>, ServerAddress, String)> {
     let mut lookups = JoinSet::new();
     for upstream in settings {
@@ -181,7 +183,8 @@ impl Upstream {
         &self.settings
     }
 
-    /// The server whose turn it is, one that is not in `tried` if possible. None if there are no servers at all.
+    /// The server whose turn it is, one that is not in `tried` if possible. None if there are no
+    /// servers at all.
     pub(crate) fn choose(&self, route: &RouteSettings, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
         let pool = self.pool.load();
         let server = pool.pick(self.turn.fetch_add(1, Ordering::Relaxed), tried)?;
@@ -244,8 +247,8 @@ impl Upstream {
         self.pool.store(Arc::new(Pool::new(servers.into_iter().map(server).collect())));
     }
 
-    /// Changes what is known of servers. If `change` says so, turns are given anew; servers that stay keep their standing,
-    /// and new ones are checked at once.
+    /// Changes what is known of servers. If `change` says so, turns are given anew; servers that
+    /// stay keep their standing, and new ones are checked at once.
     fn change_servers<T>(&self, change: impl FnOnce(&mut Vec<Found>) -> (bool, T)) -> T {
         let mut known = locked(&self.known);
         let (changed, value) = change(&mut known.found);
@@ -326,7 +329,8 @@ fn known_before(server: &ServerAddress, settings: &UpstreamSettings, previous: O
 }
 
 impl Tools {
-    /// The system's resolver, and one connector for all checks: it reads the trusted authorities once.
+    /// The system's resolver, and one connector for all checks: it reads the trusted authorities
+    /// once.
     fn system() -> Self {
         static SYSTEM: OnceLock<Tools> = OnceLock::new();
         let tools = || Self { resolver: Arc::new(SystemResolver), probe: Arc::new(NetworkProbe::new()) };

@@ -1,8 +1,8 @@
 //! Turns among the servers of an upstream.
 //!
-//! Invariant: requests go to servers that are up, in turn and by weight. Those whose checks have not decided yet come
-//! next, and those that are down last: if all are down, all are tried, because checks can be wrong and a refusal
-//! cannot be right more often than an attempt.
+//! Invariant: requests go to servers that are up, in turn and by weight. Those whose checks have
+//! not decided yet come next, and those that are down last: if all are down, all are tried, because
+//! checks can be wrong and a refusal cannot be right more often than an attempt.
 
 use std::sync::Arc;
 
@@ -53,7 +53,8 @@ fn is_untried(server: &Arc<Server>, tried: &[Arc<Server>]) -> bool {
     tried.iter().all(|other| other.id() != server.id())
 }
 
-/// Each item as often as it weighs, evenly spread: the k-th turn of an item of weight w stands at (2k + 1) / 2w.
+/// Each item as often as it weighs, evenly spread: the k-th turn of an item of weight w stands at
+/// (2k + 1) / 2w.
 fn turns(items: &[(usize, u32)]) -> Vec<usize> {
     let divisor = items.iter().fold(0, |divisor, (_, weight)| greatest_common_divisor(divisor, *weight)).max(1);
     let mut placed: Vec<(u64, usize)> = Vec::new();

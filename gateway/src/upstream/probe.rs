@@ -1,6 +1,8 @@
-//! One health check of one server: a connection, a TLS handshake if the server speaks TLS, a request if a path is set.
+//! One health check of one server: a connection, a TLS handshake if the server speaks TLS, a
+//! request if a path is set.
 //!
-//! It connects as requests do: to the same address, with the same authorities, certificate and server name.
+//! It connects as requests do: to the same address, with the same authorities, certificate and
+//! server name.
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -50,8 +52,9 @@ impl Probe for NetworkProbe {
     }
 }
 
-/// In TLS 1.3 a server refuses the client's certificate only after the client's side of the handshake is over. The
-/// connection is closed properly, and the server's side read to its end: a refusal is an alert in between.
+/// In TLS 1.3 a server refuses the client's certificate only after the client's side of the
+/// handshake is over. The connection is closed properly, and the server's side read to its end: a
+/// refusal is an alert in between.
 async fn finish_handshake(mut stream: Stream) -> Result<(), String> {
     let mut bytes = [0; 256];
     // A server that closes first has said all that it had to say.

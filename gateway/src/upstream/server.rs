@@ -86,7 +86,8 @@ impl Server {
         peer
     }
 
-    /// Uses none of the connections any more that are kept or in use now: each is closed when it is idle.
+    /// Uses none of the connections any more that are kept or in use now: each is closed when it is
+    /// idle.
     pub(crate) fn abandon_connections(&self) {
         self.group.store(new_group(&self.peer), Ordering::Release);
     }
@@ -105,7 +106,8 @@ impl Server {
     }
 }
 
-/// A number that no connection has that is kept. Pingora shares the connections of peers with one number.
+/// A number that no connection has that is kept. Pingora shares the connections of peers with one
+/// number.
 fn new_group(peer: &HttpPeer) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut hasher = DefaultHasher::new();

@@ -1,7 +1,7 @@
 //! The standing of a server: up or down, by one check or by several in a row.
 //!
-//! Invariant: a server that was up stays up until `unhealthy_after` checks in a row have failed, and one that was down
-//! stays down until `healthy_after` in a row have succeeded.
+//! Invariant: a server that was up stays up until `unhealthy_after` checks in a row have failed,
+//! and one that was down stays down until `healthy_after` in a row have succeeded.
 
 use crate::config::HealthSettings;
 

@@ -1,4 +1,5 @@
-//! An upstream whose checks and look-ups come out as the test says. Its own tasks never run: nothing here waits.
+//! An upstream whose checks and look-ups come out as the test says. Its own tasks never run:
+//! nothing here waits.
 
 use std::io;
 
@@ -70,7 +71,8 @@ impl Fixture {
         }
     }
 
-    /// Addresses of so many requests in a row, each of which succeeds at its first server, in order.
+    /// Addresses of so many requests in a row, each of which succeeds at its first server, in
+    /// order.
     fn requests(&self, count: usize) -> Vec<String> {
         let choices = (0..count).filter_map(|_| self.upstream.choose(&self.route, &[], false));
         let mut addresses: Vec<_> = choices.map(|choice| choice.server.address.to_string()).collect();

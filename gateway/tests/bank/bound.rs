@@ -43,7 +43,8 @@ async fn gateways_use_up_the_burst_and_not_one_more() {
     let setup = Setup::fresh(&redis.url(), burst_of(BURST));
     let gateways = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
     let admitted = Cell::new(0);
-    // What one holds and does not use comes back to the other; only a lease that lapses first is lost.
+    // What one holds and does not use comes back to the other; only a lease that lapses first is
+    // lost.
     eventually("most of the burst", async || {
         admitted.set(admitted.get() + storm(&gateways, 0.05).await);
         (admitted.get() >= BURST * 9 / 10).then_some(())

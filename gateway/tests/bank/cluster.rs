@@ -147,7 +147,8 @@ async fn limits_are_shared_through_a_cluster() {
     assert!(shards > gateway::limit::bank::SHARDS as u64, "{shards} keys: a clock for each shard, and the limit");
 }
 
-/// Two gateways that have spent some of a burst, before a cluster whose masters have a replica each.
+/// Two gateways that have spent some of a burst, before a cluster whose masters have a replica
+/// each.
 struct Scene {
     cluster: Cluster,
     gateways: [Gateway; 2],
@@ -162,7 +163,8 @@ impl Scene {
         cluster.replicate().await;
         let mut setup = Setup::fresh("redis://unused:1", burst_of(Self::BURST));
         setup.settings.address = BankAddress::parse(&cluster.urls(), false).unwrap();
-        // A call that a busy machine holds up counts as cut off, and a gateway that is cut off admits its part.
+        // A call that a busy machine holds up counts as cut off, and a gateway that is cut off
+        // admits its part.
         setup.settings.timeout = Duration::from_secs(5);
         let gateways = [setup.start().await, Setup { is_fresh: false, ..setup.clone() }.start().await];
         let mut admitted = 0;
@@ -245,8 +247,8 @@ async fn a_replica_that_takes_over_gives_nothing_twice() {
     assert!(scene.admitted <= Scene::BURST, "{} of {}", scene.admitted, Scene::BURST);
 }
 
-/// While no server answers, each gateway admits its part of what was left when it last looked: what others have drawn
-/// since is in it.
+/// While no server answers, each gateway admits its part of what was left when it last looked: what
+/// others have drawn since is in it.
 #[tokio::test]
 async fn a_takeover_amid_requests_admits_at_most_the_parts_of_what_was_drawn_since() {
     let mut scene = Scene::open().await;
@@ -260,8 +262,8 @@ async fn a_takeover_amid_requests_admits_at_most_the_parts_of_what_was_drawn_sin
     assert!(scene.admitted as f64 <= most, "{} of {most}, {drawn} were drawn", scene.admitted);
 }
 
-/// The masters of before send calls on to the replicas, and stay. Nobody loses a connection, and the bank has to notice
-/// all the same: what the replicas have missed may not be granted again.
+/// The masters of before send calls on to the replicas, and stay. Nobody loses a connection, and
+/// the bank has to notice all the same: what the replicas have missed may not be granted again.
 #[tokio::test]
 async fn a_server_that_sends_calls_on_is_noticed() {
     let mut scene = Scene::open().await;

@@ -68,7 +68,8 @@ async fn gateways_alone_admit_their_parts_and_owe_them() {
     for gateway in &gateways {
         admitted += gateway.requests(1_000).await;
     }
-    // A gateway reckons with what was left when it last looked: the other may have taken what it took in the beginning.
+    // A gateway reckons with what was left when it last looked: the other may have taken what it
+    // took in the beginning.
     let most = (BURST + 50) as f64 + RATE as f64 * start.elapsed().as_secs_f64();
     assert!(admitted as f64 <= most, "{admitted} of at most {most}");
 }

@@ -14,7 +14,8 @@ async fn two(setup: Setup) -> [Gateway; 2] {
     [setup.start().await, Setup { is_fresh: false, ..setup }.start().await]
 }
 
-/// Requests admitted of 20. A cold limit may refuse some: tokens of one gateway are out of reach for another.
+/// Requests admitted of 20. A cold limit may refuse some: tokens of one gateway are out of reach
+/// for another.
 async fn ask(gateway: &Gateway, caller: &Caller, to: Destination<'_>) -> u64 {
     let mut admitted = 0;
     for _ in 0..20 {

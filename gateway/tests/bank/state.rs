@@ -1,4 +1,5 @@
-//! State of shared limits as callers see it: good enough to pace themselves by, and never above the truth.
+//! State of shared limits as callers see it: good enough to pace themselves by, and never above the
+//! truth.
 
 use std::time::{Duration, Instant};
 

@@ -162,7 +162,8 @@ async fn denial_has_the_code_that_the_proxy_answers() {
             let checked = client.post(format!("http://{}/check", api.http)).body(question.to_string());
             let checked: Value = send(checked).await.unwrap().json().await.unwrap();
             assert_eq!((&checked["decision"], &checked["reason"]), (&json!("deny"), &json!(code)), "{checked}");
-            // What a key's owner is told apart from a stranger; the size of a path is refused before anybody is asked.
+            // What a key's owner is told apart from a stranger; the size of a path is refused
+            // before anybody is asked.
             assert_eq!(checked["tenant"].is_string(), owned, "{checked}");
             assert!(checked["detail"].is_string() && checked["retry_after_ms"].is_null(), "{checked}");
             assert!(!checked.to_string().contains(good), "a credential came back: {checked}");

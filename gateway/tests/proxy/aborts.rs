@@ -1,4 +1,5 @@
-//! Clients that leave before their answer: the work that the upstream does for them is limited, recorded and billed.
+//! Clients that leave before their answer: the work that the upstream does for them is limited,
+//! recorded and billed.
 
 use std::sync::{
     Arc,
@@ -322,7 +323,8 @@ async fn client_that_shuts_down_its_sending_side_gets_its_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_billed_at_dispatch_never_meets_closed_connection() {
     let setting = Setting::new().await;
-    // A connection is kept by the gateway, and closed by the upstream in the moment in which it is used again.
+    // A connection is kept by the gateway, and closed by the upstream in the moment in which it is
+    // used again.
     let (mut client, mut kept) = setting.sent("/").await;
     kept.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour").await;
     client.read_until("four").await;

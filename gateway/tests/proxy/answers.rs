@@ -143,7 +143,8 @@ async fn absurd_requests_are_answered_and_change_nothing() {
         let answer = wire.read_to_end().await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_request"), "{target}: {answer}");
     }
-    // Beyond 1 MiB of header, Pingora answers by itself; whatever it says, it must not be the upstream's answer.
+    // Beyond 1 MiB of header, Pingora answers by itself; whatever it says, it must not be the
+    // upstream's answer.
     for header_bytes in [900_000, 1_048_576, 4_000_000] {
         let mut wire = Wire::connect(gateway.address).await;
         let header = "x".repeat(header_bytes);

@@ -1,5 +1,5 @@
-//! Connections of clients: requests one behind the other, ends of one side, uploads that are refused, and clients that
-//! keep the gateway waiting.
+//! Connections of clients: requests one behind the other, ends of one side, uploads that are
+//! refused, and clients that keep the gateway waiting.
 
 use std::time::Duration;
 

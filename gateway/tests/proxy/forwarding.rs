@@ -123,7 +123,8 @@ async fn response_streams() {
     client.send(get("/", &customer.secret, "")).await;
     let (mut server, _) = upstream.request().await;
     server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
-    // The upstream has not finished; what it sent so far must already be here, and so must its record.
+    // The upstream has not finished; what it sent so far must already be here, and so must its
+    // record.
     client.read_until("first").await;
     assert_eq!(fixture.billing.wait_for(customer.tenant, 1).await.len(), 1);
     server.send("4\r\nlast\r\n0\r\n\r\n").await;

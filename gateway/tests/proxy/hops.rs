@@ -26,8 +26,8 @@ impl Setting {
         Self { fixture, customer, upstream, gateway }
     }
 
-    /// Sends a GET of this version with these header lines; the client, and the request as the upstream sees it, which
-    /// it then answers.
+    /// Sends a GET of this version with these header lines; the client, and the request as the
+    /// upstream sees it, which it then answers.
     async fn ask(&self, version: &str, lines: &str, answer: &str) -> (Wire, String) {
         let mut client = Wire::connect(self.gateway.address).await;
         let key = self.customer.secret.expose();

@@ -1,4 +1,5 @@
-//! Limits that are not a key's or a tenant's own: of a route, of concurrency, and of failed credentials.
+//! Limits that are not a key's or a tenant's own: of a route, of concurrency, and of failed
+//! credentials.
 
 use common::key::{Mode, Secret};
 use serde_json::Value;

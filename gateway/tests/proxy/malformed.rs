@@ -1,4 +1,5 @@
-//! Requests and answers that break the rules of HTTP/1: refused by the gateway with a problem, and seen by nobody else.
+//! Requests and answers that break the rules of HTTP/1: refused by the gateway with a problem, and
+//! seen by nobody else.
 
 use serde_json::Value;
 

@@ -1,14 +1,16 @@
-//! Cases of `Http11Probe` that need two requests on one connection or bytes too long to write out, by its names.
+//! Cases of `Http11Probe` that need two requests on one connection or bytes too long to write out,
+//! by its names.
 //!
-//! Invariant: a request whose end two programs could see in two places is refused, and nothing behind it is answered.
+//! Invariant: a request whose end two programs could see in two places is refused, and nothing
+//! behind it is answered.
 
 use crate::{
     probes::{CONFIG, answers_in, bytes},
     support::{Fixture, raw::Wire},
 };
 
-/// Requests that try to hide another one in their body: each is refused, and nothing of the body is served.
-/// `LENGTH` stands for the length of the body, `INNER` for the hidden request.
+/// Requests that try to hide another one in their body: each is refused, and nothing of the body is
+/// served. `LENGTH` stands for the length of the body, `INNER` for the hidden request.
 const HIDING: &[(&str, &str)] = &[
     ("SMUG-CLTE-CONN-CLOSE", "POST / HTTP/1.1\r\nHOSTContent-Length: 5\r\nCHUNKED0\r\n\r\n"),
     ("SMUG-TECL-CONN-CLOSE", "POST / HTTP/1.1\r\nHOSTTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
@@ -60,7 +62,8 @@ const HIDING: &[(&str, &str)] = &[
 
 const INNER: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Requests with a body of a stated length. The body never becomes a part of the next request: both are answered.
+/// Requests with a body of a stated length. The body never becomes a part of the next request: both
+/// are answered.
 const WITH_BODY: &[(&str, &str)] = &[
     ("SMUG-PIPELINE-SAFE", "GET / HTTP/1.1\r\nHOST\r\n"),
     ("SMUG-GET-CL-BODY-DESYNC", "GET / HTTP/1.1\r\nHOSTContent-Length: 5\r\n\r\nhello"),
@@ -118,7 +121,8 @@ async fn request_behind_one_with_a_body_is_answered_by_itself() {
     }
 }
 
-/// `SMUG-CL0-BODY-POISON`: what follows an empty body is the next request, with a method that begins with it.
+/// `SMUG-CL0-BODY-POISON`: what follows an empty body is the next request, with a method that
+/// begins with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn byte_behind_an_empty_body_belongs_to_the_next_request() {
     let fixture = Fixture::new().await;

@@ -1,6 +1,6 @@
-//! Cases of public probes of HTTP/1.1 servers whose verdict is beyond doubt: `Http11Probe` by its names (`COMP-…`, `SMUG-…`,
-//! `MAL-…` and those that begin with the RFC), those of h1spec that it does not have (`H1SPEC-…`), and kinds of HTTP
-//! Garden's payloads (`GARDEN-…`).
+//! Cases of public probes of HTTP/1.1 servers whose verdict is beyond doubt: `Http11Probe` by its
+//! names (`COMP-…`, `SMUG-…`, `MAL-…` and those that begin with the RFC), those of h1spec that it
+//! does not have (`H1SPEC-…`), and kinds of HTTP Garden's payloads (`GARDEN-…`).
 //!
 //! A case that a server may accept or refuse, and the gateway refuses, stands here as refused: a
 //! proxy must not leave the choice to the server behind it.
@@ -22,7 +22,8 @@ pub(crate) enum Verdict {
 
 use Verdict::{Bad, Good, GoodAndOver, Refused};
 
-/// Name, bytes and verdict. `HOST` stands for the line of the host, `CHUNKED` for the rest of a header whose body comes in chunks.
+/// Name, bytes and verdict. `HOST` stands for the line of the host, `CHUNKED` for the rest of a
+/// header whose body comes in chunks.
 const CASES: &[(&str, &str, Verdict)] = &[
     ("COMP-BASELINE", "GET / HTTP/1.1\r\nHOST\r\n", Good),
     ("RFC9112-2.2-BARE-LF-REQUEST-LINE", "GET / HTTP/1.1\nHOST\r\n", Bad),

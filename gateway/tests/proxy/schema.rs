@@ -1,5 +1,5 @@
-//! Upgrades and rollbacks of the gateway: while the store has another schema, the gateway serves what it knows, says so,
-//! and writes nothing.
+//! Upgrades and rollbacks of the gateway: while the store has another schema, the gateway serves
+//! what it knows, says so, and writes nothing.
 
 use common::store::Store;
 use serde_json::Value;

@@ -62,7 +62,8 @@ async fn full_journal_refuses_requests_before_they_reach_the_upstream() {
     assert!(gateway.get("/", &customer.secret).await.headers().contains_key("retry-after"));
     let (status, report) = gateway.admin("/health/ready").await;
     assert!(status == 503 && report.contains("\"has_room\":false"), "{status}: {report}");
-    // What was refused after the upstream had answered was withheld; nothing that was received went unrecorded.
+    // What was refused after the upstream had answered was withheld; nothing that was received went
+    // unrecorded.
     eventually("a record of each answer", || async {
         let recorded = gateway.metric("tollgate_journal_entries").await?;
         (recorded >= served as f64).then_some(())

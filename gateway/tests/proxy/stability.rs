@@ -155,8 +155,8 @@ async fn change_that_nobody_announces_is_found_all_the_same() {
     becomes(&gateway, &customer.secret, 401).await;
 }
 
-/// Passes bytes on to a server until it is cut: then nothing comes through on the connections that there are, and nobody
-/// is told.
+/// Passes bytes on to a server until it is cut: then nothing comes through on the connections that
+/// there are, and nobody is told.
 struct Relay {
     address: SocketAddr,
     cut: Arc<AtomicBool>,

@@ -40,7 +40,8 @@ async fn ask(wire: &mut Wire, secret: &Secret) -> bool {
     value("connection") != Some("close")
 }
 
-/// Keeps asking until told to stop. Any request that is not answered fails the test, on a used connection too.
+/// Keeps asking until told to stop. Any request that is not answered fails the test, on a used
+/// connection too.
 async fn keep_asking(address: SocketAddr, secret: Secret, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
     while !stop.load(Ordering::SeqCst) {
         let mut wire = Wire::connect(address).await;
@@ -182,7 +183,8 @@ async fn failed_upgrade_tells_its_reason() {
     std::fs::write(&socket, "").unwrap();
     assert!(told(&[]).contains("not a socket"));
     std::fs::remove_file(&socket).unwrap();
-    // Left by a gateway that was killed: nobody to take over from, and nothing in the way of a start.
+    // Left by a gateway that was killed: nobody to take over from, and nothing in the way of a
+    // start.
     drop(UnixListener::bind(&socket).unwrap());
     assert!(told(&["--upgrade"]).contains("no gateway to take over from"));
     let gateway = fixture.gateway().await;

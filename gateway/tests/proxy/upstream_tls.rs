@@ -1,4 +1,5 @@
-//! TLS with servers: whom the gateway trusts, as whom it appears, and what it tells when a handshake fails.
+//! TLS with servers: whom the gateway trusts, as whom it appears, and what it tells when a
+//! handshake fails.
 
 use serde_json::Value;
 use servers::{Authority, Identity};

@@ -157,7 +157,8 @@ async fn every_response_has_exactly_one_record_and_refusals_have_none() {
     let limited = fixture.customer(Some("narrow")).await;
     let (test_key, test_secret) = fixture.key(customer.tenant, Mode::Test).await;
     let gateway = fixture.gateway().await;
-    // Some at a time: two hundred connections at once would ask for more than a busy machine accepts in time.
+    // Some at a time: two hundred connections at once would ask for more than a busy machine
+    // accepts in time.
     for _ in 0..20 {
         let requests = (0..10).map(|number| {
             let secret = if number % 5 < 1 { &test_secret } else { &customer.secret };

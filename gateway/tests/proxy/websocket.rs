@@ -1,5 +1,5 @@
-//! Connections that are upgraded: only where a route says so, and only for as long as the key, the tenant and the route
-//! allow it.
+//! Connections that are upgraded: only where a route says so, and only for as long as the key, the
+//! tenant and the route allow it.
 
 use std::{net::SocketAddr, time::Duration};
 

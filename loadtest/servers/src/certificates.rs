@@ -7,7 +7,7 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::ServerError;
+use crate::error::ServerError;
 
 /// A certificate authority of a test.
 pub struct Authority {
@@ -38,7 +38,8 @@ impl Authority {
     /// Makes an authority, with its certificate in `<name>.pem` of `directory`.
     pub fn create(directory: &Path, name: &str) -> Result<Self, ServerError> {
         let mut params = CertificateParams::default();
-        // A name of its own, or the certificates that it signs would seem to be signed by themselves.
+        // A name of its own, or the certificates that it signs would seem to be signed by
+        // themselves.
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().map_err(failed)?;

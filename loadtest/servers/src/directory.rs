@@ -14,7 +14,7 @@ use std::{
 
 use nix::unistd::{Uid, User};
 
-use crate::ServerError;
+use crate::error::ServerError;
 
 const GUARD: &str = r#"
 cat > /dev/null

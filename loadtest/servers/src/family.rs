@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{ServerError, wait::block_until};
+use crate::{error::ServerError, wait::block_until};
 
 /// Halts a process and its children, so that none can start another meanwhile, and names them.
 pub(crate) fn freeze(pid: u32) -> Result<Vec<u32>, ServerError> {

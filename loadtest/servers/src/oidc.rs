@@ -14,8 +14,8 @@ use std::{
 };
 
 use crate::{
-    ServerError,
     directory::Directory,
+    error::ServerError,
     program,
     server::{Program, Server},
 };

@@ -8,7 +8,7 @@ use std::{
 
 use rand::RngExt as _;
 
-use crate::ServerError;
+use crate::error::ServerError;
 
 /// Below the ports that Linux gives to outgoing connections: a server that is down for a moment
 /// finds its port again.

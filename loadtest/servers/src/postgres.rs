@@ -8,8 +8,8 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    ServerError,
     directory::Directory,
+    error::ServerError,
     program,
     server::{Program, Server},
 };

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    ServerError,
+    error::ServerError,
     family::{family, freeze, has_ended, signal_all},
     log::Log,
     wait::{DEADLINE, POLL_INTERVAL, block_until, within},

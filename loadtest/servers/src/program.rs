@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{ServerError, log::end_of};
+use crate::{error::ServerError, log::end_of};
 
 /// A program on PATH; `package` is the Debian package that has it.
 pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, ServerError> {

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    ServerError,
     certificates::Certificates,
     directory::Directory,
+    error::ServerError,
     port::free_port,
     program,
     server::{Program, Server},

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{ServerError, program};
+use crate::{error::ServerError, program};
 
 const RESOLVE: &str = include_str!("../schemathesis/resolve.sh");
 const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");

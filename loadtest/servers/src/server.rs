@@ -4,7 +4,7 @@ use std::{fmt::Debug, path::Path, process::Command};
 
 use nix::sys::signal::Signal;
 
-use crate::{ServerError, directory::Directory, port::free_port, process::Process};
+use crate::{directory::Directory, error::ServerError, port::free_port, process::Process};
 
 /// Number of ports that are tried when another program takes the port first.
 const START_ATTEMPTS: usize = 3;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::{ServerError, program};
+use crate::{error::ServerError, program};
 
 const SCRIPT: &str = include_str!("terminal.py");
 

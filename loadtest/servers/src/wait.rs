@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ServerError;
+use crate::error::ServerError;
 
 /// Longest wait in tests: far more than anything takes on a busy machine, so that only a hang
 /// reaches it.

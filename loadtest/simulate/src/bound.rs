@@ -1,5 +1,6 @@
-//! The bound of a limit, watched as a bucket. At most `burst + rate x W` requests are admitted over every stretch of time W
-//! if and only if a bucket of `burst` tokens that refills at `rate` and gives each request a token never goes below zero.
+//! The bound of a limit, watched as a bucket. At most `burst + rate x W` requests are admitted over
+//! every stretch of time W if and only if a bucket of `burst` tokens that refills at `rate` and
+//! gives each request a token never goes below zero.
 
 /// Largest rounding error of a sum of many small refills, in tokens.
 const ROUNDING: f64 = 1e-6;
@@ -35,7 +36,8 @@ impl Bound {
         Self { rate, burst, level: burst, at: 0, extras: Vec::new(), allowed: 0, deepest: 0.0 }
     }
 
-    /// Makes a bucket that is never full: `tokens` at `now`, and everything that refills from then on.
+    /// Makes a bucket that is never full: `tokens` at `now`, and everything that refills from then
+    /// on.
     pub fn refilling(rate: f64, tokens: f64, now: u64) -> Self {
         Self { level: tokens, at: now, ..Self::new(rate, f64::INFINITY) }
     }
@@ -57,7 +59,8 @@ impl Bound {
         self.deepest = self.deepest.max(-self.level);
     }
 
-    /// Adds an extra bucket from now until `until`: it has `tokens` of `most` tokens, and refills at `rate`.
+    /// Adds an extra bucket from now until `until`: it has `tokens` of `most` tokens, and refills
+    /// at `rate`.
     pub fn allow(&mut self, (tokens, most): (f64, f64), rate: f64, now: u64, until: u64) -> ExtraNumber {
         self.level = self.level(now) + tokens;
         self.allowed += 1;
@@ -82,8 +85,8 @@ impl Bound {
         }
     }
 
-    /// Changes the limit. A full bucket stays full, and so may one whose rate rises, because gateways hear of the change at
-    /// different times. Tokens beyond a smaller burst are gone.
+    /// Changes the limit. A full bucket stays full, and so may one whose rate rises, because
+    /// gateways hear of the change at different times. Tokens beyond a smaller burst are gone.
     pub fn change(&mut self, rate: f64, burst: f64, now: u64) {
         let may_be_full = self.level(now) >= self.most() - ROUNDING || rate > self.rate;
         (self.rate, self.burst) = (rate, burst);

@@ -1,4 +1,5 @@
-//! One gateway: the real accounts and scheduler, and a stand-in for the bank's worker and its connection.
+//! One gateway: the real accounts and scheduler, and a stand-in for the bank's worker and its
+//! connection.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -109,8 +110,9 @@ pub enum Verdict {
 }
 
 impl Gateway {
-    /// Makes a gateway that just started. Its clock is `origin` nanoseconds ahead of simulated time, and it is configured
-    /// with this number of gateways. `is_fresh` says that there was no bank before.
+    /// Makes a gateway that just started. Its clock is `origin` nanoseconds ahead of simulated
+    /// time, and it is configured with this number of gateways. `is_fresh` says that there was no
+    /// bank before.
     pub fn new(name: String, origin: u64, limits: &[(String, Rate)], gateways: u64, is_fresh: bool) -> Self {
         let limits = limits.iter().map(|(name, rate)| (Arc::new(Account::new(name.as_str())), *rate)).collect();
         Self {
@@ -209,8 +211,8 @@ impl Gateway {
         decided
     }
 
-    /// Debits all needed limits, or none. It does not check first, so that tokens of other limits must be put back each time
-    /// that a limit refuses, as if another request had come in between.
+    /// Debits all needed limits, or none. It does not check first, so that tokens of other limits
+    /// must be put back each time that a limit refuses, as if another request had come in between.
     fn attempt(&mut self, needs: &[usize], now: u64) -> Verdict {
         let (clock, gateways) = (now + self.origin, self.alone());
         if let Some((account, limit)) = &self.concurrency
@@ -308,7 +310,8 @@ impl Gateway {
         self.pending.take_if(|pending| pending.sequence() == sequence)
     }
 
-    /// Takes the bank's answer to the call `sequence`. Returns false if the call was not pending any more.
+    /// Takes the bank's answer to the call `sequence`. Returns false if the call was not pending
+    /// any more.
     pub fn answered(&mut self, sequence: u64, reply: &Reply, now: u64) -> bool {
         let clock = now + self.origin;
         match (self.take_pending(sequence), reply) {
@@ -329,8 +332,8 @@ impl Gateway {
         true
     }
 
-    /// Fails the call `sequence`: no answer in time, or the bank cannot be reached. Returns false if the call was not pending
-    /// any more.
+    /// Fails the call `sequence`: no answer in time, or the bank cannot be reached. Returns false
+    /// if the call was not pending any more.
     pub fn failed(&mut self, sequence: u64, now: u64) -> bool {
         match self.take_pending(sequence) {
             None => return false,

@@ -1,5 +1,5 @@
-//! The keys of the simulated Redis. They expire by its wall clock, and some seconds of their past are kept for a replica
-//! that lags behind.
+//! The keys of the simulated Redis. They expire by its wall clock, and some seconds of their past
+//! are kept for a replica that lags behind.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -30,7 +30,8 @@ pub(super) struct Keyspace {
 }
 
 impl Keyspace {
-    /// The value of `key`. `wall` is in milliseconds. An expired key is removed for good: no step of the clock brings it back.
+    /// The value of `key`. `wall` is in milliseconds. An expired key is removed for good: no step
+    /// of the clock brings it back.
     pub(super) fn get(&mut self, key: &[u8], at: u64, wall: i64) -> Option<&[u8]> {
         if self.entries.get(key)?.expires.is_some_and(|expires| expires <= wall) {
             self.replace(key.to_vec(), None, at);

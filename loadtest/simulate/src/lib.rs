@@ -1,5 +1,5 @@
-//! A simulation of the token bank: the gateways' real accounts and schedulers and the real script, in a simulated Redis,
-//! over a simulated network, in simulated time.
+//! A simulation of the token bank: the gateways' real accounts and schedulers and the real script,
+//! in a simulated Redis, over a simulated network, in simulated time.
 //!
 //! | module | content |
 //! |---|---|

@@ -11,7 +11,8 @@ use std::{
 use clap::Parser;
 use simulate::{picture, table::Report};
 
-/// Compares the token bank with local counting, periodic deltas and static parts, and draws a picture.
+/// Compares the token bank with local counting, periodic deltas and static parts, and draws a
+/// picture.
 ///
 /// Fails if the bank admits one request more than it promises.
 #[derive(Debug, Parser)]

@@ -111,7 +111,8 @@ struct Case {
 /// Sizes of the fleet in [`compare`].
 pub const FLEETS: [usize; 4] = [1, 3, 10, 50];
 
-/// The whole matrix, at five times the load that the limit allows: 1,000 a second, and as many at once.
+/// The whole matrix, at five times the load that the limit allows: 1,000 a second, and as many at
+/// once.
 pub fn compare(seconds: u64) -> Result<Vec<Row>, ScriptError> {
     let terms = Terms::per_second(1_000, 1_000);
     let fleets = FLEETS.iter().flat_map(|&gateways| Shape::ALL.map(|shape| (gateways, shape)));

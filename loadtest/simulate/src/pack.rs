@@ -1,7 +1,7 @@
 //! A stand-in for Redis's `cmsgpack`: converts a Lua value to a string of bytes and back.
 //!
-//! The bytes differ from those of Redis, as only this module reads them. A value comes back exactly, numbers to the last
-//! bit, and any other string is refused.
+//! The bytes differ from those of Redis, as only this module reads them. A value comes back
+//! exactly, numbers to the last bit, and any other string is refused.
 
 use mlua::{Error, Lua, Value};
 

@@ -18,8 +18,9 @@ pub(super) struct PermitWatch {
 /// Result of the watch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PermitOutcome {
-    /// Most permits above the limit when a gateway that reaches the bank took one. Permits of gateways that were alone a
-    /// moment ago do not count, because the bank does not know of them yet.
+    /// Most permits above the limit when a gateway that reaches the bank took one. Permits of
+    /// gateways that were alone a moment ago do not count, because the bank does not know of them
+    /// yet.
     pub excess: u64,
     /// Most permits in use at once at all gateways.
     pub most: u64,
@@ -80,7 +81,8 @@ impl PermitWatch {
     }
 
     pub(super) fn changed(&mut self, limit: u64, now: u64) {
-        // A gateway that has not heard of the change before this one may still use the limit of then.
+        // A gateway that has not heard of the change before this one may still use the limit of
+        // then.
         let before = self.before.filter(|(_, until)| now < *until).map_or(0, |(limit, _)| limit);
         self.before = Some((before.max(self.limit), now + LEASE + Network::LATEST));
         self.limit = limit;

@@ -1,4 +1,5 @@
-//! The comparison as a picture: how far each goes above the limit and how much of it is used, by the size of the fleet.
+//! The comparison as a picture: how far each goes above the limit and how much of it is used, by
+//! the size of the fleet.
 
 use std::{error::Error, path::Path};
 

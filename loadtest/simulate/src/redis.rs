@@ -1,5 +1,5 @@
-//! A Redis that runs the bank's scripts in simulated time: the commands that the scripts use, and the faults of a server.
-//! A wrong command is an error here as it is there.
+//! A Redis that runs the bank's scripts in simulated time: the commands that the scripts use, and
+//! the faults of a server. A wrong command is an error here as it is there.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -130,7 +130,8 @@ impl Redis {
         state.keys.flush(state.now);
     }
 
-    /// Replaces the server by one with the data of `lag` nanoseconds ago: a promoted replica, or a restart from a file.
+    /// Replaces the server by one with the data of `lag` nanoseconds ago: a promoted replica, or a
+    /// restart from a file.
     pub fn fail_over(&self, lag: u64) {
         let state = &mut *self.state.borrow_mut();
         state.keys.go_back_to(state.now.saturating_sub(lag));

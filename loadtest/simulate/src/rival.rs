@@ -1,4 +1,5 @@
-//! Other ways to share a limit, on the same requests and faults: buckets that count locally, and synchronize later or never.
+//! Other ways to share a limit, on the same requests and faults: buckets that count locally, and
+//! synchronize later or never.
 
 use std::collections::BTreeMap;
 
@@ -143,7 +144,8 @@ impl Run {
             }
             Fault::Down { lasts } | Fault::Paused { lasts } => self.away_until = now + lasts,
             Fault::Flush => self.total = 0.0,
-            // A lagging replica loses no report here; clocks play no part, and limits do not change.
+            // A lagging replica loses no report here; clocks play no part, and limits do not
+            // change.
             Fault::FailOver { .. } | Fault::ClockStep { .. } | Fault::Change { .. } => {}
         }
     }

@@ -81,7 +81,8 @@ pub enum Fault {
     },
     /// A limit changes at every gateway.
     Change {
-        /// Index of the limit. In a schedule without rates it is the concurrency limit, which becomes as large as the rate.
+        /// Index of the limit. In a schedule without rates it is the concurrency limit, which
+        /// becomes as large as the rate.
         limit: usize,
         /// The new terms.
         terms: Terms,
@@ -109,7 +110,8 @@ pub struct Schedule {
     pub network: Network,
     /// Faults with their times, in nanoseconds.
     pub faults: Vec<(u64, Fault)>,
-    /// Share of all requests that put their tokens back a little later, as if another limit had refused them.
+    /// Share of all requests that put their tokens back a little later, as if another limit had
+    /// refused them.
     pub undone: f64,
     /// Time at which load begins, in nanoseconds.
     pub starts: u64,

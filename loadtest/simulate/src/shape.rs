@@ -24,7 +24,8 @@ pub enum Shape {
 /// Time for which a gateway is the hot one, in nanoseconds.
 const SHIFT: u64 = 500_000_000;
 
-/// Distance of the next hot gateway from the last, so large that a gateway has given its tokens back before its next turn.
+/// Distance of the next hot gateway from the last, so large that a gateway has given its tokens
+/// back before its next turn.
 const STRIDE: u64 = 7;
 
 /// Length of a burst and of the pause after it, in nanoseconds.

@@ -1,5 +1,6 @@
-//! A simulation of gateways, a network and one Redis, on one simulated clock. It is a queue of events in the order of their
-//! times; whatever is left to chance comes from one seed, so that a schedule always runs the same way.
+//! A simulation of gateways, a network and one Redis, on one simulated clock. It is a queue of
+//! events in the order of their times; whatever is left to chance comes from one seed, so that a
+//! schedule always runs the same way.
 
 mod faults;
 

@@ -12,18 +12,20 @@ use super::{
     schedule::{Network, Terms},
 };
 
-/// Time that a step of the clock may gain before the bank notices it, in nanoseconds, beside the jitter of calls: the bank
-/// compares its clock with the caller's.
+/// Time that a step of the clock may gain before the bank notices it, in nanoseconds, beside the
+/// jitter of calls: the bank compares its clock with the caller's.
 const STEP_UNNOTICED: u64 = 50_000_000;
 
-/// Time that a step of the clock may gain shortly after the bank lost its data, in nanoseconds: it knows no caller's clock
-/// then, as for a gateway that has just started.
+/// Time that a step of the clock may gain shortly after the bank lost its data, in nanoseconds: it
+/// knows no caller's clock then, as for a gateway that has just started.
 const STEP_AFTER_LOSS: u64 = 2_000_000_000;
 
-/// Time for which a loss of data counts as recent, in nanoseconds: until every gateway has called twice.
+/// Time for which a loss of data counts as recent, in nanoseconds: until every gateway has called
+/// twice.
 const LOST_SHORTLY: u64 = 3_000_000_000;
 
-/// Longest time until a gateway asks again if the bank is empty but others hold tokens, in nanoseconds.
+/// Longest time until a gateway asks again if the bank is empty but others hold tokens, in
+/// nanoseconds.
 const LOOKS_AGAIN: u64 = 100_000_000;
 
 /// Until the end of the simulation.
@@ -52,8 +54,8 @@ pub struct Outcome {
     pub deepest_debt: f64,
     /// Largest difference of `remaining` above the tokens that were left.
     pub remaining_excess: f64,
-    /// Most requests admitted since a loss of data above the tokens left at the bank then, those in hand and those refilled
-    /// since.
+    /// Most requests admitted since a loss of data above the tokens left at the bank then, those in
+    /// hand and those refilled since.
     pub minted: f64,
     /// Tokens left of each limit in the end, at the bank and in hand.
     pub left: Vec<f64>,
@@ -67,7 +69,8 @@ pub struct Outcome {
 pub(super) struct Watch {
     limits: Vec<Watched>,
     trip: u64,
-    /// Largest jitter of two calls, in nanoseconds: one when a step of the clock is measured, and one when it is taken back.
+    /// Largest jitter of two calls, in nanoseconds: one when a step of the clock is measured, and
+    /// one when it is taken back.
     jitter: u64,
     outcome: Outcome,
     /// Extra buckets of processes that are alone.
@@ -85,7 +88,8 @@ struct Watched {
     lost: Option<(u64, f64)>,
     /// Bound of the requests admitted since the last loss of data.
     since_loss: Option<Bound>,
-    /// Requests that the limit before a change allows on top, until the change was reported to the bank.
+    /// Requests that the limit before a change allows on top, until the change was reported to the
+    /// bank.
     unreported: Option<ExtraNumber>,
     /// Time since which the bank has had a token.
     available: Option<u64>,
@@ -243,8 +247,8 @@ impl Watch {
         }
     }
 
-    /// Notes that a gateway goes on without the bank, or has it back. If all gateways do (`is_shared`), its refill is a part of
-    /// the whole; else it is on top of the bank's grants.
+    /// Notes that a gateway goes on without the bank, or has it back. If all gateways do
+    /// (`is_shared`), its refill is a part of the whole; else it is on top of the bank's grants.
     pub(super) fn alone(&mut self, process: usize, gateway: &Gateway, is_shared: bool, now: u64) {
         self.crashed(process, now);
         let Some(gateways) = gateway.alone() else {

@@ -152,8 +152,8 @@ mod tests {
         assert!(report.usage.holds, "{report}");
         assert!(steps > 3);
         for row in &report.rows {
-            // A request that shares its limits waits for its share so long and no longer, and then it is
-            // denied: on a machine that is busy enough, some are.
+            // A request that shares its limits waits for its share so long and no longer, and then
+            // it is denied: on a machine that is busy enough, some are.
             let may_refuse = row.kind == Kind::SharedCheck;
             let refused: u64 = row.rounds.iter().map(|round| round.refused).sum();
             assert!(row.faults == 0 || (may_refuse && row.faults == refused), "{report}");

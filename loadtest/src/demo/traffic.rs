@@ -116,7 +116,8 @@ impl Traffic {
         let answer = self.client.get(format!("{}{}", self.gateway, kind.path)).bearer_auth(&key.secret).send().await;
         let Ok(answer) = answer else { return };
         let status = answer.status().as_u16();
-        // Only the gateway's own refusals are problem documents here; the demo upstream sends plain JSON.
+        // Only the gateway's own refusals are problem documents here; the demo upstream sends plain
+        // JSON.
         let refused = answer.headers().get("content-type").is_some_and(|kind| kind == "application/problem+json");
         let wait = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()).map(ToOwned::to_owned);
         let Ok(body) = answer.bytes().await else { return };

@@ -91,8 +91,8 @@ impl Deployment {
     /// was billed and accepted.
     pub async fn reconcile(&mut self, books: &mut Books) -> Result<(), DeploymentError> {
         self.journals_are_empty().await?;
-        // What is not acknowledged leaves with the gateway; what is, may still be on its way through the
-        // broker.
+        // What is not acknowledged leaves with the gateway; what is, may still be on its way
+        // through the broker.
         for gateway in self.gateways_mut() {
             gateway.process.stop().await?;
         }

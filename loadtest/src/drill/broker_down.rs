@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    Drill, DrillError, Outcome, Times, close,
-    harm::{customers, outage, stall, steady, under_load},
+    error::DrillError,
+    harm::{Times, customers, outage, stall, steady, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions};
 

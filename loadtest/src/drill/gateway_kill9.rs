@@ -1,8 +1,9 @@
 //! `kill -9` of the gateway at random moments under load, with restart.
 
 use super::{
-    Drill, DrillError, Outcome, close,
+    error::DrillError,
     harm::{amid_burst, burst, customers, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions};
 

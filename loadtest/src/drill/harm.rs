@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{DrillError, outage::OutageTiming};
+use super::{error::DrillError, outage::timing::OutageTiming};
 use crate::{
     deployment::{Books, Customer, Deployment},
     load::{Load, LoadResult, Pace},
@@ -70,7 +70,8 @@ impl Times {
         limited: Duration::from_secs(6),
         cut_off: Duration::from_secs(2),
         judges_speed: false,
-        // Rings small enough to be full within seconds, and a spool that then lasts for more than a minute.
+        // Rings small enough to be full within seconds, and a spool that then lasts for more than a
+        // minute.
         outage: OutageTiming {
             rate: 300,
             undisturbed: Duration::from_secs(3),

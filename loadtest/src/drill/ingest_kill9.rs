@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    Drill, DrillError, Outcome, Times, close,
-    harm::{amid_burst, burst, customers, some_moment, steady, under_load},
+    error::DrillError,
+    harm::{Times, amid_burst, burst, customers, some_moment, steady, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions};
 

@@ -7,8 +7,9 @@ use sqlx::{Connection as _, PgConnection, error::DatabaseError, postgres::PgConn
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Drill, DrillError, Outcome, Times, close,
-    harm::{customers, outage, some_moment, steady, under_load},
+    error::DrillError,
+    harm::{Times, customers, outage, some_moment, steady, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions};
 

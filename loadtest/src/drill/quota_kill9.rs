@@ -13,8 +13,9 @@ use servers::within;
 use tokio::task::JoinSet;
 
 use super::{
-    Drill, DrillError, Outcome, close,
+    error::DrillError,
     harm::{on_every_gateway, some_moment},
+    outcome::{Drill, Outcome, close},
 };
 use crate::{
     deployment::{Books, Customer, Deployment, DeploymentOptions},

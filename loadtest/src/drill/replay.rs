@@ -2,8 +2,9 @@
 //! the same books.
 
 use super::{
-    Drill, DrillError, Outcome, close,
+    error::DrillError,
     harm::{burst, customers, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions, billing_command};
 

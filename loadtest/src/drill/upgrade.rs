@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    Drill, DrillError, Outcome, close,
+    error::DrillError,
     harm::{customers, some_moment, steady, under_load},
+    outcome::{Drill, Outcome, close},
 };
 use crate::deployment::{Books, Deployment, DeploymentOptions};
 

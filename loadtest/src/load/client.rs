@@ -80,7 +80,8 @@ impl Run {
         let run = Arc::clone(&self);
         let kept = tokio::task::spawn_blocking(move || run.schedule.keep_time()).await;
         if matches!(kept, Ok(Ok(()))) {
-            // What a slow server has piled up may still be sent for a while; what is left then shows as unsent.
+            // What a slow server has piled up may still be sent for a while; what is left then
+            // shows as unsent.
             sleep(self.timeout).await;
         }
         self.schedule.close();

@@ -179,7 +179,8 @@ impl Tally {
 }
 
 fn histogram() -> Histogram<u64> {
-    // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an hour.
+    // Nanoseconds in buckets of 0.1 %, from one microsecond to an hour; longer ones count as an
+    // hour.
     let bounds = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
     bounds.unwrap_or_else(|_| unreachable!("the bounds are constant and in order"))
 }

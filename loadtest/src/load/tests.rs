@@ -100,7 +100,8 @@ async fn bodies_of_every_framing_are_read_to_their_end() {
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ] {
         let text = String::from_utf8_lossy(answer);
-        // One request per connection: an answer that allows for more leaves the next to an ended connection.
+        // One request per connection: an answer that allows for more leaves the next to an ended
+        // connection.
         let load = Load { max_requests: Some(1), ..Load::new(server(answer, End::Close).await, vec![Request::get("k", "/")]) };
         assert_eq!(load.run().await.unwrap().received_of("k", 200), 1, "{text}");
     }

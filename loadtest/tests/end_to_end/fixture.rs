@@ -46,8 +46,8 @@ impl Fixture {
     /// A customer that the gateway serves already.
     pub(crate) async fn customer(&self, name: &str, plan: &str) -> Customer {
         let customer = self.deployment.customer(name, plan).await.unwrap();
-        // No route is there, so nothing is metered; once both keys are known, the refusal is about the
-        // route.
+        // No route is there, so nothing is metered; once both keys are known, the refusal is about
+        // the route.
         for key in [&customer.key, &customer.test_key] {
             eventually("the gateway knows the key", async || self.get("/nowhere", key).await == 404).await;
         }

@@ -41,16 +41,16 @@ pub(crate) fn read(source: &Path) -> Result<Vec<SourceFile>, Error> {
         let path = source.join(root);
         if path.is_file() {
             // A program is a crate of its own: the first name keeps its modules apart.
-            read_file(&path, source, vec![root.to_owned()], &mut files)?;
+            read_file(&path, source, &[root.to_owned()], &mut files)?;
         }
     }
     Ok(files)
 }
 
-fn read_file(path: &Path, children: &Path, module: ModulePath, files: &mut Vec<SourceFile>) -> Result<(), Error> {
+fn read_file(path: &Path, children: &Path, module: &[String], files: &mut Vec<SourceFile>) -> Result<(), Error> {
     let text = fs::read_to_string(path).map_err(|error| Error::Read { path: path.to_owned(), error })?;
     let parsed = syn::parse_file(&text).map_err(|error| Error::Parse { path: path.to_owned(), error })?;
-    files.push(SourceFile { path: path.to_owned(), named: imports::named(&parsed, &module), module: module.clone() });
+    files.push(SourceFile { path: path.to_owned(), named: imports::named(&parsed, module), module: module.to_vec() });
     for item in &parsed.items {
         let Item::Mod(declared) = item else { continue };
         if declared.content.is_some() || for_tests(&declared.attrs) {
@@ -62,7 +62,7 @@ fn read_file(path: &Path, children: &Path, module: ModulePath, files: &mut Vec<S
         let inside = below.join("mod.rs");
         let file = [beside, inside].into_iter().find(|file| file.is_file());
         let file = file.ok_or_else(|| Error::Missing { declared: path.to_owned(), name: name.clone() })?;
-        read_file(&file, &below, [module.clone(), vec![name]].concat(), files)?;
+        read_file(&file, &below, &[module, &[name]].concat(), files)?;
     }
     Ok(())
 }

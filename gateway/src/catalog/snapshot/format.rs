@@ -38,7 +38,8 @@ pub enum SnapshotError {
     /// It does not begin like one.
     #[error("it is not a snapshot of a catalog, or one of another version")]
     Foreign,
-    /// Only the pepper that it was written under can tell whether it is genuine, and of no other are the keys.
+    /// Only the pepper that it was written under can tell whether it is genuine, and of no other
+    /// are the keys.
     #[error("it was written under another pepper ({found}, not {expected})")]
     OtherPepper {
         /// Id of that pepper.

@@ -1,8 +1,9 @@
-//! The file from which a gateway starts while the store is down: written when something has changed, read at the start.
+//! The file from which a gateway starts while the store is down: written when something has
+//! changed, read at the start.
 //!
-//! It is written beside the request path and the follower, in pieces. So it holds every change up to its mark, and may
-//! hold some that came while it was written; a gateway that starts from it follows the store from the mark on, and what
-//! a change names is then loaded anew.
+//! It is written beside the request path and the follower, in pieces. So it holds every change up
+//! to its mark, and may hold some that came while it was written; a gateway that starts from it
+//! follows the store from the mark on, and what a change names is then loaded anew.
 
 mod format;
 #[cfg(test)]
@@ -36,7 +37,8 @@ use crate::{lock::locked, outage::Outage};
 /// Least time between two files.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 
-/// Part of the time that may be spent on writing, as a divisor: a large catalog is written more rarely.
+/// Part of the time that may be spent on writing, as a divisor: a large catalog is written more
+/// rarely.
 const WRITE_SHARE: u32 = 20;
 
 /// Bytes that are written at once.

@@ -1,5 +1,5 @@
-//! The tree of tenants with their subscriptions, and how each tenant stands: a change is worked out for the tenants that
-//! it touches and for those below them, and for nobody else.
+//! The tree of tenants with their subscriptions, and how each tenant stands: a change is worked out
+//! for the tenants that it touches and for those below them, and for nobody else.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::limit::{Allowance, Pool, QuotaAccount, QuotaBook, RateCells, TenantLimits};
 
-/// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through rows that form a ring.
+/// Levels of the tree that are looked at; the store keeps it far flatter. It ends walks through
+/// rows that form a ring.
 const DEPTH_MAX: usize = 32;
 
 /// Every tenant that was ever named, by its id.
@@ -32,7 +33,8 @@ pub(super) struct Tree {
     boundaries: BTreeSet<(Micros, TenantId)>,
 }
 
-/// A tenant's place in the tree. Cells stay with it whatever becomes of the tenant: no change refills a bucket.
+/// A tenant's place in the tree. Cells stay with it whatever becomes of the tenant: no change
+/// refills a bucket.
 #[derive(Default)]
 struct Node {
     /// None if others name it that there is no row of.
@@ -174,7 +176,8 @@ impl Tree {
         self.resolve(&touched, quotas, now);
     }
 
-    /// Resolves the own plan of each tenant, then its pool, and then its standing: each step looks at the tenants above.
+    /// Resolves the own plan of each tenant, then its pool, and then its standing: each step looks
+    /// at the tenants above.
     fn resolve(&mut self, tenants: &[TenantId], quotas: &QuotaBook, now: Micros) {
         for id in tenants {
             self.turn(*id, now);

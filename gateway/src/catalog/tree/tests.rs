@@ -1,4 +1,5 @@
-//! Whatever changes, and in whichever order: what the tree says is what a tree says that is made anew of the same rows.
+//! Whatever changes, and in whichever order: what the tree says is what a tree says that is made
+//! anew of the same rows.
 
 use common::{plan::Plan, time::Zone};
 use proptest::prelude::*;

@@ -44,7 +44,8 @@ impl ServerAddress {
         Ok(Self { host, port, tls })
     }
 
-    /// The value of the header `Host` that names this server: brackets around IPv6, no default port.
+    /// The value of the header `Host` that names this server: brackets around IPv6, no default
+    /// port.
     pub fn authority(&self) -> String {
         let default_port = if self.tls { 443 } else { 80 };
         let host = match &self.host {
@@ -94,7 +95,8 @@ fn port_number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| is_number && *port != 0)
 }
 
-/// A host name. One that ends in a number is a mistyped IPv4 address: some resolvers take `10.1` for 10.0.0.1.
+/// A host name. One that ends in a number is a mistyped IPv4 address: some resolvers take `10.1`
+/// for 10.0.0.1.
 fn name(text: &str) -> Option<String> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {

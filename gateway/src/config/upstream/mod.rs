@@ -1,7 +1,9 @@
-//! The section `upstreams`: groups of servers that answer alike, how they are found, checked and spoken with.
+//! The section `upstreams`: groups of servers that answer alike, how they are found, checked and
+//! spoken with.
 //!
-//! Names are not looked up here: what a name stands for changes while the file stays as it is, so that
-//! [`crate::upstream`] asks again and again. A name that does not resolve is no fault of the file.
+//! Names are not looked up here: what a name stands for changes while the file stays as it is, so
+//! that [`crate::upstream`] asks again and again. A name that does not resolve is no fault of the
+//! file.
 
 mod address;
 pub(super) mod file;
@@ -47,7 +49,8 @@ pub struct UpstreamSettings {
 pub struct ServerSettings {
     /// Address of the server.
     pub address: ServerAddress,
-    /// Its part of the requests, compared with that of the others. Each address of a name counts by itself.
+    /// Its part of the requests, compared with that of the others. Each address of a name counts by
+    /// itself.
     pub weight: u32,
 }
 
@@ -62,7 +65,8 @@ pub struct HealthSettings {
     pub unhealthy_after: u32,
     /// Checks in a row that succeed until a server that was down counts as up.
     pub healthy_after: u32,
-    /// The path that must answer 2xx; without one, a connection is enough, and a handshake if the server speaks TLS.
+    /// The path that must answer 2xx; without one, a connection is enough, and a handshake if the
+    /// server speaks TLS.
     pub path: Option<String>,
     /// The header `Host` of checks, instead of the server's own.
     pub host: Option<String>,
@@ -93,7 +97,8 @@ pub enum AddressFamily {
 }
 
 impl UpstreamSettings {
-    /// The name that a server's certificate must carry, and that is sent as SNI unless it is an address.
+    /// The name that a server's certificate must carry, and that is sent as SNI unless it is an
+    /// address.
     pub fn tls_name(&self, server: &ServerSettings) -> String {
         self.tls.server_name.clone().unwrap_or_else(|| server.address.host.to_string())
     }
@@ -131,8 +136,8 @@ impl Check<'_> {
         servers
     }
 
-    /// One server, beside the earlier ones of its upstream. Its certificate carries its own name unless the upstream
-    /// says which.
+    /// One server, beside the earlier ones of its upstream. Its certificate carries its own name
+    /// unless the upstream says which.
     fn server(
         &self,
         name: &str,

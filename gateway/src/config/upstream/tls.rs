@@ -1,7 +1,7 @@
 //! TLS with servers: the authorities that the gateway trusts, and the certificate that it shows.
 //!
-//! Files are read and proved when the configuration is read, so that a wrong one is refused with its name instead of
-//! failing every request.
+//! Files are read and proved when the configuration is read, so that a wrong one is refused with
+//! its name instead of failing every request.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -60,8 +60,8 @@ pub(in crate::config) struct TlsFault {
 }
 
 impl TlsSettings {
-    /// A number that differs wherever connections must not be shared: other authorities, another identity, another
-    /// verification.
+    /// A number that differs wherever connections must not be shared: other authorities, another
+    /// identity, another verification.
     pub fn connection_group(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.digest, &self.server_name, self.verify).hash(&mut hasher);

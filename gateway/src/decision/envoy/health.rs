@@ -1,4 +1,5 @@
-//! `grpc.health.v1`: whether Envoy and load balancers should ask this gateway. It serves until it drains.
+//! `grpc.health.v1`: whether Envoy and load balancers should ask this gateway. It serves until it
+//! drains.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 

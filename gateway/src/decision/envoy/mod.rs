@@ -1,13 +1,16 @@
-//! Envoy's `RateLimitService` (v3): the filter `envoy.filters.http.ratelimit` asks by gRPC whether a request may pass.
+//! Envoy's `RateLimitService` (v3): the filter `envoy.filters.http.ratelimit` asks by gRPC whether
+//! a request may pass.
 //!
 //! Envoy describes a request by entries of descriptors: `api_key` or `authorization`, `path`,
 //! `method` and `host`, and `remote_address`. The entries of all descriptors describe one request,
 //! which is decided, and consumed, once.
 //!
-//! Invariant: every request that is not allowed is answered `OVER_LIMIT`, with the problem as body, also one that
-//! cannot be understood: an error of gRPC would let the request pass, unless Envoy is told otherwise.
+//! Invariant: every request that is not allowed is answered `OVER_LIMIT`, with the problem as body,
+//! also one that cannot be understood: an error of gRPC would let the request pass, unless Envoy is
+//! told otherwise.
 //!
-//! Beside it, `grpc.health.v1` tells load balancers and Envoy's own health checks whether to ask here.
+//! Beside it, `grpc.health.v1` tells load balancers and Envoy's own health checks whether to ask
+//! here.
 
 pub mod health;
 pub mod raw;
@@ -46,8 +49,8 @@ pub const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitServic
 /// The service that Envoy calls.
 pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
 
-/// Largest request, in bytes: more than Envoy makes of the largest headers that it can be told to accept (8 MiB). A
-/// longer one is an error of gRPC.
+/// Largest request, in bytes: more than Envoy makes of the largest headers that it can be told to
+/// accept (8 MiB). A longer one is an error of gRPC.
 const REQUEST_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 const SECONDS_PER_DAY: u64 = 86_400;

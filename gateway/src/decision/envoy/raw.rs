@@ -1,4 +1,5 @@
-//! Messages of gRPC as bytes. They are read where a message that cannot be read gets an answer instead of an error.
+//! Messages of gRPC as bytes. They are read where a message that cannot be read gets an answer
+//! instead of an error.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::{

@@ -1,8 +1,8 @@
-//! The messages of `envoy.service.ratelimit.v3`, as far as they are needed here; field numbers are Envoy's. What is not
-//! here is skipped when it is read.
+//! The messages of `envoy.service.ratelimit.v3`, as far as they are needed here; field numbers are
+//! Envoy's. What is not here is skipped when it is read.
 //!
-//! Texts of requests are bytes: Envoy copies headers into them that are not always UTF-8, and a message that cannot be
-//! read could not be refused.
+//! Texts of requests are bytes: Envoy copies headers into them that are not always UTF-8, and a
+//! message that cannot be read could not be refused.
 
 /// A question of Envoy's.
 #[derive(Clone, PartialEq, prost::Message)]

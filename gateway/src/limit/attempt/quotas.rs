@@ -1,4 +1,5 @@
-//! One request before the hard quotas that it draws on, of its tenant and of those above, and its tenant's credit.
+//! One request before the hard quotas that it draws on, of its tenant and of those above, and its
+//! tenant's credit.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
 /// Prepaid credit, of which no window can be told.
 const CREDIT: LimitState = LimitState { policy: "credit", ..NO_MONTH };
 
-/// Quotas that one request draws on without an allocation: as many as the tree has levels, and credit.
+/// Quotas that one request draws on without an allocation: as many as the tree has levels, and
+/// credit.
 const QUOTAS_IN_PLACE: usize = 6;
 
 /// Quotas that apply to one request, and the units in hand of each.

@@ -1,4 +1,5 @@
-//! The account of a rate limit: the tokens in hand, how fast they are used, and how many to draw next.
+//! The account of a rate limit: the tokens in hand, how fast they are used, and how many to draw
+//! next.
 //!
 //! Invariant: an account does no I/O and reads no clock; calls, answers and times are handed to it.
 
@@ -27,8 +28,8 @@ const PLENTY: u64 = 5;
 /// Nanoseconds for which a lease is valid at the bank.
 pub const LEASE: u64 = NANOS_PER_SECOND;
 
-/// Nanoseconds before the end of a lease at which the gateway stops spending it. They cover an unnoticed step of the
-/// bank's clock and the drift between two clocks in a second.
+/// Nanoseconds before the end of a lease at which the gateway stops spending it. They cover an
+/// unnoticed step of the bank's clock and the drift between two clocks in a second.
 pub(super) const MARGIN: u64 = 100_000_000;
 
 /// Nanoseconds until an account that holds tokens reports again.
@@ -37,15 +38,15 @@ pub(super) const REVISIT: u64 = LEASE / 2;
 /// Same as [`REVISIT`], while the bank has little left and others may need the tokens.
 pub(super) const REVISIT_SCARCE: u64 = HORIZON;
 
-/// Least nanoseconds until an empty bank is asked again, even if a token refills sooner: drawing tokens one by one would
-/// cost a round trip each.
+/// Least nanoseconds until an empty bank is asked again, even if a token refills sooner: drawing
+/// tokens one by one would cost a round trip each.
 pub(super) const PAUSE: u64 = 10_000_000;
 
 /// The account of one rate limit.
 pub struct Account {
     queue: QueueState,
-    /// Bucket for the time in which the bank is away: this gateway's share of what was left when the bank last answered,
-    /// refilled at this gateway's share of the rate.
+    /// Bucket for the time in which the bank is away: this gateway's share of what was left when
+    /// the bank last answered, refilled at this gateway's share of the rate.
     alone: RateCell,
     /// Number of times that `alone` was replaced.
     renewals: AtomicU32,
@@ -65,7 +66,8 @@ struct DrawState {
     pace: f64,
     /// The bank had at most half of the burst left when it last answered.
     is_scarce: bool,
-    /// Instant at which `alone` would have been full when it was last replaced; the time beyond it was admitted.
+    /// Instant at which `alone` would have been full when it was last replaced; the time beyond it
+    /// was admitted.
     alone_from: u64,
     /// The same instant as reported with the last draw.
     alone_reported: u64,
@@ -80,7 +82,8 @@ pub struct Debit(Source);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Lease(Taken),
-    /// Taken from the bucket `alone`, after so many renewals; `interval` is the nanoseconds in which one token refills.
+    /// Taken from the bucket `alone`, after so many renewals; `interval` is the nanoseconds in
+    /// which one token refills.
     Alone {
         renewals: u32,
         interval: u64,
@@ -114,8 +117,9 @@ impl Account {
 // === the request path ===
 
 impl Account {
-    /// Takes one token. `gateways` is the number of gateways that share the limit while the bank is away, `None` while it
-    /// answers. The last token in hand is kept while the bank may have more, so that `remaining` is never shown as 0 then.
+    /// Takes one token. `gateways` is the number of gateways that share the limit while the bank is
+    /// away, `None` while it answers. The last token in hand is kept while the bank may have more,
+    /// so that `remaining` is never shown as 0 then.
     pub fn take(&self, rate: &Rate, gateways: Option<u64>, now: u64) -> Result<Debit, Shortage> {
         let tick = Tick::of_nanos(now);
         if let Some(taken) = self.lease.take(tick, 1) {
@@ -158,7 +162,8 @@ impl Account {
         }
     }
 
-    /// Puts a token back that was taken `elapsed` nanoseconds ago. A token that was reported as spent meanwhile stays spent.
+    /// Puts a token back that was taken `elapsed` nanoseconds ago. A token that was reported as
+    /// spent meanwhile stays spent.
     pub fn put_back(&self, debit: Debit, elapsed: u64) {
         match debit.0 {
             Source::Lease(taken) => self.lease.put_back(taken),
@@ -178,8 +183,8 @@ impl Account {
         in_hand + alone
     }
 
-    /// Estimates what is left of the limit from the bank's last answer. `covers` are the limits that apply to every request
-    /// that this limit applies to.
+    /// Estimates what is left of the limit from the bank's last answer. `covers` are the limits
+    /// that apply to every request that this limit applies to.
     pub fn estimate<'a>(
         &self,
         rate: &Rate,
@@ -199,7 +204,8 @@ impl Account {
         self.queue.missed();
     }
 
-    /// Returns true if the account runs low or its terms have changed, and the caller is the one who has to queue it.
+    /// Returns true if the account runs low or its terms have changed, and the caller is the one
+    /// who has to queue it.
     pub fn needs_draw(&self, rate: &Rate, now: u64) -> bool {
         self.queue.needs_draw(rate.fingerprint(), now, || self.lease.in_hand(Tick::of_nanos(now)))
     }
@@ -213,8 +219,9 @@ impl Account {
 // === the bank's worker ===
 
 impl Account {
-    /// Makes the next draw. `round_trip` is the nanoseconds until an answer, including the wait for the next call;
-    /// `gateways` is the number of gateways that would share the limit if the bank were away.
+    /// Makes the next draw. `round_trip` is the nanoseconds until an answer, including the wait for
+    /// the next call; `gateways` is the number of gateways that would share the limit if the bank
+    /// were away.
     pub(super) fn draw(&self, rate: &Rate, now: u64, round_trip: u64, gateways: u64) -> Draw {
         let mut state = locked(&self.state);
         let unmet = self.queue.begin_draw(rate.fingerprint());
@@ -241,8 +248,8 @@ impl Account {
         }
     }
 
-    /// Takes the bank's answer to a draw that was sent at `sent`. Returns the instant of the next report, or none if the
-    /// gateway holds and wants nothing.
+    /// Takes the bank's answer to a draw that was sent at `sent`. Returns the instant of the next
+    /// report, or none if the gateway holds and wants nothing.
     pub(super) fn granted(
         &self,
         rate: &Rate,
@@ -307,9 +314,10 @@ impl DrawState {
         self.pace = if pace > self.pace { pace } else { self.pace + (pace - self.pace) * weight };
     }
 
-    /// Returns the demand (tokens used in a horizon) and the tokens wanted beyond those held: at least one for each request
-    /// that found none. More than the demand is wanted only as far as all gateways could do the same and leave half of the
-    /// burst at the bank, because tokens in hand do not refill.
+    /// Returns the demand (tokens used in a horizon) and the tokens wanted beyond those held: at
+    /// least one for each request that found none. More than the demand is wanted only as far as
+    /// all gateways could do the same and leave half of the burst at the bank, because tokens in
+    /// hand do not refill.
     fn wish(&self, rate: &Rate, held: u64, unmet: u64, gateways: u64) -> (u64, u64) {
         let demand = tokens(self.pace, HORIZON).max(unmet);
         let share = rate.burst() / (2 * gateways.max(1));
@@ -326,7 +334,8 @@ impl DrawState {
         self.owed + admitted(self.alone_reported, self.alone_from, share, now)
     }
 
-    /// Replaces the bucket `alone`. Tokens admitted from it since the last draw are reported with the next one.
+    /// Replaces the bucket `alone`. Tokens admitted from it since the last draw are reported with
+    /// the next one.
     fn renew(&mut self, alone: &RateCell, full_at: u64, share: &Rate, now: u64) {
         let before = alone.replace(full_at);
         self.owed = admitted(before, self.alone_reported.max(self.alone_from), share, now);
@@ -335,8 +344,8 @@ impl DrawState {
     }
 }
 
-/// Tokens that a bucket admitted between the states "full at `from`" and "full at `full_at`", less those that have
-/// refilled.
+/// Tokens that a bucket admitted between the states "full at `from`" and "full at `full_at`", less
+/// those that have refilled.
 fn admitted(full_at: u64, from: u64, share: &Rate, now: u64) -> u64 {
     full_at.saturating_sub(now).min(full_at.saturating_sub(from)).div_ceil(share.interval())
 }

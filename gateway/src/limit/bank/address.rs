@@ -12,12 +12,14 @@ use super::error::BankError;
 pub struct BankAddress {
     urls: Vec<String>,
     pub(super) is_cluster: bool,
-    /// Certificates of the authority that signs those of the servers, in PEM. None: the system's authorities.
+    /// Certificates of the authority that signs those of the servers, in PEM. None: the system's
+    /// authorities.
     authority: Option<Vec<u8>>,
 }
 
 impl BankAddress {
-    /// Parses URLs with commas between them. Several URLs are nodes of a cluster; a single one is if `is_cluster` is true.
+    /// Parses URLs with commas between them. Several URLs are nodes of a cluster; a single one is
+    /// if `is_cluster` is true.
     pub fn parse(text: &str, is_cluster: bool) -> Result<Self, BankError> {
         let urls: Vec<String> = text.split(',').map(|url| url.trim().to_owned()).collect();
         let address = Self { is_cluster: is_cluster || urls.len() > 1, urls, authority: None };
@@ -25,14 +27,15 @@ impl BankAddress {
         Ok(address)
     }
 
-    /// The same address, with only servers trusted whose certificates these authorities (in PEM) signed. All URLs must use
-    /// TLS.
+    /// The same address, with only servers trusted whose certificates these authorities (in PEM)
+    /// signed. All URLs must use TLS.
     pub fn vouched_for_by(self, authority: Vec<u8>) -> Result<Self, BankError> {
         if let Some(url) = self.urls.iter().find(|url| !url.starts_with("rediss://")) {
             let scheme = url.split("://").next().unwrap_or_default();
             return Err(BankError::Address(format!("{scheme}:// shows no certificate to check")));
         }
-        // Without a certificate nobody would be trusted, and that would show only when a connection is made.
+        // Without a certificate nobody would be trusted, and that would show only when a connection
+        // is made.
         if CertificateDer::pem_slice_iter(&authority).next().is_none_or(|first| first.is_err()) {
             return Err(BankError::Address("holds no certificate in PEM".into()));
         }

@@ -1,4 +1,5 @@
-//! One call of the bank's script: the draws of many accounts, with the keys and arguments that the script reads.
+//! One call of the bank's script: the draws of many accounts, with the keys and arguments that the
+//! script reads.
 
 use super::{
     SHARDS,

@@ -1,8 +1,9 @@
 //! The servers of a Redis Cluster: finds the server of a shard.
 //!
-//! Invariant: a connection leads to one server for as long as it lives. A promoted replica may have missed the last calls,
-//! so the bank must learn that another server answers. A server that redirects a call (`MOVED`) therefore ends the
-//! connection, and the next call says that its connection is new.
+//! Invariant: a connection leads to one server for as long as it lives. A promoted replica may have
+//! missed the last calls, so the bank must learn that another server answers. A server that
+//! redirects a call (`MOVED`) therefore ends the connection, and the next call says that its
+//! connection is new.
 
 use std::{
     future::Future,
@@ -31,7 +32,8 @@ pub(super) struct Cluster {
     layout: Mutex<Known>,
 }
 
-/// The last known layout, and all known servers: after a failover they may be others than the configured ones.
+/// The last known layout, and all known servers: after a failover they may be others than the
+/// configured ones.
 #[derive(Default)]
 struct Known {
     layout: Option<(Instant, Layout)>,
@@ -95,7 +97,8 @@ impl Cluster {
             }
             known.servers.clone()
         };
-        // All known servers are asked at once: some may be down, and some may have joined since the start.
+        // All known servers are asked at once: some may be down, and some may have joined since the
+        // start.
         let others = servers.iter().map(|(host, port)| self.at(host, *port));
         let infos = self.seeds.iter().cloned().map(Ok).chain(others).collect::<Result<Vec<_>, BankError>>()?;
         let asked = infos.into_iter().map(|info| Box::pin(self.ask(info, config)) as Pin<Box<dyn Asked<'_>>>);
@@ -143,8 +146,9 @@ trait Asked<'a>: Future<Output = Result<Layout, BankError>> + Send + 'a {}
 impl<'a, T: Future<Output = Result<Layout, BankError>> + Send + 'a> Asked<'a> for T {}
 
 impl Layout {
-    /// Parses the answer to `CLUSTER SLOTS`: for each range the first slot, the last slot and the servers, the master
-    /// first. A server that does not know its own host leaves it out: it is the server that was `asked`.
+    /// Parses the answer to `CLUSTER SLOTS`: for each range the first slot, the last slot and the
+    /// servers, the master first. A server that does not know its own host leaves it out: it is the
+    /// server that was `asked`.
     fn read(value: &Value, asked: &str) -> Option<Self> {
         let mut layout = Self::default();
         for range in list(value)? {

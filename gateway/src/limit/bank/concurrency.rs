@@ -1,7 +1,9 @@
-//! The account of a concurrency limit: how many permits this gateway has in use, and how many the bank allows it.
+//! The account of a concurrency limit: how many permits this gateway has in use, and how many the
+//! bank allows it.
 //!
-//! A permit is not spent: it is free again when its request ends. Permits that are not needed go back with the next
-//! report, and a gateway that has more than its share while others need some is allowed fewer from then on.
+//! A permit is not spent: it is free again when its request ends. Permits that are not needed go
+//! back with the next report, and a gateway that has more than its share while others need some is
+//! allowed fewer from then on.
 //!
 //! Invariant: the bank counts at least as many permits for a gateway as it allows it.
 
@@ -20,7 +22,8 @@ use super::{
 };
 use crate::lock::locked;
 
-/// Window in the arguments of the script, which needs one. Permits do not refill and have no window.
+/// Window in the arguments of the script, which needs one. Permits do not refill and have no
+/// window.
 const WINDOW_MICROS: u64 = 1_000_000;
 
 /// The account of one concurrency limit.
@@ -83,8 +86,8 @@ fn share(limit: u64, gateways: u64) -> u64 {
 // === the request path ===
 
 impl ConcurrencyAccount {
-    /// Takes a permit, to be given back by [`Self::release`]. `gateways` is the number of gateways that share the limit while
-    /// the bank is away, `None` while it answers.
+    /// Takes a permit, to be given back by [`Self::release`]. `gateways` is the number of gateways
+    /// that share the limit while the bank is away, `None` while it answers.
     pub fn take(&self, limit: u64, gateways: Option<u64>, now: u64) -> Result<(), Shortage> {
         let take = |permits: Permits| {
             let has_room = u64::from(permits.in_use) < self.most(permits, limit, gateways, now);
@@ -128,7 +131,8 @@ impl ConcurrencyAccount {
         self.queue.missed();
     }
 
-    /// Returns true if permits run low or the limit has changed, and the caller is the one who has to queue the account.
+    /// Returns true if permits run low or the limit has changed, and the caller is the one who has
+    /// to queue the account.
     pub fn needs_draw(&self, limit: u64, now: u64) -> bool {
         self.queue.needs_draw(terms(limit), now, || {
             if self.has_all(limit, now) { u64::MAX } else { self.remaining(limit, None, now) }
@@ -140,7 +144,8 @@ impl ConcurrencyAccount {
         self.queue.answered()
     }
 
-    /// Asking does not help while the bank is away, or with all permits of the limit at this gateway.
+    /// Asking does not help while the bank is away, or with all permits of the limit at this
+    /// gateway.
     fn shortage(&self, limit: u64, gateways: Option<u64>, now: u64) -> Shortage {
         if gateways.is_some() || self.has_all(limit, now) {
             return Shortage::Wait(NANOS_PER_SECOND);
@@ -175,7 +180,8 @@ impl ConcurrencyAccount {
 // === the bank's worker ===
 
 impl ConcurrencyAccount {
-    /// Makes the next draw. `gateways` is the number of gateways that would share the limit if the bank were away.
+    /// Makes the next draw. `gateways` is the number of gateways that would share the limit if the
+    /// bank were away.
     pub(super) fn draw(&self, limit: u64, now: u64, gateways: u64) -> Draw {
         let mut state = locked(&self.state);
         let unmet = self.queue.begin_draw(terms(limit));
@@ -199,8 +205,9 @@ impl ConcurrencyAccount {
         }
     }
 
-    /// Lowers the allowance to `most`, or to the permits in use if they are more, and returns it. No more permits than
-    /// that are taken until the answer has come. An allowance that has ended is dropped.
+    /// Lowers the allowance to `most`, or to the permits in use if they are more, and returns it.
+    /// No more permits than that are taken until the answer has come. An allowance that has ended
+    /// is dropped.
     fn report(&self, most: u64, now: u64) -> u64 {
         let mut held = 0;
         self.update(|permits| {
@@ -210,8 +217,8 @@ impl ConcurrencyAccount {
         held
     }
 
-    /// Takes the bank's answer to a draw that was sent at `sent`. Returns the instant of the next report, or none if the
-    /// gateway holds and wants nothing.
+    /// Takes the bank's answer to a draw that was sent at `sent`. Returns the instant of the next
+    /// report, or none if the gateway holds and wants nothing.
     pub(super) fn granted(&self, limit: u64, draw: &Draw, grant: &Grant, sent: u64, now: u64) -> Option<u64> {
         let mut state = locked(&self.state);
         state.is_scarce = grant.level <= limit / 2;
@@ -257,7 +264,8 @@ impl DrawState {
     }
 }
 
-/// Fingerprint of the terms; the highest bit tells a limit of 0 from an account that was never drawn for.
+/// Fingerprint of the terms; the highest bit tells a limit of 0 from an account that was never
+/// drawn for.
 const fn terms(limit: u64) -> u64 {
     limit | 1 << 63
 }

@@ -21,7 +21,8 @@ pub struct Draw {
     pub debt: u64,
     /// Tokens that the gateway asks for.
     pub want: u64,
-    /// Tokens that the gateway uses in a draw's horizon. They decide its share when the bank has too few for all.
+    /// Tokens that the gateway uses in a draw's horizon. They decide its share when the bank has
+    /// too few for all.
     pub demand: u64,
 }
 
@@ -95,7 +96,8 @@ impl fmt::Display for Argument<'_> {
 pub struct Answer {
     /// Number of gateways that called lately.
     pub gateways: u64,
-    /// False while the bank waits for the reports of other gateways and grants nothing; callers go on alone meanwhile.
+    /// False while the bank waits for the reports of other gateways and grants nothing; callers go
+    /// on alone meanwhile.
     pub is_open: bool,
     /// Version of the call, higher than that of each call before.
     pub version: u64,
@@ -129,7 +131,8 @@ pub enum Loss {
 const ABOUT_CALL: usize = 6;
 
 impl Answer {
-    /// Parses the numbers that the script returns for a call with `draws` limits. None if they are anything else.
+    /// Parses the numbers that the script returns for a call with `draws` limits. None if they are
+    /// anything else.
     pub fn parse(numbers: &[i64], draws: usize) -> Option<Self> {
         let (head, rest) = numbers.split_at_checked(ABOUT_CALL)?;
         let head = head.iter().map(|number| u64::try_from(*number).ok()).collect::<Option<Vec<_>>>()?;

@@ -13,8 +13,8 @@ const MOST: u64 = (1 << TOKEN_BITS) - 1;
 /// Tokens that were left when the bank last answered.
 #[derive(Debug, Default)]
 pub(super) struct LastLevel {
-    /// Tokens at the bank and in this gateway's hand (24 bits), and the instant at which the call was sent (40 bits,
-    /// milliseconds: 34 years). Zero before the first answer.
+    /// Tokens at the bank and in this gateway's hand (24 bits), and the instant at which the call
+    /// was sent (40 bits, milliseconds: 34 years). Zero before the first answer.
     left: AtomicU64,
     /// Tokens at the bank.
     level: AtomicU64,
@@ -30,17 +30,18 @@ pub struct Estimate {
 }
 
 impl LastLevel {
-    /// Stores the answer to a call sent at `sent`: `level` tokens are left at the bank, `held` at this gateway.
+    /// Stores the answer to a call sent at `sent`: `level` tokens are left at the bank, `held` at
+    /// this gateway.
     pub(super) fn set(&self, level: u64, held: u64, sent: u64) {
         self.level.store(level, Ordering::Relaxed);
         let word = (sent / NANOS_PER_MILLI) << TOKEN_BITS | level.saturating_add(held).min(MOST);
         self.left.store(word, Ordering::Release);
     }
 
-    /// Estimates what is left, with `in_hand` tokens in hand. Certainly left are the tokens in hand, and those left at the
-    /// last answer less the most that all gateways can have admitted since. That is bounded by the limits `covers`, which
-    /// apply to every request that this limit applies to: at most burst + rate x time, and another burst where something
-    /// failed.
+    /// Estimates what is left, with `in_hand` tokens in hand. Certainly left are the tokens in
+    /// hand, and those left at the last answer less the most that all gateways can have admitted
+    /// since. That is bounded by the limits `covers`, which apply to every request that this limit
+    /// applies to: at most burst + rate x time, and another burst where something failed.
     pub(super) fn estimate<'a>(
         &self,
         rate: &Rate,

@@ -36,8 +36,8 @@ pub(super) struct Shard {
 }
 
 impl Bank {
-    /// Opens a bank. It counts as away until [`BankWorkers::run`] has reached it. `is_fresh` says that no bank was kept
-    /// before, so that every bucket starts full.
+    /// Opens a bank. It counts as away until [`BankWorkers::run`] has reached it. `is_fresh` says
+    /// that no bank was kept before, so that every bucket starts full.
     pub fn open(settings: &BankSettings, is_fresh: bool) -> Result<(Arc<Self>, BankWorkers), BankError> {
         let servers = RedisServers::new(&settings.address, settings.timeout)?;
         let scheduler = SchedulerSettings { gateways: settings.gateways, tick: whole_nanos(settings.tick), is_fresh };
@@ -51,7 +51,8 @@ impl Bank {
         Ok((bank, workers))
     }
 
-    /// Number of gateways that share each limit of a shard while the bank is away, none while it answers.
+    /// Number of gateways that share each limit of a shard while the bank is away, none while it
+    /// answers.
     pub(in crate::limit) fn gateways_while_away(&self, shard: usize) -> Option<u64> {
         scheduler::gateways(&self.shards[shard].away)
     }
@@ -61,7 +62,8 @@ impl Bank {
         self.max_wait
     }
 
-    /// Queues a request to draw. Only the caller that got `true` from the account's `needs_draw` may do so.
+    /// Queues a request to draw. Only the caller that got `true` from the account's `needs_draw`
+    /// may do so.
     pub(in crate::limit) fn enqueue(&self, request: DrawRequest) {
         let shard = &self.shards[request.shard()];
         let is_urgent = request.is_urgent();

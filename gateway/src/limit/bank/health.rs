@@ -1,4 +1,5 @@
-//! The state of the bank: which shards answer, and what became of lost data. Logged and counted when it changes.
+//! The state of the bank: which shards answer, and what became of lost data. Logged and counted
+//! when it changes.
 
 use std::sync::{
     Mutex,
@@ -40,16 +41,19 @@ struct ShardHealth {
 /// State of the bank, for operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BankReport {
-    /// True if every limit is shared with the other gateways now; if not, this gateway admits its share alone.
+    /// True if every limit is shared with the other gateways now; if not, this gateway admits its
+    /// share alone.
     pub shared: bool,
     /// Shards of the bank that are away.
     pub shards_away: usize,
     /// Gateways that the bank knew of when it last answered.
     pub gateways: u64,
-    /// Shards that lost their data and ask the gateways for what they know. Until then their limits refill from empty.
+    /// Shards that lost their data and ask the gateways for what they know. Until then their limits
+    /// refill from empty.
     #[serde(skip_serializing_if = "is_zero")]
     pub shards_restoring: usize,
-    /// Shards whose data could not be restored: their limits refill from empty, which takes up to a day.
+    /// Shards whose data could not be restored: their limits refill from empty, which takes up to a
+    /// day.
     #[serde(skip_serializing_if = "is_zero")]
     pub shards_refilling: usize,
     /// The last failure, while any shard is away.

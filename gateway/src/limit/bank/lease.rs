@@ -1,21 +1,24 @@
-//! A lease: the tokens that a gateway holds of one limit and the instant at which they lapse, in one atomic word.
+//! A lease: the tokens that a gateway holds of one limit and the instant at which they lapse, in
+//! one atomic word.
 //!
 //! The request path only takes tokens; the bank's worker reports and adds them.
 //!
-//! Invariant: no token exists twice. A request that another limit refuses puts its token back only if no report came in
-//! between: the bank already counts a token that was missing in a report as spent, so it is forfeited.
+//! Invariant: no token exists twice. A request that another limit refuses puts its token back only
+//! if no report came in between: the bank already counts a token that was missing in a report as
+//! spent, so it is forfeited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most tokens in hand: the largest number of 24 bits.
 pub(super) const MOST: u64 = (1 << 24) - 1;
 
-/// The word: tokens (24 bits), reports (8 bits, wrapping), lapses (32 bits, milliseconds, wrapping).
+/// The word: tokens (24 bits), reports (8 bits, wrapping), lapses (32 bits, milliseconds,
+/// wrapping).
 #[derive(Debug, Default)]
 pub(super) struct Lease(AtomicU64);
 
-/// Milliseconds of the monotonic clock, modulo 2^32 (49 days). A lease lasts one second and the next report empties a
-/// lapsed one, so that no old lease becomes valid again.
+/// Milliseconds of the monotonic clock, modulo 2^32 (49 days). A lease lasts one second and the
+/// next report empties a lapsed one, so that no old lease becomes valid again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tick(u32);
 
@@ -62,8 +65,9 @@ impl Lease {
         });
     }
 
-    /// Lowers the tokens in hand to `most`. Returns the tokens kept and the tokens to give back to the bank; lapsed tokens
-    /// are dropped. Tokens taken before this call cannot be put back any more.
+    /// Lowers the tokens in hand to `most`. Returns the tokens kept and the tokens to give back to
+    /// the bank; lapsed tokens are dropped. Tokens taken before this call cannot be put back any
+    /// more.
     pub(super) fn report(&self, now: Tick, most: u64) -> (u64, u64) {
         let (mut held, mut returned) = (0, 0);
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {

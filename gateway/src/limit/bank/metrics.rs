@@ -5,7 +5,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use super::{SHARDS, error::BankError};
 use crate::metrics;
 
-/// Buckets for a round trip, in seconds: from a server on the same machine to the longest time-out that makes sense.
+/// Buckets for a round trip, in seconds: from a server on the same machine to the longest time-out
+/// that makes sense.
 const ROUND_TRIP_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25];
 
 /// The metrics of a gateway's bank.

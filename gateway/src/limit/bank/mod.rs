@@ -1,15 +1,18 @@
 //! The token bank: limits that many gateways share without counting each request at one place.
 //!
-//! A gateway draws tokens ahead of demand and spends them from memory. The bank is a script in Redis (`script.lua`). For
-//! each shard a gateway has at most one call under way, about all limits that run low.
+//! A gateway draws tokens ahead of demand and spends them from memory. The bank is a script in
+//! Redis (`script.lua`). For each shard a gateway has at most one call under way, about all limits
+//! that run low.
 //!
-//! Invariant: the tokens at the bank and at all gateways are never more than the burst. So over every stretch of time W at
-//! most `burst + rate x W` requests are admitted, whatever the number of gateways.
+//! Invariant: the tokens at the bank and at all gateways are never more than the burst. So over
+//! every stretch of time W at most `burst + rate x W` requests are admitted, whatever the number of
+//! gateways.
 //!
-//! While the bank is away, each of the N gateways that it knew of admits an N-th of what was left and of the rate. It owes
-//! the bank what it admits in that time.
+//! While the bank is away, each of the N gateways that it knew of admits an N-th of what was left
+//! and of the rate. It owes the bank what it admits in that time.
 //!
-//! Permits of concurrency limits are drawn by the same script in the same calls. They come back when requests end.
+//! Permits of concurrency limits are drawn by the same script in the same calls. They come back
+//! when requests end.
 //!
 //! Invariant: all gateways together never have more than `limit` permits in use.
 
@@ -55,8 +58,8 @@ pub const SCRIPT: &str = include_str!("script.lua");
 /// The script that restores lost data.
 pub const RESTORE_SCRIPT: &str = include_str!("restore.lua");
 
-/// Number of shards: parts of the bank with their own calls and, in a Redis Cluster, their own server. Not a setting:
-/// gateways with different numbers would keep two buckets for one limit.
+/// Number of shards: parts of the bank with their own calls and, in a Redis Cluster, their own
+/// server. Not a setting: gateways with different numbers would keep two buckets for one limit.
 pub const SHARDS: usize = 16;
 
 /// Settings of the bank.

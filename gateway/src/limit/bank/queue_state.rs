@@ -1,4 +1,5 @@
-//! The state of an account in the bank's queue, the same for rates and concurrency: when to draw, and when to wait.
+//! The state of an account in the bank's queue, the same for rates and concurrency: when to draw,
+//! and when to wait.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -63,7 +64,8 @@ impl QueueState {
         self.unmet.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns true if the account runs low or its terms have changed, and the caller is the one who has to queue it.
+    /// Returns true if the account runs low or its terms have changed, and the caller is the one
+    /// who has to queue it.
     pub(super) fn needs_draw(&self, terms: u64, now: u64, in_hand: impl Fn() -> u64) -> bool {
         let is_due = || {
             self.terms.load(Ordering::Relaxed) != terms
@@ -78,8 +80,8 @@ impl QueueState {
         self.answered.notified()
     }
 
-    /// Returns why nothing can be taken under these terms. An answer to a draw under other terms does not count: more may
-    /// be allowed by now.
+    /// Returns why nothing can be taken under these terms. An answer to a draw under other terms
+    /// does not count: more may be allowed by now.
     pub(super) fn shortage(&self, terms: u64, now: u64) -> Shortage {
         if self.terms.load(Ordering::Relaxed) != terms {
             return Shortage::AskBank;
@@ -90,8 +92,8 @@ impl QueueState {
         }
     }
 
-    /// Takes the account out of the queue for a draw under these terms. Returns the number of requests that found nothing
-    /// since the last draw.
+    /// Takes the account out of the queue for a draw under these terms. Returns the number of
+    /// requests that found nothing since the last draw.
     pub(super) fn begin_draw(&self, terms: u64) -> u64 {
         self.queued.store(false, Ordering::Release);
         self.terms.store(terms, Ordering::Relaxed);

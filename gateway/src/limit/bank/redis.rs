@@ -1,7 +1,7 @@
 //! The connections to the bank: one Redis, or a Redis Cluster.
 //!
-//! Invariant: one call at a time for each shard, and no call is repeated, except when the server answers that it does not
-//! know the script.
+//! Invariant: one call at a time for each shard, and no call is repeated, except when the server
+//! answers that it does not know the script.
 
 use std::{sync::Arc, time::Duration};
 
@@ -125,8 +125,8 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// Runs the script that draws. An error ends the connection: a delayed answer must not count for a later call, and the
-    /// next server may be another one.
+    /// Runs the script that draws. An error ends the connection: a delayed answer must not count
+    /// for a later call, and the next server may be another one.
     pub(super) async fn draw(&mut self, keys: &[String], arguments: &[Argument<'_>]) -> Result<Reply, BankError> {
         let servers = Arc::clone(&self.servers);
         self.run(&servers.script, keys, arguments).await

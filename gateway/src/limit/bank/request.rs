@@ -1,4 +1,5 @@
-//! A request to draw for one account, with the limit as it is now: how rates and concurrency share the scheduler's queue.
+//! A request to draw for one account, with the limit as it is now: how rates and concurrency share
+//! the scheduler's queue.
 
 use std::sync::Arc;
 

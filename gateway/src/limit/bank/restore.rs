@@ -1,10 +1,12 @@
-//! The restore log: what a gateway knows of the bank's limits, to report it after the bank lost its data.
+//! The restore log: what a gateway knows of the bank's limits, to report it after the bank lost its
+//! data.
 //!
-//! For each limit that has not refilled since, it keeps the tokens that the bank had left after the last call that this
-//! gateway knows of, and the version of that call. See restore.lua and docs/adr/0026.
+//! For each limit that has not refilled since, it keeps the tokens that the bank had left after the
+//! last call that this gateway knows of, and the version of that call. See restore.lua and
+//! docs/adr/0026.
 //!
-//! Invariant: what is restored is never above the truth. The bank takes the level of the latest call, and only once all
-//! gateways that may have called have reported.
+//! Invariant: what is restored is never above the truth. The bank takes the level of the latest
+//! call, and only once all gateways that may have called have reported.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -101,8 +103,9 @@ impl RestoreLog {
         self.bank = BankState { version: *version, known_micros: *known_micros, ids: ids.clone(), at: now };
     }
 
-    /// Returns the limits whose level may be outdated: a gateway that is gone called after it was recorded. They must be
-    /// drawn again while the bank still knows their level. Each departure is returned once.
+    /// Returns the limits whose level may be outdated: a gateway that is gone called after it was
+    /// recorded. They must be drawn again while the bank still knows their level. Each departure is
+    /// returned once.
     pub(super) fn outdated(&mut self, now: u64) -> Vec<DrawRequest> {
         let from = self.bank.at.saturating_sub(self.bank.known_micros.saturating_mul(1_000));
         if from < self.looked_from.saturating_add(LEASE) {
@@ -154,7 +157,8 @@ impl RestoreLog {
 }
 
 impl Level {
-    /// Returns true if the limit is full by now, whatever was in hand at gateways, if nobody has used it since.
+    /// Returns true if the limit is full by now, whatever was in hand at gateways, if nobody has
+    /// used it since.
     fn has_refilled(&self, now: u64) -> bool {
         let missing = i128::from(self.rate.burst()) - i128::from(self.level);
         let full_in = missing.max(0) * i128::from(self.rate.interval()) + i128::from(LEASE);

@@ -1,8 +1,8 @@
 //! The scheduler of one shard: decides when to call the bank, and which accounts to draw for.
 //!
-//! An account that runs low is drawn for at once, and each account that holds something reports again before its lease
-//! ends. A call without an answer means that the bank is away: from then on no request waits for it, and it is tried
-//! every 100 ms until it answers.
+//! An account that runs low is drawn for at once, and each account that holds something reports
+//! again before its lease ends. A call without an answer means that the bank is away: from then on
+//! no request waits for it, and it is tried every 100 ms until it answers.
 //!
 //! Invariant: at most one call of a shard is under way.
 
@@ -26,17 +26,19 @@ use super::{
 /// Most limits in one call, which cost some milliseconds of the bank's time.
 const MOST_A_CALL: usize = 512;
 
-/// Longest time between two calls of a gateway that needs nothing. The bank counts the gateways by their calls.
+/// Longest time between two calls of a gateway that needs nothing. The bank counts the gateways by
+/// their calls.
 const HEARTBEAT: u64 = NANOS_PER_SECOND;
 
 /// Time between two attempts to reach a bank that is away.
 const PROBE: u64 = NANOS_PER_SECOND / 10;
 
-/// Time for which the bank must know of fewer gateways before their number is lowered: after an outage it hears from
-/// them one by one.
+/// Time for which the bank must know of fewer gateways before their number is lowered: after an
+/// outage it hears from them one by one.
 const STEADY: u64 = 10 * NANOS_PER_SECOND;
 
-/// Time for which `is_fresh` counts after the first call. Another gateway may have started a bank after that.
+/// Time for which `is_fresh` counts after the first call. Another gateway may have started a bank
+/// after that.
 const FRESH: u64 = 10 * NANOS_PER_SECOND;
 
 /// Time for which the bank is certain to remember a call that it answered, unless it lost data.
@@ -75,7 +77,8 @@ pub struct Scheduler {
     /// Requests for accounts that run low, oldest first.
     waiting: Vec<DrawRequest>,
     is_urgent: bool,
-    /// Accounts that hold something, by the instant of their next report and a number that makes the key unique.
+    /// Accounts that hold something, by the instant of their next report and a number that makes
+    /// the key unique.
     due: BTreeMap<(u64, u64), DrawRequest>,
     /// Key of each account in `due`, by the account's address.
     holders: HashMap<usize, (u64, u64)>,
@@ -165,7 +168,8 @@ impl Scheduler {
         Some(Call { draws, ..self.empty_call(now) })
     }
 
-    /// Makes the last call of this process: the bank does not wait for the gateway any more. Its leases end by themselves.
+    /// Makes the last call of this process: the bank does not wait for the gateway any more. Its
+    /// leases end by themselves.
     pub fn last_call(&mut self, now: u64) -> Call {
         Call { is_last: true, ..self.empty_call(now) }
     }
@@ -185,8 +189,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the requests for the next call: accounts that run low first, then those whose report is due. Each account is
-    /// taken once, with its latest terms.
+    /// Takes the requests for the next call: accounts that run low first, then those whose report
+    /// is due. Each account is taken once, with its latest terms.
     fn next_requests(&mut self, now: u64) -> Vec<DrawRequest> {
         let mut requests: Vec<DrawRequest> = Vec::new();
         let mut index: HashMap<usize, usize> = HashMap::new();
@@ -310,7 +314,8 @@ impl Scheduler {
         self.unreachable(now);
     }
 
-    /// Repeats a call that was not answered: the bank is away, and the next call uses a new connection.
+    /// Repeats a call that was not answered: the bank is away, and the next call uses a new
+    /// connection.
     pub fn unanswered(&mut self, call: Call, now: u64) {
         self.unreachable(now);
         self.retry(call, now);

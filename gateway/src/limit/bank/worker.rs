@@ -1,4 +1,5 @@
-//! The tasks between the gateway and the bank, one for each shard: they carry draws to Redis and answers back.
+//! The tasks between the gateway and the bank, one for each shard: they carry draws to Redis and
+//! answers back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +46,8 @@ impl BankWorkers {
 
     /// Serves until `shutdown` turns true. Tokens in hand then lapse at the bank within a second.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
-        // Random, and so never the name of another process or of an earlier start, which the bank would take for this one.
+        // Random, and so never the name of another process or of an earlier start, which the bank
+        // would take for this one.
         let gateway: Arc<str> = format!("{:032x}", rand::random::<u128>()).into();
         let mut workers = JoinSet::new();
         for (shard, scheduler) in self.schedulers.into_iter().enumerate() {
@@ -135,7 +137,8 @@ impl Worker {
         }
     }
 
-    /// Tells the bank not to wait for this gateway any more. If the call fails, the bank finds out by itself.
+    /// Tells the bank not to wait for this gateway any more. If the call fails, the bank finds out
+    /// by itself.
     async fn sign_off(&mut self) {
         if self.scheduler.gateways().is_none() {
             let call = self.scheduler.last_call(self.clock.nanos());

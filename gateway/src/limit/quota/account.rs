@@ -1,4 +1,5 @@
-//! The quota account of one tenant and meter: the cell of the current month, and taking units from it.
+//! The quota account of one tenant and meter: the cell of the current month, and taking units from
+//! it.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,7 +20,8 @@ use super::{
 };
 use crate::lock::locked;
 
-/// The account of one tenant's hard quota of a meter, which all tenants below share, or of its credit.
+/// The account of one tenant's hard quota of a meter, which all tenants below share, or of its
+/// credit.
 ///
 /// Invariant: an account outlives changes of plan, so that no change creates units.
 pub(crate) struct QuotaAccount {
@@ -117,7 +119,8 @@ impl QuotaAccount {
         Some((QuotaSource::Month(period), period.window(zone).ok()?))
     }
 
-    /// Takes `units` out of `cell`, and queues a draw if it runs low. A request that found too few may wait for the draw.
+    /// Takes `units` out of `cell`, and queues a draw if it runs low. A request that found too few
+    /// may wait for the draw.
     pub(in crate::limit) fn take(&self, cell: &Arc<QuotaCell>, units: u64, clock_nanos: u64) -> Result<Hold, Refused> {
         let taken = cell.take(units);
         self.send_for_more(cell, taken.is_err(), clock_nanos);

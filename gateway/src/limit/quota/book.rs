@@ -35,8 +35,8 @@ pub(crate) enum Allowance<'a> {
 }
 
 impl QuotaBook {
-    /// The account of a hard quota or of credit, with its limit as of now. The same tenant and meter always have the same
-    /// account.
+    /// The account of a hard quota or of credit, with its limit as of now. The same tenant and
+    /// meter always have the same account.
     pub(crate) fn account(&self, tenant: TenantId, meter: &str, allowance: Allowance<'_>) -> Arc<QuotaAccount> {
         let (zone, limit) = match allowance {
             Allowance::Month { zone, units } => (Some(zone), units),

@@ -1,4 +1,5 @@
-//! The cell of one month of a quota, or of credit: the units in hand, and the size of the next block.
+//! The cell of one month of a quota, or of credit: the units in hand, and the size of the next
+//! block.
 
 use std::{
     sync::{
@@ -18,8 +19,8 @@ use tokio::sync::Notify;
 
 use super::{hold::Hold, queue::DrawQueue};
 
-/// Time that a block should last at the current demand: long enough to hide a slow store, short enough that a crash
-/// strands few units.
+/// Time that a block should last at the current demand: long enough to hide a slow store, short
+/// enough that a crash strands few units.
 const BLOCK_LASTS: Duration = Duration::from_secs(2);
 
 /// Smallest block while plenty is left: demand is not known yet, and each draw is a transaction.
@@ -28,18 +29,20 @@ const BLOCK_MIN: u64 = 16;
 /// Factor by which a block grows if the one before was used up before the draw ended.
 const BLOCK_GROWTH: u64 = 8;
 
-/// A block is at most 1/16 of what the store had left the last time, so that several gateways can use up the rest.
+/// A block is at most 1/16 of what the store had left the last time, so that several gateways can
+/// use up the rest.
 const BLOCK_SHARE: u64 = 16;
 
-/// Time for which a spent quota counts as spent. The first request after that asks the store and waits for the answer, so
-/// that new units (a top-up, or units that other gateways gave back) are found within a second, without a refusal in
-/// between.
+/// Time for which a spent quota counts as spent. The first request after that asks the store and
+/// waits for the answer, so that new units (a top-up, or units that other gateways gave back) are
+/// found within a second, without a refusal in between.
 const SPENT_FOR: Duration = Duration::from_millis(500);
 
 /// Time without draws after a failed one.
 const FAILED_FOR: Duration = Duration::from_millis(250);
 
-/// Largest step back of the clock, in microseconds, that still counts into the month that has begun.
+/// Largest step back of the clock, in microseconds, that still counts into the month that has
+/// begun.
 const STEP_BACK: i64 = 60 * Micros::PER_SECOND;
 
 /// Status: nothing was drawn yet, or the last draw was granted in full.
@@ -56,7 +59,8 @@ pub(crate) struct QuotaCell {
     source: QuotaSource,
     window: Window,
     limit: Arc<AtomicU64>,
-    /// Below zero is a debt: answers used more than was estimated. The next draw reports it to the store.
+    /// Below zero is a debt: answers used more than was estimated. The next draw reports it to the
+    /// store.
     in_hand: AtomicI64,
     /// Units in hand at or below which the next block is drawn.
     low_water: AtomicI64,
@@ -158,8 +162,8 @@ impl QuotaCell {
         now.0 < self.window.end.0 && now.0 >= self.window.start.0.saturating_sub(STEP_BACK)
     }
 
-    /// State of the quota, with the units in hand as a lower bound of what is left. None for credit, which has no window. The
-    /// quota of a tenant above `asking` is shown as a pool.
+    /// State of the quota, with the units in hand as a lower bound of what is left. None for
+    /// credit, which has no window. The quota of a tenant above `asking` is shown as a pool.
     pub(crate) fn state(&self, asking: TenantId, now: Micros) -> Option<LimitState> {
         if self.source == QuotaSource::Credit {
             return None;
@@ -174,8 +178,9 @@ impl QuotaCell {
         })
     }
 
-    /// State of the quota as clients see it, and the units that are probably left: those in hand and those that the store had
-    /// left after the last draw. None if nothing is in hand and the store may have more: then there is nothing true to show.
+    /// State of the quota as clients see it, and the units that are probably left: those in hand
+    /// and those that the store had left after the last draw. None if nothing is in hand and the
+    /// store may have more: then there is nothing true to show.
     pub(crate) fn standing(&self, asking: TenantId, now: Micros) -> Option<(LimitState, u64)> {
         let state = self.state(asking, now)?;
         let is_spent = self.status.load(Ordering::Acquire) == SPENT;
@@ -189,7 +194,8 @@ impl QuotaCell {
         Some((LimitState { reset_seconds, ..state }, likely))
     }
 
-    /// Takes `units`, at least one: a request whose units are not known yet must not pass an empty quota.
+    /// Takes `units`, at least one: a request whose units are not known yet must not pass an empty
+    /// quota.
     pub(super) fn take(self: &Arc<Self>, units: u64) -> Result<Hold, Missing> {
         let wanted = self.wanted(units)?;
         let taken = self
@@ -227,8 +233,8 @@ impl QuotaCell {
         Missing::InHand
     }
 
-    /// Reason for the refusal of a request that found too few units. Call [`Self::needs_draw`] first, as a draw under way
-    /// changes the reason.
+    /// Reason for the refusal of a request that found too few units. Call [`Self::needs_draw`]
+    /// first, as a draw under way changes the reason.
     pub(crate) fn refusal(&self, missing: Missing) -> Refused {
         match (missing, self.status.load(Ordering::Acquire)) {
             (Missing::InLimit, _) | (_, SPENT) => Refused::Spent,
@@ -237,16 +243,16 @@ impl QuotaCell {
         }
     }
 
-    /// Returns true if a request that found too few units is refused whatever else it draws on: the quota is spent, and it
-    /// is too early to ask the store again.
+    /// Returns true if a request that found too few units is refused whatever else it draws on: the
+    /// quota is spent, and it is too early to ask the store again.
     pub(crate) fn is_spent(&self, missing: Missing, clock_nanos: u64) -> bool {
         self.refusal(missing) == Refused::Spent
             && (missing == Missing::InLimit || self.next_draw.load(Ordering::Acquire) > clock_nanos)
     }
 
-    /// Returns true if a draw is needed and the caller is the one who has to queue it. `refused` says that a request found
-    /// too few units. It waits for the draw, and so do all that come while the draw is under way, whatever the last draw
-    /// brought.
+    /// Returns true if a draw is needed and the caller is the one who has to queue it. `refused`
+    /// says that a request found too few units. It waits for the draw, and so do all that come
+    /// while the draw is under way, whatever the last draw brought.
     pub(super) fn needs_draw(&self, refused: bool, clock_nanos: u64) -> bool {
         let low = self.in_hand.load(Ordering::Acquire) <= self.low_water.load(Ordering::Acquire);
         (refused || low) && self.next_draw.load(Ordering::Acquire) <= clock_nanos && self.begins_draw()
@@ -261,7 +267,8 @@ impl QuotaCell {
         begins
     }
 
-    /// Refuses requests at once until the draw under way ends, after one has waited too long for it.
+    /// Refuses requests at once until the draw under way ends, after one has waited too long for
+    /// it.
     pub(crate) fn give_up_waiting(&self) {
         let _ = self.status.compare_exchange(OPEN, FAILING, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -274,9 +281,10 @@ impl QuotaCell {
         }
     }
 
-    /// Units to draw now: what the pace since the last draw uses in [`BLOCK_LASTS`], less when little may be left, but never
-    /// less than a request is missing. A block that was used up before the next came was too small whatever the pace, which
-    /// does not count the requests that found nothing.
+    /// Units to draw now: what the pace since the last draw uses in [`BLOCK_LASTS`], less when
+    /// little may be left, but never less than a request is missing. A block that was used up
+    /// before the next came was too small whatever the pace, which does not count the requests that
+    /// found nothing.
     pub(super) fn block(&self, clock_nanos: u64) -> u64 {
         let limit = self.limit();
         let since = clock_nanos.saturating_sub(self.last_draw.swap(clock_nanos, Ordering::AcqRel)).max(1);
@@ -335,7 +343,8 @@ impl QuotaCell {
         self.in_hand.fetch_sub(i64::try_from(debt).unwrap_or(i64::MAX), Ordering::AcqRel);
     }
 
-    /// Puts units back that a request did not use, or charges those that it used beyond what it took.
+    /// Puts units back that a request did not use, or charges those that it used beyond what it
+    /// took.
     pub(super) fn balance(self: &Arc<Self>, units: i64) {
         self.in_hand.fetch_add(units, Ordering::AcqRel);
         self.report_debt();

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::cell::QuotaCell;
 
-/// Holds of one request that are kept without an allocation: as many as the tree has levels, and credit.
+/// Holds of one request that are kept without an allocation: as many as the tree has levels, and
+/// credit.
 const HOLDS_IN_PLACE: usize = 6;
 
 /// Units taken from one quota for a request. Unused units go back when it is dropped.
@@ -44,7 +45,8 @@ impl Holds {
         self.0.iter().any(|hold| hold.cell.source() == QuotaSource::Credit)
     }
 
-    /// The time at which a request counts that was admitted `now`. The clock may have stepped back into the month before.
+    /// The time at which a request counts that was admitted `now`. The clock may have stepped back
+    /// into the month before.
     pub(crate) fn counts_at(&self, now: Micros) -> Micros {
         self.0.iter().fold(now, |at, hold| at.max(hold.cell.window().start))
     }

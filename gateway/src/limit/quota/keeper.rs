@@ -1,4 +1,5 @@
-//! The keeper: the task that draws blocks of units from the store for the cells, and gives unneeded units back.
+//! The keeper: the task that draws blocks of units from the store for the cells, and gives unneeded
+//! units back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,8 @@ use tokio::{
 use super::{book::QuotaBook, cell::QuotaCell};
 use crate::{lock::locked, outage::Outage, schema::SchemaFit};
 
-/// Cells served by one transaction: enough to keep up with many tenants at once, few enough that none waits for long.
+/// Cells served by one transaction: enough to keep up with many tenants at once, few enough that
+/// none waits for long.
 const CELLS_AT_ONCE: usize = 64;
 
 /// Time between two looks for unneeded units and past months.
@@ -37,13 +39,15 @@ pub struct QuotaKeeper {
 }
 
 impl QuotaKeeper {
-    /// Makes a keeper of the catalog's quotas (`catalog.quotas()`) that draws for this life of the gateway.
+    /// Makes a keeper of the catalog's quotas (`catalog.quotas()`) that draws for this life of the
+    /// gateway.
     pub fn new(book: Arc<QuotaBook>, store: Store, holder: QuotaHolder) -> Self {
         let (clock, outage) = (Clock::default(), Outage::new("quota"));
         Self { book, store, holder, clock, outage, store_outage: None, schema: None }
     }
 
-    /// Logs outages of the store through `store_outage`, which other tasks share: one line for all of them.
+    /// Logs outages of the store through `store_outage`, which other tasks share: one line for all
+    /// of them.
     pub(crate) fn with_store_outage(self, store_outage: Arc<Outage>) -> Self {
         Self { store_outage: Some(store_outage), ..self }
     }
@@ -57,8 +61,9 @@ impl QuotaKeeper {
         self.schema.as_ref().map_or(Ok(()), |schema| schema.check())
     }
 
-    /// Draws and refunds until `shutdown` turns true, then gives the units in hand back. Requests should have ended by then:
-    /// units that one of them returns later go back once the journal of this life was recovered.
+    /// Draws and refunds until `shutdown` turns true, then gives the units in hand back. Requests
+    /// should have ended by then: units that one of them returns later go back once the journal of
+    /// this life was recovered.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut ticks = interval(GIVE_BACK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,7 +74,8 @@ impl QuotaKeeper {
                 _ = ticks.tick() => false,
                 () = self.book.queue.wake.notified() => true,
             };
-            // Never cancelled half-way: the store may have granted units that nobody would then spend.
+            // Never cancelled half-way: the store may have granted units that nobody would then
+            // spend.
             if draws {
                 self.draw_queued().await;
             } else {
@@ -119,7 +125,8 @@ impl QuotaKeeper {
                     _ => self.outage.failed(&error),
                 }
                 for (cell, draw) in cells.iter().zip(&draws) {
-                    // If the store recorded the debt after all, it is corrected when the lease of this life is closed.
+                    // If the store recorded the debt after all, it is corrected when the lease of
+                    // this life is closed.
                     cell.put_debt_back(draw.beyond);
                     cell.failed(self.clock.nanos());
                 }
@@ -127,8 +134,8 @@ impl QuotaKeeper {
         }
     }
 
-    /// Gives units back that no request has needed lately, so that other gateways can use them, and all units of past
-    /// months.
+    /// Gives units back that no request has needed lately, so that other gateways can use them, and
+    /// all units of past months.
     async fn give_back_unneeded(&self) {
         self.book.retire_past(SystemClock.now());
         if self.may_write().is_err() {
@@ -193,8 +200,9 @@ fn refund_of(cell: &QuotaCell, unused: u64) -> QuotaRefund<'_> {
     QuotaRefund { tenant: cell.tenant(), meter: cell.meter(), source: cell.source(), unused }
 }
 
-/// Returns true if the refund certainly did not happen. Only then is it repeated: units refunded twice would be granted
-/// twice. Units that are given up here go back once all usage of this life is booked.
+/// Returns true if the refund certainly did not happen. Only then is it repeated: units refunded
+/// twice would be granted twice. Units that are given up here go back once all usage of this life
+/// is booked.
 const fn surely_not_applied(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable { .. } | StoreError::ReadOnly(_) | StoreError::Locked(_))
 }

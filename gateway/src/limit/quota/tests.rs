@@ -148,7 +148,8 @@ fn a_block_that_was_used_up_too_early_is_followed_by_a_much_larger_one() {
         let block = cell.block(second * 1_000_000_000);
         cell.granted(QuotaGrant { granted: block, left: PLENTY }, block, 0);
         blocks.push(block);
-        // All of it is used at once; by the pace of the whole second, the next block would be but twice as large.
+        // All of it is used at once; by the pace of the whole second, the next block would be but
+        // twice as large.
         while let Ok(held) = cell.take(1) {
             held.settle(1);
         }

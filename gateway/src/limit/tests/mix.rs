@@ -1,4 +1,5 @@
-//! Random mixes of every limit there is, against a plain reading of the rules: what is admitted, and what that leaves.
+//! Random mixes of every limit there is, against a plain reading of the rules: what is admitted,
+//! and what that leaves.
 
 use common::plan::RateLimits;
 
@@ -17,7 +18,8 @@ use crate::route::{Route, RouteSettings};
 /// Callers: two keys of a customer, and one of the reseller above it.
 const CALLERS: usize = 3;
 
-/// A whole fixture: a root and a reseller with pools, a customer, and a route that all of them share.
+/// A whole fixture: a root and a reseller with pools, a customer, and a route that all of them
+/// share.
 struct Fixture {
     _catalog: Catalog,
     callers: [Caller; CALLERS],

@@ -1,6 +1,8 @@
-//! A body that comes in chunks (RFC 9112, section 7.1): sizes, extensions and trailers, read strictly.
+//! A body that comes in chunks (RFC 9112, section 7.1): sizes, extensions and trailers, read
+//! strictly.
 //!
-//! Extensions and trailers have to be well-formed, are bounded, and go no further: Pingora forwards the content alone.
+//! Extensions and trailers have to be well-formed, are bounded, and go no further: Pingora forwards
+//! the content alone.
 
 use crate::{
     answer::{Code, Problem},
@@ -16,7 +18,8 @@ const EXTENSIONS_MAX_BYTES: u16 = 1_024;
 /// Most bytes of all trailers.
 const TRAILERS_MAX_BYTES: usize = 8 * 1024;
 
-/// Fields that no trailer may carry: they say how a request is framed, where it goes, who sent it, or how it is read.
+/// Fields that no trailer may carry: they say how a request is framed, where it goes, who sent it,
+/// or how it is read.
 const FORBIDDEN_TRAILERS: [&str; 18] = [
     "authorization",
     "cache-control",

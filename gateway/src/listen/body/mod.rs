@@ -43,7 +43,8 @@ impl BodyReader {
         matches!(self, Self::Done)
     }
 
-    /// Most bytes that may be read before [`Self::advance`] is asked: whatever is known to be of this body.
+    /// Most bytes that may be read before [`Self::advance`] is asked: whatever is known to be of
+    /// this body.
     pub fn readable(&self) -> usize {
         match self {
             Self::Length(bytes) => usize::try_from(*bytes).unwrap_or(usize::MAX),

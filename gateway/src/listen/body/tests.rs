@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// The bytes that were taken of a body that came in pieces of this size, or the detail of its refusal.
+/// The bytes that were taken of a body that came in pieces of this size, or the detail of its
+/// refusal.
 fn read(framing: Framing, bytes: &[u8], piece: usize) -> Result<(usize, bool), String> {
     let mut reader = BodyReader::new(framing);
     let mut taken = 0;

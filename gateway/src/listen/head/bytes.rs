@@ -9,7 +9,8 @@ const QUERY: u8 = 4;
 /// A character of a host name.
 const NAME: u8 = 8;
 
-/// Characters of paths and queries that RFC 3986 wants escaped and that browsers and other clients send as they are.
+/// Characters of paths and queries that RFC 3986 wants escaped and that browsers and other clients
+/// send as they are.
 const UNESCAPED_IN_PATHS: &[u8] = b"[]^{|}";
 const UNESCAPED_IN_QUERIES: &[u8] = b"[]^{|}\\`?";
 

@@ -48,7 +48,8 @@ impl Fields {
                 _ => "the name of a header has a character that no name may have",
             }));
         }
-        // With the spaces around it but for one: a line that is not complete must be measured in the same way.
+        // With the spaces around it but for one: a line that is not complete must be measured in
+        // the same way.
         let length = (line.len() - colon - 1).saturating_sub(1);
         self.count += 1;
         self.bytes += name.len() + length;

@@ -1,9 +1,9 @@
 //! The header of a request, read strictly and before anything else sees it (RFC 9110 and 9112).
 //!
-//! Invariant: what is accepted here can be read in one way only, by whatever server stands behind the gateway: one space
-//! between the parts of the request line, lines that end with CR LF, one `Host`, and either one `Content-Length` or
-//! `Transfer-Encoding: chunked`. Nothing is repaired. Lines are checked as they arrive, and no more bytes are asked for
-//! than the limits allow.
+//! Invariant: what is accepted here can be read in one way only, by whatever server stands behind
+//! the gateway: one space between the parts of the request line, lines that end with CR LF, one
+//! `Host`, and either one `Content-Length` or `Transfer-Encoding: chunked`. Nothing is repaired.
+//! Lines are checked as they arrive, and no more bytes are asked for than the limits allow.
 
 pub(crate) mod bytes;
 mod field;

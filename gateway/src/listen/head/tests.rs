@@ -6,7 +6,8 @@ use crate::config::SizeLimits;
 const SIZES: SizeLimits =
     SizeLimits { header_bytes: 4_000, header_value_bytes: 1_000, path_bytes: 500, body_bytes: None };
 
-/// The header, or the code and detail of the refusal, with the bytes in pieces of this size; none if it is incomplete.
+/// The header, or the code and detail of the refusal, with the bytes in pieces of this size; none
+/// if it is incomplete.
 fn read(bytes: &[u8], piece: usize) -> Result<Option<Head>, (&'static str, String)> {
     let mut reader = HeadReader::default();
     let mut end = 0;

@@ -1,7 +1,8 @@
-//! The directory of one life of one gateway: `<gateway>@<boot>/`, locked for as long as its process lives.
+//! The directory of one life of one gateway: `<gateway>@<boot>/`, locked for as long as its process
+//! lives.
 //!
-//! The names of files say which stream they belong to, even if the content is damaged. A directory whose lock is free
-//! belongs to a process that is gone: the process that takes the lock drains it.
+//! The names of files say which stream they belong to, even if the content is damaged. A directory
+//! whose lock is free belongs to a process that is gone: the process that takes the lock drains it.
 
 use std::{
     collections::BTreeSet,
@@ -32,7 +33,8 @@ pub(super) struct BootDirectory {
 pub(super) enum Claimed {
     /// The process is gone, and the directory is locked by this one now.
     Taken(BootDirectory),
-    /// Another process holds the lock: the gateway lives, or the process has no business with the lock.
+    /// Another process holds the lock: the gateway lives, or the process has no business with the
+    /// lock.
     Locked {
         /// Name of the gateway.
         gateway: String,
@@ -77,7 +79,8 @@ impl BootDirectory {
         Ok(Claimed::Taken(Self { path: path.to_owned(), gateway, boot, lock }))
     }
 
-    /// The first missing file: the lock, or one of these lanes. The directory was deleted, moved away or unmounted.
+    /// The first missing file: the lock, or one of these lanes. The directory was deleted, moved
+    /// away or unmounted.
     pub(super) fn missing_file(&self, lanes: impl IntoIterator<Item = u16>) -> Option<PathBuf> {
         let lock = self.path.join(LOCK_FILE);
         if !is_same_file(&self.lock, &lock) {
@@ -125,7 +128,8 @@ impl BootDirectory {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Removes the files of the journal, and then the directory. Foreign files stay, and the directory with them.
+    /// Removes the files of the journal, and then the directory. Foreign files stay, and the
+    /// directory with them.
     pub(super) fn remove(self) -> io::Result<()> {
         spool::remove_all(&self.path)?;
         for lane in self.lanes()? {

@@ -11,7 +11,8 @@ use super::slot::Slot;
 pub(super) struct Lane {
     pub(super) stream: StreamId,
     pub(super) ring: Ring<MappedWords>,
-    /// Number after the last entry that the sink has acknowledged. Entries after it may be in the spool.
+    /// Number after the last entry that the sink has acknowledged. Entries after it may be in the
+    /// spool.
     booked: AtomicU64,
 }
 
@@ -20,7 +21,8 @@ impl Lane {
         Self { stream, ring, booked: AtomicU64::new(0) }
     }
 
-    /// Appends a slot. Once this returns, the slot is in the page cache and survives a crash of this process.
+    /// Appends a slot. Once this returns, the slot is in the page cache and survives a crash of
+    /// this process.
     pub(super) fn append(&self, slot: &Slot) -> Result<(), Full> {
         self.ring.append(&slot.encode()).map(drop)
     }

@@ -1,5 +1,5 @@
-//! The journal: numbered entries in lock-free rings in memory-mapped files, one ring per worker thread. Entries stay there,
-//! or in the spool, until the sink has acknowledged them.
+//! The journal: numbered entries in lock-free rings in memory-mapped files, one ring per worker
+//! thread. Entries stay there, or in the spool, until the sink has acknowledged them.
 //!
 //! ```text
 //! <directory>/<gateway>@<boot>/lock          held while the process lives
@@ -8,8 +8,8 @@
 //!                              lane-0.00000000000000000000.spool   older entries, which had to leave the ring
 //! ```
 //!
-//! A stream is one lane of one boot; an entry's number is its place in it. Only this module knows the form of the files:
-//! others append, ask for room and use [`LaneReader`]s.
+//! A stream is one lane of one boot; an entry's number is its place in it. Only this module knows
+//! the form of the files: others append, ask for room and use [`LaneReader`]s.
 
 mod boot;
 mod budget;
@@ -53,7 +53,8 @@ use super::{
     settings::{MeterSettings, OpenError},
 };
 
-/// Slots of a full-sized ring: 8 MiB, or 6 seconds of 10,000 requests a second before entries go to the spool.
+/// Slots of a full-sized ring: 8 MiB, or 6 seconds of 10,000 requests a second before entries go to
+/// the spool.
 const RING_SLOTS: u64 = 65_536;
 
 /// Least disk per lane: with less, a ring would hold next to nothing.
@@ -151,8 +152,8 @@ impl Journal {
         u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
     }
 
-    /// Checks that the files of this life still exist, and returns the first that is missing. Call it at least each second:
-    /// a missing file is noticed by this call only.
+    /// Checks that the files of this life still exist, and returns the first that is missing. Call
+    /// it at least each second: a missing file is noticed by this call only.
     pub(crate) fn look_for_files(&self) -> Option<PathBuf> {
         let missing = self.directory.missing_file(self.lanes.iter().map(|lane| lane.stream.lane()));
         self.files_missing.store(missing.is_some(), Ordering::Relaxed);
@@ -169,7 +170,8 @@ impl Journal {
         self.recovery.unrecovered()
     }
 
-    /// Returns true if a request that is admitted now will find room for its record, in files that outlive this process.
+    /// Returns true if a request that is admitted now will find room for its record, in files that
+    /// outlive this process.
     pub(crate) fn has_room(&self) -> bool {
         !self.files_are_missing() && self.lanes_of_thread().any(|lane| lane.has_room(self.margin_slots))
     }
@@ -247,7 +249,8 @@ impl Journal {
         self.lanes.iter().map(|lane| lane.ring.sync()).fold(Ok(()), Result::and)
     }
 
-    /// Makes one reader for each lane. Call it once: a reader frees the entries that are acknowledged.
+    /// Makes one reader for each lane. Call it once: a reader frees the entries that are
+    /// acknowledged.
     pub(crate) fn readers(&self) -> Vec<LaneReader> {
         let reader = |lane: &Arc<Lane>| {
             let seal = Seal::of(&lane.stream.to_string());
@@ -258,7 +261,8 @@ impl Journal {
     }
 }
 
-/// Number of slots of a ring, for a lane that may take this much disk. The ring takes at most half of it.
+/// Number of slots of a ring, for a lane that may take this much disk. The ring takes at most half
+/// of it.
 fn ring_slots(lane_bytes: u64) -> u64 {
     let mut slots = RING_SLOTS;
     while slots > 1 && ring::bytes_of(slots) > lane_bytes / 2 {

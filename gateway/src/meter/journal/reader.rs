@@ -1,8 +1,8 @@
 //! The reader of a lane, live or dead: the spool first, then the ring.
 //!
-//! Invariant: every number is delivered, so that the numbering has no gaps. A number that never had an entry is delivered as
-//! [`UsageEntry::Void`], one whose entry cannot be read any more as [`UsageEntry::Lost`]. Both are counted, and no entry is
-//! made up.
+//! Invariant: every number is delivered, so that the numbering has no gaps. A number that never had
+//! an entry is delivered as [`UsageEntry::Void`], one whose entry cannot be read any more as
+//! [`UsageEntry::Lost`]. Both are counted, and no entry is made up.
 
 use std::{
     io,
@@ -63,9 +63,11 @@ pub(super) struct DeadLane {
 pub(crate) struct Chunk {
     /// The entries, without a gap in their numbers.
     pub(crate) batch: UsageBatch,
-    /// Numbers taken by a process that died before it wrote, as far as they were not counted before.
+    /// Numbers taken by a process that died before it wrote, as far as they were not counted
+    /// before.
     pub(crate) void: u64,
-    /// Entries that cannot be read, so that their usage is lost, as far as they were not counted before.
+    /// Entries that cannot be read, so that their usage is lost, as far as they were not counted
+    /// before.
     pub(crate) unreadable: u64,
 }
 
@@ -95,7 +97,8 @@ impl LaneReader {
         let oldest = spool.first().unwrap_or(dead.ring.first);
         let (delivered, backlog) = (dead.ring.delivered, Arc::clone(&dead.backlog));
         let mut reader = Self { stream, spool, source: Source::Dead(dead), position: 0, counted: 0 };
-        // The reader starts where the last life stopped, even if the next entries are gone: they are reported as lost.
+        // The reader starts where the last life stopped, even if the next entries are gone: they
+        // are reported as lost.
         reader.position = delivered.filter(|delivered| *delivered <= reader.end()).unwrap_or(oldest);
         reader.counted = reader.position;
         backlog.fetch_add(reader.end().saturating_sub(reader.position), Ordering::AcqRel);
@@ -112,7 +115,8 @@ impl LaneReader {
         matches!(self.source, Source::Dead(_))
     }
 
-    /// Reads up to `most` entries after the last acknowledged one. They stay there until [`Self::acknowledge`].
+    /// Reads up to `most` entries after the last acknowledged one. They stay there until
+    /// [`Self::acknowledge`].
     pub(crate) fn read(&mut self, most: usize) -> io::Result<Option<Chunk>> {
         let found = self.find(most.max(1))?;
         if found.is_empty() {

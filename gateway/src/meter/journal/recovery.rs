@@ -1,4 +1,5 @@
-//! Recovery: takes over the directories of lives whose process is gone, to drain their lanes under their own streams.
+//! Recovery: takes over the directories of lives whose process is gone, to drain their lanes under
+//! their own streams.
 
 use std::{
     collections::HashSet,
@@ -78,8 +79,9 @@ impl Recovery {
         self.backlog.load(Ordering::Acquire)
     }
 
-    /// Takes over every dead life that nobody else took. A directory that cannot be used is logged once and tried again the
-    /// next time, and so is one of this gateway's name that another process holds.
+    /// Takes over every dead life that nobody else took. A directory that cannot be used is logged
+    /// once and tried again the next time, and so is one of this gateway's name that another
+    /// process holds.
     pub(super) fn recover(&self) -> io::Result<Vec<DeadLife>> {
         let mut lives = Vec::new();
         let mut seen = locked(&self.seen);

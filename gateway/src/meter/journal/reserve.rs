@@ -1,7 +1,7 @@
 //! The reserve: disk for the start of the next life.
 //!
-//! A journal may fill its disk. A gateway that starts then needs some disk before it can deliver the entries that fill it,
-//! and takes the reserve.
+//! A journal may fill its disk. A gateway that starts then needs some disk before it can deliver
+//! the entries that fill it, and takes the reserve.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,8 @@ impl Reserve {
         Self { path: journal.join(format!(".reserve-{gateway}")), bytes: rings_bytes + SMALL_FILES_BYTES }
     }
 
-    /// Allocates the reserve, unless that is done. Fails and takes nothing if the disk has too little room.
+    /// Allocates the reserve, unless that is done. Fails and takes nothing if the disk has too
+    /// little room.
     pub(super) fn keep(&self) -> io::Result<()> {
         if fs::metadata(&self.path).is_ok_and(|found| found.len() >= self.bytes) {
             return Ok(());

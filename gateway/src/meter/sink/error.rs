@@ -34,7 +34,8 @@ pub enum SinkError {
         /// Text of the answer.
         reason: String,
     },
-    /// The sink answered that it never takes the batch: one of the two programs is wrong, or too old for the other.
+    /// The sink answered that it never takes the batch: one of the two programs is wrong, or too
+    /// old for the other.
     #[error("usage sink refused a batch with {status}: {reason}")]
     Refused {
         /// HTTP status.

@@ -15,7 +15,8 @@ use super::{error::SinkError, usage_sink::UsageSink};
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest time for `billing` to book a batch. A batch that takes longer is offered again, and booked once.
+/// Longest time for `billing` to book a batch. A batch that takes longer is offered again, and
+/// booked once.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most characters of a refusal's body that are kept.
@@ -39,7 +40,8 @@ enum Receipt {
 }
 
 impl HttpSink {
-    /// Makes a sink for `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be installed.
+    /// Makes a sink for `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be
+    /// installed.
     pub fn new(base_url: &str, token: &IngestToken) -> Result<Self, SinkError> {
         let mut url = Url::parse(base_url)
             .ok()

@@ -1,4 +1,5 @@
-//! Through Kafka: brokers that refuse and go away delay records and lose none. The brokers are librdkafka's own imitation.
+//! Through Kafka: brokers that refuse and go away delay records and lose none. The brokers are
+//! librdkafka's own imitation.
 
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -50,7 +51,8 @@ fn books_of(cluster: &Cluster, entries: usize) -> Books {
     books
 }
 
-/// Records 200 requests while the sink fails, checks that none of them is freed, repairs it, and checks that all arrive.
+/// Records 200 requests while the sink fails, checks that none of them is freed, repairs it, and
+/// checks that all arrive.
 async fn lives_through(cluster: &Cluster, repair: impl FnOnce(&Cluster)) {
     let directory = tempfile::tempdir().unwrap();
     let sink = sink(cluster);

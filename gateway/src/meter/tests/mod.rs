@@ -1,4 +1,5 @@
-//! From the meter to a sink that misbehaves: every record arrives, in order, and is freed by its receipt only.
+//! From the meter to a sink that misbehaves: every record arrives, in order, and is freed by its
+//! receipt only.
 
 mod delivery;
 mod ends;

@@ -1,9 +1,9 @@
-//! The client's end of a connection, as its requests see it: whether anybody is still there, and for how long an answer
-//! is waited for that nobody will read.
+//! The client's end of a connection, as its requests see it: whether anybody is still there, and
+//! for how long an answer is waited for that nobody will read.
 //!
-//! Invariant: from the moment in which [`Client::wait_on`] was called for a request, Pingora does not notice that the
-//! client has left. The request goes on to its end, within the bounds given, and all that hangs on it (permits, held
-//! units, the record) lives as long as the upstream works.
+//! Invariant: from the moment in which [`Client::wait_on`] was called for a request, Pingora does
+//! not notice that the client has left. The request goes on to its end, within the bounds given,
+//! and all that hangs on it (permits, held units, the record) lives as long as the upstream works.
 
 mod end;
 mod serve;
@@ -31,7 +31,8 @@ use crate::{filter::cors::Grant, lock::locked, metrics, route::Patience};
 
 /// The client has not closed anything.
 const PRESENT: u8 = 0;
-/// The client sends nothing more. It may still read: a half-closed connection looks like a closed one.
+/// The client sends nothing more. It may still read: a half-closed connection looks like a closed
+/// one.
 const SILENT: u8 = 1;
 /// The connection is broken: nothing can be sent any more.
 const GONE: u8 = 2;
@@ -104,7 +105,8 @@ impl Client {
         self.sent.store(0, Ordering::Relaxed);
     }
 
-    /// Lets the request go on if its client leaves, for as long and for as many bytes of the answer.
+    /// Lets the request go on if its client leaves, for as long and for as many bytes of the
+    /// answer.
     pub(super) fn wait_on(&self, patience: &Patience) {
         self.bytes_left.store(patience.bytes, Ordering::Relaxed);
         self.patience.store(whole_nanos(patience.time).max(1), Ordering::Release);
@@ -134,7 +136,8 @@ impl Client {
         self.deadline_passed.load(Ordering::Acquire)
     }
 
-    /// Returns true if the client has closed its sending side or the whole connection since the request began.
+    /// Returns true if the client has closed its sending side or the whole connection since the
+    /// request began.
     pub(super) fn has_left(&self) -> bool {
         self.presence.load(Ordering::Acquire) != PRESENT
     }
@@ -144,7 +147,8 @@ impl Client {
         self.presence.load(Ordering::Acquire) == GONE
     }
 
-    /// Returns true if the request was ended because it had gone on without its client for too long.
+    /// Returns true if the request was ended because it had gone on without its client for too
+    /// long.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Acquire)
     }
@@ -211,7 +215,8 @@ impl Client {
         rescued.cors = cors;
     }
 
-    /// So many bytes went to the client. One that still takes bytes is only half gone: the wait begins anew.
+    /// So many bytes went to the client. One that still takes bytes is only half gone: the wait
+    /// begins anew.
     fn pass(&self, count: usize) {
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
         if count > 0 && self.has_left() {

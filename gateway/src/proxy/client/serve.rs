@@ -1,5 +1,5 @@
-//! Serving one request on a client's connection, whatever happens in it: a panic is answered, and an upgraded connection
-//! ends when it has to.
+//! Serving one request on a client's connection, whatever happens in it: a panic is answered, and
+//! an upgraded connection ends when it has to.
 
 use std::{
     future::{Future, poll_fn},
@@ -28,8 +28,8 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// A request that panicked.
 struct Panicked;
 
-/// Serves a request. What a panic in it leaves behind is released while it unwinds; the client is told with a 502, unless
-/// it has already got a part of its answer.
+/// Serves a request. What a panic in it leaves behind is released while it unwinds; the client is
+/// told with a 502, unless it has already got a part of its answer.
 pub(crate) async fn serve_request<T>(
     client: Option<Arc<Client>>,
     request: impl Future<Output = Option<T>>,

@@ -1,5 +1,5 @@
-//! A client's stream that can outlive its client: what is read and written passes through, until nobody is there any
-//! more and the request is to go on all the same.
+//! A client's stream that can outlive its client: what is read and written passes through, until
+//! nobody is there any more and the request is to go on all the same.
 
 use std::{
     fmt,
@@ -186,7 +186,8 @@ impl AsyncWrite for ClientStream {
 }
 
 impl Drop for ClientStream {
-    /// A panic drops the stream with the request. The connection is kept, so that the client can be told.
+    /// A panic drops the stream with the request. The connection is kept, so that the client can be
+    /// told.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let inner = std::mem::replace(&mut self.inner, nothing());

@@ -1,7 +1,9 @@
-//! Upgraded connections: a client and its upstream speak another protocol (WebSocket, say) through the gateway.
+//! Upgraded connections: a client and its upstream speak another protocol (WebSocket, say) through
+//! the gateway.
 //!
-//! Invariants: only a route that names the protocol lets a connection be upgraded. An upgraded connection ends within a
-//! second of the end of what allows it: its key, its tenant's standing, its route. It holds its permit until then.
+//! Invariants: only a route that names the protocol lets a connection be upgraded. An upgraded
+//! connection ends within a second of the end of what allows it: its key, its tenant's standing,
+//! its route. It holds its permit until then.
 
 mod request;
 #[cfg(test)]
@@ -57,7 +59,8 @@ impl Tunnels {
         }
     }
 
-    /// Takes a connection that is about to be upgraded; it is looked at for as long as what is returned lives.
+    /// Takes a connection that is about to be upgraded; it is looked at for as long as what is
+    /// returned lives.
     pub(super) fn open(
         &self,
         caller: Caller,

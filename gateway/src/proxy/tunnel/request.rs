@@ -10,8 +10,8 @@ use crate::{
     route::RouteSettings,
 };
 
-/// The protocol that clients mean who cannot do without the upgrade. Others are offers, which may be passed over: some
-/// clients offer `h2c` with every request.
+/// The protocol that clients mean who cannot do without the upgrade. Others are offers, which may
+/// be passed over: some clients offer `h2c` with every request.
 const WEBSOCKET: &str = "websocket";
 
 /// An upgrade that a request asks for and its route allows.
@@ -22,7 +22,8 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The upgrade of a request, if it asks for one that its route allows. A WebSocket on another route is refused.
+    /// The upgrade of a request, if it asks for one that its route allows. A WebSocket on another
+    /// route is refused.
     pub(crate) fn of(request: &RequestHeader, route: &RouteSettings) -> Result<Option<Self>, Problem> {
         if !request.headers.contains_key(header::UPGRADE) || request.version != Version::HTTP_11 {
             return Ok(None);

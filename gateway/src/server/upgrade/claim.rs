@@ -73,7 +73,8 @@ impl Claim {
         self.stream.write_all(format!("{line}\n").as_bytes()).map_err(Fault::BrokenOff)
     }
 
-    /// The next line. Lines are few and short: one byte at a time keeps what follows for whoever reads next.
+    /// The next line. Lines are few and short: one byte at a time keeps what follows for whoever
+    /// reads next.
     fn hear(&mut self) -> Result<String, Fault> {
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {

@@ -1,4 +1,5 @@
-//! The side of the running gateway: it offers its sockets to whoever may open the upgrade socket, one at a time.
+//! The side of the running gateway: it offers its sockets to whoever may open the upgrade socket,
+//! one at a time.
 
 use std::{
     fs,

@@ -9,8 +9,9 @@
 //! | `take` | -> | |
 //! | serves | <- | `yours`; stops accepting and drains |
 //!
-//! The sockets are shared, never closed and bound anew: a client that connects at any moment is accepted by one of
-//! the two. Until `yours`, whatever happens to the new process leaves the running one as it was.
+//! The sockets are shared, never closed and bound anew: a client that connects at any moment is
+//! accepted by one of the two. Until `yours`, whatever happens to the new process leaves the
+//! running one as it was.
 
 mod claim;
 mod host;
@@ -83,7 +84,8 @@ impl Sockets {
         always.into_iter().chain(decision).chain(decision_grpc)
     }
 
-    /// The sockets that were handed over under these names; none if a name is not known or one is missing.
+    /// The sockets that were handed over under these names; none if a name is not known or one is
+    /// missing.
     fn from_named<'a>(sockets: impl Iterator<Item = (&'a str, OwnedFd)>) -> Option<Self> {
         let mut sockets: BTreeMap<&str, OwnedFd> = sockets.collect();
         let found = Self {

@@ -23,7 +23,8 @@ impl Hosts {
         std::fs::write(self.0.path(), lines.join("\n") + "\n").unwrap();
     }
 
-    /// The command with the environment of tests, in a mount namespace in which this file is `/etc/hosts`.
+    /// The command with the environment of tests, in a mount namespace in which this file is
+    /// `/etc/hosts`.
     pub(crate) fn command(&self, config: &Path) -> Command {
         let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
         let hosts = self.0.path().to_str().unwrap();

@@ -1,4 +1,5 @@
-//! The records of a topic, read as `billing ingest` reads them: each stream in order, by its numbers.
+//! The records of a topic, read as `billing ingest` reads them: each stream in order, by its
+//! numbers.
 
 use std::{
     collections::BTreeMap,

@@ -143,7 +143,8 @@ impl Gateway {
         std::fs::read_dir(format!("/proc/{process}/task")).unwrap().filter_map(|entry| thread(entry.unwrap())).collect()
     }
 
-    /// Memory of the process that is resident, in bytes. Asks the system, so that the gateway stays idle.
+    /// Memory of the process that is resident, in bytes. Asks the system, so that the gateway stays
+    /// idle.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let process = self.process().pid().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();

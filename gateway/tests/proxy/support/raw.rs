@@ -116,7 +116,8 @@ impl RawUpstream {
         Self { address: listener.local_addr().unwrap(), listener }
     }
 
-    /// The next connection on which a request comes, and the request's header; health checks only connect.
+    /// The next connection on which a request comes, and the request's header; health checks only
+    /// connect.
     pub(crate) async fn request(&self) -> (Wire, String) {
         loop {
             let accepted = tokio::time::timeout(DEADLINE, self.listener.accept()).await.expect("a connection in time");

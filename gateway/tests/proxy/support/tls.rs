@@ -33,7 +33,8 @@ pub(crate) struct TlsServer {
 }
 
 impl TlsServer {
-    /// A server with this certificate; with `clients`, it answers only clients whose certificate that authority signed.
+    /// A server with this certificate; with `clients`, it answers only clients whose certificate
+    /// that authority signed.
     pub(crate) async fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

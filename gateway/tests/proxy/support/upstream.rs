@@ -1,6 +1,7 @@
 //! An upstream that tells what it was sent, and answers as the request asks.
 //!
-//! `X-Want-Status` sets the status; headers named `X-Want-Header-..` come back as headers named `..`.
+//! `X-Want-Status` sets the status; headers named `X-Want-Header-..` come back as headers named
+//! `..`.
 
 use std::{
     net::SocketAddr,

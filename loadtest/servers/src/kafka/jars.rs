@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{ServerError, program};
+use crate::{error::ServerError, program};
 
 const RESOLVE: &str = include_str!("../../kafka/resolve.sh");
 const PROJECT: &str = include_str!("../../kafka/pom.xml");

@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 use secured::SecuredListener;
 
 use crate::{
-    ServerError,
     directory::Directory,
+    error::ServerError,
     port::free_port,
     program,
     server::{Program, Server},

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::{ServerError, certificates::Certificates, port::free_port};
+use crate::{certificates::Certificates, error::ServerError, port::free_port};
 
 const USER: &str = "tollgate";
 

@@ -59,7 +59,8 @@ impl Simulation {
         }
     }
 
-    /// Ends all connections: pending calls are not answered, and a gateway notices at its next call.
+    /// Ends all connections: pending calls are not answered, and a gateway notices at its next
+    /// call.
     fn break_connections(&mut self) {
         let is_lost = |event: &Event| matches!(event, Event::AtServer { .. } | Event::Answer { .. });
         let lost: Vec<_> = self.events.extract_if(.., |_, event| is_lost(event)).collect();

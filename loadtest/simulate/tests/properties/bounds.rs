@@ -129,7 +129,8 @@ proptest! {
     }
 }
 
-/// One gateway has no request for a while after the limit was lowered, and tells the bank the old one again and again.
+/// One gateway has no request for a while after the limit was lowered, and tells the bank the old
+/// one again and again.
 #[test]
 fn gateway_unaware_of_a_lower_limit_does_not_refill_the_old_one() {
     let lowered = Terms { window: RateWindow::Minute, limit: 1, burst: 1 };

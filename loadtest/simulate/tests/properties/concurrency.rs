@@ -1,4 +1,5 @@
-//! Concurrency limits: never more permits in use than the limit, and all of them for the gateways that need them.
+//! Concurrency limits: never more permits in use than the limit, and all of them for the gateways
+//! that need them.
 
 use gateway::limit::bank::SCRIPT;
 use proptest::{
@@ -68,7 +69,8 @@ proptest! {
         prop_assert_eq!(permits.excess, 0);
     }
 
-    /// A gateway alone has its share of the limit on top, and until its requests have ended no other takes more permits.
+    /// A gateway alone has its share of the limit on top, and until its requests have ended no
+    /// other takes more permits.
     #[test]
     fn lost_repeated_and_late_packets_allow_no_more(schedule in permits(crash(), 2)) {
         never_above(&Schedule { network: Network::POOR, ..schedule })?;
@@ -128,7 +130,8 @@ fn permits_that_are_short_everywhere_are_all_used() {
 
 #[test]
 fn crash_gives_permits_back_after_the_lease() {
-    // The busy gateway is killed and comes back as another process: what it held is free after a second.
+    // The busy gateway is killed and comes back as another process: what it held is free after a
+    // second.
     let calm = crowd(4, Shape::Skewed, 50);
     let faults = vec![(4 * SECOND, Fault::Crash { gateway: 0 }), (6 * SECOND, Fault::Crash { gateway: 0 })];
     let killed = Schedule { faults, ..calm.clone() };

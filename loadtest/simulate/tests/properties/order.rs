@@ -1,4 +1,5 @@
-//! The order of the script's steps matters, and the property that says so notices when they are in another one.
+//! The order of the script's steps matters, and the property that says so notices when they are in
+//! another one.
 
 use gateway::limit::bank::SCRIPT;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};

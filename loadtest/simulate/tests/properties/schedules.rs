@@ -16,8 +16,8 @@ use simulate::{
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// The schedules that a test tries: the same ones each time, so that a failure is due to a change. With `PROPTEST_CASES` set,
-/// as many new ones.
+/// The schedules that a test tries: the same ones each time, so that a failure is due to a change.
+/// With `PROPTEST_CASES` set, as many new ones.
 pub(crate) fn cases() -> Config {
     let chosen = std::env::var_os("PROPTEST_CASES").is_some();
     let config = Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };

@@ -1,5 +1,5 @@
-//! The script alone, with the worst callers: they spend at any moment of their leases, and calls and answers are lost, late
-//! or repeated.
+//! The script alone, with the worst callers: they spend at any moment of their leases, and calls
+//! and answers are lost, late or repeated.
 
 use gateway::limit::bank::LEASE;
 use proptest::prelude::*;
@@ -167,7 +167,8 @@ impl Model {
         let reply = self.redis.evaluate(&KEYS.map(str::to_owned), arguments).unwrap();
         let record = self.redis.record(KEYS[1]).unwrap();
         let most = self.terms.burst as f64;
-        // A late report may tell of tokens that have lapsed and were granted to others: then nothing is left to give.
+        // A late report may tell of tokens that have lapsed and were granted to others: then
+        // nothing is left to give.
         if record.level < 0.0 || record.level > (most - record.held).max(0.0) + 1e-3 {
             return Err(Violation(format!("{record:?} of {most}")));
         }

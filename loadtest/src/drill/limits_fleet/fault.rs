@@ -8,7 +8,7 @@ use servers::Redis;
 use tokio::time::sleep;
 
 use super::{
-    super::{DrillError, harm::on_server},
+    super::{error::DrillError, harm::on_server},
     report::{every_gateway, waits},
 };
 use crate::deployment::Deployment;

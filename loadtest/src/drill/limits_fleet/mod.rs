@@ -14,18 +14,23 @@
 //! counted; how long answers took is told, and judged by nobody: machines differ.
 
 mod fault;
+pub(super) mod phase;
 mod report;
 mod windows;
 
 use std::time::{Duration, Instant};
 
 use fault::{Fault, FaultSpan};
+use phase::LimitPhase;
 use report::{every_gateway, failed_calls};
-use serde::Serialize;
 use tokio::{task::JoinSet, time::sleep};
 use windows::{Bound, OnTop};
 
-use super::{Drill, DrillError, Outcome, close, harm::on_every_gateway};
+use super::{
+    error::DrillError,
+    harm::on_every_gateway,
+    outcome::{Drill, Outcome, close},
+};
 use crate::{
     deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Exchange, Load, LoadResult, Pace},
@@ -65,40 +70,6 @@ const LEAST_USE: f64 = 0.98;
 
 /// Phases without a fault that are tried before one passes without a failed call to Redis.
 const ATTEMPTS: u32 = 5;
-
-/// Admissions against a limit during one fault, or without one.
-#[derive(Debug, Clone, Serialize)]
-pub struct LimitPhase {
-    /// The fault of Redis, if there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redis: Option<Fault>,
-    /// Requests that were sent.
-    offered: u64,
-    /// Requests that were admitted.
-    admitted: u64,
-    /// Requests that burst and rate allow in the time of the phase.
-    allowed: f64,
-    /// Part of that which was admitted.
-    #[serde(rename = "use")]
-    used: f64,
-    /// Requests admitted above `burst + rate x window`, in the worst of all windows.
-    overshoot: f64,
-    /// Requests that the fault allows on top.
-    on_top: f64,
-    /// Requests admitted above that too.
-    excess: f64,
-    /// Calls to Redis that failed without a fault: the machine was too busy.
-    failed_calls: u64,
-    /// Requests that waited for a Redis that was known to be away.
-    waited: u64,
-    /// 99th percentile of the latency of requests that were due during the fault; of all, if there
-    /// was none.
-    p99_ms: f64,
-    /// The longest of them.
-    max_ms: f64,
-    /// Requests without an answer, or with another one than 200 or 429.
-    unanswered: u64,
-}
 
 async fn run(faults: u32, lasts: Duration) -> Result<Outcome, DrillError> {
     let mut deployment =

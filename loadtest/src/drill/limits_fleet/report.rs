@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use servers::within;
 
-use super::DrillError;
+use super::super::error::DrillError;
 use crate::{
     deployment::{Deployment, DeploymentError},
     processes::{self, GatewayProcess},

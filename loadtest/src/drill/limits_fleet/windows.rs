@@ -69,7 +69,8 @@ mod tests {
     #[test]
     fn requests_within_a_window_are_counted() {
         let start = Instant::now();
-        // Nine within 200 ms, which 5 + 2 are allowed in; a long quiet time before does not excuse them.
+        // Nine within 200 ms, which 5 + 2 are allowed in; a long quiet time before does not excuse
+        // them.
         let burst = (0..9).map(|number| (10_000 + number, 10_200));
         let admitted = exchanges(start, burst.chain([(0, 1)]));
         assert!((BOUND.exceeded_by(&admitted) - 2.0).abs() < 1e-9);

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Marks,
-    watch::{Mark, Watch},
-};
+use super::watch::{Mark, Marks, Watch};
 use crate::load::{LoadResult, StageResult};
 
 /// Entries that leave the journal while it catches up, per entry that arrives: at least.

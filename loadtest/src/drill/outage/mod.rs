@@ -6,17 +6,23 @@
 //! again, and the books to balance. What was measured is told beside the targets and fails nothing:
 //! a busy machine is no fault of the gateway.
 
-mod figures;
+pub(super) mod figures;
+pub(super) mod timing;
 mod watch;
 
 use std::time::Duration;
 
-pub use figures::{Cores, OutageFigures, StageFigures};
+use figures::OutageFigures;
 use serde_json::json;
 use servers::Server;
-use watch::{Mark, Watch};
+use timing::OutageTiming;
+use watch::{Marks, Watch};
 
-use super::{Drill, DrillError, Outcome, Times, close, harm::on_server};
+use super::{
+    error::DrillError,
+    harm::{Times, on_server},
+    outcome::{Drill, Outcome, close},
+};
 use crate::{
     deployment::{Books, Customer, Deployment, DeploymentOptions},
     load::{Load, LoadResult, Pace, Stages},
@@ -39,28 +45,6 @@ const CONNECTIONS: usize = 128;
 
 /// Requests per second of one customer: below what its plan allows.
 const RATE_OF_CUSTOMER: u32 = 2_500;
-
-/// Rate and lengths of an outage that is measured.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OutageTiming {
-    /// Requests per second.
-    pub(super) rate: u32,
-    /// Load before anything happens.
-    pub(super) undisturbed: Duration,
-    /// The broker is gone for at least this long, and until the spool is used.
-    pub(super) away: Duration,
-    /// The journal's budget, if it is not the default.
-    pub(super) budget_mib: Option<u32>,
-}
-
-/// The beginning of each stage, and the end of the last one.
-struct Marks {
-    undisturbed: Mark,
-    away: Mark,
-    returning: Mark,
-    catching_up: Mark,
-    over: Mark,
-}
 
 async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let timing = times.outage;

@@ -8,7 +8,7 @@ use std::{
 use servers::within;
 use tokio::time::sleep;
 
-use super::DrillError;
+use super::super::error::DrillError;
 use crate::{
     process_stat::{cpu_seconds, machine_cpu_seconds},
     processes::{self, GatewayProcess},
@@ -54,6 +54,15 @@ pub(super) struct Mark {
     pub(super) at: Instant,
     pub(super) journal: Journal,
     pub(super) spent: Spent,
+}
+
+/// The beginning of each stage, and the end of the last one.
+pub(super) struct Marks {
+    pub(super) undisturbed: Mark,
+    pub(super) away: Mark,
+    pub(super) returning: Mark,
+    pub(super) catching_up: Mark,
+    pub(super) over: Mark,
 }
 
 impl Watch {

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
 
 use super::{
-    super::{DrillError, Times},
+    super::{error::DrillError, harm::Times},
     fixture::Fixture,
     probe::Shows,
     reach::Samples,

@@ -15,7 +15,7 @@ use common::{
     time::{Clock as _, SystemClock, Zone},
 };
 
-use super::{super::DrillError, subject::Subject};
+use super::{super::error::DrillError, subject::Subject};
 use crate::deployment::{Books, Deployment};
 
 /// The tight plan is used up with the first request of the day.

@@ -9,7 +9,7 @@
 mod fault;
 mod fixture;
 mod probe;
-mod reach;
+pub(super) mod reach;
 mod relay;
 mod subject;
 
@@ -22,15 +22,15 @@ use std::{
 };
 
 use fixture::Fixture;
-pub use reach::Reach;
-use reach::Samples;
+use reach::{Reach, Samples};
 use relay::Relay;
 use subject::{LIFE, Subject};
 use tokio::task::JoinSet;
 
 use super::{
-    Drill, DrillError, Outcome, Times, close,
-    harm::{customers, on_every_gateway},
+    error::DrillError,
+    harm::{Times, customers, on_every_gateway},
+    outcome::{Drill, Outcome, close},
 };
 use crate::{
     deployment::{Books, Customer, Deployment, DeploymentOptions},

@@ -12,7 +12,7 @@ use common::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    super::DrillError,
+    super::error::DrillError,
     fixture::{Fixture, broken},
     probe::{Probe, Shows},
 };

@@ -32,8 +32,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, as a process that is about to end may still have a file open. What stays mounted after a
-        // failure goes with the machine's memory, and nothing depends on it.
+        // Lazily, as a process that is about to end may still have a file open. What stays mounted
+        // after a failure goes with the machine's memory, and nothing depends on it.
         let _ = as_root("umount").arg("--lazy").arg(self.path()).output();
     }
 }

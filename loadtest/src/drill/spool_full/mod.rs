@@ -16,8 +16,9 @@ use serde_json::json;
 use servers::within;
 
 use super::{
-    Drill, DrillError, Outcome, Times, close,
-    harm::{burst, customers},
+    error::DrillError,
+    harm::{Times, burst, customers},
+    outcome::{Drill, Outcome, close},
 };
 use crate::{
     deployment::{Books, Deployment, DeploymentOptions},
@@ -108,8 +109,8 @@ async fn fill(policy: Policy, times: Times) -> Result<Outcome, DrillError> {
     }
     rounds.until("the disk is full", |shortage| policy.shown(shortage) > 0).await?;
     rounds.next().await?;
-    // A restart sets the counter of unmetered requests to zero, so that only this policy can do with
-    // one.
+    // A restart sets the counter of unmetered requests to zero, so that only this policy can do
+    // with one.
     if policy == Policy::Reject {
         deployment.gateway.process.kill()?;
         deployment.gateway.restart().await?;

@@ -1,5 +1,5 @@
-//! A spent cell opens again by itself: whatever raises what may be spent is found by the first request that comes a
-//! second later, without a refusal in between.
+//! A spent cell opens again by itself: whatever raises what may be spent is found by the first
+//! request that comes a second later, without a refusal in between.
 
 use common::quota::credit::TopUp;
 

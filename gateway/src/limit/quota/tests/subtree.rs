@@ -1,4 +1,5 @@
-//! A hard quota caps everybody below the tenant whose plan states it, whatever their own plans say and whatever pays.
+//! A hard quota caps everybody below the tenant whose plan states it, whatever their own plans say
+//! and whatever pays.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use servers::eventually;
 
 use super::*;
 
-/// A root, a reseller below it, and below that three customers: one that inherits, one with a larger quota of its own, and
-/// one whose requests are paid for in advance.
+/// A root, a reseller below it, and below that three customers: one that inherits, one with a
+/// larger quota of its own, and one whose requests are paid for in advance.
 struct Family {
     _directory: tempfile::TempDir,
     store: Store,

@@ -1,7 +1,8 @@
-//! The dictionary of names that slots refer to by number: routes, meters and reasons, in one append-only file per boot.
+//! The dictionary of names that slots refer to by number: routes, meters and reasons, in one
+//! append-only file per boot.
 //!
-//! Invariant: a name is on disk before the first slot that uses it. An entry is its length, a checksum over number, length
-//! and name, and the name.
+//! Invariant: a name is on disk before the first slot that uses it. An entry is its length, a
+//! checksum over number, length and name, and the name.
 
 mod recent;
 
@@ -140,7 +141,8 @@ impl NameFile {
     }
 }
 
-/// Reads the dictionary of an earlier boot. A name that cannot be read is None, and the others keep their numbers.
+/// Reads the dictionary of an earlier boot. A name that cannot be read is None, and the others keep
+/// their numbers.
 pub(super) fn read(directory: &Path) -> io::Result<Vec<Option<Arc<str>>>> {
     let bytes = match std::fs::read(directory.join(FILE_NAME)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,5 +1,5 @@
-//! A cache of each thread's last look-ups, by the address of the name. Every record needs two look-ups, nearly all of them
-//! for the same strings of the current configuration.
+//! A cache of each thread's last look-ups, by the address of the name. Every record needs two
+//! look-ups, nearly all of them for the same strings of the current configuration.
 //!
 //! Invariant: an entry keeps its string alive, so that no other string gets the same address.
 
@@ -32,7 +32,8 @@ pub(super) fn remember(dictionary: u64, name: &Arc<str>, number: u32) {
 }
 
 fn place(name: &Arc<str>) -> usize {
-    // Strings lie at multiples of 16; the upper bits tell apart what one allocation after the other made.
+    // Strings lie at multiples of 16; the upper bits tell apart what one allocation after the other
+    // made.
     let address = Arc::as_ptr(name).addr();
     ((address >> 4) ^ (address >> 12)) % ENTRIES
 }

@@ -1,8 +1,8 @@
 //! The spool: takes a lane's entries when its ring fills up, in segments on disk, in order.
 //!
-//! A segment is written whole and forced to disk before its entries leave the ring, and removed once the sink has
-//! acknowledged its last entry. If the process dies in between, the same entries are here and in the ring; the reader goes
-//! by their numbers and reads each once.
+//! A segment is written whole and forced to disk before its entries leave the ring, and removed
+//! once the sink has acknowledged its last entry. If the process dies in between, the same entries
+//! are here and in the ring; the reader goes by their numbers and reads each once.
 
 mod segment;
 
@@ -92,8 +92,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Reads at most `most` entries from number `from` on. Empty if all entries are before `from`. Numbers that are missing
-    /// before or within a segment are unreadable.
+    /// Reads at most `most` entries from number `from` on. Empty if all entries are before `from`.
+    /// Numbers that are missing before or within a segment are unreadable.
     pub(super) fn read(&mut self, from: u64, most: usize) -> io::Result<Vec<Found>> {
         let Some(segment) = self.segments.iter_mut().find(|segment| segment.end() > from) else {
             return Ok(Vec::new());

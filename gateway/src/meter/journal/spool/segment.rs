@@ -1,5 +1,5 @@
-//! A segment of a spool: its name, which states lane and first number even if the content is damaged, and its share of the
-//! disk budget.
+//! A segment of a spool: its name, which states lane and first number even if the content is
+//! damaged, and its share of the disk budget.
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 
@@ -27,7 +27,8 @@ impl Segment {
         Ok(Self { content, _share: share })
     }
 
-    /// Opens a segment of an earlier life. None if neither its header nor any of its slots is of this lane.
+    /// Opens a segment of an earlier life. None if neither its header nor any of its slots is of
+    /// this lane.
     pub(super) fn open(place: &Place, first: u64, budget: &Arc<Budget>) -> io::Result<Option<Self>> {
         let path = path(place, first);
         let Some(content) = ring::Segment::open(&path, first, place.seal)? else { return Ok(None) };
@@ -42,8 +43,8 @@ impl Segment {
         self.content.end()
     }
 
-    /// Reads at most `most` entries from number `from` on, which lies within the segment. Entries that the file does not hold
-    /// any more are unreadable.
+    /// Reads at most `most` entries from number `from` on, which lies within the segment. Entries
+    /// that the file does not hold any more are unreadable.
     pub(super) fn read(&mut self, from: u64, most: usize) -> io::Result<Vec<Found>> {
         self.content.read(from, most)
     }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A life that spooled three segments of 30 entries, with an empty ring behind them, and had `delivered` of them.
+/// A life that spooled three segments of 30 entries, with an empty ring behind them, and had
+/// `delivered` of them.
 fn spooled(settings: &MeterSettings, delivered: u64) -> [PathBuf; 3] {
     let (journal, _) = open(settings);
     let mut reader = journal.readers().remove(0);

@@ -1,5 +1,5 @@
-//! Receives the errors that librdkafka reports at every attempt to connect. The drain logs an outage once, with the last
-//! error from here.
+//! Receives the errors that librdkafka reports at every attempt to connect. The drain logs an
+//! outage once, with the last error from here.
 
 use std::sync::{
     Arc, Mutex,
@@ -21,7 +21,8 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Describes an error with the last one that librdkafka reported: "timed out" alone does not say why.
+    /// Describes an error with the last one that librdkafka reported: "timed out" alone does not
+    /// say why.
     pub(super) fn explain(&self, error: &KafkaError) -> String {
         let code = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
         match &*locked(&self.last_error) {

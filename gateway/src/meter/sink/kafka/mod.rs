@@ -1,11 +1,13 @@
-//! The sink that delivers to a Kafka topic. A batch is one message with its stream's name as key, which keeps the stream on
-//! one partition and in order.
+//! The sink that delivers to a Kafka topic. A batch is one message with its stream's name as key,
+//! which keeps the stream on one partition and in order.
 //!
-//! The producer is idempotent and waits for all replicas; a batch is delivered when the broker acknowledges it. A batch
-//! that is not acknowledged in time is offered again; if it arrives twice, ingest drops the second by its number.
+//! The producer is idempotent and waits for all replicas; a batch is delivered when the broker
+//! acknowledges it. A batch that is not acknowledged in time is offered again; if it arrives twice,
+//! ingest drops the second by its number.
 //!
-//! Invariant: batches of a stream never change places. The drain sends the next batch when the one before is acknowledged,
-//! and brokers refuse a delayed message of a producer that was given up, because its epoch is older.
+//! Invariant: batches of a stream never change places. The drain sends the next batch when the one
+//! before is acknowledged, and brokers refuse a delayed message of a producer that was given up,
+//! because its epoch is older.
 
 mod context;
 mod settings;
@@ -69,7 +71,8 @@ impl KafkaSink {
         })
     }
 
-    /// Looks for the topic until it exists, so that a missing one is logged before the first usage needs it.
+    /// Looks for the topic until it exists, so that a missing one is logged before the first usage
+    /// needs it.
     pub async fn find_topic(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
         let found = async {
             while self.ensure_topic().await.is_err() {

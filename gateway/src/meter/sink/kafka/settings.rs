@@ -1,4 +1,5 @@
-//! Settings of the Kafka client. The gateway fixes those on which delivery depends; operators may set all others.
+//! Settings of the Kafka client. The gateway fixes those on which delivery depends; operators may
+//! set all others.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,7 +8,8 @@ use rdkafka::{ClientConfig, error::KafkaError};
 
 use super::super::error::PropertyError;
 
-/// Settings on which delivery or order of usage depends, each with the setting to use instead, or the reason.
+/// Settings on which delivery or order of usage depends, each with the setting to use instead, or
+/// the reason.
 const OWN: [(&str, &str); 12] = [
     ("bootstrap.servers", "write it as `brokers`"),
     ("metadata.broker.list", "write it as `brokers`"),
@@ -27,9 +29,10 @@ const ALWAYS_SAFE: &str = "the gateway always sends idempotently and waits for a
 
 /// Defaults, which `properties` may override, beside those of connections.
 ///
-/// A batch is a message of hundreds of records already: waiting for more would only delay it. A silent broker is given up
-/// after 10 s, and its batches are offered again. zstd takes half the bytes of lz4 on batches, for the same processor time
-/// per record within what can be measured next to making the batch.
+/// A batch is a message of hundreds of records already: waiting for more would only delay it. A
+/// silent broker is given up after 10 s, and its batches are offered again. zstd takes half the
+/// bytes of lz4 on batches, for the same processor time per record within what can be measured next
+/// to making the batch.
 const DEFAULTS: [(&str, &str); 6] = [
     ("client.id", "tollgate-gateway"),
     ("compression.type", "zstd"),
@@ -62,7 +65,8 @@ pub struct NewTopic {
 }
 
 impl KafkaSettings {
-    /// Makes the client's configuration. An error if librdkafka does not take one of the properties.
+    /// Makes the client's configuration. An error if librdkafka does not take one of the
+    /// properties.
     pub fn client(&self) -> Result<ClientConfig, PropertyError> {
         for (name, value) in &self.properties {
             if let Some((_, reason)) = OWN.iter().find(|(own, _)| own == name) {
