@@ -54,6 +54,8 @@ lint: ## Check format, lints, documentation and licences
 	@# Fuzz targets stand outside of the workspace; they are to build when they are needed.
 	$(CARGO) fmt --manifest-path gateway/fuzz/Cargo.toml --check
 	$(CARGO) clippy --manifest-path gateway/fuzz/Cargo.toml --all-targets --target-dir target --locked -- -D warnings
+	@# Files of different folders import each other in one direction only.
+	$(CARGO) run --quiet -p circles
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 	$(CARGO) deny check licenses bans sources
 

@@ -48,10 +48,12 @@ pub(super) async fn execute(arguments: &DropRecordsArguments, environment: &Envi
 }
 
 fn summary(dropped: &Dropped) -> String {
-    let days = |days: &[Micros]| days.iter().map(|day| format!("  {day}\n")).collect::<String>();
-    let mut text = format!("{} records dropped, of these days:\n{}", dropped.records, days(&dropped.days));
+    let mut lines = vec![format!("{} records dropped, of these days:", dropped.records)];
+    let day = |day: &Micros| format!("  {day}");
+    lines.extend(dropped.days.iter().map(day));
     if !dropped.unbilled.is_empty() {
-        text += &format!("Days that stay, as they are not billed:\n{}", days(&dropped.unbilled));
+        lines.push("Days that stay, as they are not billed:".into());
+        lines.extend(dropped.unbilled.iter().map(day));
     }
-    text
+    lines.join("\n") + "\n"
 }

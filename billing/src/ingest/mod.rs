@@ -47,14 +47,15 @@ impl IngestError {
     /// or a disk is full.
     pub const fn is_temporary(&self) -> bool {
         match self {
-            Self::TimedOut => true,
-            Self::Store(
+            Self::TimedOut
+            | Self::Store(
                 StoreError::Locked(_)
                 | StoreError::Unavailable { .. }
                 | StoreError::ReadOnly(_)
                 | StoreError::Database(_),
             ) => true,
-            Self::Store(
+            Self::Interrupted(_)
+            | Self::Store(
                 StoreError::Url { .. }
                 | StoreError::SchemaOlder { .. }
                 | StoreError::SchemaNewer { .. }
@@ -67,7 +68,6 @@ impl IngestError {
                 | StoreError::PositionMoved { .. }
                 | StoreError::Corrupt { .. },
             ) => false,
-            Self::Interrupted(_) => false,
         }
     }
 }

@@ -59,7 +59,7 @@ struct Gateways {
     limit: u64,
     lives: Vec<TrueLife>,
     /// Index of the life of each gateway.
-    gateways: [usize; 3],
+    current_lives: [usize; 3],
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -82,20 +82,20 @@ impl Gateways {
     async fn new(store: Store, limit: u64) -> Self {
         let tenant = root(&store).await.id;
         let lives = (0..3).map(|_| TrueLife::default()).collect();
-        Self { store, tenant, limit, lives, gateways: [0, 1, 2] }
+        Self { store, tenant, limit, lives, current_lives: [0, 1, 2] }
     }
 
     async fn step(&mut self, step: &Step) {
         match *step {
             Step::Draw { gateway, wanted } => {
-                let life = self.gateways[gateway];
+                let life = self.current_lives[gateway];
                 let of_requests = of_requests(self.tenant, self.limit, wanted);
                 let granted = draw(&self.store, life as u128, of_requests).await;
                 self.lives[life].in_hand += granted;
                 self.lives[life].drawn += granted;
             }
             Step::Answer { gateway, lane, units } => {
-                let life = &mut self.lives[self.gateways[gateway]];
+                let life = &mut self.lives[self.current_lives[gateway]];
                 if life.in_hand >= units {
                     life.in_hand -= units;
                     life.used += units;
@@ -103,7 +103,7 @@ impl Gateways {
                 }
             }
             Step::Refund { gateway, units } => {
-                let number = self.gateways[gateway];
+                let number = self.current_lives[gateway];
                 let life = &mut self.lives[number];
                 let units = units.min(life.in_hand);
                 if units > 0 {
@@ -113,8 +113,8 @@ impl Gateways {
                 }
             }
             Step::Crash { gateway } => {
-                self.lives[self.gateways[gateway]].is_dead = true;
-                self.gateways[gateway] = self.lives.len();
+                self.lives[self.current_lives[gateway]].is_dead = true;
+                self.current_lives[gateway] = self.lives.len();
                 self.lives.push(TrueLife::default());
             }
             Step::Drain { life, lane, entries } => self.drain(life % self.lives.len(), lane, entries).await,

@@ -98,7 +98,7 @@ impl AdmissionControl {
             },
         };
         match arrival.route {
-            Ok(route) => Ok(Identified { caller, route, address, now }),
+            Ok(route) => Ok(Identified { caller, route, now, address }),
             Err(problem) => Err(Refusal::of(caller, None, problem)),
         }
     }

@@ -22,10 +22,10 @@ const NOISE_BYTES: u64 = 2 * 1024 * 1024;
 async fn idle_gateway_gives_back_the_memory_of_slow_clients_that_have_left() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
-    let router = Router::new().fallback(|| async { vec![b'x'; ANSWER_BYTES] });
+    let app = Router::new().fallback(|| async { vec![b'x'; ANSWER_BYTES] });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(async move { axum::serve(listener, app).await });
     let routes = format!(
         "upstreams:\n  large: {{ servers: ['{address}'] }}\nroutes:\n  - {{ name: all, path_prefix: /, upstream: large }}\n"
     );

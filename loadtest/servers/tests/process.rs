@@ -1,5 +1,7 @@
 //! The supervisor of child processes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use nix::sys::signal::Signal;

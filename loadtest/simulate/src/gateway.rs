@@ -317,7 +317,7 @@ impl Gateway {
         match (self.take_pending(sequence), reply) {
             (None, _) => return false,
             (Some(Pending::Restore(_, call)), Reply::Numbers(numbers)) => {
-                self.scheduler.restore_answered(&call, *numbers == [1])
+                self.scheduler.restore_answered(&call, *numbers == [1]);
             }
             (Some(Pending::Restore(_, call)), Reply::Late) => self.scheduler.restore_late(call),
             (Some(Pending::Call(_, call)), Reply::Late) => self.scheduler.late(call, clock),

@@ -56,7 +56,7 @@ struct Level {
     request: DrawRequest,
     rate: Rate,
     version: u64,
-    level: i64,
+    tokens: i64,
     /// Instant of the answer.
     at: u64,
 }
@@ -123,8 +123,8 @@ impl RestoreLog {
             return;
         };
         let signed = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
-        let level = if grant.owed > 0 { -signed(grant.owed) } else { signed(grant.level) };
-        let level = Level { request: request.clone().unhurried(), rate, version: self.bank.version, level, at: now };
+        let tokens = if grant.owed > 0 { -signed(grant.owed) } else { signed(grant.level) };
+        let level = Level { request: request.clone().unhurried(), rate, version: self.bank.version, tokens, at: now };
         self.limits.insert(request.address(), level);
         if self.limits.len() > self.prune_at.max(PRUNED_FROM) {
             self.limits.retain(|_, level| !level.has_refilled(now));
@@ -160,7 +160,7 @@ impl Level {
     /// Returns true if the limit is full by now, whatever was in hand at gateways, if nobody has
     /// used it since.
     fn has_refilled(&self, now: u64) -> bool {
-        let missing = i128::from(self.rate.burst()) - i128::from(self.level);
+        let missing = i128::from(self.rate.burst()) - i128::from(self.tokens);
         let full_in = missing.max(0) * i128::from(self.rate.interval()) + i128::from(LEASE);
         i128::from(now.saturating_sub(self.at)) >= full_in
     }
@@ -198,7 +198,7 @@ impl RestoreCall {
                 Argument::Number(level.rate.window_micros()),
                 Argument::Number(level.rate.burst()),
                 Argument::Number(level.version),
-                Argument::Signed(level.level),
+                Argument::Signed(level.tokens),
                 Argument::Number(micros_since(level.at)),
             ]
         });

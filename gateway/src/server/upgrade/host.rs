@@ -151,7 +151,7 @@ impl Handover {
             // Whoever only looked whether somebody is there.
             Ok(false) => info!(event = "takeover_abandoned"),
             Err(reason) => {
-                warn!(event = "takeover_failed", error = %reason, consequence = "this process stays in service")
+                warn!(event = "takeover_failed", error = %reason, consequence = "this process stays in service");
             }
         }
     }

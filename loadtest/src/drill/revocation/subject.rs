@@ -99,7 +99,7 @@ impl Subject {
                 store.assign_plan(tenant, &fixture.tight.plan, None, PlanStart::Now, now).await.map(drop)?;
             }
             Step::TakeOpen => {
-                store.assign_plan(tenant, &fixture.open.plan, None, PlanStart::Now, now).await.map(drop)?
+                store.assign_plan(tenant, &fixture.open.plan, None, PlanStart::Now, now).await.map(drop)?;
             }
             Step::Suspend => store.set_tenant_status(tenant, TenantStatus::Suspended, now).await.map(drop)?,
             Step::Reinstate => store.set_tenant_status(tenant, TenantStatus::Active, now).await.map(drop)?,
