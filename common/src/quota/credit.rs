@@ -1,5 +1,5 @@
 //! Prepaid credit: units that were paid for in advance, top-up by top-up. Their sum is the limit of
-//! what gateways draw, as [`super::quota`] says; a top-up raises it in the transaction that writes
+//! what gateways draw, as [`crate::quota`] says; a top-up raises it in the transaction that writes
 //! it down. A correction is a top-up of negative units with a reason; it takes back no more than
 //! gateways can still draw. What is owed is paid first.
 //!

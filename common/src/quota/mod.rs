@@ -4,7 +4,7 @@
 //! Sum of grants - refunds <= limit, always, whatever the number of gateways: the row is the only
 //! source. Each life of a gateway has a lease of what it has drawn; a graceful refund makes it
 //! smaller, and what is left of it when the life has ended goes back as its last usage is booked
-//! ([`super::booking`]). What answers used beyond what there was is owed ([`stand`]). Leases are
+//! ([`crate::usage::booking`]). What answers used beyond what there was is owed ([`stand`]). Leases are
 //! locked before quotas, each kind by its key, so by tenant first: gateways draw from a tenant's
 //! quota and from those of the tenants above it at once, and none waits for another in a ring.
 

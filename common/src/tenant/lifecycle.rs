@@ -45,7 +45,7 @@ pub struct NewTenant {
 impl Store {
     /// Creates a tenant and, if it names a plan, its subscription. Refused: a bad name, a root with
     /// a parent, any other without one. A conflict: a place under a customer or a deleted tenant, a
-    /// tree deeper than [`TENANT_DEPTH_MAX`], a plan that is not on offer, more than is left of a
+    /// tree deeper than [`TENANT_DEPTH_MAX`](crate::tenant::TENANT_DEPTH_MAX), a plan that is not on offer, more than is left of a
     /// partitioned pool.
     pub async fn create_tenant(&self, new: &NewTenant, now: Micros) -> Result<Tenant, StoreError> {
         validate_name(&new.name).map_err(|error| StoreError::refused(error.to_string()))?;
@@ -85,7 +85,7 @@ impl Store {
     /// Moves a tenant, with everybody below it, under another, from now on: what it used before
     /// stays with those that it was under. Keys and admin keys that were made by those above it end
     /// unless they are above it still. A conflict: a root, a place under itself, under a customer,
-    /// under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`], a
+    /// under a deleted tenant or under another root, a tree deeper than [`TENANT_DEPTH_MAX`](crate::tenant::TENANT_DEPTH_MAX), a
     /// subscription to a plan that is not offered there, more than is left of a partitioned pool.
     pub async fn move_tenant(
         &self,

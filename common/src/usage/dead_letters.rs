@@ -14,7 +14,7 @@ use crate::{
     usage::{StreamId, UsageBatch},
 };
 
-/// A message that cannot be booked; [`super::Booking`] carries it into the store.
+/// A message that cannot be booked; [`super::booking::Booking`] carries it into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDeadLetter {
     /// Topic it came through.
