@@ -1,7 +1,12 @@
 //! The Kafka client: its properties, and the few of them that booking exactly once rests on.
 
 use common::kafka::layered;
-use rdkafka::{ClientConfig, config::FromClientConfigAndContext as _, consumer::StreamConsumer, error::KafkaError};
+use rdkafka::{
+    ClientConfig,
+    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
+    consumer::StreamConsumer,
+    error::KafkaError,
+};
 
 use super::{KafkaIngestError, rebalance::Context};
 use crate::config::IngestConfig;
@@ -39,6 +44,8 @@ const FIXED: [(&str, &str); 4] = [
 /// A client that has not subscribed to anything.
 pub(super) fn create(config: &IngestConfig, context: Context) -> Result<UsageConsumer, KafkaIngestError> {
     let mut properties = ClientConfig::new();
+    // The client reports a session that timed out by a warning only.
+    properties.set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in layered(DEFAULTS, &config.properties, FIXED) {
         properties.set(name, value);
     }
