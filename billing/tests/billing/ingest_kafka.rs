@@ -292,6 +292,9 @@ async fn brokers_paused_beyond_the_session_timeout_let_ingest_join_again_and_boo
         wait_for_books(store, 40).await;
         eventually("both partitions are assigned", async || assigned_partitions(server).len() == 2).await;
         assert!(assignments(server) >= 2, "it joined again: {:?}", server.log_of("partitions_changed"));
+        let client_lines = server.log_of("kafka_client");
+        let is_heard = client_lines.iter().any(|line| line["facility"] == "SESSTMOUT");
+        assert!(is_heard, "the client's report of the lost session: {client_lines:?}");
         // Health follows the next look at the brokers.
         eventually("healthy again", async || server.get("/health").await.status() == 200).await;
         server.signal("TERM");
