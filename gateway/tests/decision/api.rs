@@ -76,7 +76,8 @@ impl Api {
     /// Ends the gateway, which sends all that there is.
     pub(crate) async fn end(&self) {
         self.gateway.signal("TERM");
-        assert!(self.gateway.ended().await.success());
+        let status = self.gateway.ended().await;
+        assert!(status.success(), "{status}");
     }
 }
 

@@ -137,6 +137,7 @@ async fn denial_has_the_code_that_the_proxy_answers() {
     let bearer = |secret: &str| vec![("authorization", format!("Bearer {secret}"))];
     let cases = [
         (vec![], "GET", "/", "missing_credential", false),
+        (vec![], "GET", "/%zz", "invalid_request", false),
         ([key(good), bearer(good)].concat(), "GET", "/", "ambiguous_credential", false),
         (vec![("authorization", "Basic YTpi".to_owned())], "GET", "/", "unsupported_scheme", false),
         (key("secret"), "GET", "/", "malformed_key", false),
