@@ -75,6 +75,8 @@ impl Api {
 
     /// Ends the gateway, which sends all that there is.
     pub(crate) async fn end(&self) {
+        // Decisions are answered a moment before the process listens for signals; its proxy is later.
+        assert_eq!(self.gateway.client.get(self.gateway.url("/%zz")).send().await.unwrap().status(), 400);
         self.gateway.signal("TERM");
         let status = self.gateway.ended().await;
         assert!(status.success(), "{status}");
