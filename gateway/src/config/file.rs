@@ -32,6 +32,8 @@ pub(super) struct GatewayFile {
     #[serde(default = "default_upgrade_drain_seconds")]
     pub(super) upgrade_drain_seconds: u64,
     #[serde(default)]
+    pub(super) drain_delay_seconds: u64,
+    #[serde(default)]
     pub(super) usage: UsageFile,
     #[serde(default)]
     pub(super) trusted_proxies: Vec<String>,

@@ -11,6 +11,7 @@ mod ingress;
 mod logs;
 mod memory;
 mod shutdown;
+mod signals;
 mod sockets;
 mod upgrade;
 
@@ -34,6 +35,7 @@ use rustix::{
     thread::gettid,
 };
 use shutdown::Shutdown;
+use signals::EndRequests;
 pub use sockets::BindError;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -188,19 +190,43 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
         .enable_all()
         .build()?;
     let watcher = Watcher::new(file.to_owned(), text, overrides, &settings);
+    let end_requests = EndRequests::take(background.handle())?;
     match origin {
         Origin::Bound(sockets) => {
-            let listening = Listening::open(&background, sockets, &settings.process)?;
-            let booted = background.block_on(boot::boot(&settings, &pepper))?;
+            let listening = Listening::open(&background, sockets, &settings.process, &end_requests)?;
+            let boot = unless_ended(&end_requests, boot::boot(&settings, &pepper));
+            let Some(booted) = background.block_on(boot)? else {
+                listening.abandon();
+                return Ok(());
+            };
             listening.serve(&background, booted, watcher, || Ok(()))
         }
         Origin::Claimed(mut claim) => {
             info!(event = "takeover_started", process = claim.process());
-            let booted = background.block_on(boot::boot(&settings, &pepper))?;
-            background.block_on(boot::ready(&booted.gateway))?;
+            let boot = async {
+                let booted = boot::boot(&settings, &pepper).await?;
+                boot::ready(&booted.gateway).await?;
+                Ok(booted)
+            };
+            let Some(booted) = background.block_on(unless_ended(&end_requests, boot))? else { return Ok(()) };
             let sockets = inherit(claim.sockets()?, &settings.process, file)?;
-            let listening = Listening::open(&background, sockets, &settings.process)?;
+            let listening = Listening::open(&background, sockets, &settings.process, &end_requests)?;
             listening.serve(&background, booted, watcher, || Ok(claim.take()?))
+        }
+    }
+}
+
+/// The gateway that `boot` makes; none if the process is told to end before. Nobody was served until
+/// then: what was started is dropped.
+async fn unless_ended(
+    end_requests: &EndRequests,
+    boot: impl Future<Output = Result<Booted, StartError>>,
+) -> Result<Option<Booted>, StartError> {
+    tokio::select! {
+        booted = boot => booted.map(Some),
+        () = end_requests.next() => {
+            info!(event = "ended", cause = "told to end before it had started");
+            Ok(None)
         }
     }
 }
@@ -267,11 +293,17 @@ struct Listening<'a> {
     host: Host,
     started: Started,
     process: &'a ProcessSettings,
+    end_requests: EndRequests,
 }
 
 impl<'a> Listening<'a> {
     /// Answers operators from now on.
-    fn open(background: &Runtime, sockets: Sockets, process: &'a ProcessSettings) -> Result<Self, StartError> {
+    fn open(
+        background: &Runtime,
+        sockets: Sockets,
+        process: &'a ProcessSettings,
+        end_requests: &EndRequests,
+    ) -> Result<Self, StartError> {
         let (listen, admin) = (sockets.clients.local_addr()?, sockets.operators.local_addr()?);
         let decision = sockets.decision.as_ref().map(TcpListener::local_addr).transpose()?;
         let decision_grpc = sockets.decision_grpc.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -289,7 +321,13 @@ impl<'a> Listening<'a> {
         let handover = Arc::clone(host.handover());
         let over = async move { handover.taken().await };
         background.spawn(admin::serve(operators, Arc::clone(&started), over));
-        Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process })
+        let end_requests = end_requests.clone();
+        Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process, end_requests })
+    }
+
+    /// Ends without having served.
+    fn abandon(self) {
+        remove_upgrade_socket(self.process);
     }
 
     /// Serves clients; `before` has the last word.
@@ -308,7 +346,8 @@ impl<'a> Listening<'a> {
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
 
-        let (drain, threads) = (self.process.upgrade_drain, self.process.threads);
+        let ProcessSettings { upgrade_drain: drain, drain_delay, threads, .. } = *self.process;
+        let end_requests = self.end_requests;
         let (stop, closing) = (watch::Sender::new(false), watch::Sender::new(false));
         let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
         let connections = gateway.live().connections;
@@ -326,6 +365,8 @@ impl<'a> Listening<'a> {
         let shutdown = |clients| Shutdown {
             proxy: Arc::clone(&proxy),
             handover: Arc::clone(&handover),
+            end_requests,
+            drain_delay,
             drain,
             connections: asking.into_iter().chain([clients]).collect(),
             closing,
@@ -338,8 +379,7 @@ impl<'a> Listening<'a> {
         }
         background.block_on(tasks.finish());
         if served.is_ok() && !handover.is_taken() {
-            // Whoever starts next would remove it as well.
-            let _ = std::fs::remove_file(&self.process.upgrade_socket);
+            remove_upgrade_socket(self.process);
         }
         info!(event = "ended");
         served
@@ -360,6 +400,12 @@ impl Room {
         let decisions = if deciding == 0 { 0 } else { all / 4 };
         Self { clients: (all - decisions) / 2, decisions }
     }
+}
+
+/// Removes the socket through which the next process would take over; whoever starts next would
+/// remove it as well.
+fn remove_upgrade_socket(process: &ProcessSettings) {
+    let _ = std::fs::remove_file(&process.upgrade_socket);
 }
 
 fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>) {

@@ -1,6 +1,7 @@
 //! Ending: no new connections, then the requests in flight, and not longer than agreed.
 //!
-//! On SIGTERM or SIGINT, idle connections are closed at once: nobody is there to take what they may
+//! On SIGTERM or SIGINT, the gateway first says for `drain_delay_seconds` that it is not ready, and
+//! serves on: load balancers have sent requests to it up to then. Afterwards, idle connections are closed at once: nobody is there to take what they may
 //! still send. After a hand-over, clients are waited for, and each leaves with its next answer.
 
 use std::{sync::Arc, time::Duration};
@@ -9,13 +10,12 @@ use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use prometheus::IntGauge;
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::watch,
     time::{Instant, sleep},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::upgrade::Handover;
+use super::{signals::EndRequests, upgrade::Handover};
 use crate::proxy::Proxy;
 
 /// Longest time for requests in flight to finish.
@@ -27,6 +27,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct Shutdown {
     pub(super) proxy: Arc<Proxy>,
     pub(super) handover: Arc<Handover>,
+    pub(super) end_requests: EndRequests,
+    /// Time between the end of readiness and that of the listener, on a signal.
+    pub(super) drain_delay: Duration,
     /// Longest wait for clients after a hand-over.
     pub(super) drain: Duration,
     /// Connections of clients, and of those who ask for decisions.
@@ -41,7 +44,7 @@ pub(super) struct Shutdown {
 impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
         tokio::select! {
-            () = self.requested() => self.end().await,
+            () = self.end_requests.next() => self.end().await,
             () = self.handover.taken() => self.leave().await,
         }
         ShutdownSignal::FastShutdown
@@ -62,6 +65,7 @@ impl Shutdown {
     async fn end(&self) {
         self.handover.withdraw();
         self.proxy.gateway().start_draining();
+        self.wait_for_load_balancers().await;
         self.stop.send_replace(true);
         self.closing.send_replace(true);
         info!(event = "ending", in_flight = self.proxy.in_flight());
@@ -77,31 +81,32 @@ impl Shutdown {
         tokio::select! {
             () = idle(|| self.connected()) => {}
             () = sleep(self.drain) => info!(event = "idle_connections_closed", connections = self.connected()),
-            () = self.requested() => {}
+            () = self.end_requests.next() => {}
         }
         self.closing.send_replace(true);
         self.finish(FINISH_DEADLINE).await;
+    }
+
+    /// Serves on while load balancers learn that the gateway is not ready any more; a second signal
+    /// ends the wait.
+    async fn wait_for_load_balancers(&self) {
+        if self.drain_delay.is_zero() {
+            return;
+        }
+        info!(event = "drain_delayed", seconds = self.drain_delay.as_secs());
+        tokio::select! {
+            () = sleep(self.drain_delay) => {}
+            () = self.end_requests.next() => {}
+        }
     }
 
     async fn finish(&self, deadline: Duration) {
         tokio::select! {
             () = idle(|| self.proxy.in_flight()) => info!(event = "requests_finished"),
             () = sleep(deadline) => warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight()),
-            () = self.requested() => {
+            () = self.end_requests.next() => {
                 warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight(), cause = "second signal");
             }
-        }
-    }
-
-    /// Waits for SIGTERM or SIGINT.
-    async fn requested(&self) {
-        let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-        match signals {
-            Ok((mut terminate, mut interrupt)) => tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            },
-            Err(reason) => error!(event = "signals_not_heard", error = %reason, consequence = "the gateway ends"),
         }
     }
 }

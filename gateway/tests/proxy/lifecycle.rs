@@ -88,6 +88,37 @@ async fn store_that_comes_late_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn signal_that_comes_while_the_gateway_starts_ends_it_in_order() {
+    let fixture = Fixture::new().await;
+    fixture.configure(ROUTES);
+    let text = std::fs::read_to_string(fixture.config_file()).unwrap();
+    std::fs::write(fixture.config_file(), text.replace("store.db", "never.db")).unwrap();
+    let gateway = Gateway::start(&fixture.config_file()).await;
+    assert_eq!(gateway.admin("/health/ready").await.0, 503);
+    gateway.signal("TERM");
+    let status = gateway.ended().await;
+    assert!(status.success(), "{status}");
+    gateway.logged("its end", |line| line["event"] == "ended").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_told_to_end_is_not_ready_and_serves_on_until_its_drain_delay_is_over() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway_with(&format!("drain_delay_seconds: 600\n{ROUTES}")).await;
+    gateway.wait_until_ready().await;
+    gateway.signal("TERM");
+    eventually("not ready", || async { (gateway.admin("/health/ready").await.0 == 503).then_some(()) }).await;
+    assert_eq!(gateway.admin("/health/live").await.0, 200);
+    let answer = gateway.get("/read", &customer.secret).await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (200, &"close".parse().unwrap()));
+    assert!(gateway.runs());
+    gateway.signal("TERM");
+    let status = gateway.ended().await;
+    assert!(status.success(), "a second signal ends the delay: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_tells_of_catalog_and_upstreams() {
     let fixture = Fixture::new().await;
     fixture.customer(Some("roomy")).await;
