@@ -21,7 +21,7 @@ use super::{
 const ROUNDS_MAX: usize = 200;
 
 /// Most nodes that are read in one round, aliases counted each time.
-const NODES_MAX: usize = 200_000;
+const NODES_MAX: usize = 1_000_000;
 
 /// Returns the value of the tree, if its usable part is enough for one. Faults are added to
 /// `faults`.

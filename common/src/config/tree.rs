@@ -121,13 +121,22 @@ impl Tree {
         items.iter().copied().filter(|item| !self.removed.contains(item))
     }
 
+    /// The item at an index. A long list is not counted through for each of its items, as long as all
+    /// of them can be used.
+    fn item(&self, id: NodeId, index: usize) -> Option<NodeId> {
+        match &self.nodes[id].content {
+            Content::List(items) if self.removed.is_empty() => items.get(index).copied(),
+            _ => self.items(id).nth(index),
+        }
+    }
+
     /// The node at the end of a way, and the place by which it is told: its own if it is a scalar,
     /// else that of its key.
     pub(super) fn walk(&self, way: &[Step]) -> Option<(NodeId, Place)> {
         let root = self.root()?;
         way.iter().try_fold((root, self.nodes[root].place), |(id, _), step| match step {
             Step::Key(key) => self.entries(id).find(|entry| entry.key == *key).map(|entry| self.told(entry)),
-            Step::Item(index) => self.items(id).nth(*index).map(|item| (item, self.nodes[item].place)),
+            Step::Item(index) => self.item(id, *index).map(|item| (item, self.nodes[item].place)),
         })
     }
 

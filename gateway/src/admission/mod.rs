@@ -9,7 +9,6 @@ mod usage;
 use std::{net::IpAddr, sync::Arc};
 
 use common::{key::KeyHash, time::Micros};
-use http::Method;
 pub(crate) use refusal::Refusal;
 pub(crate) use usage::unrecorded;
 
@@ -23,7 +22,7 @@ use crate::{
     filter::by_address::ByAddress,
     limit::{self, Clock, LimitState, LimitStates, Limiter},
     meter::Meter,
-    route::{self, Route, Table},
+    route::{RequestView, Route, Table},
 };
 
 /// Identifies, checks and limits requests, and records their usage.
@@ -196,12 +195,7 @@ fn foreign_address(address: Option<IpAddr>) -> Problem {
     Problem::new(Code::AddressNotAllowed, detail)
 }
 
-/// Finds the route of a request. `host` is the `Host` header as sent, `path` is without query.
-pub(crate) fn find_route(
-    table: &Table,
-    host: Option<&str>,
-    path: &str,
-    method: &Method,
-) -> Result<Arc<Route>, Problem> {
-    Ok(table.find(host, &route::decode_path(path)?, method).cloned()?)
+/// Finds the route of a request.
+pub(crate) fn find_route(table: &Table, request: &RequestView<'_>) -> Result<Arc<Route>, Problem> {
+    Ok(table.find(request).cloned()?)
 }

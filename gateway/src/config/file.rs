@@ -10,7 +10,7 @@ use serde::{
 
 use super::{
     client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
-    lifecycle::OnAbortFile, upstream::file::UpstreamFile,
+    lifecycle::OnAbortFile, matching::WantedFile, upstream::file::UpstreamFile,
 };
 use crate::{meter::WhenFull, route::Bill};
 
@@ -104,9 +104,14 @@ pub(super) struct RouteFile {
     pub(super) name: String,
     #[serde(default)]
     pub(super) hosts: Vec<String>,
-    pub(super) path_prefix: String,
+    pub(super) path: Option<String>,
+    pub(super) path_prefix: Option<String>,
     #[serde(default)]
     pub(super) methods: Vec<String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, WantedFile>,
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, WantedFile>,
     pub(super) upstream: String,
     #[serde(default = "default_meter")]
     pub(super) meter: String,

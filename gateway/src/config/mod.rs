@@ -12,6 +12,7 @@ mod cors;
 mod decision;
 mod file;
 mod lifecycle;
+mod matching;
 mod public;
 mod route;
 mod upstream;

@@ -20,7 +20,7 @@ use crate::{
     limit::{Clock, LimitStates},
     listen::sizes::check_path,
     metrics,
-    route::{Route, RouteSettings},
+    route::{Headers, RequestView, Route, RouteSettings},
     runtime::Gateway,
 };
 
@@ -208,8 +208,12 @@ impl Decision {
         };
         let live = self.gateway.look();
         check_path(target.path.len(), &live.sizes)?;
-        let path = target.path.split(['?', '#']).next().unwrap_or_default();
-        find_route(&live.table, target.host, path, &target.method)
+        let target_path = target.path.split('#').next().unwrap_or_default();
+        let (path, query) =
+            target_path.split_once('?').map_or((target_path, None), |(path, query)| (path, Some(query)));
+        // No condition on a header is met: headers are not told.
+        let (host, method, headers) = (target.host, &target.method, Headers::Unknown);
+        find_route(&live.table, &RequestView { host, path, method, headers, query })
     }
 }
 

@@ -104,6 +104,11 @@ impl Preflight {
         Some(Self { method, headers: only(&request.headers, &ACCESS_CONTROL_REQUEST_HEADERS).cloned() })
     }
 
+    /// Names of the headers of the request to come, as they are listed.
+    pub(crate) const fn headers(&self) -> Option<&HeaderValue> {
+        self.headers.as_ref()
+    }
+
     /// Its answer.
     pub(crate) fn answer(&self, grant: &Grant, request_id: &str) -> Result<ResponseHeader> {
         let policy = &grant.policy;

@@ -22,7 +22,7 @@ use crate::{
         head::METHODS,
         sizes::{check_body, check_headers, check_path},
     },
-    route::Route,
+    route::{Headers, RequestView, Route},
     runtime::Live,
     upstream::Upstream,
 };
@@ -64,7 +64,7 @@ impl Proxy {
             context.route = Some(route);
             return preflight.answer(&grant, &context.request_id).map(Entry::Answered);
         }
-        let route = find_route(&live, request, &request.method);
+        let route = find_route(&live, request, &request.method, Headers::Known(&request.headers));
         let cors = route.as_ref().ok().and_then(|route| route.cors.as_ref());
         context.cors = cors.map(|cors| cors.grant(&request.headers));
         match self.pass(&live, request, route, context).await {
@@ -131,20 +131,26 @@ impl Forwarding {
 /// preflights.
 fn preflight(live: &Live, request: &RequestHeader) -> Option<(Arc<Route>, Preflight, Grant)> {
     let preflight = Preflight::of(request)?;
-    let route = match find_route(live, request, &preflight.method) {
+    let headers = Headers::Announced(preflight.headers());
+    let route = match find_route(live, request, &preflight.method, headers) {
         Ok(route) => route,
         // The page is told which methods there are instead.
         Err(problem) => problem.allowed()?.split(", ").find_map(|method| {
             let method = method.parse().ok()?;
-            find_route(live, request, &method).ok().filter(|route| route.cors.is_some())
+            find_route(live, request, &method, headers).ok().filter(|route| route.cors.is_some())
         })?,
     };
     let grant = route.cors.as_ref()?.grant(&request.headers);
     Some((route, preflight, grant))
 }
 
-/// Finds the route of a request, or of one that had this method instead.
-fn find_route(live: &Live, request: &RequestHeader, method: &Method) -> Result<Arc<Route>, Problem> {
+/// Finds the route of a request, or of one that had this method and these headers instead.
+fn find_route(
+    live: &Live,
+    request: &RequestHeader,
+    method: &Method,
+    headers: Headers<'_>,
+) -> Result<Arc<Route>, Problem> {
     if !request.raw_path_is_utf8() {
         return Err(Problem::new(Code::InvalidRequest, "path is not UTF-8: escape it with %"));
     }
@@ -152,7 +158,8 @@ fn find_route(live: &Live, request: &RequestHeader, method: &Method) -> Result<A
         None => None,
         Some(host) => Some(host.to_str().map_err(|_| Problem::new(Code::InvalidRequest, "`Host` is not a host name"))?),
     };
-    admission::find_route(&live.table, host, request.uri.path(), method)
+    let (path, query) = (request.uri.path(), request.uri.query());
+    admission::find_route(&live.table, &RequestView { host, path, method, headers, query })
 }
 
 fn declared_length(request: &RequestHeader) -> u64 {

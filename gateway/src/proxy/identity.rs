@@ -8,10 +8,7 @@ use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
 use super::{forwarded::Source, reserved, trace};
-use crate::{
-    catalog::Caller,
-    route::{self, Route},
-};
+use crate::{catalog::Caller, route::Route};
 
 /// The values that a request is rewritten with.
 pub(super) struct Identity<'a> {
@@ -53,7 +50,7 @@ fn retarget(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<
         }
         return Ok(());
     }
-    let path = route::strip_segments(request.uri.path(), &route.path_prefix);
+    let path = route.path.strip(request.uri.path());
     let target = match request.uri.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),

@@ -1,14 +1,18 @@
-//! The loosest reading of a path: what is left of its spelling once everything is evened out that
-//! some server passes over.
+//! Readings of a path by servers: with everything evened out that some server passes over, or with
+//! some of it only.
 //!
 //! A request takes the route that its path names literally. An upstream may read the same path more
 //! loosely and come to the handler of another, more expensive route. So the path is looked up in
-//! both readings, and refused if they lead to different routes. Invariant: a prefix of a path, read
-//! loosely, is a prefix of the path read loosely.
+//! other readings too, and refused if they lead to different routes. Invariant: a prefix of a path,
+//! read loosely, is a prefix of the path read loosely. So the literal and the loosest reading
+//! suffice among routes that serve everything below a prefix; where a route serves one path only,
+//! or has parameters, what lies between the two is looked up as well.
+
+use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::PathError;
+use super::{PathError, Spelling, path::DecodedPath};
 
 /// Times that a path is decoded again. What is still encoded then is nobody's honest path.
 const DECODINGS_MAX: usize = 8;
@@ -23,18 +27,75 @@ pub(super) enum Case {
     Folded,
 }
 
-/// The loosest reading of a decoded path.
-pub(super) fn read(decoded: &[u8], case: Case) -> Result<Vec<u8>, PathError> {
-    let bytes = decode_again(decoded)?;
+/// What a server passes over in a path, besides upper and lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Habits(u8);
+
+/// It takes an encoded slash for a slash.
+const ENCODED_SLASHES: u8 = 1;
+/// It decodes the path again.
+const DECODES_AGAIN: u8 = 1 << 1;
+/// It takes letters for others that look like them, and a backslash for a slash.
+const LOOKALIKES: u8 = 1 << 2;
+/// It lets the query begin at an encoded `?`.
+const QUERY: u8 = 1 << 3;
+/// It cuts parameters, dots and white space off the end of a segment.
+const CUTS: u8 = 1 << 4;
+/// It passes over empty segments.
+const MERGES: u8 = 1 << 5;
+
+impl Habits {
+    /// All of them, which gives the loosest reading.
+    pub(super) const ALL: Self = Self(ENCODED_SLASHES | DECODES_AGAIN | LOOKALIKES | QUERY | CUTS | MERGES);
+
+    /// None: the path is read as it stands.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Habits that make a difference to a path.
+    pub(super) fn that_matter(path: &DecodedPath<'_>) -> Self {
+        let has = |spelling| path.spellings.contains(spelling);
+        let matters = [
+            (ENCODED_SLASHES, has(Spelling::EncodedSlashes)),
+            (DECODES_AGAIN, has(Spelling::DoubleEncoding)),
+            (LOOKALIKES, has(Spelling::Backslashes) || !path.as_bytes().is_ascii()),
+            (QUERY, path.as_bytes().iter().any(|byte| matches!(byte, b'?' | b'#'))),
+            (
+                CUTS,
+                has(Spelling::Parameters)
+                    || has(Spelling::TrailingDots)
+                    || has(Spelling::TrailingSpaces)
+                    || path.as_bytes().contains(&b'$'),
+            ),
+        ];
+        let others = matters.into_iter().filter(|(_, matters)| *matters).fold(0, |all, (habit, _)| all | habit);
+        // Any of the others may leave an empty segment behind.
+        Self(if others != 0 || has(Spelling::EmptySegments) { others | MERGES } else { 0 })
+    }
+
+    /// Every choice of these, from none to all.
+    pub(super) fn choices(self) -> impl Iterator<Item = Self> {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let choice = next?;
+            next = (choice != self.0).then_some(choice.wrapping_sub(self.0) & self.0);
+            Some(Self(choice))
+        })
+    }
+
+    const fn has(self, habit: u8) -> bool {
+        self.0 & habit != 0
+    }
+}
+
+/// A decoded path as a server with these habits reads it.
+pub(super) fn read(decoded: &[u8], habits: Habits, case: Case) -> Result<Vec<u8>, PathError> {
+    let bytes = separate(decoded, habits)?;
+    let text = evened(&bytes, habits);
+    let is_separator = |letter| letter == '/' || (letter == '\\' && habits.has(LOOKALIKES));
     let mut path = String::with_capacity(bytes.len());
-    for segment in evened(&bytes).split(['/', '\\']) {
-        // Alternate streams of files, as in `admin::$DATA`.
-        let named = segment.split(';').next().unwrap_or_default().split("::$").next().unwrap_or_default();
-        let name = named.trim_end_matches(is_cut_off);
-        if name.is_empty() && named.contains('.') {
-            return Err(PathError::DotSegment);
-        }
-        if name.is_empty() {
+    for segment in text.strip_prefix(is_separator).unwrap_or(&text).split(is_separator) {
+        let name = if habits.has(CUTS) { cut(segment)? } else { segment };
+        if name.is_empty() && habits.has(MERGES) {
             continue;
         }
         path.push('/');
@@ -49,17 +110,29 @@ pub(super) fn read(decoded: &[u8], case: Case) -> Result<Vec<u8>, PathError> {
     Ok(path.into_bytes())
 }
 
+/// A segment without what some servers cut off its end.
+fn cut(segment: &str) -> Result<&str, PathError> {
+    // Alternate streams of files, as in `admin::$DATA`.
+    let named = segment.split(';').next().unwrap_or_default().split("::$").next().unwrap_or_default();
+    let name = named.trim_end_matches(is_cut_off);
+    if name.is_empty() && named.contains('.') {
+        return Err(PathError::DotSegment);
+    }
+    Ok(name)
+}
+
 /// Returns true if some server cuts the letter off the end of a segment.
 pub(super) fn is_cut_off(letter: char) -> bool {
     letter == '.' || letter.is_whitespace()
 }
 
 /// The letters up to where a query or a fragment begins, in their plainest form.
-fn evened(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(bytes.len());
-    let bytes = &bytes[..end];
-    if bytes.is_ascii() {
-        return bytes.iter().map(|byte| char::from(*byte)).collect();
+fn evened(bytes: &[u8], habits: Habits) -> Cow<'_, str> {
+    let query = bytes.iter().position(|byte| habits.has(QUERY) && matches!(byte, b'?' | b'#'));
+    let bytes = &bytes[..query.unwrap_or(bytes.len())];
+    if bytes.is_ascii() || !habits.has(LOOKALIKES) {
+        // Bytes that are no letters are no part of any route's literals.
+        return String::from_utf8_lossy(bytes);
     }
     letters(bytes).nfkc().filter_map(plain).collect()
 }
@@ -77,16 +150,20 @@ pub(super) const fn plain(letter: char) -> Option<char> {
     }
 }
 
-/// Decodes until nothing is encoded any more, `%uXXXX` of IIS included.
-fn decode_again(decoded: &[u8]) -> Result<Vec<u8>, PathError> {
-    let slash = |byte: &u8| if *byte == ENCODED_SLASH { b'/' } else { *byte };
+/// The path with the slashes that a server with these habits sees: decoded until nothing is encoded
+/// any more, `%uXXXX` of IIS included.
+fn separate(decoded: &[u8], habits: Habits) -> Result<Vec<u8>, PathError> {
+    let slash = |byte: &u8| if *byte == ENCODED_SLASH && habits.has(ENCODED_SLASHES) { b'/' } else { *byte };
     let mut bytes: Vec<u8> = decoded.iter().map(slash).collect();
+    if !habits.has(DECODES_AGAIN) {
+        return Ok(bytes);
+    }
     for _ in 0..DECODINGS_MAX {
         if !has_escape(&bytes) {
             return Ok(bytes);
         }
         bytes = decode_once(&bytes);
-        if bytes.iter().any(u8::is_ascii_control) {
+        if bytes.iter().any(|byte| byte.is_ascii_control() && (*byte != ENCODED_SLASH || habits.has(ENCODED_SLASHES))) {
             return Err(PathError::Forbidden);
         }
     }
@@ -169,7 +246,7 @@ mod tests {
     use super::*;
 
     fn loosest(decoded: &[u8]) -> String {
-        String::from_utf8(read(decoded, Case::Folded).unwrap()).unwrap()
+        String::from_utf8(read(decoded, Habits::ALL, Case::Folded).unwrap()).unwrap()
     }
 
     #[test]
@@ -213,10 +290,29 @@ mod tests {
         for wrong in
             [&b"/a/..\0b"[..], b"/a\\..\\b", b"/%2e%2e/b", b"/.. /b", b"/. ./b", b"/\xef\xbc\x8e\xef\xbc\x8e/b"]
         {
-            assert_eq!(read(wrong, Case::Kept), Err(PathError::DotSegment), "{}", wrong.escape_ascii());
+            assert_eq!(read(wrong, Habits::ALL, Case::Kept), Err(PathError::DotSegment), "{}", wrong.escape_ascii());
         }
         let endless = format!("/%{}61", "25".repeat(100));
-        assert_eq!(read(endless.as_bytes(), Case::Kept), Err(PathError::Escape));
+        assert_eq!(read(endless.as_bytes(), Habits::ALL, Case::Kept), Err(PathError::Escape));
+    }
+
+    #[test]
+    fn server_without_habits_reads_what_was_sent() {
+        for path in [&b"/a//b"[..], b"/a;b/c.", b"/a\0b", b"/a\\b", b"/%2561", b"/a?b", "/\u{FF0F}".as_bytes()] {
+            assert_eq!(read(path, Habits::NONE, Case::Kept).unwrap(), path, "{}", path.escape_ascii());
+        }
+        assert_eq!(read(b"/a/", Habits::NONE, Case::Kept).unwrap(), b"/a/");
+        assert_eq!(read(b"/a//b/", Habits(MERGES), Case::Kept).unwrap(), b"/a/b");
+        assert_eq!(read(b"/a;x//b", Habits(CUTS), Case::Kept).unwrap(), b"/a//b");
+        assert_eq!(read(b"/a\0b", Habits(ENCODED_SLASHES), Case::Kept).unwrap(), b"/a/b");
+    }
+
+    #[test]
+    fn choices_are_all_subsets() {
+        let choices: Vec<u8> = Habits(0b101).choices().map(|choice| choice.0).collect();
+        assert_eq!(choices, [0, 1, 0b100, 0b101]);
+        assert_eq!(Habits::NONE.choices().count(), 1);
+        assert_eq!(Habits::ALL.choices().count(), 64);
     }
 
     proptest! {
@@ -227,7 +323,7 @@ mod tests {
         ) {
             let whole = format!("{prefix}{rest}");
             for case in [Case::Kept, Case::Folded] {
-                if let (Ok(prefix), Ok(whole)) = (read(prefix.as_bytes(), case), read(whole.as_bytes(), case)) {
+                if let (Ok(prefix), Ok(whole)) = (read(prefix.as_bytes(), Habits::ALL, case), read(whole.as_bytes(), Habits::ALL, case)) {
                     prop_assert!(prefix == b"/" || whole.starts_with(&prefix));
                 }
             }
@@ -235,7 +331,9 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = read(&bytes, Case::Folded);
+            for habits in Habits::ALL.choices() {
+                let _ = read(&bytes, habits, Case::Folded);
+            }
         }
     }
 }

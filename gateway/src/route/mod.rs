@@ -1,31 +1,46 @@
-//! Routing: the host, then the path, then the method of a request lead to its route.
+//! Routing: host, path, method, headers and query of a request lead to its route.
 //!
-//! An exact host goes before a domain's wildcard, a longer wildcard before a shorter one, and both
-//! before routes for any host; among the routes of the first that knows the path, the longest
-//! prefix wins. The method is asked last: a path whose most specific route does not serve it is a
+//! Priority, which no order in the file changes:
+//!
+//! 1. An exact host goes before a domain's wildcard, a longer wildcard before a shorter one, and
+//!    both before routes for any host.
+//! 2. Under one host the path decides, segment by segment: a literal goes before a parameter, and
+//!    both before a pattern that serves everything below. The longer goes before the shorter.
+//! 3. Under one pattern, more conditions on headers and query go before fewer: see
+//!    [`Conditions::by_specificity`].
+//!
+//! A pattern none of whose routes has its conditions met is passed over for the next, under the
+//! next host if need be. The method is asked last: a request that meets all but the method is a
 //! 405, never a way to a more general route.
 //!
 //! Invariant: no spelling of a path leads past the route that the upstream may take it for. See
 //! [`Spelling`] for what is refused, and `loose` for how a path is recognised.
 
+mod conditions;
 mod lifecycle;
 mod loose;
+mod overlap;
 mod path;
+mod path_pattern;
 mod pattern;
 mod settings;
 mod spelling;
 mod table;
+mod tree;
 
 use std::{fmt, ops::Deref};
 
 use common::limit::Rate;
+pub use conditions::{Conditions, Headers, Wanted};
 pub(crate) use lifecycle::{ABORT_BYTES, UPGRADE_IDLE_SECONDS};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
-pub use path::{DecodedPath, PathError, decode_path, strip_segments};
+pub(crate) use overlap::Overlaps;
+pub use path::{DecodedPath, PathError, decode_path};
+pub use path_pattern::{PathPattern, PatternError, Segment, Shape};
 pub use pattern::{Billable, HostPattern};
 pub use settings::{Public, RouteSettings, UNITS_MAX, Units};
 pub use spelling::{Spelling, Spellings};
-pub use table::{RouteError, Table};
+pub use table::{RequestView, RouteError, Table};
 
 use crate::{
     filter::by_address,

@@ -6,7 +6,9 @@ use common::plan::{REQUESTS_METER, RateLimits};
 use http::{HeaderName, Method};
 
 use super::{
+    conditions::Conditions,
     lifecycle::Lifecycle,
+    path_pattern::PathPattern,
     pattern::{Billable, HostPattern},
     spelling::Spellings,
 };
@@ -22,10 +24,12 @@ pub struct RouteSettings {
     pub name: Arc<str>,
     /// Hosts that it serves; every host if empty.
     pub hosts: Vec<HostPattern>,
-    /// The path, and everything below it.
-    pub path_prefix: String,
+    /// Paths that it serves.
+    pub path: PathPattern,
     /// Methods that it serves; every method if empty.
     pub methods: Vec<Method>,
+    /// Conditions on headers and query.
+    pub conditions: Conditions,
     /// Name of the upstream.
     pub upstream: Arc<str>,
     /// The meter that its requests count on.
@@ -91,8 +95,9 @@ impl RouteSettings {
         Self {
             name: name.into(),
             hosts: Vec::new(),
-            path_prefix: "/".into(),
+            path: PathPattern::below("/"),
             methods: Vec::new(),
+            conditions: Conditions::default(),
             upstream: "".into(),
             meter: REQUESTS_METER.into(),
             units: Units::Fixed(1),

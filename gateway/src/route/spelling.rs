@@ -23,8 +23,8 @@ pub enum Spelling {
     EncodedSlashes = 1 << 6,
     /// `//`: some servers take it for one slash.
     EmptySegments = 1 << 7,
-    /// A path that is a more specific route's but for upper and lower case, or for how its letters
-    /// are encoded.
+    /// A path that is another route's but for upper and lower case, or for how its letters are
+    /// encoded.
     OtherCase = 1 << 8,
 }
 
@@ -78,7 +78,7 @@ impl Spelling {
             Self::EncodedSlashes => "path has an encoded slash",
             Self::EmptySegments => "path has an empty segment",
             Self::OtherCase => {
-                "path differs from that of a more specific route only by upper and lower case, or by how it is encoded"
+                "path differs from that of another route only by upper and lower case, or by how it is encoded"
             }
         }
     }

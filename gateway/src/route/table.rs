@@ -1,22 +1,41 @@
-//! The routes, arranged so that one look-up per path segment finds the longest prefix.
+//! The routes, arranged so that one look-up per path segment finds the most specific pattern.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use http::Method;
 
 use super::{
-    DecodedPath, HostPattern, PathError, Route, Spelling, Spellings,
-    loose::{self, Case},
+    Headers, HostPattern, PathError, PathPattern, Route, Segment, Spelling, Spellings,
+    loose::{self, Case, Habits},
+    path::{DecodedPath, decode_path},
+    tree::{Node, Step},
 };
 
-/// Every route, by host and prefix.
+/// Every route, by host and path.
 #[derive(Debug, Default)]
 pub struct Table {
-    exact: HashMap<String, Prefixes>,
-    below: HashMap<String, Prefixes>,
-    any: Prefixes,
-    /// True if some prefix is not its own loosest reading.
-    has_odd_prefixes: bool,
+    exact: HashMap<String, Paths>,
+    below: HashMap<String, Paths>,
+    any: Paths,
+    /// True if some pattern is not its own loosest reading.
+    has_odd_patterns: bool,
+    /// True if every pattern is a prefix without parameters.
+    has_prefixes_only: bool,
+}
+
+/// The parts of a request that lead to its route.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestView<'a> {
+    /// The `Host` header as sent.
+    pub host: Option<&'a str>,
+    /// The path as sent, without query.
+    pub path: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// What is known of the headers.
+    pub headers: Headers<'a>,
+    /// The query as sent, without `?`.
+    pub query: Option<&'a str>,
 }
 
 /// The reason for which a request has no route.
@@ -36,28 +55,36 @@ pub enum RouteError {
     Path(#[from] PathError),
 }
 
-/// The routes of one host: those of one prefix differ by method.
+/// The routes of one host.
 #[derive(Debug, Default)]
-struct Prefixes {
-    routes: HashMap<Box<[u8]>, Vec<Arc<Route>>>,
-    /// The prefixes behind each loosest reading.
-    folded: HashMap<Box<[u8]>, Vec<Box<[u8]>>>,
-    /// Length of the longest prefix, so that absurdly long paths are not looked up piece by piece.
-    longest: usize,
-    /// The same of the loosest readings.
-    longest_folded: usize,
+struct Paths {
+    /// The routes of each pattern.
+    patterns: Vec<Routes>,
+    /// Patterns by their segments, as indices.
+    literal: Node<usize>,
+    /// Patterns by their segments, and by their loosest readings but for case. Several may have the
+    /// same.
+    kept: Node<Vec<usize>>,
+    /// The same without regard to case.
+    folded: Node<Vec<usize>>,
+    /// True if some pattern is not its own loosest reading.
+    are_odd: bool,
+    /// True if some pattern is no prefix, or has parameters.
+    are_structured: bool,
 }
 
-/// A find, and the host that it was found under.
-struct Place<'a, F> {
-    prefixes: &'a Prefixes,
-    found: F,
+/// The routes of one pattern. They differ by method or by conditions.
+#[derive(Debug, Default)]
+struct Routes {
+    /// The most specific conditions first.
+    routes: Vec<Arc<Route>>,
+    has_conditions: bool,
 }
 
-/// A prefix and its routes.
-struct Found<'a> {
-    prefix: &'a [u8],
-    routes: &'a Vec<Arc<Route>>,
+/// A pattern that was found, and the host that it was found under.
+struct Place<'a> {
+    paths: &'a Paths,
+    pattern: usize,
 }
 
 impl Table {
@@ -75,66 +102,91 @@ impl Table {
                 }
             }
         }
-        let all = table.exact.values().chain(table.below.values()).chain([&table.any]);
-        table.has_odd_prefixes = !all.into_iter().all(Prefixes::are_plain);
+        let mut of_hosts = table.exact.values().chain(table.below.values());
+        table.has_odd_patterns = table.any.are_odd || of_hosts.clone().any(|paths| paths.are_odd);
+        table.has_prefixes_only = !(table.any.are_structured || of_hosts.any(|paths| paths.are_structured));
         table
     }
 
-    /// The route of a request. `host` is the `Host` header as sent.
-    pub fn find(&self, host: Option<&str>, path: &DecodedPath<'_>, method: &Method) -> Result<&Arc<Route>, RouteError> {
-        let host = self.has_hosts().then(|| host.map(|host| without_port(host).to_ascii_lowercase())).flatten();
-        let Some(place) = self.look_up(host.as_deref(), |prefixes| prefixes.longest(path.as_bytes())) else {
+    /// The route of a request.
+    pub fn find(&self, request: &RequestView<'_>) -> Result<&Arc<Route>, RouteError> {
+        let path = decode_path(request.path)?;
+        let host = request.host.filter(|_| self.has_hosts()).map(|host| lower_case(without_port(host)));
+        let host = host.as_deref();
+        let find = |paths: &Paths| {
+            paths.literal.find(path.as_bytes(), &mut |pattern: &usize| {
+                paths.patterns[*pattern].may_serve(request).then_some(*pattern)
+            })
+        };
+        let Some((paths, pattern)) = self.look_up(host, find) else {
             // Nothing is reached, but the client may have meant what is.
             path.check(Spellings::default())?;
             return Err(RouteError::NotFound);
         };
-        let routes = place.found.routes;
-        let route = routes.iter().find(|route| serves(route, method));
+        let place = Place { paths, pattern };
+        let route = place.routes().serving(request);
         let allowed = route.map_or_else(Spellings::default, |route| route.spellings);
         path.check(allowed)?;
-        self.check_reading(host.as_deref(), path, &place, allowed)?;
-        route.ok_or_else(|| {
-            let mut allow: Vec<&str> =
-                routes.iter().flat_map(|route| route.methods.iter().map(Method::as_str)).collect();
-            allow.sort_unstable();
-            allow.dedup();
-            RouteError::MethodNotAllowed { allow: allow.join(", ") }
-        })
+        self.check_reading(host, &path, request, &place, allowed)?;
+        route.ok_or_else(|| RouteError::MethodNotAllowed { allow: place.routes().methods(request) })
     }
 
-    /// Refuses a path that an upstream may read as that of a more specific route.
+    /// Refuses a path that an upstream may read as that of another route.
     fn check_reading(
         &self,
         host: Option<&str>,
         path: &DecodedPath<'_>,
-        place: &Place<'_, Found<'_>>,
+        request: &RequestView<'_>,
+        place: &Place<'_>,
         allowed: Spellings,
     ) -> Result<(), PathError> {
-        if path.is_plain && !self.has_odd_prefixes {
+        if path.is_plain && !self.has_odd_patterns {
             return Ok(());
         }
-        let folded = loose::read(path.as_bytes(), Case::Folded)?;
-        let loosest = self.look_up(host, |prefixes| prefixes.longest_folded(&folded));
-        let same = |loosest: &Place<'_, &[Box<[u8]>]>| {
-            std::ptr::eq(loosest.prefixes, place.prefixes)
-                && loosest.found.iter().any(|prefix| **prefix == *place.found.prefix)
-        };
-        if loosest.as_ref().is_some_and(same) {
+        let leads_here =
+            |habits, case| Ok(self.leads_to(place, host, &loose::read(path.as_bytes(), habits, case)?, case, request));
+        let other = || Err(PathError::Spelled(Spelling::OtherCase));
+        let ignores_case = leads_here(Habits::ALL, Case::Folded)?;
+        let is_here = ignores_case || (allowed.contains(Spelling::OtherCase) && leads_here(Habits::ALL, Case::Kept)?);
+        if !is_here {
+            return other();
+        }
+        if self.has_prefixes_only {
             return Ok(());
         }
-        if allowed.contains(Spelling::OtherCase) {
-            let kept = loose::read(path.as_bytes(), Case::Kept)?;
-            let loose = self.look_up(host, |prefixes| prefixes.longest(&kept));
-            if loose.is_some_and(|loose| std::ptr::eq(loose.found.routes, place.found.routes)) {
-                return Ok(());
+        for habits in Habits::that_matter(path).choices() {
+            if !(leads_here(habits, Case::Kept)? && (!ignores_case || leads_here(habits, Case::Folded)?)) {
+                return other();
             }
         }
-        Err(PathError::Spelled(Spelling::OtherCase))
+        Ok(())
     }
 
-    /// The first of the most specific hosts that knows a path, and what `find` finds there.
-    fn look_up<'a, F>(&'a self, host: Option<&str>, find: impl Fn(&'a Prefixes) -> Option<F>) -> Option<Place<'a, F>> {
-        let find = |prefixes: &'a Prefixes| find(prefixes).map(|found| Place { prefixes, found });
+    /// Returns true if a path, as a server reads it, leads to this place.
+    fn leads_to(
+        &self,
+        place: &Place<'_>,
+        host: Option<&str>,
+        read: &[u8],
+        case: Case,
+        request: &RequestView<'_>,
+    ) -> bool {
+        let found = self.look_up(host, |paths| {
+            let patterns = match case {
+                Case::Kept => &paths.kept,
+                Case::Folded => &paths.folded,
+            };
+            patterns.find(read, &mut |patterns: &Vec<usize>| {
+                let may_serve = |pattern: &usize| paths.patterns[*pattern].may_serve(request);
+                patterns.iter().any(may_serve).then(|| patterns.contains(&place.pattern))
+            })
+        });
+        found.is_some_and(|(paths, is_among)| is_among && std::ptr::eq(paths, place.paths))
+    }
+
+    /// What `find` finds under the first of the most specific hosts where it finds anything.
+    fn look_up<'a, F>(&'a self, host: Option<&str>, find: impl Fn(&'a Paths) -> Option<F>) -> Option<(&'a Paths, F)> {
+        let find = |paths: &'a Paths| find(paths).map(|found| (paths, found));
         host.and_then(|host| self.exact.get(host))
             .and_then(&find)
             .or_else(|| {
@@ -148,55 +200,103 @@ impl Table {
     }
 }
 
-impl Prefixes {
+impl Paths {
     fn insert(&mut self, route: &Arc<Route>) {
-        let prefix: Box<[u8]> = route.path_prefix.as_bytes().into();
-        self.longest = self.longest.max(prefix.len());
-        // A prefix of the configuration is a sound path.
-        let folded = loose::read(&prefix, Case::Folded).unwrap_or_else(|_| prefix.to_vec());
-        self.longest_folded = self.longest_folded.max(folded.len());
-        let same = self.folded.entry(folded.into()).or_default();
-        if !same.contains(&prefix) {
-            same.push(prefix.clone());
+        let pattern = &route.path;
+        let steps = pattern.segments().iter().map(|segment| match segment {
+            Segment::Literal(text) => Step::Literal(text.as_bytes()),
+            Segment::Parameter(_) => Step::Parameter,
+        });
+        let next = self.patterns.len();
+        let index = *self.literal.place(steps, pattern.is_below()).get_or_insert(next);
+        if index == next {
+            self.patterns.push(Routes::default());
         }
-        self.routes.entry(prefix).or_default().push(Arc::clone(route));
-    }
-
-    /// The routes of the longest prefix of `path` that ends where a segment ends.
-    fn longest(&self, path: &[u8]) -> Option<Found<'_>> {
-        let (prefix, routes) = longest(&self.routes, self.longest, path)?;
-        Some(Found { prefix, routes })
-    }
-
-    /// The prefixes whose loosest reading is the longest prefix of `folded`.
-    fn longest_folded(&self, folded: &[u8]) -> Option<&[Box<[u8]>]> {
-        longest(&self.folded, self.longest_folded, folded).map(|(_, prefixes)| prefixes.as_slice())
-    }
-
-    /// Returns true if each prefix is its own loosest reading.
-    fn are_plain(&self) -> bool {
-        self.folded.iter().all(|(folded, prefixes)| prefixes.iter().all(|prefix| prefix == folded))
+        self.patterns[index].insert(route);
+        self.are_structured |=
+            !pattern.is_below() || pattern.segments().iter().any(|segment| matches!(segment, Segment::Parameter(_)));
+        for (case, patterns) in [(Case::Kept, &mut self.kept), (Case::Folded, &mut self.folded)] {
+            let (loosest, own) = (read(pattern, Habits::ALL, case), read(pattern, Habits::NONE, case));
+            self.are_odd |= case == Case::Folded && !is_plain(pattern, &loosest);
+            for reading in [&loosest, &own] {
+                let steps = reading.iter().map(|step| step.as_deref().map_or(Step::Parameter, Step::Literal));
+                let same = patterns.place(steps, pattern.is_below()).get_or_insert_default();
+                if !same.contains(&index) {
+                    same.push(index);
+                }
+            }
+        }
     }
 }
 
-/// The entry of the longest prefix of `path` that ends where a segment ends.
-fn longest<'a, V>(entries: &'a HashMap<Box<[u8]>, V>, longest: usize, path: &[u8]) -> Option<(&'a [u8], &'a V)> {
-    let entry = |prefix: &[u8]| entries.get_key_value(prefix).map(|(prefix, value)| (&**prefix, value));
-    let mut candidate = path;
-    while !candidate.is_empty() {
-        if candidate.len() <= longest
-            && let Some(found) = entry(candidate)
-        {
-            return Some(found);
-        }
-        let slash = candidate.iter().rposition(|byte| *byte == b'/')?;
-        candidate = &candidate[..slash];
+impl Routes {
+    fn insert(&mut self, route: &Arc<Route>) {
+        self.has_conditions |= !route.conditions.is_empty();
+        let place = self.routes.partition_point(|other| other.conditions.by_specificity(&route.conditions).is_le());
+        self.routes.insert(place, Arc::clone(route));
     }
-    entry(b"/")
+
+    /// Returns true if a request meets the conditions of some route, whatever its method.
+    fn may_serve(&self, request: &RequestView<'_>) -> bool {
+        !self.has_conditions || self.meeting(request).next().is_some()
+    }
+
+    /// The route that serves a request.
+    fn serving(&self, request: &RequestView<'_>) -> Option<&Arc<Route>> {
+        self.meeting(request).find(|route| route.methods.is_empty() || route.methods.contains(request.method))
+    }
+
+    /// The methods for which a request would be served, for the `Allow` header.
+    fn methods(&self, request: &RequestView<'_>) -> String {
+        let mut methods: Vec<&str> =
+            self.meeting(request).flat_map(|route| route.methods.iter().map(Method::as_str)).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        methods.join(", ")
+    }
+
+    /// The routes whose conditions a request meets.
+    fn meeting(&self, request: &RequestView<'_>) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes
+            .iter()
+            .filter(|route| route.conditions.is_empty() || route.conditions.are_met(request.headers, request.query))
+    }
 }
 
-fn serves(route: &Route, method: &Method) -> bool {
-    route.methods.is_empty() || route.methods.contains(method)
+impl<'a> Place<'a> {
+    fn routes(&self) -> &'a Routes {
+        &self.paths.patterns[self.pattern]
+    }
+}
+
+/// A pattern as a server with these habits reads it, segment by segment; none stands for a
+/// parameter.
+fn read(pattern: &PathPattern, habits: Habits, case: Case) -> Vec<Option<Box<[u8]>>> {
+    let mut read = Vec::new();
+    for segment in pattern.segments() {
+        match segment {
+            Segment::Parameter(_) => read.push(None),
+            Segment::Literal(text) if text.is_empty() && habits == Habits::NONE => read.push(Some(Box::default())),
+            Segment::Literal(text) => {
+                // A literal of the configuration is a sound path.
+                let path = format!("/{text}").into_bytes();
+                let path = loose::read(&path, habits, case).unwrap_or(path);
+                let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+                read.extend(parts.map(|part| Some(part.into())));
+            }
+        }
+    }
+    read
+}
+
+/// Returns true if a pattern is its own loosest reading.
+fn is_plain(pattern: &PathPattern, folded: &[Option<Box<[u8]>>]) -> bool {
+    let is_same = |(segment, folded): (&Segment, &Option<Box<[u8]>>)| match (segment, folded) {
+        (Segment::Parameter(_), None) => true,
+        (Segment::Literal(text), Some(folded)) => text.as_bytes() == &**folded,
+        _ => false,
+    };
+    pattern.segments().len() == folded.len() && pattern.segments().iter().zip(folded).all(is_same)
 }
 
 fn without_port(host: &str) -> &str {
@@ -206,6 +306,13 @@ fn without_port(host: &str) -> &str {
     let host = host.split(':').next().unwrap_or_default();
     // A fully qualified name may end in a dot.
     host.strip_suffix('.').unwrap_or(host)
+}
+
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return host.to_ascii_lowercase().into();
+    }
+    host.into()
 }
 
 /// `a.b.c` -> `b.c`, `c`.

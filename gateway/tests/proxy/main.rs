@@ -20,6 +20,7 @@ mod probe_sequences;
 mod probes;
 mod reload;
 mod restrictions;
+mod routes;
 mod schema;
 mod shared;
 mod shortage;
