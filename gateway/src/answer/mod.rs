@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 pub use code::Code;
-use http::header;
+use http::{StatusCode, header};
 pub use limits::{has_rate_headers, rate_headers, told_remaining};
 use pingora_http::ResponseHeader;
 use serde::Serialize;
@@ -31,6 +31,7 @@ const CHALLENGE: &str = "Bearer realm=\"api\"";
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
+    status: StatusCode,
     detail: Cow<'static, str>,
     allow: Option<String>,
     limits: Vec<LimitState>,
@@ -58,7 +59,21 @@ struct Document<'a> {
 impl Problem {
     /// A problem; `detail` says what about this request, and never holds a credential.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), allow: None, limits: Vec::new(), violated: None, retry_after_seconds: None }
+        Self {
+            code,
+            status: code.status(),
+            detail: detail.into(),
+            allow: None,
+            limits: Vec::new(),
+            violated: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// The upstream is not asked at all for so many seconds.
+    pub fn upstream_unavailable(detail: &'static str, seconds: u64) -> Self {
+        let problem = Self::new(Code::UpstreamUnavailable, detail).retry_after(seconds);
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, ..problem }
     }
 
     /// The same, with a time after which a retry makes sense.
@@ -78,6 +93,11 @@ impl Problem {
     /// Its code.
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// The status that it is answered with.
+    pub const fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// Text about this request in particular.
@@ -105,7 +125,7 @@ impl Problem {
         let document = Document {
             kind: format!("urn:tollgate:problem:{}", self.code.as_str()),
             title: self.code.title(),
-            status: self.code.status().as_u16(),
+            status: self.status.as_u16(),
             code: self.code.as_str(),
             detail: &self.detail,
             request_id,
@@ -119,14 +139,14 @@ impl Problem {
 
     /// The header that goes with a body of `length` bytes.
     pub fn header(&self, request_id: &str, length: usize) -> pingora_core::Result<ResponseHeader> {
-        let mut response = ResponseHeader::build(self.code.status(), Some(12))?;
+        let mut response = ResponseHeader::build(self.status, Some(12))?;
         response.insert_header(header::CONTENT_TYPE, PROBLEM_CONTENT_TYPE)?;
         response.insert_header(header::CONTENT_LENGTH, length)?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
         if !request_id.is_empty() {
             response.insert_header("X-Request-Id", request_id)?;
         }
-        if self.code.status() == http::StatusCode::UNAUTHORIZED {
+        if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header(header::WWW_AUTHENTICATE, CHALLENGE)?;
         }
         if let Some(allow) = &self.allow {

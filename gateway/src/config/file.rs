@@ -10,7 +10,7 @@ use serde::{
 
 use super::{
     client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
-    lifecycle::OnAbortFile, matching::WantedFile, upstream::file::UpstreamFile,
+    lifecycle::OnAbortFile, matching::WantedFile, retries::RetriesFile, upstream::file::UpstreamFile,
 };
 use crate::{meter::WhenFull, route::Bill};
 
@@ -140,6 +140,7 @@ pub(super) struct RouteFile {
     pub(super) public: bool,
     pub(super) public_per_minute: Option<u64>,
     pub(super) cors: Option<CorsFile>,
+    pub(super) retries: Option<RetriesFile>,
 }
 
 /// A text, or a list of texts.

@@ -14,6 +14,7 @@ mod file;
 mod lifecycle;
 mod matching;
 mod public;
+mod retries;
 mod route;
 mod upstream;
 mod usage;
@@ -32,8 +33,8 @@ use common::config::{self, ConfigError, Document};
 pub use connections::ConnectionSettings;
 pub use decision::{DecisionSettings, Shares};
 pub use upstream::{
-    AddressFamily, DnsSettings, HealthSettings, Host, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
-    Verify,
+    AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Question,
+    RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,
 };
 
 use crate::{

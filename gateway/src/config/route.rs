@@ -122,7 +122,7 @@ impl RouteCheck<'_, '_> {
             self.each("methods", &file.methods, parse_method).collect(),
         );
         let (units, billable, lifecycle) = (self.units(), self.billable(), self.lifecycle(silence));
-        let (public, cors) = (self.public(), self.cors());
+        let (public, cors, retries) = (self.public(), self.cors(), self.retries());
         Some(RouteSettings {
             name: file.name.as_str().into(),
             hosts,
@@ -142,6 +142,7 @@ impl RouteCheck<'_, '_> {
             limits: file.limits.clone(),
             public,
             cors,
+            retries,
         })
     }
 

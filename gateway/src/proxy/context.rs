@@ -19,7 +19,7 @@ use crate::{
     filter::cors::Grant,
     limit::{Admission, LimitState, Permit},
     route::{OnAbort, Route},
-    upstream::{Server, Upstream},
+    upstream::{Load, Passage, Server, Upstream},
 };
 
 /// State of one request.
@@ -48,6 +48,12 @@ pub struct Context {
     pub(super) permit: Option<Permit>,
     /// Servers that were chosen for it, in order.
     pub(super) tried: Vec<Arc<Server>>,
+    /// Its place among the requests in progress on the last of them, if these are counted.
+    pub(super) load: Option<Load>,
+    /// Its way through the upstream's breaker, if it has one.
+    pub(super) passage: Option<Passage>,
+    /// True if the answer that just came is dropped for another try.
+    pub(super) drops_answer: bool,
     /// Body bytes that came, and how many may.
     pub(super) body: BodyCount,
     /// The upgrade that it asks for and may have.
@@ -112,6 +118,9 @@ impl Context {
             admission: None,
             permit: None,
             tried: Vec::new(),
+            load: None,
+            passage: None,
+            drops_answer: false,
             body: BodyCount::default(),
             upgrade: None,
             tunnel: None,
@@ -130,7 +139,7 @@ impl Context {
     /// Remembers what a hook failed with and gives the error that makes Pingora end the request.
     #[expect(clippy::unnecessary_box_returns, reason = "Pingora's hooks return boxed errors")]
     pub(super) fn fail(&mut self, problem: Problem) -> Box<pingora_core::Error> {
-        let status = problem.code().status().as_u16();
+        let status = problem.status().as_u16();
         let error = pingora_core::Error::explain(pingora_core::ErrorType::HTTPStatus(status), problem.code().as_str());
         self.problem = Some(problem);
         error.into_in()

@@ -24,7 +24,7 @@ use crate::{
     },
     route::{Headers, RequestView, Route},
     runtime::Live,
-    upstream::Upstream,
+    upstream::{BreakerOpen, Passage, Upstream},
 };
 
 /// The outcome for a request whose header has been read.
@@ -40,6 +40,7 @@ pub(super) enum Entry {
 /// The parts that forwarding needs beside a caller and a route.
 struct Forwarding {
     upstream: Arc<Upstream>,
+    passage: Option<Passage>,
     /// The upgrade that the request asks for and may have.
     upgrade: Option<Upgrade>,
     /// Largest body that is let through.
@@ -106,6 +107,7 @@ impl Proxy {
         context.caller = identified.caller;
         context.route = Some(identified.route);
         context.upstream = Some(forwarding.upstream);
+        context.passage = forwarding.passage;
         context.upgrade = forwarding.upgrade;
         context.body.limit = forwarding.body_limit;
         Ok(())
@@ -113,7 +115,8 @@ impl Proxy {
 }
 
 impl Forwarding {
-    /// Checks the upgrade and the declared length of a request to a route, and finds its upstream.
+    /// Checks the upgrade and the declared length of a request to a route, and finds its upstream,
+    /// whose breaker must let the request through.
     fn of(live: &Live, request: &RequestHeader, route: &Route) -> Result<Self, Problem> {
         let upgrade = Upgrade::of(request, route)?;
         let body_limit = route.body_bytes.or(live.sizes.body_bytes);
@@ -123,8 +126,18 @@ impl Forwarding {
         let upstream = live.upstreams.get(&route.upstream).cloned();
         let upstream =
             upstream.ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
-        Ok(Self { upstream, upgrade, body_limit })
+        let passage = upstream.pass().map_err(|open| breaker_open(&open))?;
+        Ok(Self { upstream, passage, upgrade, body_limit })
     }
+}
+
+fn breaker_open(open: &BreakerOpen) -> Problem {
+    let detail = if open.is_busy {
+        "as many requests as the upstream may have are in progress"
+    } else {
+        "the upstream does not serve: it is tried again in a while"
+    };
+    Problem::upstream_unavailable(detail, open.retry_after_seconds)
 }
 
 /// Returns the route of a preflight and its answer's grant, if the route that it asks about answers

@@ -72,6 +72,11 @@ pub(super) fn problem(error: &Error) -> Option<Problem> {
     }
 }
 
+/// Returns true if the problem is a fault of the upstream.
+pub(super) const fn is_of_upstream(code: Code) -> bool {
+    matches!(code, Code::UpstreamUnavailable | Code::UpstreamFailed | Code::UpstreamTimeout)
+}
+
 fn of_upstream(kind: &ErrorType) -> Problem {
     use ErrorType as Kind;
     match kind {

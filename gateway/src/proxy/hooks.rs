@@ -6,7 +6,7 @@ use std::{os::fd::RawFd, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use pingora_core::{Error, Result, protocols::Digest, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
@@ -73,16 +73,15 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         fault::point("upstream_peer", session.req_header());
-        let is_upgrade = context.upgrade.is_some();
-        let chosen = context
-            .upstream
-            .as_ref()
-            .zip(context.route.as_ref())
-            .and_then(|(upstream, route)| upstream.choose(route, &context.tried, is_upgrade));
-        let Some(Choice { server, peer }) = chosen else {
+        let Some(choice) = Proxy::choose(session, context) else {
             let detail = "the names of the upstream's servers do not resolve";
             return Err(context.fail(Problem::new(Code::UpstreamUnavailable, detail)));
         };
+        if !context.tried.is_empty() {
+            Proxy::pause_before(&choice, context).await;
+        }
+        let Choice { server, peer, load } = choice;
+        context.load = load;
         context.tried.push(server);
         Ok(peer)
     }
@@ -154,6 +153,20 @@ impl ProxyHttp for Hooks {
             let detail = "the upstream switched to a protocol that the request did not ask for";
             return Err(context.fail(Problem::new(Code::UpstreamFailed, detail)));
         }
+        if response.status.is_informational() && !is_granted {
+            return Ok(());
+        }
+        let status = response.status.as_u16();
+        if let (Some(upstream), Some(server)) = (&context.upstream, context.tried.last()) {
+            upstream.note_answer(server, status);
+        }
+        if Proxy::retries_status(session, context, status) {
+            context.drops_answer = true;
+            return Err(Error::new(ErrorType::HTTPStatus(status)).into_up());
+        }
+        if let Some(passage) = &mut context.passage {
+            passage.answered(status);
+        }
         Ok(())
     }
 
@@ -210,16 +223,12 @@ impl ProxyHttp for Hooks {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let upstream = context.upstream.as_ref();
-        if let Some(upstream) = upstream {
-            self.0.connect_failures.count(upstream, &error);
-        }
-        error.set_retry(upstream.is_some_and(|upstream| upstream.has_untried(&context.tried)));
+        error.set_retry(self.0.retries_connect(context, &error));
         error
     }
 
-    /// Pingora's own rule (only idempotent requests, only on a connection that had gone stale), and
-    /// never once an answer has come.
+    /// The server has got the request, or a part of it: whether another try follows is for the route
+    /// to say. Without its word, only what met a connection that had gone stale is tried again.
     fn error_while_proxy(
         &self,
         peer: &HttpPeer,
@@ -229,11 +238,11 @@ impl ProxyHttp for Hooks {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer: {peer}"));
-        let idempotent = session.req_header().method.is_idempotent();
-        if context.progress.answered || !idempotent || session.as_ref().retry_buffer_truncated() {
-            error.set_retry(false);
-        } else {
-            error.retry.decide_reuse(client_reused);
+        let is_decided = std::mem::take(&mut context.drops_answer);
+        error.retry.decide_reuse(client_reused);
+        error.set_retry(is_decided || Proxy::retries_exchange(session, context, &error));
+        if error.retry() {
+            context.problem = None;
         }
         error
     }
@@ -253,12 +262,15 @@ impl ProxyHttp for Hooks {
         let answered = session.response_written().is_some_and(|response| !response.status.is_informational());
         let mut error_code = 0;
         if let Some(problem) = problem {
+            if let (Some(passage), true) = (&mut context.passage, failure::is_of_upstream(problem.code())) {
+                passage.failed();
+            }
             failure::Place::of(context, error).tell(context, error, Some(problem.code()));
             if let (Some(caller), false) = (&context.caller, context.progress.recorded) {
                 self.0.gateway.meter().refused(caller.tenant.id, caller.key.id, problem.code().as_str());
             }
             context.code = Some(problem.code());
-            error_code = problem.code().status().as_u16();
+            error_code = problem.status().as_u16();
             session.set_keepalive(None);
             if !answered && let Err(reason) = self.0.answer(session, context, &problem).await {
                 warn!(event = "problem_not_taken", request_id = context.request_id, kind = reason.etype().as_str());

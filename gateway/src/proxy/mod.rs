@@ -19,6 +19,7 @@ mod hop;
 mod identity;
 mod observe;
 mod reserved;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -10,6 +10,7 @@ use super::{
     lifecycle::Lifecycle,
     path_pattern::PathPattern,
     pattern::{Billable, HostPattern},
+    retries::Retries,
     spelling::Spellings,
 };
 use crate::filter::cors::Cors;
@@ -56,6 +57,8 @@ pub struct RouteSettings {
     pub public: Option<Public>,
     /// The CORS policy, if it has one.
     pub(crate) cors: Option<Arc<Cors>>,
+    /// Retries of its requests, if it says how; otherwise only failed connections are tried again.
+    pub retries: Option<Retries>,
 }
 
 /// Units that an answer uses.
@@ -111,6 +114,7 @@ impl RouteSettings {
             limits: RateLimits::default(),
             public: None,
             cors: None,
+            retries: None,
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn of(error: &Error) -> String {
         Kind::ConnectTimedout | Kind::TLSHandshakeTimedout => "no connection in time".to_owned(),
         Kind::ReadTimedout => "no answer in time".to_owned(),
         Kind::WriteTimedout => "the server does not read".to_owned(),
+        Kind::HTTPStatus(status) => format!("the server answered {status}"),
         kind => root(error).unwrap_or_else(|| kind.as_str().to_owned()),
     };
     text.chars().take(CAUSE_MAX_CHARS).collect()

@@ -3,7 +3,7 @@
 //! Gauges are read from the upstreams in force whenever somebody asks: an upstream or an address
 //! that is gone leaves no series behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use prometheus::{
     IntCounterVec, IntGaugeVec, Opts,
@@ -11,7 +11,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::{Upstream, cause};
+use super::{BreakerState, Upstream, cause, window::now_ms};
 use crate::metrics;
 
 /// Returns the upstreams in force; none once the gateway is gone.
@@ -31,6 +31,13 @@ struct Families {
     healthy: IntGaugeVec,
     up: IntGaugeVec,
     unresolved: IntGaugeVec,
+    ejected: IntGaugeVec,
+    ejections: IntCounterVec,
+    retries: IntCounterVec,
+    retries_denied: IntCounterVec,
+    breaker: IntGaugeVec,
+    breaker_opened: IntCounterVec,
+    breaker_refused: IntCounterVec,
 }
 
 impl ConnectFailures {
@@ -50,7 +57,7 @@ impl ConnectFailures {
 /// Shows the upstreams in force in `/metrics`.
 pub(crate) fn register_gauges(in_force: impl Fn() -> Vec<Arc<Upstream>> + Send + Sync + 'static) {
     let Ok(families) = Families::new() else { return };
-    let desc = families.all().iter().flat_map(|family| family.desc().into_iter().cloned()).collect();
+    let desc = families.all().into_iter().flat_map(|family| family.desc().into_iter().cloned()).collect();
     // A second gateway in one process (in tests) is not shown.
     let _ = prometheus::default_registry().register(Box::new(Gauges { in_force: Box::new(in_force), desc }));
 }
@@ -65,13 +72,14 @@ impl Collector for Gauges {
         for upstream in (self.in_force)() {
             families.add(&upstream);
         }
-        families.all().iter().flat_map(|family| family.collect()).collect()
+        families.all().into_iter().flat_map(Collector::collect).collect()
     }
 }
 
 impl Families {
     fn new() -> prometheus::Result<Self> {
         let gauges = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let counters = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["upstream"]);
         Ok(Self {
             servers: gauges(
                 "tollgate_upstream_servers",
@@ -89,11 +97,50 @@ impl Families {
                 "Names of servers whose last look-up failed",
                 &["upstream"],
             )?,
+            ejected: gauges(
+                "tollgate_upstream_server_ejected",
+                "1 if a server's address is left out because its requests failed",
+                &["upstream", "server", "address"],
+            )?,
+            ejections: counters("tollgate_upstream_ejections_total", "Ejections of servers whose requests failed")?,
+            retries: counters(
+                "tollgate_upstream_retries_total",
+                "Requests that a server had got and that were tried again",
+            )?,
+            retries_denied: counters(
+                "tollgate_upstream_retries_denied_total",
+                "Requests that were not tried again, as the retry budget was used up",
+            )?,
+            breaker: gauges(
+                "tollgate_upstream_breaker_state",
+                "State of the circuit breaker: 0 closed, 1 half open, 2 open",
+                &["upstream"],
+            )?,
+            breaker_opened: counters(
+                "tollgate_upstream_breaker_opened_total",
+                "Times that the circuit breaker opened",
+            )?,
+            breaker_refused: counters(
+                "tollgate_upstream_breaker_refused_total",
+                "Requests that the circuit breaker refused",
+            )?,
         })
     }
 
-    const fn all(&self) -> [&IntGaugeVec; 4] {
-        [&self.servers, &self.healthy, &self.up, &self.unresolved]
+    fn all(&self) -> [&dyn Collector; 11] {
+        [
+            &self.servers,
+            &self.healthy,
+            &self.up,
+            &self.unresolved,
+            &self.ejected,
+            &self.ejections,
+            &self.retries,
+            &self.retries_denied,
+            &self.breaker,
+            &self.breaker_opened,
+            &self.breaker_refused,
+        ]
     }
 
     fn add(&self, upstream: &Upstream) {
@@ -105,7 +152,29 @@ impl Families {
         set(&self.healthy, &[name], health.healthy);
         set(&self.unresolved, &[name], upstream.unresolved_names());
         for state in upstream.address_states() {
-            set(&self.up, &[name, &state.server, &state.address.to_string()], usize::from(state.up));
+            let labels = [name, &state.server, &state.address.to_string()];
+            set(&self.up, &labels, usize::from(state.up));
+            set(&self.ejected, &labels, usize::from(state.ejected));
         }
+        self.add_counts(upstream);
+    }
+
+    fn add_counts(&self, upstream: &Upstream) {
+        let (shared, name) = (upstream.shared(), &*upstream.settings().name);
+        let count = |counter: &IntCounterVec, value: u64| counter.with_label_values(&[name]).inc_by(value);
+        count(&self.ejections, shared.ejections.load(Ordering::Relaxed));
+        count(&self.retries, shared.retries.load(Ordering::Relaxed));
+        count(&self.retries_denied, shared.retries_denied.load(Ordering::Relaxed));
+        if upstream.settings().breaker.is_none() {
+            return;
+        }
+        let state = match shared.breaker.state(now_ms()) {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        self.breaker.with_label_values(&[name]).set(state);
+        count(&self.breaker_opened, shared.breaker.opened());
+        count(&self.breaker_refused, shared.breaker.refused());
     }
 }

@@ -1,19 +1,26 @@
-//! Upstreams: which servers there are, which of them answer, and whose turn it is.
+//! Upstreams: which servers there are, which of them answer, and which one a request goes to.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | this one | one upstream, and the tasks that keep it current |
 //! | [`discovery`] | names -> addresses, again and again |
-//! | [`probe`], [`health`], [`standing`] | one check; all checks; what they say of a server |
-//! | [`pool`] | whose turn it is |
+//! | [`probe`], [`grpc_health`], [`health`], [`standing`] | one check; all checks; what they say of a server |
+//! | [`pool`] | which server a request goes to |
+//! | [`ejection`] | servers whose requests fail are left out for a time |
+//! | [`breaker`] | requests are refused while nearly all of them would fail |
+//! | [`budget`], [`window`] | how many requests may be tried again; counts of the last seconds |
 //! | [`server`] | how to connect with one address, over TLS or not |
 //! | [`report`], [`metrics`], [`cause`] | what operators are told |
 //!
-//! Invariants: choosing a server waits for nothing and takes no lock; one failed check or look-up
-//! changes nothing by itself; a configuration with servers that are away is in force all the same.
+//! Invariants: choosing a server waits for nothing, takes no lock and allocates nothing but the copy
+//! of its peer; one failed check or look-up changes nothing by itself; a configuration with servers that are away is in force all the same.
 
+mod breaker;
+mod budget;
 pub(crate) mod cause;
 mod discovery;
+mod ejection;
+mod grpc_health;
 mod health;
 mod metrics;
 mod pool;
@@ -21,35 +28,42 @@ mod probe;
 mod report;
 mod server;
 mod standing;
+mod window;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use breaker::Breaker;
+pub use breaker::BreakerState;
+pub(crate) use breaker::{BreakerOpen, Passage};
+use budget::Budget;
 use discovery::{Found, Resolve, SystemResolver};
+pub(crate) use ejection::Load;
 pub(crate) use metrics::{ConnectFailures, register_gauges};
 use pingora_core::upstreams::peer::HttpPeer;
 use pool::Pool;
+pub(crate) use pool::value_of;
 use probe::{NetworkProbe, Probe};
 pub use report::{ServerProblem, Status, UpstreamHealth};
 pub use server::Server;
-use standing::Standing;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
     time::timeout,
 };
 use tracing::{info, warn};
+use window::now_ms;
 
 use crate::{
-    config::{AddressFamily, Host, ServerAddress, UpstreamSettings},
+    config::{AddressFamily, Balance, Host, ServerAddress, UpstreamSettings},
     lock::locked,
     route::{Bill, RouteSettings},
 };
@@ -66,13 +80,29 @@ pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     pool: ArcSwap<Pool>,
     turn: AtomicUsize,
+    /// What outlives changes of the configuration.
+    shared: Arc<Shared>,
     /// The known addresses of each server of the configuration. A change of the pool holds the
     /// lock.
     known: Mutex<Known>,
     /// Servers of the configuration that were looked up at least once, or need not be.
     looked_up: watch::Sender<Vec<bool>>,
     wake_checks: Arc<Notify>,
+    wake_returns: Arc<Notify>,
     wake_lookups: Vec<Arc<Notify>>,
+}
+
+/// State of an upstream that outlives changes of the configuration.
+#[derive(Default)]
+struct Shared {
+    breaker: Breaker,
+    budget: Budget,
+    /// Ejections of servers.
+    ejections: AtomicU64,
+    /// Requests that were tried again, beside those whose connection failed.
+    retries: AtomicU64,
+    /// Requests that were not tried again, as the budget was used up.
+    retries_denied: AtomicU64,
 }
 
 struct Known {
@@ -85,6 +115,8 @@ struct Known {
 pub(crate) struct Choice {
     pub(crate) server: Arc<Server>,
     pub(crate) peer: Box<HttpPeer>,
+    /// Counts the request as one in progress on the server, if the upstream balances by that.
+    pub(crate) load: Option<Load>,
 }
 
 /// The resolver and the prober.
@@ -163,14 +195,17 @@ impl Upstream {
             settings: Arc::clone(settings),
             pool: ArcSwap::default(),
             turn: AtomicUsize::new(0),
+            shared: previous.map(|previous| Arc::clone(&previous.shared)).unwrap_or_default(),
             known: Mutex::new(Known { found, told: Status::Unknown }),
             looked_up: watch::Sender::new(is_name.iter().map(|is_name| !is_name).collect()),
             wake_checks: Arc::default(),
+            wake_returns: Arc::default(),
             wake_lookups: is_name.iter().map(|_| Arc::default()).collect(),
         });
         upstream.inherit(previous);
         let checks = (Arc::downgrade(&upstream), Arc::clone(&tools.probe), Arc::clone(&upstream.wake_checks));
         tokio::spawn(health::keep_checking(checks.0, checks.1, checks.2));
+        tokio::spawn(ejection::keep_taking_back(Arc::downgrade(&upstream), Arc::clone(&upstream.wake_returns)));
         for (index, wake) in upstream.wake_lookups.iter().enumerate().filter(|(index, _)| is_name[*index]) {
             let (weak, resolver) = (Arc::downgrade(&upstream), Arc::clone(&tools.resolver));
             tokio::spawn(discovery::keep_looking_up(weak, index, resolver, Arc::clone(wake)));
@@ -183,11 +218,17 @@ impl Upstream {
         &self.settings
     }
 
-    /// The server whose turn it is, one that is not in `tried` if possible. None if there are no
-    /// servers at all.
-    pub(crate) fn choose(&self, route: &RouteSettings, tried: &[Arc<Server>], is_upgrade: bool) -> Option<Choice> {
-        let pool = self.pool.load();
-        let server = pool.pick(self.turn.fetch_add(1, Ordering::Relaxed), tried)?;
+    /// The server for a request, one that is not in `tried` if possible. None if there are no
+    /// servers at all. `value` leads the request to its server where the upstream hashes.
+    pub(crate) fn choose(
+        &self,
+        route: &RouteSettings,
+        tried: &[Arc<Server>],
+        is_upgrade: bool,
+        value: Option<u64>,
+    ) -> Option<Choice> {
+        let (pool, balance) = (self.pool.load(), &self.settings.balance);
+        let server = pool.pick(balance, self.turn.fetch_add(1, Ordering::Relaxed), value, tried)?;
         // What is billed at dispatch must not meet a connection that the server has closed already.
         let mut peer = server.peer_for(route.lifecycle.bill == Bill::OnDispatch);
         if let Some(timeout) = route.timeout {
@@ -197,7 +238,21 @@ impl Upstream {
             // Either side may stay silent for long; until then, the client's deadline counts.
             peer.options.read_timeout = None;
         }
-        Some(Choice { server: Arc::clone(server), peer })
+        let load = (*balance == Balance::LeastLoaded).then(|| Load::on(server));
+        Some(Choice { server: Arc::clone(server), peer, load })
+    }
+
+    /// Counts a request that may be tried again.
+    pub(crate) fn count_retriable(&self) {
+        self.shared.budget.count_request(now_ms());
+    }
+
+    /// Takes one retry out of the budget. Returns false if none is left.
+    pub(crate) fn take_retry(&self) -> bool {
+        let is_left = self.shared.budget.take_retry(&self.settings.retry_budget, now_ms());
+        let count = if is_left { &self.shared.retries } else { &self.shared.retries_denied };
+        count.fetch_add(1, Ordering::Relaxed);
+        is_left
     }
 
     /// Longest silence of a server that answers on a route.
@@ -208,6 +263,10 @@ impl Upstream {
     /// Returns true if there is a server that is not in `tried`.
     pub(crate) fn has_untried(&self, tried: &[Arc<Server>]) -> bool {
         self.pool.load().has_untried(tried)
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn pool(&self) -> Arc<Pool> {
@@ -235,16 +294,23 @@ impl Upstream {
         self.looked_up.send_if_modified(|done| !std::mem::replace(&mut done[index], true));
     }
 
-    /// Takes over what checks have said of the same servers.
+    /// Takes over what checks and requests have shown of the same servers.
     fn inherit(&self, previous: Option<&Self>) {
         let before = previous.map(Self::pool).unwrap_or_default();
         let servers = addresses(&locked(&self.known).found);
         let server = |(index, address): (usize, SocketAddr)| {
             let server = Server::new(&self.settings, index, address);
             let same = before.servers.iter().find(|old| old.configured == server.configured && old.address == address);
-            Arc::new(server.with_standing(same.map(|same| same.standing()).unwrap_or_default()))
+            let server = match same {
+                Some(same) => server.after(same),
+                None => server,
+            };
+            if self.settings.ejection.failures == 0 {
+                server.condition().pardon();
+            }
+            Arc::new(server)
         };
-        self.pool.store(Arc::new(Pool::new(servers.into_iter().map(server).collect())));
+        self.pool.store(Arc::new(Pool::new(servers.into_iter().map(server).collect(), now_ms())));
     }
 
     /// Changes what is known of servers. If `change` says so, turns are given anew; servers that
@@ -260,13 +326,13 @@ impl Upstream {
                 kept.map_or_else(
                     || {
                         has_new = true;
-                        Arc::new(Server::new(&self.settings, index, address).with_standing(Standing::default()))
+                        Arc::new(Server::new(&self.settings, index, address))
                     },
                     Arc::clone,
                 )
             });
             let servers = servers.collect();
-            self.pool.store(Arc::new(Pool::new(servers)));
+            self.pool.store(Arc::new(Pool::new(servers, now_ms())));
             if has_new {
                 self.wake_checks.notify_one();
             }

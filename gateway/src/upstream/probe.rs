@@ -1,5 +1,6 @@
 //! One health check of one server: a connection, a TLS handshake if the server speaks TLS, a
-//! request if a path is set.
+//! question over HTTP or gRPC
+//! if one is set.
 //!
 //! It connects as requests do: to the same address, with the same authorities, certificate and
 //! server name.
@@ -12,8 +13,8 @@ use pingora_core::{
 use pingora_http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{cause, server::Server};
-use crate::config::UpstreamSettings;
+use super::{cause, grpc_health, server::Server};
+use crate::config::{Question, Statuses, UpstreamSettings};
 
 /// Most bytes of a check's answer that are read before the connection is closed.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -43,11 +44,17 @@ impl Probe for NetworkProbe {
         let mut peer = server.peer.clone();
         peer.options.connection_timeout = Some(settings.health.timeout);
         peer.options.total_connection_timeout = Some(settings.health.timeout);
+        let question = &settings.health.question;
+        if let Question::Grpc { .. } = question {
+            peer.options.set_http_version(2, 2);
+        }
         let stream = self.connector.new_stream(&peer).await.map_err(|error| cause::of(&error))?;
-        match &settings.health.path {
-            Some(path) => request(stream, server, settings, path).await,
-            None if server.configured.tls => finish_handshake(stream).await,
-            None => Ok(()),
+        let host = || settings.health.host.clone().unwrap_or_else(|| server.configured.authority());
+        match question {
+            Question::Http { path, statuses } => request(stream, host(), path, statuses).await,
+            Question::Grpc { service } => grpc_health::check(stream, &host(), service, server.configured.tls).await,
+            Question::Connection if server.configured.tls => finish_handshake(stream).await,
+            Question::Connection => Ok(()),
         }
     }
 }
@@ -68,11 +75,10 @@ async fn finish_handshake(mut stream: Stream) -> Result<(), String> {
     }
 }
 
-/// Asks for a path, which must answer 2xx.
-async fn request(stream: Stream, server: &Server, settings: &UpstreamSettings, path: &str) -> Result<(), String> {
+/// Asks for a path, which must answer with one of the statuses.
+async fn request(stream: Stream, host: String, path: &str, statuses: &Statuses) -> Result<(), String> {
     let told = |error: Box<pingora_core::Error>| cause::of(&error);
     let mut request = RequestHeader::build("GET", path.as_bytes(), None).map_err(told)?;
-    let host = settings.health.host.clone().unwrap_or_else(|| server.configured.authority());
     request.insert_header("Host", host).map_err(told)?;
     request.insert_header("User-Agent", "tollgate-health-check").map_err(told)?;
     request.insert_header("Connection", "close").map_err(told)?;
@@ -83,8 +89,8 @@ async fn request(stream: Stream, server: &Server, settings: &UpstreamSettings, p
         session.read_response().await.map_err(told)?;
         match session.get_status() {
             Some(status) if status.is_informational() => {}
-            Some(status) if status.is_success() => break,
-            Some(status) => return Err(format!("GET {path} answered {}, not 2xx", status.as_u16())),
+            Some(status) if statuses.covers(status.as_u16()) => break,
+            Some(status) => return Err(format!("GET {path} answered {}, not {statuses}", status.as_u16())),
             None => return Err(format!("GET {path} answered without a status")),
         }
     }

@@ -4,23 +4,22 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
-use super::standing::{Standing, Verdict};
+use super::{
+    ejection::Condition,
+    pool::value_of,
+    standing::{Standing, Verdict},
+};
 use crate::{
     config::{HealthSettings, ServerAddress, ServerSettings, UpstreamSettings, Verify},
     lock::locked,
 };
-
-/// Time for which an unused connection is kept. The pool notices servers that close idle
-/// connections sooner.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One address of a server.
 pub struct Server {
@@ -35,6 +34,12 @@ pub struct Server {
     /// Index of its server in the configuration.
     pub(super) index: usize,
     id: u64,
+    /// Its place among the servers of an upstream that hashes, the same on every gateway.
+    seed: u64,
+    /// True if its connections are kept for further requests.
+    keeps_connections: bool,
+    /// What requests have shown of it.
+    condition: Arc<Condition>,
     /// Group of the kept connections that may be used; others are never found again.
     group: AtomicU64,
     standing: Mutex<Standing>,
@@ -54,13 +59,16 @@ impl Server {
             group: new_group(&peer).into(),
             peer,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            seed: value_of(address.to_string().as_bytes()),
+            keeps_connections: !settings.idle.is_zero(),
+            condition: Arc::default(),
             standing: Mutex::default(),
         }
     }
 
-    /// The same with what checks have said of another.
-    pub(super) fn with_standing(self, standing: Standing) -> Self {
-        Self { standing: Mutex::new(standing), ..self }
+    /// The same with what checks and requests have shown of another, which it replaces.
+    pub(super) fn after(self, other: &Self) -> Self {
+        Self { standing: Mutex::new(other.standing()), condition: Arc::clone(&other.condition), ..self }
     }
 
     /// Tells servers apart, also those that have one address.
@@ -82,7 +90,8 @@ impl Server {
     /// or will use.
     pub(super) fn peer_for(&self, is_new: bool) -> Box<HttpPeer> {
         let mut peer = Box::new(self.peer.clone());
-        peer.group_key = if is_new { new_group(&self.peer) } else { self.group.load(Ordering::Acquire) };
+        peer.group_key =
+            if is_new || !self.keeps_connections { new_group(&self.peer) } else { self.group.load(Ordering::Acquire) };
         peer
     }
 
@@ -90,6 +99,14 @@ impl Server {
     /// idle.
     pub(crate) fn abandon_connections(&self) {
         self.group.store(new_group(&self.peer), Ordering::Release);
+    }
+
+    pub(super) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -124,7 +141,7 @@ fn peer(settings: &UpstreamSettings, server: &ServerSettings, address: SocketAdd
     options.total_connection_timeout = Some(settings.connect_timeout * 2);
     options.read_timeout = Some(settings.read_timeout);
     options.write_timeout = Some(settings.read_timeout);
-    options.idle_timeout = Some(IDLE_TIMEOUT);
+    options.idle_timeout = Some(settings.idle);
     // Upgrades that a route allows are asked for where the request is rewritten.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     if tls {

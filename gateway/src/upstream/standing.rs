@@ -52,6 +52,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Question;
 
     fn settings(unhealthy_after: u32, healthy_after: u32) -> HealthSettings {
         HealthSettings {
@@ -59,7 +60,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             unhealthy_after,
             healthy_after,
-            path: None,
+            question: Question::Connection,
             host: None,
         }
     }

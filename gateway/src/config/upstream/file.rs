@@ -4,7 +4,10 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{AddressFamily, Verify};
+use super::{
+    AddressFamily, Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, ejection::EjectionFile,
+    health::HealthFile,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,9 +18,18 @@ pub(in crate::config) struct UpstreamFile {
     #[serde(default = "default_read_timeout_ms")]
     pub(super) read_timeout_ms: u64,
     #[serde(default)]
+    pub(super) balance: BalanceFile,
+    #[serde(default = "default_idle_seconds")]
+    pub(super) idle_seconds: u64,
+    #[serde(default)]
     pub(super) essential: bool,
     #[serde(default)]
     pub(super) health: HealthFile,
+    #[serde(default)]
+    pub(super) ejection: EjectionFile,
+    pub(super) breaker: Option<BreakerFile>,
+    #[serde(default)]
+    pub(super) retry_budget: BudgetFile,
     #[serde(default)]
     pub(super) dns: DnsFile,
     pub(super) tls: Option<TlsFile>,
@@ -27,17 +39,6 @@ pub(in crate::config) struct UpstreamFile {
 pub(super) struct ServerFile {
     pub(super) address: String,
     pub(super) weight: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct HealthFile {
-    pub(super) interval_seconds: u64,
-    pub(super) timeout_ms: u64,
-    pub(super) unhealthy_after: u32,
-    pub(super) healthy_after: u32,
-    pub(super) path: Option<String>,
-    pub(super) host: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,12 +57,6 @@ pub(super) struct TlsFile {
     pub(super) client_key_file: Option<PathBuf>,
     pub(super) server_name: Option<String>,
     pub(super) verify: Verify,
-}
-
-impl Default for HealthFile {
-    fn default() -> Self {
-        Self { interval_seconds: 2, timeout_ms: 2_000, unhealthy_after: 3, healthy_after: 2, path: None, host: None }
-    }
 }
 
 impl Default for DnsFile {
@@ -112,4 +107,8 @@ const fn default_connect_timeout_ms() -> u64 {
 
 const fn default_read_timeout_ms() -> u64 {
     60_000
+}
+
+const fn default_idle_seconds() -> u64 {
+    30
 }

@@ -6,22 +6,37 @@
 //! file.
 
 mod address;
+mod balance;
+mod breaker;
+mod budget;
+mod ejection;
 pub(super) mod file;
+mod health;
+mod statuses;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 pub use address::{Host, ServerAddress};
+pub use balance::{Balance, HashBy};
+pub use breaker::BreakerSettings;
+pub use budget::RetryBudget;
 use common::config::{ConfigError, quoted};
+pub use ejection::EjectionSettings;
+pub use health::{HealthSettings, Question};
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
+pub use statuses::Statuses;
 pub use tls::{TlsSettings, Verify};
 
-use self::file::{DnsFile, HealthFile, ServerFile, UpstreamFile};
-use super::check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name, is_path};
+use self::file::{DnsFile, ServerFile, UpstreamFile};
+use super::check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name};
 
 /// Most of the requests that one server may take compared with another.
 const WEIGHT_MAX: u32 = 100;
+
+/// Longest time for which an unused connection can be kept, in seconds.
+const IDLE_MAX_SECONDS: u64 = 3_600;
 
 /// A group of servers that answer alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +49,20 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// Longest silence of a server.
     pub read_timeout: Duration,
+    /// The rule by which a request finds its server.
+    pub balance: Balance,
+    /// Time for which an unused connection is kept; none is if it is zero.
+    pub idle: Duration,
     /// True if the gateway is not ready while none of the servers answers.
     pub essential: bool,
     /// Health checks of the servers.
     pub health: HealthSettings,
+    /// Ejection of servers whose requests fail.
+    pub ejection: EjectionSettings,
+    /// The circuit breaker, if it has one.
+    pub breaker: Option<BreakerSettings>,
+    /// Most tries beside the first ones.
+    pub retry_budget: RetryBudget,
     /// Look-ups of the servers' names.
     pub dns: DnsSettings,
     /// TLS with the servers.
@@ -52,24 +77,6 @@ pub struct ServerSettings {
     /// Its part of the requests, compared with that of the others. Each address of a name counts by
     /// itself.
     pub weight: u32,
-}
-
-/// Health checks of the servers of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// Time from the end of one check to the next.
-    pub interval: Duration,
-    /// Longest time for one check.
-    pub timeout: Duration,
-    /// Checks in a row that fail until a server counts as down.
-    pub unhealthy_after: u32,
-    /// Checks in a row that succeed until a server that was down counts as up.
-    pub healthy_after: u32,
-    /// The path that must answer 2xx; without one, a connection is enough, and a handshake if the
-    /// server speaks TLS.
-    pub path: Option<String>,
-    /// The header `Host` of checks, instead of the server's own.
-    pub host: Option<String>,
 }
 
 /// Look-ups of the names of an upstream's servers.
@@ -115,8 +122,13 @@ impl Check<'_> {
             name: name.into(),
             connect_timeout: timeout("connect_timeout_ms", file.connect_timeout_ms)?,
             read_timeout: timeout("read_timeout_ms", file.read_timeout_ms)?,
+            balance: self.noted(self.balance(&file.balance)).unwrap_or_default(),
+            idle: self.within("idle_seconds", file.idle_seconds, 0, IDLE_MAX_SECONDS).map(Duration::from_secs)?,
             essential: file.essential,
             health: self.inside("health", || self.health(&file.health))?,
+            ejection: self.inside("ejection", || self.ejection(&file.ejection))?,
+            breaker: self.inside("breaker", || file.breaker.as_ref().map(|file| self.breaker(file)).transpose())?,
+            retry_budget: self.inside("retry_budget", || self.retry_budget(&file.retry_budget))?,
             dns: self.inside("dns", || self.dns(&file.dns))?,
             tls: self.tls(name, file, &servers),
             servers,
@@ -166,27 +178,6 @@ impl Check<'_> {
             }
         }
         Some(ServerSettings { address, weight: file.weight })
-    }
-
-    fn health(&self, file: &HealthFile) -> Result<HealthSettings, ConfigError> {
-        if let Some(path) = file.path.as_ref().filter(|path| !is_path(path)) {
-            self.note(self.at("path", path, "is not a path: write it as in /health"));
-        }
-        let is_authority = |host: &str| !host.contains('@') && host.parse::<http::uri::Authority>().is_ok();
-        if let Some(host) = file.host.as_ref().filter(|host| !is_authority(host)) {
-            self.note(self.at("host", host, "is not a host: write it as in api.example.com or api.example.com:8080"));
-        }
-        if file.host.is_some() && file.path.is_none() && !self.is_unusable() {
-            self.note(self.about("host", "`health.host` needs `health.path`: without it, no request is sent"));
-        }
-        Ok(HealthSettings {
-            interval: self.within("interval_seconds", file.interval_seconds, 1, 3_600).map(Duration::from_secs)?,
-            timeout: self.within("timeout_ms", file.timeout_ms, 1, 60_000).map(Duration::from_millis)?,
-            unhealthy_after: self.within("unhealthy_after", file.unhealthy_after, 1, 100)?,
-            healthy_after: self.within("healthy_after", file.healthy_after, 1, 100)?,
-            path: file.path.clone(),
-            host: file.host.clone(),
-        })
     }
 
     fn dns(&self, file: &DnsFile) -> Result<DnsSettings, ConfigError> {

@@ -24,6 +24,13 @@ fn upstream_without_settings_has_the_documented_defaults() {
     assert_eq!((upstream.dns.interval.as_secs(), upstream.dns.keep.as_secs()), (10, 3_600));
     assert_eq!((upstream.dns.family, upstream.essential), (AddressFamily::Any, false));
     assert_eq!((upstream.tls.verify, upstream.servers[0].weight), (Verify::Full, 1));
+    assert_eq!((&upstream.balance, upstream.idle.as_secs()), (&Balance::RoundRobin, 30));
+    assert_eq!((&health.question, &upstream.breaker), (&Question::Connection, &None));
+    let EjectionSettings { failures, base, most, most_percent, statuses } = &upstream.ejection;
+    assert_eq!((*failures, base.as_secs(), most.as_secs(), *most_percent), (5, 10, 300, 50));
+    assert!(statuses.is_empty());
+    let budget = RetryBudget { percent: 10, least: 10, window_seconds: 10 };
+    assert_eq!(upstream.retry_budget, budget);
 }
 
 #[test]
@@ -42,12 +49,59 @@ fn upstream_settings_are_read_as_written() {
     assert_eq!((upstream.servers[1].address.authority().as_str(), upstream.servers[1].weight), ("[::1]:8443", 3));
     assert_eq!(upstream.tls_name(&upstream.servers[1]), "c.test");
     assert_eq!((upstream.health.unhealthy_after, upstream.health.healthy_after), (4, 1));
-    assert_eq!((upstream.health.path.as_deref(), upstream.health.host.as_deref()), (Some("/up"), Some("b.test:81")));
+    let question = Question::Http { path: "/up".into(), statuses: Statuses::success() };
+    assert_eq!((&upstream.health.question, upstream.health.host.as_deref()), (&question, Some("b.test:81")));
     assert_eq!(
         (upstream.dns.family, upstream.dns.keep, upstream.essential),
         (AddressFamily::Ipv4, Duration::ZERO, true)
     );
     assert_eq!(upstream.tls.verify, Verify::Ca);
+}
+
+#[test]
+fn settings_about_failing_servers_are_read_as_written() {
+    let upstream = parse(
+        "  demo:
+    servers: [a.test:80]
+    balance: { hash: { by: header X-Session } }
+    idle_seconds: 0
+    health: { grpc: search.v1.Search, host: b.test }
+    ejection: { failures: 2, seconds: 3, most_seconds: 4, most_percent: 100, statuses: [5xx, 429] }
+    breaker: { most_in_flight: 100, error_percent: 25, least_requests: 7, window_seconds: 5, open_seconds: 2,
+               most_open_seconds: 3, trials: 1, statuses: [500-502] }
+    retry_budget: { percent: 20, least: 0, window_seconds: 30 }
+",
+    )
+    .unwrap();
+    assert_eq!(upstream.balance, Balance::Hash(HashBy::Header("x-session".parse().unwrap())));
+    assert_eq!(upstream.health.question, Question::Grpc { service: "search.v1.Search".into() });
+    let EjectionSettings { failures, base, most, most_percent, statuses } = &upstream.ejection;
+    assert_eq!((*failures, base.as_secs(), most.as_secs(), *most_percent), (2, 3, 4, 100));
+    assert!(statuses.covers(599) && statuses.covers(429) && !statuses.covers(404));
+    let breaker = upstream.breaker.as_ref().unwrap();
+    assert_eq!((breaker.most_in_flight, breaker.error_percent, breaker.least_requests), (Some(100), Some(25), 7));
+    assert_eq!((breaker.window_seconds, breaker.open.as_secs(), breaker.most_open.as_secs()), (5, 2, 3));
+    assert!(breaker.trials == 1 && breaker.statuses.covers(502) && !breaker.statuses.covers(503));
+    assert_eq!(upstream.retry_budget, RetryBudget { percent: 20, least: 0, window_seconds: 30 });
+    let rules = [
+        ("least_loaded", Balance::LeastLoaded),
+        ("{ hash: { by: key } }", Balance::Hash(HashBy::Key)),
+        ("{ hash: { by: tenant } }", Balance::Hash(HashBy::Tenant)),
+    ];
+    for (text, balance) in rules {
+        let upstream = parse(&format!("  demo: {{ servers: [a.test:80], balance: {text} }}\n")).unwrap();
+        assert_eq!(upstream.balance, balance);
+    }
+    let checked = parse("  demo: { servers: [a.test:80], health: { path: /, statuses: [200, 401] } }\n").unwrap();
+    let Question::Http { statuses, .. } = &checked.health.question else { panic!("{:?}", checked.health) };
+    assert!(statuses.covers(401) && !statuses.covers(204));
+}
+
+#[test]
+fn example_of_upstreams_is_valid() {
+    let text = include_str!("../../../../config/examples/upstreams.yaml");
+    let settings = Settings::parse(text, "upstreams.yaml", &Overrides::default()).unwrap();
+    assert_eq!((settings.upstreams.len(), settings.routes.len()), (3, 3));
 }
 
 #[test]
@@ -85,6 +139,29 @@ fn faults_of_upstreams_name_line_and_reason() {
         (format!("{servers}    health: {{ path: /up, host: 'me@a' }}\n"), 4, "is not a host"),
         (format!("{servers}    health: {{ host: a }}\n"), 4, "needs `health.path`"),
         (format!("{servers}    health:\n      rise: 2\n"), 5, "`rise` is not a setting here"),
+        (format!("{servers}    health: {{ statuses: [200] }}\n"), 4, "needs `health.path`"),
+        (format!("{servers}    health: {{ path: /, statuses: [] }}\n"), 4, "`health.statuses` is empty"),
+        (format!("{servers}    health: {{ path: /, statuses: [ok] }}\n"), 4, "`ok` is not a status"),
+        (format!("{servers}    health: {{ path: /, grpc: a }}\n"), 4, "are two questions"),
+        (format!("{servers}    health: {{ grpc: 'a b' }}\n"), 4, "is not a service"),
+        (format!("{servers}    balance: random\n"), 4, "`random` is not one of `round_robin`, `least_loaded`"),
+        (format!("{servers}    balance: {{ hash: {{ by: path }} }}\n"), 4, "is not something to hash by"),
+        (format!("{servers}    balance: {{ hash: {{ by: header a b }} }}\n"), 4, "is not something to hash by"),
+        (format!("{servers}    balance: {{ hash: key }}\n"), 4, "`hash`: `key` is not"),
+        (format!("{servers}    idle_seconds: 3601\n"), 4, "must be between 0 and 3600"),
+        (format!("{servers}    ejection: {{ seconds: 0 }}\n"), 4, "must be between 1 and 86400"),
+        (format!("{servers}    ejection: {{ most_seconds: 5 }}\n"), 4, "less than `seconds`, which is 10"),
+        (format!("{servers}    ejection: {{ most_percent: 101 }}\n"), 4, "must be between 1 and 100"),
+        (format!("{servers}    ejection: {{ statuses: [6xx] }}\n"), 4, "`6xx` is not a status"),
+        (format!("{servers}    breaker: {{}}\n"), 4, "`breaker` does nothing"),
+        (format!("{servers}    breaker: {{ error_percent: 0 }}\n"), 4, "must be between 1 and 100"),
+        (format!("{servers}    breaker: {{ most_in_flight: 0 }}\n"), 4, "must be between 1 and 10000000"),
+        (
+            format!("{servers}    breaker: {{ error_percent: 1, open_seconds: 61 }}\n"),
+            4,
+            "less than `open_seconds`, which is 61",
+        ),
+        (format!("{servers}    retry_budget: {{ percent: 101 }}\n"), 4, "must be between 0 and 100"),
         (format!("{servers}    dns:\n      interval_seconds: 3601\n"), 5, "must be between 1 and 3600"),
         (format!("{servers}    dns:\n      keep_seconds: 604801\n"), 5, "must be between 0 and 604800"),
         (format!("{servers}    dns:\n      family: ipv5\n"), 5, "`ipv5` is not one of `any`, `ipv4`, `ipv6`"),

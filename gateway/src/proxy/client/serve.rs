@@ -82,7 +82,7 @@ async fn tell(stream: &mut Stream, request_id: &str, cors: Option<&Grant>) -> st
 fn on_the_wire(problem: &Problem, request_id: &str, cors: Option<&Grant>) -> Bytes {
     let body = problem.body(request_id);
     let mut wire = BytesMut::with_capacity(512 + body.len());
-    let status = problem.code().status();
+    let status = problem.status();
     wire.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).as_bytes());
     if let Ok(mut header) = problem.header(request_id, body.len()) {
         // Fails only for headers that are none, and these were checked with the configuration.

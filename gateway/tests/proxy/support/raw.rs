@@ -52,6 +52,19 @@ impl Wire {
         }
     }
 
+    /// The header of the next request; none if the other side closes before one comes, however late.
+    pub(crate) async fn header(&mut self) -> Option<String> {
+        while self.read.is_empty() {
+            let mut buffer = [0; 4096];
+            let count = self.stream.read(&mut buffer).await.unwrap_or(0);
+            if count == 0 {
+                return None;
+            }
+            self.read.extend_from_slice(&buffer[..count]);
+        }
+        Some(self.read_until("\r\n\r\n").await)
+    }
+
     /// Returns true if `part` comes before the other side closes.
     pub(crate) async fn has_until(&mut self, part: &str) -> bool {
         let wanted = part.as_bytes();

@@ -1,6 +1,9 @@
 //! An upstream whose checks and look-ups come out as the test says. Its own tasks never run:
 //! nothing here waits.
 
+mod balance;
+mod ejection;
+
 use std::io;
 
 use async_trait::async_trait;
@@ -74,7 +77,7 @@ impl Fixture {
     /// Addresses of so many requests in a row, each of which succeeds at its first server, in
     /// order.
     fn requests(&self, count: usize) -> Vec<String> {
-        let choices = (0..count).filter_map(|_| self.upstream.choose(&self.route, &[], false));
+        let choices = (0..count).filter_map(|_| self.upstream.choose(&self.route, &[], false, None));
         let mut addresses: Vec<_> = choices.map(|choice| choice.server.address.to_string()).collect();
         addresses.sort_unstable();
         addresses
@@ -83,13 +86,19 @@ impl Fixture {
     /// Addresses of one request that fails at each server, until no other is left.
     fn attempts(&self) -> Vec<String> {
         let mut tried = Vec::new();
-        while let Some(choice) = self.upstream.choose(&self.route, &tried, false) {
+        while let Some(choice) = self.upstream.choose(&self.route, &tried, false, None) {
             tried.push(choice.server);
             if !self.upstream.has_untried(&tried) {
                 break;
             }
         }
         tried.iter().map(|server| server.address.to_string()).collect()
+    }
+
+    /// The server with this address.
+    fn server(&self, address: &str) -> Arc<Server> {
+        let pool = self.upstream.pool();
+        Arc::clone(pool.servers.iter().find(|server| server.address.to_string() == address).unwrap())
     }
 
     fn status(&self) -> (Status, usize, usize) {
@@ -156,9 +165,12 @@ async fn request_tries_servers_that_are_down_after_those_that_are_not() {
 #[tokio::test]
 async fn single_server_is_chosen_again_after_it_was_tried() {
     let single = Fixture::new("{ servers: ['10.0.0.1:80'] }");
-    let first = single.upstream.choose(&single.route, &[], false).unwrap().server;
+    let first = single.upstream.choose(&single.route, &[], false, None).unwrap().server;
     assert!(!single.upstream.has_untried(&[Arc::clone(&first)]));
-    assert_eq!(single.upstream.choose(&single.route, &[Arc::clone(&first)], false).unwrap().server.id(), first.id());
+    assert_eq!(
+        single.upstream.choose(&single.route, &[Arc::clone(&first)], false, None).unwrap().server.id(),
+        first.id()
+    );
 }
 
 #[tokio::test]
@@ -223,7 +235,7 @@ async fn upstream_whose_only_name_does_not_resolve_is_down_and_has_no_server_to_
     assert_eq!(nowhere.status(), (Status::Unknown, 0, 1));
     nowhere.lost(0);
     assert_eq!(nowhere.status(), (Status::Down, 0, 1));
-    assert!(nowhere.upstream.choose(&nowhere.route, &[], false).is_none() && !nowhere.upstream.has_untried(&[]));
+    assert!(nowhere.upstream.choose(&nowhere.route, &[], false, None).is_none() && !nowhere.upstream.has_untried(&[]));
 }
 
 #[tokio::test]
@@ -255,7 +267,7 @@ async fn changed_configuration_keeps_addresses_and_what_checks_have_said() {
 async fn route_overrides_how_long_a_server_may_stay_silent() {
     let fixture = Fixture::new("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5000 }");
     let silent_for =
-        |route: &RouteSettings| fixture.upstream.choose(route, &[], false).unwrap().peer.options.read_timeout;
+        |route: &RouteSettings| fixture.upstream.choose(route, &[], false, None).unwrap().peer.options.read_timeout;
     assert_eq!(silent_for(&fixture.route), Some(Duration::from_secs(5)));
     let hasty = RouteSettings { timeout: Some(Duration::from_secs(1)), ..fixture.route.clone() };
     assert_eq!(silent_for(&hasty), Some(Duration::from_secs(1)));
@@ -264,7 +276,8 @@ async fn route_overrides_how_long_a_server_may_stay_silent() {
 #[tokio::test]
 async fn peers_carry_the_tls_settings_and_each_servers_own_name() {
     let fixture = Fixture::new("{ servers: ['https://10.0.0.1', 'https://10.0.0.2:8443'], tls: { verify: ca } }");
-    let peers: Vec<_> = (0..2).map(|_| fixture.upstream.choose(&fixture.route, &[], false).unwrap().peer).collect();
+    let peers: Vec<_> =
+        (0..2).map(|_| fixture.upstream.choose(&fixture.route, &[], false, None).unwrap().peer).collect();
     let names: Vec<&str> = peers.iter().map(|peer| peer.sni.as_str()).collect();
     assert_eq!(names, ["10.0.0.1", "10.0.0.2"]);
     assert!(peers.iter().all(|peer| peer.is_tls() && peer.options.verify_cert && !peer.options.verify_hostname));
