@@ -13,11 +13,12 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 
 use crate::{
     admission::AdmissionControl,
     catalog::Catalog,
-    config::{ClientSettings, ConnectionSettings, Settings, SizeLimits},
+    config::{ClientSettings, ConnectionSettings, Http2Settings, Settings, SizeLimits},
     limit::Limiter,
     meter::Meter,
     route::{Route, Table},
@@ -29,6 +30,8 @@ pub struct Gateway {
     live: ArcSwap<Live>,
     admission: AdmissionControl,
     draining: AtomicBool,
+    /// Tells those of draining who wait for it.
+    drained: watch::Sender<bool>,
 }
 
 /// Routes, upstreams and bounds of one version of the configuration.
@@ -43,6 +46,8 @@ pub struct Live {
     pub clients: ClientSettings,
     /// Most connections of clients, and how long they may take.
     pub connections: ConnectionSettings,
+    /// HTTP/2 with clients.
+    pub http2: Http2Settings,
     /// Routes whose connections may be upgraded, by name.
     pub(crate) upgrades: HashMap<Arc<str>, Arc<Route>>,
 }
@@ -50,7 +55,12 @@ pub struct Live {
 impl Gateway {
     /// A gateway that admits by `admission` and serves the configuration `live`.
     pub fn new(live: Live, admission: AdmissionControl) -> Self {
-        Self { live: ArcSwap::from_pointee(live), admission, draining: AtomicBool::new(false) }
+        Self {
+            live: ArcSwap::from_pointee(live),
+            admission,
+            draining: AtomicBool::new(false),
+            drained: watch::Sender::new(false),
+        }
     }
 
     /// The configuration in force.
@@ -87,6 +97,12 @@ impl Gateway {
     /// From now on, answers ask clients to connect anew and the gateway is not ready.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Release);
+        self.drained.send_replace(true);
+    }
+
+    /// Turns true once the gateway is about to end.
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.drained.subscribe()
     }
 
     /// Returns true if the gateway is about to end.
@@ -110,6 +126,7 @@ impl Live {
             sizes: settings.sizes,
             clients: settings.clients.clone(),
             connections: settings.connections,
+            http2: settings.http2,
             upgrades,
         }
     }

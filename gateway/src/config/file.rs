@@ -10,7 +10,7 @@ use serde::{
 
 use super::{
     client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
-    lifecycle::OnAbortFile, matching::WantedFile, retries::RetriesFile, upstream::file::UpstreamFile,
+    http2::Http2File, lifecycle::OnAbortFile, matching::WantedFile, retries::RetriesFile, upstream::file::UpstreamFile,
 };
 use crate::{meter::WhenFull, route::Bill};
 
@@ -40,6 +40,8 @@ pub(super) struct GatewayFile {
     pub(super) decision: Option<DecisionFile>,
     #[serde(default)]
     pub(super) connections: ConnectionsFile,
+    #[serde(default)]
+    pub(super) http2: Http2File,
     #[serde(default)]
     pub(super) limits: LimitsFile,
     pub(super) upstreams: BTreeMap<String, UpstreamFile>,

@@ -11,6 +11,7 @@ mod connections;
 mod cors;
 mod decision;
 mod file;
+mod http2;
 mod lifecycle;
 mod matching;
 mod public;
@@ -32,6 +33,7 @@ pub use client::ClientSettings;
 use common::config::{self, ConfigError, Document};
 pub use connections::ConnectionSettings;
 pub use decision::{DecisionSettings, Shares};
+pub use http2::Http2Settings;
 pub use upstream::{
     AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Question,
     RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,
@@ -54,6 +56,8 @@ pub struct Settings {
     pub clients: ClientSettings,
     /// Most connections of clients, and how long clients may take.
     pub connections: ConnectionSettings,
+    /// HTTP/2 with clients.
+    pub http2: Http2Settings,
     /// Servers that requests are forwarded to.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
     /// Routes from requests to upstreams.

@@ -24,10 +24,19 @@ impl Check<'_> {
         let sizes = self.inside("limits", || self.noted(self.sizes(&file.limits)));
         let clients = self.clients(&file.trusted_proxies, &file.limits.failed_credentials);
         let connections = self.inside("connections", || self.noted(self.connections(&file.connections)));
+        let http2 = self.inside("http2", || self.noted(self.http2(&file.http2)));
         let upstreams = self.inside("upstreams", || self.upstreams(&file));
         let routes = self.inside("routes", || self.routes(&file.routes, &upstreams));
         let process = self.noted(self.process(file, overrides)).flatten();
-        Some(Settings { process: process?, sizes: sizes?, clients, connections: connections?, upstreams, routes })
+        Some(Settings {
+            process: process?,
+            sizes: sizes?,
+            clients,
+            connections: connections?,
+            http2: http2?,
+            upstreams,
+            routes,
+        })
     }
 
     fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<Option<ProcessSettings>, ConfigError> {

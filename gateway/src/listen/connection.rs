@@ -24,6 +24,7 @@ use super::{
     Settings,
     body::BodyReader,
     head::{Head, HeadReader, Target},
+    http2::PREFACE,
     refusal::Refused,
 };
 use crate::{
@@ -39,6 +40,7 @@ const AHEAD_MAX_BYTES: usize = 64 * 1024;
 
 /// A connection with a client.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the connection")]
 pub(crate) struct Connection {
     pub(super) stream: Stream,
     pub(super) settings: Settings,
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     pub(super) has_ended: bool,
     /// True once nothing reaches the client any more.
     pub(super) is_broken: bool,
+    /// True if the client may begin with the preface of HTTP/2.
+    takes_http2: bool,
     /// True if the request may turn the connection over to another protocol.
     pub(super) upgrades: bool,
     alarm: Alarm,
@@ -84,6 +88,8 @@ pub(crate) enum Next {
     Request,
     /// One that is refused.
     Refused(Refused),
+    /// The preface of HTTP/2: [`Connection::into_parts`] gives the connection away.
+    Http2,
     /// Nothing: the client is gone, has to go, or took too long.
     Nothing,
 }
@@ -101,11 +107,22 @@ impl Connection {
             rewritten: BytesMut::new(),
             has_ended: false,
             is_broken: false,
+            takes_http2: false,
             upgrades: false,
             alarm: Alarm::default(),
             body: Pace::new(settings.body),
             send: Pace::new(settings.send),
         }
+    }
+
+    /// Lets the client speak HTTP/2 with prior knowledge.
+    pub(crate) fn take_http2(&mut self) {
+        self.takes_http2 = true;
+    }
+
+    /// Gives the connection away, with the bytes that were read of it.
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut, Open) {
+        (self.stream, self.buffer, self.open.0)
     }
 
     /// Waits for the header of the next request. `is_first`: none came before.
@@ -125,7 +142,10 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Poll<Next> {
         loop {
-            if !self.buffer.is_empty() {
+            if is_first && self.takes_http2 && self.buffer.starts_with(PREFACE) {
+                return Poll::Ready(Next::Http2);
+            }
+            if !(self.buffer.is_empty() || is_first && self.takes_http2 && PREFACE.starts_with(&self.buffer)) {
                 match self.reader.read(&self.buffer, &self.sizes) {
                     Ok(Some(head)) => {
                         self.begin(&head);

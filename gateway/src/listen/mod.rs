@@ -4,14 +4,16 @@
 //! A [`connection`] reads the [`head`] of a request and follows its [`body`]; an [`exchange`] is
 //! what Pingora gets to see of it: one request at a time, already found to be well-formed.
 //! [`refusal`] answers those that are not, and closes connections so that clients read why.
+//! [`http2`] serves clients that speak HTTP/2.
 //!
-//! Invariant: requests of one connection are answered in the order in which they came, each before
-//! the next is looked at.
+//! Invariant: requests of one connection of HTTP/1.1 are answered in the order in which they came,
+//! each before the next is looked at.
 
 pub mod body;
 mod connection;
 mod exchange;
 pub mod head;
+pub(crate) mod http2;
 mod refusal;
 mod rewrite;
 pub(crate) mod sizes;

@@ -58,7 +58,7 @@ struct Fault(Problem);
 
 impl Refused {
     /// The error that Pingora is given for a request that breaks the rules in its body.
-    pub(super) fn error(problem: Problem) -> io::Error {
+    pub(crate) fn error(problem: Problem) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, Fault(problem))
     }
 

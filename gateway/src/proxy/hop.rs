@@ -25,7 +25,7 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
 /// client of HTTP/1.0 is sent no interim answers.
 pub(super) fn settle_connection(session: &mut Session) {
     let request = session.req_header();
-    let is_old = request.version != Version::HTTP_11;
+    let is_old = request.version < Version::HTTP_11;
     let (mut closes, mut stays) = (false, false);
     for token in tokens(&request.headers, &header::CONNECTION) {
         closes |= token.eq_ignore_ascii_case(b"close");
@@ -46,7 +46,7 @@ pub(super) fn strip_request(request: &mut RequestHeader, client: Version) {
     for name in &doomed {
         request.remove_header(name);
     }
-    if client != Version::HTTP_11 {
+    if client < Version::HTTP_11 {
         // Nobody there could be told to go on.
         request.remove_header(&header::EXPECT);
     }
@@ -96,10 +96,10 @@ pub(super) fn frame(session: &mut Session, response: &mut ResponseHeader) -> std
     }
     let is_chunked_only = |token: &[u8]| token.eq_ignore_ascii_case(b"chunked");
     if !tokens(&response.headers, &header::TRANSFER_ENCODING).all(is_chunked_only) {
-        let detail = "the upstream's answer is encoded in a way that clients of HTTP/1.0 cannot read";
+        let detail = "the upstream's answer is encoded in a way that only clients of HTTP/1.1 can read";
         return Err(Problem::new(Code::UpstreamFailed, detail));
     }
-    // The end of the connection is the end of the answer.
+    // The end of the connection, or of the stream, is the end of the answer.
     response.remove_header(&header::TRANSFER_ENCODING);
     session.set_keepalive(None);
     Ok(())

@@ -29,7 +29,7 @@ mod usage;
 
 use std::{sync::Arc, time::Instant};
 
-pub(crate) use client::{ClientStream, serve_request};
+pub(crate) use client::{Client, ClientStream, Http2Stream, serve_request};
 pub use context::Context;
 pub use hooks::Hooks;
 use http::Method;

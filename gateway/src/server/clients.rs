@@ -3,10 +3,11 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use common::listen::{Connection as Open, Connections, Refusal};
 use pingora_core::{
     apps::{HttpServerApp as _, ReusedHttpStream, ServerApp},
-    protocols::{Stream, http::ServerSession},
+    protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
 use pingora_proxy::HttpProxy;
@@ -28,8 +29,8 @@ const HEADER_SECONDS: u64 = 60;
 /// then is lost. While another process serves in our place, each client is told to go with its next
 /// answer instead.
 pub(super) struct Clients {
-    pingora: Arc<HttpProxy<Hooks>>,
-    proxy: Arc<Proxy>,
+    pub(super) pingora: Arc<HttpProxy<Hooks>>,
+    pub(super) proxy: Arc<Proxy>,
     connections: Arc<Connections>,
     /// Connections that descriptors suffice for.
     room: usize,
@@ -61,13 +62,17 @@ impl Clients {
         self.connections.admit(peer, limits).await
     }
 
-    async fn serve(&self, mut connection: Box<Connection>, shutdown: &ShutdownWatch) {
+    async fn serve(self: &Arc<Self>, mut connection: Box<Connection>, shutdown: &ShutdownWatch) {
         let (returned, client) = (Returned::default(), Arc::default());
         let mut lent = None;
         loop {
             match connection.next(lent.is_none()).await {
                 Next::Request => {}
                 Next::Refused(refused) => return self.refuse(connection, &refused).await,
+                Next::Http2 => {
+                    let (stream, ahead, open) = connection.into_parts();
+                    return self.serve_http2(stream, ahead, open, shutdown).await;
+                }
                 Next::Nothing => return connection.close().await,
             }
             let exchange = renew(lent.take(), connection, &returned);
@@ -148,9 +153,18 @@ impl ServerApp for Clients {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         match self.admit(&stream).await {
             Ok(open) => {
+                if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                    self.serve_http2(stream, BytesMut::new(), open, shutdown).await;
+                    return None;
+                }
                 let live = self.proxy.gateway().live();
-                let connection = Connection::new(stream, open, live.connections.deadlines, live.sizes);
+                // Over TLS, clients say in the handshake which protocol they speak.
+                let takes_http2 = live.http2.without_tls && stream.get_ssl_digest().is_none();
+                let mut connection = Connection::new(stream, open, live.connections.deadlines, live.sizes);
                 drop(live);
+                if takes_http2 {
+                    connection.take_http2();
+                }
                 self.serve(Box::new(connection), shutdown).await;
             }
             Err(refusal) => Self::turn_away(stream, refusal).await,

@@ -7,6 +7,7 @@
 mod boot;
 mod catalog;
 mod clients;
+mod http2;
 mod ingress;
 mod logs;
 mod memory;

@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{signals::EndRequests, upgrade::Handover};
-use crate::proxy::Proxy;
+use crate::{listen::http2, proxy::Proxy};
 
 /// Longest time for requests in flight to finish.
 const FINISH_DEADLINE: Duration = Duration::from_secs(10);
@@ -61,6 +61,12 @@ impl Shutdown {
         self.connections.iter().map(IntGauge::get).sum()
     }
 
+    /// Requests in flight, and connections of HTTP/2: each ends once its client knows that no more
+    /// requests are taken.
+    fn busy(&self) -> i64 {
+        self.proxy.in_flight() + http2::metrics::open().get()
+    }
+
     /// Ends without a successor.
     async fn end(&self) {
         self.handover.withdraw();
@@ -102,7 +108,7 @@ impl Shutdown {
 
     async fn finish(&self, deadline: Duration) {
         tokio::select! {
-            () = idle(|| self.proxy.in_flight()) => info!(event = "requests_finished"),
+            () = idle(|| self.busy()) => info!(event = "requests_finished"),
             () = sleep(deadline) => warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight()),
             () = self.end_requests.next() => {
                 warn!(event = "requests_cut_off", in_flight = self.proxy.in_flight(), cause = "second signal");

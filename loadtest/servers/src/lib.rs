@@ -13,6 +13,7 @@ mod certificates;
 mod directory;
 mod error;
 mod family;
+mod h2spec;
 mod kafka;
 mod log;
 mod oidc;
@@ -30,6 +31,7 @@ mod wait;
 
 pub use certificates::{Authority, Identity};
 pub use error::ServerError;
+pub use h2spec::h2spec;
 pub use kafka::{Kafka, KafkaOptions};
 pub use log::Log;
 pub use oidc::OpenId;

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Most fields; more than any client needs, and what Pingora can read.
-const FIELDS_MAX: usize = 256;
+pub(in crate::listen) const FIELDS_MAX: usize = 256;
 
 /// Longest name of a field, in bytes.
-const NAME_MAX_BYTES: usize = 256;
+pub(in crate::listen) const NAME_MAX_BYTES: usize = 256;
 
 /// The fields that were read so far.
 #[derive(Debug, Default)]

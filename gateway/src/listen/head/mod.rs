@@ -13,7 +13,9 @@ mod tests;
 
 use bytes::is_token;
 use field::Fields;
+pub(in crate::listen) use field::{FIELDS_MAX, NAME_MAX_BYTES};
 pub use target::Target;
+pub(in crate::listen) use target::{is_host, path_and_query};
 
 use super::{body::Framing, sizes::check_path};
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
 };
 
 /// Longest method, in bytes; the longest that is registered has 17.
-const METHOD_MAX_BYTES: usize = 32;
+pub(in crate::listen) const METHOD_MAX_BYTES: usize = 32;
 
 /// Bytes of `HTTP/1.1`.
 const VERSION_BYTES: usize = 8;

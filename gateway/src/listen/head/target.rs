@@ -51,7 +51,8 @@ fn absolute(target: &[u8]) -> Result<Target, Problem> {
     Ok(Target::Absolute { scheme: scheme.len(), host })
 }
 
-fn path_and_query(bytes: &[u8]) -> Result<(), Problem> {
+/// Checks a path with its query.
+pub(in crate::listen) fn path_and_query(bytes: &[u8]) -> Result<(), Problem> {
     let end = memchr::memchr(b'?', bytes).unwrap_or(bytes.len());
     if is_path(&bytes[..end]) && bytes.get(end + 1..).is_none_or(is_query) {
         return Ok(());
@@ -67,7 +68,7 @@ fn path_and_query(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 /// Returns true if the bytes are one host, with an optional port.
-pub(super) fn is_host(bytes: &[u8]) -> bool {
+pub(in crate::listen) fn is_host(bytes: &[u8]) -> bool {
     if bytes.len() > HOST_MAX_BYTES {
         return false;
     }

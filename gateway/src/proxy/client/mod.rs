@@ -6,6 +6,7 @@
 //! and all that hangs on it (permits, held units, the record) lives as long as the upstream works.
 
 mod end;
+mod http2;
 mod serve;
 mod stream;
 #[cfg(test)]
@@ -19,8 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 pub(super) use end::End;
 use futures_util::task::AtomicWaker;
+use h2::server::SendResponse;
+pub(crate) use http2::Http2Stream;
 use pingora_core::protocols::Stream;
 use pingora_proxy::Session;
 use prometheus::IntGauge;
@@ -46,7 +50,8 @@ static ALONE: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
-/// One client connection, shared by its stream and by the request that is served on it.
+/// One client connection, or one stream of a connection of HTTP/2, shared by it and by the request
+/// that is served on it.
 #[derive(Default)]
 pub(crate) struct Client {
     presence: AtomicU8,
@@ -80,14 +85,18 @@ pub(crate) struct Client {
 #[derive(Default)]
 struct Rescued {
     stream: Option<Stream>,
+    http2: Option<SendResponse<Bytes>>,
     request_id: String,
     cors: Option<Grant>,
 }
 
 impl Client {
-    /// The client of a session, if it is served on a [`ClientStream`].
+    /// The client of a session, if it is served on a [`ClientStream`] or is an [`Http2Stream`].
     pub(super) fn of(session: &Session) -> Option<Arc<Self>> {
-        session.as_downstream().stream().and_then(Self::of_stream)
+        match session.as_downstream().stream() {
+            Some(stream) => Self::of_stream(stream),
+            None => session.req_header().extensions.get().map(Arc::clone),
+        }
     }
 
     /// The client behind a stream, if it is a [`ClientStream`].

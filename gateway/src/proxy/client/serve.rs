@@ -18,6 +18,7 @@ use super::{Client, Ordering, Rescued};
 use crate::{
     answer::{Code, Problem},
     filter::cors::Grant,
+    listen::http2,
     lock::locked,
 };
 
@@ -65,7 +66,15 @@ impl Client {
     }
 
     async fn tell_of_panic(&self) {
-        let Rescued { stream, request_id, cors } = std::mem::take(&mut *locked(&self.rescued));
+        let Rescued { stream, http2, request_id, cors } = std::mem::take(&mut *locked(&self.rescued));
+        if let Some(mut respond) = http2 {
+            let (problem, body) = of_panic(&request_id);
+            if let Ok(mut header) = problem.header(&request_id, body.len()) {
+                // Fails only for headers that are none, and these were checked with the configuration.
+                let _ = cors.as_ref().map(|grant| grant.write(&mut header));
+                http2::answer(&mut respond, &header, body);
+            }
+        }
         if let Some(mut stream) = stream.filter(|_| self.sent.load(Ordering::Acquire) == 0) {
             // The connection ends here either way.
             let _ = tell(&mut stream, &request_id, cors.as_ref()).await;
@@ -74,13 +83,19 @@ impl Client {
 }
 
 async fn tell(stream: &mut Stream, request_id: &str, cors: Option<&Grant>) -> std::io::Result<()> {
-    let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
-    stream.write_all(&on_the_wire(&problem, request_id, cors)).await?;
+    stream.write_all(&on_the_wire(request_id, cors)).await?;
     stream.flush().await
 }
 
-fn on_the_wire(problem: &Problem, request_id: &str, cors: Option<&Grant>) -> Bytes {
+/// The answer to a request that panicked.
+fn of_panic(request_id: &str) -> (Problem, Bytes) {
+    let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
     let body = problem.body(request_id);
+    (problem, body)
+}
+
+fn on_the_wire(request_id: &str, cors: Option<&Grant>) -> Bytes {
+    let (problem, body) = of_panic(request_id);
     let mut wire = BytesMut::with_capacity(512 + body.len());
     let status = problem.status();
     wire.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).as_bytes());

@@ -3,6 +3,7 @@
 pub(crate) mod billing;
 pub(crate) mod faulty;
 pub(crate) mod hosts;
+pub(crate) mod http2;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod raw;
