@@ -4,7 +4,8 @@
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`]
 //! keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes
 //! from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
-//! small types that make wrong states impossible, [`files`] keeps what is written to disk private.
+//! small types that make wrong states impossible, [`files`] keeps what is written to disk private,
+//! [`listen`] and [`tls`] are the listeners of every program.
 
 pub mod acting;
 pub mod admin;
@@ -28,6 +29,7 @@ pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod time;
+pub mod tls;
 pub mod usage;
 pub mod word;
 

@@ -54,6 +54,11 @@ impl Micros {
         Self(self.0.saturating_add(seconds.saturating_mul(Self::PER_SECOND)))
     }
 
+    /// Whole seconds since 1970.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(Self::PER_SECOND)
+    }
+
     fn timestamp(self) -> Result<Timestamp, TimeError> {
         Timestamp::from_microsecond(self.0).map_err(|_| TimeError::OutOfRange)
     }

@@ -54,6 +54,11 @@ impl Authority {
         self.directory.join(format!("{}.pem", self.name))
     }
 
+    /// The folder of its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Signs a certificate for a name or an address.
     pub fn sign(&self, subject: &str) -> Result<Identity, ServerError> {
         self.sign_params(subject, &params(subject)?)
