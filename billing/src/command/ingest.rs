@@ -94,7 +94,7 @@ async fn ingest_until_stopped(
 ) -> Result<(), CommandError> {
     let (stopper, stop) = Stop::new();
     let background = tokio::spawn(background);
-    let guard = guard(&services.registry)?;
+    let guard = guard(&services.registry, None)?;
     let serving = tokio::spawn(serve(listener, ingester_router(services), guard, std::future::pending()));
     let waiting = tokio::spawn(stop_on_signal(signals, stopper));
     let ended = ingest.run(stop).await;

@@ -8,9 +8,12 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
 };
-use common::listen::{
-    self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
-    http::{Deadlines, Guard, PacedBody, Protocol, Signals},
+use common::{
+    listen::{
+        self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
+        http::{Deadlines, Guard, PacedBody, Protocol, Signals},
+    },
+    tls::{self, ListenerTls, ServerTls},
 };
 use hyper::{
     body::Incoming,
@@ -40,9 +43,9 @@ pub(super) async fn listen(
     })
 }
 
-/// The limits for clients of this process. Raises the limit of open descriptors to what the system
+/// The limits for clients of this process, and TLS with them. Raises the limit of open descriptors to what the system
 /// allows, and logs it.
-pub(super) fn guard(registry: &Registry) -> Result<Guard, CommandError> {
+pub(super) fn guard(registry: &Registry, tls: Option<&ServerTls>) -> Result<Guard, CommandError> {
     match descriptors::raise_limit() {
         Ok(limit) => tracing::info!(event = "descriptor_limit", descriptors = limit.now, before = limit.before),
         Err(error) => tracing::warn!(event = "descriptor_limit_not_raised", %error),
@@ -50,11 +53,13 @@ pub(super) fn guard(registry: &Registry) -> Result<Guard, CommandError> {
     let open = IntGauge::new("tollgate_api_connections", "Connections of clients of the business API")?;
     registry.register(Box::new(open.clone()))?;
     listen::metrics::show_in(registry)?;
+    tls::metrics::register(registry)?;
     let most = descriptors::room(0).connections;
     Ok(Guard {
         connections: Connections::new(ListenerMetrics::new("api", open)),
         limits: ConnectionLimits { most, most_per_address: most },
         deadlines: Deadlines::default(),
+        tls: tls.map(|tls| ListenerTls::start("listen", tls)),
     })
 }
 

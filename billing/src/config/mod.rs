@@ -16,6 +16,7 @@ pub use changes::ChangesConfig;
 use common::{
     config::{self, ConfigError},
     key::{Pepper, PepperError},
+    tls::{ServerTls, TlsFile},
 };
 pub use ingest::IngestConfig;
 use serde::{Deserialize, Deserializer, de};
@@ -43,6 +44,9 @@ pub struct Config {
     /// Address that the business API listens on.
     #[serde(deserialize_with = "listen_address")]
     pub listen: SocketAddr,
+    /// TLS on that address, if it is spoken.
+    #[serde(deserialize_with = "tls")]
+    pub tls: Option<ServerTls>,
     /// URL of the store.
     pub store: String,
     /// File that holds the pepper.
@@ -72,6 +76,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
+            tls: None,
             store: "sqlite://data/tollgate.db".into(),
             pepper_file: None,
             access: AccessConfig::default(),
@@ -124,6 +129,15 @@ fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAd
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         de::Error::custom(format!("`{text}` is not an address to listen on: write IP and port, as in 127.0.0.1:8090"))
+    })
+}
+
+/// TLS whose files were read and checked.
+fn tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ServerTls>, D::Error> {
+    let settings = TlsFile::deserialize(deserializer)?.settings();
+    ServerTls::load(settings).map(Some).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        de::Error::custom(faults.join("; "))
     })
 }
 

@@ -18,4 +18,5 @@ mod reconcile;
 mod retention;
 mod schema;
 mod thresholds;
+mod tls;
 mod topic;

@@ -26,6 +26,10 @@ pub enum Close {
     BodyTimeout,
     /// The client read its answer too slowly.
     SendTimeout,
+    /// The handshake of TLS, or the PROXY header before it, was not complete in time.
+    HandshakeTimeout,
+    /// The handshake of TLS failed, or the PROXY header was malformed.
+    HandshakeFailed,
 }
 
 /// The metrics of one listener.
@@ -50,7 +54,15 @@ impl Refusal {
 }
 
 impl Close {
-    const ALL: [Self; 5] = [Self::Displaced, Self::Idle, Self::HeaderTimeout, Self::BodyTimeout, Self::SendTimeout];
+    const ALL: [Self; 7] = [
+        Self::Displaced,
+        Self::Idle,
+        Self::HeaderTimeout,
+        Self::BodyTimeout,
+        Self::SendTimeout,
+        Self::HandshakeTimeout,
+        Self::HandshakeFailed,
+    ];
 
     /// Word for it in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -60,6 +72,8 @@ impl Close {
             Self::HeaderTimeout => "header_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::SendTimeout => "send_timeout",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HandshakeFailed => "handshake_failed",
         }
     }
 }

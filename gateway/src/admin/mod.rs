@@ -18,9 +18,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use common::listen::{
-    self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
-    http::{Deadlines, Guard, Protocol, Signals},
+use common::{
+    listen::{
+        self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
+        http::{Deadlines, Guard, Protocol, Signals},
+    },
+    tls::{ListenerTls, ServerTls},
 };
 use hyper_util::service::TowerToHyperService;
 use prometheus::{Encoder as _, TextEncoder};
@@ -46,7 +49,12 @@ pub struct Serving {
 }
 
 /// Serves until `over` or the runtime ends.
-pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    started: Started,
+    over: impl Future<Output = ()> + Send + 'static,
+) {
     let (stop, over) = (watch::Sender::new(false), pin!(over));
     let signals = Signals { stopped: stop.subscribe(), closing: stop.subscribe() };
     let router = TowerToHyperService::new(router(started));
@@ -54,7 +62,7 @@ pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Ou
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let protocol = Protocol::Http1 { header_bytes: HEADER_MAX_BYTES };
-        listen::http::serve(listener, guard(), protocol, router, signals).await;
+        listen::http::serve(listener, guard(tls.as_deref()), protocol, router, signals).await;
         Ok::<_, std::io::Error>(())
     };
     let stopped = async {
@@ -71,13 +79,14 @@ pub async fn serve(listener: TcpListener, started: Started, over: impl Future<Ou
 }
 
 /// Limits on the connections of operators: they are few, and have descriptors of their own.
-fn guard() -> Guard {
+fn guard(tls: Option<&ServerTls>) -> Guard {
     let open = metrics::gauge("tollgate_admin_connections", "Connections of operators");
     let most = descriptors::room(0).operators;
     Guard {
         connections: Connections::new(ListenerMetrics::new("admin", open)),
         limits: ConnectionLimits { most, most_per_address: most },
         deadlines: Deadlines::default(),
+        tls: tls.map(|tls| ListenerTls::start("admin", tls)),
     }
 }
 

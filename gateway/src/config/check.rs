@@ -24,11 +24,12 @@ pub(super) struct Check<'a> {
     /// The way to the section that is being checked.
     section: RefCell<Vec<Step>>,
     faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        Self { tree, section: RefCell::default(), faults: RefCell::default() }
+        Self { tree, section: RefCell::default(), faults: RefCell::default(), warnings: RefCell::default() }
     }
 
     /// Everything that was noted.
@@ -115,6 +116,18 @@ impl Check<'_> {
             other => Place::START.fault(other.to_string()),
         };
         self.faults.borrow_mut().push(fault);
+    }
+
+    /// Notes something that keeps nobody from using the file, and deserves a look.
+    pub(super) fn warn(&self, error: ConfigError) {
+        if let ConfigError::Fault(fault) = error {
+            self.warnings.borrow_mut().push(fault);
+        }
+    }
+
+    /// Every warning so far.
+    pub(super) fn warnings(&self) -> Vec<Fault> {
+        self.warnings.borrow().clone()
     }
 
     /// The value, or none once the fault is noted.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use common::{kafka::Scalar, plan::RateLimits};
+use common::{kafka::Scalar, plan::RateLimits, tls::TlsFile};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
@@ -10,7 +10,8 @@ use serde::{
 
 use super::{
     client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
-    http2::Http2File, lifecycle::OnAbortFile, matching::WantedFile, retries::RetriesFile, upstream::file::UpstreamFile,
+    http2::Http2File, lifecycle::OnAbortFile, listener::ListenerFile, matching::WantedFile, retries::RetriesFile,
+    upstream::file::UpstreamFile, usage::SinkTlsFile,
 };
 use crate::{meter::WhenFull, route::Bill};
 
@@ -19,10 +20,11 @@ use crate::{meter::WhenFull, route::Bill};
 #[serde(deny_unknown_fields)]
 pub(super) struct GatewayFile {
     pub(super) name: Option<String>,
-    #[serde(default = "default_listen")]
-    pub(super) listen: String,
+    pub(super) listen: Option<String>,
+    pub(super) listeners: Option<Vec<ListenerFile>>,
     #[serde(default = "default_admin")]
     pub(super) admin: String,
+    pub(super) admin_tls: Option<TlsFile>,
     pub(super) threads: Option<usize>,
     #[serde(default = "default_store")]
     pub(super) store: String,
@@ -52,6 +54,7 @@ pub(super) struct GatewayFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct UsageFile {
     pub(super) sink: Option<String>,
+    pub(super) sink_tls: Option<SinkTlsFile>,
     pub(super) kafka: Option<KafkaFile>,
     pub(super) journal: PathBuf,
     pub(super) journal_budget_mib: u64,
@@ -201,6 +204,7 @@ impl Default for UsageFile {
     fn default() -> Self {
         Self {
             sink: None,
+            sink_tls: None,
             kafka: None,
             journal: "data/journal".into(),
             journal_budget_mib: 4_096,
@@ -233,10 +237,6 @@ impl Default for RedisFile {
     fn default() -> Self {
         Self { url: None, cluster: false, ca_file: None, tick_ms: 10, timeout_ms: 50, gateways: 1 }
     }
-}
-
-fn default_listen() -> String {
-    "127.0.0.1:8080".into()
 }
 
 fn default_admin() -> String {

@@ -13,6 +13,7 @@ mod decision;
 mod file;
 mod http2;
 mod lifecycle;
+mod listener;
 mod matching;
 mod public;
 mod retries;
@@ -30,10 +31,15 @@ use std::{
 };
 
 pub use client::ClientSettings;
-use common::config::{self, ConfigError, Document};
+use common::{
+    config::{self, ConfigError, Document, Fault},
+    tls::{ClientTls, ServerTls},
+};
 pub use connections::ConnectionSettings;
 pub use decision::{DecisionSettings, Shares};
 pub use http2::Http2Settings;
+pub(crate) use listener::LISTENERS_MAX;
+pub use listener::ListenerSettings;
 pub use upstream::{
     AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Question,
     RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,
@@ -50,6 +56,8 @@ use crate::{
 pub struct Settings {
     /// Settings that take effect at the start only.
     pub process: ProcessSettings,
+    /// Addresses for clients; at least one.
+    pub listeners: Vec<ListenerSettings>,
     /// Largest requests.
     pub sizes: SizeLimits,
     /// Proxies that are trusted to name their clients, and how often credentials may fail.
@@ -62,6 +70,8 @@ pub struct Settings {
     pub upstreams: Vec<Arc<UpstreamSettings>>,
     /// Routes from requests to upstreams.
     pub routes: Vec<RouteSettings>,
+    /// Findings that keep nobody from using the file, and deserve a look.
+    pub warnings: Vec<Fault>,
 }
 
 /// Settings that take effect at the start only.
@@ -69,10 +79,12 @@ pub struct Settings {
 pub struct ProcessSettings {
     /// Names this gateway in usage streams; unique in the fleet.
     pub name: String,
-    /// Address for clients.
-    pub listen: SocketAddr,
+    /// Addresses for clients, in the order of the file.
+    pub listen: Vec<SocketAddr>,
     /// Address for metrics and health.
     pub admin: SocketAddr,
+    /// TLS on that address, if it is spoken.
+    pub admin_tls: Option<AdminTls>,
     /// Worker threads.
     pub threads: usize,
     /// URL of the store.
@@ -96,6 +108,11 @@ pub struct ProcessSettings {
     pub drain_delay: Duration,
 }
 
+/// TLS on the address for metrics and health. Two are the same if their files are: the content of
+/// files is followed by itself.
+#[derive(Debug, Clone)]
+pub struct AdminTls(pub Arc<ServerTls>);
+
 /// Settings of the usage journal and its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageSettings {
@@ -114,10 +131,19 @@ pub struct UsageSettings {
 /// A receiver of usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkSettings {
-    /// `billing` over HTTP, at this base URL.
-    Http(String),
+    /// `billing` over HTTP.
+    Http(HttpSinkSettings),
     /// A topic of Kafka.
     Kafka(KafkaSettings),
+}
+
+/// A server of `billing` that takes usage over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSinkSettings {
+    /// Its base URL.
+    pub url: String,
+    /// TLS with it.
+    pub tls: ClientTls,
 }
 
 /// Largest requests.
@@ -185,6 +211,7 @@ impl ProcessSettings {
             ("name", self.name != other.name),
             ("listen", self.listen != other.listen),
             ("admin", self.admin != other.admin),
+            ("admin_tls", self.admin_tls != other.admin_tls),
             ("threads", self.threads != other.threads),
             ("store", self.store != other.store),
             ("pepper_file", self.pepper_file != other.pepper_file),
@@ -199,6 +226,14 @@ impl ProcessSettings {
         differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()
     }
 }
+
+impl PartialEq for AdminTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.settings == other.0.settings
+    }
+}
+
+impl Eq for AdminTls {}
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,7 @@ fn refusal(from: &str, to: &str) -> String {
 fn shipped_file_is_valid() {
     let text = include_str!("../../../config/gateway.yaml");
     let settings = Settings::parse(text, "gateway.yaml", &Overrides::default()).unwrap();
-    assert_eq!(settings.process.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(settings.process.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!(settings.process.admin, "127.0.0.1:9901".parse().unwrap());
     assert!(settings.routes.iter().any(|route| matches!(route.units, Units::Header { .. })));
     assert!(settings.routes.iter().any(|route| !route.methods.is_empty()));
@@ -49,7 +49,8 @@ fn missing_settings_have_defaults() {
     assert_eq!(settings.sizes.header_bytes, 65_536);
     assert_eq!(settings.sizes.header_value_bytes, 16_384);
     assert_eq!(settings.sizes.path_bytes, 8_192);
-    assert_eq!(settings.process.usage.sink, SinkSettings::Http("http://127.0.0.1:8090".into()));
+    let sink = HttpSinkSettings { url: "http://127.0.0.1:8090".into(), tls: ClientTls::default() };
+    assert_eq!(settings.process.usage.sink, SinkSettings::Http(sink));
     assert_eq!(settings.process.upgrade_socket, Path::new("data/journal/edge-1.upgrade"));
     let search = &settings.routes[0];
     assert_eq!(search.path.to_string(), "/v1/search");
@@ -75,7 +76,7 @@ fn with_usage(usage: &str) -> String {
 fn kafka(text: &str, overrides: &Overrides) -> KafkaSettings {
     match Settings::parse(text, "gateway.yaml", overrides).unwrap().process.usage.sink {
         SinkSettings::Kafka(kafka) => kafka,
-        SinkSettings::Http(url) => panic!("usage goes to {url}"),
+        SinkSettings::Http(sink) => panic!("usage goes to {}", sink.url),
     }
 }
 

@@ -1,11 +1,17 @@
 //! Checks of the section `usage`: one sink, and what the journal may take.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use common::{config::ConfigError, kafka::is_topic, usage::BATCH_MAX_ENTRIES};
+use common::{
+    config::ConfigError,
+    kafka::is_topic,
+    tls::{CertificateFiles, ClientTls},
+    usage::BATCH_MAX_ENTRIES,
+};
+use serde::Deserialize;
 
 use super::{
-    Overrides, SinkSettings, UsageSettings,
+    HttpSinkSettings, Overrides, SinkSettings, UsageSettings,
     check::Check,
     file::{KafkaFile, NewTopicFile, UsageFile},
 };
@@ -17,6 +23,16 @@ const DEFAULT_SINK: &str = "http://127.0.0.1:8090";
 /// Most partitions of a topic that is made here.
 const PARTITIONS_MAX: u16 = 4_096;
 
+/// The section `usage.sink_tls` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "settings of files are named so everywhere")]
+pub(super) struct SinkTlsFile {
+    ca_file: Option<PathBuf>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+}
+
 impl Check<'_> {
     pub(super) fn usage(&self, usage: UsageFile, overrides: &Overrides) -> Result<UsageSettings, ConfigError> {
         if usage.journal == Path::new("") {
@@ -24,7 +40,7 @@ impl Check<'_> {
         }
         let budget_mib = self.within("journal_budget_mib", usage.journal_budget_mib, 1, 1_048_576)?;
         Ok(UsageSettings {
-            sink: self.sink(usage.sink, usage.kafka, overrides)?,
+            sink: self.sink(usage.sink, usage.sink_tls, usage.kafka, overrides)?,
             journal: usage.journal,
             journal_budget_bytes: budget_mib * 1024 * 1024,
             when_full: usage.when_full,
@@ -35,6 +51,7 @@ impl Check<'_> {
     fn sink(
         &self,
         http: Option<String>,
+        tls: Option<SinkTlsFile>,
         kafka: Option<KafkaFile>,
         overrides: &Overrides,
     ) -> Result<SinkSettings, ConfigError> {
@@ -43,9 +60,40 @@ impl Check<'_> {
             let reason = "`usage` has both `sink` and `kafka`: usage goes to one of them, remove the other";
             return Err(self.about("kafka", reason));
         }
+        if tls.is_some() && !http.as_ref().is_some_and(|url| url.starts_with("https://")) {
+            self.note(self.about("sink_tls", "`sink_tls` needs a `sink` that begins with https://"));
+        }
+        let tls = tls.map(|tls| self.inside("sink_tls", || self.sink_tls(tls))).transpose()?.unwrap_or_default();
         match (kafka, overrides.kafka.clone()) {
-            (None, None) => Ok(SinkSettings::Http(http.unwrap_or_else(|| DEFAULT_SINK.into()))),
+            (None, None) => {
+                let url = http.unwrap_or_else(|| DEFAULT_SINK.into());
+                Ok(SinkSettings::Http(HttpSinkSettings { url, tls }))
+            }
             (kafka, brokers) => self.kafka(kafka.unwrap_or_default(), brokers).map(SinkSettings::Kafka),
+        }
+    }
+
+    fn sink_tls(&self, file: SinkTlsFile) -> Result<ClientTls, ConfigError> {
+        let identity = match (file.client_certificate_file, file.client_key_file) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+            (Some(_), None) => {
+                return Err(self.about("client_certificate_file", "`client_certificate_file` needs `client_key_file`"));
+            }
+            (None, Some(_)) => {
+                return Err(self.about("client_key_file", "`client_key_file` needs `client_certificate_file`"));
+            }
+        };
+        let tls = ClientTls { ca_file: file.ca_file, identity };
+        match tls.load() {
+            Ok(_) => Ok(tls),
+            Err(fault) => {
+                let setting = match fault.setting {
+                    "ca_file" => "ca_file".to_owned(),
+                    other => format!("client_{other}"),
+                };
+                Err(self.at(&setting, &fault.value, &fault.reason))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The file as a whole: every section is checked, so that all faults are told at once.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,28 +28,38 @@ impl Check<'_> {
         let http2 = self.inside("http2", || self.noted(self.http2(&file.http2)));
         let upstreams = self.inside("upstreams", || self.upstreams(&file));
         let routes = self.inside("routes", || self.routes(&file.routes, &upstreams));
-        let process = self.noted(self.process(file, overrides)).flatten();
+        let listeners = self.listeners(file.listen.as_ref(), file.listeners.as_ref());
+        let listen: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+        let process = self.noted(self.process(file, listen, overrides)).flatten();
         Some(Settings {
             process: process?,
+            listeners,
             sizes: sizes?,
             clients,
             connections: connections?,
             http2: http2?,
             upstreams,
             routes,
+            warnings: self.warnings(),
         })
     }
 
-    fn process(&self, file: GatewayFile, overrides: &Overrides) -> Result<Option<ProcessSettings>, ConfigError> {
+    fn process(
+        &self,
+        file: GatewayFile,
+        listen: Vec<SocketAddr>,
+        overrides: &Overrides,
+    ) -> Result<Option<ProcessSettings>, ConfigError> {
         let threads = match file.threads {
             None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             Some(threads) => self.within("threads", threads, 1, THREADS_MAX)?,
         };
-        let listen = self.address("listen", &file.listen)?;
         let admin = self.address("admin", &file.admin)?;
-        if listen == admin && listen.port() != 0 {
+        if listen.contains(&admin) && admin.port() != 0 {
             self.note(self.at("admin", &file.admin, "is the same address as `listen`: use another port"));
         }
+        let admin_tls = self.admin_tls(file.admin_tls.as_ref());
+        let taken: Vec<SocketAddr> = listen.iter().copied().chain([admin]).collect();
         let name = match file.name {
             None => host_name(),
             Some(name) => {
@@ -62,7 +73,7 @@ impl Check<'_> {
         let redis = file.limits.redis;
         let bank = self.inside("limits", || self.inside("redis", || self.noted(self.bank(redis, overrides))));
         let usage = self.inside("usage", || self.noted(self.usage(file.usage, overrides)));
-        let decision = self.inside("decision", || self.noted(self.decision(file.decision, threads, &[listen, admin])));
+        let decision = self.inside("decision", || self.noted(self.decision(file.decision, threads, &taken)));
         let journal = usage.as_ref().map_or(Path::new(""), |usage| &usage.journal);
         let upgrade_socket = self.noted(self.upgrade_socket(file.upgrade_socket, journal, &name));
         let snapshot = self.noted(self.snapshot(file.snapshot, journal, &name));
@@ -74,6 +85,7 @@ impl Check<'_> {
             name,
             listen,
             admin,
+            admin_tls,
             threads,
             store,
             pepper_file: file.pepper_file,

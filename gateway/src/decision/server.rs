@@ -75,7 +75,7 @@ impl Server {
         let connections = Connections::new(ListenerMetrics::new("decision", open));
         // Few proxies ask, each over many connections.
         let limits = ConnectionLimits { most_per_address: limits.most, ..limits };
-        Guard { connections, limits, deadlines }
+        Guard { connections, limits, deadlines, tls: None }
     }
 
     /// The gauge of open connections.

@@ -17,7 +17,10 @@ use crate::{
     admission::{self, Admitted, Arrival, Refusal},
     answer::{Code, Problem},
     auth,
-    filter::cors::{Grant, Preflight},
+    filter::{
+        cors::{Grant, Preflight},
+        https,
+    },
     listen::{
         head::METHODS,
         sizes::{check_body, check_headers, check_path},
@@ -60,6 +63,14 @@ impl Proxy {
         }
         if request.raw_path() == b"*" {
             return about_the_gateway(&context.request_id).map(Entry::Answered);
+        }
+        if let Some(port) = context.client.as_ref().and_then(|client| client.redirect_port())
+            && !context.source.came_by_https(&request.headers)
+        {
+            return Ok(match https::redirect(request, port, &context.request_id)? {
+                Ok(answer) => Entry::Answered(answer),
+                Err(problem) => Entry::Refused(problem),
+            });
         }
         if let Some((route, preflight, grant)) = preflight(&live, request) {
             context.route = Some(route);

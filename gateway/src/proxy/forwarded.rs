@@ -54,18 +54,19 @@ impl Source {
         self.hops.last().copied()
     }
 
+    /// Returns true if a trusted proxy says that its client uses HTTPS.
+    pub(super) fn came_by_https(&self, headers: &HeaderMap) -> bool {
+        self.behind_proxy && proto(headers) == Some("https")
+    }
+
     /// Returns the headers about the connections before this one, if they may be believed.
     pub(super) fn forwarded(&self, headers: &HeaderMap) -> Forwarded {
         if !self.behind_proxy {
             return Forwarded::default();
         }
         let sound = |name, is_sound: fn(&[u8]) -> bool| only(headers, name).filter(|value| is_sound(value.as_bytes()));
-        let proto = only(headers, PROTO).and_then(|value| {
-            let says = |proto: &&str| value.as_bytes().eq_ignore_ascii_case(proto.as_bytes());
-            ["http", "https"].into_iter().find(says)
-        });
         Forwarded {
-            proto,
+            proto: proto(headers),
             host: sound(HOST, is_host).cloned(),
             port: sound(PORT, is_port).cloned(),
             prefix: sound(PREFIX, is_prefix).cloned(),
@@ -103,6 +104,13 @@ fn chain(hops: &[IpAddr]) -> String {
         let _ = write!(text, "{comma}{hop}");
     }
     text
+}
+
+/// The scheme that the client of a proxy uses.
+fn proto(headers: &HeaderMap) -> Option<&'static str> {
+    let value = only(headers, PROTO)?;
+    let says = |proto: &&str| value.as_bytes().eq_ignore_ascii_case(proto.as_bytes());
+    ["http", "https"].into_iter().find(says)
 }
 
 /// The value of a header that stands once.

@@ -11,7 +11,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe};
+use super::{Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe, secured};
 use crate::{
     answer::{Code, Problem},
     listen::sizes::check_body,
@@ -132,7 +132,8 @@ impl ProxyHttp for Hooks {
         }
         let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let (request_id, source) = (&*context.request_id, &context.source);
-        identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure })
+        let certificate = secured::certificate(session);
+        identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure, certificate })
     }
 
     /// An upstream may only switch protocols if it was asked to, and to the one that it was asked
@@ -195,6 +196,7 @@ impl ProxyHttp for Hooks {
         if let Some(grant) = &context.cors {
             grant.write(response)?;
         }
+        secured::insist(session, response)?;
         response.insert_header("X-Request-Id", context.request_id.as_str())
     }
 

@@ -7,8 +7,8 @@ use http::{HeaderName, Uri, uri::PathAndQuery};
 use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
-use super::{forwarded::Source, reserved, trace};
-use crate::{catalog::Caller, route::Route};
+use super::{forwarded::Source, reserved, secured, trace};
+use crate::{catalog::Caller, listen::ShownCertificate, route::Route};
 
 /// The values that a request is rewritten with.
 pub(super) struct Identity<'a> {
@@ -19,11 +19,13 @@ pub(super) struct Identity<'a> {
     pub(super) source: &'a Source,
     /// True if the client's connection is TLS.
     pub(super) secure: bool,
+    /// The certificate that the client has shown.
+    pub(super) certificate: Option<&'a ShownCertificate>,
 }
 
 /// Turns the client's request into the one for the upstream.
 pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> pingora_core::Result<()> {
-    let Identity { caller, route, request_id, source, secure } = *identity;
+    let Identity { caller, route, request_id, source, secure, certificate } = *identity;
     let forwarded = source.forwarded(&request.headers);
     let removed: SmallVec<[HeaderName; 8]> =
         request.headers.keys().filter(|name| reserved::is_removed(name.as_str())).cloned().collect();
@@ -34,6 +36,9 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
         request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
         request.insert_header("X-Key-Id", caller.key.id.to_string())?;
         request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
+    }
+    if let Some(certificate) = certificate {
+        secured::introduce(request, certificate)?;
     }
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;

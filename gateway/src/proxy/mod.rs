@@ -20,6 +20,7 @@ mod identity;
 mod observe;
 mod reserved;
 mod retry;
+mod secured;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -76,7 +77,8 @@ impl Proxy {
     }
 
     /// Answers with a header that has no body.
-    async fn answer_briefly(&self, session: &mut Session, answer: ResponseHeader) -> Result<()> {
+    async fn answer_briefly(&self, session: &mut Session, mut answer: ResponseHeader) -> Result<()> {
+        secured::insist(session, &mut answer)?;
         if self.gateway.is_draining() {
             session.set_keepalive(None);
         }
@@ -93,6 +95,7 @@ impl Proxy {
         if let Some(grant) = &context.cors {
             grant.write(&mut header)?;
         }
+        secured::insist(session, &mut header)?;
         let head_only = session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), head_only).await?;
         if head_only {

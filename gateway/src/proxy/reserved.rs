@@ -66,7 +66,7 @@ const RESERVED: [&str; 50] = [
 ];
 
 /// The same for every name that begins so.
-const RESERVED_FAMILIES: [&str; 3] = ["x-forwarded-", "x-original-", "x-rewrite-"];
+const RESERVED_FAMILIES: [&str; 5] = ["x-forwarded-", "x-original-", "x-rewrite-", "x-client-cert-", "x-ssl-client-"];
 
 /// Written by the gateway or by HTTP itself under exactly this name; a second spelling must not
 /// survive beside it.
@@ -141,7 +141,14 @@ mod tests {
 
     #[test]
     fn reserved_name_in_every_punctuation_is_removed() {
-        let families = ["x-forwarded-for", "x-forwarded-anything", "x-original-url", "x-rewrite-url"];
+        let families = [
+            "x-forwarded-for",
+            "x-forwarded-anything",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-client-cert-subject",
+            "x-ssl-client-verify",
+        ];
         for known in RESERVED.iter().chain(&families) {
             assert!(is_removed(known), "{known}");
             for other in PUNCTUATION {

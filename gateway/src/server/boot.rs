@@ -20,12 +20,13 @@ use crate::{
     admission::AdmissionControl,
     auth::Authenticator,
     catalog::{SnapshotKeeper, Source},
-    config::{ProcessSettings, Settings, SinkSettings},
+    config::{HttpSinkSettings, ProcessSettings, Settings, SinkSettings},
     decision::Decision,
     limit::{
         Limiter, QuotaKeeper,
         bank::{Bank, BankSettings},
     },
+    listen::Listeners,
     meter::{HttpSink, KafkaSink, Meter, MeterSettings, SinkError, UsageSink},
     proxy::Proxy,
     runtime::{Gateway, Live},
@@ -53,6 +54,7 @@ pub(super) struct Tasks {
 pub(super) struct Booted {
     pub(super) gateway: Arc<Gateway>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) listeners: Arc<Listeners>,
     pub(super) sink: Arc<dyn UsageSink>,
     pub(super) bank: Option<Arc<Bank>>,
     pub(super) decision: Option<Arc<Decision>>,
@@ -101,7 +103,8 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
         tasks.spawn(|stopped| Arc::clone(&decision).expire_until(stopped));
         decision
     });
-    Ok(Booted { gateway, proxy, sink, bank, decision, tasks })
+    let listeners = Arc::new(Listeners::start(&settings.listeners));
+    Ok(Booted { gateway, proxy, listeners, sink, bank, decision, tasks })
 }
 
 /// Waits until the gateway could serve: it knows its callers, and its essential upstreams answer.
@@ -120,7 +123,11 @@ pub(super) async fn ready(gateway: &Gateway) -> Result<(), StartError> {
 
 fn open_sink(settings: &SinkSettings, pepper: &Pepper, tasks: &mut Tasks) -> Result<Arc<dyn UsageSink>, SinkError> {
     match settings {
-        SinkSettings::Http(url) => Ok(Arc::new(HttpSink::new(url, &pepper.ingest_token())?)),
+        SinkSettings::Http(HttpSinkSettings { url, tls }) => {
+            let sink = Arc::new(HttpSink::new(url, tls.clone(), &pepper.ingest_token())?);
+            tasks.spawn(|stopped| Arc::clone(&sink).follow_files(stopped));
+            Ok(sink)
+        }
         SinkSettings::Kafka(settings) => {
             let sink = Arc::new(KafkaSink::new(settings.clone())?);
             tasks.spawn(|stopped| Arc::clone(&sink).find_topic(stopped));

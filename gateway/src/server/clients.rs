@@ -1,23 +1,38 @@
 //! The clients of the proxy: from an accepted connection to its last answer.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    future::{Future, poll_fn},
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 
-use async_trait::async_trait;
 use bytes::BytesMut;
-use common::listen::{Connection as Open, Connections, Refusal};
+use common::{
+    listen::{Close, Connection as Open, Connections, Refusal},
+    origin,
+};
 use pingora_core::{
-    apps::{HttpServerApp as _, ReusedHttpStream, ServerApp},
+    apps::{HttpServerApp as _, ReusedHttpStream},
     protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
 use pingora_proxy::HttpProxy;
-use tokio::sync::watch;
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant as Moment, sleep_until},
+};
+use tracing::debug;
 
 use crate::{
     answer::{Code, Problem},
-    listen::{Connection, Exchange, Next, Refused, Returned, turn_away},
+    listen::{Connection, Edge, Exchange, Listener, Next, Refused, Returned, Socket, proxy_protocol, turn_away},
     lock::locked,
-    proxy::{ClientStream, Hooks, Proxy, serve_request},
+    proxy::{Client, ClientStream, Hooks, Proxy, serve_request},
+    runtime::Live,
 };
 
 /// Seconds for which Pingora waits for a header that has been read already.
@@ -49,21 +64,78 @@ impl Clients {
         Self { pingora: Arc::new(pingora), proxy, connections, room, closing }
     }
 
+    /// Serves a connection that was accepted on `listener`, to its end.
+    pub(super) async fn welcome(
+        self: &Arc<Self>,
+        listener: &Listener,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        shutdown: &ShutdownWatch,
+    ) {
+        // Fails only without a runtime, or without descriptors.
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let (edge, socket) = (listener.edge(), Socket::new(stream, peer));
+        let open = match self.admit(peer.ip()).await {
+            Ok(open) => open,
+            Err(refusal) => return Self::turn_away(socket, &edge, refusal).await,
+        };
+        if let Some((stream, open)) = self.open(socket, open, &edge).await {
+            self.serve_stream(stream, open, &edge, shutdown).await;
+        }
+    }
+
     /// Counts a connection, if there is room for it.
-    async fn admit(&self, stream: &Stream) -> Result<Open, Refusal> {
-        let peer = peer(stream);
+    async fn admit(&self, client: IpAddr) -> Result<Open, Refusal> {
         let live = self.proxy.gateway().live();
         let mut limits = live.connections.limits(self.room);
         // Behind a proxy there are many clients.
-        if live.clients.trusted_proxies.iter().any(|network| network.contains(&peer)) {
+        if is_trusted(&live, client) {
             limits.most_per_address = usize::MAX;
         }
         drop(live);
-        self.connections.admit(peer, limits).await
+        self.connections.admit(client.to_canonical(), limits).await
     }
 
-    async fn serve(self: &Arc<Self>, mut connection: Box<Connection>, shutdown: &ShutdownWatch) {
-        let (returned, client) = (Returned::default(), Arc::default());
+    /// Takes the PROXY header off a connection and shakes hands for TLS, where the listener asks
+    /// for them. None if the client does not do its part, does it too slowly, or has to give way.
+    async fn open(&self, mut socket: Socket, mut open: Open, edge: &Edge) -> Option<(Stream, Open)> {
+        if edge.is_bare() {
+            return edge.open(socket).await.ok().map(|stream| (stream, open));
+        }
+        let live = self.proxy.gateway().live();
+        let deadline = Moment::now() + live.connections.deadlines.header;
+        if edge.settings.proxy_protocol && is_trusted(&live, socket.peer()) {
+            let client = in_time(&open, deadline, proxy_protocol::read(&mut socket)).await?;
+            if let Some(client) = client.map_err(|error| fail(&open, &error)).ok()? {
+                // From here on, the client counts, and not the proxy.
+                drop(open);
+                open = self.admit(client.ip()).await.ok()?;
+            }
+        }
+        drop(live);
+        let stream = in_time(&open, deadline, edge.open(socket)).await?;
+        let stream = stream.map_err(|error| fail(&open, &error)).ok()?;
+        Some((stream, open))
+    }
+
+    /// Serves the requests of an open connection.
+    async fn serve_stream(self: &Arc<Self>, stream: Stream, open: Open, edge: &Edge, shutdown: &ShutdownWatch) {
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return self.serve_http2(stream, BytesMut::new(), open, shutdown).await;
+        }
+        let live = self.proxy.gateway().live();
+        let takes_http2 = edge.takes_http2_without_tls(live.http2.without_tls);
+        let mut connection = Connection::new(stream, open, live.connections.deadlines, live.sizes);
+        drop(live);
+        if takes_http2 {
+            connection.take_http2();
+        }
+        let client = Arc::new(Client::of_listener(edge.settings.redirect_port));
+        self.serve(Box::new(connection), client, shutdown).await;
+    }
+
+    async fn serve(self: &Arc<Self>, mut connection: Box<Connection>, client: Arc<Client>, shutdown: &ShutdownWatch) {
+        let returned = Returned::default();
         let mut lent = None;
         loop {
             match connection.next(lent.is_none()).await {
@@ -109,7 +181,11 @@ impl Clients {
         connection.close().await;
     }
 
-    async fn turn_away(stream: Stream, refusal: Refusal) {
+    /// Tells a client for which there is no room, unless that took a handshake.
+    async fn turn_away(socket: Socket, edge: &Edge, refusal: Refusal) {
+        if edge.settings.tls.is_some() {
+            return;
+        }
         let detail = match refusal {
             Refusal::Full => {
                 "the gateway has reached its limit of connections, and each of them has a request in progress"
@@ -119,8 +195,48 @@ impl Clients {
             }
         };
         let problem = Problem::new(Code::TooManyConnections, detail).retry_after(1);
-        turn_away(stream, &problem).await;
+        turn_away(Box::new(socket), &problem).await;
     }
+
+    /// Called when no more connections are accepted; closes the idle ones once nobody is waited
+    /// for.
+    pub(super) async fn cleanup(&self) {
+        let mut closing = self.closing.clone();
+        // Fails only if the shutdown is gone, and with it whatever there was to wait for.
+        let _ = closing.wait_for(|closing| *closing).await;
+        self.connections.close_waiting();
+        self.pingora.http_cleanup().await;
+    }
+}
+
+fn is_trusted(live: &Live, address: IpAddr) -> bool {
+    origin::is_trusted(address, &live.clients.trusted_proxies)
+}
+
+/// The outcome of a step before the first request; none if the client takes too long or has to give
+/// way to another.
+async fn in_time<T>(open: &Open, deadline: Moment, step: impl Future<Output = T>) -> Option<T> {
+    let (mut step, mut overdue) = (pin!(step), pin!(sleep_until(deadline)));
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = step.as_mut().poll(context) {
+            return Poll::Ready(Some(outcome));
+        }
+        if open.poll_leave(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        if overdue.as_mut().poll(context).is_ready() {
+            open.metrics().closed(Close::HandshakeTimeout);
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Counts a connection whose client did not do its part before the first request.
+fn fail(open: &Open, reason: &dyn std::fmt::Display) {
+    open.metrics().closed(Close::HandshakeFailed);
+    debug!(event = "handshake_failed", error = %reason);
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "the box is what is kept from request to request")]
@@ -139,46 +255,4 @@ fn renew(lent: Option<Box<Exchange>>, connection: Box<Connection>, returned: &Re
 fn exchange_of(reused: ReusedHttpStream) -> Option<Box<Exchange>> {
     let stream = reused.consume().0.into_any().downcast::<ClientStream>().ok()?;
     stream.into_inner().into_any().downcast().ok()
-}
-
-/// The address at the other end; that of nobody for a connection that is not over IP.
-fn peer(stream: &Stream) -> IpAddr {
-    let digest = stream.get_socket_digest();
-    let address = digest.as_ref().and_then(|digest| digest.peer_addr()).and_then(|address| address.as_inet());
-    address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip().to_canonical())
-}
-
-#[async_trait]
-impl ServerApp for Clients {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        match self.admit(&stream).await {
-            Ok(open) => {
-                if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                    self.serve_http2(stream, BytesMut::new(), open, shutdown).await;
-                    return None;
-                }
-                let live = self.proxy.gateway().live();
-                // Over TLS, clients say in the handshake which protocol they speak.
-                let takes_http2 = live.http2.without_tls && stream.get_ssl_digest().is_none();
-                let mut connection = Connection::new(stream, open, live.connections.deadlines, live.sizes);
-                drop(live);
-                if takes_http2 {
-                    connection.take_http2();
-                }
-                self.serve(Box::new(connection), shutdown).await;
-            }
-            Err(refusal) => Self::turn_away(stream, refusal).await,
-        }
-        None
-    }
-
-    /// Called when no more connections are accepted; closes the idle ones once nobody is waited
-    /// for.
-    async fn cleanup(&self) {
-        let mut closing = self.closing.clone();
-        // Fails only if the shutdown is gone, and with it whatever there was to wait for.
-        let _ = closing.wait_for(|closing| *closing).await;
-        self.connections.close_waiting();
-        self.pingora.http_cleanup().await;
-    }
 }

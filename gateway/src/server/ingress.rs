@@ -1,20 +1,28 @@
-//! Accepting clients with Pingora on a socket that was bound beforehand, until told to stop.
+//! Accepting clients on sockets that were bound beforehand, until told to stop, on the threads that
+//! Pingora keeps.
 
-use std::{net::TcpListener, os::fd::IntoRawFd as _, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use common::listen::{Connections, ListenerMetrics};
 use pingora_core::{
     server::{ListenFds, RunArgs, Server, ShutdownWatch, configuration::ServerConf},
-    services::{Service as PingoraService, listening::Service},
+    services::Service as PingoraService,
 };
 use pingora_proxy::http_proxy;
+use pingora_runtime::current_handle;
 use prometheus::IntGauge;
-use tokio::sync::watch;
-use tracing::warn;
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tracing::{error, warn};
 
 use super::{clients::Clients, shutdown::Shutdown};
 use crate::{
+    listen::{Listener, Listeners},
     metrics,
     proxy::{Hooks, Proxy},
 };
@@ -23,22 +31,30 @@ use crate::{
 /// of throughput.
 const UPSTREAM_POOL_SIZE: usize = 1_024;
 
-/// Pingora's service, fed with a bound socket and with a stop signal of our own.
+/// Pause before accepting again after the system refused.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The sockets of the listeners, in the order of the listeners.
+pub(super) struct Doors {
+    pub(super) sockets: Vec<TcpListener>,
+    pub(super) listeners: Arc<Listeners>,
+}
+
+/// A service of Pingora with accept loops and a stop signal of our own.
 ///
-/// Pingora would wait a fixed time between closing the listener and ending. With a signal of its
-/// own, the listener closes first, and the end comes as soon as no request is in flight.
+/// Pingora would wait a fixed time between closing the listeners and ending. With a signal of its
+/// own, the listeners close first, and the end comes as soon as no request is in flight.
 struct Ingress {
-    service: Service<Clients>,
-    address: String,
-    socket: Option<TcpListener>,
+    clients: Arc<Clients>,
+    sockets: Vec<(TcpListener, Arc<Listener>)>,
     stopped: watch::Receiver<bool>,
 }
 
-/// Serves clients on `socket` until the process is told to end, or was taken over, and its requests
+/// Serves clients on `doors` until the process is told to end, or was taken over, and its requests
 /// are answered. `room` is how many connections of clients descriptors suffice for. `before` has
 /// the last word: if it fails, nobody is served.
 pub(super) fn serve<E: From<std::io::Error>>(
-    socket: TcpListener,
+    doors: Doors,
     threads: usize,
     proxy: &Arc<Proxy>,
     room: usize,
@@ -46,8 +62,9 @@ pub(super) fn serve<E: From<std::io::Error>>(
     shutdown: impl FnOnce(IntGauge) -> Shutdown,
     before: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
-    let address = socket.local_addr()?.to_string();
-    socket.set_nonblocking(true)?;
+    for socket in &doors.sockets {
+        socket.set_nonblocking(true)?;
+    }
     let configuration = ServerConf {
         threads,
         work_stealing: false,
@@ -66,11 +83,10 @@ pub(super) fn serve<E: From<std::io::Error>>(
     }
     connections.metrics().limit(wanted.min(room));
     let pingora = http_proxy(&server.configuration, Hooks(Arc::clone(proxy)));
-    let clients = Clients::new(pingora, Arc::clone(proxy), connections, room, closing);
-    let mut service = Service::new("clients".into(), clients);
-    service.add_tcp(&address);
+    let clients = Arc::new(Clients::new(pingora, Arc::clone(proxy), connections, room, closing));
+    let sockets = doors.sockets.into_iter().zip(doors.listeners.iter().cloned()).collect();
     let shutdown = shutdown(open);
-    server.add_service(Ingress { service, address, socket: Some(socket), stopped: shutdown.stopped() });
+    server.add_service(Ingress { clients, sockets, stopped: shutdown.stopped() });
     before()?;
     server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
     Ok(())
@@ -78,16 +94,61 @@ pub(super) fn serve<E: From<std::io::Error>>(
 
 #[async_trait]
 impl PingoraService for Ingress {
-    async fn start_service(&mut self, sockets: Option<ListenFds>, _shutdown: ShutdownWatch, listeners_per_fd: usize) {
-        // Pingora takes sockets from a previous process out of this table; ours comes from this
-        // one.
-        if let (Some(table), Some(socket)) = (&sockets, self.socket.take()) {
-            table.lock().add(self.address.clone(), socket.into_raw_fd());
+    async fn start_service(&mut self, _sockets: Option<ListenFds>, _shutdown: ShutdownWatch, _per_socket: usize) {
+        let mut accepting = JoinSet::new();
+        for (socket, listener) in self.sockets.drain(..) {
+            let (clients, stopped) = (Arc::clone(&self.clients), self.stopped.clone());
+            accepting.spawn_on(accept(socket, listener, clients, stopped), &current_handle());
         }
-        PingoraService::start_service(&mut self.service, sockets, self.stopped.clone(), listeners_per_fd).await;
+        while accepting.join_next().await.is_some() {}
+        self.clients.cleanup().await;
     }
 
     fn name(&self) -> &'static str {
         "ingress"
     }
+}
+
+/// Hands each new connection to one of the threads, until stopped.
+async fn accept(
+    socket: TcpListener,
+    listener: Arc<Listener>,
+    clients: Arc<Clients>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let socket = match tokio::net::TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(reason) => return error!(event = "listener_not_served", error = %reason),
+    };
+    let shutdown = stopped.clone();
+    let mut is_refused = false;
+    loop {
+        let accepted = tokio::select! {
+            // Fails only if the shutdown is gone, and with it whoever would be served.
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            accepted = accept_one(&socket) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                is_refused = false;
+                let (clients, listener, shutdown) = (Arc::clone(&clients), Arc::clone(&listener), shutdown.clone());
+                current_handle().spawn(async move { clients.welcome(&listener, stream, peer, &shutdown).await });
+            }
+            // The client was gone before it was accepted.
+            Err(reason) if reason.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(reason) => {
+                if !std::mem::replace(&mut is_refused, true) {
+                    error!(event = "connections_not_accepted", error = %reason);
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The next connection, without a runtime: the thread that serves it is to hear of its bytes itself,
+/// not through the one that accepts.
+async fn accept_one(socket: &tokio::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = socket.accept().await?;
+    Ok((stream.into_std()?, peer))
 }

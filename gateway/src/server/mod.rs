@@ -25,12 +25,14 @@ use std::{
 
 use boot::Booted;
 use common::{
-    config::{self, ConfigError, environment},
+    config::{self, ConfigError, Fault, environment},
     key::{Pepper, PepperError},
     listen::descriptors::{self, DescriptorLimit},
     store::StoreError,
     telemetry::show_process,
+    tls,
 };
+use ingress::Doors;
 use rustix::{
     process::{getpriority_process, setpriority_process},
     thread::gettid,
@@ -48,9 +50,10 @@ use upgrade::{Claim, Host, Sockets};
 
 use crate::{
     admin::{self, Serving, Started},
-    config::{Overrides, ProcessSettings, ServerAddress, Settings, UsageSettings, watch::Watcher},
+    config::{AdminTls, Overrides, ProcessSettings, ServerAddress, Settings, UsageSettings, watch::Watcher},
     decision::{self, Signals},
     limit::bank::BankError,
+    listen::Listeners,
     meter::{OpenError, SinkError, journal_shortage},
     runtime::Gateway,
     upstream::{self, TrustError},
@@ -122,9 +125,12 @@ pub fn check(file: &Path) -> Result<Checked, StartError> {
     let name = |(upstream, server, reason): (Arc<str>, ServerAddress, String)| {
         format!("upstream `{upstream}`: `{server}` does not resolve, and is down until it does: {reason}")
     };
+    let placed = settings.warnings.iter().map(|Fault { place, reason }| {
+        format!("{}:{}:{}: warning: {reason}", file.display(), place.line, place.column)
+    });
     let told = shortage.into_iter().chain(unresolved.into_iter().map(name));
-    let warnings = told.map(|told| format!("{}: warning: {told}", file.display())).collect();
-    Ok(Checked { summary, warnings })
+    let told = told.map(|told| format!("{}: warning: {told}", file.display()));
+    Ok(Checked { summary, warnings: placed.chain(told).collect() })
 }
 
 /// Tells if the disk cannot hold what the journal may take.
@@ -180,6 +186,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
 
     let _logs = logs::start();
     show_process(prometheus::default_registry(), "gateway")?;
+    tls::metrics::register(prometheus::default_registry())?;
     raise_descriptor_limit()?;
     // A second provider in the same process would be refused; either is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -249,7 +256,7 @@ impl Origin {
     fn of(start: Start, process: &ProcessSettings, file: &Path) -> Result<Self, StartError> {
         match start {
             Start::Fresh => Ok(Self::Bound(Sockets {
-                clients: sockets::bind("listen", process.listen, file)?,
+                clients: sockets::keep_or_bind_all(&process.listen, file, Vec::new())?,
                 operators: sockets::bind("admin", process.admin, file)?,
                 upgrade: upgrade::bind(&process.upgrade_socket, file)?,
                 decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, None)?,
@@ -264,7 +271,7 @@ impl Origin {
 /// did.
 fn inherit(inherited: Sockets, process: &ProcessSettings, file: &Path) -> Result<Sockets, BindError> {
     Ok(Sockets {
-        clients: sockets::keep_or_bind("listen", process.listen, file, inherited.clients)?,
+        clients: sockets::keep_or_bind_all(&process.listen, file, inherited.clients)?,
         operators: sockets::keep_or_bind("admin", process.admin, file, inherited.operators)?,
         upgrade: inherited.upgrade,
         decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, inherited.decision)?,
@@ -287,7 +294,7 @@ fn decision_grpc(process: &ProcessSettings) -> Option<SocketAddr> {
 
 /// A process that listens on its addresses.
 struct Listening<'a> {
-    clients: TcpListener,
+    clients: Vec<TcpListener>,
     upgrade: UnixListener,
     decision: Option<TcpListener>,
     decision_grpc: Option<TcpListener>,
@@ -305,12 +312,14 @@ impl<'a> Listening<'a> {
         process: &'a ProcessSettings,
         end_requests: &EndRequests,
     ) -> Result<Self, StartError> {
-        let (listen, admin) = (sockets.clients.local_addr()?, sockets.operators.local_addr()?);
+        let listen = sockets.clients.iter().map(TcpListener::local_addr).collect::<std::io::Result<Vec<_>>>()?;
+        let admin = sockets.operators.local_addr()?;
         let decision = sockets.decision.as_ref().map(TcpListener::local_addr).transpose()?;
         let decision_grpc = sockets.decision_grpc.as_ref().map(TcpListener::local_addr).transpose()?;
         info!(
             event = "listening",
-            %listen,
+            listen = listen.first().map(tracing::field::display),
+            further = (listen.len() > 1).then(|| in_a_row(&listen[1..])),
             %admin,
             decision = decision.map(tracing::field::display),
             decision_grpc = decision_grpc.map(tracing::field::display),
@@ -321,7 +330,8 @@ impl<'a> Listening<'a> {
         let started = Started::default();
         let handover = Arc::clone(host.handover());
         let over = async move { handover.taken().await };
-        background.spawn(admin::serve(operators, Arc::clone(&started), over));
+        let tls = process.admin_tls.as_ref().map(|AdminTls(tls)| Arc::clone(tls));
+        background.spawn(admin::serve(operators, tls, Arc::clone(&started), over));
         let end_requests = end_requests.clone();
         Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process, end_requests })
     }
@@ -339,10 +349,10 @@ impl<'a> Listening<'a> {
         watcher: Watcher,
         before: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<(), StartError> {
-        let Booted { gateway, proxy, sink, bank, decision, tasks } = booted;
+        let Booted { gateway, proxy, listeners, sink, bank, decision, tasks } = booted;
         let room = Room::new(self.process);
         let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
-        follow_file(background, watcher, &gateway);
+        follow_file(background, watcher, &gateway, &listeners);
         background.spawn(memory::give_back());
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
@@ -374,7 +384,8 @@ impl<'a> Listening<'a> {
             stop,
         };
         let closing = signals.closing.clone();
-        let served = ingress::serve(self.clients, threads, &proxy, room.clients, closing, shutdown, before);
+        let doors = Doors { sockets: self.clients, listeners };
+        let served = ingress::serve(doors, threads, &proxy, room.clients, closing, shutdown, before);
         if let Some(running) = running {
             running.finish();
         }
@@ -409,10 +420,18 @@ fn remove_upgrade_socket(process: &ProcessSettings) {
     let _ = std::fs::remove_file(&process.upgrade_socket);
 }
 
-fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>) {
-    let gateway = Arc::clone(gateway);
+/// Addresses as a log line shows them.
+fn in_a_row(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>, listeners: &Arc<Listeners>) {
+    let (gateway, listeners) = (Arc::clone(gateway), Arc::clone(listeners));
     background.spawn(watcher.run(move |settings| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.apply(&settings).await }
+        let (gateway, listeners) = (Arc::clone(&gateway), Arc::clone(&listeners));
+        async move {
+            gateway.apply(&settings).await;
+            listeners.apply(&settings.listeners);
+        }
     }));
 }

@@ -38,10 +38,32 @@ pub(super) fn keep_or_bind(
     file: &Path,
     inherited: TcpListener,
 ) -> Result<TcpListener, BindError> {
-    let is_meant = inherited
-        .local_addr()
-        .is_ok_and(|found| found.ip() == address.ip() && (address.port() == 0 || found.port() == address.port()));
-    if is_meant { Ok(inherited) } else { bind(setting, address, file) }
+    if is_meant(&inherited, address) { Ok(inherited) } else { bind(setting, address, file) }
+}
+
+/// Listeners on all addresses of clients, in their order: those of the process that is taken over
+/// where it listens there, and new ones.
+pub(super) fn keep_or_bind_all(
+    addresses: &[SocketAddr],
+    file: &Path,
+    mut inherited: Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, BindError> {
+    // An address with a port goes before one that takes any.
+    let mut order: Vec<usize> = (0..addresses.len()).collect();
+    order.sort_by_key(|index| addresses[*index].port() == 0);
+    let mut found: Vec<Option<TcpListener>> = addresses.iter().map(|_| None).collect();
+    for index in &order {
+        let position = inherited.iter().position(|listener| is_meant(listener, addresses[*index]));
+        found[*index] = position.map(|position| inherited.remove(position));
+    }
+    let listeners = found.into_iter().zip(addresses);
+    listeners.map(|(found, address)| found.map_or_else(|| bind("listen", *address, file), Ok)).collect()
+}
+
+/// Returns true if this listener is on the address; port 0 stands for any.
+fn is_meant(listener: &TcpListener, address: SocketAddr) -> bool {
+    let found = listener.local_addr();
+    found.is_ok_and(|found| found.ip() == address.ip() && (address.port() == 0 || found.port() == address.port()))
 }
 
 /// The same for a listener that either process may do without.
@@ -87,5 +109,17 @@ mod tests {
         };
         assert!(kept("127.0.0.1:0") && kept("127.0.0.1:SAME"));
         assert!(!kept("127.0.0.2:0") && !kept("127.0.0.2:SAME"));
+    }
+
+    #[test]
+    fn each_address_gets_its_inherited_listener_whatever_the_order() {
+        let before = keep_or_bind_all(&["127.0.0.1:0".parse().unwrap(); 3], Path::new("gateway.yaml"), Vec::new());
+        let before = before.unwrap();
+        let addresses: Vec<SocketAddr> = before.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let wanted = [addresses[2], "127.0.0.1:0".parse().unwrap(), addresses[0], "127.0.0.2:0".parse().unwrap()];
+        let after = keep_or_bind_all(&wanted, Path::new("gateway.yaml"), before).unwrap();
+        let found: Vec<SocketAddr> = after.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        assert_eq!(found[..3], [addresses[2], addresses[1], addresses[0]]);
+        assert_eq!(found[3].ip(), wanted[3].ip());
     }
 }

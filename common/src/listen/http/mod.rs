@@ -11,10 +11,11 @@ mod paced;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::{
     error::Error,
-    future::Future,
+    future::{Future, poll_fn},
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -39,8 +40,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tracing::{debug, error, warn};
+use transport::Transport;
 
-use super::{Connection, ConnectionLimits, Connections, Pace, Rate};
+use super::{Close, Connection, ConnectionLimits, Connections, Pace, Rate};
+use crate::tls::ListenerTls;
 
 /// Pause before accepting again after the system refused.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +79,8 @@ pub struct Guard {
     pub limits: ConnectionLimits,
     /// Deadlines of their clients.
     pub deadlines: Deadlines,
+    /// TLS, if it is spoken.
+    pub tls: Option<ListenerTls>,
 }
 
 /// Protocol spoken on a listener.
@@ -127,7 +132,12 @@ where
                     refused_accept = false;
                     if let Some(client) = admit(&guard, protocol, stream, peer).await {
                         let (service, signals) = (service.clone(), for_each.clone());
-                        served.spawn(serve_one(client, guard.deadlines, protocol, service, signals));
+                        let (deadlines, tls) = (guard.deadlines, guard.tls.clone());
+                        served.spawn(async move {
+                            if let Some(client) = shake_hands(client, tls.as_ref(), deadlines.header).await {
+                                serve_one(client, deadlines, protocol, service, signals).await;
+                            }
+                        });
                     }
                 }
                 Err(reason) => {
@@ -160,8 +170,8 @@ async fn turned(signal: &mut watch::Receiver<bool>) {
 }
 
 /// A connection that is to be served.
-struct Client {
-    stream: TcpStream,
+struct Client<T = TcpStream> {
+    stream: T,
     peer: SocketAddr,
     open: Connection,
 }
@@ -174,7 +184,7 @@ async fn admit(guard: &Guard, protocol: Protocol, stream: TcpStream, peer: Socke
         }
         Err(refusal) => {
             debug!(%peer, reason = refusal.as_str(), "a connection was refused");
-            if matches!(protocol, Protocol::Http1 { .. }) {
+            if guard.tls.is_none() && matches!(protocol, Protocol::Http1 { .. }) {
                 refusal::FULL.tell_at_once(&stream);
             }
             None
@@ -182,8 +192,38 @@ async fn admit(guard: &Guard, protocol: Protocol, stream: TcpStream, peer: Socke
     }
 }
 
-async fn serve_one<S, B>(client: Client, deadlines: Deadlines, protocol: Protocol, service: S, signals: Signals)
-where
+/// Shakes hands for TLS, if it is spoken. None if the client does not do its part, does it too
+/// slowly, or has to give way.
+async fn shake_hands(client: Client, tls: Option<&ListenerTls>, patience: Duration) -> Option<Client<Transport>> {
+    let Client { stream, peer, open } = client;
+    let Some(tls) = tls else {
+        return Some(Client { stream: Transport::Tcp(stream), peer, open });
+    };
+    let accepted = tokio::select! {
+        accepted = timeout(patience, tls.acceptor().accept(stream)) => accepted,
+        () = poll_fn(|context| open.poll_leave(context)) => return None,
+    };
+    match accepted {
+        Ok(Ok(stream)) => Some(Client { stream: Transport::Tls(Box::new(stream)), peer, open }),
+        Ok(Err(reason)) => {
+            debug!(event = "handshake_failed", %peer, error = %reason);
+            open.metrics().closed(Close::HandshakeFailed);
+            None
+        }
+        Err(_) => {
+            open.metrics().closed(Close::HandshakeTimeout);
+            None
+        }
+    }
+}
+
+async fn serve_one<S, B>(
+    client: Client<Transport>,
+    deadlines: Deadlines,
+    protocol: Protocol,
+    service: S,
+    signals: Signals,
+) where
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,

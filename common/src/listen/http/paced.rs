@@ -9,17 +9,14 @@ use std::{
 };
 
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
+use super::{activity::Activity, transport::Transport};
 use crate::listen::{Close, ListenerMetrics, Pace, Rate};
 
 /// A socket whose peer has to read what it is sent.
 pub(super) struct Guarded {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport,
     pub(super) activity: Arc<Activity>,
     pub(super) send: Pace,
 }

@@ -4,7 +4,7 @@
 use std::{io, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -70,7 +70,7 @@ impl Refusal {
 
     /// Tells, and waits a moment for the client to close its side: closing before would destroy the
     /// answer on its way if bytes of the client are still to be read.
-    pub(super) async fn tell(&self, mut stream: TcpStream) {
+    pub(super) async fn tell(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let told = async {
             stream.write_all(self.message().as_bytes()).await?;
             stream.shutdown().await?;

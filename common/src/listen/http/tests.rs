@@ -27,6 +27,7 @@ fn hasty(most: usize, milliseconds: u64) -> Guard {
         connections: Connections::new(ListenerMetrics::new("test", open)),
         limits: ConnectionLimits { most, most_per_address: most },
         deadlines: Deadlines { header: patience, idle: patience, body: rate, send: rate },
+        tls: None,
     }
 }
 

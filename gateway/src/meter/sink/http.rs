@@ -1,14 +1,18 @@
 //! The sink that delivers to `billing` over HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use common::{
     key::IngestToken,
+    tls::ClientTls,
     usage::{BATCH_CONTENT_TYPE, BATCH_PATH, BATCH_STREAM_HEADER, UsageBatch},
 };
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Certificate, Client, Identity, Url, redirect};
 use serde::Deserialize;
+use tokio::sync::watch;
+use tracing::{error, info};
 
 use super::{error::SinkError, usage_sink::UsageSink};
 
@@ -19,12 +23,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// booked once.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Interval at which files of certificates are looked at.
+const FILES_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Most characters of a refusal's body that are kept.
 const REASON_MAX_CHARS: usize = 300;
 
 /// Delivers usage to `billing` over HTTP.
 pub struct HttpSink {
-    client: Client,
+    client: ArcSwap<Client>,
+    tls: ClientTls,
+    /// Stands for the content of the files that the first client was made with.
+    tls_digest: u64,
     url: Url,
     authorization: HeaderValue,
 }
@@ -40,9 +50,9 @@ enum Receipt {
 }
 
 impl HttpSink {
-    /// Makes a sink for `base_url`, such as `http://127.0.0.1:8090`. A rustls provider must be
-    /// installed.
-    pub fn new(base_url: &str, token: &IngestToken) -> Result<Self, SinkError> {
+    /// Makes a sink for `base_url`, such as `http://127.0.0.1:8090`, with these settings for TLS. A
+    /// rustls provider must be installed.
+    pub fn new(base_url: &str, tls: ClientTls, token: &IngestToken) -> Result<Self, SinkError> {
         let mut url = Url::parse(base_url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none())
@@ -51,26 +61,75 @@ impl HttpSink {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(SinkError::Setup("no rustls provider is installed".into()));
         }
-        // A redirected POST would arrive as a GET. The environment's proxy is not meant for usage.
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(DELIVERY_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| SinkError::Setup(with_causes(&error)))?;
+        let (client, tls_digest) = connect(&tls)?;
+        let client = ArcSwap::from_pointee(client);
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|error| SinkError::Setup(error.to_string()))?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url, authorization })
+        Ok(Self { client, tls, tls_digest, url, authorization })
     }
+
+    /// Follows the files of the TLS settings until stopped. Files that cannot be used change
+    /// nothing.
+    pub async fn follow_files(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        if self.tls == ClientTls::default() {
+            return;
+        }
+        let mut seen = self.tls_digest;
+        loop {
+            tokio::select! {
+                // Fails only if the process has lost whoever would tell, and so ends as well.
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                () = tokio::time::sleep(FILES_POLL_INTERVAL) => {}
+            }
+            let sink = Arc::clone(&self);
+            // Reading files blocks.
+            let read = tokio::task::spawn_blocking(move || {
+                let digest = sink.tls.digest();
+                (digest != seen).then(|| (digest, connect(&sink.tls)))
+            });
+            let Ok(Some((digest, client))) = read.await else { continue };
+            seen = digest;
+            match client {
+                Ok((client, digest)) => {
+                    seen = digest;
+                    self.client.store(Arc::new(client));
+                    info!(event = "certificates_replaced", listener = "usage.sink_tls");
+                }
+                Err(reason) => {
+                    let consequence = "the certificates in force stay";
+                    error!(event = "certificates_refused", listener = "usage.sink_tls", %reason, consequence);
+                }
+            }
+        }
+    }
+}
+
+/// A client with the certificates that the files have now, and the number that stands for their
+/// content.
+fn connect(tls: &ClientTls) -> Result<(Client, u64), SinkError> {
+    let setup = |error: reqwest::Error| SinkError::Setup(with_causes(&error));
+    // A redirected POST would arrive as a GET. The environment's proxy is not meant for usage.
+    let mut builder = Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(DELIVERY_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .no_proxy();
+    let files = tls.load().map_err(|fault| SinkError::Setup(fault.to_string()))?;
+    if let Some(pem) = files.authorities {
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(setup)?);
+    }
+    if let Some(pem) = files.identity {
+        builder = builder.identity(Identity::from_pem(&pem).map_err(setup)?);
+    }
+    Ok((builder.build().map_err(setup)?, files.digest))
 }
 
 #[async_trait::async_trait]
 impl UsageSink for HttpSink {
     async fn deliver(&self, batch: &UsageBatch) -> Result<u64, SinkError> {
-        let request = self
-            .client
+        let client = self.client.load_full();
+        let request = client
             .post(self.url.clone())
             .header(header::AUTHORIZATION, self.authorization.clone())
             .header(header::CONTENT_TYPE, BATCH_CONTENT_TYPE)
@@ -84,7 +143,7 @@ impl UsageSink for HttpSink {
             Receipt::Booked { next_seq } => next_seq,
             Receipt::DeadLetter { dead_letter } => {
                 let (stream, first_seq, entries) = (&batch.stream, batch.first_seq, batch.entries.len());
-                tracing::error!(event = "usage_batch_dead", %stream, first_seq, entries, reason = dead_letter);
+                error!(event = "usage_batch_dead", %stream, first_seq, entries, reason = dead_letter);
                 batch.end_seq()
             }
         })

@@ -1,10 +1,15 @@
 //! Bytes on the wire to `billing`.
 
+use std::net::SocketAddr;
+
 use common::{
     key::Pepper,
     time::Micros,
+    tls::{CertificateFiles, ClientTls, ListenerTls, MinVersion, ServerTls, TlsFile},
     usage::{BATCH_PATH, BATCH_STREAM_HEADER},
 };
+use servers::Authority;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::*;
 
@@ -17,7 +22,7 @@ async fn http_sink_sends_batches_that_billing_takes_and_reads_its_receipt() {
         let address = listener.local_addr().unwrap();
         (listener, address)
     };
-    let sink = HttpSink::new(&format!("http://{address}/"), &token).unwrap();
+    let sink = HttpSink::new(&format!("http://{address}/"), ClientTls::default(), &token).unwrap();
     let entries = vec![UsageEntry::Request(UsageRecord { at: Micros(5), ..record(3) })];
     let batch = UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq: 9, entries };
     let (delivered, request) =
@@ -47,15 +52,17 @@ fn sink_without_an_address_is_refused() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
     for url in ["", "billing:8090", "ftp://billing", "http://"] {
-        let error = HttpSink::new(url, &token).err().expect("a refusal").to_string();
+        let error = HttpSink::new(url, ClientTls::default(), &token).err().expect("a refusal").to_string();
         assert!(error.contains("is not the address"), "{error}");
     }
 }
 
 /// Takes one request and answers it; returns its head and body.
 async fn answer_once(listener: &tokio::net::TcpListener, status: &str, body: &str) -> (String, Vec<u8>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let (mut socket, _) = listener.accept().await.unwrap();
+    answer(listener.accept().await.unwrap().0, status, body).await
+}
+
+async fn answer(mut socket: impl AsyncRead + AsyncWrite + Unpin, status: &str, body: &str) -> (String, Vec<u8>) {
     let mut received = Vec::new();
     let head_end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -70,5 +77,64 @@ async fn answer_once(listener: &tokio::net::TcpListener, status: &str, body: &st
     }
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     socket.write_all(answer.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
     (head, received[head_end..].to_vec())
+}
+
+/// A server that wants certificates of an authority's clients, and answers each of them.
+async fn serve_with_certificates(directory: &Path, authority: &Authority) -> SocketAddr {
+    let server = authority.sign("127.0.0.1").unwrap();
+    let file = TlsFile {
+        certificate_file: server.certificate,
+        key_file: server.key,
+        client_ca_file: Some(directory.join("clients.pem")),
+        min_version: MinVersion::Tls13,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = ListenerTls::start("test", &ServerTls::load(file.settings()).unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = tls.acceptor().accept(stream).await {
+                answer(stream, "200 OK", "{\"next_seq\":10}").await;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn gateway_and_billing_know_each_other_by_certificates_that_may_be_replaced() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let directory = tempfile::tempdir().unwrap();
+    let ours = Authority::create(directory.path(), "ours").unwrap();
+    let others = Authority::create(directory.path(), "others").unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::copy(ours.file(), at("clients.pem")).unwrap();
+    let address = serve_with_certificates(directory.path(), &ours).await;
+    let place = |authority: &Authority| {
+        let identity = authority.sign("edge-1.test").unwrap();
+        std::fs::copy(&identity.key, at("edge.key")).unwrap();
+        std::fs::copy(&identity.certificate, at("edge.crt")).unwrap();
+    };
+    let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
+    let sink = |ca_file: &Path, is_known: bool| {
+        let identity = CertificateFiles { certificate: at("edge.crt"), key: at("edge.key") };
+        let tls = ClientTls { ca_file: Some(ca_file.to_owned()), identity: is_known.then_some(identity) };
+        HttpSink::new(&format!("https://{address}"), tls, &token).unwrap()
+    };
+    let entries = vec![UsageEntry::Request(UsageRecord { at: Micros(5), ..record(3) })];
+    let batch = UsageBatch { stream: StreamId::new("edge-1", 7, 0).unwrap(), first_seq: 9, entries };
+    place(&others);
+    for (ca_file, is_known) in [(others.file(), true), (ours.file(), false), (ours.file(), true)] {
+        let refused = sink(&ca_file, is_known).deliver(&batch).await;
+        assert!(matches!(refused, Err(SinkError::Away(_))), "{refused:?}");
+    }
+    let sink = Arc::new(sink(&ours.file(), true));
+    let stop = tokio::sync::watch::Sender::new(false);
+    let following = tokio::spawn(Arc::clone(&sink).follow_files(stop.subscribe()));
+    place(&ours);
+    servers::eventually("the new certificate", async || sink.deliver(&batch).await.ok()).await;
+    stop.send_replace(true);
+    following.await.unwrap();
 }

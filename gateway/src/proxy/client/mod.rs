@@ -54,6 +54,8 @@ static ALONE: LazyLock<IntGauge> = LazyLock::new(|| {
 /// that is served on it.
 #[derive(Default)]
 pub(crate) struct Client {
+    /// Port of the HTTPS address that its requests are sent to, if its listener says so.
+    redirect_port: Option<u16>,
     presence: AtomicU8,
     /// True if the request is counted as one that goes on without its client.
     counted: AtomicBool,
@@ -91,6 +93,16 @@ struct Rescued {
 }
 
 impl Client {
+    /// A client of a listener, which sends requests to HTTPS on this port, or serves them.
+    pub(crate) fn of_listener(redirect_port: Option<u16>) -> Self {
+        Self { redirect_port, ..Self::default() }
+    }
+
+    /// Returns the port of the HTTPS address that requests are sent to.
+    pub(super) const fn redirect_port(&self) -> Option<u16> {
+        self.redirect_port
+    }
+
     /// The client of a session, if it is served on a [`ClientStream`] or is an [`Http2Stream`].
     pub(super) fn of(session: &Session) -> Option<Arc<Self>> {
         match session.as_downstream().stream() {

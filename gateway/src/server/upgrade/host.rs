@@ -2,6 +2,7 @@
 //! one at a time.
 
 use std::{
+    borrow::Cow,
     fs,
     io::{self, ErrorKind, IoSlice},
     mem::MaybeUninit,
@@ -195,7 +196,7 @@ async fn hear(from: &mut BufReader<UnixStream>) -> io::Result<String> {
 }
 
 async fn send(to: &UnixStream, sockets: &Sockets) -> io::Result<()> {
-    let (names, passed): (Vec<&str>, Vec<BorrowedFd<'_>>) = sockets.named().unzip();
+    let (names, passed): (Vec<Cow<'_, str>>, Vec<BorrowedFd<'_>>) = sockets.named().unzip();
     let line = format!("{SOCKETS}{}\n", names.join(" "));
     let sent = to.async_io(Interest::WRITABLE, || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MOST))];

@@ -5,7 +5,7 @@
 //! | connects to the upgrade socket | -> | |
 //! | | <- | `tollgate 2 <process id>` |
 //! | boots; once it could serve: `ready` | -> | |
-//! | | <- | `sockets listen admin upgrade ..`, with the sockets themselves in this order |
+//! | | <- | `sockets listen listen.2 .. admin upgrade ..`, with the sockets themselves in this order |
 //! | `take` | -> | |
 //! | serves | <- | `yours`; stops accepting and drains |
 //!
@@ -19,6 +19,7 @@ mod host;
 mod tests;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io,
     net::TcpListener,
@@ -33,6 +34,8 @@ use std::{
 pub(super) use claim::Claim;
 pub(super) use host::{Handover, Host, bind};
 
+use crate::config::LISTENERS_MAX;
+
 /// First words of the running gateway; the number counts changes of the conversation.
 const GREETING: &str = "tollgate 2 ";
 
@@ -42,19 +45,23 @@ const REFUSED: &str = "refused ";
 const TAKE: &str = "take";
 const YOURS: &str = "yours";
 
-/// Most sockets that are handed over.
-const SOCKETS_MOST: usize = 5;
+/// Most sockets that are handed over: those of clients, and the others of [`Sockets`].
+const SOCKETS_MOST: usize = LISTENERS_MAX + 4;
 
 /// Longest time for either side to answer a question that needs no work.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Longest line, in bytes.
-const LINE_MAX_BYTES: usize = 512;
+/// Longest line, in bytes: one that names all sockets.
+const LINE_MAX_BYTES: usize = 1_024;
+
+/// The name of the first socket of clients. Others have a number behind it, from 2.
+const LISTEN: &str = "listen";
 
 /// The sockets of a gateway.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) clients: TcpListener,
+    /// At least one.
+    pub(super) clients: Vec<TcpListener>,
     pub(super) operators: TcpListener,
     /// The next process asks here.
     pub(super) upgrade: UnixListener,
@@ -67,7 +74,7 @@ impl Sockets {
     /// The same sockets once more.
     fn share(&self) -> io::Result<Self> {
         Ok(Self {
-            clients: self.clients.try_clone()?,
+            clients: self.clients.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
             operators: self.operators.try_clone()?,
             upgrade: self.upgrade.try_clone()?,
             decision: self.decision.as_ref().map(TcpListener::try_clone).transpose()?,
@@ -76,26 +83,42 @@ impl Sockets {
     }
 
     /// Each socket with the setting that it comes from.
-    fn named(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+    fn named(&self) -> impl Iterator<Item = (Cow<'static, str>, BorrowedFd<'_>)> {
         let Self { clients, operators, upgrade, decision, decision_grpc } = self;
-        let always = [("listen", clients.as_fd()), ("admin", operators.as_fd()), ("upgrade", upgrade.as_fd())];
+        let clients = clients.iter().enumerate().map(|(index, socket)| (client_name(index), socket.as_fd()));
+        let always = [("admin", operators.as_fd()), ("upgrade", upgrade.as_fd())];
         let decision = decision.iter().map(|socket| ("decision.listen", socket.as_fd()));
         let decision_grpc = decision_grpc.iter().map(|socket| ("decision.grpc_listen", socket.as_fd()));
-        always.into_iter().chain(decision).chain(decision_grpc)
+        let others = always.into_iter().chain(decision).chain(decision_grpc);
+        clients.chain(others.map(|(name, socket)| (name.into(), socket)))
     }
 
     /// The sockets that were handed over under these names; none if a name is not known or one is
     /// missing.
     fn from_named<'a>(sockets: impl Iterator<Item = (&'a str, OwnedFd)>) -> Option<Self> {
         let mut sockets: BTreeMap<&str, OwnedFd> = sockets.collect();
+        let mut clients: Vec<TcpListener> = Vec::new();
+        while let Some(socket) = sockets.remove(&*client_name(clients.len())) {
+            clients.push(socket.into());
+        }
+        if clients.is_empty() {
+            return None;
+        }
         let found = Self {
-            clients: sockets.remove("listen")?.into(),
+            clients,
             operators: sockets.remove("admin")?.into(),
             upgrade: sockets.remove("upgrade")?.into(),
             decision: sockets.remove("decision.listen").map(TcpListener::from),
             decision_grpc: sockets.remove("decision.grpc_listen").map(TcpListener::from),
         };
         sockets.is_empty().then_some(found)
+    }
+}
+
+fn client_name(index: usize) -> Cow<'static, str> {
+    match index {
+        0 => LISTEN.into(),
+        _ => format!("{LISTEN}.{}", index + 1).into(),
     }
 }
 

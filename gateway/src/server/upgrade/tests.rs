@@ -6,15 +6,20 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use super::{Claim, Handover, Host, Sockets, UpgradeError, bind};
+use crate::config::LISTENERS_MAX;
 
 const FILE: &str = "gateway.yaml";
 
 struct Running {
     directory: TempDir,
-    clients: std::net::SocketAddr,
+    clients: Vec<std::net::SocketAddr>,
     decisions: std::net::SocketAddr,
     handover: std::sync::Arc<Handover>,
     task: tokio::task::JoinHandle<()>,
+}
+
+fn addresses(sockets: &Sockets) -> Vec<std::net::SocketAddr> {
+    sockets.clients.iter().map(|socket| socket.local_addr().unwrap()).collect()
 }
 
 impl Running {
@@ -22,14 +27,14 @@ impl Running {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("upgrade");
         let sockets = Sockets {
-            clients: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+            clients: (0..LISTENERS_MAX).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect(),
             operators: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
             upgrade: bind(&path, Path::new(FILE)).unwrap(),
             decision: None,
             decision_grpc: Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
         };
         let decisions = sockets.decision_grpc.as_ref().unwrap().local_addr().unwrap();
-        let clients = sockets.clients.local_addr().unwrap();
+        let clients = addresses(&sockets);
         let host = Host::new(&sockets, path).unwrap();
         let handover = std::sync::Arc::clone(host.handover());
         Self { directory, clients, decisions, handover, task: tokio::spawn(host.run(sockets.upgrade)) }
@@ -51,7 +56,7 @@ async fn sockets_pass_as_they_are() {
     let claim = running.claim().await;
     assert_eq!(claim.process(), std::process::id().to_string());
     let (claim, sockets) = sockets(claim).await.unwrap();
-    assert_eq!(sockets.clients.local_addr().unwrap(), running.clients);
+    assert_eq!(addresses(&sockets), running.clients);
     assert!(sockets.decision.is_none());
     assert_eq!(sockets.decision_grpc.as_ref().unwrap().local_addr().unwrap(), running.decisions);
     assert!(!running.handover.is_taken());
@@ -59,8 +64,10 @@ async fn sockets_pass_as_they_are() {
     running.handover.taken().await;
     running.task.await.unwrap();
     // The old side holds none of them any more, and the new one still does.
-    let client = std::net::TcpStream::connect(running.clients).unwrap();
-    assert_eq!(sockets.clients.accept().unwrap().1, client.local_addr().unwrap());
+    for (address, socket) in running.clients.iter().zip(&sockets.clients) {
+        let client = std::net::TcpStream::connect(address).unwrap();
+        assert_eq!(socket.accept().unwrap().1, client.local_addr().unwrap());
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod tls;
+pub(crate) mod tools;
 pub(crate) mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -141,9 +142,14 @@ impl Fixture {
     }
 
     pub(crate) fn configure_at(&self, rest: &str, listen: SocketAddr) {
+        self.configure_listeners(&format!("listen: '{listen}'\n"), rest);
+    }
+
+    /// Writes the configuration with these lines for its listeners.
+    pub(crate) fn configure_listeners(&self, listeners: &str, rest: &str) {
         let directory = self.directory.path().display();
         let head = format!(
-            "name: test\nlisten: '{listen}'\nadmin: 127.0.0.1:0\nthreads: 2\nstore: {}\n\
+            "name: test\n{listeners}admin: 127.0.0.1:0\nthreads: 2\nstore: {}\n\
              usage: {{ sink: 'http://{}', journal: '{directory}/journal' }}\n",
             self.store_url, self.billing.address
         );

@@ -16,6 +16,8 @@ use super::PEPPER;
 /// A running gateway; killed when dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    /// Addresses of its other listeners.
+    pub(crate) further: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) client: reqwest::Client,
     process: Mutex<Process>,
@@ -72,8 +74,11 @@ impl Gateway {
         })
         .await;
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
+        let further = listening["further"].as_str().map_or_else(Vec::new, |further| further.split(", ").collect());
+        let further = further.iter().map(|address| address.parse().unwrap()).collect();
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { address: address("listen"), admin: address("admin"), client, process: Mutex::new(process) }
+        let process = Mutex::new(process);
+        Self { address: address("listen"), further, admin: address("admin"), client, process }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,0 +1,108 @@
+//! The addresses that clients connect to, each with the settings that are in force there.
+//!
+//! The sockets stay for as long as the process; everything else about a listener is replaced in
+//! place, and counts for the connections that are accepted from then on.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use common::tls::{Following, ServerTls};
+use pingora_core::protocols::Stream;
+
+use super::{handshake::Handshake, socket::Socket};
+use crate::config::ListenerSettings;
+
+/// All listeners of the process.
+pub(crate) struct Listeners(Vec<Arc<Listener>>);
+
+/// An address that clients connect to.
+pub(crate) struct Listener {
+    address: SocketAddr,
+    edge: ArcSwap<Edge>,
+}
+
+/// The settings in force on a listener.
+pub(crate) struct Edge {
+    pub(crate) settings: ListenerSettings,
+    tls: Option<Tls>,
+}
+
+struct Tls {
+    handshake: Arc<ArcSwap<Handshake>>,
+    _following: Arc<Following>,
+}
+
+impl Listeners {
+    /// A listener for each of the settings. Their certificates are followed on the runtime that
+    /// this is called on.
+    pub(crate) fn start(settings: &[ListenerSettings]) -> Self {
+        let listener = |settings: &ListenerSettings| {
+            let edge = ArcSwap::from_pointee(Edge::new(settings.clone()));
+            Arc::new(Listener { address: settings.address, edge })
+        };
+        Self(settings.iter().map(listener).collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.0.iter()
+    }
+
+    /// Puts changed settings into force on the listeners that there are. A listener whose address
+    /// is not in the settings any more keeps those that it has.
+    pub(crate) fn apply(&self, settings: &[ListenerSettings]) {
+        let mut unused: Vec<&ListenerSettings> = settings.iter().collect();
+        for listener in &self.0 {
+            let Some(found) = unused.iter().position(|settings| settings.address == listener.address) else {
+                continue;
+            };
+            let settings = unused.remove(found);
+            if listener.edge.load().settings != *settings {
+                listener.edge.store(Arc::new(Edge::new(settings.clone())));
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// The settings in force.
+    pub(crate) fn edge(&self) -> Arc<Edge> {
+        self.edge.load_full()
+    }
+}
+
+impl Edge {
+    fn new(settings: ListenerSettings) -> Self {
+        let tls = settings.tls.clone().map(|tls| Tls::new(&tls, &settings));
+        Self { settings, tls }
+    }
+
+    /// Returns true if requests begin with the first byte of a connection.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.tls.is_none() && !self.settings.proxy_protocol
+    }
+
+    /// Returns true if clients may begin with HTTP/2: over TLS, they say in the handshake which
+    /// protocol they speak. `anywhere`: on every listener that does not forbid it.
+    pub(crate) const fn takes_http2_without_tls(&self, anywhere: bool) -> bool {
+        let ListenerSettings { http2, redirect_port, .. } = &self.settings;
+        self.tls.is_none() && redirect_port.is_none() && (anywhere || *http2)
+    }
+
+    /// The connection as requests are read from it, after the handshake if TLS is spoken here.
+    pub(crate) async fn open(&self, socket: Socket) -> pingora_core::Result<Stream> {
+        match &self.tls {
+            None => Ok(Box::new(socket)),
+            Some(tls) => tls.handshake.load_full().shake_hands(socket).await,
+        }
+    }
+}
+
+impl Tls {
+    fn new(tls: &ServerTls, settings: &ListenerSettings) -> Self {
+        let hsts = settings.hsts_seconds;
+        let handshake = Arc::new(ArcSwap::from_pointee(Handshake::new(tls, hsts)));
+        let in_force = Arc::clone(&handshake);
+        let replace = move |tls: &ServerTls| in_force.store(Arc::new(Handshake::new(tls, hsts)));
+        Self { handshake, _following: Following::start(settings.address.to_string(), tls.clone(), replace) }
+    }
+}

@@ -1,0 +1,39 @@
+//! What TLS with the client means for its requests: answers insist on HTTPS, and upstreams are told
+//! of the client's certificate.
+//!
+//! Invariant: an upstream gets the headers `X-Client-Cert-*` only from here. They tell of a
+//! certificate that was verified in the handshake of this connection.
+
+use pingora_core::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use crate::listen::{Secured, ShownCertificate};
+
+/// The handshake of the connection that a request came on, if it has shown anything.
+fn of(session: &Session) -> Option<&Secured> {
+    session.digest()?.ssl_digest.as_ref()?.extension.get()
+}
+
+/// Returns the certificate that the client has shown.
+pub(super) fn certificate(session: &Session) -> Option<&ShownCertificate> {
+    of(session)?.certificate.as_ref()
+}
+
+/// Tells browsers in an answer to use HTTPS only, if the listener says so.
+pub(super) fn insist(session: &Session, answer: &mut ResponseHeader) -> Result<()> {
+    match of(session).and_then(|secured| secured.hsts.clone()) {
+        Some(hsts) => answer.insert_header("Strict-Transport-Security", hsts),
+        None => Ok(()),
+    }
+}
+
+/// Tells the upstream of the certificate.
+pub(super) fn introduce(request: &mut RequestHeader, certificate: &ShownCertificate) -> Result<()> {
+    let ShownCertificate { subject, names, fingerprint, .. } = certificate;
+    request.insert_header("X-Client-Cert-Subject", subject.clone())?;
+    if !names.is_empty() {
+        request.insert_header("X-Client-Cert-San", names.clone())?;
+    }
+    request.insert_header("X-Client-Cert-Sha256", fingerprint.clone())
+}
