@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`listen`] | connections: how many, how long they may take; the form of a request, before anything else sees it |
 //! | [`auth`] | credential -> key record, from the [`catalog`] in memory |
-//! | [`route`] | host, path, method -> route and upstream |
-//! | [`filter`] | what a route adds: CORS, limits by address |
+//! | [`route`] | host, path, conditions, method -> route; [`pattern`] has the forms of its paths |
+//! | [`filter`] | what a route adds: CORS, addresses, own answers, splits, rewriting |
 //! | [`limit`] | rates and concurrency of key, tenant, pools and route, hard quotas: local cells, no I/O |
 //! | [`upstream`] | servers, their health, the addresses of their names, TLS |
 //! | [`proxy`] | forwarding, identity headers |
@@ -31,6 +31,7 @@ mod lock;
 pub mod meter;
 pub mod metrics;
 mod outage;
+mod pattern;
 pub mod proxy;
 pub mod route;
 pub mod runtime;

@@ -89,6 +89,12 @@ impl AdmissionControl {
     /// Identifies the caller, unless the route is public, and makes sure that there is a route.
     pub(crate) fn identify(&self, arrival: Arrival<'_>) -> Result<Identified, Box<Refusal>> {
         let Arrival { address, now, .. } = arrival;
+        if let Ok(route) = &arrival.route
+            && let Some(addresses) = &route.addresses
+            && !addresses.admit(address)
+        {
+            return Err(Refusal::of(None, Some(Arc::clone(route)), not_from_there("the route", address)));
+        }
         let caller = match &arrival.route {
             Ok(route) if route.public.is_some() => None,
             _ => match self.caller(&arrival) {
@@ -151,7 +157,7 @@ impl AdmissionControl {
         if caller.key.admits_from(address) {
             return Ok(caller);
         }
-        Err(Refusal::of(Some(caller), None, foreign_address(address)))
+        Err(Refusal::of(Some(caller), None, not_from_there("the API key", address)))
     }
 
     /// Refuses a caller without the route's scope, and everybody while usage cannot be recorded.
@@ -187,10 +193,11 @@ fn check_scope(caller: &Caller, route: &Route) -> Result<(), Problem> {
     }
 }
 
-fn foreign_address(address: Option<IpAddr>) -> Problem {
+/// The problem of a client whose address may not use the key or the route.
+fn not_from_there(what: &str, address: Option<IpAddr>) -> Problem {
     let detail = match address {
-        Some(address) => format!("the API key may not be used from {}", address.to_canonical()),
-        None => "the API key may be used from certain addresses only, and the client's address is not known".to_owned(),
+        Some(address) => format!("{what} may not be used from {}", address.to_canonical()),
+        None => format!("{what} may be used from certain addresses only, and the client's address is not known"),
     };
     Problem::new(Code::AddressNotAllowed, detail)
 }

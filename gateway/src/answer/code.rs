@@ -67,8 +67,8 @@ codes! {
     NoPlan = "no_plan", FORBIDDEN, "The account has no plan";
     /// The route asks for a scope that the key does not have.
     ScopeMissing = "scope_missing", FORBIDDEN, "The API key lacks a scope";
-    /// The key may not be used from there.
-    AddressNotAllowed = "address_not_allowed", FORBIDDEN, "The API key may not be used from this address";
+    /// The key or the route may not be used from there.
+    AddressNotAllowed = "address_not_allowed", FORBIDDEN, "Requests from this address are not allowed";
     /// The route does not let the connection be upgraded.
     UpgradeNotAllowed = "upgrade_not_allowed", FORBIDDEN, "The connection cannot be upgraded here";
     /// No route for host and path.

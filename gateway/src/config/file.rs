@@ -9,9 +9,21 @@ use serde::{
 };
 
 use super::{
-    client::FailedCredentialsFile, connections::ConnectionsFile, cors::CorsFile, decision::DecisionFile,
-    http2::Http2File, lifecycle::OnAbortFile, listener::ListenerFile, matching::WantedFile, retries::RetriesFile,
-    upstream::file::UpstreamFile, usage::SinkTlsFile,
+    client::FailedCredentialsFile,
+    connections::ConnectionsFile,
+    cors::CorsFile,
+    decision::DecisionFile,
+    destination::{RedirectFile, RespondFile, ShareFile},
+    header_edits::HeaderEditsFile,
+    http2::Http2File,
+    lifecycle::OnAbortFile,
+    listener::ListenerFile,
+    matching::WantedFile,
+    retries::RetriesFile,
+    rewrite::RewriteFile,
+    timeouts::TimeoutsFile,
+    upstream::file::UpstreamFile,
+    usage::SinkTlsFile,
 };
 use crate::{meter::WhenFull, route::Bill};
 
@@ -117,7 +129,18 @@ pub(super) struct RouteFile {
     pub(super) headers: BTreeMap<String, WantedFile>,
     #[serde(default)]
     pub(super) query: BTreeMap<String, WantedFile>,
-    pub(super) upstream: String,
+    pub(super) upstream: Option<String>,
+    pub(super) split: Option<Vec<ShareFile>>,
+    pub(super) split_by: Option<String>,
+    pub(super) redirect: Option<RedirectFile>,
+    pub(super) respond: Option<RespondFile>,
+    pub(super) rewrite: Option<RewriteFile>,
+    pub(super) request_headers: Option<HeaderEditsFile>,
+    pub(super) response_headers: Option<HeaderEditsFile>,
+    #[serde(default)]
+    pub(super) allow_addresses: Vec<String>,
+    #[serde(default)]
+    pub(super) deny_addresses: Vec<String>,
     #[serde(default = "default_meter")]
     pub(super) meter: String,
     #[serde(default)]
@@ -126,6 +149,7 @@ pub(super) struct RouteFile {
     #[serde(default)]
     pub(super) strip_prefix: bool,
     pub(super) timeout_ms: Option<u64>,
+    pub(super) timeouts: Option<TimeoutsFile>,
     pub(super) body_bytes: Option<u64>,
     #[serde(default)]
     pub(super) on_abort: OnAbortFile,

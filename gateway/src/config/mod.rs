@@ -4,20 +4,26 @@
 //! checks again. Every fault of a file is told at once, each as `file:line:column: reason`.
 //! [`watch`] follows the file while the gateway runs.
 
+mod addresses;
 mod bank;
 mod check;
 mod client;
 mod connections;
 mod cors;
 mod decision;
+mod destination;
 mod file;
+mod header_edits;
 mod http2;
 mod lifecycle;
 mod listener;
 mod matching;
 mod public;
+mod redirects;
 mod retries;
+mod rewrite;
 mod route;
+mod timeouts;
 mod upstream;
 mod usage;
 pub mod watch;

@@ -14,10 +14,7 @@ use super::{
     check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name},
     file::{RouteFile, UnitsFile},
 };
-use crate::route::{Billable, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, UNITS_MAX, Units};
-
-/// Silence of a server whose upstream is not known, for the checks of the route's other settings.
-const UNKNOWN_SILENCE: Duration = Duration::from_mins(1);
+use crate::route::{Billable, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, UNITS_MAX, Units};
 
 /// Methods that can be routed.
 pub(super) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -55,6 +52,7 @@ impl Check<'_> {
             let reason = format!("route {}: matches the same requests as route {}", quoted(&route.name), quoted(same));
             self.inside(*index, || self.note(self.about(field, reason)));
         }
+        self.redirects(&routes);
         routes.into_iter().map(|(_, route)| route).collect()
     }
 }
@@ -95,7 +93,6 @@ impl RouteCheck<'_, '_> {
         if !is_name(&file.name) {
             self.refuse("name", NAME_RULE);
         }
-        let upstream = self.upstream();
         if let Err(error) = common::plan::validate_meter(&file.meter) {
             self.refuse("meter", &error.to_string());
         }
@@ -116,25 +113,36 @@ impl RouteCheck<'_, '_> {
                 "`strip_prefix` needs a prefix: use `path_prefix`, or end `path` with {rest...}",
             );
         }
-        let silence = timeout.or(upstream.map(|upstream| upstream.read_timeout)).unwrap_or(UNKNOWN_SILENCE);
+        let target = self.target(path.as_ref());
+        let silence = timeout.unwrap_or_else(|| self.silence(target.as_ref()));
         let (hosts, methods) = (
             self.each("hosts", &file.hosts, HostPattern::parse).collect(),
             self.each("methods", &file.methods, parse_method).collect(),
         );
         let (units, billable, lifecycle) = (self.units(), self.billable(), self.lifecycle(silence));
-        let (public, cors, retries) = (self.public(), self.cors(), self.retries());
+        let (public, cors, addresses) = (self.public(), self.cors(), self.addresses());
+        let retries = self.retries();
+        let (rewrite, timeouts) = (self.rewrite(path.as_ref()), self.timeouts());
+        let (request_headers, response_headers) = self.header_edits();
+        let is_metered = !matches!(&target, Some(Target::Reply(reply)) if !reply.metered);
+        let billable = match &target {
+            // What the route answers by itself was asked for.
+            Some(Target::Reply(reply)) if file.billable.is_none() => Billable::only(reply.status.as_u16()),
+            _ => billable,
+        };
         Some(RouteSettings {
             name: file.name.as_str().into(),
             hosts,
             methods,
             path: path?,
             conditions,
-            upstream: Arc::clone(&upstream?.name),
+            target: target?,
             meter: file.meter.as_str().into(),
-            units: units?,
+            units: units.map(|units| if is_metered { units } else { Units::Fixed(0) })?,
             billable,
             strip_prefix: file.strip_prefix,
             timeout,
+            timeouts,
             body_bytes: file.body_bytes,
             lifecycle,
             scope: file.scope.as_deref().map(Into::into),
@@ -143,24 +151,11 @@ impl RouteCheck<'_, '_> {
             public,
             cors,
             retries,
+            addresses,
+            rewrite,
+            request_headers,
+            response_headers,
         })
-    }
-
-    /// The route's upstream, if there is one.
-    fn upstream(&self) -> Option<&Arc<UpstreamSettings>> {
-        let name = &self.file.upstream;
-        let named = self.upstreams.get(name.as_str()).copied();
-        if named.is_some() {
-            return named;
-        }
-        // One that is defined and faulty is told where it is defined.
-        let known = self.check.tree().keys(&[Step::Key("upstreams".into())]);
-        if !known.contains(&name.as_str()) {
-            let meant = did_you_mean(name, known.iter().copied());
-            let all = if meant.is_empty() { format!("; defined are: {}", known.join(", ")) } else { meant };
-            self.refuse("upstream", &format!("upstream {} is not defined{all}", quoted(name)));
-        }
-        None
     }
 
     fn billable(&self) -> Billable {

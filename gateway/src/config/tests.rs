@@ -287,6 +287,7 @@ routes:
   - { name: c, path_prefix: /v1, upstream: other }
   - { name: d, path_prefix: /v1, upstream: othr, units: { fixed: -1 } }
   - { path_prefix: /v2, upstream: demo }
+  - { name: e, path_prefix: /v2 }
 ";
     let told = parse(text).unwrap_err().to_string();
     let expected = [
@@ -303,6 +304,7 @@ routes:
         "9:44: route `d`: upstream `othr` is not defined; did you mean `other`?",
         "9:66: `fixed`: `-1` is not a whole number, 0 or more",
         "10:5: `routes`: `name` is missing here",
+        "11:5: route `e`: `upstream` is missing",
     ];
     let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("gateway.yaml:")).collect();
     for (line, expected) in lines.iter().zip(expected) {

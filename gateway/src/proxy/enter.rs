@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use bytes::Bytes;
 use http::{Method, header};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -14,18 +15,19 @@ use super::{
     tunnel::Upgrade,
 };
 use crate::{
-    admission::{self, Admitted, Arrival, Refusal},
+    admission::{self, Admitted, Arrival, Identified, Refusal},
     answer::{Code, Problem},
     auth,
     filter::{
         cors::{Grant, Preflight},
         https,
+        reply::Reply,
     },
     listen::{
         head::METHODS,
         sizes::{check_body, check_headers, check_path},
     },
-    route::{Headers, RequestView, Route},
+    route::{self, Filling, Headers, HostPattern, RequestView, Route, Target},
     runtime::Live,
     upstream::{BreakerOpen, Passage, Upstream},
 };
@@ -36,13 +38,16 @@ pub(super) enum Entry {
     Passed,
     /// The gateway answers with this header and no body.
     Answered(ResponseHeader),
+    /// The gateway answers with this header and body, as the route says.
+    Replied(ResponseHeader, Bytes),
     /// The gateway answers with a problem.
     Refused(Problem),
 }
 
 /// The parts that forwarding needs beside a caller and a route.
 struct Forwarding {
-    upstream: Arc<Upstream>,
+    /// None if the route answers by itself.
+    upstream: Option<Arc<Upstream>>,
     passage: Option<Passage>,
     /// The upgrade that the request asks for and may have.
     upgrade: Option<Upgrade>,
@@ -80,7 +85,10 @@ impl Proxy {
         let cors = route.as_ref().ok().and_then(|route| route.cors.as_ref());
         context.cors = cors.map(|cors| cors.grant(&request.headers));
         match self.pass(&live, request, route, context).await {
-            Ok(()) => Ok(Entry::Passed),
+            Ok(()) => match context.route.as_ref().and_then(|route| route.reply().cloned()) {
+                None => Ok(Entry::Passed),
+                Some(reply) => self.replied(&reply, request, context),
+            },
             Err(refusal) => {
                 self.gateway.admission().count(&refusal);
                 context.caller = refusal.caller;
@@ -106,7 +114,7 @@ impl Proxy {
             failures_most: live.clients.failures_most,
             now: now(),
         })?;
-        let forwarding = match Forwarding::of(live, request, &identified.route) {
+        let forwarding = match Forwarding::of(live, request, &identified) {
             Ok(forwarding) => forwarding,
             Err(problem) => return Err(identified.refused(problem)),
         };
@@ -117,7 +125,7 @@ impl Proxy {
         }
         context.caller = identified.caller;
         context.route = Some(identified.route);
-        context.upstream = Some(forwarding.upstream);
+        context.upstream = forwarding.upstream;
         context.passage = forwarding.passage;
         context.upgrade = forwarding.upgrade;
         context.body.limit = forwarding.body_limit;
@@ -125,20 +133,47 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// The answer of a route that asks no upstream. Its usage is recorded if the route says so.
+    fn replied(&self, reply: &Reply, request: &RequestHeader, context: &mut Context) -> Result<Entry> {
+        let Some(route) = context.route.clone() else {
+            return Ok(Entry::Refused(Problem::new(Code::Internal, "an answer without a route")));
+        };
+        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(route::without_port);
+        let (path, query) = (request.uri.path(), request.uri.query());
+        let host = host.filter(|host| HostPattern::parse(host).is_ok());
+        let mut response = match reply.header(&Filling { pattern: &route.path, path, query, host })? {
+            Ok(response) => response,
+            Err(reason) => return Ok(Entry::Refused(Problem::new(Code::InvalidRequest, reason.to_string()))),
+        };
+        match self.account(&mut response, context) {
+            Ok(()) => Ok(Entry::Replied(response, reply.body.clone())),
+            Err(problem) => Ok(Entry::Refused(problem)),
+        }
+    }
+}
+
 impl Forwarding {
     /// Checks the upgrade and the declared length of a request to a route, and finds its upstream,
     /// whose breaker must let the request through.
-    fn of(live: &Live, request: &RequestHeader, route: &Route) -> Result<Self, Problem> {
+    fn of(live: &Live, request: &RequestHeader, identified: &Identified) -> Result<Self, Problem> {
+        let route = &identified.route;
+        let owner = || identified.caller.as_ref().map(|caller| (caller.tenant.id, caller.key.id));
+        let name = match &route.target {
+            Target::Upstream(name) => Some(name),
+            Target::Split(split) => split.choose(&request.headers, owner()),
+            Target::Reply(_) => return Ok(Self { upstream: None, passage: None, upgrade: None, body_limit: None }),
+        };
         let upgrade = Upgrade::of(request, route)?;
         let body_limit = route.body_bytes.or(live.sizes.body_bytes);
         if let Some(limit) = body_limit {
             check_body(declared_length(request), limit)?;
         }
-        let upstream = live.upstreams.get(&route.upstream).cloned();
+        let upstream = name.and_then(|name| live.upstreams.get(name)).cloned();
         let upstream =
             upstream.ok_or_else(|| Problem::new(Code::Internal, "the route's upstream is not configured"))?;
         let passage = upstream.pass().map_err(|open| breaker_open(&open))?;
-        Ok(Self { upstream, passage, upgrade, body_limit })
+        Ok(Self { upstream: Some(upstream), passage, upgrade, body_limit })
     }
 }
 

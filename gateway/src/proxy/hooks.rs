@@ -11,7 +11,10 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
-use super::{Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe, secured};
+use super::{
+    Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe, secured,
+    timeouts::Part,
+};
 use crate::{
     answer::{Code, Problem},
     listen::sizes::check_body,
@@ -45,6 +48,7 @@ impl ProxyHttp for Hooks {
                 return Ok(false);
             }
             Entry::Answered(answer) => self.0.answer_briefly(session, answer).await,
+            Entry::Replied(answer, body) => self.0.reply(session, context, answer, body).await,
             Entry::Refused(problem) => self.0.answer(session, context, &problem).await,
         };
         answered.map(|()| true).map_err(Error::into_down)
@@ -67,6 +71,7 @@ impl ProxyHttp for Hooks {
         }
         if end_of_stream {
             context.complete();
+            context.begin(Part::Header);
         }
         Ok(())
     }
@@ -83,6 +88,7 @@ impl ProxyHttp for Hooks {
         let Choice { server, peer, load } = choice;
         context.load = load;
         context.tried.push(server);
+        context.begin(Part::Request);
         Ok(peer)
     }
 
@@ -133,7 +139,11 @@ impl ProxyHttp for Hooks {
         let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let (request_id, source) = (&*context.request_id, &context.source);
         let certificate = secured::certificate(session);
-        identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure, certificate })
+        identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure, certificate })?;
+        if let Some(rewrite) = &route.rewrite {
+            rewrite.host(request, || context.tried.last().map(|server| server.configured().authority()))?;
+        }
+        route.request_headers.as_ref().map_or(Ok(()), |edits| edits.of_request(request))
     }
 
     /// An upstream may only switch protocols if it was asked to, and to the one that it was asked
@@ -187,6 +197,10 @@ impl ProxyHttp for Hooks {
             return Err(context.fail(problem));
         }
         context.progress.answered = true;
+        context.begin(Part::Body);
+        if let Some(edits) = context.route.as_ref().and_then(|route| route.response_headers.as_ref()) {
+            edits.of_response(response)?;
+        }
         if switches {
             self.0.open_tunnel(session, response, context)?;
         }
@@ -204,10 +218,11 @@ impl ProxyHttp for Hooks {
         &self,
         session: &mut Session,
         _body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         fault::point("response_body_filter", session.req_header());
+        context.begin(if end_of_stream { Part::End } else { Part::Body });
         if let (Some(_), None, Some(client)) = (&context.upgrade, &context.tunnel, &context.client) {
             // Not upgraded after all: the upstream may stay silent for as long as with any other
             // request.
@@ -256,9 +271,7 @@ impl ProxyHttp for Hooks {
         }
         let problem = match context.problem.take() {
             Some(problem) => Some(problem),
-            None if is_overdue => {
-                Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered the upgrade in time"))
-            }
+            None if is_overdue => Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered in time")),
             None => failure::problem(error),
         };
         let answered = session.response_written().is_some_and(|response| !response.status.is_informational());

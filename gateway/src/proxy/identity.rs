@@ -43,7 +43,8 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;
     forwarded.write(request, source, secure)?;
-    retarget(request, route)
+    retarget(request, route)?;
+    route.rewrite.as_ref().map_or(Ok(()), |rewrite| rewrite.target(request, &route.path))
 }
 
 /// Sends the path on that was matched: without the prefix if the route says so, and always in

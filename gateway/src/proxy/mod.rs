@@ -18,11 +18,12 @@ mod hooks;
 mod hop;
 mod identity;
 mod observe;
-mod reserved;
+pub(crate) mod reserved;
 mod retry;
 mod secured;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod trace;
 mod tunnel;
 mod upgraded;
@@ -30,6 +31,7 @@ mod usage;
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 pub(crate) use client::{Client, ClientStream, Http2Stream, serve_request};
 pub use context::Context;
 pub use hooks::Hooks;
@@ -43,6 +45,7 @@ use tunnel::Tunnels;
 
 use crate::{
     answer::{Code, Problem},
+    filter::reply::has_no_body,
     runtime::Gateway,
     upstream::ConnectFailures,
 };
@@ -83,6 +86,29 @@ impl Proxy {
             session.set_keepalive(None);
         }
         session.write_response_header(Box::new(answer), true).await
+    }
+
+    /// Answers with what a route says.
+    async fn reply(
+        &self,
+        session: &mut Session,
+        context: &Context,
+        mut header: ResponseHeader,
+        body: Bytes,
+    ) -> Result<()> {
+        if self.gateway.is_draining() {
+            session.set_keepalive(None);
+        }
+        if let Some(grant) = &context.cors {
+            grant.write(&mut header)?;
+        }
+        header.insert_header("X-Request-Id", context.request_id.as_str())?;
+        let head_only = session.req_header().method == Method::HEAD || has_no_body(header.status);
+        session.write_response_header(Box::new(header), head_only).await?;
+        if head_only {
+            return Ok(());
+        }
+        session.write_response_body(Some(body), true).await
     }
 
     async fn answer(&self, session: &mut Session, context: &mut Context, problem: &Problem) -> Result<()> {

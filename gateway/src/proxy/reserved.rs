@@ -117,6 +117,11 @@ pub(super) fn is_removed(name: &str) -> bool {
             || REWRITTEN.iter().any(|known| name != *known && is_read_as(name, known)))
 }
 
+/// Returns true if a header of this name is the gateway's own to write.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    is_removed(name) || REWRITTEN.contains(&name)
+}
+
 /// Returns true if some server takes `name` for `known`, which is written with dashes.
 fn is_read_as(name: &str, known: &str) -> bool {
     name.len() == known.len() && begins_like(name, known)

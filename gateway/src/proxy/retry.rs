@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
-use super::{Proxy, context::Context};
+use super::{Proxy, context::Context, timeouts};
 use crate::{
     answer::Code,
     config::{Balance, HashBy},
@@ -54,6 +54,7 @@ impl Proxy {
             Balance::Hash(by) => value(by, &session.req_header().headers, context),
         };
         let mut choice = upstream.choose(route, &context.tried, context.upgrade.is_some(), value)?;
+        timeouts::bound(&mut choice.peer.options, route);
         if let Some(retries) = &route.retries
             && context.upgrade.is_none()
         {

@@ -59,6 +59,9 @@ impl Proxy {
         };
         let units = self.take_units(response, route);
         let has_left = context.has_no_client();
+        if let Some(admission) = context.admission.take_if(|_| !route.is_metered()) {
+            context.permit = Some(admission.settle(0));
+        }
         if let Some(admission) = context.admission.take() {
             let status = response.status.as_u16();
             let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));

@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::pattern::decoded;
+
 /// Conditions of a route on headers and query. All of them must be met.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Conditions {
@@ -126,26 +128,6 @@ fn meets_query(query: &str, name: &str, wanted: &Wanted) -> bool {
     });
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     wanted.is_met(decoded(value))
-}
-
-/// The bytes of a name or value in a query: `+` is a space, and what is no escape stands for itself.
-fn decoded(text: &str) -> impl Iterator<Item = u8> {
-    let mut rest = text.as_bytes();
-    std::iter::from_fn(move || {
-        let (first, after) = rest.split_first()?;
-        let escape = || -> Option<u8> {
-            let (digits, _) = after.split_first_chunk::<2>()?;
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            u8::try_from(digit(digits[0])? << 4 | digit(digits[1])?).ok()
-        };
-        let (byte, length) = match first {
-            b'+' => (b' ', 1),
-            b'%' => escape().map_or((b'%', 1), |byte| (byte, 3)),
-            other => (*other, 1),
-        };
-        rest = &rest[length..];
-        Some(byte)
-    })
 }
 
 #[cfg(test)]

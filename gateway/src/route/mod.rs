@@ -21,7 +21,6 @@ mod lifecycle;
 mod loose;
 mod overlap;
 mod path;
-mod path_pattern;
 mod pattern;
 mod retries;
 mod settings;
@@ -37,13 +36,13 @@ pub(crate) use lifecycle::{ABORT_BYTES, UPGRADE_IDLE_SECONDS};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub(crate) use overlap::Overlaps;
 pub use path::{DecodedPath, PathError, decode_path};
-pub use path_pattern::{PathPattern, PatternError, Segment, Shape};
 pub use pattern::{Billable, HostPattern};
 pub use retries::{Retries, RetryOn};
-pub use settings::{Public, RouteSettings, UNITS_MAX, Units};
+pub use settings::{Public, RouteSettings, Target, Timeouts, UNITS_MAX, Units};
 pub use spelling::{Spelling, Spellings};
-pub use table::{RequestView, RouteError, Table};
+pub use table::{RequestView, RouteError, Table, without_port};
 
+pub use crate::pattern::{Filling, PathPattern, PatternError, Segment, Shape, Template, TemplateError};
 use crate::{
     filter::by_address,
     limit::{Destination, Limiter, RouteLimits},

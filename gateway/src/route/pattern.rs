@@ -57,6 +57,11 @@ impl Billable {
         patterns.iter().map(|pattern| StatusPattern::parse(pattern.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
+    /// This status only.
+    pub(crate) fn only(status: u16) -> Self {
+        Self(vec![StatusPattern::Exact(status)])
+    }
+
     /// Returns true if an answer with this status is billed.
     pub fn covers(&self, status: u16) -> bool {
         self.0.iter().any(|pattern| match pattern {

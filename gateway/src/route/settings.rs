@@ -8,12 +8,16 @@ use http::{HeaderName, Method};
 use super::{
     conditions::Conditions,
     lifecycle::Lifecycle,
-    path_pattern::PathPattern,
     pattern::{Billable, HostPattern},
     retries::Retries,
     spelling::Spellings,
 };
-use crate::filter::cors::Cors;
+use crate::{
+    filter::{
+        addresses::Addresses, cors::Cors, header_edits::HeaderEdits, reply::Reply, rewrite::Rewrite, split::Split,
+    },
+    pattern::PathPattern,
+};
 
 /// Most units that one answer may report; anything beyond is taken for a mistake of the upstream.
 pub const UNITS_MAX: u64 = 1_000_000_000;
@@ -31,8 +35,8 @@ pub struct RouteSettings {
     pub methods: Vec<Method>,
     /// Conditions on headers and query.
     pub conditions: Conditions,
-    /// Name of the upstream.
-    pub upstream: Arc<str>,
+    /// What becomes of its requests.
+    pub target: Target,
     /// The meter that its requests count on.
     pub meter: Arc<str>,
     /// Units that one answer uses.
@@ -43,6 +47,8 @@ pub struct RouteSettings {
     pub strip_prefix: bool,
     /// Longest silence of the upstream, if other than the upstream's own setting.
     pub timeout: Option<Duration>,
+    /// Time for each part of a request, if the route says so.
+    pub timeouts: Option<Timeouts>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
     /// The life of its requests: the end without a client, the time of the record, and upgrades.
@@ -59,6 +65,38 @@ pub struct RouteSettings {
     pub(crate) cors: Option<Arc<Cors>>,
     /// Retries of its requests, if it says how; otherwise only failed connections are tried again.
     pub retries: Option<Retries>,
+    /// Addresses that may use it, if not all may.
+    pub(crate) addresses: Option<Addresses>,
+    /// Rewriting of requests for the upstream.
+    pub(crate) rewrite: Option<Rewrite>,
+    /// Edits of the headers of requests.
+    pub(crate) request_headers: Option<HeaderEdits>,
+    /// Edits of the headers of answers.
+    pub(crate) response_headers: Option<HeaderEdits>,
+}
+
+/// What becomes of the requests of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// They go to the upstream of this name.
+    Upstream(Arc<str>),
+    /// Upstreams share them.
+    Split(Arc<Split>),
+    /// The route answers them by itself.
+    Reply(Arc<Reply>),
+}
+
+/// Time for each part of a request, beside the longest silence of the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timeouts {
+    /// Until a server has accepted the connection, TLS included.
+    pub connect: Option<Duration>,
+    /// From the end of the request until the answer's header.
+    pub first_byte: Option<Duration>,
+    /// Between two parts of the answer.
+    pub between_bytes: Option<Duration>,
+    /// From the request's header until the end of the answer.
+    pub total: Option<Duration>,
 }
 
 /// Units that an answer uses.
@@ -101,12 +139,13 @@ impl RouteSettings {
             path: PathPattern::below("/"),
             methods: Vec::new(),
             conditions: Conditions::default(),
-            upstream: "".into(),
+            target: Target::Upstream("".into()),
             meter: REQUESTS_METER.into(),
             units: Units::Fixed(1),
             billable: Billable::default(),
             strip_prefix: false,
             timeout: None,
+            timeouts: None,
             body_bytes: None,
             lifecycle: Lifecycle::default(),
             scope: None,
@@ -115,7 +154,24 @@ impl RouteSettings {
             public: None,
             cors: None,
             retries: None,
+            addresses: None,
+            rewrite: None,
+            request_headers: None,
+            response_headers: None,
         }
+    }
+
+    /// The route's own answer, if it asks no upstream.
+    pub(crate) const fn reply(&self) -> Option<&Arc<Reply>> {
+        match &self.target {
+            Target::Reply(reply) => Some(reply),
+            Target::Upstream(_) | Target::Split(_) => None,
+        }
+    }
+
+    /// Returns true if the usage of its requests is recorded, where they have a caller.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.reply().is_none_or(|reply| reply.metered)
     }
 
     /// Returns true if a connection may be upgraded to this protocol, whose name is in lower case.

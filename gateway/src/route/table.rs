@@ -299,7 +299,8 @@ fn is_plain(pattern: &PathPattern, folded: &[Option<Box<[u8]>>]) -> bool {
     pattern.segments().len() == folded.len() && pattern.segments().iter().zip(folded).all(is_same)
 }
 
-fn without_port(host: &str) -> &str {
+/// The host of a `Host` header, without its port or a dot at its end.
+pub fn without_port(host: &str) -> &str {
     if let Some(bracketed) = host.strip_prefix('[') {
         return bracketed.split(']').next().unwrap_or_default();
     }

@@ -2,7 +2,11 @@
 
 use reqwest::Method;
 
-use crate::support::{Fixture, eventually, process::Gateway};
+use crate::support::{
+    Fixture, eventually,
+    process::Gateway,
+    raw::{RawUpstream, Wire},
+};
 
 const ROUTES: &str = "
 upstreams:
@@ -67,4 +71,35 @@ async fn preflight_takes_the_route_of_the_request_that_it_announces() {
         assert_eq!(route_of(&gateway, request).await, (204, route.to_owned()), "{headers}");
     }
     assert_eq!(fixture.upstream.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_compressed_pass_as_they_are() {
+    let (fixture, upstream) = (Fixture::new().await, RawUpstream::start().await);
+    let routes = format!(
+        "upstreams: {{ raw: {{ servers: ['{}'] }} }}\nroutes: [{{ name: a, path_prefix: /, upstream: raw, public: true }}]\n",
+        upstream.address
+    );
+    let gateway = fixture.gateway_with(&routes).await;
+    for coding in ["gzip", "br", "zstd"] {
+        let mut client = Wire::connect(gateway.address).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"))
+            .await;
+        let (mut server, request) = upstream.request().await;
+        assert!(request.to_lowercase().contains(&format!("accept-encoding: {coding}\r\n")), "{request}");
+        // No gateway that decoded or encoded anything would pass these bytes on.
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nVary: Accept-Encoding\r\nContent-Length: 4\r\n\r\n\x1f\x01\x02\x03"
+        );
+        server.send(answer).await;
+        let answer = client.read_to_end().await;
+        let (header, body) = answer.split_once("\r\n\r\n").unwrap();
+        let header = header.to_lowercase();
+        assert!(
+            header.contains(&format!("content-encoding: {coding}")) && header.contains("content-length: 4"),
+            "{header}"
+        );
+        assert!(header.contains("vary: accept-encoding") && body == "\x1f\x01\x02\x03", "{answer:?}");
+    }
 }
