@@ -39,6 +39,15 @@ impl ClientCertificate {
         })
     }
 
+    /// Returns true if a certificate may have this text as its subject or as one of its names.
+    pub fn may_be_named(text: &str) -> bool {
+        let is_subject = text.split_once('=').is_some_and(|(kind, _)| {
+            kind.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+                && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        });
+        is_subject || ["dns:", "uri:", "email:", "ip:"].iter().any(|kind| text.starts_with(kind))
+    }
+
     /// Returns true if its validity has ended by `now`, in seconds since 1970.
     pub const fn has_expired(&self, now: i64) -> bool {
         self.not_after < now

@@ -8,7 +8,7 @@ mod usage;
 
 use std::{net::IpAddr, sync::Arc};
 
-use common::{key::KeyHash, time::Micros};
+use common::{id::KeyId, key::KeyHash, time::Micros};
 pub(crate) use refusal::Refusal;
 pub(crate) use usage::unrecorded;
 
@@ -37,6 +37,8 @@ pub struct AdmissionControl {
 /// A request that asks to be admitted.
 pub(crate) struct Arrival<'a> {
     pub(crate) credential: Result<&'a [u8], AuthError>,
+    /// The key that the client's certificate stands for, on routes that take certificates.
+    pub(crate) certificate_key: Option<KeyId>,
     /// The route that its host, path and method lead to.
     pub(crate) route: Result<Arc<Route>, Problem>,
     /// The client's address, if it is known.
@@ -139,25 +141,33 @@ impl AdmissionControl {
         Ok(self.authenticator.pepper.hash(&secret))
     }
 
-    /// Looks up the caller behind a credential, if it may be used from its address. Nothing is
-    /// looked up once too many other credentials from that address have failed.
+    /// Looks up the caller behind a credential, or behind a certificate where there is no other, if
+    /// it may be used from its address.
     fn caller(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
+        let caller = match arrival.key_of_certificate() {
+            Some(key) => self.authenticator.look_up_id(key, arrival.now).map_err(Refusal::of_credential)?,
+            None => self.caller_with_secret(arrival)?,
+        };
+        if caller.key.admits_from(arrival.address) {
+            return Ok(caller);
+        }
+        Err(Refusal::of(Some(caller), None, not_from_there("the API key", arrival.address)))
+    }
+
+    /// Looks up the caller behind a secret, unless too many others from that address have failed.
+    fn caller_with_secret(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
         let &Arrival { credential, address, failures_most, now, .. } = arrival;
         let origin = address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most });
         let secret = auth::read(credential).map_err(Refusal::of_credential)?;
         if let Some(origin) = &origin {
             self.failures.check(origin).map_err(|refused| Refusal::of_nobody(refused.into()))?;
         }
-        let caller = self.authenticator.look_up(&secret, now).map_err(|refusal| {
+        self.authenticator.look_up(&secret, now).map_err(|refusal| {
             if let Some(origin) = origin.as_ref().filter(|_| refusal.error.is_failed_key()) {
                 self.failures.count(origin);
             }
             Refusal::of_credential(refusal)
-        })?;
-        if caller.key.admits_from(address) {
-            return Ok(caller);
-        }
-        Err(Refusal::of(Some(caller), None, not_from_there("the API key", address)))
+        })
     }
 
     /// Refuses a caller without the route's scope, and everybody while usage cannot be recorded.
@@ -172,6 +182,16 @@ impl AdmissionControl {
         let limited = request.route.per_address.as_ref().zip(request.address);
         let count = |(rate, address)| self.by_address.admit(&request.route.name, address, rate);
         Ok(limited.map(count).transpose()?)
+    }
+}
+
+impl Arrival<'_> {
+    /// The key that the request's certificate stands for, if its route takes certificates and it
+    /// has no other credential.
+    fn key_of_certificate(&self) -> Option<KeyId> {
+        let is_alone = matches!(self.credential, Err(AuthError::Missing));
+        let takes_certificates = self.route.as_ref().is_ok_and(|route| route.client_certificates);
+        self.certificate_key.filter(|_| is_alone && takes_certificates)
     }
 }
 

@@ -83,13 +83,24 @@ impl Authenticator {
     pub(crate) fn look_up(&self, secret: &Secret, now: Micros) -> Result<Caller, AuthRefusal> {
         let hash = self.pepper.hash(secret);
         let key = self.catalog.key(&hash).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
-        match standing(&key, now) {
-            Ok(tenant) => {
-                key.touch(now);
-                Ok(Caller { key, tenant })
-            }
-            Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
+        accept(key, now)
+    }
+
+    /// The caller whose key has this identifier: a client certificate stands for it.
+    pub(crate) fn look_up_id(&self, id: KeyId, now: Micros) -> Result<Caller, AuthRefusal> {
+        let key = self.catalog.key_with_id(id).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
+        accept(key, now)
+    }
+}
+
+/// The caller behind a key, if the key and its tenant are served.
+fn accept(key: Arc<KeyEntry>, now: Micros) -> Result<Caller, AuthRefusal> {
+    match standing(&key, now) {
+        Ok(tenant) => {
+            key.touch(now);
+            Ok(Caller { key, tenant })
         }
+        Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
     }
 }
 

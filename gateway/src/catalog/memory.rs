@@ -16,6 +16,7 @@ use common::{
 use super::entry::Standing;
 use super::{
     by_hash::KeysByHash,
+    by_id::KeysById,
     entry::KeyEntry,
     load::Loader,
     progress::{Progress, Source},
@@ -26,6 +27,7 @@ use crate::{limit::QuotaBook, lock::locked, outage::Outage, schema::SchemaFit};
 /// All tenants, plans and keys that the gateway knows.
 pub struct Catalog {
     pub(super) keys: KeysByHash,
+    pub(super) by_id: KeysById,
     pub(super) quotas: Arc<QuotaBook>,
     /// Only loading and following touch it.
     pub(super) tree: Mutex<Tree>,
@@ -41,6 +43,7 @@ impl Catalog {
     pub fn empty() -> Self {
         Self {
             keys: KeysByHash::default(),
+            by_id: KeysById::default(),
             quotas: Arc::default(),
             tree: Mutex::default(),
             progress: Progress::default(),

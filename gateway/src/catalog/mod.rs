@@ -7,6 +7,7 @@
 //! which a gateway starts while the store is down.
 
 mod by_hash;
+mod by_id;
 mod caller;
 mod entry;
 #[cfg(test)]

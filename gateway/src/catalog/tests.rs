@@ -249,3 +249,20 @@ async fn deleted_tenant_is_not_served_and_a_moved_one_draws_on_its_new_place() {
     store.delete_tenant(child.id, None, SystemClock.now()).await.unwrap();
     following.until("deletion", |catalog| matches!(catalog.standing(child.id), Standing::Deleted)).await;
 }
+
+#[tokio::test]
+async fn key_is_found_by_its_identifier_once_it_is_known() {
+    let fixture = Fixture::new().await;
+    let following = Following::start(Catalog::load(&fixture.store).await.unwrap(), &fixture.store);
+    assert!(following.catalog.key_with_id(KeyId::generate()).is_none());
+    let (id, hash) = fixture.key().await;
+    following.until("the key by its identifier", |catalog| catalog.key_with_id(id).is_some()).await;
+    let (by_id, by_hash) = (following.catalog.key_with_id(id).unwrap(), following.catalog.key(&hash).unwrap());
+    assert!(Arc::ptr_eq(&by_id, &by_hash));
+    fixture.store.revoke_key(id, SystemClock.now()).await.unwrap();
+    following.until("the revocation", |catalog| key_status(catalog, id) == Some(KeyStatus::Revoked)).await;
+}
+
+fn key_status(catalog: &Catalog, id: KeyId) -> Option<KeyStatus> {
+    Some(catalog.key_with_id(id)?.status(SystemClock.now()))
+}

@@ -166,6 +166,8 @@ pub(super) struct RouteFile {
     #[serde(default)]
     pub(super) limits: RateLimits,
     #[serde(default)]
+    pub(super) client_certificates: bool,
+    #[serde(default)]
     pub(super) public: bool,
     pub(super) public_per_minute: Option<u64>,
     pub(super) cors: Option<CorsFile>,

@@ -1,11 +1,18 @@
 //! The settings `listen` and `listeners`: the addresses for clients, with TLS and what else each of
 //! them does.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use common::{
+    config::quoted,
+    id::KeyId,
     time::{Clock as _, SystemClock},
-    tls::{CertificateFiles, Clients, MinVersion, ServerTls, TlsFault, TlsFile, TlsSettings},
+    tls::{CertificateFiles, ClientCertificate, Clients, MinVersion, ServerTls, TlsFault, TlsFile, TlsSettings},
 };
 use serde::Deserialize;
 
@@ -62,6 +69,8 @@ struct ClientCertificatesFile {
     ca_file: PathBuf,
     #[serde(default = "default_required")]
     required: bool,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
 }
 
 /// An address for clients.
@@ -71,6 +80,8 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// TLS, if it is spoken.
     pub tls: Option<Arc<ServerTls>>,
+    /// Keys that certificates of clients stand for, by subject or alternative name.
+    pub certificate_keys: Arc<HashMap<String, KeyId>>,
     /// Port of the HTTPS address that clients are sent to instead of being served.
     pub redirect_port: Option<u16>,
     /// Seconds for which browsers are told to use HTTPS only.
@@ -84,8 +95,16 @@ pub struct ListenerSettings {
 
 impl ListenerSettings {
     /// A listener without TLS.
-    pub const fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None, redirect_port: None, hsts_seconds: None, proxy_protocol: false, http2: false }
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            certificate_keys: Arc::default(),
+            redirect_port: None,
+            hsts_seconds: None,
+            proxy_protocol: false,
+            http2: false,
+        }
     }
 }
 
@@ -135,9 +154,12 @@ impl Check<'_> {
             Some(tls) => Some(Arc::new(self.inside("tls", || self.listener_tls(tls, file.http2))?)),
             None => None,
         };
+        let clients = file.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref());
+        let keys = clients.map(|clients| self.inside("tls", || self.certificate_keys(clients)));
         Some(ListenerSettings {
             address: address?,
             tls,
+            certificate_keys: Arc::new(keys.unwrap_or_default()),
             redirect_port: file.redirect_to_https.then_some(file.redirect_port),
             hsts_seconds: hsts.and_then(|seconds| self.noted(seconds)),
             proxy_protocol: file.proxy_protocol,
@@ -179,6 +201,21 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// The keys that certificates stand for.
+    fn certificate_keys(&self, file: &ClientCertificatesFile) -> HashMap<String, KeyId> {
+        let checked = |(name, key): (&String, &String)| {
+            if !ClientCertificate::may_be_named(name) {
+                let reason = "is neither a subject, as in CN=billing,O=Example, nor an alternative name, as in \
+                              dns:client.example.com or uri:spiffe://example/billing";
+                self.note(self.about(name, format!("`keys`: {} {reason}", quoted(name))));
+            }
+            let parsed = key.parse::<KeyId>().map_err(|error| self.about_value(name, key, error.to_string()));
+            Some((name.clone(), self.noted(parsed)?))
+        };
+        let keys = || file.keys.iter().filter_map(checked).collect();
+        self.inside("client_certificates", || self.inside("keys", keys))
     }
 
     /// TLS on the address for operators.
@@ -288,6 +325,30 @@ mod tests {
         for fault in ["7:21: `key_file`: ", "8:29: `certificate_file`: ", "11:18: `ca_file`: "] {
             assert!(files.contains(&format!("gateway.yaml:{fault}")), "{fault} in {files}");
         }
+    }
+
+    #[test]
+    fn certificates_stand_for_keys_by_subject_or_alternative_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::create(directory.path(), "ours").unwrap();
+        let identity = authority.sign("a.test").unwrap();
+        let with_keys = |keys: &str| {
+            let section = format!(
+                "listeners:\n  - address: 127.0.0.1:2\n    tls:\n      certificates:\n        - certificate_file: {}\n          \
+                 key_file: {}\n      client_certificates:\n        ca_file: {}\n        keys:\n{keys}",
+                identity.certificate.display(),
+                identity.key.display(),
+                authority.file().display(),
+            );
+            parse(&section)
+        };
+        let key = KeyId::from_u128(7);
+        let good = with_keys(&format!("          'CN=a,O=b': {key}\n          'uri:spiffe://a/b': {key}\n")).unwrap();
+        let keys = &good.listeners[0].certificate_keys;
+        assert_eq!((keys.get("CN=a,O=b"), keys.get("uri:spiffe://a/b"), keys.len()), (Some(&key), Some(&key), 2));
+        let bad = with_keys(&format!("          partner: {key}\n          'CN=a': ten_1\n")).unwrap_err();
+        assert!(bad.contains("gateway.yaml:10:20: `keys`: `partner` is neither a subject"), "{bad}");
+        assert!(bad.contains("gateway.yaml:11:19: `ten_1` is not a key id"), "{bad}");
     }
 
     #[test]

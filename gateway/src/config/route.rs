@@ -148,6 +148,7 @@ impl RouteCheck<'_, '_> {
             scope: file.scope.as_deref().map(Into::into),
             spellings,
             limits: file.limits.clone(),
+            client_certificates: file.client_certificates,
             public,
             cors,
             retries,

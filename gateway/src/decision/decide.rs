@@ -134,6 +134,7 @@ impl Decision {
     async fn judge(&self, question: &Question<'_>) -> Result<Verdict, Problem> {
         let identified = self.admission().identify(Arrival {
             credential: question.credential,
+            certificate_key: None,
             route: self.route(question.target.as_ref()),
             // The other proxy's own address is not the client's, and what it says of that is
             // believed.

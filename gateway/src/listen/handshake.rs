@@ -1,9 +1,10 @@
 //! The handshake of TLS with a client, and what the requests of the connection get to know of it.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use common::{
+    id::KeyId,
     time::{Clock as _, SystemClock},
     tls::{ClientCertificate, ServerTls},
 };
@@ -19,6 +20,7 @@ use pingora_core::{
 use pingora_rustls::TlsAcceptor;
 
 use super::socket::Socket;
+use crate::config::ListenerSettings;
 
 /// Accepts the handshakes of a listener.
 pub(super) struct Handshake {
@@ -39,18 +41,22 @@ pub(crate) struct ShownCertificate {
     /// Alternative names, separated by commas.
     pub(crate) names: HeaderValue,
     pub(crate) fingerprint: HeaderValue,
+    /// The key that it stands for.
+    pub(crate) key: Option<KeyId>,
     not_after: i64,
 }
 
 /// Writes down what a finished handshake has shown.
 struct Witness {
     hsts: Option<HeaderValue>,
+    /// Keys by subject or alternative name.
+    keys: Arc<HashMap<String, KeyId>>,
 }
 
 impl Handshake {
-    pub(super) fn new(tls: &ServerTls, hsts_seconds: Option<u64>) -> Self {
-        let hsts = hsts_seconds.and_then(|seconds| HeaderValue::try_from(format!("max-age={seconds}")).ok());
-        Self { acceptor: acceptor(tls, Witness { hsts }) }
+    pub(super) fn new(tls: &ServerTls, settings: &ListenerSettings) -> Self {
+        let hsts = settings.hsts_seconds.and_then(|seconds| HeaderValue::try_from(format!("max-age={seconds}")).ok());
+        Self { acceptor: acceptor(tls, Witness { hsts, keys: Arc::clone(&settings.certificate_keys) }) }
     }
 
     pub(super) async fn shake_hands(&self, socket: Socket) -> pingora_core::Result<Stream> {
@@ -87,7 +93,7 @@ fn acceptor(tls: &ServerTls, witness: Witness) -> Acceptor {
 impl TlsAccept for Witness {
     async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
         let certificate = tls.peer_certificate_der().and_then(ClientCertificate::read);
-        let certificate = certificate.as_ref().and_then(ShownCertificate::new);
+        let certificate = certificate.and_then(|certificate| ShownCertificate::new(&certificate, &self.keys));
         if self.hsts.is_none() && certificate.is_none() {
             return None;
         }
@@ -96,13 +102,15 @@ impl TlsAccept for Witness {
 }
 
 impl ShownCertificate {
-    fn new(certificate: &ClientCertificate) -> Option<Self> {
+    fn new(certificate: &ClientCertificate, keys: &HashMap<String, KeyId>) -> Option<Self> {
+        let mut names = [&certificate.subject].into_iter().chain(&certificate.names);
         // All of it is visible ASCII.
         let value = |text: &str| HeaderValue::from_str(text).ok();
         Some(Self {
             subject: value(&certificate.subject)?,
             names: value(&certificate.names.join(","))?,
             fingerprint: value(&certificate.fingerprint)?,
+            key: names.find_map(|name| keys.get(name)).copied(),
             not_after: certificate.not_after,
         })
     }

@@ -99,10 +99,9 @@ impl Edge {
 
 impl Tls {
     fn new(tls: &ServerTls, settings: &ListenerSettings) -> Self {
-        let hsts = settings.hsts_seconds;
-        let handshake = Arc::new(ArcSwap::from_pointee(Handshake::new(tls, hsts)));
-        let in_force = Arc::clone(&handshake);
-        let replace = move |tls: &ServerTls| in_force.store(Arc::new(Handshake::new(tls, hsts)));
+        let handshake = Arc::new(ArcSwap::from_pointee(Handshake::new(tls, settings)));
+        let (in_force, kept) = (Arc::clone(&handshake), settings.clone());
+        let replace = move |tls: &ServerTls| in_force.store(Arc::new(Handshake::new(tls, &kept)));
         Self { handshake, _following: Following::start(settings.address.to_string(), tls.clone(), replace) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use common::time::Micros;
+use common::{id::KeyId, time::Micros};
 use prometheus::IntGauge;
 use tracing::error;
 
@@ -32,6 +32,8 @@ pub struct Context {
     pub(super) client: Option<Arc<Client>>,
     /// The client's address, and the proxies before it.
     pub(super) source: Source,
+    /// The key that the client's certificate stands for.
+    pub(super) certificate_key: Option<KeyId>,
     /// The caller, once known; nobody on a public route.
     pub(super) caller: Option<Caller>,
     /// The route, once known.
@@ -110,6 +112,7 @@ impl Context {
             request_id: String::new(),
             client: None,
             source: Source::default(),
+            certificate_key: None,
             caller: None,
             route: None,
             upstream: None,

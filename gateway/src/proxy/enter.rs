@@ -12,6 +12,7 @@ use super::{
     Proxy,
     context::{Context, now},
     forwarded::Source,
+    secured,
     tunnel::Upgrade,
 };
 use crate::{
@@ -61,6 +62,7 @@ impl Proxy {
         let request = session.req_header();
         let live = self.gateway.look();
         context.source = Source::of(peer(session), &request.headers, &live.clients.trusted_proxies);
+        context.certificate_key = secured::certificate(session).and_then(|certificate| certificate.key);
         let sizes = &live.sizes;
         let checked = check_path(request.raw_path().len(), sizes).and_then(|()| check_headers(&request.headers, sizes));
         if let Err(problem) = checked {
@@ -109,6 +111,7 @@ impl Proxy {
         let admission = self.gateway.admission();
         let identified = admission.identify(Arrival {
             credential: auth::credential(&request.headers),
+            certificate_key: context.certificate_key,
             route,
             address: context.source.client(),
             failures_most: live.clients.failures_most,

@@ -59,6 +59,8 @@ pub struct RouteSettings {
     pub spellings: Spellings,
     /// Rates of all callers together.
     pub limits: RateLimits,
+    /// True if a client certificate that stands for a key is a credential here.
+    pub client_certificates: bool,
     /// Settings of a public route; none if the route asks for a key.
     pub public: Option<Public>,
     /// The CORS policy, if it has one.
@@ -151,6 +153,7 @@ impl RouteSettings {
             scope: None,
             spellings: Spellings::default(),
             limits: RateLimits::default(),
+            client_certificates: false,
             public: None,
             cors: None,
             retries: None,

@@ -11,6 +11,7 @@ mod http2;
 mod ingress;
 mod logs;
 mod memory;
+mod origin;
 mod shutdown;
 mod signals;
 mod sockets;
@@ -33,6 +34,7 @@ use common::{
     tls,
 };
 use ingress::Doors;
+use origin::{Origin, inherit};
 use rustix::{
     process::{getpriority_process, setpriority_process},
     thread::gettid,
@@ -46,7 +48,7 @@ use tokio::{
 };
 use tracing::info;
 pub use upgrade::UpgradeError;
-use upgrade::{Claim, Host, Sockets};
+use upgrade::{Host, Sockets};
 
 use crate::{
     admin::{self, Serving, Started},
@@ -244,52 +246,6 @@ fn raise_descriptor_limit() -> std::io::Result<()> {
     let DescriptorLimit { now, before } = descriptors::raise_limit()?;
     info!(event = "descriptor_limit_raised", limit = now, before);
     Ok(())
-}
-
-/// The origin of the addresses.
-enum Origin {
-    Bound(Sockets),
-    Claimed(Claim),
-}
-
-impl Origin {
-    fn of(start: Start, process: &ProcessSettings, file: &Path) -> Result<Self, StartError> {
-        match start {
-            Start::Fresh => Ok(Self::Bound(Sockets {
-                clients: sockets::keep_or_bind_all(&process.listen, file, Vec::new())?,
-                operators: sockets::bind("admin", process.admin, file)?,
-                upgrade: upgrade::bind(&process.upgrade_socket, file)?,
-                decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, None)?,
-                decision_grpc: sockets::keep_or_bind_if("decision.grpc_listen", decision_grpc(process), file, None)?,
-            })),
-            Start::Upgrade => Ok(Self::Claimed(Claim::open(&process.upgrade_socket, file)?)),
-        }
-    }
-}
-
-/// The sockets of the running gateway, and new ones where the file names other addresses than it
-/// did.
-fn inherit(inherited: Sockets, process: &ProcessSettings, file: &Path) -> Result<Sockets, BindError> {
-    Ok(Sockets {
-        clients: sockets::keep_or_bind_all(&process.listen, file, inherited.clients)?,
-        operators: sockets::keep_or_bind("admin", process.admin, file, inherited.operators)?,
-        upgrade: inherited.upgrade,
-        decision: sockets::keep_or_bind_if("decision.listen", decision_http(process), file, inherited.decision)?,
-        decision_grpc: sockets::keep_or_bind_if(
-            "decision.grpc_listen",
-            decision_grpc(process),
-            file,
-            inherited.decision_grpc,
-        )?,
-    })
-}
-
-fn decision_http(process: &ProcessSettings) -> Option<SocketAddr> {
-    process.decision.as_ref().and_then(|decision| decision.listen)
-}
-
-fn decision_grpc(process: &ProcessSettings) -> Option<SocketAddr> {
-    process.decision.as_ref().and_then(|decision| decision.grpc_listen)
 }
 
 /// A process that listens on its addresses.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use servers::{Authority, Identity};
 
 use crate::support::{
-    Customer, Fixture, ROUTES, eventually,
+    Customer, Fixture, ROUTES, eventually, now,
     process::{Gateway, command},
     raw::Wire,
     tools::{Answer, curl, handshake},
@@ -282,7 +282,16 @@ async fn slow_handshakes_are_closed_and_make_room_for_others() {
         let gateway = &gateway;
         async move { gateway.metric(&series).await.unwrap() }
     };
-    eventually("room for all", async || (closed("displaced").await >= 4.0).then_some(())).await;
+    // Those that are too many give way, or are not let in: then the others are not disturbed any more.
+    let turned_away = async || {
+        let mut all = closed("displaced").await;
+        for reason in ["full", "address"] {
+            let series = format!("tollgate_connections_refused_total{{listener=\"clients\",reason=\"{reason}\"}}");
+            all += gateway.metric(&series).await.unwrap();
+        }
+        (all >= 4.0).then_some(())
+    };
+    eventually("the four that are too many", turned_away).await;
     assert_eq!(edge.get(&gateway, "a.test", &[]).await.unwrap().status, 200);
     let hasty = bounds.replace("60000", "200");
     edge.fixture.configure_listeners(&format!("{hasty}listeners:\n{listeners}"), ROUTES);
@@ -389,4 +398,68 @@ async fn operators_are_served_over_tls() {
     assert_eq!(curl(&shown).await.unwrap().status, 200);
     assert!(curl(&["--cacert", path(&ca), &url]).await.is_err());
     assert!(curl(&[&url.replace("https", "http")]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_certificate_stands_for_a_key_where_a_route_takes_it() {
+    let edge = Edge::new().await;
+    let partner = edge.fixture.customer(Some("roomy")).await;
+    let identity = edge.authority.sign("a.test").unwrap();
+    let (known, unknown) = (edge.authority.sign("partner.test").unwrap(), edge.authority.sign("other.test").unwrap());
+    let ca = edge.authority.file();
+    let clients = |key: &str| {
+        let keys = format!("{{ 'dns:partner.test': {key} }}");
+        format!("      client_certificates: {{ ca_file: {}, required: false, keys: {keys} }}\n", ca.display())
+    };
+    let routes = "
+upstreams:
+  demo: { servers: ['DEMO'], health: { interval_seconds: 1 } }
+routes:
+  - { name: keys, path_prefix: /, upstream: demo }
+  - { name: certificates, path_prefix: /a, upstream: demo, client_certificates: true }
+";
+    let listeners = listener(&[&identity], &clients(&partner.key.to_string()), "    http2: true\n");
+    edge.fixture.configure_listeners(&format!("listeners:\n{listeners}"), routes);
+    let gateway = Gateway::start(&edge.fixture.config_file()).await;
+    gateway.wait_until_ready().await;
+    let port = gateway.address.port();
+    let ask = async |path_of_url: &str, identity: Option<&Identity>, more: &[&str]| {
+        let (url, resolve) = (format!("https://a.test:{port}{path_of_url}"), format!("a.test:{port}:127.0.0.1"));
+        let shown = identity.map_or_else(Vec::new, |identity| {
+            vec!["--cert", path(&identity.certificate), "--key", path(&identity.key)]
+        });
+        curl(&[&["--cacert", path(&ca), "--resolve", &resolve, &url][..], &shown, more].concat()).await.unwrap()
+    };
+    for version in ["--http1.1", "--http2"] {
+        let answer = ask("/a", Some(&known), &[version]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.upstream_saw("x-tenant-id"), [partner.tenant.to_string()]);
+        assert_eq!(answer.upstream_saw("x-key-id"), [partner.key.to_string()]);
+    }
+    assert_eq!(edge.fixture.billing.wait_for(partner.tenant, 2).await.len(), 2);
+    for (path, identity) in [("/a", Some(&unknown)), ("/a", None), ("/b", Some(&known))] {
+        let answer = ask(path, identity, &[]).await;
+        assert!(answer.status == 401 && answer.body.contains("missing_credential"), "{path}: {answer:?}");
+    }
+    // A key that is sent goes before the certificate.
+    let own = format!("X-Api-Key: {}", edge.customer.secret.expose());
+    assert_eq!(ask("/a", Some(&known), &["-H", &own]).await.upstream_saw("x-key-id"), [edge.customer.key.to_string()]);
+    let nonsense = ask("/a", Some(&known), &["-H", "X-Api-Key: nonsense"]).await;
+    assert!(nonsense.status == 401 && nonsense.body.contains("malformed_key"), "{nonsense:?}");
+
+    edge.fixture.store.revoke_key(partner.key, now()).await.unwrap();
+    eventually("the revocation", async || {
+        let answer = ask("/a", Some(&known), &[]).await;
+        (answer.status == 401 && answer.body.contains("revoked_key")).then_some(())
+    })
+    .await;
+    // Another key takes its place, in place.
+    let (next, _) = edge.fixture.key(partner.tenant, common::key::Mode::Live).await;
+    let listeners = listener(&[&identity], &clients(&next.to_string()), "    http2: true\n");
+    edge.fixture.configure_listeners(&format!("listeners:\n{listeners}"), routes);
+    eventually("the other key", async || {
+        let answer = ask("/a", Some(&known), &[]).await;
+        (answer.status == 200).then(|| answer.upstream_saw("x-key-id")).filter(|key| *key == [next.to_string()])
+    })
+    .await;
 }
