@@ -7,15 +7,16 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::{Proxy, context::Context, timeouts};
 use crate::{
     answer::Code,
     config::{Balance, HashBy},
-    route::Retries,
+    route::{Retries, Route},
     upstream::{Choice, cause, value_of},
 };
 
@@ -51,7 +52,7 @@ impl Proxy {
         let (upstream, route) = context.upstream.as_ref().zip(context.route.as_ref())?;
         let value = match &upstream.settings().balance {
             Balance::RoundRobin | Balance::LeastLoaded => None,
-            Balance::Hash(by) => value(by, &session.req_header().headers, context),
+            Balance::Hash(by) => value(by, session.req_header(), route, context),
         };
         let mut choice = upstream.choose(route, &context.tried, context.upgrade.is_some(), value)?;
         timeouts::bound(&mut choice.peer.options, route);
@@ -159,10 +160,11 @@ fn is_repeatable(session: &Session) -> bool {
 }
 
 /// The value that leads a request to its server; none if the request has none.
-fn value(by: &HashBy, headers: &HeaderMap, context: &Context) -> Option<u64> {
+fn value(by: &HashBy, request: &RequestHeader, route: &Route, context: &Context) -> Option<u64> {
     let of_id = |id: u128| value_of(&id.to_be_bytes());
     match by {
-        HashBy::Header(name) => headers.get(name).map(|value| value_of(value.as_bytes())),
+        HashBy::Path(name) => route.path.value(name, request.uri.path()).map(|value| value_of(value.as_bytes())),
+        HashBy::Header(name) => request.headers.get(name).map(|value| value_of(value.as_bytes())),
         HashBy::Key => context.caller.as_ref().map(|caller| of_id(caller.key.id.as_u128())),
         HashBy::Tenant => context.caller.as_ref().map(|caller| of_id(caller.tenant.id.as_u128())),
     }

@@ -5,40 +5,39 @@
 //! never the end of a configuration.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
 use tracing::{info, warn};
 
-use super::Upstream;
-use crate::config::{AddressFamily, Host, ServerAddress, UpstreamSettings};
+use super::{
+    Upstream,
+    endpoint::Endpoint,
+    resolver::{Answer, Resolve},
+};
+use crate::config::{DnsSettings, Host, ServerAddress, UpstreamSettings};
 
-/// Time from a failed look-up to the next while a name has no address at all, if the interval is
-/// longer.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time from a failed look-up to the next while a name has no address at all, and least time
+/// between two look-ups.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Finds the addresses of names.
-#[async_trait]
-pub(super) trait Resolve: Send + Sync {
-    /// Every address of a name, with this port.
-    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
-}
+/// Time between two look-ups if neither the file nor the answer says one, and while a name with
+/// addresses does not resolve.
+const USUAL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The resolver of the operating system: `/etc/hosts`, DNS, and whatever else it is set up for.
-pub(super) struct SystemResolver;
+/// Longest time between two look-ups, whatever the answer says.
+const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
 
 /// A server of the configuration, and the addresses that it stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) endpoints: Vec<Endpoint>,
     /// The reason for which the last look-up failed; none if it succeeded, or there was none.
     pub(super) failure: Option<String>,
     failing_since: Option<Instant>,
@@ -58,31 +57,24 @@ pub(super) enum Change {
     Back,
 }
 
-#[async_trait]
-impl Resolve for SystemResolver {
-    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((name, port)).await?.collect())
-    }
-}
-
 impl Found {
     /// The state before the first look-up: an address is its own.
     pub(super) fn before_lookup(server: &ServerAddress) -> Self {
-        let addresses = match server.host {
-            Host::Address(address) => vec![SocketAddr::new(address, server.port)],
-            Host::Name(_) => Vec::new(),
+        let endpoints = match server.host {
+            Host::Address(address) => vec![SocketAddr::new(address, server.port).into()],
+            Host::Name(_) | Host::Service(_) => Vec::new(),
         };
-        Self { addresses, failure: None, failing_since: None }
+        Self { endpoints, failure: None, failing_since: None }
     }
 
     /// Takes the answer of a look-up. Addresses outlive failures for `keep`.
-    fn take(&mut self, answer: Result<Vec<SocketAddr>, String>, keep: Duration, now: Instant) -> Change {
+    fn take(&mut self, answer: Result<Vec<Endpoint>, String>, keep: Duration, now: Instant) -> Change {
         match answer {
-            Ok(addresses) => {
+            Ok(endpoints) => {
                 let failed = self.failure.take().is_some();
                 self.failing_since = None;
-                if addresses != self.addresses {
-                    self.addresses = addresses;
+                if endpoints != self.endpoints {
+                    self.endpoints = endpoints;
                     Change::Moved
                 } else if failed {
                     Change::Back
@@ -93,11 +85,11 @@ impl Found {
             Err(failure) => {
                 let is_new = self.failure.replace(failure).is_none();
                 let since = *self.failing_since.get_or_insert(now);
-                if self.addresses.is_empty() {
+                if self.endpoints.is_empty() {
                     return if is_new { Change::Gone } else { Change::Nothing };
                 }
                 if now.duration_since(since) >= keep {
-                    self.addresses.clear();
+                    self.endpoints.clear();
                     return Change::Gone;
                 }
                 if is_new { Change::Failing } else { Change::Nothing }
@@ -106,29 +98,26 @@ impl Found {
     }
 }
 
-/// Looks a name up: its addresses of the wanted family in a fixed order, at least one, or why there
-/// is none.
+/// Looks a name up: the servers behind it with addresses of the wanted family in a fixed order, at
+/// least one, or why there is none.
 pub(super) async fn look_up(
     resolver: &dyn Resolve,
     server: &ServerAddress,
-    family: AddressFamily,
-) -> Result<Vec<SocketAddr>, String> {
-    let Host::Name(name) = &server.host else { return Ok(Found::before_lookup(server).addresses) };
-    let mut addresses = resolver.resolve(name, server.port).await.map_err(|error| error.to_string())?;
-    if addresses.is_empty() {
+    dns: &DnsSettings,
+) -> Result<Answer, String> {
+    let mut answer = resolver.resolve(server, dns).await?;
+    let endpoints = &mut answer.endpoints;
+    if endpoints.is_empty() {
         return Err("the name has no addresses".into());
     }
-    addresses.retain(|address| match family {
-        AddressFamily::Any => true,
-        AddressFamily::Ipv4 => address.is_ipv4(),
-        AddressFamily::Ipv6 => address.is_ipv6(),
-    });
-    if addresses.is_empty() {
+    endpoints.retain(|endpoint| dns.family.includes(&endpoint.address));
+    if endpoints.is_empty() {
         return Err("the name has no addresses of the family that `dns.family` names".into());
     }
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
+    endpoints.sort_unstable();
+    // Two names of one service may lead to one address.
+    endpoints.dedup_by_key(|endpoint| endpoint.address);
+    Ok(answer)
 }
 
 /// Looks one name up for as long as the upstream is in use.
@@ -140,21 +129,30 @@ pub(super) async fn keep_looking_up(
 ) {
     loop {
         let Some(settings) = upstream.upgrade().map(|upstream| Arc::clone(upstream.settings())) else { return };
-        let answer = look_up(&*resolver, &settings.servers[index].address, settings.dns.family).await;
+        let answer = look_up(&*resolver, &settings.servers[index].address, &settings.dns).await;
         let Some(current) = upstream.upgrade() else { return };
-        let has_addresses = current.found(index, answer);
+        let ttl = answer.as_ref().ok().and_then(|answer| answer.ttl);
+        let has_addresses = current.found(index, answer.map(|answer| answer.endpoints));
         drop(current);
-        let pause = if has_addresses { settings.dns.interval } else { settings.dns.interval.min(RETRY_INTERVAL) };
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(pause(&settings.dns, ttl, has_addresses)) => {}
             () = wake.notified() => {}
         }
     }
 }
 
+/// Time until the next look-up of a name whose answer counts for `ttl`.
+fn pause(dns: &DnsSettings, ttl: Option<Duration>, has_addresses: bool) -> Duration {
+    let usual = dns.interval.unwrap_or_else(|| match ttl {
+        Some(ttl) => ttl.clamp(LEAST_INTERVAL, LONGEST_INTERVAL),
+        None => USUAL_INTERVAL,
+    });
+    if has_addresses { usual } else { usual.min(LEAST_INTERVAL) }
+}
+
 impl Upstream {
     /// Takes the answer of a look-up. Returns whether the name has addresses now.
-    pub(super) fn found(&self, index: usize, answer: Result<Vec<SocketAddr>, String>) -> bool {
+    pub(super) fn found(&self, index: usize, answer: Result<Vec<Endpoint>, String>) -> bool {
         let settings = self.settings();
         let (change, now_known) = self.change_servers(|found| {
             let found = &mut found[index];
@@ -163,14 +161,15 @@ impl Upstream {
         });
         self.looked_up(index);
         tell(settings, &settings.servers[index].address, &change, &now_known);
-        !now_known.addresses.is_empty()
+        !now_known.endpoints.is_empty()
     }
 }
 
 /// One line whenever something about a name changes.
 fn tell(settings: &UpstreamSettings, server: &ServerAddress, change: &Change, found: &Found) {
     let (upstream, error) = (&*settings.name, found.failure.as_deref());
-    let addresses = found.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let addresses = found.endpoints.iter().map(|endpoint| endpoint.address.to_string());
+    let addresses = addresses.collect::<Vec<_>>().join(", ");
     match change {
         Change::Nothing => {}
         Change::Moved => info!(event = "server_addresses", upstream, %server, addresses),
@@ -191,36 +190,61 @@ fn tell(settings: &UpstreamSettings, server: &ServerAddress, change: &Change, fo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use async_trait::async_trait;
 
-    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
+    use super::*;
+    use crate::config::AddressFamily;
+
+    fn endpoints(texts: &[&str]) -> Vec<Endpoint> {
+        texts.iter().map(|text| text.parse::<SocketAddr>().unwrap().into()).collect()
     }
 
-    struct Fixed(Vec<SocketAddr>);
+    fn dns(family: AddressFamily) -> DnsSettings {
+        DnsSettings { servers: Vec::new(), interval: None, keep: Duration::ZERO, family }
+    }
+
+    struct Fixed(Vec<Endpoint>);
 
     #[async_trait]
     impl Resolve for Fixed {
-        async fn resolve(&self, _name: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
-            Ok(self.0.clone())
+        async fn resolve(&self, _server: &ServerAddress, _dns: &DnsSettings) -> Result<Answer, String> {
+            Ok(Answer { endpoints: self.0.clone(), ttl: None })
         }
+    }
+
+    #[test]
+    fn name_is_looked_up_again_when_its_answer_is_over_unless_the_file_says_when() {
+        let seconds = Duration::from_secs;
+        let by_ttl = dns(AddressFamily::Any);
+        let paused = |ttl, has_addresses| pause(&by_ttl, ttl, has_addresses).as_secs();
+        assert_eq!([0, 1, 30, 86_400].map(|ttl| paused(Some(seconds(ttl)), true)), [1, 1, 30, 300]);
+        assert_eq!((paused(None, true), paused(None, false)), (10, 1));
+        let fixed = DnsSettings { interval: Some(seconds(7)), ..by_ttl };
+        assert_eq!(pause(&fixed, Some(seconds(1)), true), seconds(7));
+        assert_eq!(pause(&fixed, None, false), seconds(1));
     }
 
     #[tokio::test]
     async fn look_up_gives_each_address_of_the_family_once_in_order() {
         let server = ServerAddress::parse("a.test:80").unwrap();
-        let resolver = Fixed(addresses(&["10.0.0.2:80", "[::1]:80", "10.0.0.1:80", "10.0.0.2:80"]));
+        let resolver = Fixed(endpoints(&["10.0.0.2:80", "[::1]:80", "10.0.0.1:80", "10.0.0.2:80"]));
         let cases = [
-            (AddressFamily::Any, addresses(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"])),
-            (AddressFamily::Ipv4, addresses(&["10.0.0.1:80", "10.0.0.2:80"])),
-            (AddressFamily::Ipv6, addresses(&["[::1]:80"])),
+            (AddressFamily::Any, endpoints(&["10.0.0.1:80", "10.0.0.2:80", "[::1]:80"])),
+            (AddressFamily::Ipv4, endpoints(&["10.0.0.1:80", "10.0.0.2:80"])),
+            (AddressFamily::Ipv6, endpoints(&["[::1]:80"])),
         ];
         for (family, expected) in cases {
-            assert_eq!(look_up(&resolver, &server, family).await, Ok(expected), "{family:?}");
+            assert_eq!(
+                look_up(&resolver, &server, &dns(family)).await.map(|answer| answer.endpoints),
+                Ok(expected),
+                "{family:?}"
+            );
         }
-        let only_ipv4 = Fixed(addresses(&["10.0.0.2:80"]));
-        assert!(look_up(&only_ipv4, &server, AddressFamily::Ipv6).await.unwrap_err().contains("dns.family"));
-        assert!(look_up(&Fixed(Vec::new()), &server, AddressFamily::Any).await.unwrap_err().contains("no addresses"));
+        let only_ipv4 = Fixed(endpoints(&["10.0.0.2:80"]));
+        assert!(look_up(&only_ipv4, &server, &dns(AddressFamily::Ipv6)).await.unwrap_err().contains("dns.family"));
+        assert!(
+            look_up(&Fixed(Vec::new()), &server, &dns(AddressFamily::Any)).await.unwrap_err().contains("no addresses")
+        );
     }
 
     #[test]
@@ -229,7 +253,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let keep = Duration::from_mins(1);
         let failure = || Err("no such name".to_owned());
-        let (one, two) = (addresses(&["10.0.0.1:80"]), addresses(&["10.0.0.2:80"]));
+        let (one, two) = (endpoints(&["10.0.0.1:80"]), endpoints(&["10.0.0.2:80"]));
         let mut found = Found::default();
         assert_eq!(found.take(failure(), keep, at(0)), Change::Gone);
         assert_eq!(found.take(failure(), keep, at(100)), Change::Nothing);
@@ -237,13 +261,13 @@ mod tests {
         assert_eq!(found.take(Ok(one.clone()), keep, at(102)), Change::Nothing);
         assert_eq!(found.take(failure(), keep, at(110)), Change::Failing);
         assert_eq!(found.take(failure(), keep, at(169)), Change::Nothing);
-        assert_eq!(found.addresses, one);
+        assert_eq!(found.endpoints, one);
         assert_eq!(found.take(Ok(one.clone()), keep, at(169)), Change::Back);
         assert_eq!(found.take(failure(), keep, at(200)), Change::Failing);
         assert_eq!(found.take(failure(), keep, at(260)), Change::Gone);
-        assert!(found.addresses.is_empty());
+        assert!(found.endpoints.is_empty());
         assert_eq!(found.take(failure(), keep, at(261)), Change::Nothing);
         assert_eq!(found.take(Ok(two.clone()), keep, at(262)), Change::Moved);
-        assert_eq!((found.addresses, found.failure), (two, None));
+        assert_eq!((found.endpoints, found.failure), (two, None));
     }
 }

@@ -3,7 +3,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | this one | one upstream, and the tasks that keep it current |
-//! | [`discovery`] | names -> addresses, again and again |
+//! | [`discovery`], [`resolver`], [`endpoint`] | names -> addresses, again and again; one look-up; one address |
+//! | [`change`] | servers that come, go, and stand otherwise than before |
 //! | [`probe`], [`grpc_health`], [`health`], [`standing`] | one check; all checks; what they say of a server |
 //! | [`pool`] | which server a request goes to |
 //! | [`ejection`] | servers whose requests fail are left out for a time |
@@ -18,21 +19,23 @@
 mod breaker;
 mod budget;
 pub(crate) mod cause;
+mod change;
 mod discovery;
 mod ejection;
+mod endpoint;
 mod grpc_health;
 mod health;
 mod metrics;
 mod pool;
 mod probe;
 mod report;
+mod resolver;
 mod server;
 mod standing;
 mod window;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -45,7 +48,8 @@ use breaker::Breaker;
 pub use breaker::BreakerState;
 pub(crate) use breaker::{BreakerOpen, Passage};
 use budget::Budget;
-use discovery::{Found, Resolve, SystemResolver};
+use change::known_before;
+use discovery::Found;
 pub(crate) use ejection::Load;
 pub(crate) use metrics::{ConnectFailures, register_gauges};
 use pingora_core::upstreams::peer::HttpPeer;
@@ -53,17 +57,18 @@ use pool::Pool;
 pub(crate) use pool::value_of;
 use probe::{NetworkProbe, Probe};
 pub use report::{ServerProblem, Status, UpstreamHealth};
+use resolver::{NetworkResolver, Resolve};
 pub use server::Server;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
     time::timeout,
 };
-use tracing::{info, warn};
+use tracing::warn;
 use window::now_ms;
 
 use crate::{
-    config::{AddressFamily, Balance, Host, ServerAddress, UpstreamSettings},
+    config::{Balance, Host, ServerAddress, UpstreamSettings},
     lock::locked,
     route::{Bill, RouteSettings},
 };
@@ -173,7 +178,7 @@ pub async fn unresolved(settings: &[Arc<UpstreamSettings>]) -> Vec<(Arc<str>, Se
         for server in &upstream.servers {
             let (upstream, server) = (Arc::clone(upstream), server.address.clone());
             lookups.spawn(async move {
-                let lookup = discovery::look_up(&SystemResolver, &server, upstream.dns.family);
+                let lookup = discovery::look_up(&NetworkResolver, &server, &upstream.dns);
                 let answer = timeout(FIRST_LOOKUP_PATIENCE, lookup).await;
                 let answer = answer.unwrap_or_else(|_| Err("the resolver did not answer in time".into()));
                 answer.err().map(|reason| (Arc::clone(&upstream.name), server, reason))
@@ -190,7 +195,7 @@ impl Upstream {
         let found: Vec<Found> =
             settings.servers.iter().map(|server| known_before(&server.address, settings, previous)).collect();
         let is_name: Vec<bool> =
-            settings.servers.iter().map(|server| matches!(server.address.host, Host::Name(_))).collect();
+            settings.servers.iter().map(|server| !matches!(server.address.host, Host::Address(_))).collect();
         let upstream = Arc::new(Self {
             settings: Arc::clone(settings),
             pool: ArcSwap::default(),
@@ -293,105 +298,6 @@ impl Upstream {
     fn looked_up(&self, index: usize) {
         self.looked_up.send_if_modified(|done| !std::mem::replace(&mut done[index], true));
     }
-
-    /// Takes over what checks and requests have shown of the same servers.
-    fn inherit(&self, previous: Option<&Self>) {
-        let before = previous.map(Self::pool).unwrap_or_default();
-        let servers = addresses(&locked(&self.known).found);
-        let server = |(index, address): (usize, SocketAddr)| {
-            let server = Server::new(&self.settings, index, address);
-            let same = before.servers.iter().find(|old| old.configured == server.configured && old.address == address);
-            let server = match same {
-                Some(same) => server.after(same),
-                None => server,
-            };
-            if self.settings.ejection.failures == 0 {
-                server.condition().pardon();
-            }
-            Arc::new(server)
-        };
-        self.pool.store(Arc::new(Pool::new(servers.into_iter().map(server).collect(), now_ms())));
-    }
-
-    /// Changes what is known of servers. If `change` says so, turns are given anew; servers that
-    /// stay keep their standing, and new ones are checked at once.
-    fn change_servers<T>(&self, change: impl FnOnce(&mut Vec<Found>) -> (bool, T)) -> T {
-        let mut known = locked(&self.known);
-        let (changed, value) = change(&mut known.found);
-        if changed {
-            let before = self.pool();
-            let mut has_new = false;
-            let servers = addresses(&known.found).into_iter().map(|(index, address)| {
-                let kept = before.servers.iter().find(|old| (old.index, old.address) == (index, address));
-                kept.map_or_else(
-                    || {
-                        has_new = true;
-                        Arc::new(Server::new(&self.settings, index, address))
-                    },
-                    Arc::clone,
-                )
-            });
-            let servers = servers.collect();
-            self.pool.store(Arc::new(Pool::new(servers, now_ms())));
-            if has_new {
-                self.wake_checks.notify_one();
-            }
-        }
-        drop(known);
-        self.tell();
-        value
-    }
-
-    /// One line whenever the last server goes down, and when the first is up.
-    fn tell(&self) {
-        let health = self.health();
-        let before = std::mem::replace(&mut locked(&self.known).told, health.status);
-        let is_down = |status| status == Status::Down;
-        let UpstreamHealth { healthy, servers, .. } = health;
-        let upstream = &*self.settings.name;
-        match (before, health.status) {
-            (before, Status::Down) if !is_down(before) => {
-                warn!(
-                    event = "upstream_down",
-                    upstream,
-                    healthy,
-                    servers,
-                    consequence = "requests are tried on every server"
-                );
-            }
-            (Status::Down | Status::Unknown, Status::Up | Status::Degraded) => {
-                info!(event = "upstream_up", upstream, healthy, servers);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Each address of each server, with the server's place in the configuration.
-fn addresses(found: &[Found]) -> Vec<(usize, SocketAddr)> {
-    let each = found.iter().enumerate();
-    each.flat_map(|(index, found)| found.addresses.iter().map(move |address| (index, *address))).collect()
-}
-
-/// Returns the addresses of a server before its first look-up: those that it had in the previous
-/// configuration.
-fn known_before(server: &ServerAddress, settings: &UpstreamSettings, previous: Option<&Upstream>) -> Found {
-    let is_wanted = |address: &SocketAddr| match settings.dns.family {
-        AddressFamily::Any => true,
-        AddressFamily::Ipv4 => address.is_ipv4(),
-        AddressFamily::Ipv6 => address.is_ipv6(),
-    };
-    let of_previous = previous.and_then(|previous| {
-        let index = previous.settings.servers.iter().position(|old| old.address == *server)?;
-        previous.known().into_iter().nth(index)
-    });
-    match (&server.host, of_previous) {
-        (Host::Name(_), Some(mut found)) => {
-            found.addresses.retain(is_wanted);
-            found
-        }
-        _ => Found::before_lookup(server),
-    }
 }
 
 impl Tools {
@@ -399,7 +305,7 @@ impl Tools {
     /// once.
     fn system() -> Self {
         static SYSTEM: OnceLock<Tools> = OnceLock::new();
-        let tools = || Self { resolver: Arc::new(SystemResolver), probe: Arc::new(NetworkProbe::new()) };
+        let tools = || Self { resolver: Arc::new(NetworkResolver), probe: Arc::new(NetworkProbe::new()) };
         SYSTEM.get_or_init(tools).clone()
     }
 }

@@ -1,6 +1,7 @@
 //! Which of the servers of an upstream a request goes to.
 //!
-//! Invariants: requests go to the best servers, by the upstream's rule and by weight. Those whose
+//! Invariants: requests go to the best servers, by the upstream's rule and by weight; of a service,
+//! to those with the lowest number of priority. Those whose
 //! checks have not decided yet come next, then those that are ejected, and those that are down last:
 //! if all are down, all are tried, because checks can be wrong and a refusal cannot be right more
 //! often than an attempt. Choosing takes no lock and allocates nothing.
@@ -51,13 +52,13 @@ impl Rank {
 impl Pool {
     pub(super) fn new(servers: Vec<Arc<Server>>, now_ms: u64) -> Self {
         let ranks: Vec<Rank> = servers.iter().map(|server| Rank::of(server, now_ms)).collect();
-        let mut ranked: Vec<(Rank, usize)> = ranks.iter().copied().zip(0..).collect();
-        ranked.sort_unstable();
-        let first = ranked.first().map(|(rank, _)| *rank);
-        let (best, others): (Vec<_>, Vec<_>) = ranked.into_iter().partition(|(rank, _)| Some(*rank) == first);
-        let best: Vec<usize> = best.into_iter().map(|(_, index)| index).collect();
+        let place = |index: &usize| (ranks[*index], servers[*index].endpoint.priority);
+        let mut ranked: Vec<usize> = (0..servers.len()).collect();
+        ranked.sort_by_key(place);
+        let first = ranked.first().map(place);
+        let (best, others): (Vec<usize>, Vec<usize>) =
+            ranked.into_iter().partition(|index| Some(place(index)) == first);
         let turns = turns(&best.iter().map(|index| (*index, servers[*index].weight)).collect::<Vec<_>>());
-        let others = others.into_iter().map(|(_, index)| index).collect();
         Self { servers, ranks, turns, best, others }
     }
 

@@ -49,7 +49,7 @@ impl Probe for NetworkProbe {
             peer.options.set_http_version(2, 2);
         }
         let stream = self.connector.new_stream(&peer).await.map_err(|error| cause::of(&error))?;
-        let host = || settings.health.host.clone().unwrap_or_else(|| server.configured.authority());
+        let host = || settings.health.host.clone().unwrap_or_else(|| server.named.authority());
         match question {
             Question::Http { path, statuses } => request(stream, host(), path, statuses).await,
             Question::Grpc { service } => grpc_health::check(stream, &host(), service, server.configured.tls).await,

@@ -72,10 +72,10 @@ impl Upstream {
             let reason = server.standing().failure.or_else(|| server.condition().ejected_for(now_ms))?;
             Some(ServerProblem { server: server.configured.to_string(), address: Some(server.address), reason })
         });
-        let missing = found.iter().filter(|found| found.addresses.is_empty()).count();
+        let missing = found.iter().filter(|found| found.endpoints.is_empty()).count();
         let (healthy, servers) = (pool.count(Rank::Up), pool.servers.len() + missing);
         let undecided = pool.count(Rank::Unknown) > 0
-            || found.iter().any(|found| found.addresses.is_empty() && found.failure.is_none());
+            || found.iter().any(|found| found.endpoints.is_empty() && found.failure.is_none());
         let status = match healthy {
             0 if undecided => Status::Unknown,
             0 => Status::Down,

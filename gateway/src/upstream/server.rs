@@ -13,11 +13,12 @@ use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use super::{
     ejection::Condition,
+    endpoint::Endpoint,
     pool::value_of,
     standing::{Standing, Verdict},
 };
 use crate::{
-    config::{HealthSettings, ServerAddress, ServerSettings, UpstreamSettings, Verify},
+    config::{HealthSettings, ServerAddress, UpstreamSettings, Verify},
     lock::locked,
 };
 
@@ -25,6 +26,10 @@ use crate::{
 pub struct Server {
     /// Its address in the configuration.
     pub(super) configured: ServerAddress,
+    /// Its own name and port: that of the configuration, or that of a record of the service.
+    pub(super) named: ServerAddress,
+    /// The address behind it, as it was found.
+    pub(super) endpoint: Endpoint,
     /// Address to connect to.
     pub(super) address: SocketAddr,
     /// Its part of the requests, compared with that of the others.
@@ -47,14 +52,21 @@ pub struct Server {
 
 impl Server {
     /// An address of the server that `settings` has at `index`.
-    pub(super) fn new(settings: &UpstreamSettings, index: usize, address: SocketAddr) -> Self {
+    pub(super) fn new(settings: &UpstreamSettings, index: usize, endpoint: Endpoint) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let server = &settings.servers[index];
-        let peer = peer(settings, server, address);
+        let address = endpoint.address;
+        let named = match &endpoint.target {
+            Some(target) => server.address.of_target(target, address.port()),
+            None => server.address.clone(),
+        };
+        let peer = peer(settings, &named, address);
         Self {
             configured: server.address.clone(),
+            named,
             address,
-            weight: server.weight,
+            weight: endpoint.weight.unwrap_or(server.weight),
+            endpoint,
             index,
             group: new_group(&peer).into(),
             peer,
@@ -132,8 +144,8 @@ fn new_group(peer: &HttpPeer) -> u64 {
     hasher.finish()
 }
 
-fn peer(settings: &UpstreamSettings, server: &ServerSettings, address: SocketAddr) -> HttpPeer {
-    let tls = server.address.tls;
+fn peer(settings: &UpstreamSettings, server: &ServerAddress, address: SocketAddr) -> HttpPeer {
+    let tls = server.tls;
     let mut peer = HttpPeer::new(address, tls, if tls { settings.tls_name(server) } else { String::new() });
     let options = &mut peer.options;
     options.connection_timeout = Some(settings.connect_timeout);

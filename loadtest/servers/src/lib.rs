@@ -11,6 +11,7 @@
 
 mod certificates;
 mod directory;
+mod dns;
 mod error;
 mod family;
 mod h2spec;
@@ -30,6 +31,7 @@ mod terminal;
 mod wait;
 
 pub use certificates::{Authority, Identity};
+pub use dns::{Dns, ServiceRecord};
 pub use error::ServerError;
 pub use h2spec::h2spec;
 pub use kafka::{Kafka, KafkaOptions};

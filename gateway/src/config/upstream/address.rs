@@ -1,4 +1,5 @@
-//! The address of a server as it is written: `host:port`, or a URL without a path.
+//! The address of a server as it is written: `host:port`, a URL without a path, or the name of a
+//! service.
 
 use std::{fmt, net::IpAddr};
 
@@ -13,7 +14,7 @@ const LABEL_MAX_BYTES: usize = 63;
 pub struct ServerAddress {
     /// Its address, or the name that is looked up.
     pub host: Host,
-    /// The port.
+    /// The port; 0 if the records of a service say it.
     pub port: u16,
     /// True if the gateway speaks TLS with it.
     pub tls: bool,
@@ -26,9 +27,35 @@ pub enum Host {
     Address(IpAddr),
     /// A name, in lower case and without a dot at its end.
     Name(String),
+    /// The name of a service, as in `_http._tcp.example.com`: its SRV records say its servers.
+    Service(String),
 }
 
 impl ServerAddress {
+    /// Reads `_service._protocol.domain`, with `http://` or `https://` before it or not, or says
+    /// what is wrong with it.
+    pub fn parse_service(text: &str) -> Result<Self, String> {
+        let (tls, service) = match text.split_once("://") {
+            None => (false, text),
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some((scheme, _)) => return Err(format!("`{text}`: unknown scheme `{scheme}`: use http or https")),
+        };
+        let mut labels = service.split('.');
+        let is_service = labels.next().is_some_and(|label| label.len() > 1 && label.starts_with('_'))
+            && labels.next().is_some_and(|label| label.len() > 1 && label.starts_with('_'));
+        let name = name(service).filter(|_| is_service && labels.next().is_some_and(|label| !label.is_empty()));
+        let name = name.ok_or_else(|| {
+            format!("`{text}` is not a service: write it as in _http._tcp.example.com or https://_api._tcp.example.com")
+        })?;
+        Ok(Self { host: Host::Service(name), port: 0, tls })
+    }
+
+    /// The server that a record of the service names.
+    pub(crate) fn of_target(&self, target: &str, port: u16) -> Self {
+        Self { host: Host::Name(target.to_owned()), port, tls: self.tls }
+    }
+
     /// Reads `host:port` or `http(s)://host[:port]`, or says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (tls, authority, default_port) = match text.split_once("://") {
@@ -60,6 +87,7 @@ impl fmt::Display for ServerAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Host::Address(IpAddr::V6(address)) => write!(formatter, "[{address}]:{}", self.port),
+            Host::Service(name) => formatter.write_str(name),
             host => write!(formatter, "{host}:{}", self.port),
         }
     }
@@ -69,7 +97,7 @@ impl fmt::Display for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(formatter),
-            Self::Name(name) => formatter.write_str(name),
+            Self::Name(name) | Self::Service(name) => formatter.write_str(name),
         }
     }
 }
@@ -115,6 +143,25 @@ fn name(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn service_is_a_name_with_a_protocol() {
+        let plain = ServerAddress::parse_service("_http._tcp.Search.Internal.").unwrap();
+        assert_eq!(
+            plain,
+            ServerAddress { host: Host::Service("_http._tcp.search.internal".into()), port: 0, tls: false }
+        );
+        assert_eq!(plain.to_string(), "_http._tcp.search.internal");
+        assert!(ServerAddress::parse_service("https://_api._tcp.a").unwrap().tls);
+        let wrong =
+            ["", "search.internal", "_http.internal", "_http._tcp", "_http._tcp.", "_._tcp.a", "_http._tcp.a:80"];
+        for text in wrong {
+            assert!(ServerAddress::parse_service(text).unwrap_err().contains("is not a service"), "{text}");
+        }
+        assert!(ServerAddress::parse_service("ftp://_a._tcp.b").unwrap_err().contains("unknown scheme"));
+        let target = plain.of_target("a.internal", 8080);
+        assert_eq!((target.authority().as_str(), target.tls), ("a.internal:8080", false));
+    }
 
     #[test]
     fn server_address_is_an_authority_or_a_url() {

@@ -29,6 +29,8 @@ pub enum HashBy {
     Key,
     /// The tenant of the caller.
     Tenant,
+    /// The value of a parameter of the route's path.
+    Path(Box<str>),
 }
 
 /// The setting as it is written: a name, or `{ hash: { by: key } }`.
@@ -50,16 +52,22 @@ impl Check<'_> {
             BalanceFile::Hash { by } => by,
         };
         let refuse = || {
-            let reason = "is not something to hash by: use key, tenant, or header and its name, as in header X-Session";
+            let reason = "is not something to hash by: use key, tenant, header X-Session or path user_id";
             self.inside("balance", || self.inside("hash", || self.at("by", by, reason)))
         };
         Ok(Balance::Hash(match (by.as_str(), by.split_once(' ')) {
             ("key", _) => HashBy::Key,
             ("tenant", _) => HashBy::Tenant,
             (_, Some(("header", name))) => HashBy::Header(name.trim().parse().map_err(|_| refuse())?),
+            (_, Some(("path", name))) if is_parameter(name.trim()) => HashBy::Path(name.trim().into()),
             _ => return Err(refuse()),
         }))
     }
+}
+
+/// Returns true if a parameter of a path can have this name.
+fn is_parameter(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 impl<'de> Deserialize<'de> for BalanceFile {

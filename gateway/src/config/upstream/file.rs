@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    AddressFamily, Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, ejection::EjectionFile,
+    Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, dns::DnsFile, ejection::EjectionFile,
     health::HealthFile,
 };
 
@@ -35,18 +35,12 @@ pub(in crate::config) struct UpstreamFile {
     pub(super) tls: Option<TlsFile>,
 }
 
-/// A server: its address alone, or `{ address: a:80, weight: 3 }`.
+/// A server: its address alone, `{ address: a:80, weight: 3 }`, or `{ srv: _http._tcp.a }`.
 pub(super) struct ServerFile {
+    /// The address, or the name of the service.
     pub(super) address: String,
-    pub(super) weight: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct DnsFile {
-    pub(super) interval_seconds: u64,
-    pub(super) keep_seconds: u64,
-    pub(super) family: AddressFamily,
+    pub(super) is_service: bool,
+    pub(super) weight: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]
@@ -57,12 +51,6 @@ pub(super) struct TlsFile {
     pub(super) client_key_file: Option<PathBuf>,
     pub(super) server_name: Option<String>,
     pub(super) verify: Verify,
-}
-
-impl Default for DnsFile {
-    fn default() -> Self {
-        Self { interval_seconds: 10, keep_seconds: 3_600, family: AddressFamily::default() }
-    }
 }
 
 impl<'de> Deserialize<'de> for ServerFile {
@@ -81,24 +69,27 @@ impl<'de> de::Visitor<'de> for ServerVisitor {
     }
 
     fn visit_str<E: de::Error>(self, address: &str) -> Result<ServerFile, E> {
-        Ok(ServerFile { address: address.to_owned(), weight: default_weight() })
+        Ok(ServerFile { address: address.to_owned(), is_service: false, weight: None })
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, entries: A) -> Result<ServerFile, A::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Entries {
-            address: String,
-            #[serde(default = "default_weight")]
-            weight: u32,
+            address: Option<String>,
+            srv: Option<String>,
+            weight: Option<u32>,
         }
-        let Entries { address, weight } = Entries::deserialize(de::value::MapAccessDeserializer::new(entries))?;
-        Ok(ServerFile { address, weight })
+        let Entries { address, srv, weight } = Entries::deserialize(de::value::MapAccessDeserializer::new(entries))?;
+        match (address, srv) {
+            (Some(address), None) => Ok(ServerFile { address, is_service: false, weight }),
+            (None, Some(address)) => Ok(ServerFile { address, is_service: true, weight }),
+            (None, None) => Err(de::Error::missing_field("address")),
+            (Some(_), Some(_)) => {
+                Err(de::Error::custom("a server is either an `address` or a `srv`: remove one of them"))
+            }
+        }
     }
-}
-
-const fn default_weight() -> u32 {
-    1
 }
 
 const fn default_connect_timeout_ms() -> u64 {

@@ -9,6 +9,7 @@ mod address;
 mod balance;
 mod breaker;
 mod budget;
+mod dns;
 mod ejection;
 pub(super) mod file;
 mod health;
@@ -22,14 +23,14 @@ pub use balance::{Balance, HashBy};
 pub use breaker::BreakerSettings;
 pub use budget::RetryBudget;
 use common::config::{ConfigError, quoted};
+pub use dns::{AddressFamily, DnsSettings};
 pub use ejection::EjectionSettings;
 pub use health::{HealthSettings, Question};
 use rustls::pki_types::ServerName;
-use serde::Deserialize;
 pub use statuses::Statuses;
 pub use tls::{TlsSettings, Verify};
 
-use self::file::{DnsFile, ServerFile, UpstreamFile};
+use self::file::{ServerFile, UpstreamFile};
 use super::check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name};
 
 /// Most of the requests that one server may take compared with another.
@@ -69,45 +70,21 @@ pub struct UpstreamSettings {
     pub tls: TlsSettings,
 }
 
-/// A server: one address, or a name with all addresses behind it.
+/// A server: one address, a name with all addresses behind it, or a service with all its servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Address of the server.
     pub address: ServerAddress,
     /// Its part of the requests, compared with that of the others. Each address of a name counts by
-    /// itself.
+    /// itself; the records of a service have weights of their own.
     pub weight: u32,
-}
-
-/// Look-ups of the names of an upstream's servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsSettings {
-    /// Time from the end of one look-up to the next.
-    pub interval: Duration,
-    /// Time for which the last known addresses of a name serve on while it does not resolve.
-    pub keep: Duration,
-    /// Family of the addresses that are used.
-    pub family: AddressFamily,
-}
-
-/// Family of the addresses of a name that are used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AddressFamily {
-    /// All of them.
-    #[default]
-    Any,
-    /// IPv4 (A).
-    Ipv4,
-    /// IPv6 (AAAA).
-    Ipv6,
 }
 
 impl UpstreamSettings {
     /// The name that a server's certificate must carry, and that is sent as SNI unless it is an
     /// address.
-    pub fn tls_name(&self, server: &ServerSettings) -> String {
-        self.tls.server_name.clone().unwrap_or_else(|| server.address.host.to_string())
+    pub fn tls_name(&self, server: &ServerAddress) -> String {
+        self.tls.server_name.clone().unwrap_or_else(|| server.host.to_string())
     }
 }
 
@@ -160,32 +137,33 @@ impl Check<'_> {
         let refuse = |field: &str, reason: String| {
             self.note(self.about(field, format!("upstream {}: {reason}", quoted(name))));
         };
-        if !(1..=WEIGHT_MAX).contains(&file.weight) {
-            refuse("weight", format!("`weight` is {}; it must be between 1 and {WEIGHT_MAX}", file.weight));
+        let weight = file.weight.unwrap_or(1);
+        if !(1..=WEIGHT_MAX).contains(&weight) {
+            refuse("weight", format!("`weight` is {weight}; it must be between 1 and {WEIGHT_MAX}"));
         }
-        let address = ServerAddress::parse(&file.address).map_err(|reason| refuse("address", reason)).ok()?;
+        if file.is_service && file.weight.is_some() {
+            refuse("weight", "the records of a service say the weights of its servers: remove `weight`".into());
+        }
+        let (field, address) = if file.is_service {
+            ("srv", ServerAddress::parse_service(&file.address))
+        } else {
+            ("address", ServerAddress::parse(&file.address))
+        };
+        let address = address.map_err(|reason| refuse(field, reason)).ok()?;
         if earlier.first().is_some_and(|first| first.address.tls != address.tls) {
-            refuse("address", "mixes http and https servers: split it in two".into());
+            refuse(field, "mixes http and https servers: split it in two".into());
         }
         if earlier.iter().any(|server| server.address == address) {
-            refuse("address", format!("has {address} twice: to send it more requests, give it a `weight`"));
+            refuse(field, format!("has {address} twice: to send it more requests, give it a `weight`"));
         }
-        if address.tls && !is_named_by_upstream {
+        if address.tls && !is_named_by_upstream && !file.is_service {
             let host = address.host.to_string();
             if ServerName::try_from(host.as_str()).is_err() {
                 let host = quoted(&host);
                 refuse("address", format!("no certificate can carry the name {host}: set `tls.server_name`"));
             }
         }
-        Some(ServerSettings { address, weight: file.weight })
-    }
-
-    fn dns(&self, file: &DnsFile) -> Result<DnsSettings, ConfigError> {
-        Ok(DnsSettings {
-            interval: self.within("interval_seconds", file.interval_seconds, 1, 3_600).map(Duration::from_secs)?,
-            keep: self.within("keep_seconds", file.keep_seconds, 0, 604_800).map(Duration::from_secs)?,
-            family: file.family,
-        })
+        Some(ServerSettings { address, weight })
     }
 
     fn tls(&self, name: &str, file: &UpstreamFile, servers: &[ServerSettings]) -> TlsSettings {

@@ -21,7 +21,8 @@ fn upstream_without_settings_has_the_documented_defaults() {
     let health = &upstream.health;
     assert_eq!((health.interval.as_secs(), health.timeout.as_millis()), (2, 2_000));
     assert_eq!((health.unhealthy_after, health.healthy_after), (3, 2));
-    assert_eq!((upstream.dns.interval.as_secs(), upstream.dns.keep.as_secs()), (10, 3_600));
+    assert_eq!((upstream.dns.interval, upstream.dns.keep.as_secs()), (None, 3_600));
+    assert!(upstream.dns.servers.is_empty());
     assert_eq!((upstream.dns.family, upstream.essential), (AddressFamily::Any, false));
     assert_eq!((upstream.tls.verify, upstream.servers[0].weight), (Verify::Full, 1));
     assert_eq!((&upstream.balance, upstream.idle.as_secs()), (&Balance::RoundRobin, 30));
@@ -40,14 +41,14 @@ fn upstream_settings_are_read_as_written() {
     servers: [https://a.test, { address: 'https://[::1]:8443', weight: 3 }]
     essential: true
     health: { interval_seconds: 5, timeout_ms: 300, unhealthy_after: 4, healthy_after: 1, path: /up, host: b.test:81 }
-    dns: { interval_seconds: 30, keep_seconds: 0, family: ipv4 }
+    dns: { interval_seconds: 30, keep_seconds: 0, family: ipv4, servers: [10.0.0.53, '[::1]:8600'] }
     tls: { server_name: c.test, verify: ca }
 ",
     )
     .unwrap();
     assert_eq!(upstream.servers[0].address, ServerAddress::parse("https://a.test:443").unwrap());
     assert_eq!((upstream.servers[1].address.authority().as_str(), upstream.servers[1].weight), ("[::1]:8443", 3));
-    assert_eq!(upstream.tls_name(&upstream.servers[1]), "c.test");
+    assert_eq!(upstream.tls_name(&upstream.servers[1].address), "c.test");
     assert_eq!((upstream.health.unhealthy_after, upstream.health.healthy_after), (4, 1));
     let question = Question::Http { path: "/up".into(), statuses: Statuses::success() };
     assert_eq!((&upstream.health.question, upstream.health.host.as_deref()), (&question, Some("b.test:81")));
@@ -55,6 +56,8 @@ fn upstream_settings_are_read_as_written() {
         (upstream.dns.family, upstream.dns.keep, upstream.essential),
         (AddressFamily::Ipv4, Duration::ZERO, true)
     );
+    assert_eq!(upstream.dns.interval, Some(Duration::from_secs(30)));
+    assert_eq!(upstream.dns.servers, ["10.0.0.53:53".parse().unwrap(), "[::1]:8600".parse().unwrap()]);
     assert_eq!(upstream.tls.verify, Verify::Ca);
 }
 
@@ -87,6 +90,7 @@ fn settings_about_failing_servers_are_read_as_written() {
         ("least_loaded", Balance::LeastLoaded),
         ("{ hash: { by: key } }", Balance::Hash(HashBy::Key)),
         ("{ hash: { by: tenant } }", Balance::Hash(HashBy::Tenant)),
+        ("{ hash: { by: path user_id } }", Balance::Hash(HashBy::Path("user_id".into()))),
     ];
     for (text, balance) in rules {
         let upstream = parse(&format!("  demo: {{ servers: [a.test:80], balance: {text} }}\n")).unwrap();
@@ -107,7 +111,7 @@ fn example_of_upstreams_is_valid() {
 #[test]
 fn tls_name_is_each_servers_own() {
     let upstream = parse("  demo: { servers: ['https://a.test', 'https://b.test:8443', 'https://[::1]'] }\n").unwrap();
-    let names: Vec<String> = upstream.servers.iter().map(|server| upstream.tls_name(server)).collect();
+    let names: Vec<String> = upstream.servers.iter().map(|server| upstream.tls_name(&server.address)).collect();
     assert_eq!(names, ["a.test", "b.test", "::1"]);
 }
 
@@ -129,6 +133,14 @@ fn faults_of_upstreams_name_line_and_reason() {
         ("  demo:\n    servers:\n      - { address: 'a:80', weight: 101 }\n".to_owned(), 4, "between 1 and 100"),
         ("  demo:\n    servers:\n      - { address: 'a:80', wait: 1 }\n".to_owned(), 4, "`wait` is not a setting here"),
         ("  demo:\n    servers:\n      - { weight: 1 }\n".to_owned(), 4, "`address` is missing here"),
+        (
+            "  demo:\n    servers:\n      - { address: 'a:80', srv: _a._tcp.b }\n".to_owned(),
+            4,
+            "either an `address` or a `srv`",
+        ),
+        ("  demo:\n    servers:\n      - { srv: a.b }\n".to_owned(), 4, "`a.b` is not a service"),
+        ("  demo:\n    servers:\n      - { srv: _a._tcp.b, weight: 2 }\n".to_owned(), 4, "remove `weight`"),
+        ("  demo:\n    servers: ['https://a', { srv: _a._tcp.b }]\n".to_owned(), 3, "mixes http and https"),
         ("  demo:\n    servers:\n      - [a]\n".to_owned(), 4, "a server, as in 10.0.0.1:80"),
         (format!("{servers}    health:\n      interval_seconds: 0\n"), 5, "must be between 1 and 3600"),
         (format!("{servers}    health:\n      timeout_ms: 0\n"), 5, "must be between 1 and 60000"),
@@ -164,6 +176,7 @@ fn faults_of_upstreams_name_line_and_reason() {
         (format!("{servers}    retry_budget: {{ percent: 101 }}\n"), 4, "must be between 0 and 100"),
         (format!("{servers}    dns:\n      interval_seconds: 3601\n"), 5, "must be between 1 and 3600"),
         (format!("{servers}    dns:\n      keep_seconds: 604801\n"), 5, "must be between 0 and 604800"),
+        (format!("{servers}    dns:\n      servers: [ns.test]\n"), 5, "`ns.test` is not a DNS server"),
         (format!("{servers}    dns:\n      family: ipv5\n"), 5, "`ipv5` is not one of `any`, `ipv4`, `ipv6`"),
         (format!("{servers}    tls: {{}}\n"), 4, "are not https"),
         (

@@ -4,13 +4,13 @@
 mod balance;
 mod ejection;
 
-use std::io;
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
-use super::{standing::Verdict, *};
+use super::{endpoint::Endpoint, resolver::Answer, standing::Verdict, *};
 use crate::{
-    config::{Overrides, Settings},
+    config::{DnsSettings, Overrides, Settings},
     route::RouteSettings,
 };
 
@@ -19,7 +19,7 @@ struct Nobody;
 
 #[async_trait]
 impl Resolve for Nobody {
-    async fn resolve(&self, _name: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn resolve(&self, _server: &ServerAddress, _dns: &DnsSettings) -> Result<Answer, String> {
         std::future::pending().await
     }
 }
@@ -56,8 +56,13 @@ impl Fixture {
 
     /// A look-up of the server at this place of the configuration finds these addresses.
     fn found(&self, index: usize, addresses: &[&str]) {
-        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        assert!(self.upstream.found(index, Ok(addresses)));
+        let endpoints = addresses.iter().map(|text| text.parse::<SocketAddr>().unwrap().into()).collect();
+        self.found_endpoints(index, endpoints);
+    }
+
+    /// The same with what records say of them.
+    fn found_endpoints(&self, index: usize, endpoints: Vec<Endpoint>) {
+        assert!(self.upstream.found(index, Ok(endpoints)));
     }
 
     /// A look-up fails. Returns whether addresses are left.
@@ -282,4 +287,31 @@ async fn peers_carry_the_tls_settings_and_each_servers_own_name() {
     assert_eq!(names, ["10.0.0.1", "10.0.0.2"]);
     assert!(peers.iter().all(|peer| peer.is_tls() && peer.options.verify_cert && !peer.options.verify_hostname));
     assert_ne!(peers[0].group_key, 0);
+}
+
+/// A server that a record of a service names.
+fn record(address: &str, priority: u16, weight: u32) -> Endpoint {
+    let address = address.parse().unwrap();
+    Endpoint { address, target: Some("one.test".into()), weight: Some(weight), priority }
+}
+
+#[tokio::test]
+async fn servers_of_a_service_have_the_weights_and_priorities_of_its_records() {
+    let service = Fixture::new("{ servers: [{ srv: https://_http._tcp.a.test }] }");
+    let records = vec![record("10.0.0.1:81", 10, 3), record("10.0.0.2:82", 10, 1), record("10.0.0.3:83", 20, 9)];
+    service.found_endpoints(0, records);
+    let all = ["10.0.0.1:81", "10.0.0.2:82", "10.0.0.3:83"];
+    service.checks(&all, Ok(()), 1);
+    assert_eq!(service.requests(4), ["10.0.0.1:81", "10.0.0.1:81", "10.0.0.1:81", "10.0.0.2:82"]);
+    assert_eq!(service.attempts()[2], "10.0.0.3:83");
+    // The next priority serves once the first does not.
+    service.checks(&all[..2], Err("refused"), 3);
+    assert_eq!(service.requests(2), ["10.0.0.3:83"; 2]);
+    let server = service.server("10.0.0.3:83");
+    assert_eq!((server.peer.sni.as_str(), server.named.authority().as_str()), ("one.test", "one.test:83"));
+    // Another weight changes the turns, and not what is known of a server.
+    service.checks(&all[..2], Ok(()), 2);
+    service.found_endpoints(0, vec![record("10.0.0.1:81", 10, 1), record("10.0.0.2:82", 10, 1)]);
+    assert_eq!(service.requests(2), ["10.0.0.1:81", "10.0.0.2:82"]);
+    assert_eq!(service.status(), (Status::Up, 2, 2));
 }

@@ -48,7 +48,12 @@ struct State {
 
 impl Faulty {
     pub(crate) async fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", name).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn start_at(listen: &str, name: &'static str) -> Self {
+        let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             name,
