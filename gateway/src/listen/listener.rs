@@ -12,6 +12,9 @@ use pingora_core::protocols::Stream;
 use super::{handshake::Handshake, socket::Socket};
 use crate::config::ListenerSettings;
 
+/// First byte of a handshake of TLS.
+const HANDSHAKE: u8 = 0x16;
+
 /// All listeners of the process.
 pub(crate) struct Listeners(Vec<Arc<Listener>>);
 
@@ -25,6 +28,16 @@ pub(crate) struct Listener {
 pub(crate) struct Edge {
     pub(crate) settings: ListenerSettings,
     tls: Option<Tls>,
+}
+
+/// What became of a connection that was to be opened.
+pub(crate) enum Opened {
+    /// Requests are read from it.
+    Ready(Stream),
+    /// The client has closed it and sent nothing.
+    Unused,
+    /// The client does not speak TLS, and has to.
+    NotTls(Socket),
 }
 
 struct Tls {
@@ -88,11 +101,15 @@ impl Edge {
         self.tls.is_none() && redirect_port.is_none() && (anywhere || *http2)
     }
 
-    /// The connection as requests are read from it, after the handshake if TLS is spoken here.
-    pub(crate) async fn open(&self, socket: Socket) -> pingora_core::Result<Stream> {
-        match &self.tls {
-            None => Ok(Box::new(socket)),
-            Some(tls) => tls.handshake.load_full().shake_hands(socket).await,
+    /// Shakes hands, if TLS is spoken here.
+    pub(crate) async fn open(&self, mut socket: Socket) -> pingora_core::Result<Opened> {
+        let Some(tls) = &self.tls else {
+            return Ok(Opened::Ready(Box::new(socket)));
+        };
+        match socket.first_byte().await {
+            Ok(Some(HANDSHAKE)) => tls.handshake.load_full().shake_hands(socket).await.map(Opened::Ready),
+            Ok(Some(_)) => Ok(Opened::NotTls(socket)),
+            Ok(None) | Err(_) => Ok(Opened::Unused),
         }
     }
 }

@@ -28,7 +28,7 @@ mod socket;
 pub(crate) use connection::{Connection, Next};
 pub(crate) use exchange::{Exchange, Returned};
 pub(crate) use handshake::{Secured, ShownCertificate};
-pub(crate) use listener::{Edge, Listener, Listeners};
+pub(crate) use listener::{Edge, Listener, Listeners, Opened};
 pub(crate) use refusal::{Refused, is_fault, problem_behind, turn_away};
 pub(crate) use socket::Socket;
 

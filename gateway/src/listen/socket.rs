@@ -27,6 +27,10 @@ use tokio::{
 /// Bytes that are gathered before they are sent: those of one packet.
 const WRITE_BUFFER_BYTES: usize = 1_460;
 
+/// Room made for bytes that are read before it is known what they are: a PROXY header, or the begin
+/// of a handshake.
+const READ_AHEAD_BYTES: usize = 1_024;
+
 /// A client's TCP connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -62,8 +66,17 @@ impl Socket {
         self.digest = digest(self.stream.get_ref(), client);
     }
 
+    /// The first byte that is to be read, which stays; none if the client ends its side before.
+    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        if let Some(first) = self.ahead.first() {
+            return Ok(Some(*first));
+        }
+        Ok(self.read_ahead().await?.and_then(|bytes| bytes.first().copied()))
+    }
+
     /// The bytes that came and were not taken, and more of them: none at the end.
     pub(super) async fn read_ahead(&mut self) -> io::Result<Option<&mut BytesMut>> {
+        self.ahead.reserve(READ_AHEAD_BYTES);
         let count = self.stream.get_mut().read_buf(&mut self.ahead).await?;
         Ok((count > 0).then_some(&mut self.ahead))
     }

@@ -29,7 +29,9 @@ use tracing::debug;
 
 use crate::{
     answer::{Code, Problem},
-    listen::{Connection, Edge, Exchange, Listener, Next, Refused, Returned, Socket, proxy_protocol, turn_away},
+    listen::{
+        Connection, Edge, Exchange, Listener, Next, Opened, Refused, Returned, Socket, proxy_protocol, turn_away,
+    },
     lock::locked,
     proxy::{Client, ClientStream, Hooks, Proxy, serve_request},
     runtime::Live,
@@ -100,7 +102,7 @@ impl Clients {
     /// for them. None if the client does not do its part, does it too slowly, or has to give way.
     async fn open(&self, mut socket: Socket, mut open: Open, edge: &Edge) -> Option<(Stream, Open)> {
         if edge.is_bare() {
-            return edge.open(socket).await.ok().map(|stream| (stream, open));
+            return ready(edge.open(socket).await, open).await;
         }
         let live = self.proxy.gateway().live();
         let deadline = Moment::now() + live.connections.deadlines.header;
@@ -113,9 +115,8 @@ impl Clients {
             }
         }
         drop(live);
-        let stream = in_time(&open, deadline, edge.open(socket)).await?;
-        let stream = stream.map_err(|error| fail(&open, &error)).ok()?;
-        Some((stream, open))
+        let opened = in_time(&open, deadline, edge.open(socket)).await?;
+        ready(opened, open).await
     }
 
     /// Serves the requests of an open connection.
@@ -231,6 +232,21 @@ async fn in_time<T>(open: &Open, deadline: Moment, step: impl Future<Output = T>
         Poll::Pending
     })
     .await
+}
+
+/// The connection, if it is ready for requests. A client that does not speak TLS is told to.
+async fn ready(opened: pingora_core::Result<Opened>, open: Open) -> Option<(Stream, Open)> {
+    match opened {
+        Ok(Opened::Ready(stream)) => return Some((stream, open)),
+        Ok(Opened::Unused) => {}
+        Ok(Opened::NotTls(socket)) => {
+            fail(&open, &"not a handshake of TLS");
+            let problem = Problem::new(Code::InvalidRequest, "this address speaks TLS: use https://");
+            turn_away(Box::new(socket), &problem).await;
+        }
+        Err(error) => fail(&open, &error),
+    }
+    None
 }
 
 /// Counts a connection whose client did not do its part before the first request.

@@ -12,6 +12,7 @@ use std::{
 
 use common::key::Secret;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::support::{
     Fixture, ROUTES, eventually,
@@ -30,7 +31,7 @@ fn upgrade_socket(fixture: &Fixture) -> PathBuf {
 }
 
 /// One request on a connection that stays open if the gateway lets it; whether it does.
-async fn ask(wire: &mut Wire, secret: &Secret) -> bool {
+pub(crate) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, secret: &Secret) -> bool {
     wire.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {}\r\n\r\n", secret.expose())).await;
     let head = wire.read_until("\r\n\r\n").await.to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 200 "), "{head}");

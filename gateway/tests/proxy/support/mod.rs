@@ -1,6 +1,7 @@
 //! One gateway process with everything around it: store, upstream, billing stand-in, client.
 
 pub(crate) mod billing;
+pub(crate) mod edge;
 pub(crate) mod faulty;
 pub(crate) mod hosts;
 pub(crate) mod http2;

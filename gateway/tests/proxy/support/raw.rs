@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
 use super::DEADLINE;
 
 /// One side of a connection.
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
@@ -20,7 +20,14 @@ impl Wire {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
-    pub(crate) const fn new(stream: TcpStream) -> Self {
+    /// Breaks the connection off, as a client that crashed.
+    pub(crate) fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(crate) const fn new(stream: S) -> Self {
         Self { stream, read: Vec::new() }
     }
 
@@ -101,11 +108,6 @@ impl Wire {
     pub(crate) async fn read_to_end(&mut self) -> String {
         while self.receive().await > 0 {}
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
-    }
-
-    /// Breaks the connection off, as a client that crashed.
-    pub(crate) fn reset(self) {
-        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 
     async fn receive(&mut self) -> usize {
