@@ -57,11 +57,13 @@ pub struct Report {
     /// Numbers of streams without their entries: skipped, or lost.
     pub open_gaps: Vec<UsageGap>,
     /// Gaps that an operator has accepted.
-    pub settled_gaps: Vec<UsageGap>,
+    #[serde(rename = "settled_gaps")]
+    pub accepted_gaps: Vec<UsageGap>,
     /// Lives of gateways whose journals are gone, with unknown content.
     pub lost_lives: Vec<LostLife>,
     /// Lost lives that an operator has accepted.
-    pub settled_lives: Vec<LostLife>,
+    #[serde(rename = "settled_lives")]
+    pub accepted_lives: Vec<LostLife>,
     /// Messages that could not be booked and are not resolved.
     pub dead_letters: u64,
     /// Usage that was set aside and is not resolved.
@@ -106,8 +108,8 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         .filter(|month| !known.contains(&month.tenant))
         .map(|month| UnknownTenant { tenant: month.tenant, period: month.period, usage: month.rolled_up })
         .collect();
-    let (settled_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.accepted.is_some());
-    let (settled_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.accepted.is_some());
+    let (accepted_gaps, open_gaps) = store.usage_gaps().await?.into_iter().partition(|gap| gap.accepted.is_some());
+    let (accepted_lives, lost_lives) = store.lost_lives().await?.into_iter().partition(|life| life.accepted.is_some());
     let breaches = found.breaches.into_iter().map(|breach| BreachReport { text: breach.to_string(), breach });
     let mut report = Report {
         clean: false,
@@ -117,9 +119,9 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         periods: found.periods,
         breaches: breaches.collect(),
         open_gaps,
-        settled_gaps,
+        accepted_gaps,
         lost_lives,
-        settled_lives,
+        accepted_lives,
         dead_letters: store.dead_letter_count().await?,
         quarantined: store.quarantine_count().await?,
         unknown_tenants,

@@ -25,9 +25,9 @@ pub fn to_table(report: &Report) -> String {
     let _ = writeln!(text, "{}\n", periods(&report.periods));
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
     list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
-    list(&mut text, "Accepted gaps", report.settled_gaps.iter().map(gap));
+    list(&mut text, "Accepted gaps", report.accepted_gaps.iter().map(gap));
     list(&mut text, "Lives of gateways without their journals", report.lost_lives.iter().map(life));
-    list(&mut text, "Lives of gateways without their journals, accepted", report.settled_lives.iter().map(life));
+    list(&mut text, "Lives of gateways without their journals, accepted", report.accepted_lives.iter().map(life));
     let unknown = report.unknown_tenants.iter().map(|unknown| {
         let requests = grouped(unknown.usage.requests.unsigned_abs());
         format!("{} in {}: {requests} requests, on no invoice", unknown.tenant, unknown.period)

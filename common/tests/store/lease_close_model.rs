@@ -155,11 +155,11 @@ impl Gateways {
         }
     }
 
-    /// Drawn less given back less settled is what the store says is granted, and never above the
-    /// limit.
+    /// What open lives have drawn and closed lives have used is what the store says is granted, and
+    /// never above the limit.
     async fn check(&self) -> Result<(), TestCaseError> {
         let granted = granted(&self.store, self.tenant).await;
-        let expected: u64 = self.lives.iter().map(|life| if life.is_settled() { life.used } else { life.drawn }).sum();
+        let expected: u64 = self.lives.iter().map(|life| if life.is_closed() { life.used } else { life.drawn }).sum();
         prop_assert_eq!(granted, expected);
         prop_assert!(granted <= self.limit);
         prop_assert!(self.lives.iter().map(|life| life.used).sum::<u64>() <= self.limit);
@@ -168,7 +168,7 @@ impl Gateways {
 }
 
 impl TrueLife {
-    fn is_settled(&self) -> bool {
+    fn is_closed(&self) -> bool {
         !self.has_lost && self.lanes.iter().all(|lane| lane.has_ended)
     }
 }

@@ -65,16 +65,16 @@ async fn lost_life_is_accepted_once_with_a_reason(fixture: Fixture) {
     for boot in [1, 2] {
         store.begin_life(&life(boot), NOW).await.unwrap();
     }
-    let settling = Acceptance { at: NOW.plus_seconds(9), by: "ada".into(), reason: "disk gone".into() };
-    let early = store.accept_lost_life(&life(1), &settling).await;
+    let acceptance = Acceptance { at: NOW.plus_seconds(9), by: "ada".into(), reason: "disk gone".into() };
+    let early = store.accept_lost_life(&life(1), &acceptance).await;
     assert!(matches!(early, Err(StoreError::NotFound { .. })), "{early:?}");
     store.no_journal_left(&life(2), NOW).await.unwrap();
-    let without = Acceptance { reason: " ".into(), ..settling.clone() };
+    let without = Acceptance { reason: " ".into(), ..acceptance.clone() };
     assert!(matches!(store.accept_lost_life(&life(1), &without).await, Err(StoreError::Refused { .. })));
-    let settled = store.accept_lost_life(&life(1), &settling).await.unwrap();
-    assert_eq!(settled.accepted, Some(settling.clone()));
-    assert_eq!(store.lost_lives().await.unwrap(), [settled], "it goes on being told, as accepted");
+    let accepted = store.accept_lost_life(&life(1), &acceptance).await.unwrap();
+    assert_eq!(accepted.accepted, Some(acceptance.clone()));
+    assert_eq!(store.lost_lives().await.unwrap(), [accepted], "it goes on being told, as accepted");
     assert_eq!(store.lost_life_count().await.unwrap(), 0);
-    let again = store.accept_lost_life(&life(1), &settling).await;
+    let again = store.accept_lost_life(&life(1), &acceptance).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
 }

@@ -17,7 +17,7 @@ async fn usage_counts_against_quotas_of_parents_at_its_time(fixture: Fixture) {
     let top = root(&store).await.id;
     let old = below(&store, Reseller, top).await;
     let new = below(&store, Reseller, top).await;
-    let (customer, settled) = (below(&store, Customer, old).await, below(&store, Customer, old).await);
+    let (customer, stayed) = (below(&store, Customer, old).await, below(&store, Customer, old).await);
     for reseller in [old, new] {
         draw(&store, 1, of_requests(reseller, 100, 40)).await;
     }
@@ -28,7 +28,7 @@ async fn usage_counts_against_quotas_of_parents_at_its_time(fixture: Fixture) {
     };
     // Booked after the move, all within one quarter of an hour.
     let entries =
-        vec![record(customer, 69, 3), record(customer, 70, 5), record(customer, 71, 7), record(settled, 71, 11)];
+        vec![record(customer, 69, 3), record(customer, 70, 5), record(customer, 71, 7), record(stayed, 71, 11)];
     let stream = StreamId::new("edge-1", 1, 0).unwrap();
     store.book_usage(&UsageBatch { stream, first_seq: 0, entries }, moved_at.plus_seconds(9)).await.unwrap();
     let leases = store.quota_leases().await.unwrap();

@@ -39,7 +39,7 @@ impl ProxyHttp for Hooks {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.client = Client::of(session);
         context.request_id = common::origin::request_id(session.req_header().headers.get("x-request-id"));
-        hop::settle_connection(session);
+        hop::apply_connection_header(session);
         fault::point("request_filter", session.req_header());
         let answered = match self.0.enter(session, context).await? {
             Entry::Passed => {

@@ -23,7 +23,7 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
 
 /// Lets the client's connection end after this request if any line of `Connection` says so. A
 /// client of HTTP/1.0 is sent no interim answers.
-pub(super) fn settle_connection(session: &mut Session) {
+pub(super) fn apply_connection_header(session: &mut Session) {
     let request = session.req_header();
     let is_old = request.version < Version::HTTP_11;
     let (mut closes, mut stays) = (false, false);

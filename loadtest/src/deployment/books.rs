@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Time between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Looks in a row that must show the same bill before it counts as settled.
+/// Looks in a row that must show the same bill before it counts as final.
 const SAME_LOOKS: u32 = 10;
 
 /// The client's counts of a test, and the bill beside them.

@@ -101,8 +101,8 @@ fn after(answers: &[(Instant, u16)], since: Instant) -> usize {
 
 fn arrival(answers: &[(Instant, u16)], since: Instant, shows: Shows) -> Option<Duration> {
     let answers = &answers[after(answers, since)..];
-    let settled = answers.iter().rposition(|(_, status)| !shows.matches(*status)).map_or(0, |wrong| wrong + 1);
-    answers.get(settled).map(|(at, _)| at.saturating_duration_since(since))
+    let first = answers.iter().rposition(|(_, status)| !shows.matches(*status)).map_or(0, |wrong| wrong + 1);
+    answers.get(first).map(|(at, _)| at.saturating_duration_since(since))
 }
 
 async fn ask(gateway: SocketAddr, wire: Vec<u8>, seen: Arc<Mutex<Seen>>) {
