@@ -16,6 +16,8 @@ pub mod config;
 pub mod files;
 pub mod id;
 pub mod json;
+#[cfg(feature = "tokens")]
+pub mod jwt;
 pub mod kafka;
 pub mod key;
 pub mod limit;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     admission::AdmissionControl,
+    auth::AcceptedIssuer,
     catalog::Catalog,
     config::{ClientSettings, ConnectionSettings, Http2Settings, Settings, SizeLimits},
     limit::Limiter,
@@ -48,6 +49,8 @@ pub struct Live {
     pub connections: ConnectionSettings,
     /// HTTP/2 with clients.
     pub http2: Http2Settings,
+    /// Issuers whose tokens routes accept, by name.
+    pub(crate) token_issuers: HashMap<Arc<str>, Arc<AcceptedIssuer>>,
     /// Routes whose connections may be upgraded, by name.
     pub(crate) upgrades: HashMap<Arc<str>, Arc<Route>>,
 }
@@ -127,6 +130,7 @@ impl Live {
             clients: settings.clients.clone(),
             connections: settings.connections,
             http2: settings.http2,
+            token_issuers: token_issuers(settings, previous),
             upgrades,
         }
     }
@@ -141,4 +145,27 @@ impl Live {
         let essential = self.upstreams.iter().filter(|(_, upstream)| upstream.settings().essential);
         essential.filter(|(_, upstream)| upstream.health().healthy == 0).map(|(name, _)| &**name)
     }
+}
+
+/// The issuers of the settings, which fetch their keys from now on. Those that did not change since
+/// `previous` keep the keys and the tokens that they know.
+fn token_issuers(settings: &Settings, previous: Option<&Live>) -> HashMap<Arc<str>, Arc<AcceptedIssuer>> {
+    let mut issuers = HashMap::new();
+    for new in &settings.token_issuers {
+        let kept = previous.and_then(|previous| previous.token_issuers.get(&new.name));
+        if let Some(kept) = kept.filter(|kept| kept.settings() == new) {
+            issuers.insert(Arc::clone(&new.name), Arc::clone(kept));
+            continue;
+        }
+        match AcceptedIssuer::new(Arc::clone(new)) {
+            Ok(issuer) => {
+                let issuer = Arc::new(issuer);
+                let learning = Arc::clone(&issuer);
+                tokio::spawn(async move { learning.learn().await });
+                issuers.insert(Arc::clone(&new.name), issuer);
+            }
+            Err(error) => tracing::error!(event = "token_issuer_unusable", issuer = &*new.name, %error),
+        }
+    }
+    issuers
 }

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use common::{config::ConfigError, key::PepperError, store::StoreError};
 
 use crate::{
-    access::{BootstrapTokenError, oidc::IdentitySetupError},
+    access::{BootstrapTokenError, oidc::IssuerSetupError},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
@@ -112,7 +112,7 @@ pub enum CommandError {
     BootstrapToken(#[from] BootstrapTokenError),
     /// The identity provider cannot be asked.
     #[error(transparent)]
-    Identity(#[from] IdentitySetupError),
+    Identity(#[from] IssuerSetupError),
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),

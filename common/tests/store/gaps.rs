@@ -143,9 +143,9 @@ async fn only_one_of_concurrent_acceptances_succeeds(fixture: Fixture) {
 async fn concurrent_acceptance_and_booking_keep_gaps_consistent(fixture: Fixture) {
     let store = fixture.store().await;
     book(&store, 40, 1).await;
-    let accepter = store.clone();
+    let second = store.clone();
     let accepting =
-        tokio::spawn(async move { accepter.accept_gaps(&stream(1), None, acceptance("gone")).await.unwrap() });
+        tokio::spawn(async move { second.accept_gaps(&stream(1), None, acceptance("gone")).await.unwrap() });
     let books: Vec<_> = (0..20)
         .map(|number| {
             let store = store.clone();

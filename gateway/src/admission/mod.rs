@@ -8,14 +8,14 @@ mod usage;
 
 use std::{net::IpAddr, sync::Arc};
 
-use common::{id::KeyId, key::KeyHash, time::Micros};
+use common::{id::KeyId, jwt::TokenError, key::KeyHash, time::Micros};
 pub(crate) use refusal::Refusal;
 pub(crate) use usage::unrecorded;
 
 use crate::{
     answer::{Code, Problem},
     auth::{
-        self, AuthError, Authenticator,
+        self, AcceptedIssuer, AuthError, Authenticator, TokenHolder, TokenRefusal, TokenTerms,
         failures::{Failures, Origin},
     },
     catalog::{Caller, Catalog},
@@ -34,9 +34,19 @@ pub struct AdmissionControl {
     by_address: ByAddress,
 }
 
+/// A credential as far as it was read.
+pub(crate) enum Credential<'a> {
+    /// An API key, if it has the form of one.
+    Key(&'a [u8]),
+    /// The key that a token stands for.
+    Token(TokenHolder),
+    /// The key that the client's certificate stands for.
+    Certificate(KeyId),
+}
+
 /// A request that asks to be admitted.
 pub(crate) struct Arrival<'a> {
-    pub(crate) credential: Result<&'a [u8], AuthError>,
+    pub(crate) credential: Result<Credential<'a>, AuthError>,
     /// The key that the client's certificate stands for, on routes that take certificates.
     pub(crate) certificate_key: Option<KeyId>,
     /// The route that its host, path and method lead to.
@@ -54,6 +64,8 @@ pub(crate) struct Identified {
     pub(crate) caller: Option<Caller>,
     pub(crate) route: Arc<Route>,
     pub(crate) now: Micros,
+    /// The terms of its token, if it came with one.
+    pub(crate) token: Option<TokenTerms>,
     address: Option<IpAddr>,
 }
 
@@ -90,24 +102,44 @@ impl AdmissionControl {
 
     /// Identifies the caller, unless the route is public, and makes sure that there is a route.
     pub(crate) fn identify(&self, arrival: Arrival<'_>) -> Result<Identified, Box<Refusal>> {
-        let Arrival { address, now, .. } = arrival;
-        if let Ok(route) = &arrival.route
+        let certificate = arrival.key_of_certificate().map(Credential::Certificate);
+        let Arrival { credential, route, address, failures_most, now, .. } = arrival;
+        let credential = certificate.map_or(credential, Ok);
+        if let Ok(route) = &route
             && let Some(addresses) = &route.addresses
             && !addresses.admit(address)
         {
             return Err(Refusal::of(None, Some(Arc::clone(route)), not_from_there("the route", address)));
         }
-        let caller = match &arrival.route {
-            Ok(route) if route.public.is_some() => None,
-            _ => match self.caller(&arrival) {
-                Ok(caller) => Some(caller),
-                Err(refusal) => return Err(refusal.unless_unclear(arrival.route)),
+        let (caller, token) = match &route {
+            Ok(route) if route.public.is_some() => (None, None),
+            _ => match self.caller(credential, address, failures_most, now) {
+                Ok((caller, token)) => (Some(caller), token),
+                Err(refusal) => return Err(refusal.unless_unclear(route)),
             },
         };
-        match arrival.route {
-            Ok(route) => Ok(Identified { caller, route, now, address }),
+        match route {
+            Ok(route) => Ok(Identified { caller, route, now, token, address }),
             Err(problem) => Err(Refusal::of(caller, None, problem)),
         }
+    }
+
+    /// Returns the key that a token stands for. No token is looked at once too many other
+    /// credentials from its address have failed.
+    pub(crate) async fn token_holder(
+        &self,
+        issuer: &AcceptedIssuer,
+        token: &str,
+        origin: Option<Origin>,
+        now: Micros,
+    ) -> Result<TokenHolder, Box<Refusal>> {
+        self.check_failures(origin.as_ref())?;
+        issuer.holder(token, self.catalog(), now).await.map_err(|refusal| {
+            if let (Some(origin), TokenRefusal::Token(TokenError::Foreign(_))) = (&origin, &refusal) {
+                self.failures.count(origin);
+            }
+            Refusal::of_nobody(refusal.into())
+        })
     }
 
     /// Debits every limit that applies to a request of `units`, if its usage could be recorded; or
@@ -116,7 +148,7 @@ impl AdmissionControl {
         let Some(caller) = &request.caller else {
             return Ok(Admitted::Address(self.count_address(request)?));
         };
-        self.check(caller, &request.route)?;
+        self.check(caller, request)?;
         Ok(Admitted::Caller(self.limiter.admit(caller.request(&*request.route, units, request.now)).await?))
     }
 
@@ -126,7 +158,7 @@ impl AdmissionControl {
         let Some(caller) = &request.caller else {
             return Ok(LimitStates::of(None));
         };
-        self.check(caller, &request.route)?;
+        self.check(caller, request)?;
         Ok(self.limiter.peek(caller.request(&*request.route, units, request.now)).await?)
     }
 
@@ -141,27 +173,39 @@ impl AdmissionControl {
         Ok(self.authenticator.pepper.hash(&secret))
     }
 
-    /// Looks up the caller behind a credential, or behind a certificate where there is no other, if
-    /// it may be used from its address.
-    fn caller(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
-        let caller = match arrival.key_of_certificate() {
-            Some(key) => self.authenticator.look_up_id(key, arrival.now).map_err(Refusal::of_credential)?,
-            None => self.caller_with_secret(arrival)?,
+    /// Looks up the caller behind a credential, if it may be used from its address. Nothing is
+    /// looked up once too many other credentials from that address have failed.
+    fn caller(
+        &self,
+        credential: Result<Credential<'_>, AuthError>,
+        address: Option<IpAddr>,
+        failures_most: Option<u32>,
+        now: Micros,
+    ) -> Result<(Caller, Option<TokenTerms>), Box<Refusal>> {
+        let (caller, token) = match credential {
+            Ok(Credential::Token(TokenHolder { key, terms })) => {
+                (Authenticator::caller(key, now).map_err(Refusal::of_credential)?, Some(terms))
+            }
+            Ok(Credential::Certificate(key)) => {
+                (self.authenticator.look_up_id(key, now).map_err(Refusal::of_credential)?, None)
+            }
+            Ok(Credential::Key(text)) => (self.key_caller(Ok(text), origin(address, failures_most), now)?, None),
+            Err(error) => (self.key_caller(Err(error), origin(address, failures_most), now)?, None),
         };
-        if caller.key.admits_from(arrival.address) {
-            return Ok(caller);
+        if caller.key.admits_from(address) {
+            return Ok((caller, token));
         }
-        Err(Refusal::of(Some(caller), None, not_from_there("the API key", arrival.address)))
+        Err(Refusal::of(Some(caller), None, not_from_there("the API key", address)))
     }
 
-    /// Looks up the caller behind a secret, unless too many others from that address have failed.
-    fn caller_with_secret(&self, arrival: &Arrival<'_>) -> Result<Caller, Box<Refusal>> {
-        let &Arrival { credential, address, failures_most, now, .. } = arrival;
-        let origin = address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most });
-        let secret = auth::read(credential).map_err(Refusal::of_credential)?;
-        if let Some(origin) = &origin {
-            self.failures.check(origin).map_err(|refused| Refusal::of_nobody(refused.into()))?;
-        }
+    fn key_caller(
+        &self,
+        key: Result<&[u8], AuthError>,
+        origin: Option<Origin>,
+        now: Micros,
+    ) -> Result<Caller, Box<Refusal>> {
+        let secret = auth::read(key).map_err(Refusal::of_credential)?;
+        self.check_failures(origin.as_ref())?;
         self.authenticator.look_up(&secret, now).map_err(|refusal| {
             if let Some(origin) = origin.as_ref().filter(|_| refusal.error.is_failed_key()) {
                 self.failures.count(origin);
@@ -170,9 +214,14 @@ impl AdmissionControl {
         })
     }
 
+    fn check_failures(&self, origin: Option<&Origin>) -> Result<(), Box<Refusal>> {
+        let checked = origin.map_or(Ok(()), |origin| self.failures.check(origin));
+        checked.map_err(|refused| Refusal::of_nobody(refused.into()))
+    }
+
     /// Refuses a caller without the route's scope, and everybody while usage cannot be recorded.
-    fn check(&self, caller: &Caller, route: &Route) -> Result<(), Problem> {
-        check_scope(caller, route)?;
+    fn check(&self, caller: &Caller, request: &Identified) -> Result<(), Problem> {
+        check_scope(caller, request.token.as_ref(), &request.route)?;
         self.check_room()
     }
 
@@ -189,7 +238,7 @@ impl Arrival<'_> {
     /// The key that the request's certificate stands for, if its route takes certificates and it
     /// has no other credential.
     fn key_of_certificate(&self) -> Option<KeyId> {
-        let is_alone = matches!(self.credential, Err(AuthError::Missing));
+        let is_alone = matches!(self.credential, Err(AuthError::Missing | AuthError::MissingHere));
         let takes_certificates = self.route.as_ref().is_ok_and(|route| route.client_certificates);
         self.certificate_key.filter(|_| is_alone && takes_certificates)
     }
@@ -202,15 +251,21 @@ impl Identified {
     }
 }
 
-/// Refuses a key that has scopes, and not the one that the route asks for.
-fn check_scope(caller: &Caller, route: &Route) -> Result<(), Problem> {
-    match &route.scope {
-        Some(scope) if !caller.key.has_scope(scope) => {
-            let detail = format!("this route asks for the scope `{scope}`, which the API key does not have");
-            Err(Problem::new(Code::ScopeMissing, detail))
-        }
-        _ => Ok(()),
-    }
+/// The address that failed credentials are counted for, if they are counted.
+pub(crate) fn origin(address: Option<IpAddr>, failures_most: Option<u32>) -> Option<Origin> {
+    address.zip(failures_most).map(|(address, failures_most)| Origin { address, failures_most })
+}
+
+/// Refuses a key or token that has scopes, and not the one that the route asks for.
+fn check_scope(caller: &Caller, token: Option<&TokenTerms>, route: &Route) -> Result<(), Problem> {
+    let Some(scope) = &route.scope else { return Ok(()) };
+    let lacking = match token {
+        _ if !caller.key.has_scope(scope) => "the API key",
+        Some(token) if !token.has_scope(scope) => "the token",
+        _ => return Ok(()),
+    };
+    let detail = format!("this route asks for the scope `{scope}`, which {lacking} does not have");
+    Err(Problem::new(Code::ScopeMissing, detail))
 }
 
 /// The problem of a client whose address may not use the key or the route.

@@ -26,7 +26,7 @@ impl Refusal {
         Box::new(Self { problem, owner, caller, route })
     }
 
-    pub(super) fn of_nobody(problem: Problem) -> Box<Self> {
+    pub(crate) fn of_nobody(problem: Problem) -> Box<Self> {
         Self::of(None, None, problem)
     }
 
@@ -36,7 +36,7 @@ impl Refusal {
 
     /// Returns this refusal, unless it only asks for a key and the route is unclear: a key would
     /// not help then, and the client is told what is wrong with its path or host instead.
-    pub(super) fn unless_unclear(self: Box<Self>, route: Result<Arc<Route>, Problem>) -> Box<Self> {
+    pub(crate) fn unless_unclear(self: Box<Self>, route: Result<Arc<Route>, Problem>) -> Box<Self> {
         match route {
             Err(problem)
                 if self.problem.code() == Code::MissingCredential && problem.code() == Code::InvalidRequest =>

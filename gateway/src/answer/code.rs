@@ -1,9 +1,14 @@
 //! The table of problem codes: what a client can be told, with its status. Codes never change
 //! meaning.
 
+use common::jwt::TokenError;
 use http::StatusCode;
 
-use crate::{auth::AuthError, limit::DenialReason, route::RouteError};
+use crate::{
+    auth::{AuthError, TokenRefusal},
+    limit::DenialReason,
+    route::RouteError,
+};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
@@ -59,6 +64,8 @@ codes! {
     RevokedKey = "revoked_key", UNAUTHORIZED, "The API key was revoked";
     /// Expired.
     ExpiredKey = "expired_key", UNAUTHORIZED, "The API key has expired";
+    /// A token that does not count here or now.
+    InvalidToken = "invalid_token", UNAUTHORIZED, "The token is not accepted";
     /// The credit is spent.
     CreditSpent = "credit_spent", PAYMENT_REQUIRED, "The prepaid credit is spent";
     /// The tenant or one above it is suspended.
@@ -67,6 +74,8 @@ codes! {
     NoPlan = "no_plan", FORBIDDEN, "The account has no plan";
     /// The route asks for a scope that the key does not have.
     ScopeMissing = "scope_missing", FORBIDDEN, "The API key lacks a scope";
+    /// The claims of a token name no key.
+    TokenWithoutKey = "token_without_key", FORBIDDEN, "The token belongs to no account here";
     /// The key or the route may not be used from there.
     AddressNotAllowed = "address_not_allowed", FORBIDDEN, "Requests from this address are not allowed";
     /// The route does not let the connection be upgraded.
@@ -97,6 +106,8 @@ codes! {
     ConcurrencyLimited = "concurrency_limited", TOO_MANY_REQUESTS, "Too many requests at once";
     /// The month's quota is spent.
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The quota is spent";
+    /// The keys of a token's issuer are not known.
+    TokenIssuerUnavailable = "token_issuer_unavailable", SERVICE_UNAVAILABLE, "The token cannot be checked now";
     /// As many connections are open as may be.
     TooManyConnections = "too_many_connections", SERVICE_UNAVAILABLE, "Too many connections";
     /// Quota cannot be drawn now.
@@ -122,7 +133,7 @@ codes! {
 impl From<&AuthError> for Code {
     fn from(error: &AuthError) -> Self {
         match error {
-            AuthError::Missing => Self::MissingCredential,
+            AuthError::Missing | AuthError::MissingHere => Self::MissingCredential,
             AuthError::Ambiguous => Self::AmbiguousCredential,
             AuthError::Scheme => Self::UnsupportedScheme,
             AuthError::Malformed(_) => Self::MalformedKey,
@@ -131,6 +142,16 @@ impl From<&AuthError> for Code {
             AuthError::Expired => Self::ExpiredKey,
             AuthError::Suspended => Self::TenantSuspended,
             AuthError::NoPlan => Self::NoPlan,
+        }
+    }
+}
+
+impl From<&TokenRefusal> for Code {
+    fn from(refusal: &TokenRefusal) -> Self {
+        match refusal {
+            TokenRefusal::Token(TokenError::Foreign(_) | TokenError::Invalid(_)) => Self::InvalidToken,
+            TokenRefusal::Token(TokenError::KeysUnavailable(_)) => Self::TokenIssuerUnavailable,
+            TokenRefusal::NoKey { .. } => Self::TokenWithoutKey,
         }
     }
 }

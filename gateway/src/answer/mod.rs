@@ -16,7 +16,7 @@ use pingora_http::ResponseHeader;
 use serde::Serialize;
 
 use crate::{
-    auth::{AuthError, failures::TooManyFailures},
+    auth::{AuthError, TokenRefusal, failures::TooManyFailures},
     limit::{Denial, DenialReason, LimitState},
     route::{PathError, RouteError},
 };
@@ -26,6 +26,12 @@ pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
 /// The challenge of a 401.
 const CHALLENGE: &str = "Bearer realm=\"api\"";
+
+/// The same for a token that was refused (RFC 6750).
+const TOKEN_CHALLENGE: &str = "Bearer realm=\"api\", error=\"invalid_token\"";
+
+/// Seconds after which a token is worth another try whose issuer did not tell its keys.
+const TOKEN_RETRY_SECONDS: u64 = 10;
 
 /// The reason for which the gateway itself answers a request.
 #[derive(Debug, Clone)]
@@ -147,7 +153,8 @@ impl Problem {
             response.insert_header("X-Request-Id", request_id)?;
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.insert_header(header::WWW_AUTHENTICATE, CHALLENGE)?;
+            let challenge = if self.code == Code::InvalidToken { TOKEN_CHALLENGE } else { CHALLENGE };
+            response.insert_header(header::WWW_AUTHENTICATE, challenge)?;
         }
         if let Some(allow) = &self.allow {
             response.insert_header(header::ALLOW, allow.as_str())?;
@@ -165,6 +172,13 @@ impl Problem {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         Self::new((&error).into(), error.to_string())
+    }
+}
+
+impl From<TokenRefusal> for Problem {
+    fn from(refusal: TokenRefusal) -> Self {
+        let problem = Self::new((&refusal).into(), refusal.to_string());
+        if problem.code == Code::TokenIssuerUnavailable { problem.retry_after(TOKEN_RETRY_SECONDS) } else { problem }
     }
 }
 

@@ -5,8 +5,10 @@
 //! wrong.
 
 pub(crate) mod failures;
+mod places;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::sync::Arc;
 
@@ -16,6 +18,11 @@ use common::{
     time::Micros,
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+
+pub use places::CredentialPlaces;
+pub(crate) use places::Presented;
+pub use token::{AcceptedIssuer, TokenIssuerSettings, TokenRefusal};
+pub(crate) use token::{TokenHolder, TokenTerms};
 
 use crate::catalog::{Caller, Catalog, KeyEntry, Standing, TenantEntry};
 
@@ -38,6 +45,9 @@ pub enum AuthError {
     /// No credential at all.
     #[error("no API key: send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")]
     Missing,
+    /// No credential in the places that the route names.
+    #[error("no credential where this route expects it: the documentation of the API says where to put it")]
+    MissingHere,
     /// Two credentials, or one header twice.
     #[error("more than one credential: send the API key once, in one header")]
     Ambiguous,
@@ -83,24 +93,24 @@ impl Authenticator {
     pub(crate) fn look_up(&self, secret: &Secret, now: Micros) -> Result<Caller, AuthRefusal> {
         let hash = self.pepper.hash(secret);
         let key = self.catalog.key(&hash).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
-        accept(key, now)
+        Self::caller(key, now)
     }
 
-    /// The caller whose key has this identifier: a client certificate stands for it.
+    /// The caller whose key has this id: a client certificate stands for it.
     pub(crate) fn look_up_id(&self, id: KeyId, now: Micros) -> Result<Caller, AuthRefusal> {
         let key = self.catalog.key_with_id(id).ok_or(AuthRefusal::of_nobody(AuthError::Unknown))?;
-        accept(key, now)
+        Self::caller(key, now)
     }
-}
 
-/// The caller behind a key, if the key and its tenant are served.
-fn accept(key: Arc<KeyEntry>, now: Micros) -> Result<Caller, AuthRefusal> {
-    match standing(&key, now) {
-        Ok(tenant) => {
-            key.touch(now);
-            Ok(Caller { key, tenant })
+    /// The caller of a key, if the key and its tenant are served.
+    pub(crate) fn caller(key: Arc<KeyEntry>, now: Micros) -> Result<Caller, AuthRefusal> {
+        match standing(&key, now) {
+            Ok(tenant) => {
+                key.touch(now);
+                Ok(Caller { key, tenant })
+            }
+            Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
         }
-        Err(error) => Err(AuthRefusal { error, owner: Some((key.tenant, key.id)) }),
     }
 }
 

@@ -1,49 +1,47 @@
-//! Keys by their identifiers, for callers whose credential is not the key itself.
+//! Keys by their ids, for callers whose credential is not the key itself: tokens and certificates.
 //!
-//! The configuration names few keys, so there is no second map of all: each of them is searched
-//! once, and found by its hash from then on.
+//! The map is made when somebody first asks for a key by its id, and kept current from then on: some
+//! 60 bytes a key.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, OnceLock};
 
 use common::{id::KeyId, key::KeyHash};
 use dashmap::DashMap;
 
 use super::{entry::KeyEntry, memory::Catalog};
 
-/// Time for which a key that was not found is not searched again.
-const SEARCH_PAUSE: Duration = Duration::from_secs(1);
-
-/// Where keys were found that somebody asked for.
+/// The hashes of keys by their ids, once somebody asked.
 #[derive(Default)]
-pub(super) struct KeysById(DashMap<KeyId, Place>);
+pub(super) struct KeysById {
+    hashes: OnceLock<DashMap<KeyId, KeyHash>>,
+    is_filled: OnceLock<()>,
+}
 
-#[derive(Clone, Copy)]
-enum Place {
-    Under(KeyHash),
-    /// Nowhere, at this time.
-    NotAt(Instant),
+impl KeysById {
+    /// Notes a key that the catalog holds already: so it is found either here or by filling.
+    pub(super) fn add(&self, id: KeyId, hash: KeyHash) {
+        if let Some(hashes) = self.hashes.get() {
+            hashes.insert(id, hash);
+        }
+    }
+
+    pub(super) fn remove(&self, id: KeyId, hash: &KeyHash) {
+        if let Some(hashes) = self.hashes.get() {
+            hashes.remove_if(&id, |_, known| known == hash);
+        }
+    }
 }
 
 impl Catalog {
-    /// The key with this identifier, which the configuration names.
+    /// The key with this id.
     pub(crate) fn key_with_id(&self, id: KeyId) -> Option<Arc<KeyEntry>> {
-        let known = self.by_id.0.get(&id).map(|place| *place);
-        match known {
-            Some(Place::Under(hash)) => {
-                if let Some(entry) = self.key(&hash).filter(|entry| entry.id == id) {
-                    return Some(entry);
-                }
+        let hashes = self.by_id.hashes.get_or_init(DashMap::default);
+        self.by_id.is_filled.get_or_init(|| {
+            for entry in &self.keys {
+                hashes.insert(entry.value().id, *entry.key());
             }
-            Some(Place::NotAt(time)) if time.elapsed() < SEARCH_PAUSE => return None,
-            Some(Place::NotAt(_)) | None => {}
-        }
-        let found = self.keys.iter().find(|entry| entry.value().id == id);
-        let found = found.map(|entry| (*entry.key(), Arc::clone(entry.value())));
-        let place = found.as_ref().map_or_else(|| Place::NotAt(Instant::now()), |(hash, _)| Place::Under(*hash));
-        self.by_id.0.insert(id, place);
-        found.map(|(_, entry)| entry)
+        });
+        let hash = *hashes.get(&id)?;
+        self.key(&hash).filter(|key| key.id == id)
     }
 }

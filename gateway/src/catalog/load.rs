@@ -95,6 +95,7 @@ impl Catalog {
             let is_kept = is_kept(hash, entry);
             if !is_kept {
                 entry.retire();
+                self.by_id.remove(entry.id, hash);
             }
             is_kept
         });
@@ -109,5 +110,6 @@ impl Catalog {
         if let Some(replaced) = self.keys.insert(key.hash, Arc::new(KeyEntry::new(key, slot))) {
             replaced.retire();
         }
+        self.by_id.add(key.id, key.hash);
     }
 }

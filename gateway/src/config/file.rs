@@ -12,6 +12,7 @@ use super::{
     client::FailedCredentialsFile,
     connections::ConnectionsFile,
     cors::CorsFile,
+    credentials::CredentialsFile,
     decision::DecisionFile,
     destination::{RedirectFile, RespondFile, ShareFile},
     header_edits::HeaderEditsFile,
@@ -22,6 +23,7 @@ use super::{
     retries::RetriesFile,
     rewrite::RewriteFile,
     timeouts::TimeoutsFile,
+    token_issuer::TokenIssuerFile,
     upstream::file::UpstreamFile,
     usage::SinkTlsFile,
 };
@@ -58,6 +60,8 @@ pub(super) struct GatewayFile {
     pub(super) http2: Http2File,
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    #[serde(default)]
+    pub(super) token_issuers: BTreeMap<String, TokenIssuerFile>,
     pub(super) upstreams: BTreeMap<String, UpstreamFile>,
     pub(super) routes: Vec<RouteFile>,
 }
@@ -172,6 +176,7 @@ pub(super) struct RouteFile {
     pub(super) public_per_minute: Option<u64>,
     pub(super) cors: Option<CorsFile>,
     pub(super) retries: Option<RetriesFile>,
+    pub(super) credentials: Option<CredentialsFile>,
 }
 
 /// A text, or a list of texts.

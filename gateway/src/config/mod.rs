@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod connections;
 mod cors;
+mod credentials;
 mod decision;
 mod destination;
 mod file;
@@ -24,6 +25,7 @@ mod retries;
 mod rewrite;
 mod route;
 mod timeouts;
+mod token_issuer;
 mod upstream;
 mod usage;
 pub mod watch;
@@ -52,6 +54,7 @@ pub use upstream::{
 };
 
 use crate::{
+    auth::TokenIssuerSettings,
     limit::bank::BankSettings,
     meter::{KafkaSettings, WhenFull},
     route::RouteSettings,
@@ -74,6 +77,8 @@ pub struct Settings {
     pub http2: Http2Settings,
     /// Servers that requests are forwarded to.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
+    /// Issuers whose tokens routes accept.
+    pub token_issuers: Vec<Arc<TokenIssuerSettings>>,
     /// Routes from requests to upstreams.
     pub routes: Vec<RouteSettings>,
     /// Findings that keep nobody from using the file, and deserve a look.

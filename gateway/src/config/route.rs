@@ -130,6 +130,7 @@ impl RouteCheck<'_, '_> {
             Some(Target::Reply(reply)) if file.billable.is_none() => Billable::only(reply.status.as_u16()),
             _ => billable,
         };
+        let credentials = self.credentials();
         Some(RouteSettings {
             name: file.name.as_str().into(),
             hosts,
@@ -156,6 +157,7 @@ impl RouteCheck<'_, '_> {
             rewrite,
             request_headers,
             response_headers,
+            credentials,
         })
     }
 

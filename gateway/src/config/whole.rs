@@ -27,6 +27,7 @@ impl Check<'_> {
         let connections = self.inside("connections", || self.noted(self.connections(&file.connections)));
         let http2 = self.inside("http2", || self.noted(self.http2(&file.http2)));
         let upstreams = self.inside("upstreams", || self.upstreams(&file));
+        let token_issuers = self.inside("token_issuers", || self.token_issuers(&file.token_issuers));
         let routes = self.inside("routes", || self.routes(&file.routes, &upstreams));
         let listeners = self.listeners(file.listen.as_ref(), file.listeners.as_ref());
         let listen: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
@@ -39,6 +40,7 @@ impl Check<'_> {
             connections: connections?,
             http2: http2?,
             upstreams,
+            token_issuers,
             routes,
             warnings: self.warnings(),
         })

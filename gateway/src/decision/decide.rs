@@ -13,7 +13,7 @@ use super::{
     reservations::{Reservation, ReservationId, Reservations, SettleError},
 };
 use crate::{
-    admission::{AdmissionControl, Admitted, Arrival, Identified, find_route, unrecorded},
+    admission::{AdmissionControl, Admitted, Arrival, Credential, Identified, find_route, unrecorded},
     answer::{Code, Problem},
     auth::AuthError,
     config::DecisionSettings,
@@ -133,7 +133,7 @@ impl Decision {
 
     async fn judge(&self, question: &Question<'_>) -> Result<Verdict, Problem> {
         let identified = self.admission().identify(Arrival {
-            credential: question.credential,
+            credential: question.credential.map(Credential::Key),
             certificate_key: None,
             route: self.route(question.target.as_ref()),
             // The other proxy's own address is not the client's, and what it says of that is

@@ -36,6 +36,8 @@ pub struct Context {
     pub(super) certificate_key: Option<KeyId>,
     /// The caller, once known; nobody on a public route.
     pub(super) caller: Option<Caller>,
+    /// The end of the caller's token, if it came with one.
+    pub(super) token_expires_at: Option<Micros>,
     /// The route, once known.
     pub(super) route: Option<Arc<Route>>,
     /// The upstream, once admitted.
@@ -114,6 +116,7 @@ impl Context {
             source: Source::default(),
             certificate_key: None,
             caller: None,
+            token_expires_at: None,
             route: None,
             upstream: None,
             by_address: None,

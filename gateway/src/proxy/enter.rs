@@ -16,9 +16,9 @@ use super::{
     tunnel::Upgrade,
 };
 use crate::{
-    admission::{self, Admitted, Arrival, Identified, Refusal},
+    admission::{self, Admitted, Arrival, Credential, Identified, Refusal},
     answer::{Code, Problem},
-    auth,
+    auth::{self, AuthError, Presented},
     filter::{
         cors::{Grant, Preflight},
         https,
@@ -109,11 +109,16 @@ impl Proxy {
         context: &mut Context,
     ) -> Result<(), Box<Refusal>> {
         let admission = self.gateway.admission();
+        let address = context.source.client();
+        let credential = match self.credential(live, request, &route, address).await {
+            Ok(credential) => credential,
+            Err(refusal) => return Err(refusal.unless_unclear(route)),
+        };
         let identified = admission.identify(Arrival {
-            credential: auth::credential(&request.headers),
+            credential,
             certificate_key: context.certificate_key,
             route,
-            address: context.source.client(),
+            address,
             failures_most: live.clients.failures_most,
             now: now(),
         })?;
@@ -126,6 +131,7 @@ impl Proxy {
             Ok(Admitted::Address(state)) => context.by_address = state,
             Err(problem) => return Err(identified.refused(problem)),
         }
+        context.token_expires_at = identified.token.map(|token| token.expires_at);
         context.caller = identified.caller;
         context.route = Some(identified.route);
         context.upstream = forwarding.upstream;
@@ -133,6 +139,35 @@ impl Proxy {
         context.upgrade = forwarding.upgrade;
         context.body.limit = forwarding.body_limit;
         Ok(())
+    }
+
+    /// Reads the credential of a request from where its route looks for it. Only a token is waited
+    /// for, if its issuer's keys are not known yet.
+    async fn credential<'r>(
+        &self,
+        live: &Live,
+        request: &'r RequestHeader,
+        route: &Result<Arc<Route>, Problem>,
+        address: Option<IpAddr>,
+    ) -> Result<Result<Credential<'r>, AuthError>, Box<Refusal>> {
+        let places = route.as_ref().ok().and_then(|route| route.credentials.as_ref());
+        let Some(places) = places else {
+            return Ok(auth::credential(&request.headers).map(Credential::Key));
+        };
+        match places.read(&request.headers, request.uri.query()) {
+            Ok(Presented::Key(key)) => Ok(Ok(Credential::Key(key))),
+            Ok(Presented::Token(token)) => {
+                let issuer = places.tokens.as_ref().and_then(|name| live.token_issuers.get(name));
+                let Some(issuer) = issuer else {
+                    let detail = "the issuer of this route's tokens cannot be asked; the log of the gateway says why";
+                    return Err(Refusal::of_nobody(Problem::new(Code::TokenIssuerUnavailable, detail)));
+                };
+                let origin = admission::origin(address, live.clients.failures_most);
+                let holder = self.gateway.admission().token_holder(issuer, token, origin, now()).await?;
+                Ok(Ok(Credential::Token(holder)))
+            }
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 

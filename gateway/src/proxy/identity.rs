@@ -28,7 +28,7 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
     let Identity { caller, route, request_id, source, secure, certificate } = *identity;
     let forwarded = source.forwarded(&request.headers);
     let removed: SmallVec<[HeaderName; 8]> =
-        request.headers.keys().filter(|name| reserved::is_removed(name.as_str())).cloned().collect();
+        request.headers.keys().filter(|name| is_removed(name.as_str(), route)).cloned().collect();
     for name in &removed {
         request.remove_header(name);
     }
@@ -43,8 +43,33 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
     request.insert_header("X-Request-Id", request_id)?;
     trace::propagate(request)?;
     forwarded.write(request, source, secure)?;
+    remove_credential(request, route)?;
     retarget(request, route)?;
     route.rewrite.as_ref().map_or(Ok(()), |rewrite| rewrite.target(request, &route.path))
+}
+
+/// Returns true if a header of this name is the gateway's own to write, or carries the route's
+/// credential.
+fn is_removed(name: &str, route: &Route) -> bool {
+    match &route.credentials {
+        None => reserved::is_removed(name),
+        Some(places) => reserved::is_removed_from(name, places),
+    }
+}
+
+/// Removes the credential from the query, where the route reads it from there.
+fn remove_credential(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<()> {
+    let Some((places, query)) = route.credentials.as_ref().zip(request.uri.query()) else { return Ok(()) };
+    if places.query.is_none() {
+        return Ok(());
+    }
+    let path = request.uri.path();
+    let target = match places.without_credential(query) {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    request.set_uri(Uri::from(target.or_else(|_| unwritable("path without the credential"))?));
+    Ok(())
 }
 
 /// Sends the path on that was matched: without the prefix if the route says so, and always in
@@ -61,9 +86,10 @@ fn retarget(request: &mut RequestHeader, route: &Route) -> pingora_core::Result<
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
     };
-    let target = target.map_err(|_| {
-        pingora_core::Error::explain(pingora_core::ErrorType::InvalidHTTPHeader, "path without its prefix").into_down()
-    })?;
-    request.set_uri(Uri::from(target));
+    request.set_uri(Uri::from(target.or_else(|_| unwritable("path without its prefix"))?));
     Ok(())
+}
+
+fn unwritable<T>(what: &'static str) -> pingora_core::Result<T> {
+    Err(pingora_core::Error::explain(pingora_core::ErrorType::InvalidHTTPHeader, what).into_down())
 }

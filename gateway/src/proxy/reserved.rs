@@ -6,6 +6,10 @@
 //! `X-Tenant-Id`, `X_Tenant_Id` and `X.Tenant.Id` are all `HTTP_X_TENANT_ID` there. Names are
 //! therefore compared with all such bytes taken as equal.
 
+use http::HeaderName;
+
+use crate::auth::CredentialPlaces;
+
 /// Removed whoever sent them: credentials, who is calling, and what overrides the request that was
 /// matched.
 const RESERVED: [&str; 50] = [
@@ -122,6 +126,21 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     is_removed(name) || REWRITTEN.contains(&name)
 }
 
+/// The same on a route that reads its credential from `places`: the headers of these are removed
+/// instead of `Authorization` and `X-Api-Key`.
+pub(super) fn is_removed_from(name: &str, places: &CredentialPlaces) -> bool {
+    let is_ours = |header: &HeaderName| {
+        name.len() == header.as_str().len() && name.bytes().map(folded).eq(header.as_str().bytes().map(folded))
+    };
+    if places.headers.iter().any(is_ours) {
+        return true;
+    }
+    if is_read_as(name, "authorization") {
+        return places.reads_authorization();
+    }
+    !is_read_as(name, "x-api-key") && is_removed(name)
+}
+
 /// Returns true if some server takes `name` for `known`, which is written with dashes.
 fn is_read_as(name: &str, known: &str) -> bool {
     name.len() == known.len() && begins_like(name, known)
@@ -181,6 +200,20 @@ mod tests {
         {
             assert!(!is_removed(kept), "{kept}");
         }
+    }
+
+    #[test]
+    fn route_with_places_of_its_own_removes_these_and_lets_the_clients_own_credentials_pass() {
+        let own =
+            CredentialPlaces { headers: [HeaderName::from_static("x-acme_key")].into(), ..CredentialPlaces::default() };
+        for removed in ["x-acme-key", "x.acme_key", "x-tenant-id", "forwarded"] {
+            assert!(is_removed_from(removed, &own), "{removed}");
+        }
+        for kept in ["authorization", "x-api-key", "x_api_key", "x-acme-keys", "accept"] {
+            assert!(!is_removed_from(kept, &own), "{kept}");
+        }
+        let tokens = CredentialPlaces { tokens: Some("acme".into()), ..CredentialPlaces::default() };
+        assert!(is_removed_from("authorization", &tokens) && !is_removed_from("x-api-key", &tokens));
     }
 
     #[test]

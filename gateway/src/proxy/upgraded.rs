@@ -31,7 +31,8 @@ impl Proxy {
             return Ok(());
         };
         let (caller, route, client) = (caller.clone(), Arc::clone(route), Arc::clone(client));
-        context.tunnel = Some(self.tunnels.open(caller, route, &upgrade.protocol, context.source.client(), client));
+        let (ends_at, address) = (context.token_expires_at, context.source.client());
+        context.tunnel = Some(self.tunnels.open(caller, ends_at, route, &upgrade.protocol, address, client));
         let request = session.req_header();
         context.kept_line = Some((request.method.as_str().into(), request.uri.path().into()));
         context.status.get_or_insert(StatusCode::SWITCHING_PROTOCOLS.as_u16());

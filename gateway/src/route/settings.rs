@@ -13,6 +13,7 @@ use super::{
     spelling::Spellings,
 };
 use crate::{
+    auth::CredentialPlaces,
     filter::{
         addresses::Addresses, cors::Cors, header_edits::HeaderEdits, reply::Reply, rewrite::Rewrite, split::Split,
     },
@@ -67,6 +68,8 @@ pub struct RouteSettings {
     pub(crate) cors: Option<Arc<Cors>>,
     /// Retries of its requests, if it says how; otherwise only failed connections are tried again.
     pub retries: Option<Retries>,
+    /// The places of its credentials, if it names its own.
+    pub credentials: Option<CredentialPlaces>,
     /// Addresses that may use it, if not all may.
     pub(crate) addresses: Option<Addresses>,
     /// Rewriting of requests for the upstream.
@@ -161,6 +164,7 @@ impl RouteSettings {
             rewrite: None,
             request_headers: None,
             response_headers: None,
+            credentials: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod bytes;
 mod changes;
 mod client_certificates;
 mod connections;
+mod credentials;
 mod dns;
 mod examples;
 mod failing_servers;

@@ -1,9 +1,7 @@
 //! The section `access.oidc`: the identity provider, and the claims for role and tenant.
 
+use common::jwt::{CLOCK_SKEW_DEFAULT_SECONDS, CLOCK_SKEW_MAX_SECONDS, IssuerSettings, check_issuer_url};
 use serde::{Deserialize, Deserializer, de};
-
-/// Largest clock skew that may be set.
-const CLOCK_SKEW_MAX_SECONDS: u64 = 600;
 
 /// The OIDC provider whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -34,21 +32,26 @@ fn default_role_claim() -> String {
     "tollgate.role".into()
 }
 
+impl OidcConfig {
+    /// The provider as an issuer of tokens.
+    pub(super) fn issuer(&self) -> IssuerSettings {
+        IssuerSettings {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            keys_url: None,
+            clock_skew_seconds: self.clock_skew_seconds,
+        }
+    }
+}
+
 const fn default_clock_skew() -> u64 {
-    60
+    CLOCK_SKEW_DEFAULT_SECONDS
 }
 
 fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let url: reqwest::Url =
-        text.parse().map_err(|error| de::Error::custom(format!("`{text}` is not an issuer's URL: {error}")))?;
-    let is_local = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    match url.scheme() {
-        "https" => Ok(text),
-        // A provider for tests.
-        "http" if is_local => Ok(text),
-        _ => Err(de::Error::custom(format!("`{text}` is not an issuer: it has to be an https:// URL"))),
-    }
+    check_issuer_url(&text).map_err(de::Error::custom)?;
+    Ok(text)
 }
 
 fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -280,7 +280,7 @@ async fn provider_with_another_issuer_is_refused() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{said}");
     // Whoever comes without a credential that holds is not told who the provider is: the log is.
     let detail = said["detail"].as_str().unwrap();
-    assert!(detail.contains("the log of billing says why") && !detail.contains("http"), "{said}");
+    assert!(detail.contains("the log says why") && !detail.contains("http"), "{said}");
 }
 
 impl Setup {

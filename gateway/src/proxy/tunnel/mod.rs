@@ -37,6 +37,8 @@ pub(super) struct Tunnels {
 /// One upgraded connection.
 pub(super) struct Tunnel {
     caller: Caller,
+    /// The end of the caller's token, if it came with one.
+    token_expires_at: Option<Micros>,
     route: Arc<Route>,
     protocol: Box<str>,
     /// The client's address.
@@ -64,6 +66,7 @@ impl Tunnels {
     pub(super) fn open(
         &self,
         caller: Caller,
+        token_expires_at: Option<Micros>,
         route: Arc<Route>,
         protocol: &str,
         address: Option<IpAddr>,
@@ -72,7 +75,8 @@ impl Tunnels {
         self.count.inc();
         client.upgrade();
         let count = self.count.clone();
-        let tunnel = Arc::new(Tunnel { caller, route, protocol: protocol.into(), address, client, count });
+        let tunnel =
+            Arc::new(Tunnel { caller, token_expires_at, route, protocol: protocol.into(), address, client, count });
         locked(&self.open).push(Arc::downgrade(&tunnel));
         tunnel
     }
@@ -97,7 +101,7 @@ impl Tunnel {
     /// Returns the reason for which the connection must end now, if there is one.
     pub(super) fn end(&self, live: &Live, now: Micros) -> Option<End> {
         let Caller { key, .. } = &self.caller;
-        if key.status(now) != KeyStatus::Active {
+        if key.status(now) != KeyStatus::Active || self.token_expires_at.is_some_and(|end| end <= now) {
             return Some(End::Key);
         }
         if !matches!(key.standing(), Standing::Served(_)) {

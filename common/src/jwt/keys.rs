@@ -1,4 +1,4 @@
-//! The provider's public keys that tokens may be signed with.
+//! The issuer's public keys that tokens may be signed with.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Most keys of a provider that are kept.
+/// Most keys of an issuer that are kept.
 const KEYS_MOST: usize = 100;
 
 /// A key with its algorithm.
@@ -19,7 +19,7 @@ pub(super) struct PublicKey {
     pub(super) key: DecodingKey,
 }
 
-/// All keys of a provider.
+/// All keys of an issuer.
 pub(super) struct KeySet(Vec<Arc<PublicKey>>);
 
 #[derive(Deserialize)]

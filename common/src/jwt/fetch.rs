@@ -1,11 +1,11 @@
-//! Fetches the provider's keys: first their URL by discovery, then the keys.
+//! Fetches the issuer's keys, from the URL that its discovery document or the settings name.
 
 use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde::Deserialize;
 
-use super::keys::KeySet;
+use super::{IssuerSettings, keys::KeySet};
 
 const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(2);
 
@@ -15,10 +15,10 @@ const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(4);
 /// Longest document that is read.
 const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
 
-/// Reason why the provider cannot be set up.
+/// Reason why the issuer cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot ask the identity provider {issuer}: {reason}")]
-pub struct IdentitySetupError {
+#[error("cannot ask the issuer {issuer}: {reason}")]
+pub struct IssuerSetupError {
     issuer: String,
     reason: String,
 }
@@ -26,7 +26,7 @@ pub struct IdentitySetupError {
 /// Reason why the keys could not be fetched.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
-    /// The provider did not answer in time, or broke off.
+    /// The issuer did not answer in time, or broke off.
     #[error("{url} does not answer: {reason}")]
     Silent {
         /// The URL of the request.
@@ -34,7 +34,7 @@ pub enum FetchError {
         /// Error of the client.
         reason: Arc<str>,
     },
-    /// The provider answered with another status than 200.
+    /// The issuer answered with another status than 200.
     #[error("{url} answered with status {status}")]
     Status {
         /// The URL of the request.
@@ -58,14 +58,22 @@ pub enum FetchError {
     },
 }
 
-/// Fetches keys from the provider.
+/// Fetches keys from the issuer.
 pub(super) struct Fetcher {
     client: Client,
     issuer: String,
-    discovery: Url,
+    source: KeySource,
 }
 
-/// The part of the provider's discovery document that is read.
+/// Where the keys are.
+enum KeySource {
+    /// Where the discovery document at this URL says.
+    Discovery(Url),
+    /// At this URL.
+    Keys(Url),
+}
+
+/// The part of the issuer's discovery document that is read.
 #[derive(Deserialize)]
 struct Description {
     issuer: String,
@@ -73,10 +81,16 @@ struct Description {
 }
 
 impl Fetcher {
-    pub(super) fn new(issuer: &str) -> Result<Self, IdentitySetupError> {
-        let refuse = |reason: String| IdentitySetupError { issuer: issuer.to_owned(), reason };
-        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let discovery: Url = discovery.parse().map_err(|error| refuse(format!("not a URL: {error}")))?;
+    pub(super) fn new(settings: &IssuerSettings) -> Result<Self, IssuerSetupError> {
+        let issuer = &settings.issuer;
+        let refuse = |reason: String| IssuerSetupError { issuer: issuer.clone(), reason };
+        let url = |text: &str| text.parse::<Url>().map_err(|error| refuse(format!("{text} is not a URL: {error}")));
+        let source = if let Some(keys) = &settings.keys_url {
+            KeySource::Keys(url(keys)?)
+        } else {
+            let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+            KeySource::Discovery(url(&discovery)?)
+        };
         let client = Client::builder()
             .connect_timeout(CONNECT_TIME_LIMIT)
             .timeout(ANSWER_TIME_LIMIT)
@@ -84,28 +98,37 @@ impl Fetcher {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| refuse(chain(&error)))?;
-        Ok(Self { client, issuer: issuer.to_owned(), discovery })
+        Ok(Self { client, issuer: issuer.clone(), source })
     }
 
     /// Fetches the current keys.
     pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
-        let url = &self.discovery;
-        let unexpected = |url: &Url, reason: &str| FetchError::Unexpected { url: url.clone(), reason: reason.into() };
-        let description: Description =
-            serde_json::from_slice(&self.document(url).await?).map_err(|error| unexpected(url, &error.to_string()))?;
-        if description.issuer != self.issuer {
-            return Err(unexpected(url, &format!("it calls itself {}", description.issuer.escape_default())));
-        }
-        let keys: Url = description.jwks_uri.parse().map_err(|_| unexpected(url, "its jwks_uri is no URL"))?;
-        if keys.scheme() != "https" && keys.scheme() != url.scheme() {
-            return Err(unexpected(url, "its keys are not served by HTTPS"));
-        }
+        let keys = match &self.source {
+            KeySource::Discovery(discovery) => self.discover(discovery).await?,
+            KeySource::Keys(keys) => keys.clone(),
+        };
         let parsed = KeySet::parse(&self.document(&keys).await?);
-        let parsed = parsed.map_err(|error| unexpected(&keys, &error.to_string()))?;
+        let parsed = parsed.map_err(|error| FetchError::unexpected(&keys, &error.to_string()))?;
         if parsed.len() == 0 {
-            return Err(unexpected(&keys, "it has no key for RS256, ES256 or EdDSA"));
+            return Err(FetchError::unexpected(&keys, "it has no key for RS256, ES256 or EdDSA"));
         }
         Ok(parsed)
+    }
+
+    /// Returns the URL of the keys that the discovery document names.
+    async fn discover(&self, url: &Url) -> Result<Url, FetchError> {
+        let description: Description = serde_json::from_slice(&self.document(url).await?)
+            .map_err(|error| FetchError::unexpected(url, &error.to_string()))?;
+        if description.issuer != self.issuer {
+            let name = description.issuer.escape_default();
+            return Err(FetchError::unexpected(url, &format!("it calls itself {name}")));
+        }
+        let keys: Url =
+            description.jwks_uri.parse().map_err(|_| FetchError::unexpected(url, "its jwks_uri is no URL"))?;
+        if keys.scheme() != "https" && keys.scheme() != url.scheme() {
+            return Err(FetchError::unexpected(url, "its keys are not served by HTTPS"));
+        }
+        Ok(keys)
     }
 
     async fn document(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
@@ -123,6 +146,12 @@ impl Fetcher {
             document.extend_from_slice(&chunk);
         }
         Ok(document)
+    }
+}
+
+impl FetchError {
+    fn unexpected(url: &Url, reason: &str) -> Self {
+        Self::Unexpected { url: url.clone(), reason: reason.into() }
     }
 }
 
