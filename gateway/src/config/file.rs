@@ -45,6 +45,8 @@ pub(super) struct GatewayFile {
     pub(super) pepper_file: Option<PathBuf>,
     pub(super) upgrade_socket: Option<PathBuf>,
     pub(super) snapshot: Option<PathBuf>,
+    #[serde(default = "default_idle_connections")]
+    pub(super) idle_connections: usize,
     #[serde(default = "default_upgrade_drain_seconds")]
     pub(super) upgrade_drain_seconds: u64,
     #[serde(default)]
@@ -284,6 +286,10 @@ fn default_topic() -> String {
 
 const fn default_replication() -> u16 {
     1
+}
+
+const fn default_idle_connections() -> usize {
+    1_024
 }
 
 const fn default_upgrade_drain_seconds() -> u64 {

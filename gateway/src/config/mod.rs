@@ -115,6 +115,8 @@ pub struct ProcessSettings {
     pub snapshot: PathBuf,
     /// Longest time that a process that was taken over waits for its clients to go.
     pub upgrade_drain: Duration,
+    /// Most idle connections that are kept open to servers, of all upstreams together.
+    pub idle_connections: usize,
     /// Time between the end of readiness and that of the listener, when the process is told to end.
     pub drain_delay: Duration,
 }
@@ -232,6 +234,7 @@ impl ProcessSettings {
             ("upgrade_socket", self.upgrade_socket != other.upgrade_socket),
             ("snapshot", self.snapshot != other.snapshot),
             ("upgrade_drain_seconds", self.upgrade_drain != other.upgrade_drain),
+            ("idle_connections", self.idle_connections != other.idle_connections),
             ("drain_delay_seconds", self.drain_delay != other.drain_delay),
         ];
         differs.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()

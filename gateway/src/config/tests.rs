@@ -261,6 +261,7 @@ fn every_fault_names_file_line_and_reason() {
         ("name: edge-1", "upgrade_socket: /", 1, "is not a file"),
         ("name: edge-1", &format!("upgrade_socket: /{}", "x".repeat(107)), 1, "at most 107 bytes"),
         ("name: edge-1", "upgrade_drain_seconds: 0", 1, "must be between 1 and 3600"),
+        ("name: edge-1", "idle_connections: 0", 1, "must be between 1 and 1000000"),
         ("name: edge-1", "drain_delay_seconds: 601", 1, "must be between 0 and 600"),
         ("name: edge-1", "threads: 0", 1, "must be between 1 and 1024"),
         ("interval_seconds: 1", "intervall_seconds: 1", 6, "is not a setting here; did you mean `interval_seconds`?"),

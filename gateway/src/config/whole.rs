@@ -80,6 +80,7 @@ impl Check<'_> {
         let upgrade_socket = self.noted(self.upgrade_socket(file.upgrade_socket, journal, &name));
         let snapshot = self.noted(self.snapshot(file.snapshot, journal, &name));
         let drain = self.within("upgrade_drain_seconds", file.upgrade_drain_seconds, 1, 3_600)?;
+        let idle_connections = self.within("idle_connections", file.idle_connections, 1, 1_000_000)?;
         let drain_delay = self.within("drain_delay_seconds", file.drain_delay_seconds, 0, 600)?;
         let (Some(bank), Some(usage), Some(decision)) = (bank, usage, decision) else { return Ok(None) };
         let (Some(upgrade_socket), Some(snapshot)) = (upgrade_socket, snapshot) else { return Ok(None) };
@@ -97,6 +98,7 @@ impl Check<'_> {
             upgrade_socket,
             snapshot,
             upgrade_drain: Duration::from_secs(drain),
+            idle_connections,
             drain_delay: Duration::from_secs(drain_delay),
         }))
     }

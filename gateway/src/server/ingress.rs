@@ -27,10 +27,6 @@ use crate::{
     proxy::{Hooks, Proxy},
 };
 
-/// Idle connections kept open to upstreams; fewer than there are concurrent requests costs a third
-/// of throughput.
-const UPSTREAM_POOL_SIZE: usize = 1_024;
-
 /// Pause before accepting again after the system refused.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,6 +34,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Doors {
     pub(super) sockets: Vec<TcpListener>,
     pub(super) listeners: Arc<Listeners>,
+}
+
+/// The threads that serve clients, and what they keep.
+pub(super) struct Workers {
+    pub(super) threads: usize,
+    /// Most idle connections that are kept open to upstreams.
+    pub(super) idle_connections: usize,
 }
 
 /// A service of Pingora with accept loops and a stop signal of our own.
@@ -55,7 +58,7 @@ struct Ingress {
 /// the last word: if it fails, nobody is served.
 pub(super) fn serve<E: From<std::io::Error>>(
     doors: Doors,
-    threads: usize,
+    workers: &Workers,
     proxy: &Arc<Proxy>,
     room: usize,
     closing: watch::Receiver<bool>,
@@ -66,9 +69,9 @@ pub(super) fn serve<E: From<std::io::Error>>(
         socket.set_nonblocking(true)?;
     }
     let configuration = ServerConf {
-        threads,
+        threads: workers.threads,
         work_stealing: false,
-        upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE.min(room.max(1)),
+        upstream_keepalive_pool_size: workers.idle_connections.min(room.max(1)),
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()

@@ -33,7 +33,7 @@ use common::{
     telemetry::show_process,
     tls,
 };
-use ingress::Doors;
+use ingress::{Doors, Workers};
 use origin::{Origin, inherit};
 use rustix::{
     process::{getpriority_process, setpriority_process},
@@ -313,7 +313,7 @@ impl<'a> Listening<'a> {
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
 
-        let ProcessSettings { upgrade_drain: drain, drain_delay, threads, .. } = *self.process;
+        let ProcessSettings { upgrade_drain: drain, drain_delay, threads, idle_connections, .. } = *self.process;
         let end_requests = self.end_requests;
         let (stop, closing) = (watch::Sender::new(false), watch::Sender::new(false));
         let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
@@ -341,7 +341,8 @@ impl<'a> Listening<'a> {
         };
         let closing = signals.closing.clone();
         let doors = Doors { sockets: self.clients, listeners };
-        let served = ingress::serve(doors, threads, &proxy, room.clients, closing, shutdown, before);
+        let workers = Workers { threads, idle_connections };
+        let served = ingress::serve(doors, &workers, &proxy, room.clients, closing, shutdown, before);
         if let Some(running) = running {
             running.finish();
         }
