@@ -57,3 +57,8 @@ async fn full_disk_refuses_requests_and_loses_nothing() {
 async fn replayed_topic_changes_nothing() {
     the_books_balance_after("replay", 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_servers_fail_no_request_that_may_be_repeated() {
+    the_books_balance_after("upstream-faults", 6).await;
+}

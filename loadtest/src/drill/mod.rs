@@ -4,7 +4,7 @@
 //! a server while it runs, and ends with `received <= billed <= accepted by the upstream`, for
 //! every key, and a clean `billing audit`. A drill that spends a limit also compares the admitted
 //! requests with the allowed ones; a drill that makes changes also reports how soon every gateway
-//! showed them.
+//! showed them; a drill that harms the servers of the upstream counts the requests that fail.
 
 mod broker_down;
 mod error;
@@ -20,6 +20,7 @@ mod replay;
 mod revocation;
 mod spool_full;
 mod upgrade;
+mod upstream_faults;
 
 pub use error::DrillError;
 pub use harm::Times;
@@ -29,7 +30,7 @@ pub use outcome::{Drill, Outcome};
 pub use revocation::reach::Reach;
 
 /// Every drill.
-pub static DRILLS: [Drill; 11] = [
+pub static DRILLS: [Drill; 12] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -41,4 +42,5 @@ pub static DRILLS: [Drill; 11] = [
     limits_fleet::DRILL,
     revocation::DRILL,
     outage::DRILL,
+    upstream_faults::DRILL,
 ];

@@ -36,8 +36,16 @@ pub struct Outcome {
     pub received: u64,
     /// Requests on the bill.
     pub billed: u64,
-    /// Requests that the upstream accepted.
+    /// Requests that the upstream accepted; not told where its servers are killed, and their counts
+    /// with them.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub accepted: u64,
+    /// Requests that failed, in a drill about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
+    /// Answers without a record, in a drill that counts them one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
     /// The phases of a drill about a limit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<LimitPhase>,
@@ -53,6 +61,11 @@ pub struct Outcome {
     /// The first target that was missed, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrong: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Drill {
@@ -82,6 +95,8 @@ pub(super) async fn close(
         received: total.received,
         billed: total.billed,
         accepted: total.accepted,
+        failed: None,
+        lost: None,
         phases: Vec::new(),
         engines: Vec::new(),
         outages: Vec::new(),

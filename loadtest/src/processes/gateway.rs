@@ -40,6 +40,8 @@ pub struct GatewayOptions {
     pub limits: Value,
     /// The servers of the upstream `demo`.
     pub upstream: Vec<SocketAddr>,
+    /// Further settings of that upstream, which replace the servers if they name any.
+    pub upstream_settings: Value,
     /// The routes, as the configuration file states them.
     pub routes: Value,
     /// The cores it is held to, in the notation of `taskset`; all if none.
@@ -79,6 +81,7 @@ impl GatewayOptions {
             usage: json!({}),
             limits: json!({}),
             upstream: vec![upstream],
+            upstream_settings: json!({}),
             routes: whole_path(),
             cores: None,
         }
@@ -90,6 +93,10 @@ impl GatewayOptions {
 
     fn write_config(&self) -> Result<(), ProcessError> {
         let servers: Vec<_> = self.upstream.iter().map(SocketAddr::to_string).collect();
+        let mut upstream = self.upstream_settings.clone();
+        if upstream.get("servers").is_none() {
+            upstream["servers"] = json!(servers);
+        }
         let mut usage = self.usage.clone();
         if usage.get("journal").is_none() {
             usage["journal"] = json!(self.directory.join(format!("{}-journal", self.name)));
@@ -109,7 +116,7 @@ impl GatewayOptions {
             "pepper_file": pepper_file(&self.directory),
             "usage": usage,
             "limits": self.limits,
-            "upstreams": { "demo": { "servers": servers } },
+            "upstreams": { "demo": upstream },
             "routes": self.routes,
         });
         if let Some(listen) = self.decision {
@@ -192,6 +199,12 @@ impl GatewayProcess {
         self.options.routes = routes;
         self.options.write_config()?;
         Ok(self.process.signal(Signal::SIGHUP)?)
+    }
+
+    /// The same with other settings of its upstream.
+    pub fn reload_with(&mut self, upstream: Value, routes: Value) -> Result<(), ProcessError> {
+        self.options.upstream_settings = upstream;
+        self.reload(routes)
     }
 
     /// Waits until it is ready to serve.

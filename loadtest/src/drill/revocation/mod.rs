@@ -64,6 +64,8 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         received: sqlite.received + postgres.received,
         billed: sqlite.billed + postgres.billed,
         accepted: sqlite.accepted + postgres.accepted,
+        failed: None,
+        lost: None,
         phases: Vec::new(),
         engines: vec![on_sqlite, on_postgres],
         ok: sqlite.ok && postgres.ok,
