@@ -15,7 +15,7 @@
 //! proxy forwards, and those that another proxy forwards and asks the [`decision`] API about.
 //!
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics;
-//! [`config`] reads and watches what operators edit; [`server`] starts and ends all of it in order.
+//! [`config`] reads and watches what operators edit, and [`openapi`] makes routes of a document; [`server`] starts and ends all of it in order.
 
 pub mod admin;
 pub mod admission;
@@ -30,6 +30,7 @@ pub mod listen;
 mod lock;
 pub mod meter;
 pub mod metrics;
+pub mod openapi;
 mod outage;
 mod pattern;
 pub mod proxy;

@@ -1,8 +1,12 @@
 //! The command `gateway`.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use gateway::server::Start;
 
 #[global_allocator]
@@ -13,6 +17,7 @@ Examples:
   gateway --config config/gateway.yaml           serve until SIGTERM or SIGINT
   gateway --config config/gateway.yaml --check   validate the file: exit 0 if it is valid, else 1
   gateway --config config/gateway.yaml --upgrade take over from the running gateway without losing a request
+  gateway routes import openapi.yaml             print a configuration with a route for each operation
   kill -HUP <pid>                                reload the file now (the gateway also notices changes by itself)
 
 Environment:
@@ -26,8 +31,16 @@ Access lines go to standard output, everything else to standard error, both as J
 
 /// API gateway that authenticates, limits, forwards and meters.
 #[derive(Parser)]
-#[command(name = "gateway", version = common::version(), after_help = HELP_AFTER)]
+#[command(
+    name = "gateway",
+    version = common::version(),
+    after_help = HELP_AFTER,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Configuration file
     #[arg(long, value_name = "FILE", default_value = "config/gateway.yaml")]
     config: PathBuf,
@@ -39,8 +52,33 @@ struct Arguments {
     upgrade: bool,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Work on routes
+    #[command(subcommand, disable_help_subcommand = true)]
+    Routes(RoutesCommand),
+}
+
+#[derive(Subcommand)]
+enum RoutesCommand {
+    /// Print a configuration with a route for each operation of an OpenAPI document
+    ///
+    /// What of the document the configuration does not say, or says in other words, is told on
+    /// standard error.
+    Import {
+        /// The document, as YAML or JSON: OpenAPI 3 or Swagger 2
+        file: PathBuf,
+        /// Name of the upstream that the routes go to; default: the document's title
+        #[arg(long, value_name = "NAME")]
+        upstream: Option<String>,
+    },
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Routes(RoutesCommand::Import { file, upstream })) = arguments.command {
+        return import(&file, upstream.as_deref());
+    }
     common::files::keep_private();
     let outcome = if arguments.check {
         gateway::server::check(&arguments.config).map(|checked| {
@@ -56,6 +94,25 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn import(file: &Path, upstream: Option<&str>) -> ExitCode {
+    match gateway::openapi::import(file, upstream) {
+        Ok(imported) => {
+            for note in imported.notes {
+                let _ = writeln!(std::io::stderr().lock(), "{}: {note}", file.display());
+            }
+            match std::io::stdout().lock().write_all(imported.yaml.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                // Half a configuration is none.
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "gateway: {error}");
             ExitCode::FAILURE

@@ -1,12 +1,16 @@
 //! The files of `config/examples` about routes, each loaded as it is and served.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use common::key::{KeyUpdate, Mode};
 use gateway::config::{Overrides, Settings};
 use reqwest::{Method, Response, header::HeaderMap, redirect::Policy};
 use serde_json::Value;
 
-use crate::support::{Customer, Fixture, process::Gateway, upstream::Upstream};
+use crate::support::{Customer, Fixture, eventually, now, process::Gateway, upstream::Upstream};
 
 /// Everything around a gateway that serves an example.
 struct Example {
@@ -24,11 +28,16 @@ fn path(name: &str) -> PathBuf {
 
 impl Example {
     async fn start(name: &str) -> Self {
+        let text = std::fs::read_to_string(path(name)).unwrap();
         let checked = Settings::load(&path(name), &Overrides::default());
         assert!(checked.is_ok(), "{name}: {:?}", checked.err().map(|error| error.to_string()));
+        Self::of(&text).await
+    }
+
+    /// A gateway that serves this configuration.
+    async fn of(text: &str) -> Self {
         let (fixture, other) = (Fixture::new().await, Upstream::start().await);
         let customer = fixture.customer(Some("roomy")).await;
-        let text = std::fs::read_to_string(path(name)).unwrap();
         let text = text.replace("127.0.0.1:9000", "DEMO").replace("127.0.0.1:9001", &other.address.to_string());
         let gateway = fixture.gateway_with(&text).await;
         let client = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
@@ -158,4 +167,62 @@ async fn internal_route_is_for_its_networks_only() {
     // Refused before the key is looked at.
     let answer = example.without_key("/internal/x").await;
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "address_not_allowed");
+}
+
+/// The program, its errors and what it printed.
+fn imported(document: &Path, arguments: &[&str]) -> (bool, String, String) {
+    let program = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .args(["routes", "import"])
+        .arg(document)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (program.status.success(), text(program.stderr), text(program.stdout))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_of_a_document_are_checked_and_served() {
+    let (is_good, notes, yaml) = imported(&path("openapi.yaml"), &["--upstream", "pets"]);
+    assert!(is_good && notes.contains("another route is called `getPet`: this one is `getPet-2`"), "{notes}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.yaml");
+    std::fs::write(&file, &yaml).unwrap();
+    let check = Command::new(env!("CARGO_BIN_EXE_gateway")).arg("--config").arg(&file).arg("--check").output().unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && said.contains("ok, 6 routes, 1 upstreams"), "{said}");
+
+    let example = Example::of(&yaml).await;
+    let (reader, secret) = example.fixture.key(example.customer.tenant, Mode::Live).await;
+    let update = KeyUpdate { scopes: Some(vec!["pets-read".into()]), ..KeyUpdate::default() };
+    example.fixture.store.update_key(reader, &update, None, now()).await.unwrap();
+    eventually("the narrowed key", || async {
+        let created = example.request(Method::POST, "/api/v1/pets").bearer_auth(secret.expose()).send().await.unwrap();
+        (created.status() == 403).then_some(())
+    })
+    .await;
+    assert_eq!(example.gateway.status("/api/v1/pets", &secret).await, 200);
+    for (method, target, status) in [
+        (Method::GET, "/api/v1/pets", 200),
+        (Method::POST, "/api/v1/pets", 200),
+        (Method::GET, "/api/v1/pets/7", 200),
+        (Method::DELETE, "/api/v1/pets/7", 200),
+        (Method::GET, "/api/v1/animals/7", 200),
+        (Method::PUT, "/api/v1/pets/7", 405),
+        (Method::GET, "/api/v1/pets/7/toys", 404),
+        (Method::GET, "/pets", 404),
+    ] {
+        let request = example.request(method.clone(), target).bearer_auth(example.customer.secret.expose());
+        assert_eq!(request.send().await.unwrap().status(), status, "{method} {target}");
+    }
+    assert_eq!(example.without_key("/api/v1/status").await.status(), 200);
+    assert_eq!(example.without_key("/api/v1/pets").await.status(), 401);
+}
+
+#[test]
+fn file_that_is_no_document_is_told() {
+    for (file, reason) in [("canary.yaml", "is no OpenAPI document"), ("missing.yaml", "cannot be read")] {
+        let (is_good, told, printed) = imported(&path(file), &[]);
+        assert!(!is_good && told.contains(reason) && printed.is_empty(), "{file}: {told}");
+    }
 }
