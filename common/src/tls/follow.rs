@@ -1,35 +1,38 @@
 //! Reads the files of a listener's TLS again when they change.
 //!
-//! The content is compared once a second. That also sees files that are replaced by renaming, and
-//! mounted secrets that swing a symbolic link. Files that cannot be used change nothing.
+//! They are looked at once a second, through symbolic links, and read where the file system tells of
+//! a change. That also sees files that are replaced by renaming, and mounted secrets that swing a
+//! symbolic link. Files that cannot be used change nothing.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::{ServerTls, metrics, pem};
+use super::{
+    ServerTls, TlsFault, metrics,
+    pem::{self, Stamp},
+};
 use crate::time::{Clock as _, SystemClock};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Follows the files of `in_force`, and hands every content on that can be used. Runs until it is
 /// dropped. `listener` is named in logs.
-pub async fn follow(listener: String, mut in_force: ServerTls, replace: impl Fn(&ServerTls) + Send + Sync) {
+pub async fn follow(listener: String, in_force: ServerTls, replace: impl Fn(&ServerTls) + Send + Sync) {
     warn_of_expired(&listener, &in_force);
-    let mut seen = in_force.digest();
+    let (mut seen, mut stamp) = (in_force.digest(), None);
+    let mut in_force = Arc::new(in_force);
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let current = in_force.clone();
-        // Reading files blocks.
-        let read = tokio::task::spawn_blocking(move || {
-            let digest = pem::digest(current.settings.files());
-            (digest != seen).then(|| (digest, current.reload()))
-        });
-        let Ok(Some((digest, outcome))) = read.await else { continue };
-        seen = digest;
+        let current = Arc::clone(&in_force);
+        // Looking at files blocks.
+        let looked = tokio::task::spawn_blocking(move || look(&current, stamp, seen)).await;
+        let Ok(Some(Seen { stamp: found, digest, outcome })) = looked else { continue };
+        (seen, stamp) = (digest, Some(found));
+        let Some(outcome) = outcome else { continue };
         match outcome {
             Ok(loaded) => {
                 replace(&loaded);
@@ -37,7 +40,7 @@ pub async fn follow(listener: String, mut in_force: ServerTls, replace: impl Fn(
                 info!(event = "certificates_replaced", listener, certificates = loaded.certificates.len());
                 warn_of_expired(&listener, &loaded);
                 seen = loaded.digest();
-                in_force = loaded;
+                in_force = Arc::new(loaded);
             }
             Err(faults) => {
                 metrics::reloaded(false);
@@ -48,6 +51,25 @@ pub async fn follow(listener: String, mut in_force: ServerTls, replace: impl Fn(
             }
         }
     }
+}
+
+/// What a look at files has found.
+struct Seen {
+    stamp: Stamp,
+    digest: u64,
+    /// What became of another content; none if it is the same.
+    outcome: Option<Result<ServerTls, Vec<TlsFault>>>,
+}
+
+/// Looks at the files of `current`. Nothing if they are surely as they were at `stamp`; `seen`
+/// stands for the content that was read last.
+fn look(current: &ServerTls, stamp: Option<Stamp>, seen: u64) -> Option<Seen> {
+    let found = Stamp::of(current.settings.files(), SystemClock.now().seconds());
+    if stamp.is_some_and(|before| found.is_as(&before)) {
+        return None;
+    }
+    let digest = pem::digest(current.settings.files());
+    Some(Seen { stamp: found, digest, outcome: (digest != seen).then(|| current.reload()) })
 }
 
 fn warn_of_expired(listener: &str, tls: &ServerTls) {
