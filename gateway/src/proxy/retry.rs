@@ -76,7 +76,7 @@ impl Proxy {
     pub(super) fn retries_connect(&self, context: &Context, error: &Error) -> bool {
         let (Some(upstream), Some(route)) = (&context.upstream, &context.route) else { return false };
         self.connect_failures.count(upstream, error);
-        if let Some(server) = context.tried.last() {
+        if let Some(server) = context.tried.last().filter(|_| !is_own(error.etype())) {
             upstream.note_failure(server, || cause::of(error));
         }
         match &route.retries {
@@ -133,6 +133,12 @@ impl Proxy {
     }
 }
 
+/// Returns true if no connection was made for a reason of this machine, such as a lack of
+/// descriptors: that says nothing of the server.
+const fn is_own(kind: &ErrorType) -> bool {
+    matches!(kind, ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
+}
+
 /// The fault of a server behind an error; none if something else is at fault.
 fn fault(context: &Context, error: &Error) -> Option<Fault> {
     if let Some(problem) = &context.problem {
@@ -167,5 +173,27 @@ fn value(by: &HashBy, request: &RequestHeader, route: &Route, context: &Context)
         HashBy::Header(name) => request.headers.get(name).map(|value| value_of(value.as_bytes())),
         HashBy::Key => context.caller.as_ref().map(|caller| of_id(caller.key.id.as_u128())),
         HashBy::Tenant => context.caller.as_ref().map(|caller| of_id(caller.tenant.id.as_u128())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lack_of_descriptors_or_ports_is_no_fault_of_a_server() {
+        for own in [ErrorType::InternalError, ErrorType::SocketError, ErrorType::BindError] {
+            assert!(is_own(&own), "{own:?}");
+        }
+        let of_server = [
+            ErrorType::ConnectRefused,
+            ErrorType::ConnectTimedout,
+            ErrorType::ConnectNoRoute,
+            ErrorType::ConnectError,
+            ErrorType::TLSHandshakeFailure,
+            ErrorType::TLSHandshakeTimedout,
+            ErrorType::InvalidCert,
+        ];
+        assert!(of_server.iter().all(|kind| !is_own(kind)));
     }
 }

@@ -54,12 +54,19 @@ const NO_ERRORS: [&str; 4] =
 /// enough.
 const POOL_OF_STORE: &str = "sqlx_core::pool";
 
+/// Targets of the DNS client. It reads the system's files anew for each look-up and complains of the
+/// same line of `/etc/hosts` each time; what a look-up comes to is told by the gateway.
+const DNS_CLIENT: &str = "hickory";
+
 /// Pingora tells errors only. Its warnings repeat in the words of its own source what the gateway
 /// tells in plain ones (a server that does not answer) or are about single clients; below them, it
 /// prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
 fn is_told(target: &str, level: Level) -> bool {
     if target.starts_with(POOL_OF_STORE) {
         return level <= Level::WARN;
+    }
+    if target.starts_with(DNS_CLIENT) {
+        return false;
     }
     !target.starts_with("pingora") || level == Level::ERROR && !NO_ERRORS.contains(&target)
 }
@@ -69,13 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pingora_tells_true_errors_only() {
+    fn libraries_tell_only_what_an_operator_can_see_to() {
         assert!(is_told("gateway::proxy", Level::TRACE));
         assert!(is_told("pingora_core::services::listening", Level::ERROR));
         assert!(!is_told("pingora_load_balancing", Level::WARN));
         assert!(!is_told("pingora_core::connectors", Level::WARN));
         assert!(!is_told("pingora_core::services::listening", Level::INFO));
         assert!(!is_told("pingora_core::connectors", Level::ERROR));
+        assert!(!is_told("hickory_resolver::hosts", Level::WARN));
         assert!(!is_told("sqlx_core::pool::inner", Level::INFO) && is_told("sqlx_core::pool::inner", Level::WARN));
     }
 }

@@ -254,3 +254,45 @@ async fn removed_server_finishes_its_requests_gets_no_more_and_loses_its_connect
     assert!(old.requests() > before);
     assert_eq!(server.read_to_end().await, "", "its connection is closed, and no request came on it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_of_upstreams_does_what_it_says() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let (weighted, named) = (Faulty::start("weighted").await, Faulty::start("named").await);
+    let sessions = [Faulty::start("a").await, Faulty::start("b").await, Faulty::start("c").await];
+    let partner = Faulty::start("partner").await;
+    let mut text = include_str!("../../../config/examples/upstreams.yaml").to_owned();
+    let [one, two, three] = sessions.each_ref().map(|server| server.address.to_string());
+    let replaced = [
+        ("10.0.0.1:9000", weighted.address.to_string()),
+        ("search.internal:9000", named.address.to_string()),
+        ("      - { srv: _http._tcp.search.internal }\n", String::new()),
+        ("10.0.1.1:9000", one),
+        ("10.0.1.2:9000", two),
+        ("10.0.1.3:9000", three),
+        ("https://api.partner.example", format!("http://{}", partner.address)),
+    ];
+    for (name, server) in replaced {
+        assert!(text.contains(name), "{name}");
+        text = text.replace(name, &server);
+    }
+    let gateway = fixture.gateway_with(&text).await;
+    weighted.next(&[Behaviour::Reset, Behaviour::Status(503), Behaviour::Garbage]);
+    named.next(&[Behaviour::Status(502)]);
+    for _ in 0..10 {
+        assert_eq!(gateway.status("/v1/search", &customer.secret).await, 200);
+    }
+    let session = async |name: &str| {
+        let request = gateway.client.get(gateway.url("/v1/sessions")).bearer_auth(customer.secret.expose());
+        request.header("x-session", name).send().await.unwrap().text().await.unwrap()
+    };
+    assert_eq!(session("one").await, session("one").await);
+    partner.usually(Behaviour::Reset);
+    for _ in 0..10 {
+        assert_eq!(gateway.status("/v1/partner", &customer.secret).await, 502);
+    }
+    let refused = gateway.get("/v1/partner", &customer.secret).await;
+    assert!(refused.status() == 503 && refused.headers().contains_key("retry-after"), "{refused:?}");
+    assert_eq!(partner.requests(), 10);
+}

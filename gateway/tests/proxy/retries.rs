@@ -8,6 +8,7 @@ use reqwest::{Method, Response};
 use crate::support::{
     Customer, Fixture, eventually,
     faulty::{Behaviour, Faulty},
+    http2::Http2,
     process::Gateway,
 };
 
@@ -230,6 +231,35 @@ async fn route_says_how_often_failed_connections_are_tried_again() {
         eventually("the new route", served).await;
         assert_eq!(tries(&path).await, (502, expected), "{most}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_http2_are_tried_again_and_recorded_once() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let servers = [Faulty::start("one").await, Faulty::start("two").await];
+    let routes = file(&servers.each_ref().map(|server| server.address), "", ALL);
+    let gateway = fixture.gateway_with(&format!("{}{routes}", crate::http2::WITHOUT_TLS)).await;
+    up(&gateway).await;
+    let faults = [Behaviour::Reset, Behaviour::Status(503), Behaviour::Garbage, Behaviour::Silence];
+    servers[0].next(&faults);
+    let mut client = Http2::connect(gateway.address).await;
+    for _ in 0..8 {
+        assert_eq!(client.get("/", &customer.secret).await.status, 200);
+    }
+    assert_eq!(servers.iter().map(Faulty::requests).sum::<usize>(), 12);
+    // Without a promise that it may be repeated, a POST is not.
+    for server in &servers {
+        server.usually(Behaviour::Status(503));
+    }
+    let post = Http2::request("POST", "/").header("x-api-key", customer.secret.expose());
+    assert_eq!(client.ask(post).await.status, 503);
+    assert_eq!(servers.iter().map(Faulty::requests).sum::<usize>(), 13);
+    drop(client);
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    let records = fixture.billing.records(customer.tenant);
+    assert_eq!(records.iter().map(|record| record.status).collect::<Vec<_>>(), [[200; 8].as_slice(), &[503]].concat());
 }
 
 /// A number that looks random, the same in each run.
