@@ -8,6 +8,7 @@ java_needed=17
 servers_kafka=$(dirname "$0")/../loadtest/servers/kafka
 servers_oidc=$(dirname "$0")/../loadtest/servers/oidc
 servers_schemathesis=$(dirname "$0")/../loadtest/servers/schemathesis
+servers_grpc=$(dirname "$0")/../loadtest/servers/grpc
 servers_h2spec=$(dirname "$0")/../loadtest/servers/h2spec
 
 as_root() {
@@ -97,6 +98,10 @@ schemathesis() { # the fuzzer that tests start: venv from Debian, its packages t
     sed 's/^/install: /' >&2
 }
 
+grpc() { # the library of gRPC that tests use: venv from Debian, its packages through pip
+  "$servers_grpc/resolve.sh" "$(cat "$servers_grpc/requirements.txt")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+}
+
 h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client through Go
   command -v go >/dev/null || debian golang-go
   "$servers_h2spec/resolve.sh" "v2.2.1+incompatible" 2>&1 >/dev/null | sed 's/^/install: /' >&2
@@ -105,7 +110,7 @@ h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client thro
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv curl openssl nghttp2-client; kafka; oidc; schemathesis; h2spec ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv curl openssl nghttp2-client; kafka; oidc; schemathesis; h2spec; grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

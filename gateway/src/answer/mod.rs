@@ -4,6 +4,7 @@
 //! wire. Rate headers are made here as well, for refusals and for forwarded answers alike.
 
 mod code;
+pub(crate) mod grpc;
 mod limits;
 
 use std::borrow::Cow;

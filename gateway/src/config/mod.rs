@@ -49,8 +49,8 @@ pub use http2::Http2Settings;
 pub(crate) use listener::LISTENERS_MAX;
 pub use listener::ListenerSettings;
 pub use upstream::{
-    AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Question,
-    RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,
+    AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Protocol,
+    Question, RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,
 };
 
 use crate::{

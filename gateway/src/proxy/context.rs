@@ -11,6 +11,7 @@ use super::{
     abort::Abort,
     client::Client,
     forwarded::Source,
+    grpc::Call,
     tunnel::{Tunnel, Upgrade},
 };
 use crate::{
@@ -60,6 +61,8 @@ pub struct Context {
     pub(super) drops_answer: bool,
     /// Body bytes that came, and how many may.
     pub(super) body: BodyCount,
+    /// The call of gRPC that it is, if it is one.
+    pub(super) call: Option<Call>,
     /// The upgrade that it asks for and may have.
     pub(super) upgrade: Option<Upgrade>,
     /// The upgraded connection that it became, if it did.
@@ -128,6 +131,7 @@ impl Context {
             passage: None,
             drops_answer: false,
             body: BodyCount::default(),
+            call: None,
             upgrade: None,
             tunnel: None,
             progress: Progress::default(),

@@ -12,6 +12,7 @@ use super::{
     Proxy,
     context::{Context, now},
     forwarded::Source,
+    grpc::Call,
     secured,
     tunnel::Upgrade,
 };
@@ -67,6 +68,10 @@ impl Proxy {
         let checked = check_path(request.raw_path().len(), sizes).and_then(|()| check_headers(&request.headers, sizes));
         if let Err(problem) = checked {
             return Ok(Entry::Refused(problem));
+        }
+        match Call::of(request) {
+            Ok(call) => context.call = call,
+            Err(problem) => return Ok(Entry::Refused(problem)),
         }
         if request.raw_path() == b"*" {
             return about_the_gateway(&context.request_id).map(Entry::Answered);

@@ -5,14 +5,14 @@ use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use pingora_core::{Error, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
 use super::{
-    Context, Proxy, client::Client, enter::Entry, failure, fault, framing, hop, identity, observe, secured,
+    Context, Proxy, client::Client, enter::Entry, failure, fault, framing, grpc, hop, identity, observe, secured,
     timeouts::Part,
 };
 use crate::{
@@ -136,6 +136,11 @@ impl ProxyHttp for Hooks {
                 client.set_deadline(Some(upstream.silence(route)));
             }
         }
+        if let Some(call) = context.call
+            && !call.write(request)?
+        {
+            return Err(context.fail(grpc::overdue()));
+        }
         let secure = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let (request_id, source) = (&*context.request_id, &context.source);
         let certificate = secured::certificate(session);
@@ -177,6 +182,18 @@ impl ProxyHttp for Hooks {
         }
         if let Some(passage) = &mut context.passage {
             passage.answered(status);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        context: &mut Context,
+    ) -> Result<()> {
+        if let Some(call) = &mut context.call {
+            call.end(trailers);
         }
         Ok(())
     }
@@ -271,6 +288,7 @@ impl ProxyHttp for Hooks {
         }
         let problem = match context.problem.take() {
             Some(problem) => Some(problem),
+            None if is_overdue && context.call.is_some_and(|call| call.is_overdue()) => Some(grpc::overdue()),
             None if is_overdue => Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered in time")),
             None => failure::problem(error),
         };
@@ -287,7 +305,12 @@ impl ProxyHttp for Hooks {
             context.code = Some(problem.code());
             error_code = problem.status().as_u16();
             session.set_keepalive(None);
-            if !answered && let Err(reason) = self.0.answer(session, context, &problem).await {
+            let told = match (answered, context.call) {
+                (false, _) => self.0.answer(session, context, &problem).await,
+                (true, Some(_)) => session.as_downstream_mut().write_response_trailers(problem.trailers()).await,
+                (true, None) => Ok(()),
+            };
+            if let Err(reason) = told {
                 warn!(event = "problem_not_taken", request_id = context.request_id, kind = reason.etype().as_str());
             }
         }

@@ -14,6 +14,7 @@ mod failure;
 mod fault;
 mod forwarded;
 mod framing;
+mod grpc;
 mod hooks;
 mod hop;
 mod identity;
@@ -44,7 +45,7 @@ use pingora_proxy::Session;
 use tunnel::Tunnels;
 
 use crate::{
-    answer::{Code, Problem},
+    answer::{Code, Problem, grpc::Shape},
     filter::reply::has_no_body,
     runtime::Gateway,
     upstream::ConnectFailures,
@@ -116,13 +117,13 @@ impl Proxy {
         if problem.code() == Code::BodyTooLarge || self.gateway.is_draining() {
             session.set_keepalive(None);
         }
-        let body = problem.body(&context.request_id);
-        let mut header = problem.header(&context.request_id, body.len())?;
+        let shape = Shape::of(session.req_header());
+        let (mut header, body) = problem.answer(&context.request_id, shape)?;
         if let Some(grant) = &context.cors {
             grant.write(&mut header)?;
         }
         secured::insist(session, &mut header)?;
-        let head_only = session.req_header().method == Method::HEAD;
+        let head_only = session.req_header().method == Method::HEAD || body.is_empty();
         session.write_response_header(Box::new(header), head_only).await?;
         if head_only {
             return Ok(());

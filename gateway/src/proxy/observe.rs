@@ -114,6 +114,7 @@ impl Observer {
             latency_ms = elapsed.as_secs_f64() * 1_000.0,
             upstream = context.tried.last().map(|server| tracing::field::display(server.address())),
             bytes = exchange.bytes,
+            grpc_status = context.call.and_then(|call| call.status),
             code = context.code.map(Code::as_str),
             aborted = context.abort.map(Abort::as_str),
             ended = context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),

@@ -1,7 +1,8 @@
 //! The time that a route gives each part of a request.
 //!
 //! Pingora bounds each read from the upstream by one time for header and body alike. The shorter
-//! one of the two, and the time for the whole request, end the request from the client's side.
+//! one of the two, the time for the whole request, and the deadline of a call of gRPC end the
+//! request from the client's side.
 
 use pingora_core::upstreams::peer::PeerOptions;
 
@@ -36,12 +37,17 @@ pub(super) fn bound(options: &mut PeerOptions, route: &RouteSettings) {
 impl Context {
     /// Bounds the time for a part of the request that begins now.
     pub(super) fn begin(&self, part: Part) {
+        let Some(client) = self.client.as_ref().filter(|_| self.upgrade.is_none()) else { return };
+        let call = self.call.and_then(|call| call.left());
         let Some(Timeouts { first_byte, between_bytes, total, .. }) =
-            self.route.as_ref().and_then(|route| route.timeouts).filter(|_| self.upgrade.is_none())
+            self.route.as_ref().and_then(|route| route.timeouts)
         else {
+            // The deadline of a call stays where it is.
+            if part == Part::Request && call.is_some() {
+                client.set_deadline(call);
+            }
             return;
         };
-        let Some(client) = &self.client else { return };
         let of_part = match part {
             Part::Request => None,
             Part::Header => first_byte,
@@ -49,6 +55,6 @@ impl Context {
             Part::End => return client.set_deadline(None),
         };
         let left = total.map(|total| total.saturating_sub(self.started.elapsed()));
-        client.set_deadline(of_part.into_iter().chain(left).min());
+        client.set_deadline(of_part.into_iter().chain(left).chain(call).min());
     }
 }

@@ -63,7 +63,10 @@ impl Proxy {
             context.permit = Some(admission.settle(0));
         }
         if let Some(admission) = context.admission.take() {
-            let status = response.status.as_u16();
+            if let Some(call) = &mut context.call {
+                call.end(&response.headers);
+            }
+            let status = context.call.and_then(|call| call.http_status()).unwrap_or(response.status.as_u16());
             let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));
             let record = self.gateway.admission().record_as(caller, route, &admission, units, told, billable);
             let billed = record.map_err(|reason| {

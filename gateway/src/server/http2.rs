@@ -14,7 +14,7 @@ use pingora_core::{
 
 use super::clients::Clients;
 use crate::{
-    answer::Problem,
+    answer::{Problem, grpc::Shape},
     listen::http2::{self, Http2Connection, head},
     proxy::{Client, Http2Stream, serve_request},
 };
@@ -66,9 +66,10 @@ impl Origin {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let is_head = parts.method == Method::HEAD;
+        let shape = Shape::for_client(parts.version, &parts.headers);
         match head::read(parts) {
             Ok(request) => self.forward(request, body, respond).await,
-            Err(problem) => self.refuse(&problem, is_head, &mut respond, started),
+            Err(problem) => self.refuse(&problem, shape, is_head, &mut respond, started),
         }
     }
 
@@ -83,13 +84,20 @@ impl Origin {
     }
 
     /// Answers a request that breaks a rule.
-    fn refuse(&self, problem: &Problem, is_head: bool, respond: &mut SendResponse<Bytes>, started: Instant) {
+    fn refuse(
+        &self,
+        problem: &Problem,
+        shape: Shape,
+        is_head: bool,
+        respond: &mut SendResponse<Bytes>,
+        started: Instant,
+    ) {
         let request_id = common::origin::request_id(None);
-        let body = problem.body(&request_id);
         // Fails only for headers that are none, and all of these are made here.
-        let header = problem.header(&request_id, body.len());
-        let body = if is_head { Bytes::new() } else { body };
-        let is_sent = header.is_ok_and(|header| http2::answer(respond, &header, body));
+        let is_sent = problem.answer(&request_id, shape).is_ok_and(|(header, body)| {
+            let body = if is_head { Bytes::new() } else { body };
+            http2::answer(respond, &header, body)
+        });
         let status = if is_sent { problem.code().status().as_u16() } else { 0 };
         self.clients.proxy.observe_malformed(&request_id, problem, status, started);
     }

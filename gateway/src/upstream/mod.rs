@@ -5,7 +5,7 @@
 //! | this one | one upstream, and the tasks that keep it current |
 //! | [`discovery`], [`resolver`], [`endpoint`] | names -> addresses, again and again; one look-up; one address |
 //! | [`change`] | servers that come, go, and stand otherwise than before |
-//! | [`probe`], [`grpc_health`], [`health`], [`standing`] | one check; all checks; what they say of a server |
+//! | [`probe`], [`grpc_health`], [`http2_check`], [`health`], [`standing`] | one check; all checks; what they say of a server |
 //! | [`pool`] | which server a request goes to |
 //! | [`ejection`] | servers whose requests fail are left out for a time |
 //! | [`breaker`] | requests are refused while nearly all of them would fail |
@@ -25,6 +25,7 @@ mod ejection;
 mod endpoint;
 mod grpc_health;
 mod health;
+mod http2_check;
 mod metrics;
 mod pool;
 mod probe;

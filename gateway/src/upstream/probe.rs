@@ -8,13 +8,13 @@
 use async_trait::async_trait;
 use pingora_core::{
     connectors::TransportConnector,
-    protocols::{Stream, http::v1::client::HttpSession},
+    protocols::{ALPN, Stream, http::v1::client::HttpSession},
 };
 use pingora_http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{cause, grpc_health, server::Server};
-use crate::config::{Question, Statuses, UpstreamSettings};
+use super::{cause, grpc_health, http2_check, server::Server};
+use crate::config::{Protocol, Question, Statuses, UpstreamSettings};
 
 /// Most bytes of a check's answer that are read before the connection is closed.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -49,8 +49,16 @@ impl Probe for NetworkProbe {
             peer.options.set_http_version(2, 2);
         }
         let stream = self.connector.new_stream(&peer).await.map_err(|error| cause::of(&error))?;
+        let is_http2 = settings.protocol == Protocol::Http2;
+        if is_http2 && server.configured.tls && stream.selected_alpn_proto() != Some(ALPN::H2) {
+            return Err("the server does not speak HTTP/2".into());
+        }
         let host = || settings.health.host.clone().unwrap_or_else(|| server.named.authority());
         match question {
+            Question::Http { path, statuses } if is_http2 => {
+                let scheme = if server.configured.tls { "https" } else { "http" };
+                http2_check::check(stream, scheme, host(), path, statuses).await
+            }
             Question::Http { path, statuses } => request(stream, host(), path, statuses).await,
             Question::Grpc { service } => grpc_health::check(stream, &host(), service, server.configured.tls).await,
             Question::Connection if server.configured.tls => finish_handshake(stream).await,

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
@@ -18,9 +19,15 @@ use super::{
     standing::{Standing, Verdict},
 };
 use crate::{
-    config::{HealthSettings, ServerAddress, UpstreamSettings, Verify},
+    config::{HealthSettings, Protocol, ServerAddress, UpstreamSettings, Verify},
     lock::locked,
 };
+
+/// Requests that one connection of HTTP/2 carries at once, unless the server allows fewer.
+const STREAMS_MAX: usize = 100;
+
+/// Time after which a server of HTTP/2 is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// One address of a server.
 pub struct Server {
@@ -154,6 +161,11 @@ fn peer(settings: &UpstreamSettings, server: &ServerAddress, address: SocketAddr
     options.read_timeout = Some(settings.read_timeout);
     options.write_timeout = Some(settings.read_timeout);
     options.idle_timeout = Some(settings.idle);
+    if settings.protocol == Protocol::Http2 {
+        options.set_http_version(2, 2);
+        options.max_h2_streams = STREAMS_MAX;
+        options.h2_ping_interval = Some(PING_INTERVAL);
+    }
     // Upgrades that a route allows are asked for where the request is rewritten.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     if tls {

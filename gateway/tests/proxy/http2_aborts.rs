@@ -124,10 +124,11 @@ async fn permit_is_held_until_the_upstream_has_answered() {
         let (mut server, _client) = setting.left("/one", leaving).await;
         setting.alone(1.0).await;
         assert_eq!(setting.gateway.status("/one", &setting.customer.secret).await, 429, "{leaving:?}");
-        server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
         setting.idle().await;
         let mut other = Http2::connect(setting.gateway.address).await;
         let answer = other.post("/one", &setting.customer.secret, "work").await;
+        let (mut server, _) = setting.upstream.request().await;
         server.read_until("work").await;
         server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(answer.await.unwrap().status(), 200, "{leaving:?}");

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, dns::DnsFile, ejection::EjectionFile,
+    Protocol, Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, dns::DnsFile, ejection::EjectionFile,
     health::HealthFile,
 };
 
@@ -17,6 +17,8 @@ pub(in crate::config) struct UpstreamFile {
     pub(super) connect_timeout_ms: u64,
     #[serde(default = "default_read_timeout_ms")]
     pub(super) read_timeout_ms: u64,
+    #[serde(default)]
+    pub(super) protocol: Protocol,
     #[serde(default)]
     pub(super) balance: BalanceFile,
     #[serde(default = "default_idle_seconds")]

@@ -13,6 +13,7 @@ mod dns;
 mod ejection;
 pub(super) mod file;
 mod health;
+mod protocol;
 mod statuses;
 mod tls;
 
@@ -26,6 +27,7 @@ use common::config::{ConfigError, quoted};
 pub use dns::{AddressFamily, DnsSettings};
 pub use ejection::EjectionSettings;
 pub use health::{HealthSettings, Question};
+pub use protocol::Protocol;
 use rustls::pki_types::ServerName;
 pub use statuses::Statuses;
 pub use tls::{TlsSettings, Verify};
@@ -50,6 +52,8 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// Longest silence of a server.
     pub read_timeout: Duration,
+    /// The version of HTTP that the servers are spoken with.
+    pub protocol: Protocol,
     /// The rule by which a request finds its server.
     pub balance: Balance,
     /// Time for which an unused connection is kept; none is if it is zero.
@@ -99,6 +103,7 @@ impl Check<'_> {
             name: name.into(),
             connect_timeout: timeout("connect_timeout_ms", file.connect_timeout_ms)?,
             read_timeout: timeout("read_timeout_ms", file.read_timeout_ms)?,
+            protocol: file.protocol,
             balance: self.noted(self.balance(&file.balance)).unwrap_or_default(),
             idle: self.within("idle_seconds", file.idle_seconds, 0, IDLE_MAX_SECONDS).map(Duration::from_secs)?,
             essential: file.essential,

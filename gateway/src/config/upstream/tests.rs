@@ -290,3 +290,22 @@ fn tls_settings_differ_with_the_content_of_their_files() {
     assert_ne!(first, renewed);
     assert_ne!(first.tls.connection_group(), renewed.tls.connection_group());
 }
+
+#[test]
+fn protocol_is_that_of_all_servers_and_excludes_what_needs_http1() {
+    let parse = |route: &str| {
+        let text = format!(
+            "upstreams:\n  a: {{ servers: [127.0.0.1:1], protocol: http2 }}\n\
+             routes:\n  - {{ name: a, path_prefix: /, upstream: a{route} }}\n"
+        );
+        Settings::parse(&text, "gateway.yaml", &Overrides::default()).map_err(|error| error.to_string())
+    };
+    assert_eq!(parse("").unwrap().upstreams[0].protocol, Protocol::Http2);
+    for (route, expected) in [
+        (", bill: on_dispatch", "4:41: route `a`: `bill: on_dispatch` gives each request a connection of its own"),
+        (", upgrade: [websocket]", "4:41: route `a`: `upgrade` needs HTTP/1.1"),
+    ] {
+        let told = parse(route).unwrap_err();
+        assert!(told.contains(expected), "{told}");
+    }
+}

@@ -35,7 +35,10 @@ use tokio::time::Instant;
 
 use super::{Client, GONE, START};
 use crate::{
-    answer::{Code, Problem},
+    answer::{
+        Code, Problem,
+        grpc::{Shape, status_in},
+    },
     listen::{
         Refused,
         http2::{
@@ -59,6 +62,8 @@ pub(crate) struct Http2Stream {
     sending: Option<SendStream<Bytes>>,
     client: Arc<Client>,
     digest: Arc<Digest>,
+    /// The form in which its client reads problems.
+    shape: Shape,
     written: Option<Box<ResponseHeader>>,
     /// True once the end of the answer was sent.
     has_ended: bool,
@@ -92,6 +97,7 @@ impl Http2Stream {
         deadlines: &Deadlines,
     ) -> Self {
         request.extensions.insert(Arc::clone(&client));
+        let shape = Shape::for_client(request.version, &request.headers);
         Self {
             request: RequestHeader::from(request),
             body,
@@ -99,6 +105,7 @@ impl Http2Stream {
             sending: None,
             client,
             digest,
+            shape,
             written: None,
             has_ended: false,
             is_read: false,
@@ -213,7 +220,7 @@ impl Http2Stream {
         if !header.headers.contains_key(header::DATE) {
             header.insert_header(header::DATE, get_cached_date())?;
         }
-        let is_last = is_last || self.has_no_body(header.status);
+        let is_last = is_last || self.has_no_body(&header);
         self.has_ended = is_last;
         if !self.swallows()
             && let Some(respond) = &mut self.respond
@@ -238,8 +245,12 @@ impl Http2Stream {
         }
     }
 
-    fn has_no_body(&self, status: StatusCode) -> bool {
-        self.request.method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    /// Returns true if nothing follows the header. A call of gRPC that ends in its header must end
+    /// there: its client reads no trailers.
+    fn has_no_body(&self, header: &ResponseHeader) -> bool {
+        self.request.method == Method::HEAD
+            || matches!(header.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || self.shape == Shape::Grpc && status_in(&header.headers).is_some()
     }
 
     async fn send_body(&mut self, mut data: Bytes, is_last: bool) -> Result<()> {
@@ -368,7 +379,7 @@ impl Drop for Http2Stream {
     /// A panic drops the stream with the request. It is kept, so that the client can be told.
     fn drop(&mut self) {
         if std::thread::panicking() && self.written.is_none() {
-            locked(&self.client.rescued).http2 = self.respond.take();
+            locked(&self.client.rescued).http2 = self.respond.take().map(|respond| (respond, self.shape));
         } else if self.written.is_some() {
             self.reset();
         }

@@ -31,7 +31,7 @@ use prometheus::IntGauge;
 pub(crate) use serve::serve_request;
 pub(crate) use stream::ClientStream;
 
-use crate::{filter::cors::Grant, lock::locked, metrics, route::Patience};
+use crate::{answer::grpc::Shape, filter::cors::Grant, lock::locked, metrics, route::Patience};
 
 /// The client has not closed anything.
 const PRESENT: u8 = 0;
@@ -87,7 +87,7 @@ pub(crate) struct Client {
 #[derive(Default)]
 struct Rescued {
     stream: Option<Stream>,
-    http2: Option<SendResponse<Bytes>>,
+    http2: Option<(SendResponse<Bytes>, Shape)>,
     request_id: String,
     cors: Option<Grant>,
 }

@@ -67,13 +67,12 @@ impl Client {
 
     async fn tell_of_panic(&self) {
         let Rescued { stream, http2, request_id, cors } = std::mem::take(&mut *locked(&self.rescued));
-        if let Some(mut respond) = http2 {
-            let (problem, body) = of_panic(&request_id);
-            if let Ok(mut header) = problem.header(&request_id, body.len()) {
-                // Fails only for headers that are none, and these were checked with the configuration.
-                let _ = cors.as_ref().map(|grant| grant.write(&mut header));
-                http2::answer(&mut respond, &header, body);
-            }
+        if let Some((mut respond, shape)) = http2
+            && let Ok((mut header, body)) = of_panic().answer(&request_id, shape)
+        {
+            // Fails only for headers that are none, and these were checked with the configuration.
+            let _ = cors.as_ref().map(|grant| grant.write(&mut header));
+            http2::answer(&mut respond, &header, body);
         }
         if let Some(mut stream) = stream.filter(|_| self.sent.load(Ordering::Acquire) == 0) {
             // The connection ends here either way.
@@ -88,14 +87,13 @@ async fn tell(stream: &mut Stream, request_id: &str, cors: Option<&Grant>) -> st
 }
 
 /// The answer to a request that panicked.
-fn of_panic(request_id: &str) -> (Problem, Bytes) {
-    let problem = Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again");
-    let body = problem.body(request_id);
-    (problem, body)
+fn of_panic() -> Problem {
+    Problem::new(Code::GatewayFailed, "the gateway failed while it served this request; try again")
 }
 
 fn on_the_wire(request_id: &str, cors: Option<&Grant>) -> Bytes {
-    let (problem, body) = of_panic(request_id);
+    let problem = of_panic();
+    let body = problem.body(request_id);
     let mut wire = BytesMut::with_capacity(512 + body.len());
     let status = problem.status();
     wire.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).as_bytes());

@@ -1,6 +1,12 @@
-//! HTTP/2 clients: one that keeps the rules, and one that writes frames by hand.
+//! HTTP/2 clients: one that keeps the rules, and one that writes frames by hand; and a server.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use common::key::Secret;
@@ -9,8 +15,9 @@ use h2::{
     client::{ResponseFuture, SendRequest},
 };
 use http::{Request, Response, request::Builder};
+use servers::Identity;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinHandle,
     time::timeout,
@@ -226,5 +233,83 @@ impl Frames {
                 return frame;
             }
         }
+    }
+}
+
+/// A server that speaks HTTP/2 only. It answers 200 with the body `hello` and a trailer, and 404
+/// below `/missing`.
+pub(crate) struct Http2Server {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Http2Server {
+    /// A server that clients of prior knowledge speak with.
+    pub(crate) async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// A server that speaks TLS with this certificate and offers HTTP/2.
+    pub(crate) async fn start_tls(identity: &Identity) -> Self {
+        let mut settings = super::tls::settings(identity, None);
+        settings.alpn_protocols = vec![b"h2".to_vec()];
+        Self::listen(Some(tokio_rustls::TlsAcceptor::from(Arc::new(settings)))).await
+    }
+
+    async fn listen(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, connections) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicUsize>::default());
+        let (record, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tls, record, count) = (tls.clone(), Arc::clone(&record), Arc::clone(&count));
+                tokio::spawn(async move {
+                    let Some(tls) = tls else { return serve(stream, record, count).await };
+                    // Health checks may only connect.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, record, count).await;
+                    }
+                });
+            }
+        });
+        Self { address, seen, connections }
+    }
+
+    /// The requests that came, as `METHOD scheme://host/path`.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Connections on which a request came.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve<S>(stream: S, seen: Arc<Mutex<Vec<String>>>, connections: Arc<AtomicUsize>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let mut is_new = true;
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        if std::mem::take(&mut is_new) {
+            connections.fetch_add(1, Ordering::SeqCst);
+        }
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move {
+            let (head, mut body) = request.into_parts();
+            seen.lock().unwrap().push(format!("{} {}", head.method, head.uri));
+            while let Some(Ok(part)) = body.data().await {
+                let _ = body.flow_control().release_capacity(part.len());
+            }
+            let is_missing = head.uri.path().starts_with("/missing");
+            let response = Response::builder().status(if is_missing { 404 } else { 200 }).body(()).unwrap();
+            let Ok(mut sending) = respond.send_response(response, false) else { return };
+            let _ = sending.send_data("hello".into(), false);
+            let _ = sending.send_trailers([("x-sum".parse().unwrap(), "5".parse().unwrap())].into_iter().collect());
+        });
     }
 }

@@ -55,7 +55,7 @@ impl TlsServer {
     }
 }
 
-fn settings(identity: &Identity, clients: Option<&Authority>) -> ServerConfig {
+pub(crate) fn settings(identity: &Identity, clients: Option<&Authority>) -> ServerConfig {
     let certificate = CertificateDer::from_pem_file(&identity.certificate).unwrap();
     let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
     let builder = ServerConfig::builder();
