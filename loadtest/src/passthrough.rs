@@ -8,6 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use pingora_core::{
     Result,
+    apps::HttpServerOptions,
     server::{Server, configuration::ServerConf},
     upstreams::peer::HttpPeer,
 };
@@ -22,7 +23,8 @@ struct Passthrough {
     upstream: SocketAddr,
 }
 
-/// A proxy from `listen` to `upstream` on `threads` threads, ready to run.
+/// A proxy from `listen` to `upstream` on `threads` threads, ready to run. Clients may speak
+/// HTTP/1.1, and HTTP/2 with prior knowledge.
 pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> Server {
     let settings = ServerConf {
         threads,
@@ -35,6 +37,11 @@ pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> Serve
     let mut server = Server::new_with_opt_and_conf(None, settings);
     server.bootstrap();
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), Passthrough { upstream });
+    if let Some(proxy) = service.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        proxy.server_options = Some(options);
+    }
     service.add_tcp(&listen.to_string());
     server.add_service(service);
     server

@@ -8,7 +8,7 @@ use common::config::{Step, did_you_mean, quoted};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::{UpstreamSettings, header_edits::answer_header, route::RouteCheck};
+use super::{Protocol, UpstreamSettings, header_edits::answer_header, route::RouteCheck};
 use crate::{
     filter::{
         reply::{Reply, has_no_body},
@@ -77,6 +77,13 @@ pub(super) struct RespondFile {
 }
 
 impl RouteCheck<'_, '_> {
+    /// Returns true if an upstream that the route may ask is spoken with by HTTP/2.
+    pub(super) fn asks_http2(&self) -> bool {
+        let shares = self.file.split.iter().flatten().map(|share| &share.upstream);
+        let mut names = self.file.upstream.iter().chain(shares);
+        names.any(|name| self.upstreams.get(name.as_str()).is_some_and(|upstream| upstream.protocol == Protocol::Http2))
+    }
+
     /// What becomes of the requests of a route for these paths.
     pub(super) fn target(&self, path: Option<&PathPattern>) -> Option<Target> {
         let file = self.file;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Protocol, route::RouteCheck};
+use super::route::RouteCheck;
 use crate::route::{ABORT_BYTES, Bill, Lifecycle, OnAbort, Patience, UPGRADE_IDLE_SECONDS, Upgrade};
 
 /// Longest time that these settings may state, in seconds.
@@ -56,7 +56,7 @@ impl RouteCheck<'_, '_> {
                           one: remove one of them";
             self.refuse("billable", reason);
         }
-        if file.bill == Bill::OnDispatch && self.is_http2() {
+        if file.bill == Bill::OnDispatch && self.asks_http2() {
             let reason = "`bill: on_dispatch` gives each request a connection of its own, and the upstream's `protocol` \
                           is http2: use http1";
             self.refuse("bill", reason);
@@ -64,14 +64,9 @@ impl RouteCheck<'_, '_> {
         file.bill
     }
 
-    /// Returns true if the route's upstream is spoken with by HTTP/2.
-    fn is_http2(&self) -> bool {
-        self.upstreams.get(self.file.upstream.as_str()).is_some_and(|upstream| upstream.protocol == Protocol::Http2)
-    }
-
     fn upgrade(&self) -> Upgrade {
         let idle = self.within("upgrade_idle_seconds", self.file.upgrade_idle_seconds, 1, LONGEST_SECONDS);
-        if !self.file.upgrade.is_empty() && self.is_http2() {
+        if !self.file.upgrade.is_empty() && self.asks_http2() {
             let reason = "`upgrade` needs HTTP/1.1, and the upstream's `protocol` is http2: use http1";
             self.refuse("upgrade", reason);
         }

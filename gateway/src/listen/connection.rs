@@ -258,6 +258,11 @@ impl Connection {
         self.phase = Phase::Tunnel;
     }
 
+    /// Another protocol is not spoken any more, and the client may still send.
+    pub(super) fn end_tunnel(&mut self) {
+        self.phase = Phase::Waiting;
+    }
+
     /// Hands on what comes next of the request; nothing more while it is being answered.
     pub(super) fn poll_request(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.phase {

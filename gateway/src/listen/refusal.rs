@@ -133,6 +133,16 @@ impl Connection {
         is_sent
     }
 
+    /// Ends another protocol with its last bytes.
+    pub(crate) async fn say_farewell(&mut self, bytes: &[u8]) {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        self.is_broken |= !timeout(ANSWER_DEADLINE, written).await.is_ok_and(|written| written.is_ok());
+        self.end_tunnel();
+    }
+
     /// Ends the gateway's side, and waits for the client to end its own if it still sends.
     pub(crate) async fn close(mut self: Box<Self>) {
         if self.is_broken || timeout(ANSWER_DEADLINE, self.stream.shutdown()).await.is_err() {

@@ -39,6 +39,11 @@ impl Proxy {
         Ok(())
     }
 
+    /// Tells each WebSocket to connect again, within a second.
+    pub(crate) fn end_websockets(&self) {
+        self.tunnels.restart();
+    }
+
     /// Checks upgraded connections until `stopped` turns true.
     pub async fn watch_upgraded(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
         let mut looks = interval(LOOK_INTERVAL);

@@ -167,7 +167,12 @@ impl Clients {
             };
             match found {
                 Some(found) if is_kept && found.is_read() => connection = found,
-                Some(found) => return found.close().await,
+                Some(mut found) => {
+                    if let Some(bytes) = client.farewell() {
+                        found.say_farewell(&bytes).await;
+                    }
+                    return found.close().await;
+                }
                 None => return,
             }
         }

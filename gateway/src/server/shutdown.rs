@@ -73,6 +73,7 @@ impl Shutdown {
         self.proxy.gateway().start_draining();
         self.wait_for_load_balancers().await;
         self.stop.send_replace(true);
+        self.proxy.end_websockets();
         self.closing.send_replace(true);
         info!(event = "ending", in_flight = self.proxy.in_flight());
         self.finish(FINISH_DEADLINE).await;
@@ -82,6 +83,7 @@ impl Shutdown {
     async fn leave(&self) {
         self.proxy.gateway().start_draining();
         self.stop.send_replace(true);
+        self.proxy.end_websockets();
         let connections = self.connected();
         info!(event = "taken_over", connections, in_flight = self.proxy.in_flight());
         tokio::select! {

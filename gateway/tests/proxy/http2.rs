@@ -259,8 +259,8 @@ async fn upgrade_loses_no_request_of_a_busy_client() {
         served
     });
     let new = Gateway::upgrade(&fixture.config_file()).await;
-    new.wait_until_ready().await;
     assert!(old.ended().await.success());
+    new.wait_until_ready().await;
     stop.send_replace(true);
     let served = busy.await.unwrap();
     let records = fixture.billing.wait_for(customer.tenant, served as usize).await;

@@ -85,10 +85,18 @@ async fn talk(socket: &mut WebSocketStream<TcpStream>, text: &str) {
     assert_eq!(heard.unwrap().unwrap().into_text().unwrap().as_str(), text);
 }
 
-/// Waits until the other side has closed the connection.
-async fn closed(socket: &mut WebSocketStream<TcpStream>) {
-    let ended = tokio::time::timeout(DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
-    ended.expect("the connection is closed");
+/// Waits until the other side has closed the connection; the close code, if it said one.
+async fn closed(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
+    let ended = tokio::time::timeout(DEADLINE, async {
+        let mut code = None;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(Some(frame)) = message {
+                code = Some(frame.code.into());
+            }
+        }
+        code
+    });
+    ended.await.expect("the connection is closed")
 }
 
 async fn refused(gateway: &Gateway, path: &str, secret: &Secret) -> (u16, Value) {
@@ -144,7 +152,7 @@ async fn upgraded_connection_ends_with_what_allows_it() {
             }
             _ => fixture.configure(&routes_to(address).replace("name: brief", "name: other")),
         }
-        closed(&mut socket).await;
+        assert_eq!(closed(&mut socket).await, Some(1008), "{reason}");
         assert_eq!(ended(gateway, reason).await, Some(1.0), "{reason}");
         let line = eventually("its access line", || async {
             gateway.access_log().into_iter().find(|line| line["ended"] == reason)
@@ -160,8 +168,43 @@ async fn upgraded_connection_ends_with_what_allows_it() {
 async fn idle_upgraded_connection_is_closed() {
     let setting = Setting::with(echo().await).await;
     let mut socket = setting.open("/brief").await;
-    closed(&mut socket).await;
+    assert_eq!(closed(&mut socket).await, Some(1001));
     assert_eq!(ended(&setting.gateway, "idle").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_that_ends_tells_websockets_to_connect_again() {
+    let setting = Setting::with(echo().await).await;
+    let mut socket = setting.open("/chat").await;
+    talk(&mut socket, "hello").await;
+    setting.gateway.signal("TERM");
+    assert_eq!(closed(&mut socket).await, Some(1012));
+    assert!(setting.gateway.ended().await.success());
+    assert_eq!(setting.fixture.billing.records(setting.customer.tenant).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn close_never_stands_in_another_frame() {
+    let upstream = RawUpstream::start().await;
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    // A frame with the text `hello`, and what comes of it before and after the end of its key.
+    for (before, after, is_told) in [("\u{1}\u{5}hello", "", true), ("\u{1}\u{5}hel", "lo", true), ("\u{1}", "", false)]
+    {
+        let setting = Setting::with(upstream.address).await;
+        let key = setting.customer.secret.expose();
+        let mut client = Wire::connect(setting.gateway.address).await;
+        client.send(format!("GET /brief HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{asked}\r\n")).await;
+        let (mut server, _) = upstream.request().await;
+        server.send(format!("HTTP/1.1 101 Switching Protocols\r\n{asked}\r\n{before}")).await;
+        client.read_until("\r\n\r\n").await;
+        assert_eq!(client.read_exactly(before.len()).await, before);
+        setting.fixture.store.revoke_key(setting.customer.key, now()).await.unwrap();
+        let _ = server.try_send(after).await;
+        let told = client.read_to_end().await;
+        assert!(told.starts_with(after), "{told:?}");
+        assert_eq!(told.contains("revoked"), is_told, "{told:?}");
+        assert!(is_told || told.is_empty(), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,8 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Protocol, Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, dns::DnsFile, ejection::EjectionFile,
-    health::HealthFile,
+    Protocol, Verify, balance::BalanceFile, breaker::BreakerFile, budget::BudgetFile, dns::DnsFile,
+    ejection::EjectionFile, health::HealthFile,
 };
 
 #[derive(Deserialize)]

@@ -1,4 +1,8 @@
-//! Reasons for which the gateway ends an upgraded connection.
+//! Reasons for which the gateway ends an upgraded connection, and what a WebSocket is told of them.
+
+const GOING_AWAY: u16 = 1001;
+const POLICY: u16 = 1008;
+const SERVICE_RESTART: u16 = 1012;
 
 /// The reason for which the gateway ends an upgraded connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +18,13 @@ pub(in crate::proxy) enum End {
     Route = 4,
     /// Nothing has passed for too long.
     Idle = 5,
+    /// The gateway is about to end.
+    Restart = 6,
 }
 
 impl End {
-    pub(in crate::proxy) const ALL: [Self; 5] = [Self::Key, Self::Tenant, Self::Restricted, Self::Route, Self::Idle];
+    pub(in crate::proxy) const ALL: [Self; 6] =
+        [Self::Key, Self::Tenant, Self::Restricted, Self::Route, Self::Idle, Self::Restart];
 
     pub(in crate::proxy) fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|end| *end as u8 == number)
@@ -30,6 +37,19 @@ impl End {
             Self::Restricted => "restricted",
             Self::Route => "route",
             Self::Idle => "idle",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// The code and the reason with which a WebSocket is closed (RFC 6455, section 7.4).
+    pub(super) const fn close(self) -> (u16, &'static str) {
+        match self {
+            Self::Key => (POLICY, "the API key was revoked or has expired"),
+            Self::Tenant => (POLICY, "the account is suspended or has no plan"),
+            Self::Restricted => (POLICY, "the API key may not be used here any more"),
+            Self::Route => (POLICY, "the route is gone"),
+            Self::Idle => (GOING_AWAY, "nothing was said for too long"),
+            Self::Restart => (SERVICE_RESTART, "the gateway restarts: connect again"),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! and all that hangs on it (permits, held units, the record) lives as long as the upstream works.
 
 mod end;
+mod frames;
 mod http2;
 mod serve;
 mod stream;
@@ -74,6 +75,12 @@ pub(crate) struct Client {
     sent: AtomicU64,
     /// True if the connection was upgraded and carries another protocol.
     upgraded: AtomicBool,
+    /// True if that is a WebSocket.
+    is_websocket: AtomicBool,
+    /// True while no frame of it is on its way to the client.
+    is_between_frames: AtomicBool,
+    /// True once the end of a frame is not waited for any more.
+    insists: AtomicBool,
     /// Time of the last byte on an upgraded connection.
     active_at: AtomicU64,
     /// The reason for which an upgraded connection is to end; see [`End`].
@@ -205,7 +212,8 @@ impl Client {
     }
 
     /// The connection carries another protocol from now on and ends with its client.
-    pub(super) fn upgrade(&self) {
+    pub(super) fn upgrade(&self, is_websocket: bool) {
+        self.is_websocket.store(is_websocket, Ordering::Release);
         self.wait_no_more();
         self.set_deadline(None);
         self.active_at.store(nanos(), Ordering::Release);
@@ -222,6 +230,30 @@ impl Client {
         if self.end.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.ended.wake();
         }
+    }
+
+    /// Ends it even in the middle of a frame.
+    pub(super) fn insist(&self) {
+        self.insists.store(true, Ordering::Release);
+        self.ended.wake();
+    }
+
+    /// Returns true if the gateway has ended an upgraded connection, and no frame to the client is
+    /// waited for.
+    pub(super) fn is_over(&self) -> bool {
+        let waits = self.is_websocket.load(Ordering::Acquire)
+            && !self.is_between_frames.load(Ordering::Acquire)
+            && !self.insists.load(Ordering::Acquire);
+        self.ended().is_some() && !waits
+    }
+
+    /// The bytes with which the client is told of the end of an upgraded connection, if there are
+    /// any and it can be told.
+    pub(crate) fn farewell(&self) -> Option<Vec<u8>> {
+        let end = self.ended()?;
+        let can_be_told = self.is_websocket.load(Ordering::Acquire) && self.is_between_frames.load(Ordering::Acquire);
+        let (code, reason) = end.close();
+        can_be_told.then(|| frames::close(code, reason))
     }
 
     /// Returns the reason for which the gateway ended an upgraded connection, if it did.

@@ -62,7 +62,7 @@ impl Client {
             return false;
         }
         self.ended.register(context.waker());
-        self.ended().is_some()
+        self.is_over()
     }
 
     async fn tell_of_panic(&self) {

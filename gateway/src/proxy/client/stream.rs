@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Client, GONE, SILENT, START};
+use super::{Client, GONE, SILENT, START, frames::Frames};
 use crate::{listen, lock::locked};
 
 /// The stream of one client connection.
@@ -30,6 +30,7 @@ pub(crate) struct ClientStream {
     inner: Stream,
     client: Arc<Client>,
     timer: Option<Timer>,
+    frames: Frames,
 }
 
 /// Wakes the reader at a time.
@@ -41,7 +42,7 @@ struct Timer {
 impl ClientStream {
     /// A stream over what was accepted from this client.
     pub(crate) fn of(inner: Stream, client: Arc<Client>) -> Self {
-        Self { inner, client, timer: None }
+        Self { inner, client, timer: None, frames: Frames::default() }
     }
 
     /// Returns the stream that was accepted.
@@ -109,6 +110,14 @@ impl ClientStream {
         if self.client.is_waited_for() { self.poll_patience(context) } else { Poll::Ready(outcome) }
     }
 
+    /// Follows the frames of a WebSocket in bytes that were sent.
+    fn follow(&mut self, bytes: &[u8]) {
+        if self.client.is_websocket.load(Ordering::Relaxed) {
+            self.frames.read(bytes);
+            self.client.is_between_frames.store(self.frames.is_between(), Ordering::Release);
+        }
+    }
+
     /// Returns true if an answer is read to its end for a client that is gone.
     fn swallows(&self) -> bool {
         self.client.is_gone() && self.client.is_waited_for()
@@ -150,6 +159,9 @@ impl AsyncWrite for ClientStream {
             return Poll::Ready(this.swallow(bytes.len()));
         }
         let outcome = ready!(Pin::new(&mut this.inner).poll_write(context, bytes));
+        if let Ok(written) = outcome {
+            this.follow(&bytes[..written]);
+        }
         Poll::Ready(this.written(outcome, bytes.len()))
     }
 
@@ -164,6 +176,13 @@ impl AsyncWrite for ClientStream {
             return Poll::Ready(this.swallow(offered));
         }
         let outcome = ready!(Pin::new(&mut this.inner).poll_write_vectored(context, slices));
+        if let Ok(mut left) = outcome {
+            for slice in slices {
+                let taken = left.min(slice.len());
+                this.follow(&slice[..taken]);
+                left -= taken;
+            }
+        }
         Poll::Ready(this.written(outcome, offered))
     }
 

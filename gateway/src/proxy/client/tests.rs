@@ -105,7 +105,7 @@ async fn upgraded_connection_ends_when_it_is_told_to() {
     let (_peer, stream) = connection();
     let client = Arc::clone(stream.client());
     let serving = tokio::spawn(serve_request(Some(Arc::clone(&client)), async move {
-        stream.client().upgrade();
+        stream.client().upgrade(false);
         std::future::pending::<()>().await;
         drop(stream);
         Some(())

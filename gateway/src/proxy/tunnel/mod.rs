@@ -11,12 +11,16 @@ mod tests;
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
 };
 
 use common::{key::KeyStatus, time::Micros};
 use prometheus::{IntCounterVec, IntGauge};
 pub(super) use request::Upgrade;
+use request::WEBSOCKET;
 
 use super::client::{Client, End};
 use crate::{
@@ -27,11 +31,16 @@ use crate::{
     runtime::Live,
 };
 
+/// Looks for which the end of a frame is waited for, so that the connection ends within a second.
+const WAITS_MAX: u8 = 3;
+
 /// The upgraded connections of a gateway.
 pub(super) struct Tunnels {
     open: Mutex<Vec<Weak<Tunnel>>>,
     count: IntGauge,
     ended: IntCounterVec,
+    /// True once each WebSocket is told to connect again.
+    is_restarting: AtomicBool,
 }
 
 /// One upgraded connection.
@@ -45,6 +54,8 @@ pub(super) struct Tunnel {
     address: Option<IpAddr>,
     client: Arc<Client>,
     count: IntGauge,
+    /// Looks for which the end of a frame was waited for.
+    waited: AtomicU8,
 }
 
 impl Tunnels {
@@ -55,9 +66,10 @@ impl Tunnels {
             ended: metrics::counters(
                 "tollgate_upgraded_connections_ended_total",
                 "Upgraded connections that the gateway ended: key (revoked, expired), tenant (suspended, no plan), \
-                 restricted (scope, address), route (removed), idle",
+                 restricted (scope, address), route (removed), idle, restart (the gateway ends)",
                 &["reason"],
             ),
+            is_restarting: AtomicBool::new(false),
         }
     }
 
@@ -73,12 +85,26 @@ impl Tunnels {
         client: Arc<Client>,
     ) -> Arc<Tunnel> {
         self.count.inc();
-        client.upgrade();
+        client.upgrade(protocol == WEBSOCKET);
         let count = self.count.clone();
-        let tunnel =
-            Arc::new(Tunnel { caller, token_expires_at, route, protocol: protocol.into(), address, client, count });
+        let tunnel = Arc::new(Tunnel {
+            caller,
+            token_expires_at,
+            route,
+            protocol: protocol.into(),
+            address,
+            client,
+            count,
+            waited: AtomicU8::new(0),
+        });
         locked(&self.open).push(Arc::downgrade(&tunnel));
         tunnel
+    }
+
+    /// From now on, each WebSocket is told to connect again: another process serves in this one's
+    /// place.
+    pub(super) fn restart(&self) {
+        self.is_restarting.store(true, Ordering::Relaxed);
     }
 
     /// Ends the connections that `judge` has a reason to end, and forgets those that are gone.
@@ -87,17 +113,30 @@ impl Tunnels {
             let Some(tunnel) = tunnel.upgrade() else {
                 return false;
             };
-            let Some(end) = judge(&tunnel) else {
+            if tunnel.client.ended().is_some() {
+                return tunnel.wait_for_frame();
+            }
+            let is_restarting = self.is_restarting.load(Ordering::Relaxed) && *tunnel.protocol == *WEBSOCKET;
+            let Some(end) = judge(&tunnel).or_else(|| is_restarting.then_some(End::Restart)) else {
                 return true;
             };
             self.ended.with_label_values(&[end.as_str()]).inc();
             tunnel.client.end(end);
-            false
+            !tunnel.client.is_over()
         });
     }
 }
 
 impl Tunnel {
+    /// Looks once more whether the frame is complete that is on its way to the client. False once
+    /// the connection is over.
+    fn wait_for_frame(&self) -> bool {
+        if self.waited.fetch_add(1, Ordering::Relaxed) + 1 >= WAITS_MAX {
+            self.client.insist();
+        }
+        !self.client.is_over()
+    }
+
     /// Returns the reason for which the connection must end now, if there is one.
     pub(super) fn end(&self, live: &Live, now: Micros) -> Option<End> {
         let Caller { key, .. } = &self.caller;

@@ -12,7 +12,7 @@ use crate::{
 
 /// The protocol that clients mean who cannot do without the upgrade. Others are offers, which may
 /// be passed over: some clients offer `h2c` with every request.
-const WEBSOCKET: &str = "websocket";
+pub(super) const WEBSOCKET: &str = "websocket";
 
 /// An upgrade that a request asks for and its route allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
