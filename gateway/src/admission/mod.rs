@@ -105,12 +105,7 @@ impl AdmissionControl {
         let certificate = arrival.key_of_certificate().map(Credential::Certificate);
         let Arrival { credential, route, address, failures_most, now, .. } = arrival;
         let credential = certificate.map_or(credential, Ok);
-        if let Ok(route) = &route
-            && let Some(addresses) = &route.addresses
-            && !addresses.admit(address)
-        {
-            return Err(Refusal::of(None, Some(Arc::clone(route)), not_from_there("the route", address)));
-        }
+        check_address(&route, address)?;
         let (caller, token) = match &route {
             Ok(route) if route.public.is_some() => (None, None),
             _ => match self.caller(credential, address, failures_most, now) {
@@ -266,6 +261,16 @@ fn check_scope(caller: &Caller, token: Option<&TokenTerms>, route: &Route) -> Re
     };
     let detail = format!("this route asks for the scope `{scope}`, which {lacking} does not have");
     Err(Problem::new(Code::ScopeMissing, detail))
+}
+
+/// Refuses an address that may not use the route.
+pub(crate) fn check_address(route: &Result<Arc<Route>, Problem>, address: Option<IpAddr>) -> Result<(), Box<Refusal>> {
+    match route {
+        Ok(route) if route.addresses.as_ref().is_some_and(|addresses| !addresses.admit(address)) => {
+            Err(Refusal::of(None, Some(Arc::clone(route)), not_from_there("the route", address)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The problem of a client whose address may not use the key or the route.

@@ -161,7 +161,7 @@ impl From<&RouteError> for Code {
         match error {
             RouteError::NotFound => Self::RouteNotFound,
             RouteError::MethodNotAllowed { .. } => Self::MethodNotAllowed,
-            RouteError::Path(_) => Self::InvalidRequest,
+            RouteError::Path(_) | RouteError::Header { .. } => Self::InvalidRequest,
         }
     }
 }

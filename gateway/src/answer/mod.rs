@@ -193,7 +193,7 @@ impl From<RouteError> for Problem {
     fn from(error: RouteError) -> Self {
         let problem = Self::new((&error).into(), error.to_string());
         match error {
-            RouteError::NotFound | RouteError::Path(_) => problem,
+            RouteError::NotFound | RouteError::Path(_) | RouteError::Header { .. } => problem,
             RouteError::MethodNotAllowed { allow } => Self { allow: Some(allow), ..problem },
         }
     }

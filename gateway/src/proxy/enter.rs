@@ -1,6 +1,6 @@
 //! The way into the proxy: from a request's header to what the gateway does with it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, header};
@@ -115,6 +115,7 @@ impl Proxy {
     ) -> Result<(), Box<Refusal>> {
         let admission = self.gateway.admission();
         let address = context.source.client();
+        admission::check_address(&route, address)?;
         let credential = match self.credential(live, request, &route, address).await {
             Ok(credential) => credential,
             Err(refusal) => return Err(refusal.unless_unclear(route)),
@@ -183,9 +184,16 @@ impl Proxy {
             return Ok(Entry::Refused(Problem::new(Code::Internal, "an answer without a route")));
         };
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(route::without_port);
-        let (path, query) = (request.uri.path(), request.uri.query());
         let host = host.filter(|host| HostPattern::parse(host).is_ok());
-        let mut response = match reply.header(&Filling { pattern: &route.path, path, query, host })? {
+        let host = host.map(|host| if host.contains(':') { format!("[{host}]").into() } else { Cow::Borrowed(host) });
+        // A redirect may lead to another host, which must not be told the key.
+        let query = request.uri.query().and_then(|query| match &route.credentials {
+            None => Some(Cow::Borrowed(query)),
+            Some(places) => places.without_credential(query),
+        });
+        let filling =
+            Filling { pattern: &route.path, path: request.uri.path(), query: query.as_deref(), host: host.as_deref() };
+        let mut response = match reply.header(&filling)? {
             Ok(response) => response,
             Err(reason) => return Ok(Entry::Refused(Problem::new(Code::InvalidRequest, reason.to_string()))),
         };

@@ -79,6 +79,11 @@ impl Conditions {
             .then_with(|| self.query.cmp(&other.query))
     }
 
+    /// Names of the headers that it looks at.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.headers.iter().map(|(name, _)| name)
+    }
+
     fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         self.headers.iter().map(|(_, wanted)| wanted).chain(self.query.iter().map(|(_, wanted)| wanted))
     }
@@ -104,6 +109,13 @@ impl Wanted {
             Self::Present => usize::MAX,
         }
     }
+}
+
+/// Returns true if some server takes the name for `known`, though it is spelled otherwise: under CGI
+/// and WSGI, `X_Version` and `X.Version` are `X-Version`.
+pub(super) fn is_read_as(name: &HeaderName, known: &HeaderName) -> bool {
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    name != known && name.as_str().bytes().map(folded).eq(known.as_str().bytes().map(folded))
 }
 
 fn meets_header(headers: Headers<'_>, name: &HeaderName, wanted: &Wanted) -> bool {
@@ -172,6 +184,15 @@ mod tests {
         let announced = HeaderValue::from_static("authorization, X-Version");
         assert!(wanted.are_met(Headers::Announced(Some(&announced)), None));
         assert!(!wanted.are_met(Headers::Announced(None), None));
+    }
+
+    #[test]
+    fn name_in_another_punctuation_is_read_as_the_same() {
+        let name = |text: &str| text.parse::<HeaderName>().unwrap();
+        for other in ["x_version", "X.Version", "x-version_"] {
+            assert_eq!(is_read_as(&name(other), &name("x-version")), !other.ends_with('_'), "{other}");
+        }
+        assert!(!is_read_as(&name("X-Version"), &name("x-version")) && is_read_as(&name("a-b"), &name("a_b")));
     }
 
     #[test]

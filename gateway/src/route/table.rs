@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::{
     Headers, HostPattern, PathError, PathPattern, Route, Segment, Spelling, Spellings,
+    conditions::is_read_as,
     loose::{self, Case, Habits},
     path::{DecodedPath, decode_path},
     tree::{Node, Step},
@@ -21,6 +22,8 @@ pub struct Table {
     has_odd_patterns: bool,
     /// True if every pattern is a prefix without parameters.
     has_prefixes_only: bool,
+    /// Headers that some condition looks at.
+    condition_headers: Vec<HeaderName>,
 }
 
 /// The parts of a request that lead to its route.
@@ -53,6 +56,14 @@ pub enum RouteError {
     /// The path is spelled in a way that the route does not allow.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// Some server would take a header for one that decides about the route.
+    #[error("header `{sent}` is read as `{meant}` by some servers: send it under that name")]
+    Header {
+        /// Its name.
+        sent: HeaderName,
+        /// The name that routes look at.
+        meant: HeaderName,
+    },
 }
 
 /// The routes of one host.
@@ -92,6 +103,7 @@ impl Table {
     pub fn new<'a>(routes: impl IntoIterator<Item = &'a Arc<Route>>) -> Self {
         let mut table = Self::default();
         for route in routes {
+            table.condition_headers.extend(route.conditions.header_names().cloned());
             if route.hosts.is_empty() {
                 table.any.insert(route);
             }
@@ -102,6 +114,8 @@ impl Table {
                 }
             }
         }
+        table.condition_headers.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        table.condition_headers.dedup();
         let mut of_hosts = table.exact.values().chain(table.below.values());
         table.has_odd_patterns = table.any.are_odd || of_hosts.clone().any(|paths| paths.are_odd);
         table.has_prefixes_only = !(table.any.are_structured || of_hosts.any(|paths| paths.are_structured));
@@ -111,6 +125,7 @@ impl Table {
     /// The route of a request.
     pub fn find(&self, request: &RequestView<'_>) -> Result<&Arc<Route>, RouteError> {
         let path = decode_path(request.path)?;
+        self.check_headers(request.headers)?;
         let host = request.host.filter(|_| self.has_hosts()).map(|host| lower_case(without_port(host)));
         let host = host.as_deref();
         let find = |paths: &Paths| {
@@ -129,6 +144,17 @@ impl Table {
         path.check(allowed)?;
         self.check_reading(host, &path, request, &place, allowed)?;
         route.ok_or_else(|| RouteError::MethodNotAllowed { allow: place.routes().methods(request) })
+    }
+
+    /// Refuses a header that an upstream may read as one that decides about the route.
+    fn check_headers(&self, headers: Headers<'_>) -> Result<(), RouteError> {
+        let (Headers::Known(headers), false) = (headers, self.condition_headers.is_empty()) else { return Ok(()) };
+        for sent in headers.keys() {
+            if let Some(meant) = self.condition_headers.iter().find(|meant| is_read_as(sent, meant)) {
+                return Err(RouteError::Header { sent: sent.clone(), meant: meant.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a path that an upstream may read as that of another route.

@@ -41,7 +41,7 @@ fn outcome(found: &Result<&Arc<Route>, RouteError>) -> String {
         Ok(route) => route.name.to_string(),
         Err(RouteError::NotFound) => "404".into(),
         Err(RouteError::MethodNotAllowed { .. }) => "405".into(),
-        Err(RouteError::Path(_)) => "400".into(),
+        Err(RouteError::Path(_) | RouteError::Header { .. }) => "400".into(),
     }
 }
 
@@ -293,4 +293,17 @@ fn more_conditions_go_first_and_unmet_ones_lead_to_the_next_pattern() {
     }
     let refusal = find(&forth, None, "/b", &Method::PUT, &HeaderMap::new()).unwrap_err();
     assert_eq!(refusal, RouteError::MethodNotAllowed { allow: "GET".into() });
+}
+
+#[test]
+fn header_that_some_server_reads_as_a_condition_is_refused() {
+    let table = Table::new(&[conditional("all", "/", &[], &[]), conditional("two", "=/a", &[], &[("x-version", "2")])]);
+    let with = |name: &'static str| -> HeaderMap {
+        [(HeaderName::from_static(name), HeaderValue::from_static("2"))].into_iter().collect()
+    };
+    for (name, expected) in [("x-version", "two"), ("x_version", "400"), ("x.version", "400"), ("x-versions", "all")] {
+        assert_eq!(outcome(&find(&table, None, "/a", &Method::GET, &with(name))), expected, "{name}");
+    }
+    let plain = Table::new(&[conditional("all", "/", &[], &[])]);
+    assert_eq!(outcome(&find(&plain, None, "/a", &Method::GET, &with("x_version"))), "all");
 }

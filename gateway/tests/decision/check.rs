@@ -264,3 +264,39 @@ async fn public_routes_are_allowed_without_a_key_and_recorded_for_nobody() {
         fixture.billing.records(customer.tenant).is_empty() && fixture.billing.refusals(customer.tenant).is_empty()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_takes_the_route_that_its_target_tells_of() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let routes = "
+upstreams:
+  demo: { servers: ['DEMO'] }
+routes:
+  - { name: user, path: '/users/{id}', methods: [GET], upstream: demo }
+  - { name: beta, path: '/users/{id}', query: { beta: '1' }, upstream: demo, scope: beta }
+  - { name: second, path: '/users/{id}', headers: { X-Version: '2' }, upstream: demo, scope: second }
+  - { name: inside, path_prefix: /inside, upstream: demo, allow_addresses: [10.0.0.0/8] }
+decision: { listen: 127.0.0.1:0, grpc_listen: 127.0.0.1:0 }
+";
+    let api = Api::of(fixture.gateway_with(routes).await);
+    let (reader, secret) = fixture.key(customer.tenant, Mode::Live).await;
+    let update = KeyUpdate { scopes: Some(vec!["other".into()]), ..KeyUpdate::default() };
+    fixture.store.update_key(reader, &update, None, now()).await.unwrap();
+    eventually("the narrowed key", || async {
+        (api.outcome(&secret, json!({ "path": "/users/7?beta=1", "mode": "peek" })).await == "scope_missing")
+            .then_some(())
+    })
+    .await;
+    for (question, outcome) in [
+        (json!({ "path": "/users/7" }), "allow"),
+        (json!({ "path": "/users/7?beta=0" }), "allow"),
+        (json!({ "path": "/users/7", "method": "PUT" }), "method_not_allowed"),
+        (json!({ "path": "/users/7/x" }), "route_not_found"),
+        (json!({ "path": "/inside/x", "client_ip": "10.0.0.7" }), "allow"),
+        (json!({ "path": "/inside/x", "client_ip": "192.0.2.7" }), "address_not_allowed"),
+        (json!({ "path": "/inside/x" }), "address_not_allowed"),
+    ] {
+        assert_eq!(api.outcome(&secret, question.clone()).await, outcome, "{question}");
+    }
+}

@@ -150,7 +150,9 @@ impl Tunnel {
         else {
             return Some(End::Route);
         };
-        if route.scope.as_ref().is_some_and(|scope| !key.has_scope(scope)) || !key.admits_from(self.address) {
+        let is_denied = route.addresses.as_ref().is_some_and(|addresses| !addresses.admit(self.address));
+        let lacks_scope = route.scope.as_ref().is_some_and(|scope| !key.has_scope(scope));
+        if is_denied || lacks_scope || !key.admits_from(self.address) {
             return Some(End::Restricted);
         }
         (self.client.idle() >= route.lifecycle.upgrade.idle).then_some(End::Idle)
