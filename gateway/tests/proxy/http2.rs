@@ -8,7 +8,7 @@ use servers::Authority;
 
 use crate::support::{
     Customer, Fixture, eventually,
-    http2::{Frames, GOAWAY, Http2, PREFACE, SETTINGS, read},
+    http2::{DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, Http2, PREFACE, SETTINGS, fields, read},
     process::Gateway,
     raw::{RawUpstream, Wire},
 };
@@ -149,6 +149,27 @@ async fn events_reach_client_before_the_answer_ends() {
     while let Some(rest) = body.data().await {
         assert_eq!(rest.unwrap(), "");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_waits_to_be_told_sends_its_body_once_the_upstream_asks_for_it() {
+    let setting = Setting::new().await;
+    let mut client = Frames::connect(setting.gateway.address).await;
+    let key = setting.customer.secret.expose();
+    let header = fields("POST", "/", &[("x-api-key", key), ("expect", "100-continue"), ("content-length", "4")]);
+    client.send(&[Frame::new(HEADERS, END_HEADERS, 1, header)]).await;
+    let (mut server, header) = setting.upstream.request().await;
+    assert!(header.to_ascii_lowercase().contains("\r\nexpect: 100-continue\r\n"), "{header}");
+    server.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    let interim = client.next_of(HEADERS).await;
+    // `:status` by its index, and `100` in Huffman's code (RFC 7541, appendix B); more follows.
+    assert_eq!((&*interim.payload, interim.flags), (&[0x48, 0x82, 0x08, 0x01][..], END_HEADERS));
+    client.send(&[Frame::new(DATA, END_STREAM, 1, *b"work")]).await;
+    server.read_until("work").await;
+    server.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let answer = client.next_of(HEADERS).await;
+    // `:status: 204` has an entry of its own.
+    assert_eq!((answer.payload[0], answer.flags), (0x89, END_HEADERS | END_STREAM));
 }
 
 #[tokio::test(flavor = "multi_thread")]
