@@ -137,15 +137,14 @@ impl Upstream {
             return;
         }
         let now_ms = now_ms();
+        // Asked without the lock first: an upstream that is down as a whole fails many requests.
+        if !self.can_eject(server, now_ms) && self.pool().is_current(now_ms) {
+            return;
+        }
         let length_ms = self.change_servers(|_| {
-            let pool = self.pool();
-            let ejected = pool.servers.iter().filter(|server| server.condition().is_ejected(now_ms)).count();
-            let most = pool.servers.len() * settings.most_percent as usize / 100;
-            let is_possible = ejected < most
-                && !server.condition().is_ejected(now_ms)
-                && pool.servers.iter().any(|other| other.id() == server.id());
+            let is_possible = self.can_eject(server, now_ms);
             let length_ms = is_possible.then(|| server.condition().eject(settings, reason(), now_ms));
-            (length_ms.is_some() || !pool.is_current(now_ms), length_ms)
+            (length_ms.is_some() || !self.pool().is_current(now_ms), length_ms)
         });
         let Some(length_ms) = length_ms else { return };
         self.shared().ejections.fetch_add(1, Ordering::Relaxed);
@@ -153,6 +152,16 @@ impl Upstream {
         let (upstream, address, failures) = (&*self.settings().name, server.address, settings.failures);
         let reason = locked(&server.condition().last).reason.clone();
         warn!(event = "server_ejected", upstream, server = %server.configured, %address, for_ms = length_ms, failures, reason);
+    }
+
+    /// Returns true if the server is one of the upstream's, and neither it nor too many others are
+    /// ejected.
+    fn can_eject(&self, server: &Server, now_ms: u64) -> bool {
+        let pool = self.pool();
+        let ejected = pool.servers.iter().filter(|server| server.condition().is_ejected(now_ms)).count();
+        let most = pool.servers.len() * self.settings().ejection.most_percent as usize / 100;
+        let is_known = pool.servers.iter().any(|other| other.id() == server.id());
+        ejected < most && is_known && !server.condition().is_ejected(now_ms)
     }
 
     /// Takes back the servers whose ejection is over. Returns the time until the next is.
