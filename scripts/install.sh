@@ -110,7 +110,7 @@ h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client thro
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv curl openssl nghttp2-client; kafka; oidc; schemathesis; h2spec; grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; schemathesis; h2spec; grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

@@ -47,6 +47,12 @@ struct Arguments {
     /// Validate the configuration file and exit
     #[arg(long, conflicts_with = "upgrade")]
     check: bool,
+    /// Print the configuration as it counts, with defaults and the environment, and exit
+    #[arg(long, conflicts_with_all = ["upgrade", "check"])]
+    print_effective: bool,
+    /// Print the JSON Schema of the configuration file and exit
+    #[arg(long, conflicts_with_all = ["upgrade", "check", "print_effective"])]
+    print_schema: bool,
     /// Take over the addresses of the running gateway, which then finishes its requests and ends
     #[arg(long)]
     upgrade: bool,
@@ -80,7 +86,18 @@ fn main() -> ExitCode {
         return import(&file, upstream.as_deref());
     }
     common::files::keep_private();
-    let outcome = if arguments.check {
+    let outcome = if arguments.print_schema {
+        // Whoever closed the pipe does not want to read it.
+        let _ = writeln!(std::io::stdout().lock(), "{:#}", gateway::config::schema().to_value());
+        Ok(())
+    } else if arguments.print_effective {
+        let overrides = gateway::config::Overrides::from_environment();
+        gateway::config::effective(&arguments.config, &overrides)
+            .map(|told| {
+                let _ = write!(std::io::stdout().lock(), "{told}");
+            })
+            .map_err(Into::into)
+    } else if arguments.check {
         gateway::server::check(&arguments.config).map(|checked| {
             // Whoever closed the pipe does not want to read it.
             for warning in checked.warnings {

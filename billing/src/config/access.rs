@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use common::plan::{RateLimit, RateLimits};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::Environment;
 use crate::access::{BootstrapToken, BootstrapTokenError, GUESS_RATE, TENANT_RATE, oidc::OidcConfig};
 
 /// Access to the business API: rates, proxies and the ingest token.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
     /// File that holds what the first admin presents.
@@ -24,6 +25,7 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "per_minute")]
     pub failed_credentials_per_minute: RateLimit,
     /// Proxies whose word on the caller's address is trusted.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
 }
 

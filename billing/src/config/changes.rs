@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::kafka::{filled, properties_except, topic};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 const ALWAYS_SAFE: &str = "changes are always sent idempotently, and until all replicas have them";
@@ -28,7 +29,7 @@ const RESERVED_PROPERTIES: [(&str, &str); 14] = [
 
 /// The `changes` section: the Kafka topic that `billing serve` publishes to. No `Debug`: properties
 /// may hold passwords.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangesConfig {
     /// Addresses of Kafka's brokers: `host:port`, several separated by commas. Without it, nothing
@@ -40,6 +41,7 @@ pub struct ChangesConfig {
     pub topic: String,
     /// Further properties of librdkafka, such as `security.protocol`.
     #[serde(deserialize_with = "properties")]
+    #[schemars(with = "BTreeMap<String, common::kafka::Scalar>")]
     pub properties: BTreeMap<String, String>,
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use common::kafka::{filled, properties_except, topic};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::listen_address;
@@ -36,11 +37,12 @@ const LATE_DAYS_MAX: u32 = 36_500;
 
 /// The `ingest` section: how `billing ingest` takes usage from Kafka. No `Debug`: properties may
 /// hold passwords.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngestConfig {
     /// Address that `/metrics` and `/health` of `billing ingest` are served on.
     #[serde(deserialize_with = "listen_address")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
     /// Addresses of Kafka's brokers: `host:port`, several separated by commas.
     #[serde(deserialize_with = "filled")]
@@ -57,6 +59,7 @@ pub struct IngestConfig {
     pub name: Option<String>,
     /// Further properties of librdkafka, such as `security.protocol`.
     #[serde(deserialize_with = "properties")]
+    #[schemars(with = "BTreeMap<String, common::kafka::Scalar>")]
     pub properties: BTreeMap<String, String>,
     /// Keeps a record of every request, and not only the rollups.
     pub keep_raw: bool,

@@ -19,6 +19,7 @@ use common::{
     tls::{ServerTls, TlsFile},
 };
 pub use ingest::IngestConfig;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
 
 /// The settings file unless the command line names another.
@@ -38,14 +39,16 @@ const BOOTSTRAP_VARIABLE: &str = "TOLLGATE_BOOTSTRAP_TOKEN";
 
 /// The settings of `billing`. Not printable: the store's URL and Kafka's properties may hold
 /// passwords.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address that the business API listens on.
     #[serde(deserialize_with = "listen_address")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
     /// TLS on that address, if it is spoken.
     #[serde(deserialize_with = "tls")]
+    #[schemars(with = "Option<TlsFile>")]
     pub tls: Option<ServerTls>,
     /// URL of the store.
     pub store: String,
@@ -123,6 +126,13 @@ impl Config {
         let settings: Option<Self> = config::parse(text, file)?;
         Ok(settings.unwrap_or_default())
     }
+}
+
+/// Returns the JSON Schema of `billing.yaml`.
+pub fn schema() -> schemars::Schema {
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Config>();
+    schema.insert("title".into(), "billing.yaml".into());
+    schema
 }
 
 fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

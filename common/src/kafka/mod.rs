@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Longest name of a topic, in bytes: Kafka's own limit.
 const TOPIC_MAX_BYTES: usize = 249;
@@ -23,7 +23,8 @@ pub const CONNECTIONS: [(&str, &str); 3] =
     [("socket.keepalive.enable", "true"), ("reconnect.backoff.ms", "50"), ("reconnect.backoff.max.ms", "1000")];
 
 /// A value of a property, written with or without quotes; the client takes text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Scalar {
     /// `ssl`.

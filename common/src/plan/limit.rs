@@ -47,6 +47,7 @@ pub enum PoolMode {
 
 /// At most one limit per window, and one on requests under way; a missing one does not limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
     /// Requests per second.
@@ -177,6 +178,30 @@ impl RateWindow {
             Self::Hour => "per_hour",
             Self::Day => "per_day",
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for RateLimit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RateLimit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["integer", "object"],
+            "minimum": 1,
+            "required": ["limit"],
+            "properties": {
+                "limit": { "type": "integer", "minimum": 1 },
+                "burst": { "type": "integer", "minimum": 1 }
+            },
+            "additionalProperties": false
+        })
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{CertificateFiles, Clients, MinVersion, TlsSettings};
 
 /// The section `tls` of a listener that has one certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TlsFile {
     /// The certificate, and behind it those of its issuers.
@@ -29,6 +30,30 @@ impl<'de> Deserialize<'de> for MinVersion {
             "1.3" => Ok(Self::Tls13),
             _ => Err(serde::de::Error::custom(format!("`{text}` is not a version of TLS: write 1.2 or 1.3"))),
         }
+    }
+}
+
+impl Serialize for MinVersion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        })
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for MinVersion {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MinVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "enum": ["1.2", "1.3", 1.2, 1.3] })
     }
 }
 

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 
@@ -12,10 +13,12 @@ use super::check::Check;
 const FAILURES_MAX: u32 = 1_000_000;
 
 /// The section `limits.failed_credentials` as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FailedCredentialsFile {
+    /// True if failed keys are counted by address.
     enabled: bool,
+    /// Failed keys of one address in a minute, beyond which it is answered 429.
     per_minute: u32,
 }
 

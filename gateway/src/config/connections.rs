@@ -7,7 +7,8 @@ use common::{
     config::ConfigError,
     listen::{ConnectionLimits, Rate, http::Deadlines},
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Check, TIMEOUT_MAX_MS};
 
@@ -21,15 +22,22 @@ const CONNECTIONS_DEFAULT: usize = 50_000;
 const RATE_MAX: u64 = 1_000_000_000;
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConnectionsFile {
+    /// Most connections of clients; by default as many as file descriptors suffice for.
     max: Option<usize>,
+    /// Most connections of one address; half of `max` unless set.
     max_per_address: Option<usize>,
+    /// Longest time for the whole header of a request.
     header_timeout_ms: u64,
+    /// Longest time without a byte of the body, or below `min_bytes_per_second`.
     body_timeout_ms: u64,
+    /// The same for a client that does not read its answer.
     send_timeout_ms: u64,
+    /// Longest time between two requests.
     idle_timeout_ms: u64,
+    /// Least rate of bodies and answers.
     min_bytes_per_second: u64,
 }
 

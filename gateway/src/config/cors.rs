@@ -4,7 +4,8 @@ use std::{fmt::Write as _, sync::Arc};
 
 use common::config::quoted;
 use http::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     file::OneOrMore,
@@ -31,17 +32,24 @@ const MAX_AGE_SECONDS: u64 = 600;
 const MAX_AGE_LONGEST_SECONDS: u64 = 86_400;
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CorsFile {
+    /// Origins whose pages may call, as in `https://app.example.com` or `https://*.example.org`;
+    /// `*` for all.
     origins: OneOrMore,
+    /// Methods that pages may use; those of the route unless set.
     #[serde(default)]
     methods: OneOrMore,
+    /// Headers that pages may set; `*` for all.
     headers: Option<OneOrMore>,
+    /// Headers of answers that pages may read, beside those of limits.
     #[serde(default)]
     expose_headers: OneOrMore,
+    /// True if pages may send cookies; not with `*`.
     #[serde(default)]
     credentials: bool,
+    /// Time for which browsers remember the answer to a preflight; 600 unless set.
     max_age_seconds: Option<u64>,
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use common::config::{Step, did_you_mean, quoted};
 use http::{HeaderName, header};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::route::RouteCheck;
 use crate::auth::CredentialPlaces;
@@ -27,11 +28,14 @@ const NEVER: [HeaderName; 10] = [
 const PARAMETER_MAX_BYTES: usize = 64;
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CredentialsFile {
+    /// Headers that carry the key; `Authorization` and `X-Api-Key` unless set.
     headers: Option<Vec<String>>,
+    /// The query parameter that carries the key.
     query: Option<String>,
+    /// Name of the issuer whose tokens are accepted in `Authorization`.
     tokens: Option<String>,
 }
 

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Check, THREADS_MAX};
 
@@ -26,15 +27,22 @@ const KEY_SHARE_LEAST: usize = 2;
 const TENANT_SHARE: usize = 2;
 
 /// The section as it is written. Without it, nobody is answered.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DecisionFile {
+    /// Address of `POST /check` and `POST /settle`; `off` for none. (restart)
     listen: String,
+    /// Address of Envoy's RateLimitService (v3); `off` for none. (restart)
     grpc_listen: String,
+    /// Worker threads, beside those of the proxy; as many unless set. (restart)
     threads: Option<usize>,
+    /// Time after which a reservation that is not settled goes back.
     reservation_seconds: u64,
+    /// Most open reservations.
     reservations: usize,
+    /// Most open reservations of one tenant; half of all unless set.
     reservations_per_tenant: Option<usize>,
+    /// Most open reservations of one key; a tenth of all unless set.
     reservations_per_key: Option<usize>,
 }
 

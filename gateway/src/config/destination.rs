@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::config::{Step, did_you_mean, quoted};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Protocol, UpstreamSettings, header_edits::answer_header, route::RouteCheck};
 use crate::{
@@ -46,32 +47,42 @@ const FOR_UPSTREAMS: [&str; 15] = [
 ];
 
 /// One upstream's share of the requests.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShareFile {
+    /// Name of the upstream.
     upstream: String,
+    /// Its share of the requests in percent; all together have 100.
     weight: u32,
 }
 
 /// `redirect` as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RedirectFile {
+    /// The URL or path, with parameters of the route, `{path}` and `{query}`.
     to: String,
+    /// 301, 302, 303, 307 or 308, which it is unless set.
     status: Option<u16>,
+    /// True if the answer is metered, on a route with a key.
     #[serde(default)]
     metered: bool,
 }
 
 /// `respond` as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RespondFile {
+    /// The status; 200 unless set.
     status: Option<u16>,
+    /// Headers of the answer.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, crate::config::schema::Text>")]
     headers: BTreeMap<String, String>,
+    /// Body of the answer.
     #[serde(default)]
     body: String,
+    /// True if the answer is metered, on a route with a key.
     #[serde(default)]
     metered: bool,
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use common::config::quoted;
 use http::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::route::RouteCheck;
 use crate::{filter::header_edits::HeaderEdits, limit::headers::RATE_HEADERS, proxy::reserved};
@@ -27,11 +28,16 @@ const FRAMING: [&str; 12] = [
 ];
 
 /// The section as it is written.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HeaderEditsFile {
+    /// Headers that get this value, whatever they had.
+    #[schemars(with = "BTreeMap<String, crate::config::schema::Text>")]
     set: BTreeMap<String, String>,
+    /// Headers that get this value beside what they have.
+    #[schemars(with = "BTreeMap<String, crate::config::schema::Text>")]
     add: BTreeMap<String, String>,
+    /// Headers that are removed.
     remove: Vec<String>,
 }
 

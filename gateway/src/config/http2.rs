@@ -1,7 +1,8 @@
 //! The section `http2`: HTTP/2 with clients.
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 
@@ -17,13 +18,18 @@ const STREAMS_MAX: u32 = 10_000;
 const RESETS_MAX: u32 = 1_000_000;
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http2File {
+    /// True if HTTP/2 is spoken without TLS to clients that begin with its preface (h2c).
     without_tls: bool,
+    /// Most requests at once on a connection.
     max_streams: u32,
+    /// Bytes of a body that a client may send ahead, for each request.
     stream_window_bytes: u32,
+    /// The same for all requests of a connection.
     connection_window_bytes: u32,
+    /// Requests a second that a client may reset before its connection is closed.
     resets_per_second: u32,
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::route::RouteCheck;
 use crate::route::{ABORT_BYTES, Bill, Lifecycle, OnAbort, Patience, UPGRADE_IDLE_SECONDS, Upgrade};
@@ -14,7 +15,7 @@ const LONGEST_SECONDS: u64 = 86_400;
 const NOT_TUNNELLED: [&str; 3] = ["h2c", "http", "tls"];
 
 /// `on_abort` as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OnAbortFile {
     Cancel,

@@ -14,7 +14,8 @@ use common::{
     time::{Clock as _, SystemClock},
     tls::{CertificateFiles, ClientCertificate, Clients, MinVersion, ServerTls, TlsFault, TlsFile, TlsSettings},
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{AdminTls, check::Check};
 
@@ -30,45 +31,60 @@ const HSTS_MAX_SECONDS: u64 = 315_360_000;
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 /// A listener as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListenerFile {
+    /// IP and port.
     address: String,
+    /// TLS; plain unless set.
     tls: Option<ListenerTlsFile>,
+    /// True if requests are redirected to `https://`.
     #[serde(default)]
     redirect_to_https: bool,
+    /// Port of the URL that they are redirected to.
     #[serde(default = "default_https_port")]
     redirect_port: u16,
+    /// Time for which browsers use `https://` only (Strict-Transport-Security).
     hsts_seconds: Option<u64>,
+    /// True if connections of trusted proxies begin with the PROXY protocol, v1 or v2.
     #[serde(default)]
     proxy_protocol: bool,
+    /// True if HTTP/2 is offered by ALPN.
     #[serde(default)]
     http2: bool,
 }
 
 /// The section `tls` of a listener as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ListenerTlsFile {
+    /// Certificates, found by the name that a client asks for; the first is for all others.
     certificates: Vec<CertificateFile>,
+    /// The oldest version that is spoken: `1.2` or `1.3`.
     #[serde(default)]
     min_version: MinVersion,
+    /// Certificates of clients.
     client_certificates: Option<ClientCertificatesFile>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct CertificateFile {
+    /// PEM file with the certificate, and those of authorities between it and the root.
     certificate_file: PathBuf,
+    /// PEM file with the key.
     key_file: PathBuf,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ClientCertificatesFile {
+    /// PEM file with the authorities that vouch for clients.
     ca_file: PathBuf,
+    /// True if every client needs one.
     #[serde(default = "default_required")]
     required: bool,
+    /// Keys by subject or alternative name of the certificates that stand for them.
     #[serde(default)]
     keys: BTreeMap<String, String>,
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fmt};
 
 use common::config::quoted;
 use http::{HeaderName, header};
+use schemars::JsonSchema;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
@@ -18,15 +19,19 @@ const PATH_MAX_BYTES: usize = 1_024;
 
 /// The value that a condition asks for, as it is written: a text, or `{ present: true }`, or
 /// `{ prefix: .. }`.
+#[derive(Serialize)]
+#[serde(untagged)]
 pub(super) enum WantedFile {
     Exact(String),
     Rule(RuleFile),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile {
+    /// True if it has to be there, with any value.
     present: Option<bool>,
+    /// The beginning that the value must have.
     prefix: Option<String>,
 }
 

@@ -13,6 +13,7 @@ mod cors;
 mod credentials;
 mod decision;
 mod destination;
+mod effective;
 mod file;
 mod header_edits;
 mod http2;
@@ -24,6 +25,7 @@ mod redirects;
 mod retries;
 mod rewrite;
 mod route;
+mod schema;
 mod timeouts;
 mod token_issuer;
 mod upstream;
@@ -45,9 +47,11 @@ use common::{
 };
 pub use connections::ConnectionSettings;
 pub use decision::{DecisionSettings, Shares};
+pub use effective::effective;
 pub use http2::Http2Settings;
 pub(crate) use listener::LISTENERS_MAX;
 pub use listener::ListenerSettings;
+pub use schema::schema;
 pub use upstream::{
     AddressFamily, Balance, BreakerSettings, DnsSettings, EjectionSettings, HashBy, HealthSettings, Host, Protocol,
     Question, RetryBudget, ServerAddress, ServerSettings, Statuses, TlsSettings, UpstreamSettings, Verify,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use common::config::{did_you_mean, quoted};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{check::TIMEOUT_MAX_MS, route::RouteCheck};
 use crate::route::{Retries, RetryOn};
@@ -21,11 +22,15 @@ const FAULTS: [&str; 6] = ["connect", "reset", "timeout", "502", "503", "504"];
 const FAULTS_DEFAULT: [&str; 3] = ["connect", "reset", "503"];
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetriesFile {
+    /// Most retries of one request.
     most: Option<u64>,
+    /// Outcomes that are tried again: `connect`, `reset`, `timeout`, `502`, `503`, `504`.
+    #[schemars(with = "Option<Vec<crate::config::schema::Text>>")]
     on: Option<Vec<String>>,
+    /// Longest wait for the header of one try.
     per_try_timeout_ms: Option<u64>,
 }
 

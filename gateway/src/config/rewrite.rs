@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use common::config::quoted;
 use http::{HeaderValue, uri::Authority};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{check::is_path, route::RouteCheck};
 use crate::{
@@ -16,19 +17,25 @@ use crate::{
 const SERVER: &str = "upstream";
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RewriteFile {
+    /// The path for the upstream, with parameters of the route.
     path: Option<String>,
+    /// The host for the upstream; `upstream` for the server's own name.
     host: Option<String>,
+    /// Edits of the query.
     #[serde(default)]
     query: QueryFile,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct QueryFile {
+    /// Parameters that get this value.
+    #[schemars(with = "BTreeMap<String, crate::config::schema::Text>")]
     set: BTreeMap<String, String>,
+    /// Parameters that are removed.
     remove: Vec<String>,
 }
 

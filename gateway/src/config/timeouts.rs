@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{check::TIMEOUT_MAX_MS, route::RouteCheck};
 use crate::route::Timeouts;
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "settings name their unit")]
 pub(super) struct TimeoutsFile {
+    /// Until a server has accepted the connection, TLS included.
     connect_ms: Option<u64>,
+    /// From the end of the request until the answer's header.
     first_byte_ms: Option<u64>,
+    /// Between two parts of the answer.
     between_bytes_ms: Option<u64>,
+    /// From the request's header until the end of the answer.
     total_ms: Option<u64>,
 }
 

@@ -7,7 +7,8 @@ use common::{
     id::KeyId,
     jwt::{CLOCK_SKEW_DEFAULT_SECONDS, CLOCK_SKEW_MAX_SECONDS, IssuerSettings, check_issuer_url},
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Check, NAME_RULE, is_name};
 use crate::auth::TokenIssuerSettings;
@@ -16,15 +17,22 @@ use crate::auth::TokenIssuerSettings;
 const KEY_CLAIM: &str = "tollgate.key";
 
 /// An issuer as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenIssuerFile {
+    /// The issuer in its tokens, and the base URL of its discovery document.
     issuer: String,
+    /// The audience that its tokens must name.
     audience: String,
+    /// URL of its keys, if the discovery document is not to be asked.
     keys_url: Option<String>,
+    /// Largest difference between the issuer's clock and ours; 60 unless set.
     clock_skew_seconds: Option<u64>,
+    /// The claim that says which key a token stands for; `tollgate.key` unless set.
     key_claim: Option<String>,
+    /// Keys by the value of that claim; without it, the value is the id of the key.
     keys: Option<BTreeMap<String, String>>,
+    /// The claim with the scopes of a token, if they count.
     scope_claim: Option<String>,
 }
 

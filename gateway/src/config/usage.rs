@@ -8,7 +8,8 @@ use common::{
     tls::{CertificateFiles, ClientTls},
     usage::BATCH_MAX_ENTRIES,
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     HttpSinkSettings, Overrides, SinkSettings, UsageSettings,
@@ -24,12 +25,15 @@ const DEFAULT_SINK: &str = "http://127.0.0.1:8090";
 const PARTITIONS_MAX: u16 = 4_096;
 
 /// The section `usage.sink_tls` as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "settings of files are named so everywhere")]
 pub(super) struct SinkTlsFile {
+    /// Authorities that vouch for `billing`; those of the system unless set.
     ca_file: Option<PathBuf>,
+    /// Certificate that is shown to `billing`.
     client_certificate_file: Option<PathBuf>,
+    /// Its key.
     client_key_file: Option<PathBuf>,
 }
 

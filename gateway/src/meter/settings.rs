@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Settings of the meter. [`MeterSettings::new`] has the defaults.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ pub struct MeterSettings {
 }
 
 /// Policy for requests while their usage cannot be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// Requests are refused, so that nothing is given away.

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of an answer that are read for a client that is gone, unless the route says otherwise.
 pub(crate) const ABORT_BYTES: u64 = 1024 * 1024;
@@ -41,7 +42,7 @@ pub struct Patience {
 }
 
 /// The moment at which a request's usage is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bill {
     /// Once the header of the upstream's answer is there, before the client sees any of it.

@@ -1,10 +1,11 @@
 //! The section `access.oidc`: the identity provider, and the claims for role and tenant.
 
 use common::jwt::{CLOCK_SKEW_DEFAULT_SECONDS, CLOCK_SKEW_MAX_SECONDS, IssuerSettings, check_issuer_url};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 /// The OIDC provider whose tokens are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OidcConfig {
     /// The issuer in its tokens, and the base URL of its discovery document.

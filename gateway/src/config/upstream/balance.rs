@@ -4,7 +4,7 @@ use std::fmt;
 
 use common::config::ConfigError;
 use http::HeaderName;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::config::check::Check;
 
@@ -34,8 +34,9 @@ pub enum HashBy {
 }
 
 /// The setting as it is written: a name, or `{ hash: { by: key } }`.
-#[derive(Default)]
-pub(super) enum BalanceFile {
+#[derive(Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum BalanceFile {
     #[default]
     RoundRobin,
     LeastLoaded,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Statuses;
 use crate::config::check::Check;
@@ -30,16 +31,25 @@ pub struct BreakerSettings {
 }
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BreakerFile {
+    /// Most requests in progress; beyond it, 503.
     most_in_flight: Option<u64>,
+    /// Share of failed requests that opens the circuit.
     error_percent: Option<u32>,
+    /// Requests in the window below which it stays closed.
     least_requests: u64,
+    /// Time over which requests are counted.
     window_seconds: u64,
+    /// Time for which the circuit stays open at first.
     open_seconds: u64,
+    /// Longest such time, as it doubles each time.
     most_open_seconds: u64,
+    /// Requests that are let through to close it.
     trials: u32,
+    /// Statuses that count as failed.
+    #[schemars(with = "Option<Vec<crate::config::schema::Text>>")]
     statuses: Option<Vec<String>>,
 }
 

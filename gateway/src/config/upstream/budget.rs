@@ -1,7 +1,8 @@
 //! The section `retry_budget` of an upstream: how many of its requests may be tried again.
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::config::check::Check;
 
@@ -17,11 +18,14 @@ pub struct RetryBudget {
 }
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BudgetFile {
+    /// Retries, as a share of requests.
     percent: u64,
+    /// Retries that are allowed in any case in a window.
     least: u64,
+    /// Time over which they are counted.
     window_seconds: u64,
 }
 

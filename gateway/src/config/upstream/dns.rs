@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::config::check::Check;
 
@@ -24,7 +25,7 @@ pub struct DnsSettings {
 }
 
 /// Family of the addresses of a name that are used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressFamily {
     /// All of them.
@@ -37,12 +38,16 @@ pub enum AddressFamily {
 }
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DnsFile {
+    /// DNS servers; those of the system unless set.
     servers: Vec<String>,
+    /// Time between two look-ups, instead of the life of the answers.
     interval_seconds: Option<u64>,
+    /// Time for which a name that does not resolve any more keeps its addresses.
     keep_seconds: u64,
+    /// Addresses that are used: `any`, `ipv4` or `ipv6`.
     family: AddressFamily,
 }
 

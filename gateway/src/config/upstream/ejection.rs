@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Statuses, statuses};
 use crate::config::check::Check;
@@ -28,13 +29,19 @@ pub struct EjectionSettings {
 }
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct EjectionFile {
+    /// Failed requests in a row that eject a server; 0 if none ever is ejected.
     failures: u32,
+    /// Time for which it is out at first.
     seconds: u64,
+    /// Longest such time, as it doubles each time.
     most_seconds: u64,
+    /// Share of the servers that may be out.
     most_percent: u32,
+    /// Statuses that count as failed.
+    #[schemars(with = "Vec<crate::config::schema::Text>")]
     statuses: Vec<String>,
 }
 

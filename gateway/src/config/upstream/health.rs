@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use common::config::ConfigError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Statuses;
 use crate::config::check::{Check, is_path};
@@ -48,16 +49,25 @@ pub enum Question {
 }
 
 /// The section as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HealthFile {
+    /// Time between two checks.
     interval_seconds: u64,
+    /// Longest wait for an answer.
     timeout_ms: u64,
+    /// Failed checks in a row until a server is down.
     unhealthy_after: u32,
+    /// Good checks in a row until it is up again.
     healthy_after: u32,
+    /// The path that is asked for; without it, connecting suffices.
     path: Option<String>,
+    /// Statuses that are healthy.
+    #[schemars(with = "Option<Vec<crate::config::schema::Text>>")]
     statuses: Option<Vec<String>>,
+    /// Name of the service that gRPC's health protocol is asked for.
     grpc: Option<String>,
+    /// The `Host` of checks.
     host: Option<String>,
 }
 

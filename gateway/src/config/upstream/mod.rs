@@ -6,7 +6,7 @@
 //! file.
 
 mod address;
-mod balance;
+pub(super) mod balance;
 mod breaker;
 mod budget;
 mod dns;
