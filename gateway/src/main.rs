@@ -38,6 +38,7 @@ Access lines go to standard output, everything else to standard error, both as J
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each option of the command is a switch of its own")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

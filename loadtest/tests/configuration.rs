@@ -106,8 +106,7 @@ fn kind(root: &Value, schema: &Value) -> String {
 fn shown_default(schema: &Map<String, Value>, is_required: bool) -> String {
     match schema.get("default") {
         _ if is_required => "required".to_owned(),
-        None | Some(Value::Null) => String::new(),
-        Some(Value::Object(_)) => String::new(),
+        None | Some(Value::Null | Value::Object(_)) => String::new(),
         Some(Value::Array(items)) if items.is_empty() => String::new(),
         Some(Value::String(text)) if text.is_empty() => String::new(),
         Some(Value::String(text)) => format!("`{text}`"),

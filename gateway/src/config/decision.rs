@@ -32,7 +32,7 @@ const TENANT_SHARE: usize = 2;
 pub(super) struct DecisionFile {
     /// Address of `POST /check` and `POST /settle`; `off` for none. (restart)
     listen: String,
-    /// Address of Envoy's RateLimitService (v3); `off` for none. (restart)
+    /// Address of Envoy's `RateLimitService` (v3); `off` for none. (restart)
     grpc_listen: String,
     /// Worker threads, beside those of the proxy; as many unless set. (restart)
     threads: Option<usize>,

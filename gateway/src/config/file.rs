@@ -48,10 +48,10 @@ pub(super) struct GatewayFile {
     pub(super) admin_tls: Option<TlsFile>,
     /// Worker threads; one per core unless set. (restart)
     pub(super) threads: Option<usize>,
-    /// URL of the store: `sqlite://..` or `postgres://..`; TOLLGATE_STORE overrides it. (restart)
+    /// URL of the store: `sqlite://..` or `postgres://..`; `TOLLGATE_STORE` overrides it. (restart)
     #[serde(default = "default_store")]
     pub(super) store: String,
-    /// File with the secret under which keys are hashed; TOLLGATE_PEPPER overrides it. (restart)
+    /// File with the secret under which keys are hashed; `TOLLGATE_PEPPER` overrides it. (restart)
     pub(super) pepper_file: Option<PathBuf>,
     /// Socket through which the next process takes over; NAME.upgrade in the journal unless set.
     /// (restart)
@@ -117,7 +117,7 @@ pub(super) struct UsageFile {
 #[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KafkaFile {
-    /// `host:port`, several with commas between; TOLLGATE_KAFKA overrides it.
+    /// `host:port`, several with commas between; `TOLLGATE_KAFKA` overrides it.
     pub(super) brokers: Option<String>,
     /// The topic.
     #[serde(default = "default_topic")]
@@ -161,7 +161,7 @@ pub(super) struct LimitsFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RedisFile {
     /// `redis://host:port` or `rediss://user:password@host:port`; nodes of a cluster with commas
-    /// between. TOLLGATE_REDIS overrides it.
+    /// between. `TOLLGATE_REDIS` overrides it.
     pub(super) url: Option<String>,
     /// True if the only URL is that of a Redis Cluster.
     pub(super) cluster: bool,
