@@ -7,7 +7,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use common::config::ConfigError;
+use common::{
+    config::ConfigError,
+    time::{Clock as _, SystemClock},
+};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -34,6 +37,7 @@ pub struct Watcher {
     seen: Option<String>,
     reloads: IntCounterVec,
     last_successful: IntGauge,
+    applied_at: IntGauge,
 }
 
 impl Watcher {
@@ -50,7 +54,13 @@ impl Watcher {
             "1 if the configuration file as it is now is the one in force",
         );
         last_successful.set(1);
-        Self { path, overrides, started_with: running.process.clone(), seen: Some(text), reloads, last_successful }
+        let applied_at = metrics::gauge(
+            "tollgate_config_last_applied_timestamp_seconds",
+            "Unix time at which the configuration in force was applied",
+        );
+        applied_at.set(seconds_now());
+        let started_with = running.process.clone();
+        Self { path, overrides, started_with, seen: Some(text), reloads, last_successful, applied_at }
     }
 
     /// Runs until dropped. `apply` takes each new configuration into force.
@@ -99,6 +109,7 @@ impl Watcher {
                 apply(settings).await;
                 self.reloads.with_label_values(&["applied"]).inc();
                 self.last_successful.set(1);
+                self.applied_at.set(seconds_now());
                 info!(event = "configuration_applied", file = %self.path.display(), routes, upstreams);
             }
             Err(refusal) => {
@@ -118,6 +129,10 @@ impl Watcher {
             }
         }
     }
+}
+
+fn seconds_now() -> i64 {
+    SystemClock.now().0 / 1_000_000
 }
 
 async fn hung_up(signal: Option<&mut Signal>) {

@@ -1,9 +1,10 @@
 //! Configuration that changes under a running gateway.
 
-use crate::support::{Fixture, ROUTES, eventually};
+use crate::support::{Fixture, ROUTES, eventually, now};
 
 const APPLIED: &str = "tollgate_config_reloads_total{outcome=\"applied\"}";
 const REFUSED: &str = "tollgate_config_reloads_total{outcome=\"refused\"}";
+const APPLIED_AT: &str = "tollgate_config_last_applied_timestamp_seconds";
 const SUCCESSFUL: &str = "tollgate_config_last_reload_successful";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,10 +23,13 @@ async fn good_file_takes_effect_and_a_bad_one_changes_nothing() {
         .await;
     assert_eq!(gateway.status("/old", &customer.secret).await, 404);
     assert_eq!(gateway.metric(APPLIED).await, Some(1.0));
+    let applied_at = gateway.metric(APPLIED_AT).await.unwrap();
+    assert!((now().0 as f64 / 1e6 - applied_at).abs() < 600.0, "{applied_at}");
 
     fixture.configure(&only_old.replace("upstream: demo", "upstream: nowhere"));
     eventually("the refusal", || async { gateway.metric(REFUSED).await }).await;
     assert_eq!(gateway.metric(SUCCESSFUL).await, Some(0.0));
+    assert_eq!(gateway.metric(APPLIED_AT).await, Some(applied_at), "it is the former that is in force");
     assert_eq!(gateway.status("/new", &customer.secret).await, 200);
     let refusal = gateway.logged("the refusal", |line| line["level"] == "ERROR").await;
     assert_eq!(refusal["file"], fixture.config_file().display().to_string());
