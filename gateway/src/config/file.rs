@@ -214,10 +214,10 @@ pub(super) struct RouteFile {
     /// Edits of the headers that the client sees.
     pub(super) response_headers: Option<HeaderEditsFile>,
     /// Networks that may call; all unless set.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) allow_addresses: Vec<String>,
     /// Networks that may not call.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) deny_addresses: Vec<String>,
     /// The meter that its requests count on.
     #[serde(default = "default_meter")]
