@@ -104,7 +104,7 @@ grpc() { # the library of gRPC that tests use: venv from Debian, its packages th
 
 h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client through Go
   command -v go >/dev/null || debian golang-go
-  "$servers_h2spec/resolve.sh" "v2.2.1+incompatible" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  "$servers_h2spec/resolve.sh" "$(cat "$servers_h2spec/go.mod")" "$(cat "$servers_h2spec/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
 for step in "$@"; do

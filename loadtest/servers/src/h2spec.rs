@@ -11,14 +11,13 @@ use std::{
 use crate::{error::ServerError, program};
 
 const RESOLVE: &str = include_str!("../h2spec/resolve.sh");
-
-/// The version that is used.
-const VERSION: &str = "v2.2.1+incompatible";
+const MODULE: &str = include_str!("../h2spec/go.mod");
+const SUMS: &str = include_str!("../h2spec/go.sum");
 
 /// The program.
 pub fn h2spec() -> Result<PathBuf, ServerError> {
     let mut resolve = Command::new("sh");
-    resolve.args(["-c", RESOLVE, "resolve", VERSION]).stdin(Stdio::null());
+    resolve.args(["-c", RESOLVE, "resolve", MODULE, SUMS]).stdin(Stdio::null());
     let found = program::run("building h2spec", resolve)?;
     Ok(PathBuf::from(found.trim_end()))
 }
