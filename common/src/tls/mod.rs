@@ -11,7 +11,7 @@
 //! | [`server`] | all of that as the settings of a listener |
 //! | [`follow`] | reads the files again when they change |
 //! | [`listener`] | a listener that has one set of settings for as long as the process |
-//! | [`file`] | those settings as configuration files write them |
+//! | [`file`](mod@file) | those settings as configuration files write them |
 //! | [`client`] | a client's own certificate and the authorities that it trusts |
 //! | [`metrics`] | expiry times |
 //!
