@@ -267,3 +267,26 @@ async fn upgrade_is_answered_in_time_or_fails() {
     let told = client.read_to_end().await;
     assert!(told.starts_with("HTTP/1.1 504 ") && told.contains("upstream_timeout"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_of_websockets_is_served_as_it_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples/websocket.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture.gateway_with(&text.replace("127.0.0.1:9000", &echo().await.to_string())).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut socket = connect(&gateway, "/chat", &customer.secret).await.unwrap();
+        talk(&mut socket, "hello").await;
+        open.push(socket);
+    }
+    assert_eq!(refused(&gateway, "/chat", &customer.secret).await.0, 429);
+    assert_eq!(refused(&gateway, "/elsewhere", &customer.secret).await.0, 403);
+    let records = fixture.billing.wait_for(customer.tenant, 2).await;
+    assert!(records.iter().all(|record| record.billable && record.status == 101), "{records:?}");
+    fixture.store.revoke_key(customer.key, now()).await.unwrap();
+    for socket in &mut open {
+        assert_eq!(closed(socket).await, Some(1008));
+    }
+}
