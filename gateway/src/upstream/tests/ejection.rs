@@ -103,8 +103,9 @@ async fn ejection_breaker_and_budget_outlive_a_change_of_the_configuration() {
 #[tokio::test(start_paused = true)]
 async fn server_comes_back_when_its_time_is_over() {
     let fixture = four("failures: 1, seconds: 1");
+    let ejections = || fixture.upstream.shared().ejections.load(Ordering::Relaxed);
     fixture.failures("10.0.0.1:80", 1);
-    assert_eq!(fixture.used().len(), 3);
+    assert_eq!(ejections(), 1);
     let back = async {
         while fixture.used().len() < 4 {
             // The ejection ends on the machine's clock, which does not stand still.
@@ -116,5 +117,8 @@ async fn server_comes_back_when_its_time_is_over() {
     assert_eq!(fixture.status(), (Status::Up, 4, 4));
     // The next failure ejects it for longer.
     fixture.failures("10.0.0.1:80", 1);
-    assert!(fixture.upstream.health().problems[0].reason.contains("ejected for 2 s"));
+    assert_eq!(ejections(), 2);
+    // On a machine that stands still for that long, it may be back already.
+    let problem = fixture.upstream.health().problems.pop();
+    assert!(problem.is_none_or(|problem| problem.reason.contains("ejected for 2 s")));
 }
