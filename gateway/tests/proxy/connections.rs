@@ -314,15 +314,18 @@ async fn full_gateway_says_so_while_every_connection_is_busy() {
         server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         client.read_until("ok").await;
     }
-    // Those that were busy wait now, and one of them gives way.
-    let mut fresh = Wire::connect(gateway.address).await;
-    fresh.send(get("/", &customer.secret)).await;
-    // It comes over either of the two connections that are kept, or over a new one.
-    let [(_, one), (_, other)] = &mut busy[..] else { panic!("two were busy") };
-    let header = tokio::select! {
-        header = one.read_until("\r\n\r\n") => header,
-        header = other.read_until("\r\n\r\n") => header,
-        (_, header) = upstream.request() => header,
+    // Those that were busy wait a moment after their answers have come: then one of them gives way.
+    let header = loop {
+        let mut fresh = Wire::connect(gateway.address).await;
+        fresh.send_as_far_as_taken(get("/", &customer.secret)).await;
+        // It comes over either of the two connections that are kept, or over a new one.
+        let [(_, one), (_, other)] = &mut busy[..] else { panic!("two were busy") };
+        tokio::select! {
+            header = one.read_until("\r\n\r\n") => break header,
+            header = other.read_until("\r\n\r\n") => break header,
+            (_, header) = upstream.request() => break header,
+            refusal = fresh.read_to_end() => assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}"),
+        }
     };
     assert!(header.starts_with("GET / "), "{header}");
 }
