@@ -182,7 +182,8 @@ sys.exit('\\n'.join(faults) or 0)
 ";
     let validate = |file: &Path, program: &str| {
         let schema = root().join(format!("config/{program}.schema.json"));
-        Command::new("python3").args(["-c", VALIDATE]).args([&schema, file]).output().unwrap()
+        // Debian's own, which has Debian's packages whatever else is found by name.
+        Command::new("/usr/bin/python3").args(["-c", VALIDATE]).args([&schema, file]).output().unwrap()
     };
     for (file, program) in files() {
         let text = fs::read_to_string(&file).unwrap();
