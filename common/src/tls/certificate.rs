@@ -13,10 +13,11 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::{TlsFault, pem};
+use super::{TlsFault, ocsp, pem};
 
 const CERTIFICATE: &str = "certificate_file";
 const KEY: &str = "key_file";
+const OCSP: &str = "ocsp_file";
 
 /// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// What the authority says of the certificate's revocation (OCSP, DER), for clients that ask.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// A certificate that a server can prove itself with.
@@ -39,6 +42,13 @@ pub struct ServerCertificate {
     pub(super) key: Arc<CertifiedKey>,
 }
 
+impl CertificateFiles {
+    /// Each of the files, in a fixed order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.certificate), Some(&self.key), self.ocsp.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
 impl ServerCertificate {
     /// Reads and checks the files.
     pub fn load(files: &CertificateFiles) -> Result<Self, TlsFault> {
@@ -51,7 +61,11 @@ impl ServerCertificate {
         check_key(&chain, &key, &files.certificate).map_err(of_key)?;
         check_order(&chain).map_err(of_certificate)?;
         let (names, not_after) = read_leaf(&chain[0]).map_err(of_certificate)?;
-        Ok(Self { files: files.clone(), names, not_after, key: Arc::new(CertifiedKey::new(chain, key)) })
+        let mut key = CertifiedKey::new(chain, key);
+        if let Some(ocsp) = &files.ocsp {
+            key.ocsp = Some(ocsp::read(ocsp).map_err(|reason| TlsFault::new(OCSP, ocsp, reason))?);
+        }
+        Ok(Self { files: files.clone(), names, not_after, key: Arc::new(key) })
     }
 
     /// Returns true if its validity has ended by `now`, in seconds since 1970.

@@ -15,6 +15,8 @@ pub struct TlsFile {
     pub certificate_file: PathBuf,
     /// Its private key.
     pub key_file: PathBuf,
+    /// What the authority says of its revocation (OCSP, DER), for clients that ask.
+    pub ocsp_file: Option<PathBuf>,
     /// Authorities that vouch for clients; clients need no certificate if none.
     pub client_ca_file: Option<PathBuf>,
     /// The oldest version that is spoken.
@@ -66,6 +68,7 @@ impl TlsFile {
             certificates: vec![CertificateFiles {
                 certificate: self.certificate_file.clone(),
                 key: self.key_file.clone(),
+                ocsp: self.ocsp_file.clone(),
             }],
             min_version: self.min_version,
             protocols: vec!["http/1.1"],

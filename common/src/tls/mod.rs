@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`pem`] | certificates and keys from PEM files |
 //! | [`certificate`] | a server's certificate with its key, checked |
+//! | [`ocsp`] | answers of authorities that certificates are handed out with |
 //! | [`names`] | the certificate for a name |
 //! | [`clients`] | the authorities whose client certificates are accepted |
 //! | [`subject`] | a client's certificate in words |
@@ -26,6 +27,7 @@ pub mod follow;
 pub mod listener;
 pub mod metrics;
 pub mod names;
+mod ocsp;
 mod pem;
 pub mod server;
 pub mod subject;

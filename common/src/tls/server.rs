@@ -72,7 +72,7 @@ impl TlsSettings {
     /// The files, in a fixed order.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let pairs = self.certificates.iter();
-        let certificates = pairs.flat_map(|files| [files.certificate.as_path(), files.key.as_path()]);
+        let certificates = pairs.flat_map(CertificateFiles::all);
         certificates.chain(self.clients.iter().map(|clients| clients.ca_file.as_path()))
     }
 

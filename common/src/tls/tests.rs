@@ -55,7 +55,7 @@ impl Fixture {
 }
 
 fn files(identity: &Identity) -> CertificateFiles {
-    CertificateFiles { certificate: identity.certificate.clone(), key: identity.key.clone() }
+    CertificateFiles { certificate: identity.certificate.clone(), key: identity.key.clone(), ocsp: None }
 }
 
 fn settings(certificates: Vec<CertificateFiles>) -> TlsSettings {
@@ -180,7 +180,11 @@ impl rustls::client::danger::ServerCertVerifier for Trusting {
 fn unusable_files_are_told_with_setting_and_reason() {
     let fixture = Fixture::new();
     let (one, other) = (fixture.files("one.test"), fixture.files("other.test"));
-    let with = |certificate: &Path, key: &Path| CertificateFiles { certificate: certificate.into(), key: key.into() };
+    let with = |certificate: &Path, key: &Path| CertificateFiles {
+        certificate: certificate.into(),
+        key: key.into(),
+        ocsp: None,
+    };
     let told = |certificate: &Path, key: &Path| faults(vec![with(certificate, key)]);
     let missing = fixture.directory.path().join("missing");
     assert!(told(&missing, &one.key).starts_with("`certificate_file`: "));

@@ -69,11 +69,14 @@ struct ListenerTlsFile {
 
 #[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "settings of files are named so everywhere")]
 struct CertificateFile {
     /// PEM file with the certificate, and those of authorities between it and the root.
     certificate_file: PathBuf,
     /// PEM file with the key.
     key_file: PathBuf,
+    /// DER file with what the authority says of its revocation (OCSP), for clients that ask.
+    ocsp_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize, JsonSchema, Serialize)]
@@ -193,6 +196,7 @@ impl Check<'_> {
         let files = |file: &CertificateFile| CertificateFiles {
             certificate: file.certificate_file.clone(),
             key: file.key_file.clone(),
+            ocsp: file.ocsp_file.clone(),
         };
         let clients = |file: &ClientCertificatesFile| Clients {
             ca_file: file.ca_file.clone(),

@@ -69,6 +69,41 @@ async fn only_the_versions_and_protocols_that_are_set_are_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn client_that_asks_is_told_what_the_authority_says_of_the_certificate() {
+    // Authority, certificate and answer, as openssl makes them.
+    const MAKE: &str = "set -e; cd \"$0\"
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ours -days 30
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout a.key -out a.csr -subj /CN=a.test
+        printf subjectAltName=DNS:a.test > names
+        openssl x509 -req -in a.csr -CA ca.pem -CAkey ca.key -set_serial 4096 -out a.pem -days 20 -extfile names
+        printf 'V\\t491231235959Z\\t\\t1000\\tunknown\\t/CN=a.test\\n' > index
+        openssl ocsp -issuer ca.pem -cert a.pem -no_nonce -reqout request
+        openssl ocsp -index index -CA ca.pem -rsigner ca.pem -rkey ca.key -reqin request -respout answer -ndays 7";
+    let edge = Edge::new().await;
+    let directory = edge.directory();
+    let made = std::process::Command::new("sh").args(["-c", MAKE, path(directory)]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let at = |name: &str| directory.join(name).display().to_string();
+    let listener = |ocsp: &str| {
+        format!(
+            "  - address: 127.0.0.1:0\n    tls:\n      certificates:\n        - {{ certificate_file: {}, key_file: {}{ocsp} }}\n",
+            at("a.pem"),
+            at("a.key")
+        )
+    };
+    let gateway = edge.gateway(&listener("")).await;
+    let asked = async || handshake(gateway.address, &["-servername", "a.test", "-status"]).await;
+    assert!(asked().await.contains("OCSP response: no response sent"));
+    let listeners = format!("listeners:\n{}", listener(&format!(", ocsp_file: {}", at("answer"))));
+    edge.fixture.configure_listeners(&listeners, ROUTES);
+    eventually("the answer", async || asked().await.contains("Cert Status: good").then_some(())).await;
+    // What is no answer is refused, and the one in force stays.
+    std::fs::write(directory.join("answer"), "nothing of the kind").unwrap();
+    gateway.logged("the refusal", |line| line["event"] == "certificates_refused").await;
+    assert!(asked().await.contains("Cert Status: good"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn session_is_resumed() {
     let edge = Edge::new().await;
     let gateway = edge.gateway(&listener(&[&edge.authority.sign("a.test").unwrap()], "", "")).await;

@@ -87,6 +87,7 @@ async fn serve_with_certificates(directory: &Path, authority: &Authority) -> Soc
     let file = TlsFile {
         certificate_file: server.certificate,
         key_file: server.key,
+        ocsp_file: None,
         client_ca_file: Some(directory.join("clients.pem")),
         min_version: MinVersion::Tls13,
     };
@@ -119,7 +120,7 @@ async fn gateway_and_billing_know_each_other_by_certificates_that_may_be_replace
     };
     let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
     let sink = |ca_file: &Path, is_known: bool| {
-        let identity = CertificateFiles { certificate: at("edge.crt"), key: at("edge.key") };
+        let identity = CertificateFiles { certificate: at("edge.crt"), key: at("edge.key"), ocsp: None };
         let tls = ClientTls { ca_file: Some(ca_file.to_owned()), identity: is_known.then_some(identity) };
         HttpSink::new(&format!("https://{address}"), tls, &token).unwrap()
     };
