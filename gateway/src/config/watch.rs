@@ -12,10 +12,7 @@ use common::{
     time::{Clock as _, SystemClock},
 };
 use prometheus::{IntCounterVec, IntGauge};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::MissedTickBehavior,
-};
+use tokio::{signal::unix::Signal, time::MissedTickBehavior};
 use tracing::{error, info, warn};
 
 use super::{Overrides, ProcessSettings, Settings};
@@ -38,12 +35,13 @@ pub struct Watcher {
     reloads: IntCounterVec,
     last_successful: IntGauge,
     applied_at: IntGauge,
+    hangups: Signal,
 }
 
 impl Watcher {
     /// A watcher of the file whose content `text` is in force as `running`. A change since then, be
-    /// it during a slow start, is seen at the first look.
-    pub fn new(path: PathBuf, text: String, overrides: Overrides, running: &Settings) -> Self {
+    /// it during a slow start, is seen at the first look. `hangups` are those of SIGHUP.
+    pub fn new(path: PathBuf, text: String, overrides: Overrides, running: &Settings, hangups: Signal) -> Self {
         let reloads = metrics::counters(
             "tollgate_config_reloads_total",
             "Changed configuration files by outcome: applied or refused",
@@ -60,19 +58,17 @@ impl Watcher {
         );
         applied_at.set(seconds_now());
         let started_with = running.process.clone();
-        Self { path, overrides, started_with, seen: Some(text), reloads, last_successful, applied_at }
+        Self { path, overrides, started_with, seen: Some(text), reloads, last_successful, applied_at, hangups }
     }
 
     /// Runs until dropped. `apply` takes each new configuration into force.
     pub async fn run<F: Future<Output = ()> + Send>(mut self, apply: impl Fn(Settings) -> F + Send + Sync + 'static) {
-        let mut hangup =
-            signal(SignalKind::hangup()).inspect_err(|error| warn!(event = "sighup_not_heard", %error)).ok();
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let forced = tokio::select! {
                 _ = ticks.tick() => false,
-                () = hung_up(hangup.as_mut()) => true,
+                Some(()) = self.hangups.recv() => true,
             };
             let content = tokio::fs::read_to_string(&self.path).await;
             if !forced && content.as_ref().ok() == self.seen.as_ref() {
@@ -133,13 +129,4 @@ impl Watcher {
 
 fn seconds_now() -> i64 {
     SystemClock.now().0 / 1_000_000
-}
-
-async fn hung_up(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    }
 }

@@ -199,8 +199,9 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
         .on_thread_start(give_way())
         .enable_all()
         .build()?;
-    let watcher = Watcher::new(file.to_owned(), text, overrides, &settings);
     let end_requests = EndRequests::take(background.handle())?;
+    let hangups = signals::take_hangups(background.handle())?;
+    let watcher = Watcher::new(file.to_owned(), text, overrides, &settings, hangups);
     match origin {
         Origin::Bound(sockets) => {
             let listening = Listening::open(&background, sockets, &settings.process, &end_requests)?;

@@ -1,13 +1,19 @@
-//! The signals that end the process, taken from before its first socket answers: one that comes
-//! while the gateway still starts ends it in order, like any later one.
+//! The signals that the process heeds, taken from before its first socket answers. One that comes
+//! while the gateway still starts counts like any later one, and never ends the process by itself.
 
 use std::{io, sync::Arc};
 
 use tokio::{
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
 };
+
+/// Takes SIGHUP from now on: one that comes before the configuration is followed is kept for it.
+pub(super) fn take_hangups(runtime: &Handle) -> io::Result<Signal> {
+    let _entered = runtime.enter();
+    signal(SignalKind::hangup())
+}
 
 /// Requests to end the process: each SIGTERM or SIGINT is one, and is kept until it is waited for.
 #[derive(Clone)]

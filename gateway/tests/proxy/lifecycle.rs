@@ -88,13 +88,17 @@ async fn store_that_comes_late_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signal_that_comes_while_the_gateway_starts_ends_it_in_order() {
+async fn signals_that_come_while_the_gateway_starts_are_heeded_in_order() {
     let fixture = Fixture::new().await;
     fixture.configure(ROUTES);
     let text = std::fs::read_to_string(fixture.config_file()).unwrap();
     std::fs::write(fixture.config_file(), text.replace("store.db", "never.db")).unwrap();
     let gateway = Gateway::start(&fixture.config_file()).await;
     assert_eq!(gateway.admin("/health/ready").await.0, 503);
+    // The configuration is read again once it is followed; until then, the signal is kept.
+    gateway.signal("HUP");
+    assert_eq!(gateway.admin("/health/live").await.0, 200);
+    assert!(gateway.runs());
     gateway.signal("TERM");
     let status = gateway.ended().await;
     assert!(status.success(), "{status}");
