@@ -11,7 +11,7 @@ use common::{
 };
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use super::{book::QuotaBook, cell::QuotaCell};
@@ -65,7 +65,8 @@ impl QuotaKeeper {
     /// should have ended by then: units that one of them returns later go back once the journal of
     /// this life was recovered.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let mut ticks = interval(GIVE_BACK_EVERY);
+        // Not at once: what the first requests drew would go back before it could be needed.
+        let mut ticks = interval_at(Instant::now() + GIVE_BACK_EVERY, GIVE_BACK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let draws = tokio::select! {
