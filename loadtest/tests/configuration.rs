@@ -61,8 +61,8 @@ fn group<'a>(root: &'a Value, schema: &'a Value) -> Option<(&'static str, &'a Va
     if schema["properties"].is_object() {
         return Some(("", schema));
     }
-    if let Some(any) = schema["anyOf"].as_array() {
-        return any.iter().find_map(|one| group(root, one));
+    if let Some(parts) = ["anyOf", "allOf"].iter().find_map(|key| schema[*key].as_array()) {
+        return parts.iter().find_map(|one| group(root, one));
     }
     if schema["items"].is_object() {
         return group(root, &schema["items"]).map(|(_, found)| ("[]", found));
@@ -80,7 +80,7 @@ fn kind(root: &Value, schema: &Value) -> String {
         words.extend(choices.iter().filter_map(Value::as_str).map(|choice| format!("`{choice}`")));
     }
     words.extend(schema["const"].as_str().map(|choice| format!("`{choice}`")));
-    words.extend(all("anyOf").or_else(|| all("oneOf")).into_iter().flatten());
+    words.extend(["anyOf", "oneOf", "allOf"].into_iter().find_map(all).into_iter().flatten());
     let types = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect::<Vec<_>>(),
@@ -123,11 +123,12 @@ fn describe(page: &mut String, root: &Value, name: &str, schema: &Value, undescr
     for (setting, found) in properties {
         let text = found["description"].as_str().unwrap_or_default().replace('\n', " ");
         let path = if name.is_empty() { setting.clone() } else { format!("{name}.{setting}") };
-        if text.is_empty() {
+        let kind = kind(root, found);
+        if text.is_empty() || kind.is_empty() {
             undescribed.push(path.clone());
         }
         let default = shown_default(found.as_object().unwrap(), required.contains(&setting.as_str()));
-        writeln!(page, "| `{setting}` | {} | {default} | {text} |", kind(root, found)).unwrap();
+        writeln!(page, "| `{setting}` | {kind} | {default} | {text} |").unwrap();
         groups.extend(group(root, found).map(|(way, inner)| (format!("{path}{way}"), inner)));
     }
     for (path, inner) in groups {
@@ -143,8 +144,13 @@ fn schemas_and_page_are_those_of_the_types_and_describe_every_setting() {
         keep(&format!("config/{program}.schema.json"), &format!("{schema:#}\n"));
         write!(page, "\n## {program}.yaml\n").unwrap();
         describe(&mut page, &schema, "", &schema, &mut undescribed);
+        // No group is passed over.
+        let groups = schema["definitions"].as_object().unwrap().values();
+        for setting in groups.filter_map(|group| group["properties"].as_object()).flat_map(Map::keys) {
+            assert!(page.contains(&format!("| `{setting}` |")), "{program}.yaml: `{setting}` is not on the page");
+        }
     }
-    assert_eq!(undescribed, Vec::<String>::new(), "settings without a description");
+    assert_eq!(undescribed, Vec::<String>::new(), "settings without a description, or without a kind of value");
     keep(PAGE, &page);
 }
 

@@ -197,8 +197,8 @@ impl schemars::JsonSchema for RateLimit {
             "minimum": 1,
             "required": ["limit"],
             "properties": {
-                "limit": { "type": "integer", "minimum": 1 },
-                "burst": { "type": "integer", "minimum": 1 }
+                "limit": { "type": "integer", "minimum": 1, "description": "Requests within the window." },
+                "burst": { "type": "integer", "minimum": 1, "description": "Requests at once; as many unless set." }
             },
             "additionalProperties": false
         })

@@ -25,9 +25,6 @@ const HEADERS: &str = "authorization, content-type, x-api-key, x-request-id";
 /// Headers of an answer that pages may always read, beside those of the limits.
 const EXPOSED: &str = "retry-after, x-request-id";
 
-/// Seconds for which browsers remember the answer to a preflight, unless the route says otherwise.
-const MAX_AGE_SECONDS: u64 = 600;
-
 /// Longest time that may be said; browsers cut it off at a day or earlier.
 const MAX_AGE_LONGEST_SECONDS: u64 = 86_400;
 
@@ -49,8 +46,9 @@ pub(super) struct CorsFile {
     /// True if pages may send cookies; not with `*`.
     #[serde(default)]
     credentials: bool,
-    /// Time for which browsers remember the answer to a preflight; 600 unless set.
-    max_age_seconds: Option<u64>,
+    /// Time for which browsers remember the answer to a preflight.
+    #[serde(default = "default_max_age_seconds")]
+    max_age_seconds: u64,
 }
 
 impl RouteCheck<'_, '_> {
@@ -59,7 +57,7 @@ impl RouteCheck<'_, '_> {
         let file = self.file.cors.as_ref()?;
         self.check.inside("cors", || {
             let most = MAX_AGE_LONGEST_SECONDS;
-            let max_age = self.within("max_age_seconds", file.max_age_seconds, 0, most).unwrap_or(MAX_AGE_SECONDS);
+            let max_age = self.within("max_age_seconds", Some(file.max_age_seconds), 0, most).unwrap_or_default();
             let (origins, methods) = (self.origins(file), self.cors_methods(file));
             let (headers, exposed) = (self.cors_headers(file), self.exposed(file));
             Some(Arc::new(Cors {
@@ -151,6 +149,10 @@ fn header_name(text: &str) -> Result<String, String> {
 /// Text of names and commas as the value of a header.
 fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
+}
+
+const fn default_max_age_seconds() -> u64 {
+    600
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod listener;
 mod matching;
 mod public;
 mod redirects;
+mod reply;
 mod retries;
 mod rewrite;
 mod route;

@@ -12,9 +12,6 @@ use crate::route::{Retries, RetryOn};
 /// Most tries after the first.
 const MOST: u64 = 10;
 
-/// Tries after the first unless the route says another number.
-const MOST_DEFAULT: usize = 1;
-
 /// Faults that can be named.
 const FAULTS: [&str; 6] = ["connect", "reset", "timeout", "502", "503", "504"];
 
@@ -26,11 +23,12 @@ const FAULTS_DEFAULT: [&str; 3] = ["connect", "reset", "503"];
 #[serde(deny_unknown_fields)]
 pub(super) struct RetriesFile {
     /// Most retries of one request.
-    most: Option<u64>,
+    #[serde(default = "default_most")]
+    most: u64,
     /// Outcomes that are tried again: `connect`, `reset`, `timeout`, `502`, `503`, `504`.
     #[schemars(with = "Option<Vec<crate::config::schema::Text>>")]
     on: Option<Vec<String>>,
-    /// Longest wait for the header of one try.
+    /// Longest silence of a server within one try but the last.
     per_try_timeout_ms: Option<u64>,
 }
 
@@ -39,17 +37,21 @@ impl RouteCheck<'_, '_> {
     pub(super) fn retries(&self) -> Option<Retries> {
         let file = self.file.retries.as_ref()?;
         self.check.inside("retries", || {
-            let most = self.within("most", file.most, 0, MOST);
+            let most = self.within("most", Some(file.most), 0, MOST);
             let per_try = self.within("per_try_timeout_ms", file.per_try_timeout_ms, 1, TIMEOUT_MAX_MS);
             let mut on = RetryOn::default();
             match &file.on {
                 None => FAULTS_DEFAULT.into_iter().for_each(|fault| add(&mut on, fault)),
                 Some(named) => self.each("on", named, fault).for_each(|fault| add(&mut on, fault)),
             }
-            let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST_DEFAULT);
+            let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or_default();
             Some(Retries { most, on, per_try: per_try.map(Duration::from_millis) })
         })
     }
+}
+
+const fn default_most() -> u64 {
+    1
 }
 
 /// A fault that is known by this name.

@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, NAME_RULE, is_name};
 use crate::auth::TokenIssuerSettings;
 
-/// The claim that names the key, unless the file says otherwise.
-const KEY_CLAIM: &str = "tollgate.key";
-
 /// An issuer as it is written.
 #[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -26,10 +23,12 @@ pub(super) struct TokenIssuerFile {
     audience: String,
     /// URL of its keys, if the discovery document is not to be asked.
     keys_url: Option<String>,
-    /// Largest difference between the issuer's clock and ours; 60 unless set.
-    clock_skew_seconds: Option<u64>,
-    /// The claim that says which key a token stands for; `tollgate.key` unless set.
-    key_claim: Option<String>,
+    /// Largest difference between the issuer's clock and ours.
+    #[serde(default = "default_clock_skew_seconds")]
+    clock_skew_seconds: u64,
+    /// The claim that says which key a token stands for; dots lead inside.
+    #[serde(default = "default_key_claim")]
+    key_claim: String,
     /// Keys by the value of that claim; without it, the value is the id of the key.
     keys: Option<BTreeMap<String, String>>,
     /// The claim with the scopes of a token, if they count.
@@ -55,14 +54,13 @@ impl Check<'_> {
         }
         let texts = [
             ("audience", Some(&file.audience)),
-            ("key_claim", file.key_claim.as_ref()),
+            ("key_claim", Some(&file.key_claim)),
             ("scope_claim", file.scope_claim.as_ref()),
         ];
         for (field, _) in texts.iter().filter(|(_, text)| text.is_some_and(|text| text.trim().is_empty())) {
             self.note(self.about(field, format!("`{field}` is empty")));
         }
-        let skew = file.clock_skew_seconds.unwrap_or(CLOCK_SKEW_DEFAULT_SECONDS);
-        let skew = self.noted(self.within("clock_skew_seconds", skew, 0, CLOCK_SKEW_MAX_SECONDS));
+        let skew = self.noted(self.within("clock_skew_seconds", file.clock_skew_seconds, 0, CLOCK_SKEW_MAX_SECONDS));
         TokenIssuerSettings {
             name: name.into(),
             issuer: IssuerSettings {
@@ -71,7 +69,7 @@ impl Check<'_> {
                 keys_url: file.keys_url.clone(),
                 clock_skew_seconds: skew.unwrap_or(CLOCK_SKEW_DEFAULT_SECONDS),
             },
-            key_claim: file.key_claim.as_deref().unwrap_or(KEY_CLAIM).into(),
+            key_claim: file.key_claim.as_str().into(),
             keys: file.keys.as_ref().map(|keys| self.inside("keys", || self.token_keys(keys))),
             scope_claim: file.scope_claim.as_deref().map(Into::into),
         }
@@ -88,6 +86,14 @@ impl Check<'_> {
         };
         keys.iter().filter_map(key).collect()
     }
+}
+
+const fn default_clock_skew_seconds() -> u64 {
+    CLOCK_SKEW_DEFAULT_SECONDS
+}
+
+fn default_key_claim() -> String {
+    "tollgate.key".into()
 }
 
 #[cfg(test)]
