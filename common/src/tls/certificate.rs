@@ -26,7 +26,7 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
-    /// What the authority says of the certificate's revocation (OCSP, DER), for clients that ask.
+    /// The authority's answer about the certificate's revocation (OCSP, DER), for clients that ask.
     pub ocsp: Option<PathBuf>,
 }
 

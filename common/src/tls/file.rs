@@ -15,7 +15,7 @@ pub struct TlsFile {
     pub certificate_file: PathBuf,
     /// Its private key.
     pub key_file: PathBuf,
-    /// What the authority says of its revocation (OCSP, DER), for clients that ask.
+    /// The authority's answer about its revocation (OCSP, DER), for clients that ask.
     pub ocsp_file: Option<PathBuf>,
     /// Authorities that vouch for clients; clients need no certificate if none.
     pub client_ca_file: Option<PathBuf>,

@@ -53,11 +53,11 @@ pub async fn follow(listener: String, in_force: ServerTls, replace: impl Fn(&Ser
     }
 }
 
-/// What a look at files has found.
+/// The finding of a look at files.
 struct Seen {
     stamp: Stamp,
     digest: u64,
-    /// What became of another content; none if it is the same.
+    /// The outcome of reading another content; none if it is the same.
     outcome: Option<Result<ServerTls, Vec<TlsFault>>>,
 }
 

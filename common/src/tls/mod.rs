@@ -28,7 +28,7 @@ pub mod listener;
 pub mod metrics;
 pub mod names;
 mod ocsp;
-mod pem;
+pub mod pem;
 pub mod server;
 pub mod subject;
 #[cfg(test)]

@@ -16,7 +16,7 @@ const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 const RECENT_SECONDS: i64 = 2;
 
 /// The content of a file; the error continues a sentence that begins with its path.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let length = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
     if length > FILE_MAX_BYTES {
         return Err(format!("has {length} bytes, more than the {FILE_MAX_BYTES} that a file of certificates may have"));
@@ -63,7 +63,7 @@ impl Stamp {
 }
 
 /// Every certificate in a PEM text: at least one, each well-formed.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| format!("is not PEM: {error}"))?;
@@ -78,7 +78,7 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
 }
 
 /// The private key in a PEM text.
-pub(super) fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|_| "holds no private key in PEM (-----BEGIN PRIVATE KEY-----) without a password".into())
 }

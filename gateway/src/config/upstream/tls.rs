@@ -11,17 +11,17 @@ use std::{
     sync::Arc,
 };
 
+use common::tls::pem;
 use pingora_core::{
     protocols::tls::CaType,
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    pki_types::{PrivateKeyDer, ServerName},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::file::TlsFile;
 
@@ -123,9 +123,9 @@ impl TlsFault {
 
 fn authorities(path: &Path, hasher: &mut DefaultHasher) -> Result<Arc<CaType>, TlsFault> {
     let fault = |reason: String| TlsFault::new("ca_file", path, reason);
-    let pem = read(path).map_err(fault)?;
-    pem.hash(hasher);
-    let certificates = certificates(&pem).map_err(fault)?;
+    let text = pem::read(path).map_err(fault)?;
+    text.hash(hasher);
+    let certificates = pem::certificates(&text).map_err(fault)?;
     let mut store = RootCertStore::empty();
     for (index, certificate) in certificates.iter().enumerate() {
         store.add(certificate.clone()).map_err(|error| {
@@ -138,11 +138,10 @@ fn authorities(path: &Path, hasher: &mut DefaultHasher) -> Result<Arc<CaType>, T
 fn identity(certificate: &Path, key: &Path, hasher: &mut DefaultHasher) -> Result<CertKey, TlsFault> {
     let of_certificate = |reason: String| TlsFault::new("client_certificate_file", certificate, reason);
     let of_key = |reason: String| TlsFault::new("client_key_file", key, reason);
-    let (certificate_pem, key_pem) = (read(certificate).map_err(of_certificate)?, read(key).map_err(of_key)?);
+    let (certificate_pem, key_pem) = (pem::read(certificate).map_err(of_certificate)?, pem::read(key).map_err(of_key)?);
     (&certificate_pem, &key_pem).hash(hasher);
-    let chain = certificates(&certificate_pem).map_err(of_certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&key_pem)
-        .map_err(|_| of_key("holds no private key in PEM (-----BEGIN PRIVATE KEY-----)".into()))?;
+    let chain = pem::certificates(&certificate_pem).map_err(of_certificate)?;
+    let private = pem::key(&key_pem).map_err(of_key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -158,23 +157,4 @@ fn identity(certificate: &Path, key: &Path, hasher: &mut DefaultHasher) -> Resul
     }
     let chain = chain.into_iter().map(|certificate| certificate.to_vec()).collect();
     Ok(CertKey::new(chain, private))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
-}
-
-/// Every certificate in a PEM text, at least one, each well-formed.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("is not PEM: {error}"))?;
-    if found.is_empty() {
-        return Err("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".into());
-    }
-    for (index, certificate) in found.iter().enumerate() {
-        X509Certificate::from_der(certificate)
-            .map_err(|error| format!("holds a certificate that cannot be read (number {}): {error}", index + 1))?;
-    }
-    Ok(found)
 }
