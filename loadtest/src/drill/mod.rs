@@ -16,6 +16,7 @@ mod outage;
 mod outcome;
 mod postgres_down;
 mod quota_kill9;
+mod relay;
 mod replay;
 mod revocation;
 mod spool_full;

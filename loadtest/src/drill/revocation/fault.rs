@@ -10,7 +10,7 @@ use super::{
     fixture::Fixture,
     probe::Shows,
     reach::Samples,
-    relay::Relay,
+    silent_relay::SilentRelay,
     subject::{Step, Subject, arrival},
 };
 use crate::deployment::Deployment;
@@ -31,7 +31,7 @@ const DISCONNECT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 pub(super) async fn cut_off(
     deployment: &Deployment,
     fixture: &Fixture,
-    relay: Option<&Relay>,
+    relay: Option<&SilentRelay>,
     times: Times,
 ) -> Result<Samples, DrillError> {
     let Some(process) = deployment.gateways().last().map(|gateway| &gateway.process) else {

@@ -10,7 +10,7 @@ mod fault;
 mod fixture;
 mod probe;
 pub(super) mod reach;
-mod relay;
+mod silent_relay;
 mod subject;
 
 use std::{
@@ -23,7 +23,7 @@ use std::{
 
 use fixture::Fixture;
 use reach::{Reach, Samples};
-use relay::Relay;
+use silent_relay::SilentRelay;
 use subject::{LIFE, Subject};
 use tokio::task::JoinSet;
 
@@ -78,7 +78,7 @@ async fn on_engine(postgres: bool, changes: u32, times: Times) -> Result<(Outcom
         Deployment::build(DeploymentOptions { postgres, gateways: 2, ..DeploymentOptions::default() }).await?;
     // The third gateway reaches the database through a relay that can go silent.
     let relay = match &deployment.postgres {
-        Some(postgres) => Some(Relay::to(postgres.port()).await?),
+        Some(postgres) => Some(SilentRelay::to(postgres.port()).await?),
         None => None,
     };
     let store =
@@ -123,7 +123,7 @@ async fn load(
 async fn drill(
     deployment: &Deployment,
     fixture: &Arc<Fixture>,
-    relay: Option<&Relay>,
+    relay: Option<&SilentRelay>,
     changes: u32,
     times: Times,
 ) -> Result<Reach, DrillError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Seen;
+use super::ClientCounts;
 use crate::{
     deployment::Deployment,
     drill::{
@@ -33,7 +33,7 @@ struct Counts {
 }
 
 impl FaultBooks {
-    pub(super) fn add(&mut self, seen: &Seen) {
+    pub(super) fn add(&mut self, seen: &ClientCounts) {
         self.failed_repeatable += self.add_load(&seen.repeatable);
         self.failed_other += self.add_load(&seen.other);
     }

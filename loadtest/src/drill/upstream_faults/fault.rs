@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{front::Mode, nodes::Nodes};
+use super::{faulty_relay::Mode, nodes::Nodes};
 use crate::drill::{
     error::DrillError,
     harm::{Times, some_moment},
@@ -13,7 +13,7 @@ use crate::drill::{
 /// Time for which a slow server makes its clients wait: longer than a try may take.
 const DELAY: Duration = Duration::from_millis(1_500);
 
-/// What becomes of a server.
+/// The harm that is done to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is killed, and starts again.
@@ -59,17 +59,17 @@ impl Fault {
                 sleep(times.halted()).await;
                 Ok(nodes.halted.process.resume()?)
             }
-            Self::Slowed => through_front(nodes, times, Mode::Slow(DELAY)).await,
-            Self::Garbage => through_front(nodes, times, Mode::Garbage).await,
-            Self::Reset => through_front(nodes, times, Mode::Reset).await,
+            Self::Slowed => through_relay(nodes, times, Mode::Slow(DELAY)).await,
+            Self::Garbage => through_relay(nodes, times, Mode::Garbage).await,
+            Self::Reset => through_relay(nodes, times, Mode::Reset).await,
             Self::Moved => nodes.move_name(times.halted()).await,
         }
     }
 }
 
-async fn through_front(nodes: &Nodes, times: Times, mode: Mode) -> Result<(), DrillError> {
-    nodes.front.set(mode);
+async fn through_relay(nodes: &Nodes, times: Times, mode: Mode) -> Result<(), DrillError> {
+    nodes.relay.set(mode);
     sleep(times.halted()).await;
-    nodes.front.set(Mode::Pass);
+    nodes.relay.set(Mode::Pass);
     Ok(())
 }

@@ -8,7 +8,7 @@
 
 mod books;
 mod fault;
-mod front;
+mod faulty_relay;
 mod nodes;
 
 use std::time::Duration;
@@ -60,9 +60,9 @@ struct Clients {
     other: Load,
 }
 
-/// What the clients saw.
+/// The clients' counts.
 #[derive(Default)]
-struct Seen {
+struct ClientCounts {
     repeatable: LoadResult,
     other: LoadResult,
 }
@@ -82,7 +82,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         let (repeatable, other, harmed) =
             tokio::join!(clients.repeatable.run(), clients.other.run(), fault.happen(&mut nodes, times));
         harmed?;
-        let seen = Seen { repeatable: repeatable?, other: other? };
+        let seen = ClientCounts { repeatable: repeatable?, other: other? };
         let retries = self::retries(&deployment).await? - retries;
         seen.tell(fault, retries);
         books.add(&seen);
@@ -122,9 +122,12 @@ impl Times {
     }
 }
 
-impl Seen {
+impl ClientCounts {
     /// One line about a fault, for whoever watches.
-    #[expect(clippy::print_stderr, reason = "the drill's outcome is on standard output, its course beside it")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the drill's outcome is on standard output, its progress on standard error"
+    )]
     fn tell(&self, fault: Fault, retries: u64) {
         let line = |name: &str, load: &LoadResult| {
             format!(

@@ -1,4 +1,4 @@
-//! The servers of the drill's upstream: processes, one of them behind a front, and one that is known
+//! The servers of the drill's upstream: processes, one of them behind a relay, and one that is known
 //! by its name.
 
 use std::{
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use servers::{Dns, Process, free_port};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::front::Front;
+use super::faulty_relay::{self, FaultyRelay};
 use crate::{
     drill::error::DrillError,
     processes::{self, Launch, wait_ready},
@@ -31,8 +31,8 @@ const TTL_SECONDS: u32 = 1;
 pub(super) struct Nodes {
     pub(super) killed: Node,
     pub(super) halted: Node,
-    pub(super) front: Front,
-    _behind_front: Node,
+    pub(super) relay: FaultyRelay,
+    _behind_relay: Node,
     /// At the address that the name has now.
     at_name: Node,
     dns: Option<Dns>,
@@ -48,13 +48,13 @@ pub(super) struct Node {
 impl Nodes {
     pub(super) async fn start(directory: &Path) -> Result<Self, DrillError> {
         let any = |last: u8| Ok::<_, DrillError>(SocketAddr::from((loopback(last), free_port()?)));
-        let behind_front = Node::start(directory, "front", any(1)?).await?;
+        let behind_relay = Node::start(directory, "relayed", any(1)?).await?;
         let at_name = Node::start(directory, "moving-2", any(2)?).await?;
         let mut nodes = Self {
             killed: Node::start(directory, "killed", any(1)?).await?,
             halted: Node::start(directory, "halted", any(1)?).await?,
-            front: Front::before(behind_front.address).await?,
-            _behind_front: behind_front,
+            relay: faulty_relay::before(behind_relay.address).await?,
+            _behind_relay: behind_relay,
             at_name,
             dns: Some(spawn_blocking(|| Dns::start(TTL_SECONDS)).await??),
         };
@@ -68,7 +68,7 @@ impl Nodes {
         json!([
             self.killed.address.to_string(),
             self.halted.address.to_string(),
-            self.front.address().to_string(),
+            self.relay.address().to_string(),
             moving
         ])
     }

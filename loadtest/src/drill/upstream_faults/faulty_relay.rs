@@ -1,30 +1,23 @@
-//! A front before a server, which does to its connections what a broken server does.
+//! A relay before a server, which does to its connections what a broken server does.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
-        TcpListener, TcpStream,
+        TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
-    task::AbortHandle,
     time::sleep,
 };
 
-const BUFFER_BYTES: usize = 16 * 1024;
-
-/// Before the next connection is accepted, if one could not be.
-const PAUSE: Duration = Duration::from_millis(10);
+use crate::drill::relay::{BUFFER_BYTES, Relay};
 
 /// An answer that is none.
 const GARBAGE: &[u8] = b"\x16\x03\x03 220 mail.example ESMTP\r\n\r\n";
 
-/// What becomes of requests.
+/// The treatment of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// They go to the server.
@@ -37,50 +30,16 @@ pub(super) enum Mode {
     Reset,
 }
 
-/// The front; it is gone when this is dropped.
-pub(super) struct Front {
-    address: SocketAddr,
-    mode: watch::Sender<Mode>,
-    accepting: AbortHandle,
-}
+/// A relay that spoils what it carries.
+pub(super) type FaultyRelay = Relay<Mode>;
 
-impl Front {
-    pub(super) async fn before(server: SocketAddr) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let mode = watch::Sender::new(Mode::Pass);
-        let receiver = mode.subscribe();
-        let accepting = tokio::spawn(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((client, _)) => drop(tokio::spawn(carry(client, server, receiver.clone()))),
-                    Err(_) => sleep(PAUSE).await,
-                }
-            }
-        });
-        Ok(Self { address, mode, accepting: accepting.abort_handle() })
-    }
-
-    pub(super) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(super) fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
+/// Starts a relay that passes everything, until it is told otherwise.
+pub(super) async fn before(server: SocketAddr) -> std::io::Result<FaultyRelay> {
+    Relay::start(server, Mode::Pass, carry).await
 }
 
 /// Carries one connection until either side ends, or until it is to be reset.
-async fn carry(client: TcpStream, server: SocketAddr, mut mode: watch::Receiver<Mode>) {
-    let Ok(server) = TcpStream::connect(server).await else { return };
-    // Without it, small messages would wait for each other.
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+async fn carry(client: TcpStream, server: TcpStream, mut mode: watch::Receiver<Mode>) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     let (asking, answering) = (mode.clone(), mode.clone());
@@ -130,13 +89,17 @@ async fn pass_answers(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mode: w
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[tokio::test]
-    async fn front_passes_spoils_and_resets_as_it_is_told() {
+    async fn relay_passes_spoils_and_resets_as_it_is_told() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let front = Front::before(server.local_addr().unwrap()).await.unwrap();
-        let mut client = TcpStream::connect(front.address()).await.unwrap();
+        let relay = before(server.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(relay.address()).await.unwrap();
         let (mut accepted, _) = server.accept().await.unwrap();
         let mut word = [0; 3];
         client.write_all(b"one").await.unwrap();
@@ -144,11 +107,11 @@ mod tests {
         accepted.write_all(b"two").await.unwrap();
         client.read_exact(&mut word).await.unwrap();
         assert_eq!(&word, b"two");
-        front.set(Mode::Reset);
+        relay.set(Mode::Reset);
         let error = client.read(&mut word).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-        front.set(Mode::Garbage);
-        let mut client = TcpStream::connect(front.address()).await.unwrap();
+        relay.set(Mode::Garbage);
+        let mut client = TcpStream::connect(relay.address()).await.unwrap();
         let (mut accepted, _) = server.accept().await.unwrap();
         client.write_all(b"one").await.unwrap();
         accepted.read_exact(&mut word).await.unwrap();

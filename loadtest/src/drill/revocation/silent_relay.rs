@@ -1,77 +1,47 @@
 //! A relay to a server on this machine that can go silent: connections stay open, and nothing comes
 //! through.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
-        TcpListener, TcpStream,
+        TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
-    task::AbortHandle,
-    time::sleep,
 };
 
-const BUFFER_BYTES: usize = 16 * 1024;
+use crate::drill::relay::{BUFFER_BYTES, Relay};
 
-/// Before the next connection is accepted, if one could not be.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// The relay; it is cut when this is dropped.
-pub(super) struct Relay {
-    port: u16,
+/// The relay; it is cut when this is dropped. Its state is true while it is silent.
+pub(super) struct SilentRelay {
     server: u16,
-    is_silent: watch::Sender<bool>,
-    accepting: AbortHandle,
+    relay: Relay<bool>,
 }
 
-impl Relay {
+impl SilentRelay {
     pub(super) async fn to(server: u16) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
-        let is_silent = watch::Sender::new(false);
-        let silence = is_silent.subscribe();
-        let accepting = tokio::spawn(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((client, _)) => drop(tokio::spawn(carry(client, server, silence.clone()))),
-                    Err(_) => sleep(PAUSE).await,
-                }
-            }
-        });
-        Ok(Self { port, server, is_silent, accepting: accepting.abort_handle() })
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server));
+        Ok(Self { server, relay: Relay::start(address, false, carry).await? })
     }
 
     /// The URL of the server with this relay in its place.
     pub(super) fn instead_of(&self, url: &str) -> String {
-        url.replace(&format!(":{}/", self.server), &format!(":{}/", self.port))
+        url.replace(&format!(":{}/", self.server), &format!(":{}/", self.relay.address().port()))
     }
 
     pub(super) fn silence(&self) {
-        self.is_silent.send_replace(true);
+        self.relay.set(true);
     }
 
     /// Lets the bytes through that were held back.
     pub(super) fn resume(&self) {
-        self.is_silent.send_replace(false);
+        self.relay.set(false);
     }
 }
 
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn carry(client: TcpStream, server: u16, silence: watch::Receiver<bool>) {
-    let Ok(server) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, server))).await else { return };
-    // Without it, small messages would wait for each other.
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+async fn carry(client: TcpStream, server: TcpStream, silence: watch::Receiver<bool>) {
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::join!(pass(from_client, to_server, silence.clone()), pass(from_server, to_client, silence));
 }
@@ -88,15 +58,17 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silence: watc
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::timeout;
+    use std::time::Duration;
+
+    use tokio::{net::TcpListener, time::timeout};
 
     use super::*;
 
     #[tokio::test]
     async fn silent_relay_holds_bytes_back_and_loses_none() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let relay = Relay::to(server.local_addr().unwrap().port()).await.unwrap();
-        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port)).await.unwrap();
+        let relay = SilentRelay::to(server.local_addr().unwrap().port()).await.unwrap();
+        let mut client = TcpStream::connect(relay.relay.address()).await.unwrap();
         let (mut accepted, _) = server.accept().await.unwrap();
         let mut word = [0; 3];
         client.write_all(b"one").await.unwrap();
@@ -112,8 +84,8 @@ mod tests {
 
     #[tokio::test]
     async fn relay_takes_the_place_of_the_server_in_its_url() {
-        let relay = Relay::to(5432).await.unwrap();
+        let relay = SilentRelay::to(5432).await.unwrap();
         let url = relay.instead_of("postgres://tollgate@127.0.0.1:5432/postgres");
-        assert_eq!(url, format!("postgres://tollgate@127.0.0.1:{}/postgres", relay.port));
+        assert_eq!(url, format!("postgres://tollgate@127.0.0.1:{}/postgres", relay.relay.address().port()));
     }
 }
