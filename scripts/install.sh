@@ -5,11 +5,7 @@ set -euo pipefail
 
 rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
 java_needed=17
-servers_kafka=$(dirname "$0")/../loadtest/servers/kafka
-servers_oidc=$(dirname "$0")/../loadtest/servers/oidc
-servers_schemathesis=$(dirname "$0")/../loadtest/servers/schemathesis
-servers_grpc=$(dirname "$0")/../loadtest/servers/grpc
-servers_h2spec=$(dirname "$0")/../loadtest/servers/h2spec
+servers=$(dirname "$0")/../loadtest/servers
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -84,33 +80,28 @@ kafka() { # the broker that tests start: Java and Maven from Debian, its jars th
     echo "install: Java $java_needed or newer is needed, JAVA_HOME or PATH leads to $found; point it to a newer one" >&2
     exit 1
   fi
-  "$servers_kafka/resolve.sh" "$(cat "$servers_kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  "$servers/kafka/resolve.sh" "$(cat "$servers/kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
 oidc() { # the OIDC provider that tests start: npm from Debian, the provider through npm
   command -v npm >/dev/null || debian nodejs npm
-  "$servers_oidc/resolve.sh" "$(cat "$servers_oidc/package.json")" "$(cat "$servers_oidc/package-lock.json")" 2>&1 >/dev/null |
+  "$servers/oidc/resolve.sh" "$(cat "$servers/oidc/package.json")" "$(cat "$servers/oidc/package-lock.json")" 2>&1 >/dev/null |
     sed 's/^/install: /' >&2
 }
 
-schemathesis() { # the fuzzer that tests start: venv from Debian, its packages through pip
-  "$servers_schemathesis/resolve.sh" "$(cat "$servers_schemathesis/requirements.txt")" 2>&1 >/dev/null |
-    sed 's/^/install: /' >&2
-}
-
-grpc() { # the library of gRPC that tests use: venv from Debian, its packages through pip
-  "$servers_grpc/resolve.sh" "$(cat "$servers_grpc/requirements.txt")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+python_package() { # PACKAGE FOLDER: what tests run with Python: venv from Debian, the folder's requirements.txt through pip
+  "$servers/python/resolve.sh" "$1" "$(cat "$servers/$2/requirements.txt")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
 h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client through Go
   command -v go >/dev/null || debian golang-go
-  "$servers_h2spec/resolve.sh" "$(cat "$servers_h2spec/go.mod")" "$(cat "$servers_h2spec/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  "$servers/h2spec/resolve.sh" "$(cat "$servers/h2spec/go.mod")" "$(cat "$servers/h2spec/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; schemathesis; h2spec; grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; python_package schemathesis schemathesis; python_package grpcio grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

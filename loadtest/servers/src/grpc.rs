@@ -1,7 +1,6 @@
 //! A server and a client of gRPC, of its own library for Python.
 //!
-//! The library comes from the Python package index the first time and stays in the user's cache
-//! directory; see `grpc/resolve.sh`. `grpc/grpc_peer.py` says what server and client do.
+//! `grpc/grpc_peer.py` says what server and client do.
 
 use std::{
     net::SocketAddr,
@@ -11,9 +10,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{error::ServerError, process::Process, program, wait::eventually};
+use crate::{error::ServerError, process::Process, program, python, wait::eventually};
 
-const RESOLVE: &str = include_str!("../grpc/resolve.sh");
 const REQUIREMENTS: &str = include_str!("../grpc/requirements.txt");
 const SCRIPT: &str = include_str!("../grpc/grpc_peer.py");
 
@@ -43,7 +41,7 @@ pub struct GrpcCall<'a> {
 impl GrpcServer {
     /// Starts a server, and waits until it serves.
     pub async fn start() -> Result<Self, ServerError> {
-        let mut command = Command::new(python()?);
+        let mut command = Command::new(interpreter()?);
         command.args(["-c", SCRIPT, "serve"]);
         let mut process = Process::captured("grpc", command)?;
         process.start()?;
@@ -62,7 +60,7 @@ impl GrpcServer {
 
 /// Makes a call and waits for its end: `code`, `details`, `messages`, `header` and `trailer`.
 pub fn grpc_call(call: &GrpcCall<'_>) -> Result<Value, ServerError> {
-    let mut command = Command::new(python()?);
+    let mut command = Command::new(interpreter()?);
     command
         .args(["-c", SCRIPT, "call", &call.address.to_string(), call.method, &call.timeout.to_string(), call.kind])
         .arg(call.metadata.to_string())
@@ -72,9 +70,7 @@ pub fn grpc_call(call: &GrpcCall<'_>) -> Result<Value, ServerError> {
     Ok(serde_json::from_str(&told).unwrap_or(Value::Null))
 }
 
-fn python() -> Result<PathBuf, ServerError> {
-    let mut resolve = Command::new("sh");
-    resolve.args(["-c", RESOLVE, "resolve", REQUIREMENTS]).stdin(Stdio::null());
-    let found = program::run("finding the packages of gRPC", resolve)?;
-    Ok(PathBuf::from(found.trim_end()))
+/// The interpreter that has the library.
+fn interpreter() -> Result<PathBuf, ServerError> {
+    Ok(python::programs("grpcio", REQUIREMENTS)?.join("python"))
 }

@@ -24,6 +24,7 @@ mod postgres;
 mod privilege;
 mod process;
 mod program;
+mod python;
 mod redis;
 mod schema;
 mod schemathesis;
