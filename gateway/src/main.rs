@@ -70,7 +70,7 @@ enum Command {
 enum RoutesCommand {
     /// Print a configuration with a route for each operation of an OpenAPI document
     ///
-    /// What of the document the configuration does not say, or says in other words, is told on
+    /// Parts of the document that the configuration leaves out, or says in other words, are told on
     /// standard error.
     Import {
         /// The document, as YAML or JSON: OpenAPI 3 or Swagger 2

@@ -65,9 +65,9 @@ pub(super) struct Fetcher {
     source: KeySource,
 }
 
-/// Where the keys are.
+/// The place of the keys.
 enum KeySource {
-    /// Where the discovery document at this URL says.
+    /// Named by the discovery document at this URL.
     Discovery(Url),
     /// At this URL.
     Keys(Url),

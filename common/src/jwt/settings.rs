@@ -1,4 +1,4 @@
-//! What is trusted of an issuer.
+//! The settings of an issuer: its tokens are trusted if they say so.
 
 use reqwest::Url;
 

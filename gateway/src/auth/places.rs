@@ -60,7 +60,7 @@ impl CredentialPlaces {
         if !is_token {
             return Ok(Presented::Key(text));
         }
-        // What is not ASCII is no token, and is told so.
+        // Bytes that are not ASCII are no token, and are told so.
         Ok(Presented::Token(std::str::from_utf8(text).unwrap_or_default()))
     }
 

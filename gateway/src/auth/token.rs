@@ -26,7 +26,7 @@ const REMEMBERED_MOST: usize = 16_384;
 pub struct TokenIssuerSettings {
     /// Name by which routes refer to it.
     pub name: Arc<str>,
-    /// What is trusted of it.
+    /// The issuer, and what its tokens must say.
     pub issuer: IssuerSettings,
     /// The claim that says which key a token stands for; dots lead inside.
     pub key_claim: Box<str>,

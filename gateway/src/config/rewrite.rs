@@ -40,7 +40,7 @@ struct QueryFile {
 }
 
 impl RouteCheck<'_, '_> {
-    /// What is rewritten on a route for these paths.
+    /// The rewriting of requests on a route for these paths.
     pub(super) fn rewrite(&self, pattern: Option<&PathPattern>) -> Option<Rewrite> {
         let file = self.file.rewrite.as_ref()?;
         if file.path.is_some() && self.file.strip_prefix {

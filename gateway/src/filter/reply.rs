@@ -18,7 +18,7 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
-    /// Where a redirect leads.
+    /// The location that a redirect leads to.
     pub location: Option<Template>,
     /// True if it is recorded as usage of the caller.
     pub metered: bool,

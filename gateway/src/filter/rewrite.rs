@@ -8,7 +8,7 @@ use pingora_http::RequestHeader;
 
 use crate::pattern::{Filling, PathPattern, Template, decoded};
 
-/// What is rewritten.
+/// The parts of a request that are rewritten.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rewrite {
     /// The path, with parameters of the route's own path.

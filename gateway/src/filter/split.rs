@@ -19,7 +19,7 @@ pub struct Split {
     basis: Option<Basis>,
 }
 
-/// What decides between the upstreams.
+/// The value of a request that decides between the upstreams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Basis {
     /// The value of a header.

@@ -30,7 +30,7 @@ pub(crate) struct Edge {
     tls: Option<Tls>,
 }
 
-/// What became of a connection that was to be opened.
+/// The outcome of opening a connection.
 pub(crate) enum Opened {
     /// Requests are read from it.
     Ready(Stream),

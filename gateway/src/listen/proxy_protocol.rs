@@ -26,7 +26,7 @@ const LINE_MAX_BYTES: usize = 107;
 /// rest is for extensions, which are passed over.
 const REST_MAX_BYTES: usize = 4_096;
 
-/// What a header says: its length, and the client if it names one.
+/// A header that was read: its length, and the client if it names one.
 #[derive(Debug, PartialEq, Eq)]
 struct Header {
     length: usize,

@@ -1,4 +1,4 @@
-//! Where a document's server is, and which path its operations are below.
+//! The server of a document, and the path that its operations are below.
 
 use http::Uri;
 use serde_yaml::Value;

@@ -31,7 +31,7 @@ use crate::config::{Overrides, Settings};
 pub struct Imported {
     /// The configuration.
     pub yaml: String,
-    /// What of the document it does not say, or says in other words.
+    /// Parts of the document that it leaves out, or says in other words.
     pub notes: Vec<String>,
 }
 

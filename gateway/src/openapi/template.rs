@@ -9,7 +9,7 @@ pub(super) struct RoutePath {
     pub(super) path: String,
     /// Conditions on the query, of a template that names some.
     pub(super) query: Vec<(String, String)>,
-    /// What is said in other words.
+    /// Parts that are said in other words.
     pub(super) notes: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Whether a request that a server did not answer properly is tried again, and where a request goes
-//! that should always meet the same server.
+//! Another try of a request that a server did not answer properly, and the server of a request that
+//! should always meet the same one.
 //!
 //! Invariants: nothing is tried again once a byte of an answer has gone to the client; a server gets
 //! a request a second time, or another server the same one, only if repeating it does no harm; the

@@ -1,5 +1,5 @@
-//! What TLS with the client means for its requests: answers insist on HTTPS, and upstreams are told
-//! of the client's certificate.
+//! Requests that came over TLS: their answers insist on HTTPS, and upstreams are told of the client's
+//! certificate.
 //!
 //! Invariant: an upstream gets the headers `X-Client-Cert-*` only from here. They tell of a
 //! certificate that was verified in the handshake of this connection.

@@ -29,7 +29,7 @@ pub enum Wanted {
     Present,
 }
 
-/// What is known of a request's headers.
+/// The headers of a request, as far as they are known.
 #[derive(Debug, Clone, Copy)]
 pub enum Headers<'a> {
     /// All of them.

@@ -27,7 +27,7 @@ pub(super) enum Case {
     Folded,
 }
 
-/// What a server passes over in a path, besides upper and lower case.
+/// Differences in a path that a server passes over, besides upper and lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Habits(u8);
 

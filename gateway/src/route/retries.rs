@@ -1,4 +1,4 @@
-//! When a request that a server did not answer properly is tried again.
+//! The conditions for another try of a request that a server did not answer properly.
 
 use std::time::Duration;
 

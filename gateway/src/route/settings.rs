@@ -36,7 +36,7 @@ pub struct RouteSettings {
     pub methods: Vec<Method>,
     /// Conditions on headers and query.
     pub conditions: Conditions,
-    /// What becomes of its requests.
+    /// The target of its requests.
     pub target: Target,
     /// The meter that its requests count on.
     pub meter: Arc<str>,
@@ -80,7 +80,7 @@ pub struct RouteSettings {
     pub(crate) response_headers: Option<HeaderEdits>,
 }
 
-/// What becomes of the requests of a route.
+/// The target of the requests of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// They go to the upstream of this name.

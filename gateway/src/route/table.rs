@@ -35,7 +35,7 @@ pub struct RequestView<'a> {
     pub path: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// What is known of the headers.
+    /// Its headers, as far as they are known.
     pub headers: Headers<'a>,
     /// The query as sent, without `?`.
     pub query: Option<&'a str>,
@@ -210,7 +210,7 @@ impl Table {
         found.is_some_and(|(paths, is_among)| is_among && std::ptr::eq(paths, place.paths))
     }
 
-    /// What `find` finds under the first of the most specific hosts where it finds anything.
+    /// The find of `find` under the first of the most specific hosts where it finds anything.
     fn look_up<'a, F>(&'a self, host: Option<&str>, find: impl Fn(&'a Paths) -> Option<F>) -> Option<(&'a Paths, F)> {
         let find = |paths: &'a Paths| find(paths).map(|found| (paths, found));
         host.and_then(|host| self.exact.get(host))

@@ -41,7 +41,7 @@ impl<T> Node<T> {
         if is_below { &mut node.below } else { &mut node.exact }
     }
 
-    /// What `accept` makes of the value of the most specific pattern that serves the path and that
+    /// The result of `accept` for the value of the most specific pattern that serves the path and that
     /// it accepts. A slash at the end of the path makes no difference.
     pub(super) fn find<'a, R>(&'a self, path: &[u8], accept: &mut impl FnMut(&'a T) -> Option<R>) -> Option<R> {
         let below_root = path.strip_prefix(b"/").filter(|rest| !rest.is_empty());

@@ -19,7 +19,7 @@ use crate::{
     proxy::{Client, Http2Stream, serve_request},
 };
 
-/// What all requests of a connection have in common.
+/// The properties that all requests of a connection share.
 struct Origin {
     clients: Arc<Clients>,
     digest: Arc<Digest>,

@@ -50,9 +50,9 @@ pub(super) struct Breaker {
 /// The trials of a breaker that is open.
 #[derive(Default)]
 struct Trials {
-    /// How often it has opened in all; tells the trials of one time from those of another.
+    /// Number of times that it has opened; tells the trials of one time from those of another.
     opened: u64,
-    /// How often in a row.
+    /// Number of times in a row.
     in_a_row: u32,
     in_progress: u32,
     good: u32,
@@ -206,7 +206,7 @@ impl Breaker {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// How often it has opened.
+    /// Number of times that it has opened.
     pub(super) fn opened(&self) -> u64 {
         locked(&self.trials).opened
     }
@@ -329,7 +329,7 @@ mod tests {
             breaker.release(trial, true);
         }
         assert_eq!(breaker.state(6_200), BreakerState::Closed);
-        // What failed before is forgotten.
+        // Earlier failures are forgotten.
         assert_eq!(request(&breaker, &settings, false, 6_300), None);
     }
 

@@ -1,4 +1,4 @@
-//! How many requests of an upstream may be tried again: a part of those of the last seconds.
+//! The budget of retries of an upstream: a part of the requests of the last seconds.
 //!
 //! Invariant: in each window, the retries are at most `percent` of the requests, or `least` if that
 //! is more.

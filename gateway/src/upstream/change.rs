@@ -1,4 +1,4 @@
-//! What changes in an upstream while it runs: its servers, and their standing.
+//! The parts of an upstream that change while it runs: its servers, and their standing.
 
 use std::sync::Arc;
 

@@ -20,7 +20,8 @@ use tracing::{info, warn};
 use super::{Upstream, server::Server, window::now_ms};
 use crate::{config::EjectionSettings, lock::locked};
 
-/// What requests have shown of one address of a server. It outlives changes of the configuration.
+/// The condition of one address of a server, as its requests have shown it. It outlives changes of
+/// the configuration.
 #[derive(Default)]
 pub(super) struct Condition {
     /// Requests in progress, where the upstream balances by them.

@@ -86,7 +86,7 @@ pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     pool: ArcSwap<Pool>,
     turn: AtomicUsize,
-    /// What outlives changes of the configuration.
+    /// The state that outlives changes of the configuration.
     shared: Arc<Shared>,
     /// The known addresses of each server of the configuration. A change of the pool holds the
     /// lock.

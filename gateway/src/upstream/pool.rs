@@ -25,7 +25,7 @@ pub(super) struct Pool {
     others: Vec<usize>,
 }
 
-/// How good a server is, better ones first.
+/// The rank of a server, better ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// Checks succeed.

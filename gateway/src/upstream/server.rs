@@ -50,7 +50,7 @@ pub struct Server {
     seed: u64,
     /// True if its connections are kept for further requests.
     keeps_connections: bool,
-    /// What requests have shown of it.
+    /// Its condition, as requests have shown it.
     condition: Arc<Condition>,
     /// Group of the kept connections that may be used; others are never found again.
     group: AtomicU64,

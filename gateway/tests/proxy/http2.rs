@@ -48,7 +48,7 @@ impl Setting {
     }
 }
 
-/// What curl writes, and the version of HTTP that it spoke.
+/// The output of curl, and the version of HTTP that it spoke.
 fn curl(gateway: &Gateway, path: &str, key: &str, more: &[&str]) -> (String, String) {
     let output = Command::new("curl")
         .args(["-sS", "--http2-prior-knowledge", "--max-time", "20", "-w", "\n%{http_version} %{http_code}"])
@@ -325,7 +325,7 @@ routes: [{ name: open, path_prefix: /, upstream: demo, public: true }]
     assert!(sums.starts_with("146 tests, 146 passed") || sums.starts_with("145 tests, 145 passed"), "{sums}\n{failed}");
     let (sums, failed) = h2spec(gateway.address, &[]);
     assert!(sums.starts_with("145 tests, 144 passed"), "{sums}\n{failed}");
-    // Who does not greet speaks HTTP/1.1 here, and is answered in it before the connection ends.
+    // A client with another preface speaks HTTP/1.1 here, and is answered in it before the end.
     assert!(failed.contains("Sends invalid connection preface"), "{failed}");
 }
 

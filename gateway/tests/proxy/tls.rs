@@ -97,7 +97,7 @@ async fn client_that_asks_is_told_what_the_authority_says_of_the_certificate() {
     let listeners = format!("listeners:\n{}", listener(&format!(", ocsp_file: {}", at("answer"))));
     edge.fixture.configure_listeners(&listeners, ROUTES);
     eventually("the answer", async || asked().await.contains("Cert Status: good").then_some(())).await;
-    // What is no answer is refused, and the one in force stays.
+    // A file that holds no answer is refused, and the one in force stays.
     std::fs::write(directory.join("answer"), "nothing of the kind").unwrap();
     gateway.logged("the refusal", |line| line["event"] == "certificates_refused").await;
     assert!(asked().await.contains("Cert Status: good"));

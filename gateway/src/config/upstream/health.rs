@@ -23,7 +23,7 @@ pub struct HealthSettings {
     pub unhealthy_after: u32,
     /// Checks in a row that succeed until a server that was down counts as up.
     pub healthy_after: u32,
-    /// What is asked of a server once a connection is made, and a handshake if it speaks TLS.
+    /// The question to a server once a connection is made, and a handshake if it speaks TLS.
     pub question: Question,
     /// The name of the host in checks, instead of the server's own.
     pub host: Option<String>,

@@ -1,4 +1,4 @@
-//! How many frames of a kind a client may send: a burst, and so many a second beyond.
+//! The limit on frames of a kind that a client may send: a burst, and so many a second beyond.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Where the frames of a WebSocket begin and end (RFC 6455, section 5.2), on the way to the client:
+//! The borders of the frames of a WebSocket (RFC 6455, section 5.2), on the way to the client:
 //! a frame of the gateway's own may stand between two others only.
 
 /// Most bytes of a frame's header.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{super::Shape, *};
 
-/// How specific the host pattern is under which a route serves a host; none if it does not.
+/// The rank of the host pattern under which a route serves a host; none if it does not.
 fn host_rank(route: &RouteSettings, host: &str) -> Option<usize> {
     let ranks = route.hosts.iter().filter_map(|pattern| match pattern {
         HostPattern::Exact(exact) => (exact == host).then_some(usize::MAX),
@@ -16,7 +16,7 @@ fn host_rank(route: &RouteSettings, host: &str) -> Option<usize> {
     if route.hosts.is_empty() { Some(0) } else { ranks.max() }
 }
 
-/// How specific a pattern is, if it serves the path: for each of its segments 3 (literal) or 2
+/// The rank of a pattern, if it serves the path: for each of its segments 3 (literal) or 2
 /// (parameter), then 1 if the path ends there. `read` is how a server reads the literals.
 fn path_rank(pattern: &PathPattern, path: &str, read: Reading) -> Option<Vec<u8>> {
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -60,7 +60,7 @@ fn first<'a>(serving: &[&'a Arc<Route>]) -> &'a str {
     first.map_or("404", |route| &route.name)
 }
 
-/// How a server reads a path.
+/// A server's way of reading a path.
 type Reading = fn(&str) -> String;
 
 fn as_sent(path: &str) -> String {

@@ -14,7 +14,7 @@ fn of(balance: &str, servers: u8) -> Fixture {
     fixture
 }
 
-/// Where a request with this value goes after these were tried.
+/// The server of a request with this value after these were tried.
 fn led(fixture: &Fixture, value: u64, tried: &[Arc<Server>]) -> String {
     let choice = fixture.upstream.choose(&fixture.route, tried, false, Some(mixed(value))).unwrap();
     choice.server.address.to_string()

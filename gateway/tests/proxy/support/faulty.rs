@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::raw::Wire;
 
-/// What becomes of a request.
+/// The treatment of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     /// 200, and the name of the server as the body.

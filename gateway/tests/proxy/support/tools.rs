@@ -43,7 +43,7 @@ pub(crate) async fn curl(arguments: &[&str]) -> Result<Answer, i32> {
     Ok(Answer { status, header, body: body.to_owned() })
 }
 
-/// What `openssl s_client` shows of a handshake, whether or not it succeeds.
+/// The output of `openssl s_client` for a handshake, whether or not it succeeds.
 pub(crate) async fn handshake(address: SocketAddr, arguments: &[&str]) -> String {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &address.to_string()]).args(arguments).stdin(Stdio::null());
