@@ -110,7 +110,7 @@ impl AdmissionControl {
             Ok(route) if route.public.is_some() => (None, None),
             _ => match self.caller(credential, address, failures_most, now) {
                 Ok((caller, token)) => (Some(caller), token),
-                Err(refusal) => return Err(refusal.unless_unclear(route)),
+                Err(refusal) => return Err(refusal.to_route(route)),
             },
         };
         match route {

@@ -34,16 +34,20 @@ impl Refusal {
         Box::new(Self { problem: refusal.error.into(), owner: refusal.owner, caller: None, route: None })
     }
 
-    /// Returns this refusal, unless it only asks for a key and the route is unclear: a key would
-    /// not help then, and the client is told what is wrong with its path or host instead.
-    pub(crate) fn unless_unclear(self: Box<Self>, route: Result<Arc<Route>, Problem>) -> Box<Self> {
+    /// Returns this refusal, unless it only asks for a key. Where the route is unclear, a key would
+    /// not help, and the client is told what is wrong with its path or host instead; where the route
+    /// has places of its own for credentials, it is told which.
+    pub(crate) fn to_route(self: Box<Self>, route: Result<Arc<Route>, Problem>) -> Box<Self> {
+        if self.problem.code() != Code::MissingCredential {
+            return self;
+        }
         match route {
-            Err(problem)
-                if self.problem.code() == Code::MissingCredential && problem.code() == Code::InvalidRequest =>
-            {
-                Self::of_nobody(problem)
-            }
-            _ => self,
+            Err(problem) if problem.code() == Code::InvalidRequest => Self::of_nobody(problem),
+            Ok(route) => match &route.credentials {
+                Some(places) => Self::of_nobody(Problem::new(Code::MissingCredential, places.expected())),
+                None => self,
+            },
+            Err(_) => self,
         }
     }
 }

@@ -46,7 +46,7 @@ pub enum AuthError {
     #[error("no API key: send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")]
     Missing,
     /// No credential in the places that the route names.
-    #[error("no credential where this route expects it: the documentation of the API says where to put it")]
+    #[error("no credential where this route expects it")]
     MissingHere,
     /// Two credentials, or one header twice.
     #[error("more than one credential: send the API key once, in one header")]

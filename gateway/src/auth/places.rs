@@ -64,6 +64,16 @@ impl CredentialPlaces {
         Ok(Presented::Token(std::str::from_utf8(text).unwrap_or_default()))
     }
 
+    /// Says where a credential belongs, for clients that sent none.
+    pub(crate) fn expected(&self) -> String {
+        let header = |name: &HeaderName| {
+            if *name == AUTHORIZATION { "`Authorization: Bearer <key>`".into() } else { format!("`{name}: <key>`") }
+        };
+        let keys = self.headers.iter().map(header).chain(self.query.iter().map(|name| format!("`?{name}=<key>`")));
+        let tokens = self.tokens.iter().map(|_| "`Authorization: Bearer <token>`".to_owned());
+        format!("no credential: send one as {}", keys.chain(tokens).collect::<Vec<_>>().join(" or "))
+    }
+
     /// Returns true if `Authorization` is read here, and does not pass.
     pub(crate) fn reads_authorization(&self) -> bool {
         self.tokens.is_some() || self.headers.contains(&AUTHORIZATION)

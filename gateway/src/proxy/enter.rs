@@ -118,7 +118,7 @@ impl Proxy {
         admission::check_address(&route, address)?;
         let credential = match self.credential(live, request, &route, address).await {
             Ok(credential) => credential,
-            Err(refusal) => return Err(refusal.unless_unclear(route)),
+            Err(refusal) => return Err(refusal.to_route(route)),
         };
         let identified = admission.identify(Arrival {
             credential,

@@ -44,6 +44,9 @@ async fn route_with_a_header_of_its_own_passes_the_clients_authorization_on() {
 
     let (status, problem) = answer(get("/own").bearer_auth(secret)).await;
     assert_eq!((status, &problem["code"]), (401, &json!("missing_credential")), "{problem}");
+    assert_eq!(problem["detail"], "no credential: send one as `x-acme-key: <key>`");
+    let (_, problem) = answer(get("/query")).await;
+    assert_eq!(problem["detail"], "no credential: send one as `x-api-key: <key>` or `?api_key=<key>`");
     let (status, seen) = answer(get("/open").bearer_auth("the upstream's own")).await;
     assert_eq!((status, &seen["headers"]["authorization"]), (200, &json!(["Bearer the upstream's own"])));
     let (status, problem) = answer(get("/").bearer_auth(secret).header("x-api-key", secret)).await;
