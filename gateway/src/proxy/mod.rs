@@ -81,12 +81,8 @@ impl Proxy {
     }
 
     /// Answers with a header that has no body.
-    async fn answer_briefly(&self, session: &mut Session, mut answer: ResponseHeader) -> Result<()> {
-        secured::insist(session, &mut answer)?;
-        if self.gateway.is_draining() {
-            session.set_keepalive(None);
-        }
-        session.write_response_header(Box::new(answer), true).await
+    async fn answer_briefly(&self, session: &mut Session, answer: ResponseHeader) -> Result<()> {
+        self.send(session, answer, Bytes::new()).await
     }
 
     /// Answers with what a route says.
@@ -97,24 +93,16 @@ impl Proxy {
         mut header: ResponseHeader,
         body: Bytes,
     ) -> Result<()> {
-        if self.gateway.is_draining() {
-            session.set_keepalive(None);
-        }
         if let Some(grant) = &context.cors {
             grant.write(&mut header)?;
         }
         header.insert_header("X-Request-Id", context.request_id.as_str())?;
-        let head_only = session.req_header().method == Method::HEAD || has_no_body(header.status);
-        session.write_response_header(Box::new(header), head_only).await?;
-        if head_only {
-            return Ok(());
-        }
-        session.write_response_body(Some(body), true).await
+        self.send(session, header, body).await
     }
 
     async fn answer(&self, session: &mut Session, context: &mut Context, problem: &Problem) -> Result<()> {
         context.code = Some(problem.code());
-        if problem.code() == Code::BodyTooLarge || self.gateway.is_draining() {
+        if problem.code() == Code::BodyTooLarge {
             session.set_keepalive(None);
         }
         let shape = Shape::of(session.req_header());
@@ -122,8 +110,16 @@ impl Proxy {
         if let Some(grant) = &context.cors {
             grant.write(&mut header)?;
         }
+        self.send(session, header, body).await
+    }
+
+    /// Sends an answer of the gateway's own: every one of them leaves here.
+    async fn send(&self, session: &mut Session, mut header: ResponseHeader, body: Bytes) -> Result<()> {
         secured::insist(session, &mut header)?;
-        let head_only = session.req_header().method == Method::HEAD || body.is_empty();
+        if self.gateway.is_draining() {
+            session.set_keepalive(None);
+        }
+        let head_only = session.req_header().method == Method::HEAD || body.is_empty() || has_no_body(header.status);
         session.write_response_header(Box::new(header), head_only).await?;
         if head_only {
             return Ok(());

@@ -104,6 +104,32 @@ async fn client_that_asks_is_told_what_the_authority_says_of_the_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_answer_of_a_routes_own_insists_on_https() {
+    let edge = Edge::new().await;
+    let identity = edge.authority.sign("a.test").unwrap();
+    let listeners = format!("listeners:\n{}", listener(&[&identity], "", "    hsts_seconds: 300\n"));
+    let routes = |own: &str| {
+        format!(
+            "upstreams: {{ demo: {{ servers: ['DEMO'] }} }}\n\
+             routes: [{{ name: own, path: /a, public: true, {own} }}, {{ name: all, path_prefix: /b, upstream: demo }}]\n"
+        )
+    };
+    edge.fixture.configure_listeners(&listeners, &routes("respond: { body: hi }"));
+    let gateway = Gateway::start(&edge.fixture.config_file()).await;
+    gateway.wait_until_ready().await;
+    for (own, status) in
+        [("respond: { status: 204 }", 204), ("redirect: { to: /b }", 307), ("respond: { body: hi }", 200)]
+    {
+        edge.fixture.configure_listeners(&listeners, &routes(own));
+        let answer = eventually("the answer of the route", async || {
+            edge.get(&gateway, "a.test", &[]).await.ok().filter(|answer| answer.status == status)
+        })
+        .await;
+        assert_eq!(answer.header("strict-transport-security"), Some("max-age=300"), "{own}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn session_is_resumed() {
     let edge = Edge::new().await;
     let gateway = edge.gateway(&listener(&[&edge.authority.sign("a.test").unwrap()], "", "")).await;
