@@ -44,6 +44,8 @@ pub struct GatewayOptions {
     pub upstream_settings: Value,
     /// The routes, as the configuration file states them.
     pub routes: Value,
+    /// Further settings of the file: more groups, more entries of a group, or others instead.
+    pub further: Value,
     /// The cores it is held to, in the notation of `taskset`; all if none.
     pub cores: Option<String>,
 }
@@ -83,6 +85,7 @@ impl GatewayOptions {
             upstream: vec![upstream],
             upstream_settings: json!({}),
             routes: whole_path(),
+            further: json!({}),
             cores: None,
         }
     }
@@ -122,7 +125,21 @@ impl GatewayOptions {
         if let Some(listen) = self.decision {
             settings["decision"] = json!({ "listen": listen });
         }
+        merge(&mut settings, &self.further);
         write_yaml(&self.config_file(), &settings)
+    }
+}
+
+/// Adds `further` settings. `listeners` come instead of `listen`.
+fn merge(settings: &mut Value, further: &Value) {
+    for (name, value) in further.as_object().into_iter().flatten() {
+        match (settings.get_mut(name).and_then(Value::as_object_mut), value.as_object()) {
+            (Some(group), Some(more)) => group.extend(more.clone()),
+            _ => settings[name] = value.clone(),
+        }
+    }
+    if let Some(group) = settings.as_object_mut().filter(|group| group.contains_key("listeners")) {
+        group.remove("listen");
     }
 }
 
@@ -178,6 +195,14 @@ impl GatewayProcess {
     /// Starts a second process that takes over the sockets, and waits until the first has ended by
     /// itself.
     pub async fn upgrade(&mut self) -> Result<ExitStatus, ProcessError> {
+        let ended = self.begin_upgrade()?.wait_end().await?;
+        self.wait_ready().await?;
+        Ok(ended)
+    }
+
+    /// Starts a second process that takes over the sockets. Returns the first, which serves until
+    /// then and ends by itself.
+    pub fn begin_upgrade(&mut self) -> Result<Process, ProcessError> {
         let next = Launch {
             name: self.options.name.clone(),
             program: binary("gateway")?,
@@ -187,10 +212,14 @@ impl GatewayProcess {
             yields: false,
         }
         .start()?;
-        let mut former = std::mem::replace(&mut self.process, next);
-        let ended = former.wait_end().await?;
-        self.wait_ready().await?;
-        Ok(ended)
+        Ok(std::mem::replace(&mut self.process, next))
+    }
+
+    /// Writes routes and further settings into its configuration, and tells it nothing of them.
+    pub fn configure(&mut self, routes: Value, further: Value) -> Result<(), ProcessError> {
+        self.options.routes = routes;
+        self.options.further = further;
+        self.options.write_config()
     }
 
     /// Writes other routes into its configuration and tells it to reload (SIGHUP). The change takes

@@ -59,13 +59,16 @@ fn pepper_file(directory: &Path) -> PathBuf {
     directory.join("pepper")
 }
 
-/// Writes a file, creating its directory.
+/// Writes a file, creating its directory. Whoever reads the file meanwhile sees the former text or
+/// the new one.
 fn write(file: &Path, text: &str) -> Result<(), ProcessError> {
     let failed = |source| ProcessError::File { file: file.display().to_string(), source };
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory).map_err(failed)?;
     }
-    std::fs::write(file, text).map_err(failed)
+    let written = file.with_extension("new");
+    std::fs::write(&written, text).map_err(failed)?;
+    std::fs::rename(&written, file).map_err(failed)
 }
 
 /// Writes settings as YAML.
