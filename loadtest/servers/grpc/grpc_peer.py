@@ -2,20 +2,54 @@
 
   serve                                         prints its port, and serves `test.Echo` and health on it
   call ADDRESS METHOD TIMEOUT KIND METADATA MESSAGE..   prints one JSON document: how the call ended
+  load ADDRESS NAME KEY NAME KEY                calls until SIGTERM, unary ones with the first key and streams of
+                                                answers with the second, and prints their counts by name
 """
 
 import json
 import queue
+import signal
 import sys
+import threading
 import time
+from collections import Counter
 from concurrent import futures
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 
+LOAD_CALLERS = 4
+"""Callers of each kind, each with a connection of its own."""
+
+LOAD_PAUSE_SECONDS = 0.05
+"""Pause of a caller between two calls."""
+
+TICKS = 10
+"""Messages of a stream in a load, and seconds between two of them."""
+TICK_SECONDS = 0.02
+
+accepted = Counter()
+"""Calls by the id of their key."""
+
+accepted_lock = threading.Lock()
+
+
+def accept(context):
+    known = dict(context.invocation_metadata())
+    with accepted_lock:
+        accepted[known.get("x-key-id", "")] += 1
+
+
+def told_accepted(_request, _context):
+    """Tells the calls so far by the id of their key."""
+    with accepted_lock:
+        return json.dumps(accepted).encode()
+
+
 def say(request, context):
     """Answers with the message, and with how long it may take."""
+    accept(context)
     context.send_initial_metadata((("x-begun", "yes"),))
     left = context.time_remaining()
     context.set_trailing_metadata((("x-length", str(len(request))),))
@@ -46,6 +80,14 @@ def count(request, context):
         context.abort(grpc.StatusCode.DATA_LOSS, "the rest is lost")
 
 
+def tick(request, context):
+    """Streams so many messages, with a pause before each."""
+    accept(context)
+    for index in range(int(request)):
+        time.sleep(TICK_SECONDS)
+        yield str(index).encode()
+
+
 def repeat(requests, context):
     """Sends each message back at once."""
     for request in requests:
@@ -57,6 +99,8 @@ METHODS = {
     "Refuse": grpc.unary_unary_rpc_method_handler(refuse),
     "Wait": grpc.unary_unary_rpc_method_handler(wait),
     "Count": grpc.unary_stream_rpc_method_handler(count),
+    "Tick": grpc.unary_stream_rpc_method_handler(tick),
+    "Accepted": grpc.unary_unary_rpc_method_handler(told_accepted),
     "Repeat": grpc.stream_stream_rpc_method_handler(repeat),
 }
 
@@ -111,5 +155,45 @@ def call(address, method, timeout, kind, metadata, *messages):
     print(json.dumps(told), flush=True)
 
 
+def load(address, *names_and_keys):
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    names, keys = names_and_keys[::2], names_and_keys[1::2]
+    told = {name: {"answered": 0, "failed": 0, "reasons": []} for name in names}
+    lock = threading.Lock()
+
+    def unary(channel, options):
+        return [channel.unary_unary("/test.Echo/Say")(b"hello", **options)]
+
+    def stream(channel, options):
+        return list(channel.unary_stream("/test.Echo/Tick")(str(TICKS).encode(), **options))
+
+    def keep_calling(call, messages, name, key):
+        channel = grpc.insecure_channel(address, (("grpc.use_local_subchannel_pool", 1),))
+        options = {"timeout": 30, "metadata": (("x-api-key", key),)}
+        counts = told[name]
+        while not stop.is_set():
+            try:
+                came = len(call(channel, options))
+                reason = None if came == messages else f"{came} messages of {messages}"
+            except grpc.RpcError as error:
+                reason = f"{error.code()}: {error.details()}"
+            with lock:
+                counts["failed" if reason else "answered"] += 1
+                if reason and len(counts["reasons"]) < 5:
+                    counts["reasons"].append(reason)
+            time.sleep(LOAD_PAUSE_SECONDS)
+        channel.close()
+
+    kinds = [(unary, 1, names[0], keys[0]), (stream, TICKS, names[1], keys[1])]
+    callers = [threading.Thread(target=keep_calling, args=kind) for kind in kinds for _ in range(LOAD_CALLERS)]
+    for caller in callers:
+        caller.start()
+    stop.wait()
+    for caller in callers:
+        caller.join()
+    print(json.dumps(told), flush=True)
+
+
 if __name__ == "__main__":
-    {"serve": serve, "call": call}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "call": call, "load": load}[sys.argv[1]](*sys.argv[2:])

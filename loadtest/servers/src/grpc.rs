@@ -3,12 +3,13 @@
 //! `grpc/grpc_peer.py` says what server and client do.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{error::ServerError, process::Process, program, python, wait::eventually};
 
@@ -21,6 +22,9 @@ pub struct GrpcServer {
     pub address: SocketAddr,
     process: Process,
 }
+
+/// A client that calls without a pause worth the name, each kind of call with a key of its own.
+pub struct GrpcLoad(Process);
 
 /// A call.
 pub struct GrpcCall<'a> {
@@ -55,6 +59,39 @@ impl GrpcServer {
     /// The lines that its methods have printed.
     pub fn said(&self) -> Vec<String> {
         self.process.stdout().lines()
+    }
+
+    /// Calls that its methods have begun so far, by key id.
+    pub fn accepted(&self) -> Result<BTreeMap<String, u64>, ServerError> {
+        let told = grpc_call(&GrpcCall {
+            address: self.address,
+            method: "Accepted",
+            kind: "unary",
+            timeout: 30.0,
+            metadata: &json!({}),
+            messages: &[""],
+        })?;
+        Ok(told["messages"][0].as_str().and_then(|counts| serde_json::from_str(counts).ok()).unwrap_or_default())
+    }
+}
+
+impl GrpcLoad {
+    /// Starts a client that sends unary calls with the first key, and calls for streams of answers
+    /// with the second. Each key has the name under which its calls are counted.
+    pub fn start(address: SocketAddr, [unary, stream]: [(&str, &str); 2]) -> Result<Self, ServerError> {
+        let mut command = Command::new(interpreter()?);
+        command.args(["-c", SCRIPT, "load", &address.to_string()]).args([unary.0, unary.1, stream.0, stream.1]);
+        let mut process = Process::captured("grpc-load", command)?;
+        process.start()?;
+        Ok(Self(process))
+    }
+
+    /// Ends the client once its open calls have ended. Returns `answered`, `failed` and `reasons`
+    /// by name.
+    pub async fn end(mut self) -> Result<Value, ServerError> {
+        self.0.stop().await?;
+        let said = self.0.stdout().lines();
+        Ok(said.last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or(Value::Null))
     }
 }
 

@@ -35,7 +35,7 @@ mod wait;
 pub use certificates::{Authority, Identity};
 pub use dns::{Dns, ServiceRecord};
 pub use error::ServerError;
-pub use grpc::{GrpcCall, GrpcServer, grpc_call};
+pub use grpc::{GrpcCall, GrpcLoad, GrpcServer, grpc_call};
 pub use h2spec::h2spec;
 pub use kafka::{Kafka, KafkaOptions};
 pub use log::Log;
