@@ -7,6 +7,7 @@ pub mod demo;
 pub mod deployment;
 pub mod drill;
 pub mod load;
+mod lock;
 pub mod passthrough;
 mod process_stat;
 pub mod processes;

@@ -23,7 +23,14 @@ pub(crate) fn machine_cpu_seconds() -> io::Result<f64> {
 /// Memory that a process occupies (RSS), in MiB.
 pub(crate) fn resident_mib(pid: u32) -> io::Result<f64> {
     let (file, text) = read(&format!("{pid}/status"))?;
-    Ok(resident_kib(&text).ok_or_else(|| unreadable(&file))? as f64 / 1_024.0)
+    Ok(kib(&text, "VmRSS:").ok_or_else(|| unreadable(&file))? as f64 / 1_024.0)
+}
+
+/// Memory of a process that holds no file, in MiB: its heap and its stacks, as far as they are in
+/// use.
+pub(crate) fn anonymous_mib(pid: u32) -> io::Result<f64> {
+    let (file, text) = read(&format!("{pid}/status"))?;
+    Ok(kib(&text, "RssAnon:").ok_or_else(|| unreadable(&file))? as f64 / 1_024.0)
 }
 
 fn cpu_ticks(stat: &str) -> Option<u64> {
@@ -35,8 +42,9 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn resident_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A line of a process's `status`.
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -72,8 +80,10 @@ mod tests {
     fn cpu_and_memory_are_read_from_proc() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 900 0 0 0 123 45 0 0 20 0 5 0 9 1 2 3";
         assert_eq!(cpu_ticks(stat), Some(168));
-        assert_eq!(resident_kib("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t   20480 kB\n"), Some(20_480));
-        assert!(resident_mib(std::process::id()).unwrap() > 0.1);
+        assert_eq!(kib("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t   20480 kB\n", "VmRSS:"), Some(20_480));
+        let own = std::process::id();
+        assert!(resident_mib(own).unwrap() > anonymous_mib(own).unwrap());
+        assert!(anonymous_mib(own).unwrap() > 0.1);
         assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
         assert!(cpu_seconds(u32::MAX).is_err());
         assert_eq!(busy_ticks("cpu  1 2 4 800 900 8 16 1000 0 0\ncpu0 1 2 4 8 9 8 6 0 0 0\n"), Some(31));

@@ -34,6 +34,11 @@ async fn changes_arrive_at_every_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reloads_and_an_upgrade_fail_no_request_of_any_protocol() {
+    the_books_balance_after("reload-upgrade", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_or_paused_ingester_loses_and_repeats_nothing() {
     the_books_balance_after("ingest-kill9", 3).await;
 }

@@ -29,6 +29,8 @@ pub struct Books {
     pub at_risk: u64,
     /// Requests that the gateway served without a record, by the policy `serve_unmetered`.
     pub unmetered: u64,
+    /// Requests that other servers than the deployment's upstream accepted, by key id.
+    pub accepted_elsewhere: BTreeMap<String, u64>,
 }
 
 /// The three numbers of one key.
@@ -110,9 +112,10 @@ impl Deployment {
         // A bill that never stands still is compared as it was last seen.
         stands_still.await.transpose()?;
         let accepted = self.upstream.accepted().by_key;
+        let count = |counts: &BTreeMap<String, u64>, key: &String| counts.get(key).copied().unwrap_or(0);
         for (key, counted) in &mut books.keys {
-            counted.billed = before.get(key).copied().unwrap_or(0);
-            counted.accepted = accepted.get(key).copied().unwrap_or(0);
+            counted.billed = count(&before, key);
+            counted.accepted = count(&accepted, key) + count(&books.accepted_elsewhere, key);
         }
         Ok(())
     }

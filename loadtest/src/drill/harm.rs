@@ -39,6 +39,10 @@ pub struct Times {
     pub(super) cut_off: Duration,
     /// True if the speed of this machine decides about the outcome.
     pub(super) judges_speed: bool,
+    /// Reloads for each upgrade, in a drill with both.
+    pub(super) reloads_per_upgrade: u32,
+    /// Time from one reload to the next.
+    pub(super) reload_interval: Duration,
     /// An outage that is measured.
     pub(super) outage: OutageTiming,
 }
@@ -53,6 +57,8 @@ impl Times {
         limited: Duration::from_secs(30),
         cut_off: Duration::from_secs(15),
         judges_speed: true,
+        reloads_per_upgrade: 40,
+        reload_interval: Duration::from_millis(270),
         outage: OutageTiming {
             rate: 10_000,
             undisturbed: Duration::from_mins(1),
@@ -70,6 +76,8 @@ impl Times {
         limited: Duration::from_secs(6),
         cut_off: Duration::from_secs(2),
         judges_speed: false,
+        reloads_per_upgrade: 12,
+        reload_interval: Duration::from_millis(400),
         // Rings small enough to be full within seconds, and a spool that then lasts for more than a
         // minute.
         outage: OutageTiming {

@@ -17,6 +17,7 @@ mod outcome;
 mod postgres_down;
 mod quota_kill9;
 mod relay;
+mod reload_upgrade;
 mod replay;
 mod revocation;
 mod spool_full;
@@ -28,16 +29,18 @@ pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;
 pub use outage::figures::{Cores, OutageFigures, StageFigures};
 pub use outcome::{Drill, Outcome};
+pub use reload_upgrade::counts::{Changeover, ClientCounts};
 pub use revocation::reach::Reach;
 
 /// Every drill.
-pub static DRILLS: [Drill; 12] = [
+pub static DRILLS: [Drill; 13] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
     postgres_down::DRILL,
     spool_full::DRILL,
     upgrade::DRILL,
+    reload_upgrade::DRILL,
     replay::DRILL,
     quota_kill9::DRILL,
     limits_fleet::DRILL,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     error::DrillError, harm::Times, limits_fleet::phase::LimitPhase, outage::figures::OutageFigures,
-    revocation::reach::Reach,
+    reload_upgrade::counts::Changeover, revocation::reach::Reach,
 };
 use crate::deployment::{Books, Deployment};
 
@@ -55,6 +55,9 @@ pub struct Outcome {
     /// Figures of the outages, in the drill that measures them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<OutageFigures>,
+    /// Figures of the drill about reloads and upgrades.
+    #[serde(flatten)]
+    pub changeover: Option<Changeover>,
     /// True if the books balance for every key, the audit is clean, and the drill's own targets are
     /// met.
     pub ok: bool,
@@ -79,11 +82,22 @@ impl Drill {
 pub(super) async fn close(
     drill: &Drill,
     faults: u32,
-    mut deployment: Deployment,
+    deployment: Deployment,
     mut books: Books,
     wrong: Option<String>,
 ) -> Result<Outcome, DrillError> {
-    deployment.reconcile(&mut books).await?;
+    close_books(drill, faults, deployment, &mut books, wrong).await
+}
+
+/// The same, for a caller that looks into the books afterwards.
+pub(super) async fn close_books(
+    drill: &Drill,
+    faults: u32,
+    mut deployment: Deployment,
+    books: &mut Books,
+    wrong: Option<String>,
+) -> Result<Outcome, DrillError> {
+    deployment.reconcile(books).await?;
     let audit = deployment.audit().await.err().map(|error| error.to_string());
     let unbalanced = (!books.balance()).then(|| format!("the books do not balance: {:?}", books.keys));
     let wrong = wrong.or(unbalanced).or(audit);
@@ -100,6 +114,7 @@ pub(super) async fn close(
         phases: Vec::new(),
         engines: Vec::new(),
         outages: Vec::new(),
+        changeover: None,
         ok: wrong.is_none(),
         wrong,
     })

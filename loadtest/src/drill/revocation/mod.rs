@@ -58,6 +58,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let (postgres, on_postgres) = on_engine(true, faults, times).await?;
     Ok(Outcome {
         outages: Vec::new(),
+        changeover: None,
         drill: DRILL.name,
         faults,
         at_risk: sqlite.at_risk + postgres.at_risk,

@@ -87,6 +87,7 @@ impl FaultBooks {
             phases: Vec::new(),
             engines: Vec::new(),
             outages: Vec::new(),
+            changeover: None,
             ok: wrong.is_none(),
             wrong,
         })
