@@ -1,8 +1,8 @@
 //! The domain that the gateway, billing and `keyctl` share.
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
-//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`store`]
-//! keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes
+//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`ledger`] says
+//! who owes what; the [`store`] keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes
 //! from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
 //! small types that make wrong states impossible, [`files`] keeps what is written to disk private,
 //! [`listen`] and [`tls`] are the listeners of every program.
@@ -20,6 +20,7 @@ pub mod json;
 pub mod jwt;
 pub mod kafka;
 pub mod key;
+pub mod ledger;
 pub mod limit;
 pub mod listen;
 pub mod money;

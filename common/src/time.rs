@@ -5,8 +5,11 @@
 //! Zones come from the IANA database that is part of the program, never from the host: all hosts of
 //! one version have the same months.
 
+mod cycle;
+
 use std::{fmt, str::FromStr, sync::LazyLock};
 
+pub use cycle::{Alignment, Cycle, CycleUnit};
 use jiff::{
     Timestamp, civil,
     tz::{TimeZone, TimeZoneDatabase},
@@ -235,6 +238,18 @@ impl Window {
     /// Returns true if `at` lies inside.
     pub const fn contains(&self, at: Micros) -> bool {
         self.start.0 <= at.0 && at.0 < self.end.0
+    }
+
+    /// Time from its start to its end, in microseconds; nothing if it ends before it starts.
+    pub fn length(&self) -> i128 {
+        (i128::from(self.end.0) - i128::from(self.start.0)).max(0)
+    }
+
+    /// The part of it that lies within another window; it may have no length.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let start = self.start.max(other.start);
+        Self { start, end: self.end.min(other.end).max(start) }
     }
 }
 

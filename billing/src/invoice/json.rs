@@ -43,7 +43,7 @@ struct LineJson<'a> {
     kind: LineKind,
     description: &'a str,
     meter: Option<&'a str>,
-    quantity: u64,
+    quantity: i128,
     unit_price: Option<String>,
     per: Option<u64>,
     amount: String,

@@ -65,6 +65,6 @@ fn unit_price(line: &Line) -> String {
         (None, LineKind::Included) => "included".into(),
         (None, LineKind::NotCharged) => "not charged".into(),
         (None, LineKind::Credit) => "paid".into(),
-        (None, LineKind::FlatFee | LineKind::Usage) => String::new(),
+        (None, LineKind::FlatFee | LineKind::Usage | LineKind::Fixed) => String::new(),
     }
 }

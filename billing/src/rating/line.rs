@@ -2,7 +2,10 @@
 
 use common::{
     money::{Currency, Money, UnitPrice, decimal_places},
-    plan::{Charge, Plan, Tier},
+    plan::{
+        Charge, Plan,
+        price::{Part, PartKind},
+    },
 };
 use serde::Serialize;
 
@@ -16,10 +19,10 @@ pub struct Line {
     pub kind: LineKind,
     /// The text that people read.
     pub description: String,
-    /// The meter whose units these are; none for the flat fee.
+    /// The meter whose units these are; none for fees and fixed parts.
     pub meter: Option<String>,
-    /// Units; 1 for the flat fee.
-    pub quantity: u64,
+    /// Units; 1 for a fee, the number of requests for a fixed part per request.
+    pub quantity: i128,
     /// The price of one unit, if it has one.
     pub unit_price: Option<UnitPrice>,
     /// Quantity times price, rounded once.
@@ -34,8 +37,10 @@ pub enum LineKind {
     FlatFee,
     /// Units that the flat fee pays for.
     Included,
-    /// Units that one tier of a charge prices.
+    /// Units that a charge prices.
     Usage,
+    /// The fixed part of a tier, or of requests.
+    Fixed,
     /// Units that the plan puts no price on.
     NotCharged,
     /// Units that were paid for in advance.
@@ -59,33 +64,40 @@ impl Line {
         Self::free(LineKind::Included, currency, &charge.meter, units, description)
     }
 
-    /// The line of a tier that starts with unit number `first` beyond the allowance.
-    pub(super) fn usage(
-        currency: Currency,
-        charge: &Charge,
-        tier: &Tier,
-        first: u64,
-        units: u64,
-    ) -> Result<Self, RatingError> {
+    /// The line of a part of a charge: its amount is rounded here, once.
+    pub(super) fn part(currency: Currency, charge: &Charge, part: &Part) -> Result<Self, RatingError> {
+        let (first, last) = part.tier;
         let from = grouped(charge.included.saturating_add(first));
-        let description = match tier.up_to {
-            Some(up_to) => {
-                format!("{}: from {from} to {}", charge.meter, grouped(charge.included.saturating_add(up_to)))
-            }
-            None => format!("{}: from {from} on", charge.meter),
+        let range = match last {
+            Some(last) => format!("from {from} to {}", grouped(charge.included.saturating_add(last))),
+            None => format!("from {from} on"),
         };
-        let amount = match tier.price.amount_for(units, currency) {
+        let meter = &charge.meter;
+        let (kind, text, quantity, unit_price) = match &part.kind {
+            PartKind::Units(price) => (LineKind::Usage, range, part.units, Some(*price)),
+            PartKind::FixedUnits => (LineKind::Usage, range, part.units, None),
+            PartKind::Fixed => (LineKind::Fixed, format!("{range}, fixed part"), 1, None),
+            PartKind::Packages(count, price) => {
+                let (count, per, each) = (grouped(*count), grouped(price.per), price_digits(price, currency));
+                (LineKind::Usage, format!("{count} packages of {per} at {each}"), part.units, None)
+            }
+            PartKind::Share(share) => {
+                let worth = UnitPrice { amount: share.unit, per: 1 };
+                let text = format!("{} % of {} per unit", share.percent.normalize(), price_digits(&worth, currency));
+                (LineKind::Usage, text, part.units, None)
+            }
+            PartKind::PerRequest(requests, fixed) => {
+                (LineKind::Fixed, format!("{fixed} for each request"), *requests, None)
+            }
+            PartKind::TierChange => (LineKind::Usage, format!("all units {range}"), part.units, None),
+        };
+        let description = format!("{meter}: {text}");
+        let amount = match part.amount.to_money(currency) {
             Ok(amount) => amount,
             Err(source) => return Err(RatingError::Amount { line: description, source }),
         };
-        Ok(Self {
-            kind: LineKind::Usage,
-            description,
-            meter: Some(charge.meter.clone()),
-            quantity: units,
-            unit_price: Some(tier.price),
-            amount,
-        })
+        let meter = (kind == LineKind::Usage).then(|| meter.clone());
+        Ok(Self { kind, description, meter, quantity, unit_price, amount })
     }
 
     pub(super) fn beyond_every_tier(currency: Currency, charge: &Charge, units: u64) -> Self {
@@ -116,7 +128,7 @@ impl Line {
 
     fn free(kind: LineKind, currency: Currency, meter: &str, quantity: u64, description: String) -> Self {
         let amount = Money::zero(currency);
-        Self { kind, description, meter: Some(meter.into()), quantity, unit_price: None, amount }
+        Self { kind, description, meter: Some(meter.into()), quantity: quantity.into(), unit_price: None, amount }
     }
 }
 

@@ -14,16 +14,23 @@
 //! The flat fee is charged once per period and in full, also when a subscription covers only part
 //! of the period: proration is not part of this version.
 
+pub mod commitment;
+pub mod correction;
+pub mod coupon;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod graduated_cases;
 mod line;
+pub mod proration;
+pub mod tax;
 #[cfg(test)]
 mod tests;
 mod totals;
 
 use common::{
     money::{Currency, Money, MoneyError},
-    plan::{Charge, Plan, PlanError, Tier},
+    plan::{Charge, Plan, PlanError, price::Measured},
 };
 pub use line::{Line, LineKind, price_digits};
 pub use totals::{MeterTotals, TenantTotals, Totals};
@@ -86,20 +93,20 @@ pub fn rate_period(plans: &[&Plan], usage: &TenantTotals) -> Result<Vec<Line>, R
     }
     for (place, plan) in earlier.iter().enumerate().rev() {
         for charge in &plan.charges {
-            let units = owed(plans, usage, &charge.meter);
+            let measured = owed(plans, usage, &charge.meter);
             let priced_later = plans[place + 1..].iter().any(|later| prices(later, &charge.meter));
-            if priced_later || units == 0 {
+            if priced_later || measured.units == 0 {
                 continue;
             }
             if plan.currency != last.currency {
                 let (meter, plan, owed) = (charge.meter.clone(), plan.id.clone(), plan.currency);
                 return Err(RatingError::Currency { meter, plan, owed, bill: last.currency });
             }
-            rate_charge(last.currency, charge, Some(&plan.name), units, &mut lines)?;
+            rate_charge(last.currency, charge, Some(&plan.name), measured, &mut lines)?;
         }
     }
     for (meter, totals) in usage.meters() {
-        let unpriced = units_where(plans, totals, |plan| !prices(plan, meter));
+        let unpriced = measured_where(plans, totals, |plan| !prices(plan, meter)).units;
         if unpriced > 0 {
             lines.push(Line::unpriced(last, meter, unpriced));
         }
@@ -117,13 +124,18 @@ fn prices(plan: &Plan, meter: &str) -> bool {
 }
 
 /// Units of a meter that were used while the plan in force priced it.
-fn owed(plans: &[&Plan], usage: &TenantTotals, meter: &str) -> u64 {
-    usage.meter(meter).map_or(0, |totals| units_where(plans, totals, |plan| prices(plan, meter)))
+fn owed(plans: &[&Plan], usage: &TenantTotals, meter: &str) -> Measured {
+    let owed = |totals| measured_where(plans, totals, |plan| prices(plan, meter));
+    usage.meter(meter).map_or(Measured::default(), owed)
 }
 
 /// Charged units that were used under some of the plans. All units of a tenant fit, so these do.
-fn units_where(plans: &[&Plan], totals: &MeterTotals, wanted: impl Fn(&Plan) -> bool) -> u64 {
-    plans.iter().zip(&totals.charged).filter(|(plan, _)| wanted(plan)).map(|(_, units)| units).sum()
+fn measured_where(plans: &[&Plan], totals: &MeterTotals, wanted: impl Fn(&Plan) -> bool) -> Measured {
+    let each = plans.iter().zip(&totals.charged).filter(|(plan, _)| wanted(plan));
+    each.fold(Measured::default(), |sum, (_, one)| Measured {
+        units: sum.units + one.units,
+        requests: sum.requests + one.requests,
+    })
 }
 
 /// The sum of the lines' amounts, in `currency`.
@@ -136,34 +148,23 @@ fn rate_charge(
     currency: Currency,
     charge: &Charge,
     of: Option<&str>,
-    units: u64,
+    measured: Measured,
     lines: &mut Vec<Line>,
 ) -> Result<(), RatingError> {
-    let included = units.min(charge.included);
     let first_line = lines.len();
+    let beyond = charge.beyond(measured).units;
     if charge.included > 0 {
-        lines.push(Line::included(currency, charge, included));
+        lines.push(Line::included(currency, charge, measured.units - beyond));
     }
-    let mut beyond = units - included;
-    let mut first = 1;
-    for tier in &charge.tiers {
-        let quantity = beyond.min(tier_width(tier, first));
-        if quantity > 0 {
-            lines.push(Line::usage(currency, charge, tier, first, quantity)?);
-        }
-        beyond -= quantity;
-        first = tier.up_to.map_or(u64::MAX, |up_to| up_to.saturating_add(1));
+    let parts = charge.parts(None, measured);
+    for part in &parts {
+        lines.push(Line::part(currency, charge, part)?);
     }
-    if beyond > 0 {
+    if parts.is_empty() && beyond > 0 {
         lines.push(Line::beyond_every_tier(currency, charge, beyond));
     }
     if let Some(plan) = of {
         lines[first_line..].iter_mut().for_each(|line| line.description = format!("{plan}, {}", line.description));
     }
     Ok(())
-}
-
-/// Units that fit a tier that starts with unit number `first` beyond the allowance.
-fn tier_width(tier: &Tier, first: u64) -> u64 {
-    tier.up_to.map_or(u64::MAX, |up_to| up_to.saturating_add(1).saturating_sub(first))
 }

@@ -4,7 +4,10 @@ use common::{
     id::{KeyId, TenantId},
     key::Mode,
     money::{Currency, Decimal, UnitPrice},
-    plan::{Charge, Plan, PlanFile, Tier},
+    plan::{
+        Charge, Plan, PlanFile,
+        price::{Price, Tier},
+    },
     time::Micros,
     usage::{PaidBy, rollup::UsageRollup},
 };
@@ -117,7 +120,7 @@ fn sums_beyond_64_bits_are_refused() {
 #[test]
 fn amount_beyond_64_bits_names_its_line() {
     let mut plan = shipped_plan("growth");
-    plan.charges[0].tiers[0].price = UnitPrice { amount: Decimal::from(1_000_000), per: 1 };
+    plan.charges[0].price = Price::PerUnit(UnitPrice { amount: Decimal::from(1_000_000), per: 1 });
     let error = rate(&plan, &usage(&[row("requests", u64::MAX)])).unwrap_err();
     assert!(matches!(&error, RatingError::Amount { line, .. } if line.starts_with("requests")), "{error}");
 }
@@ -130,14 +133,14 @@ fn plans() -> impl Strategy<Value = Plan> {
         let mut end = 0;
         let tier = |(index, (width, price))| {
             end += width;
-            Tier { up_to: (index != last).then_some(end), price }
+            Tier { up_to: (index != last).then_some(end), price: Some(price), fixed: None }
         };
         steps.into_iter().enumerate().map(tier).collect::<Vec<_>>()
     });
     (0_u64..500, tiers, 0_u64..100_000).prop_map(|(included, tiers, fee)| {
         let mut plan = shipped_plan("growth");
         plan.flat_fee = format!("{}.{:02}", fee / 100, fee % 100);
-        plan.charges = vec![Charge { meter: "requests".into(), included, tiers }];
+        plan.charges = vec![Charge { meter: "requests".into(), included, price: Price::Graduated(tiers) }];
         plan.validate().unwrap();
         plan
     })
@@ -145,7 +148,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 
 /// The tier of one unit beyond the allowance, numbered from 1: the slow and obvious way.
 fn tier_of(charge: &Charge, number: u64) -> Option<usize> {
-    charge.tiers.iter().position(|tier| tier.up_to.is_none_or(|up_to| number <= up_to))
+    charge.price.tiers().iter().position(|tier| tier.up_to.is_none_or(|up_to| number <= up_to))
 }
 
 proptest! {
@@ -158,8 +161,8 @@ proptest! {
         let lines = rate(&plan, &usage(&rows)).unwrap();
         let sum: i64 = lines.iter().map(|line| line.amount.minor()).sum();
         prop_assert_eq!(total(&lines, plan.currency).unwrap().minor(), sum);
-        let quantity: u64 = lines.iter().filter(|line| line.kind != LineKind::FlatFee).map(|line| line.quantity).sum();
-        prop_assert_eq!(quantity, rows.iter().map(|row| row.units).sum::<u64>());
+        let quantity: i128 = lines.iter().filter(|line| line.kind != LineKind::FlatFee).map(|line| line.quantity).sum();
+        prop_assert_eq!(quantity, rows.iter().map(|row| i128::from(row.units)).sum::<i128>());
     }
 
     #[test]
@@ -176,10 +179,10 @@ proptest! {
     ) {
         let charge = &plan.charges[0];
         let borders: Vec<u64> =
-            [0].into_iter().chain(charge.tiers.iter().filter_map(|tier| tier.up_to)).chain([3_000]).collect();
+            [0].into_iter().chain(charge.price.tiers().iter().filter_map(|tier| tier.up_to)).chain([3_000]).collect();
         let units = (charge.included + border.get(&borders)).saturating_add_signed(offset);
         let beyond = units.saturating_sub(charge.included);
-        let mut by_tier = vec![0_u64; charge.tiers.len()];
+        let mut by_tier = vec![0_i128; charge.price.tiers().len()];
         (1..=beyond).filter_map(|number| tier_of(charge, number)).for_each(|tier| by_tier[tier] += 1);
         by_tier.retain(|count| *count > 0);
 

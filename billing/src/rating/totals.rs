@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use common::{
     id::TenantId,
     key::Mode,
+    plan::price::Measured,
     usage::{PaidBy, rollup::UsageRollup},
 };
 
@@ -36,7 +37,7 @@ pub struct TenantTotals {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeterTotals {
     /// Units that plans pay for or charge, by the place of the plan among those of the period.
-    pub charged: Vec<u64>,
+    pub charged: Vec<Measured>,
     /// Units that were paid for in advance.
     pub credit: u64,
     /// Units beyond a hard quota: owed, and on no bill.
@@ -64,8 +65,8 @@ impl Totals {
         if let Some(totals) = totals
             && let Some(charged) = totals.charged.get_mut(plan)
         {
-            let units = units.min(*charged);
-            *charged -= units;
+            let units = units.min(charged.units);
+            charged.units -= units;
             totals.beyond_quota += units;
         }
     }
@@ -116,9 +117,10 @@ impl MeterTotals {
             return add_to(&mut self.credit, sum.units, "units paid from credit");
         }
         if self.charged.len() <= plan {
-            self.charged.resize(plan + 1, 0);
+            self.charged.resize(plan + 1, Measured::default());
         }
-        add_to(&mut self.charged[plan], sum.units, "billable units on a meter")
+        add_to(&mut self.charged[plan].requests, sum.requests, "billable requests on a meter")?;
+        add_to(&mut self.charged[plan].units, sum.units, "billable units on a meter")
     }
 }
 

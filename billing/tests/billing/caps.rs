@@ -64,12 +64,12 @@ async fn drafts(store: &Store, period: &str, only: Option<TenantId>) -> Drafts {
 }
 
 /// Total, and units beyond a hard quota.
-fn billed(drafts: &Drafts, tenant: TenantId) -> (String, u64) {
+fn billed(drafts: &Drafts, tenant: TenantId) -> (String, i128) {
     let invoice = drafts.invoices.iter().find(|invoice| invoice.tenant == tenant).unwrap();
     let beyond = invoice.lines.iter().filter(|line| line.description == "requests: beyond the hard quota");
     let beyond = beyond.map(|line| line.quantity).sum();
-    let on_lines: u64 = invoice.lines.iter().skip(1).map(|line| line.quantity).sum();
-    assert_eq!(on_lines, invoice.counts.billable_units, "every unit stands on one line");
+    let on_lines: i128 = invoice.lines.iter().skip(1).map(|line| line.quantity).sum();
+    assert_eq!(on_lines, i128::from(invoice.counts.billable_units), "every unit stands on one line");
     (invoice.total.digits(), beyond)
 }
 

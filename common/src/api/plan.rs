@@ -9,7 +9,9 @@ use crate::{
     money::UnitPrice,
     plan::{
         AppliedPlan, Charge, OfferedPlan, Plan, PlanId, PlanLimits, PlanOutcome, PoolMode, Quota, QuotaKind, RateLimit,
-        RateLimits, Tier, subscription::PlanStart,
+        RateLimits,
+        price::{Percentage, Price, Tier},
+        subscription::PlanStart,
     },
 };
 
@@ -133,19 +135,54 @@ pub struct ChargeDocument {
     /// Units per period that the flat fee already pays for.
     #[schema(required = false)]
     included: u64,
-    /// Prices of the units beyond, lowest tier first.
-    #[schema(required = false)]
-    tiers: Vec<TierDocument>,
+    /// Graduated prices of the units beyond, lowest tier first: each tier prices the units that fall
+    /// into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tiers: Option<Vec<TierDocument>>,
+    /// A price that every unit beyond has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_unit: Option<PriceDocument>,
+    /// Volume prices, lowest tier first: the tier that all units beyond reach together prices all
+    /// of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<Vec<TierDocument>>,
+    /// A package: `per` units for `amount`, each package that is begun in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<PriceDocument>,
+    /// A share of an amount that the units stand for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentage: Option<PercentageDocument>,
 }
 
-/// One step of a graduated price.
+/// A share of an amount that units stand for, and a fixed part per request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Percentage)]
+pub struct PercentageDocument {
+    /// Percent of the amount.
+    #[schema(example = "1.2")]
+    percent: String,
+    /// Worth of one unit, in major currency units.
+    #[schema(example = "0.01")]
+    unit: String,
+    /// Charged for each request, in major currency units.
+    #[schema(example = "0.10")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<String>,
+}
+
+/// One step of a graduated or volume price.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tier)]
 pub struct TierDocument {
     /// The last unit beyond the allowance that this tier prices; the last tier has none.
     up_to: Option<u64>,
-    /// Price of units in this tier.
-    price: PriceDocument,
+    /// Price of units in this tier; none: they cost nothing beside the fixed part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<PriceDocument>,
+    /// Charged once when the tier is reached, in major currency units.
+    #[schema(example = "10.00")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<String>,
 }
 
 /// An exact price.
@@ -267,14 +304,36 @@ impl From<Plan> for PlanDocument {
 }
 
 impl From<Charge> for ChargeDocument {
-    fn from(Charge { meter, included, tiers }: Charge) -> Self {
-        Self { meter, included, tiers: tiers.into_iter().map(Into::into).collect() }
+    fn from(Charge { meter, included, price }: Charge) -> Self {
+        let documents = |tiers: Vec<Tier>| Some(tiers.into_iter().map(Into::into).collect());
+        let empty =
+            Self { meter, included, tiers: None, per_unit: None, volume: None, package: None, percentage: None };
+        match price {
+            Price::Graduated(tiers) => Self { tiers: documents(tiers), ..empty },
+            Price::PerUnit(price) => Self { per_unit: Some(price.into()), ..empty },
+            Price::Volume(tiers) => Self { volume: documents(tiers), ..empty },
+            Price::Package(price) => Self { package: Some(price.into()), ..empty },
+            Price::Percentage(percentage) => Self { percentage: Some(percentage.into()), ..empty },
+        }
     }
 }
 
 impl From<Tier> for TierDocument {
-    fn from(Tier { up_to, price: UnitPrice { amount, per } }: Tier) -> Self {
-        Self { up_to, price: PriceDocument { amount: amount.to_string(), per } }
+    fn from(Tier { up_to, price, fixed }: Tier) -> Self {
+        Self { up_to, price: price.map(Into::into), fixed: fixed.map(|fixed| fixed.to_string()) }
+    }
+}
+
+impl From<UnitPrice> for PriceDocument {
+    fn from(UnitPrice { amount, per }: UnitPrice) -> Self {
+        Self { amount: amount.to_string(), per }
+    }
+}
+
+impl From<Percentage> for PercentageDocument {
+    fn from(Percentage { percent, unit, fixed }: Percentage) -> Self {
+        let text = |decimal: crate::money::Decimal| decimal.to_string();
+        Self { percent: text(percent), unit: text(unit), fixed: fixed.map(text) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::Step;
 pub(super) type Found = (Vec<Step>, PlanError);
 
 macro_rules! way {
-    ($($step:expr),+) => { vec![$(Step::from($step)),+] };
+    ($($step:expr),+) => { vec![$($crate::config::Step::from($step)),+] };
 }
 pub(super) use way;
 
@@ -38,7 +38,7 @@ pub(super) fn faults(plan: &Plan) -> Vec<Found> {
         found.extend(charge.faults().into_iter().map(inside));
         // What it comes to is computed from tiers that make sense.
         if let (Ok(fee), true) = (plan.flat_fee(), found.len() == before) {
-            found.extend(charge.validate_amounts(fee).err().map(|error| inside((way!["tiers"], error))));
+            found.extend(charge.validate_amounts(fee).err().map(inside));
         }
     }
     let limits = plan.limits.faults().into_iter();
@@ -57,8 +57,8 @@ fn sizes(plan: &Plan) -> Vec<Found> {
     let lists = [("charges", plan.charges.len()), ("quotas", plan.quotas.len()), ("prepaid", plan.prepaid.len())];
     let lists = lists.into_iter().map(|(what, found)| (way![what], what, found));
     let tiers = plan.charges.iter().enumerate().map(|(index, charge)| {
-        let way = way!["charges", index, "tiers"];
-        (way, "tiers", charge.tiers.len())
+        let way = way!["charges", index, charge.price.name()];
+        (way, "tiers", charge.price.tiers().len())
     });
     let too_many = lists.chain(tiers).filter(|(_, _, found)| *found > ENTRIES_MAX);
     too_many.map(|(way, what, found)| (way, PlanError::TooMany { what, found })).collect()

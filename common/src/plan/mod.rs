@@ -12,13 +12,14 @@ pub mod effective;
 mod file;
 mod limit;
 mod owner;
+pub mod price;
 pub mod subscription;
 pub(crate) mod versions;
 
 use std::{fmt, str::FromStr};
 
 pub use apply::{PLANS_AT_ONCE_MAX, PLANS_OF_OWNER_MAX};
-pub use charge::{Charge, RATEABLE_UNITS, Tier};
+pub use charge::{Charge, RATEABLE_UNITS};
 pub use effective::EffectiveTerms;
 pub use file::PlanFile;
 pub use limit::{LimitError, PlanLimits, PoolMode, RateLimit, RateLimits, RateWindow};

@@ -72,6 +72,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_usage_quarantine"),
     migration!(15, "0015_gateway_lives"),
     migration!(16, "0016_aborted_requests"),
+    migration!(17, "0017_ledger"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

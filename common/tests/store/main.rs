@@ -19,6 +19,7 @@ mod idempotency;
 mod key;
 mod lease_close;
 mod lease_close_model;
+mod ledger;
 mod limit_bank;
 mod lives;
 mod lost_entries;

@@ -6,7 +6,11 @@ use common::{
         plan::{AppliedPlanDocument, PlanVersionDocument},
     },
     id::TenantId,
-    plan::{Charge, Plan, PlanOutcome, RateLimits, RateWindow},
+    money::UnitPrice,
+    plan::{
+        Charge, Plan, PlanOutcome, RateLimits, RateWindow,
+        price::{Percentage, Price, Tier},
+    },
 };
 use serde::Serialize;
 
@@ -106,11 +110,27 @@ impl ListRow for AppliedPlanDocument {
 }
 
 fn charge_text(charge: &Charge, currency: &str) -> String {
-    let tiers = charge.tiers.iter().map(|tier| {
+    let each = |price: &UnitPrice| format!("{} {currency} per {}", price.amount, price.per);
+    let tier = |tier: &Tier| {
         let reach = tier.up_to.map_or_else(|| "then".to_owned(), |units| format!("up to {units} more"));
-        format!("{reach} {} {currency} per {}", tier.price.amount, tier.price.per)
-    });
-    [format!("{} units included", charge.included)].into_iter().chain(tiers).collect::<Vec<_>>().join(", ")
+        let fixed = tier.fixed.map(|fixed| format!("{fixed} {currency}"));
+        let price = [fixed, tier.price.as_ref().map(each)].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+        format!("{reach} {price}")
+    };
+    let price = match &charge.price {
+        Price::Graduated(tiers) => tiers.iter().map(tier).collect(),
+        Price::PerUnit(price) => vec![format!("then {}", each(price))],
+        Price::Volume(tiers) => ["all units at the price of the tier that they reach".to_owned()]
+            .into_iter()
+            .chain(tiers.iter().map(tier))
+            .collect(),
+        Price::Package(price) => vec![format!("then {} {currency} for each {} begun", price.amount, price.per)],
+        Price::Percentage(Percentage { percent, unit, fixed }) => {
+            let fixed = fixed.map(|fixed| format!(" and {fixed} {currency} per request")).unwrap_or_default();
+            vec![format!("then {percent} % of {unit} {currency} per unit{fixed}")]
+        }
+    };
+    [format!("{} units included", charge.included)].into_iter().chain(price).collect::<Vec<_>>().join(", ")
 }
 
 fn limits_text(limits: &RateLimits) -> String {

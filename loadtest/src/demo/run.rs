@@ -240,7 +240,7 @@ fn compare(bill: &Bill, tenants: &Tenants, traffic: &Traffic) -> Result<Outcome,
 fn expected_cents(plan: &common::plan::Plan, units: u64) -> Option<i64> {
     let charge = plan.charges.first()?;
     let beyond = i128::from(units.saturating_sub(charge.included));
-    let price = charge.tiers.first()?.price;
+    let price = charge.price.tiers().first()?.price?;
     let cents_per_million = price.amount.checked_mul(100.into())?;
     if price.per != 1_000_000 || cents_per_million.fract() != common::money::Decimal::ZERO {
         return None;

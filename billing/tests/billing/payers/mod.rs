@@ -92,7 +92,7 @@ fn total(drafts: &Drafts, tenant: TenantId) -> String {
     invoice.map_or_else(|| "none".to_owned(), |invoice| invoice.total.digits())
 }
 
-fn lines(drafts: &Drafts, tenant: TenantId) -> Vec<(String, u64, String)> {
+fn lines(drafts: &Drafts, tenant: TenantId) -> Vec<(String, i128, String)> {
     let invoice = drafts.invoices.iter().find(|invoice| invoice.tenant == tenant).unwrap();
     let line = |line: &billing::rating::Line| (line.description.clone(), line.quantity, line.amount.digits());
     invoice.lines.iter().skip(1).map(line).collect()
@@ -102,7 +102,7 @@ fn tokens(tenant: TenantId, at: &str, units: u64, prepaid: bool) -> UsageRecord 
     UsageRecord { meter: "tokens".into(), prepaid, ..request(tenant, at, units) }
 }
 
-fn line(description: &str, quantity: u64, amount: &str) -> (String, u64, String) {
+fn line(description: &str, quantity: i128, amount: &str) -> (String, i128, String) {
     (description.into(), quantity, amount.into())
 }
 

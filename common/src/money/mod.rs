@@ -1,14 +1,22 @@
 //! Money and prices. No float ever touches either.
 //!
 //! An amount is a whole number of minor units (cents) in one currency. A price may be any exact
-//! decimal per any number of units; it becomes money in one place, [`UnitPrice::amount_for`],
-//! rounding once, half away from zero.
+//! decimal per any number of units, and a part of a period any fraction: both are [`Exact`], and
+//! become money in one place, [`Exact::to_money`], rounding once, half away from zero.
+
+mod exact;
+mod split;
+mod unit_price;
 
 use std::{fmt, str::FromStr};
 
+pub use exact::Exact;
 pub use iso_currency::Currency;
 pub use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
+pub use split::split;
+pub use unit_price::UnitPrice;
+pub(crate) use unit_price::{exact_decimal, exact_decimal_or_none};
 
 /// The reason why an amount could not be computed or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +107,22 @@ impl Money {
         Ok(Self::from_minor(minor, self.currency))
     }
 
+    /// What is left of the amount without another of its currency.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        let minor = other.minor.checked_neg().ok_or(MoneyError::Overflow)?;
+        self.checked_add(Self::from_minor(minor, other.currency))
+    }
+
+    /// The sum of amounts in `currency`.
+    pub fn sum(amounts: impl IntoIterator<Item = Self>, currency: Currency) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
+    }
+
+    /// Returns true if it is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.minor == 0
+    }
+
     /// The amount as plain digits, `103.80`, without the currency.
     pub fn digits(self) -> String {
         let places = decimal_places(self.currency) as usize;
@@ -115,77 +139,11 @@ impl fmt::Display for Money {
     }
 }
 
-/// An exact price: `amount` in major currency units for every `per` units of usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UnitPrice {
-    /// Major currency units, as in `5.00` dollars; written in quotes, since an unquoted 5.00 would
-    /// be a float.
-    #[serde(deserialize_with = "exact_decimal")]
-    pub amount: Decimal,
-    /// Units of usage that the amount buys; at least 1.
-    pub per: u64,
-}
-
-impl UnitPrice {
-    /// Returns the price of `units`: `units x amount / per`, exact until the one rounding to minor
-    /// units, half away from zero.
-    pub fn amount_for(&self, units: u64, currency: Currency) -> Result<Money, MoneyError> {
-        let price = self.amount.normalize();
-        let minor_per_major = 10_i128.pow(decimal_places(currency));
-        let numerator = price
-            .mantissa()
-            .checked_mul(i128::from(units))
-            .and_then(|product| product.checked_mul(minor_per_major))
-            .ok_or(MoneyError::Overflow)?;
-        let denominator = 10_i128
-            .checked_pow(price.scale())
-            .and_then(|scale| scale.checked_mul(i128::from(self.per)))
-            .filter(|denominator| *denominator > 0)
-            .ok_or(MoneyError::Overflow)?;
-        let minor = round_half_away_from_zero(numerator, denominator);
-        let minor = i64::try_from(minor).map_err(|_| MoneyError::Overflow)?;
-        Ok(Money::from_minor(minor, currency))
-    }
-}
-
-fn exact_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
-    struct DecimalText;
-
-    impl de::Visitor<'_> for DecimalText {
-        type Value = Decimal;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an exact decimal in quotes, as in \"5.00\"")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
-            Decimal::from_str_exact(text).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-        }
-
-        fn visit_u64<E: de::Error>(self, whole: u64) -> Result<Decimal, E> {
-            Ok(Decimal::from(whole))
-        }
-    }
-
-    deserializer.deserialize_any(DecimalText)
-}
-
-fn round_half_away_from_zero(numerator: i128, denominator: i128) -> i128 {
-    let quotient = numerator / denominator;
-    let remainder = (numerator % denominator).unsigned_abs();
-    if remainder >= denominator.unsigned_abs() - remainder { quotient + numerator.signum() } else { quotient }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn price(amount: &str, per: u64) -> UnitPrice {
-        UnitPrice { amount: amount.parse().unwrap(), per }
-    }
 
     #[test]
     fn amount_shows_decimal_places_of_currency() {
@@ -209,38 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn halves_round_away_from_zero() {
-        let half_cent = price("0.005", 1);
-        assert_eq!(half_cent.amount_for(1, Currency::USD).unwrap().minor(), 1);
-        assert_eq!(half_cent.amount_for(3, Currency::USD).unwrap().minor(), 2);
-        assert_eq!(price("-0.005", 1).amount_for(1, Currency::USD).unwrap().minor(), -1);
-        assert_eq!(price("0.0049", 1).amount_for(1, Currency::USD).unwrap().minor(), 0);
-        assert_eq!(price("1", 3).amount_for(2, Currency::USD).unwrap().minor(), 67);
-    }
-
-    #[test]
     fn amounts_of_different_currencies_do_not_add() {
         let sum = Money::zero(Currency::USD).checked_add(Money::zero(Currency::EUR));
         assert!(matches!(sum, Err(MoneyError::CurrencyMismatch { .. })));
     }
 
     proptest! {
-        #[test]
-        fn rounding_is_within_half_a_minor_unit(
-            mantissa in -1_000_000_000_i64..1_000_000_000,
-            scale in 0_u32..10,
-            per in 1_u64..10_000_000,
-            units in 0_u64..1_000_000_000,
-        ) {
-            let price = UnitPrice { amount: Decimal::new(mantissa, scale), per };
-            if let Ok(money) = price.amount_for(units, Currency::USD) {
-                let exact = i128::from(mantissa) * i128::from(units) * 100;
-                let denominator = 10_i128.pow(scale) * i128::from(per);
-                let error = (exact - i128::from(money.minor()) * denominator).abs();
-                prop_assert!(2 * error <= denominator);
-            }
-        }
-
         #[test]
         fn digits_parse_back(minor in any::<i64>()) {
             let money = Money::from_minor(minor, Currency::USD);

@@ -1,0 +1,80 @@
+//! Percentage: a share of an amount that units stand for, and a fixed part per request.
+//!
+//! An API that moves money counts it in units: cents, or whatever `unit` says one is worth.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Measured, Part, PartKind, difference,
+    tier::{Fault, decimal_fault},
+};
+use crate::{
+    money::{Decimal, Exact, exact_decimal, exact_decimal_or_none},
+    plan::check::way,
+};
+
+/// A share of an amount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Percentage {
+    /// Percent of the amount: `"1.2"`; 133.333 is a multiplier of 1.33333.
+    #[serde(deserialize_with = "exact_decimal")]
+    pub percent: Decimal,
+    /// What one unit is worth, in major units of the currency: `"0.01"` for cents.
+    #[serde(deserialize_with = "exact_decimal")]
+    pub unit: Decimal,
+    /// Charged for each request, in major units.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact_decimal_or_none")]
+    pub fixed: Option<Decimal>,
+}
+
+impl Percentage {
+    /// The parts of what was measured since `before`.
+    pub(super) fn parts(&self, before: Measured, after: Measured) -> Vec<Part> {
+        let units = difference(before.units, after.units);
+        let requests = difference(before.requests, after.requests);
+        let amount = Exact::percent(self.percent) * Exact::from(self.unit) * Exact::whole(units);
+        let part = |kind, units, amount| Part { kind, tier: (1, None), units, amount };
+        let fixed = self.fixed.map_or_else(Exact::zero, Exact::from);
+        let per_request = part(PartKind::PerRequest(requests, fixed.clone()), 0, fixed * Exact::whole(requests));
+        vec![part(PartKind::Share(self.clone()), units, amount), per_request]
+    }
+
+    /// Its faults, each with the way to it.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let amounts = [("percent", Some(self.percent)), ("unit", Some(self.unit)), ("fixed", self.fixed)];
+        let fault = |(name, amount): (&'static str, Option<Decimal>)| {
+            Some((way![name], format!("`{name}` {}", decimal_fault(amount?)?)))
+        };
+        let mut found: Vec<Fault> = amounts.into_iter().filter_map(fault).collect();
+        if self.unit.is_zero() {
+            found.push((way!["unit"], "`unit` is 0: say what one unit is worth, as in \"0.01\"".into()));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::amounts;
+    use super::*;
+    use crate::plan::price::Price;
+
+    fn percentage(percent: &str, unit: &str, fixed: Option<&str>) -> Price {
+        let decimal = |text: &str| text.parse().unwrap();
+        Price::Percentage(Percentage { percent: decimal(percent), unit: decimal(unit), fixed: fixed.map(decimal) })
+    }
+
+    #[test]
+    fn share_and_fixed_part_are_lines_of_their_own() {
+        let price = percentage("1.2", "0.01", Some("0.10"));
+        assert_eq!(amounts(&price.parts(None, Measured { units: 40_000, requests: 1 })), ["4.80", "0.10"]);
+        assert_eq!(amounts(&price.parts(None, Measured { units: 85_000, requests: 4 })), ["10.20", "0.40"]);
+    }
+
+    #[test]
+    fn multiplier_is_a_percentage_above_a_hundred() {
+        let price = percentage("133.333", "1", None);
+        assert_eq!(amounts(&price.parts(None, Measured { units: 10, requests: 3 })), ["13.33"]);
+    }
+}
