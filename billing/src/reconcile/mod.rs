@@ -1,5 +1,5 @@
-//! Reconciling usage: entries acknowledged = entries stored = sums in the rollups, and everything
-//! that is still open.
+//! Reconciling: entries acknowledged = entries stored = sums in the rollups, postings of the ledger
+//! that sum to zero, and everything that is still open.
 //!
 //! The store compares; this module adds what the store cannot judge alone: gaps, dead letters, and
 //! usage of unknown tenants.
@@ -11,6 +11,7 @@ use std::collections::HashSet;
 
 use common::{
     id::TenantId,
+    ledger::LedgerFault,
     store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
     usage::{
@@ -72,6 +73,8 @@ pub struct Report {
     pub unknown_tenants: Vec<UnknownTenant>,
     /// Records whose day has no partition; retention does not reach them.
     pub unpartitioned: u64,
+    /// Postings of the ledger that do not sum to zero, at most 100.
+    pub ledger: Vec<LedgerFault>,
 }
 
 /// An equality that does not hold.
@@ -126,6 +129,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         quarantined: store.quarantine_count().await?,
         unknown_tenants,
         unpartitioned: found.unpartitioned,
+        ledger: store.ledger_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -164,6 +168,9 @@ impl Report {
         }
         if self.quarantined > 0 {
             faults.push(format!("{} entries are in quarantine", self.quarantined));
+        }
+        if !self.ledger.is_empty() {
+            faults.push(format!("{} postings of the ledger do not balance", self.ledger.len()));
         }
         faults
     }

@@ -42,6 +42,7 @@ pub fn to_table(report: &Report) -> String {
     if report.quarantined > 0 {
         let _ = writeln!(text, "In quarantine: {}; see `billing quarantine list`\n", grouped(report.quarantined));
     }
+    list(&mut text, "Postings of the ledger that do not balance", report.ledger.iter());
     let _ = writeln!(text, "{}", verdict(report));
     text
 }

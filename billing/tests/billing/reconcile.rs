@@ -3,6 +3,8 @@
 
 use common::{
     id::TenantId,
+    ledger::{Account, Cause, CauseKind, Posting},
+    money::{Currency, Money},
     usage::{booking::Booking, dead_letters::NewDeadLetter},
 };
 use serde_json::{Value, json};
@@ -64,6 +66,24 @@ async fn every_manipulation_of_the_books_is_found() {
         assert!(stdout(&table).contains(breach), "{breach} in {}", stdout(&table));
         assert!(stderr(&table).contains("the books are not in order"), "{}", stderr(&table));
     }
+}
+
+#[tokio::test]
+async fn posting_that_does_not_balance_is_found() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let amount = |minor| Money::from_minor(minor, Currency::USD);
+    let entries = [(Account::Receivable, amount(119)), (Account::Revenue, amount(-119))];
+    let cause = Cause { kind: CauseKind::Invoice, id: "inv_1".into() };
+    let posting = Posting::new((root, root), "invoice:1", cause, instant("2026-11-10T12:00:01Z"), &entries);
+    store.post(&posting.unwrap()).await.unwrap();
+    assert_eq!(audit(&deployment, &[]).await.0, Some(0));
+    execute(&deployment, "INSERT INTO ledger_entries SELECT seq, 2, 'tax', -19 FROM ledger_postings").await;
+    let (exit_code, report) = audit(&deployment, &[]).await;
+    assert_eq!((exit_code, &report["ledger"][0]["key"]), (Some(1), &json!("invoice:1")), "{report}");
+    let table = deployment.run(&["audit", "--store", &deployment.url()]).await;
+    assert!(stdout(&table).contains("(`invoice:1`) has 3 entries that sum to -0.19 USD"), "{}", stdout(&table));
+    assert!(stderr(&table).contains("1 postings of the ledger do not balance"), "{}", stderr(&table));
 }
 
 #[tokio::test]

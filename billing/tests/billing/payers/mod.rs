@@ -144,7 +144,7 @@ async fn hour_in_which_a_month_of_the_payer_begins_is_split() {
 /// A plan as stores may hold one from before it would have been refused.
 const UNRATEABLE: &str = "
     INSERT INTO plan_versions (owner_id, plan_id, version, body, created_at) SELECT owner_id, 'odd', 1, REPLACE(REPLACE(REPLACE(body,
-        '\"growth\"', '\"odd\"'), '\"4.00\"', '\"0.0000000000000000000000000001\"'), '1000000', '1000000000000'), 0
+        '\"growth\"', '\"odd\"'), '\"4.00\"', '\"999999999999999\"'), '1000000', '1'), 0
         FROM plan_versions WHERE plan_id = 'growth';
     INSERT INTO plan_versions (owner_id, plan_id, version, body, created_at)
         SELECT owner_id, 'torn', 1, '{}', 0 FROM plan_versions WHERE plan_id = 'growth';
