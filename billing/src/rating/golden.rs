@@ -48,10 +48,10 @@ impl Case {
     fn rounded(&self, exact: &Exact) -> String {
         exact.to_money(self.currency()).unwrap().digits()
     }
+}
 
-    fn rule(&self, treatment: Treatment, percent: &Value) -> TaxRule {
-        TaxRule { treatment, percent: text(percent).parse().unwrap() }
-    }
+fn rule(treatment: Treatment, percent: &Value) -> TaxRule {
+    TaxRule { treatment, percent: text(percent).parse().unwrap() }
 }
 
 fn cases() -> Vec<Case> {
@@ -251,7 +251,7 @@ fn quarter_is_cut_by_exact_time() {
 #[test]
 fn credit_note_takes_back_the_unused_part_with_its_tax() {
     let case = case("credit-note-25-percent-a");
-    let (fee, rule) = (case.money(case.input("fee")), case.rule(Treatment::Exclusive, case.input("tax_rate")));
+    let (fee, rule) = (case.money(case.input("fee")), rule(Treatment::Exclusive, case.input("tax_rate")));
     let tax = tax::groups(&[(fee, rule)], TaxRounding::PerRate, case.currency()).unwrap()[0].tax;
     let net = (Exact::from(fee) * fraction(case.input("unused"))).to_money(case.currency()).unwrap();
     let credited = Left { net: fee, tax }.credit(net, &rule).unwrap();
@@ -263,7 +263,7 @@ fn credit_note_takes_back_the_unused_part_with_its_tax() {
 #[test]
 fn credit_notes_leave_no_more_than_the_invoice_charged() {
     let case = case("credit-note-odd-rate");
-    let (fee, rule) = (case.money(case.input("fee")), case.rule(Treatment::Exclusive, case.input("tax_rate")));
+    let (fee, rule) = (case.money(case.input("fee")), rule(Treatment::Exclusive, case.input("tax_rate")));
     let group = tax::groups(&[(fee, rule)], TaxRounding::PerRate, case.currency()).unwrap()[0];
     let invoice = case.expected("invoice");
     assert_eq!((group.net, group.tax), (case.money(&invoice["net"]), case.money(&invoice["tax"])));
@@ -305,7 +305,7 @@ fn anchor_on_the_31st_is_kept() {
 fn tax_is_rounded_once_for_each_rate() {
     for id in ["tax-by-rate-not-by-line", "japan-one-rounding-per-rate"] {
         let case = case(id);
-        let rule = case.rule(Treatment::Exclusive, case.input("tax_rate"));
+        let rule = rule(Treatment::Exclusive, case.input("tax_rate"));
         let lines = case.input("lines_net").as_array().unwrap();
         let lines: Vec<_> = lines.iter().map(|net| (case.money(net), rule)).collect();
         let group = tax::groups(&lines, TaxRounding::PerRate, case.currency()).unwrap()[0];
@@ -317,7 +317,7 @@ fn tax_is_rounded_once_for_each_rate() {
 #[test]
 fn two_rates_are_two_groups() {
     let case = case("two-tax-rates");
-    let line = |group: &Value| (case.money(&group["net"]), case.rule(Treatment::Exclusive, &group["tax_rate"]));
+    let line = |group: &Value| (case.money(&group["net"]), rule(Treatment::Exclusive, &group["tax_rate"]));
     let lines: Vec<_> = case.input("groups").as_array().unwrap().iter().map(line).collect();
     let groups = tax::groups(&lines, TaxRounding::PerRate, case.currency()).unwrap();
     let taxes: Vec<String> = groups.iter().map(|group| group.tax.digits()).collect();

@@ -15,6 +15,9 @@ use super::{Currency, Decimal, Money, MoneyError, decimal_places};
 /// Decimal places that an amount without a finite decimal shows.
 const SHOWN_PLACES: usize = 12;
 
+/// One in units of the last of them.
+const SHOWN_SCALE: i128 = 10_i128.pow(12);
+
 /// An exact number: of major units of a currency, or a plain factor. It is a fraction of whole
 /// numbers of any size, so no step of a computation rounds or overflows; [`Exact::to_money`] does
 /// both, once, at the end.
@@ -59,11 +62,6 @@ impl Exact {
     /// The number divided by another; none if that is zero.
     pub fn divided_by(&self, other: &Self) -> Option<Self> {
         (!other.is_zero()).then(|| Self(&self.0 / &other.0))
-    }
-
-    /// The least whole number that is not below it.
-    pub fn ceil(&self) -> Self {
-        Self(self.0.ceil())
     }
 
     /// The whole number towards zero; none if that does not fit 64 bits.
@@ -126,8 +124,7 @@ impl FromStr for Exact {
 impl fmt::Display for Exact {
     /// The decimal if it ends within some places, or else a fraction such as `28210/91`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = BigInt::from(10).pow(SHOWN_PLACES as u32);
-        let scaled = &self.0 * BigRational::from_integer(scale);
+        let scaled = &self.0 * BigRational::from_integer(SHOWN_SCALE.into());
         if !scaled.is_integer() {
             return formatter.pad(&format!("{}/{}", self.0.numer(), self.0.denom()));
         }
