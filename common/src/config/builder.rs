@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::{
     fault::{Fault, Place, quoted},
-    tree::{Content, Entry, NodeId, Scalar, Tree},
+    tree::{Content, Entry, Map, NodeId, Scalar, Tree},
 };
 
 /// Deepest nesting; no configuration comes near.
@@ -15,7 +15,7 @@ const DEPTH_MAX: usize = 64;
 /// A list or a map that is not complete yet.
 enum Open {
     List { place: Place, anchor: usize, items: Vec<NodeId> },
-    Map { place: Place, anchor: usize, entries: Vec<Entry>, key: Option<(String, Place)> },
+    Map { place: Place, anchor: usize, entries: Map, key: Option<(String, Place)> },
 }
 
 /// Builds a tree from the parser's events.
@@ -91,7 +91,7 @@ impl Builder {
             }
             Event::SequenceStart(anchor, _) => self.open.push(Open::List { place, anchor, items: Vec::new() }),
             Event::MappingStart(anchor, _) => {
-                self.open.push(Open::Map { place, anchor, entries: Vec::new(), key: None });
+                self.open.push(Open::Map { place, anchor, entries: Map::default(), key: None });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => match self.anchors.get(&anchor).copied() {
@@ -134,13 +134,10 @@ impl Builder {
             Some(Open::List { items, .. }) => items.push(id),
             Some(Open::Map { entries, key, .. }) => {
                 let Some((key, key_place)) = key.take() else { return };
-                match entries.iter().find(|entry| entry.key == key) {
-                    Some(first) => {
-                        let line = first.key_place.line;
-                        let reason = format!("{} is defined twice: it is in line {line} already", quoted(&key));
-                        self.faults.push(key_place.fault(reason));
-                    }
-                    None => entries.push(Entry { key, key_place, value: id }),
+                if let Err(first) = entries.insert(Entry { key, key_place, value: id }) {
+                    let (key, line) = (quoted(&first.key), first.key_place.line);
+                    let reason = format!("{key} is defined twice: it is in line {line} already");
+                    self.faults.push(key_place.fault(reason));
                 }
             }
         }

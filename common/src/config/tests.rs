@@ -184,3 +184,30 @@ fn nested_aliases_hit_the_node_limit() {
     let text = format!("names: &a0 [x, x, x, x, x, x, x, x, x, x]\n{}\n", levels.join("\n"));
     assert!(!faults(&text).is_empty());
 }
+
+/// Time for which this thread has computed, whatever else the machine does.
+fn computed(work: impl FnOnce()) -> u128 {
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        u128::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u128::try_from(time.tv_nsec).unwrap()
+    };
+    let before = now();
+    work();
+    now() - before
+}
+
+#[test]
+fn sixteen_times_the_entries_of_a_map_cost_about_sixteen_times_the_work() {
+    let work = |count: usize| {
+        let text: String = (0..count).map(|number| format!("entry-{number:06}: 1\n")).collect();
+        computed(|| {
+            let tree = Tree::parse(&text).0;
+            for number in 0..count {
+                assert!(!tree.has_removed(&[Step::Key(format!("entry-{number:06}"))]));
+            }
+        })
+    };
+    // If each entry were compared with all before it, it would be more than a hundred times.
+    let few = (0..3).map(|_| work(2_000)).max().unwrap();
+    assert!(work(32_000) < 60 * few);
+}

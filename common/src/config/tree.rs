@@ -1,6 +1,6 @@
 //! A YAML document as a tree whose nodes know their places.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, hash_map};
 
 use super::fault::Place;
 
@@ -47,7 +47,7 @@ pub(super) struct Node {
 pub(super) enum Content {
     Scalar(Scalar),
     List(Vec<NodeId>),
-    Map(Vec<Entry>),
+    Map(Map),
     /// Stands for a missing setting, whatever its type, so that further missing settings can be
     /// reported.
     Supplied,
@@ -60,11 +60,38 @@ pub(super) struct Scalar {
     pub(super) is_plain: bool,
 }
 
+/// The entries of a map in the order of the file. Each key stands once.
+#[derive(Debug, Default)]
+pub(super) struct Map {
+    entries: Vec<Entry>,
+    /// Index of each key's entry: a file may name ten thousand upstreams.
+    by_key: HashMap<String, usize>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_place: Place,
     pub(super) value: NodeId,
+}
+
+impl Map {
+    /// The entry with this key.
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.by_key.get(key).map(|index| &self.entries[*index])
+    }
+
+    /// Adds an entry, unless its key has one already: then that one is the error.
+    pub(super) fn insert(&mut self, entry: Entry) -> Result<(), &Entry> {
+        match self.by_key.entry(entry.key.clone()) {
+            hash_map::Entry::Occupied(first) => Err(&self.entries[*first.get()]),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(self.entries.len());
+                self.entries.push(entry);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Tree {
@@ -80,17 +107,16 @@ impl Tree {
         let value = self.push(place, Content::Supplied);
         let entry = Entry { key: key.to_owned(), key_place: place, value };
         match &mut self.nodes[map].content {
-            Content::Map(entries) if entries.iter().all(|entry| entry.key != key) => entries.push(entry),
-            _ => return false,
+            Content::Map(map) => map.insert(entry).is_ok(),
+            _ => false,
         }
-        true
     }
 
     /// Removes every map that something was added to. Returns true if there was one that was not
     /// removed yet.
     pub(super) fn remove_supplied(&mut self) -> bool {
         let is_supplied = |id: &NodeId| matches!(self.nodes[*id].content, Content::Supplied);
-        let holds = |node: &Node| matches!(&node.content, Content::Map(entries) if entries.iter().any(|entry| is_supplied(&entry.value)));
+        let holds = |node: &Node| matches!(&node.content, Content::Map(map) if map.entries.iter().any(|entry| is_supplied(&entry.value)));
         let candidates = self.nodes.iter().enumerate().filter(|(id, _)| !self.removed.contains(id));
         let all: Vec<NodeId> = candidates.filter(|(_, node)| holds(node)).map(|(id, _)| id).collect();
         self.removed.extend(&all);
@@ -107,7 +133,7 @@ impl Tree {
 
     pub(super) fn entries(&self, id: NodeId) -> impl Iterator<Item = &Entry> {
         let entries = match &self.nodes[id].content {
-            Content::Map(entries) => entries.as_slice(),
+            Content::Map(map) => map.entries.as_slice(),
             _ => &[],
         };
         entries.iter().filter(|entry| !self.removed.contains(&entry.value))
@@ -119,6 +145,14 @@ impl Tree {
             _ => &[],
         };
         items.iter().copied().filter(|item| !self.removed.contains(item))
+    }
+
+    /// The entry of a map under a key.
+    fn entry(&self, id: NodeId, key: &str) -> Option<&Entry> {
+        match &self.nodes[id].content {
+            Content::Map(map) => map.get(key).filter(|entry| !self.removed.contains(&entry.value)),
+            _ => None,
+        }
     }
 
     /// The item at an index. A long list is not counted through for each of its items, as long as all
@@ -135,7 +169,7 @@ impl Tree {
     pub(super) fn walk(&self, way: &[Step]) -> Option<(NodeId, Place)> {
         let root = self.root()?;
         way.iter().try_fold((root, self.nodes[root].place), |(id, _), step| match step {
-            Step::Key(key) => self.entries(id).find(|entry| entry.key == *key).map(|entry| self.told(entry)),
+            Step::Key(key) => self.entry(id, key).map(|entry| self.told(entry)),
             Step::Item(index) => self.item(id, *index).map(|item| (item, self.nodes[item].place)),
         })
     }
@@ -158,14 +192,14 @@ impl Tree {
 
     /// Returns true if the value under `key` of a map cannot be used.
     pub(super) fn removed_key(&self, id: NodeId, key: &str) -> bool {
-        let Content::Map(entries) = &self.nodes[id].content else { return false };
-        entries.iter().any(|entry| entry.key == key && self.removed.contains(&entry.value))
+        let Content::Map(map) = &self.nodes[id].content else { return false };
+        map.get(key).is_some_and(|entry| self.removed.contains(&entry.value))
     }
 
     /// The keys of the map at the end of a way, also those whose values cannot be used.
     pub fn keys(&self, way: &[Step]) -> Vec<&str> {
         match self.walk(way).map(|(id, _)| &self.nodes[id].content) {
-            Some(Content::Map(entries)) => entries.iter().map(|entry| entry.key.as_str()).collect(),
+            Some(Content::Map(map)) => map.entries.iter().map(|entry| entry.key.as_str()).collect(),
             _ => Vec::new(),
         }
     }
@@ -181,7 +215,7 @@ impl Tree {
                 match &self.nodes[id].content {
                     Content::Scalar(_) | Content::Supplied => {}
                     Content::List(items) => waiting.extend(items),
-                    Content::Map(entries) => waiting.extend(entries.iter().map(|entry| entry.value)),
+                    Content::Map(map) => waiting.extend(map.entries.iter().map(|entry| entry.value)),
                 }
             }
             false
@@ -206,7 +240,7 @@ impl Tree {
         };
         let (mut waiting, mut by_key) = (vec![start], None);
         while let Some(id) = waiting.pop() {
-            for entry in self.entries(id).filter(|entry| entry.key == field) {
+            if let Some(entry) = self.entry(id, field) {
                 let (value, place) = self.told(entry);
                 if holds(value) {
                     return place;
