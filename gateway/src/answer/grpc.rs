@@ -114,6 +114,17 @@ pub(crate) const fn http_status(status: u16) -> u16 {
     }
 }
 
+/// The status of HTTP by which the server of a call is judged: a failure only where the server
+/// says that it failed, whatever the client asked. A client can bring about `DEADLINE_EXCEEDED` and
+/// `UNIMPLEMENTED` by itself.
+pub(crate) const fn judged_status(status: u16) -> u16 {
+    match status {
+        2 | 13 | 15 => 500,
+        14 => 503,
+        _ => 200,
+    }
+}
+
 /// A text as `grpc-message` carries it: visible ASCII, all else escaped byte by byte.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -238,6 +238,12 @@ pub(super) struct RouteFile {
     pub(super) timeouts: Option<TimeoutsFile>,
     /// Most bytes of a body; the general limit unless set.
     pub(super) body_bytes: Option<u64>,
+    /// Most header lines of a request; beyond it, 431. 256 unless set.
+    pub(super) header_count: Option<u64>,
+    /// Most bytes of all header lines; at most the general limit, which holds unless set.
+    pub(super) header_bytes: Option<u64>,
+    /// Most bytes of one header value; at most the general limit, which holds unless set.
+    pub(super) header_value_bytes: Option<u64>,
     /// Policy for requests whose client leaves.
     #[serde(default)]
     pub(super) on_abort: OnAbortFile,

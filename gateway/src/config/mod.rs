@@ -164,6 +164,9 @@ pub struct HttpSinkSettings {
     pub tls: ClientTls,
 }
 
+/// Most header lines of a request; more than any client needs, and what Pingora can read.
+pub const HEADER_COUNT_MAX: usize = 256;
+
 /// Largest requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeLimits {

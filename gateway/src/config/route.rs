@@ -10,11 +10,13 @@ use common::config::{Step, did_you_mean, quoted};
 use http::{HeaderName, Method};
 
 use super::{
-    UpstreamSettings,
+    HEADER_COUNT_MAX, UpstreamSettings,
     check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name},
-    file::{RouteFile, UnitsFile},
+    file::{LimitsFile, RouteFile, UnitsFile},
 };
-use crate::route::{Billable, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, UNITS_MAX, Units};
+use crate::route::{
+    Billable, HeaderLimits, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, UNITS_MAX, Units,
+};
 
 /// Methods that can be routed.
 pub(super) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -24,12 +26,19 @@ pub(super) struct RouteCheck<'a, 'tree> {
     pub(super) check: &'a Check<'tree>,
     pub(super) file: &'a RouteFile,
     pub(super) upstreams: &'a HashMap<&'a str, &'a Arc<UpstreamSettings>>,
+    /// Limits of every route.
+    pub(super) general: &'a LimitsFile,
 }
 
 impl Check<'_> {
     /// The routes. Each look-up is by name or by what a route matches: ten thousand routes are
     /// checked in about a thousand times the time of ten.
-    pub(super) fn routes(&self, files: &[RouteFile], upstreams: &[Arc<UpstreamSettings>]) -> Vec<RouteSettings> {
+    pub(super) fn routes(
+        &self,
+        files: &[RouteFile],
+        upstreams: &[Arc<UpstreamSettings>],
+        general: &LimitsFile,
+    ) -> Vec<RouteSettings> {
         if files.is_empty() && !self.tree().has_removed(&[Step::Key("routes".into())]) {
             self.note(self.about("", "there are no routes: add at least one"));
         }
@@ -38,7 +47,7 @@ impl Check<'_> {
         let mut routes: Vec<(usize, RouteSettings)> = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             self.inside(index, || {
-                let route = RouteCheck { check: self, file, upstreams: &upstreams };
+                let route = RouteCheck { check: self, file, upstreams: &upstreams, general };
                 if !names.insert(file.name.as_str()) {
                     route.refuse("name", "is defined twice: names are unique");
                 }
@@ -145,6 +154,7 @@ impl RouteCheck<'_, '_> {
             timeout,
             timeouts,
             body_bytes: file.body_bytes,
+            header_limits: self.header_limits(),
             lifecycle,
             scope: file.scope.as_deref().map(Into::into),
             spellings,
@@ -159,6 +169,25 @@ impl RouteCheck<'_, '_> {
             response_headers,
             credentials,
         })
+    }
+
+    /// Limits of its headers. A general limit that is smaller would hold before the route is known.
+    fn header_limits(&self) -> Option<HeaderLimits> {
+        let file = self.file;
+        let within = |field: &str, value: Option<u64>, least: usize, most: usize| {
+            let value = value.map(|value| usize::try_from(value).unwrap_or(usize::MAX));
+            if value.is_some_and(|value| !(least..=most).contains(&value)) {
+                let reason = format!("`{field}` must be between {least} and {most}, which holds for every route");
+                self.refuse(field, &reason);
+            }
+            value
+        };
+        let limits = HeaderLimits {
+            count: within("header_count", file.header_count, 1, HEADER_COUNT_MAX),
+            bytes: within("header_bytes", file.header_bytes, 64, self.general.header_bytes),
+            value_bytes: within("header_value_bytes", file.header_value_bytes, 16, self.general.header_value_bytes),
+        };
+        (limits != HeaderLimits::default()).then_some(limits)
     }
 
     fn billable(&self) -> Billable {

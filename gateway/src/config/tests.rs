@@ -338,3 +338,16 @@ fn settings_that_need_a_restart_are_named() {
     assert_eq!(old.differences(&new), ["listen"]);
     assert!(old.differences(&old).is_empty());
 }
+
+#[test]
+fn header_limits_of_a_route_stay_within_those_of_all_routes() {
+    let with = |setting: &str| GOOD.replacen("    meter: tokens\n", &format!("    meter: tokens\n    {setting}\n"), 1);
+    for (setting, most) in [("header_count", 256), ("header_bytes", 65_536), ("header_value_bytes", 16_384)] {
+        assert!(parse(&with(&format!("{setting}: {most}"))).is_ok(), "{setting}");
+        let error = parse(&with(&format!("{setting}: {}", most + 1))).unwrap_err().to_string();
+        assert!(error.contains(&format!("and {most}, which holds for every route")), "{error}");
+        assert!(parse(&with(&format!("{setting}: 0"))).is_err(), "{setting}");
+    }
+    let limits = parse(&with("header_count: 20")).unwrap().routes[1].header_limits.unwrap();
+    assert_eq!((limits.count, limits.bytes, limits.value_bytes), (Some(20), None, None));
+}

@@ -28,7 +28,7 @@ impl Check<'_> {
         let http2 = self.inside("http2", || self.noted(self.http2(&file.http2)));
         let upstreams = self.inside("upstreams", || self.upstreams(&file));
         let token_issuers = self.inside("token_issuers", || self.token_issuers(&file.token_issuers));
-        let routes = self.inside("routes", || self.routes(&file.routes, &upstreams));
+        let routes = self.inside("routes", || self.routes(&file.routes, &upstreams, &file.limits));
         let listeners = self.listeners(file.listen.as_ref(), file.listeners.as_ref());
         let listen: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
         let process = self.noted(self.process(file, listen, overrides)).flatten();

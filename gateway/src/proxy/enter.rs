@@ -27,7 +27,7 @@ use crate::{
     },
     listen::{
         head::METHODS,
-        sizes::{check_body, check_headers, check_path},
+        sizes::{check_body, check_headers, check_headers_of_route, check_path},
     },
     route::{self, Filling, Headers, HostPattern, RequestView, Route, Target},
     runtime::Live,
@@ -205,10 +205,13 @@ impl Proxy {
 }
 
 impl Forwarding {
-    /// Checks the upgrade and the declared length of a request to a route, and finds its upstream,
+    /// Checks headers, upgrade and declared length of a request to a route, and finds its upstream,
     /// whose breaker must let the request through.
     fn of(live: &Live, request: &RequestHeader, identified: &Identified) -> Result<Self, Problem> {
         let route = &identified.route;
+        if let Some(limits) = &route.header_limits {
+            check_headers_of_route(&request.headers, limits, &route.name)?;
+        }
         let owner = || identified.caller.as_ref().map(|caller| (caller.tenant.id, caller.key.id));
         let name = match &route.target {
             Target::Upstream(name) => Some(name),

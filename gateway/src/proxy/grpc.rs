@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora_core::Result;
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::answer::{
     Code, Problem,
-    grpc::{Shape, http_status, status_in},
+    grpc::{Shape, http_status, judged_status, status_in},
 };
 
 const TIMEOUT: &str = "grpc-timeout";
@@ -31,6 +31,8 @@ pub(super) struct Call {
     takes_trailers: bool,
     /// The status that the upstream has ended it with.
     pub(super) status: Option<u16>,
+    /// True once the server was judged by its answer.
+    is_judged: bool,
 }
 
 impl Call {
@@ -50,7 +52,7 @@ impl Call {
                 Instant::now().checked_add(timeout)
             }
         };
-        Ok(Some(Self { deadline, takes_trailers, status: None }))
+        Ok(Some(Self { deadline, takes_trailers, status: None, is_judged: false }))
     }
 
     /// Time that is left until the client gives up.
@@ -83,6 +85,24 @@ impl Call {
         if let Some(status) = status_in(headers) {
             self.status = Some(status);
         }
+    }
+
+    /// The status of HTTP by which the server is judged, if the header of its answer tells it: an
+    /// answer of 200 is judged by the call's status, which may come with the trailers.
+    pub(super) fn judge(&mut self, answer: &ResponseHeader) -> Option<u16> {
+        let status = match answer.status {
+            StatusCode::OK => judged_status(status_in(&answer.headers)?),
+            other => other.as_u16(),
+        };
+        self.is_judged = true;
+        Some(status)
+    }
+
+    /// The same by trailers, unless the header has told it.
+    pub(super) fn judge_end(&mut self, trailers: &HeaderMap) -> Option<u16> {
+        let status = status_in(trailers).filter(|_| !self.is_judged)?;
+        self.is_judged = true;
+        Some(judged_status(status))
     }
 
     /// The status of HTTP that stands for the call's in usage, if the upstream has ended it without
@@ -142,6 +162,29 @@ mod tests {
         }
         assert_eq!(Call::of(&request("1s")).unwrap_err().code(), Code::InvalidRequest);
         assert!(Call::of(&RequestHeader::build("POST", b"/", None).unwrap()).unwrap().is_none());
+    }
+
+    #[test]
+    fn server_is_judged_once_and_only_by_what_it_says_of_itself() {
+        let begin = Call::of(&request("")).unwrap().unwrap();
+        let answer = |status: u16, call: Option<u16>| {
+            let mut answer = ResponseHeader::build(status, None).unwrap();
+            if let Some(call) = call {
+                answer.insert_header("grpc-status", call.to_string()).unwrap();
+            }
+            answer
+        };
+        let trailers = |status: u16| answer(200, Some(status)).headers.clone();
+        for (status, judged) in [(0, 200), (2, 500), (4, 200), (12, 200), (13, 500), (14, 503), (15, 500), (99, 200)] {
+            let mut call = begin;
+            assert_eq!(call.judge(&answer(200, Some(status))), Some(judged), "{status}");
+            assert_eq!(call.judge_end(&trailers(14)), None, "{status}");
+            let mut call = begin;
+            assert_eq!(call.judge(&answer(200, None)), None, "{status}");
+            assert_eq!(call.judge_end(&trailers(status)), Some(judged), "{status}");
+        }
+        let mut call = begin;
+        assert_eq!(call.judge(&answer(502, None)), Some(502));
     }
 
     #[test]

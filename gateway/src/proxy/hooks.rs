@@ -173,17 +173,33 @@ impl ProxyHttp for Hooks {
             return Ok(());
         }
         let status = response.status.as_u16();
-        if let (Some(upstream), Some(server)) = (&context.upstream, context.tried.last()) {
-            upstream.note_answer(server, status);
+        let judged = context.call.as_mut().map_or(Some(status), |call| call.judge(response));
+        if let (Some(upstream), Some(server), Some(judged)) = (&context.upstream, context.tried.last(), judged) {
+            upstream.note_answer(server, judged);
         }
         if Proxy::retries_status(session, context, status) {
             context.drops_answer = true;
             return Err(Error::new(ErrorType::HTTPStatus(status)).into_up());
         }
-        if let Some(passage) = &mut context.passage {
-            passage.answered(status);
+        if let (Some(passage), Some(judged)) = (&mut context.passage, judged) {
+            passage.answered(judged);
         }
         Ok(())
+    }
+
+    /// A message of a call has come: a server that is on trial serves, however long the call lasts.
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        let has_begun = context.call.is_some() && body.as_ref().is_some_and(|part| !part.is_empty());
+        if let (Some(passage), true) = (&mut context.passage, has_begun) {
+            passage.begun();
+        }
+        Ok(None)
     }
 
     fn upstream_response_trailer_filter(
@@ -192,8 +208,14 @@ impl ProxyHttp for Hooks {
         trailers: &mut HeaderMap,
         context: &mut Context,
     ) -> Result<()> {
-        if let Some(call) = &mut context.call {
-            call.end(trailers);
+        let Some(call) = &mut context.call else { return Ok(()) };
+        call.end(trailers);
+        let Some(judged) = call.judge_end(trailers) else { return Ok(()) };
+        if let (Some(upstream), Some(server)) = (&context.upstream, context.tried.last()) {
+            upstream.note_answer(server, judged);
+        }
+        if let Some(passage) = &mut context.passage {
+            passage.answered(judged);
         }
         Ok(())
     }

@@ -52,6 +52,8 @@ pub struct RouteSettings {
     pub timeouts: Option<Timeouts>,
     /// Largest request body, if other than the general limit.
     pub body_bytes: Option<u64>,
+    /// Largest headers, if it says so.
+    pub header_limits: Option<HeaderLimits>,
     /// The life of its requests: the end without a client, the time of the record, and upgrades.
     pub lifecycle: Lifecycle,
     /// The scope that keys with scopes must have.
@@ -104,6 +106,17 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
+/// Largest headers of the requests of a route. The general limits hold before a route is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeaderLimits {
+    /// Number of header lines.
+    pub count: Option<usize>,
+    /// All names and values together, in bytes.
+    pub bytes: Option<usize>,
+    /// One value, in bytes.
+    pub value_bytes: Option<usize>,
+}
+
 /// Units that an answer uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Units {
@@ -152,6 +165,7 @@ impl RouteSettings {
             timeout: None,
             timeouts: None,
             body_bytes: None,
+            header_limits: None,
             lifecycle: Lifecycle::default(),
             scope: None,
             spellings: Spellings::default(),

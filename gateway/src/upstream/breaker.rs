@@ -228,6 +228,13 @@ impl Passage {
         self.decide(!self.upstream.settings().breaker.as_ref().is_some_and(is_bad));
     }
 
+    /// The upstream has begun an answer that may last for hours. A trial does not wait for its end.
+    pub(crate) fn begun(&mut self) {
+        if self.admitted.trial.is_some() {
+            self.decide(true);
+        }
+    }
+
     /// The upstream has not answered properly.
     pub(crate) fn failed(&mut self) {
         self.decide(false);

@@ -170,3 +170,60 @@ async fn errors_are_billed_by_the_status_that_stands_for_them() {
     .await;
     assert_eq!((&line["status"], &line["grpc_status"]), (&json!(200), &json!(15)), "{line}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn breaker_and_ejection_count_calls_that_servers_say_they_failed() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let servers = [GrpcServer::start().await.unwrap(), GrpcServer::start().await.unwrap()];
+    let (one, two) = (servers[0].address, servers[1].address);
+    let gateway = fixture
+        .gateway_with(&format!(
+            "{WITHOUT_TLS}
+upstreams:
+  broken: {{ servers: ['{one}'], protocol: http2, breaker: {{ error_percent: 50, least_requests: 4, open_seconds: 60 }} }}
+  pair: {{ servers: ['{one}', '{two}'], protocol: http2, ejection: {{ failures: 2, statuses: [5xx] }} }}
+routes:
+  - {{ name: broken, path_prefix: /test.Echo, upstream: broken }}
+  - {{ name: pair, path_prefix: /test.Echo/Refuse, headers: {{ x-pair: 'yes' }}, upstream: pair }}
+"
+        ))
+        .await;
+    let call = |method: &str, kind: &str, message: &str, pair: bool| {
+        let mut metadata = json!({ "x-api-key": customer.secret.expose() });
+        if pair {
+            metadata["x-pair"] = json!("yes");
+        }
+        let messages = [message];
+        let call = GrpcCall {
+            address: gateway.address,
+            method,
+            kind,
+            timeout: 30.0,
+            metadata: &metadata,
+            messages: &messages,
+        };
+        grpc_call(&call).unwrap()
+    };
+    // Statuses that a client brings about by itself say nothing of the server.
+    for status in ["5", "4", "12", "8", "5", "4"] {
+        assert_eq!(call("Refuse", "unary", status, false)["code"].to_string(), status);
+    }
+    // One that ends a call with a failure behind its messages counts as well.
+    for _ in 0..3 {
+        assert_eq!(call("Count", "stream", "-2", false)["code"], 15);
+        assert_eq!(call("Refuse", "unary", "14", false)["code"], 14);
+    }
+    let refused = call("Say", "unary", "hello", false);
+    assert_eq!(refused["code"], 14, "{refused}");
+    assert!(refused.to_string().contains("upstream_unavailable"), "{refused}");
+    for _ in 0..4 {
+        assert_eq!(call("Refuse", "unary", "14", true)["code"], 14);
+    }
+    let ejected = gateway.logged("an ejection", |line| line["event"] == "server_ejected").await;
+    assert_eq!(
+        (&ejected["upstream"], &ejected["reason"]),
+        (&json!("pair"), &json!("the server answered 503")),
+        "{ejected}"
+    );
+}

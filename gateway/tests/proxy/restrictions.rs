@@ -63,3 +63,38 @@ async fn key_with_addresses_is_used_from_there_only_whatever_the_client_claims()
     assert_eq!(gateway.status("/", &secret).await, 403, "the proxy itself");
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_beyond_the_limits_of_a_route_are_refused_with_what_and_how_much() {
+    let fixture = Fixture::new().await;
+    let customer = fixture.customer(Some("roomy")).await;
+    let gateway = fixture
+        .gateway_with(
+            "
+upstreams: { demo: { servers: ['DEMO'] } }
+routes:
+  - { name: all, path_prefix: /, upstream: demo }
+  - { name: tight, path_prefix: /tight, upstream: demo, header_count: 8, header_bytes: 700, header_value_bytes: 300 }
+",
+        )
+        .await;
+    let ask = async |path: &str, count: usize, bytes: usize| {
+        let mut request = gateway.client.get(gateway.url(path)).bearer_auth(customer.secret.expose());
+        for number in 0..count {
+            request = request.header(format!("x-{number}"), "v".repeat(bytes));
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let refused = [
+        (10, 1, " header lines; at most 8 are allowed on route `tight`"),
+        (1, 301, "the value of `x-0` has 301 bytes; at most 300 are allowed on route `tight`"),
+        (3, 250, " bytes; at most 700 are allowed on route `tight`"),
+    ];
+    for (count, bytes, told) in refused {
+        let (status, body) = ask("/tight", count, bytes).await;
+        assert!(status == 431 && body.contains("headers_too_large") && body.contains(told), "{status} {body}");
+        assert_eq!(ask("/loose", count, bytes).await.0, 200);
+    }
+    assert_eq!(ask("/tight", 2, 200).await.0, 200);
+}

@@ -6,12 +6,9 @@ use super::{
 };
 use crate::{
     answer::{Code, Problem},
-    config::SizeLimits,
+    config::{HEADER_COUNT_MAX, SizeLimits},
     listen::body::Framing,
 };
-
-/// Most fields; more than any client needs, and what Pingora can read.
-pub(in crate::listen) const FIELDS_MAX: usize = 256;
 
 /// Longest name of a field, in bytes.
 pub(in crate::listen) const NAME_MAX_BYTES: usize = 256;
@@ -83,8 +80,8 @@ impl Fields {
             let detail = format!("the value of `{}` has {value} bytes or more; at most {most} are allowed", told(name));
             return Err(Problem::new(Code::HeadersTooLarge, detail));
         }
-        if self.count > FIELDS_MAX {
-            let detail = format!("there are more than {FIELDS_MAX} headers");
+        if self.count > HEADER_COUNT_MAX {
+            let detail = format!("there are more than {HEADER_COUNT_MAX} headers");
             return Err(Problem::new(Code::HeadersTooLarge, detail));
         }
         if self.bytes > sizes.header_bytes { Err(too_large(sizes)) } else { Ok(()) }

@@ -13,7 +13,7 @@ mod tests;
 
 use bytes::is_token;
 use field::Fields;
-pub(in crate::listen) use field::{FIELDS_MAX, NAME_MAX_BYTES};
+pub(in crate::listen) use field::NAME_MAX_BYTES;
 pub use target::Target;
 pub(in crate::listen) use target::{is_host, path_and_query};
 

@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Par
 
 use crate::{
     answer::{Code, Problem},
-    listen::head::{FIELDS_MAX, METHOD_MAX_BYTES, METHODS, NAME_MAX_BYTES, bytes::number, is_host, path_and_query},
+    config::HEADER_COUNT_MAX,
+    listen::head::{METHOD_MAX_BYTES, METHODS, NAME_MAX_BYTES, bytes::number, is_host, path_and_query},
 };
 
 /// Reads a header, or says which rule it breaks.
@@ -80,8 +81,8 @@ fn host(authority: Option<&uri::Authority>, headers: &HeaderMap) -> Result<Optio
 }
 
 fn check_fields(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.len() > FIELDS_MAX {
-        let detail = format!("there are more than {FIELDS_MAX} headers");
+    if headers.len() > HEADER_COUNT_MAX {
+        let detail = format!("there are more than {HEADER_COUNT_MAX} headers");
         return Err(Problem::new(Code::HeadersTooLarge, detail));
     }
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
