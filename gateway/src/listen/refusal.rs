@@ -16,7 +16,7 @@ use std::{
 
 use bytes::BytesMut;
 use common::listen::Alarm;
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{Stream, http::date::get_cached_date};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{Instant, timeout},
@@ -91,6 +91,7 @@ fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
             let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
         }
     }
+    let _ = write!(text, "date: {}\r\n", get_cached_date().to_str().unwrap_or_default());
     text.push_str("connection: close\r\n\r\n");
     let mut bytes = text.into_bytes();
     if !refused.is_head {

@@ -13,7 +13,7 @@ use super::{
     context::{Context, now},
     forwarded::Source,
     grpc::Call,
-    secured,
+    hop, secured,
     tunnel::Upgrade,
 };
 use crate::{
@@ -73,7 +73,11 @@ impl Proxy {
             Ok(call) => context.call = call,
             Err(problem) => return Ok(Entry::Refused(problem)),
         }
-        if request.raw_path() == b"*" {
+        let is_last = match hop::forwards_left(request) {
+            Ok(left) => left == Some(0),
+            Err(problem) => return Ok(Entry::Refused(problem)),
+        };
+        if request.raw_path() == b"*" || is_last {
             return about_the_gateway(&context.request_id).map(Entry::Answered);
         }
         if let Some(port) = context.client.as_ref().and_then(|client| client.redirect_port())
@@ -280,8 +284,8 @@ fn declared_length(request: &RequestHeader) -> u64 {
     value.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// The answer to `OPTIONS *`: the methods that the gateway serves. The target `*` comes with no
-/// other method.
+/// The answer to `OPTIONS *`, and to OPTIONS that may not be forwarded: the methods that the gateway
+/// serves.
 fn about_the_gateway(request_id: &str) -> Result<ResponseHeader> {
     let mut answer = ResponseHeader::build(http::StatusCode::NO_CONTENT, Some(2))?;
     answer.insert_header(header::ALLOW, METHODS)?;

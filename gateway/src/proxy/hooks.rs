@@ -126,7 +126,10 @@ impl ProxyHttp for Hooks {
         if caller.is_none() && route.public.is_none() {
             return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
         }
-        hop::strip_request(request, session.req_header().version);
+        let client = session.req_header().version;
+        hop::strip_request(request, client);
+        hop::count_forward(request)?;
+        hop::sign(request, client)?;
         if route.lifecycle.bill == Bill::OnDispatch {
             hop::announce_close(request)?;
         }
@@ -145,8 +148,15 @@ impl ProxyHttp for Hooks {
         let (request_id, source) = (&*context.request_id, &context.source);
         let certificate = secured::certificate(session);
         identity::rewrite(request, &identity::Identity { caller, route, request_id, source, secure, certificate })?;
+        let authority = || context.tried.last().map(|server| server.configured().authority());
         if let Some(rewrite) = &route.rewrite {
-            rewrite.host(request, || context.tried.last().map(|server| server.configured().authority()))?;
+            rewrite.host(request, authority)?;
+        }
+        // A client of HTTP/1.0 may send none.
+        if !request.headers.contains_key(http::header::HOST)
+            && let Some(host) = authority()
+        {
+            request.insert_header(http::header::HOST, host)?;
         }
         route.request_headers.as_ref().map_or(Ok(()), |edits| edits.of_request(request))
     }

@@ -1,15 +1,20 @@
 //! Headers that belong to one connection and never pass to the next: hop-by-hop headers, framing,
-//! and the gaps of HTTP/1.0.
+//! and the gaps of HTTP/1.0; and those by which intermediaries count themselves.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 
-use crate::answer::{Code, Problem};
+use crate::{
+    answer::{Code, Problem},
+    listen::head::bytes::trim,
+};
 
 const PROXY: &str = "proxy";
+
+const MAX_FORWARDS: &str = "max-forwards";
 
 /// Every token in all lines of a header, without white space around it.
 pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
@@ -36,6 +41,41 @@ pub(super) fn apply_connection_header(session: &mut Session) {
     }
     if is_old {
         session.set_ignore_info_resp(true);
+    }
+}
+
+/// Names the gateway in `Via`, behind those who forwarded the request before it (RFC 9110, section
+/// 7.6.3), with the version that `client` spoke.
+pub(super) fn sign(request: &mut RequestHeader, client: Version) -> Result<()> {
+    let signature = match client {
+        Version::HTTP_10 => "1.0 tollgate",
+        Version::HTTP_2 => "2.0 tollgate",
+        _ => "1.1 tollgate",
+    };
+    request.append_header(header::VIA, HeaderValue::from_static(signature)).map(drop)
+}
+
+/// The number of times that a request may still be forwarded, if it says so. Only `OPTIONS` can, as
+/// `TRACE` is not served (RFC 9110, section 7.6.2). A number that is too large is the largest.
+pub(super) fn forwards_left(request: &RequestHeader) -> std::result::Result<Option<u32>, Problem> {
+    if request.method != Method::OPTIONS {
+        return Ok(None);
+    }
+    let mut values = request.headers.get_all(MAX_FORWARDS).iter();
+    let (Some(value), more) = (values.next(), values.next()) else { return Ok(None) };
+    let digits = trim(value.as_bytes());
+    if more.is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Problem::new(Code::InvalidRequest, "`Max-Forwards` is not one decimal number"));
+    }
+    let add = |number: u32, digit: &u8| number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
+    Ok(Some(digits.iter().fold(0, add)))
+}
+
+/// Counts the request as forwarded once more, if it says how often it may be.
+pub(super) fn count_forward(request: &mut RequestHeader) -> Result<()> {
+    match forwards_left(request) {
+        Ok(Some(left)) => request.insert_header(MAX_FORWARDS, left.saturating_sub(1).to_string()),
+        _ => Ok(()),
     }
 }
 

@@ -1,12 +1,9 @@
-//! Requests and answers that break the rules of HTTP/1: refused by the gateway with a problem, and
-//! seen by nobody else.
+//! Requests that break the rules of HTTP/1: refused by the gateway with a problem, counted, and seen
+//! by nobody else.
 
 use serde_json::Value;
 
-use crate::support::{
-    Fixture, eventually,
-    raw::{RawUpstream, Wire},
-};
+use crate::support::{Fixture, eventually, raw::Wire};
 
 /// The possible ends of bytes that a client sends.
 #[derive(Clone, Copy)]
@@ -17,79 +14,22 @@ enum Fate {
     BrokenBody,
     /// Answered by the upstream.
     Forwarded,
-    /// Answered by the gateway itself with this status, without a problem.
-    Answered(u16),
 }
 
-use Fate::{Answered, BrokenBody, Forwarded, Refused};
+use Fate::{BrokenBody, Forwarded, Refused};
 
 const INVALID: Fate = Refused(400, "invalid_request");
 const TOO_LARGE: Fate = Refused(431, "headers_too_large");
 
-/// `KEY` stands for a header with a good credential, `HOST` for the header of the host.
+/// One of each code. `KEY` stands for a header with a good credential, `HOST` for the header of the
+/// host. The rules themselves are those of the conformance suite.
 const LINES: &[(&str, Fate)] = &[
     ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
     ("GET  / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("DELETE  /v1/items/5 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("DELETE v1/items/5 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET ?a=b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /a b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /a\0b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /a\x01b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /a\u{e9} HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /a#b HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET * HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("OPTIONS * HTTP/1.1\r\nHOST\r\n\r\n", Answered(204)),
-    ("OPTIONS * HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\n\r\nabc", Answered(204)),
-    ("OPTIONS *x HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET a.test:80 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("CONNECT a.test:443 HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Refused(405, "method_not_allowed")),
     ("TRACE / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Refused(405, "method_not_allowed")),
     ("GET / HTTP/2.0\r\nHOST\r\nKEY\r\n\r\n", Refused(505, "version_not_supported")),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refused(505, "version_not_supported")),
-    ("GET / http/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET /\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\nHOST\nKEY\n\n", INVALID),
-    ("GET / HTTP/1.1\rHOST\r\nKEY\r\n\r\n", INVALID),
-    ("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03", INVALID),
-    ("\r\nGET / HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
-    ("GET / HTTP/1.1\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.0\r\nKEY\r\n\r\n", Forwarded),
-    ("GET / HTTP/1.1\r\nHOST\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHost:\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHost: a, b\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHost: a/b\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHost: user@a\r\nKEY\r\n\r\n", INVALID),
-    ("GET http://other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", Forwarded),
-    ("GET http://other.test/ HTTP/1.1\r\nKEY\r\n\r\n", INVALID),
-    ("GET http://a@other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET ftp://other.test/ HTTP/1.1\r\nHOST\r\nKEY\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\r\n c\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A : b\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX[A: b\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\0\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nX-A: b\rc\r\n\r\n", INVALID),
-    ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nno colon\r\n\r\n", INVALID),
     ("GET / HTTP/1.1\r\nHOST\r\nKEY\r\nExpect: more\r\n\r\n", Refused(417, "expectation_failed")),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\n\r\nabc", Forwarded),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3, 3\r\n\r\nabc", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: +3\r\n\r\nabc", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: identity\r\n\r\n", INVALID),
-    ("POST / HTTP/1.0\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", INVALID),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Forwarded),
-    (
-        "POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX-A: b\r\n\r\n",
-        Forwarded,
-    ),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n", BrokenBody),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3;\r\nabc\r\n0\r\n\r\n", BrokenBody),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", BrokenBody),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n", BrokenBody),
     ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", BrokenBody),
-    ("POST / HTTP/1.1\r\nHOST\r\nKEY\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n", BrokenBody),
 ];
 
 /// The same with numbers in it.
@@ -132,7 +72,7 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
         let before = fixture.upstream.requests();
         let text = case.replace("KEY", &key).replace("HOST", "Host: api.test");
         // A client on another connection cannot be disturbed by what stands behind the case.
-        let is_well_formed = matches!(fate, Forwarded | Answered(_));
+        let is_well_formed = matches!(fate, Forwarded);
         let text = if is_well_formed { text } else { text + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n" };
         let mut wire = Wire::connect(gateway.address).await;
         wire.send_as_far_as_taken(&text).await;
@@ -148,13 +88,6 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
                 assert_problem(&wire.read_to_end().await, status, code, &case);
                 assert_eq!(fixture.upstream.requests(), before, "{case:?}");
                 refused += 1.0;
-            }
-            Answered(status) => {
-                wire.end_sending().await;
-                let answer = wire.read_to_end().await;
-                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{case:?}: {answer}");
-                assert!(answer.to_ascii_lowercase().contains("\r\nallow: get, head, post"), "{case:?}: {answer}");
-                assert_eq!(fixture.upstream.requests(), before, "{case:?}");
             }
             BrokenBody => {
                 wire.end_sending().await;
@@ -179,16 +112,6 @@ async fn malformed_requests_are_refused_with_a_problem_and_reach_no_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_head_request_has_no_body() {
-    let fixture = Fixture::new().await;
-    let gateway = fixture.gateway().await;
-    let mut wire = Wire::connect(gateway.address).await;
-    wire.send("HEAD / HTTP/1.1\r\nHost: a, b\r\n\r\n").await;
-    let answer = wire.read_to_end().await;
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn url_as_target_is_routed_by_its_host() {
     let fixture = Fixture::new().await;
     let customer = fixture.customer(Some("roomy")).await;
@@ -207,34 +130,4 @@ async fn url_as_target_is_routed_by_its_host() {
         (routed == 3).then_some(())
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answer_that_can_be_read_in_several_ways_is_a_502() {
-    let fixture = Fixture::new().await;
-    let customer = fixture.customer(Some("roomy")).await;
-    let upstream = RawUpstream::start().await;
-    let routes = format!(
-        "upstreams:\n  raw: {{ servers: ['{}'] }}\nroutes:\n  - {{ name: raw, path_prefix: /, upstream: raw }}\n",
-        upstream.address
-    );
-    let gateway = fixture.gateway_with(&routes).await;
-    let answers = [
-        "Content-Length: 3, 3\r\n\r\nabc",
-        "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-        "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-        "Content-Length: +3\r\n\r\nabc",
-        "Content-Length: 003\r\n\r\nabc",
-        "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-    ];
-    for sent in answers {
-        let mut client = Wire::connect(gateway.address).await;
-        let key = customer.secret.expose();
-        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n")).await;
-        let (mut server, _) = upstream.request().await;
-        server.send(format!("HTTP/1.1 200 OK\r\n{sent}")).await;
-        let answer = client.read_to_end().await;
-        assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("upstream_failed"), "{sent:?}: {answer}");
-    }
 }

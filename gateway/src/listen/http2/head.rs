@@ -19,7 +19,9 @@ pub(crate) fn read(mut parts: Parts) -> Result<Parts, Problem> {
     check_method(&parts.method)?;
     check_fields(&parts.headers)?;
     let target = std::mem::take(&mut parts.uri).into_parts();
-    if !matches!(target.scheme.as_ref().map(uri::Scheme::as_str), Some("http" | "https")) {
+    // The protocol's library keeps no scheme without an authority; it has checked that there is one.
+    let scheme = target.scheme.as_ref().map(uri::Scheme::as_str);
+    if !matches!((scheme, &target.authority), (Some("http" | "https"), _) | (None, None)) {
         return Err(refused("`:scheme` is neither `http` nor `https`"));
     }
     let host = host(target.authority.as_ref(), &parts.headers)?;
@@ -159,6 +161,9 @@ mod tests {
         assert_eq!(read.headers["x-a"], "b");
         let same = [("host", "API.example.com")];
         assert_eq!(code("GET", "http://api.example.com/", &same), Ok(()));
+        // `Host` alone is enough.
+        assert_eq!(code("GET", "/a", &same), Ok(()));
+        assert_eq!(code("GET", "/a", &[]), Err("invalid_request"));
     }
 
     #[test]
