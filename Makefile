@@ -40,7 +40,7 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 fuzz: ## Fuzz what reads requests, the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz
 	@# Libraries in C are built for the address sanitizer as well, and librdkafka's configure links with them.
-	@for target in ring segment batch snapshot; do \
+	@for target in request reader ring segment batch snapshot; do \
 		echo "fuzz: $$target, $(or $(TIME),60) s" >&2; \
 		LDFLAGS=-fsanitize=address $(CARGO) +nightly fuzz run --fuzz-dir gateway/fuzz --target-dir target/fuzz $$target -- \
 			-max_total_time=$(or $(TIME),60) || exit; \
