@@ -28,7 +28,7 @@ impl io::Write for Written {
 fn panics_are_lines_without_paths_of_the_machine() {
     let written = Written::default();
     let sink = written.clone();
-    tracing_subscriber::fmt().event_format(Line::operational()).with_writer(move || sink.clone()).init();
+    tracing_subscriber::fmt().event_format(Line).with_writer(move || sink.clone()).init();
     log_panics();
     let own = || {
         let number = 7;

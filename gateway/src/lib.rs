@@ -14,9 +14,11 @@
 //! [`admission`] leads every request through authentication, routing and limits: those that the
 //! proxy forwards, and those that another proxy forwards and asks the [`decision`] API about.
 //!
+//! The access log ([`access_log`]) has a line for each request.
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics;
 //! [`config`] reads and watches what operators edit, and [`openapi`] makes routes of a document; [`server`] starts and ends all of it in order.
 
+mod access_log;
 pub mod admin;
 pub mod admission;
 pub mod answer;

@@ -9,7 +9,7 @@ pub(super) fn start(level: &str) {
     // Logging that was started before, by whoever embeds this, stays as it is.
     let _ = tracing_subscriber::fmt()
         .log_internal_errors(false)
-        .event_format(Line::operational())
+        .event_format(Line)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();

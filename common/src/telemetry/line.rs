@@ -30,21 +30,7 @@ const LOG_TARGET: &str = "log.target";
 
 /// Writes events as lines of JSON.
 #[derive(Debug, Clone, Copy)]
-pub struct Line {
-    names_origin: bool,
-}
-
-impl Line {
-    /// Lines with level and target.
-    pub const fn operational() -> Self {
-        Self { names_origin: true }
-    }
-
-    /// Lines of one kind, which need neither.
-    pub const fn access() -> Self {
-        Self { names_origin: false }
-    }
-}
+pub struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -56,17 +42,13 @@ where
         SystemTime.format_time(&mut writer)?;
         writer.write_char('"')?;
         let metadata = event.metadata();
-        if self.names_origin {
-            write!(writer, ",\"level\":\"{}\"", metadata.level())?;
-        }
+        write!(writer, ",\"level\":\"{}\"", metadata.level())?;
         let mut fields = Fields { writer: &mut writer, speaker: None, outcome: Ok(()) };
         event.record(&mut fields);
         let Fields { speaker, outcome, .. } = fields;
         outcome?;
-        if self.names_origin {
-            writer.write_str(",\"target\":")?;
-            text(&mut writer, speaker.as_deref().unwrap_or_else(|| metadata.target()))?;
-        }
+        writer.write_str(",\"target\":")?;
+        text(&mut writer, speaker.as_deref().unwrap_or_else(|| metadata.target()))?;
         writer.write_str("}\n")
     }
 }
@@ -209,10 +191,10 @@ mod tests {
         }
     }
 
-    fn line(form: Line, tell: impl FnOnce()) -> Value {
+    fn line(tell: impl FnOnce()) -> Value {
         let written = Written::default();
         let sink = written.clone();
-        let layer = tracing_subscriber::fmt::layer().event_format(form).with_writer(move || sink.clone());
+        let layer = tracing_subscriber::fmt::layer().event_format(Line).with_writer(move || sink.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), tell);
         let bytes = written.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
@@ -222,7 +204,7 @@ mod tests {
 
     #[test]
     fn fields_are_top_level_and_typed() {
-        let told = line(Line::operational(), || {
+        let told = line(|| {
             tracing::warn!(target: "here", count = 7_u64, left = -7_i64, on = true, text = "a\"b\\c\nd\u{1}é", who = ?Some(1), "said");
         });
         assert_eq!(told["message"], "said");
@@ -232,14 +214,12 @@ mod tests {
         assert_eq!(told["text"], "a\"b\\c\nd\u{1}é");
         assert_eq!(told["who"], "Some(1)");
         assert!(told["timestamp"].as_str().unwrap().ends_with('Z'), "{told}");
-        let access = line(Line::access(), || tracing::info!(a = 1));
-        assert!(access.get("level").is_none() && access.get("target").is_none(), "{access}");
     }
 
     #[test]
     fn long_values_are_cut() {
         let long = "é".repeat(100_000);
-        let told = line(Line::operational(), || {
+        let told = line(|| {
             tracing::info!(ms = 1.234_567_89, whole = 3.0, small = 0.000_01, none = f64::NAN, text = long, debug = ?long);
         });
         assert_eq!((&told["ms"], &told["whole"], &told["small"]), (&json!(1.235), &json!(3), &json!(0)));
@@ -252,7 +232,7 @@ mod tests {
 
     #[test]
     fn source_paths_of_libraries_are_omitted() {
-        let told = line(Line::operational(), || {
+        let told = line(|| {
             // As `tracing-log` gives records of the `log` crate on.
             tracing::error!(
                 log.target = "pingora_core::server",

@@ -37,7 +37,6 @@ pub(crate) use client::{Client, ClientStream, Http2Stream, serve_request};
 pub use context::Context;
 pub use hooks::Hooks;
 use http::Method;
-pub use observe::ACCESS_TARGET;
 use observe::Observer;
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
@@ -45,6 +44,7 @@ use pingora_proxy::Session;
 use tunnel::Tunnels;
 
 use crate::{
+    access_log::AccessLog,
     answer::{Code, Problem, grpc::Shape},
     filter::reply::has_no_body,
     runtime::Gateway,
@@ -60,9 +60,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that forwards the requests that `gateway` admits.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, observer: Observer::new(), tunnels: Tunnels::new(), connect_failures: ConnectFailures::new() }
+    /// A proxy that forwards the requests that `gateway` admits, and leaves their lines in
+    /// `access_log`.
+    pub(crate) fn new(gateway: Arc<Gateway>, access_log: AccessLog) -> Self {
+        let (observer, tunnels) = (Observer::new(access_log), Tunnels::new());
+        Self { gateway, observer, tunnels, connect_failures: ConnectFailures::new() }
     }
 
     /// The gateway that admits requests.

@@ -5,28 +5,15 @@
 
 use std::time::Instant;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
-use tracing::info;
+use prometheus::{IntCounterVec, IntGauge};
 
 use super::{abort::Abort, client::End, context::Context};
 use crate::{
+    access_log::{AccessLog, Line},
     answer::{Code, Problem},
     metrics,
+    route::Figures,
 };
-
-/// Target of access lines, by which the subscriber tells them from operational logs.
-pub const ACCESS_TARGET: &str = "access";
-
-/// Upper bounds of the latency buckets, in seconds: fine where gateways live, coarse where
-/// upstreams dawdle.
-const BUCKETS: [f64; 16] =
-    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
-/// Longest method of an access line, in bytes; no method that is in use is longer.
-const METHOD_MAX_BYTES: usize = 32;
-
-/// Longest user agent of an access line, in bytes.
-const USER_AGENT_MAX_BYTES: usize = 256;
 
 /// Label of requests that found no route.
 const NO_ROUTE: &str = "none";
@@ -37,10 +24,11 @@ pub(super) struct Observer {
     pub(super) in_flight: IntGauge,
     /// Answers whose units header could not be used.
     pub(super) units_unusable: IntCounterVec,
-    requests: IntCounterVec,
     aborts: IntCounterVec,
     malformed: IntCounterVec,
-    seconds: HistogramVec,
+    /// The figures of requests that found no route.
+    unrouted: Figures,
+    access_log: AccessLog,
 }
 
 /// The parts of a request that only the session knows.
@@ -54,19 +42,16 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Observer {
-    /// Creates and registers the metrics.
-    pub(super) fn new() -> Self {
+    /// Creates and registers the metrics. Lines go to `access_log`.
+    pub(super) fn new(access_log: AccessLog) -> Self {
         Self {
+            access_log,
+            unrouted: Figures::default(),
             in_flight: metrics::gauge("tollgate_http_requests_in_flight", "Requests that are being served"),
             units_unusable: metrics::counters(
                 "tollgate_units_unusable_total",
                 "Answers whose units header was missing or made no sense, so that the route's default counted",
                 &["route"],
-            ),
-            requests: metrics::counters(
-                "tollgate_http_requests_total",
-                "Requests by route and answered status; status 499 is a client that left before its answer",
-                &["route", "status"],
             ),
             aborts: metrics::counters(
                 "tollgate_http_aborts_total",
@@ -79,12 +64,6 @@ impl Observer {
                 "Requests that were refused while their header was read, by the code of the problem",
                 &["code"],
             ),
-            seconds: metrics::histograms(
-                "tollgate_http_request_seconds",
-                "Time from the request's header to the end of its answer",
-                &["route"],
-                &BUCKETS,
-            ),
         }
     }
 
@@ -95,30 +74,30 @@ impl Observer {
         let cut_off = Exchange { method, path, user_agent: None, status: 0, bytes: 0 };
         let exchange = exchange.unwrap_or(&cut_off);
         let status = context.status.unwrap_or(exchange.status);
-        self.requests.with_label_values(&[route, &status.to_string()]).inc();
+        let figures = context.route.as_ref().map_or(&self.unrouted, |route| &route.figures);
+        figures.count(route, status, elapsed);
         if let Some(abort) = context.abort {
             self.aborts.with_label_values(&[route, abort.as_str()]).inc();
         }
-        self.seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
-        info!(
-            target: ACCESS_TARGET,
-            request_id = context.request_id,
-            client = context.source.client().map(tracing::field::display),
-            tenant = context.caller.as_ref().map(|caller| tracing::field::display(caller.tenant.id)),
-            key = context.caller.as_ref().map(|caller| tracing::field::display(caller.key.id)),
+        self.access_log.append(&Line {
+            request_id: &context.request_id,
+            client: context.source.client(),
+            tenant: context.caller.as_ref().map(|caller| caller.tenant.id),
+            key: context.caller.as_ref().map(|caller| caller.key.id),
             route,
-            method = shortened(exchange.method, METHOD_MAX_BYTES),
-            path = exchange.path,
-            user_agent = exchange.user_agent.map(String::from_utf8_lossy).as_deref().map(|text| shortened(text, USER_AGENT_MAX_BYTES)),
+            method: exchange.method,
+            path: exchange.path,
+            user_agent: exchange.user_agent,
             status,
-            latency_ms = elapsed.as_secs_f64() * 1_000.0,
-            upstream = context.tried.last().map(|server| tracing::field::display(server.address())),
-            bytes = exchange.bytes,
-            grpc_status = context.call.and_then(|call| call.status),
-            code = context.code.map(Code::as_str),
-            aborted = context.abort.map(Abort::as_str),
-            ended = context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),
-        );
+            elapsed,
+            upstream: context.tried.last().map(|server| server.address()),
+            bytes: exchange.bytes,
+            grpc_status: context.call.and_then(|call| call.status),
+            code: context.code.map(Code::as_str),
+            aborted: context.abort.map(Abort::as_str),
+            ended: context.client.as_ref().and_then(|client| client.ended()).map(End::as_str),
+            detail: None,
+        });
     }
 }
 
@@ -126,28 +105,16 @@ impl Observer {
     /// Logs and counts a request that was refused before it could be read: `status` is 0 if the
     /// client did not take the answer.
     pub(super) fn malformed(&self, request_id: &str, problem: &Problem, status: u16, started: Instant) {
-        self.requests.with_label_values(&[NO_ROUTE, &status.to_string()]).inc();
+        Figures::count_unread(NO_ROUTE, status);
         self.malformed.with_label_values(&[problem.code().as_str()]).inc();
-        info!(
-            target: ACCESS_TARGET,
+        self.access_log.append(&Line {
             request_id,
-            route = NO_ROUTE,
-            method = "",
-            path = "",
+            route: NO_ROUTE,
             status,
-            latency_ms = started.elapsed().as_secs_f64() * 1_000.0,
-            bytes = 0,
-            code = problem.code().as_str(),
-            detail = problem.detail(),
-        );
+            elapsed: started.elapsed(),
+            code: Some(problem.code().as_str()),
+            detail: Some(problem.detail()),
+            ..Line::default()
+        });
     }
-}
-
-/// The text's beginning, of so many bytes at most.
-fn shortened(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -79,7 +79,7 @@ impl Fixture {
         let books = Arc::<Books>::default();
         let metering = tokio::spawn(Arc::clone(&meter).run(Arc::clone(&books) as Arc<dyn UsageSink>, stopped));
         let admission = AdmissionControl::new(Authenticator { catalog, pepper }, limiter, meter);
-        let proxy = Arc::new(Proxy::new(Arc::new(Gateway::new(live, admission))));
+        let proxy = Arc::new(Proxy::new(Arc::new(Gateway::new(live, admission)), AccessLog::nowhere()));
         let pingora = Arc::new(http_proxy(&Arc::new(ServerConf::default()), Hooks(Arc::clone(&proxy))));
         Self { proxy, pingora, secret, books, stop, metering, _directory: directory }
     }

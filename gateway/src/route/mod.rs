@@ -17,6 +17,7 @@
 //! [`Spelling`] for what is refused, and `loose` for how a path is recognised.
 
 mod conditions;
+mod figures;
 mod lifecycle;
 mod loose;
 mod overlap;
@@ -32,6 +33,7 @@ use std::{fmt, ops::Deref};
 
 use common::limit::Rate;
 pub use conditions::{Conditions, Headers, Wanted};
+pub(crate) use figures::Figures;
 pub(crate) use lifecycle::{ABORT_BYTES, UPGRADE_IDLE_SECONDS};
 pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
 pub(crate) use overlap::Overlaps;
@@ -55,6 +57,8 @@ pub struct Route {
     pub(crate) limits: Option<RouteLimits>,
     /// The rate of each address on a public route, if it is limited.
     pub(crate) per_address: Option<Rate>,
+    /// The metrics that its requests count in.
+    pub(crate) figures: Figures,
 }
 
 impl Route {
@@ -63,7 +67,8 @@ impl Route {
     pub fn new(settings: RouteSettings, limiter: &Limiter) -> Self {
         let limits = limiter.route_limits(&settings.name, &settings.limits);
         let per_minute = settings.public.as_ref().and_then(|public| public.per_minute);
-        Self { limits, per_address: per_minute.map(by_address::per_minute), settings }
+        let per_address = per_minute.map(by_address::per_minute);
+        Self { limits, per_address, figures: Figures::default(), settings }
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::{StartError, catalog};
 use crate::{
+    access_log::AccessLog,
     admission::AdmissionControl,
     auth::Authenticator,
     catalog::{SnapshotKeeper, Source},
@@ -62,7 +63,7 @@ pub(super) struct Booted {
 }
 
 /// Opens everything that the request path needs and starts the tasks behind it.
-pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted, StartError> {
+pub(super) async fn boot(settings: &Settings, pepper: &Pepper, access_log: AccessLog) -> Result<Booted, StartError> {
     let process = &settings.process;
     let mut tasks = Tasks::new();
     let sink = open_sink(&process.usage.sink, pepper, &mut tasks)?;
@@ -92,7 +93,7 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper) -> Result<Booted,
     let limiter = bank.as_ref().map_or_else(Limiter::new, |bank| Limiter::with_bank(Arc::clone(bank)));
     let live = Live::start(settings, None, &limiter).await;
     let gateway = Arc::new(Gateway::new(live, AdmissionControl::new(authenticator, limiter, meter)));
-    let proxy = Arc::new(Proxy::new(Arc::clone(&gateway)));
+    let proxy = Arc::new(Proxy::new(Arc::clone(&gateway), access_log));
     tasks.spawn(|stopped| Arc::clone(&proxy).watch_upgraded(stopped));
     let served = Arc::downgrade(&gateway);
     upstream::register_gauges(move || {

@@ -1,11 +1,7 @@
-//! Log lines as JSON: access lines to standard output, everything else to standard error.
-//!
-//! Access lines pass through a thread of their own; a slow reader of standard output must not slow
-//! requests, so lines beyond its buffer are dropped. `RUST_LOG` sets the level of operational logs.
+//! Operational logs: lines of JSON to standard error. `RUST_LOG` sets their level.
 
 use common::telemetry::{Line, log_panics};
-use tracing::{Level, Metadata};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing::Level;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     filter::{FilterFn, LevelFilter},
@@ -13,34 +9,22 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::proxy::ACCESS_TARGET;
-
 /// The finest level of libraries that log through the crate `log`, whatever `RUST_LOG` asks. The
 /// arguments of Pingora's finer lines cost time on each request, and some panic on bytes that are
 /// not UTF-8.
 const LIBRARIES_MOST: log::LevelFilter = log::LevelFilter::Info;
 
-/// Starts logging; lines still in the buffer are written when the guard is dropped.
-pub(super) fn start() -> WorkerGuard {
-    let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let access = tracing_subscriber::fmt::layer()
-        .event_format(Line::access())
-        .with_writer(stdout)
-        .with_filter(FilterFn::new(is_access).with_max_level_hint(LevelFilter::INFO));
+/// Starts logging.
+pub(super) fn start() {
     let operational = tracing_subscriber::fmt::layer()
-        .event_format(Line::operational())
+        .event_format(Line)
         .with_writer(std::io::stderr)
-        .with_filter(FilterFn::new(|metadata| !is_access(metadata) && is_told(metadata.target(), *metadata.level())))
+        .with_filter(FilterFn::new(|metadata| is_told(metadata.target(), *metadata.level())))
         .with_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy());
     // Fails only if the process logs already, as when several gateways run inside one test.
-    let _ = tracing_subscriber::registry().with(access).with(operational).try_init();
+    let _ = tracing_subscriber::registry().with(operational).try_init();
     log::set_max_level(log::max_level().min(LIBRARIES_MOST));
     log_panics();
-    guard
-}
-
-fn is_access(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == ACCESS_TARGET
 }
 
 /// Parts of Pingora that print errors only where none is for an operator to see to: a client that

@@ -51,6 +51,7 @@ pub use upgrade::UpgradeError;
 use upgrade::{Host, Sockets};
 
 use crate::{
+    access_log::AccessLog,
     admin::{self, Serving, Started},
     config::{AdminTls, Overrides, ProcessSettings, ServerAddress, Settings, UsageSettings, watch::Watcher},
     decision::{self, Signals},
@@ -186,7 +187,8 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     let pepper = Pepper::load(environment("TOLLGATE_PEPPER").as_deref(), settings.process.pepper_file.as_deref())?;
     let origin = Origin::of(start, &settings.process, file)?;
 
-    let _logs = logs::start();
+    logs::start();
+    let (access_log, _last_lines) = AccessLog::start(std::io::stdout())?;
     show_process(prometheus::default_registry(), "gateway")?;
     tls::metrics::register(prometheus::default_registry())?;
     raise_descriptor_limit()?;
@@ -205,7 +207,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     match origin {
         Origin::Bound(sockets) => {
             let listening = Listening::open(&background, sockets, &settings.process, &end_requests)?;
-            let boot = unless_ended(&end_requests, boot::boot(&settings, &pepper));
+            let boot = unless_ended(&end_requests, boot::boot(&settings, &pepper, access_log));
             let Some(booted) = background.block_on(boot)? else {
                 listening.abandon();
                 return Ok(());
@@ -215,7 +217,7 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
         Origin::Claimed(mut claim) => {
             info!(event = "takeover_started", process = claim.process());
             let boot = async {
-                let booted = boot::boot(&settings, &pepper).await?;
+                let booted = boot::boot(&settings, &pepper, access_log).await?;
                 boot::ready(&booted.gateway).await?;
                 Ok(booted)
             };
