@@ -246,9 +246,9 @@ mod tests {
         let (open, gate) = mpsc::channel();
         let written = Written::default();
         let (log, guard) = AccessLog::start(Stuck(gate, written.clone())).unwrap();
-        let long = "x".repeat(1_000);
+        let padding = "x".repeat(1_000);
         let sent = 4 * SHARD_MAX_BYTES / 1_000;
-        (0..sent).for_each(|_| log.append(&line(&long)));
+        (0..sent).for_each(|_| log.append(&line(&padding)));
         let dropped = usize::try_from(guard.shared.dropped.get()).unwrap();
         assert!(dropped > 0, "nothing was dropped");
         drop(open);
