@@ -93,15 +93,23 @@ python_package() { # PACKAGE FOLDER: what tests run with Python: venv from Debia
   "$servers/python/resolve.sh" "$1" "$(cat "$servers/$2/requirements.txt")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
 }
 
-h2spec() { # the HTTP/2 client that tests start: Go from Debian, the client through Go
+go_program() { # MODULE PACKAGE FOLDER: a program that tests start: Go from Debian, the folder's versions through Go
   command -v go >/dev/null || debian golang-go
-  "$servers/h2spec/resolve.sh" "$(cat "$servers/h2spec/go.mod")" "$(cat "$servers/h2spec/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  "$servers/go/resolve.sh" "$1" "$2" "$(cat "$servers/$3/go.mod")" "$(cat "$servers/$3/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+}
+
+h2spec() { # the HTTP/2 client
+  go_program github.com/summerwind/h2spec github.com/summerwind/h2spec/cmd/h2spec h2spec
+}
+
+pebble() { # the authority that signs certificates
+  go_program github.com/letsencrypt/pebble/v2 github.com/letsencrypt/pebble/v2/cmd/pebble pebble
 }
 
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; python_package schemathesis schemathesis; python_package grpcio grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; pebble; python_package schemathesis schemathesis; python_package grpcio grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;
