@@ -16,13 +16,14 @@ use std::{
 
 use bytes::BytesMut;
 use common::listen::Alarm;
+use http::HeaderValue;
 use pingora_core::protocols::{Stream, http::date::get_cached_date};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{Instant, timeout},
 };
 
-use super::connection::Connection;
+use super::{connection::Connection, handshake::Secured};
 use crate::answer::{Code, Problem};
 
 /// Longest time for a client to read a refusal.
@@ -80,8 +81,8 @@ pub(crate) fn problem_behind(error: &pingora_core::Error) -> Option<Problem> {
     error.get_ref()?.downcast_ref::<Fault>().map(|Fault(problem)| problem.clone())
 }
 
-/// The answer as it is sent.
-fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
+/// The answer as it is sent. `hsts`: the value with which it tells browsers to use HTTPS only.
+fn message(refused: &Refused, request_id: &str, hsts: Option<&HeaderValue>) -> Vec<u8> {
     let body = refused.problem.body(request_id);
     let status = refused.problem.code().status();
     let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
@@ -92,6 +93,9 @@ fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
         }
     }
     let _ = write!(text, "date: {}\r\n", get_cached_date().to_str().unwrap_or_default());
+    if let Some(hsts) = hsts.and_then(|hsts| hsts.to_str().ok()) {
+        let _ = write!(text, "strict-transport-security: {hsts}\r\n");
+    }
     text.push_str("connection: close\r\n\r\n");
     let mut bytes = text.into_bytes();
     if !refused.is_head {
@@ -104,7 +108,7 @@ fn message(refused: &Refused, request_id: &str) -> Vec<u8> {
 /// once.
 pub(crate) async fn turn_away(mut stream: Stream, problem: &Problem) {
     let refused = Refused { problem: problem.clone(), is_head: false };
-    let bytes = message(&refused, &common::origin::request_id(None));
+    let bytes = message(&refused, &common::origin::request_id(None), None);
     let written = async {
         stream.write_all(&bytes).await?;
         stream.shutdown().await
@@ -124,7 +128,9 @@ pub(crate) async fn turn_away(mut stream: Stream, problem: &Problem) {
 impl Connection {
     /// Answers with the problem. Whether it was sent.
     pub(crate) async fn answer(&mut self, refused: &Refused, request_id: &str) -> bool {
-        let bytes = message(refused, request_id);
+        let digest = self.stream.get_ssl_digest();
+        let secured = digest.as_ref().and_then(|digest| digest.extension.get::<Secured>());
+        let bytes = message(refused, request_id, secured.and_then(|secured| secured.hsts.as_ref()));
         let written = async {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await

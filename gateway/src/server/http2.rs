@@ -15,7 +15,10 @@ use pingora_core::{
 use super::clients::Clients;
 use crate::{
     answer::{Problem, grpc::Shape},
-    listen::http2::{self, Http2Connection, head},
+    listen::{
+        Secured,
+        http2::{self, Http2Connection, head},
+    },
     proxy::{Client, Http2Stream, serve_request},
 };
 
@@ -94,7 +97,11 @@ impl Origin {
     ) {
         let request_id = common::origin::request_id(None);
         // Fails only for headers that are none, and all of these are made here.
-        let is_sent = problem.answer(&request_id, shape).is_ok_and(|(header, body)| {
+        let is_sent = problem.answer(&request_id, shape).is_ok_and(|(mut header, body)| {
+            let secured = self.digest.ssl_digest.as_ref().and_then(|digest| digest.extension.get::<Secured>());
+            if let Some(hsts) = secured.and_then(|secured| secured.hsts.clone()) {
+                let _ = header.insert_header("Strict-Transport-Security", hsts);
+            }
             let body = if is_head { Bytes::new() } else { body };
             http2::answer(respond, &header, body)
         });

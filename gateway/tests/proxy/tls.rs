@@ -44,6 +44,12 @@ async fn certificate_is_chosen_by_name_and_upstream_is_told_of_https() {
     let refused = edge.get(&gateway, "first.test", &["-H", "X-Api-Key: nonsense"]).await.unwrap();
     assert_eq!(refused.status, 401);
     assert_eq!(refused.header("strict-transport-security"), Some("max-age=300"));
+    // One that the strict reader refuses, before it is a request.
+    for (name, version) in [("first.test", old), ("one.example.test", new)] {
+        let malformed = edge.get(&gateway, name, &["-H", "Expect: more", version]).await.unwrap();
+        assert_eq!(malformed.status, 417, "{malformed:?}");
+        assert_eq!(malformed.header("strict-transport-security"), Some("max-age=300"), "{malformed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
