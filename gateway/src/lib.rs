@@ -16,6 +16,7 @@
 //!
 //! The access log ([`access_log`]) has a line for each request.
 //! [`answer`] turns every refusal into a problem document; [`admin`] shows health and metrics;
+//! [`certificate`] orders certificates of listeners from an authority and renews them;
 //! [`config`] reads and watches what operators edit, and [`openapi`] makes routes of a document; [`server`] starts and ends all of it in order.
 
 mod access_log;
@@ -24,6 +25,7 @@ pub mod admission;
 pub mod answer;
 pub mod auth;
 pub mod catalog;
+pub mod certificate;
 pub mod config;
 pub mod decision;
 mod filter;

@@ -33,3 +33,9 @@ impl Outage {
         }
     }
 }
+
+/// An error with all its causes: the outermost text alone says next to nothing.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

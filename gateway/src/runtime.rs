@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +20,7 @@ use crate::{
     admission::AdmissionControl,
     auth::AcceptedIssuer,
     catalog::Catalog,
+    certificate::Challenge,
     config::{ClientSettings, ConnectionSettings, Http2Settings, Settings, SizeLimits},
     limit::Limiter,
     meter::Meter,
@@ -49,6 +51,8 @@ pub struct Live {
     pub connections: ConnectionSettings,
     /// HTTP/2 with clients.
     pub http2: Http2Settings,
+    /// Folders with answers to authorities that ask over HTTP whether a name is ours.
+    pub(crate) challenges: Vec<PathBuf>,
     /// Issuers whose tokens routes accept, by name.
     pub(crate) token_issuers: HashMap<Arc<str>, Arc<AcceptedIssuer>>,
     /// Routes whose connections may be upgraded, by name.
@@ -130,6 +134,7 @@ impl Live {
             clients: settings.clients.clone(),
             connections: settings.connections,
             http2: settings.http2,
+            challenges: challenges(settings),
             token_issuers: token_issuers(settings, previous),
             upgrades,
         }
@@ -145,6 +150,11 @@ impl Live {
         let essential = self.upstreams.iter().filter(|(_, upstream)| upstream.settings().essential);
         essential.filter(|(_, upstream)| upstream.health().healthy == 0).map(|(name, _)| &**name)
     }
+}
+
+fn challenges(settings: &Settings) -> Vec<PathBuf> {
+    let ordering = settings.authorities.iter().filter(|authority| !authority.orders.is_empty());
+    ordering.filter_map(|authority| authority.challenges(Challenge::Http01)).collect()
 }
 
 /// The issuers of the settings, which fetch their keys from now on. Those that did not change since

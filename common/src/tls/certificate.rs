@@ -28,6 +28,17 @@ pub struct CertificateFiles {
     pub key: PathBuf,
     /// The authority's answer about the certificate's revocation (OCSP, DER), for clients that ask.
     pub ocsp: Option<PathBuf>,
+    /// The order that the files come from; none if somebody else writes them.
+    pub order: Option<CertificateOrder>,
+}
+
+/// An order of a certificate. Its files are missing until the authority has issued it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CertificateOrder {
+    /// Name of the authority.
+    pub authority: Arc<str>,
+    /// Names that the certificate is to be valid for, in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// A certificate that a server can prove itself with.
@@ -37,6 +48,8 @@ pub struct ServerCertificate {
     pub files: CertificateFiles,
     /// Names that it is valid for, in lower case; a wildcard is written `*.example.com`.
     pub names: Vec<String>,
+    /// The begin of its validity, in seconds since 1970.
+    pub not_before: i64,
     /// The end of its validity, in seconds since 1970.
     pub not_after: i64,
     pub(super) key: Arc<CertifiedKey>,
@@ -60,12 +73,17 @@ impl ServerCertificate {
             .map_err(|error| of_key(format!("holds a key of a kind that is not supported: {error}")))?;
         check_key(&chain, &key, &files.certificate).map_err(of_key)?;
         check_order(&chain).map_err(of_certificate)?;
-        let (names, not_after) = read_leaf(&chain[0]).map_err(of_certificate)?;
+        let Leaf { names, not_before, not_after } = read_leaf(&chain[0]).map_err(of_certificate)?;
         let mut key = CertifiedKey::new(chain, key);
         if let Some(ocsp) = &files.ocsp {
             key.ocsp = Some(ocsp::read(ocsp).map_err(|reason| TlsFault::new(OCSP, ocsp, reason))?);
         }
-        Ok(Self { files: files.clone(), names, not_after, key: Arc::new(key) })
+        Ok(Self { files: files.clone(), names, not_before, not_after, key: Arc::new(key) })
+    }
+
+    /// The certificate without those of its issuers.
+    pub fn leaf(&self) -> &CertificateDer<'static> {
+        &self.key.cert[0]
     }
 
     /// Returns true if its validity has ended by `now`, in seconds since 1970.
@@ -106,15 +124,26 @@ fn check_order(chain: &[CertificateDer<'static>]) -> Result<(), String> {
     Ok(())
 }
 
-/// The names and the end of a certificate.
-fn read_leaf(certificate: &CertificateDer<'static>) -> Result<(Vec<String>, i64), String> {
+/// The names of a certificate and its validity, in seconds since 1970.
+struct Leaf {
+    names: Vec<String>,
+    not_before: i64,
+    not_after: i64,
+}
+
+fn read_leaf(certificate: &CertificateDer<'static>) -> Result<Leaf, String> {
     let parsed = parse(certificate)?;
     let names = parsed.subject_alternative_name().map_err(|error| format!("has names that cannot be read: {error}"))?;
     let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         _ => None,
     });
-    Ok((names.collect(), parsed.validity().not_after.timestamp()))
+    let validity = parsed.validity();
+    Ok(Leaf {
+        names: names.collect(),
+        not_before: validity.not_before.timestamp(),
+        not_after: validity.not_after.timestamp(),
+    })
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'static>) -> Result<X509Certificate<'a>, String> {

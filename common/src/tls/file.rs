@@ -62,6 +62,11 @@ impl schemars::JsonSchema for MinVersion {
 impl TlsFile {
     /// The settings of a listener that speaks HTTP/1.1.
     pub fn settings(&self) -> TlsSettings {
+        self.settings_for("http/1.1")
+    }
+
+    /// The settings of a listener that speaks this protocol, as the handshake names it (ALPN).
+    pub fn settings_for(&self, protocol: &'static str) -> TlsSettings {
         let required =
             |ca_file: &PathBuf| Clients { ca_file: ca_file.clone(), setting: "client_ca_file", required: true };
         TlsSettings {
@@ -69,10 +74,12 @@ impl TlsFile {
                 certificate: self.certificate_file.clone(),
                 key: self.key_file.clone(),
                 ocsp: self.ocsp_file.clone(),
+                order: None,
             }],
             min_version: self.min_version,
-            protocols: vec!["http/1.1"],
+            protocols: vec![protocol],
             clients: self.client_ca_file.as_ref().map(required),
+            challenges: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`certificate`] | a server's certificate with its key, checked |
 //! | [`ocsp`] | answers of authorities that certificates are handed out with |
 //! | [`names`] | the certificate for a name |
+//! | [`challenge`] | answers to authorities that ask whether a name is ours |
 //! | [`clients`] | the authorities whose client certificates are accepted |
 //! | [`subject`] | a client's certificate in words |
 //! | [`server`] | all of that as the settings of a listener |
@@ -20,6 +21,7 @@
 //! told, and the certificates in force stay.
 
 pub mod certificate;
+pub mod challenge;
 pub mod client;
 pub mod clients;
 pub mod file;
@@ -34,7 +36,7 @@ pub mod subject;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{CertificateFiles, ServerCertificate};
+pub use certificate::{CertificateFiles, CertificateOrder, ServerCertificate};
 pub use client::{ClientFiles, ClientTls};
 pub use clients::ClientAuthority;
 pub use file::TlsFile;

@@ -1,14 +1,21 @@
 //! The certificate for the name that a client asks for (SNI): an exact name first, then a wildcard
 //! for one label, then the first certificate of the list.
+//!
+//! A name whose certificate an authority has still to issue has none: its handshakes are refused. A
+//! certificate for other names would only teach people to pass over warnings.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
-use super::ServerCertificate;
+use super::{ServerCertificate, TlsSettings, challenge};
 
 /// Certificates by name.
 #[derive(Debug)]
@@ -16,7 +23,12 @@ pub struct Names {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// By what follows the `*.`.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// The first of the list; none if it is still to be issued.
     first: Option<Arc<CertifiedKey>>,
+    /// Names that have been ordered.
+    ordered: HashSet<String>,
+    /// Folders with answers to challenges.
+    challenges: Vec<PathBuf>,
 }
 
 /// Two certificates for one name, by their indexes.
@@ -31,12 +43,18 @@ pub struct TwiceNamed {
 }
 
 impl Names {
-    /// A table of these certificates. Where two have a name in common, the first has it.
-    pub fn new(certificates: &[ServerCertificate]) -> Self {
+    /// A table of those `certificates` of the settings that there are. Where two have a name in
+    /// common, the first has it.
+    pub fn new(settings: &TlsSettings, certificates: &[ServerCertificate]) -> Self {
+        let first = settings.certificates.first();
+        let first = certificates.first().filter(|certificate| Some(&certificate.files) == first);
+        let orders = settings.certificates.iter().filter_map(|files| files.order.as_ref());
         let mut table = Self {
             exact: HashMap::new(),
             wildcard: HashMap::new(),
-            first: certificates.first().map(|certificate| Arc::clone(&certificate.key)),
+            first: first.map(|certificate| Arc::clone(&certificate.key)),
+            ordered: orders.flat_map(|order| order.hosts.iter().cloned()).collect(),
+            challenges: settings.challenges.clone(),
         };
         for certificate in certificates {
             for name in &certificate.names {
@@ -50,12 +68,12 @@ impl Names {
         table
     }
 
-    /// Returns names that two of the certificates have in common.
-    pub fn twice(certificates: &[ServerCertificate]) -> Vec<TwiceNamed> {
+    /// Returns names that two of the certificates have in common, by the names of each.
+    pub fn twice(certificates: &[Vec<String>]) -> Vec<TwiceNamed> {
         let mut seen = HashMap::new();
         let mut twice = Vec::new();
-        for (index, certificate) in certificates.iter().enumerate() {
-            for name in &certificate.names {
+        for (index, names) in certificates.iter().enumerate() {
+            for name in names {
                 match seen.get(name) {
                     None => _ = seen.insert(name.clone(), index),
                     Some(first) if *first == index => {}
@@ -71,12 +89,16 @@ impl Names {
             // rustls gives names in lower case, which is what it makes of them.
             self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))
         });
-        named.or(self.first.as_ref()).cloned()
+        let is_ordered = name.is_some_and(|name| self.ordered.contains(name));
+        named.or(self.first.as_ref().filter(|_| !is_ordered)).cloned()
     }
 }
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if challenge::is_asked(&client) {
+            return challenge::answer(&self.challenges, client.server_name()?);
+        }
         self.find(client.server_name())
     }
 }

@@ -12,7 +12,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{CertificateFiles, ClientAuthority, ServerCertificate, TlsFault, metrics, names::Names, pem};
+use super::{CertificateFiles, ClientAuthority, ServerCertificate, TlsFault, challenge, metrics, names::Names, pem};
 
 /// The oldest version of TLS that is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct TlsSettings {
     pub protocols: Vec<&'static str>,
     /// Certificates of clients, if they are asked for.
     pub clients: Option<Clients>,
+    /// Folders with the answers to pending challenges of authorities (TLS-ALPN-01).
+    pub challenges: Vec<PathBuf>,
 }
 
 /// TLS of a listener, read from its files.
@@ -53,7 +55,7 @@ pub struct TlsSettings {
 pub struct ServerTls {
     /// The settings.
     pub settings: TlsSettings,
-    /// The certificates.
+    /// The certificates, without those that an authority has still to issue.
     pub certificates: Arc<Vec<ServerCertificate>>,
     config: Arc<ServerConfig>,
     tickets: Tickets,
@@ -90,7 +92,7 @@ impl ServerTls {
     /// Reads the files once more. Sessions of clients can be resumed as before, unless other
     /// authorities vouch for clients now.
     pub(super) fn reload(&self) -> Result<Self, Vec<TlsFault>> {
-        Self::read(self.settings.clone(), Some(&self.tickets))
+        Self::read(self.settings.clone(), Some(self))
     }
 
     /// The settings for rustls.
@@ -103,17 +105,18 @@ impl ServerTls {
         self.digest
     }
 
-    fn read(settings: TlsSettings, tickets: Option<&Tickets>) -> Result<Self, Vec<TlsFault>> {
+    fn read(settings: TlsSettings, before: Option<&Self>) -> Result<Self, Vec<TlsFault>> {
         // Before the files themselves: a change while they are read is then seen as one.
         let (digest, clients) = (pem::digest(settings.files()), settings.client_digest());
-        let (certificates, mut faults) = load_all(&settings.certificates);
+        let in_force = before.map_or(&[][..], |before| before.certificates.as_slice());
+        let (certificates, mut faults) = load_all(&settings.certificates, in_force);
         let authority =
             settings.clients.as_ref().map(|clients| ClientAuthority::load(clients.setting, &clients.ca_file));
         let authority = authority.transpose().map_err(|fault| faults.push(fault)).unwrap_or_default();
         if !faults.is_empty() {
             return Err(faults);
         }
-        let built = Tickets::keep(tickets, clients).and_then(|tickets| {
+        let built = Tickets::keep(before.map(|before| &before.tickets), clients).and_then(|tickets| {
             let config = build(&settings, &certificates, authority.as_ref(), &tickets)?;
             Ok((config, tickets))
         });
@@ -158,16 +161,25 @@ impl std::fmt::Debug for ServerTls {
     }
 }
 
-fn load_all(files: &[CertificateFiles]) -> (Vec<ServerCertificate>, Vec<TlsFault>) {
-    let (mut certificates, mut faults) = (Vec::new(), Vec::new());
+/// Loads all certificates that there are. One that is ordered and cannot be read stays as it is
+/// `in_force`, or is waited for.
+fn load_all(files: &[CertificateFiles], in_force: &[ServerCertificate]) -> (Vec<ServerCertificate>, Vec<TlsFault>) {
+    let (mut certificates, mut names, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for (index, files) in files.iter().enumerate() {
-        match ServerCertificate::load(files) {
-            Ok(certificate) => certificates.push(certificate),
-            Err(fault) => faults.push(TlsFault { certificate: Some(index), ..fault }),
-        }
+        let loaded = match (ServerCertificate::load(files), &files.order) {
+            (Ok(certificate), _) => Some(certificate),
+            (Err(_), Some(_)) => in_force.iter().find(|certificate| certificate.files == *files).cloned(),
+            (Err(fault), None) => {
+                faults.push(TlsFault { certificate: Some(index), ..fault });
+                None
+            }
+        };
+        let known = loaded.as_ref().map_or(&[][..], |certificate| certificate.names.as_slice());
+        names.push(files.order.as_ref().map_or(known, |order| order.hosts.as_slice()).to_vec());
+        certificates.extend(loaded);
     }
     if faults.is_empty() {
-        faults.extend(Names::twice(&certificates).into_iter().map(|twice| {
+        faults.extend(Names::twice(&names).into_iter().map(|twice| {
             let (first, second) = (&files[twice.first], &files[twice.second]);
             let reason = format!("is a second certificate for {}, beside {}", twice.name, first.certificate.display());
             TlsFault {
@@ -197,8 +209,11 @@ fn build(
         Some(authority) => builder.with_client_cert_verifier(authority.verifier(required)?),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Names::new(certificates)));
-    config.alpn_protocols = settings.protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let mut config = builder.with_cert_resolver(Arc::new(Names::new(settings, certificates)));
+    let protocols = settings.protocols.iter().map(|protocol| protocol.as_bytes());
+    // Last, so that nobody gets it who offers another one.
+    let challenges = (!settings.challenges.is_empty()).then_some(challenge::PROTOCOL);
+    config.alpn_protocols = protocols.chain(challenges).map(<[u8]>::to_vec).collect();
     config.ticketer = Arc::clone(&tickets.keys);
     // Sessions are kept by clients, in their tickets.
     config.session_storage = Arc::new(NoServerSessionStorage {});

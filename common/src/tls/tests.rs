@@ -55,11 +55,17 @@ impl Fixture {
 }
 
 fn files(identity: &Identity) -> CertificateFiles {
-    CertificateFiles { certificate: identity.certificate.clone(), key: identity.key.clone(), ocsp: None }
+    CertificateFiles { certificate: identity.certificate.clone(), key: identity.key.clone(), ocsp: None, order: None }
 }
 
 fn settings(certificates: Vec<CertificateFiles>) -> TlsSettings {
-    TlsSettings { certificates, min_version: MinVersion::Tls12, protocols: vec!["http/1.1"], clients: None }
+    TlsSettings {
+        certificates,
+        min_version: MinVersion::Tls12,
+        protocols: vec!["http/1.1"],
+        clients: None,
+        challenges: Vec::new(),
+    }
 }
 
 fn serve(certificates: Vec<CertificateFiles>) -> ServerTls {
@@ -184,6 +190,7 @@ fn unusable_files_are_told_with_setting_and_reason() {
         certificate: certificate.into(),
         key: key.into(),
         ocsp: None,
+        order: None,
     };
     let told = |certificate: &Path, key: &Path| faults(vec![with(certificate, key)]);
     let missing = fixture.directory.path().join("missing");

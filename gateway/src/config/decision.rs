@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use common::config::ConfigError;
+use common::{config::ConfigError, tls::TlsFile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Check, THREADS_MAX};
+use super::{
+    ProcessTls,
+    check::{Check, THREADS_MAX},
+};
 
 /// The value that switches a listener off.
 const OFF: &str = "off";
@@ -34,6 +37,8 @@ pub(super) struct DecisionFile {
     listen: String,
     /// Address of Envoy's `RateLimitService` (v3); `off` for none. (restart)
     grpc_listen: String,
+    /// TLS on both addresses. (restart)
+    tls: Option<TlsFile>,
     /// Worker threads, beside those of the proxy; as many unless set. (restart)
     threads: Option<usize>,
     /// Time after which a reservation that is not settled goes back.
@@ -64,6 +69,8 @@ pub struct DecisionSettings {
     pub listen: Option<SocketAddr>,
     /// Address of Envoy's `RateLimitService`, by gRPC.
     pub grpc_listen: Option<SocketAddr>,
+    /// TLS on the addresses, if it is spoken.
+    pub tls: Option<DecisionTls>,
     /// Threads that answer, beside those that proxy.
     pub threads: usize,
     /// Longest time between a reservation and its settlement.
@@ -72,11 +79,21 @@ pub struct DecisionSettings {
     pub shares: Shares,
 }
 
+/// TLS on the addresses of the decision API: the same files, and a protocol each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionTls {
+    /// For `POST /check` and `POST /settle`, by HTTP/1.1.
+    pub http: ProcessTls,
+    /// For Envoy's `RateLimitService`, by HTTP/2.
+    pub grpc: ProcessTls,
+}
+
 impl Default for DecisionFile {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8081".into(),
             grpc_listen: OFF.into(),
+            tls: None,
             threads: None,
             reservation_seconds: 60,
             reservations: 100_000,
@@ -101,6 +118,8 @@ impl Check<'_> {
         let listen = self.listener("listen", &file.listen, taken)?;
         let with_listen: Vec<SocketAddr> = taken.iter().copied().chain(listen).collect();
         let grpc_listen = self.listener("grpc_listen", &file.grpc_listen, &with_listen)?;
+        let tls = |protocol| self.process_tls("tls", file.tls.as_ref(), protocol);
+        let tls = tls("http/1.1").and_then(|http| Some(DecisionTls { http, grpc: tls("h2")? }));
         let threads = match file.threads {
             None => threads,
             Some(threads) => self.within("threads", threads, 1, THREADS_MAX)?,
@@ -111,7 +130,7 @@ impl Check<'_> {
             return Ok(None);
         }
         let reservation_lasts = Duration::from_secs(seconds);
-        Ok(Some(DecisionSettings { listen, grpc_listen, threads, reservation_lasts, shares }))
+        Ok(Some(DecisionSettings { listen, grpc_listen, tls, threads, reservation_lasts, shares }))
     }
 
     /// Returns the most reservations that may be open at once. The share of a tenant is at least
@@ -160,6 +179,7 @@ mod tests {
         let defaults = DecisionSettings {
             listen: Some("127.0.0.1:8081".parse().unwrap()),
             grpc_listen: None,
+            tls: None,
             threads: 3,
             reservation_lasts: Duration::from_mins(1),
             shares: Shares { all: 100_000, tenant: 50_000, key: 10_000 },

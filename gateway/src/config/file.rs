@@ -10,6 +10,7 @@ use serde::{
 };
 
 use super::{
+    acme::AuthorityFile,
     client::FailedCredentialsFile,
     connections::ConnectionsFile,
     cors::CorsFile,
@@ -87,6 +88,9 @@ pub(super) struct GatewayFile {
     /// Sizes of requests, shared limits, failed credentials.
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    /// Authorities that certificates of listeners are ordered from (ACME), by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) acme: BTreeMap<String, AuthorityFile>,
     /// Issuers of tokens (JWT) that routes accept, by name.
     #[serde(default)]
     pub(super) token_issuers: BTreeMap<String, TokenIssuerFile>,

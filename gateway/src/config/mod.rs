@@ -4,6 +4,7 @@
 //! checks again. Every fault of a file is told at once, each as `file:line:column: reason`.
 //! [`watch`] follows the file while the gateway runs.
 
+mod acme;
 mod addresses;
 mod bank;
 mod check;
@@ -19,6 +20,7 @@ mod header_edits;
 mod http2;
 mod lifecycle;
 mod listener;
+mod listener_tls;
 mod matching;
 mod public;
 mod redirects;
@@ -47,7 +49,7 @@ use common::{
     tls::{ClientTls, ServerTls},
 };
 pub use connections::ConnectionSettings;
-pub use decision::{DecisionSettings, Shares};
+pub use decision::{DecisionSettings, DecisionTls, Shares};
 pub use effective::effective;
 pub use http2::Http2Settings;
 pub(crate) use listener::LISTENERS_MAX;
@@ -60,6 +62,7 @@ pub use upstream::{
 
 use crate::{
     auth::TokenIssuerSettings,
+    certificate::AuthoritySettings,
     limit::bank::BankSettings,
     meter::{KafkaSettings, WhenFull},
     route::RouteSettings,
@@ -82,6 +85,8 @@ pub struct Settings {
     pub http2: Http2Settings,
     /// Servers that requests are forwarded to.
     pub upstreams: Vec<Arc<UpstreamSettings>>,
+    /// Authorities that certificates are ordered from.
+    pub authorities: Vec<Arc<AuthoritySettings>>,
     /// Issuers whose tokens routes accept.
     pub token_issuers: Vec<Arc<TokenIssuerSettings>>,
     /// Routes from requests to upstreams.
@@ -100,7 +105,7 @@ pub struct ProcessSettings {
     /// Address for metrics and health.
     pub admin: SocketAddr,
     /// TLS on that address, if it is spoken.
-    pub admin_tls: Option<AdminTls>,
+    pub admin_tls: Option<ProcessTls>,
     /// Worker threads.
     pub threads: usize,
     /// URL of the store.
@@ -126,10 +131,10 @@ pub struct ProcessSettings {
     pub drain_delay: Duration,
 }
 
-/// TLS on the address for metrics and health. Two are the same if their files are: the content of
-/// files is followed by itself.
+/// TLS on an address whose settings take effect at the start. Two are the same if their files are:
+/// the content of files is followed by itself.
 #[derive(Debug, Clone)]
-pub struct AdminTls(pub Arc<ServerTls>);
+pub struct ProcessTls(pub Arc<ServerTls>);
 
 /// Settings of the usage journal and its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,13 +254,13 @@ impl ProcessSettings {
     }
 }
 
-impl PartialEq for AdminTls {
+impl PartialEq for ProcessTls {
     fn eq(&self, other: &Self) -> bool {
         self.0.settings == other.0.settings
     }
 }
 
-impl Eq for AdminTls {}
+impl Eq for ProcessTls {}
 
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,7 @@ impl Check<'_> {
     fn sink_tls(&self, file: SinkTlsFile) -> Result<ClientTls, ConfigError> {
         let identity = match (file.client_certificate_file, file.client_key_file) {
             (None, None) => None,
-            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key, ocsp: None }),
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key, ocsp: None, order: None }),
             (Some(_), None) => {
                 return Err(self.about("client_certificate_file", "`client_certificate_file` needs `client_key_file`"));
             }

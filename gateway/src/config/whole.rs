@@ -29,7 +29,9 @@ impl Check<'_> {
         let upstreams = self.inside("upstreams", || self.upstreams(&file));
         let token_issuers = self.inside("token_issuers", || self.token_issuers(&file.token_issuers));
         let routes = self.inside("routes", || self.routes(&file.routes, &upstreams, &file.limits));
-        let listeners = self.listeners(file.listen.as_ref(), file.listeners.as_ref());
+        let authorities = self.inside("acme", || self.authorities(&file.acme));
+        let listeners = self.listeners(file.listen.as_ref(), file.listeners.as_ref(), &authorities);
+        let authorities = self.orders(authorities, &listeners);
         let listen: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
         let process = self.noted(self.process(file, listen, overrides)).flatten();
         Some(Settings {
@@ -40,6 +42,7 @@ impl Check<'_> {
             connections: connections?,
             http2: http2?,
             upstreams,
+            authorities,
             token_issuers,
             routes,
             warnings: self.warnings(),
@@ -60,7 +63,7 @@ impl Check<'_> {
         if listen.contains(&admin) && admin.port() != 0 {
             self.note(self.at("admin", &file.admin, "is the same address as `listen`: use another port"));
         }
-        let admin_tls = self.admin_tls(file.admin_tls.as_ref());
+        let admin_tls = self.process_tls("admin_tls", file.admin_tls.as_ref(), "http/1.1");
         let taken: Vec<SocketAddr> = listen.iter().copied().chain([admin]).collect();
         let name = match file.name {
             None => host_name(),

@@ -23,4 +23,4 @@ mod reservations;
 mod server;
 
 pub use decide::Decision;
-pub(crate) use server::{Server, Signals};
+pub(crate) use server::{Guards, Server, Signals};

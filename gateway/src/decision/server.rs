@@ -15,9 +15,12 @@ use std::{
 
 use ::http::{Request, Response};
 pub(crate) use common::listen::http::Signals;
-use common::listen::{
-    ConnectionLimits, Connections, ListenerMetrics,
-    http::{Deadlines, Guard, PacedBody, Protocol},
+use common::{
+    listen::{
+        ConnectionLimits, Connections, ListenerMetrics,
+        http::{Deadlines, Guard, PacedBody, Protocol},
+    },
+    tls::ListenerTls,
 };
 use http_body::Body;
 use hyper::{
@@ -29,7 +32,10 @@ use tokio::{net::TcpListener, runtime::Builder};
 use tracing::error;
 
 use super::{decide::Decision, envoy, http};
-use crate::metrics;
+use crate::{
+    config::{DecisionTls, ProcessTls},
+    metrics,
+};
 
 /// Room for the header of a request, in bytes; a larger one is answered 431.
 const HEADER_MAX_BYTES: usize = 64 * 1024;
@@ -38,9 +44,16 @@ const HEADER_MAX_BYTES: usize = 64 * 1024;
 pub(crate) struct Server {
     decision: Arc<Decision>,
     threads: usize,
-    guard: Guard,
+    guards: Guards,
     http: Option<Socket>,
     grpc: Option<Socket>,
+}
+
+/// Limits and TLS of both listeners. They count their connections together.
+#[derive(Clone)]
+pub(crate) struct Guards {
+    http: Guard,
+    grpc: Guard,
 }
 
 /// A decision API that is being served.
@@ -54,7 +67,7 @@ struct Worker {
     decision: Arc<Decision>,
     http: Option<TcpListener>,
     grpc: Option<TcpListener>,
-    guard: Guard,
+    guards: Guards,
     signals: Signals,
 }
 
@@ -62,25 +75,35 @@ impl Server {
     pub(crate) const fn new(
         decision: Arc<Decision>,
         threads: usize,
-        guard: Guard,
+        guards: Guards,
         http: Option<Socket>,
         grpc: Option<Socket>,
     ) -> Self {
-        Self { decision, threads, guard, http, grpc }
+        Self { decision, threads, guards, http, grpc }
     }
+}
 
-    /// Limits on the connections of clients that ask for decisions.
-    pub(crate) fn guard(limits: ConnectionLimits, deadlines: Deadlines) -> Guard {
+impl Guards {
+    /// Limits on the connections of clients that ask for decisions, and TLS with them. Files of
+    /// certificates are followed on the runtime that this is called on.
+    pub(crate) fn start(limits: ConnectionLimits, deadlines: Deadlines, tls: Option<&DecisionTls>) -> Self {
         let open = metrics::gauge("tollgate_decision_connections", "Connections of those who ask for decisions");
         let connections = Connections::new(ListenerMetrics::new("decision", open));
         // Few proxies ask, each over many connections.
         let limits = ConnectionLimits { most_per_address: limits.most, ..limits };
-        Guard { connections, limits, deadlines, tls: None }
+        let listener = |setting: &str, tls: Option<&ProcessTls>| {
+            let tls = tls.map(|ProcessTls(tls)| ListenerTls::start(setting, tls));
+            Guard { connections: Arc::clone(&connections), limits, deadlines, tls }
+        };
+        let (http, grpc) = tls.map_or((None, None), |tls| (Some(&tls.http), Some(&tls.grpc)));
+        Self { http: listener("decision.listen", http), grpc: listener("decision.grpc_listen", grpc) }
     }
+}
 
+impl Server {
     /// The gauge of open connections.
     pub(crate) fn connections(&self) -> IntGauge {
-        self.guard.connections.gauge().clone()
+        self.guards.http.connections.gauge().clone()
     }
 
     /// Answers from now on.
@@ -96,7 +119,7 @@ impl Server {
             decision: Arc::clone(&self.decision),
             http: self.http.as_ref().map(share).transpose()?,
             grpc: self.grpc.as_ref().map(share).transpose()?,
-            guard: self.guard.clone(),
+            guards: self.guards.clone(),
             signals: signals.clone(),
         };
         drop(inside);
@@ -125,20 +148,20 @@ impl Running {
 
 impl Worker {
     async fn run(self) {
-        let Self { decision, http, grpc, guard, signals } = self;
+        let Self { decision, http, grpc, guards, signals } = self;
         let asked = {
             let decision = Arc::clone(&decision);
             service_fn(move |request| http::answer(Arc::clone(&decision), request))
         };
-        let (rate, metrics) = (guard.deadlines.body, guard.connections.metrics().clone());
+        let (rate, metrics) = (guards.grpc.deadlines.body, guards.grpc.connections.metrics().clone());
         let asked_by_envoy = service_fn(move |request: Request<Incoming>| {
             let request = request.map(|body| PacedBody::new(body, rate, metrics.clone()));
             envoy::answer(Arc::clone(&decision), request)
         });
         let http_1 = Protocol::Http1 { header_bytes: HEADER_MAX_BYTES };
         tokio::join!(
-            serve(http, guard.clone(), http_1, asked, signals.clone()),
-            serve(grpc, guard, Protocol::Http2, asked_by_envoy, signals),
+            serve(http, guards.http, http_1, asked, signals.clone()),
+            serve(grpc, guards.grpc, Protocol::Http2, asked_by_envoy, signals),
         );
     }
 }

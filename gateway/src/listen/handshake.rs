@@ -15,7 +15,7 @@ use pingora_core::{
         TlsAccept,
         tls::{Acceptor, TlsSettings},
     },
-    protocols::{Ssl as _, Stream, tls::TlsRef},
+    protocols::{ALPN, Shutdown as _, Ssl as _, Stream, tls::TlsRef},
 };
 use pingora_rustls::TlsAcceptor;
 
@@ -59,8 +59,14 @@ impl Handshake {
         Self { acceptor: acceptor(tls, Witness { hsts, keys: Arc::clone(&settings.certificate_keys) }) }
     }
 
-    pub(super) async fn shake_hands(&self, socket: Socket) -> pingora_core::Result<Stream> {
-        let stream = self.acceptor.tls_handshake(socket).await?;
+    /// Shakes hands. None if the client is an authority that asked whether a name is ours: the
+    /// handshake was the answer, and nothing else is spoken.
+    pub(super) async fn shake_hands(&self, socket: Socket) -> pingora_core::Result<Option<Stream>> {
+        let mut stream = self.acceptor.tls_handshake(socket).await?;
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::Custom(_))) {
+            stream.shutdown().await;
+            return Ok(None);
+        }
         let digest = stream.get_ssl_digest();
         let secured = digest.as_ref().and_then(|digest| digest.extension.get::<Secured>());
         let certificate = secured.and_then(|secured| secured.certificate.as_ref());
@@ -68,7 +74,7 @@ impl Handshake {
         if certificate.is_some_and(|certificate| certificate.not_after < SystemClock.now().seconds()) {
             return Err(Error::explain(ErrorType::InvalidCert, "the client's certificate has expired"));
         }
-        Ok(Box::new(stream))
+        Ok(Some(Box::new(stream)))
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct Edge {
 pub(crate) enum Opened {
     /// Requests are read from it.
     Ready(Stream),
-    /// The client has closed it and sent nothing.
+    /// Nothing more is said: the client has closed it and sent nothing, or the handshake was all that
+    /// it wanted.
     Unused,
     /// The client does not speak TLS, and has to.
     NotTls(Socket),
@@ -107,7 +108,10 @@ impl Edge {
             return Ok(Opened::Ready(Box::new(socket)));
         };
         match socket.first_byte().await {
-            Ok(Some(HANDSHAKE)) => tls.handshake.load_full().shake_hands(socket).await.map(Opened::Ready),
+            Ok(Some(HANDSHAKE)) => {
+                let opened = tls.handshake.load_full().shake_hands(socket).await?;
+                Ok(opened.map_or(Opened::Unused, Opened::Ready))
+            }
             Ok(Some(_)) => Ok(Opened::NotTls(socket)),
             Ok(None) | Err(_) => Ok(Opened::Unused),
         }

@@ -20,6 +20,7 @@ use crate::{
     admission::{self, Admitted, Arrival, Credential, Identified, Refusal},
     answer::{Code, Problem},
     auth::{self, AuthError, Presented},
+    certificate::challenge,
     filter::{
         cors::{Grant, Preflight},
         https,
@@ -79,6 +80,11 @@ impl Proxy {
         };
         if request.raw_path() == b"*" || is_last {
             return about_the_gateway(&context.request_id).map(Entry::Answered);
+        }
+        if !live.challenges.is_empty()
+            && let Some((answer, body)) = challenge::answer(&live.challenges, request).await?
+        {
+            return Ok(Entry::Replied(answer, body));
         }
         if let Some(port) = context.client.as_ref().and_then(|client| client.redirect_port())
             && !context.source.came_by_https(&request.headers)

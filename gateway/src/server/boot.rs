@@ -21,6 +21,7 @@ use crate::{
     admission::AdmissionControl,
     auth::Authenticator,
     catalog::{SnapshotKeeper, Source},
+    certificate::CertificateKeeper,
     config::{HttpSinkSettings, ProcessSettings, Settings, SinkSettings},
     decision::Decision,
     limit::{
@@ -56,6 +57,7 @@ pub(super) struct Booted {
     pub(super) gateway: Arc<Gateway>,
     pub(super) proxy: Arc<Proxy>,
     pub(super) listeners: Arc<Listeners>,
+    pub(super) certificates: Arc<CertificateKeeper>,
     pub(super) sink: Arc<dyn UsageSink>,
     pub(super) bank: Option<Arc<Bank>>,
     pub(super) decision: Option<Arc<Decision>>,
@@ -105,7 +107,10 @@ pub(super) async fn boot(settings: &Settings, pepper: &Pepper, access_log: Acces
         decision
     });
     let listeners = Arc::new(Listeners::start(&settings.listeners));
-    Ok(Booted { gateway, proxy, listeners, sink, bank, decision, tasks })
+    // Last: an authority may ask for the answers that are offered as soon as it hears of an order.
+    let certificates = Arc::new(CertificateKeeper::default());
+    certificates.apply(&settings.authorities);
+    Ok(Booted { gateway, proxy, listeners, certificates, sink, bank, decision, tasks })
 }
 
 /// Waits until the gateway could serve: it knows its callers, and its essential upstreams answer.

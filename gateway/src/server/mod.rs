@@ -53,7 +53,8 @@ use upgrade::{Host, Sockets};
 use crate::{
     access_log::AccessLog,
     admin::{self, Serving, Started},
-    config::{AdminTls, Overrides, ProcessSettings, ServerAddress, Settings, UsageSettings, watch::Watcher},
+    certificate::CertificateKeeper,
+    config::{Overrides, ProcessSettings, ProcessTls, ServerAddress, Settings, UsageSettings, watch::Watcher},
     decision::{self, Signals},
     limit::bank::BankError,
     listen::Listeners,
@@ -289,7 +290,7 @@ impl<'a> Listening<'a> {
         let started = Started::default();
         let handover = Arc::clone(host.handover());
         let over = async move { handover.taken().await };
-        let tls = process.admin_tls.as_ref().map(|AdminTls(tls)| Arc::clone(tls));
+        let tls = process.admin_tls.as_ref().map(|ProcessTls(tls)| Arc::clone(tls));
         background.spawn(admin::serve(operators, tls, Arc::clone(&started), over));
         let end_requests = end_requests.clone();
         Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process, end_requests })
@@ -308,10 +309,10 @@ impl<'a> Listening<'a> {
         watcher: Watcher,
         before: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<(), StartError> {
-        let Booted { gateway, proxy, listeners, sink, bank, decision, tasks } = booted;
+        let Booted { gateway, proxy, listeners, certificates, sink, bank, decision, tasks } = booted;
         let room = Room::new(self.process);
         let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
-        follow_file(background, watcher, &gateway, &listeners);
+        follow_file(background, watcher, &gateway, &listeners, certificates);
         background.spawn(memory::give_back());
         let handover = Arc::clone(self.host.handover());
         background.spawn(self.host.run(self.upgrade));
@@ -322,8 +323,10 @@ impl<'a> Listening<'a> {
         let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
         let connections = gateway.live().connections;
         let decisions = decision.zip(self.process.decision.as_ref()).map(|(decision, settings)| {
-            let guard = decision::Server::guard(connections.limits(room.decisions), connections.deadlines);
-            decision::Server::new(decision, settings.threads, guard, self.decision, self.decision_grpc)
+            let limits = connections.limits(room.decisions);
+            let _followed_there = background.enter();
+            let guards = decision::Guards::start(limits, connections.deadlines, settings.tls.as_ref());
+            decision::Server::new(decision, settings.threads, guards, self.decision, self.decision_grpc)
         });
         let asking = decisions.as_ref().map(decision::Server::connections);
         let mut running = None;
@@ -385,13 +388,21 @@ fn in_a_row(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn follow_file(background: &Runtime, watcher: Watcher, gateway: &Arc<Gateway>, listeners: &Arc<Listeners>) {
+fn follow_file(
+    background: &Runtime,
+    watcher: Watcher,
+    gateway: &Arc<Gateway>,
+    listeners: &Arc<Listeners>,
+    certificates: Arc<CertificateKeeper>,
+) {
     let (gateway, listeners) = (Arc::clone(gateway), Arc::clone(listeners));
     background.spawn(watcher.run(move |settings| {
         let (gateway, listeners) = (Arc::clone(&gateway), Arc::clone(&listeners));
+        let certificates = Arc::clone(&certificates);
         async move {
             gateway.apply(&settings).await;
             listeners.apply(&settings.listeners);
+            certificates.apply(&settings.authorities);
         }
     }));
 }

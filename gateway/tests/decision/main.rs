@@ -10,4 +10,5 @@ mod reserve;
 #[path = "../proxy/support/mod.rs"]
 #[expect(dead_code, reason = "the tests of the proxy use more of it")]
 mod support;
+mod tls;
 mod upgrade;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod aborts;
+mod acme;
 mod answers;
 mod browsers;
 mod bytes;

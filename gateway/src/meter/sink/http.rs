@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::{error::SinkError, usage_sink::UsageSink};
+use crate::outage::with_causes;
 
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -165,12 +166,6 @@ fn judge(status: StatusCode, body: &str) -> Result<Receipt, SinkError> {
         return Err(SinkError::Refused { status: status.as_u16(), reason: reason() });
     }
     Err(SinkError::Busy { status: status.as_u16(), reason: reason() })
-}
-
-/// An error with all its causes: the outermost text alone says next to nothing.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

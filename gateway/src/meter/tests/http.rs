@@ -120,7 +120,7 @@ async fn gateway_and_billing_know_each_other_by_certificates_that_may_be_replace
     };
     let token = Pepper::new(b"a pepper for tests").unwrap().ingest_token();
     let sink = |ca_file: &Path, is_known: bool| {
-        let identity = CertificateFiles { certificate: at("edge.crt"), key: at("edge.key"), ocsp: None };
+        let identity = CertificateFiles { certificate: at("edge.crt"), key: at("edge.key"), ocsp: None, order: None };
         let tls = ClientTls { ca_file: Some(ca_file.to_owned()), identity: is_known.then_some(identity) };
         HttpSink::new(&format!("https://{address}"), tls, &token).unwrap()
     };
