@@ -1,9 +1,12 @@
 //! The command line: the options of every command, and the commands by noun.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use common::config;
+use common::{
+    config,
+    tls::{CertificateFiles, ClientTls},
+};
 
 use crate::{
     admin_key::AdminKeyCommand,
@@ -33,6 +36,14 @@ const API_HELP: &str =
 const TOKEN_HELP: &str = "Admin key, or token of the identity provider, for --api; a command line can be read by \
     others on this machine, the environment cannot [env: TOLLGATE_API_TOKEN]";
 
+const CA_HELP: &str = "PEM file with the authorities that vouch for --api, instead of those of the system [env: \
+    TOLLGATE_API_CA_FILE]";
+
+const CLIENT_CERT_HELP: &str =
+    "PEM file with the certificate to show to --api, and those of its issuers [env: TOLLGATE_API_CLIENT_CERT]";
+
+const CLIENT_KEY_HELP: &str = "PEM file with the key of that certificate [env: TOLLGATE_API_CLIENT_KEY]";
+
 const HELP: &str = "\
 Examples:
   keyctl plan apply config/plans.yaml
@@ -41,6 +52,7 @@ Examples:
   keyctl key create --tenant ten_01jd0000000000000000000001 --name production
   keyctl usage show --period 2026-11 --by key
   keyctl --api https://billing.example.com tenant list
+  keyctl --api https://billing.internal:8090 --ca-file internal-ca.pem tenant list
 
 Exit codes:
   0  done (also when nothing had to change)
@@ -81,6 +93,18 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options", help = TOKEN_HELP)]
     token: Option<Token>,
 
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options", help = CA_HELP)]
+    #[arg(conflicts_with = "store")]
+    ca_file: Option<PathBuf>,
+
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options", help = CLIENT_CERT_HELP)]
+    #[arg(conflicts_with = "store")]
+    client_cert: Option<PathBuf>,
+
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options", help = CLIENT_KEY_HELP)]
+    #[arg(conflicts_with = "store")]
+    client_key: Option<PathBuf>,
+
     /// Form of the answer and of errors
     #[arg(long, global = true, value_name = "FORM", default_value = "table", help_heading = "Global options")]
     output: Format,
@@ -110,7 +134,7 @@ pub(crate) enum Place {
     /// The store with this URL.
     Store(String),
     /// The API with this URL.
-    Api(String, Token),
+    Api(String, Token, ClientTls),
 }
 
 /// The commands, by noun.
@@ -166,9 +190,25 @@ impl GlobalArgs {
         if let Some(url) = self.api.clone().or_else(|| config::environment("TOLLGATE_API")) {
             let of_environment = || config::environment("TOLLGATE_API_TOKEN").and_then(|text| text.parse().ok());
             let token = self.token.clone().or_else(of_environment).ok_or(ApiError::TokenMissing)?;
-            return Ok(Place::Api(url, token));
+            return Ok(Place::Api(url, token, self.tls()?));
         }
         Ok(Place::Store(config::environment("TOLLGATE_STORE").unwrap_or_else(|| DEFAULT_STORE.to_owned())))
+    }
+}
+
+impl GlobalArgs {
+    /// TLS with the API. A variable of the environment stands in for each option that is not given.
+    fn tls(&self) -> Result<ClientTls, ApiError> {
+        let file =
+            |option: &Option<PathBuf>, variable| option.clone().or_else(|| Some(config::environment(variable)?.into()));
+        let certificate = file(&self.client_cert, "TOLLGATE_API_CLIENT_CERT");
+        let key = file(&self.client_key, "TOLLGATE_API_CLIENT_KEY");
+        let identity = match (certificate, key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key, ocsp: None, order: None }),
+            _ => return Err(ApiError::HalfIdentity),
+        };
+        Ok(ClientTls { ca_file: file(&self.ca_file, "TOLLGATE_API_CA_FILE"), identity })
     }
 }
 

@@ -23,9 +23,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     }
     let timeout = cli.global.timeout();
     match cli.global.place()? {
-        Place::Api(url, token) => {
+        Place::Api(url, token, tls) => {
             // The timeout holds for each request by itself.
-            let backend = ApiBackend::new(&url, &token, timeout)?;
+            let backend = ApiBackend::new(&url, &token, &tls, timeout)?;
             execute(cli, Box::new(backend), SystemClock.now(), None).await
         }
         Place::Store(url) => {

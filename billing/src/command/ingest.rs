@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, value_parser};
-use common::{telemetry::process_registry, time::SystemClock};
+use common::{listen::http::Guard, telemetry::process_registry, time::SystemClock};
 use tokio::net::TcpListener;
 
 use super::{
@@ -79,14 +79,15 @@ pub(super) async fn execute(arguments: &IngestArguments, environment: &Environme
     let background = async move {
         tokio::join!(upkeep.keep(), watch.run());
     };
-    let ended = ingest_until_stopped(listener, services, ingest, background, signals).await;
+    let guard = guard(&services.registry, config.ingest.tls.as_ref(), "ingest.listen")?;
+    let ended = ingest_until_stopped((listener, guard), services, ingest, background, signals).await;
     store.close().await;
     tracing::info!(event = "stopped");
     ended
 }
 
 async fn ingest_until_stopped(
-    listener: TcpListener,
+    (listener, guard): (TcpListener, Guard),
     services: IngesterServices,
     ingest: KafkaIngest,
     background: impl Future<Output = ()> + Send + 'static,
@@ -94,7 +95,6 @@ async fn ingest_until_stopped(
 ) -> Result<(), CommandError> {
     let (stopper, stop) = Stop::new();
     let background = tokio::spawn(background);
-    let guard = guard(&services.registry, None)?;
     let serving = tokio::spawn(serve(listener, ingester_router(services), guard, std::future::pending()));
     let waiting = tokio::spawn(stop_on_signal(signals, stopper));
     let ended = ingest.run(stop).await;

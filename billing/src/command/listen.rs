@@ -43,9 +43,13 @@ pub(super) async fn listen(
     })
 }
 
-/// The limits for clients of this process, and TLS with them. Raises the limit of open descriptors to what the system
+/// The limits for clients of this process, and TLS with them on the address that `setting` names. Raises the limit of open descriptors to what the system
 /// allows, and logs it.
-pub(super) fn guard(registry: &Registry, tls: Option<&ServerTls>) -> Result<Guard, CommandError> {
+pub(super) fn guard(
+    registry: &Registry,
+    tls: Option<&ServerTls>,
+    setting: &'static str,
+) -> Result<Guard, CommandError> {
     match descriptors::raise_limit() {
         Ok(limit) => tracing::info!(event = "descriptor_limit", descriptors = limit.now, before = limit.before),
         Err(error) => tracing::warn!(event = "descriptor_limit_not_raised", %error),
@@ -59,7 +63,7 @@ pub(super) fn guard(registry: &Registry, tls: Option<&ServerTls>) -> Result<Guar
         connections: Connections::new(ListenerMetrics::new("api", open)),
         limits: ConnectionLimits { most, most_per_address: most },
         deadlines: Deadlines::default(),
-        tls: tls.map(|tls| ListenerTls::start("listen", tls)),
+        tls: tls.map(|tls| ListenerTls::start(setting, tls)),
     })
 }
 

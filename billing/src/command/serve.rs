@@ -67,7 +67,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         .with_bootstrap(config.access.bootstrap_token(environment)?)
         .limited_to(config.access.tenant_requests_per_minute, config.access.failed_credentials_per_minute)
         .behind_proxies(config.access.trusted_proxies.clone());
-    let guard = guard(&registry, config.tls.as_ref())?;
+    let guard = guard(&registry, config.tls.as_ref(), "listen")?;
     let router = api::router(Services {
         access,
         intake: Intake::new(store.clone(), Arc::new(SystemClock), metrics),

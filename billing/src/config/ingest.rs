@@ -5,11 +5,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use common::kafka::{filled, properties_except, topic};
+use common::{
+    kafka::{filled, properties_except, topic},
+    tls::{ServerTls, TlsFile},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::listen_address;
+use super::{listen_address, tls};
 
 /// Properties of the Kafka client that are not free: booking exactly once rests on them, or a
 /// setting stands for them.
@@ -44,6 +47,10 @@ pub struct IngestConfig {
     #[serde(deserialize_with = "listen_address")]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// TLS on that address, if it is spoken.
+    #[serde(deserialize_with = "tls")]
+    #[schemars(with = "Option<TlsFile>")]
+    pub tls: Option<ServerTls>,
     /// Addresses of Kafka's brokers: `host:port`, several separated by commas.
     #[serde(deserialize_with = "filled")]
     pub brokers: String,
@@ -79,6 +86,7 @@ impl Default for IngestConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8091)),
+            tls: None,
             brokers: "127.0.0.1:9092".into(),
             topic: "usage.events".into(),
             group: "tollgate-billing".into(),

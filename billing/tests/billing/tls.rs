@@ -79,3 +79,24 @@ async fn unusable_certificates_are_told_with_their_place() {
     assert!(told.contains("billing.yaml:5:1: `tls`: "), "{told}");
     assert!(told.contains("does not belong to the certificate") && told.contains("`client_ca_file`: "), "{told}");
 }
+
+#[tokio::test]
+async fn ingester_speaks_tls_with_those_who_show_a_certificate() {
+    let deployment = Deployment::new();
+    let authority = Authority::create(&deployment.path(""), "ours").unwrap();
+    let (identity, client) = (authority.sign("127.0.0.1").unwrap(), authority.sign("prometheus.test").unwrap());
+    let (certificate, key) = (identity.certificate.display(), identity.key.display());
+    let settings = format!(
+        "store: {}\npepper_file: pepper\ningest:\n  listen: 127.0.0.1:0\n  brokers: 127.0.0.1:1\n  \
+         tls: {{ certificate_file: {certificate}, key_file: {key}, client_ca_file: {} }}\n",
+        deployment.url(),
+        authority.file().display()
+    );
+    fs::write(deployment.path("billing.yaml"), settings).unwrap();
+    let server = deployment.start(&["ingest", "--config", "billing.yaml"], "ingesting").await;
+    let shown = ["--cert", client.certificate.to_str().unwrap(), "--key", client.key.to_str().unwrap()];
+    let metrics = eventually("the metrics", async || curl(&authority, &server.address, "/metrics", &shown)).await;
+    assert!(metrics.contains("tollgate_certificate_expiry_timestamp_seconds{certificate="), "{metrics}");
+    assert_eq!(curl(&authority, &server.address, "/metrics", &[]), None);
+    assert_eq!(server.try_get("/metrics").await, None, "without TLS");
+}

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, PEPPER, Run, run, text};
 
 /// `billing serve` on a store, for as long as it is held.
-struct Billing {
+pub(crate) struct Billing {
     process: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 /// One of the two: a fixture, and the API that its store is worked on through, if it is.
@@ -129,7 +129,13 @@ const READING: &[Step] = &[
 
 impl Billing {
     fn serve(fixture: &Fixture) -> Self {
-        let settings = fixture.file("billing.yaml", &format!("listen: 127.0.0.1:0\nstore: {}\n", fixture.url()));
+        Self::serve_with(fixture, "")
+    }
+
+    /// With these lines of settings, too.
+    pub(crate) fn serve_with(fixture: &Fixture, more: &str) -> Self {
+        let settings = format!("listen: 127.0.0.1:0\nstore: {}\n{more}", fixture.url());
+        let settings = fixture.file("billing.yaml", &settings);
         let program = Path::new(env!("CARGO_BIN_EXE_keyctl")).with_file_name("billing");
         let mut command = Command::new(&program);
         command.args(["serve", "--config"]).arg(settings).env("TOLLGATE_PEPPER", PEPPER).env_remove("TOLLGATE_STORE");
@@ -142,7 +148,8 @@ impl Billing {
         let address = events.map(|event| event["listen"].clone()).find(Value::is_string);
         // Whoever is not read from stops.
         std::thread::spawn(move || lines.for_each(drop));
-        let url = format!("http://{}", text(&address.unwrap()));
+        let scheme = if more.contains("tls:") { "https" } else { "http" };
+        let url = format!("{scheme}://{}", text(&address.unwrap()));
         Self { process, url }
     }
 }

@@ -85,7 +85,16 @@ impl Fixture {
 /// The binary without any setting of its surroundings.
 pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyctl"));
-    for name in ["TOLLGATE_STORE", "TOLLGATE_PEPPER", "TOLLGATE_API", "TOLLGATE_API_TOKEN"] {
+    let variables = [
+        "TOLLGATE_STORE",
+        "TOLLGATE_PEPPER",
+        "TOLLGATE_API",
+        "TOLLGATE_API_TOKEN",
+        "TOLLGATE_API_CA_FILE",
+        "TOLLGATE_API_CLIENT_CERT",
+        "TOLLGATE_API_CLIENT_KEY",
+    ];
+    for name in variables {
         command.env_remove(name);
     }
     command

@@ -16,4 +16,5 @@ mod scripts;
 mod subscriptions;
 mod tenants;
 mod terminal;
+mod tls;
 mod usage;

@@ -1,5 +1,6 @@
 //! Failures of the API, in the same classes as those of the store.
 
+use common::tls::TlsFault;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
@@ -20,6 +21,19 @@ pub(crate) enum ApiError {
     /// The token cannot be sent.
     #[error("the token has characters that no header can have")]
     Token,
+    /// A certificate without its key, or the other way round.
+    #[error("a certificate and its key go together: give --client-cert FILE and --client-key FILE, or neither")]
+    HalfIdentity,
+    /// A file of certificates cannot be used.
+    #[error("{option}: {file} {reason}")]
+    File {
+        /// The option that names the file.
+        option: &'static str,
+        /// The file.
+        file: String,
+        /// Reason, which continues a sentence that begins with the file.
+        reason: String,
+    },
     /// The client cannot be set up.
     #[error("cannot set up a connection to the API: {0}")]
     Setup(String),
@@ -65,6 +79,17 @@ struct Explanation {
     detail: String,
 }
 
+impl From<TlsFault> for ApiError {
+    fn from(fault: TlsFault) -> Self {
+        let option = match fault.setting {
+            "certificate_file" => "--client-cert",
+            "key_file" => "--client-key",
+            _ => "--ca-file",
+        };
+        Self::File { option, file: fault.value, reason: fault.reason }
+    }
+}
+
 impl ApiError {
     /// The error in an answer that is not a success.
     pub(super) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
@@ -83,16 +108,19 @@ impl ApiError {
     /// The class that decides the exit code.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Url | Self::TokenMissing | Self::Token => Class::Usage,
+            Self::Url | Self::TokenMissing | Self::Token | Self::HalfIdentity => Class::Usage,
             Self::Problem { status, .. } => match *status {
                 StatusCode::NOT_FOUND => Class::NotFound,
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Class::Failed,
                 status if status.is_client_error() => Class::Refused,
                 _ => Class::Failed,
             },
-            Self::Setup(_) | Self::Away { .. } | Self::Lost { .. } | Self::Answer(_) | Self::SecretLost { .. } => {
-                Class::Failed
-            }
+            Self::File { .. }
+            | Self::Setup(_)
+            | Self::Away { .. }
+            | Self::Lost { .. }
+            | Self::Answer(_)
+            | Self::SecretLost { .. } => Class::Failed,
         }
     }
 }

@@ -10,8 +10,9 @@ mod tenants;
 use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
+use common::tls::ClientTls;
 use error::{ApiError, with_causes};
-use reqwest::{Client, Url, header::HeaderValue, redirect};
+use reqwest::{Certificate, Client, Identity, Url, header::HeaderValue, redirect};
 
 use super::Backend;
 
@@ -30,8 +31,9 @@ pub(crate) struct ApiBackend {
 }
 
 impl ApiBackend {
-    /// The API at `url`, such as `https://billing.example.com`. Each request may take `timeout`.
-    pub(crate) fn new(url: &str, token: &Token, timeout: Duration) -> Result<Self, ApiError> {
+    /// The API at `url`, such as `https://billing.example.com`, over TLS as `tls` says. Each request
+    /// may take `timeout`.
+    pub(crate) fn new(url: &str, token: &Token, tls: &ClientTls, timeout: Duration) -> Result<Self, ApiError> {
         let base = base(url)?;
         let Token(token) = token;
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ApiError::Token)?;
@@ -39,13 +41,19 @@ impl ApiBackend {
         // An error means that there is one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A server that redirects is not the API, and must not get the token.
-        let client = Client::builder()
+        let setup = |error: reqwest::Error| ApiError::Setup(with_causes(&error));
+        let mut client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| ApiError::Setup(with_causes(&error)))?;
-        Ok(Self { client, base, authorization })
+            .redirect(redirect::Policy::none());
+        let files = tls.load()?;
+        if let Some(pem) = files.authorities {
+            client = client.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(setup)?);
+        }
+        if let Some(pem) = files.identity {
+            client = client.identity(Identity::from_pem(&pem).map_err(setup)?);
+        }
+        Ok(Self { client: client.build().map_err(setup)?, base, authorization })
     }
 }
 
@@ -103,7 +111,7 @@ mod tests {
         let token: Token = "adm_hunter2\n".parse().unwrap();
         assert!(!format!("{token:?}").contains("hunter2"));
         let bad: Token = "hunter2\u{7}".parse().unwrap();
-        let error = ApiBackend::new("http://127.0.0.1:1", &bad, CONNECT_TIMEOUT).err().unwrap();
+        let error = ApiBackend::new("http://127.0.0.1:1", &bad, &ClientTls::default(), CONNECT_TIMEOUT).err().unwrap();
         assert!(matches!(error, ApiError::Token) && !error.to_string().contains("hunter2"), "{error}");
     }
 }
