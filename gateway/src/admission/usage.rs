@@ -2,20 +2,31 @@
 
 use std::sync::Arc;
 
-use common::usage::UsageRecord;
+use common::{time::Micros, usage::UsageRecord};
+use http::StatusCode;
 
 use super::{AdmissionControl, Refusal};
 use crate::{
     answer::{Code, Problem},
     catalog::Caller,
-    limit::Admission,
-    meter::MeterError,
+    limit::{Admission, Draw},
+    meter::{MeterError, units::CONTINUED_STATUS},
     route::Route,
 };
 
 /// Seconds after which a request may try again that was refused because its usage could not be
 /// recorded.
 const UNRECORDED_RETRY_SECONDS: u64 = 1;
+
+/// The parts of a usage record that caller and route do not tell.
+#[derive(Clone, Copy)]
+struct Entry {
+    at: Micros,
+    units: u64,
+    status: u16,
+    billable: bool,
+    prepaid: bool,
+}
 
 impl AdmissionControl {
     /// Records the usage of an admitted request. Returns the units of it that are billed, and count
@@ -42,8 +53,29 @@ impl AdmissionControl {
         status: u16,
         billable: bool,
     ) -> Result<u64, MeterError> {
+        let (at, prepaid) = (admission.at, admission.is_prepaid());
+        self.write(caller, route, Entry { at, units, status, billable, prepaid })
+    }
+
+    /// Records units of a draw that pass on an open connection. Returns those of them that are
+    /// billed, as the connection itself is or is not.
+    pub(crate) fn record_part(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        draw: &Draw,
+        units: u64,
+        now: Micros,
+    ) -> Result<u64, MeterError> {
+        let billable = route.billable.covers(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        let (at, prepaid) = (draw.counts_at(now), draw.is_prepaid());
+        self.write(caller, route, Entry { at, units, status: CONTINUED_STATUS, billable, prepaid })
+    }
+
+    fn write(&self, caller: &Caller, route: &Route, entry: Entry) -> Result<u64, MeterError> {
+        let Entry { at, units, status, billable, prepaid } = entry;
         self.meter.record(&UsageRecord {
-            at: admission.at,
+            at,
             tenant: caller.tenant.id,
             key: caller.key.id,
             route: Arc::clone(&route.name),
@@ -52,7 +84,7 @@ impl AdmissionControl {
             status,
             billable,
             mode: caller.key.mode,
-            prepaid: admission.is_prepaid(),
+            prepaid,
         })?;
         Ok(if billable { units } else { 0 })
     }

@@ -27,6 +27,7 @@ use super::{
     rewrite::RewriteFile,
     timeouts::TimeoutsFile,
     token_issuer::TokenIssuerFile,
+    units::{UnitsFile, UpgradeUnitsFile},
     upstream::file::UpstreamFile,
     usage::SinkTlsFile,
 };
@@ -263,6 +264,8 @@ pub(super) struct RouteFile {
     pub(super) upgrade: Vec<String>,
     /// Longest silence of an upgraded connection.
     pub(super) upgrade_idle_seconds: Option<u64>,
+    /// Units of what passes on a WebSocket; a connection is billed as one request unless set.
+    pub(super) upgrade_units: Option<UpgradeUnitsFile>,
     /// The scope that keys with scopes must have.
     pub(super) scope: Option<String>,
     /// Spellings of a path that are served, though servers read them differently.
@@ -290,18 +293,6 @@ pub(super) struct RouteFile {
 /// A text, or a list of texts.
 #[derive(Default, Serialize)]
 pub(super) struct OneOrMore(Vec<String>);
-
-/// `{ fixed: 1 }` or `{ header: X-Usage-Units, default: 1 }`.
-#[derive(Default, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UnitsFile {
-    /// Units of every answer.
-    pub(super) fixed: Option<u64>,
-    /// The header of the answer that says the units.
-    pub(super) header: Option<String>,
-    /// Units that count where that header is missing or not usable; 1 unless set.
-    pub(super) default: Option<u64>,
-}
 
 impl OneOrMore {
     pub(super) fn items(&self) -> &[String] {

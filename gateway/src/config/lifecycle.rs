@@ -72,7 +72,8 @@ impl RouteCheck<'_, '_> {
             self.refuse("upgrade", reason);
         }
         let protocols = self.each("upgrade", &self.file.upgrade, protocol).collect();
-        Upgrade { protocols, idle: Duration::from_secs(idle.unwrap_or(UPGRADE_IDLE_SECONDS)) }
+        let idle = Duration::from_secs(idle.unwrap_or(UPGRADE_IDLE_SECONDS));
+        Upgrade { protocols, idle, units: self.upgrade_units() }
     }
 }
 
@@ -92,8 +93,13 @@ fn protocol(name: &str) -> Result<Box<str>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
-    use crate::config::{Overrides, Settings};
+    use crate::{
+        config::{Overrides, Settings},
+        route::{Side, UpgradeCount, UpgradeUnits},
+    };
 
     fn of(fields: &str) -> Result<Lifecycle, String> {
         let text = format!(
@@ -130,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn upgrade_units_are_messages_or_bytes_of_either_side() {
+        let units =
+            |text: &str| of(&format!(", upgrade: [websocket], upgrade_units: {text}")).unwrap().upgrade.units.unwrap();
+        let by = |per| UpgradeCount::Bytes { per: NonZeroU64::new(per).unwrap() };
+        let cases = [
+            ("{ messages: client }", UpgradeCount::Messages, Side::Client),
+            ("{ messages: both }", UpgradeCount::Messages, Side::Both),
+            ("{ bytes: server }", by(1), Side::Server),
+            ("{ bytes: both, per: 1024 }", by(1024), Side::Both),
+        ];
+        for (text, count, from) in cases {
+            assert_eq!(units(text), UpgradeUnits { count, from }, "{text}");
+        }
+    }
+
+    #[test]
     fn faults_name_line_and_reason() {
         let faults = [
             (", on_abort: ignore", "is not one of"),
@@ -144,6 +166,14 @@ mod tests {
             (", upgrade: ['web socket']", "not the name of a protocol"),
             (", upgrade: ['']", "not the name of a protocol"),
             (", upgrade_idle_seconds: 0", "between 1 and 86400"),
+            (", upgrade_units: { messages: both }", "needs `upgrade: [websocket]`"),
+            (", upgrade: [websocket, x-feed], upgrade_units: { messages: both }", "no other protocol"),
+            (", upgrade: [websocket], upgrade_units: {}", "is either"),
+            (", upgrade: [websocket], upgrade_units: { messages: both, bytes: both }", "is either"),
+            (", upgrade: [websocket], upgrade_units: { messages: both, per: 2 }", "is either"),
+            (", upgrade: [websocket], upgrade_units: { bytes: all }", "is not one of"),
+            (", upgrade: [websocket], upgrade_units: { bytes: both, per: 0 }", "between 1 and"),
+            (", bill: on_dispatch, upgrade: [websocket], upgrade_units: { bytes: both }", "before anything has"),
         ];
         for (fields, reason) in faults {
             let told = of(fields).unwrap_err();

@@ -31,6 +31,7 @@ mod route;
 mod schema;
 mod timeouts;
 mod token_issuer;
+mod units;
 mod upstream;
 mod usage;
 pub mod watch;

@@ -7,8 +7,8 @@ use crate::route::Public;
 const PER_MINUTE_MAX: u64 = 1_000_000;
 
 /// Settings that say something of a key, of its tenant, or of what the tenant is billed.
-const FOR_TENANTS: [&str; 8] =
-    ["scope", "meter", "units", "billable", "bill", "limits", "upgrade", "client_certificates"];
+const FOR_TENANTS: [&str; 9] =
+    ["scope", "meter", "units", "billable", "bill", "limits", "upgrade", "upgrade_units", "client_certificates"];
 
 impl RouteCheck<'_, '_> {
     /// The settings of a public route; none if callers need a key.
@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn settings_that_need_a_tenant_are_refused_all_at_once() {
         let all = "scope: read\n    meter: tokens\n    units: { fixed: 2 }\n    billable: ['2xx']\n    bill: on_answer\n    \
-                   limits: { per_second: 5 }\n    upgrade: [websocket]\n    client_certificates: true\n";
+                   limits: { per_second: 5 }\n    upgrade: [websocket]\n    upgrade_units: { messages: both }\n    \
+                   client_certificates: true\n";
         let text = format!(
             "upstreams: {{ a: {{ servers: ['127.0.0.1:1'] }} }}\n\
              routes:\n  - name: a\n    path_prefix: /\n    upstream: a\n    public: true\n    {all}"

@@ -18,7 +18,7 @@ use crate::{
 const BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// Settings that only matter where an upstream is asked.
-const FOR_UPSTREAMS: [&str; 15] = [
+const FOR_UPSTREAMS: [&str; 16] = [
     "split_by",
     "strip_prefix",
     "timeout_ms",
@@ -29,6 +29,7 @@ const FOR_UPSTREAMS: [&str; 15] = [
     "abort_bytes",
     "bill",
     "upgrade",
+    "upgrade_units",
     "upgrade_idle_seconds",
     "retries",
     "rewrite",

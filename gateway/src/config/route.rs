@@ -7,15 +7,15 @@ use std::{
 };
 
 use common::config::{Step, did_you_mean, quoted};
-use http::{HeaderName, Method};
+use http::Method;
 
 use super::{
     HEADER_COUNT_MAX, UpstreamSettings,
     check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name},
-    file::{LimitsFile, RouteFile, UnitsFile},
+    file::{LimitsFile, RouteFile},
 };
 use crate::route::{
-    Billable, HeaderLimits, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, UNITS_MAX, Units,
+    Billable, HeaderLimits, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, Units,
 };
 
 /// Methods that can be routed.
@@ -197,31 +197,6 @@ impl RouteCheck<'_, '_> {
         let parse = |pattern: &str| Billable::parse(&[pattern]).map(|_| pattern.to_owned());
         let good: Vec<String> = self.each("billable", patterns, parse).collect();
         Billable::parse(&good).unwrap_or_default()
-    }
-
-    fn units(&self) -> Option<Units> {
-        let UnitsFile { fixed, header, default } = &self.file.units;
-        let bounded = |field: &str, units: u64| {
-            let told = || self.within(field, Some(units), 0, UNITS_MAX);
-            self.check.inside("units", told).unwrap_or(units)
-        };
-        match (*fixed, header, *default) {
-            (None, None, None) => Some(Units::Fixed(1)),
-            (Some(fixed), None, None) => Some(Units::Fixed(bounded("fixed", fixed))),
-            (None, Some(header), default) => {
-                let default = bounded("default", default.unwrap_or(1));
-                let Ok(name) = header.parse::<HeaderName>() else {
-                    let reason = format!("{} is not the name of a header", quoted(header));
-                    self.check.inside("units", || self.refuse("header", &reason));
-                    return None;
-                };
-                Some(Units::Header { name, default })
-            }
-            _ => {
-                self.refuse("units", "`units` is either { fixed: 1 } or { header: X-Usage-Units, default: 1 }");
-                None
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod settings;
 mod sink;
 #[cfg(test)]
 mod tests;
+pub(crate) mod units;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 

@@ -9,7 +9,7 @@ use tracing::error;
 use super::{
     Proxy,
     abort::Abort,
-    client::Client,
+    client::{Client, MeteredFrames},
     forwarded::Source,
     grpc::Call,
     tunnel::{Tunnel, Upgrade},
@@ -67,6 +67,8 @@ pub struct Context {
     pub(super) upgrade: Option<Upgrade>,
     /// The upgraded connection that it became, if it did.
     pub(super) tunnel: Option<Arc<Tunnel>>,
+    /// The count of what its client sends on that, if it is billed.
+    pub(super) from_client: Option<Box<MeteredFrames>>,
     /// The steps that are behind it.
     pub(super) progress: Progress,
     /// Its outcome after its client had left, if the client did.
@@ -134,6 +136,7 @@ impl Context {
             call: None,
             upgrade: None,
             tunnel: None,
+            from_client: None,
             progress: Progress::default(),
             abort: None,
             status: None,

@@ -63,6 +63,7 @@ impl ProxyHttp for Hooks {
     ) -> Result<()> {
         fault::point("request_body_filter", session.req_header());
         if context.tunnel.is_some() {
+            Proxy::pass_from_client(body, context).await;
             return Ok(());
         }
         context.body.received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);

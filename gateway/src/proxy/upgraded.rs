@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use common::time::{Clock as _, SystemClock};
 use http::StatusCode;
 use pingora_http::ResponseHeader;
@@ -32,11 +33,26 @@ impl Proxy {
         };
         let (caller, route, client) = (caller.clone(), Arc::clone(route), Arc::clone(client));
         let (ends_at, address) = (context.token_expires_at, context.source.client());
-        context.tunnel = Some(self.tunnels.open(caller, ends_at, route, &upgrade.protocol, address, client));
+        let tunnel = self.tunnels.open(caller, ends_at, route, &upgrade.protocol, address, client);
+        context.from_client = tunnel.count_frames(&self.gateway);
+        context.tunnel = Some(tunnel);
         let request = session.req_header();
         context.kept_line = Some((request.method.as_str().into(), request.uri.path().into()));
         context.status.get_or_insert(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         Ok(())
+    }
+
+    /// Lets what a client sends on an upgraded connection go on, as far as it may. What may not is
+    /// dropped, and the connection ends.
+    pub(super) async fn pass_from_client(body: &mut Option<Bytes>, context: &mut Context) {
+        let (Some(frames), Some(bytes)) = (&mut context.from_client, &body) else {
+            return;
+        };
+        let (on, end) = frames.pass(bytes).await;
+        *body = Some(on);
+        if let (Some(end), Some(client)) = (end, &context.client) {
+            client.ask_to_end(end);
+        }
     }
 
     /// Tells each WebSocket to connect again, within a second.

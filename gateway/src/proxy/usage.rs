@@ -1,7 +1,7 @@
 //! From the upstream's answer to the usage record, before the answer goes on.
 
 use common::usage::ABORTED_STATUS;
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
@@ -58,6 +58,9 @@ impl Proxy {
             return Self::dress_public(response, context);
         };
         let units = self.take_units(response, route);
+        let is_counted_later =
+            response.status == StatusCode::SWITCHING_PROTOCOLS && route.lifecycle.upgrade.units.is_some();
+        let units = if is_counted_later { 0 } else { units };
         let has_left = context.has_no_client();
         if let Some(admission) = context.admission.take_if(|_| !route.is_metered()) {
             context.permit = Some(admission.settle(0));

@@ -1,7 +1,7 @@
 //! The life of a request on a route: what happens when its client leaves, when it is billed, and
 //! which protocols its connection may be upgraded to.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,53 @@ pub struct Upgrade {
     pub protocols: Box<[Box<str>]>,
     /// Longest time without a byte on an upgraded connection.
     pub idle: Duration,
+    /// The units of what passes on a WebSocket; none if a connection is billed as one request.
+    pub units: Option<UpgradeUnits>,
+}
+
+/// The units of what passes on a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpgradeUnits {
+    /// The things that are counted.
+    pub count: UpgradeCount,
+    /// The sides whose things are counted.
+    pub from: Side,
+}
+
+/// The things that are counted on a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpgradeCount {
+    /// One unit for each message.
+    Messages,
+    /// Payload bytes.
+    Bytes {
+        /// One unit stands for as many.
+        per: NonZeroU64,
+    },
+}
+
+/// The sides of a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What the client sends.
+    Client,
+    /// What the server sends.
+    Server,
+    /// What either sends.
+    Both,
+}
+
+impl Side {
+    /// Returns true if what the client sends is counted.
+    pub(crate) const fn includes_client(self) -> bool {
+        matches!(self, Self::Client | Self::Both)
+    }
+
+    /// Returns true if what the server sends is counted.
+    pub(crate) const fn includes_server(self) -> bool {
+        matches!(self, Self::Server | Self::Both)
+    }
 }
 
 impl Default for OnAbort {
@@ -69,6 +116,6 @@ impl Default for OnAbort {
 
 impl Default for Upgrade {
     fn default() -> Self {
-        Self { protocols: Box::default(), idle: Duration::from_secs(UPGRADE_IDLE_SECONDS) }
+        Self { protocols: Box::default(), idle: Duration::from_secs(UPGRADE_IDLE_SECONDS), units: None }
     }
 }

@@ -35,7 +35,7 @@ use common::limit::Rate;
 pub use conditions::{Conditions, Headers, Wanted};
 pub(crate) use figures::Figures;
 pub(crate) use lifecycle::{ABORT_BYTES, UPGRADE_IDLE_SECONDS};
-pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Upgrade};
+pub use lifecycle::{Bill, Lifecycle, OnAbort, Patience, Side, Upgrade, UpgradeCount, UpgradeUnits};
 pub(crate) use overlap::Overlaps;
 pub use path::{DecodedPath, PathError, decode_path};
 pub use pattern::{Billable, HostPattern};

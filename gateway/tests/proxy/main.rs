@@ -46,3 +46,4 @@ mod upstream_tls;
 mod upstreams;
 mod usage;
 mod websocket;
+mod websocket_usage;

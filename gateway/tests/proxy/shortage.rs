@@ -1,9 +1,14 @@
 //! Answers while something that requests need is not to be had.
 
 use common::key::Secret;
-use futures_util::future::join_all;
+use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Customer, Fixture, ROUTES, eventually, process::Gateway};
+use crate::support::{
+    Customer, DEADLINE, Fixture, ROUTES, eventually,
+    process::Gateway,
+    websocket::{Echo, connect, ended, talk},
+};
 
 /// The smallest journal that two threads can work with, in MiB.
 const SMALLEST_MIB: u64 = 1;
@@ -16,7 +21,11 @@ const AT_ONCE: usize = 50;
 
 /// A gateway with a tiny journal and nobody to send it to.
 async fn with_tiny_journal(fixture: &Fixture, usage: &str) -> Gateway {
-    fixture.configure(ROUTES);
+    with_tiny_journal_and(ROUTES, fixture, usage).await
+}
+
+async fn with_tiny_journal_and(routes: &str, fixture: &Fixture, usage: &str) -> Gateway {
+    fixture.configure(routes);
     let text = std::fs::read_to_string(fixture.config_file()).unwrap();
     let sink = format!("sink: 'http://{}'", fixture.billing.address);
     assert!(text.contains(&sink), "{text}");
@@ -98,4 +107,30 @@ async fn cap_that_cannot_be_checked_refuses_and_other_plans_go_on() {
     assert!(status == 503 && body.contains("quota_unavailable"), "{status}: {body}");
     assert_eq!(gateway.status("/", &customer.secret).await, 200);
     assert_eq!(fixture.upstream.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_journal_closes_a_websocket_whose_next_message_cannot_be_recorded() {
+    let ((fixture, customer), echo) = (setting().await, Echo::start().await);
+    let route = "{ name: talk, path_prefix: /talk, upstream: talk, upgrade: [websocket], upgrade_units: { messages: \
+                 client } }";
+    let routes = format!("  talk: {{ servers: ['{}'] }}\nroutes:\n  - {route}\n", echo.address);
+    let gateway = with_tiny_journal_and(&ROUTES.replace("routes:\n", &routes), &fixture, "").await;
+    let mut socket = connect(&gateway, "/talk", &customer.secret).await.unwrap();
+    talk(&mut socket, "hello").await;
+    assert!(!flood(&gateway, &customer.secret).await.1.is_empty());
+    // Some room is left, for what was admitted before.
+    let (mut sent, mut code) = (1, None);
+    while sent < MORE_THAN_FIT && code.is_none() {
+        let _ = socket.send(Message::text("more")).await;
+        sent += 1;
+        code = match tokio::time::timeout(DEADLINE, socket.next()).await.expect("an answer in time") {
+            Some(Ok(Message::Close(frame))) => frame.map(|frame| u16::from(frame.code)),
+            Some(Ok(_)) => None,
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(code, Some(1013), "{sent}");
+    assert_eq!(ended(&gateway, "usage").await, Some(1.0));
+    assert_eq!(echo.heard().len() as u64, sent - 1, "a message that is not recorded does not pass");
 }

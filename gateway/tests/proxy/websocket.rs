@@ -3,19 +3,15 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use common::{key::Secret, tenant::TenantStatus};
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::{
-    WebSocketStream, accept_async, client_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _},
-};
+use common::tenant::TenantStatus;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 
 use crate::support::{
-    Customer, DEADLINE, Fixture, eventually, now,
+    Customer, Fixture, eventually, now,
     process::Gateway,
     raw::{RawUpstream, Wire},
+    websocket::{Echo, closed, connect, ended, refused, talk},
 };
 
 fn routes_to(address: SocketAddr) -> String {
@@ -28,27 +24,6 @@ routes:
   - {{ name: brief, path_prefix: /brief, upstream: all, upgrade: [websocket], upgrade_idle_seconds: 1 }}
 "
     )
-}
-
-/// A server that says everything again.
-async fn echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                // Health checks only connect.
-                let Ok(socket) = accept_async(stream).await else { return };
-                let (mut sink, mut stream) = socket.split();
-                while let Some(Ok(message)) = stream.next().await {
-                    if message.is_text() && sink.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
 }
 
 struct Setting {
@@ -70,53 +45,9 @@ impl Setting {
     }
 }
 
-async fn connect(gateway: &Gateway, path: &str, secret: &Secret) -> Result<WebSocketStream<TcpStream>, Error> {
-    let mut request = format!("ws://{}{path}", gateway.address).into_client_request().unwrap();
-    request.headers_mut().insert("x-api-key", secret.expose().parse().unwrap());
-    let stream = TcpStream::connect(gateway.address).await.unwrap();
-    let connected = tokio::time::timeout(DEADLINE, client_async(request, stream)).await.expect("an answer in time");
-    connected.map(|(socket, _)| socket)
-}
-
-/// Says something and hears it again.
-async fn talk(socket: &mut WebSocketStream<TcpStream>, text: &str) {
-    socket.send(Message::text(text)).await.unwrap();
-    let heard = tokio::time::timeout(DEADLINE, socket.next()).await.expect("an echo in time");
-    assert_eq!(heard.unwrap().unwrap().into_text().unwrap().as_str(), text);
-}
-
-/// Waits until the other side has closed the connection; the close code, if it said one.
-async fn closed(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
-    let ended = tokio::time::timeout(DEADLINE, async {
-        let mut code = None;
-        while let Some(Ok(message)) = socket.next().await {
-            if let Message::Close(Some(frame)) = message {
-                code = Some(frame.code.into());
-            }
-        }
-        code
-    });
-    ended.await.expect("the connection is closed")
-}
-
-async fn refused(gateway: &Gateway, path: &str, secret: &Secret) -> (u16, Value) {
-    match connect(gateway, path, secret).await {
-        Err(Error::Http(response)) => {
-            let status = response.status().as_u16();
-            // The body of a refused handshake may still be on its way, and is not kept whole.
-            (status, serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap_or_default())
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn ended(gateway: &Gateway, reason: &str) -> Option<f64> {
-    gateway.metric(&format!("tollgate_upgraded_connections_ended_total{{reason=\"{reason}\"}}")).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn upgraded_connection_lives_through_silence_and_holds_its_permit() {
-    let setting = Setting::with(echo().await).await;
+    let setting = Setting::with(Echo::start().await.address).await;
     let mut socket = setting.open("/chat").await;
     talk(&mut socket, "hello").await;
     // Longer than the upstream of a request may stay silent.
@@ -138,7 +69,7 @@ async fn upgraded_connection_lives_through_silence_and_holds_its_permit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgraded_connection_ends_with_what_allows_it() {
-    let address = echo().await;
+    let address = Echo::start().await.address;
     for reason in ["key", "tenant", "route"] {
         let setting = Setting::with(address).await;
         let Setting { fixture, customer, gateway } = &setting;
@@ -165,8 +96,24 @@ async fn upgraded_connection_ends_with_what_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn websocket_ends_with_its_server_after_all_that_the_server_said() {
+    let upstream = RawUpstream::start().await;
+    let setting = Setting::with(upstream.address).await;
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let mut client = Wire::connect(setting.gateway.address).await;
+    let key = setting.customer.secret.expose();
+    client.send(format!("GET /chat HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{asked}\r\n")).await;
+    let (mut server, _) = upstream.request().await;
+    let last = "\u{1}\u{5}hello";
+    server.send(format!("HTTP/1.1 101 Switching Protocols\r\n{asked}\r\n{last}")).await;
+    client.read_until("\r\n\r\n").await;
+    drop(server);
+    assert_eq!(client.read_to_end().await, last, "the client has not closed its side");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn idle_upgraded_connection_is_closed() {
-    let setting = Setting::with(echo().await).await;
+    let setting = Setting::with(Echo::start().await.address).await;
     let mut socket = setting.open("/brief").await;
     assert_eq!(closed(&mut socket).await, Some(1001));
     assert_eq!(ended(&setting.gateway, "idle").await, Some(1.0));
@@ -174,7 +121,7 @@ async fn idle_upgraded_connection_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_that_ends_tells_websockets_to_connect_again() {
-    let setting = Setting::with(echo().await).await;
+    let setting = Setting::with(Echo::start().await.address).await;
     let mut socket = setting.open("/chat").await;
     talk(&mut socket, "hello").await;
     setting.gateway.signal("TERM");
@@ -272,9 +219,9 @@ async fn upgrade_is_answered_in_time_or_fails() {
 async fn example_of_websockets_is_served_as_it_says() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples/websocket.yaml");
     let text = std::fs::read_to_string(file).unwrap();
-    let fixture = Fixture::new().await;
+    let (fixture, echo) = (Fixture::new().await, Echo::start().await);
     let customer = fixture.customer(Some("roomy")).await;
-    let gateway = fixture.gateway_with(&text.replace("127.0.0.1:9000", &echo().await.to_string())).await;
+    let gateway = fixture.gateway_with(&text.replace("127.0.0.1:9000", &echo.address.to_string())).await;
     let mut open = Vec::new();
     for _ in 0..2 {
         let mut socket = connect(&gateway, "/chat", &customer.secret).await.unwrap();
@@ -285,6 +232,19 @@ async fn example_of_websockets_is_served_as_it_says() {
     assert_eq!(refused(&gateway, "/elsewhere", &customer.secret).await.0, 403);
     let records = fixture.billing.wait_for(customer.tenant, 2).await;
     assert!(records.iter().all(|record| record.billable && record.status == 101), "{records:?}");
+    for (path, route, units) in [("/ask", "ask", 2), ("/feed", "feed", 3)] {
+        let mut socket = connect(&gateway, path, &customer.secret).await.unwrap();
+        for length in [1024, 1025] {
+            talk(&mut socket, &"x".repeat(length)).await;
+        }
+        open.push(socket);
+        let billed = || async {
+            let records = fixture.billing.records(customer.tenant);
+            let units: u64 = records.iter().filter(|record| &*record.route == route).map(|record| record.units).sum();
+            Some(units).filter(|units| *units > 0)
+        };
+        eventually("units", || async { (billed().await? == units).then_some(()) }).await;
+    }
     fixture.store.revoke_key(customer.key, now()).await.unwrap();
     for socket in &mut open {
         assert_eq!(closed(socket).await, Some(1008));

@@ -51,6 +51,30 @@ impl Holds {
         self.0.iter().fold(now, |at, hold| at.max(hold.cell.window().start))
     }
 
+    /// The time at which units count that are spent `now`: in the months that they were taken from.
+    pub(crate) fn within(&self, now: Micros) -> Micros {
+        let windows = self.0.iter().map(|hold| hold.cell.window());
+        windows.fold(now, |at, window| at.min(Micros(window.end.0.saturating_sub(1))).max(window.start))
+    }
+
+    /// Adds the units of other holds, which are given back if they are on other quotas or months.
+    pub(crate) fn join(&mut self, mut others: Self) -> Result<(), Self> {
+        let is_same = |(one, other): (&Hold, &Hold)| Arc::ptr_eq(&one.cell, &other.cell);
+        if self.0.len() != others.0.len() || !self.0.iter().zip(&others.0).all(is_same) {
+            return Err(others);
+        }
+        for (one, other) in self.0.iter_mut().zip(&mut others.0) {
+            one.units = one.units.saturating_add(std::mem::take(&mut other.units));
+        }
+        Ok(())
+    }
+
+    /// Spends units of each hold, which do not go back.
+    pub(crate) fn spend(&mut self, units: u64) {
+        let units = i64::try_from(units).unwrap_or(i64::MAX);
+        self.0.iter_mut().for_each(|hold| hold.units = hold.units.saturating_sub(units));
+    }
+
     /// Settles each hold at `units`.
     pub(crate) fn settle(self, units: u64) {
         self.0.into_iter().for_each(|hold| hold.settle(units));

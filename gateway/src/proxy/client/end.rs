@@ -3,6 +3,7 @@
 const GOING_AWAY: u16 = 1001;
 const POLICY: u16 = 1008;
 const SERVICE_RESTART: u16 = 1012;
+const TRY_AGAIN_LATER: u16 = 1013;
 
 /// The reason for which the gateway ends an upgraded connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,26 @@ pub(in crate::proxy) enum End {
     Idle = 5,
     /// The gateway is about to end.
     Restart = 6,
+    /// The month's hard quota is spent.
+    Quota = 7,
+    /// The credit that was paid for in advance is spent.
+    Credit = 8,
+    /// Usage cannot be recorded, or the quota not be checked.
+    Usage = 9,
 }
 
 impl End {
-    pub(in crate::proxy) const ALL: [Self; 6] =
-        [Self::Key, Self::Tenant, Self::Restricted, Self::Route, Self::Idle, Self::Restart];
+    pub(in crate::proxy) const ALL: [Self; 9] = [
+        Self::Key,
+        Self::Tenant,
+        Self::Restricted,
+        Self::Route,
+        Self::Idle,
+        Self::Restart,
+        Self::Quota,
+        Self::Credit,
+        Self::Usage,
+    ];
 
     pub(in crate::proxy) fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|end| *end as u8 == number)
@@ -38,6 +54,9 @@ impl End {
             Self::Route => "route",
             Self::Idle => "idle",
             Self::Restart => "restart",
+            Self::Quota => "quota",
+            Self::Credit => "credit",
+            Self::Usage => "usage",
         }
     }
 
@@ -50,6 +69,9 @@ impl End {
             Self::Route => (POLICY, "the route is gone"),
             Self::Idle => (GOING_AWAY, "nothing was said for too long"),
             Self::Restart => (SERVICE_RESTART, "the gateway restarts: connect again"),
+            Self::Quota => (POLICY, "the quota of the month is spent"),
+            Self::Credit => (POLICY, "the prepaid credit is spent"),
+            Self::Usage => (TRY_AGAIN_LATER, "usage cannot be counted now: connect again later"),
         }
     }
 }

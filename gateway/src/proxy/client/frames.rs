@@ -1,8 +1,7 @@
 //! The borders of the frames of a WebSocket (RFC 6455, section 5.2), on the way to the client:
 //! a frame of the gateway's own may stand between two others only.
 
-/// Most bytes of a frame's header.
-const HEADER_MAX_BYTES: usize = 14;
+use crate::meter::units::{FrameHeader, HEADER_MAX_BYTES};
 
 /// The end of the header of the answer that upgrades the connection.
 const ANSWER_END: &[u8] = b"\r\n\r\n";
@@ -32,12 +31,22 @@ impl Frames {
         matches!(self, Self::Header { have: 0, .. })
     }
 
+    /// Returns how many of the bytes belong to the answer.
+    pub(super) fn of_answer(&self, bytes: &[u8]) -> usize {
+        let Self::Answer(mut seen) = *self else { return 0 };
+        let is_last = |byte: &u8| {
+            seen = after(seen, *byte);
+            seen == ANSWER_END.len()
+        };
+        bytes.iter().position(is_last).map_or(bytes.len(), |last| last + 1)
+    }
+
     /// Reads on.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while let [first, rest @ ..] = bytes {
             match self {
                 Self::Answer(seen) => {
-                    *seen = if *first == ANSWER_END[*seen] { *seen + 1 } else { usize::from(*first == ANSWER_END[0]) };
+                    *seen = after(*seen, *first);
                     if *seen == ANSWER_END.len() {
                         *self = NEXT_FRAME;
                     }
@@ -46,8 +55,8 @@ impl Frames {
                 Self::Header { bytes: header, have } => {
                     header[*have] = *first;
                     *have += 1;
-                    if let Some(length) = payload(&header[..*have]) {
-                        *self = if length == 0 { NEXT_FRAME } else { Self::Payload(length) };
+                    if let Some(header) = FrameHeader::read(&header[..*have]) {
+                        *self = if header.payload == 0 { NEXT_FRAME } else { Self::Payload(header.payload) };
                     }
                     bytes = rest;
                 }
@@ -64,21 +73,9 @@ impl Frames {
     }
 }
 
-/// The length of a frame's payload, once its header is complete.
-fn payload(header: &[u8]) -> Option<u64> {
-    let second = *header.get(1)?;
-    let (extended, mask) = match second & 0x7F {
-        126 => (2, second & 0x80),
-        127 => (8, second & 0x80),
-        _ => (0, second & 0x80),
-    };
-    if header.len() < 2 + extended + if mask == 0 { 0 } else { 4 } {
-        return None;
-    }
-    if extended == 0 {
-        return Some(u64::from(second & 0x7F));
-    }
-    Some(header[2..2 + extended].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)))
+/// The bytes seen of the end of an answer after one byte more.
+fn after(seen: usize, byte: u8) -> usize {
+    if byte == ANSWER_END[seen] { seen + 1 } else { usize::from(byte == ANSWER_END[0]) }
 }
 
 /// A frame that ends a WebSocket, as a server sends it.

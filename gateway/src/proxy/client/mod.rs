@@ -8,6 +8,8 @@
 mod end;
 mod frames;
 mod http2;
+mod metered;
+mod outgoing;
 mod serve;
 mod stream;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub(super) use end::End;
 use futures_util::task::AtomicWaker;
 use h2::server::SendResponse;
 pub(crate) use http2::Http2Stream;
+pub(super) use metered::MeteredFrames;
 use pingora_core::protocols::Stream;
 use pingora_proxy::Session;
 use prometheus::IntGauge;
@@ -33,6 +36,9 @@ pub(crate) use serve::serve_request;
 pub(crate) use stream::ClientStream;
 
 use crate::{answer::grpc::Shape, filter::cors::Grant, lock::locked, metrics, route::Patience};
+
+/// Time that is left to messages that were recorded before their connection ends for want of units.
+const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// The client has not closed anything.
 const PRESENT: u8 = 0;
@@ -86,6 +92,14 @@ pub(crate) struct Client {
     /// The reason for which an upgraded connection is to end; see [`End`].
     end: AtomicU8,
     ended: AtomicWaker,
+    /// The reason for which it is to end soon; see [`End`].
+    asked_end: AtomicU8,
+    /// Time at which that was asked.
+    asked_at: AtomicU64,
+    /// True if the frames of a WebSocket to the client are counted.
+    counts_frames: AtomicBool,
+    /// Their count, until the stream takes it.
+    counted_frames: Mutex<Option<Box<MeteredFrames>>>,
     /// Left behind by a panic: the stream to answer on, and the parts of the request that the
     /// answer needs.
     rescued: Mutex<Rescued>,
@@ -230,6 +244,26 @@ impl Client {
         if self.end.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.ended.wake();
         }
+    }
+
+    /// Ends an upgraded connection soon: what was recorded before has the time to go on.
+    pub(super) fn ask_to_end(&self, reason: End) {
+        if self.asked_end.load(Ordering::Acquire) == 0 {
+            self.asked_at.store(nanos(), Ordering::Release);
+            self.asked_end.store(reason as u8, Ordering::Release);
+        }
+    }
+
+    /// The reason for which an upgraded connection is to end now, if somebody asked for it.
+    pub(super) fn due_end(&self) -> Option<End> {
+        let waited = nanos().saturating_sub(self.asked_at.load(Ordering::Acquire));
+        End::of(self.asked_end.load(Ordering::Acquire)).filter(|_| waited >= whole_nanos(LAST_WORDS))
+    }
+
+    /// Counts the frames of a WebSocket that the client is sent from now on.
+    pub(super) fn count_frames(&self, frames: Box<MeteredFrames>) {
+        *locked(&self.counted_frames) = Some(frames);
+        self.counts_frames.store(true, Ordering::Release);
     }
 
     /// Ends it even in the middle of a frame.

@@ -22,15 +22,17 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Client, GONE, SILENT, START, frames::Frames};
+use super::{Client, GONE, SILENT, START, frames::Frames, outgoing::Outgoing};
 use crate::{listen, lock::locked};
 
 /// The stream of one client connection.
 pub(crate) struct ClientStream {
-    inner: Stream,
-    client: Arc<Client>,
+    pub(super) inner: Stream,
+    pub(super) client: Arc<Client>,
     timer: Option<Timer>,
     frames: Frames,
+    /// Frames to the client that are counted.
+    pub(super) outgoing: Option<Outgoing>,
 }
 
 /// Wakes the reader at a time.
@@ -42,7 +44,7 @@ struct Timer {
 impl ClientStream {
     /// A stream over what was accepted from this client.
     pub(crate) fn of(inner: Stream, client: Arc<Client>) -> Self {
-        Self { inner, client, timer: None, frames: Frames::default() }
+        Self { inner, client, timer: None, frames: Frames::default(), outgoing: None }
     }
 
     /// Returns the stream that was accepted.
@@ -111,10 +113,11 @@ impl ClientStream {
     }
 
     /// Follows the frames of a WebSocket in bytes that were sent.
-    fn follow(&mut self, bytes: &[u8]) {
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
         if self.client.is_websocket.load(Ordering::Relaxed) {
             self.frames.read(bytes);
-            self.client.is_between_frames.store(self.frames.is_between(), Ordering::Release);
+            let is_between = self.frames.is_between() && self.outgoing.as_ref().is_none_or(Outgoing::is_sent);
+            self.client.is_between_frames.store(is_between, Ordering::Release);
         }
     }
 
@@ -132,7 +135,7 @@ impl ClientStream {
 
     /// Returns the outcome of writing `offered` bytes. A broken connection is no failure while the
     /// request goes on without it.
-    fn written(&self, outcome: io::Result<usize>, offered: usize) -> io::Result<usize> {
+    pub(super) fn written(&self, outcome: io::Result<usize>, offered: usize) -> io::Result<usize> {
         match outcome {
             Ok(count) => {
                 self.client.pass(count);
@@ -158,6 +161,13 @@ impl AsyncWrite for ClientStream {
         if this.swallows() {
             return Poll::Ready(this.swallow(bytes.len()));
         }
+        let mut bytes = bytes;
+        if this.counts_frames() {
+            match this.frames.of_answer(bytes) {
+                0 => return this.poll_write_counted(context, bytes),
+                answer => bytes = &bytes[..answer],
+            }
+        }
         let outcome = ready!(Pin::new(&mut this.inner).poll_write(context, bytes));
         if let Ok(written) = outcome {
             this.follow(&bytes[..written]);
@@ -171,6 +181,10 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.counts_frames() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return Pin::new(this).poll_write(context, first.map_or(&[], |slice| slice));
+        }
         let offered = slices.iter().map(|slice| slice.len()).sum();
         if this.swallows() {
             return Poll::Ready(this.swallow(offered));
@@ -195,6 +209,7 @@ impl AsyncWrite for ClientStream {
         if this.swallows() {
             return Poll::Ready(Ok(()));
         }
+        ready!(this.poll_send(context))?;
         let outcome = ready!(Pin::new(&mut this.inner).poll_flush(context));
         Poll::Ready(this.written(outcome.map(|()| 0), 0).map(drop))
     }

@@ -22,13 +22,13 @@ use prometheus::{IntCounterVec, IntGauge};
 pub(super) use request::Upgrade;
 use request::WEBSOCKET;
 
-use super::client::{Client, End};
+use super::client::{Client, End, MeteredFrames};
 use crate::{
     catalog::{Caller, Standing},
     lock::locked,
     metrics,
     route::Route,
-    runtime::Live,
+    runtime::{Gateway, Live},
 };
 
 /// Looks for which the end of a frame is waited for, so that the connection ends within a second.
@@ -66,7 +66,8 @@ impl Tunnels {
             ended: metrics::counters(
                 "tollgate_upgraded_connections_ended_total",
                 "Upgraded connections that the gateway ended: key (revoked, expired), tenant (suspended, no plan), \
-                 restricted (scope, address), route (removed), idle, restart (the gateway ends)",
+                 restricted (scope, address), route (removed), idle, restart (the gateway ends), quota (spent), credit \
+                 (spent), usage (cannot be counted now)",
                 &["reason"],
             ),
             is_restarting: AtomicBool::new(false),
@@ -128,6 +129,20 @@ impl Tunnels {
 }
 
 impl Tunnel {
+    /// Counts what passes on a WebSocket that is about to be opened, if its route bills by that.
+    /// Returns the count of what the client sends.
+    pub(super) fn count_frames(&self, gateway: &Arc<Gateway>) -> Option<Box<MeteredFrames>> {
+        let units = self.route.lifecycle.upgrade.units?;
+        let frames = || {
+            let (caller, route) = (self.caller.clone(), Arc::clone(&self.route));
+            Box::new(MeteredFrames::new(Arc::clone(gateway), caller, route, units.count))
+        };
+        if units.from.includes_server() {
+            self.client.count_frames(frames());
+        }
+        units.from.includes_client().then(frames)
+    }
+
     /// Looks once more whether the frame is complete that is on its way to the client. False once
     /// the connection is over.
     fn wait_for_frame(&self) -> bool {
@@ -145,6 +160,9 @@ impl Tunnel {
         }
         if !matches!(key.standing(), Standing::Served(_)) {
             return Some(End::Tenant);
+        }
+        if let Some(end) = self.client.due_end() {
+            return Some(end);
         }
         let Some(route) = live.upgrades.get(&self.route.name).filter(|route| route.allows_upgrade(&self.protocol))
         else {

@@ -11,13 +11,14 @@ pub(crate) mod raw;
 pub(crate) mod tls;
 pub(crate) mod tools;
 pub(crate) mod upstream;
+pub(crate) mod websocket;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use common::{
     id::{KeyId, TenantId},
     key::{Mode, NewKey, Pepper, Secret},
-    plan::{Plan, PlanFile, PlanId},
+    plan::{Plan, PlanFile, PlanId, subscription::PlanStart},
     store::Store,
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Zone},
@@ -117,6 +118,12 @@ impl Fixture {
         let tenant = self.store.create_tenant(&new, now()).await.unwrap().id;
         let (key, secret) = self.key(tenant, Mode::Live).await;
         Customer { tenant, key, secret }
+    }
+
+    /// Gives a customer another plan from now on.
+    pub(crate) async fn change_plan(&self, customer: &Customer, plan: &str) {
+        let plan = plan.parse().unwrap();
+        self.store.assign_plan(customer.tenant, &plan, None, PlanStart::Now, now()).await.unwrap();
     }
 
     /// Another key of a tenant.
