@@ -14,9 +14,7 @@ use super::{
     check::{Check, NAME_RULE, TIMEOUT_MAX_MS, is_name},
     file::{LimitsFile, RouteFile},
 };
-use crate::route::{
-    Billable, HeaderLimits, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, Units,
-};
+use crate::route::{Billable, HeaderLimits, HostPattern, Overlaps, RouteSettings, Spelling, Spellings, Target, Units};
 
 /// Methods that can be routed.
 pub(super) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];

@@ -325,7 +325,9 @@ impl ProxyHttp for Hooks {
             None if is_overdue => Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered in time")),
             None => failure::problem(error),
         };
-        let answered = session.response_written().is_some_and(|response| !response.status.is_informational());
+        // Nothing of the gateway's own stands in another protocol.
+        let is_over = |response: &ResponseHeader| !response.status.is_informational();
+        let answered = context.tunnel.is_some() || session.response_written().is_some_and(is_over);
         let mut error_code = 0;
         if let Some(problem) = problem {
             if let (Some(passage), true) = (&mut context.passage, failure::is_of_upstream(problem.code())) {

@@ -5,6 +5,7 @@
 mod aborts;
 mod acme;
 mod answers;
+mod autobahn;
 mod browsers;
 mod bytes;
 mod changes;

@@ -112,6 +112,23 @@ async fn websocket_ends_with_its_server_after_all_that_the_server_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn websocket_whose_server_breaks_off_is_closed_without_a_word_of_the_gateway() {
+    let upstream = RawUpstream::start().await;
+    let setting = Setting::with(upstream.address).await;
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let mut client = Wire::connect(setting.gateway.address).await;
+    let key = setting.customer.secret.expose();
+    client.send(format!("GET /chat HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n{asked}\r\n")).await;
+    let (mut server, _) = upstream.request().await;
+    let last = "\u{1}\u{5}hello";
+    server.send(format!("HTTP/1.1 101 Switching Protocols\r\n{asked}\r\n{last}")).await;
+    client.read_until("\r\n\r\n").await;
+    assert_eq!(client.read_exactly(last.len()).await, last);
+    server.reset();
+    assert_eq!(client.read_to_end().await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn idle_upgraded_connection_is_closed() {
     let setting = Setting::with(Echo::start().await.address).await;
     let mut socket = setting.open("/brief").await;

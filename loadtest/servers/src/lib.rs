@@ -9,6 +9,7 @@
 //! Invariant: neither a server nor its directory outlives the program that started it, however that
 //! program ends.
 
+mod autobahn;
 mod certificates;
 mod directory;
 mod dns;
@@ -34,6 +35,7 @@ mod server;
 mod terminal;
 mod wait;
 
+pub use autobahn::wstest;
 pub use certificates::{Authority, Identity};
 pub use dns::{Dns, ServiceRecord};
 pub use error::ServerError;
