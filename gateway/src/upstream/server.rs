@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _};
 
 use super::{
     ejection::Condition,
@@ -52,8 +52,9 @@ pub struct Server {
     keeps_connections: bool,
     /// Its condition, as requests have shown it.
     condition: Arc<Condition>,
-    /// Group of the kept connections that may be used; others are never found again.
-    group: AtomicU64,
+    /// Group of the kept connections that may be used; others are never found again. Shared with
+    /// the server that it replaces, if both connect in the same way.
+    group: Arc<AtomicU64>,
     standing: Mutex<Standing>,
 }
 
@@ -75,7 +76,7 @@ impl Server {
             weight: endpoint.weight.unwrap_or(server.weight),
             endpoint,
             index,
-            group: new_group(&peer).into(),
+            group: Arc::new(new_group(&peer).into()),
             peer,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             seed: value_of(address.to_string().as_bytes()),
@@ -85,9 +86,12 @@ impl Server {
         }
     }
 
-    /// The same with what checks and requests have shown of another, which it replaces.
+    /// The same with what checks and requests have shown of another, which it replaces, and with
+    /// the connections of that one, if a new connection would be no different: those that are
+    /// abandoned stay open until they have been idle for long enough.
     pub(super) fn after(self, other: &Self) -> Self {
-        Self { standing: Mutex::new(other.standing()), condition: Arc::clone(&other.condition), ..self }
+        let group = if connect_alike(&self.peer, &other.peer) { Arc::clone(&other.group) } else { self.group };
+        Self { standing: Mutex::new(other.standing()), condition: Arc::clone(&other.condition), group, ..self }
     }
 
     /// Tells servers apart, also those that have one address.
@@ -140,6 +144,14 @@ impl Server {
     pub(super) fn observe(&self, outcome: Result<(), String>, settings: &HealthSettings) -> Option<Verdict> {
         locked(&self.standing).observe(outcome, settings)
     }
+}
+
+/// Returns true if connections with one peer serve the other as well. Time-outs are not the
+/// connection's: each request brings its own.
+fn connect_alike(one: &HttpPeer, other: &HttpPeer) -> bool {
+    let versions =
+        |peer: &HttpPeer| (peer.options.alpn.get_min_http_version(), peer.options.alpn.get_max_http_version());
+    one.reuse_hash() == other.reuse_hash() && versions(one) == versions(other)
 }
 
 /// A number that no connection has that is kept. Pingora shares the connections of peers with one

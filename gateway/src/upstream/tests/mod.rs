@@ -269,6 +269,24 @@ async fn changed_configuration_keeps_addresses_and_what_checks_have_said() {
 }
 
 #[tokio::test]
+async fn changed_configuration_keeps_connections_unless_new_ones_would_differ() {
+    let chosen = |fixture: &Fixture| fixture.upstream.choose(&fixture.route, &[], false, None).unwrap();
+    let group = |fixture: &Fixture| chosen(fixture).peer.group_key;
+    let before = Fixture::new("{ servers: ['10.0.0.1:80'] }");
+    let patient = Fixture::after("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5 }", Some(&before));
+    assert_eq!(group(&patient), group(&before));
+    // A request of the former configuration finds that the server has failed.
+    let abandoned = group(&before);
+    chosen(&before).server.abandon_connections();
+    assert_ne!(group(&patient), abandoned);
+    let by_http2 = Fixture::after("{ servers: ['10.0.0.1:80'], protocol: http2 }", Some(&before));
+    assert_ne!(group(&by_http2), group(&before));
+    let secure = Fixture::new("{ servers: ['https://10.0.0.1'], tls: { verify: full } }");
+    let careless = Fixture::after("{ servers: ['https://10.0.0.1'], tls: { verify: off } }", Some(&secure));
+    assert_ne!(group(&careless), group(&secure));
+}
+
+#[tokio::test]
 async fn route_overrides_how_long_a_server_may_stay_silent() {
     let fixture = Fixture::new("{ servers: ['10.0.0.1:80'], read_timeout_ms: 5000 }");
     let silent_for =

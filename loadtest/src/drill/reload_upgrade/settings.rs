@@ -22,6 +22,10 @@ pub(super) const GENERATION_PATH: &str = "/generation";
 /// Routes that no client uses: enough that a configuration which is never freed would show.
 const OTHER_ROUTES: u32 = 100;
 
+/// Seconds for which an unused connection to a server is kept. Those to a server that was left out
+/// stay for so long: they must not pass for memory that reloads take.
+const IDLE_SECONDS: u32 = 2;
+
 /// The servers of the configurations, and their certificates.
 pub(super) struct Surroundings {
     plain: SocketAddr,
@@ -103,8 +107,11 @@ impl Surroundings {
             one => json!([servers[one - 1]]),
         };
         let read_timeout_ms = 20_000 + number;
-        let upstream =
-            |servers: Value| json!({ "servers": servers, "read_timeout_ms": read_timeout_ms, "essential": true });
+        let upstream = |servers: Value| {
+            json!({
+                "servers": servers, "read_timeout_ms": read_timeout_ms, "idle_seconds": IDLE_SECONDS, "essential": true,
+            })
+        };
         let mut grpc = upstream(json!([self.grpc.address]));
         grpc["protocol"] = json!("http2");
         json!({
