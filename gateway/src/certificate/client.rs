@@ -55,13 +55,13 @@ impl HttpClient for AuthorityClient {
                 Ok(body) => body.to_bytes(),
                 Err(never) => match never {},
             };
-            let request = reqwest::Request::try_from(Request::from_parts(parts, body)).map_err(away)?;
-            let mut answer = client.execute(request).await.map_err(away)?;
+            let request = reqwest::Request::try_from(Request::from_parts(parts, body)).map_err(|error| away(&error))?;
+            let mut answer = client.execute(request).await.map_err(|error| away(&error))?;
             let mut head = http::Response::new(());
             *head.status_mut() = answer.status();
             *head.headers_mut() = answer.headers().clone();
             let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(away)? {
+            while let Some(chunk) = answer.chunk().await.map_err(|error| away(&error))? {
                 if body.len() + chunk.len() > ANSWER_MAX_BYTES {
                     return Err(Error::Other(format!("an answer has more than {ANSWER_MAX_BYTES} bytes").into()));
                 }
@@ -72,6 +72,6 @@ impl HttpClient for AuthorityClient {
     }
 }
 
-fn away(error: reqwest::Error) -> Error {
-    Error::Other(with_causes(&error).into())
+fn away(error: &reqwest::Error) -> Error {
+    Error::Other(with_causes(error).into())
 }

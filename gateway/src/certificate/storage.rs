@@ -54,7 +54,8 @@ impl Storage {
     /// The files of the authority with this directory, below the folder `root`. Nothing is created.
     pub fn new(root: &Path, directory: &str) -> Self {
         let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
-        let host: String = rest.split(['/', ':', '?']).next().unwrap_or_default().chars().filter(is_plain).collect();
+        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        let host: String = host.chars().filter(|letter| is_plain(*letter)).collect();
         Self { folder: root.join(format!("{host}-{}", hash(directory))) }
     }
 
@@ -62,7 +63,8 @@ impl Storage {
     pub fn certificate_file(&self, hosts: &[String]) -> PathBuf {
         let mut sorted = hosts.to_vec();
         sorted.sort_unstable();
-        let first: String = hosts.first().into_iter().flat_map(|host| host.chars()).filter(is_plain).collect();
+        let first = hosts.first().map_or("", String::as_str);
+        let first: String = first.chars().filter(|letter| is_plain(*letter)).collect();
         self.folder.join(CERTIFICATES).join(format!("{first}-{}.pem", hash(&sorted.join(" "))))
     }
 
@@ -155,7 +157,7 @@ fn named(error: &io::Error, what: &str, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
 }
 
-const fn is_plain(letter: &char) -> bool {
+const fn is_plain(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-')
 }
 

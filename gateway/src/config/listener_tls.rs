@@ -37,6 +37,7 @@ pub(super) struct ListenerTlsFile {
 /// A certificate from files, or one that is ordered from an authority.
 #[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "settings of files are named so everywhere")]
 struct CertificateFile {
     /// PEM file with the certificate, and those of authorities between it and the root.
     certificate_file: Option<PathBuf>,
