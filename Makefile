@@ -25,6 +25,12 @@ test: ## Run every test against real servers (starts its own PostgreSQL and Kafk
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast
 
+.PHONY: autobahn
+autobahn: ## Compare WebSockets with and without the gateway by the Autobahn suite; needs Python 2.7; ARGS=whole: every case
+	@scripts/install.sh build test
+	$(CARGO) build --bin gateway
+	$(CARGO) test -p gateway --test proxy -- --ignored autobahn::$(if $(filter whole,$(ARGS)),whole,frames)
+
 .PHONY: loom
 loom: ## Try every interleaving of the journal's ring, by model checker
 	@scripts/install.sh build

@@ -199,7 +199,7 @@ fn computed(work: impl FnOnce()) -> u128 {
 #[test]
 fn sixteen_times_the_entries_of_a_map_cost_about_sixteen_times_the_work() {
     let work = |count: usize| {
-        let text: String = (0..count).map(|number| format!("entry-{number:06}: 1\n")).collect();
+        let text = (0..count).map(|number| format!("entry-{number:06}: 1")).collect::<Vec<_>>().join("\n");
         computed(|| {
             let tree = Tree::parse(&text).0;
             for number in 0..count {
