@@ -26,6 +26,7 @@ use std::path::Path;
 
 pub use fault::{Fault, Faults, Place, did_you_mean, nearest, quoted};
 use serde::de::DeserializeOwned;
+pub(crate) use tree::way;
 pub use tree::{Step, Tree};
 
 /// The reason why a configuration file is refused.

@@ -16,6 +16,12 @@ pub enum Step {
     Item(usize),
 }
 
+/// The way of these steps.
+macro_rules! way {
+    ($($step:expr),+) => { vec![$($crate::config::Step::from($step)),+] };
+}
+pub(crate) use way;
+
 impl From<&str> for Step {
     fn from(key: &str) -> Self {
         Self::Key(key.to_owned())

@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     PlanError,
-    check::{Found, way},
+    check::Found,
     price::{Measured, Part, Percentage, Price, Tier},
 };
-use crate::money::{Money, UnitPrice};
+use crate::{
+    config::way,
+    money::{Money, UnitPrice},
+};
 
 /// Units of a meter in a period that every plan can rate: 2^53, far more than anybody uses.
 pub const RATEABLE_UNITS: u64 = 1 << 53;
@@ -101,7 +104,8 @@ impl Charge {
 
     /// Returns the faults of its price, each with the way to it from the charge.
     pub(super) fn faults(&self) -> Vec<Found> {
-        self.price.faults(&self.meter)
+        let refuse = |(way, reason)| (way, PlanError::Charge { meter: self.meter.clone(), reason });
+        self.price.faults().into_iter().map(refuse).collect()
     }
 
     /// Checks that [`RATEABLE_UNITS`] can be rated, and so every number below: the flat fee and

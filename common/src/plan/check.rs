@@ -3,15 +3,10 @@
 use std::collections::HashSet;
 
 use super::{ENTRIES_MAX, Plan, PlanError, currency, validate_meter};
-use crate::config::Step;
+use crate::config::{Step, way};
 
 /// A fault and where in the plan it is.
 pub(super) type Found = (Vec<Step>, PlanError);
-
-macro_rules! way {
-    ($($step:expr),+) => { vec![$($crate::config::Step::from($step)),+] };
-}
-pub(super) use way;
 
 /// Everything that the types alone cannot hold; empty for a plan that makes sense.
 pub(super) fn faults(plan: &Plan) -> Vec<Found> {

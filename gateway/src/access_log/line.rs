@@ -120,9 +120,9 @@ fn text(out: &mut Vec<u8>, field: &str, value: &str, most: usize) {
     out.push(b'"');
     let told = beginning(value, most);
     if told.bytes().all(is_plain) {
-        out.extend_from_slice(told.as_bytes())
+        out.extend_from_slice(told.as_bytes());
     } else {
-        escaped(out, told)
+        escaped(out, told);
     }
     if told.len() < value.len() {
         out.extend_from_slice("…".as_bytes());

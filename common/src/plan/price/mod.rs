@@ -14,9 +14,9 @@ mod tier;
 mod volume;
 
 pub use percentage::Percentage;
+use tier::Fault;
 pub use tier::Tier;
 
-use super::{PlanError, check::Found};
 use crate::money::{Exact, UnitPrice};
 
 /// How the units of a meter are priced.
@@ -120,18 +120,15 @@ impl Price {
         }
     }
 
-    /// Its faults, each with the way to it from the charge on `meter`.
-    pub(super) fn faults(&self, meter: &str) -> Vec<Found> {
-        let refuse = |(rest, reason): tier::Fault| {
-            let way = std::iter::once(self.name().into()).chain(rest).collect();
-            (way, PlanError::Charge { meter: meter.to_owned(), reason })
-        };
+    /// Its faults, each with the way to it from the charge.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let located = |(rest, reason): Fault| (std::iter::once(self.name().into()).chain(rest).collect(), reason);
         let found = match self {
             Self::PerUnit(price) | Self::Package(price) => tier::price_faults(price, ""),
             Self::Graduated(tiers) | Self::Volume(tiers) => tier::faults(tiers),
             Self::Percentage(percentage) => percentage.faults(),
         };
-        found.into_iter().map(refuse).collect()
+        found.into_iter().map(located).collect()
     }
 
     /// The counts of units at which it comes to most, for counts up to `most`.

@@ -9,8 +9,8 @@ use super::{
     tier::{Fault, decimal_fault},
 };
 use crate::{
+    config::way,
     money::{Decimal, Exact, exact_decimal, exact_decimal_or_none},
-    plan::check::way,
 };
 
 /// A share of an amount.

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Step,
+    config::{Step, way},
     money::{Decimal, Exact, UnitPrice, exact_decimal_or_none},
-    plan::check::way,
 };
 
 /// Largest mantissa of a price: nobody writes more digits on purpose.
