@@ -53,6 +53,8 @@ pub(crate) struct AccessLogGuard {
 struct Shared {
     shards: [Shard; SHARDS],
     writer: OnceLock<Thread>,
+    /// A line has come since the last write.
+    has_lines: AtomicBool,
     ends: AtomicBool,
     dropped: IntCounter,
 }
@@ -76,7 +78,8 @@ impl AccessLog {
             "Access lines that were dropped as standard output was not read fast enough",
         );
         let shards = std::array::from_fn(|_| Shard::default());
-        let shared = Arc::new(Shared { shards, writer: OnceLock::new(), ends: AtomicBool::new(false), dropped });
+        let [has_lines, ends] = [false; 2].map(AtomicBool::new);
+        let shared = Arc::new(Shared { shards, writer: OnceLock::new(), has_lines, ends, dropped });
         let (tell, written) = mpsc::channel();
         let writing = Arc::clone(&shared);
         let writer = thread::Builder::new().name("access-log".into()).spawn(move || {
@@ -99,8 +102,9 @@ impl AccessLog {
         let is_first = lines.is_empty();
         line.write(SystemTime::now(), &mut lines);
         drop(lines);
-        if is_first && let Some(writer) = shared.writer.get() {
-            writer.unpark();
+        if is_first {
+            shared.has_lines.store(true, Ordering::Release);
+            shared.wake();
         }
     }
 }
@@ -139,9 +143,18 @@ impl Shared {
         }
     }
 
+    fn wake(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
     /// Waits for the first line, and then for more.
     fn wait(&self) {
-        thread::park();
+        // Whatever writes may have used up the wake-up.
+        while !self.has_lines.swap(false, Ordering::AcqRel) && !self.ends.load(Ordering::Acquire) {
+            thread::park();
+        }
         let until = Instant::now() + GATHER;
         while !self.ends.load(Ordering::Acquire) {
             let left = until.saturating_duration_since(Instant::now());
@@ -156,9 +169,7 @@ impl Shared {
 impl Drop for AccessLogGuard {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::Release);
-        if let Some(writer) = self.shared.writer.get() {
-            writer.unpark();
-        }
+        self.shared.wake();
         // Somebody may hold the pipe and not read it.
         let _ = self.written.recv_timeout(LAST_WRITE);
     }

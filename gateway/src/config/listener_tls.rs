@@ -81,7 +81,9 @@ impl Check<'_> {
         }
         let each = || file.certificates.iter().enumerate();
         let one = |(index, file)| self.inside(index, || self.certificate(file, authorities));
-        let certificates = self.inside("certificates", || each().map(one).collect::<Option<Vec<_>>>())?;
+        // Each is checked, whatever is wrong with those before it.
+        let certificates: Vec<_> = self.inside("certificates", || each().map(one).collect());
+        let certificates = certificates.into_iter().collect::<Option<Vec<_>>>()?;
         let challenges = authorities.handshake_challenges(&certificates);
         if !challenges.is_empty() && file.client_certificates.as_ref().is_some_and(|clients| clients.required) {
             let reason = "an authority that asks by tls-alpn-01 has no certificate to show: write `required: false`, or \

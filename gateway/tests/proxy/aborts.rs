@@ -165,9 +165,12 @@ async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
     assert!(records.iter().all(|record| record.status == 499 && record.billable && record.units == 1), "{records:?}");
     // A client that resets its connection before it reads its refusal counts as 499, too.
     assert!(counted(&gateway, "raw", 499).await >= Some(5.0));
-    let lines = gateway.access_log();
-    let aborted = lines.iter().filter(|line| line["status"] == 499 && line["aborted"] == "finished");
-    assert_eq!(aborted.count(), 5);
+    eventually("the lines of those that were finished", async || {
+        let lines = gateway.access_log();
+        let aborted = lines.iter().filter(|line| line["status"] == 499 && line["aborted"] == "finished");
+        (aborted.count() == 5).then_some(())
+    })
+    .await;
     assert!([429, 503].contains(&gateway.status("/", &customer.secret).await), "the cap is used up");
 }
 

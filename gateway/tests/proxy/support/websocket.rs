@@ -1,4 +1,4 @@
-//! A client and a server of WebSockets.
+//! A client and a server that speak over a WebSocket.
 
 use std::{
     net::SocketAddr,
@@ -27,10 +27,10 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::<Mutex<Vec<String>>>::default();
-        let hears = Arc::clone(&heard);
+        let known = Arc::clone(&heard);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&hears)));
+                tokio::spawn(serve(stream, Arc::clone(&known)));
             }
         });
         Self { address, heard }
