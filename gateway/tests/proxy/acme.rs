@@ -269,7 +269,8 @@ async fn gateways_that_share_a_storage_order_once_and_answer_for_each_other() {
         })
         .await;
     }
-    assert_eq!(orders(&first, "issued").await + orders(&other, "issued").await, 2.0);
+    let issued = orders(&first, "issued").await + orders(&other, "issued").await;
+    assert!((issued - 2.0).abs() < 0.5, "{issued} orders");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +301,8 @@ async fn name_that_cannot_be_proved_is_told_with_the_reason_and_not_tried_again_
     assert!(gateway.ended().await.success());
     let again = place.start().await;
     eventually("the missing certificate", async || (missing(&again).await > 0.0).then_some(())).await;
-    assert_eq!(orders(&again, "failed").await, 0.0);
+    let failed = orders(&again, "failed").await;
+    assert!(failed < 0.5, "{failed} failed orders");
     // A certificate for the names that can be proved is another order.
     place.configure("challenge: http-01", "a.test");
     place.wait_for("a.test").await;
@@ -333,7 +335,8 @@ async fn shipped_example_serves() {
     for host in ["a.test", "b.test", "c.test"] {
         place.wait_for(host).await;
     }
-    assert_eq!(orders_of(&gateway, "letsencrypt").await, 2.0);
+    let issued = orders_of(&gateway, "letsencrypt").await;
+    assert!((issued - 2.0).abs() < 0.5, "{issued} orders");
     let plain = curl(&[&format!("http://127.0.0.1:{}/a", place.plain)]).await.unwrap();
     assert_eq!(plain.status, 308);
 }

@@ -1,5 +1,5 @@
-//! WebSockets that are billed by what passes on them: the books say what really passed, and nothing
-//! passes beyond a hard quota or the credit.
+//! Upgraded connections that are billed by what passes on them: the books say what really passed,
+//! and nothing passes beyond a hard quota or the credit.
 
 use common::{
     id::TenantId,

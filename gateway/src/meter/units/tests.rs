@@ -85,11 +85,11 @@ impl Frame {
         match u16::try_from(self.payload) {
             Ok(small @ ..126) => bytes.push(mask | u8::try_from(small).unwrap()),
             Ok(medium) => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend(medium.to_be_bytes());
             }
             Err(_) => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((self.payload as u64).to_be_bytes());
             }
         }
