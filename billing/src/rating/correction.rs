@@ -9,7 +9,7 @@ use common::money::{Exact, Money, MoneyError};
 
 use super::tax::{TaxRule, Treatment};
 
-/// What is left to take back of the lines of one tax rule.
+/// The rest of the lines of one tax rule that can still be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// Without tax.
@@ -18,7 +18,7 @@ pub struct Left {
     pub tax: Money,
 }
 
-/// What a credit note takes back.
+/// The amount that a credit note takes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credited {
     /// Without tax.
@@ -35,7 +35,7 @@ pub enum CorrectionError {
     Exceeds {
         /// The amount without tax.
         asked: Money,
-        /// What is left without tax.
+        /// The rest without tax.
         left: Money,
     },
     /// Nothing, or less.
@@ -75,7 +75,7 @@ impl Left {
 }
 
 impl Credited {
-    /// What the buyer gets back.
+    /// The amount that the buyer gets back.
     pub fn total(&self) -> Result<Money, MoneyError> {
         self.net.checked_add(self.tax)
     }

@@ -2,7 +2,7 @@
 
 use common::money::{Currency, Decimal, Exact, Money, MoneyError, split};
 
-/// What a coupon takes off.
+/// The discount that a coupon gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discount {
     /// Percent of each line, from 0 to 100.

@@ -29,19 +29,19 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
-    /// What the tenant owes: invoices less what was paid.
+    /// Money that the tenant owes: invoices less payments.
     Receivable,
-    /// What the tenant has paid in advance, and was given.
+    /// Money that the tenant has paid in advance, or was given.
     Credit,
-    /// What was charged for time to come.
+    /// Charges for time to come.
     DeferredRevenue,
-    /// What was earned.
+    /// Charges that are earned.
     Revenue,
     /// Tax that the issuer collected and owes.
     Tax,
     /// Payments that a provider holds, and paid out.
     Cash,
-    /// What will not be paid any more.
+    /// Invoices that will not be paid any more.
     WriteOff,
     /// Credit that was given without payment.
     Promotion,
@@ -243,6 +243,6 @@ mod tests {
     fn every_account_and_cause_is_read_by_its_name() {
         assert!(Account::ALL.iter().all(|account| account.as_str().parse() == Ok(*account)));
         assert!(CauseKind::ALL.iter().all(|kind| kind.as_str().parse() == Ok(*kind)));
-        assert!("purse".parse::<Account>().unwrap_err().contains("receivable, credit"));
+        assert!("wallet".parse::<Account>().unwrap_err().contains("receivable, credit"));
     }
 }

@@ -107,7 +107,7 @@ impl Money {
         Ok(Self::from_minor(minor, self.currency))
     }
 
-    /// What is left of the amount without another of its currency.
+    /// The amount less another of its currency.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         let minor = other.minor.checked_neg().ok_or(MoneyError::Overflow)?;
         self.checked_add(Self::from_minor(minor, other.currency))

@@ -92,7 +92,7 @@ impl From<Charge> for ChargeFile {
 }
 
 impl Charge {
-    /// What is beyond the allowance. Requests are not part of it: the allowance is units.
+    /// The units beyond the allowance, and all requests: the allowance is units.
     pub fn beyond(&self, measured: Measured) -> Measured {
         Measured { units: measured.units.saturating_sub(self.included), ..measured }
     }

@@ -40,7 +40,7 @@ const SHARD_MAX_BYTES: usize = 2 << 20;
 /// Room that a buffer keeps between two writes.
 const SHARD_KEPT_BYTES: usize = 1 << 20;
 
-/// Where requests leave their lines.
+/// A handle with which requests leave their lines.
 #[derive(Clone)]
 pub(crate) struct AccessLog(Option<Arc<Shared>>);
 

@@ -63,11 +63,11 @@ struct Authority {
     settings: Arc<AuthoritySettings>,
     storage: Storage,
     metrics: OrderMetrics,
-    /// What the authority suggests, by file.
+    /// Suggestions of the authority, by file.
     suggestions: HashMap<PathBuf, Suggestion>,
 }
 
-/// What the authority suggests for a certificate.
+/// A suggestion of the authority for a certificate.
 struct Suggestion {
     /// The number of the certificate.
     number: u64,

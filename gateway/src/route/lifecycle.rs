@@ -88,11 +88,11 @@ pub enum UpgradeCount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// What the client sends.
+    /// Messages or bytes of the client.
     Client,
-    /// What the server sends.
+    /// Messages or bytes of the server.
     Server,
-    /// What either sends.
+    /// Messages or bytes of both.
     Both,
 }
 

@@ -19,7 +19,7 @@ pub use tier::Tier;
 
 use crate::money::{Exact, UnitPrice};
 
-/// How the units of a meter are priced.
+/// A rule by which the units of a meter are priced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Price {
     /// Every unit has the same price.
@@ -34,7 +34,7 @@ pub enum Price {
     Percentage(Percentage),
 }
 
-/// What was measured on a meter, beyond the allowance of a charge.
+/// Counts of a meter, beyond the allowance of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Measured {
     /// Units.
@@ -46,7 +46,7 @@ pub struct Measured {
 /// A part of what a charge comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What it stands for.
+    /// The kind of part.
     pub kind: PartKind,
     /// The unit with which its tier begins, and the one with which it ends; none: it has no end.
     pub tier: (u64, Option<u64>),
@@ -56,7 +56,7 @@ pub struct Part {
     pub amount: Exact,
 }
 
-/// What a part stands for.
+/// The kinds of part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartKind {
     /// Units at a price each.
@@ -91,7 +91,7 @@ impl Price {
         parts
     }
 
-    /// What all of a period comes to.
+    /// The exact amount for all of a period.
     pub fn total(&self, measured: Measured) -> Exact {
         self.parts(None, measured).into_iter().map(|part| part.amount).sum()
     }

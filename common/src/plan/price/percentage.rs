@@ -20,7 +20,7 @@ pub struct Percentage {
     /// Percent of the amount: `"1.2"`; 133.333 is a multiplier of 1.33333.
     #[serde(deserialize_with = "exact_decimal")]
     pub percent: Decimal,
-    /// What one unit is worth, in major units of the currency: `"0.01"` for cents.
+    /// Worth of one unit, in major units of the currency: `"0.01"` for cents.
     #[serde(deserialize_with = "exact_decimal")]
     pub unit: Decimal,
     /// Charged for each request, in major units.

@@ -1,4 +1,4 @@
-//! What every price model holds.
+//! Properties of every price model.
 
 use proptest::prelude::*;
 

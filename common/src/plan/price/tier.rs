@@ -89,7 +89,7 @@ pub(super) fn price_faults(price: &UnitPrice, place: &str) -> Vec<Fault> {
     per.into_iter().chain(amount).collect()
 }
 
-/// What is wrong with an amount.
+/// The fault of an amount, if it has one.
 pub(super) fn decimal_fault(amount: Decimal) -> Option<&'static str> {
     match amount {
         _ if amount.is_sign_negative() && !amount.is_zero() => Some("is negative"),

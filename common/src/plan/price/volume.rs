@@ -35,7 +35,7 @@ pub(super) fn parts(tiers: &[Tier], (before, after): (Option<u64>, u64)) -> Vec<
     }
 }
 
-/// What all units come to.
+/// The exact amount for all units.
 fn total(tiers: &[Tier], units: u64) -> Exact {
     let Some((tier, ..)) = reached(tiers, units) else { return Exact::zero() };
     let priced = tier.price.map_or_else(Exact::zero, |price| price.exact_for(i128::from(units)));

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Units that are there until they are spent, and what was recorded of them.
-struct Purse {
+struct Supply {
     left: u64,
     held: u64,
     recorded: u64,
@@ -20,13 +20,13 @@ struct Purse {
 #[derive(Debug, PartialEq, Eq)]
 struct Spent;
 
-impl Purse {
+impl Supply {
     fn of(left: u64) -> Self {
         Self { left, held: 0, recorded: 0 }
     }
 }
 
-impl UnitSource for Purse {
+impl UnitSource for Supply {
     type Refusal = Spent;
 
     fn poll_hold(&mut self, units: u64, _context: &mut Context<'_>) -> Poll<Result<(), Spent>> {
@@ -175,11 +175,11 @@ fn frame_without_units_does_not_even_begin() {
     let (first, second) = (Frame::new(TEXT, true, 300).bytes(), Frame::new(TEXT, true, 300).bytes());
     for (count, units) in [(FrameCount::Messages, 1), (per(1), 599), (per(100), 5)] {
         for pieces in [vec![1], vec![7, 100], vec![usize::MAX]] {
-            let mut purse = Purse::of(units);
+            let mut supply = Supply::of(units);
             let bytes = [&first[..], &second].concat();
-            let (on, is_all) = offer(&mut FrameMeter::new(count), &mut purse, &bytes, &pieces);
+            let (on, is_all) = offer(&mut FrameMeter::new(count), &mut supply, &bytes, &pieces);
             assert!(!is_all && on == first, "{count:?} {pieces:?} {}", on.len());
-            assert_eq!(purse.held, 0, "{count:?}");
+            assert_eq!(supply.held, 0, "{count:?}");
         }
     }
 }
@@ -187,12 +187,12 @@ fn frame_without_units_does_not_even_begin() {
 #[test]
 fn units_of_a_frame_are_recorded_as_its_bytes_pass() {
     let bytes = Frame::new(BINARY, true, 1000).bytes();
-    let mut purse = Purse::of(5_000);
+    let mut supply = Supply::of(5_000);
     let mut meter = FrameMeter::new(per(1));
-    let (on, _) = offer(&mut meter, &mut purse, &bytes[..504], &[100]);
-    assert_eq!((on.len(), purse.recorded, purse.held), (504, 500, 500));
-    offer(&mut meter, &mut purse, &bytes[504..], &[100]);
-    assert_eq!((purse.recorded, purse.held), (1000, 0));
+    let (on, _) = offer(&mut meter, &mut supply, &bytes[..504], &[100]);
+    assert_eq!((on.len(), supply.recorded, supply.held), (504, 500, 500));
+    offer(&mut meter, &mut supply, &bytes[504..], &[100]);
+    assert_eq!((supply.recorded, supply.held), (1000, 0));
 }
 
 fn frames() -> impl Strategy<Value = Vec<Frame>> {
@@ -222,7 +222,7 @@ proptest! {
         prop_assert!(on == bytes);
         prop_assert_eq!(whole.recorded, split.recorded);
 
-        let (mut whole, mut split) = (Purse::of(left), Purse::of(left));
+        let (mut whole, mut split) = (Supply::of(left), Supply::of(left));
         let (on, is_all) = offer(&mut FrameMeter::new(count), &mut whole, &bytes, &[usize::MAX]);
         let (same, is_all_split) = offer(&mut FrameMeter::new(count), &mut split, &bytes, &pieces);
         prop_assert!(on == same && is_all == is_all_split && bytes.starts_with(&on));

@@ -1,4 +1,4 @@
-//! What an intermediary adds to messages, takes away, and leaves alone.
+//! Headers that an intermediary adds to messages, takes away, and leaves alone.
 
 mod connection_options_end_connections;
 mod expectations_are_met_or_refused;

@@ -7,7 +7,7 @@ use crate::{
     support::raw::Wire,
 };
 
-/// What comes back to a client that sends all of this, as far as it is taken.
+/// The answer to a client that sends all of this, as far as it is taken.
 async fn answers(suite: &Suite, bytes: &[u8]) -> Vec<Message> {
     let mut wire = Wire::connect(suite.gateway.address).await;
     wire.send_as_far_as_taken(bytes).await;
