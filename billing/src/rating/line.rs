@@ -87,7 +87,8 @@ impl Line {
                 (LineKind::Usage, text, part.units, None)
             }
             PartKind::PerRequest(requests, fixed) => {
-                (LineKind::Fixed, format!("{fixed} for each request"), *requests, None)
+                let each = UnitPrice { amount: *fixed, per: 1 };
+                (LineKind::Fixed, "fixed part of each request".into(), *requests, Some(each))
             }
             PartKind::TierChange => (LineKind::Usage, format!("all units {range}"), part.units, None),
         };

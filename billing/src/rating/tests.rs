@@ -99,6 +99,29 @@ fn only_billable_units_under_live_keys_are_priced() {
 }
 
 #[test]
+fn each_price_model_has_lines_that_say_how_they_come_about() {
+    let mut plan = shipped_plan("growth");
+    let mut told = |price: &str| {
+        let charge = format!(r#"{{"meter":"requests","included":10,{price}}}"#);
+        plan.charges = vec![serde_json::from_str(&charge).unwrap()];
+        plan.validate().unwrap();
+        let lines = rate(&plan, &usage(&[row("requests", 35)])).unwrap();
+        let told = |line: &Line| format!("{} x {} = {}", line.description, line.quantity, line.amount.digits());
+        lines.iter().skip(2).map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(told(r#""per_unit":{"amount":"0.5","per":1}"#), ["requests: from 11 on x 25 = 12.50"]);
+    assert_eq!(told(r#""package":{"amount":"15","per":10}"#), ["requests: 3 packages of 10 at 15.00 x 25 = 45.00"]);
+    assert_eq!(
+        told(r#""volume":[{"up_to":20,"fixed":"1"},{"fixed":"2","price":{"amount":"1","per":1}}]"#),
+        ["requests: from 31 on, fixed part x 1 = 2.00", "requests: from 31 on x 25 = 25.00"]
+    );
+    assert_eq!(
+        told(r#""percentage":{"percent":"10","unit":"1","fixed":"0.10"}"#),
+        ["requests: 10 % of 1.00 per unit x 25 = 2.50", "requests: fixed part of each request x 1 = 0.10"]
+    );
+}
+
+#[test]
 fn units_without_a_price_stand_on_a_line_of_their_own() {
     let lines = rate(&shipped_plan("free"), &usage(&[row("requests", 100_007), row("tokens", 42)])).unwrap();
     let free: Vec<_> = lines

@@ -17,7 +17,7 @@ pub use percentage::Percentage;
 use tier::Fault;
 pub use tier::Tier;
 
-use crate::money::{Exact, UnitPrice};
+use crate::money::{Decimal, Exact, UnitPrice};
 
 /// A rule by which the units of a meter are priced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum PartKind {
     /// A share of an amount.
     Share(Percentage),
     /// The fixed part of so many requests.
-    PerRequest(i128, Exact),
+    PerRequest(i128, Decimal),
     /// The difference that it makes to all units that they reach another tier.
     TierChange,
 }

@@ -35,8 +35,9 @@ impl Percentage {
         let requests = difference(before.requests, after.requests);
         let amount = Exact::percent(self.percent) * Exact::from(self.unit) * Exact::whole(units);
         let part = |kind, units, amount| Part { kind, tier: (1, None), units, amount };
-        let fixed = self.fixed.map_or_else(Exact::zero, Exact::from);
-        let per_request = part(PartKind::PerRequest(requests, fixed.clone()), 0, fixed * Exact::whole(requests));
+        let fixed = self.fixed.unwrap_or_default();
+        let amount_of_requests = Exact::from(fixed) * Exact::whole(requests);
+        let per_request = part(PartKind::PerRequest(requests, fixed), 0, amount_of_requests);
         vec![part(PartKind::Share(self.clone()), units, amount), per_request]
     }
 
