@@ -22,8 +22,7 @@ build: ## Build the programs gateway, billing and keyctl into target/release
 .PHONY: test
 test: ## Run every test against real servers (starts its own PostgreSQL and Kafka)
 	@scripts/install.sh build test
-	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --exclude fuzz --no-fail-fast
 
 .PHONY: autobahn
 autobahn: ## Compare WebSockets with and without the gateway by the Autobahn suite; needs Python 2.7; ARGS=whole: every case
@@ -57,9 +56,6 @@ lint: ## Check format, lints, documentation and licences
 	@scripts/install.sh build lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	@# Fuzz targets stand outside of the workspace; they are to build when they are needed.
-	$(CARGO) fmt --manifest-path gateway/fuzz/Cargo.toml --check
-	$(CARGO) clippy --manifest-path gateway/fuzz/Cargo.toml --all-targets --target-dir target --locked -- -D warnings
 	@# Files of different folders import each other in one direction only.
 	$(CARGO) run --quiet -p circles
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
