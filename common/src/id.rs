@@ -99,6 +99,14 @@ opaque_id!(
     /// An admin key's public identifier.
     AdminKeyId, "admin key", "adk_"
 );
+opaque_id!(
+    /// A grant of money into a wallet.
+    WalletGrantId, "grant", "grt_"
+);
+opaque_id!(
+    /// A top-up of a wallet that was asked for.
+    WalletTopUpId, "top-up", "top_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ pub mod change;
 pub mod config;
 pub mod files;
 pub mod id;
+pub mod job;
 pub mod json;
 #[cfg(feature = "tokens")]
 pub mod jwt;
@@ -34,6 +35,7 @@ pub mod tenant;
 pub mod time;
 pub mod tls;
 pub mod usage;
+pub mod wallet;
 pub mod word;
 
 use std::sync::LazyLock;

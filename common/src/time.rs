@@ -5,10 +5,12 @@
 //! Zones come from the IANA database that is part of the program, never from the host: all hosts of
 //! one version have the same months.
 
+mod cron;
 mod cycle;
 
 use std::{fmt, str::FromStr, sync::LazyLock};
 
+pub use cron::{Cron, CronError};
 pub use cycle::{Alignment, Cycle, CycleUnit};
 use jiff::{
     Timestamp, civil,

@@ -25,3 +25,5 @@ pub mod subscription;
 pub mod tenant;
 pub mod threshold;
 pub mod usage;
+pub mod usage_event;
+pub mod wallet;

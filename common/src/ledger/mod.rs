@@ -17,6 +17,7 @@ use std::{fmt, str::FromStr};
 pub use balance::{Balance, StatementLine};
 pub use proof::LedgerFault;
 pub use rows::Posted;
+pub(crate) use rows::post;
 use serde::Serialize;
 
 use crate::{
@@ -67,6 +68,8 @@ pub enum CauseKind {
     CreditUse,
     /// Credit expired.
     CreditExpiry,
+    /// Credit was taken back.
+    CreditVoid,
     /// An invoice was given up.
     WriteOff,
 }
@@ -204,7 +207,7 @@ names!(Account, "an account",
 names!(CauseKind, "a cause",
     Invoice => "invoice", InvoiceVoid => "invoice_void", CreditNote => "credit_note", Payment => "payment",
     Refund => "refund", CreditGrant => "credit_grant", CreditUse => "credit_use", CreditExpiry => "credit_expiry",
-    WriteOff => "write_off",
+    CreditVoid => "credit_void", WriteOff => "write_off",
 );
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod credit;
 pub(crate) mod rows;
 pub(crate) mod stand;
 pub mod thresholds;
+pub(crate) mod used;
 
 use std::{fmt, str::FromStr};
 
@@ -130,7 +131,7 @@ pub struct QuotaStanding {
 const CREDIT: &str = "prepaid";
 
 /// Key of a quota, in the order in which rows are locked.
-type QuotaKey<'a> = (TenantId, &'a str, QuotaSource);
+pub(crate) type QuotaKey<'a> = (TenantId, &'a str, QuotaSource);
 
 impl Store {
     /// Draws from several quotas of which none is named twice: all of it in one transaction, or

@@ -75,6 +75,20 @@ actions! {
     CreditAdd = "credit.add",
     /// Credit was taken back.
     CreditCorrect = "credit.correct",
+    /// Money was granted into a wallet.
+    WalletGrant = "wallet.grant",
+    /// A grant of a wallet was taken back.
+    WalletVoid = "wallet.void",
+    /// A wallet has other rules.
+    WalletPolicy = "wallet.policy",
+    /// A top-up of a wallet was confirmed as paid.
+    WalletTopUpConfirm = "wallet.top_up_confirm",
+    /// A top-up of a wallet was cancelled.
+    WalletTopUpCancel = "wallet.top_up_cancel",
+    /// A usage event has other units.
+    UsageAmend = "usage.amend",
+    /// A usage event does not count any more.
+    UsageRevert = "usage.revert",
 }
 
 impl fmt::Display for AuditAction {

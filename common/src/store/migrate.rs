@@ -73,6 +73,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015_gateway_lives"),
     migration!(16, "0016_aborted_requests"),
     migration!(17, "0017_ledger"),
+    migration!(18, "0018_usage_events"),
+    migration!(19, "0019_wallets"),
+    migration!(20, "0020_jobs"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

@@ -7,6 +7,7 @@
 mod booked;
 pub mod booking;
 pub mod dead_letters;
+pub mod event;
 pub mod gaps;
 pub mod lives;
 mod modular;

@@ -218,7 +218,7 @@ async fn migration_of_too_small_rollup_succeeds_and_reconcile_reports_it(fixture
     let (store, _) = Store::open_and_migrate(&fixture.url).await.unwrap();
     let audit = store.reconcile(None).await.unwrap();
     let said: Vec<_> = audit.breaches.iter().map(ToString::to_string).collect();
-    assert!(said[0].ends_with(": 3 requests recorded or dropped, 1 rolled up"), "{said:?}");
+    assert!(said[0].ends_with(": 3 requests recorded, reported or dropped, 1 rolled up"), "{said:?}");
     assert!(said[1].ends_with(": 2 aborted requests recorded or dropped, 1 rolled up"), "{said:?}");
 }
 

@@ -19,7 +19,7 @@ const LEVELS_MAX: usize = 16;
 /// The tenants above each tenant, over time.
 #[derive(Debug, Default)]
 pub(super) struct Above {
-    /// In the tree of today; none for those that the store does not know.
+    /// In the tree of today, nearest first; none for those that the store does not know.
     today: HashMap<TenantId, Vec<TenantId>>,
     /// Of everybody on the way up, if anybody of them ever moved.
     parents: HashMap<TenantId, Vec<ParentSpan>>,
@@ -60,7 +60,7 @@ impl Above {
     /// Ancestors in the tree of today.
     pub(super) fn of_today(places: &HashMap<TenantId, Place>) -> Self {
         let above = |(tenant, place): (&TenantId, &Place)| {
-            (*tenant, place.way.iter().filter(|id| *id != tenant).copied().collect())
+            (*tenant, place.way.iter().rev().filter(|id| *id != tenant).copied().collect())
         };
         Self { today: places.iter().map(above).collect(), parents: HashMap::new() }
     }
@@ -85,7 +85,7 @@ impl Above {
         Ok(())
     }
 
-    /// Returns the ancestors of `tenant` at `at`, in any order.
+    /// Returns the ancestors of `tenant` at `at`, nearest first.
     pub(super) fn at(&self, tenant: TenantId, at: Micros) -> Vec<TenantId> {
         if !self.parents.contains_key(&tenant) {
             return self.today.get(&tenant).cloned().unwrap_or_default();

@@ -10,6 +10,7 @@ mod above;
 mod borders;
 mod connection;
 mod copy;
+pub(super) mod events;
 mod lease_close;
 mod ledger;
 mod portable;

@@ -180,14 +180,14 @@ impl Ledger for AnyConnection {
 }
 
 /// A query that reads the tenants of a list in JSON as `asked`.
-fn of_asked(connection: &AnyConnection, select: &str) -> String {
+pub(super) fn of_asked(connection: &AnyConnection, select: &str) -> String {
     let asked = if connection.backend_name() == "PostgreSQL" { ASKED_OF_POSTGRES } else { ASKED_OF_SQLITE };
     format!("{asked}{select}")
 }
 
 /// A list of ids in JSON: one statement for every number of them. Ids hold nothing that JSON would
 /// have to escape.
-fn json(tenants: &BTreeSet<TenantId>) -> String {
+pub(super) fn json(tenants: &BTreeSet<TenantId>) -> String {
     let ids: Vec<_> = tenants.iter().map(|tenant| format!("\"{tenant}\"")).collect();
     format!("[{}]", ids.join(","))
 }

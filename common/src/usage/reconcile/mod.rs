@@ -1,7 +1,7 @@
 //! The proof of the books: what was acknowledged = what is recorded = what is summed up.
 //!
 //! Three sums are kept by different hands: the records themselves, the counters of each stream, and
-//! the rollups. Records that are dropped, or never kept, leave their numbers on both other sides,
+//! the rollups. Usage that was reported as events has rows of its own, which the rollups hold, too. Records that are dropped, or never kept, leave their numbers on both other sides,
 //! so that equality can be checked for ever.
 
 mod streams;
@@ -73,7 +73,7 @@ pub struct StreamReconciliation {
     pub quarantined: Tally,
 }
 
-/// Sums of one tenant's month on its own clock. `rolled_up = recorded + dropped`.
+/// Sums of one tenant's month on its own clock. `rolled_up = recorded + dropped + reported`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeriodReconciliation {
     /// The tenant.
@@ -84,6 +84,8 @@ pub struct PeriodReconciliation {
     pub recorded: Tally,
     /// Requests whose records were dropped after retention, or never kept.
     pub dropped: Tally,
+    /// Usage that was reported as events, with its corrections.
+    pub reported: Tally,
     /// Rollups.
     pub rolled_up: Tally,
 }
@@ -152,7 +154,7 @@ impl Store {
         let streams = streams::check(&mut snapshot, window.is_none(), &mut breaches).await?;
         let sums = sums::check(&mut snapshot, window, &mut breaches).await?;
         if window.is_none() {
-            check_totals(&mut snapshot, &streams, sums.rolled_up, sums.dropped, &mut breaches).await?;
+            check_totals(&mut snapshot, &streams, &sums, &mut breaches).await?;
         }
         let unpartitioned = match self.engine {
             Engine::Sqlite => 0,
@@ -173,10 +175,10 @@ async fn unpartitioned(connection: &mut AnyConnection) -> Result<u64, StoreError
 async fn check_totals(
     connection: &mut AnyConnection,
     streams: &streams::Streams,
-    rolled_up: Tally,
-    dropped: Tally,
+    sums: &sums::Sums,
     breaches: &mut Vec<Breach>,
 ) -> Result<(), StoreError> {
+    let sums::Sums { rolled_up, dropped, reported, .. } = *sums;
     let row = sqlx::query(REFUSED).fetch_one(connection).await?;
     let (opening, rolled_up_refused): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let (mut booked, mut summed_up) = (Tally::default(), rolled_up);
@@ -186,10 +188,14 @@ async fn check_totals(
         summed_up.add(stream.quarantined);
         dropped_by_streams.add(stream.dropped);
     }
+    booked.add(reported);
     let refused = sum_of_units(streams.refused, opening);
     let mut check = |left: Reading, right: Reading| compare(breaches, || BreachPlace::Total, left, right);
-    check(Reading::new("requests of all streams", booked.requests), Reading::new(SUMMED_UP, summed_up.requests));
-    check(Reading::new("units of all streams", booked.units), Reading::new(SUMMED_UP, summed_up.units));
+    check(
+        Reading::new("requests of all streams and events", booked.requests),
+        Reading::new(SUMMED_UP, summed_up.requests),
+    );
+    check(Reading::new("units of all streams and events", booked.units), Reading::new(SUMMED_UP, summed_up.units));
     check(
         Reading::new("requests dropped of all streams", dropped_by_streams.requests),
         Reading::new("dropped of all hours", dropped.requests),

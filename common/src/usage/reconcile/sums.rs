@@ -25,27 +25,35 @@ pub(super) struct Sums {
     pub(super) periods: Vec<PeriodReconciliation>,
     pub(super) rolled_up: Tally,
     pub(super) dropped: Tally,
+    pub(super) reported: Tally,
 }
 
-/// Records and sums side by side, one row per key that either has, in an order in which a tenant's
+/// Records, events and sums side by side, one row per key that either has, in an order in which a tenant's
 /// months come one after another. Between $3 and $4 are all records of the hours between $1 and $2:
 /// so partitions are found by time.
 const SIDE_BY_SIDE: &str = concat!(
     "SELECT tenant_id, hour, key_id, route, meter, mode, since, CAST(SUM(recorded) AS BIGINT), \
      CAST(SUM(recorded_units) AS BIGINT), CAST(SUM(dropped) AS BIGINT), CAST(SUM(dropped_units) AS BIGINT), \
      CAST(SUM(requests) AS BIGINT), CAST(SUM(units) AS BIGINT), CAST(SUM(recorded_aborted) AS BIGINT), \
-     CAST(SUM(dropped_aborted) AS BIGINT), CAST(SUM(aborted) AS BIGINT), billable, paid FROM (\
+     CAST(SUM(dropped_aborted) AS BIGINT), CAST(SUM(aborted) AS BIGINT), billable, paid, \
+     CAST(SUM(reported) AS BIGINT), CAST(SUM(reported_units) AS BIGINT) FROM (\
      SELECT tenant_id, hour, COALESCE(since, hour) AS since, key_id, route, meter, mode, billable, paid, \
      COUNT(*) AS recorded, ",
     modular_sum!("units"),
     " AS recorded_units, CAST(0 AS BIGINT) AS dropped, CAST(0 AS BIGINT) AS dropped_units, \
      CAST(0 AS BIGINT) AS requests, CAST(0 AS BIGINT) AS units, \
      COUNT(CASE WHEN status = 499 THEN 1 END) AS recorded_aborted, CAST(0 AS BIGINT) AS dropped_aborted, \
-     CAST(0 AS BIGINT) AS aborted FROM usage_records \
+     CAST(0 AS BIGINT) AS aborted, CAST(0 AS BIGINT) AS reported, CAST(0 AS BIGINT) AS reported_units \
+     FROM usage_records \
      WHERE hour >= $1 AND hour < $2 AND at >= $3 AND at <= $4 \
      GROUP BY tenant_id, hour, COALESCE(since, hour), key_id, route, meter, mode, billable, paid UNION ALL \
      SELECT tenant_id, hour, since, key_id, route, meter, mode, billable, paid, 0, 0, dropped_requests, dropped_units, requests, \
-     units, 0, dropped_aborted, aborted FROM usage_hourly WHERE hour >= $1 AND hour < $2) both_sides \
+     units, 0, dropped_aborted, aborted, 0, 0 FROM usage_hourly WHERE hour >= $1 AND hour < $2 UNION ALL \
+     SELECT tenant_id, hour, since, key_id, route, meter, mode, billable, paid, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+     CAST(SUM(requests) AS BIGINT), ",
+    modular_sum!("units"),
+    " FROM usage_events WHERE hour >= $1 AND hour < $2 \
+     GROUP BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid) all_sides \
      GROUP BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid \
      ORDER BY tenant_id, hour, since, key_id, route, meter, mode, billable, paid"
 );
@@ -56,6 +64,8 @@ struct Line {
     hour: Micros,
     recorded: Tally,
     dropped: Tally,
+    /// Reported as events.
+    reported: Tally,
     rolled_up: Tally,
     /// Aborted requests that are recorded or whose records were dropped.
     aborted_accounted: i64,
@@ -83,6 +93,7 @@ pub(super) async fn check(
         check_line(&line, &row, breaches)?;
         sums.rolled_up.add(line.rolled_up);
         sums.dropped.add(line.dropped);
+        sums.reported.add(line.reported);
         sums.add_to_period(&line, zones.get(&line.tenant).unwrap_or(&utc));
     }
     Ok(sums)
@@ -101,6 +112,7 @@ impl Line {
             hour: instant(row, "hour")?,
             recorded: Tally::read(row, 7)?,
             dropped: Tally::read(row, 9)?,
+            reported: Tally::read(row, 18)?,
             rolled_up: Tally::read(row, 11)?,
             aborted_accounted: row.try_get::<i64, _>(13)?.saturating_add(row.try_get(14)?),
             aborted_rolled_up: row.try_get(15)?,
@@ -117,10 +129,11 @@ impl Sums {
         if let Some(audit) = self.periods.last_mut().filter(same) {
             audit.recorded.add(line.recorded);
             audit.dropped.add(line.dropped);
+            audit.reported.add(line.reported);
             audit.rolled_up.add(line.rolled_up);
         } else {
-            let Line { tenant, recorded, dropped, rolled_up, .. } = *line;
-            self.periods.push(PeriodReconciliation { tenant, period, recorded, dropped, rolled_up });
+            let Line { tenant, recorded, dropped, reported, rolled_up, .. } = *line;
+            self.periods.push(PeriodReconciliation { tenant, period, recorded, dropped, reported, rolled_up });
         }
     }
 }
@@ -128,6 +141,7 @@ impl Sums {
 fn check_line(line: &Line, row: &AnyRow, breaches: &mut Vec<Breach>) -> Result<(), StoreError> {
     let mut accounted = line.recorded;
     accounted.add(line.dropped);
+    accounted.add(line.reported);
     if accounted == line.rolled_up && line.aborted_accounted == line.aborted_rolled_up {
         return Ok(());
     }
@@ -135,13 +149,13 @@ fn check_line(line: &Line, row: &AnyRow, breaches: &mut Vec<Breach>) -> Result<(
     compare(
         breaches,
         || place.clone(),
-        Reading::new("requests recorded or dropped", accounted.requests),
+        Reading::new("requests recorded, reported or dropped", accounted.requests),
         Reading::new("rolled up", line.rolled_up.requests),
     );
     compare(
         breaches,
         || place.clone(),
-        Reading::new("units recorded or dropped", accounted.units),
+        Reading::new("units recorded, reported or dropped", accounted.units),
         Reading::new("rolled up", line.rolled_up.units),
     );
     compare(
