@@ -4,7 +4,7 @@
 //! prices the usage of a period by a plan, [`invoice`] puts the lines of a payer and period
 //! together. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
 //! its errors. [`command`] is the command line, [`config`] the settings, [`upkeep`] the periodic
-//! work, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other
+//! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other
 //! systems.
 
 pub mod access;
@@ -13,6 +13,7 @@ pub mod command;
 pub mod config;
 pub mod ingest;
 pub mod invoice;
+pub mod job;
 mod number;
 pub mod problem;
 pub mod publish;

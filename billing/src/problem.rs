@@ -30,6 +30,16 @@ impl Problem {
         Self { code, detail: detail.into(), retry_after_seconds: None }
     }
 
+    /// The kind of problem.
+    pub const fn code(&self) -> ProblemCode {
+        self.code
+    }
+
+    /// What is wrong, in a sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The same, with the time after which it is worth another try.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {

@@ -22,6 +22,7 @@ use crate::{
     tenant::TenantCommand,
     terminal::Asking,
     usage::UsageCommand,
+    wallet::WalletCommand,
 };
 
 /// The store that `config/` names for the gateway and billing.
@@ -152,12 +153,15 @@ pub(crate) enum Command {
     /// Create, list, rotate and revoke the keys by which machines use the admin API
     #[command(subcommand)]
     AdminKey(AdminKeyCommand),
-    /// Show usage
+    /// Show, record and correct usage
     #[command(subcommand)]
     Usage(UsageCommand),
     /// Add to and show prepaid credit
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Grant, show and take back money paid in advance
+    #[command(subcommand)]
+    Wallet(WalletCommand),
     /// Show who changed what
     #[command(subcommand, alias = "audit")]
     AuditLog(AuditLogCommand),

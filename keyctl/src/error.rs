@@ -1,6 +1,6 @@
 //! Failures of a command, each with its class.
 
-use common::{config::ConfigError, key::PepperError, store::StoreError, time::TimeError};
+use common::{config::ConfigError, key::PepperError, money::MoneyError, store::StoreError, time::TimeError};
 use reqwest::StatusCode;
 
 use crate::{backend::api::error::ApiError, class::Class};
@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     /// A period that cannot be computed with.
     #[error(transparent)]
     Time(#[from] TimeError),
+    /// An amount cannot be read.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
     /// The answer cannot be expressed as JSON.
     #[error("cannot write the answer as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -65,7 +68,7 @@ impl Failure {
     /// The class that decides the exit code.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::PepperMissing | Self::EmptyWindow | Self::NotASecret(_) => Class::Usage,
+            Self::PepperMissing | Self::EmptyWindow | Self::NotASecret(_) | Self::Money(_) => Class::Usage,
             Self::Api(error) => error.class(),
             Self::Store(error) => store_class(error),
             Self::SecretUnknown => Class::NotFound,

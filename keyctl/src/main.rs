@@ -26,6 +26,7 @@ mod subscription;
 mod tenant;
 mod terminal;
 mod usage;
+mod wallet;
 mod words;
 
 use std::process::ExitCode;

@@ -53,6 +53,7 @@ async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Opt
         Command::AdminKey(command) => command.run(&context).await,
         Command::Usage(command) => command.run(&context).await,
         Command::Credit(command) => command.run(&context).await,
+        Command::Wallet(command) => command.run(&context).await,
         Command::AuditLog(command) => command.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };

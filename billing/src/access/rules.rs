@@ -170,7 +170,29 @@ pub const RULES: &[Rule] = &[
     // Credit and usage.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/credit", from_above(write(Credit), Target::Tenant, Billing)),
+    // Wallets: the issuer grants, the tenant sees.
+    row("GET", "/v1/tenants/{tenant}/wallet", reads(read(Credit), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/wallet", from_above(write(Credit), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/wallet/grants", reads(read(Credit), Target::Tenant, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/wallet/grants", from_above(write(Credit), Target::Tenant, Billing)),
+    row("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void", from_above(write(Credit), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/wallet/top-ups", reads(read(Credit), Target::Tenant, Viewer)),
+    row(
+        "POST",
+        "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm",
+        from_above(write(Credit), Target::Tenant, Billing),
+    ),
+    row(
+        "POST",
+        "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel",
+        from_above(write(Credit), Target::Tenant, Billing),
+    ),
     row("GET", "/v1/usage", reads(read(Usage), Target::Own, Viewer)),
+    // Whoever pays for usage does not report it or correct it.
+    row("GET", "/v1/usage/events", reads(read(Usage), Target::Own, Viewer)),
+    row("POST", "/v1/usage/events", from_above(write(Usage), Target::Body, Billing)),
+    row("POST", "/v1/usage/events/amend", from_above(write(Usage), Target::Body, Billing)),
+    row("POST", "/v1/usage/events/revert", from_above(write(Usage), Target::Body, Billing)),
     row("GET", "/v1/usage/thresholds", reads(read(Usage), Target::Own, Viewer)),
     row("GET", "/v1/audit", reads(read(Audit), Target::Own, Admin)),
 ];

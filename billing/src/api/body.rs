@@ -31,7 +31,19 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 
 /// Reads a whole body with the content type of JSON.
 pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
-    require_json(request.headers())?;
+    Ok(read_as(request, &["application/json"]).await?.0)
+}
+
+/// Reads a whole body with one of these content types, and says with which.
+pub(super) async fn read_as(
+    request: Request,
+    media_types: &'static [&'static str],
+) -> Result<(Bytes, &'static str), Problem> {
+    let media_type = require(request.headers(), media_types)?;
+    Ok((read_bytes(request).await?, media_type))
+}
+
+async fn read_bytes(request: Request) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(ProblemCode::BodyTooLarge, format!("a body has at most {BODY_MAX_BYTES} bytes"));
     match tokio::time::timeout(BODY_TIME_LIMIT, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) if bytes.len() > BODY_MAX_BYTES => Err(too_large()),
@@ -54,11 +66,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn require(headers: &HeaderMap, media_types: &'static [&'static str]) -> Result<&'static str, Problem> {
     let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = stated.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(Problem::new(ProblemCode::UnsupportedMediaType, "Content-Type must be application/json"))
+    media_types.iter().copied().find(|known| media_type.eq_ignore_ascii_case(known)).ok_or_else(|| {
+        let detail = format!("Content-Type must be {}", media_types.join(" or "));
+        Problem::new(ProblemCode::UnsupportedMediaType, detail)
+    })
 }

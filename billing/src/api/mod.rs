@@ -30,7 +30,9 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod thresholds;
+mod usage_events;
 mod usage_report;
+mod wallet;
 
 use std::sync::Arc;
 
@@ -88,6 +90,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ),
         ("/v1/subscriptions", get(subscriptions::in_force)),
         ("/v1/tenants/{tenant}/credit", get(credit::show).post(credit::add)),
+        ("/v1/tenants/{tenant}/wallet", get(wallet::show).put(wallet::set_policy)),
+        ("/v1/tenants/{tenant}/wallet/grants", get(wallet::grants::list).post(wallet::grants::grant)),
+        ("/v1/tenants/{tenant}/wallet/grants/{grant}/void", post(wallet::grants::void)),
+        ("/v1/tenants/{tenant}/wallet/top-ups", get(wallet::top_ups::list)),
+        ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", post(wallet::top_ups::confirm)),
+        ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),
         ("/v1/plans/{plan}", get(plans::show)),
         ("/v1/plans/{plan}/versions", get(plans::versions)),
@@ -105,6 +113,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/admin-keys/{admin_key}/rotate", post(admin_keys::rotate::rotate)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),
+        ("/v1/usage/events", get(usage_events::list).post(usage_events::record)),
+        ("/v1/usage/events/amend", post(usage_events::amend)),
+        ("/v1/usage/events/revert", post(usage_events::revert)),
         ("/v1/usage/thresholds", get(thresholds::list)),
         ("/v1/audit", get(audit_log::list)),
     ]

@@ -55,6 +55,14 @@ impl Name for common::id::AdminKeyId {
     const WHAT: &'static str = "admin key";
 }
 
+impl Name for common::id::WalletGrantId {
+    const WHAT: &'static str = "grant";
+}
+
+impl Name for common::id::WalletTopUpId {
+    const WHAT: &'static str = "top-up";
+}
+
 impl Name for PlanId {
     const WHAT: &'static str = "plan";
 }
@@ -64,11 +72,29 @@ impl<T: Name, S: Send + Sync> FromRequestParts<S> for Named<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        text.parse().map(Self).map_err(|_| {
-            let text: String = text.chars().take(64).collect();
-            Problem::new(ProblemCode::NotFound, format!("no {} {text}", T::WHAT))
-        })
+        named(&text).map(Self)
     }
+}
+
+/// A thing that the path names, and a thing of that thing. A malformed name is not found.
+pub(super) struct NamedPair<T, U>(pub(super) T, pub(super) U);
+
+impl<T: Name, U: Name, S: Send + Sync> FromRequestParts<S> for NamedPair<T, U> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let (one, other) = names.map(|Path(names)| names).unwrap_or_default();
+        Ok(Self(named(&one)?, named(&other)?))
+    }
+}
+
+/// Reads the name of a thing.
+fn named<T: Name>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(64).collect();
+        Problem::new(ProblemCode::NotFound, format!("no {} {text}", T::WHAT))
+    })
 }
 
 /// Parses an optional parameter from its text form.

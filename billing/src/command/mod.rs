@@ -4,6 +4,7 @@ mod dead_letters;
 mod drop_records;
 mod gaps;
 mod ingest;
+mod jobs;
 mod listen;
 mod log;
 mod migrate;
@@ -25,6 +26,7 @@ use crate::{
     config::{Config, DEFAULT_FILE, Environment},
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
+    job::JobError,
     publish::PublishSetupError,
     reconcile::ReconcileError,
 };
@@ -89,6 +91,8 @@ enum Command {
     Quarantine(quarantine::QuarantineArguments),
     /// Delete old records of usage that is billed
     DropRecords(drop_records::DropRecordsArguments),
+    /// List the jobs of this store and their runs, and do what is due
+    Jobs(jobs::JobsArguments),
     /// Draft the invoices of a period
     Run(run::RunArguments),
     /// Bring the store's schema up to date
@@ -163,6 +167,9 @@ pub enum CommandError {
     /// Invoices could not be drafted.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
+    /// Jobs could not be done.
+    #[error(transparent)]
+    Job(#[from] JobError),
     /// The result cannot be written as JSON.
     #[error("cannot write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -187,6 +194,7 @@ impl Cli {
             Command::Gaps(arguments) => gaps::execute(&arguments, &environment).await,
             Command::Quarantine(arguments) => quarantine::execute(&arguments, &environment).await,
             Command::DropRecords(arguments) => drop_records::execute(&arguments, &environment).await,
+            Command::Jobs(arguments) => jobs::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }

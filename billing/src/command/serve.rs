@@ -29,6 +29,7 @@ use crate::{
     api::{self, RequestMetrics, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
+    job::{JobWorker, KINDS},
     publish::Publisher,
     upkeep::Upkeep,
     watch::Watch,
@@ -58,6 +59,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let watch = Watch::new(store.clone(), &registry)?;
+    let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;
@@ -87,7 +89,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         schema = migrated.to,
         pepper = pepper.id(),
     );
-    let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run()) });
+    let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run(), jobs.work()) });
     let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
     let served = serve_until_stopped(listener, router, guard, signals, store).await;
     upkeep.abort();
@@ -95,6 +97,11 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         publisher.abort();
     }
     served
+}
+
+/// A name that tells this process from others that do jobs.
+fn worker_name() -> String {
+    format!("billing serve {} {}", std::process::id(), SystemClock.now().0)
 }
 
 /// The publisher of changes, if Kafka is configured.

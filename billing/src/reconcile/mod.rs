@@ -19,6 +19,7 @@ use common::{
         lives::LostLife,
         reconcile::{Breach, PeriodReconciliation, StreamReconciliation, Tally},
     },
+    wallet::WalletFault,
 };
 pub use kafka::{KafkaBacklog, kafka_backlog};
 use serde::Serialize;
@@ -75,6 +76,8 @@ pub struct Report {
     pub unpartitioned: u64,
     /// Postings of the ledger that do not sum to zero, at most 100.
     pub ledger: Vec<LedgerFault>,
+    /// Wallets that are not what the ledger has.
+    pub wallets: Vec<WalletFault>,
 }
 
 /// An equality that does not hold.
@@ -130,6 +133,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         unknown_tenants,
         unpartitioned: found.unpartitioned,
         ledger: store.ledger_faults().await?,
+        wallets: store.wallet_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -171,6 +175,9 @@ impl Report {
         }
         if !self.ledger.is_empty() {
             faults.push(format!("{} postings of the ledger do not balance", self.ledger.len()));
+        }
+        if !self.wallets.is_empty() {
+            faults.push(format!("{} wallets are not what the ledger has", self.wallets.len()));
         }
         faults
     }

@@ -21,7 +21,7 @@ pub fn to_table(report: &Report) -> String {
         "Streams: acknowledged = booked + refusals + void + lost, booked = recorded + dropped + quarantined\n"
     );
     let _ = writeln!(text, "{}\n", streams(&report.streams));
-    let _ = writeln!(text, "Tenants and months: recorded + dropped = summed up, in requests\n");
+    let _ = writeln!(text, "Tenants and months: recorded + dropped + reported = summed up, in requests\n");
     let _ = writeln!(text, "{}\n", periods(&report.periods));
     list(&mut text, "Equalities that do not hold", report.breaches.iter().map(|breach| &breach.text));
     list(&mut text, "Open gaps", report.open_gaps.iter().map(gap));
@@ -43,6 +43,7 @@ pub fn to_table(report: &Report) -> String {
         let _ = writeln!(text, "In quarantine: {}; see `billing quarantine list`\n", grouped(report.quarantined));
     }
     list(&mut text, "Postings of the ledger that do not balance", report.ledger.iter());
+    list(&mut text, "Wallets that are not what the ledger has", report.wallets.iter());
     let _ = writeln!(text, "{}", verdict(report));
     text
 }
@@ -87,12 +88,13 @@ fn streams(streams: &[StreamReconciliation]) -> Table {
 }
 
 fn periods(periods: &[PeriodReconciliation]) -> Table {
-    let mut table = with_header(["Tenant and month", "Recorded", "Dropped", "Summed up", "Units"]);
+    let mut table = with_header(["Tenant and month", "Recorded", "Dropped", "Reported", "Summed up", "Units"]);
     for period in periods {
         table.add_row([
             format!("{} {}", period.tenant, period.period),
             number(period.recorded.requests),
             number(period.dropped.requests),
+            number(period.reported.requests),
             number(period.rolled_up.requests),
             number(period.rolled_up.units),
         ]);

@@ -8,6 +8,7 @@
 pub(crate) mod api;
 pub(crate) mod store;
 mod usage;
+mod wallets;
 
 use std::collections::HashMap;
 
@@ -26,6 +27,7 @@ use common::{
         tenant::TenantDocument,
         threshold::ThresholdDocument,
         usage::UsageDocument,
+        usage_event::{UsageEventResultDocument, UsageEventRowDocument, UsageEventStateDocument},
     },
     id::{AdminKeyId, KeyId, TenantId},
     key::{KeyStatus, Secret},
@@ -34,16 +36,21 @@ use common::{
     store::AuditAction,
     tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{report::UsageQuery, rollup::RefusalRollup},
+    usage::{
+        event::{EventCorrection, UsageEvent},
+        report::UsageQuery,
+        rollup::RefusalRollup,
+    },
 };
 use serde::Serialize;
 pub(crate) use usage::Used;
+pub(crate) use wallets::Wallets;
 
 use crate::{class::Class, error::Failure, pepper::PepperArgs};
 
 /// Everything that commands ask for.
 #[async_trait]
-pub(crate) trait Backend: Tenants + Plans + Keys + Records {
+pub(crate) trait Backend: Tenants + Plans + Keys + Records + Wallets {
     /// Closes connections to the store.
     async fn close(&self);
 }
@@ -194,6 +201,15 @@ pub(crate) trait Records: Send + Sync {
 
     /// Reads all rows of a usage report.
     async fn usage_report(&self, query: &UsageQuery) -> Result<Vec<UsageDocument>, Failure>;
+
+    /// Records usage as an event, once for ever.
+    async fn record_event(&self, event: &UsageEvent) -> Result<UsageEventResultDocument, Failure>;
+
+    /// Corrects an event.
+    async fn correct_event(&self, correction: &EventCorrection) -> Result<UsageEventStateDocument, Failure>;
+
+    /// Lists events of a tenant and their corrections, oldest first.
+    async fn usage_events(&self, tenant: TenantId) -> Result<Vec<UsageEventRowDocument>, Failure>;
 
     /// Adds to a tenant's credit, once per reference.
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure>;

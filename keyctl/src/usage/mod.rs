@@ -1,5 +1,6 @@
 //! `keyctl usage`: usage of tenants.
 
+mod event;
 mod report;
 mod show;
 mod thresholds;
@@ -7,7 +8,12 @@ mod totals;
 
 use clap::Subcommand;
 
-use self::{report::ReportArgs, show::ShowArgs, thresholds::ThresholdsArgs};
+use self::{
+    event::{AmendArgs, EventArgs, EventsArgs, RecordArgs},
+    report::ReportArgs,
+    show::ShowArgs,
+    thresholds::ThresholdsArgs,
+};
 use crate::{context::Context, error::Failure};
 
 const HELP: &str = "\
@@ -28,6 +34,18 @@ pub(crate) enum UsageCommand {
     /// List quotas of which 80 % or all was used, newest first
     #[command(after_help = thresholds::HELP)]
     Thresholds(ThresholdsArgs),
+    /// Record usage that no gateway has seen
+    #[command(after_help = event::RECORD_HELP)]
+    Record(RecordArgs),
+    /// Give a recorded event other units
+    #[command(after_help = event::AMEND_HELP)]
+    Amend(AmendArgs),
+    /// Take a recorded event out of the sums
+    #[command(after_help = event::REVERT_HELP)]
+    Revert(EventArgs),
+    /// List recorded events and their corrections
+    #[command(after_help = event::EVENTS_HELP)]
+    Events(EventsArgs),
 }
 
 impl UsageCommand {
@@ -37,6 +55,10 @@ impl UsageCommand {
             Self::Show(arguments) => show::show(&arguments, context).await,
             Self::Report(arguments) => report::report(arguments, context).await,
             Self::Thresholds(arguments) => thresholds::list(arguments, context).await,
+            Self::Record(arguments) => event::record(arguments, context).await,
+            Self::Amend(arguments) => event::amend(arguments, context).await,
+            Self::Revert(arguments) => event::revert(arguments, context).await,
+            Self::Events(arguments) => event::list(arguments, context).await,
         }
     }
 }

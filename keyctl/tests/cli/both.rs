@@ -102,6 +102,23 @@ const SCRIPT: &[Step] = &[
     ("", "credit add --tenant {acme} --meter tokens --units 500 --reference order-1"),
     ("", "credit add --tenant {acme} --meter tokens --units 501 --reference order-1"),
     ("", "credit show --tenant {acme}"),
+    ("", "usage record --tenant {acme} --meter tokens --units 5 --source jobs --id 1"),
+    ("", "usage record --tenant {acme} --meter tokens --units 5 --source jobs --id 1"),
+    ("", "usage record --tenant {acme} --meter tokens --units 6 --source jobs --id 1"),
+    ("", "usage record --tenant {acme} --meter tokens --units 6 --source jobs --id 2 --time 1999-01-01T00:00:00Z"),
+    ("", "usage amend --tenant {acme} --source jobs --id 1 --units 4 --reason slip"),
+    ("", "usage revert --tenant {acme} --source jobs --id 1 --reason slip"),
+    ("", "usage revert --tenant {acme} --source jobs --id 2 --reason slip"),
+    ("", "usage events --tenant {acme}"),
+    ("grant", "wallet grant --tenant {acme} --amount 25.00 --currency EUR --reference order-1"),
+    ("", "wallet grant --tenant {acme} --amount 26.00 --currency EUR --reference order-1"),
+    ("", "wallet show --tenant {acme}"),
+    ("", "wallet void {grant} --tenant {acme} --reason slip"),
+    ("", "wallet grants --tenant {acme}"),
+    ("", "wallet policy --tenant {acme} --currency EUR --overdraft 5"),
+    ("", "wallet policy --tenant {acme} --currency EUR --below 5 --to 4"),
+    ("", "wallet top-ups --tenant {acme}"),
+    ("", "wallet confirm top_01jd0000000000000000000009 --tenant {acme}"),
     ("", "tenant delete {inheriting}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
@@ -226,7 +243,7 @@ impl Side {
 
     fn alike_word(&mut self, word: &str) -> String {
         let bare = word.trim_end_matches([':', ',', ';']);
-        if ["ten_", "key_", "adk_"].iter().any(|prefix| bare.starts_with(prefix)) {
+        if ["ten_", "key_", "adk_", "grt_"].iter().any(|prefix| bare.starts_with(prefix)) {
             let known = self.seen.iter().position(|id| id == bare);
             let place = known.unwrap_or_else(|| {
                 self.seen.push(bare.to_owned());

@@ -18,3 +18,5 @@ mod tenants;
 mod terminal;
 mod tls;
 mod usage;
+mod usage_events;
+mod wallets;

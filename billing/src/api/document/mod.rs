@@ -17,7 +17,7 @@ use utoipa::OpenApi;
 use super::{
     admin_keys, audit_log, batches, credit, keys, me, observe,
     paths::{DOCUMENT_PATH, PAGE_PATH},
-    plans, subscriptions, tenants, thresholds, usage_report,
+    plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet,
 };
 
 /// A policy for a page that loads nothing and runs nothing.
@@ -46,7 +46,8 @@ static PAGE: LazyLock<String> =
         (name = "plans", description = "Plans on offer"),
         (name = "keys", description = "API keys, which gateways accept"),
         (name = "credit", description = "Units paid for in advance"),
-        (name = "usage", description = "Usage reports and batches"),
+        (name = "wallets", description = "Money paid in advance, or given"),
+        (name = "usage", description = "Usage reports, events and batches"),
         (name = "access", description = "Admin keys, and the caller"),
         (name = "audit", description = "The audit log"),
         (name = "operations", description = "Health, metrics and this document"),
@@ -59,7 +60,10 @@ static PAGE: LazyLock<String> =
         plans::changes::restore, plans::changes::migrate,
         keys::create, keys::list, keys::find::find, keys::show, keys::changes::update, keys::changes::rotate, keys::changes::revoke,
         credit::show, credit::add,
+        wallet::show, wallet::set_policy, wallet::grants::list, wallet::grants::grant, wallet::grants::void,
+        wallet::top_ups::list, wallet::top_ups::confirm, wallet::top_ups::cancel,
         usage_report::report, thresholds::list, batches::take_batch,
+        usage_events::record, usage_events::list, usage_events::amend, usage_events::revert,
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,
         audit_log::list,
         observe::health, observe::metrics, document, page,

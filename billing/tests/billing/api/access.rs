@@ -13,9 +13,13 @@ use common::{
     },
     id::TenantId,
     key::NewKey,
+    money::{Currency, Money},
     quota::credit::TopUp,
+    store::PageRequest,
     tenant::TenantKind,
     time::{Clock as _, SystemClock},
+    usage::event::UsageEvent,
+    wallet::{AutoTopUp, GrantKind, NewWalletGrant, WalletPolicy},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,6 +33,7 @@ type Least = [Option<Role>; 3];
 const READ: Least = [Some(Viewer); 3];
 const MANAGE: Least = [Some(Admin); 3];
 const OWN: Least = [Some(Owner); 3];
+const FROM_ABOVE: Least = [None, Some(Billing), Some(Billing)];
 const ABOVE_ONLY: Least = [None, None, Some(Admin)];
 
 /// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}` and
@@ -48,6 +53,17 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("DELETE", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
     ("GET", "/v1/tenants/{tenant}/credit", READ),
     ("POST", "/v1/tenants/{tenant}/credit", [None, Some(Billing), Some(Billing)]),
+    ("POST", "/v1/usage/events", FROM_ABOVE),
+    ("POST", "/v1/usage/events/amend", FROM_ABOVE),
+    ("POST", "/v1/usage/events/revert", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/wallet", READ),
+    ("PUT", "/v1/tenants/{tenant}/wallet", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/wallet/grants", READ),
+    ("POST", "/v1/tenants/{tenant}/wallet/grants", FROM_ABOVE),
+    ("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/wallet/top-ups", READ),
+    ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", FROM_ABOVE),
+    ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", FROM_ABOVE),
     ("POST", "/v1/keys", MANAGE),
     ("GET", "/v1/keys/{key}", READ),
     ("PATCH", "/v1/keys/{key}", MANAGE),
@@ -66,6 +82,7 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/keys", "tenant", READ),
     ("GET", "/v1/admin-keys", "subtree_of", OWN),
     ("GET", "/v1/usage", "tenant", READ),
+    ("GET", "/v1/usage/events", "tenant", READ),
     ("GET", "/v1/usage/thresholds", "tenant", READ),
     ("GET", "/v1/audit", "tenant", MANAGE),
     ("GET", "/v1/plans", "", READ),
@@ -95,6 +112,20 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/tenants/{tenant}/move") => Some(json!({ "parent": elsewhere })),
         ("POST", "/v1/tenants/{tenant}/subscriptions") => Some(json!({ "plan": "starter" })),
         ("POST", "/v1/tenants/{tenant}/credit") => Some(json!({ "meter": "tokens", "units": 1 })),
+        ("POST", "/v1/usage/events") => Some(json!({
+            "specversion": "1.0", "id": target, "source": "/walk", "type": "tokens", "subject": target,
+        })),
+        ("POST", "/v1/usage/events/amend") => Some(
+            json!({ "subject": target, "source": format!("/walk/{target}"), "id": "amend", "units": 2, "reason": "walk" }),
+        ),
+        ("POST", "/v1/usage/events/revert") => {
+            Some(json!({ "subject": target, "source": format!("/walk/{target}"), "id": "revert", "reason": "walk" }))
+        }
+        ("PUT", "/v1/tenants/{tenant}/wallet") => Some(json!({ "currency": "CHF", "overdraft": 1 })),
+        ("POST", "/v1/tenants/{tenant}/wallet/grants") => {
+            Some(json!({ "amount": 1, "currency": "CHF", "kind": "paid" }))
+        }
+        ("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void") => Some(json!({ "reason": "walk" })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
         ("POST", "/v1/keys/{key}/rotate" | "/v1/admin-keys/{admin_key}/rotate") => Some(json!({})),
         ("POST", "/v1/admin-keys") => Some(json!({ "tenant": target, "name": "New", "role": "viewer" })),
@@ -118,11 +149,66 @@ async fn sell_credit_to_partner(fixture: &Fixture) {
     fixture.store.add_credit(&top_up).await.unwrap();
 }
 
+/// Records the events that are corrected.
+async fn report_usage(fixture: &Fixture, target: TenantId) {
+    let event = |id: &str| UsageEvent {
+        tenant: target,
+        source: format!("/walk/{target}"),
+        id: id.into(),
+        at: None,
+        meter: "tokens".into(),
+        units: 1,
+        mode: common::key::Mode::Live,
+    };
+    fixture.store.record_usage_events(&[event("amend"), event("revert")], SystemClock.now()).await.unwrap();
+}
+
+/// A grant of the tenant.
+async fn grant_money(fixture: &Fixture, target: TenantId) -> String {
+    let new = NewWalletGrant {
+        issuer: None,
+        tenant: target,
+        amount: Money::from_minor(1, Currency::USD),
+        kind: GrantKind::Paid,
+        priority: 50,
+        expires_at: None,
+        reference: "walk".into(),
+        reason: None,
+    };
+    fixture.store.grant_money(&new, SystemClock.now()).await.unwrap().id.to_string()
+}
+
+/// A top-up of the tenant that can be confirmed, or one that can be cancelled: of wallets of their
+/// own.
+async fn top_up(fixture: &Fixture, target: TenantId, path: &str) -> String {
+    let currency = if path.ends_with("/confirm") { Currency::JPY } else { Currency::EUR };
+    let money = |minor| Money::from_minor(minor, currency);
+    let top_up = AutoTopUp { threshold: money(5), target: money(9), per_day: 100 };
+    let policy = WalletPolicy { overdraft: money(0), top_up: Some(top_up) };
+    let now = SystemClock.now();
+    fixture.store.set_wallet_policy((None, target, currency), &policy, now).await.unwrap();
+    fixture.store.request_top_ups(now).await.unwrap();
+    let page = PageRequest { after: None, limit: 1_000 };
+    let all = fixture.store.wallet_top_ups(target, page).await.unwrap().items;
+    all.iter().rfind(|one| one.amount.currency() == currency).unwrap().id.to_string()
+}
+
 /// The path, with what is the tenant's put in.
 async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
     if path.contains("/credit") {
         sell_credit_to_partner(fixture).await;
+    }
+    if path.contains("/usage/events/") {
+        report_usage(fixture, target).await;
+    }
+    if path.contains("{grant}") {
+        let grant = grant_money(fixture, target).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{grant}", &grant);
+    }
+    if path.contains("{top_up}") {
+        let top_up = top_up(fixture, target, path).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{top_up}", &top_up);
     }
     if path.contains("{key}") {
         let secret = common::key::Secret::generate(common::key::Mode::Live);

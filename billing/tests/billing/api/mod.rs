@@ -13,4 +13,6 @@ mod plans;
 mod schemathesis;
 mod subscriptions;
 mod tenants;
+mod usage_events;
 mod usage_report;
+mod wallet;

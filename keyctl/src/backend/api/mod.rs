@@ -6,6 +6,7 @@ mod keys;
 mod plans;
 mod records;
 mod tenants;
+mod wallets;
 
 use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 

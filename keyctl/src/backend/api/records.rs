@@ -8,11 +8,16 @@ use common::{
         quota::{QuotaStandingDocument, QuotasDocument},
         threshold::ThresholdDocument,
         usage::UsageDocument,
+        usage_event::{
+            AmendEventBody, RevertEventBody, UsageEventData, UsageEventDocument, UsageEventResultDocument,
+            UsageEventResultsDocument, UsageEventRowDocument, UsageEventStateDocument,
+        },
     },
     id::TenantId,
     quota::credit::TopUp,
     time::Window,
     usage::{
+        event::{EventCorrection, UsageEvent},
         report::{UsageQuery, UsageStep},
         rollup::RefusalRollup,
     },
@@ -70,6 +75,38 @@ impl Records for ApiBackend {
             .query("step", Some(word_of(&query.step)))
             .query("group_by", Some(group_by.join(",")));
         Ok(call.pages(usize::MAX).await?)
+    }
+
+    async fn record_event(&self, event: &UsageEvent) -> Result<UsageEventResultDocument, Failure> {
+        let UsageEvent { tenant, source, id, at, meter, units, mode } = event.clone();
+        let data = UsageEventData { meter: Some(meter.clone()), units: Some(units), mode: Some(mode) };
+        let document = UsageEventDocument {
+            specversion: "1.0".to_owned(),
+            id,
+            source,
+            r#type: meter,
+            subject: tenant,
+            time: at.map(Into::into),
+            data: Some(data),
+        };
+        let mut answer: UsageEventResultsDocument = self.create(&["usage", "events"], &document)?.read().await?;
+        Ok(answer.results.pop().ok_or_else(|| ApiError::Answer("it has no result of the event".to_owned()))?)
+    }
+
+    async fn correct_event(&self, correction: &EventCorrection) -> Result<UsageEventStateDocument, Failure> {
+        let EventCorrection { event, units, reason } = correction.clone();
+        let (subject, source, id) = (event.tenant, event.source, event.id);
+        let call = match units {
+            Some(units) => {
+                self.create(&["usage", "events", "amend"], &AmendEventBody { subject, source, id, units, reason })?
+            }
+            None => self.create(&["usage", "events", "revert"], &RevertEventBody { subject, source, id, reason })?,
+        };
+        Ok(call.read().await?)
+    }
+
+    async fn usage_events(&self, tenant: TenantId) -> Result<Vec<UsageEventRowDocument>, Failure> {
+        Ok(self.get(&["usage", "events"]).query("tenant", Some(tenant)).pages(usize::MAX).await?)
     }
 
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ mod keys;
 mod plans;
 mod records;
 mod tenants;
+mod wallets;
 
 use std::os::unix::fs::MetadataExt as _;
 

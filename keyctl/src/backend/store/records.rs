@@ -3,14 +3,19 @@
 use async_trait::async_trait;
 use common::{
     api::{
-        audit_log::AuditDocument, credit::TenantCreditDocument, quota::QuotaStandingDocument,
-        threshold::ThresholdDocument, usage::UsageDocument,
+        audit_log::AuditDocument,
+        credit::TenantCreditDocument,
+        quota::QuotaStandingDocument,
+        threshold::ThresholdDocument,
+        usage::UsageDocument,
+        usage_event::{UsageEventResultDocument, UsageEventRowDocument, UsageEventStateDocument, UsageEventStatus},
     },
     id::TenantId,
     quota::credit::TopUp,
-    store::{AuditFilter, PageRequest},
+    store::{AuditFilter, PageRequest, StoreError},
     time::{Micros, Window},
     usage::{
+        event::{EventCorrection, EventOutcome, UsageEvent},
         report::UsageQuery,
         rollup::{RefusalRollup, UsageFilter},
     },
@@ -46,6 +51,27 @@ impl Records for StoreBackend {
             }
             query.after = page.next;
         }
+    }
+
+    async fn record_event(&self, event: &UsageEvent) -> Result<UsageEventResultDocument, Failure> {
+        let outcome = self.store.record_usage_events(std::slice::from_ref(event), self.now).await?.pop();
+        let (status, backfill, time) = match outcome {
+            Some(EventOutcome::Booked { at, backfill }) => (UsageEventStatus::Booked, backfill, Some(at.into())),
+            Some(EventOutcome::Duplicate) => (UsageEventStatus::Duplicate, false, None),
+            Some(EventOutcome::Refused(fault)) => return Err(StoreError::from(fault).into()),
+            None => return Err(StoreError::Refused("the event was not recorded".to_owned()).into()),
+        };
+        let (id, source) = (Some(event.id.clone()), Some(event.source.clone()));
+        Ok(UsageEventResultDocument { id, source, status, backfill, time, problem: None })
+    }
+
+    async fn correct_event(&self, correction: &EventCorrection) -> Result<UsageEventStateDocument, Failure> {
+        Ok(self.store.correct_usage_event(correction, self.now).await?.into())
+    }
+
+    async fn usage_events(&self, tenant: TenantId) -> Result<Vec<UsageEventRowDocument>, Failure> {
+        let page = self.store.usage_events(tenant, PageRequest { after: None, limit: u32::MAX }).await?;
+        Ok(page.items.into_iter().map(Into::into).collect())
     }
 
     async fn add_credit(&self, top_up: &TopUp) -> Result<(), Failure> {

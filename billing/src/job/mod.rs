@@ -1,0 +1,106 @@
+//! Jobs: the kinds of work that `billing serve` does at times of a calendar, and the worker that
+//! does it.
+//!
+//! Another kind is one line of [`KINDS`]. Its work may be cut off anywhere and run again, so it
+//! changes the store in transactions that a repetition finds done.
+
+mod wallet;
+mod worker;
+
+use std::{pin::Pin, sync::Arc};
+
+use common::{
+    id::TenantId,
+    store::{Store, StoreError},
+    time::{Clock, Cron, Micros},
+};
+pub use worker::{JobWorker, run_due};
+
+/// Kinds of jobs.
+pub const KINDS: &[JobKind] = &[
+    JobKind::whole("expire_credit", "*/10 * * * *", |work| Box::pin(wallet::expire(work))),
+    JobKind::whole("request_top_ups", "* * * * *", |work| Box::pin(wallet::request_top_ups(work))),
+];
+
+/// A kind of job.
+#[derive(Debug, Clone, Copy)]
+pub struct JobKind {
+    /// Its name in the store, in metrics and in commands.
+    pub name: &'static str,
+    /// Its times: minute, hour, day, month, day of the week.
+    pub cron: &'static str,
+    /// For whom it is done.
+    pub of: JobScope,
+    /// The work.
+    pub run: fn(JobWork) -> JobFuture,
+}
+
+/// For whom a kind of job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobScope {
+    /// For all at once, on the clock of UTC.
+    Whole,
+    /// For each root and reseller by itself, on its clock.
+    EachIssuer,
+}
+
+/// The work of one run.
+#[derive(Clone)]
+pub struct JobWork {
+    /// The store, seeing everything.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For whom; none: for all at once.
+    pub issuer: Option<TenantId>,
+    /// Time at which the job was due.
+    pub due_at: Micros,
+}
+
+/// The work under way; it ends with what was done, in words.
+pub type JobFuture = Pin<Box<dyn Future<Output = Result<String, JobError>> + Send>>;
+
+/// The reason why work failed. The job is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work ended by a panic.
+    #[error("the work panicked: {0}")]
+    Panic(String),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl JobKind {
+    /// A kind of job that is done for all at once.
+    pub const fn whole(name: &'static str, cron: &'static str, run: fn(JobWork) -> JobFuture) -> Self {
+        Self { name, cron, of: JobScope::Whole, run }
+    }
+
+    /// A kind of job that is done for each issuer on its own clock.
+    pub const fn each_issuer(name: &'static str, cron: &'static str, run: fn(JobWork) -> JobFuture) -> Self {
+        Self { name, cron, of: JobScope::EachIssuer, run }
+    }
+
+    /// Its schedule.
+    pub fn schedule(&self) -> Result<Cron, JobError> {
+        self.cron.parse().map_err(|error: common::time::CronError| JobError::Other(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn kinds_have_names_of_their_own_and_schedules() {
+        let names: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), KINDS.len());
+        assert!(KINDS.iter().all(|kind| kind.schedule().is_ok()));
+    }
+}
