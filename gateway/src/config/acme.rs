@@ -226,15 +226,7 @@ fn default_storage() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Overrides, Settings};
-
-    const REST: &str =
-        "upstreams: { a: { servers: ['127.0.0.1:1'] } }\nroutes: [{ name: a, path_prefix: /, upstream: a }]\n";
-
-    fn parse(text: &str) -> Result<Settings, String> {
-        let settings = Settings::parse(&format!("{text}{REST}"), "gateway.yaml", &Overrides::default());
-        settings.map_err(|error| error.to_string())
-    }
+    use crate::config::fixture::parse;
 
     #[test]
     fn listeners_share_an_authority_and_order_each_certificate_once() {

@@ -96,15 +96,11 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Overrides, Settings};
+    use super::super::fixture;
     use super::*;
 
-    const REST: &str = "upstreams:\n  demo: { servers: [127.0.0.1:9000] }\n\
-                        routes:\n  - { name: all, path_prefix: /, upstream: demo }\n";
-
-    fn parse(section: &str) -> Result<ConnectionSettings, ConfigError> {
-        let settings = Settings::parse(&format!("{section}{REST}"), "gateway.yaml", &Overrides::default())?;
-        Ok(settings.connections)
+    fn parse(section: &str) -> Result<ConnectionSettings, String> {
+        fixture::parse(section).map(|settings| settings.connections)
     }
 
     #[test]
@@ -132,11 +128,9 @@ mod tests {
     #[test]
     fn faults_name_file_line_and_reason() {
         for field in ["max", "max_per_address", "header_timeout_ms", "idle_timeout_ms", "min_bytes_per_second"] {
-            let told = parse(&format!("connections:\n  {field}: 0\n")).unwrap_err().to_string();
+            let told = parse(&format!("connections:\n  {field}: 0\n")).unwrap_err();
             assert!(told.starts_with("gateway.yaml:2:") && told.contains("must be between 1 and"), "{told}");
         }
-        assert!(
-            parse("connections:\n  header_timeout: 1\n").unwrap_err().to_string().contains("is not a setting here")
-        );
+        assert!(parse("connections:\n  header_timeout: 1\n").unwrap_err().contains("is not a setting here"));
     }
 }

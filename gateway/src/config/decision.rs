@@ -163,15 +163,11 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Overrides, Settings};
+    use super::super::fixture;
     use super::*;
 
-    const REST: &str = "threads: 3\nupstreams:\n  demo: { servers: [127.0.0.1:9000] }\n\
-                        routes:\n  - { name: all, path_prefix: /, upstream: demo }\n";
-
-    fn parse(section: &str) -> Result<Option<DecisionSettings>, ConfigError> {
-        let settings = Settings::parse(&format!("{section}{REST}"), "gateway.yaml", &Overrides::default())?;
-        Ok(settings.process.decision)
+    fn parse(section: &str) -> Result<Option<DecisionSettings>, String> {
+        fixture::parse(&format!("{section}threads: 3\n")).map(|settings| settings.process.decision)
     }
 
     #[test]
@@ -231,7 +227,7 @@ mod tests {
             ("decision:\n  port: 8081\n", 2, "is not a setting here"),
         ];
         for (section, line, reason) in faults {
-            let told = parse(section).unwrap_err().to_string();
+            let told = parse(section).unwrap_err();
             assert!(told.starts_with(&format!("gateway.yaml:{line}:")), "{section}: {told}");
             assert!(told.contains(reason), "{section}: {told}");
         }

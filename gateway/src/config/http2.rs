@@ -81,15 +81,11 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Overrides, Settings};
+    use super::super::fixture;
     use super::*;
 
-    const REST: &str = "upstreams:\n  demo: { servers: [127.0.0.1:9000] }\n\
-                        routes:\n  - { name: all, path_prefix: /, upstream: demo }\n";
-
     fn parse(section: &str) -> Result<Http2Settings, String> {
-        let settings = Settings::parse(&format!("{section}{REST}"), "gateway.yaml", &Overrides::default());
-        settings.map(|settings| settings.http2).map_err(|error| error.to_string())
+        fixture::parse(section).map(|settings| settings.http2)
     }
 
     #[test]

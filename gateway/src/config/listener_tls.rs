@@ -204,20 +204,8 @@ const fn default_required() -> bool {
 mod tests {
     use servers::Authority;
 
-    use super::super::{Overrides, Settings};
+    use super::super::fixture::{parse, told};
     use super::*;
-
-    const REST: &str = "upstreams:\n  demo: { servers: [127.0.0.1:9000] }\n\
-                        routes:\n  - { name: all, path_prefix: /, upstream: demo }\n";
-
-    fn parse(section: &str) -> Result<Settings, String> {
-        Settings::parse(&format!("{section}{REST}"), "gateway.yaml", &Overrides::default())
-            .map_err(|error| error.to_string())
-    }
-
-    fn told(section: &str) -> String {
-        parse(section).unwrap_err()
-    }
 
     #[test]
     fn unusable_certificates_are_told_all_at_once_with_line_and_column() {

@@ -16,6 +16,8 @@ mod decision;
 mod destination;
 mod effective;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod header_edits;
 mod http2;
 mod lifecycle;

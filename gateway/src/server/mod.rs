@@ -6,9 +6,11 @@
 
 mod boot;
 mod catalog;
+mod check;
 mod clients;
 mod http2;
 mod ingress;
+mod listening;
 mod logs;
 mod memory;
 mod origin;
@@ -17,49 +19,35 @@ mod signals;
 mod sockets;
 mod upgrade;
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    os::unix::net::UnixListener,
-    path::Path,
-    sync::Arc,
-};
+use std::path::Path;
 
 use boot::Booted;
+pub use check::{Checked, check};
 use common::{
-    config::{self, ConfigError, Fault, environment},
+    config::{self, ConfigError, environment},
     key::{Pepper, PepperError},
     listen::descriptors::{self, DescriptorLimit},
     store::StoreError,
     telemetry::show_process,
     tls,
 };
-use ingress::{Doors, Workers};
+use listening::Listening;
 use origin::{Origin, inherit};
 use rustix::{
     process::{getpriority_process, setpriority_process},
     thread::gettid,
 };
-use shutdown::Shutdown;
 use signals::EndRequests;
 pub use sockets::BindError;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::watch,
-};
+use tokio::runtime::Builder;
 use tracing::info;
 pub use upgrade::UpgradeError;
-use upgrade::{Host, Sockets};
 
 use crate::{
     access_log::AccessLog,
-    admin::{self, Serving, Started},
-    certificate::CertificateKeeper,
-    config::{Overrides, ProcessSettings, ProcessTls, ServerAddress, Settings, UsageSettings, watch::Watcher},
-    decision::{self, Signals},
+    config::{Overrides, Settings, watch::Watcher},
     limit::bank::BankError,
-    listen::Listeners,
-    meter::{OpenError, SinkError, journal_shortage},
-    runtime::Gateway,
+    meter::{OpenError, SinkError},
     upstream::{self, TrustError},
 };
 
@@ -107,46 +95,6 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// The content of a valid configuration file.
-pub struct Checked {
-    /// One line.
-    pub summary: String,
-    /// Findings that keep nobody from starting with it, and deserve a look.
-    pub warnings: Vec<String>,
-}
-
-/// Checks a configuration file and says what it holds. Names of servers are looked up: one that
-/// does not resolve is a warning, because it may by the time of the start.
-pub fn check(file: &Path) -> Result<Checked, StartError> {
-    let settings = Settings::load(file, &Overrides::from_environment())?;
-    let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
-    let summary = format!("{}: ok, {routes} routes, {upstreams} upstreams", file.display());
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let unresolved = runtime.block_on(upstream::unresolved(&settings.upstreams));
-    // A look-up that hangs is not waited for.
-    runtime.shutdown_background();
-    let shortage = journal_warning(&settings.process.usage);
-    let name = |(upstream, server, reason): (Arc<str>, ServerAddress, String)| {
-        format!("upstream `{upstream}`: `{server}` does not resolve, and is down until it does: {reason}")
-    };
-    let placed = settings.warnings.iter().map(|Fault { place, reason }| {
-        format!("{}:{}:{}: warning: {reason}", file.display(), place.line, place.column)
-    });
-    let told = shortage.into_iter().chain(unresolved.into_iter().map(name));
-    let told = told.map(|told| format!("{}: warning: {told}", file.display()));
-    Ok(Checked { summary, warnings: placed.chain(told).collect() })
-}
-
-/// Tells if the disk cannot hold what the journal may take.
-fn journal_warning(usage: &UsageSettings) -> Option<String> {
-    let shortage = journal_shortage(&usage.journal, usage.journal_budget_bytes).ok().flatten()?;
-    Some(format!(
-        "the disk of {} lacks {shortage} bytes for `usage.journal_budget_mib: {}`; free some, or allow less",
-        usage.journal.display(),
-        usage.journal_budget_bytes / (1024 * 1024),
-    ))
-}
-
 /// The origin of a gateway's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -155,9 +103,6 @@ pub enum Start {
     /// It takes them over from the gateway that is running.
     Upgrade,
 }
-
-/// File descriptors that the runtime of a thread takes for itself.
-const DESCRIPTORS_PER_THREAD: usize = 4;
 
 /// Niceness of the threads behind the request path, beyond that of the process. If both want the
 /// same core, these threads get a third of its time.
@@ -250,159 +195,4 @@ fn raise_descriptor_limit() -> std::io::Result<()> {
     let DescriptorLimit { now, before } = descriptors::raise_limit()?;
     info!(event = "descriptor_limit_raised", limit = now, before);
     Ok(())
-}
-
-/// A process that listens on its addresses.
-struct Listening<'a> {
-    clients: Vec<TcpListener>,
-    upgrade: UnixListener,
-    decision: Option<TcpListener>,
-    decision_grpc: Option<TcpListener>,
-    host: Host,
-    started: Started,
-    process: &'a ProcessSettings,
-    end_requests: EndRequests,
-}
-
-impl<'a> Listening<'a> {
-    /// Answers operators from now on.
-    fn open(
-        background: &Runtime,
-        sockets: Sockets,
-        process: &'a ProcessSettings,
-        end_requests: &EndRequests,
-    ) -> Result<Self, StartError> {
-        let listen = sockets.clients.iter().map(TcpListener::local_addr).collect::<std::io::Result<Vec<_>>>()?;
-        let admin = sockets.operators.local_addr()?;
-        let decision = sockets.decision.as_ref().map(TcpListener::local_addr).transpose()?;
-        let decision_grpc = sockets.decision_grpc.as_ref().map(TcpListener::local_addr).transpose()?;
-        info!(
-            event = "listening",
-            listen = listen.first().map(tracing::field::display),
-            further = (listen.len() > 1).then(|| in_a_row(&listen[1..])),
-            %admin,
-            decision = decision.map(tracing::field::display),
-            decision_grpc = decision_grpc.map(tracing::field::display),
-            name = process.name
-        );
-        let host = Host::new(&sockets, process.upgrade_socket.clone())?;
-        let Sockets { clients, operators, upgrade, decision, decision_grpc } = sockets;
-        let started = Started::default();
-        let handover = Arc::clone(host.handover());
-        let over = async move { handover.taken().await };
-        let tls = process.admin_tls.as_ref().map(|ProcessTls(tls)| Arc::clone(tls));
-        background.spawn(admin::serve(operators, tls, Arc::clone(&started), over));
-        let end_requests = end_requests.clone();
-        Ok(Self { clients, upgrade, decision, decision_grpc, host, started, process, end_requests })
-    }
-
-    /// Ends without having served.
-    fn abandon(self) {
-        remove_upgrade_socket(self.process);
-    }
-
-    /// Serves clients; `before` has the last word.
-    fn serve(
-        self,
-        background: &Runtime,
-        booted: Booted,
-        watcher: Watcher,
-        before: impl FnOnce() -> Result<(), StartError>,
-    ) -> Result<(), StartError> {
-        let Booted { gateway, proxy, listeners, certificates, sink, bank, decision, tasks } = booted;
-        let room = Room::new(self.process);
-        let _ = self.started.set(Serving { gateway: Arc::clone(&gateway), sink, bank });
-        follow_file(background, watcher, &gateway, &listeners, certificates);
-        background.spawn(memory::give_back());
-        let handover = Arc::clone(self.host.handover());
-        background.spawn(self.host.run(self.upgrade));
-
-        let ProcessSettings { upgrade_drain: drain, drain_delay, threads, idle_connections, .. } = *self.process;
-        let end_requests = self.end_requests;
-        let (stop, closing) = (watch::Sender::new(false), watch::Sender::new(false));
-        let signals = Signals { stopped: stop.subscribe(), closing: closing.subscribe() };
-        let connections = gateway.live().connections;
-        let decisions = decision.zip(self.process.decision.as_ref()).map(|(decision, settings)| {
-            let limits = connections.limits(room.decisions);
-            let _followed_there = background.enter();
-            let guards = decision::Guards::start(limits, connections.deadlines, settings.tls.as_ref());
-            decision::Server::new(decision, settings.threads, guards, self.decision, self.decision_grpc)
-        });
-        let asking = decisions.as_ref().map(decision::Server::connections);
-        let mut running = None;
-        let before = || {
-            before()?;
-            running = decisions.map(|decisions| decisions.start(&signals)).transpose()?;
-            Ok(())
-        };
-        let shutdown = |clients| Shutdown {
-            proxy: Arc::clone(&proxy),
-            handover: Arc::clone(&handover),
-            end_requests,
-            drain_delay,
-            drain,
-            connections: asking.into_iter().chain([clients]).collect(),
-            closing,
-            stop,
-        };
-        let closing = signals.closing.clone();
-        let doors = Doors { sockets: self.clients, listeners };
-        let workers = Workers { threads, idle_connections };
-        let served = ingress::serve(doors, &workers, &proxy, room.clients, closing, shutdown, before);
-        if let Some(running) = running {
-            running.finish();
-        }
-        background.block_on(tasks.finish());
-        if served.is_ok() && !handover.is_taken() {
-            remove_upgrade_socket(self.process);
-        }
-        info!(event = "ended");
-        served
-    }
-}
-
-/// Connections of each kind that the file descriptors suffice for.
-struct Room {
-    clients: usize,
-    decisions: usize,
-}
-
-impl Room {
-    /// Each client may need a connection to an upstream; those who ask for decisions need none.
-    fn new(process: &ProcessSettings) -> Self {
-        let deciding = process.decision.as_ref().map_or(0, |decision| decision.threads);
-        let all = descriptors::room((process.threads + deciding) * DESCRIPTORS_PER_THREAD).connections;
-        let decisions = if deciding == 0 { 0 } else { all / 4 };
-        Self { clients: (all - decisions) / 2, decisions }
-    }
-}
-
-/// Removes the socket through which the next process would take over; whoever starts next would
-/// remove it as well.
-fn remove_upgrade_socket(process: &ProcessSettings) {
-    let _ = std::fs::remove_file(&process.upgrade_socket);
-}
-
-/// Addresses as a log line shows them.
-fn in_a_row(addresses: &[SocketAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn follow_file(
-    background: &Runtime,
-    watcher: Watcher,
-    gateway: &Arc<Gateway>,
-    listeners: &Arc<Listeners>,
-    certificates: Arc<CertificateKeeper>,
-) {
-    let (gateway, listeners) = (Arc::clone(gateway), Arc::clone(listeners));
-    background.spawn(watcher.run(move |settings| {
-        let (gateway, listeners) = (Arc::clone(&gateway), Arc::clone(&listeners));
-        let certificates = Arc::clone(&certificates);
-        async move {
-            gateway.apply(&settings).await;
-            listeners.apply(&settings.listeners);
-            certificates.apply(&settings.authorities);
-        }
-    }));
 }

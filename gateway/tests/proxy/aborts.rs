@@ -6,14 +6,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use common::{key::Secret, usage::UsageRecord};
+use common::key::Secret;
 use tokio::sync::watch;
 
-use crate::support::{
-    Customer, Fixture, eventually,
-    process::Gateway,
-    raw::{RawUpstream, Wire},
-};
+use crate::support::{Fixture, eventually, process::Gateway, raw::Wire, setting::Setting};
 
 fn routes_to(address: std::net::SocketAddr) -> String {
     format!(
@@ -30,22 +26,7 @@ routes:
     )
 }
 
-struct Setting {
-    fixture: Fixture,
-    customer: Customer,
-    upstream: RawUpstream,
-    gateway: Gateway,
-}
-
 impl Setting {
-    async fn new() -> Self {
-        let fixture = Fixture::new().await;
-        let customer = fixture.customer(Some("roomy")).await;
-        let upstream = RawUpstream::start().await;
-        let gateway = fixture.gateway_with(&routes_to(upstream.address)).await;
-        Self { fixture, customer, upstream, gateway }
-    }
-
     /// A client that has sent a whole request, and the upstream's side of it.
     async fn sent(&self, path: &str) -> (Wire, Wire) {
         let mut client = Wire::connect(self.gateway.address).await;
@@ -54,39 +35,11 @@ impl Setting {
         server.read_until("work").await;
         (client, server)
     }
-
-    /// The only record of the customer, once no request is in progress any more.
-    async fn only_record(&self) -> UsageRecord {
-        let records = self.fixture.billing.wait_for(self.customer.tenant, 1).await;
-        idle(&self.gateway).await;
-        assert_eq!(records.len(), 1, "{records:?}");
-        records[0].clone()
-    }
-
-    async fn aborts(&self, route: &str, outcome: &str) -> Option<f64> {
-        let series = format!("tollgate_http_aborts_total{{outcome=\"{outcome}\",route=\"{route}\"}}");
-        self.gateway.metric(&series).await
-    }
 }
 
 fn post(path: &str, secret: &Secret) -> String {
     let key = secret.expose();
     format!("POST {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 4\r\n\r\nwork")
-}
-
-async fn idle(gateway: &Gateway) {
-    eventually("nothing in flight", || async {
-        (gateway.metric("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(())
-    })
-    .await;
-}
-
-/// Waits until the gateway knows of so many clients that they have left their requests.
-async fn alone(gateway: &Gateway, count: f64) {
-    eventually("clients that have left", || async {
-        (gateway.metric("tollgate_http_requests_without_client").await == Some(count)).then_some(())
-    })
-    .await;
 }
 
 async fn counted(gateway: &Gateway, route: &str, status: u16) -> Option<f64> {
@@ -149,18 +102,16 @@ async fn clients_that_hang_up_stay_within_their_cap_and_are_billed() {
         clients.len() >= 50 && worker.begun() >= 5
     })
     .await;
-    eventually("the others were refused", || async {
-        (gateway.metric("tollgate_http_requests_in_flight").await == Some(5.0)).then_some(())
-    })
-    .await;
+    // The others were refused.
+    gateway.shows("tollgate_http_requests_in_flight", 5.0).await;
     for (number, client) in clients.into_iter().enumerate() {
         if number % 2 == 0 { client.reset() } else { drop(client) }
     }
-    alone(&gateway, 5.0).await;
+    gateway.alone(5.0).await;
     assert!([429, 503].contains(&gateway.status("/", &customer.secret).await), "requests in progress still count");
     worker.done.send_replace(true);
     let records = fixture.billing.wait_for(customer.tenant, 5).await;
-    idle(&gateway).await;
+    gateway.idle().await;
     assert_eq!((records.len(), worker.begun()), (5, 5));
     assert!(records.iter().all(|record| record.status == 499 && record.billable && record.units == 1), "{records:?}");
     // A client that resets its connection before it reads its refusal counts as 499, too.
@@ -193,12 +144,12 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
         } else {
             drop(client);
         }
-        alone(&gateway, f64::from(number.min(2))).await;
+        gateway.alone(f64::from(number.min(2))).await;
     }
     assert_eq!(worker.under_way.load(Ordering::SeqCst), 2);
     worker.done.send_replace(true);
     let records = fixture.billing.wait_for(customer.tenant, 2).await;
-    idle(&gateway).await;
+    gateway.idle().await;
     assert_eq!((records.len(), worker.begun()), (2, 2));
     assert_eq!(
         gateway
@@ -217,10 +168,10 @@ async fn clients_that_hang_up_stay_within_the_limit_on_concurrent_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_request_is_billed_as_the_upstream_answers_it() {
     for (answer, billable) in [("200 OK", true), ("404 Not Found", true), ("500 Internal Server Error", false)] {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let (client, mut server) = setting.sent("/").await;
         client.reset();
-        alone(&setting.gateway, 1.0).await;
+        setting.gateway.alone(1.0).await;
         server.send(format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\nok")).await;
         let record = setting.only_record().await;
         assert_eq!((record.status, record.billable), (499, billable), "{answer}");
@@ -230,7 +181,7 @@ async fn aborted_request_is_billed_as_the_upstream_answers_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn route_can_let_requests_end_with_their_clients() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     for resets in [true, false] {
         let (client, mut server) = setting.sent("/cancelled").await;
         if resets {
@@ -239,7 +190,7 @@ async fn route_can_let_requests_end_with_their_clients() {
             drop(client);
         }
         assert_eq!(server.read_to_end().await, "", "the connection to the upstream is closed");
-        idle(&setting.gateway).await;
+        setting.gateway.idle().await;
     }
     let records = setting.fixture.billing.wait_for(setting.customer.tenant, 2).await;
     assert!(records.iter().all(|record| record.status == 499 && !record.billable), "{records:?}");
@@ -248,14 +199,14 @@ async fn route_can_let_requests_end_with_their_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn route_can_bill_when_it_sends_on() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (client, server) = setting.sent("/dispatched").await;
     let records = setting.fixture.billing.wait_for(setting.customer.tenant, 1).await;
     assert_eq!((records[0].status, records[0].billable, records[0].units), (202, true, 7));
     // Whatever becomes of it: the client leaves, and the upstream breaks off.
     client.reset();
     drop(server);
-    idle(&setting.gateway).await;
+    setting.gateway.idle().await;
     let (mut client, mut server) = setting.sent("/dispatched").await;
     server.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
     client.read_until("\r\n\r\n").await;
@@ -269,7 +220,7 @@ async fn route_can_bill_when_it_sends_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upstream_that_never_answers_is_not_waited_for_forever() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (client, mut server) = setting.sent("/hasty").await;
     client.reset();
     assert_eq!(server.read_to_end().await, "");
@@ -280,7 +231,7 @@ async fn upstream_that_never_answers_is_not_waited_for_forever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_answer_is_not_read_forever_for_nobody() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (mut client, mut server) = setting.sent("/short").await;
     server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhead\r\n").await;
     client.read_until("head").await;
@@ -298,7 +249,7 @@ async fn endless_answer_is_not_read_forever_for_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_that_breaks_off_is_recorded_and_not_billed() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let key = setting.customer.secret.expose();
     let mut client = Wire::connect(setting.gateway.address).await;
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 9\r\n\r\nhalf")).await;
@@ -313,10 +264,10 @@ async fn upload_that_breaks_off_is_recorded_and_not_billed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_shuts_down_its_sending_side_gets_its_answer() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (mut client, mut server) = setting.sent("/").await;
     client.finish().await;
-    alone(&setting.gateway, 1.0).await;
+    setting.gateway.alone(1.0).await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
@@ -325,7 +276,7 @@ async fn client_that_shuts_down_its_sending_side_gets_its_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_billed_at_dispatch_never_meets_closed_connection() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     // A connection is kept by the gateway, and closed by the upstream in the moment in which it is
     // used again.
     let (mut client, mut kept) = setting.sent("/").await;
@@ -366,10 +317,10 @@ async fn request_that_no_server_accepts_is_not_billed_at_dispatch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (client, mut server) = setting.sent("/").await;
     client.reset();
-    alone(&setting.gateway, 1.0).await;
+    setting.gateway.alone(1.0).await;
     setting.gateway.signal("TERM");
     setting.gateway.logged("the end begins", |line| line["event"] == "ending").await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
@@ -380,10 +331,10 @@ async fn gateway_that_ends_finishes_what_it_does_for_clients_that_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_that_ends_bills_what_it_cannot_finish_any_more() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (client, _server) = setting.sent("/").await;
     client.reset();
-    alone(&setting.gateway, 1.0).await;
+    setting.gateway.alone(1.0).await;
     setting.gateway.signal("TERM");
     setting.gateway.logged("the end begins", |line| line["event"] == "ending").await;
     // Once more: it does not wait for what is in flight.

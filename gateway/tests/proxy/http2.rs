@@ -6,10 +6,11 @@ use std::process::Command;
 use http::StatusCode;
 
 use crate::support::{
-    Customer, Fixture, eventually,
+    Fixture, eventually,
     http2::{DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, Http2, PREFACE, SETTINGS, fields, read},
     process::Gateway,
-    raw::{RawUpstream, Wire},
+    raw::Wire,
+    setting::Setting,
 };
 
 /// Lets clients speak HTTP/2 with prior knowledge.
@@ -19,8 +20,7 @@ fn demo_routes() -> String {
     format!("{WITHOUT_TLS}{}", crate::support::ROUTES)
 }
 
-fn raw_routes(upstream: &RawUpstream) -> String {
-    let address = upstream.address;
+fn raw_routes(address: std::net::SocketAddr) -> String {
     format!(
         "{WITHOUT_TLS}
 upstreams: {{ raw: {{ servers: ['{address}'], health: {{ interval_seconds: 3600 }} }} }}
@@ -28,23 +28,6 @@ routes:
   - {{ name: raw, path_prefix: /, upstream: raw }}
 "
     )
-}
-
-struct Setting {
-    fixture: Fixture,
-    customer: Customer,
-    upstream: RawUpstream,
-    gateway: Gateway,
-}
-
-impl Setting {
-    async fn new() -> Self {
-        let fixture = Fixture::new().await;
-        let customer = fixture.customer(Some("roomy")).await;
-        let upstream = RawUpstream::start().await;
-        let gateway = fixture.gateway_with(&raw_routes(&upstream)).await;
-        Self { fixture, customer, upstream, gateway }
-    }
 }
 
 /// The output of curl, and the version of HTTP that it spoke.
@@ -109,7 +92,7 @@ async fn http2_without_tls_is_refused_unless_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_connection_are_served_beside_each_other() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(raw_routes).await;
     let mut client = Http2::connect(setting.gateway.address).await;
     let slow = client.post("/slow", &setting.customer.secret, "work").await;
     let (mut slow_server, header) = setting.upstream.request().await;
@@ -130,7 +113,7 @@ async fn requests_of_one_connection_are_served_beside_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_reach_client_before_the_answer_ends() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(raw_routes).await;
     let mut client = Http2::connect(setting.gateway.address).await;
     let answer = client.post("/events", &setting.customer.secret, "work").await;
     let (mut server, _) = setting.upstream.request().await;
@@ -152,7 +135,7 @@ async fn events_reach_client_before_the_answer_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_waits_to_be_told_sends_its_body_once_the_upstream_asks_for_it() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(raw_routes).await;
     let mut client = Frames::connect(setting.gateway.address).await;
     let key = setting.customer.secret.expose();
     let header = fields("POST", "/", &[("x-api-key", key), ("expect", "100-continue"), ("content-length", "4")]);
@@ -207,7 +190,7 @@ async fn requests_that_break_a_rule_are_answered_with_problems() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upstream_sees_request_as_if_it_came_by_http1() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(raw_routes).await;
     let mut client = Http2::connect(setting.gateway.address).await;
     let request =
         Http2::request("GET", "/x").header("x-api-key", setting.customer.secret.expose()).header("range", "bytes=0-1");
@@ -227,7 +210,7 @@ async fn upstream_sees_request_as_if_it_came_by_http1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_that_ends_finishes_requests_and_tells_clients() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(raw_routes).await;
     let mut client = Http2::connect(setting.gateway.address).await;
     let answer = client.post("/", &setting.customer.secret, "work").await;
     let (mut server, _) = setting.upstream.request().await;

@@ -1,27 +1,13 @@
 //! Clients of HTTP/2 that take their request back, or whose connection is lost, before the answer:
 //! the same rules hold as for those of HTTP/1.1.
 
-use common::usage::UsageRecord;
-
 use crate::{
     http2::WITHOUT_TLS,
-    support::{
-        Customer, Fixture, eventually,
-        http2::Http2,
-        process::Gateway,
-        raw::{RawUpstream, Wire},
-    },
+    support::{http2::Http2, raw::Wire, setting::Setting},
 };
 
 /// The rest of a chunked body behind its only chunk.
 const END_OF_BODY: &str = "\r\n0\r\n\r\n";
-
-struct Setting {
-    fixture: Fixture,
-    customer: Customer,
-    upstream: RawUpstream,
-    gateway: Gateway,
-}
 
 /// The way in which a client leaves.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +20,9 @@ enum Leaving {
 
 const BOTH: [Leaving; 2] = [Leaving::Reset, Leaving::Lost];
 
-impl Setting {
-    async fn new() -> Self {
-        let fixture = Fixture::new().await;
-        let customer = fixture.customer(Some("roomy")).await;
-        let upstream = RawUpstream::start().await;
-        let address = upstream.address;
-        let gateway = fixture
-            .gateway_with(&format!(
-                "{WITHOUT_TLS}
+fn routes_to(address: std::net::SocketAddr) -> String {
+    format!(
+        "{WITHOUT_TLS}
 upstreams: {{ raw: {{ servers: ['{address}'], read_timeout_ms: 60000, health: {{ interval_seconds: 3600 }} }} }}
 routes:
   - {{ name: raw, path_prefix: /, upstream: raw }}
@@ -51,11 +31,10 @@ routes:
   - {{ name: hasty, path_prefix: /hasty, upstream: raw, abort_timeout_ms: 200, units: {{ fixed: 3 }} }}
   - {{ name: short, path_prefix: /short, upstream: raw, abort_bytes: 100000 }}
 "
-            ))
-            .await;
-        Self { fixture, customer, upstream, gateway }
-    }
+    )
+}
 
+impl Setting {
     /// Sends a whole request, which the upstream gets, and leaves. The upstream's side of it.
     async fn left(&self, path: &str, leaving: Leaving) -> (Wire, Option<Http2>) {
         let mut client = Http2::connect(self.gateway.address).await;
@@ -71,40 +50,14 @@ routes:
             }
         }
     }
-
-    async fn idle(&self) {
-        eventually("nothing in flight", || async {
-            (self.gateway.metric("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(())
-        })
-        .await;
-    }
-
-    async fn alone(&self, count: f64) {
-        eventually("clients that have left", || async {
-            (self.gateway.metric("tollgate_http_requests_without_client").await == Some(count)).then_some(())
-        })
-        .await;
-    }
-
-    async fn only_record(&self) -> UsageRecord {
-        let records = self.fixture.billing.wait_for(self.customer.tenant, 1).await;
-        self.idle().await;
-        assert_eq!(records.len(), 1, "{records:?}");
-        records[0].clone()
-    }
-
-    async fn aborts(&self, route: &str, outcome: &str) -> Option<f64> {
-        let series = format!("tollgate_http_aborts_total{{outcome=\"{outcome}\",route=\"{route}\"}}");
-        self.gateway.metric(&series).await
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_request_is_billed_as_the_upstream_answers_it() {
     for leaving in BOTH {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let (mut server, mut client) = setting.left("/", leaving).await;
-        setting.alone(1.0).await;
+        setting.gateway.alone(1.0).await;
         server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         let record = setting.only_record().await;
         assert_eq!((record.status, record.billable), (499, true), "{leaving:?}");
@@ -120,12 +73,12 @@ async fn aborted_request_is_billed_as_the_upstream_answers_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn permit_is_held_until_the_upstream_has_answered() {
     for leaving in BOTH {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let (mut server, _client) = setting.left("/one", leaving).await;
-        setting.alone(1.0).await;
+        setting.gateway.alone(1.0).await;
         assert_eq!(setting.gateway.status("/one", &setting.customer.secret).await, 429, "{leaving:?}");
         server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
-        setting.idle().await;
+        setting.gateway.idle().await;
         let mut other = Http2::connect(setting.gateway.address).await;
         let answer = other.post("/one", &setting.customer.secret, "work").await;
         let (mut server, _) = setting.upstream.request().await;
@@ -137,11 +90,11 @@ async fn permit_is_held_until_the_upstream_has_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn route_can_let_requests_end_with_their_clients() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     for leaving in BOTH {
         let (mut server, _client) = setting.left("/cancelled", leaving).await;
         assert_eq!(server.read_to_end().await, END_OF_BODY, "the connection to the upstream is closed");
-        setting.idle().await;
+        setting.gateway.idle().await;
     }
     let records = setting.fixture.billing.wait_for(setting.customer.tenant, 2).await;
     assert!(records.iter().all(|record| record.status == 499 && !record.billable), "{records:?}");
@@ -151,7 +104,7 @@ async fn route_can_let_requests_end_with_their_clients() {
 #[tokio::test(flavor = "multi_thread")]
 async fn upstream_that_never_answers_is_not_waited_for_forever() {
     for leaving in BOTH {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let (mut server, _client) = setting.left("/hasty", leaving).await;
         assert_eq!(server.read_to_end().await, END_OF_BODY, "{leaving:?}");
         let record = setting.only_record().await;
@@ -163,7 +116,7 @@ async fn upstream_that_never_answers_is_not_waited_for_forever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_answer_is_not_read_forever_for_nobody() {
     for leaving in BOTH {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let mut client = Http2::connect(setting.gateway.address).await;
         let answer = client.post("/short", &setting.customer.secret, "work").await;
         let (mut server, _) = setting.upstream.request().await;
@@ -194,7 +147,7 @@ async fn endless_answer_is_not_read_forever_for_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_that_breaks_off_is_recorded_and_not_billed() {
     for leaving in BOTH {
-        let setting = Setting::new().await;
+        let setting = Setting::new(routes_to).await;
         let mut client = Http2::connect(setting.gateway.address).await;
         let request = Http2::request("POST", "/").header("x-api-key", setting.customer.secret.expose());
         let (answer, mut sending) = client.send(request, false).await;

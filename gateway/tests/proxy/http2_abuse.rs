@@ -4,43 +4,32 @@
 use crate::{
     http2::WITHOUT_TLS,
     support::{
-        Customer, Fixture, eventually,
+        eventually,
         http2::{
             CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, Http2, PING, RST_STREAM,
             SETTINGS, WINDOW_UPDATE, fields,
         },
-        process::Gateway,
-        raw::RawUpstream,
+        setting::Setting,
     },
 };
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-struct Setting {
-    _fixture: Fixture,
-    customer: Customer,
-    upstream: RawUpstream,
-    gateway: Gateway,
-}
-
-impl Setting {
-    async fn new(connections: &str) -> Self {
-        let fixture = Fixture::new().await;
-        let customer = fixture.customer(Some("roomy")).await;
-        let upstream = RawUpstream::start().await;
-        let address = upstream.address;
-        let gateway = fixture
-            .gateway_with(&format!(
-                "{WITHOUT_TLS}{connections}
+/// A gateway with these settings of its connections.
+async fn setting(connections: &str) -> Setting {
+    Setting::new(|address| {
+        format!(
+            "{WITHOUT_TLS}{connections}
 upstreams: {{ raw: {{ servers: ['{address}'], health: {{ interval_seconds: 3600 }} }} }}
 routes:
   - {{ name: raw, path_prefix: /, upstream: raw }}
 "
-            ))
-            .await;
-        Self { _fixture: fixture, customer, upstream, gateway }
-    }
+        )
+    })
+    .await
+}
 
+impl Setting {
     /// The client is told to calm down and its connection ends; it is counted, and others are
     /// served.
     async fn calms(&self, mut client: Frames, reason: &str) {
@@ -52,13 +41,12 @@ routes:
     }
 
     async fn ended(&self, reason: &str) {
-        let series = format!("tollgate_http2_connections_ended_total{{reason=\"{reason}\"}}");
-        eventually(reason, || async { (self.gateway.metric(&series).await == Some(1.0)).then_some(()) }).await;
+        self.gateway.shows(&format!("tollgate_http2_connections_ended_total{{reason=\"{reason}\"}}"), 1.0).await;
     }
 
     async fn closed(&self, reason: &str) {
         let series = format!("tollgate_connections_closed_total{{listener=\"clients\",reason=\"{reason}\"}}");
-        eventually(reason, || async { (self.gateway.metric(&series).await == Some(1.0)).then_some(()) }).await;
+        self.gateway.shows(&series, 1.0).await;
     }
 
     fn get(&self, stream: u32) -> Frame {
@@ -78,7 +66,7 @@ async fn flood(client: &mut Frames, mut frames: impl FnMut(u32) -> Vec<Frame>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_takes_back_its_requests_at_once_is_stopped() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     let header = fields("GET", "/", &[]);
     flood(&mut client, |round| {
@@ -94,7 +82,7 @@ async fn client_that_takes_back_its_requests_at_once_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_floods_with_frames_is_stopped() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let floods: [(u8, Vec<u8>, &str); 3] = [
         (PING, vec![0; 8], "ping"),
         (SETTINGS, Vec::new(), "settings"),
@@ -113,7 +101,7 @@ async fn client_that_floods_with_frames_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_in_endless_continuations_is_stopped() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     client.send(&[Frame::new(HEADERS, END_STREAM, 1, fields("GET", "/", &[]))]).await;
     flood(&mut client, |_| vec![Frame::new(CONTINUATION, 0, 1, [])]).await;
@@ -122,7 +110,7 @@ async fn header_in_endless_continuations_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn body_in_endless_empty_frames_is_stopped() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     let key = setting.customer.secret.expose();
     client.send(&[Frame::new(HEADERS, END_HEADERS, 1, fields("POST", "/", &[("x-api-key", key)]))]).await;
@@ -132,7 +120,7 @@ async fn body_in_endless_empty_frames_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_that_grows_when_unpacked_is_refused() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     client.send(&[packed(1_000)]).await;
     let answer = client.next_of(HEADERS).await;
@@ -159,7 +147,7 @@ fn packed(times: usize) -> Frame {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn incomplete_header_is_not_waited_for() {
-    let setting = Setting::new("connections: { header_timeout_ms: 300 }\n").await;
+    let setting = setting("connections: { header_timeout_ms: 300 }\n").await;
     // While another request of the connection is served.
     let mut client = Frames::connect(setting.gateway.address).await;
     client.send(&[setting.get(1)]).await;
@@ -171,7 +159,7 @@ async fn incomplete_header_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connection_without_requests_is_ended_in_order() {
-    let setting = Setting::new("connections: { header_timeout_ms: 60000, idle_timeout_ms: 300 }\n").await;
+    let setting = setting("connections: { header_timeout_ms: 60000, idle_timeout_ms: 300 }\n").await;
     let mut client = Http2::connect(setting.gateway.address).await;
     assert_eq!(client.ask(Http2::request("GET", "/")).await.status, 401);
     client.closed().await.unwrap();
@@ -180,7 +168,7 @@ async fn connection_without_requests_is_ended_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_never_greets_is_not_waited_for() {
-    let setting = Setting::new("connections: { header_timeout_ms: 300 }\n").await;
+    let setting = setting("connections: { header_timeout_ms: 300 }\n").await;
     let client = Frames::connect(setting.gateway.address).await;
     let mut silent = client;
     assert_eq!(silent.next_of(GOAWAY).await.reason(), 0);
@@ -190,7 +178,7 @@ async fn client_that_never_greets_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn body_that_does_not_come_is_not_waited_for() {
-    let setting = Setting::new("connections: { body_timeout_ms: 300 }\n").await;
+    let setting = setting("connections: { body_timeout_ms: 300 }\n").await;
     let mut client = Http2::connect(setting.gateway.address).await;
     let request = Http2::request("POST", "/").header("x-api-key", setting.customer.secret.expose());
     let (answer, mut sending) = client.send(request, false).await;
@@ -205,7 +193,7 @@ async fn body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_opens_no_window_is_not_waited_for() {
-    let setting = Setting::new("connections: { send_timeout_ms: 300 }\n").await;
+    let setting = setting("connections: { send_timeout_ms: 300 }\n").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     // SETTINGS_INITIAL_WINDOW_SIZE: 0
     client.send(&[Frame::new(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]), setting.get(1)]).await;
@@ -216,12 +204,12 @@ async fn client_that_opens_no_window_is_not_waited_for() {
     let reset = client.next_of(RST_STREAM).await;
     assert_eq!(reset.stream, 1);
     let series = "tollgate_http2_streams_ended_total{reason=\"send_timeout\"}";
-    eventually("counted", || async { (setting.gateway.metric(series).await == Some(1.0)).then_some(()) }).await;
+    setting.gateway.shows(series, 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_reads_nothing_is_not_waited_for() {
-    let setting = Setting::new("connections: { send_timeout_ms: 500 }\n").await;
+    let setting = setting("connections: { send_timeout_ms: 500 }\n").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     // As large a window as there may be, for streams and for the connection: the socket is full
     // first.
@@ -239,7 +227,7 @@ async fn client_that_reads_nothing_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_requests_are_in_progress_than_allowed() {
-    let setting = Setting::new("").await;
+    let setting = setting("").await;
     let mut client = Frames::connect(setting.gateway.address).await;
     let settings = client.next_of(SETTINGS).await;
     let streams = settings.payload.chunks(6).find(|entry| entry[..2] == [0, 3]).unwrap();

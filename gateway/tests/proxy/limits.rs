@@ -77,9 +77,7 @@ routes: [{ name: slow, path_prefix: /, upstream: slow, on_abort: cancel, limits:
         } else {
             client.reset();
         }
-        let is_over =
-            || async { (gateway.metric("tollgate_http_requests_in_flight").await == Some(0.0)).then_some(()) };
-        eventually("the end of the request", is_over).await;
+        gateway.idle().await;
     }
     let answered = tokio::spawn(async move {
         let (mut server, _) = upstream.request().await;

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{
-    Fixture,
-    raw::{RawUpstream, Wire},
-};
+use crate::support::{raw::Wire, setting::Setting};
 
 const ROUTES: &str = "
 upstreams:
@@ -19,19 +16,11 @@ routes:
   - { name: total, path_prefix: /total, upstream: raw, public: true, timeouts: { total_ms: 800 } }
 ";
 
-struct Setting {
-    upstream: RawUpstream,
-    gateway: crate::support::process::Gateway,
-    _fixture: Fixture,
+fn routes_to(address: std::net::SocketAddr) -> String {
+    ROUTES.replace("RAW", &address.to_string())
 }
 
 impl Setting {
-    async fn new() -> Self {
-        let (fixture, upstream) = (Fixture::new().await, RawUpstream::start().await);
-        let gateway = fixture.gateway_with(&ROUTES.replace("RAW", &upstream.address.to_string())).await;
-        Self { upstream, gateway, _fixture: fixture }
-    }
-
     /// A client that has sent this, and the upstream's end of the request.
     async fn send(&self, request: &str) -> (Wire, Wire) {
         let mut client = Wire::connect(self.gateway.address).await;
@@ -61,7 +50,7 @@ fn chunk(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_does_not_begin_in_time_is_a_504_and_later_silence_is_not() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (mut client, _upstream) = setting.send(&get("/first")).await;
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 504") && code(&answer) == "upstream_timeout", "{answer}");
@@ -76,7 +65,7 @@ async fn answer_that_does_not_begin_in_time_is_a_504_and_later_silence_is_not() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_byte_is_waited_for_from_the_end_of_the_request() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let upload = "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\na";
     let (mut client, mut upstream) = setting.send(upload).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -87,7 +76,7 @@ async fn first_byte_is_waited_for_from_the_end_of_the_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_pauses_for_too_long_is_cut_off() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (mut client, mut upstream) = setting.send(&get("/between")).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     upstream.send(HEADER.to_owned() + &chunk("abc")).await;
@@ -106,7 +95,7 @@ async fn answer_that_pauses_for_too_long_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whole_request_has_one_time_however_steadily_it_goes_on() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let started = Instant::now();
     let (mut client, _upstream) = setting.send(&get("/total")).await;
     let answer = client.read_to_end().await;
@@ -125,7 +114,7 @@ async fn whole_request_has_one_time_however_steadily_it_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn route_without_times_waits_as_its_upstream_says() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(routes_to).await;
     let (mut client, mut upstream) = setting.send(&get("/x")).await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     upstream.send(HEADER.to_owned() + &chunk("abc")).await;

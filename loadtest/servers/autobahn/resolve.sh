@@ -1,19 +1,12 @@
-#!/bin/sh
+# Shell, behind ../fetch.sh.
 # Prints the path of the program `wstest`, the Autobahn test suite for WebSockets. It runs on Python 2.7 only: the one
 # that TOLLGATE_PYTHON2 names, a `python2.7` on the path, or one of pyenv. Its packages are fetched with pip once and
 # kept in TOLLGATE_STACK_CACHE, by default tollgate/ in the user's cache directory.
 #   resolve.sh "$(cat requirements.txt)"
-set -eu
 
 requirements=$1
 version=$(printf '%s\n' "$requirements" | sed -n 's/^autobahntestsuite==//p')
-cache=${TOLLGATE_STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tollgate}
 directory=$cache/autobahntestsuite-$version
-
-fail() {
-  echo "$*" >&2
-  exit 1
-}
 
 python2() {
   for candidate in "${TOLLGATE_PYTHON2:-}" python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7*/bin/python2.7; do
@@ -49,11 +42,5 @@ END
   mv "$directory/wstest.new" "$directory/wstest"
 }
 
-if [ ! -x "$directory/wstest" ]; then
-  mkdir -p "$cache"
-  # One at a time: whoever waited here finds the work done.
-  exec 9> "$cache/autobahntestsuite.lock"
-  flock 9
-  [ -x "$directory/wstest" ] || fetch
-fi
+once autobahntestsuite "$directory/wstest"
 printf '%s\n' "$directory/wstest"

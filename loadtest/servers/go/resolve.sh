@@ -1,19 +1,12 @@
-#!/bin/sh
+# Shell, behind ../fetch.sh.
 # Prints the path of a program. It is built with Go once, from the versions that go.mod and go.sum fix, and kept in
 # TOLLGATE_STACK_CACHE, by default tollgate/ in the user's cache directory.
 #   resolve.sh MODULE PACKAGE GO.MOD GO.SUM     the module that has the program, its package, the contents of the files
-set -eu
 
 module=$1 package=$2 requirements=$3 sums=$4
 name=${package##*/}
 version=$(printf '%s\n' "$requirements" | sed -n "s#.*$module v\([0-9.]*\).*#\1#p" | head -n 1)
-cache=${TOLLGATE_STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tollgate}
 directory=$cache/$name-$version-pinned
-
-fail() {
-  echo "$*" >&2
-  exit 1
-}
 
 fetch() {
   command -v go >/dev/null || fail "$name is built with Go, which is not installed: run \`apt-get install golang-go\`"
@@ -30,11 +23,5 @@ fetch() {
   mv "$directory/$name.new" "$directory/$name"
 }
 
-if [ ! -x "$directory/$name" ]; then
-  mkdir -p "$cache"
-  # One at a time: whoever waited here finds the work done.
-  exec 9> "$cache/$name.lock"
-  flock 9
-  [ -x "$directory/$name" ] || fetch
-fi
+once "$name" "$directory/$name"
 printf '%s\n' "$directory/$name"

@@ -1,18 +1,15 @@
-#!/bin/sh
+# Shell, behind ../fetch.sh.
 # Prints the directory that holds the jars which a Maven project (its text, not its path) asks for. They are fetched
 # with Maven once and kept in TOLLGATE_STACK_CACHE, by default tollgate/ in the user's cache directory.
 #   resolve.sh "$(cat pom.xml)"
-set -eu
 
 pom=$1
 version=$(printf '%s\n' "$pom" | sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p')
-cache=${TOLLGATE_STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tollgate}
 jars=$cache/kafka-$version
 
 fetch() {
   if ! command -v mvn > /dev/null; then
-    echo 'Maven is not installed: run `apt-get install maven`' >&2
-    exit 1
+    fail 'Maven is not installed: run `apt-get install maven`'
   fi
   partial=$jars.partial
   rm -rf "$partial"
@@ -25,19 +22,12 @@ fetch() {
     rm -rf "$partial"
     reason=$(printf '%s\n' "$said" | sed -n 's/.*\[ERROR\] //p' | head -n 1)
     printf '%s\n' "${reason:-$said}" >&2
-    echo "Maven could not fetch Apache Kafka $version; it needs a package registry that it can reach: look at the" \
+    fail "Maven could not fetch Apache Kafka $version; it needs a package registry that it can reach: look at the" \
       "network and at mirrors and proxies in ~/.m2/settings.xml, or set TOLLGATE_STACK_CACHE to a directory that" \
-      "has kafka-$version already" >&2
-    exit 1
+      "has kafka-$version already"
   fi
   mv "$partial" "$jars"
 }
 
-if [ ! -d "$jars" ]; then
-  mkdir -p "$cache"
-  # One at a time: whoever waited here finds the work done. Maven inherits the lock and holds it to its end.
-  exec 9> "$cache/kafka.lock"
-  flock 9
-  [ -d "$jars" ] || fetch
-fi
+once kafka "$jars"
 printf '%s\n' "$jars"

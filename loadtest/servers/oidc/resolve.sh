@@ -1,24 +1,17 @@
-#!/bin/sh
+# Shell, behind ../fetch.sh.
 # Prints the directory that holds the packages which a package.json and its package-lock.json (their texts, not their
 # paths) ask for, and a `node` to run them. They are fetched with npm once and kept in TOLLGATE_STACK_CACHE, by default
 # tollgate/ in the user's cache directory.
 #   resolve.sh "$(cat package.json)" "$(cat package-lock.json)"
-set -eu
 
 package=$1
 lock=$2
 version=$(printf '%s\n' "$package" | sed -n 's|.*"oidc-provider": "\(.*\)".*|\1|p')
-cache=${TOLLGATE_STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tollgate}
 modules=$cache/oidc-provider-$version
 
 # The oldest Node.js that runs it, and the one that is fetched where the machine's is older, as Debian's is.
 node_needed=20
 node_fetched=22.23.3
-
-fail() {
-  echo "$*" >&2
-  exit 1
-}
 
 npm_install() { # what [argument ...]
   what=$1
@@ -61,11 +54,5 @@ fetch() {
   mv "$partial" "$modules"
 }
 
-if [ ! -d "$modules" ]; then
-  mkdir -p "$cache"
-  # One at a time: whoever waited here finds the work done. npm inherits the lock and holds it to its end.
-  exec 9> "$cache/oidc.lock"
-  flock 9
-  [ -d "$modules" ] || fetch
-fi
+once oidc "$modules"
 printf '%s\n' "$modules"

@@ -1,19 +1,12 @@
-#!/bin/sh
+# Shell, behind ../fetch.sh.
 # Prints the folder of programs of a Python environment with exactly the packages of a requirements.txt (its text, not
 # its path). They are fetched with pip once and kept in TOLLGATE_STACK_CACHE, by default tollgate/ in the user's cache
 # directory, under the name of the package that they are fetched for.
 #   resolve.sh PACKAGE "$(cat requirements.txt)"
-set -eu
 
 package=$1 requirements=$2
 version=$(printf '%s\n' "$requirements" | sed -n "s/^$package==//p")
-cache=${TOLLGATE_STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tollgate}
 environment=$cache/$package-$version
-
-fail() {
-  echo "$*" >&2
-  exit 1
-}
 
 fetch() {
   rm -rf "$environment"
@@ -29,11 +22,5 @@ fetch() {
   touch "$environment/complete"
 }
 
-if [ ! -e "$environment/complete" ]; then
-  mkdir -p "$cache"
-  # One at a time: whoever waited here finds the work done.
-  exec 9> "$cache/$package.lock"
-  flock 9
-  [ -e "$environment/complete" ] || fetch
-fi
+once "$package" "$environment/complete"
 printf '%s\n' "$environment/bin"

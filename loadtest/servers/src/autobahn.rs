@@ -11,7 +11,7 @@ use std::{
 
 use crate::{error::ServerError, program};
 
-const RESOLVE: &str = include_str!("../autobahn/resolve.sh");
+const RESOLVE: &str = concat!(include_str!("../fetch.sh"), include_str!("../autobahn/resolve.sh"));
 const REQUIREMENTS: &str = include_str!("../autobahn/requirements.txt");
 
 /// The program.

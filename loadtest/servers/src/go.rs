@@ -8,7 +8,7 @@ use std::{
 
 use crate::{error::ServerError, program};
 
-const RESOLVE: &str = include_str!("../go/resolve.sh");
+const RESOLVE: &str = concat!(include_str!("../fetch.sh"), include_str!("../go/resolve.sh"));
 
 /// A program, and the versions that it is built from.
 pub(crate) struct GoProgram {

@@ -20,7 +20,7 @@ use crate::{
     server::{Program, Server},
 };
 
-const RESOLVE: &str = include_str!("../oidc/resolve.sh");
+const RESOLVE: &str = concat!(include_str!("../fetch.sh"), include_str!("../oidc/resolve.sh"));
 const PACKAGE: &str = include_str!("../oidc/package.json");
 const LOCK: &str = include_str!("../oidc/package-lock.json");
 const SCRIPT: &str = include_str!("../oidc/provider.mjs");

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{error::ServerError, program};
 
-const RESOLVE: &str = include_str!("../python/resolve.sh");
+const RESOLVE: &str = concat!(include_str!("../fetch.sh"), include_str!("../python/resolve.sh"));
 
 /// Returns the folder of programs of an environment that has `package`, with exactly the packages of
 /// `requirements`, the text of a requirements.txt.

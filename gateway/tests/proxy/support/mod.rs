@@ -8,6 +8,7 @@ pub(crate) mod http2;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod setting;
 pub(crate) mod tls;
 pub(crate) mod tools;
 pub(crate) mod upstream;

@@ -107,6 +107,21 @@ impl Gateway {
         text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// Waits until a metric has this value.
+    pub(crate) async fn shows(&self, series: &str, value: f64) {
+        eventually(series, || async { (self.metric(series).await == Some(value)).then_some(()) }).await;
+    }
+
+    /// Waits until no request is in progress.
+    pub(crate) async fn idle(&self) {
+        self.shows("tollgate_http_requests_in_flight", 0.0).await;
+    }
+
+    /// Waits until so many requests go on whose clients have left.
+    pub(crate) async fn alone(&self, count: f64) {
+        self.shows("tollgate_http_requests_without_client", count).await;
+    }
+
     pub(crate) async fn wait_until_ready(&self) {
         eventually("gateway ready", || async { (self.admin("/health/ready").await.0 == 200).then_some(()) }).await;
     }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{error::ServerError, program};
 
-const RESOLVE: &str = include_str!("../../kafka/resolve.sh");
+const RESOLVE: &str = concat!(include_str!("../../fetch.sh"), include_str!("../../kafka/resolve.sh"));
 const PROJECT: &str = include_str!("../../kafka/pom.xml");
 
 /// The class path of the broker and its tools, fetching the jars if they are not there yet.
