@@ -72,6 +72,20 @@ impl AdmissionControl {
         self.write(caller, route, Entry { at, units, status: CONTINUED_STATUS, billable, prepaid })
     }
 
+    /// Records units of a part of an answer or of its request that passes after the request's own
+    /// record. They are billed if they were drawn.
+    pub(crate) fn record_further(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        draw: Option<&Draw>,
+        units: u64,
+        now: Micros,
+    ) -> Result<u64, MeterError> {
+        let (at, prepaid) = draw.map_or((now, false), |draw| (draw.counts_at(now), draw.is_prepaid()));
+        self.write(caller, route, Entry { at, units, status: CONTINUED_STATUS, billable: draw.is_some(), prepaid })
+    }
+
     fn write(&self, caller: &Caller, route: &Route, entry: Entry) -> Result<u64, MeterError> {
         let Entry { at, units, status, billable, prepaid } = entry;
         self.meter.record(&UsageRecord {

@@ -252,7 +252,8 @@ mod tests {
             ("respond: { headers: { 'a b': c } }", "is not the name of a header"),
             ("respond: { metered: true }, public: true", "needs a caller with a key"),
             ("respond: {}, meter: tokens", "needs `metered: true`"),
-            ("respond: { metered: true }, units: { header: X-Units }", "need an upstream that says it"),
+            ("respond: { metered: true }, units: { header: X-Units }", "need an upstream"),
+            ("respond: { metered: true }, units: { bytes: response }", "need an upstream"),
         ];
         for (fields, reason) in faults {
             let told = of(fields).unwrap_err();

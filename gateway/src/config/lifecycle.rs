@@ -47,7 +47,7 @@ impl RouteCheck<'_, '_> {
 
     fn bill(&self) -> Bill {
         let file = self.file;
-        if file.bill == Bill::OnDispatch && file.units.header.is_some() {
+        if file.bill == Bill::OnDispatch && (file.units.header.is_some() || file.units.bytes.is_some()) {
             let reason = "`bill: on_dispatch` records units before there is an answer: use `units: { fixed: .. }`, or \
                           `bill: on_answer`";
             self.refuse("bill", reason);
@@ -159,6 +159,12 @@ mod tests {
             (", abort_timeout_ms: 0", "between 1 and 86400000"),
             (", bill: later", "is not one of"),
             (", bill: on_dispatch, units: { header: X-Units }", "before there is an answer"),
+            (", bill: on_dispatch, units: { bytes: both }", "before there is an answer"),
+            (", upgrade: [websocket], units: { bytes: both }", "say what it costs with `upgrade_units`"),
+            (", units: { bytes: all }", "is not one of"),
+            (", units: { bytes: both, per: 0 }", "between 1 and"),
+            (", units: { bytes: both, fixed: 1 }", "is either"),
+            (", units: { fixed: 1, per: 2 }", "`per` belongs to"),
             (", bill: on_dispatch, billable: ['200']", "looks at the status"),
             (", upgrade: [h2c]", "cannot be allowed"),
             (", upgrade: [HTTP/2.0]", "cannot be allowed"),

@@ -127,8 +127,9 @@ impl RouteCheck<'_, '_> {
                 "`metered: true` needs a caller with a key, and `public: true` serves everybody without one",
             );
         }
-        if self.file.units.header.is_some() {
-            self.refuse("units", "`units` of a header need an upstream that says it: use `units: { fixed: .. }`");
+        if self.file.units.header.is_some() || self.file.units.bytes.is_some() {
+            let reason = "`units` of a header or of bytes need an upstream: use `units: { fixed: .. }`";
+            self.refuse("units", reason);
         }
         for setting in ["meter", "units", "billable"].into_iter().filter(|setting| !metered && self.check.has(setting))
         {

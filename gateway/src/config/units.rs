@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::route::RouteCheck;
-use crate::route::{Bill, Side, UNITS_MAX, Units, UpgradeCount, UpgradeUnits};
+use crate::route::{Bill, Bodies, Side, UNITS_MAX, Units, UpgradeCount, UpgradeUnits};
 
-/// `{ fixed: 1 }` or `{ header: X-Usage-Units, default: 1 }`.
+/// `{ fixed: 1 }`, `{ header: X-Usage-Units, default: 1 }`, or `{ bytes: both, per: 1024 }`.
 #[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UnitsFile {
@@ -21,6 +21,10 @@ pub(super) struct UnitsFile {
     pub(super) header: Option<String>,
     /// Units that count where that header is missing or not usable; 1 unless set.
     pub(super) default: Option<u64>,
+    /// The bodies whose bytes cost units, as they are on the wire: `request`, `response` or `both`.
+    pub(super) bytes: Option<Bodies>,
+    /// Bytes of one unit, rounded up for each body; 1 unless set.
+    pub(super) per: Option<u64>,
 }
 
 /// `{ messages: both }`, or `{ bytes: both, per: 1024 }`.
@@ -39,15 +43,25 @@ pub(super) struct UpgradeUnitsFile {
 impl RouteCheck<'_, '_> {
     /// The units of an answer, unless the settings contradict each other.
     pub(super) fn units(&self) -> Option<Units> {
-        let UnitsFile { fixed, header, default } = &self.file.units;
+        let UnitsFile { fixed, header, default, bytes, per } = &self.file.units;
         let bounded = |field: &str, units: u64| {
             let told = || self.within(field, Some(units), 0, UNITS_MAX);
             self.check.inside("units", told).unwrap_or(units)
         };
-        match (*fixed, header, *default) {
-            (None, None, None) => Some(Units::Fixed(1)),
-            (Some(fixed), None, None) => Some(Units::Fixed(bounded("fixed", fixed))),
-            (None, Some(header), default) => {
+        match (*fixed, header, *default, *bytes) {
+            (_, _, _, None) if per.is_some() => {
+                self.refuse("units", "`per` belongs to `units: { bytes: .. }`: remove it");
+                None
+            }
+            (None, None, None, None) => Some(Units::Fixed(1)),
+            (None, None, None, Some(bodies)) => {
+                let told = || self.within("per", *per, 1, UNITS_MAX).and_then(NonZeroU64::new);
+                let per = self.check.inside("units", told).unwrap_or(NonZeroU64::MIN);
+                self.check_bytes();
+                Some(Units::Bytes { bodies, per })
+            }
+            (Some(fixed), None, None, None) => Some(Units::Fixed(bounded("fixed", fixed))),
+            (None, Some(header), default, None) => {
                 let default = bounded("default", default.unwrap_or(1));
                 let Ok(name) = header.parse::<HeaderName>() else {
                     let reason = format!("{} is not the name of a header", quoted(header));
@@ -57,9 +71,20 @@ impl RouteCheck<'_, '_> {
                 Some(Units::Header { name, default })
             }
             _ => {
-                self.refuse("units", "`units` is either { fixed: 1 } or { header: X-Usage-Units, default: 1 }");
+                let reason = "`units` is either { fixed: 1 }, { header: X-Usage-Units, default: 1 } or { bytes: both, \
+                              per: 1024 }";
+                self.refuse("units", reason);
                 None
             }
+        }
+    }
+
+    /// Checks that the bytes of bodies can be counted.
+    fn check_bytes(&self) {
+        if !self.file.upgrade.is_empty() && self.file.upgrade_units.is_none() {
+            let reason = "`units` of bytes count bodies, and an upgraded connection has none: say what it costs with \
+                          `upgrade_units`";
+            self.refuse("units", reason);
         }
     }
 

@@ -8,7 +8,7 @@ use common::usage::ABORTED_STATUS;
 use pingora_core::{Error, ErrorSource};
 use tracing::error;
 
-use super::{Proxy, context::Context};
+use super::{Proxy, context::Context, sizes::Sizes};
 
 /// The outcome of a request whose client has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,8 @@ impl Proxy {
             return;
         };
         let is_billed = abort.is_billed() && route.billable.covers(ABORTED_STATUS);
-        let (units, admissions) = (route.units.estimate(), self.gateway.admission());
+        let counted = context.sizes.as_ref().map(Sizes::unrecorded);
+        let (units, admissions) = (counted.unwrap_or(route.units.estimate()), self.gateway.admission());
         match admissions.record_as(caller, route, &admission, units, ABORTED_STATUS, is_billed) {
             Ok(billed) => {
                 context.progress.recorded = true;

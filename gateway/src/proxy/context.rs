@@ -12,6 +12,7 @@ use super::{
     client::{Client, MeteredFrames},
     forwarded::Source,
     grpc::Call,
+    sizes::Sizes,
     tunnel::{Tunnel, Upgrade},
 };
 use crate::{
@@ -61,6 +62,8 @@ pub struct Context {
     pub(super) drops_answer: bool,
     /// Body bytes that came, and how many may.
     pub(super) body: BodyCount,
+    /// The bytes of its bodies, if they are its units.
+    pub(super) sizes: Option<Sizes>,
     /// The call of gRPC that it is, if it is one.
     pub(super) call: Option<Call>,
     /// The upgrade that it asks for and may have.
@@ -133,6 +136,7 @@ impl Context {
             passage: None,
             drops_answer: false,
             body: BodyCount::default(),
+            sizes: None,
             call: None,
             upgrade: None,
             tunnel: None,

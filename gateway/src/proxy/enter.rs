@@ -14,6 +14,7 @@ use super::{
     forwarded::Source,
     grpc::Call,
     hop, secured,
+    sizes::{Sizes, declared_length},
     tunnel::Upgrade,
 };
 use crate::{
@@ -142,11 +143,13 @@ impl Proxy {
             Ok(forwarding) => forwarding,
             Err(problem) => return Err(identified.refused(problem)),
         };
-        match admission.admit(&identified, identified.route.units.estimate()).await {
+        let units = identified.route.units.estimate_for(declared_length(&request.headers));
+        match admission.admit(&identified, units).await {
             Ok(Admitted::Caller(admission)) => context.admission = Some(admission),
             Ok(Admitted::Address(state)) => context.by_address = state,
             Err(problem) => return Err(identified.refused(problem)),
         }
+        context.sizes = Sizes::of(&identified.route.units, request.method == Method::HEAD);
         context.token_expires_at = identified.token.map(|token| token.expires_at);
         context.caller = identified.caller;
         context.route = Some(identified.route);
@@ -231,7 +234,7 @@ impl Forwarding {
         let upgrade = Upgrade::of(request, route)?;
         let body_limit = route.body_bytes.or(live.sizes.body_bytes);
         if let Some(limit) = body_limit {
-            check_body(declared_length(request), limit)?;
+            check_body(declared_length(&request.headers), limit)?;
         }
         let upstream = name.and_then(|name| live.upstreams.get(name)).cloned();
         let upstream =
@@ -283,11 +286,6 @@ fn find_route(
     };
     let (path, query) = (request.uri.path(), request.uri.query());
     admission::find_route(&live.table, &RequestView { host, path, method, headers, query })
-}
-
-fn declared_length(request: &RequestHeader) -> u64 {
-    let value = request.headers.get(header::CONTENT_LENGTH);
-    value.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 /// The answer to `OPTIONS *`, and to OPTIONS that may not be forwarded: the methods that the gateway

@@ -70,6 +70,7 @@ impl ProxyHttp for Hooks {
         if let Err(problem) = context.body.limit.map_or(Ok(()), |limit| check_body(context.body.received, limit)) {
             return Err(context.fail(problem));
         }
+        self.0.count_request(body.as_ref(), context).await?;
         if end_of_stream {
             context.complete();
             context.begin(Part::Header);
@@ -108,6 +109,9 @@ impl ProxyHttp for Hooks {
         fault::point("connected_to_upstream", session.req_header());
         // A body that was sent to a connection gone stale is sent and counted again.
         context.body.received = 0;
+        if let (Some(sizes), Some(route)) = (&mut context.sizes, &context.route) {
+            sizes.restart(&route.units);
+        }
         self.0.account_dispatch(context).map_err(|problem| context.fail(problem))?;
         context.progress.dispatched = true;
         Ok(())
@@ -267,11 +271,14 @@ impl ProxyHttp for Hooks {
     fn response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         fault::point("response_body_filter", session.req_header());
+        if context.tunnel.is_none() {
+            self.0.count_answer(body.as_ref(), context)?;
+        }
         context.begin(if end_of_stream { Part::End } else { Part::Body });
         if let (Some(_), None, Some(client)) = (&context.upgrade, &context.tunnel, &context.client) {
             // Not upgraded after all: the upstream may stay silent for as long as with any other
@@ -319,7 +326,8 @@ impl ProxyHttp for Hooks {
         if context.has_no_client() && !is_overdue && context.problem.is_none() {
             self.0.end_aborted(error, context);
         }
-        let problem = match context.problem.take() {
+        let refusal = || context.client.as_ref().and_then(|client| client.refusal());
+        let problem = match context.problem.take().or_else(refusal) {
             Some(problem) => Some(problem),
             None if is_overdue && context.call.is_some_and(|call| call.is_overdue()) => Some(grpc::overdue()),
             None if is_overdue => Some(Problem::new(Code::UpstreamTimeout, "the upstream has not answered in time")),

@@ -22,6 +22,7 @@ mod observe;
 pub(crate) mod reserved;
 mod retry;
 mod secured;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod timeouts;

@@ -57,11 +57,11 @@ impl Proxy {
         let (Some(caller), Some(route)) = (&context.caller, &context.route) else {
             return Self::dress_public(response, context);
         };
+        let has_left = context.has_no_client();
         let units = self.take_units(response, route);
         let is_counted_later =
             response.status == StatusCode::SWITCHING_PROTOCOLS && route.lifecycle.upgrade.units.is_some();
         let units = if is_counted_later { 0 } else { units };
-        let has_left = context.has_no_client();
         if let Some(admission) = context.admission.take_if(|_| !route.is_metered()) {
             context.permit = Some(admission.settle(0));
         }
@@ -71,6 +71,8 @@ impl Proxy {
             }
             let status = context.call.and_then(|call| call.http_status()).unwrap_or(response.status.as_u16());
             let (told, billable) = (if has_left { ABORTED_STATUS } else { status }, route.billable.covers(status));
+            let sizes = context.sizes.as_mut().filter(|_| !is_counted_later);
+            let units = sizes.map_or(units, |sizes| sizes.of_header(response, billable, !has_left));
             let record = self.gateway.admission().record_as(caller, route, &admission, units, told, billable);
             let billed = record.map_err(|reason| {
                 error!(
@@ -113,6 +115,8 @@ impl Proxy {
     fn take_units(&self, response: &mut ResponseHeader, route: &Route) -> u64 {
         let (name, default) = match &route.units {
             Units::Fixed(units) => return *units,
+            // They are counted as they pass.
+            Units::Bytes { .. } => return 0,
             Units::Header { name, default } => (name, *default),
         };
         let reported = reported_units(response, name);

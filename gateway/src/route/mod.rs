@@ -40,7 +40,7 @@ pub(crate) use overlap::Overlaps;
 pub use path::{DecodedPath, PathError, decode_path};
 pub use pattern::{Billable, HostPattern};
 pub use retries::{Retries, RetryOn};
-pub use settings::{HeaderLimits, Public, RouteSettings, Target, Timeouts, UNITS_MAX, Units};
+pub use settings::{Bodies, HeaderLimits, Public, RouteSettings, Target, Timeouts, UNITS_MAX, Units};
 pub use spelling::{Spelling, Spellings};
 pub use table::{RequestView, RouteError, Table, without_port};
 

@@ -1,9 +1,11 @@
 //! The settings of a route, as they stand in the configuration: plain numbers, names and patterns.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use common::plan::{REQUESTS_METER, RateLimits};
 use http::{HeaderName, Method};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     conditions::Conditions,
@@ -129,6 +131,25 @@ pub enum Units {
         /// Units that count if the header is missing or not usable.
         default: u64,
     },
+    /// By the bytes of its body, of the request's, or of both.
+    Bytes {
+        /// The bodies that are counted.
+        bodies: Bodies,
+        /// One unit stands for as many bytes, rounded up for each body.
+        per: NonZeroU64,
+    },
+}
+
+/// Bodies of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bodies {
+    /// The body of the request.
+    Request,
+    /// The body of the answer.
+    Response,
+    /// Both.
+    Both,
 }
 
 /// A route that needs no key.
@@ -143,7 +164,31 @@ impl Units {
     pub const fn estimate(&self) -> u64 {
         match self {
             Self::Fixed(units) | Self::Header { default: units, .. } => *units,
+            Self::Bytes { .. } => 1,
         }
+    }
+
+    /// Units that are set aside for a request whose body has as many bytes, as far as its header
+    /// tells.
+    pub const fn estimate_for(&self, request_bytes: u64) -> u64 {
+        match self {
+            Self::Bytes { bodies, per } if bodies.include_request() && request_bytes > 0 => {
+                request_bytes.div_ceil(per.get())
+            }
+            _ => self.estimate(),
+        }
+    }
+}
+
+impl Bodies {
+    /// Returns true if the body of the request is counted.
+    pub(crate) const fn include_request(self) -> bool {
+        matches!(self, Self::Request | Self::Both)
+    }
+
+    /// Returns true if the body of the answer is counted.
+    pub(crate) const fn include_response(self) -> bool {
+        matches!(self, Self::Response | Self::Both)
     }
 }
 

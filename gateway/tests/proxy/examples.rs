@@ -219,6 +219,23 @@ async fn routes_of_a_document_are_checked_and_served() {
     assert_eq!(example.without_key("/api/v1/pets").await.status(), 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_and_downloads_are_billed_by_their_bytes() {
+    let example = Example::start("bytes.yaml").await;
+    let (mut answered, body) = (Vec::new(), "x".repeat(1_500));
+    for (method, target) in [(Method::PUT, "/files/a"), (Method::GET, "/files/a"), (Method::POST, "/convert")] {
+        let request = example.request(method, target).bearer_auth(example.customer.secret.expose()).body(body.clone());
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{target}");
+        answered.push(answer.bytes().await.unwrap().len() as u64);
+    }
+    let records = example.fixture.billing.wait_for(example.customer.tenant, 3).await;
+    let mut units: Vec<_> = records.iter().map(|record| (&*record.meter, record.units)).collect();
+    units.sort_unstable();
+    let converted = 2 + answered[2].div_ceil(1_024);
+    assert_eq!(units, [("converted_kib", converted), ("served_bytes", answered[1]), ("stored_kib", 2)]);
+}
+
 #[test]
 fn file_that_is_no_document_is_told() {
     for (file, reason) in [("canary.yaml", "is no OpenAPI document"), ("missing.yaml", "cannot be read")] {

@@ -37,6 +37,7 @@ mod routes;
 mod schema;
 mod shared;
 mod shortage;
+mod sizes;
 mod stability;
 mod support;
 mod timeouts;

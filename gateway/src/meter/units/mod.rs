@@ -1,8 +1,10 @@
-//! Units that are counted while bytes pass: messages and payload bytes of a WebSocket.
+//! Units that are counted while bytes pass: bytes of requests and answers, messages and payload
+//! bytes of a WebSocket.
 //!
 //! Invariant: units are held and recorded before the bytes that use them go on. What does not fit
 //! into a hard quota or the credit does not pass.
 
+mod bodies;
 mod bytes;
 mod frames;
 mod header;
@@ -11,12 +13,13 @@ mod tests;
 
 use std::task::{Context, Poll};
 
+pub(crate) use bodies::BodyMeter;
 pub(crate) use bytes::ByteCount;
 pub(crate) use frames::{FrameCount, FrameMeter, Passed};
 pub(crate) use header::{FrameHeader, HEADER_MAX_BYTES};
 
-/// Status of the records that follow the first record of a connection: they carry the units of what
-/// passed since.
+/// Status of the records that follow the first record of a connection or an answer: they carry the
+/// units of what passed since.
 pub(crate) const CONTINUED_STATUS: u16 = 100;
 
 /// The source of the units that passing bytes use.

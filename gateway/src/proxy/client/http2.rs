@@ -284,6 +284,9 @@ impl Http2Stream {
         if self.swallows() {
             return Poll::Ready(Ok(None));
         }
+        if let Err(error) = ready!(self.client.poll_held(context)) {
+            return Poll::Ready(Err(Error::because(ErrorType::WriteError, "while sending", error).into_down()));
+        }
         let Some(sending) = &mut self.sending else {
             return Poll::Ready(Err(gone(&Reason::CANCEL.into())));
         };

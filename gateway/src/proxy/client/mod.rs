@@ -7,6 +7,7 @@
 
 mod end;
 mod frames;
+mod held;
 mod http2;
 mod metered;
 mod outgoing;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 pub(super) use end::End;
 use futures_util::task::AtomicWaker;
 use h2::server::SendResponse;
+use held::Held;
 pub(crate) use http2::Http2Stream;
 pub(super) use metered::MeteredFrames;
 use pingora_core::protocols::Stream;
@@ -100,6 +102,10 @@ pub(crate) struct Client {
     counts_frames: AtomicBool,
     /// Their count, until the stream takes it.
     counted_frames: Mutex<Option<Box<MeteredFrames>>>,
+    /// True if bytes to the client wait for something.
+    is_held: AtomicBool,
+    /// The things that they wait for.
+    held: Held,
     /// Left behind by a panic: the stream to answer on, and the parts of the request that the
     /// answer needs.
     rescued: Mutex<Rescued>,
@@ -145,6 +151,7 @@ impl Client {
         self.deadline.store(0, Ordering::Relaxed);
         self.deadline_passed.store(false, Ordering::Relaxed);
         self.sent.store(0, Ordering::Relaxed);
+        self.let_pass();
     }
 
     /// Lets the request go on if its client leaves, for as long and for as many bytes of the

@@ -161,6 +161,7 @@ impl AsyncWrite for ClientStream {
         if this.swallows() {
             return Poll::Ready(this.swallow(bytes.len()));
         }
+        ready!(this.client.poll_held(context))?;
         let mut bytes = bytes;
         if this.counts_frames() {
             match this.frames.of_answer(bytes) {
@@ -189,6 +190,7 @@ impl AsyncWrite for ClientStream {
         if this.swallows() {
             return Poll::Ready(this.swallow(offered));
         }
+        ready!(this.client.poll_held(context))?;
         let outcome = ready!(Pin::new(&mut this.inner).poll_write_vectored(context, slices));
         if let Ok(mut left) = outcome {
             for slice in slices {
