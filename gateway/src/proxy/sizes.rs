@@ -63,8 +63,8 @@ impl Sizes {
     /// Units of the request's own record, which is written with the header of an answer.
     pub(super) fn of_header(&mut self, response: &ResponseHeader, is_billed: bool, has_client: bool) -> u64 {
         self.is_billed = Some(is_billed);
-        let announces = has_client && !self.is_head && !has_no_body(response.status);
-        let announced = if announces { declared_length(&response.headers) } else { 0 };
+        let has_body = has_client && !self.is_head && !has_no_body(response.status);
+        let announced = if has_body { declared_length(&response.headers) } else { 0 };
         let units = std::mem::take(&mut self.unrecorded);
         units.saturating_add(self.meter.begin_answer(announced))
     }

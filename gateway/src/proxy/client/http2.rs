@@ -218,15 +218,17 @@ impl Http2Stream {
         }
         let is_last = is_last || self.has_no_body(&header);
         self.has_ended = is_last;
+        // Of what was written, only the status is asked for: a copy of all headers would be for
+        // nobody.
+        self.written = Some(Box::new(ResponseHeader::build_no_case(header.status, Some(0))?));
         if !self.swallows()
             && let Some(respond) = &mut self.respond
         {
-            match respond.send_response(response(&header), is_last) {
+            match respond.send_response(response(*header), is_last) {
                 Ok(sending) => self.sending = Some(sending),
                 Err(error) => self.lost(&error)?,
             }
         }
-        self.written = Some(header);
         Ok(())
     }
 
@@ -235,7 +237,7 @@ impl Http2Stream {
         if header.status == StatusCode::SWITCHING_PROTOCOLS || self.swallows() {
             return Ok(());
         }
-        match self.respond.as_mut().map(|respond| respond.send_informational(response(header))) {
+        match self.respond.as_mut().map(|respond| respond.send_informational(response(header.clone()))) {
             Some(Err(error)) => self.lost(&error),
             _ => Ok(()),
         }
