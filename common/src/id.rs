@@ -107,6 +107,18 @@ opaque_id!(
     /// A top-up of a wallet that was asked for.
     WalletTopUpId, "top-up", "top_"
 );
+opaque_id!(
+    /// A finalized invoice.
+    InvoiceId, "invoice", "inv_"
+);
+opaque_id!(
+    /// A credit note.
+    CreditNoteId, "credit note", "crn_"
+);
+opaque_id!(
+    /// A payment.
+    PaymentId, "payment", "pay_"
+);
 
 #[cfg(test)]
 mod tests {

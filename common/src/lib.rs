@@ -1,9 +1,9 @@
 //! The domain that the gateway, billing and `keyctl` share.
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
-//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; the [`ledger`] says
-//! who owes what; the [`store`] keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes
-//! from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
+//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`] says
+//! what that costs, and a [`payment`] pays it; the [`ledger`] says who owes what; the [`store`] keeps
+//! all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
 //! small types that make wrong states impossible, [`files`] keeps what is written to disk private,
 //! [`listen`] and [`tls`] are the listeners of every program.
 
@@ -15,6 +15,7 @@ pub mod change;
 pub mod config;
 pub mod files;
 pub mod id;
+pub mod invoice;
 pub mod job;
 pub mod json;
 #[cfg(feature = "tokens")]
@@ -27,6 +28,7 @@ pub mod listen;
 pub mod money;
 pub mod name;
 pub mod origin;
+pub mod payment;
 pub mod plan;
 pub mod quota;
 pub mod store;

@@ -268,6 +268,16 @@ impl Period {
         Ok(Window { start: zone.month_start(self.year, self.month)?, end: zone.month_start(next.year, next.month)? })
     }
 
+    /// The month before this one.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        if self.month == 1 {
+            Self { year: self.year - 1, month: 12 }
+        } else {
+            Self { year: self.year, month: self.month - 1 }
+        }
+    }
+
     /// The month after this one.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -16,8 +16,11 @@ use crate::{
     credit::CreditCommand,
     duration::Seconds,
     error::Failure,
+    invoice::InvoiceCommand,
     key::KeyCommand,
+    ledger::LedgerCommand,
     output::{Format, Output},
+    payment::PaymentCommand,
     plan::PlanCommand,
     tenant::TenantCommand,
     terminal::Asking,
@@ -162,6 +165,15 @@ pub(crate) enum Command {
     /// Grant, show and take back money paid in advance
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// List, show, issue, correct and void invoices
+    #[command(subcommand)]
+    Invoice(InvoiceCommand),
+    /// Record payments of invoices, and refunds
+    #[command(subcommand)]
+    Payment(PaymentCommand),
+    /// Show balances and statements
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Show who changed what
     #[command(subcommand, alias = "audit")]
     AuditLog(AuditLogCommand),

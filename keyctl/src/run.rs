@@ -54,6 +54,9 @@ async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Opt
         Command::Usage(command) => command.run(&context).await,
         Command::Credit(command) => command.run(&context).await,
         Command::Wallet(command) => command.run(&context).await,
+        Command::Invoice(command) => command.run(&context).await,
+        Command::Payment(command) => command.run(&context).await,
+        Command::Ledger(command) => command.run(&context).await,
         Command::AuditLog(command) => command.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };

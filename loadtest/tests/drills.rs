@@ -67,3 +67,8 @@ async fn replayed_topic_changes_nothing() {
 async fn faults_of_servers_fail_no_request_that_may_be_repeated() {
     the_books_balance_after("upstream-faults", 6).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_billing_invoices_nobody_twice_and_misses_nobody() {
+    the_books_balance_after("billing-kill9", 6).await;
+}

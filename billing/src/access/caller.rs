@@ -89,6 +89,11 @@ impl Unplaced {
         Self { caller, grant }
     }
 
+    /// The tenant of the caller's role; none above every tenant.
+    pub const fn tenant(&self) -> Option<TenantId> {
+        self.caller.principal.tenant
+    }
+
     /// The caller, if it may use the operation on the tenant that the body names; without a tenant,
     /// above every tenant.
     pub async fn at(self, tenant: Option<TenantId>) -> Result<Caller, Problem> {

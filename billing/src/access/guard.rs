@@ -13,7 +13,7 @@ use axum::{
 };
 use common::{
     api::problem::ProblemCode,
-    id::{AdminKeyId, KeyId, TenantId},
+    id::{AdminKeyId, InvoiceId, KeyId, PaymentId, TenantId},
     limit::LimitState,
     origin,
     store::StoreError,
@@ -122,7 +122,12 @@ impl Checkpoint {
         }
         match grant.target {
             Target::Own | Target::Body => caller.admit(*grant, own)?,
-            Target::Tenant | Target::Key | Target::AdminKey => {
+            Target::Tenant
+            | Target::Key
+            | Target::AdminKey
+            | Target::Invoice
+            | Target::InvoiceIssuer
+            | Target::PaymentIssuer => {
                 let tenant = concerned(&caller, grant, parameters).await?;
                 caller.check(grant, tenant).await?;
             }
@@ -215,7 +220,29 @@ async fn concerned(caller: &Caller, grant: &Grant, parameters: &RawPathParams) -
             let key: AdminKeyId = parameter(parameters, "admin_key", "admin key")?;
             Ok(caller.store().admin_key(key).await?.tenant)
         }
+        Target::Invoice => {
+            let invoice: InvoiceId = parameter(parameters, "invoice", "invoice")?;
+            Ok(caller.store().invoice(invoice).await?.tenant)
+        }
+        Target::InvoiceIssuer => issuer(caller, parameter(parameters, "invoice", "invoice")?).await,
+        Target::PaymentIssuer => {
+            let payment: PaymentId = parameter(parameters, "payment", "payment")?;
+            issuer(caller, caller.store().payment(payment).await?.invoice).await
+        }
         Target::Tenant | Target::Own | Target::Body => parameter(parameters, "tenant", "tenant"),
+    }
+}
+
+/// The issuer of an invoice that the caller may see. To a caller that stands below the issuer, the
+/// invoice is known, and closed.
+async fn issuer(caller: &Caller, invoice: InvoiceId) -> Result<TenantId, Problem> {
+    let issuer = caller.store().invoice(invoice).await?.issuer;
+    match caller.store().tenant(issuer).await {
+        Ok(issuer) => Ok(issuer.id),
+        Err(StoreError::NotFound { .. }) => {
+            Err(Problem::new(ProblemCode::Forbidden, "only the issuer of the invoice may do this"))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

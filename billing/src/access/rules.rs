@@ -7,7 +7,7 @@
 
 use axum::http::Method;
 use common::admin::{
-    AdminArea::{AdminKeys, Audit, Credit, Keys, Plans, Subscriptions, Tenants, Usage},
+    AdminArea::{AdminKeys, Audit, Credit, Invoices, Keys, Plans, Subscriptions, Tenants, Usage},
     AdminScope,
     Role::{self, Admin, Billing, Owner, Viewer},
 };
@@ -62,6 +62,13 @@ pub enum Target {
     Key,
     /// The tenant of the admin key that the parameter `admin_key` names.
     AdminKey,
+    /// The tenant that owes the invoice that the parameter `invoice` names.
+    Invoice,
+    /// The tenant that has issued that invoice.
+    InvoiceIssuer,
+    /// The tenant that has issued the invoice that the payment, which the parameter `payment` names,
+    /// has paid.
+    PaymentIssuer,
     /// The tenant that the body names: the handler gets its caller only after the check.
     Body,
 }
@@ -167,6 +174,23 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/admin-keys/{admin_key}", reads(read(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/rotate", within(write(AdminKeys), Target::AdminKey, Owner)),
     row("POST", "/v1/admin-keys/{admin_key}/revoke", within(write(AdminKeys), Target::AdminKey, Owner)),
+    // Invoices. Whoever owes one reads it; only its issuer, and those above, change something.
+    row("GET", "/v1/tenants/{tenant}/billing-details", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/billing-details", from_above(write(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/invoice-preview", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/ledger/balances", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/ledger/entries", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/ledger/trial-balance", reads(read(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/invoices", reads(read(Invoices), Target::Own, Viewer)),
+    row("POST", "/v1/invoices", within(write(Invoices), Target::Body, Billing)),
+    row("GET", "/v1/invoices/{invoice}", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("POST", "/v1/invoices/{invoice}/void", within(write(Invoices), Target::InvoiceIssuer, Billing)),
+    row("POST", "/v1/invoices/{invoice}/write-off", within(write(Invoices), Target::InvoiceIssuer, Billing)),
+    row("GET", "/v1/invoices/{invoice}/credit-notes", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("POST", "/v1/invoices/{invoice}/credit-notes", within(write(Invoices), Target::InvoiceIssuer, Billing)),
+    row("GET", "/v1/invoices/{invoice}/payments", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("POST", "/v1/invoices/{invoice}/payments", within(write(Invoices), Target::InvoiceIssuer, Billing)),
+    row("POST", "/v1/payments/{payment}/refund", within(write(Invoices), Target::PaymentIssuer, Billing)),
     // Credit and usage.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/credit", from_above(write(Credit), Target::Tenant, Billing)),

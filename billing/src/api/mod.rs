@@ -8,6 +8,7 @@
 mod admin_keys;
 mod audit_log;
 mod batches;
+mod billing_details;
 mod body;
 mod credit;
 mod document;
@@ -15,7 +16,9 @@ mod etag;
 mod fallback;
 mod idempotency;
 mod ingester;
+mod invoices;
 mod keys;
+mod ledger;
 mod me;
 mod observe;
 mod page;
@@ -96,6 +99,18 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/wallet/top-ups", get(wallet::top_ups::list)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", post(wallet::top_ups::confirm)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
+        ("/v1/tenants/{tenant}/billing-details", get(billing_details::show).put(billing_details::replace)),
+        ("/v1/tenants/{tenant}/invoice-preview", get(invoices::preview::show)),
+        ("/v1/tenants/{tenant}/ledger/balances", get(ledger::balances)),
+        ("/v1/tenants/{tenant}/ledger/entries", get(ledger::entries)),
+        ("/v1/tenants/{tenant}/ledger/trial-balance", get(ledger::trial_balance)),
+        ("/v1/invoices", get(invoices::list).post(invoices::one_off::issue)),
+        ("/v1/invoices/{invoice}", get(invoices::show)),
+        ("/v1/invoices/{invoice}/void", post(invoices::ends::void)),
+        ("/v1/invoices/{invoice}/write-off", post(invoices::ends::write_off)),
+        ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
+        ("/v1/invoices/{invoice}/payments", get(invoices::payments::list).post(invoices::payments::record)),
+        ("/v1/payments/{payment}/refund", post(invoices::payments::refund)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),
         ("/v1/plans/{plan}", get(plans::show)),
         ("/v1/plans/{plan}/versions", get(plans::versions)),

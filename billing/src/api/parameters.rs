@@ -63,6 +63,14 @@ impl Name for common::id::WalletTopUpId {
     const WHAT: &'static str = "top-up";
 }
 
+impl Name for common::id::InvoiceId {
+    const WHAT: &'static str = "invoice";
+}
+
+impl Name for common::id::PaymentId {
+    const WHAT: &'static str = "payment";
+}
+
 impl Name for PlanId {
     const WHAT: &'static str = "plan";
 }

@@ -7,10 +7,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use common::{
     api::{
         page::ListDocument,
+        problem::ProblemCode,
         subscription::{AssignmentBody, SubscriptionDocument, When},
     },
     id::TenantId,
-    plan::PlanId,
+    plan::{PlanId, subscription::Subscription},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -99,13 +100,21 @@ pub(super) async fn list(
     Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Json<ListDocument<SubscriptionDocument>>, Problem> {
     let (page, now) = (parameters.request(OF_TENANT)?, services.clock.now());
-    let found = caller.store().subscriptions_page(tenant, page).await?;
-    Ok(Json(page::list(OF_TENANT, found.map(|one| SubscriptionDocument::of(one, now)))))
+    let store = caller.store();
+    let found = store.subscriptions_page(tenant, page).await?;
+    let mut terms = store.billing_overrides_of(tenant).await?;
+    let document = |one: Subscription| {
+        let terms = terms.remove(&one.starts_at);
+        SubscriptionDocument::of(one, now).with_terms(terms)
+    };
+    Ok(Json(page::list(OF_TENANT, found.map(document))))
 }
 
 /// Assign a plan to a tenant
 ///
-/// At most one change is scheduled: a new one replaces it. Earlier subscriptions stay as they were.
+/// At most one change is scheduled: a new one replaces it. A trial is a subscription by itself, and
+/// the one after it is scheduled. Terms of its own are given to a tenant by the tenant that the plan
+/// belongs to, or by one above that. Earlier subscriptions stay as they were.
 /// The same again changes nothing.
 #[utoipa::path(
     post,
@@ -119,11 +128,14 @@ pub(super) async fn assign(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Named(tenant): Named<TenantId>,
-    Body(AssignmentBody { plan, version, starts: When(start) }): Body<AssignmentBody>,
+    Body(body): Body<AssignmentBody>,
 ) -> Result<Json<SubscriptionDocument>, Problem> {
-    let now = services.clock.now();
-    let assigned = caller.store().assign_plan(tenant, &plan, version, start, now).await?;
-    Ok(Json(SubscriptionDocument::of(assigned, now)))
+    let (store, now) = (caller.store(), services.clock.now());
+    let agreement = body.agreement().map_err(|reason| Problem::new(ProblemCode::BodyInvalid, reason))?;
+    let AssignmentBody { plan, version, starts: When(start), .. } = body;
+    let assigned = store.assign_plan_by(tenant, &plan, version, start, &agreement, now).await?;
+    let terms = store.billing_overrides_of(tenant).await?.remove(&assigned.starts_at);
+    Ok(Json(SubscriptionDocument::of(assigned, now).with_terms(terms)))
 }
 
 /// End a tenant's own subscription

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod drop_records;
+mod explain;
 mod gaps;
 mod ingest;
 mod jobs;
@@ -14,6 +15,7 @@ mod reconcile;
 mod run;
 mod serve;
 mod signals;
+mod simulate;
 mod store;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf};
@@ -52,7 +54,7 @@ Examples:
   billing serve --config config/billing.yaml
   billing ingest --config config/billing.yaml
   billing audit --period 2026-11
-  billing run --period 2026-11 --dry-run
+  billing run --period 2026-11
   billing run --dry-run --output json --store sqlite://data/tollgate.db";
 
 /// The business plane of Tollgate: takes usage from the gateways and turns it into invoices.
@@ -93,8 +95,12 @@ enum Command {
     DropRecords(drop_records::DropRecordsArguments),
     /// List the jobs of this store and their runs, and do what is due
     Jobs(jobs::JobsArguments),
-    /// Draft the invoices of a period
+    /// Issue the invoices of a period, or draft them
     Run(run::RunArguments),
+    /// Show what the lines of an invoice were computed from
+    Explain(explain::ExplainArguments),
+    /// Rate past usage by other plans
+    Simulate(simulate::SimulateArguments),
     /// Bring the store's schema up to date
     Migrate(migrate::MigrateArguments),
 }
@@ -164,6 +170,9 @@ pub enum CommandError {
     /// Some tenants could not be billed; the reasons are on stdout and stderr.
     #[error("{0} of the tenants could not be billed; all others were")]
     Unbilled(usize),
+    /// Usage of the period may be missing.
+    #[error("nothing was issued, as usage may be missing: {0}; mend that, or pass --incomplete with a reason")]
+    Incomplete(String),
     /// Invoices could not be drafted.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -196,6 +205,8 @@ impl Cli {
             Command::DropRecords(arguments) => drop_records::execute(&arguments, &environment).await,
             Command::Jobs(arguments) => jobs::execute(&arguments, &environment).await,
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
+            Command::Explain(arguments) => explain::execute(&arguments, &environment).await,
+            Command::Simulate(arguments) => simulate::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,
         }
     }

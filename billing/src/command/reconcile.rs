@@ -21,8 +21,8 @@ form). The brokers are those of the settings or of TOLLGATE_KAFKA.
 Exit codes:
   0  the books are in order; messages that are still in Kafka are reported and are no fault
   1  an equality does not hold, a gap is open and not accepted, the journal of a gateway's life is gone, a dead letter is
-     not resolved, usage is in quarantine, a posting of the ledger does not sum to zero, or a wallet is not what the
-     ledger has; or the command failed
+     not resolved, usage is in quarantine, a posting of the ledger does not sum to zero, a wallet is not what the ledger
+     has, or invoices, payments and the ledger do not agree; or the command failed
   2  the command line is invalid";
 
 #[derive(Debug, Args)]

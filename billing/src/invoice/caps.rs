@@ -14,6 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use common::{
     id::TenantId,
     key::Mode,
+    plan::price::Measured,
     store::Store,
     time::{Micros, Period, TimeError, Window, Zone},
     usage::{PaidBy, rollup::UsageRollup},
@@ -61,11 +62,31 @@ struct Row {
 
 /// A sum that some row did not let pass whole.
 struct Beyond {
-    /// The payer whose invoice has it, unless it is on another's or on none.
-    payer: Option<Payer>,
+    /// The payers whose bills of the period have it.
+    payers: Vec<Payer>,
     meter: String,
+    /// All that the sum counts.
+    measured: Measured,
     /// Its last units, as many as each of those rows did not let pass.
     parts: Vec<u64>,
+}
+
+/// What bears on a bill is not known.
+#[derive(Debug, Clone)]
+pub(super) enum UnknownCap {
+    /// The time zone of a holder is unknown.
+    Clock { tenant: TenantId, source: TimeError },
+    /// The plan of a holder was not read.
+    Plan(TenantId),
+}
+
+impl From<UnknownCap> for InvoiceError {
+    fn from(unknown: UnknownCap) -> Self {
+        match unknown {
+            UnknownCap::Clock { tenant, source } => Self::Clock { tenant, source },
+            UnknownCap::Plan(tenant) => Self::Plan(tenant),
+        }
+    }
 }
 
 impl Caps {
@@ -127,15 +148,10 @@ impl Caps {
         hull
     }
 
-    /// Counts a sum against every row on its way up; sums come in the order of their time. `payer`
-    /// is whoever has it on the bill of the period, if anybody has. An error: what bears on the
-    /// payer's bill is not known.
-    pub(super) fn count(
-        &mut self,
-        payers: &Payers,
-        sum: &UsageRollup,
-        payer: Option<Payer>,
-    ) -> Result<(), InvoiceError> {
+    /// Counts a sum against every row on its way up; sums come in the order of their time. `billed`
+    /// are those who have it on the bill of the period. An error: what bears on their bills is not
+    /// known.
+    pub(super) fn count(&mut self, payers: &Payers, sum: &UsageRollup, billed: &[Payer]) -> Result<(), UnknownCap> {
         if self.holders.is_empty() || !sum.billable || sum.mode == Mode::Test {
             return Ok(());
         }
@@ -150,13 +166,15 @@ impl Caps {
                 Ok(true) => parts.extend(self.beyond_row(payers, tenant, sum, parts.len())),
                 Ok(false) => {}
                 // A payer that holds it cannot be billed by that plan, and says so itself.
-                Err(_) if payer.is_some_and(|payer| payer.tenant == tenant) => {}
+                Err(_) if billed.iter().any(|payer| payer.bill.tenant == tenant) => {}
                 Err(error) => result = Err(error),
             }
         }
         if !parts.is_empty() {
-            let payer = payer.filter(|_| sum.paid == PaidBy::Charge);
-            self.sums.push(Beyond { payer, meter: sum.meter.clone(), parts });
+            let owes = |payer: &&Payer| sum.paid == PaidBy::Charge || payer.wholesale;
+            let payers = billed.iter().filter(owes).copied().collect();
+            let measured = Measured { units: sum.units, requests: sum.requests };
+            self.sums.push(Beyond { payers, meter: sum.meter.clone(), measured, parts });
         }
         result
     }
@@ -174,14 +192,17 @@ impl Caps {
         })
     }
 
-    /// Units that no bill may hold, by payer and meter, once all sums are counted.
-    pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, String, u64)> {
+    /// What no bill may hold, by payer and meter, once all sums are counted. A request counts among
+    /// it if all its units do; of several in one sum, as many as units, rounded down.
+    pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, String, Measured)> {
         for (_, row) in self.rows.values_mut().flatten() {
             row.advance(Micros(i64::MAX), &mut self.sums);
         }
-        self.sums.into_iter().filter_map(|sum| {
-            let units = sum.parts.into_iter().max().filter(|units| *units > 0)?;
-            Some((sum.payer?, sum.meter, units))
+        self.sums.into_iter().flat_map(|sum| {
+            let units = sum.parts.iter().copied().max().unwrap_or(0);
+            let beyond = Measured { units, requests: sum.measured.requests_of(units) };
+            let held = if units > 0 { sum.payers } else { Vec::new() };
+            held.into_iter().map(move |payer| (payer, sum.meter.clone(), beyond))
         })
     }
 
@@ -203,14 +224,14 @@ impl Caps {
 
 impl Holder {
     /// Returns true if the plan of a subscription caps the meter in a known month.
-    fn caps(&self, tenant: TenantId, subscription: usize, meter: &str) -> Result<bool, InvoiceError> {
+    fn caps(&self, tenant: TenantId, subscription: usize, meter: &str) -> Result<bool, UnknownCap> {
         match self.plans.get(subscription) {
             Some(Stated::Limits(limits)) if limits.iter().any(|(of, _)| of == meter) => {
                 let known = self.zone.as_ref().map(|_| true);
-                known.map_err(|source| InvoiceError::Clock { tenant, source: source.clone() })
+                known.map_err(|source| UnknownCap::Clock { tenant, source: source.clone() })
             }
             Some(Stated::Limits(_)) | None => Ok(false),
-            Some(Stated::Unreadable) => Err(InvoiceError::Plan(tenant)),
+            Some(Stated::Unreadable) => Err(UnknownCap::Plan(tenant)),
         }
     }
 

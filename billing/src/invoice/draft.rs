@@ -1,8 +1,8 @@
 //! Drafts of invoices: one pass over the usage of a period, then the lines of each payer.
 //!
-//! Invariant: every unit is on the bill of one payer, the payer at the instant of use, and in one
-//! period of that payer. So the bills of all periods hold all usage, each unit once, whatever moved
-//! or changed since.
+//! Invariant: of the bills of an issuer that are not wholesale, every unit is on one, that of its
+//! payer at the instant of use, and in one period of that payer. So the bills of all periods hold
+//! all usage, each unit once, whatever moved or changed since.
 //!
 //! The pass covers the periods of all payers at once, whatever their time zones, in slices of a
 //! day: memory grows with tenants and meters, not with the rows of a month. A tenant that cannot be
@@ -12,20 +12,24 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use common::{
     id::TenantId,
-    plan::Plan,
+    plan::{Plan, subscription::Subscription},
     store::Store,
     tenant::TenantAccount,
     time::{Micros, Window, Zone},
-    usage::rollup::{RefusalRollup, UsageFilter, UsageRollup},
+    usage::{
+        PaidBy,
+        rollup::{RefusalRollup, UsageFilter, UsageRollup},
+    },
 };
 
 use super::{
-    Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage,
-    caps::Caps,
+    Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage, billed,
+    caps::{Caps, UnknownCap},
+    payers::{Bill, Payer},
     period::{BillingPeriod, PeriodChoice},
     plans::Plans,
 };
-use crate::rating::{self, TenantTotals, Totals};
+use crate::rating::{self, RatingError, TenantTotals, Term, Totals};
 
 /// Part of the period that one query sums.
 const SLICE_SECONDS: i64 = 86_400;
@@ -35,20 +39,40 @@ const HOUR_SECONDS: i64 = 3_600;
 
 /// Usage and refusals of the period.
 #[derive(Default)]
-struct Recorded {
-    /// Billed usage, by payer.
-    billed: Totals,
+pub(super) struct Recorded {
+    /// Billed usage.
+    pub(super) billed: Totals<Bill>,
     /// Usage without a payer, and usage of unknown tenants.
     unpaid: Totals,
+    /// By the nearest payer.
     refused: HashMap<TenantId, u64>,
-    failed: BTreeMap<TenantId, InvoiceError>,
+    pub(super) failed: BTreeMap<TenantId, InvoiceError>,
 }
 
 /// Drafts the invoices of a period: of every payer, or of `only` one with the tenants that it pays
 /// for.
 pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) -> Result<Drafts, InvoiceError> {
-    let period = BillingPeriod::read(store, choice, only).await?;
-    let mut plans = Plans::default();
+    draft_as_if(store, choice, only, Supposed::default()).await
+}
+
+/// What is different in a draft that asks "what if".
+#[derive(Default)]
+pub(super) struct Supposed {
+    /// Plans that stand in for those that have their names.
+    pub(super) plans: Vec<Plan>,
+    /// A subscription that begins, and ends the one before it.
+    pub(super) subscription: Option<Subscription>,
+}
+
+/// Drafts the invoices of a period as if something were different.
+pub(super) async fn draft_as_if(
+    store: &Store,
+    choice: PeriodChoice,
+    only: Option<TenantId>,
+    supposed: Supposed,
+) -> Result<Drafts, InvoiceError> {
+    let mut plans = Plans::of(store, supposed.plans).await?;
+    let period = BillingPeriod::read(store, choice, only, &mut plans, supposed.subscription).await?;
     let caps = period.caps(store, &mut plans).await?;
     let mut recorded = Recorded::read(store, &period, caps).await?;
     let mut drafts = Drafts {
@@ -62,10 +86,10 @@ pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) 
         let tenant = account.id;
         let drafted = match recorded.failed.remove(&tenant) {
             Some(error) => Err(error),
-            None => invoice(store, &period, account, choice, &recorded, &mut plans).await,
+            None => invoices(store, &period, account, choice, &recorded, &mut plans).await,
         };
         match drafted {
-            Ok(invoice) => drafts.invoices.extend(invoice),
+            Ok(invoices) => drafts.invoices.extend(invoices),
             Err(error) if error.is_of_one_tenant() => {
                 drafts.failed.push(FailedDraft {
                     tenant,
@@ -81,32 +105,56 @@ pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) 
     Ok(drafts)
 }
 
-/// The invoice of a tenant; none if it had no subscription in the period.
-async fn invoice(
+/// The invoices of a tenant, one for each issuer whose plans it had in the period.
+async fn invoices(
     store: &Store,
     period: &BillingPeriod,
     account: &TenantAccount,
     choice: PeriodChoice,
     recorded: &Recorded,
     plans: &mut Plans,
-) -> Result<Option<Invoice>, InvoiceError> {
+) -> Result<Vec<Invoice>, InvoiceError> {
     let tenant = account.id;
     let zone = account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
     let window = choice.window(&zone)?;
     let (_, subscriptions) = period.payers.within(tenant, window);
-    let Some(last) = subscriptions.last() else { return Ok(None) };
     for subscription in subscriptions {
         plans.read(store, subscription).await?;
     }
-    let history: Vec<&Plan> = subscriptions.iter().filter_map(|one| plans.known(one)).map(|one| &one.plan).collect();
-    let plan = plans.known(last).ok_or(InvoiceError::Plan(tenant))?;
+    let mut issuers: Vec<TenantId> = Vec::new();
+    for subscription in subscriptions {
+        if !issuers.contains(&subscription.plan_owner) {
+            issuers.push(subscription.plan_owner);
+        }
+    }
+    let invoice = |issuer| {
+        let bill = Bill { tenant, issuer };
+        let subscriptions: Vec<_> = subscriptions.iter().filter(|one| one.plan_owner == issuer).collect();
+        invoice(account, (bill, window, zone.clone()), &subscriptions, recorded, plans)
+    };
+    issuers.into_iter().map(invoice).collect()
+}
+
+/// The invoice of one bill; its subscriptions come by start, and there is at least one.
+fn invoice(
+    account: &TenantAccount,
+    (bill, window, zone): (Bill, Window, Zone),
+    subscriptions: &[&Subscription],
+    recorded: &Recorded,
+    plans: &Plans,
+) -> Result<Invoice, InvoiceError> {
+    let tenant = bill.tenant;
+    let terms = terms(subscriptions, plans);
+    let plan = subscriptions.last().and_then(|last| plans.known(last)).ok_or(InvoiceError::Plan(tenant))?;
     let unused = TenantTotals::default();
-    let usage = recorded.billed.tenant(tenant).unwrap_or(&unused);
+    let usage = recorded.billed.tenant(bill).unwrap_or(&unused);
     let currency = plan.plan.currency;
-    let (lines, total) = rating::rate_period(&history, usage)
+    let (lines, total) = rating::rate_period(&window, &terms, usage)
         .and_then(|lines| rating::total(&lines, currency).map(|total| (lines, total)))
         .map_err(|source| InvoiceError::Rating { tenant, plan: plan.plan.id.clone(), version: plan.version, source })?;
-    Ok(Some(Invoice {
+    let billed = billed::usage(window.start, &unused, usage);
+    Ok(Invoice {
+        issuer: bill.issuer,
         tenant,
         tenant_name: account.name.clone(),
         plan: plan.plan.id.clone(),
@@ -124,12 +172,23 @@ async fn invoice(
         },
         lines,
         total,
-    }))
+        input_hash: billed::input_hash(&window, subscriptions, &terms, &billed),
+        usage: billed,
+    })
+}
+
+/// The plans of subscriptions, each with the time in which it was in force.
+pub(super) fn terms<'a>(subscriptions: &[&Subscription], plans: &'a Plans) -> Vec<Term<'a>> {
+    let term = |one: &&Subscription| {
+        let part = Window { start: one.starts_at, end: one.ends_at.unwrap_or(Micros(i64::MAX)) };
+        Some(Term { plan: &plans.known(one)?.plan, terms: plans.terms_of(one), part })
+    };
+    subscriptions.iter().filter_map(term).collect()
 }
 
 impl Recorded {
     /// Reads the usage and refusals of all payers, or of the only one asked for.
-    async fn read(store: &Store, period: &BillingPeriod, mut caps: Caps) -> Result<Self, InvoiceError> {
+    pub(super) async fn read(store: &Store, period: &BillingPeriod, mut caps: Caps) -> Result<Self, InvoiceError> {
         // A tenant that never had tenants below it pays for itself alone, and shares no quota
         // unless a tenant above has one.
         let is_alone = |only: &TenantId| !period.payers.has_others_below(*only) && !caps.reach(&period.payers, *only);
@@ -153,25 +212,40 @@ impl Recorded {
         for sum in &later {
             recorded.add_usage(period, &mut caps, sum);
         }
-        for (payer, meter, units) in caps.beyond() {
-            recorded.billed.hold_back(payer.tenant, period.place(payer), &meter, units);
+        for (payer, meter, beyond) in caps.beyond() {
+            recorded.billed.hold_back(payer.bill, period.place(payer), &meter, beyond);
         }
         Ok(recorded)
     }
 
     fn add_usage(&mut self, period: &BillingPeriod, caps: &mut Caps, sum: &UsageRollup) {
-        let payer = period.payers.payer(sum.tenant, sum.since);
-        let counts = period.counts(sum.tenant, payer.map(|payer| payer.tenant), sum.since);
-        let capped = caps.count(&period.payers, sum, payer.filter(|_| counts));
-        if !counts {
-            return;
+        let payers = period.payers.payers(sum.tenant, sum.since);
+        let is_billed = |payer: &&Payer| period.counts(sum.tenant, Some(payer.bill.tenant), sum.since);
+        let billed: Vec<Payer> = payers.iter().filter(is_billed).copied().collect();
+        let capped = caps.count(&period.payers, sum, &billed);
+        if payers.is_empty() && period.counts(sum.tenant, None, sum.since) {
+            self.keep(sum.tenant, &capped, |recorded| recorded.unpaid.add(sum));
         }
-        let (account, added) = match payer {
-            None => (sum.tenant, self.unpaid.add(sum)),
-            Some(payer) => (payer.tenant, self.billed.add_for(payer.tenant, period.place(payer), sum)),
-        };
-        if let Err(error) = added.map_err(InvoiceError::Sum).and(capped) {
-            self.failed.entry(account).or_insert(error);
+        for payer in billed {
+            // Credit frees its own tenant, and nobody who pays for a subtree.
+            let owed = (payer.wholesale && payer.bill.tenant != sum.tenant && sum.paid == PaidBy::Credit)
+                .then(|| UsageRollup { paid: PaidBy::Charge, ..sum.clone() });
+            let place = period.place(payer);
+            let sum = owed.as_ref().unwrap_or(sum);
+            self.keep(payer.bill.tenant, &capped, |recorded| recorded.billed.add_for(payer.bill, place, sum));
+        }
+    }
+
+    /// Adds a sum to a tenant's bill, and keeps the first failure.
+    fn keep(
+        &mut self,
+        tenant: TenantId,
+        capped: &Result<(), UnknownCap>,
+        add: impl FnOnce(&mut Self) -> Result<(), RatingError>,
+    ) {
+        let added = add(self).map_err(InvoiceError::Sum);
+        if let Err(error) = added.and_then(|()| Ok(capped.clone()?)) {
+            self.failed.entry(tenant).or_insert(error);
         }
     }
 
@@ -179,8 +253,8 @@ impl Recorded {
     /// the end of the hour counts.
     fn add_refusals(&mut self, period: &BillingPeriod, sum: &RefusalRollup) {
         let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
-        let payer = [sum.hour, end].into_iter().find_map(|at| period.payers.payer(sum.tenant, at));
-        let payer = payer.map(|payer| payer.tenant);
+        let nearest = |at| period.payers.payers(sum.tenant, at).first().map(|payer| payer.bill.tenant);
+        let payer = [sum.hour, end].into_iter().find_map(nearest);
         if !period.counts(sum.tenant, payer, sum.hour) {
             return;
         }

@@ -1,9 +1,14 @@
-//! Drafts as JSON, for programs: field names and order are fixed, others build on them.
+//! Drafts and runs as JSON, for programs: field names and order are fixed, others build on them.
 
-use common::{id::TenantId, plan::PlanId, time::Period};
+use common::{
+    id::{InvoiceId, TenantId},
+    invoice::Invoice as Issued,
+    plan::PlanId,
+    time::Period,
+};
 use serde::Serialize;
 
-use super::{Drafts, FailedDraft, Invoice, UnbilledUsage};
+use super::{Drafts, FailedDraft, Invoice, Run, UnbilledUsage};
 use crate::rating::{Line, LineKind, price_digits};
 
 #[derive(Serialize)]
@@ -73,6 +78,73 @@ pub fn to_json(drafts: &Drafts) -> Result<String, serde_json::Error> {
         unsubscribed_tenants: drafts.unsubscribed_tenants.iter().map(UnbilledJson::from).collect(),
         failed: drafts.failed.iter().map(FailedJson::from).collect(),
     })
+}
+
+#[derive(Serialize)]
+struct RunJson<'a> {
+    period: Period,
+    dry_run: bool,
+    issued: Vec<IssuedJson<'a>>,
+    before: Vec<IssuedJson<'a>>,
+    not_due: Vec<NotDueJson<'a>>,
+    failed: Vec<FailedJson<'a>>,
+    unknown_tenants: Vec<UnbilledJson>,
+    unsubscribed_tenants: Vec<UnbilledJson>,
+}
+
+#[derive(Serialize)]
+struct IssuedJson<'a> {
+    id: InvoiceId,
+    number: &'a str,
+    issuer: TenantId,
+    tenant: TenantId,
+    currency: &'static str,
+    subtotal_minor: i64,
+    tax_minor: i64,
+    total: String,
+    total_minor: i64,
+}
+
+#[derive(Serialize)]
+struct NotDueJson<'a> {
+    tenant: TenantId,
+    name: &'a str,
+    due_at: String,
+}
+
+/// The outcome of a run as one JSON document.
+pub fn run_to_json(run: &Run) -> Result<String, serde_json::Error> {
+    let not_due = run.not_due.iter().map(|one| NotDueJson {
+        tenant: one.tenant,
+        name: &one.tenant_name,
+        due_at: one.due_at.to_string(),
+    });
+    serde_json::to_string_pretty(&RunJson {
+        period: run.period,
+        dry_run: false,
+        issued: run.issued.iter().map(IssuedJson::from).collect(),
+        before: run.before.iter().map(IssuedJson::from).collect(),
+        not_due: not_due.collect(),
+        failed: run.failed.iter().map(FailedJson::from).collect(),
+        unknown_tenants: run.unknown_tenants.iter().map(UnbilledJson::from).collect(),
+        unsubscribed_tenants: run.unsubscribed_tenants.iter().map(UnbilledJson::from).collect(),
+    })
+}
+
+impl<'a> From<&'a Issued> for IssuedJson<'a> {
+    fn from(invoice: &'a Issued) -> Self {
+        Self {
+            id: invoice.id,
+            number: &invoice.number,
+            issuer: invoice.issuer,
+            tenant: invoice.tenant,
+            currency: invoice.total.currency().code(),
+            subtotal_minor: invoice.content.subtotal_minor,
+            tax_minor: invoice.content.tax_minor,
+            total: invoice.total.digits(),
+            total_minor: invoice.total.minor(),
+        }
+    }
 }
 
 impl<'a> From<&'a Invoice> for InvoiceJson<'a> {

@@ -8,25 +8,39 @@
 //! ([`caps`]). Everything here is a draft, computed from the usage booked so far; the same usage
 //! gives the same bytes.
 
+mod billed;
 mod caps;
+mod complete;
 mod draft;
+mod explain;
+mod issue;
 mod json;
+mod late;
 mod payers;
 mod period;
 mod plans;
+mod preview;
+mod simulate;
 mod table;
 
+pub use common::invoice::Counts;
 use common::{
     id::TenantId,
+    invoice::BilledUsage,
     money::{Currency, Money},
     plan::PlanId,
     store::StoreError,
     time::{Period, TimeError, Window, Zone},
 };
+pub use complete::{Missing, missing};
 pub use draft::draft;
-pub use json::to_json;
+pub use explain::{Comparison, Explanation, explain};
+pub use issue::{IssueOptions, NotDue, Run, issue, last_ended};
+pub use json::{run_to_json, to_json};
 pub use period::PeriodChoice;
-pub use table::to_table;
+pub use preview::preview;
+pub use simulate::{MONTHS_MAX, Simulated, Simulation, simulate};
+pub use table::{run_to_table, simulation_to_table, to_table};
 
 use crate::rating::{Line, RatingError};
 
@@ -61,6 +75,9 @@ pub enum InvoiceError {
     /// A plan of a tenant was not read.
     #[error("the plan of tenant {0} was not read")]
     Plan(TenantId),
+    /// The bill of a tenant could not be drafted.
+    #[error("{0}")]
+    NotDrafted(String),
     /// The usage of a tenant could not be rated.
     #[error("tenant {tenant}, plan {plan} version {version}: {source}")]
     Rating {
@@ -100,6 +117,7 @@ impl InvoiceError {
             | Self::Refusals(_)
             | Self::Clock { .. }
             | Self::Plan(_)
+            | Self::NotDrafted(_)
             | Self::Rating { .. } => true,
         }
     }
@@ -144,6 +162,8 @@ pub struct UnbilledUsage {
 /// The amount that one tenant owes for one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
+    /// The tenant that sells: the owner of the plan.
+    pub issuer: TenantId,
     /// The tenant.
     pub tenant: TenantId,
     /// Name for people.
@@ -164,21 +184,10 @@ pub struct Invoice {
     pub counts: Counts,
     /// The lines that make up the total.
     pub lines: Vec<Line>,
-    /// The sum of the lines.
+    /// The sum of the lines, without tax.
     pub total: Money,
-}
-
-/// Counts of a period.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests that were forwarded and answered.
-    pub requests: u64,
-    /// Requests among them that are billed.
-    pub billable_requests: u64,
-    /// Units that are billed, over all meters.
-    pub billable_units: u64,
-    /// Requests under test keys.
-    pub test_requests: u64,
-    /// Requests that the gateway itself refused.
-    pub refused_requests: u64,
+    /// Usage that it bills.
+    pub usage: Vec<BilledUsage>,
+    /// SHA-256 of what it was computed from, in hexadecimal.
+    pub input_hash: String,
 }

@@ -1,12 +1,13 @@
-//! The payer of a tenant's usage: at every instant, the nearest tenant on the way up that has a
-//! subscription of its own then, itself first. The way is the one of that instant, not that of
-//! today.
+//! The payers of a tenant's usage. For each issuer whose plans stand on the way up at an instant, it
+//! is the nearest tenant that has a subscription to a plan of that issuer then, itself first; above
+//! it, whoever has a plan that says `billing.wholesale` pays as well. The way is the one of that
+//! instant, not that of today.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use common::{
     id::TenantId,
-    plan::subscription::Subscription,
+    plan::{PlanId, subscription::Subscription},
     tenant::{TenantAccount, TenantParent},
     time::{Micros, Window},
 };
@@ -14,29 +15,49 @@ use common::{
 /// More levels than a tree has; it ends a circle that only a damaged store can hold.
 const LEVELS_MAX: usize = 16;
 
+/// What a tenant gets from an issuer for a period: one bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Bill {
+    pub(super) tenant: TenantId,
+    pub(super) issuer: TenantId,
+}
+
+impl From<Bill> for TenantId {
+    fn from(bill: Bill) -> Self {
+        bill.tenant
+    }
+}
+
 /// A paying tenant, and the subscription by which it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Payer {
-    pub(super) tenant: TenantId,
+    pub(super) bill: Bill,
     /// Place among all subscriptions of the payer, by start.
     pub(super) subscription: usize,
+    /// True if it pays whatever those below it pay by themselves.
+    pub(super) wholesale: bool,
 }
+
+/// The name of a plan version.
+pub(super) type PlanKey = (TenantId, PlanId, i64);
 
 /// Parents and subscriptions of all tenants over time.
 #[derive(Debug, Default)]
 pub(super) struct Payers {
     parents: HashMap<TenantId, Vec<TenantParent>>,
     subscriptions: HashMap<TenantId, Vec<Subscription>>,
+    wholesale: HashSet<PlanKey>,
 }
 
 impl Payers {
-    /// `parents` and `subscriptions` come by start.
+    /// `parents` and `subscriptions` come by start; `wholesale` are the plans that say so.
     pub(super) fn new(
         accounts: &[TenantAccount],
         parents: Vec<TenantParent>,
         subscriptions: Vec<Subscription>,
+        wholesale: HashSet<PlanKey>,
     ) -> Self {
-        let mut payers = Self::default();
+        let mut payers = Self { wholesale, ..Self::default() };
         for parent in parents {
             payers.parents.entry(parent.tenant).or_default().push(parent);
         }
@@ -53,16 +74,19 @@ impl Payers {
         payers
     }
 
-    /// The payer of what `tenant` uses at `at`; `None` without a subscription on its way up.
-    pub(super) fn payer(&self, tenant: TenantId, at: Micros) -> Option<Payer> {
-        let mut level = tenant;
-        for _ in 0..LEVELS_MAX {
-            if let Some(subscription) = self.in_force(level, at) {
-                return Some(Payer { tenant: level, subscription });
+    /// The payers of what `tenant` uses at `at`, the nearest first; nobody without a subscription on
+    /// its way up.
+    pub(super) fn payers(&self, tenant: TenantId, at: Micros) -> Vec<Payer> {
+        let mut found: Vec<Payer> = Vec::new();
+        for (level, place) in self.plans_above(tenant, at) {
+            let Some(subscription) = self.subscriptions.get(&level).and_then(|all| all.get(place)) else { continue };
+            let bill = Bill { tenant: level, issuer: subscription.plan_owner };
+            let wholesale = !self.wholesale.is_empty() && self.wholesale.contains(&key(subscription));
+            if wholesale || !found.iter().any(|payer| payer.bill.issuer == bill.issuer) {
+                found.push(Payer { bill, subscription: place, wholesale });
             }
-            level = self.parent(level, at)?;
         }
-        None
+        found
     }
 
     /// Everybody on the way up of `tenant` at `at`, itself first, who had a subscription then, and
@@ -110,10 +134,16 @@ impl Payers {
     }
 }
 
+/// The version that a subscription pins. Plan names are unique within their owner only.
+pub(super) fn key(subscription: &Subscription) -> PlanKey {
+    (subscription.plan_owner, subscription.plan.clone(), subscription.version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ROOT: TenantId = TenantId::from_u128(9);
     const RESELLERS: [TenantId; 2] = [TenantId::from_u128(1), TenantId::from_u128(2)];
     const CUSTOMER: TenantId = TenantId::from_u128(3);
 
@@ -121,7 +151,7 @@ mod tests {
         let plan = "a".parse().unwrap();
         Subscription {
             tenant,
-            plan_owner: RESELLERS[0],
+            plan_owner: ROOT,
             plan,
             version: 1,
             starts_at: Micros(starts_at),
@@ -137,14 +167,14 @@ mod tests {
             ends_at: ends_at.map(Micros),
         };
         let parents = vec![span(RESELLERS[0], i64::MIN, Some(100)), span(RESELLERS[1], 100, None)];
-        Payers::new(&[], parents, subscriptions)
+        Payers::new(&[], parents, subscriptions, HashSet::new())
     }
 
     #[test]
     fn payer_of_an_instant_is_found_in_the_tree_of_that_instant() {
         let by_resellers = RESELLERS.map(|reseller| subscription(reseller, 0, None)).to_vec();
         let payers = payers(by_resellers);
-        let payer = |at| payers.payer(CUSTOMER, Micros(at)).map(|payer| payer.tenant);
+        let payer = |at| payers.payers(CUSTOMER, Micros(at)).first().map(|payer| payer.bill.tenant);
         assert_eq!([-1, 0, 99, 100].map(payer), [None, Some(RESELLERS[0]), Some(RESELLERS[0]), Some(RESELLERS[1])]);
     }
 
@@ -155,10 +185,34 @@ mod tests {
             subscription(CUSTOMER, 110, Some(120)),
             subscription(CUSTOMER, 130, None),
         ]);
-        let payer = |at| payers.payer(CUSTOMER, Micros(at)).unwrap();
-        let (own, inherited) = (|subscription| Payer { tenant: CUSTOMER, subscription }, payer(105));
-        assert_eq!(inherited.tenant, RESELLERS[1]);
+        let payer = |at| payers.payers(CUSTOMER, Micros(at))[0];
+        let bill = Bill { tenant: CUSTOMER, issuer: ROOT };
+        let (own, inherited) = (|subscription| Payer { bill, subscription, wholesale: false }, payer(105));
+        assert_eq!(inherited.bill.tenant, RESELLERS[1]);
         assert_eq!([110, 119, 120, 129, 130].map(payer), [own(0), own(0), inherited, inherited, own(1)]);
+    }
+
+    #[test]
+    fn plan_of_a_reseller_does_not_free_the_reseller_from_its_own_bill() {
+        let own = Subscription { plan_owner: RESELLERS[0], ..subscription(CUSTOMER, 0, None) };
+        let payers = payers(vec![subscription(RESELLERS[0], 0, None), own]);
+        let bills: Vec<_> = payers.payers(CUSTOMER, Micros(5)).into_iter().map(|payer| payer.bill).collect();
+        let retail = Bill { tenant: CUSTOMER, issuer: RESELLERS[0] };
+        assert_eq!(bills, [retail, Bill { tenant: RESELLERS[0], issuer: ROOT }]);
+    }
+
+    #[test]
+    fn wholesale_plan_pays_beside_a_plan_of_the_same_issuer_below() {
+        let wholesale = Subscription { plan: "bulk".parse().unwrap(), ..subscription(RESELLERS[0], 0, None) };
+        let spans =
+            vec![TenantParent { tenant: CUSTOMER, parent: RESELLERS[0], starts_at: Micros(i64::MIN), ends_at: None }];
+        let bulk = HashSet::from([key(&wholesale)]);
+        for (plans, expected) in [(bulk, vec![CUSTOMER, RESELLERS[0]]), (HashSet::new(), vec![CUSTOMER])] {
+            let subscriptions = vec![wholesale.clone(), subscription(CUSTOMER, 0, None)];
+            let payers = Payers::new(&[], spans.clone(), subscriptions, plans);
+            let found: Vec<_> = payers.payers(CUSTOMER, Micros(5)).iter().map(|payer| payer.bill.tenant).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

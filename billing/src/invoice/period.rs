@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use common::{
     id::TenantId,
+    plan::subscription::Subscription,
     store::Store,
     tenant::TenantAccount,
     time::{Micros, Period, Window, Zone},
@@ -57,26 +58,43 @@ impl PeriodChoice {
     }
 }
 
+/// Puts a subscription among those that there are, in place of what its tenant would have from then
+/// on.
+fn suppose(subscriptions: &mut Vec<Subscription>, supposed: Subscription) {
+    let (tenant, from) = (supposed.tenant, supposed.starts_at);
+    subscriptions.retain(|one| one.tenant != tenant || one.starts_at < from);
+    let before = subscriptions.iter_mut().filter(|one| one.tenant == tenant);
+    before.for_each(|one| one.ends_at = Some(one.ends_at.map_or(from, |end| end.min(from))));
+    let place = subscriptions.iter().rposition(|one| one.tenant == tenant).map_or(subscriptions.len(), |last| last + 1);
+    subscriptions.insert(place, supposed);
+}
+
 impl BillingPeriod {
     pub(super) async fn read(
         store: &Store,
         choice: PeriodChoice,
         only: Option<TenantId>,
+        plans: &mut Plans,
+        supposed: Option<Subscription>,
     ) -> Result<Self, InvoiceError> {
         if let Some(id) = only {
             // An unknown tenant is an error, not a tenant without an invoice.
             store.tenant(id).await?;
         }
         let accounts = store.tenant_accounts().await?;
-        let (parents, subscriptions) = (store.tenant_parents().await?, store.subscriptions().await?);
-        let payers = Payers::new(&accounts, parents, subscriptions);
+        let (parents, mut subscriptions) = (store.tenant_parents().await?, store.subscriptions().await?);
+        if let Some(supposed) = supposed {
+            suppose(&mut subscriptions, supposed);
+        }
+        let wholesale = plans.wholesale(store, &subscriptions).await?;
+        let payers = Payers::new(&accounts, parents, subscriptions, wholesale);
         let window = |account: &TenantAccount| choice.window(account.zone.as_ref().ok()?).ok();
         let windows = accounts.iter().filter_map(|account| Some((account.id, window(account)?))).collect();
         Ok(Self { accounts, payers, windows, utc: choice.window(&Zone::utc())?, only })
     }
 
     /// The smallest window that contains the periods of all payers, from the hour before.
-    fn hull(&self) -> Window {
+    pub(super) fn hull(&self) -> Window {
         let hull = |hull: Window, window: &Window| Window {
             start: hull.start.min(window.start),
             end: hull.end.max(window.end),
@@ -104,10 +122,13 @@ impl BillingPeriod {
         Window { start, end: widened.end.max(hull.end) }
     }
 
-    /// The place of the paying plan among the plans of the payer's period.
+    /// The place of the paying plan among the plans of the bill's period.
     pub(super) fn place(&self, payer: Payer) -> usize {
-        let first = self.windows.get(&payer.tenant).map_or(0, |window| self.payers.within(payer.tenant, *window).0);
-        payer.subscription.saturating_sub(first)
+        let tenant = payer.bill.tenant;
+        let Some(window) = self.windows.get(&tenant) else { return 0 };
+        let (first, subscriptions) = self.payers.within(tenant, *window);
+        let before = payer.subscription.saturating_sub(first).min(subscriptions.len());
+        subscriptions[..before].iter().filter(|one| one.plan_owner == payer.bill.issuer).count()
     }
 
     /// Returns true if what `tenant` used at `at` falls into this period of `payer`, or of the

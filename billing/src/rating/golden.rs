@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 
 use common::{
+    invoice::{
+        correction::Left,
+        tax::{self, TaxRounding, TaxRule, Treatment},
+    },
     money::{Currency, Decimal, Exact, Money, UnitPrice},
     plan::{
         Charge, PlanFile,
@@ -12,12 +16,7 @@ use common::{
 };
 use serde_json::Value;
 
-use super::{
-    commitment,
-    correction::Left,
-    coupon, proration,
-    tax::{self, TaxRounding, TaxRule, Treatment},
-};
+use super::{commitment, coupon, proration};
 
 /// Cases of what plans cannot say yet: every other case of the file is tried.
 const NOT_OFFERED: [&str; 1] = ["percentage-with-free-events"];

@@ -52,6 +52,7 @@ fn plan(case: &Case) -> Plan {
         currency: case.currency,
         flat_fee: "0".into(),
         charges: vec![Charge { meter: "units".into(), included, price: Price::Graduated(tiers) }],
+        billing: common::plan::BillingTerms::default(),
         quotas: Vec::new(),
         prepaid: Vec::new(),
         limits: PlanLimits::default(),

@@ -1,13 +1,14 @@
 //! One line of an invoice.
 
 use common::{
-    money::{Currency, Money, UnitPrice, decimal_places},
+    invoice::{InvoiceLine, LineKind, tax::TaxRule},
+    money::{Currency, Decimal, Exact, Money, UnitPrice, decimal_places},
     plan::{
         Charge, Plan,
         price::{Part, PartKind},
     },
+    time::Window,
 };
-use serde::Serialize;
 
 use super::RatingError;
 use crate::number::grouped;
@@ -27,24 +28,8 @@ pub struct Line {
     pub unit_price: Option<UnitPrice>,
     /// Quantity times price, rounded once.
     pub amount: Money,
-}
-
-/// The kinds of charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineKind {
-    /// The plan's flat fee.
-    FlatFee,
-    /// Units that the flat fee pays for.
-    Included,
-    /// Units that a charge prices.
-    Usage,
-    /// The fixed part of a tier, or of requests.
-    Fixed,
-    /// Units that the plan puts no price on.
-    NotCharged,
-    /// Units that were paid for in advance.
-    Credit,
+    /// The amount before it was rounded, if that made a difference.
+    pub exact: Option<Exact>,
 }
 
 impl Line {
@@ -56,10 +41,53 @@ impl Line {
             quantity: 1,
             unit_price: None,
             amount: fee,
+            exact: None,
         }
     }
 
-    pub(super) fn included(currency: Currency, charge: &Charge, units: u64) -> Self {
+    /// The flat fee for a part of the period.
+    pub(super) fn part_of_flat_fee(plan: &Plan, part: &Window, amount: Money, exact: Exact) -> Self {
+        let description = format!("{}, flat fee from {} up to {}", plan.name, part.start, part.end);
+        Self { description, exact: unrounded(exact, amount), ..Self::flat_fee(plan, amount) }
+    }
+
+    /// A discount on lines of a meter, or on those without one. It has no units: they stand on the
+    /// lines that it takes off.
+    pub(super) fn discount(percent: Decimal, meter: Option<String>, amount: Money) -> Self {
+        let off = format!("{} % off", percent.normalize());
+        let description = meter.as_ref().map_or_else(|| off.clone(), |meter| format!("{meter}: {off}"));
+        Self { kind: LineKind::Discount, description, meter, quantity: 0, unit_price: None, amount, exact: None }
+    }
+
+    /// The amount that is missing to the minimum of the period.
+    pub(super) fn minimum(plan: &Plan, amount: Money) -> Self {
+        let description = format!("{}, up to the minimum of the period", plan.name);
+        Self { kind: LineKind::Minimum, description, ..Self::flat_fee(plan, amount) }
+    }
+
+    /// The amount, below zero, that is taken off what is beyond the maximum of the period.
+    pub(super) fn beyond_maximum(plan: &Plan, amount: Money) -> Self {
+        let description = format!("{}, beyond the maximum of the period", plan.name);
+        Self { kind: LineKind::Discount, description, ..Self::flat_fee(plan, amount) }
+    }
+
+    /// The line as an invoice holds it, before it is taxed; `period` is the one that it bills, if that
+    /// is not the invoice's.
+    pub fn frozen(&self, period: Option<Window>) -> InvoiceLine {
+        InvoiceLine {
+            kind: self.kind,
+            description: self.description.clone(),
+            meter: self.meter.clone(),
+            quantity: self.quantity,
+            unit_price: self.unit_price,
+            exact: self.exact.as_ref().map(ToString::to_string),
+            amount_minor: self.amount.minor(),
+            tax: TaxRule::NONE,
+            period,
+        }
+    }
+
+    pub(super) fn included(currency: Currency, charge: &Charge, units: i128) -> Self {
         let description = format!("{}: up to {}", charge.meter, grouped(charge.included));
         Self::free(LineKind::Included, currency, &charge.meter, units, description)
     }
@@ -98,16 +126,24 @@ impl Line {
             Err(source) => return Err(RatingError::Amount { line: description, source }),
         };
         let meter = (kind == LineKind::Usage).then(|| meter.clone());
-        Ok(Self { kind, description, meter, quantity, unit_price, amount })
+        Ok(Self {
+            kind,
+            description,
+            meter,
+            quantity,
+            unit_price,
+            amount,
+            exact: unrounded(part.amount.clone(), amount),
+        })
     }
 
-    pub(super) fn beyond_every_tier(currency: Currency, charge: &Charge, units: u64) -> Self {
+    pub(super) fn beyond_every_tier(currency: Currency, charge: &Charge, units: i128) -> Self {
         let description = format!("{}: beyond the included units", charge.meter);
         Self::free(LineKind::NotCharged, currency, &charge.meter, units, description)
     }
 
     /// Units of a meter on which the plan in force put no price. `plan` is the plan of the bill.
-    pub(super) fn unpriced(plan: &Plan, meter: &str, units: u64) -> Self {
+    pub(super) fn unpriced(plan: &Plan, meter: &str, units: i128) -> Self {
         let reason = if plan.prepaid.iter().any(|prepaid| prepaid == meter) {
             "prepaid, used without credit"
         } else if plan.charges.iter().any(|charge| charge.meter == meter) {
@@ -118,19 +154,28 @@ impl Line {
         Self::free(LineKind::NotCharged, plan.currency, meter, units, format!("{meter}: {reason}"))
     }
 
-    pub(super) fn beyond_quota(currency: Currency, meter: &str, units: u64) -> Self {
+    pub(super) fn in_trial(currency: Currency, meter: &str, units: i128) -> Self {
+        Self::free(LineKind::NotCharged, currency, meter, units, format!("{meter}: used in the trial"))
+    }
+
+    pub(super) fn beyond_quota(currency: Currency, meter: &str, units: i128) -> Self {
         let description = format!("{meter}: beyond the hard quota");
         Self::free(LineKind::NotCharged, currency, meter, units, description)
     }
 
-    pub(super) fn paid_from_credit(currency: Currency, meter: &str, units: u64) -> Self {
+    pub(super) fn paid_from_credit(currency: Currency, meter: &str, units: i128) -> Self {
         Self::free(LineKind::Credit, currency, meter, units, format!("{meter}: paid from credit"))
     }
 
-    fn free(kind: LineKind, currency: Currency, meter: &str, quantity: u64, description: String) -> Self {
+    fn free(kind: LineKind, currency: Currency, meter: &str, quantity: i128, description: String) -> Self {
         let amount = Money::zero(currency);
-        Self { kind, description, meter: Some(meter.into()), quantity: quantity.into(), unit_price: None, amount }
+        Self { kind, description, meter: Some(meter.into()), quantity, unit_price: None, amount, exact: None }
     }
+}
+
+/// The exact amount, if rounding changed it.
+fn unrounded(exact: Exact, amount: Money) -> Option<Exact> {
+    (Exact::from(amount) != exact).then_some(exact)
 }
 
 /// A price's amount with at least the decimal places of its currency: `4.00`, `0.0005`.

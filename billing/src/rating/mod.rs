@@ -12,27 +12,32 @@
 //! costs nothing.
 //!
 //! The flat fee is charged once per period and in full, also when a subscription covers only part
-//! of the period: proration is not part of this version.
+//! of the period, unless the plan says `billing.prorate`.
 
 pub mod commitment;
-pub mod correction;
 pub mod coupon;
+mod discount;
+mod fees;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod graduated_cases;
+mod late;
 mod line;
 pub mod proration;
-pub mod tax;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod usage;
 
+pub use common::invoice::LineKind;
 use common::{
     money::{Currency, Money, MoneyError},
-    plan::{Charge, Plan, PlanError, price::Measured},
+    plan::{Plan, PlanError, subscription::BillingOverride},
+    time::{Micros, Window},
 };
-pub use line::{Line, LineKind, price_digits};
+pub use late::rate_late;
+pub use line::{Line, price_digits};
 pub use totals::{MeterTotals, TenantTotals, Totals};
 
 /// A failure to rate usage.
@@ -68,6 +73,16 @@ pub enum RatingError {
         /// The currency of the bill.
         bill: Currency,
     },
+    /// A flat fee is owed in a currency that the bill does not have.
+    #[error("the flat fee of plan {plan} is owed in {owed}, and the bill is in {bill}: a bill has one currency")]
+    FeeCurrency {
+        /// The plan.
+        plan: common::plan::PlanId,
+        /// Its currency.
+        owed: Currency,
+        /// The currency of the bill.
+        bill: Currency,
+    },
     /// The lines add up to more than money can hold.
     #[error("the total of the lines: {0}")]
     Total(MoneyError),
@@ -76,95 +91,55 @@ pub enum RatingError {
     Plan(#[from] PlanError),
 }
 
+/// A plan of a period, and the part of the period in which it was in force.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Terms of the subscription that differ from the plan's.
+    pub terms: &'a BillingOverride,
+    /// The part.
+    pub part: Window,
+}
+
+/// The terms of a subscription that has none of its own.
+static PLAIN: BillingOverride = BillingOverride::NONE;
+
+impl Term<'_> {
+    /// The flat fee of a whole period.
+    fn flat_fee(&self) -> Result<Money, RatingError> {
+        match &self.terms.flat_fee {
+            Some(own) => Ok(Money::parse(own, self.plan.currency).map_err(PlanError::FlatFee)?),
+            None => Ok(self.plan.flat_fee()?),
+        }
+    }
+
+    /// Returns true if units of the meter are charged.
+    fn prices(&self, meter: &str) -> bool {
+        !self.terms.trial && self.plan.charges.iter().any(|charge| charge.meter == meter)
+    }
+}
+
 /// The lines of a period with one plan.
 pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
-    rate_period(&[plan], usage)
+    let part = Window { start: Micros(0), end: Micros(1) };
+    rate_period(&part, &[Term { plan, terms: &PLAIN, part }], usage)
 }
 
-/// The lines of a period: the flat fee of its last plan, each charge of that plan in its order,
-/// then what is owed by the price lists of earlier plans, units that nothing prices and units paid
-/// from credit, by meter. `plans` are those of the period, by start; usage names them by their
-/// place.
-pub fn rate_period(plans: &[&Plan], usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
-    let Some((last, earlier)) = plans.split_last() else { return Ok(Vec::new()) };
-    let mut lines = vec![Line::flat_fee(last, last.flat_fee()?)];
-    for charge in &last.charges {
-        rate_charge(last.currency, charge, None, owed(plans, usage, &charge.meter), &mut lines)?;
-    }
-    for (place, plan) in earlier.iter().enumerate().rev() {
-        for charge in &plan.charges {
-            let measured = owed(plans, usage, &charge.meter);
-            let priced_later = plans[place + 1..].iter().any(|later| prices(later, &charge.meter));
-            if priced_later || measured.units == 0 {
-                continue;
-            }
-            if plan.currency != last.currency {
-                let (meter, plan, owed) = (charge.meter.clone(), plan.id.clone(), plan.currency);
-                return Err(RatingError::Currency { meter, plan, owed, bill: last.currency });
-            }
-            rate_charge(last.currency, charge, Some(&plan.name), measured, &mut lines)?;
-        }
-    }
-    for (meter, totals) in usage.meters() {
-        let unpriced = measured_where(plans, totals, |plan| !prices(plan, meter)).units;
-        if unpriced > 0 {
-            lines.push(Line::unpriced(last, meter, unpriced));
-        }
-        if totals.beyond_quota > 0 {
-            lines.push(Line::beyond_quota(last.currency, meter, totals.beyond_quota));
-        }
-    }
-    let paid = usage.meters().filter(|(_, totals)| totals.credit > 0);
-    lines.extend(paid.map(|(meter, totals)| Line::paid_from_credit(last.currency, meter, totals.credit)));
+/// The lines of a period: its flat fees, each charge of its last plan in its order, what is owed by
+/// the price lists of earlier plans, units that nothing prices and units paid from credit, by meter,
+/// then what is missing to the minimum or beyond the maximum. `terms` are those of the period, by
+/// start; usage names them by their place.
+pub fn rate_period(period: &Window, terms: &[Term<'_>], usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+    let Some(last) = terms.last() else { return Ok(Vec::new()) };
+    let mut lines = fees::flat_fees(period, terms)?;
+    lines.extend(usage::lines(terms, None, usage)?);
+    lines.extend(discount::lines(terms, &lines)?);
+    lines.extend(fees::spends(period, terms, total(&lines, last.plan.currency)?)?);
     Ok(lines)
-}
-
-fn prices(plan: &Plan, meter: &str) -> bool {
-    plan.charges.iter().any(|charge| charge.meter == meter)
-}
-
-/// Units of a meter that were used while the plan in force priced it.
-fn owed(plans: &[&Plan], usage: &TenantTotals, meter: &str) -> Measured {
-    let owed = |totals| measured_where(plans, totals, |plan| prices(plan, meter));
-    usage.meter(meter).map_or(Measured::default(), owed)
-}
-
-/// Charged units that were used under some of the plans. All units of a tenant fit, so these do.
-fn measured_where(plans: &[&Plan], totals: &MeterTotals, wanted: impl Fn(&Plan) -> bool) -> Measured {
-    let each = plans.iter().zip(&totals.charged).filter(|(plan, _)| wanted(plan));
-    each.fold(Measured::default(), |sum, (_, one)| Measured {
-        units: sum.units + one.units,
-        requests: sum.requests + one.requests,
-    })
 }
 
 /// The sum of the lines' amounts, in `currency`.
 pub fn total(lines: &[Line], currency: Currency) -> Result<Money, RatingError> {
     lines.iter().try_fold(Money::zero(currency), |sum, line| sum.checked_add(line.amount)).map_err(RatingError::Total)
-}
-
-/// The lines of one charge; `of` names the plan if that is not the plan of the bill.
-fn rate_charge(
-    currency: Currency,
-    charge: &Charge,
-    of: Option<&str>,
-    measured: Measured,
-    lines: &mut Vec<Line>,
-) -> Result<(), RatingError> {
-    let first_line = lines.len();
-    let beyond = charge.beyond(measured).units;
-    if charge.included > 0 {
-        lines.push(Line::included(currency, charge, measured.units - beyond));
-    }
-    let parts = charge.parts(None, measured);
-    for part in &parts {
-        lines.push(Line::part(currency, charge, part)?);
-    }
-    if parts.is_empty() && beyond > 0 {
-        lines.push(Line::beyond_every_tier(currency, charge, beyond));
-    }
-    if let Some(plan) = of {
-        lines[first_line..].iter_mut().for_each(|line| line.description = format!("{plan}, {}", line.description));
-    }
-    Ok(())
 }

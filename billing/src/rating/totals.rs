@@ -1,6 +1,9 @@
 //! Summing the hourly usage of a period into what rating needs, one row at a time and in any order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
 use common::{
     id::TenantId,
@@ -11,10 +14,11 @@ use common::{
 
 use super::RatingError;
 
-/// Usage of a period per tenant and meter. It allocates per tenant and meter, never per row.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    tenants: HashMap<TenantId, TenantTotals>,
+/// Usage of a period per tenant and meter, or per bill of a tenant that gets several. It allocates
+/// per bill and meter, never per row.
+#[derive(Debug, Clone)]
+pub struct Totals<K = TenantId> {
+    bills: HashMap<K, TenantTotals>,
 }
 
 /// Usage of one tenant in a period.
@@ -44,41 +48,50 @@ pub struct MeterTotals {
     pub beyond_quota: u64,
 }
 
+impl<K> Default for Totals<K> {
+    fn default() -> Self {
+        Self { bills: HashMap::new() }
+    }
+}
+
 impl Totals {
     /// Adds one row for the tenant that used it, of a period with one plan. After an error the
     /// tenant's totals are incomplete and must not be used.
     pub fn add(&mut self, sum: &UsageRollup) -> Result<(), RatingError> {
         self.add_for(sum.tenant, 0, sum)
     }
+}
 
-    /// Adds one row for whoever pays for it, under the plan that has this place among the plans of
-    /// the period. After an error the payer's totals are incomplete and must not be used.
-    pub fn add_for(&mut self, payer: TenantId, plan: usize, sum: &UsageRollup) -> Result<(), RatingError> {
-        let totals = self.tenants.entry(payer).or_default();
-        totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: payer, what })
+impl<K: Copy + Eq + Hash + Into<TenantId>> Totals<K> {
+    /// Adds one row to the bill of whoever pays for it, under the plan that has this place among the
+    /// plans of the period. After an error the bill is incomplete and must not be used.
+    pub fn add_for(&mut self, bill: K, plan: usize, sum: &UsageRollup) -> Result<(), RatingError> {
+        let totals = self.bills.entry(bill).or_default();
+        totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: bill.into(), what })
     }
 
-    /// Takes units that are beyond a hard quota off those that the plan at this place charges. They
-    /// were added before.
-    pub fn hold_back(&mut self, payer: TenantId, plan: usize, meter: &str, units: u64) {
-        let totals = self.tenants.get_mut(&payer).and_then(|totals| totals.billable_by_meter.get_mut(meter));
+    /// Takes units that are beyond a hard quota, and the requests that they came from, off those
+    /// that the plan at this place charges. They were added before.
+    pub fn hold_back(&mut self, bill: K, plan: usize, meter: &str, beyond: Measured) {
+        let totals = self.bills.get_mut(&bill).and_then(|totals| totals.billable_by_meter.get_mut(meter));
         if let Some(totals) = totals
             && let Some(charged) = totals.charged.get_mut(plan)
         {
-            let units = units.min(charged.units);
+            let units = beyond.units.min(charged.units);
             charged.units -= units;
+            charged.requests = charged.requests.saturating_sub(beyond.requests);
             totals.beyond_quota += units;
         }
     }
 
-    /// Usage of one tenant, if there was any.
-    pub fn tenant(&self, tenant: TenantId) -> Option<&TenantTotals> {
-        self.tenants.get(&tenant)
+    /// Usage on one bill, if there was any.
+    pub fn tenant(&self, bill: K) -> Option<&TenantTotals> {
+        self.bills.get(&bill)
     }
 
-    /// Every tenant with usage, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (TenantId, &TenantTotals)> {
-        self.tenants.iter().map(|(tenant, totals)| (*tenant, totals))
+    /// Every bill with usage, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &TenantTotals)> {
+        self.bills.iter().map(|(bill, totals)| (*bill, totals))
     }
 }
 
@@ -91,6 +104,11 @@ impl TenantTotals {
     /// Billed usage of one meter, if there was any.
     pub fn meter(&self, meter: &str) -> Option<&MeterTotals> {
         self.billable_by_meter.get(meter)
+    }
+
+    /// Totals with these meters only, for what was billed before.
+    pub fn of_meters(meters: BTreeMap<String, MeterTotals>) -> Self {
+        Self { billable_by_meter: meters, ..Self::default() }
     }
 
     fn add(&mut self, plan: usize, sum: &UsageRollup) -> Result<(), &'static str> {

@@ -29,6 +29,17 @@ pub struct KafkaBacklog {
 }
 
 impl KafkaBacklog {
+    /// Usage that is not booked yet, in words; none if all of it is.
+    pub fn incomplete(&self) -> Option<String> {
+        match (&self.unknown, self.messages) {
+            (Some(reason), _) => Some(format!("how much lies in Kafka is not known: {reason}")),
+            (None, Some(0) | None) => None,
+            (None, Some(messages)) => {
+                Some(format!("{messages} messages of the topic {} in Kafka are not booked yet", self.topic))
+            }
+        }
+    }
+
     fn unknown(topic: &str, reason: String) -> Self {
         Self { topic: topic.to_owned(), partitions: BTreeMap::new(), messages: None, unknown: Some(reason) }
     }

@@ -1,5 +1,6 @@
 //! Reconciling: entries acknowledged = entries stored = sums in the rollups, postings of the ledger
-//! that sum to zero, and everything that is still open.
+//! that sum to zero, invoices that agree with payments and ledger, and everything that is still
+//! open.
 //!
 //! The store compares; this module adds what the store cannot judge alone: gaps, dead letters, and
 //! usage of unknown tenants.
@@ -11,6 +12,7 @@ use std::collections::HashSet;
 
 use common::{
     id::TenantId,
+    invoice::InvoiceFault,
     ledger::LedgerFault,
     store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
@@ -78,6 +80,9 @@ pub struct Report {
     pub ledger: Vec<LedgerFault>,
     /// Wallets that are not what the ledger has.
     pub wallets: Vec<WalletFault>,
+    /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
+    /// most 100 of each kind.
+    pub invoices: Vec<InvoiceFault>,
 }
 
 /// An equality that does not hold.
@@ -134,6 +139,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         unpartitioned: found.unpartitioned,
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
+        invoices: store.invoice_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -143,14 +149,7 @@ impl Report {
     /// Usage that the books do not cover yet, in words: messages in Kafka that are not booked. None
     /// if the books are complete.
     pub fn incomplete(&self) -> Option<String> {
-        let kafka = self.kafka.as_ref()?;
-        match (&kafka.unknown, kafka.messages) {
-            (Some(reason), _) => Some(format!("how much lies in Kafka is not known: {reason}")),
-            (None, Some(0) | None) => None,
-            (None, Some(messages)) => {
-                Some(format!("{messages} messages of the topic {} in Kafka are not booked yet", kafka.topic))
-            }
-        }
+        self.kafka.as_ref()?.incomplete()
     }
 
     /// Faults of the books, in words. Accepted gaps, usage of unknown tenants and records without a
@@ -178,6 +177,9 @@ impl Report {
         }
         if !self.wallets.is_empty() {
             faults.push(format!("{} wallets are not what the ledger has", self.wallets.len()));
+        }
+        if !self.invoices.is_empty() {
+            faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
         }
         faults
     }

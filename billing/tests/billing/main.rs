@@ -12,6 +12,7 @@ mod histories;
 mod ingest;
 mod ingest_kafka;
 mod invoice;
+mod issue;
 mod jobs;
 mod payers;
 mod publish;

@@ -66,6 +66,8 @@ pub enum AdminArea {
     Keys,
     /// Prepaid credit.
     Credit,
+    /// Invoices, payments, billing details and the ledger.
+    Invoices,
     /// Usage reports.
     Usage,
     /// The audit log.
@@ -167,12 +169,13 @@ pub fn validate_scopes(scopes: &[AdminScope]) -> Result<(), AdminScopesError> {
 
 impl AdminArea {
     /// Every area.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tenants,
         Self::Plans,
         Self::Subscriptions,
         Self::Keys,
         Self::Credit,
+        Self::Invoices,
         Self::Usage,
         Self::Audit,
         Self::AdminKeys,
@@ -186,6 +189,7 @@ impl AdminArea {
             Self::Subscriptions => "subscriptions",
             Self::Keys => "keys",
             Self::Credit => "credit",
+            Self::Invoices => "invoices",
             Self::Usage => "usage",
             Self::Audit => "audit",
             Self::AdminKeys => "admin_keys",

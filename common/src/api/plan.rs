@@ -8,8 +8,8 @@ use crate::{
     id::TenantId,
     money::UnitPrice,
     plan::{
-        AppliedPlan, Charge, OfferedPlan, Plan, PlanId, PlanLimits, PlanOutcome, PoolMode, Quota, QuotaKind, RateLimit,
-        RateLimits,
+        AppliedPlan, BillingTerms, Charge, OfferedPlan, Plan, PlanId, PlanLimits, PlanOutcome, PoolMode, Quota,
+        QuotaKind, RateLimit, RateLimits,
         price::{Percentage, Price, Tier},
         subscription::PlanStart,
     },
@@ -113,6 +113,9 @@ pub struct PlanDocument {
     /// Prices of usage, per meter.
     #[schema(required = false)]
     charges: Vec<ChargeDocument>,
+    /// Terms by which a period is billed.
+    #[schema(required = false)]
+    billing: BillingTerms,
     /// Units of usage per month, per meter.
     #[schema(required = false)]
     quotas: Vec<QuotaDocument>,
@@ -289,13 +292,14 @@ impl From<AppliedPlan> for AppliedPlanDocument {
 
 impl From<Plan> for PlanDocument {
     fn from(plan: Plan) -> Self {
-        let Plan { id, name, currency, flat_fee, charges, quotas, prepaid, limits } = plan;
+        let Plan { id, name, currency, flat_fee, charges, billing, quotas, prepaid, limits } = plan;
         Self {
             id,
             name,
             currency: currency.code().into(),
             flat_fee,
             charges: charges.into_iter().map(Into::into).collect(),
+            billing,
             quotas: quotas.into_iter().map(Into::into).collect(),
             prepaid,
             limits: limits.into(),

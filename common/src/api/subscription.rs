@@ -10,7 +10,7 @@ use crate::{
     id::TenantId,
     plan::{
         PlanId,
-        subscription::{PlanStart, Subscription},
+        subscription::{Agreement, BillingOverride, PlanStart, Subscription},
     },
     time::Micros,
 };
@@ -37,6 +37,24 @@ pub struct SubscriptionDocument {
     pub ends_at: Option<Instant>,
     /// Current status.
     pub status: SubscriptionStatus,
+    /// Terms that differ from the plan's, where they are told: in the list of a tenant's own, and
+    /// as a plan is assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsDocument>,
+}
+
+/// Terms of a subscription that differ from those of its plan.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SubscriptionTerms)]
+pub struct TermsDocument {
+    /// True in a trial: neither fee nor usage is charged.
+    pub trial: bool,
+    /// Percent off every line.
+    #[schema(required = true, example = "15")]
+    pub discount_percent: Option<String>,
+    /// Flat fee in place of the plan's, in major units.
+    #[schema(required = true, example = "49.00")]
+    pub flat_fee: Option<String>,
 }
 
 /// Status of a subscription.
@@ -68,6 +86,18 @@ pub struct AssignmentBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "period_end", default = "now")]
     pub starts: When,
+    /// Days of a trial, in which neither fee nor usage is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 366)]
+    pub trial_days: Option<u32>,
+    /// Percent off every line of the tenant's bills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "15")]
+    pub discount_percent: Option<String>,
+    /// Flat fee in place of the plan's, in major units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "49.00")]
+    pub flat_fee: Option<String>,
 }
 
 /// Start or end of a subscription: `now`, `period_end` or an instant.
@@ -86,7 +116,32 @@ impl SubscriptionDocument {
             SubscriptionStatus::Scheduled
         };
         let (starts_at, ends_at) = (starts_at.into(), ends_at.map(Into::into));
-        Self { tenant, plan_owner, plan, version, starts_at, ends_at, status }
+        Self { tenant, plan_owner, plan, version, starts_at, ends_at, status, terms: None }
+    }
+
+    /// The same, with its terms if they differ from the plan's.
+    #[must_use]
+    pub fn with_terms(self, terms: Option<BillingOverride>) -> Self {
+        let document = |terms: BillingOverride| TermsDocument {
+            trial: terms.trial,
+            discount_percent: terms.discount_percent.map(|percent| percent.to_string()),
+            flat_fee: terms.flat_fee,
+        };
+        Self { terms: terms.filter(|terms| !terms.is_none()).map(document), ..self }
+    }
+}
+
+impl AssignmentBody {
+    /// The terms that it asks for; an error names the field.
+    pub fn agreement(&self) -> Result<Agreement, String> {
+        let percent = self.discount_percent.as_deref().map(|text| {
+            text.parse().map_err(|_| format!("discount_percent: `{text}` is not a number: write it as in \"15\""))
+        });
+        Ok(Agreement {
+            trial_days: self.trial_days.unwrap_or(0),
+            discount_percent: percent.transpose()?,
+            flat_fee: self.flat_fee.clone(),
+        })
     }
 }
 

@@ -10,7 +10,7 @@
 
 mod balance;
 mod proof;
-mod rows;
+pub(crate) mod rows;
 
 use std::{fmt, str::FromStr};
 
@@ -18,7 +18,7 @@ pub use balance::{Balance, StatementLine};
 pub use proof::LedgerFault;
 pub use rows::Posted;
 pub(crate) use rows::post;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     id::TenantId,
@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// An account of a tenant in the books of its issuer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
     /// Money that the tenant owes: invoices less payments.
@@ -49,7 +50,8 @@ pub enum Account {
 }
 
 /// The kind of thing that a posting comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
     /// An invoice was finalized.

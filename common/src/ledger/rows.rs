@@ -94,7 +94,7 @@ pub(super) fn read_cause(row: &AnyRow) -> Result<Cause, StoreError> {
     Ok(Cause { kind: parsed(row, "cause_kind")?, id: row.try_get("cause_id")? })
 }
 
-pub(super) fn currency(row: &AnyRow) -> Result<Currency, StoreError> {
+pub(crate) fn currency(row: &AnyRow) -> Result<Currency, StoreError> {
     let code: String = row.try_get("currency")?;
     Currency::from_code(&code).ok_or_else(|| corrupt("currency", format!("`{code}` is not a currency")))
 }

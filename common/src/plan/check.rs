@@ -13,6 +13,7 @@ pub(super) fn faults(plan: &Plan) -> Vec<Found> {
     let mut found = Vec::new();
     found.extend(currency::validate(plan.currency).err().map(|error| (way!["currency"], error)));
     found.extend(flat_fee(plan).err().map(|error| (way!["flat_fee"], error)));
+    found.extend(plan.billing.faults(plan.currency));
     found.extend(sizes(plan));
     // Too much is not looked through.
     if found.iter().any(|(_, error)| matches!(error, PlanError::TooMany { .. })) {

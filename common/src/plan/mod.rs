@@ -5,6 +5,7 @@
 //! the same name.
 
 pub(crate) mod apply;
+mod billing_terms;
 mod charge;
 mod check;
 mod currency;
@@ -19,6 +20,7 @@ pub(crate) mod versions;
 use std::{fmt, str::FromStr};
 
 pub use apply::{PLANS_AT_ONCE_MAX, PLANS_OF_OWNER_MAX};
+pub use billing_terms::BillingTerms;
 pub use charge::{Charge, RATEABLE_UNITS};
 pub use effective::EffectiveTerms;
 pub use file::PlanFile;
@@ -59,6 +61,9 @@ pub struct Plan {
     /// Price of usage, per meter.
     #[serde(default)]
     pub charges: Vec<Charge>,
+    /// Terms by which a period is billed.
+    #[serde(default, skip_serializing_if = "BillingTerms::is_default")]
+    pub billing: BillingTerms,
     /// Monthly quotas, per meter.
     #[serde(default)]
     pub quotas: Vec<Quota>,
@@ -124,6 +129,14 @@ pub enum PlanError {
     /// The flat fee would pay the customer.
     #[error("flat_fee is negative")]
     NegativeFlatFee,
+    /// A minimum or maximum of a period makes no sense.
+    #[error("billing.{field}: {reason}")]
+    Spend {
+        /// The field.
+        field: &'static str,
+        /// The reason.
+        reason: String,
+    },
     /// Nobody can pay in the currency.
     #[error("currency {currency}: {reason}")]
     Currency {

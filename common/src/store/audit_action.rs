@@ -89,6 +89,22 @@ actions! {
     UsageAmend = "usage.amend",
     /// A usage event does not count any more.
     UsageRevert = "usage.revert",
+    /// Billing details of a tenant changed.
+    BillingDetails = "tenant.billing_details",
+    /// An invoice was finalized.
+    InvoiceFinalize = "invoice.finalize",
+    /// Invoices are issued although usage may be missing.
+    InvoiceIncomplete = "invoice.incomplete_run",
+    /// An invoice was voided.
+    InvoiceVoid = "invoice.void",
+    /// An invoice was given up.
+    InvoiceWriteOff = "invoice.write_off",
+    /// A credit note was issued.
+    CreditNoteIssue = "credit_note.issue",
+    /// A payment was recorded.
+    PaymentRecord = "payment.record",
+    /// A payment went back.
+    PaymentRefund = "payment.refund",
 }
 
 impl fmt::Display for AuditAction {

@@ -76,6 +76,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!(18, "0018_usage_events"),
     migration!(19, "0019_wallets"),
     migration!(20, "0020_jobs"),
+    migration!(21, "0021_invoices"),
+    migration!(22, "0022_handed_in"),
+    migration!(23, "0023_subscription_terms"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

@@ -90,6 +90,33 @@ impl Store {
         Ok(())
     }
 
+    /// Records that everything that a life recorded before `until` is acknowledged.
+    pub async fn handed_in(&self, life: &Life, until: Micros) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE gateway_lives SET handed_in_until = $1 \
+             WHERE life = $2 AND (handed_in_until IS NULL OR handed_in_until < $1)",
+        )
+        .bind(until.0)
+        .bind(life.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lives that began before `end` and have not handed in all usage from before it, each with the
+    /// instant up to which it has, by life. Lives that are drained, or accepted as lost, have.
+    pub async fn lives_behind(&self, end: Micros) -> Result<Vec<(Life, Option<Micros>)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT life, handed_in_until FROM gateway_lives \
+             WHERE drained_at IS NULL AND settled_at IS NULL AND began_at < $1 \
+             AND (handed_in_until IS NULL OR handed_in_until < $1) ORDER BY life",
+        )
+        .bind(end.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((parsed(row, "life")?, instant_or_null(row, "handed_in_until")?))).collect()
+    }
+
     /// Returns the lives whose journal is gone, accepted ones too, by life.
     pub async fn lost_lives(&self) -> Result<Vec<LostLife>, StoreError> {
         let rows = sqlx::query(LOST).fetch_all(&self.pool).await?;

@@ -16,6 +16,7 @@ mod dead_letters;
 mod fixture;
 mod gaps;
 mod idempotency;
+mod invoice;
 mod job;
 mod key;
 mod lease_close;

@@ -1,14 +1,21 @@
 //! Subscriptions: the version that they pin, changes ahead, and migration.
 
 use common::{
-    plan::subscription::PlanStart,
+    plan::subscription::{Agreement, BillingOverride, PlanStart},
     tenant::{TenantKind, lifecycle::NewTenant},
     time::Micros,
 };
 
-use crate::fixture::{Fixture, NOW, new_tenant, on_both_engines, plan, root};
+use crate::fixture::{
+    Fixture, NOW, assert_conflict, below, customer, new_tenant, on_both_engines, person_at, plan, root,
+};
 
-on_both_engines!(plan_at_creation_is_pinned_in_latest_version, plan_change_and_migration_keep_past_subscriptions,);
+on_both_engines!(
+    plan_at_creation_is_pinned_in_latest_version,
+    plan_change_and_migration_keep_past_subscriptions,
+    terms_of_its_own_are_agreed_on_by_the_owner_of_the_plan,
+    trial_is_a_subscription_with_the_next_one_ahead,
+);
 
 async fn plan_at_creation_is_pinned_in_latest_version(fixture: Fixture) {
     let store = fixture.store().await;
@@ -61,4 +68,54 @@ async fn plan_change_and_migration_keep_past_subscriptions(fixture: Fixture) {
     assert_eq!(store.subscription_at(tenant, after).await.unwrap().unwrap().version, 2, "who has it keeps it");
     store.deprecate_plan(&b, false, after).await.unwrap();
     store.assign_plan(top, &b, Some(1), PlanStart::Now, after).await.unwrap();
+}
+
+fn discount(percent: i64) -> Agreement {
+    Agreement { discount_percent: Some(percent.into()), ..Agreement::default() }
+}
+
+async fn terms_of_its_own_are_agreed_on_by_the_owner_of_the_plan(fixture: Fixture) {
+    let store = fixture.store().await;
+    let top = root(&store).await.id;
+    store.apply_plans(&[plan("a", "10.00")], NOW).await.unwrap();
+    let a = "a".parse().unwrap();
+    let reseller = below(&store, TenantKind::Reseller, top).await;
+    let shop = customer(&store, reseller).await;
+    let at_reseller = person_at(&store, "jane", reseller);
+    let refused = at_reseller.assign_plan_by(shop, &a, None, PlanStart::Now, &discount(10), NOW).await;
+    assert_conflict(refused, "belongs to a tenant above yours");
+    at_reseller.assign_plan(shop, &a, None, PlanStart::Now, NOW).await.unwrap();
+    let later = NOW.plus_seconds(60);
+    store.assign_plan_by(shop, &a, None, PlanStart::Now, &discount(10), later).await.unwrap();
+    let twice = NOW.plus_seconds(120);
+    let same = store.assign_plan_by(shop, &a, None, PlanStart::Now, &discount(10), twice).await.unwrap();
+    assert_eq!(same.starts_at, later, "the same terms again change nothing");
+    let terms = store.billing_overrides_of(shop).await.unwrap();
+    let expected = BillingOverride { discount_percent: Some(10.into()), ..BillingOverride::NONE };
+    assert_eq!(terms, [(later, expected)].into());
+    store.assign_plan(shop, &a, None, PlanStart::Now, twice).await.unwrap();
+    assert_eq!(store.subscriptions_of(shop).await.unwrap().len(), 3, "without terms it is another subscription");
+}
+
+async fn trial_is_a_subscription_with_the_next_one_ahead(fixture: Fixture) {
+    let store = fixture.store().await;
+    let top = root(&store).await.id;
+    store.apply_plans(&[plan("a", "10.00"), plan("b", "20.00")], NOW).await.unwrap();
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let shop = customer(&store, top).await;
+    let trial = Agreement { trial_days: 14, ..Agreement::default() };
+    let first = store.assign_plan_by(shop, &a, None, PlanStart::Now, &trial, NOW).await.unwrap();
+    let end = NOW.plus_seconds(14 * 86_400);
+    assert_eq!((first.starts_at, first.ends_at), (NOW, Some(end)));
+    let starts = async || {
+        let all = store.subscriptions_of(shop).await.unwrap();
+        all.into_iter().map(|one| (one.plan.to_string(), one.starts_at, one.ends_at)).collect::<Vec<_>>()
+    };
+    assert_eq!(starts().await, [("a".to_owned(), NOW, Some(end)), ("a".into(), end, None)]);
+    // Another plan in the trial drops what was to follow it, and the trial stays what it was.
+    let later = NOW.plus_seconds(60);
+    store.assign_plan_by(shop, &b, None, PlanStart::Now, &discount(5), later).await.unwrap();
+    assert_eq!(starts().await, [("a".to_owned(), NOW, Some(later)), ("b".into(), later, None)]);
+    let terms = store.billing_overrides_of(shop).await.unwrap();
+    assert_eq!((terms.len(), terms[&NOW].trial, terms[&later].trial), (2, true, false));
 }

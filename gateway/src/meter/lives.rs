@@ -1,13 +1,15 @@
-//! Reports to the store that this life has begun, and which earlier lives are drained, so that the
-//! store closes their leases. A life whose journal is lost is noticed by that.
+//! Reports to the store that this life has begun, up to when its usage is handed in, and which
+//! earlier lives are drained, so that the store closes their leases. A life whose journal is lost is
+//! noticed by that.
 //!
-//! Invariant: a life is reported as drained only after all its usage was delivered.
+//! Invariants: a life is reported as drained only after all its usage was delivered, and as handed
+//! in up to an instant only after all that it recorded before was.
 
 use std::{sync::Arc, time::Duration};
 
 use common::{
     store::{Store, StoreError},
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, Micros, SystemClock},
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -20,11 +22,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest time for the last report at shutdown.
 const LAST_REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Time between two reports of up to when usage is handed in.
+const HANDED_IN_EVERY_SECONDS: i64 = 15;
+
 /// Reports about this life that were made.
 #[derive(Default)]
 struct Reported {
     begun: bool,
     none_left: bool,
+    handed_in: Option<Micros>,
+    /// An instant, and the entries of each lane that were appended before it.
+    awaited: Option<(Micros, Vec<u64>)>,
 }
 
 impl Meter {
@@ -77,6 +85,7 @@ impl Meter {
             store.begin_life(life, SystemClock.now()).await?;
             reported.begun = true;
         }
+        self.report_handed_in(store, reported).await?;
         let (drained, none_left) = self.progress.look();
         if !drained.is_empty() {
             store.end_lives(&drained, SystemClock.now()).await?;
@@ -86,6 +95,23 @@ impl Meter {
             store.no_journal_left(life, SystemClock.now()).await?;
             reported.none_left = true;
         }
+        Ok(())
+    }
+
+    /// Reports the instant up to which usage is handed in, once all of it is acknowledged.
+    async fn report_handed_in(&self, store: &Store, reported: &mut Reported) -> Result<(), StoreError> {
+        // The instant comes first: what is appended between the two counts as awaited.
+        let now = SystemClock.now();
+        let (until, appended) = reported.awaited.get_or_insert_with(|| (now, self.journal.appended_by_lane()));
+        if !self.journal.is_acknowledged(appended) {
+            return Ok(());
+        }
+        let until = *until;
+        if reported.handed_in.is_none_or(|last| until >= last.plus_seconds(HANDED_IN_EVERY_SECONDS)) {
+            store.handed_in(self.journal.life(), until).await?;
+            reported.handed_in = Some(until);
+        }
+        reported.awaited = None;
         Ok(())
     }
 }

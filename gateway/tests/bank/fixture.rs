@@ -9,7 +9,7 @@ use common::{
     change,
     id::{KeyId, TenantId},
     key::{Key, Mode, Pepper, Secret},
-    plan::{Plan, PlanId, PlanLimits, PlanVersion, RateLimit, RateLimits, subscription::Subscription},
+    plan::{BillingTerms, Plan, PlanId, PlanLimits, PlanVersion, RateLimit, RateLimits, subscription::Subscription},
     tenant::{Tenant, TenantKind, TenantStatus},
     time::{Micros, Zone},
 };
@@ -244,6 +244,7 @@ fn plan(id: &str, limits: PlanLimits) -> Plan {
         flat_fee: "0.00".into(),
         charges: Vec::new(),
         quotas: Vec::new(),
+        billing: BillingTerms::default(),
         prepaid: Vec::new(),
         limits,
     }

@@ -6,6 +6,7 @@
 //! who typed the command; through the API, under the owner of the token.
 
 pub(crate) mod api;
+mod invoices;
 pub(crate) mod store;
 mod usage;
 mod wallets;
@@ -31,7 +32,10 @@ use common::{
     },
     id::{AdminKeyId, KeyId, TenantId},
     key::{KeyStatus, Secret},
-    plan::{Plan, PlanId, subscription::PlanStart},
+    plan::{
+        Plan, PlanId,
+        subscription::{Agreement, PlanStart},
+    },
     quota::credit::TopUp,
     store::AuditAction,
     tenant::{TenantFilter, TenantStatus, lifecycle::NewTenant},
@@ -42,6 +46,7 @@ use common::{
         rollup::RefusalRollup,
     },
 };
+pub(crate) use invoices::Invoices;
 use serde::Serialize;
 pub(crate) use usage::Used;
 pub(crate) use wallets::Wallets;
@@ -50,7 +55,7 @@ use crate::{class::Class, error::Failure, pepper::PepperArgs};
 
 /// Everything that commands ask for.
 #[async_trait]
-pub(crate) trait Backend: Tenants + Plans + Keys + Records + Wallets {
+pub(crate) trait Backend: Tenants + Plans + Keys + Records + Invoices + Wallets {
     /// Closes connections to the store.
     async fn close(&self);
 }
@@ -121,6 +126,7 @@ pub(crate) trait Plans: Send + Sync {
         plan: &PlanId,
         version: Option<i64>,
         start: PlanStart,
+        agreement: &Agreement,
     ) -> Result<SubscriptionDocument, Failure>;
 
     /// Ends the subscription that a tenant has of its own.

@@ -11,7 +11,11 @@ use clap::{Args, Subcommand};
 use common::{
     api::plan::{MigrationStart, PlanVersionDocument},
     id::TenantId,
-    plan::{PlanId, subscription::PlanStart},
+    money::Decimal,
+    plan::{
+        PlanId,
+        subscription::{Agreement, PlanStart, TRIAL_DAYS_MAX},
+    },
     time::Micros,
 };
 use serde::Serialize;
@@ -47,7 +51,9 @@ Examples:
   keyctl plan assign growth --tenant ten_01jd0000000000000000000001
   keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from period-end
   keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --from 2027-01-01T00:00Z
-  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --version 2";
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --version 2
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --trial-days 14
+  keyctl plan assign growth --tenant ten_01jd0000000000000000000001 --discount-percent 15";
 
 const END_HELP: &str = "\
 From then on the tenant has the plan of the nearest tenant above that has one; if there is none, nothing \
@@ -161,6 +167,18 @@ pub(crate) struct AssignArgs {
     /// has not passed
     #[arg(long, value_name = "WHEN", default_value = "now")]
     from: When,
+
+    /// Days of a trial, in which neither fee nor usage is charged
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(TRIAL_DAYS_MAX)))]
+    trial_days: u32,
+
+    /// Percent off every line of the tenant's bills
+    #[arg(long, value_name = "PERCENT")]
+    discount_percent: Option<Decimal>,
+
+    /// Flat fee in place of the plan's
+    #[arg(long, value_name = "AMOUNT")]
+    flat_fee: Option<String>,
 }
 
 /// The arguments of `keyctl plan end`.
@@ -241,8 +259,17 @@ impl PlanCommand {
                 output.show(&PlanView::from(backend.plan(&owner.plan(id), version).await?))
             }
             Self::Versions(plan) => output.show(&views(backend.plan_versions(&plan.into()).await?)),
-            Self::Assign(AssignArgs { id, tenant, version, from: When(start) }) => {
-                output.show(&backend.assign_plan(tenant, &id, version, start).await?)
+            Self::Assign(AssignArgs {
+                id,
+                tenant,
+                version,
+                from: When(start),
+                trial_days,
+                discount_percent,
+                flat_fee,
+            }) => {
+                let agreement = Agreement { trial_days, discount_percent, flat_fee };
+                output.show(&backend.assign_plan(tenant, &id, version, start, &agreement).await?)
             }
             Self::End(EndArgs { tenant, from: When(end) }) => {
                 let question = format!("End the plan of {tenant}? Unless it inherits another, nothing is served then.");

@@ -1,5 +1,6 @@
 //! `keyctl tenant`: the companies and people who use the API.
 
+mod billing;
 mod limits;
 mod quotas;
 mod table;
@@ -122,6 +123,9 @@ pub(crate) enum TenantCommand {
     /// List all plans that a tenant has of its own: ended, current and scheduled
     #[command(after_help = PLANS_HELP)]
     Plans(TenantArgs),
+    /// Show what invoices say of a tenant, or replace it
+    #[command(after_help = billing::HELP)]
+    Billing(billing::BillingArgs),
     /// Change the name of a tenant
     #[command(after_help = UPDATE_HELP)]
     Update(UpdateArgs),
@@ -230,6 +234,7 @@ impl TenantCommand {
             Self::Resume(TenantArgs { id }) => backend.set_tenant_status(id, TenantStatus::Active).await?,
             Self::Delete(TenantArgs { id }) => backend.delete_tenant(id).await?,
             Self::List(arguments) => return list(arguments, context).await,
+            Self::Billing(arguments) => return arguments.run(context).await,
             Self::Limits(TenantArgs { id }) => return context.output.show(&backend.limits(id).await?),
             Self::Quotas(TenantArgs { id }) => return context.output.show(&backend.quotas(id).await?),
             Self::Plans(TenantArgs { id }) => return context.output.show(&backend.subscriptions_of(id).await?),

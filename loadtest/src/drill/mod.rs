@@ -6,6 +6,7 @@
 //! requests with the allowed ones; a drill that makes changes also reports how soon every gateway
 //! showed them; a drill that harms the servers of the upstream counts the requests that fail.
 
+mod billing_kill9;
 mod broker_down;
 mod error;
 mod gateway_kill9;
@@ -24,6 +25,7 @@ mod spool_full;
 mod upgrade;
 mod upstream_faults;
 
+pub use billing_kill9::Closing;
 pub use error::DrillError;
 pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;
@@ -33,7 +35,7 @@ pub use reload_upgrade::counts::{Changeover, ClientCounts};
 pub use revocation::reach::Reach;
 
 /// Every drill.
-pub static DRILLS: [Drill; 13] = [
+pub static DRILLS: [Drill; 14] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -47,4 +49,5 @@ pub static DRILLS: [Drill; 13] = [
     revocation::DRILL,
     outage::DRILL,
     upstream_faults::DRILL,
+    billing_kill9::DRILL,
 ];

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use super::{
-    error::DrillError, harm::Times, limits_fleet::phase::LimitPhase, outage::figures::OutageFigures,
-    reload_upgrade::counts::Changeover, revocation::reach::Reach,
+    billing_kill9::Closing, error::DrillError, harm::Times, limits_fleet::phase::LimitPhase,
+    outage::figures::OutageFigures, reload_upgrade::counts::Changeover, revocation::reach::Reach,
 };
 use crate::deployment::{Books, Deployment};
 
@@ -58,6 +58,9 @@ pub struct Outcome {
     /// Figures of the drill about reloads and upgrades.
     #[serde(flatten)]
     pub changeover: Option<Changeover>,
+    /// Figures of the drill about invoices.
+    #[serde(flatten)]
+    pub closing: Option<Closing>,
     /// True if the books balance for every key, the audit is clean, and the drill's own targets are
     /// met.
     pub ok: bool,
@@ -115,6 +118,7 @@ pub(super) async fn close_books(
         engines: Vec::new(),
         outages: Vec::new(),
         changeover: None,
+        closing: None,
         ok: wrong.is_none(),
         wrong,
     })

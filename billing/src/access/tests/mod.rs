@@ -17,11 +17,14 @@ use axum::{
 use common::{
     admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     api::problem::ProblemCode,
-    id::{AdminKeyId, KeyId, TenantId},
+    id::{AdminKeyId, InvoiceId, KeyId, PaymentId, TenantId},
+    invoice::{BilledPeriod, Counts, Finalized, InvoiceLine, LineKind, NewInvoice, tax::TaxRule},
     key::{Mode, NewKey, Pepper},
+    money::Currency,
+    payment::NewPayment,
     store::Store,
     tenant::{TenantKind, lifecycle::NewTenant},
-    time::{Clock as _, Micros, SystemClock},
+    time::{Clock as _, Micros, SystemClock, Window},
 };
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
@@ -109,6 +112,44 @@ impl Fixture {
             expires_at,
         };
         (self.store.create_admin_key(&new, SystemClock.now()).await.unwrap().id, secret.expose().to_owned())
+    }
+
+    /// An invoice that a tenant owes to itself, and a payment of it: of every relation to an invoice.
+    async fn paid_invoice(&self, tenant: TenantId) -> (InvoiceId, PaymentId) {
+        let (now, window) = (SystemClock.now(), Window { start: Micros(0), end: Micros(1) });
+        let line = InvoiceLine {
+            kind: LineKind::Custom,
+            description: "Work".into(),
+            meter: None,
+            quantity: 1,
+            unit_price: None,
+            exact: None,
+            amount_minor: 100,
+            tax: TaxRule::NONE,
+            period: None,
+        };
+        let new = NewInvoice {
+            issuer: tenant,
+            tenant,
+            currency: Currency::USD,
+            period: Some(BilledPeriod { window, zone: "UTC".into() }),
+            plan: None,
+            counts: Counts::default(),
+            lines: vec![line],
+            usage: Vec::new(),
+            memo: None,
+            input_hash: None,
+        };
+        let (Finalized::New(invoice) | Finalized::Before(invoice)) =
+            self.store.finalize_invoice(&new, now).await.unwrap();
+        let payment = NewPayment {
+            invoice: invoice.id,
+            amount: invoice.total,
+            method: "cash".into(),
+            reference: tenant.to_string(),
+            received_at: now,
+        };
+        (invoice.id, self.store.record_payment(&payment, now).await.unwrap().id)
     }
 
     async fn api_key(&self, tenant: TenantId) -> KeyId {

@@ -3,7 +3,7 @@
 
 use common::{
     admin::{AdminArea, AdminScope, Role},
-    id::{AdminKeyId, KeyId, TenantId},
+    id::{AdminKeyId, InvoiceId, KeyId, PaymentId, TenantId},
 };
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -30,6 +30,8 @@ struct Place {
     tenant: TenantId,
     key: KeyId,
     admin_key: AdminKeyId,
+    invoice: InvoiceId,
+    payment: PaymentId,
 }
 
 #[tokio::test]
@@ -103,6 +105,8 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{tenant}", &place.tenant.to_string())
         .replace("{key}", &place.key.to_string())
         .replace("{admin_key}", &place.admin_key.to_string())
+        .replace("{invoice}", &place.invoice.to_string())
+        .replace("{payment}", &place.payment.to_string())
         .replace("{plan}", "starter");
     if grant.target == Target::Body { format!("{path}?tenant={}", place.tenant) } else { path }
 }
@@ -123,12 +127,15 @@ async fn places(fixture: &Fixture) -> Vec<Place> {
                     tenant: TenantId::generate(),
                     key: KeyId::generate(),
                     admin_key: AdminKeyId::generate(),
+                    invoice: InvoiceId::generate(),
+                    payment: PaymentId::generate(),
                 });
                 continue;
             }
         };
         let (admin_key, _) = fixture.machine(tenant, Role::Viewer, &[]).await;
-        places.push(Place { kin, tenant, key: fixture.api_key(tenant).await, admin_key });
+        let (invoice, payment) = fixture.paid_invoice(tenant).await;
+        places.push(Place { kin, tenant, key: fixture.api_key(tenant).await, admin_key, invoice, payment });
     }
     places
 }
@@ -192,6 +199,11 @@ fn operations_have_one_rule_and_changes_need_a_write_scope() {
             assert_eq!(grant.target == Target::Tenant, names("{tenant}"), "{}", rule.path);
             assert_eq!(grant.target == Target::Key, names("{key}"), "{}", rule.path);
             assert_eq!(grant.target == Target::AdminKey, names("{admin_key}"), "{}", rule.path);
+            let of_invoice = matches!(grant.target, Target::Invoice | Target::InvoiceIssuer);
+            assert_eq!(of_invoice, names("{invoice}"), "{}", rule.path);
+            let is_changed = grant.target == Target::InvoiceIssuer;
+            assert!(!of_invoice || is_changed == grant.scope.writes, "only the issuer changes: {}", rule.path);
+            assert_eq!(grant.target == Target::PaymentIssuer, names("{payment}"), "{}", rule.path);
         }
     }
 }

@@ -15,7 +15,7 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    admin_keys, audit_log, batches, credit, keys, me, observe,
+    admin_keys, audit_log, batches, billing_details, credit, invoices, keys, ledger, me, observe,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet,
 };
@@ -35,7 +35,7 @@ static PAGE: LazyLock<String> =
 #[openapi(
     info(
         title = "Tollgate business API",
-        description = "Tenants, plans, API keys, usage and the audit log. Every caller has a role at a tenant, which counts \
+        description = "Tenants, plans, API keys, usage, invoices and the audit log. Every caller has a role at a tenant, which counts \
                        for it and every tenant below it: all other tenants do not exist for the caller.\n\nErrors are \
                        problem documents (RFC 9457). Times are RFC 3339 in UTC; ids and cursors are opaque. A creation \
                        with an `Idempotency-Key` happens once, however often it is requested within a day.",
@@ -46,6 +46,8 @@ static PAGE: LazyLock<String> =
         (name = "plans", description = "Plans on offer"),
         (name = "keys", description = "API keys, which gateways accept"),
         (name = "credit", description = "Units paid for in advance"),
+        (name = "invoices", description = "Invoices, credit notes, payments and billing details"),
+        (name = "ledger", description = "Balances and statements"),
         (name = "wallets", description = "Money paid in advance, or given"),
         (name = "usage", description = "Usage reports, events and batches"),
         (name = "access", description = "Admin keys, and the caller"),
@@ -62,6 +64,11 @@ static PAGE: LazyLock<String> =
         credit::show, credit::add,
         wallet::show, wallet::set_policy, wallet::grants::list, wallet::grants::grant, wallet::grants::void,
         wallet::top_ups::list, wallet::top_ups::confirm, wallet::top_ups::cancel,
+        billing_details::show, billing_details::replace,
+        invoices::list, invoices::show, invoices::one_off::issue, invoices::ends::void, invoices::ends::write_off,
+        invoices::credit_notes::list, invoices::credit_notes::issue,
+        invoices::payments::list, invoices::payments::record, invoices::payments::refund, invoices::preview::show,
+        ledger::balances, ledger::entries, ledger::trial_balance,
         usage_report::report, thresholds::list, batches::take_batch,
         usage_events::record, usage_events::list, usage_events::amend, usage_events::revert,
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,

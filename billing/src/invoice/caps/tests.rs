@@ -1,5 +1,7 @@
 //! Caps against single cases and against what must hold of any history.
 
+use std::collections::HashSet;
+
 use common::{id::KeyId, plan::subscription::Subscription, tenant::TenantParent};
 use proptest::prelude::*;
 
@@ -52,7 +54,7 @@ fn payers(plans: &[Steps]) -> Payers {
             ends_at: plans.get(place + 1).map(|(next, _)| day(*next)),
         })
     });
-    Payers::new(&[], parents.collect(), subscriptions.collect())
+    Payers::new(&[], parents.collect(), subscriptions.collect(), HashSet::new())
 }
 
 fn caps(plans: &[Steps]) -> Caps {
@@ -66,13 +68,13 @@ fn caps(plans: &[Steps]) -> Caps {
 fn beyond(plans: &[Steps], used: &[(usize, Micros, u64)]) -> HashMap<TenantId, u64> {
     let (payers, mut caps) = (payers(plans), caps(plans));
     for (tenant, at, units) in used {
-        let payer = payers.payer(TENANTS[*tenant], *at);
-        caps.count(&payers, &sum(*tenant, *at, *units), payer).unwrap();
+        let billed = payers.payers(TENANTS[*tenant], *at);
+        caps.count(&payers, &sum(*tenant, *at, *units), &billed).unwrap();
     }
     let mut found = HashMap::new();
-    for (payer, meter, units) in caps.beyond() {
+    for (payer, meter, beyond) in caps.beyond() {
         assert_eq!(meter, "requests");
-        *found.entry(payer.tenant).or_default() += units;
+        *found.entry(payer.bill.tenant).or_default() += beyond.units;
     }
     found
 }
@@ -120,7 +122,7 @@ proptest! {
         let history = payers(&plans);
         for (tenant, plans) in TENANTS.into_iter().zip(&plans) {
             let is_paid = |used: &usize, at: Micros| {
-                history.payer(TENANTS[*used], at).is_some_and(|payer| payer.tenant == tenant)
+                history.payers(TENANTS[*used], at).iter().any(|payer| payer.bill.tenant == tenant)
             };
             let all: u64 = used.iter().filter(|(user, at, _)| is_paid(user, *at)).map(|(.., units)| units).sum();
             let taken = found.get(&tenant).copied().unwrap_or(0);

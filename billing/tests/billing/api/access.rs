@@ -11,13 +11,15 @@ use common::{
         NewAdminKey,
         Role::{self, Admin, Billing, Owner, Viewer},
     },
-    id::TenantId,
+    api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
+    id::{InvoiceId, PaymentId, TenantId},
+    invoice::{BilledPeriod, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
     quota::credit::TopUp,
     store::PageRequest,
     tenant::TenantKind,
-    time::{Clock as _, SystemClock},
+    time::{Clock as _, SystemClock, Window},
     usage::event::UsageEvent,
     wallet::{AutoTopUp, GrantKind, NewWalletGrant, WalletPolicy},
 };
@@ -32,12 +34,13 @@ type Least = [Option<Role>; 3];
 
 const READ: Least = [Some(Viewer); 3];
 const MANAGE: Least = [Some(Admin); 3];
+const BILL: Least = [Some(Billing); 3];
 const OWN: Least = [Some(Owner); 3];
 const FROM_ABOVE: Least = [None, Some(Billing), Some(Billing)];
 const ABOVE_ONLY: Least = [None, None, Some(Admin)];
 
-/// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}` and
-/// `{admin_key}` stand for what is the tenant's.
+/// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}`,
+/// `{admin_key}`, `{invoice}` and `{payment}` stand for what is the tenant's.
 const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/tenants", MANAGE),
     ("GET", "/v1/tenants/{tenant}", READ),
@@ -64,6 +67,20 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/tenants/{tenant}/wallet/top-ups", READ),
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", FROM_ABOVE),
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/billing-details", READ),
+    ("PUT", "/v1/tenants/{tenant}/billing-details", [None, Some(Billing), Some(Billing)]),
+    ("GET", "/v1/tenants/{tenant}/invoice-preview", READ),
+    ("GET", "/v1/tenants/{tenant}/ledger/balances", READ),
+    ("GET", "/v1/tenants/{tenant}/ledger/entries", READ),
+    ("GET", "/v1/tenants/{tenant}/ledger/trial-balance", BILL),
+    ("GET", "/v1/invoices/{invoice}", READ),
+    ("GET", "/v1/invoices/{invoice}/credit-notes", READ),
+    ("GET", "/v1/invoices/{invoice}/payments", READ),
+    ("POST", "/v1/invoices/{invoice}/void", BILL),
+    ("POST", "/v1/invoices/{invoice}/write-off", BILL),
+    ("POST", "/v1/invoices/{invoice}/credit-notes", BILL),
+    ("POST", "/v1/invoices/{invoice}/payments", BILL),
+    ("POST", "/v1/payments/{payment}/refund", BILL),
     ("POST", "/v1/keys", MANAGE),
     ("GET", "/v1/keys/{key}", READ),
     ("PATCH", "/v1/keys/{key}", MANAGE),
@@ -79,6 +96,7 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
 const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/tenants", "subtree_of", READ),
     ("GET", "/v1/subscriptions", "subtree_of", READ),
+    ("GET", "/v1/invoices", "tenant", READ),
     ("GET", "/v1/keys", "tenant", READ),
     ("GET", "/v1/admin-keys", "subtree_of", OWN),
     ("GET", "/v1/usage", "tenant", READ),
@@ -96,6 +114,9 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
 
 /// An operation that finds what is a tenant's by its secret.
 const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
+
+/// An operation whose body names two tenants; [`super::invoices`] tries it.
+const ON_TWO: [(&str, &str); 1] = [("POST", "/v1/invoices")];
 
 /// Roles by power, the most powerful last.
 const ROLES: [Role; 4] = [Viewer, Billing, Admin, Owner];
@@ -126,6 +147,12 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
             Some(json!({ "amount": 1, "currency": "CHF", "kind": "paid" }))
         }
         ("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void") => Some(json!({ "reason": "walk" })),
+        ("PUT", "/v1/tenants/{tenant}/billing-details") => Some(json!({ "legal_name": "Somebody Ltd" })),
+        ("POST", "/v1/invoices/{invoice}/payments" | "/v1/payments/{payment}/refund") => {
+            // References of an issuer count once.
+            Some(json!({ "amount": "1.00", "reference": SystemClock.now().to_string() }))
+        }
+        ("POST", path) if path.contains("{invoice}") => Some(json!({ "reason": "a test" })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
         ("POST", "/v1/keys/{key}/rotate" | "/v1/admin-keys/{admin_key}/rotate") => Some(json!({})),
         ("POST", "/v1/admin-keys") => Some(json!({ "tenant": target, "name": "New", "role": "viewer" })),
@@ -193,6 +220,32 @@ async fn top_up(fixture: &Fixture, target: TenantId, path: &str) -> String {
     all.iter().rfind(|one| one.amount.currency() == currency).unwrap().id.to_string()
 }
 
+/// An invoice that the tenant owes to itself, so that it is both of its sides.
+async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
+    let line = NewLineBody { description: "Work".into(), amount: "10.00".into(), meter: None };
+    let body = NewInvoiceBody { issuer: None, tenant, currency: Currency::USD, lines: vec![line], memo: None };
+    let now = SystemClock.now();
+    // Each has a period of its own.
+    let window = Window { start: now, end: now.plus_seconds(1) };
+    let period = Some(BilledPeriod { window, zone: "UTC".into() });
+    let new = NewInvoice { period, ..body.invoice(tenant).unwrap() };
+    match fixture.store.finalize_invoice(&new, now).await.unwrap() {
+        Finalized::New(invoice) | Finalized::Before(invoice) => invoice.id,
+    }
+}
+
+/// A payment of such an invoice, all of which may go back.
+async fn payment_of(fixture: &Fixture, tenant: TenantId) -> PaymentId {
+    let (invoice, now) = (invoice_of(fixture, tenant).await, SystemClock.now());
+    let reference = invoice.to_string();
+    let body = NewPaymentBody { amount: "10.00".into(), method: None, reference, received_at: None };
+    let new = body.payment(invoice, Currency::USD, now).unwrap();
+    let payment = fixture.store.record_payment(&new, now).await.unwrap().id;
+    let all = NewCreditNote { lines: Vec::new(), reason: "a test".into() };
+    fixture.store.issue_credit_note(invoice, &all, now).await.unwrap();
+    payment
+}
+
 /// The path, with what is the tenant's put in.
 async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
@@ -228,6 +281,12 @@ async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
             expires_at: None,
         };
         return path.replace("{admin_key}", &fixture.store.create_admin_key(&new, now).await.unwrap().id.to_string());
+    }
+    if path.contains("{invoice}") {
+        return path.replace("{invoice}", &invoice_of(fixture, target).await.to_string());
+    }
+    if path.contains("{payment}") {
+        return path.replace("{payment}", &payment_of(fixture, target).await.to_string());
     }
     path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth")
 }
@@ -363,6 +422,7 @@ async fn table_covers_every_operation_and_none_is_open_by_mistake() {
         .map(|(method, path, _)| (*method, *path))
         .chain(ON_ONES_OWN.iter().map(|(method, path, _, _)| (*method, *path)))
         .chain(ON_SECRETS.iter().map(|(method, path, _)| (*method, *path)))
+        .chain(ON_TWO)
         .collect();
     let with_roles = RULES.iter().filter(|rule| matches!(rule.needs, Needs::Role(_)));
     assert_eq!(walked, with_roles.map(|rule| (rule.method, rule.path)).collect());

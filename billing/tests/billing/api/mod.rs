@@ -8,6 +8,7 @@ mod credit;
 mod documents;
 mod fixture;
 mod idempotency;
+mod invoices;
 mod keys;
 mod plans;
 mod schemathesis;

@@ -43,6 +43,16 @@ pub struct Measured {
     pub requests: u64,
 }
 
+impl Measured {
+    /// Requests that so many of its units came from, if all requests are alike; rounded down.
+    pub fn requests_of(&self, units: u64) -> u64 {
+        match u128::from(self.requests) * u128::from(units) {
+            0 => 0,
+            product => u64::try_from(product / u128::from(self.units.max(1))).unwrap_or(u64::MAX).min(self.requests),
+        }
+    }
+}
+
 /// A part of what a charge comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {

@@ -4,6 +4,7 @@
 //! never changes: a change of plan starts now or later.
 
 mod assign;
+mod billing_override;
 mod list;
 mod migrate;
 pub(crate) mod pool_shares;
@@ -12,7 +13,10 @@ mod terms;
 
 use serde::Serialize;
 
-pub use self::migrate::MIGRATED_AT_ONCE;
+pub use self::{
+    billing_override::{Agreement, BillingOverride, TRIAL_DAYS_MAX},
+    migrate::MIGRATED_AT_ONCE,
+};
 use super::PlanId;
 use crate::{
     id::TenantId,

@@ -97,6 +97,22 @@ pub(super) async fn end_at(
     Ok(())
 }
 
+/// Ends a subscription that begins at `starts_at`.
+pub(super) async fn set_end(
+    connection: &mut AnyConnection,
+    tenant: TenantId,
+    starts_at: Micros,
+    end: Micros,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE subscriptions SET ends_at = $1 WHERE tenant_id = $2 AND starts_at = $3")
+        .bind(end.0)
+        .bind(tenant.to_string())
+        .bind(starts_at.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// The subscriptions of one tenant, by start.
 pub(super) async fn of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Vec<Subscription>, StoreError> {
     let rows = sqlx::query(select_subscriptions!("WHERE tenant_id = $1 ORDER BY starts_at"))

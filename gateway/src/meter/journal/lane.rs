@@ -44,6 +44,11 @@ impl Lane {
         self.appended().saturating_sub(booked)
     }
 
+    /// Entries that the sink has acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.booked.load(Ordering::Acquire)
+    }
+
     /// Frees all entries before `position`, which the sink has acknowledged.
     pub(super) fn free(&self, position: u64) {
         self.ring.mark_delivered(position);

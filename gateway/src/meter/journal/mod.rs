@@ -196,6 +196,16 @@ impl Journal {
         self.lanes.iter().map(|lane| lane.appended()).sum()
     }
 
+    /// Entries appended in this life, by lane.
+    pub(crate) fn appended_by_lane(&self) -> Vec<u64> {
+        self.lanes.iter().map(|lane| lane.appended()).collect()
+    }
+
+    /// Returns true if of every lane at least so many entries of this life are acknowledged.
+    pub(crate) fn is_acknowledged(&self, appended: &[u64]) -> bool {
+        self.lanes.iter().zip(appended).all(|(lane, appended)| lane.acknowledged() >= *appended)
+    }
+
     /// Appends a request to the lane of this thread.
     pub(crate) fn append_request(&self, record: &UsageRecord) -> Result<(), MeterError> {
         if !(100..=999).contains(&record.status) {

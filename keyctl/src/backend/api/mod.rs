@@ -2,6 +2,7 @@
 
 mod call;
 pub(crate) mod error;
+mod invoices;
 mod keys;
 mod plans;
 mod records;

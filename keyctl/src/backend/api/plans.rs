@@ -10,7 +10,10 @@ use common::{
         subscription::{AssignmentBody, SubscriptionDocument, When},
     },
     id::TenantId,
-    plan::{Plan, PlanId, subscription::PlanStart},
+    plan::{
+        Plan, PlanId,
+        subscription::{Agreement, PlanStart},
+    },
 };
 use reqwest::Method;
 
@@ -81,8 +84,16 @@ impl Plans for ApiBackend {
         plan: &PlanId,
         version: Option<i64>,
         start: PlanStart,
+        agreement: &Agreement,
     ) -> Result<SubscriptionDocument, Failure> {
-        let body = AssignmentBody { plan: plan.clone(), version, starts: When(start) };
+        let body = AssignmentBody {
+            plan: plan.clone(),
+            version,
+            starts: When(start),
+            trial_days: (agreement.trial_days > 0).then_some(agreement.trial_days),
+            discount_percent: agreement.discount_percent.map(|percent| percent.to_string()),
+            flat_fee: agreement.flat_fee.clone(),
+        };
         let call = self.call(Method::POST, &["tenants", &tenant.to_string(), "subscriptions"]);
         Ok(call.with(&body)?.read().await?)
     }

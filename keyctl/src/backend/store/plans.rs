@@ -11,7 +11,7 @@ use common::{
     id::TenantId,
     plan::{
         Plan, PlanId,
-        subscription::{MIGRATED_AT_ONCE, PlanStart, Subscription},
+        subscription::{Agreement, MIGRATED_AT_ONCE, PlanStart, Subscription},
     },
 };
 
@@ -93,9 +93,11 @@ impl Plans for StoreBackend {
         plan: &PlanId,
         version: Option<i64>,
         start: PlanStart,
+        agreement: &Agreement,
     ) -> Result<SubscriptionDocument, Failure> {
-        let assigned = self.store.assign_plan(tenant, plan, version, start, self.now).await?;
-        Ok(SubscriptionDocument::of(assigned, self.now))
+        let assigned = self.store.assign_plan_by(tenant, plan, version, start, agreement, self.now).await?;
+        let terms = self.store.billing_overrides_of(tenant).await?.remove(&assigned.starts_at);
+        Ok(SubscriptionDocument::of(assigned, self.now).with_terms(terms))
     }
 
     async fn end_subscription(&self, tenant: TenantId, end: PlanStart) -> Result<(), Failure> {

@@ -59,6 +59,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     Ok(Outcome {
         outages: Vec::new(),
         changeover: None,
+        closing: None,
         drill: DRILL.name,
         faults,
         at_risk: sqlite.at_risk + postgres.at_risk,

@@ -88,6 +88,7 @@ impl FaultBooks {
             engines: Vec::new(),
             outages: Vec::new(),
             changeover: None,
+            closing: None,
             ok: wrong.is_none(),
             wrong,
         })

@@ -5,7 +5,7 @@
 //! back all that is left of the net gets all that is left of the tax, so nothing remains behind
 //! (lago-api#2643, lago-api#4553).
 
-use common::money::{Exact, Money, MoneyError};
+use crate::money::{Exact, Money, MoneyError};
 
 use super::tax::{TaxRule, Treatment};
 
@@ -57,18 +57,26 @@ impl Left {
         if net.minor() <= 0 {
             return Err(CorrectionError::NotPositive(net));
         }
+        let tax = match rule.treatment {
+            _ if net == self.net => self.tax,
+            Treatment::Exclusive | Treatment::Inclusive => {
+                (Exact::from(net) * Exact::percent(rule.percent)).to_money(net.currency())?
+            }
+            Treatment::ReverseCharge | Treatment::Exempt => Money::zero(net.currency()),
+        };
+        self.take(net, tax)
+    }
+
+    /// Takes `net` back with `tax`, or with as much of the tax as is left.
+    pub fn take(&mut self, net: Money, tax: Money) -> Result<Credited, CorrectionError> {
+        if net.minor() <= 0 {
+            return Err(CorrectionError::NotPositive(net));
+        }
         let left = self.net.checked_sub(net)?;
         if left.minor() < 0 {
             return Err(CorrectionError::Exceeds { asked: net, left: self.net });
         }
-        let tax = match rule.treatment {
-            _ if left.is_zero() => self.tax,
-            Treatment::Exclusive | Treatment::Inclusive => {
-                let exact = (Exact::from(net) * Exact::percent(rule.percent)).to_money(net.currency())?;
-                if exact.minor() > self.tax.minor() { self.tax } else { exact }
-            }
-            Treatment::ReverseCharge | Treatment::Exempt => Money::zero(net.currency()),
-        };
+        let tax = if tax.minor() > self.tax.minor() || left.is_zero() { self.tax } else { tax };
         *self = Self { net: left, tax: self.tax.checked_sub(tax)? };
         Ok(Credited { net, tax })
     }
@@ -83,7 +91,7 @@ impl Credited {
 
 #[cfg(test)]
 mod tests {
-    use common::money::Currency;
+    use crate::money::Currency;
     use proptest::prelude::*;
 
     use super::*;
@@ -122,7 +130,7 @@ mod tests {
             percent in 0_i64..5_000,
             asked in proptest::collection::vec(1_i64..400_000, 1..9),
         ) {
-            let rule = TaxRule { treatment: Treatment::Exclusive, percent: common::money::Decimal::new(percent, 2) };
+            let rule = TaxRule { treatment: Treatment::Exclusive, percent: crate::money::Decimal::new(percent, 2) };
             let net = Money::from_minor(net, Currency::EUR);
             let tax = (Exact::from(net) * Exact::percent(rule.percent)).to_money(Currency::EUR).unwrap();
             let mut left = Left { net, tax };

@@ -3,11 +3,12 @@
 //! Tax is rounded once for each rate, on the sum of its lines (as EN 16931 and Japan's qualified
 //! invoices require), or once for each line where an issuer's rule says so.
 
-use common::money::{Currency, Decimal, Exact, Money, MoneyError};
+use crate::money::{Currency, Decimal, Exact, Money, MoneyError};
 use serde::{Deserialize, Serialize};
 
 /// Treatment of an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Treatment {
     /// The tax comes on top.
@@ -22,15 +23,19 @@ pub enum Treatment {
 
 /// The rule by which a line is taxed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct TaxRule {
     /// Treatment of the amount.
     pub treatment: Treatment,
     /// Percent: `"19"`; 0 where none is due.
+    #[cfg_attr(feature = "api", schema(value_type = String, example = "19"))]
     pub percent: Decimal,
 }
 
 /// The place of rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TaxRounding {
     /// Once for each rate.
@@ -52,6 +57,14 @@ pub struct TaxGroup {
 }
 
 impl TaxRule {
+    /// The rule of a tenant that states none.
+    pub const NONE: Self = Self { treatment: Treatment::Exclusive, percent: Decimal::ZERO };
+
+    /// Returns true if amounts contain the tax.
+    pub const fn is_inclusive(&self) -> bool {
+        matches!(self.treatment, Treatment::Inclusive)
+    }
+
     /// The category of EN 16931 (UNTDID 5305).
     pub fn category(&self) -> &'static str {
         match self.treatment {
@@ -69,6 +82,25 @@ impl TaxRule {
             Treatment::Exempt => Some("Exempt from tax"),
             Treatment::Exclusive | Treatment::Inclusive => None,
         }
+    }
+
+    /// Checks the percentage: 0 to 100 with at most 4 decimal places, and 0 where no tax is due.
+    pub fn validate(&self) -> Result<(), String> {
+        let percent = self.percent.normalize();
+        if percent.is_sign_negative() && !percent.is_zero() || percent > Decimal::ONE_HUNDRED || percent.scale() > 4 {
+            return Err(format!("{percent} is not a rate of tax: use 0 to 100, with at most 4 decimal places"));
+        }
+        match self.treatment {
+            Treatment::ReverseCharge | Treatment::Exempt if !percent.is_zero() => {
+                Err("no tax is due by this treatment: use 0".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tax that an amount contains, rounded.
+    pub fn contained_in(&self, amount: Money) -> Result<Money, MoneyError> {
+        self.on(amount).to_money(amount.currency())
     }
 
     /// The tax on an amount, exact.

@@ -1,0 +1,130 @@
+//! Explaining an invoice: what each line was computed from, and whether computing it again gives the
+//! same lines.
+
+use common::{
+    id::InvoiceId,
+    invoice::{BilledUsage, Invoice as Issued, InvoiceLine},
+    plan::subscription::Subscription,
+    store::Store,
+    time::{Micros, Window},
+};
+use serde::Serialize;
+
+use super::{
+    InvoiceError, PeriodChoice, billed,
+    draft::{draft, terms},
+    plans::Plans,
+};
+use crate::rating;
+
+/// An invoice, and what it was computed from.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The invoice.
+    pub invoice: Issued,
+    /// The subscriptions that were in force in its period, by start.
+    pub subscriptions: Vec<Subscription>,
+    /// The usage that was frozen with it, of its own period.
+    pub usage: Vec<BilledUsage>,
+    /// Result of computing the lines of its own period again, from the frozen usage.
+    pub from_frozen_usage: Comparison,
+    /// The same from the usage that is booked now; late usage makes it differ.
+    pub from_booked_usage: Comparison,
+}
+
+/// Result of computing an invoice again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// The same lines, to the byte.
+    Same,
+    /// Other lines.
+    Differs,
+    /// It cannot be computed: a one-off invoice, or one of late usage alone.
+    NotComputed,
+}
+
+impl Comparison {
+    /// The comparison in words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Same => "gives the same lines",
+            Self::Differs => "gives other lines",
+            Self::NotComputed => "is not possible: no plan rates it",
+        }
+    }
+}
+
+/// Explains an invoice.
+pub async fn explain(store: &Store, id: InvoiceId) -> Result<Explanation, InvoiceError> {
+    let invoice = store.invoice(id).await?;
+    let subscriptions = subscriptions(store, &invoice).await?;
+    let own: Option<Micros> = invoice.period.map(|period| period.start);
+    let usage = store.usage_of_invoice(id).await?;
+    let usage: Vec<_> = usage.into_iter().filter(|one| Some(one.period_start) == own).collect();
+    let lines: Vec<InvoiceLine> = invoice.content.lines.iter().filter(|line| line.period.is_none()).cloned().collect();
+    let from_frozen_usage = match invoice.period {
+        Some(period) if invoice.content.plan.is_some() => {
+            let again = rated(store, &subscriptions, period, &usage, &invoice).await?;
+            compare(&again, &lines)
+        }
+        _ => Comparison::NotComputed,
+    };
+    let from_booked_usage = match (invoice.period, from_frozen_usage) {
+        (None, _) | (_, Comparison::NotComputed) => Comparison::NotComputed,
+        (Some(period), _) => {
+            let drafts = draft(store, PeriodChoice::Holding(period.start), Some(invoice.tenant)).await?;
+            let same = drafts.invoices.iter().find(|draft| draft.issuer == invoice.issuer && draft.window == period);
+            let again = same.map(|draft| draft.lines.iter().map(|line| line.frozen(None)).collect::<Vec<_>>());
+            again.map_or(Comparison::Differs, |again| compare(&again, &lines))
+        }
+    };
+    Ok(Explanation { invoice, subscriptions, usage, from_frozen_usage, from_booked_usage })
+}
+
+async fn subscriptions(store: &Store, invoice: &Issued) -> Result<Vec<Subscription>, InvoiceError> {
+    let Some(period) = invoice.period else { return Ok(Vec::new()) };
+    let all = store.subscriptions_of(invoice.tenant).await?;
+    let is_rated = |one: &Subscription| {
+        let overlaps = one.starts_at < period.end && one.ends_at.is_none_or(|end| end > period.start);
+        overlaps && one.plan_owner == invoice.issuer
+    };
+    Ok(all.into_iter().filter(is_rated).collect())
+}
+
+/// The lines of a period, from usage that was frozen.
+async fn rated(
+    store: &Store,
+    subscriptions: &[Subscription],
+    period: Window,
+    usage: &[BilledUsage],
+    invoice: &Issued,
+) -> Result<Vec<InvoiceLine>, InvoiceError> {
+    let mut plans = Plans::of(store, Vec::new()).await?;
+    for subscription in subscriptions {
+        plans.read(store, subscription).await?;
+    }
+    let subscriptions: Vec<_> = subscriptions.iter().collect();
+    let terms = terms(&subscriptions, &plans);
+    let totals = billed::totals(period.start, usage);
+    let lines = rating::rate_period(&period, &terms, &totals).map_err(|source| {
+        let last = subscriptions.last();
+        match last.and_then(|last| plans.known(last)) {
+            Some(plan) => InvoiceError::Rating {
+                tenant: invoice.tenant,
+                plan: plan.plan.id.clone(),
+                version: plan.version,
+                source,
+            },
+            None => InvoiceError::Plan(invoice.tenant),
+        }
+    })?;
+    Ok(lines.iter().map(|line| line.frozen(None)).collect())
+}
+
+/// Compares lines without their tax rules, which come from billing details.
+fn compare(again: &[InvoiceLine], frozen: &[InvoiceLine]) -> Comparison {
+    let alike = |one: &InvoiceLine, other: &InvoiceLine| InvoiceLine { tax: other.tax, ..one.clone() } == *other;
+    let same = again.len() == frozen.len() && again.iter().zip(frozen).all(|(one, other)| alike(one, other));
+    if same { Comparison::Same } else { Comparison::Differs }
+}

@@ -1,0 +1,105 @@
+//! Flat fees of a period, and its minimum and maximum.
+//!
+//! A plan that says `billing.prorate` charges for the part of the period in which it was in force;
+//! parts of one fee that cover a whole period add up to the fee. Of plans that do not, the last one
+//! is due in full.
+
+use common::{
+    money::{Currency, Exact, Money},
+    plan::{Plan, PlanError},
+    time::Window,
+};
+
+use super::{
+    Line, RatingError, Term,
+    commitment::{beyond_maximum, true_up},
+    proration::{prorate, share},
+};
+
+/// The flat fees, that of the last plan first.
+pub(super) fn flat_fees(period: &Window, terms: &[Term<'_>]) -> Result<Vec<Line>, RatingError> {
+    let Some(last) = terms.last() else { return Ok(Vec::new()) };
+    let currency = last.plan.currency;
+    let mut lines = Vec::new();
+    if !last.plan.billing.prorate && !last.terms.trial {
+        lines.push(Line::flat_fee(last.plan, last.flat_fee()?));
+    }
+    for term in terms.iter().rev().filter(|term| is_prorated(term)) {
+        let fee = term.flat_fee()?;
+        if fee.currency() != currency {
+            if fee.is_zero() {
+                continue;
+            }
+            let (plan, owed) = (term.plan.id.clone(), fee.currency());
+            return Err(RatingError::FeeCurrency { plan, owed, bill: currency });
+        }
+        let amount = amount_of_part(period, terms, term, fee)?;
+        if term.part.within(period) == *period {
+            lines.push(Line::flat_fee(term.plan, fee));
+        } else {
+            let exact = Exact::from(fee) * share(&term.part, period);
+            lines.push(Line::part_of_flat_fee(term.plan, &term.part.within(period), amount, exact));
+        }
+    }
+    Ok(lines)
+}
+
+/// Returns true for a term that is charged for its part of the period.
+const fn is_prorated(term: &Term<'_>) -> bool {
+    term.plan.billing.prorate && !term.terms.trial
+}
+
+/// The part of a fee that falls on a term. Parts of the same fee are rounded together, so that they
+/// add up to it.
+fn amount_of_part(period: &Window, terms: &[Term<'_>], term: &Term<'_>, fee: Money) -> Result<Money, RatingError> {
+    let alike: Vec<&Term<'_>> =
+        terms.iter().filter(|other| is_prorated(other) && other.flat_fee() == Ok(fee)).collect();
+    let parts: Vec<Window> = alike.iter().map(|other| other.part).collect();
+    let amounts = prorate(fee, &parts, period)
+        .map_err(|source| RatingError::Amount { line: format!("{}, flat fee", term.plan.name), source })?;
+    let own = alike.iter().zip(amounts).find(|(other, _)| other.part == term.part).map(|(_, amount)| amount);
+    Ok(own.unwrap_or(Money::zero(fee.currency())))
+}
+
+/// What is missing to the minimum of the period, or beyond its maximum, if `charged` is what its
+/// other lines come to.
+pub(super) fn spends(period: &Window, terms: &[Term<'_>], charged: Money) -> Result<Option<Line>, RatingError> {
+    let Some(last) = terms.last().map(|last| last.plan) else { return Ok(None) };
+    let failed = |source| RatingError::Amount { line: format!("{}, minimum or maximum", last.name), source };
+    if let Some(minimum) = spend(period, terms, |plan, currency| plan.billing.minimum(currency))? {
+        let missing = true_up(minimum, &Exact::whole(1), charged).map_err(failed)?;
+        if !missing.is_zero() {
+            return Ok(Some(Line::minimum(last, missing)));
+        }
+    }
+    if let Some(maximum) = spend(period, terms, |plan, currency| plan.billing.maximum(currency))? {
+        let beyond = beyond_maximum(maximum, Money::zero(charged.currency()), charged).map_err(failed)?;
+        if !beyond.is_zero() {
+            let minus = Money::from_minor(-beyond.minor(), beyond.currency());
+            return Ok(Some(Line::beyond_maximum(last, minus)));
+        }
+    }
+    Ok(None)
+}
+
+/// A spend of the period: that of the last plan, or of each plan for its part of the period.
+fn spend(
+    period: &Window,
+    terms: &[Term<'_>],
+    of: impl Fn(&Plan, Currency) -> Result<Option<Money>, PlanError>,
+) -> Result<Option<Money>, RatingError> {
+    let Some(last) = terms.last() else { return Ok(None) };
+    let currency = last.plan.currency;
+    if !last.plan.billing.prorate {
+        return Ok(if last.terms.trial { None } else { of(last.plan, currency)? });
+    }
+    let mut exact: Option<Exact> = None;
+    for term in terms.iter().filter(|term| is_prorated(term) && term.plan.currency == currency) {
+        if let Some(amount) = of(term.plan, currency)? {
+            let part = Exact::from(amount) * share(&term.part, period);
+            exact = Some(exact.map_or(part.clone(), |sum| sum + part));
+        }
+    }
+    let money = exact.map(|exact| exact.to_money(currency)).transpose();
+    money.map_err(|source| RatingError::Amount { line: format!("{}, minimum or maximum", last.plan.name), source })
+}

@@ -1,0 +1,123 @@
+//! Ends of an invoice that nobody pays: void, or uncollectible.
+
+use super::{Invoice, InvoiceStatus, lock, set_open};
+use crate::{
+    id::InvoiceId,
+    ledger::{Account, Cause, CauseKind, Posting, rows::post},
+    money::Money,
+    name::validate_name,
+    store::{
+        Store, StoreError,
+        audit_action::AuditAction,
+        audit_log::{Audited, state},
+        transaction::ChangeTransaction,
+    },
+    time::Micros,
+    wallet::draw::return_credit,
+};
+
+impl Store {
+    /// Voids an invoice, as if it had never been issued: the next run bills its period and usage
+    /// anew. Its number stays, and credit goes back to the wallet. A second time changes nothing. Refused: an empty reason. A conflict:
+    /// an invoice of which something is paid or credited, or that was given up.
+    pub async fn void_invoice(&self, id: InvoiceId, reason: &str, now: Micros) -> Result<Invoice, StoreError> {
+        check_reason(reason)?;
+        let mut change = self.begin_change(now).await?;
+        let invoice = locked(&mut change, id).await?;
+        match invoice.status {
+            InvoiceStatus::Void => return Ok(invoice),
+            InvoiceStatus::Uncollectible => {
+                return Err(StoreError::conflict(format!("{id} was given up: it cannot be voided any more")));
+            }
+            InvoiceStatus::Finalized | InvoiceStatus::Paid if paid(&invoice).minor() != 0 => {
+                return Err(StoreError::conflict(format!(
+                    "{} of {id} is paid or credited: correct it by a credit note",
+                    paid(&invoice)
+                )));
+            }
+            InvoiceStatus::Finalized | InvoiceStatus::Paid => {}
+        }
+        let content = &invoice.content;
+        let money = |minor: i64| Money::from_minor(minor, content.currency);
+        let entries = [
+            (Account::Receivable, money(-invoice.total.minor())),
+            (Account::Revenue, money(content.subtotal_minor)),
+            (Account::Tax, money(content.tax_minor)),
+        ];
+        post_close(&mut change, &invoice, CauseKind::InvoiceVoid, &entries).await?;
+        return_credit(change.connection(), &invoice.id.to_string(), now).await?;
+        finish(change, invoice, InvoiceStatus::Void, AuditAction::InvoiceVoid, reason).await
+    }
+
+    /// Gives up what is open of an invoice. A second time changes nothing. Refused: an empty reason.
+    /// A conflict: an invoice that is paid or void.
+    pub async fn write_off_invoice(&self, id: InvoiceId, reason: &str, now: Micros) -> Result<Invoice, StoreError> {
+        check_reason(reason)?;
+        let mut change = self.begin_change(now).await?;
+        let invoice = locked(&mut change, id).await?;
+        match invoice.status {
+            InvoiceStatus::Uncollectible => return Ok(invoice),
+            InvoiceStatus::Finalized if invoice.open.minor() > 0 => {}
+            InvoiceStatus::Finalized | InvoiceStatus::Paid | InvoiceStatus::Void => {
+                let status = invoice.status;
+                return Err(StoreError::conflict(format!("{id} is {status}: nothing of it can be given up")));
+            }
+        }
+        let minus = Money::from_minor(-invoice.open.minor(), invoice.open.currency());
+        let entries = [(Account::WriteOff, invoice.open), (Account::Receivable, minus)];
+        post_close(&mut change, &invoice, CauseKind::WriteOff, &entries).await?;
+        finish(change, invoice, InvoiceStatus::Uncollectible, AuditAction::InvoiceWriteOff, reason).await
+    }
+}
+
+/// The invoice, in the actor's scope, which nobody else changes up to the end of the transaction.
+pub(crate) async fn locked(change: &mut ChangeTransaction, id: InvoiceId) -> Result<Invoice, StoreError> {
+    let invoice = lock(change.connection(), id).await?;
+    change.require(invoice.tenant, "invoice", &id).await?;
+    Ok(invoice)
+}
+
+async fn post_close(
+    change: &mut ChangeTransaction,
+    invoice: &Invoice,
+    kind: CauseKind,
+    entries: &[(Account, Money)],
+) -> Result<(), StoreError> {
+    if entries.iter().all(|(_, amount)| amount.is_zero()) {
+        return Ok(());
+    }
+    let cause = Cause { kind, id: invoice.id.to_string() };
+    let (key, now) = (format!("{kind}:{}", invoice.id), change.now());
+    let posting = Posting::new((invoice.issuer, invoice.tenant), key, cause, now, entries)
+        .map_err(|error| StoreError::refused(error.to_string()))?;
+    post(change.connection(), &posting).await.map(drop)
+}
+
+/// Writes the end of an invoice, of which nothing is open then.
+async fn finish(
+    mut change: ChangeTransaction,
+    invoice: Invoice,
+    status: InvoiceStatus,
+    action: AuditAction,
+    reason: &str,
+) -> Result<Invoice, StoreError> {
+    let nothing = Money::zero(invoice.total.currency());
+    set_open(change.connection(), &invoice, nothing, status).await?;
+    let before = state(&serde_json::json!({ "status": invoice.status, "open": invoice.open.to_string() }))?;
+    let after = state(&serde_json::json!({ "status": status, "reason": reason }))?;
+    let (subject_kind, subject, tenant) = ("invoice", invoice.id.to_string(), Some(invoice.tenant));
+    change.audit(Audited { action, subject_kind, subject, tenant, before, after }).await?;
+    change.commit().await?;
+    Ok(Invoice { status, open: nothing, ..invoice })
+}
+
+/// Refuses a reason that says nothing.
+pub(crate) fn check_reason(reason: &str) -> Result<(), StoreError> {
+    validate_name(reason).map_err(|error| StoreError::refused(format!("reason: {error}")))
+}
+
+/// What payments and credit notes have taken off an invoice.
+fn paid(invoice: &Invoice) -> Money {
+    let taken = invoice.total.minor() - invoice.credit_used.minor() - invoice.open.minor();
+    Money::from_minor(taken, invoice.total.currency())
+}

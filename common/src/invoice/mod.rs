@@ -1,0 +1,135 @@
+//! Invoices: what a tenant owes an issuer, frozen as it was when it was finalized.
+//!
+//! Invariants: a finalized invoice never changes, but for its status and what is open of it. Its
+//! number follows the one before it in the series of its issuer, without a gap. It is written in
+//! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the wallet
+//! that it uses. There is one invoice for
+//! each issuer, tenant, currency and period; a voided one makes room for another.
+//!
+//! The issuer of an invoice is the owner of the plan that it bills.
+
+mod close;
+mod content;
+pub mod correction;
+mod credit_note;
+mod details;
+mod finalize;
+mod incomplete;
+mod line;
+mod list;
+mod proof;
+mod rows;
+mod series;
+pub mod tax;
+
+use std::{fmt, str::FromStr};
+
+pub(crate) use close::{check_reason, locked};
+pub use content::{BilledPeriod, BilledUsage, Counts, InvoiceContent, Party, PinnedPlan, TaxLine};
+pub use credit_note::{CreditNote, CreditNoteLine, NewCreditNote};
+pub use details::{Address, BillingDetails, DetailsError};
+pub use finalize::{Finalized, NewInvoice};
+pub use line::{InvoiceLine, LineKind};
+pub use list::InvoiceFilter;
+pub use proof::InvoiceFault;
+pub(crate) use rows::{lock, set_open};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{InvoiceId, TenantId},
+    money::Money,
+    time::{Micros, Window},
+    word::UnknownWord,
+};
+
+/// A finalized invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invoice {
+    /// Its id.
+    pub id: InvoiceId,
+    /// Its number in the issuer's books, as in `INV-000042`.
+    pub number: String,
+    /// The tenant that sells.
+    pub issuer: TenantId,
+    /// The tenant that owes.
+    pub tenant: TenantId,
+    /// The kind of invoice.
+    pub kind: InvoiceKind,
+    /// Its status.
+    pub status: InvoiceStatus,
+    /// The period that it bills; none for a one-off invoice.
+    pub period: Option<Window>,
+    /// Sum of its lines and their tax.
+    pub total: Money,
+    /// Part of the total that credit of the tenant's wallet has paid.
+    pub credit_used: Money,
+    /// Part of the total that is neither paid nor credited; below zero, the issuer owes it.
+    pub open: Money,
+    /// Time at which it was finalized.
+    pub finalized_at: Micros,
+    /// Time by which it is to be paid.
+    pub due_at: Micros,
+    /// The frozen content.
+    pub content: InvoiceContent,
+}
+
+/// The kinds of invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum InvoiceKind {
+    /// A period of subscriptions.
+    Period,
+    /// Lines that somebody wrote.
+    OneOff,
+}
+
+/// Status of a finalized invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum InvoiceStatus {
+    /// To be paid.
+    Finalized,
+    /// Nothing is open of it.
+    Paid,
+    /// It counts as never issued.
+    Void,
+    /// Given up.
+    Uncollectible,
+}
+
+macro_rules! words {
+    ($type:ident, $what:literal, $all:literal, $($variant:ident => $word:literal),+ $(,)?) => {
+        impl $type {
+            /// The word in the store, in documents and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord::new($what, $all, word)),
+                }
+            }
+        }
+    };
+}
+
+words!(InvoiceKind, "kind of invoice", "period, one_off", Period => "period", OneOff => "one_off");
+words!(InvoiceStatus, "status of an invoice", "finalized, paid, void, uncollectible",
+    Finalized => "finalized", Paid => "paid", Void => "void", Uncollectible => "uncollectible",
+);

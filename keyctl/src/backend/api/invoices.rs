@@ -1,0 +1,103 @@
+//! Invoices, payments and the ledger through the API.
+
+use async_trait::async_trait;
+use common::{
+    api::{
+        invoice::{
+            CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody, PaymentDocument,
+            ReasonBody, RefundBody,
+        },
+        ledger::{BalanceDocument, BalancesDocument, EntryDocument},
+    },
+    id::{InvoiceId, PaymentId, TenantId},
+    invoice::{BillingDetails, InvoiceFilter},
+    ledger::Account,
+    time::Micros,
+};
+use reqwest::Method;
+
+use super::ApiBackend;
+use crate::{backend::Invoices, error::Failure};
+
+impl ApiBackend {
+    /// Sends a reason to an operation on an invoice.
+    async fn end_invoice(&self, id: InvoiceId, verb: &str, reason: &str) -> Result<InvoiceDocument, Failure> {
+        let body = ReasonBody { reason: reason.to_owned() };
+        Ok(self.call(Method::POST, &["invoices", &id.to_string(), verb]).with(&body)?.read().await?)
+    }
+}
+
+#[async_trait]
+impl Invoices for ApiBackend {
+    async fn invoices(&self, filter: InvoiceFilter) -> Result<Vec<InvoiceDocument>, Failure> {
+        let InvoiceFilter { tenant, issuer, status } = filter;
+        let call = self.get(&["invoices"]).query("tenant", tenant).query("issuer", issuer).query("status", status);
+        Ok(call.pages(usize::MAX).await?)
+    }
+
+    async fn invoice(&self, id: InvoiceId) -> Result<InvoiceDocument, Failure> {
+        Ok(self.get(&["invoices", &id.to_string()]).read().await?)
+    }
+
+    async fn issue_invoice(&self, body: NewInvoiceBody) -> Result<InvoiceDocument, Failure> {
+        Ok(self.create(&["invoices"], &body)?.read().await?)
+    }
+
+    async fn void_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure> {
+        self.end_invoice(id, "void", reason).await
+    }
+
+    async fn write_off_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure> {
+        self.end_invoice(id, "write-off", reason).await
+    }
+
+    async fn credit_notes(&self, invoice: InvoiceId) -> Result<Vec<CreditNoteDocument>, Failure> {
+        Ok(self.get(&["invoices", &invoice.to_string(), "credit-notes"]).list().await?)
+    }
+
+    async fn issue_credit_note(
+        &self,
+        invoice: InvoiceId,
+        body: NewCreditNoteBody,
+    ) -> Result<CreditNoteDocument, Failure> {
+        Ok(self.create(&["invoices", &invoice.to_string(), "credit-notes"], &body)?.read().await?)
+    }
+
+    async fn payments(&self, invoice: InvoiceId) -> Result<Vec<PaymentDocument>, Failure> {
+        Ok(self.get(&["invoices", &invoice.to_string(), "payments"]).list().await?)
+    }
+
+    async fn record_payment(&self, invoice: InvoiceId, body: NewPaymentBody) -> Result<PaymentDocument, Failure> {
+        let path = ["invoices", &invoice.to_string(), "payments"];
+        Ok(self.call(Method::POST, &path).with(&body)?.read().await?)
+    }
+
+    async fn refund_payment(&self, payment: PaymentId, body: RefundBody) -> Result<PaymentDocument, Failure> {
+        let path = ["payments", &payment.to_string(), "refund"];
+        Ok(self.call(Method::POST, &path).with(&body)?.read().await?)
+    }
+
+    async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure> {
+        Ok(self.get(&["tenants", &tenant.to_string(), "billing-details"]).read().await?)
+    }
+
+    async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure> {
+        let path = ["tenants", &tenant.to_string(), "billing-details"];
+        Ok(self.call(Method::PUT, &path).with(details)?.done().await?)
+    }
+
+    async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure> {
+        let found: BalancesDocument = self.get(&["tenants", &tenant.to_string(), "ledger", "balances"]).read().await?;
+        Ok(found.items)
+    }
+
+    async fn ledger_entries(&self, tenant: TenantId, account: Option<Account>) -> Result<Vec<EntryDocument>, Failure> {
+        let call = self.get(&["tenants", &tenant.to_string(), "ledger", "entries"]).query("account", account);
+        Ok(call.pages(usize::MAX).await?)
+    }
+
+    async fn trial_balance(&self, issuer: TenantId, until: Option<Micros>) -> Result<Vec<BalanceDocument>, Failure> {
+        let call = self.get(&["tenants", &issuer.to_string(), "ledger", "trial-balance"]).query("until", until);
+        Ok(call.read::<BalancesDocument>().await?.items)
+    }
+}

@@ -1,0 +1,71 @@
+//! Invoices, payments and the ledger, for commands.
+
+use async_trait::async_trait;
+use common::{
+    api::{
+        invoice::{
+            CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody, PaymentDocument,
+            RefundBody,
+        },
+        ledger::{BalanceDocument, EntryDocument},
+    },
+    id::{InvoiceId, PaymentId, TenantId},
+    invoice::{BillingDetails, InvoiceFilter},
+    ledger::Account,
+    time::Micros,
+};
+
+use crate::error::Failure;
+
+/// Invoices, payments and the ledger.
+#[async_trait]
+pub(crate) trait Invoices: Send + Sync {
+    /// Lists invoices, oldest first.
+    async fn invoices(&self, filter: InvoiceFilter) -> Result<Vec<InvoiceDocument>, Failure>;
+
+    /// Reads one invoice.
+    async fn invoice(&self, id: InvoiceId) -> Result<InvoiceDocument, Failure>;
+
+    /// Issues a one-off invoice.
+    async fn issue_invoice(&self, body: NewInvoiceBody) -> Result<InvoiceDocument, Failure>;
+
+    /// Voids an invoice.
+    async fn void_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure>;
+
+    /// Gives up an invoice.
+    async fn write_off_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure>;
+
+    /// Lists the credit notes of an invoice, oldest first.
+    async fn credit_notes(&self, invoice: InvoiceId) -> Result<Vec<CreditNoteDocument>, Failure>;
+
+    /// Issues a credit note.
+    async fn issue_credit_note(
+        &self,
+        invoice: InvoiceId,
+        body: NewCreditNoteBody,
+    ) -> Result<CreditNoteDocument, Failure>;
+
+    /// Lists the payments of an invoice and their refunds, oldest first.
+    async fn payments(&self, invoice: InvoiceId) -> Result<Vec<PaymentDocument>, Failure>;
+
+    /// Records a payment.
+    async fn record_payment(&self, invoice: InvoiceId, body: NewPaymentBody) -> Result<PaymentDocument, Failure>;
+
+    /// Records that a payment went back.
+    async fn refund_payment(&self, payment: PaymentId, body: RefundBody) -> Result<PaymentDocument, Failure>;
+
+    /// Reads the billing details of a tenant.
+    async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure>;
+
+    /// Replaces the billing details of a tenant.
+    async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure>;
+
+    /// Reads the balances of a tenant's accounts.
+    async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure>;
+
+    /// Reads the entries of a tenant's accounts, in the order of the ledger.
+    async fn ledger_entries(&self, tenant: TenantId, account: Option<Account>) -> Result<Vec<EntryDocument>, Failure>;
+
+    /// Reads the trial balance of an issuer's books.
+    async fn trial_balance(&self, issuer: TenantId, until: Option<Micros>) -> Result<Vec<BalanceDocument>, Failure>;
+}

@@ -1,0 +1,110 @@
+//! Invoices, payments and the ledger in the store.
+
+use async_trait::async_trait;
+use common::{
+    api::{
+        invoice::{
+            AmountError, CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody,
+            PaymentDocument, RefundBody,
+        },
+        ledger::{BalanceDocument, EntryDocument},
+    },
+    id::{InvoiceId, PaymentId, TenantId},
+    invoice::{BillingDetails, Finalized, InvoiceFilter},
+    ledger::Account,
+    store::StoreError,
+    time::Micros,
+};
+
+use super::{ALL, StoreBackend};
+use crate::{backend::Invoices, error::Failure};
+
+fn refused(error: &AmountError) -> Failure {
+    StoreError::Refused(error.to_string()).into()
+}
+
+#[async_trait]
+impl Invoices for StoreBackend {
+    async fn invoices(&self, filter: InvoiceFilter) -> Result<Vec<InvoiceDocument>, Failure> {
+        if let Some(tenant) = filter.tenant {
+            // An unknown tenant is an error, not a tenant without invoices.
+            self.store.tenant(tenant).await?;
+        }
+        Ok(self.store.invoices(filter, ALL).await?.items.into_iter().map(Into::into).collect())
+    }
+
+    async fn invoice(&self, id: InvoiceId) -> Result<InvoiceDocument, Failure> {
+        Ok(self.store.invoice(id).await?.into())
+    }
+
+    async fn issue_invoice(&self, body: NewInvoiceBody) -> Result<InvoiceDocument, Failure> {
+        // Without an issuer, it is the tenant right above.
+        let issuer = match body.issuer {
+            Some(issuer) => issuer,
+            None => self.store.tenant(body.tenant).await?.parent.unwrap_or(body.tenant),
+        };
+        let new = body.invoice(issuer).map_err(|error| refused(&error))?;
+        let (Finalized::New(invoice) | Finalized::Before(invoice)) =
+            self.store.finalize_invoice(&new, self.now).await?;
+        Ok((*invoice).into())
+    }
+
+    async fn void_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure> {
+        Ok(self.store.void_invoice(id, reason, self.now).await?.into())
+    }
+
+    async fn write_off_invoice(&self, id: InvoiceId, reason: &str) -> Result<InvoiceDocument, Failure> {
+        Ok(self.store.write_off_invoice(id, reason, self.now).await?.into())
+    }
+
+    async fn credit_notes(&self, invoice: InvoiceId) -> Result<Vec<CreditNoteDocument>, Failure> {
+        Ok(self.store.credit_notes(invoice).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn issue_credit_note(
+        &self,
+        invoice: InvoiceId,
+        body: NewCreditNoteBody,
+    ) -> Result<CreditNoteDocument, Failure> {
+        let currency = self.store.invoice(invoice).await?.content.currency;
+        let new = body.credit_note(currency).map_err(|error| refused(&error))?;
+        Ok(self.store.issue_credit_note(invoice, &new, self.now).await?.into())
+    }
+
+    async fn payments(&self, invoice: InvoiceId) -> Result<Vec<PaymentDocument>, Failure> {
+        Ok(self.store.payments(invoice).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn record_payment(&self, invoice: InvoiceId, body: NewPaymentBody) -> Result<PaymentDocument, Failure> {
+        let currency = self.store.invoice(invoice).await?.content.currency;
+        let new = body.payment(invoice, currency, self.now).map_err(|error| refused(&error))?;
+        Ok(self.store.record_payment(&new, self.now).await?.into())
+    }
+
+    async fn refund_payment(&self, payment: PaymentId, body: RefundBody) -> Result<PaymentDocument, Failure> {
+        let currency = self.store.payment(payment).await?.amount.currency();
+        let amount = body.amount(currency).map_err(|error| refused(&error))?;
+        Ok(self.store.refund_payment(payment, amount, &body.reference, self.now).await?.into())
+    }
+
+    async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure> {
+        Ok(self.store.billing_details(tenant).await?)
+    }
+
+    async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure> {
+        Ok(self.store.set_billing_details(tenant, details, self.now).await?)
+    }
+
+    async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure> {
+        Ok(self.store.balances(tenant).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn ledger_entries(&self, tenant: TenantId, account: Option<Account>) -> Result<Vec<EntryDocument>, Failure> {
+        let page = self.store.statement(tenant, account, ALL).await?;
+        Ok(page.items.into_iter().map(Into::into).collect())
+    }
+
+    async fn trial_balance(&self, issuer: TenantId, until: Option<Micros>) -> Result<Vec<BalanceDocument>, Failure> {
+        Ok(self.store.trial_balance(issuer, until).await?.into_iter().map(Into::into).collect())
+    }
+}

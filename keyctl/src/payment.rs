@@ -1,0 +1,146 @@
+//! `keyctl payment`: payments of invoices that came in by a way that Tollgate does not follow
+//! itself.
+
+use clap::{Args, Subcommand};
+use common::{
+    api::invoice::{NewPaymentBody, PaymentDocument, RefundBody},
+    id::{InvoiceId, PaymentId},
+    time::Micros,
+};
+
+use crate::{
+    context::Context,
+    error::Failure,
+    output::{ListRow, Rows, View, or_dash},
+};
+
+const HELP: &str = "\
+Examples:
+  keyctl payment record inv_01jd0000000000000000000001 --amount 103.80 --reference 'line 7'
+  keyctl payment list inv_01jd0000000000000000000001";
+
+const RECORD_HELP: &str = "\
+At most what is open of the invoice. The same method and reference count once, so the command can be repeated.
+
+Examples:
+  keyctl payment record inv_01jd0000000000000000000001 --amount 103.80 --reference 'line 7'";
+
+const REFUND_HELP: &str = "\
+At most what credit notes have taken back of what was paid: issue the credit note first.
+
+Examples:
+  keyctl payment refund pay_01jd0000000000000000000001 --amount 10.00 --reference 'transfer 17'";
+
+const LIST_HELP: &str = "\
+Examples:
+  keyctl payment list inv_01jd0000000000000000000001";
+
+/// The verbs of `keyctl payment`.
+#[derive(Debug, Subcommand)]
+#[command(after_help = HELP)]
+pub(crate) enum PaymentCommand {
+    /// Record a payment of an invoice
+    #[command(after_help = RECORD_HELP)]
+    Record(RecordArgs),
+    /// Record that a payment went back
+    #[command(after_help = REFUND_HELP)]
+    Refund(RefundArgs),
+    /// List the payments of an invoice and their refunds
+    #[command(after_help = LIST_HELP)]
+    List(ListArgs),
+}
+
+/// The arguments of `keyctl payment record`.
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Id of the invoice
+    #[arg(value_name = "INVOICE")]
+    invoice: InvoiceId,
+
+    /// Amount, in the currency of the invoice
+    #[arg(long)]
+    amount: String,
+
+    /// Way in which it came
+    #[arg(long, value_name = "NAME", default_value = "bank_transfer")]
+    method: String,
+
+    /// Its name there, such as the number of a statement's line
+    #[arg(long, value_name = "TEXT")]
+    reference: String,
+
+    /// Time at which it came, as in 2026-12-03T00:00:00Z [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    received_at: Option<Micros>,
+}
+
+/// The arguments of `keyctl payment refund`.
+#[derive(Debug, Args)]
+pub(crate) struct RefundArgs {
+    /// Id of the payment
+    #[arg(value_name = "PAYMENT")]
+    payment: PaymentId,
+
+    /// Amount, in the currency of the payment
+    #[arg(long)]
+    amount: String,
+
+    /// Its name in the way in which the payment came
+    #[arg(long, value_name = "TEXT")]
+    reference: String,
+}
+
+/// The arguments of `keyctl payment list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Id of the invoice
+    #[arg(value_name = "INVOICE")]
+    invoice: InvoiceId,
+}
+
+impl PaymentCommand {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let backend = &context.backend;
+        let payment = match self {
+            Self::Record(RecordArgs { invoice, amount, method, reference, received_at }) => {
+                let received_at = received_at.map(Into::into);
+                let body = NewPaymentBody { amount, method: Some(method), reference, received_at };
+                backend.record_payment(invoice, body).await?
+            }
+            Self::Refund(RefundArgs { payment, amount, reference }) => {
+                backend.refund_payment(payment, RefundBody { amount, reference }).await?
+            }
+            Self::List(ListArgs { invoice }) => return context.output.show(&backend.payments(invoice).await?),
+        };
+        context.output.show(&payment)
+    }
+}
+
+impl View for PaymentDocument {
+    fn table(&self) -> Rows {
+        Rows::properties([
+            ("id", self.id.to_string()),
+            ("invoice", self.invoice.to_string()),
+            ("amount", self.amount.amount.clone()),
+            ("method", self.method.clone()),
+            ("reference", self.reference.clone()),
+            ("refund of", or_dash(self.refund_of)),
+            ("received", self.received_at.to_string()),
+        ])
+    }
+}
+
+impl ListRow for PaymentDocument {
+    const COLUMNS: &'static [&'static str] = &["ID", "AMOUNT", "METHOD", "REFERENCE", "RECEIVED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.amount.amount.clone(),
+            self.method.clone(),
+            self.reference.clone(),
+            self.received_at.to_string(),
+        ]
+    }
+}

@@ -1,0 +1,7 @@
+-- Terms of subscriptions that differ from those of their plans, as JSON: trials, discounts, other fees.
+CREATE TABLE subscription_terms (
+    tenant_id TEXT    NOT NULL,
+    starts_at INTEGER NOT NULL,
+    terms     TEXT    NOT NULL CHECK (json_valid(terms)),
+    PRIMARY KEY (tenant_id, starts_at)
+) STRICT, WITHOUT ROWID;
