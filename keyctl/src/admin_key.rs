@@ -26,7 +26,7 @@ Examples:
 
 const CREATE_HELP: &str = "\
 Prints the secret, this once. The role holds at the tenant and at every tenant below it: owner may do \
-everything, admin changes tenants, keys and plans, billing changes subscriptions and credit, viewer reads. \
+everything, admin changes tenants, keys and plans, billing changes subscriptions, credit and invoices, viewer reads. \
 The pepper must be that of billing.
 
 Scopes narrow the role to read or write of tenants, plans, subscriptions, keys, credit, usage, audit and \

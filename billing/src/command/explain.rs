@@ -21,8 +21,9 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-For each line: quantity, price, the exact amount before it was rounded, and how it is taxed. Then the plan versions that
-were in force, the usage that was frozen with the invoice, and whether computing the lines again gives the same ones.
+For each line: quantity, price, the exact amount before it was rounded, and how it is taxed. Then the plan \
+versions that were in force, the usage that was frozen with the invoice, and whether computing the lines again gives \
+the same ones.
 
 Examples:
   billing explain inv_01jd0000000000000000000001
@@ -107,7 +108,7 @@ fn recompute(explained: &Explanation) -> Vec<String> {
     let tenant = explained.invoice.tenant;
     vec![
         format!(
-            "keyctl usage report --tenant {tenant} --subtree --from {} --to {} --group-by tenant,key,route,meter",
+            "keyctl usage report --tenant {tenant} --subtree --from {} --to {} --by tenant,key,route,meter",
             period.start, period.end
         ),
         format!("billing run --dry-run --tenant {tenant} --now {} --output json", period.start),
@@ -157,10 +158,12 @@ fn text(explained: Explanation, first: usize) -> String {
 }
 
 fn write_line(text: &mut String, place: usize, line: &InvoiceLineDocument, currency: &str) {
-    let _ = write!(text, "line {place}: {}: {} x ", line.description, grouped(line.quantity));
+    let quantity = grouped(line.quantity);
     let _ = match (&line.unit_price, line.per) {
-        (Some(price), Some(per)) => write!(text, "{price} per {}", grouped(per)),
-        _ => write!(text, "-"),
+        (Some(price), Some(per)) => {
+            write!(text, "line {place}: {}: {quantity} x {price} per {}", line.description, grouped(per))
+        }
+        _ => write!(text, "line {place}: {}: {quantity}", line.description),
     };
     let amount = &line.amount.amount;
     let _ = match &line.exact {

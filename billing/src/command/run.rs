@@ -21,8 +21,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-A period is issued once it has ended, --grace has passed, and all usage is booked that any gateway may still have. The same
-run again issues what is missing and changes nothing else.
+A period is issued once it has ended, --grace has passed, and all usage is booked that any gateway may \
+still have. The same run again issues what is missing and changes nothing else.
 
 Examples:
   billing run --period 2026-11 --dry-run
@@ -31,8 +31,8 @@ Examples:
   billing run --period 2026-11 --dry-run --output json --store sqlite://data/tollgate.db
   billing run --dry-run --now 2026-11-22T01:30:00Z --tenant ten_01jd0000000000000000000000
 
-Exit codes: 0 done, 1 failed, usage may be missing, or a tenant could not be billed (all others were), 2 the command line
-is invalid";
+Exit codes: 0 done, 1 failed, usage may be missing, or a tenant could not be billed (all others were), \
+2 the command line is invalid";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -19,8 +19,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Bills of months are rated twice: by the plans as they are, and by those of the file in place of the plans that have their
-names. Totals are without tax.
+Bills of months are rated twice: by the plans as they are, and by those of the file in place of the plans that \
+have their names. Totals are without tax.
 
 Examples:
   billing simulate --plan config/plans.yaml --from 2026-08 --to 2026-10
