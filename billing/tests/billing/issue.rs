@@ -44,7 +44,7 @@ async fn book(store: &Store, first_seq: u64, records: Vec<UsageRecord>) {
 
 /// Plans of a tenant, written as YAML in one line each.
 async fn plans(store: &Store, owner: Option<TenantId>, plans: &[&str]) {
-    let text = format!("plans:\n{}", plans.iter().map(|plan| format!("  - {{ {plan} }}\n")).collect::<String>());
+    let text = plans.iter().fold("plans:\n".to_owned(), |text, plan| text + "  - { " + plan + " }\n");
     let plans = PlanFile::parse(&text, "test").unwrap().plans;
     let now = instant("2026-01-02T00:00:00Z");
     store.apply_plans_of(owner, &plans, now).await.unwrap();

@@ -25,7 +25,7 @@ mod spool_full;
 mod upgrade;
 mod upstream_faults;
 
-pub use billing_kill9::Closing;
+pub use billing_kill9::closing::Closing;
 pub use error::DrillError;
 pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use super::{
-    billing_kill9::Closing, error::DrillError, harm::Times, limits_fleet::phase::LimitPhase,
+    billing_kill9::closing::Closing, error::DrillError, harm::Times, limits_fleet::phase::LimitPhase,
     outage::figures::OutageFigures, reload_upgrade::counts::Changeover, revocation::reach::Reach,
 };
 use crate::deployment::{Books, Deployment};

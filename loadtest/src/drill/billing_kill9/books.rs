@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::closing::Closing;
+use crate::drill::error::DrillError;
 use common::{
     id::{InvoiceId, KeyId, TenantId},
     invoice::{InvoiceFilter, InvoiceStatus},
@@ -12,9 +14,6 @@ use common::{
     time::{Micros, Zone},
     usage::{StreamId, UsageBatch, UsageEntry, UsageRecord},
 };
-use serde::Serialize;
-
-use crate::drill::error::DrillError;
 
 /// The first year of the drill; each month is one of it or of a later one.
 const YEAR: u32 = 2_026;
@@ -28,21 +27,6 @@ const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 pub(super) struct Ledgers {
     pub(super) store: Store,
     pub(super) root: TenantId,
-}
-
-/// What was issued, in counts.
-#[derive(Debug, Clone, Serialize)]
-pub struct Closing {
-    /// Tenants that are billed.
-    pub tenants: usize,
-    /// Invoices that are not void.
-    pub invoices: usize,
-    /// Invoices of a tenant and period that has one already.
-    pub double: usize,
-    /// Tenants and periods without an invoice.
-    pub missed: usize,
-    /// Numbers that no invoice has.
-    pub gaps: i64,
 }
 
 /// A month, as in `2026-01`.
@@ -128,15 +112,6 @@ impl Ledgers {
             recorded.extend(payments.into_iter().map(|payment| (invoice.id, payment.reference)));
         }
         Ok(recorded)
-    }
-}
-
-impl Closing {
-    /// The first promise that was not kept, in words.
-    pub(super) fn wrong(&self) -> Option<String> {
-        let Self { double, missed, gaps, .. } = self;
-        let kept = (*double, *missed, *gaps) == (0, 0, 0);
-        (!kept).then(|| format!("{double} invoices are double, {missed} are missing, and numbers have {gaps} gaps"))
     }
 }
 

@@ -3,12 +3,12 @@
 //! acknowledged is gone.
 
 mod books;
+pub(super) mod closing;
 mod payments;
 mod runs;
 
 use std::time::Duration;
 
-pub use books::Closing;
 use servers::Postgres;
 use tokio::task::spawn_blocking;
 
