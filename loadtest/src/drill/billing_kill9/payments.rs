@@ -13,7 +13,7 @@ use common::{
     store::{PageRequest, Store},
 };
 use rand::RngExt as _;
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -27,6 +27,9 @@ const SPAN: Duration = Duration::from_millis(400);
 
 /// Longest that a request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Time after which a request is sent again that was one too many.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 
@@ -125,13 +128,20 @@ fn lost(error: &reqwest::Error) -> DrillError {
     DrillError::Patience(error.to_string())
 }
 
+/// Pays an invoice; waits and asks again if the API has been asked too often.
 async fn pay(client: &Client, url: &str, token: &str, invoice: InvoiceId, amount: &str) -> Result<(), DrillError> {
     let body = json!({ "amount": amount, "reference": reference(invoice) });
-    let request = client.post(format!("{url}/v1/invoices/{invoice}/payments")).bearer_auth(token).json(&body);
-    let response = request.send().await.map_err(|error| lost(&error))?;
-    if response.status().is_success() {
-        return Ok(());
+    loop {
+        let request = client.post(format!("{url}/v1/invoices/{invoice}/payments")).bearer_auth(token).json(&body);
+        let response = request.send().await.map_err(|error| lost(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            let text = response.text().await.unwrap_or_default();
+            return Err(DrillError::Patience(format!("payment of {invoice}: {status} {text}")));
+        }
+        sleep(PAUSE).await;
     }
-    let (status, text) = (response.status(), response.text().await.unwrap_or_default());
-    Err(DrillError::Patience(format!("payment of {invoice}: {status} {text}")))
 }
