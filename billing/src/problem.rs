@@ -35,7 +35,7 @@ impl Problem {
         self.code
     }
 
-    /// What is wrong, in a sentence.
+    /// The fault, in a sentence.
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -193,7 +193,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "CODE", value_parser = currency)]
     currency: Currency,
 
-    /// How far below zero invoices may take it
+    /// Lowest that invoices may take it below zero
     #[arg(long, value_name = "AMOUNT", default_value = "0")]
     overdraft: String,
 

@@ -23,7 +23,7 @@ pub(super) async fn show(caller: Caller, Named(tenant): Named<TenantId>) -> Resu
 
 /// Replace a tenant's billing details
 ///
-/// What is not stated is removed. Invoices that are finalized keep the details that they had.
+/// Removes what is not stated. Invoices that are finalized keep the details that they had.
 #[utoipa::path(
     put,
     operation_id = "replace_billing_details",

@@ -91,7 +91,7 @@ struct JobReport {
     state: common::job::JobState,
 }
 
-/// What was done at once.
+/// The work that was done at once.
 #[derive(Serialize)]
 struct RunReport {
     runs: u32,

@@ -45,7 +45,7 @@ pub(super) fn usage(period_start: Micros, before: &TenantTotals, now: &TenantTot
     found
 }
 
-/// What invoices have billed of the period that began at `period_start`.
+/// The usage that invoices have billed of the period that began at `period_start`.
 pub(super) fn totals(period_start: Micros, billed: &[BilledUsage]) -> TenantTotals {
     let mut meters: BTreeMap<String, MeterTotals> = BTreeMap::new();
     for one in billed.iter().filter(|one| one.period_start == period_start) {

@@ -71,7 +71,7 @@ struct Beyond {
     parts: Vec<u64>,
 }
 
-/// What bears on a bill is not known.
+/// A quota that bears on a bill is not known.
 #[derive(Debug, Clone)]
 pub(super) enum UnknownCap {
     /// The time zone of a holder is unknown.
@@ -192,7 +192,7 @@ impl Caps {
         })
     }
 
-    /// What no bill may hold, by payer and meter, once all sums are counted. A request counts among
+    /// Usage that no bill may hold, by payer and meter, once all sums are counted. A request counts among
     /// it if all its units do; of several in one sum, as many as units, rounded down.
     pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, String, Measured)> {
         for (_, row) in self.rows.values_mut().flatten() {

@@ -55,7 +55,7 @@ pub async fn draft(store: &Store, choice: PeriodChoice, only: Option<TenantId>) 
     draft_as_if(store, choice, only, Supposed::default()).await
 }
 
-/// What is different in a draft that asks "what if".
+/// The difference in a draft that asks "what if".
 #[derive(Default)]
 pub(super) struct Supposed {
     /// Plans that stand in for those that have their names.

@@ -15,7 +15,7 @@ use common::{
 /// More levels than a tree has; it ends a circle that only a damaged store can hold.
 const LEVELS_MAX: usize = 16;
 
-/// What a tenant gets from an issuer for a period: one bill.
+/// One bill: of a tenant, from an issuer, for a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Bill {
     pub(super) tenant: TenantId,

@@ -1,4 +1,4 @@
-//! What past usage would have cost by other plans.
+//! Simulation: the cost of past usage by other plans.
 
 use common::{
     id::TenantId,

@@ -4,7 +4,7 @@ use common::money::{Exact, Money};
 
 use super::{Line, RatingError, Term};
 
-/// What the discount of the last term takes off `lines`: one line for each meter, so that it is
+/// The amounts that the discount of the last term takes off `lines`: one line for each meter, so that it is
 /// taxed as what it takes off, and one for what has no meter. Each line's part is rounded once.
 pub(super) fn lines(terms: &[Term<'_>], lines: &[Line]) -> Result<Vec<Line>, RatingError> {
     let Some((last, percent)) = terms.last().and_then(|last| Some((last, last.terms.discount_percent?))) else {

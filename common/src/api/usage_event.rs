@@ -64,7 +64,7 @@ pub struct UsageEventData {
     pub mode: Option<Mode>,
 }
 
-/// What became of the events of a request.
+/// Outcomes of the events of a request.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = UsageEventResults)]
 pub struct UsageEventResultsDocument {
@@ -78,7 +78,7 @@ pub struct UsageEventResultsDocument {
     pub results: Vec<UsageEventResultDocument>,
 }
 
-/// What became of one event.
+/// Outcome of one event.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = UsageEventResult)]
 pub struct UsageEventResultDocument {
@@ -88,7 +88,7 @@ pub struct UsageEventResultDocument {
     /// Its source, if it has one.
     #[schema(required = true)]
     pub source: Option<String>,
-    /// What became of it.
+    /// Its outcome.
     pub status: UsageEventStatus,
     /// True if it is booked into a month that has ended on its tenant's clock.
     pub backfill: bool,
@@ -100,7 +100,7 @@ pub struct UsageEventResultDocument {
     pub problem: Option<UsageEventProblemDocument>,
 }
 
-/// What became of an event.
+/// Outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UsageEventStatus {

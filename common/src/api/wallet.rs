@@ -24,17 +24,17 @@ pub struct WalletsDocument {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Wallet)]
 pub struct WalletDocument {
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     #[schema(value_type = String)]
     pub issuer: TenantId,
     /// Its currency.
     #[schema(value_type = String, example = "USD")]
     pub currency: Currency,
-    /// What is in it; below zero, the tenant owes it.
+    /// The money in it; below zero, the tenant owes it.
     pub balance: i64,
-    /// What invoices can use.
+    /// The money that invoices can use.
     pub available: i64,
-    /// How far below zero invoices may take it.
+    /// Lowest that invoices may take it below zero.
     pub overdraft: i64,
     /// When a top-up is asked for; null if never.
     #[schema(required = true)]
@@ -69,7 +69,7 @@ pub struct WalletPolicyBody {
     /// Currency of the wallet.
     #[schema(value_type = String, example = "USD")]
     pub currency: Currency,
-    /// How far below zero invoices may take it; nothing unless stated.
+    /// Lowest that invoices may take it below zero; nothing unless stated.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 10_000_000_000_000_i64)]
     pub overdraft: i64,
@@ -120,7 +120,7 @@ pub struct WalletGrantDocument {
     /// Its id.
     #[schema(value_type = String)]
     pub id: WalletGrantId,
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     #[schema(value_type = String)]
     pub issuer: TenantId,
     /// Its currency.
@@ -128,7 +128,7 @@ pub struct WalletGrantDocument {
     pub currency: Currency,
     /// The money, in minor units.
     pub amount: i64,
-    /// What is left of it.
+    /// The rest of it.
     pub left: i64,
     /// Paid or promotional.
     pub kind: GrantKind,
@@ -169,7 +169,7 @@ pub struct WalletTopUpDocument {
     /// Its id, which is the reference of the grant once it is paid.
     #[schema(value_type = String)]
     pub id: WalletTopUpId,
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     #[schema(value_type = String)]
     pub issuer: TenantId,
     /// Its currency.

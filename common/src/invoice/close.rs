@@ -116,7 +116,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), StoreError> {
     validate_name(reason).map_err(|error| StoreError::refused(format!("reason: {error}")))
 }
 
-/// What payments and credit notes have taken off an invoice.
+/// The amount that payments and credit notes have taken off an invoice.
 fn paid(invoice: &Invoice) -> Money {
     let taken = invoice.total.minor() - invoice.credit_used.minor() - invoice.open.minor();
     Money::from_minor(taken, invoice.total.currency())

@@ -21,7 +21,7 @@ const FAULTS_MAX: i64 = 100;
 /// Invoices whose contents are read at once.
 const PAGE_ROWS: i64 = 500;
 
-/// What is open of each invoice, against what is paid and credited.
+/// The open part of each invoice, against what is paid and credited.
 const OPEN: &str = "SELECT id, currency, total - credit_used AS total, open, status, \
     COALESCE((SELECT CAST(SUM(total) AS BIGINT) FROM credit_notes WHERE invoice_id = invoices.id), 0) AS credited, \
     COALESCE((SELECT CAST(SUM(amount) AS BIGINT) FROM payments WHERE invoice_id = invoices.id), 0) AS paid \
@@ -58,7 +58,7 @@ const NUMBERS: &str = "SELECT number_series.issuer_id AS issuer_id, number_serie
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InvoiceFault {
-    /// What is open of an invoice is not its total less what is paid and credited.
+    /// The open part of an invoice is not its total less what is paid and credited.
     Open {
         /// The invoice.
         id: String,
@@ -68,7 +68,7 @@ pub enum InvoiceFault {
         credited: Money,
         /// Payments less refunds.
         paid: Money,
-        /// What the invoice says is open.
+        /// The part that the invoice says is open.
         open: Money,
     },
     /// The ledger has another amount than the document.

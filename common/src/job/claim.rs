@@ -46,7 +46,7 @@ pub struct Claim {
     zone: String,
 }
 
-/// How a run ended, for the store.
+/// The end of a run, for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// The work is done; with what was done.

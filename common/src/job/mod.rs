@@ -93,13 +93,13 @@ pub struct JobRun {
     pub started_at: Micros,
     /// Its end.
     pub ended_at: Micros,
-    /// How it ended.
+    /// Its end.
     pub outcome: RunOutcome,
-    /// What was done, or the error.
+    /// The work that was done, or the error.
     pub detail: String,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {

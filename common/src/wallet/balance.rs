@@ -12,17 +12,17 @@ use crate::{
     time::Micros,
 };
 
-/// What is in a wallet.
+/// The money in a wallet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WalletBalance {
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     pub issuer: TenantId,
-    /// Whose money it is.
+    /// The tenant that the money belongs to.
     pub tenant: TenantId,
     /// All movements up to the instant: the balance of the ledger's account `credit`. Below zero,
     /// the tenant owes it.
     pub balance: Money,
-    /// What invoices can use: without grants that have expired and are not taken out yet, and with
+    /// The money that invoices can use: without grants that have expired and are not taken out yet, and with
     /// the overdraft.
     pub available: Money,
     /// Rules of the wallet, as they are now.

@@ -23,9 +23,9 @@ const GRANTS_AT_ONCE: i64 = 500;
 pub struct Expired {
     /// The grant.
     pub grant: WalletGrantId,
-    /// Whose it was.
+    /// The tenant that it belonged to.
     pub tenant: TenantId,
-    /// What was left of it.
+    /// The rest that it had.
     pub amount: Money,
 }
 

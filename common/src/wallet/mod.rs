@@ -46,9 +46,9 @@ pub const PRIORITY_DEFAULT: u8 = 50;
 /// The key of a wallet: one currency of a tenant with an issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalletKey {
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     pub issuer: TenantId,
-    /// Whose money it is.
+    /// The tenant that the money belongs to.
     pub tenant: TenantId,
     /// Its currency.
     pub currency: Currency,
@@ -70,7 +70,7 @@ pub enum GrantKind {
 pub struct NewWalletGrant {
     /// The issuer; the tenant above unless named, and a root itself.
     pub issuer: Option<TenantId>,
-    /// Whose money it is.
+    /// The tenant that the money belongs to.
     pub tenant: TenantId,
     /// The money.
     pub amount: Money,
@@ -92,13 +92,13 @@ pub struct NewWalletGrant {
 pub struct WalletGrant {
     /// Its id.
     pub id: WalletGrantId,
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     pub issuer: TenantId,
-    /// Whose money it is.
+    /// The tenant that the money belongs to.
     pub tenant: TenantId,
     /// The money.
     pub amount: Money,
-    /// What is left of it.
+    /// The rest of it.
     pub left: Money,
     /// Paid or promotional.
     pub kind: GrantKind,

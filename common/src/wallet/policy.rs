@@ -23,7 +23,7 @@ const TOP_UPS_PER_DAY_MAX: u8 = 100;
 /// Rules of a wallet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct WalletPolicy {
-    /// How far below zero invoices may take it; nothing unless set.
+    /// Lowest that invoices may take it below zero; nothing unless set.
     pub overdraft: Money,
     /// When a top-up is asked for; never unless set.
     pub top_up: Option<AutoTopUp>,

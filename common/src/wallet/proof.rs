@@ -15,9 +15,9 @@ use crate::{
 /// A wallet whose movements are not what the ledger has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WalletFault {
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     pub issuer: TenantId,
-    /// Whose money it is.
+    /// The tenant that the money belongs to.
     pub tenant: TenantId,
     /// Sum of the movements.
     pub wallet: Money,

@@ -25,7 +25,7 @@ pub(super) enum Movement {
     Repay,
 }
 
-/// What is left of a grant that can be used.
+/// The rest of a grant that can be used.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usable {
     pub(super) grant: WalletGrantId,
@@ -97,7 +97,7 @@ pub(super) async fn usable(
     rows.iter().map(|row| Ok(Usable { grant: parsed(row, "id")?, left: row.try_get("left_over")? })).collect()
 }
 
-/// What is left of a grant, and the number of its movements.
+/// The rest of a grant, and the number of its movements.
 pub(super) async fn left_of(connection: &mut AnyConnection, grant: WalletGrantId) -> Result<(i64, i64), StoreError> {
     let row = sqlx::query(
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS left_over, COUNT(*) AS movements FROM wallet_movements \
@@ -109,7 +109,7 @@ pub(super) async fn left_of(connection: &mut AnyConnection, grant: WalletGrantId
     Ok((row.try_get("left_over")?, row.try_get("movements")?))
 }
 
-/// What is in a wallet beside all grants: below zero, what was used beyond them.
+/// The money in a wallet beside all grants: below zero, what was used beyond them.
 pub(super) async fn beside_grants(connection: &mut AnyConnection, key: &WalletKey) -> Result<i64, StoreError> {
     let row = sqlx::query(
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS amount FROM wallet_movements \

@@ -43,9 +43,9 @@ pub enum TopUpStatus {
 pub struct WalletTopUp {
     /// Its id, which is the reference of the grant once it is paid.
     pub id: WalletTopUpId,
-    /// Who issues the invoices that the money is for.
+    /// The issuer of the invoices that the money is for.
     pub issuer: TenantId,
-    /// Whose wallet asks.
+    /// The tenant whose wallet asks.
     pub tenant: TenantId,
     /// The money that is missing to the target.
     pub amount: Money,

@@ -350,7 +350,7 @@ async fn one_off_invoice_is_for_a_tenant_below(fixture: Fixture) {
     assert_eq!(store.invoices(InvoiceFilter::default(), PAGE).await.unwrap().items.len(), 2, "nothing half-done");
 }
 
-/// What a random step does; most are refused now and then, and change nothing then.
+/// Makes a random step; most are refused now and then, and change nothing then.
 async fn step(store: &Store, random: &mut StdRng, invoices: &[Invoice], now: Micros) {
     let invoice = &invoices[random.random_range(0..invoices.len())];
     let minor = random.random_range(1..1_500);

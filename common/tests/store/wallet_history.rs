@@ -48,7 +48,7 @@ struct History {
     tenant: TenantId,
     now: Micros,
     grants: Vec<WalletGrantId>,
-    /// What each invoice uses, and whether it was voided.
+    /// The money that each invoice uses, and whether it was voided.
     invoices: BTreeMap<usize, (i64, bool)>,
     highest_overdraft: i64,
 }

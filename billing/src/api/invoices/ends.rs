@@ -16,7 +16,7 @@ use crate::{
 
 /// Void an invoice
 ///
-/// It counts as never issued: the next run of billing issues its period anew. Its number stays. An
+/// It counts as never issued: the next run of its period issues it anew. Its number stays. An
 /// invoice of which something is paid or credited is corrected by a credit note instead. A second
 /// time changes nothing.
 #[utoipa::path(
@@ -38,7 +38,7 @@ pub(in crate::api) async fn void(
 
 /// Give up an invoice
 ///
-/// What is open of it is written off. A second time changes nothing.
+/// Writes off the part of it that is open. A second time changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/invoices/{invoice}/write-off",

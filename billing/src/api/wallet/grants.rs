@@ -105,7 +105,7 @@ pub(crate) async fn grant(
 
 /// Take back what is left of a grant
 ///
-/// What invoices have used stays used. The same again changes nothing.
+/// Money that invoices have used stays used. The same again changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/wallet/grants/{grant}/void",

@@ -55,7 +55,7 @@ pub(super) async fn show(
 
 /// Set the rules of a wallet
 ///
-/// How far below zero invoices may take it, and when it asks for a top-up: below the threshold, to
+/// The rules are the lowest that invoices may take it below zero, and a top-up: below the threshold, to
 /// the target, at most so many times within 24 hours. The wallet is made if it is not there.
 #[utoipa::path(
     put,

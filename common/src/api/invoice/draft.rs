@@ -40,7 +40,7 @@ pub struct PreviewDocument {
     /// The same if the plan were changed; null if no plan was named.
     #[schema(required = true)]
     pub changed: Option<Vec<DraftDocument>>,
-    /// What the change adds to the period, without tax; null if no plan was named, or if the bills
+    /// The amount that the change adds to the period, without tax; null if no plan was named, or if the bills
     /// are not of one currency.
     #[schema(required = true)]
     pub difference: Option<AmountDocument>,

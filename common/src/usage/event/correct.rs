@@ -56,7 +56,7 @@ macro_rules! of_rollup {
 
 type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 
-/// What a correction adds.
+/// The units that a correction adds.
 struct Delta {
     kind: EventRowKind,
     requests: i64,

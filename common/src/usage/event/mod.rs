@@ -71,7 +71,7 @@ pub struct EventName {
     pub id: String,
 }
 
-/// What became of one event of several.
+/// Outcome of one event of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventOutcome {
     /// It is booked now.
@@ -155,7 +155,7 @@ pub struct EventRow {
     pub source: String,
     /// Its id there.
     pub id: String,
-    /// What the row is.
+    /// The kind of row.
     pub kind: EventRowKind,
     /// Time of use.
     pub at: Micros,

@@ -184,7 +184,7 @@ impl Known {
         Self { tenant: event.tenant, meter, units, mode: event.mode, stated_at: event.at }
     }
 
-    /// What becomes of an event of the same source and id.
+    /// The treatment of an event of the same source and id.
     fn outcome(&self, event: &UsageEvent) -> Option<EventOutcome> {
         let conflict = |field, reason: String| Some(EventOutcome::Refused(EventFault::conflict(field, reason)));
         if self.tenant != event.tenant {

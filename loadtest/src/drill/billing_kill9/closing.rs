@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What was issued, in counts.
+/// Counts of what was issued.
 #[derive(Debug, Clone, Serialize)]
 pub struct Closing {
     /// Tenants that are billed.
