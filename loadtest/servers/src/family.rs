@@ -52,14 +52,16 @@ pub(crate) fn signal_all(pids: &[u32], signal: Signal) -> Result<(), ServerError
     Ok(())
 }
 
-/// Returns true if every thread of the process is stopped or has ended.
+/// Returns true if every thread of the process is stopped or has ended, or runs nothing of its own
+/// any more: a shell whose child was halted between `vfork` and `exec` waits for that child in state
+/// D, and is stopped once the child goes on.
 fn has_halted(pid: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return true;
     };
     threads.flatten().all(|thread| {
         let stat = fs::read_to_string(thread.path().join("stat"));
-        stat.map_or(true, |stat| state(&stat).is_some_and(|state| matches!(state, 'T' | 't' | 'Z' | 'X')))
+        stat.map_or(true, |stat| state(&stat).is_some_and(|state| matches!(state, 'T' | 't' | 'Z' | 'X' | 'D')))
     })
 }
 
