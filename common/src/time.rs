@@ -11,7 +11,7 @@ mod cycle;
 use std::{fmt, str::FromStr, sync::LazyLock};
 
 pub use cron::{Cron, CronError};
-pub use cycle::{Alignment, Cycle, CycleUnit};
+pub use cycle::{Alignment, Cycle, CyclePeriod, CycleUnit};
 use jiff::{
     Timestamp, civil,
     tz::{TimeZone, TimeZoneDatabase},

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::{
     invoice::BilledUsage,
     plan::{price::Measured, subscription::Subscription},
-    time::{Micros, Window},
+    time::{CyclePeriod, Micros},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -67,14 +67,18 @@ pub(super) fn totals(period_start: Micros, billed: &[BilledUsage]) -> TenantTota
 /// SHA-256, in hexadecimal, of what an invoice is computed from: its period, the plan versions that
 /// were in force and when, and the usage. The same inputs give the same hash.
 pub(super) fn input_hash(
-    period: &Window,
+    period: &CyclePeriod,
     subscriptions: &[&Subscription],
     terms: &[Term<'_>],
     usage: &[BilledUsage],
 ) -> String {
     let terms: Vec<_> = terms.iter().map(|term| term.terms).collect();
-    let inputs =
-        serde_json::json!({ "period": period, "subscriptions": subscriptions, "terms": terms, "usage": usage });
+    let (window, whole) = (period.window, Some(period.whole).filter(|whole| *whole != period.window));
+    let mut inputs =
+        serde_json::json!({ "period": window, "subscriptions": subscriptions, "terms": terms, "usage": usage });
+    if let (Some(whole), Some(inputs)) = (whole, inputs.as_object_mut()) {
+        inputs.insert("whole_period".to_owned(), serde_json::json!(whole));
+    }
     let digest = Sha256::digest(inputs.to_string());
     digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -62,8 +62,10 @@ struct Row {
 
 /// A sum that some row did not let pass whole.
 struct Beyond {
-    /// The payers whose bills of the period have it.
+    /// The payers whose bills have it.
     payers: Vec<Payer>,
+    /// The time of its first usage.
+    at: Micros,
     meter: String,
     /// All that the sum counts.
     measured: Measured,
@@ -126,17 +128,17 @@ impl Caps {
 
     /// The smallest window that holds `hull` and every month, on its holder's clock, of a quota
     /// that units of `windows` count against.
-    pub(super) fn widen<'w>(
+    pub(super) fn widen(
         &self,
         payers: &Payers,
-        windows: impl Iterator<Item = (&'w TenantId, &'w Window)>,
+        windows: impl Iterator<Item = (TenantId, Window)>,
         mut hull: Window,
     ) -> Window {
         if self.holders.is_empty() {
             return hull;
         }
         for (payer, window) in windows {
-            for above in payers.ever_above(*payer) {
+            for above in payers.ever_above(payer) {
                 let Some(Ok(zone)) = self.holders.get(&above).map(|holder| &holder.zone) else { continue };
                 for at in [window.start, Micros(window.end.0.saturating_sub(1))] {
                     if let Some(month) = month(at, zone) {
@@ -174,7 +176,7 @@ impl Caps {
             let owes = |payer: &&Payer| sum.paid == PaidBy::Charge || payer.wholesale;
             let payers = billed.iter().filter(owes).copied().collect();
             let measured = Measured { units: sum.units, requests: sum.requests };
-            self.sums.push(Beyond { payers, meter: sum.meter.clone(), measured, parts });
+            self.sums.push(Beyond { payers, at: sum.since, meter: sum.meter.clone(), measured, parts });
         }
         result
     }
@@ -192,9 +194,9 @@ impl Caps {
         })
     }
 
-    /// Usage that no bill may hold, by payer and meter, once all sums are counted. A request counts among
-    /// it if all its units do; of several in one sum, as many as units, rounded down.
-    pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, String, Measured)> {
+    /// Usage that no bill may hold, by payer, time and meter, once all sums are counted. A request counts
+    /// among it if all its units do; of several in one sum, as many as units, rounded down.
+    pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, Micros, String, Measured)> {
         for (_, row) in self.rows.values_mut().flatten() {
             row.advance(Micros(i64::MAX), &mut self.sums);
         }
@@ -202,7 +204,7 @@ impl Caps {
             let units = sum.parts.iter().copied().max().unwrap_or(0);
             let beyond = Measured { units, requests: sum.measured.requests_of(units) };
             let held = if units > 0 { sum.payers } else { Vec::new() };
-            held.into_iter().map(move |payer| (payer, sum.meter.clone(), beyond))
+            held.into_iter().map(move |payer| (payer, sum.at, sum.meter.clone(), beyond))
         })
     }
 

@@ -15,7 +15,7 @@ use common::{
     plan::{Plan, subscription::Subscription},
     store::Store,
     tenant::TenantAccount,
-    time::{Micros, Window, Zone},
+    time::{CyclePeriod, Micros, Window, Zone},
     usage::{
         PaidBy,
         rollup::{RefusalRollup, UsageFilter, UsageRollup},
@@ -25,7 +25,7 @@ use common::{
 use super::{
     Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage, billed,
     caps::{Caps, UnknownCap},
-    payers::{Bill, Payer},
+    payers::{Bill, Payer, PeriodBill},
     period::{BillingPeriod, PeriodChoice},
     plans::Plans,
 };
@@ -86,7 +86,7 @@ pub(super) async fn draft_as_if(
         let tenant = account.id;
         let drafted = match recorded.failed.remove(&tenant) {
             Some(error) => Err(error),
-            None => invoices(store, &period, account, choice, &recorded, &mut plans).await,
+            None => invoices(store, &period, account, &recorded, &mut plans).await,
         };
         match drafted {
             Ok(invoices) => drafts.invoices.extend(invoices),
@@ -105,51 +105,48 @@ pub(super) async fn draft_as_if(
     Ok(drafts)
 }
 
-/// The invoices of a tenant, one for each issuer whose plans it had in the period.
+/// The invoices of a tenant, one for each issuer and period in which it had a plan.
 async fn invoices(
     store: &Store,
     period: &BillingPeriod,
     account: &TenantAccount,
-    choice: PeriodChoice,
     recorded: &Recorded,
     plans: &mut Plans,
 ) -> Result<Vec<Invoice>, InvoiceError> {
     let tenant = account.id;
     let zone = account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
-    let window = choice.window(&zone)?;
-    let (_, subscriptions) = period.payers.within(tenant, window);
-    for subscription in subscriptions {
-        plans.read(store, subscription).await?;
-    }
-    let mut issuers: Vec<TenantId> = Vec::new();
-    for subscription in subscriptions {
-        if !issuers.contains(&subscription.plan_owner) {
-            issuers.push(subscription.plan_owner);
+    let mut invoices = Vec::new();
+    for issuer in period.payers.issuers_of(tenant) {
+        let bill = Bill { tenant, issuer };
+        for one in period.of(bill) {
+            let subscriptions = period.payers.rating(bill, one.window);
+            for subscription in &subscriptions {
+                plans.read(store, subscription).await?;
+            }
+            if !subscriptions.is_empty() {
+                invoices.push(invoice(account, (bill, *one, zone.clone()), &subscriptions, recorded, plans)?);
+            }
         }
     }
-    let invoice = |issuer| {
-        let bill = Bill { tenant, issuer };
-        let subscriptions: Vec<_> = subscriptions.iter().filter(|one| one.plan_owner == issuer).collect();
-        invoice(account, (bill, window, zone.clone()), &subscriptions, recorded, plans)
-    };
-    issuers.into_iter().map(invoice).collect()
+    Ok(invoices)
 }
 
 /// The invoice of one bill; its subscriptions come by start, and there is at least one.
 fn invoice(
     account: &TenantAccount,
-    (bill, window, zone): (Bill, Window, Zone),
+    (bill, period, zone): (Bill, CyclePeriod, Zone),
     subscriptions: &[&Subscription],
     recorded: &Recorded,
     plans: &Plans,
 ) -> Result<Invoice, InvoiceError> {
-    let tenant = bill.tenant;
+    let (tenant, window) = (bill.tenant, period.window);
+    let of_period = PeriodBill { bill, start: window.start };
     let terms = terms(subscriptions, plans);
     let plan = subscriptions.last().and_then(|last| plans.known(last)).ok_or(InvoiceError::Plan(tenant))?;
     let unused = TenantTotals::default();
-    let usage = recorded.billed.tenant(bill).unwrap_or(&unused);
+    let usage = recorded.billed.tenant(of_period).unwrap_or(&unused);
     let currency = plan.plan.currency;
-    let (lines, total) = rating::rate_period(&window, &terms, usage)
+    let (lines, total) = rating::rate_period(&period, &terms, usage)
         .and_then(|lines| rating::total(&lines, currency).map(|total| (lines, total)))
         .map_err(|source| InvoiceError::Rating { tenant, plan: plan.plan.id.clone(), version: plan.version, source })?;
     let billed = billed::usage(window.start, &unused, usage);
@@ -168,11 +165,11 @@ fn invoice(
             billable_requests: usage.billable_requests,
             billable_units: usage.billable_units,
             test_requests: usage.test_requests,
-            refused_requests: recorded.refused.get(&tenant).copied().unwrap_or(0),
+            refused_requests: recorded.refused.get(&of_period).copied().unwrap_or(0),
         },
         lines,
         total,
-        input_hash: billed::input_hash(&window, subscriptions, &terms, &billed),
+        input_hash: billed::input_hash(&period, subscriptions, &terms, &billed),
         usage: billed,
     })
 }
@@ -212,27 +209,29 @@ impl Recorded {
         for sum in &later {
             recorded.add_usage(period, &mut caps, sum);
         }
-        for (payer, meter, beyond) in caps.beyond() {
-            recorded.billed.hold_back(payer.bill, period.place(payer), &meter, beyond);
+        for (payer, at, meter, beyond) in caps.beyond() {
+            if let Some(bill) = period.of_bill_at(payer.bill, at) {
+                recorded.billed.hold_back(bill, period.place(payer, at), &meter, beyond);
+            }
         }
         Ok(recorded)
     }
 
     fn add_usage(&mut self, period: &BillingPeriod, caps: &mut Caps, sum: &UsageRollup) {
         let payers = period.payers.payers(sum.tenant, sum.since);
-        let is_billed = |payer: &&Payer| period.counts(sum.tenant, Some(payer.bill.tenant), sum.since);
-        let billed: Vec<Payer> = payers.iter().filter(is_billed).copied().collect();
+        let of_bill = |payer: &Payer| Some((*payer, period.of_bill_at(payer.bill, sum.since)?));
+        let (billed, bills): (Vec<Payer>, Vec<PeriodBill>) = payers.iter().filter_map(of_bill).unzip();
         let capped = caps.count(&period.payers, sum, &billed);
-        if payers.is_empty() && period.counts(sum.tenant, None, sum.since) {
+        if payers.is_empty() && period.counts_unpaid(sum.tenant, sum.since) {
             self.keep(sum.tenant, &capped, |recorded| recorded.unpaid.add(sum));
         }
-        for payer in billed {
+        for (payer, bill) in billed.into_iter().zip(bills) {
             // Credit frees its own tenant, and nobody who pays for a subtree.
             let owed = (payer.wholesale && payer.bill.tenant != sum.tenant && sum.paid == PaidBy::Credit)
                 .then(|| UsageRollup { paid: PaidBy::Charge, ..sum.clone() });
-            let place = period.place(payer);
+            let place = period.place(payer, sum.since);
             let sum = owed.as_ref().unwrap_or(sum);
-            self.keep(payer.bill.tenant, &capped, |recorded| recorded.billed.add_for(payer.bill, place, sum));
+            self.keep(payer.bill.tenant, &capped, |recorded| recorded.billed.add_for(bill, place, sum));
         }
     }
 
@@ -253,16 +252,16 @@ impl Recorded {
     /// the end of the hour counts.
     fn add_refusals(&mut self, period: &BillingPeriod, sum: &RefusalRollup) {
         let end = Micros(sum.hour.plus_seconds(HOUR_SECONDS).0.saturating_sub(1));
-        let nearest = |at| period.payers.payers(sum.tenant, at).first().map(|payer| payer.bill.tenant);
-        let payer = [sum.hour, end].into_iter().find_map(nearest);
-        if !period.counts(sum.tenant, payer, sum.hour) {
-            return;
-        }
-        let account = payer.unwrap_or(sum.tenant);
-        let refused = self.refused.entry(account).or_default();
+        let nearest = |at| period.payers.payers(sum.tenant, at).first().map(|payer| payer.bill);
+        let bill = [sum.hour, end].into_iter().find_map(nearest);
+        let Some(bill) = bill.and_then(|bill| period.of_bill_at(bill, sum.hour)) else { return };
+        let refused = self.refused.entry(bill).or_default();
         match refused.checked_add(sum.count) {
             Some(total) => *refused = total,
-            None => drop(self.failed.entry(account).or_insert(InvoiceError::Refusals(account))),
+            None => {
+                let tenant = bill.into();
+                drop(self.failed.entry(tenant).or_insert(InvoiceError::Refusals(tenant)));
+            }
         }
     }
 

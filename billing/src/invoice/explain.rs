@@ -4,9 +4,9 @@
 use common::{
     id::InvoiceId,
     invoice::{BilledUsage, Invoice as Issued, InvoiceLine},
-    plan::subscription::Subscription,
+    plan::subscription::{Subscription, cycles::BillCycles},
     store::Store,
-    time::{Micros, Window},
+    time::{CyclePeriod, Micros, Window, Zone},
 };
 use serde::Serialize;
 
@@ -104,10 +104,12 @@ async fn rated(
     for subscription in subscriptions {
         plans.read(store, subscription).await?;
     }
+    let zone = store.tenant(invoice.tenant).await?.zone;
+    let whole = whole_period(store, &mut plans, invoice, period, &zone).await?;
     let subscriptions: Vec<_> = subscriptions.iter().collect();
     let terms = terms(&subscriptions, &plans);
     let totals = billed::totals(period.start, usage);
-    let lines = rating::rate_period(&period, &terms, &totals).map_err(|source| {
+    let lines = rating::rate_period(&whole, &terms, &totals).map_err(|source| {
         let last = subscriptions.last();
         match last.and_then(|last| plans.known(last)) {
             Some(plan) => InvoiceError::Rating {
@@ -120,6 +122,25 @@ async fn rated(
         }
     })?;
     Ok(lines.iter().map(|line| line.frozen(None)).collect())
+}
+
+/// The period of an invoice, with the one of the cycle that it is a part of.
+async fn whole_period(
+    store: &Store,
+    plans: &mut Plans,
+    invoice: &Issued,
+    period: Window,
+    zone: &Zone,
+) -> Result<CyclePeriod, InvoiceError> {
+    let all = store.subscriptions_of(invoice.tenant).await?;
+    let of_bill: Vec<_> = all.iter().filter(|one| one.plan_owner == invoice.issuer).collect();
+    for subscription in &of_bill {
+        plans.read(store, subscription).await?;
+    }
+    let terms = of_bill.iter().map(|subscription| plans.cycle_terms(subscription));
+    let found = BillCycles::new(terms, zone).and_then(|cycles| cycles.period_at(period.start));
+    let found = found.map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })?;
+    Ok(found.filter(|found| found.window == period).unwrap_or(CyclePeriod::uncut(period)))
 }
 
 /// Compares lines without their tax rules, which come from billing details.

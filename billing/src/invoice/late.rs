@@ -7,13 +7,13 @@ use common::{
     invoice::{BilledUsage, InvoiceLine},
     money::Currency,
     store::Store,
-    time::{Period, Window},
+    time::{CyclePeriod, Period, Window},
 };
 
 use super::{
     InvoiceError, PeriodChoice, billed,
     draft::{Recorded, terms},
-    payers::Bill,
+    payers::{Bill, PeriodBill},
     period::BillingPeriod,
     plans::Plans,
 };
@@ -85,8 +85,9 @@ async fn find_in(
     }
     let caps = billing.caps(store, &mut plans).await?;
     let recorded = Recorded::read(store, &billing, caps).await?;
-    for bill in issued {
-        let Some(window) = billing.windows.get(&bill.tenant).copied() else { continue };
+    let periods = issued.iter().flat_map(|bill| billing.of(*bill).iter().map(move |period| (*bill, *period)));
+    for (bill, period) in periods {
+        let window = period.window;
         // A bill that cannot be computed is told by the run of its own period.
         if recorded.failed.contains_key(&bill.tenant) {
             continue;
@@ -95,12 +96,12 @@ async fn find_in(
         let Some(usage) = usage else { continue };
         let before = billed::totals(window.start, &usage);
         let unused = TenantTotals::default();
-        let now = recorded.billed.tenant(bill).unwrap_or(&unused);
+        let now = recorded.billed.tenant(PeriodBill { bill, start: window.start }).unwrap_or(&unused);
         let late = billed::usage(window.start, &before, now);
         if late.is_empty() {
             continue;
         }
-        if let Some(part) = part(store, &billing, (bill, window), (&before, now), late, &mut plans).await? {
+        if let Some(part) = part(store, &billing, (bill, period), (&before, now), late, &mut plans).await? {
             found.entry(bill).or_default().parts.push(part);
         }
     }
@@ -110,19 +111,19 @@ async fn find_in(
 async fn part(
     store: &Store,
     billing: &BillingPeriod,
-    (bill, window): (Bill, Window),
+    (bill, period): (Bill, CyclePeriod),
     (before, now): (&TenantTotals, &TenantTotals),
     usage: Vec<BilledUsage>,
     plans: &mut Plans,
 ) -> Result<Option<LatePart>, InvoiceError> {
-    let (_, subscriptions) = billing.payers.within(bill.tenant, window);
-    let subscriptions: Vec<_> = subscriptions.iter().filter(|one| one.plan_owner == bill.issuer).collect();
+    let window = period.window;
+    let subscriptions = billing.payers.rating(bill, window);
     for subscription in &subscriptions {
         plans.read(store, subscription).await?;
     }
     let Some(last) = subscriptions.last().and_then(|last| plans.known(last)) else { return Ok(None) };
     let terms = terms(&subscriptions, plans);
-    let lines = rating::rate_late(&window, &terms, before, now).map_err(|source| InvoiceError::Rating {
+    let lines = rating::rate_late(&period, &terms, before, now).map_err(|source| InvoiceError::Rating {
         tenant: bill.tenant,
         plan: last.plan.id.clone(),
         version: last.version,

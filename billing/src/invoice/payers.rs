@@ -28,6 +28,20 @@ impl From<Bill> for TenantId {
     }
 }
 
+/// One bill for one of its periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PeriodBill {
+    pub(super) bill: Bill,
+    /// The start of the period.
+    pub(super) start: Micros,
+}
+
+impl From<PeriodBill> for TenantId {
+    fn from(one: PeriodBill) -> Self {
+        one.bill.tenant
+    }
+}
+
 /// A paying tenant, and the subscription by which it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Payer {
@@ -116,6 +130,28 @@ impl Payers {
         let first = all.iter().position(overlaps).unwrap_or(all.len());
         let count = all[first..].iter().take_while(|one| overlaps(one)).count();
         (first, &all[first..first + count])
+    }
+
+    /// All subscriptions of a tenant to plans of one issuer, by start.
+    pub(super) fn subscriptions_of(&self, bill: Bill) -> impl Iterator<Item = &Subscription> {
+        let all = self.subscriptions.get(&bill.tenant).into_iter().flatten();
+        all.filter(move |one| one.plan_owner == bill.issuer)
+    }
+
+    /// The subscriptions that rate a bill's usage in `window`, by start.
+    pub(super) fn rating(&self, bill: Bill, window: Window) -> Vec<&Subscription> {
+        self.within(bill.tenant, window).1.iter().filter(|one| one.plan_owner == bill.issuer).collect()
+    }
+
+    /// The issuers of a tenant's subscriptions, each once, by the start of its first.
+    pub(super) fn issuers_of(&self, tenant: TenantId) -> Vec<TenantId> {
+        let mut issuers = Vec::new();
+        for subscription in self.subscriptions.get(&tenant).into_iter().flatten() {
+            if !issuers.contains(&subscription.plan_owner) {
+                issuers.push(subscription.plan_owner);
+            }
+        }
+        issuers
     }
 
     /// Returns true if anybody was ever right below the tenant.

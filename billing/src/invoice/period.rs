@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use common::{
     id::TenantId,
-    plan::subscription::Subscription,
+    plan::subscription::{Subscription, cycles::BillCycles},
     store::Store,
     tenant::TenantAccount,
-    time::{Micros, Period, Window, Zone},
+    time::{CyclePeriod, Micros, Period, TimeError, Window, Zone},
 };
 
 use super::{
     InvoiceError,
     caps::Caps,
-    payers::{Payer, Payers},
+    payers::{Bill, Payer, Payers, PeriodBill},
     plans::Plans,
 };
 
@@ -23,23 +23,25 @@ const HOUR_SECONDS: i64 = 3_600;
 /// Longest time from a period to the ends of a month that overlaps it in another time zone.
 const MONTH_SECONDS: i64 = 33 * 86_400;
 
-/// The period to bill.
+/// The periods to bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeriodChoice {
-    /// This month, in each payer's own time zone.
+    /// Those that end within this month or with it, in each payer's own time zone.
     Named(Period),
-    /// The month that contains this instant, in each payer's own time zone.
+    /// Those that contain this instant.
     Holding(Micros),
 }
 
-/// A period of all payers, each in its own time zone, before usage is read.
+/// The periods of all payers, each in its own time zone, before usage is read.
 pub(super) struct BillingPeriod {
     pub(super) accounts: Vec<TenantAccount>,
     pub(super) payers: Payers,
-    /// The period of each tenant in its own time zone, if the zone is known.
-    pub(super) windows: HashMap<TenantId, Window>,
-    /// The period in UTC, for unknown tenants.
-    pub(super) utc: Window,
+    /// The chosen periods of each bill, by start; none of tenants whose time zone is not known.
+    periods: HashMap<Bill, Vec<CyclePeriod>>,
+    /// The month of each tenant in its own time zone, if the zone is known.
+    months: HashMap<TenantId, Window>,
+    /// The month in UTC, for unknown tenants.
+    utc: Window,
     pub(super) only: Option<TenantId>,
 }
 
@@ -52,9 +54,17 @@ impl PeriodChoice {
         }
     }
 
-    pub(super) fn window(self, zone: &Zone) -> Result<Window, InvoiceError> {
+    fn month(self, zone: &Zone) -> Result<Window, InvoiceError> {
         let period = self.period(zone)?;
         period.window(zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
+    }
+
+    /// The chosen ones of a bill's periods; `month` is that of its tenant.
+    fn periods(self, cycles: &BillCycles, month: Window) -> Result<Vec<CyclePeriod>, TimeError> {
+        match self {
+            Self::Named(_) => cycles.ending_in(month),
+            Self::Holding(at) => Ok(cycles.period_at(at)?.into_iter().collect()),
+        }
     }
 }
 
@@ -88,18 +98,48 @@ impl BillingPeriod {
         }
         let wholesale = plans.wholesale(store, &subscriptions).await?;
         let payers = Payers::new(&accounts, parents, subscriptions, wholesale);
-        let window = |account: &TenantAccount| choice.window(account.zone.as_ref().ok()?).ok();
-        let windows = accounts.iter().filter_map(|account| Some((account.id, window(account)?))).collect();
-        Ok(Self { accounts, payers, windows, utc: choice.window(&Zone::utc())?, only })
+        let month = |account: &TenantAccount| choice.month(account.zone.as_ref().ok()?).ok();
+        let months: HashMap<_, _> = accounts.iter().filter_map(|account| Some((account.id, month(account)?))).collect();
+        let mut periods = HashMap::new();
+        for account in &accounts {
+            let (Ok(zone), Some(month)) = (&account.zone, months.get(&account.id)) else { continue };
+            for issuer in payers.issuers_of(account.id) {
+                let bill = Bill { tenant: account.id, issuer };
+                let terms = payers.subscriptions_of(bill).map(|subscription| plans.cycle_terms(subscription));
+                let chosen = BillCycles::new(terms, zone)
+                    .and_then(|cycles| choice.periods(&cycles, *month))
+                    .map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })?;
+                periods.insert(bill, chosen);
+            }
+        }
+        Ok(Self { accounts, payers, periods, months, utc: choice.month(&Zone::utc())?, only })
+    }
+
+    /// The chosen periods of a bill, by start.
+    pub(super) fn of(&self, bill: Bill) -> &[CyclePeriod] {
+        self.periods.get(&bill).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The chosen period of a bill that holds an instant; none of a bill that is not asked for.
+    pub(super) fn of_bill_at(&self, bill: Bill, at: Micros) -> Option<PeriodBill> {
+        let asked = self.of(bill).iter().filter(|_| self.only.is_none_or(|only| only == bill.tenant));
+        let holding = asked.map(|period| period.window).find(|window| window.contains(at));
+        holding.map(|window| PeriodBill { bill, start: window.start })
+    }
+
+    /// The windows of all chosen periods, and of the months of all tenants.
+    fn windows(&self) -> impl Iterator<Item = (TenantId, Window)> {
+        let billed = self.periods.iter().flat_map(|(bill, all)| all.iter().map(|one| (bill.tenant, one.window)));
+        billed.chain(self.months.iter().map(|(tenant, month)| (*tenant, *month)))
     }
 
     /// The smallest window that contains the periods of all payers, from the hour before.
     pub(super) fn hull(&self) -> Window {
-        let hull = |hull: Window, window: &Window| Window {
+        let hull = |hull: Window, (_, window): (TenantId, Window)| Window {
             start: hull.start.min(window.start),
             end: hull.end.max(window.end),
         };
-        let hull = self.windows.values().fold(self.utc, hull);
+        let hull = self.windows().fold(self.utc, hull);
         Window { start: hull.start.plus_seconds(-HOUR_SECONDS), end: hull.end }
     }
 
@@ -115,7 +155,7 @@ impl BillingPeriod {
     /// The window of usage to read: every hour of the periods, and of the months of the hard quotas
     /// that count in them.
     pub(super) fn window(&self, caps: &Caps) -> Window {
-        let billed = self.windows.iter().filter(|(tenant, _)| self.only.is_none_or(|only| only == **tenant));
+        let billed = self.windows().filter(|(tenant, _)| self.only.is_none_or(|only| only == *tenant));
         let widened = caps.widen(&self.payers, billed, Window { start: Micros(i64::MAX), end: Micros(i64::MIN) });
         let hull = self.hull();
         let start = widened.start.plus_seconds(-HOUR_SECONDS).min(hull.start);
@@ -123,21 +163,18 @@ impl BillingPeriod {
     }
 
     /// The place of the paying plan among the plans of the bill's period.
-    pub(super) fn place(&self, payer: Payer) -> usize {
-        let tenant = payer.bill.tenant;
-        let Some(window) = self.windows.get(&tenant) else { return 0 };
-        let (first, subscriptions) = self.payers.within(tenant, *window);
+    pub(super) fn place(&self, payer: Payer, at: Micros) -> usize {
+        let Some(period) = self.of(payer.bill).iter().find(|period| period.window.contains(at)) else { return 0 };
+        let (first, subscriptions) = self.payers.within(payer.bill.tenant, period.window);
         let before = payer.subscription.saturating_sub(first).min(subscriptions.len());
         subscriptions[..before].iter().filter(|one| one.plan_owner == payer.bill.issuer).count()
     }
 
-    /// Returns true if what `tenant` used at `at` falls into this period of `payer`, or of the
-    /// tenant itself without a payer.
-    pub(super) fn counts(&self, tenant: TenantId, payer: Option<TenantId>, at: Micros) -> bool {
-        let account = payer.unwrap_or(tenant);
-        match self.windows.get(&account) {
-            Some(window) => self.only.is_none_or(|only| only == account) && window.contains(at),
-            None => self.only.is_none() && payer.is_none() && self.utc.contains(at),
+    /// Returns true if what `tenant` used at `at` falls into its month and nobody pays for it.
+    pub(super) fn counts_unpaid(&self, tenant: TenantId, at: Micros) -> bool {
+        match self.months.get(&tenant) {
+            Some(month) => self.only.is_none_or(|only| only == tenant) && month.contains(at),
+            None => self.only.is_none() && self.utc.contains(at),
         }
     }
 }

@@ -6,7 +6,7 @@ use common::{
     id::TenantId,
     plan::{
         Plan, PlanVersion,
-        subscription::{BillingOverride, Subscription},
+        subscription::{BillingOverride, Subscription, cycles::CycleTerms},
     },
     store::{Store, StoreError},
     time::Micros,
@@ -39,6 +39,12 @@ impl Plans {
     /// The terms of a subscription.
     pub(super) fn terms_of(&self, subscription: &Subscription) -> &BillingOverride {
         self.overrides.get(&(subscription.tenant, subscription.starts_at)).unwrap_or(&PLAIN)
+    }
+
+    /// What says of the cycle of a subscription's bills.
+    pub(super) fn cycle_terms<'a>(&'a self, subscription: &'a Subscription) -> CycleTerms<'a> {
+        let billing = self.known(subscription).map(|version| &version.plan.billing);
+        (subscription, billing, self.terms_of(subscription))
     }
 
     pub(super) async fn read(&mut self, store: &Store, subscription: &Subscription) -> Result<(), StoreError> {

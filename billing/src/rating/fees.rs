@@ -7,7 +7,7 @@
 use common::{
     money::{Currency, Exact, Money},
     plan::{Plan, PlanError},
-    time::Window,
+    time::{CyclePeriod, Window},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The flat fees, that of the last plan first.
-pub(super) fn flat_fees(period: &Window, terms: &[Term<'_>]) -> Result<Vec<Line>, RatingError> {
+pub(super) fn flat_fees(period: &CyclePeriod, terms: &[Term<'_>]) -> Result<Vec<Line>, RatingError> {
     let Some(last) = terms.last() else { return Ok(Vec::new()) };
     let currency = last.plan.currency;
     let mut lines = Vec::new();
@@ -34,11 +34,12 @@ pub(super) fn flat_fees(period: &Window, terms: &[Term<'_>]) -> Result<Vec<Line>
             return Err(RatingError::FeeCurrency { plan, owed, bill: currency });
         }
         let amount = amount_of_part(period, terms, term, fee)?;
-        if term.part.within(period) == *period {
+        let part = term.part_of(period);
+        if part == period.whole {
             lines.push(Line::flat_fee(term.plan, fee));
         } else {
-            let exact = Exact::from(fee) * share(&term.part, period);
-            lines.push(Line::part_of_flat_fee(term.plan, &term.part.within(period), amount, exact));
+            let exact = Exact::from(fee) * share(&part, &period.whole);
+            lines.push(Line::part_of_flat_fee(term.plan, &part, amount, exact));
         }
     }
     Ok(lines)
@@ -51,11 +52,11 @@ const fn is_prorated(term: &Term<'_>) -> bool {
 
 /// The part of a fee that falls on a term. Parts of the same fee are rounded together, so that they
 /// add up to it.
-fn amount_of_part(period: &Window, terms: &[Term<'_>], term: &Term<'_>, fee: Money) -> Result<Money, RatingError> {
+fn amount_of_part(period: &CyclePeriod, terms: &[Term<'_>], term: &Term<'_>, fee: Money) -> Result<Money, RatingError> {
     let alike: Vec<&Term<'_>> =
         terms.iter().filter(|other| is_prorated(other) && other.flat_fee() == Ok(fee)).collect();
-    let parts: Vec<Window> = alike.iter().map(|other| other.part).collect();
-    let amounts = prorate(fee, &parts, period)
+    let parts: Vec<Window> = alike.iter().map(|other| other.part_of(period)).collect();
+    let amounts = prorate(fee, &parts, &period.whole)
         .map_err(|source| RatingError::Amount { line: format!("{}, flat fee", term.plan.name), source })?;
     let own = alike.iter().zip(amounts).find(|(other, _)| other.part == term.part).map(|(_, amount)| amount);
     Ok(own.unwrap_or(Money::zero(fee.currency())))
@@ -63,7 +64,7 @@ fn amount_of_part(period: &Window, terms: &[Term<'_>], term: &Term<'_>, fee: Mon
 
 /// What is missing to the minimum of the period, or beyond its maximum, if `charged` is what its
 /// other lines come to.
-pub(super) fn spends(period: &Window, terms: &[Term<'_>], charged: Money) -> Result<Option<Line>, RatingError> {
+pub(super) fn spends(period: &CyclePeriod, terms: &[Term<'_>], charged: Money) -> Result<Option<Line>, RatingError> {
     let Some(last) = terms.last().map(|last| last.plan) else { return Ok(None) };
     let failed = |source| RatingError::Amount { line: format!("{}, minimum or maximum", last.name), source };
     if let Some(minimum) = spend(period, terms, |plan, currency| plan.billing.minimum(currency))? {
@@ -84,7 +85,7 @@ pub(super) fn spends(period: &Window, terms: &[Term<'_>], charged: Money) -> Res
 
 /// A spend of the period: that of the last plan, or of each plan for its part of the period.
 fn spend(
-    period: &Window,
+    period: &CyclePeriod,
     terms: &[Term<'_>],
     of: impl Fn(&Plan, Currency) -> Result<Option<Money>, PlanError>,
 ) -> Result<Option<Money>, RatingError> {
@@ -96,7 +97,7 @@ fn spend(
     let mut exact: Option<Exact> = None;
     for term in terms.iter().filter(|term| is_prorated(term) && term.plan.currency == currency) {
         if let Some(amount) = of(term.plan, currency)? {
-            let part = Exact::from(amount) * share(&term.part, period);
+            let part = Exact::from(amount) * share(&term.part_of(period), &period.whole);
             exact = Some(exact.map_or(part.clone(), |sum| sum + part));
         }
     }

@@ -3,13 +3,13 @@
 //! Invariant: all bills of a period come to what one bill for all of it would have come to, to the
 //! cent. So a late line may differ by some cents from its own exact amount.
 
-use common::{invoice::LineKind, money::Money, time::Window};
+use common::{invoice::LineKind, money::Money, time::CyclePeriod};
 
 use super::{Line, RatingError, TenantTotals, Term, discount, rate_period, total, usage};
 
 /// The lines of what was booked of a period after invoices had billed `billed` of it.
 pub fn rate_late(
-    period: &Window,
+    period: &CyclePeriod,
     terms: &[Term<'_>],
     billed: &TenantTotals,
     now: &TenantTotals,
@@ -48,7 +48,10 @@ fn round_to(lines: &mut [Line], rest: Money) -> Result<(), RatingError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use common::plan::{Plan, PlanFile, price::Measured, subscription::BillingOverride};
+    use common::{
+        plan::{Plan, PlanFile, price::Measured, subscription::BillingOverride},
+        time::{Micros, Window},
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -95,18 +98,19 @@ mod tests {
             let plan = plan(price, terms);
             let own = BillingOverride { discount_percent: discount.map(Into::into), ..BillingOverride::NONE };
             let own = if discount.is_some() { &own } else { &PLAIN };
-            let part = Window { start: common::time::Micros(0), end: common::time::Micros(10) };
+            let part = Window { start: Micros(0), end: Micros(10) };
+            let period = CyclePeriod::uncut(part);
             let terms = [Term { plan: &plan, terms: own, part }];
             let (mut units, mut requests) = parts[0];
-            let first = rate_period(&part, &terms, &used(units, requests)).unwrap();
+            let first = rate_period(&period, &terms, &used(units, requests)).unwrap();
             let mut sum = total(&first, plan.currency).unwrap();
             for (more_units, more_requests) in &parts[1..] {
                 let before = used(units, requests);
                 (units, requests) = (units + more_units, requests + more_requests);
-                let late = rate_late(&part, &terms, &before, &used(units, requests)).unwrap();
+                let late = rate_late(&period, &terms, &before, &used(units, requests)).unwrap();
                 sum = sum.checked_add(total(&late, plan.currency).unwrap()).unwrap();
             }
-            let whole = rate_period(&part, &terms, &used(units, requests)).unwrap();
+            let whole = rate_period(&period, &terms, &used(units, requests)).unwrap();
             prop_assert_eq!(sum, total(&whole, plan.currency).unwrap());
         }
     }

@@ -34,7 +34,7 @@ pub use common::invoice::LineKind;
 use common::{
     money::{Currency, Money, MoneyError},
     plan::{Plan, PlanError, subscription::BillingOverride},
-    time::{Micros, Window},
+    time::{CyclePeriod, Micros, Window},
 };
 pub use late::rate_late;
 pub use line::{Line, price_digits};
@@ -106,6 +106,11 @@ pub struct Term<'a> {
 static PLAIN: BillingOverride = BillingOverride::NONE;
 
 impl Term<'_> {
+    /// The part of a period's window in which the plan was in force.
+    fn part_of(&self, period: &CyclePeriod) -> Window {
+        self.part.within(&period.window)
+    }
+
     /// The flat fee of a whole period.
     fn flat_fee(&self) -> Result<Money, RatingError> {
         match &self.terms.flat_fee {
@@ -123,14 +128,18 @@ impl Term<'_> {
 /// The lines of a period with one plan.
 pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
     let part = Window { start: Micros(0), end: Micros(1) };
-    rate_period(&part, &[Term { plan, terms: &PLAIN, part }], usage)
+    rate_period(&CyclePeriod::uncut(part), &[Term { plan, terms: &PLAIN, part }], usage)
 }
 
 /// The lines of a period: its flat fees, each charge of its last plan in its order, what is owed by
 /// the price lists of earlier plans, units that nothing prices and units paid from credit, by meter,
 /// then what is missing to the minimum or beyond the maximum. `terms` are those of the period, by
 /// start; usage names them by their place.
-pub fn rate_period(period: &Window, terms: &[Term<'_>], usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+pub fn rate_period(
+    period: &CyclePeriod,
+    terms: &[Term<'_>],
+    usage: &TenantTotals,
+) -> Result<Vec<Line>, RatingError> {
     let Some(last) = terms.last() else { return Ok(Vec::new()) };
     let mut lines = fees::flat_fees(period, terms)?;
     lines.extend(usage::lines(terms, None, usage)?);

@@ -55,6 +55,10 @@ pub struct TermsDocument {
     /// Flat fee in place of the plan's, in major units.
     #[schema(required = true, example = "49.00")]
     pub flat_fee: Option<String>,
+    /// Day of the month on which billing periods begin, in place of the plan's alignment.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub anchor_day: Option<i8>,
 }
 
 /// Status of a subscription.
@@ -98,6 +102,11 @@ pub struct AssignmentBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "49.00")]
     pub flat_fee: Option<String>,
+    /// Day of the month on which billing periods begin, from 1 to 31, in place of the plan's
+    /// alignment; the last day of a month that has no such day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31)]
+    pub anchor_day: Option<i8>,
 }
 
 /// Start or end of a subscription: `now`, `period_end` or an instant.
@@ -126,6 +135,7 @@ impl SubscriptionDocument {
             trial: terms.trial,
             discount_percent: terms.discount_percent.map(|percent| percent.to_string()),
             flat_fee: terms.flat_fee,
+            anchor_day: terms.anchor_day,
         };
         Self { terms: terms.filter(|terms| !terms.is_none()).map(document), ..self }
     }
@@ -141,6 +151,7 @@ impl AssignmentBody {
             trial_days: self.trial_days.unwrap_or(0),
             discount_percent: percent.transpose()?,
             flat_fee: self.flat_fee.clone(),
+            anchor_day: self.anchor_day,
         })
     }
 }

@@ -6,6 +6,7 @@ use super::{PlanError, check::Found};
 use crate::{
     config::way,
     money::{Currency, Money},
+    time::{Alignment, CycleUnit},
 };
 
 /// Terms of billing.
@@ -13,6 +14,13 @@ use crate::{
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BillingTerms {
+    /// Length of the periods that are billed. Fees, included units, tiers and spends are for each
+    /// period.
+    #[serde(skip_serializing_if = "is_month")]
+    pub cycle: CycleUnit,
+    /// The instants at which periods begin, on the payer's clock.
+    #[serde(skip_serializing_if = "is_calendar")]
+    pub alignment: Alignment,
     /// True: the flat fee and the spends below are due for the part of a period in which the plan
     /// was in force, by exact time. False: the plan that is in force last is due in full.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -27,6 +35,16 @@ pub struct BillingTerms {
     /// or credit of their own. False: it pays for those that have neither.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wholesale: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_month(unit: &CycleUnit) -> bool {
+    matches!(unit, CycleUnit::Month)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_calendar(alignment: &Alignment) -> bool {
+    matches!(alignment, Alignment::Calendar)
 }
 
 impl BillingTerms {

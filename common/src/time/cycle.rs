@@ -13,6 +13,7 @@ use super::{Micros, TimeError, Window, Zone};
 
 /// Length of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CycleUnit {
     /// Seven days.
@@ -28,6 +29,7 @@ pub enum CycleUnit {
 
 /// The instants at which periods begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Alignment {
     /// With the weeks, months, quarters or years of the calendar; the first period is cut.
@@ -36,6 +38,22 @@ pub enum Alignment {
     /// At the time of day and on the day of the month at which the first one began, or on the last
     /// day of a month that has no such day.
     Anniversary,
+}
+
+/// A period of a cycle, and the part of it that one bill is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CyclePeriod {
+    /// The period as the cycle has it: what a fee is for.
+    pub whole: Window,
+    /// The part that is billed; all of it, unless a change of cycle cuts it.
+    pub window: Window,
+}
+
+impl CyclePeriod {
+    /// A period that nothing cuts.
+    pub const fn uncut(whole: Window) -> Self {
+        Self { whole, window: whole }
+    }
 }
 
 /// The periods of a subscription.
@@ -56,6 +74,25 @@ impl Cycle {
             Alignment::Calendar => unit.calendar_start(local.date())?.to_datetime(civil::Time::midnight()),
         };
         Ok(Self { unit, anchor, clock })
+    }
+
+    /// The periods that begin on this day of the month, from 1 to 31, at midnight; the last day of a
+    /// month that has no such day. Number 0 begins at the last such day up to `start`.
+    pub fn on_day(unit: CycleUnit, day: i8, start: Micros, zone: &Zone) -> Result<Self, TimeError> {
+        let clock = zone.clock()?;
+        let date = start.timestamp()?.to_zoned(clock.clone()).date();
+        let mut month = date.first_of_month();
+        let anchor = loop {
+            match civil::Date::new(month.year(), month.month(), day) {
+                Ok(anchor) if anchor <= date => break anchor,
+                // At most one month in two lacks a day that another month has.
+                Ok(_) | Err(_) if (1..=31).contains(&day) => {
+                    month = month.checked_sub(1.month()).map_err(|_| TimeError::OutOfRange)?;
+                }
+                Ok(_) | Err(_) => return Err(TimeError::OutOfRange),
+            }
+        };
+        Ok(Self { unit, anchor: anchor.to_datetime(civil::Time::midnight()), clock })
     }
 
     /// The period with this number; number 0 begins at the anchor.
@@ -182,6 +219,16 @@ mod tests {
         let cycle = cycle(CycleUnit::Month, Alignment::Anniversary, "2028-01-31T00:00:00Z", "UTC");
         let days: Vec<String> = starts(&cycle, 5).iter().map(|start| start[..10].to_owned()).collect();
         assert_eq!(days, ["2028-01-31", "2028-02-29", "2028-03-31", "2028-04-30", "2028-05-31"]);
+    }
+
+    #[test]
+    fn day_of_the_month_is_the_last_one_of_months_that_lack_it() {
+        let berlin = "Europe/Berlin".parse().unwrap();
+        let cycle = Cycle::on_day(CycleUnit::Month, 31, "2027-03-10T12:00:00Z".parse().unwrap(), &berlin).unwrap();
+        let expected = ["2027-01-30T23:00:00Z", "2027-02-27T23:00:00Z", "2027-03-30T22:00:00Z", "2027-04-29T22:00:00Z"];
+        assert_eq!(starts(&cycle, 4), expected);
+        assert!(Cycle::on_day(CycleUnit::Month, 32, Micros(0), &berlin).is_err());
+        assert!(Cycle::on_day(CycleUnit::Month, 0, Micros(0), &berlin).is_err());
     }
 
     #[test]

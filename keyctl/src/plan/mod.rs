@@ -179,6 +179,10 @@ pub(crate) struct AssignArgs {
     /// Flat fee in place of the plan's
     #[arg(long, value_name = "AMOUNT")]
     flat_fee: Option<String>,
+
+    /// Day of the month on which billing periods begin, in place of the plan's alignment
+    #[arg(long, value_name = "DAY", value_parser = clap::value_parser!(i8).range(1..=31))]
+    anchor_day: Option<i8>,
 }
 
 /// The arguments of `keyctl plan end`.
@@ -267,8 +271,9 @@ impl PlanCommand {
                 trial_days,
                 discount_percent,
                 flat_fee,
+                anchor_day,
             }) => {
-                let agreement = Agreement { trial_days, discount_percent, flat_fee };
+                let agreement = Agreement { trial_days, discount_percent, flat_fee, anchor_day };
                 output.show(&backend.assign_plan(tenant, &id, version, start, &agreement).await?)
             }
             Self::End(EndArgs { tenant, from: When(end) }) => {

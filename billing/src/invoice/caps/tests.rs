@@ -72,7 +72,7 @@ fn beyond(plans: &[Steps], used: &[(usize, Micros, u64)]) -> HashMap<TenantId, u
         caps.count(&payers, &sum(*tenant, *at, *units), &billed).unwrap();
     }
     let mut found = HashMap::new();
-    for (payer, meter, beyond) in caps.beyond() {
+    for (payer, _, meter, beyond) in caps.beyond() {
         assert_eq!(meter, "requests");
         *found.entry(payer.bill.tenant).or_default() += beyond.units;
     }

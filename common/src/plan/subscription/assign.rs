@@ -51,11 +51,11 @@ impl Store {
     ) -> Result<Subscription, StoreError> {
         let mut change = self.begin_change(now).await?;
         let zone = tenants::present(&mut change, tenant).await?.tenant.zone;
-        let starts_at = start.instant(&zone, now)?;
+        let starts_at = start.instant(change.connection(), tenant, &zone, now).await?;
         let scope = change.scope();
         let version = versions::on_offer(change.connection(), scope, tenant, plan, version).await?;
         let plan_owner = owner_of(&version)?;
-        agreement.check(version.plan.currency)?;
+        agreement.check(&version.plan)?;
         if !agreement.is_none() && !owner::is_theirs(change.connection(), scope, &plan_owner.to_string()).await? {
             let reason = format!("{plan} belongs to a tenant above yours: only that one agrees on other terms");
             return Err(StoreError::conflict(reason));
@@ -94,7 +94,7 @@ impl Store {
     ) -> Result<Subscription, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let zone = tenants::find(&mut connection, self.acting.scope, tenant).await?.tenant.zone;
-        let starts_at = start.instant(&zone, now)?;
+        let starts_at = start.instant(&mut connection, tenant, &zone, now).await?;
         let version = versions::on_offer(&mut connection, self.acting.scope, tenant, plan, version).await?;
         let (plan_owner, plan, version) = (owner_of(&version)?, plan.clone(), version.version);
         Ok(Subscription { tenant, plan_owner, plan, version, starts_at, ends_at: None })
@@ -106,7 +106,7 @@ impl Store {
     pub async fn end_subscription(&self, tenant: TenantId, start: PlanStart, now: Micros) -> Result<(), StoreError> {
         let mut change = self.begin_change(now).await?;
         let zone = tenants::present(&mut change, tenant).await?.tenant.zone;
-        let ends_at = start.instant(&zone, now)?;
+        let ends_at = start.instant(change.connection(), tenant, &zone, now).await?;
         let before = of(change.connection(), tenant).await?;
         if before.last().is_none_or(|last| last.ends_at.is_some_and(|end| end <= ends_at)) {
             return Ok(());

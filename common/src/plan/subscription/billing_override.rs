@@ -8,13 +8,14 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use crate::{
     id::TenantId,
-    money::{Currency, Decimal, Money},
+    money::{Decimal, Money},
+    plan::Plan,
     store::{
         Store, StoreError,
         row::{corrupt, instant, parsed},
     },
     tenant::row as tenants,
-    time::Micros,
+    time::{CycleUnit, Micros},
 };
 
 /// Longest trial, in days.
@@ -33,6 +34,9 @@ pub struct BillingOverride {
     /// Flat fee in place of the plan's, in major units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flat_fee: Option<String>,
+    /// Day of the month on which periods begin, in place of the plan's alignment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor_day: Option<i8>,
 }
 
 /// Terms that are agreed on as a plan is assigned.
@@ -44,11 +48,13 @@ pub struct Agreement {
     pub discount_percent: Option<Decimal>,
     /// Flat fee in place of the plan's, in major units.
     pub flat_fee: Option<String>,
+    /// Day of the month on which periods begin, from 1 to 31, in place of the plan's alignment.
+    pub anchor_day: Option<i8>,
 }
 
 impl BillingOverride {
     /// Terms that differ in nothing.
-    pub const NONE: Self = Self { trial: false, discount_percent: None, flat_fee: None };
+    pub const NONE: Self = Self { trial: false, discount_percent: None, flat_fee: None, anchor_day: None };
 
     /// Returns true if they differ in nothing.
     pub fn is_none(&self) -> bool {
@@ -62,8 +68,8 @@ impl Agreement {
         *self == Self::default()
     }
 
-    /// Refuses what makes no sense for a plan in this currency.
-    pub(super) fn check(&self, currency: Currency) -> Result<(), StoreError> {
+    /// Refuses what makes no sense for a plan.
+    pub(super) fn check(&self, plan: &Plan) -> Result<(), StoreError> {
         if self.trial_days > TRIAL_DAYS_MAX {
             return Err(StoreError::refused(format!("trial_days: use 0 to {TRIAL_DAYS_MAX}")));
         }
@@ -73,8 +79,14 @@ impl Agreement {
             let range = "use 0 to 100, with at most 4 decimal places";
             return Err(StoreError::refused(format!("discount_percent: {percent} is no discount: {range}")));
         }
+        if self.anchor_day.is_some() && plan.billing.cycle == CycleUnit::Week {
+            return Err(StoreError::refused("anchor_day: the plan is billed by weeks, which have no day of the month"));
+        }
+        if self.anchor_day.is_some_and(|day| !(1..=31).contains(&day)) {
+            return Err(StoreError::refused("anchor_day: use a day of the month, 1 to 31"));
+        }
         let Some(fee) = &self.flat_fee else { return Ok(()) };
-        match Money::parse(fee, currency) {
+        match Money::parse(fee, plan.currency) {
             Ok(fee) if fee.minor() >= 0 => Ok(()),
             Ok(_) => Err(StoreError::refused("flat_fee: is negative")),
             Err(error) => Err(StoreError::refused(format!("flat_fee: {error}"))),
@@ -92,6 +104,7 @@ impl Agreement {
             trial: false,
             discount_percent: self.discount_percent.filter(|percent| !percent.is_zero()),
             flat_fee: self.flat_fee.clone(),
+            anchor_day: self.anchor_day,
         }
     }
 }

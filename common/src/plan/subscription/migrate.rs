@@ -3,6 +3,7 @@
 use super::{
     PlanStart,
     assign::finish,
+    billing_override,
     pool_shares,
     rows::{end_at, of, subscribe},
 };
@@ -26,8 +27,8 @@ pub const MIGRATED_AT_ONCE: i64 = 1_000;
 
 impl Store {
     /// Brings tenants that have an older version of a plan, in the actor's scope, to its latest
-    /// one; at once, or each at the end of its billing period. Who has a change of plan ahead is
-    /// left out. Gives those who were moved, at most [`MIGRATED_AT_ONCE`]: nobody else is left if
+    /// one, with the terms that were agreed on; at once, or each at the end of its billing period. Who
+    /// has a change of plan ahead is left out. Gives those who were moved, at most [`MIGRATED_AT_ONCE`]: nobody else is left if
     /// they are fewer.
     pub async fn migrate_plan(
         &self,
@@ -43,10 +44,14 @@ impl Store {
         let mut outdated = outdated(&mut change, &owner, &latest).await?;
         outdated.retain(|(tenant, zone)| start.exists(*tenant, zone));
         for (tenant, zone) in &outdated {
-            let starts_at = start.instant(zone, now)?;
+            let starts_at = start.instant(change.connection(), *tenant, zone, now).await?;
             let before = of(change.connection(), *tenant).await?;
+            let terms = billing_override::of(change.connection(), *tenant).await?;
+            let terms = before.last().and_then(|last| terms.get(&last.starts_at)).cloned().unwrap_or_default();
             end_at(change.connection(), *tenant, starts_at, now).await?;
+            billing_override::drop_orphans(change.connection(), *tenant).await?;
             subscribe(change.connection(), *tenant, &latest, starts_at).await?;
+            billing_override::write(change.connection(), *tenant, starts_at, &terms).await?;
             pool_shares::check_around(change.connection(), *tenant, starts_at).await?;
             finish(&mut change, AuditAction::SubscriptionMigrate, *tenant, &before).await?;
         }

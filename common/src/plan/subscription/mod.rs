@@ -5,6 +5,7 @@
 
 mod assign;
 mod billing_override;
+pub mod cycles;
 mod list;
 mod migrate;
 pub(crate) mod pool_shares;
@@ -12,6 +13,7 @@ pub(crate) mod rows;
 mod terms;
 
 use serde::Serialize;
+use sqlx::AnyConnection;
 
 pub use self::{
     billing_override::{Agreement, BillingOverride, TRIAL_DAYS_MAX},
@@ -21,7 +23,7 @@ use super::PlanId;
 use crate::{
     id::TenantId,
     store::StoreError,
-    time::{Micros, Period, Zone},
+    time::{Micros, Zone},
 };
 
 /// A tenant's right to use a plan version, over a half-open range of time.
@@ -63,17 +65,20 @@ impl PlanStart {
         exists
     }
 
-    fn instant(self, zone: &Zone, now: Micros) -> Result<Micros, StoreError> {
+    async fn instant(
+        self,
+        connection: &mut AnyConnection,
+        tenant: TenantId,
+        zone: &Zone,
+        now: Micros,
+    ) -> Result<Micros, StoreError> {
         match self {
             Self::Now => Ok(now),
             Self::At(at) if at < now => {
                 Err(StoreError::refused(format!("{at} has passed: a plan can change from now on, or later")))
             }
             Self::At(at) => Ok(at),
-            Self::PeriodEnd => Period::containing(now, zone)
-                .and_then(|period| period.window(zone))
-                .map(|window| window.end)
-                .map_err(|error| StoreError::refused(error.to_string())),
+            Self::PeriodEnd => cycles::period_end(connection, tenant, zone, now).await,
         }
     }
 }

@@ -93,6 +93,7 @@ impl Plans for ApiBackend {
             trial_days: (agreement.trial_days > 0).then_some(agreement.trial_days),
             discount_percent: agreement.discount_percent.map(|percent| percent.to_string()),
             flat_fee: agreement.flat_fee.clone(),
+            anchor_day: agreement.anchor_day,
         };
         let call = self.call(Method::POST, &["tenants", &tenant.to_string(), "subscriptions"]);
         Ok(call.with(&body)?.read().await?)
