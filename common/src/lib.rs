@@ -13,6 +13,7 @@ pub mod admin;
 pub mod api;
 pub mod change;
 pub mod config;
+pub mod coupon;
 pub mod files;
 pub mod id;
 pub mod invoice;

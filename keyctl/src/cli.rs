@@ -13,6 +13,7 @@ use crate::{
     audit_log::AuditLogCommand,
     backend::api::{Token, error::ApiError},
     completions::CompletionsArgs,
+    coupon::CouponCommand,
     credit::CreditCommand,
     duration::Seconds,
     error::Failure,
@@ -150,6 +151,9 @@ pub(crate) enum Command {
     /// Apply, list and show plans, and give them to tenants
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Make and list coupons, and redeem them for tenants
+    #[command(subcommand)]
+    Coupon(CouponCommand),
     /// Create, list, show, change, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),

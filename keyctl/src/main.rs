@@ -11,6 +11,7 @@ mod class;
 mod cli;
 mod completions;
 mod context;
+mod coupon;
 mod credit;
 mod duration;
 mod error;

@@ -49,6 +49,7 @@ async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Opt
     let result = match cli.command {
         Command::Tenant(command) => command.run(&context).await,
         Command::Plan(command) => command.run(&context).await,
+        Command::Coupon(command) => command.run(&context).await,
         Command::Key(command) => command.run(&context).await,
         Command::AdminKey(command) => command.run(&context).await,
         Command::Usage(command) => command.run(&context).await,

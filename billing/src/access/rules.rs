@@ -149,6 +149,17 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    row("POST", "/v1/tenants/{tenant}/subscriptions/pause", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    row("POST", "/v1/tenants/{tenant}/subscriptions/resume", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/add-ons", reads(read(Subscriptions), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/add-ons", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/coupons", reads(read(Subscriptions), Target::Tenant, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/coupons", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    row("DELETE", "/v1/tenants/{tenant}/coupons/{coupon}", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    // Coupons are prices as well.
+    row("GET", "/v1/coupons", reads(read(Plans), Target::Own, Viewer)),
+    row("POST", "/v1/coupons", at_root(write(Plans), Admin)),
+    row("POST", "/v1/coupons/{coupon}/archive", at_root(write(Plans), Admin)),
     // Plans are prices: a root writes them, for itself and for any tenant of its tree. A reseller
     // that wrote plans could give its customers a plan that costs nothing, and pay nothing for
     // their usage.

@@ -5,11 +5,13 @@
 //! does nothing else: [`crate::access`] has checked the caller, and the store shows the caller its
 //! own subtree only.
 
+mod add_ons;
 mod admin_keys;
 mod audit_log;
 mod batches;
 mod billing_details;
 mod body;
+mod coupons;
 mod credit;
 mod document;
 mod etag;
@@ -43,7 +45,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use common::usage::{BATCH_MAX_BYTES, BATCH_PATH};
 pub use ingester::{IngesterServices, ingester_router};
@@ -91,6 +93,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
             "/v1/tenants/{tenant}/subscriptions",
             get(subscriptions::list).post(subscriptions::assign).delete(subscriptions::end),
         ),
+        ("/v1/tenants/{tenant}/subscriptions/pause", post(subscriptions::pause)),
+        ("/v1/tenants/{tenant}/subscriptions/resume", post(subscriptions::resume)),
+        ("/v1/tenants/{tenant}/add-ons", get(add_ons::list).put(add_ons::set)),
+        ("/v1/tenants/{tenant}/coupons", get(coupons::list_redeemed).post(coupons::redeem)),
+        ("/v1/tenants/{tenant}/coupons/{coupon}", delete(coupons::remove)),
         ("/v1/subscriptions", get(subscriptions::in_force)),
         ("/v1/tenants/{tenant}/credit", get(credit::show).post(credit::add)),
         ("/v1/tenants/{tenant}/wallet", get(wallet::show).put(wallet::set_policy)),
@@ -111,6 +118,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
         ("/v1/invoices/{invoice}/payments", get(invoices::payments::list).post(invoices::payments::record)),
         ("/v1/payments/{payment}/refund", post(invoices::payments::refund)),
+        ("/v1/coupons", get(coupons::list).post(coupons::create)),
+        ("/v1/coupons/{coupon}/archive", post(coupons::archive)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),
         ("/v1/plans/{plan}", get(plans::show)),
         ("/v1/plans/{plan}/versions", get(plans::versions)),

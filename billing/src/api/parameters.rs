@@ -71,6 +71,10 @@ impl Name for common::id::PaymentId {
     const WHAT: &'static str = "payment";
 }
 
+impl Name for common::coupon::CouponCode {
+    const WHAT: &'static str = "coupon";
+}
+
 impl Name for PlanId {
     const WHAT: &'static str = "plan";
 }

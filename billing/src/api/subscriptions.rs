@@ -8,7 +8,7 @@ use common::{
     api::{
         page::ListDocument,
         problem::ProblemCode,
-        subscription::{AssignmentBody, SubscriptionDocument, When},
+        subscription::{AssignmentBody, PauseBody, ResumeBody, SubscriptionDocument, When},
     },
     id::TenantId,
     plan::{PlanId, subscription::Subscription},
@@ -157,4 +157,51 @@ pub(super) async fn end(
 ) -> Result<StatusCode, Problem> {
     caller.store().end_subscription(tenant, end, services.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pause a tenant's own subscription
+///
+/// While it is paused, its fee, minimum and maximum do not count; usage is charged. The pause is a
+/// subscription by itself, and the one after it is scheduled if it ends. The same again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/subscriptions/pause",
+    tag = "subscriptions",
+    params(("tenant" = String, Path, description = "The tenant's id")),
+    request_body = PauseBody,
+    responses((status = 200, description = "The paused subscription", body = SubscriptionDocument)),
+)]
+pub(super) async fn pause(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(tenant): Named<TenantId>,
+    Body(PauseBody { starts: When(start), until }): Body<PauseBody>,
+) -> Result<Json<SubscriptionDocument>, Problem> {
+    let (store, now) = (caller.store(), services.clock.now());
+    let paused = store.pause_subscription(tenant, start, until.map(Into::into), now).await?;
+    let terms = store.billing_overrides_of(tenant).await?.remove(&paused.starts_at);
+    Ok(Json(SubscriptionDocument::of(paused, now).with_terms(terms)))
+}
+
+/// Resume a tenant's paused subscription
+///
+/// Without a pause, nothing changes.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/subscriptions/resume",
+    tag = "subscriptions",
+    params(("tenant" = String, Path, description = "The tenant's id")),
+    request_body = ResumeBody,
+    responses((status = 200, description = "The subscription", body = SubscriptionDocument)),
+)]
+pub(super) async fn resume(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(tenant): Named<TenantId>,
+    Body(ResumeBody { starts: When(start) }): Body<ResumeBody>,
+) -> Result<Json<SubscriptionDocument>, Problem> {
+    let (store, now) = (caller.store(), services.clock.now());
+    let resumed = store.resume_subscription(tenant, start, now).await?;
+    let terms = store.billing_overrides_of(tenant).await?.remove(&resumed.starts_at);
+    Ok(Json(SubscriptionDocument::of(resumed, now).with_terms(terms)))
 }

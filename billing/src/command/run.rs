@@ -13,8 +13,8 @@ use super::{CommandError, log, output::Output, print, store::StoreArguments};
 use crate::{
     config::{Config, Environment},
     invoice::{
-        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue, last_ended, missing,
-        run_to_json, run_to_table, to_json, to_table,
+        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue, issue_due, last_ended,
+        missing, run_to_json, run_to_table, to_json, to_table,
     },
     number::grouped,
     reconcile::kafka_backlog,
@@ -37,8 +37,8 @@ Exit codes: 0 done, 1 failed, usage may be missing, or a tenant could not be bil
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArguments {
-    /// Month to bill, on each payer's own clock [default: the month that ended last; with --dry-run,
-    /// the month that holds --now]
+    /// Month to bill, on each payer's own clock: the periods that end with or within it [default: the
+    /// month that ended last and what has ended since; with --dry-run, the periods that hold --now]
     #[arg(long, value_name = "YYYY-MM")]
     period: Option<Period>,
     /// Instant that counts as now, as in 2026-11-22T01:30:00Z [default: the machine's clock]
@@ -108,9 +108,11 @@ async fn issue_all(
     let now = arguments.now.unwrap_or_else(|| SystemClock.now());
     let grace_seconds = i64::from(arguments.grace) * 60;
     let period = arguments.period.map_or_else(|| last_ended(now, grace_seconds), Ok)?;
+    let ended_by = now.plus_seconds(-grace_seconds);
     // The last payer's period ends half a day after the one in UTC.
     let everywhere = period.window(&Zone::utc()).map_or(now, |window| window.end.plus_seconds(43_200));
-    let mut found = missing(store, everywhere.min(now.plus_seconds(-grace_seconds))).await?;
+    let until = if arguments.period.is_some() { everywhere.min(ended_by) } else { ended_by };
+    let mut found = missing(store, until).await?;
     let kafka = kafka_backlog(store, config.map(|config| &config.ingest), environment.kafka.is_some()).await?;
     found.extend(kafka.and_then(|kafka| kafka.incomplete()).map(Missing::Kafka));
     if !found.is_empty() {
@@ -121,7 +123,10 @@ async fn issue_all(
         }
     }
     let options = IssueOptions { now, grace_seconds, late_periods: arguments.late_months };
-    let run: Run = issue(store, period, arguments.tenant, options).await?;
+    let run: Run = match arguments.period {
+        Some(period) => issue(store, period, arguments.tenant, options).await?,
+        None => issue_due(store, arguments.tenant, options).await?,
+    };
     let unknown = if arguments.output == Output::Table { run.unknown_tenants.as_slice() } else { &[] };
     warn_of_unbilled_usage(unknown, &run.unsubscribed_tenants, &run.failed);
     match arguments.output {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use common::{
     invoice::BilledUsage,
     plan::{price::Measured, subscription::Subscription},
-    time::{CyclePeriod, Micros},
+    time::Micros,
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::rating::{MeterTotals, TenantTotals, Term};
+use super::plans::BillTerms;
+use crate::rating::{Before, MeterTotals, TenantTotals};
 
 /// Usage of the period that began at `period_start`, less what was billed of it before.
 pub(super) fn usage(period_start: Micros, before: &TenantTotals, now: &TenantTotals) -> Vec<BilledUsage> {
@@ -65,20 +66,29 @@ pub(super) fn totals(period_start: Micros, billed: &[BilledUsage]) -> TenantTota
 }
 
 /// SHA-256, in hexadecimal, of what an invoice is computed from: its period, the plan versions that
-/// were in force and when, and the usage. The same inputs give the same hash.
+/// were in force and when, add-ons, coupons, what was billed before, and the usage. The same inputs give
+/// the same hash.
 pub(super) fn input_hash(
-    period: &CyclePeriod,
     subscriptions: &[&Subscription],
-    terms: &[Term<'_>],
+    terms: &BillTerms<'_>,
+    before: Option<&Before>,
     usage: &[BilledUsage],
 ) -> String {
-    let terms: Vec<_> = terms.iter().map(|term| term.terms).collect();
-    let (window, whole) = (period.window, Some(period.whole).filter(|whole| *whole != period.window));
+    let of_period = terms.of_period();
+    let own: Vec<_> = of_period.plans.iter().map(|term| term.terms).collect();
+    let period = of_period.period;
     let mut inputs =
-        serde_json::json!({ "period": window, "subscriptions": subscriptions, "terms": terms, "usage": usage });
-    if let (Some(whole), Some(inputs)) = (whole, inputs.as_object_mut()) {
-        inputs.insert("whole_period".to_owned(), serde_json::json!(whole));
-    }
+        serde_json::json!({ "period": period.window, "subscriptions": subscriptions, "terms": own, "usage": usage });
+    // What few bills have is left out of others, whose hashes stay as they were.
+    let mut put = |name: &str, is_there: bool, value: String| {
+        if let Some(inputs) = inputs.as_object_mut().filter(|_| is_there) {
+            inputs.insert(name.to_owned(), value.into());
+        }
+    };
+    put("whole_period", period.whole != period.window, format!("{:?}", period.whole));
+    put("add_ons", !of_period.add_ons.is_empty(), format!("{:?}", of_period.add_ons));
+    put("coupons", !of_period.coupons.is_empty(), format!("{:?}", of_period.coupons));
+    put("before", before.is_some(), format!("{before:?}"));
     let digest = Sha256::digest(inputs.to_string());
     digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -11,11 +11,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use common::{
-    id::TenantId,
+    id::{InvoiceId, TenantId},
     plan::{Plan, subscription::Subscription},
     store::Store,
     tenant::TenantAccount,
-    time::{CyclePeriod, Micros, Window, Zone},
+    time::{Micros, Window, Zone},
     usage::{
         PaidBy,
         rollup::{RefusalRollup, UsageFilter, UsageRollup},
@@ -25,11 +25,12 @@ use common::{
 use super::{
     Counts, Drafts, FailedDraft, Invoice, InvoiceError, UnbilledUsage, billed,
     caps::{Caps, UnknownCap},
+    parts::{self, Parts},
     payers::{Bill, Payer, PeriodBill},
     period::{BillingPeriod, PeriodChoice},
-    plans::Plans,
+    plans::{At, BillTerms, Plans},
 };
-use crate::rating::{self, RatingError, TenantTotals, Term, Totals};
+use crate::rating::{self, RatingError, TenantTotals, Totals};
 
 /// Part of the period that one query sums.
 const SLICE_SECONDS: i64 = 86_400;
@@ -41,11 +42,11 @@ const HOUR_SECONDS: i64 = 3_600;
 #[derive(Default)]
 pub(super) struct Recorded {
     /// Billed usage.
-    pub(super) billed: Totals<Bill>,
+    pub(super) billed: Totals<PeriodBill>,
     /// Usage without a payer, and usage of unknown tenants.
     unpaid: Totals,
-    /// By the nearest payer.
-    refused: HashMap<TenantId, u64>,
+    /// By the bill of the nearest payer.
+    refused: HashMap<PeriodBill, u64>,
     pub(super) failed: BTreeMap<TenantId, InvoiceError>,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Supposed {
     pub(super) plans: Vec<Plan>,
     /// A subscription that begins, and ends the one before it.
     pub(super) subscription: Option<Subscription>,
+    /// Only what was issued before this invoice is billed before.
+    pub(super) before: Option<InvoiceId>,
 }
 
 /// Drafts the invoices of a period as if something were different.
@@ -73,8 +76,13 @@ pub(super) async fn draft_as_if(
 ) -> Result<Drafts, InvoiceError> {
     let mut plans = Plans::of(store, supposed.plans).await?;
     let period = BillingPeriod::read(store, choice, only, &mut plans, supposed.subscription).await?;
-    let caps = period.caps(store, &mut plans).await?;
-    let mut recorded = Recorded::read(store, &period, caps).await?;
+    let is_asked = matches!(choice, PeriodChoice::Named(_) | PeriodChoice::Holding(_)) || !period.is_empty();
+    let mut recorded = if is_asked {
+        let caps = period.caps(store, &mut plans).await?;
+        Recorded::read(store, &period, caps).await?
+    } else {
+        Recorded::default()
+    };
     let mut drafts = Drafts {
         period: choice.period(&Zone::utc())?,
         invoices: Vec::new(),
@@ -86,7 +94,7 @@ pub(super) async fn draft_as_if(
         let tenant = account.id;
         let drafted = match recorded.failed.remove(&tenant) {
             Some(error) => Err(error),
-            None => invoices(store, &period, account, &recorded, &mut plans).await,
+            None => invoices(store, &period, account, &recorded, &mut plans, supposed.before).await,
         };
         match drafted {
             Ok(invoices) => drafts.invoices.extend(invoices),
@@ -112,20 +120,28 @@ async fn invoices(
     account: &TenantAccount,
     recorded: &Recorded,
     plans: &mut Plans,
+    as_of: Option<InvoiceId>,
 ) -> Result<Vec<Invoice>, InvoiceError> {
     let tenant = account.id;
-    let zone = account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
+    account.zone.clone().map_err(|source| InvoiceError::Clock { tenant, source })?;
     let mut invoices = Vec::new();
     for issuer in period.payers.issuers_of(tenant) {
         let bill = Bill { tenant, issuer };
+        let Some(cycles) = period.cycles(bill) else { continue };
         for one in period.of(bill) {
             let subscriptions = period.payers.rating(bill, one.window);
+            if subscriptions.is_empty() {
+                continue;
+            }
             for subscription in &subscriptions {
                 plans.read(store, subscription).await?;
             }
-            if !subscriptions.is_empty() {
-                invoices.push(invoice(account, (bill, *one, zone.clone()), &subscriptions, recorded, plans)?);
-            }
+            let at = (bill, *one, cycles);
+            let terms = plans.rating(at, &subscriptions)?;
+            let before = parts::before(store, at, &terms, as_of).await?.filter(|before| !before.is_closed);
+            let mut draft = invoice(account, at, (&subscriptions, &terms), before.as_ref(), recorded, plans)?;
+            parts::add_advance(store, period, at, &mut draft, plans).await?;
+            invoices.push(draft);
         }
     }
     Ok(invoices)
@@ -134,22 +150,26 @@ async fn invoices(
 /// The invoice of one bill; its subscriptions come by start, and there is at least one.
 fn invoice(
     account: &TenantAccount,
-    (bill, period, zone): (Bill, CyclePeriod, Zone),
-    subscriptions: &[&Subscription],
+    (bill, period, cycles): At<'_>,
+    (subscriptions, terms): (&[&Subscription], &BillTerms<'_>),
+    before: Option<&Parts>,
     recorded: &Recorded,
     plans: &Plans,
 ) -> Result<Invoice, InvoiceError> {
     let (tenant, window) = (bill.tenant, period.window);
     let of_period = PeriodBill { bill, start: window.start };
-    let terms = terms(subscriptions, plans);
     let plan = subscriptions.last().and_then(|last| plans.known(last)).ok_or(InvoiceError::Plan(tenant))?;
     let unused = TenantTotals::default();
     let usage = recorded.billed.tenant(of_period).unwrap_or(&unused);
     let currency = plan.plan.currency;
-    let (lines, total) = rating::rate_period(&period, &terms, usage)
+    let rated = match before {
+        Some(parts) => rating::rate_rest(&terms.of_period(), &parts.before, usage),
+        None => rating::rate_period(&terms.of_period(), usage),
+    };
+    let (lines, total) = rated
         .and_then(|lines| rating::total(&lines, currency).map(|total| (lines, total)))
         .map_err(|source| InvoiceError::Rating { tenant, plan: plan.plan.id.clone(), version: plan.version, source })?;
-    let billed = billed::usage(window.start, &unused, usage);
+    let billed = billed::usage(window.start, before.map_or(&unused, |parts| &parts.before.usage), usage);
     Ok(Invoice {
         issuer: bill.issuer,
         tenant,
@@ -158,8 +178,9 @@ fn invoice(
         plan_name: plan.plan.name.clone(),
         plan_version: plan.version,
         currency,
-        zone,
+        zone: cycles.zone().clone(),
         window,
+        last_part: before.map_or(0, |parts| parts.last_part),
         counts: Counts {
             requests: usage.requests,
             billable_requests: usage.billable_requests,
@@ -169,18 +190,9 @@ fn invoice(
         },
         lines,
         total,
-        input_hash: billed::input_hash(&period, subscriptions, &terms, &billed),
+        input_hash: billed::input_hash(subscriptions, terms, before.map(|parts| &parts.before), &billed),
         usage: billed,
     })
-}
-
-/// The plans of subscriptions, each with the time in which it was in force.
-pub(super) fn terms<'a>(subscriptions: &[&Subscription], plans: &'a Plans) -> Vec<Term<'a>> {
-    let term = |one: &&Subscription| {
-        let part = Window { start: one.starts_at, end: one.ends_at.unwrap_or(Micros(i64::MAX)) };
-        Some(Term { plan: &plans.known(one)?.plan, terms: plans.terms_of(one), part })
-    };
-    subscriptions.iter().filter_map(term).collect()
 }
 
 impl Recorded {
@@ -260,7 +272,7 @@ impl Recorded {
             Some(total) => *refused = total,
             None => {
                 let tenant = bill.into();
-                drop(self.failed.entry(tenant).or_insert(InvoiceError::Refusals(tenant)));
+                self.failed.entry(tenant).or_insert(InvoiceError::Refusals(tenant));
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use common::{
     id::InvoiceId,
-    invoice::{BilledUsage, Invoice as Issued, InvoiceLine},
+    invoice::{BilledUsage, Invoice as Issued, InvoiceLine, LineKind},
     plan::subscription::{Subscription, cycles::BillCycles},
     store::Store,
     time::{CyclePeriod, Micros, Window, Zone},
@@ -12,10 +12,12 @@ use serde::Serialize;
 
 use super::{
     InvoiceError, PeriodChoice, billed,
-    draft::{draft, terms},
+    draft::{Supposed, draft_as_if},
+    parts,
+    payers::Bill,
     plans::Plans,
 };
-use crate::rating;
+use crate::rating::{self, Line};
 
 /// An invoice, and what it was computed from.
 #[derive(Debug)]
@@ -72,10 +74,15 @@ pub async fn explain(store: &Store, id: InvoiceId) -> Result<Explanation, Invoic
     };
     let from_booked_usage = match (invoice.period, from_frozen_usage) {
         (None, _) | (_, Comparison::NotComputed) => Comparison::NotComputed,
+        // A part of a period billed what was booked then, and nothing tells how much that was.
+        _ if invoice.part > 0 => Comparison::NotComputed,
         (Some(period), _) => {
-            let drafts = draft(store, PeriodChoice::Holding(period.start), Some(invoice.tenant)).await?;
+            let supposed = Supposed { before: Some(id), ..Supposed::default() };
+            let drafts =
+                draft_as_if(store, PeriodChoice::Holding(period.start), Some(invoice.tenant), supposed).await?;
             let same = drafts.invoices.iter().find(|draft| draft.issuer == invoice.issuer && draft.window == period);
-            let again = same.map(|draft| draft.lines.iter().map(|line| line.frozen(None)).collect::<Vec<_>>());
+            let own = |line: &&Line| line.period.is_none();
+            let again = same.map(|draft| draft.lines.iter().filter(own).map(Line::frozen).collect::<Vec<_>>());
             again.map_or(Comparison::Differs, |again| compare(&again, &lines))
         }
     };
@@ -105,42 +112,48 @@ async fn rated(
         plans.read(store, subscription).await?;
     }
     let zone = store.tenant(invoice.tenant).await?.zone;
-    let whole = whole_period(store, &mut plans, invoice, period, &zone).await?;
+    let cycles = cycles(store, &mut plans, invoice, &zone).await?;
+    let outside = |source| InvoiceError::Period { zone: zone.name().to_owned(), source };
+    let whole = cycles.period_at(period.start).map_err(outside)?.filter(|found| found.window == period);
+    let whole = whole.unwrap_or(CyclePeriod::uncut(period));
     let subscriptions: Vec<_> = subscriptions.iter().collect();
-    let terms = terms(&subscriptions, &plans);
-    let totals = billed::totals(period.start, usage);
-    let lines = rating::rate_period(&whole, &terms, &totals).map_err(|source| {
-        let last = subscriptions.last();
-        match last.and_then(|last| plans.known(last)) {
-            Some(plan) => InvoiceError::Rating {
-                tenant: invoice.tenant,
-                plan: plan.plan.id.clone(),
-                version: plan.version,
-                source,
-            },
-            None => InvoiceError::Plan(invoice.tenant),
+    let at = (Bill { tenant: invoice.tenant, issuer: invoice.issuer }, whole, &cycles);
+    let terms = plans.rating(at, &subscriptions)?;
+    let parts = parts::before(store, at, &terms, Some(invoice.id)).await?;
+    let new = billed::totals(period.start, usage);
+    let lines = match parts {
+        None => rating::rate_period(&terms.of_period(), &new),
+        Some(parts) => {
+            let all = parts.before.usage.plus(&new);
+            if invoice.part == 0 {
+                rating::rate_rest(&terms.of_period(), &parts.before, &all)
+            } else {
+                // A part bills fees, usage, or both.
+                let fees = invoice.content.lines.iter().any(|line| line.kind == LineKind::FlatFee);
+                let advance =
+                    if fees { rating::rate_advance(&terms.of_period(), &parts.before) } else { Ok(Vec::new()) };
+                advance.and_then(|mut lines| {
+                    if !usage.is_empty() {
+                        lines.extend(rating::rate_interim(&terms.of_period(), &parts.before, &all)?);
+                    }
+                    Ok(lines)
+                })
+            }
         }
-    })?;
-    Ok(lines.iter().map(|line| line.frozen(None)).collect())
+    };
+    let lines = lines.map_err(|source| parts::failed(invoice.tenant, &plans, &subscriptions, source))?;
+    Ok(lines.iter().map(Line::frozen).collect())
 }
 
-/// The period of an invoice, with the one of the cycle that it is a part of.
-async fn whole_period(
-    store: &Store,
-    plans: &mut Plans,
-    invoice: &Issued,
-    period: Window,
-    zone: &Zone,
-) -> Result<CyclePeriod, InvoiceError> {
+/// The cycles of an invoice's bill.
+async fn cycles(store: &Store, plans: &mut Plans, invoice: &Issued, zone: &Zone) -> Result<BillCycles, InvoiceError> {
     let all = store.subscriptions_of(invoice.tenant).await?;
     let of_bill: Vec<_> = all.iter().filter(|one| one.plan_owner == invoice.issuer).collect();
     for subscription in &of_bill {
         plans.read(store, subscription).await?;
     }
     let terms = of_bill.iter().map(|subscription| plans.cycle_terms(subscription));
-    let found = BillCycles::new(terms, zone).and_then(|cycles| cycles.period_at(period.start));
-    let found = found.map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })?;
-    Ok(found.filter(|found| found.window == period).unwrap_or(CyclePeriod::uncut(period)))
+    BillCycles::new(terms, zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
 }
 
 /// Compares lines without their tax rules, which come from billing details.

@@ -5,7 +5,7 @@
 //! cannot be billed stops no other.
 //!
 //! Usage of earlier periods that was booked after their invoices is on the next invoice, on lines
-//! that name their period.
+//! that name their period. A run also issues what is due of periods that have not ended ([`parts`]).
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,10 @@ use common::{
 use super::{
     Drafts, FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage, draft,
     late::{self, Late},
+    parts,
     payers::Bill,
 };
+use crate::rating::Line;
 
 /// The rules of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,8 @@ pub struct NotDue {
     pub due_at: Micros,
 }
 
-/// Issues the invoices of a period: of every payer, or of `only` one.
+/// Issues the invoices of the periods that end with or within a month, and what is due now of periods
+/// that have not ended: of every payer, or of `only` one.
 pub async fn issue(
     store: &Store,
     period: Period,
@@ -72,7 +75,6 @@ pub async fn issue(
 ) -> Result<Run, InvoiceError> {
     let Drafts { period, invoices, failed, unknown_tenants, unsubscribed_tenants } =
         draft(store, PeriodChoice::Named(period), only).await?;
-    let mut late = late::find(store, period, only, options.late_periods).await?;
     let mut run = Run {
         period,
         issued: Vec::new(),
@@ -82,19 +84,48 @@ pub async fn issue(
         unknown_tenants,
         unsubscribed_tenants,
     };
-    for invoice in invoices {
-        let bill = Bill { tenant: invoice.tenant, issuer: invoice.issuer };
-        let late = late.remove(&bill).unwrap_or_default();
-        // Nobody owes to itself.
-        if bill.tenant != bill.issuer {
-            run.issue(store, invoice.tenant_name.clone(), new_invoice(invoice, &late), options).await?;
-        }
+    let late = late::find(store, period, only, options.late_periods).await?;
+    run.issue_drafts(store, invoices, late, options).await?;
+    for (tenant_name, part) in parts::due(store, options.now, only).await? {
+        run.issue(store, tenant_name, part, options).await?;
     }
-    run.issue_late(store, late, options).await?;
+    Ok(run)
+}
+
+/// Issues all that is due: the invoices of the month that ended last, and those of shorter periods that
+/// have ended since.
+pub async fn issue_due(store: &Store, only: Option<TenantId>, options: IssueOptions) -> Result<Run, InvoiceError> {
+    let period = last_ended(options.now, options.grace_seconds)?;
+    let mut run = issue(store, period, only, options).await?;
+    let ended_by = options.now.plus_seconds(-options.grace_seconds);
+    let since = draft(store, PeriodChoice::Ended(period.next(), ended_by), only).await?;
+    // Whoever cannot be billed is told once.
+    let is_new = |failed: &FailedDraft| run.failed.iter().all(|known| known.tenant != failed.tenant);
+    let failed: Vec<_> = since.failed.into_iter().filter(is_new).collect();
+    run.failed.extend(failed);
+    run.issue_drafts(store, since.invoices, BTreeMap::new(), options).await?;
     Ok(run)
 }
 
 impl Run {
+    async fn issue_drafts(
+        &mut self,
+        store: &Store,
+        drafts: Vec<Invoice>,
+        mut late: BTreeMap<Bill, Late>,
+        options: IssueOptions,
+    ) -> Result<(), InvoiceError> {
+        for draft in drafts {
+            let bill = Bill { tenant: draft.tenant, issuer: draft.issuer };
+            let late = late.remove(&bill).unwrap_or_default();
+            // Nobody owes to itself.
+            if bill.tenant != bill.issuer {
+                self.issue(store, draft.tenant_name.clone(), new_invoice(draft, &late), options).await?;
+            }
+        }
+        self.issue_late(store, late, options).await
+    }
+
     async fn issue(
         &mut self,
         store: &Store,
@@ -103,7 +134,9 @@ impl Run {
         options: IssueOptions,
     ) -> Result<(), InvoiceError> {
         let tenant = new.tenant;
-        let due_at = new.period.as_ref().map(|period| period.window.end.plus_seconds(options.grace_seconds));
+        // A part of a period is due as it is asked for.
+        let closes = new.period.as_ref().filter(|_| new.part == 0);
+        let due_at = closes.map(|period| period.window.end.plus_seconds(options.grace_seconds));
         if let Some(due_at) = due_at.filter(|due_at| *due_at > options.now) {
             self.not_due.push(NotDue { tenant, tenant_name, due_at });
             return Ok(());
@@ -135,6 +168,8 @@ impl Run {
                 tenant: bill.tenant,
                 currency: part.currency,
                 period: Some(BilledPeriod { window, zone: account.zone.name().to_owned() }),
+                part: 0,
+                last_part: 0,
                 plan: None,
                 counts: super::Counts::default(),
                 lines: late.lines(),
@@ -154,12 +189,14 @@ const fn is_refused(error: &InvoiceError) -> bool {
 }
 
 fn new_invoice(draft: Invoice, late: &Late) -> NewInvoice {
-    let own = draft.lines.iter().map(|line| line.frozen(None));
+    let own = draft.lines.iter().map(Line::frozen);
     NewInvoice {
         issuer: draft.issuer,
         tenant: draft.tenant,
         currency: draft.currency,
         period: Some(BilledPeriod { window: draft.window, zone: draft.zone.name().to_owned() }),
+        part: 0,
+        last_part: draft.last_part,
         plan: Some(PinnedPlan {
             owner: draft.issuer,
             id: draft.plan,

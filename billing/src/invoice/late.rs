@@ -12,7 +12,8 @@ use common::{
 
 use super::{
     InvoiceError, PeriodChoice, billed,
-    draft::{Recorded, terms},
+    draft::Recorded,
+    parts::failed,
     payers::{Bill, PeriodBill},
     period::BillingPeriod,
     plans::Plans,
@@ -37,8 +38,7 @@ pub(super) struct LatePart {
 impl Late {
     pub(super) fn lines(&self) -> Vec<InvoiceLine> {
         let of_part = |part: &LatePart| {
-            let lines = part.lines.iter().map(|line| line.frozen(Some(part.window)));
-            lines.collect::<Vec<_>>()
+            part.lines.iter().map(|line| line.clone().of_period(part.window).frozen()).collect::<Vec<_>>()
         };
         self.parts.iter().flat_map(of_part).collect()
     }
@@ -122,13 +122,10 @@ async fn part(
         plans.read(store, subscription).await?;
     }
     let Some(last) = subscriptions.last().and_then(|last| plans.known(last)) else { return Ok(None) };
-    let terms = terms(&subscriptions, plans);
-    let lines = rating::rate_late(&period, &terms, before, now).map_err(|source| InvoiceError::Rating {
-        tenant: bill.tenant,
-        plan: last.plan.id.clone(),
-        version: last.version,
-        source,
-    })?;
+    let Some(cycles) = billing.cycles(bill) else { return Ok(None) };
+    let terms = plans.rating((bill, period, cycles), &subscriptions)?;
+    let lines = rating::rate_late(&terms.of_period(), before, now)
+        .map_err(|source| failed(bill.tenant, plans, &subscriptions, source))?;
     let lines = lines.into_iter().map(|line| Line { description: format!("{} (late)", line.description), ..line });
     Ok(Some(LatePart { window, currency: last.plan.currency, lines: lines.collect(), usage }))
 }

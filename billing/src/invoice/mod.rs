@@ -16,6 +16,7 @@ mod explain;
 mod issue;
 mod json;
 mod late;
+mod parts;
 mod payers;
 mod period;
 mod plans;
@@ -35,7 +36,7 @@ use common::{
 pub use complete::{Missing, missing};
 pub use draft::draft;
 pub use explain::{Comparison, Explanation, explain};
-pub use issue::{IssueOptions, NotDue, Run, issue, last_ended};
+pub use issue::{IssueOptions, NotDue, Run, issue, issue_due, last_ended};
 pub use json::{run_to_json, to_json};
 pub use period::PeriodChoice;
 pub use preview::preview;
@@ -180,6 +181,8 @@ pub struct Invoice {
     pub zone: Zone,
     /// The period in that time zone.
     pub window: Window,
+    /// The greatest part of the period that was billed before; 0 if none was.
+    pub last_part: u32,
     /// Counts for information.
     pub counts: Counts,
     /// The lines that make up the total.

@@ -28,6 +28,8 @@ const MONTH_SECONDS: i64 = 33 * 86_400;
 pub enum PeriodChoice {
     /// Those that end within this month or with it, in each payer's own time zone.
     Named(Period),
+    /// Those of them that have ended by this instant.
+    Ended(Period, Micros),
     /// Those that contain this instant.
     Holding(Micros),
 }
@@ -38,6 +40,7 @@ pub(super) struct BillingPeriod {
     pub(super) payers: Payers,
     /// The chosen periods of each bill, by start; none of tenants whose time zone is not known.
     periods: HashMap<Bill, Vec<CyclePeriod>>,
+    cycles: HashMap<Bill, BillCycles>,
     /// The month of each tenant in its own time zone, if the zone is known.
     months: HashMap<TenantId, Window>,
     /// The month in UTC, for unknown tenants.
@@ -48,7 +51,7 @@ pub(super) struct BillingPeriod {
 impl PeriodChoice {
     pub(super) fn period(self, zone: &Zone) -> Result<Period, InvoiceError> {
         match self {
-            Self::Named(period) => Ok(period),
+            Self::Named(period) | Self::Ended(period, _) => Ok(period),
             Self::Holding(at) => Period::containing(at, zone)
                 .map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source }),
         }
@@ -63,6 +66,11 @@ impl PeriodChoice {
     fn periods(self, cycles: &BillCycles, month: Window) -> Result<Vec<CyclePeriod>, TimeError> {
         match self {
             Self::Named(_) => cycles.ending_in(month),
+            Self::Ended(_, by) => {
+                let mut ended = cycles.ending_in(month)?;
+                ended.retain(|period| period.window.end <= by);
+                Ok(ended)
+            }
             Self::Holding(at) => Ok(cycles.period_at(at)?.into_iter().collect()),
         }
     }
@@ -100,24 +108,34 @@ impl BillingPeriod {
         let payers = Payers::new(&accounts, parents, subscriptions, wholesale);
         let month = |account: &TenantAccount| choice.month(account.zone.as_ref().ok()?).ok();
         let months: HashMap<_, _> = accounts.iter().filter_map(|account| Some((account.id, month(account)?))).collect();
-        let mut periods = HashMap::new();
+        let (mut periods, mut all_cycles) = (HashMap::new(), HashMap::new());
         for account in &accounts {
             let (Ok(zone), Some(month)) = (&account.zone, months.get(&account.id)) else { continue };
             for issuer in payers.issuers_of(account.id) {
                 let bill = Bill { tenant: account.id, issuer };
                 let terms = payers.subscriptions_of(bill).map(|subscription| plans.cycle_terms(subscription));
-                let chosen = BillCycles::new(terms, zone)
-                    .and_then(|cycles| choice.periods(&cycles, *month))
-                    .map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })?;
-                periods.insert(bill, chosen);
+                let failed = |source| InvoiceError::Period { zone: zone.name().to_owned(), source };
+                let cycles = BillCycles::new(terms, zone).map_err(failed)?;
+                periods.insert(bill, choice.periods(&cycles, *month).map_err(failed)?);
+                all_cycles.insert(bill, cycles);
             }
         }
-        Ok(Self { accounts, payers, periods, months, utc: choice.month(&Zone::utc())?, only })
+        Ok(Self { accounts, payers, periods, cycles: all_cycles, months, utc: choice.month(&Zone::utc())?, only })
+    }
+
+    /// Returns true if no bill has a chosen period.
+    pub(super) fn is_empty(&self) -> bool {
+        self.periods.values().all(Vec::is_empty)
     }
 
     /// The chosen periods of a bill, by start.
     pub(super) fn of(&self, bill: Bill) -> &[CyclePeriod] {
         self.periods.get(&bill).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The cycles of a bill.
+    pub(super) fn cycles(&self, bill: Bill) -> Option<&BillCycles> {
+        self.cycles.get(&bill)
     }
 
     /// The chosen period of a bill that holds an instant; none of a bill that is not asked for.

@@ -3,19 +3,25 @@
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use common::{
+    coupon::{Coupon, CouponDiscount, CouponRedemption},
     id::TenantId,
     plan::{
         Plan, PlanVersion,
-        subscription::{BillingOverride, Subscription, cycles::CycleTerms},
+        subscription::{
+            BillingOverride, Subscription,
+            add_on::AddOn,
+            cycles::{BillCycles, CycleTerms},
+        },
     },
     store::{Store, StoreError},
-    time::Micros,
+    time::{CyclePeriod, Micros, Window},
 };
 
 use super::{
     InvoiceError,
-    payers::{PlanKey, key},
+    payers::{Bill, PlanKey, key},
 };
+use crate::rating::{self, PeriodTerms, Term};
 
 /// Plan versions read so far, and the terms of subscriptions.
 pub(super) struct Plans {
@@ -25,6 +31,34 @@ pub(super) struct Plans {
     replacing: Vec<Plan>,
     /// Terms of subscriptions that differ from their plans', by tenant and start.
     overrides: HashMap<(TenantId, Micros), BillingOverride>,
+    add_ons: HashMap<TenantId, Vec<AddOn>>,
+    coupons: HashMap<TenantId, Vec<CouponRedemption>>,
+}
+
+/// A period of a bill, among those of its cycles.
+pub(super) type At<'a> = (Bill, CyclePeriod, &'a BillCycles);
+
+/// What rates a period of a bill.
+pub(super) struct BillTerms<'a> {
+    period: CyclePeriod,
+    pub(super) plans: Vec<Term<'a>>,
+    add_ons: Vec<rating::AddOn<'a>>,
+    coupons: Vec<rating::Coupon>,
+}
+
+impl BillTerms<'_> {
+    /// The same, as it is rated.
+    pub(super) fn of_period(&self) -> PeriodTerms<'_> {
+        PeriodTerms { period: self.period, plans: &self.plans, add_ons: &self.add_ons, coupons: &self.coupons }
+    }
+}
+
+fn coupon(coupon: &Coupon) -> rating::Coupon {
+    let discount = match coupon.discount {
+        CouponDiscount::Percent(percent) => rating::Discount::Percent(percent),
+        CouponDiscount::Amount(amount) => rating::Discount::Amount(amount),
+    };
+    rating::Coupon { code: coupon.code.clone(), discount, meter: coupon.meter.clone() }
 }
 
 /// The terms of a subscription that has none of its own.
@@ -33,7 +67,46 @@ static PLAIN: BillingOverride = BillingOverride::NONE;
 impl Plans {
     /// No plans yet, of which `replacing` will stand in for those that have their names.
     pub(super) async fn of(store: &Store, replacing: Vec<Plan>) -> Result<Self, StoreError> {
-        Ok(Self { known: HashMap::new(), replacing, overrides: store.billing_overrides().await? })
+        let mut plans = Self {
+            known: HashMap::new(),
+            replacing,
+            overrides: store.billing_overrides().await?,
+            add_ons: store.add_ons().await?,
+            coupons: store.coupon_redemptions().await?,
+        };
+        let pinned: Vec<Subscription> = plans.add_ons.values().flatten().map(AddOn::as_subscription).collect();
+        for one in &pinned {
+            plans.read(store, one).await?;
+        }
+        Ok(plans)
+    }
+
+    /// What rates a period of a bill whose plans were read; its subscriptions come by start.
+    pub(super) fn rating<'a>(
+        &'a self,
+        (bill, period, cycles): At<'_>,
+        subscriptions: &[&Subscription],
+    ) -> Result<BillTerms<'a>, InvoiceError> {
+        let term = |one: &&Subscription| {
+            let part = Window { start: one.starts_at, end: one.ends_at.unwrap_or(Micros(i64::MAX)) };
+            Some(Term { plan: &self.known(one)?.plan, terms: self.terms_of(one), part })
+        };
+        let plans: Vec<Term<'a>> = subscriptions.iter().filter_map(term).collect();
+        let mut terms = BillTerms { period, plans, add_ons: Vec::new(), coupons: Vec::new() };
+        for one in self.add_ons.get(&bill.tenant).into_iter().flatten().filter(|one| one.plan_owner == bill.issuer) {
+            let plan = self.known(&one.as_subscription()).ok_or(InvoiceError::Plan(bill.tenant))?;
+            let part = Window { start: one.starts_at, end: one.ends_at.unwrap_or(Micros(i64::MAX)) };
+            terms.add_ons.push(rating::AddOn { plan: &plan.plan, quantity: one.quantity, part });
+        }
+        let Some(last) = terms.plans.last().map(|last| last.plan) else { return Ok(terms) };
+        let redeemed = self.coupons.get(&bill.tenant).into_iter().flatten();
+        for one in redeemed.filter(|one| one.coupon.issuer == bill.issuer) {
+            let counts = one.counts(period.window, &last.id, last.currency, cycles);
+            if counts.map_err(|source| InvoiceError::Clock { tenant: bill.tenant, source })? {
+                terms.coupons.push(coupon(&one.coupon));
+            }
+        }
+        Ok(terms)
     }
 
     /// The terms of a subscription.

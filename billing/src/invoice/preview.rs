@@ -16,7 +16,7 @@ pub async fn preview(
     at: Micros,
     change: Option<Subscription>,
 ) -> Result<Vec<Invoice>, InvoiceError> {
-    let supposed = Supposed { plans: Vec::new(), subscription: change };
+    let supposed = Supposed { subscription: change, ..Supposed::default() };
     let mut drafts = draft_as_if(store, PeriodChoice::Holding(at), Some(tenant), supposed).await?;
     match drafts.failed.pop() {
         Some(failed) => Err(InvoiceError::NotDrafted(failed.reason)),

@@ -83,7 +83,7 @@ pub async fn simulate(
     for period in periods {
         let choice = PeriodChoice::Named(*period);
         let now = draft(store, choice, only).await?;
-        let supposed = Supposed { plans: plans.to_vec(), subscription: None };
+        let supposed = Supposed { plans: plans.to_vec(), ..Supposed::default() };
         let then = draft_as_if(store, choice, only, supposed).await?;
         let is_concerned = |invoice: &&Invoice| plans.iter().any(|plan| plan.id == invoice.plan);
         for before in now.invoices.iter().filter(is_concerned) {

@@ -2,6 +2,8 @@
 
 use common::money::{Currency, Decimal, Exact, Money, MoneyError, split};
 
+use super::{Line, PeriodTerms, RatingError};
+
 /// The discount that a coupon gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discount {
@@ -9,6 +11,93 @@ pub enum Discount {
     Percent(Decimal),
     /// An amount, over all lines.
     Amount(Money),
+}
+
+/// A coupon that counts for a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coupon {
+    /// Its code, which invoices name.
+    pub code: String,
+    /// What it takes off.
+    pub discount: Discount,
+    /// The only meter whose lines it is for; none: all lines.
+    pub meter: Option<String>,
+}
+
+/// The amount that a coupon takes off what has a meter, or off what has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CouponUse {
+    /// The coupon.
+    pub code: String,
+    /// The meter.
+    pub meter: Option<String>,
+    /// The amount, above zero.
+    pub off: Money,
+}
+
+/// What the coupons take off `lines`: a line for each coupon and meter, so that it is taxed as what it
+/// takes off. A coupon applies to what those before it have left, and never to more than there is.
+pub(super) fn lines(terms: &PeriodTerms<'_>, lines: &[Line]) -> Result<Vec<Line>, RatingError> {
+    Ok(uses(terms, lines)?.iter().map(|one| Line::coupon(one, one.off)).collect())
+}
+
+/// The lines that make `billed` what the coupons take off now.
+pub(super) fn lines_since(
+    terms: &PeriodTerms<'_>,
+    billed: &[CouponUse],
+    lines: &[Line],
+) -> Result<Vec<Line>, RatingError> {
+    let now = uses(terms, lines)?;
+    let of = |all: &[CouponUse], one: &CouponUse| {
+        let same = all.iter().filter(|other| (&other.code, &other.meter) == (&one.code, &one.meter));
+        same.fold(0, |sum, other| sum + i128::from(other.off.minor()))
+    };
+    let mut found: Vec<Line> = Vec::new();
+    let mut seen: Vec<&CouponUse> = Vec::new();
+    for one in now.iter().chain(billed) {
+        if seen.iter().any(|other| (&other.code, &other.meter) == (&one.code, &one.meter)) {
+            continue;
+        }
+        seen.push(one);
+        let more =
+            i64::try_from(of(&now, one) - of(billed, one)).map_err(|_| RatingError::Total(MoneyError::Overflow))?;
+        if more != 0 {
+            found.push(Line::coupon(one, Money::from_minor(more, one.off.currency())));
+        }
+    }
+    Ok(found)
+}
+
+/// What each coupon takes off, by meter.
+pub(super) fn uses(terms: &PeriodTerms<'_>, lines: &[Line]) -> Result<Vec<CouponUse>, RatingError> {
+    let Some(last) = terms.plans.last().filter(|_| !terms.coupons.is_empty()) else { return Ok(Vec::new()) };
+    let currency = last.plan.currency;
+    let mut left: Vec<(Option<String>, Money)> = Vec::new();
+    for line in lines {
+        match left.iter_mut().find(|(meter, _)| *meter == line.meter) {
+            Some((_, sum)) => *sum = sum.checked_add(line.amount).map_err(RatingError::Total)?,
+            None => left.push((line.meter.clone(), line.amount)),
+        }
+    }
+    let mut found = Vec::new();
+    for coupon in terms.coupons {
+        let failed = |source| RatingError::Amount { line: format!("coupon {}", coupon.code), source };
+        let is_meant = |meter: &Option<String>| coupon.meter.is_none() || *meter == coupon.meter;
+        let amounts: Vec<Money> = left.iter().filter(|(meter, _)| is_meant(meter)).map(|(_, sum)| *sum).collect();
+        // What lines below zero take off is not there for the coupon.
+        let all = Money::sum(left.iter().map(|(_, sum)| *sum), currency).map_err(failed)?;
+        let mut offs = discounts(&amounts, coupon.discount, currency).map_err(failed)?;
+        if Money::sum(offs.iter().copied(), currency).map_err(failed)?.minor() > all.minor().max(0) {
+            offs = discounts(&amounts, Discount::Amount(all), currency).map_err(failed)?;
+        }
+        for ((meter, sum), off) in left.iter_mut().filter(|(meter, _)| is_meant(meter)).zip(offs) {
+            *sum = sum.checked_sub(off).map_err(failed)?;
+            if !off.is_zero() {
+                found.push(CouponUse { code: coupon.code.clone(), meter: meter.clone(), off });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The part of the discount that falls on each line. No line gets more than its amount, and lines

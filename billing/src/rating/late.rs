@@ -3,45 +3,21 @@
 //! Invariant: all bills of a period come to what one bill for all of it would have come to, to the
 //! cent. So a late line may differ by some cents from its own exact amount.
 
-use common::{invoice::LineKind, money::Money, time::CyclePeriod};
-
-use super::{Line, RatingError, TenantTotals, Term, discount, rate_period, total, usage};
+use super::{
+    Line, PeriodTerms, RatingError, TenantTotals, before_coupons, coupon, discount, parts::add_rest, total, usage,
+};
 
 /// The lines of what was booked of a period after invoices had billed `billed` of it.
-pub fn rate_late(
-    period: &CyclePeriod,
-    terms: &[Term<'_>],
-    billed: &TenantTotals,
-    now: &TenantTotals,
-) -> Result<Vec<Line>, RatingError> {
-    let Some(last) = terms.last() else { return Ok(Vec::new()) };
+pub fn rate_late(terms: &PeriodTerms<'_>, billed: &TenantTotals, now: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+    let Some(last) = terms.plans.last() else { return Ok(Vec::new()) };
     let currency = last.plan.currency;
-    let mut lines = usage::lines(terms, Some(billed), now)?;
-    lines.extend(discount::lines(terms, &lines)?);
-    let due = |usage| total(&rate_period(period, terms, usage)?, currency);
-    let late = due(now)?.checked_sub(due(billed)?).map_err(RatingError::Total)?;
-    let rest = late.checked_sub(total(&lines, currency)?).map_err(RatingError::Total)?;
-    if rest.is_zero() {
-        return Ok(lines);
-    }
-    if !terms.iter().any(|term| term.plan.billing.has_spends()) {
-        round_to(&mut lines, rest)?;
-    } else if rest.minor() > 0 {
-        lines.push(Line::minimum(last.plan, rest));
-    } else {
-        lines.push(Line::beyond_maximum(last.plan, rest));
-    }
+    let mut lines = usage::lines(terms.plans, Some(billed), now)?;
+    lines.extend(discount::lines(terms.plans, &lines)?);
+    let [before, now] = [before_coupons(terms, billed)?, before_coupons(terms, now)?];
+    let due = total(&now, currency)?.checked_sub(total(&before, currency)?).map_err(RatingError::Total)?;
+    add_rest(terms, &mut lines, due)?;
+    lines.extend(coupon::lines_since(terms, &coupon::uses(terms, &before)?, &now)?);
     Ok(lines)
-}
-
-/// Adds the cents that rounding each line has left over to the last line that charges usage.
-fn round_to(lines: &mut [Line], rest: Money) -> Result<(), RatingError> {
-    let charges = |line: &&mut Line| matches!(line.kind, LineKind::Usage | LineKind::Fixed);
-    let Some(line) = lines.iter_mut().rev().find(charges) else { return Ok(()) };
-    let exact = line.exact.take().unwrap_or_else(|| line.amount.into());
-    line.amount = line.amount.checked_add(rest).map_err(RatingError::Total)?;
-    line.exact = Some(exact);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -50,12 +26,12 @@ mod tests {
 
     use common::{
         plan::{Plan, PlanFile, price::Measured, subscription::BillingOverride},
-        time::{Micros, Window},
+        time::{CyclePeriod, Micros, Window},
     };
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rating::MeterTotals;
+    use crate::rating::{MeterTotals, Term, rate_period};
 
     static PLAIN: BillingOverride = BillingOverride::NONE;
 
@@ -99,18 +75,18 @@ mod tests {
             let own = BillingOverride { discount_percent: discount.map(Into::into), ..BillingOverride::NONE };
             let own = if discount.is_some() { &own } else { &PLAIN };
             let part = Window { start: Micros(0), end: Micros(10) };
-            let period = CyclePeriod::uncut(part);
-            let terms = [Term { plan: &plan, terms: own, part }];
+            let plans = [Term { plan: &plan, terms: own, part }];
+            let terms = PeriodTerms { period: CyclePeriod::uncut(part), plans: &plans, add_ons: &[], coupons: &[] };
             let (mut units, mut requests) = parts[0];
-            let first = rate_period(&period, &terms, &used(units, requests)).unwrap();
+            let first = rate_period(&terms, &used(units, requests)).unwrap();
             let mut sum = total(&first, plan.currency).unwrap();
             for (more_units, more_requests) in &parts[1..] {
                 let before = used(units, requests);
                 (units, requests) = (units + more_units, requests + more_requests);
-                let late = rate_late(&period, &terms, &before, &used(units, requests)).unwrap();
+                let late = rate_late(&terms, &before, &used(units, requests)).unwrap();
                 sum = sum.checked_add(total(&late, plan.currency).unwrap()).unwrap();
             }
-            let whole = rate_period(&period, &terms, &used(units, requests)).unwrap();
+            let whole = rate_period(&terms, &used(units, requests)).unwrap();
             prop_assert_eq!(sum, total(&whole, plan.currency).unwrap());
         }
     }

@@ -10,7 +10,7 @@ use common::{
     time::Window,
 };
 
-use super::RatingError;
+use super::{RatingError, coupon::CouponUse};
 use crate::number::grouped;
 
 /// One line of an invoice: what was used, and what that costs.
@@ -30,6 +30,10 @@ pub struct Line {
     pub amount: Money,
     /// The amount before it was rounded, if that made a difference.
     pub exact: Option<Exact>,
+    /// The code of the coupon that takes it off.
+    pub coupon: Option<String>,
+    /// The period that it bills, if that is not the one of the bill.
+    pub period: Option<Window>,
 }
 
 impl Line {
@@ -42,6 +46,47 @@ impl Line {
             unit_price: None,
             amount: fee,
             exact: None,
+            coupon: None,
+            period: None,
+        }
+    }
+
+    /// The fee of an add-on, times its quantity; `part` is the time that it is for, if that is not the
+    /// whole period.
+    pub(super) fn add_on(plan: &Plan, quantity: u32, part: Option<Window>, amount: Money, exact: Exact) -> Self {
+        let times = if quantity == 1 { String::new() } else { format!("{} x ", grouped(u64::from(quantity))) };
+        let time = part.map(|part| format!(" from {} up to {}", part.start, part.end)).unwrap_or_default();
+        let description = format!("{times}{}, add-on{time}", plan.name);
+        let quantity = i128::from(quantity);
+        Self { description, quantity, exact: unrounded(exact, amount), ..Self::flat_fee(plan, amount) }
+    }
+
+    /// Fees of the period that were billed before, taken off.
+    pub(super) fn billed_before(plan: &Plan, fees: Money) -> Self {
+        let amount = Money::from_minor(-fees.minor(), fees.currency());
+        Self { description: "fees that were billed in advance".to_owned(), ..Self::flat_fee(plan, amount) }
+    }
+
+    /// Cents that bills of one period, each rounded by itself, have left over.
+    pub(super) fn rounding(plan: &Plan, amount: Money) -> Self {
+        let description = "rounding of what was billed before".to_owned();
+        Self { kind: LineKind::Custom, description, ..Self::flat_fee(plan, amount) }
+    }
+
+    /// The amount that a coupon takes off; below zero, it gives back what it took off before.
+    pub(super) fn coupon(one: &CouponUse, off: Money) -> Self {
+        let text = format!("coupon {}", one.code);
+        let description = one.meter.as_ref().map_or_else(|| text.clone(), |meter| format!("{meter}: {text}"));
+        Self {
+            kind: LineKind::Discount,
+            description,
+            meter: one.meter.clone(),
+            quantity: 0,
+            unit_price: None,
+            amount: Money::from_minor(-off.minor(), off.currency()),
+            exact: None,
+            coupon: Some(one.code.clone()),
+            period: None,
         }
     }
 
@@ -56,7 +101,17 @@ impl Line {
     pub(super) fn discount(percent: Decimal, meter: Option<String>, amount: Money) -> Self {
         let off = format!("{} % off", percent.normalize());
         let description = meter.as_ref().map_or_else(|| off.clone(), |meter| format!("{meter}: {off}"));
-        Self { kind: LineKind::Discount, description, meter, quantity: 0, unit_price: None, amount, exact: None }
+        Self {
+            kind: LineKind::Discount,
+            description,
+            meter,
+            quantity: 0,
+            unit_price: None,
+            amount,
+            exact: None,
+            coupon: None,
+            period: None,
+        }
     }
 
     /// The amount that is missing to the minimum of the period.
@@ -71,9 +126,14 @@ impl Line {
         Self { kind: LineKind::Discount, description, ..Self::flat_fee(plan, amount) }
     }
 
-    /// The line as an invoice holds it, before it is taxed; `period` is the one that it bills, if that
-    /// is not the invoice's.
-    pub fn frozen(&self, period: Option<Window>) -> InvoiceLine {
+    /// The same, for a period that is not the one of the bill.
+    #[must_use]
+    pub fn of_period(self, period: Window) -> Self {
+        Self { period: Some(period), ..self }
+    }
+
+    /// The line as an invoice holds it, before it is taxed.
+    pub fn frozen(&self) -> InvoiceLine {
         InvoiceLine {
             kind: self.kind,
             description: self.description.clone(),
@@ -83,7 +143,8 @@ impl Line {
             exact: self.exact.as_ref().map(ToString::to_string),
             amount_minor: self.amount.minor(),
             tax: TaxRule::NONE,
-            period,
+            period: self.period,
+            coupon: self.coupon.clone(),
         }
     }
 
@@ -134,6 +195,8 @@ impl Line {
             unit_price,
             amount,
             exact: unrounded(part.amount.clone(), amount),
+            coupon: None,
+            period: None,
         })
     }
 
@@ -169,7 +232,17 @@ impl Line {
 
     fn free(kind: LineKind, currency: Currency, meter: &str, quantity: i128, description: String) -> Self {
         let amount = Money::zero(currency);
-        Self { kind, description, meter: Some(meter.into()), quantity, unit_price: None, amount, exact: None }
+        Self {
+            kind,
+            description,
+            meter: Some(meter.into()),
+            quantity,
+            unit_price: None,
+            amount,
+            exact: None,
+            coupon: None,
+            period: None,
+        }
     }
 }
 

@@ -12,8 +12,9 @@
 //! costs nothing.
 //!
 //! The flat fee is charged once per period and in full, also when a subscription covers only part
-//! of the period, unless the plan says `billing.prorate`.
+//! of the period, unless the plan says `billing.prorate`; never for a time of trial or pause.
 
+mod add_on;
 pub mod commitment;
 pub mod coupon;
 mod discount;
@@ -24,20 +25,24 @@ mod golden;
 mod graduated_cases;
 mod late;
 mod line;
+mod parts;
 pub mod proration;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod usage;
 
+pub use add_on::AddOn;
 pub use common::invoice::LineKind;
 use common::{
     money::{Currency, Money, MoneyError},
     plan::{Plan, PlanError, subscription::BillingOverride},
     time::{CyclePeriod, Micros, Window},
 };
+pub use coupon::{Coupon, CouponUse, Discount};
 pub use late::rate_late;
 pub use line::{Line, price_digits};
+pub use parts::{Before, rate_advance, rate_interim, rate_rest};
 pub use totals::{MeterTotals, TenantTotals, Totals};
 
 /// A failure to rate usage.
@@ -91,6 +96,19 @@ pub enum RatingError {
     Plan(#[from] PlanError),
 }
 
+/// What rates a period of a bill.
+#[derive(Debug, Clone, Copy)]
+pub struct PeriodTerms<'a> {
+    /// The period.
+    pub period: CyclePeriod,
+    /// The plans that were in force, by start; usage names them by their place.
+    pub plans: &'a [Term<'a>],
+    /// Add-ons that were in force, by start.
+    pub add_ons: &'a [AddOn<'a>],
+    /// Coupons that count for the period, in the order in which they were redeemed.
+    pub coupons: &'a [Coupon],
+}
+
 /// A plan of a period, and the part of the period in which it was in force.
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
@@ -106,11 +124,6 @@ pub struct Term<'a> {
 static PLAIN: BillingOverride = BillingOverride::NONE;
 
 impl Term<'_> {
-    /// The part of a period's window in which the plan was in force.
-    fn part_of(&self, period: &CyclePeriod) -> Window {
-        self.part.within(&period.window)
-    }
-
     /// The flat fee of a whole period.
     fn flat_fee(&self) -> Result<Money, RatingError> {
         match &self.terms.flat_fee {
@@ -119,32 +132,47 @@ impl Term<'_> {
         }
     }
 
+    /// Returns true if its time counts for fees, minimum and maximum.
+    const fn owes_fees(&self) -> bool {
+        !self.terms.trial && !self.terms.paused
+    }
+
     /// Returns true if units of the meter are charged.
     fn prices(&self, meter: &str) -> bool {
         !self.terms.trial && self.plan.charges.iter().any(|charge| charge.meter == meter)
     }
 }
 
+impl PeriodTerms<'_> {
+    /// The part of the period's window that lies within another window.
+    fn part(&self, of: &Window) -> Window {
+        of.within(&self.period.window)
+    }
+}
+
 /// The lines of a period with one plan.
 pub fn rate(plan: &Plan, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
     let part = Window { start: Micros(0), end: Micros(1) };
-    rate_period(&CyclePeriod::uncut(part), &[Term { plan, terms: &PLAIN, part }], usage)
+    let plans = &[Term { plan, terms: &PLAIN, part }];
+    rate_period(&PeriodTerms { period: CyclePeriod::uncut(part), plans, add_ons: &[], coupons: &[] }, usage)
 }
 
-/// The lines of a period: its flat fees, each charge of its last plan in its order, what is owed by
-/// the price lists of earlier plans, units that nothing prices and units paid from credit, by meter,
-/// then what is missing to the minimum or beyond the maximum. `terms` are those of the period, by
-/// start; usage names them by their place.
-pub fn rate_period(
-    period: &CyclePeriod,
-    terms: &[Term<'_>],
-    usage: &TenantTotals,
-) -> Result<Vec<Line>, RatingError> {
-    let Some(last) = terms.last() else { return Ok(Vec::new()) };
-    let mut lines = fees::flat_fees(period, terms)?;
-    lines.extend(usage::lines(terms, None, usage)?);
-    lines.extend(discount::lines(terms, &lines)?);
-    lines.extend(fees::spends(period, terms, total(&lines, last.plan.currency)?)?);
+/// The lines of a period: its flat fees and add-ons, each charge of its last plan in its order, what is
+/// owed by the price lists of earlier plans, units that nothing prices and units paid from credit, by
+/// meter, then what is missing to the minimum or beyond the maximum, and what coupons take off.
+pub fn rate_period(terms: &PeriodTerms<'_>, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+    let mut lines = before_coupons(terms, usage)?;
+    lines.extend(coupon::lines(terms, &lines)?);
+    Ok(lines)
+}
+
+/// The same without coupons.
+fn before_coupons(terms: &PeriodTerms<'_>, usage: &TenantTotals) -> Result<Vec<Line>, RatingError> {
+    let Some(last) = terms.plans.last() else { return Ok(Vec::new()) };
+    let mut lines = fees::lines(terms)?;
+    lines.extend(usage::lines(terms.plans, None, usage)?);
+    lines.extend(discount::lines(terms.plans, &lines)?);
+    lines.extend(fees::spends(terms, total(&lines, last.plan.currency)?)?);
     Ok(lines)
 }
 

@@ -106,6 +106,25 @@ impl TenantTotals {
         self.billable_by_meter.get(meter)
     }
 
+    /// The billed usage of both.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        let mut sum = self.clone();
+        for (meter, more) in &more.billable_by_meter {
+            let own = sum.billable_by_meter.entry(meter.clone()).or_default();
+            if own.charged.len() < more.charged.len() {
+                own.charged.resize(more.charged.len(), Measured::default());
+            }
+            for (own, more) in own.charged.iter_mut().zip(&more.charged) {
+                own.units = own.units.saturating_add(more.units);
+                own.requests = own.requests.saturating_add(more.requests);
+            }
+            own.credit = own.credit.saturating_add(more.credit);
+            own.beyond_quota = own.beyond_quota.saturating_add(more.beyond_quota);
+        }
+        sum
+    }
+
     /// Totals with these meters only, for what was billed before.
     pub fn of_meters(meters: BTreeMap<String, MeterTotals>) -> Self {
         Self { billable_by_meter: meters, ..Self::default() }

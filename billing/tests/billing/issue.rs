@@ -22,7 +22,7 @@ const DECEMBER: &str = "2026-12-02T00:00:00Z";
 
 const ALL: PageRequest = PageRequest { after: None, limit: 1_000 };
 
-async fn run(deployment: &Deployment, arguments: &[&str]) -> Value {
+pub(crate) async fn run(deployment: &Deployment, arguments: &[&str]) -> Value {
     let url = deployment.url();
     let output = deployment.run(&[&["run", "--output", "json", "--store", &url], arguments].concat()).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -37,32 +37,32 @@ async fn december(deployment: &Deployment) -> Value {
     run(deployment, &["--period", "2026-12", "--now", "2027-01-02T00:00:00Z"]).await
 }
 
-async fn book(store: &Store, first_seq: u64, records: Vec<UsageRecord>) {
+pub(crate) async fn book(store: &Store, first_seq: u64, records: Vec<UsageRecord>) {
     let batch = batch(first_seq, records.into_iter().map(UsageEntry::Request));
     store.book_usage(&batch, instant(DECEMBER)).await.unwrap();
 }
 
 /// Plans of a tenant, written as YAML in one line each.
-async fn plans(store: &Store, owner: Option<TenantId>, plans: &[&str]) {
+pub(crate) async fn plans(store: &Store, owner: Option<TenantId>, plans: &[&str]) {
     let text = plans.iter().fold("plans:\n".to_owned(), |text, plan| text + "  - { " + plan + " }\n");
     let plans = PlanFile::parse(&text, "test").unwrap().plans;
     let now = instant("2026-01-02T00:00:00Z");
     store.apply_plans_of(owner, &plans, now).await.unwrap();
 }
 
-async fn subscribe(store: &Store, tenant: TenantId, plan: &str, at: &str) {
+pub(crate) async fn subscribe(store: &Store, tenant: TenantId, plan: &str, at: &str) {
     let plan = plan.parse().unwrap();
     store.assign_plan(tenant, &plan, None, PlanStart::Now, instant(at)).await.unwrap();
 }
 
-async fn tenant(store: &Store, parent: TenantId, kind: TenantKind, zone: &str) -> TenantId {
+pub(crate) async fn tenant(store: &Store, parent: TenantId, kind: TenantKind, zone: &str) -> TenantId {
     let new =
         NewTenant { parent: Some(parent), kind, name: "Somebody".into(), zone: zone.parse().unwrap(), plan: None };
     store.create_tenant(&new, instant("2026-01-02T00:00:00Z")).await.unwrap().id
 }
 
 /// The lines of an issued invoice: description and amount.
-async fn lines(store: &Store, issued: &Value) -> Vec<(String, i64)> {
+pub(crate) async fn lines(store: &Store, issued: &Value) -> Vec<(String, i64)> {
     let invoice = store.invoice(issued["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
     invoice.content.lines.into_iter().map(|line| (line.description, line.amount_minor)).collect()
 }
@@ -380,7 +380,8 @@ async fn trial_is_free_and_a_discount_is_taken_off_each_line() {
     plans(&store, None, &[&plan]).await;
     let acme = tenant(&store, root, TenantKind::Customer, "UTC").await;
     let percent = Some("10".parse().unwrap());
-    let agreement = Agreement { trial_days: 10, discount_percent: percent, flat_fee: Some("30.00".into()) };
+    let agreement =
+        Agreement { trial_days: 10, discount_percent: percent, flat_fee: Some("30.00".into()), anchor_day: None };
     let (plan, start) = ("pro".parse().unwrap(), instant("2026-11-01T00:00:00Z"));
     store.assign_plan_by(acme, &plan, None, PlanStart::Now, &agreement, start).await.unwrap();
     let in_trial = request(acme, "2026-11-10T23:59:59.999999Z", 100);

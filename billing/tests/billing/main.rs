@@ -14,6 +14,7 @@ mod ingest_kafka;
 mod invoice;
 mod issue;
 mod jobs;
+mod parts;
 mod payers;
 mod publish;
 mod reconcile;

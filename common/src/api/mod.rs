@@ -11,6 +11,7 @@ pub mod actor;
 pub mod admin_key;
 pub mod audit_log;
 pub mod batch;
+pub mod coupon;
 pub mod credit;
 pub mod instant;
 pub mod invoice;

@@ -10,7 +10,7 @@ use crate::{
     id::TenantId,
     plan::{
         PlanId,
-        subscription::{Agreement, BillingOverride, PlanStart, Subscription},
+        subscription::{Agreement, BillingOverride, PlanStart, Subscription, add_on::AddOn},
     },
     time::Micros,
 };
@@ -49,6 +49,9 @@ pub struct SubscriptionDocument {
 pub struct TermsDocument {
     /// True in a trial: neither fee nor usage is charged.
     pub trial: bool,
+    /// True while it is paused: no fee is charged, usage is.
+    #[serde(default)]
+    pub paused: bool,
     /// Percent off every line.
     #[schema(required = true, example = "15")]
     pub discount_percent: Option<String>,
@@ -109,6 +112,93 @@ pub struct AssignmentBody {
     pub anchor_day: Option<i8>,
 }
 
+/// A pause of a subscription, or its end.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubscriptionPause)]
+pub struct PauseBody {
+    /// Start of the pause: `now`, `period_end` (the end of the tenant's billing period), or an instant
+    /// that has not passed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "period_end", default = "now")]
+    pub starts: When,
+    /// Its end; none unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+}
+
+/// The end of a pause.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubscriptionResume)]
+pub struct ResumeBody {
+    /// The end of the pause: `now`, `period_end` (the end of the tenant's billing period), or an instant
+    /// that has not passed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "now", default = "now")]
+    pub starts: When,
+}
+
+/// The quantity of an add-on.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AddOnQuantity)]
+pub struct AddOnBody {
+    /// A plan that has a flat fee and nothing else.
+    #[schema(value_type = String, example = "seat")]
+    pub plan: PlanId,
+    /// Number of times that its fee is due; 0 ends it.
+    #[schema(maximum = 1_000_000)]
+    pub quantity: u32,
+    /// From when on: `now`, `period_end` (the end of the tenant's billing period), or an instant that has
+    /// not passed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "now", default = "now")]
+    pub starts: When,
+}
+
+/// Add-ons of a tenant.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AddOns)]
+pub struct AddOnsDocument {
+    /// The add-ons, by start.
+    pub items: Vec<AddOnDocument>,
+}
+
+/// An add-on of a tenant.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AddOn)]
+pub struct AddOnDocument {
+    /// The tenant that the plan belongs to.
+    #[schema(value_type = String)]
+    pub plan_owner: TenantId,
+    /// The plan.
+    #[schema(value_type = String, example = "seat")]
+    pub plan: PlanId,
+    /// The version that is pinned.
+    pub version: i64,
+    /// Number of times that its fee is due.
+    pub quantity: u32,
+    /// First instant at which it counts.
+    pub starts_at: Instant,
+    /// First instant at which it no longer counts, if it was ended.
+    #[schema(required = true)]
+    pub ends_at: Option<Instant>,
+}
+
+impl From<AddOn> for AddOnDocument {
+    fn from(add_on: AddOn) -> Self {
+        Self {
+            plan_owner: add_on.plan_owner,
+            plan: add_on.plan,
+            version: add_on.version,
+            quantity: add_on.quantity,
+            starts_at: add_on.starts_at.into(),
+            ends_at: add_on.ends_at.map(Into::into),
+        }
+    }
+}
+
 /// Start or end of a subscription: `now`, `period_end` or an instant.
 #[derive(Debug, Clone, Copy)]
 pub struct When(pub PlanStart);
@@ -133,6 +223,7 @@ impl SubscriptionDocument {
     pub fn with_terms(self, terms: Option<BillingOverride>) -> Self {
         let document = |terms: BillingOverride| TermsDocument {
             trial: terms.trial,
+            paused: terms.paused,
             discount_percent: terms.discount_percent.map(|percent| percent.to_string()),
             flat_fee: terms.flat_fee,
             anchor_day: terms.anchor_day,

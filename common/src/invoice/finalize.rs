@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 
 use super::{
     BilledPeriod, BilledUsage, BillingDetails, Counts, Invoice, InvoiceContent, InvoiceKind, InvoiceLine,
-    InvoiceStatus, Party, PinnedPlan, TaxLine, details,
+    InvoiceStatus, Party, PinnedPlan, TaxLine, details, parts,
     rows::{self, select_invoices},
     series,
     tax::{self, TaxGroup},
@@ -43,6 +43,10 @@ pub struct NewInvoice {
     pub currency: Currency,
     /// The period that it bills; none for a one-off invoice.
     pub period: Option<BilledPeriod>,
+    /// The part of the period, as [`Invoice::part`] has it.
+    pub part: u32,
+    /// The greatest part that was known of as this one was computed.
+    pub last_part: u32,
     /// The plan that rates the period.
     pub plan: Option<PinnedPlan>,
     /// Counts for information.
@@ -75,9 +79,9 @@ struct Sums {
 }
 
 impl Store {
-    /// Finalizes an invoice. If the tenant has one of this issuer, currency and period that is not
+    /// Finalizes an invoice. If the tenant has one of this issuer, currency, period and part that is not
     /// void, that is given and nothing changes. Refused: amounts that do not add up. A conflict: a
-    /// deleted tenant for a one-off invoice.
+    /// deleted tenant for a one-off invoice, another part that came in between.
     pub async fn finalize_invoice(&self, new: &NewInvoice, now: Micros) -> Result<Finalized, StoreError> {
         let mut change = self.begin_change(now).await?;
         idempotency::refuse_repetition(&mut change).await?;
@@ -96,6 +100,7 @@ impl Store {
         if let Some(before) = same_period(change.connection(), new).await? {
             return Ok(Finalized::Before(Box::new(before)));
         }
+        refuse_other_parts(change.connection(), new).await?;
         let invoice = write(&mut change, new, &seller, number).await?;
         idempotency::remember(&mut change, &invoice.id.to_string()).await?;
         change.commit().await?;
@@ -118,16 +123,29 @@ async fn same_period(connection: &mut AnyConnection, new: &NewInvoice) -> Result
     let Some(BilledPeriod { window, .. }) = &new.period else { return Ok(None) };
     let row = sqlx::query(select_invoices!(
         "WHERE issuer_id = $1 AND tenant_id = $2 AND currency = $3 AND period_start = $4 AND period_end = $5 \
-         AND status <> 'void'"
+         AND part = $6 AND status <> 'void'"
     ))
     .bind(new.issuer.to_string())
     .bind(new.tenant.to_string())
     .bind(new.currency.code())
     .bind(window.start.0)
     .bind(window.end.0)
+    .bind(i64::from(new.part))
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(rows::read).transpose()
+}
+
+/// Refuses an invoice that does not know of a part that was billed meanwhile: it would bill it again.
+async fn refuse_other_parts(connection: &mut AnyConnection, new: &NewInvoice) -> Result<(), StoreError> {
+    let Some(BilledPeriod { window, .. }) = &new.period else { return Ok(()) };
+    let last = parts::last(connection, new.issuer, new.tenant, window.start).await?;
+    if last > new.last_part || (new.part > 0 && parts::is_closed(connection, new, window.start).await?) {
+        return Err(StoreError::conflict(
+            "another part of the period was billed meanwhile: the next run bills the rest",
+        ));
+    }
+    Ok(())
 }
 
 async fn write(
@@ -170,6 +188,7 @@ async fn write(
         issuer: new.issuer,
         tenant: new.tenant,
         kind: if new.period.is_some() { InvoiceKind::Period } else { InvoiceKind::OneOff },
+        part: new.part,
         status: if open.minor() > 0 { InvoiceStatus::Finalized } else { InvoiceStatus::Paid },
         period: new.period.as_ref().map(|period| period.window),
         total: sums.total,
@@ -221,8 +240,8 @@ async fn insert(
     let json = |error: serde_json::Error| corrupt("invoice", error);
     sqlx::query(
         "INSERT INTO invoices (id, number, issuer_id, series, series_number, tenant_id, kind, status, currency, \
-         period_start, period_end, total, credit_used, open, finalized_at, due_at, content, usage) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content, usage) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(invoice.id.to_string())
     .bind(&invoice.number)
@@ -235,6 +254,7 @@ async fn insert(
     .bind(invoice.total.currency().code())
     .bind(invoice.period.map(|period| period.start.0))
     .bind(invoice.period.map(|period| period.end.0))
+    .bind(i64::from(invoice.part))
     .bind(invoice.total.minor())
     .bind(invoice.credit_used.minor())
     .bind(invoice.open.minor())

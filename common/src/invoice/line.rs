@@ -55,4 +55,7 @@ pub struct InvoiceLine {
     /// The period that it bills, if that is not the invoice's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Window>,
+    /// The code of the coupon that takes it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<String>,
 }

@@ -105,7 +105,7 @@ impl Store {
         serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))
     }
 
-    /// Usage that invoices of an issuer have billed to a tenant, if one of them is of this period.
+    /// Usage that invoices of an issuer have billed to a tenant, if one of them closes this period.
     /// Void ones bill nothing.
     pub async fn billed_usage(
         &self,
@@ -114,7 +114,7 @@ impl Store {
         period: Window,
     ) -> Result<Option<Vec<BilledUsage>>, StoreError> {
         let rows = sqlx::query(
-            "SELECT period_start, usage FROM invoices \
+            "SELECT period_start, part, usage FROM invoices \
              WHERE issuer_id = $1 AND tenant_id = $2 AND period_start >= $3 AND status <> 'void' ORDER BY seq",
         )
         .bind(issuer.to_string())
@@ -124,7 +124,8 @@ impl Store {
         .await?;
         let (mut billed, mut is_issued) = (Vec::new(), false);
         for row in &rows {
-            is_issued |= instant_or_null(row, "period_start")? == Some(period.start);
+            let closes = row.try_get::<i64, _>("part")? == 0;
+            is_issued |= closes && instant_or_null(row, "period_start")? == Some(period.start);
             let text: String = row.try_get("usage")?;
             let usage: Vec<BilledUsage> =
                 serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;

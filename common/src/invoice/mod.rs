@@ -4,7 +4,7 @@
 //! number follows the one before it in the series of its issuer, without a gap. It is written in
 //! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the wallet
 //! that it uses. There is one invoice for
-//! each issuer, tenant, currency and period; a voided one makes room for another.
+//! each issuer, tenant, currency, period and part of it; a voided one makes room for another.
 //!
 //! The issuer of an invoice is the owner of the plan that it bills.
 
@@ -17,6 +17,7 @@ mod finalize;
 mod incomplete;
 mod line;
 mod list;
+pub(crate) mod parts;
 mod proof;
 mod rows;
 mod series;
@@ -31,6 +32,7 @@ pub use details::{Address, BillingDetails, DetailsError};
 pub use finalize::{Finalized, NewInvoice};
 pub use line::{InvoiceLine, LineKind};
 pub use list::InvoiceFilter;
+pub use parts::BilledBefore;
 pub use proof::InvoiceFault;
 pub(crate) use rows::{lock, set_open};
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,9 @@ pub struct Invoice {
     pub status: InvoiceStatus,
     /// The period that it bills; none for a one-off invoice.
     pub period: Option<Window>,
+    /// 0: it closes its period, or has none. From 1 on: it bills a part of the period before that, as
+    /// fees in advance do.
+    pub part: u32,
     /// Sum of its lines and their tax.
     pub total: Money,
     /// Part of the total that credit of the tenant's wallet has paid.

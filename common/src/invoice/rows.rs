@@ -18,7 +18,7 @@ macro_rules! select_invoices {
     ($rest:literal) => {
         concat!(
             "SELECT invoices.seq, invoices.id, number, issuer_id, tenant_id, invoices.kind, invoices.status, currency, \
-             period_start, period_end, total, credit_used, open, finalized_at, due_at, content FROM invoices ",
+             period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content FROM invoices ",
             $rest
         )
     };
@@ -38,6 +38,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Invoice, StoreError> {
         tenant: parsed(row, "tenant_id")?,
         kind: parsed(row, "kind")?,
         status: parsed(row, "status")?,
+        part: u32::try_from(row.try_get::<i64, _>("part")?).map_err(|error| corrupt("part", error))?,
         period: start.zip(end).map(|(start, end)| Window { start, end }),
         total: Money::from_minor(row.try_get("total")?, currency),
         credit_used: Money::from_minor(row.try_get("credit_used")?, currency),

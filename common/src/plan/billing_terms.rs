@@ -21,6 +21,13 @@ pub struct BillingTerms {
     /// The instants at which periods begin, on the payer's clock.
     #[serde(skip_serializing_if = "is_calendar")]
     pub alignment: Alignment,
+    /// True: the flat fee of a period is due as it begins. False: once it has ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_advance: bool,
+    /// Amount without tax, in major units: usage that comes to so much is billed before its period has
+    /// ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice_at: Option<String>,
     /// True: the flat fee and the spends below are due for the part of a period in which the plan
     /// was in force, by exact time. False: the plan that is in force last is due in full.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -68,6 +75,22 @@ impl BillingTerms {
         spend("maximum_spend", self.maximum_spend.as_deref(), currency)
     }
 
+    /// The amount of usage that is billed before its period has ended.
+    pub fn threshold(&self, currency: Currency) -> Result<Option<Money>, PlanError> {
+        let threshold = spend("invoice_at", self.invoice_at.as_deref(), currency)?;
+        match threshold {
+            Some(zero) if zero.is_zero() => {
+                Err(PlanError::Spend { field: "invoice_at", reason: "is nothing".to_owned() })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Returns true if a period may be billed in several parts.
+    pub const fn has_parts(&self) -> bool {
+        self.in_advance || self.invoice_at.is_some()
+    }
+
     /// Its faults, each with the way to it from the plan.
     pub(super) fn faults(&self, currency: Currency) -> Vec<Found> {
         let (minimum, maximum) = (self.minimum(currency), self.maximum(currency));
@@ -79,7 +102,8 @@ impl BillingTerms {
         }
         let located = |field: &'static str| move |error: PlanError| (way!["billing", field], error);
         let minimum = minimum.err().map(located("minimum_spend"));
-        minimum.into_iter().chain(maximum.err().map(located("maximum_spend"))).collect()
+        let threshold = self.threshold(currency).err().map(located("invoice_at"));
+        minimum.into_iter().chain(maximum.err().map(located("maximum_spend"))).chain(threshold).collect()
     }
 }
 

@@ -12,7 +12,7 @@ mod currency;
 pub mod effective;
 mod file;
 mod limit;
-mod owner;
+pub(crate) mod owner;
 pub mod price;
 pub mod subscription;
 pub(crate) mod versions;

@@ -59,7 +59,7 @@ pub(super) async fn meant(
 
 /// Returns true if the actor sells the plans of this owner, which means that it acts at the owner
 /// or above it.
-pub(super) async fn is_theirs(connection: &mut AnyConnection, scope: Scope, owner: &str) -> Result<bool, StoreError> {
+pub(crate) async fn is_theirs(connection: &mut AnyConnection, scope: Scope, owner: &str) -> Result<bool, StoreError> {
     match (scope, owner.parse::<TenantId>()) {
         (Scope::Everything, _) => Ok(true),
         (Scope::Subtree(_), Ok(owner)) => scope::holds_tenant(connection, scope, owner).await,
@@ -69,7 +69,7 @@ pub(super) async fn is_theirs(connection: &mut AnyConnection, scope: Scope, owne
 
 /// The owner whose plans are written if none is named: the actor's tenant, else the only root there
 /// is. None: there is no root yet.
-pub(super) async fn default_owner(
+pub(crate) async fn default_owner(
     connection: &mut AnyConnection,
     scope: Scope,
 ) -> Result<Option<TenantId>, StoreError> {

@@ -57,6 +57,18 @@ actions! {
     SubscriptionEnd = "subscription.end",
     /// A tenant was brought to the latest version of its plan.
     SubscriptionMigrate = "subscription.migrate",
+    /// A tenant's subscription is paused, or goes on.
+    SubscriptionPause = "subscription.pause",
+    /// A tenant has another quantity of an add-on.
+    AddOnSet = "add_on.set",
+    /// A coupon was made.
+    CouponCreate = "coupon.create",
+    /// Nobody redeems a coupon any more.
+    CouponArchive = "coupon.archive",
+    /// A tenant redeemed a coupon.
+    CouponRedeem = "coupon.redeem",
+    /// A coupon was taken from a tenant.
+    CouponRemove = "coupon.remove",
     /// An API key was made.
     KeyCreate = "key.create",
     /// An API key was renamed or narrowed.

@@ -79,6 +79,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(21, "0021_invoices"),
     migration!(22, "0022_handed_in"),
     migration!(23, "0023_subscription_terms"),
+    migration!(24, "0024_parts_of_periods"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

@@ -54,6 +54,7 @@ fn line(minor: i64, meter: Option<&str>) -> InvoiceLine {
         amount_minor: minor,
         tax: TaxRule::NONE,
         period: None,
+        coupon: None,
     }
 }
 
@@ -65,6 +66,8 @@ fn bill(issuer: TenantId, tenant: TenantId, month: i64, lines: Vec<InvoiceLine>)
         tenant,
         currency: Currency::USD,
         period: Some(BilledPeriod { window, zone: "UTC".into() }),
+        part: 0,
+        last_part: 0,
         plan: None,
         counts: Counts::default(),
         lines,

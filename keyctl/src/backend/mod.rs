@@ -6,6 +6,7 @@
 //! who typed the command; through the API, under the owner of the token.
 
 pub(crate) mod api;
+mod coupons;
 mod invoices;
 pub(crate) mod store;
 mod usage;
@@ -46,6 +47,7 @@ use common::{
         rollup::RefusalRollup,
     },
 };
+pub(crate) use coupons::Coupons;
 pub(crate) use invoices::Invoices;
 use serde::Serialize;
 pub(crate) use usage::Used;
@@ -55,7 +57,7 @@ use crate::{class::Class, error::Failure, pepper::PepperArgs};
 
 /// Everything that commands ask for.
 #[async_trait]
-pub(crate) trait Backend: Tenants + Plans + Keys + Records + Invoices + Wallets {
+pub(crate) trait Backend: Tenants + Plans + Coupons + Keys + Records + Invoices + Wallets {
     /// Closes connections to the store.
     async fn close(&self);
 }

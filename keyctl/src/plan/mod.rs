@@ -1,6 +1,7 @@
 //! `keyctl plan`: plans from a file that people review, and the tenants that have them.
 
 mod apply;
+mod beside;
 mod difference;
 mod table;
 
@@ -20,7 +21,10 @@ use common::{
 };
 use serde::Serialize;
 
-use self::table::PlanView;
+use self::{
+    beside::{AddOnArgs, PauseArgs, ResumeArgs},
+    table::PlanView,
+};
 use crate::{backend::NamedPlan, context::Context, error::Failure, output::ListRow};
 
 const HELP: &str = "\
@@ -102,6 +106,15 @@ pub(crate) enum PlanCommand {
     /// End the subscription that a tenant has of its own
     #[command(after_help = END_HELP)]
     End(EndArgs),
+    /// Pause the subscription of a tenant
+    #[command(after_help = beside::PAUSE_HELP)]
+    Pause(PauseArgs),
+    /// Resume the paused subscription of a tenant
+    #[command(after_help = beside::RESUME_HELP)]
+    Resume(ResumeArgs),
+    /// Set or list add-ons of a tenant: fees beside that of its plan
+    #[command(after_help = beside::ADD_ON_HELP)]
+    AddOn(AddOnArgs),
     /// Take a plan off offer
     #[command(after_help = DEPRECATE_HELP)]
     Deprecate(PlanArgs),
@@ -282,6 +295,9 @@ impl PlanCommand {
                 backend.end_subscription(tenant, end).await?;
                 output.show(&backend.subscriptions_of(tenant).await?)
             }
+            Self::Pause(arguments) => arguments.run(context).await,
+            Self::Resume(arguments) => arguments.run(context).await,
+            Self::AddOn(arguments) => arguments.run(context).await,
             Self::Deprecate(plan) => {
                 output.show(&PlanView::from(backend.set_plan_deprecated(&plan.into(), true).await?))
             }

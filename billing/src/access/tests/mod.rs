@@ -127,12 +127,15 @@ impl Fixture {
             amount_minor: 100,
             tax: TaxRule::NONE,
             period: None,
+            coupon: None,
         };
         let new = NewInvoice {
             issuer: tenant,
             tenant,
             currency: Currency::USD,
             period: Some(BilledPeriod { window, zone: "UTC".into() }),
+            part: 0,
+            last_part: 0,
             plan: None,
             counts: Counts::default(),
             lines: vec![line],

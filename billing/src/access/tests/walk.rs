@@ -107,6 +107,7 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{admin_key}", &place.admin_key.to_string())
         .replace("{invoice}", &place.invoice.to_string())
         .replace("{payment}", &place.payment.to_string())
+        .replace("{coupon}", "SPRING-26")
         .replace("{plan}", "starter");
     if grant.target == Target::Body { format!("{path}?tenant={}", place.tenant) } else { path }
 }

@@ -15,7 +15,7 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    admin_keys, audit_log, batches, billing_details, credit, invoices, keys, ledger, me, observe,
+    add_ons, admin_keys, audit_log, batches, billing_details, coupons, credit, invoices, keys, ledger, me, observe,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet,
 };
@@ -44,6 +44,7 @@ static PAGE: LazyLock<String> =
         (name = "tenants", description = "The tree: root, resellers, customers"),
         (name = "subscriptions", description = "Plans of tenants, with start and end"),
         (name = "plans", description = "Plans on offer"),
+        (name = "coupons", description = "Percentages and amounts off the bills of tenants that redeem them"),
         (name = "keys", description = "API keys, which gateways accept"),
         (name = "credit", description = "Units paid for in advance"),
         (name = "invoices", description = "Invoices, credit notes, payments and billing details"),
@@ -58,6 +59,8 @@ static PAGE: LazyLock<String> =
         tenants::create, tenants::list, tenants::show, tenants::changes::update, tenants::changes::delete,
         tenants::changes::suspend, tenants::changes::resume, tenants::changes::relocate, tenants::limits::limits, tenants::quotas::quotas,
         subscriptions::in_force, subscriptions::list, subscriptions::assign, subscriptions::end,
+        subscriptions::pause, subscriptions::resume, add_ons::list, add_ons::set,
+        coupons::list, coupons::create, coupons::archive, coupons::list_redeemed, coupons::redeem, coupons::remove,
         plans::list, plans::changes::apply, plans::show, plans::versions, plans::changes::deprecate,
         plans::changes::restore, plans::changes::migrate,
         keys::create, keys::list, keys::find::find, keys::show, keys::changes::update, keys::changes::rotate, keys::changes::revoke,

@@ -83,7 +83,7 @@ fn total(drafts: &[Invoice]) -> Option<Money> {
 }
 
 fn document(draft: Invoice) -> DraftDocument {
-    let lines = draft.lines.iter().map(|line| InvoiceLineDocument::of(line.frozen(None), draft.currency));
+    let lines = draft.lines.iter().map(|line| InvoiceLineDocument::of(line.frozen(), draft.currency));
     DraftDocument {
         issuer: draft.issuer,
         tenant: draft.tenant,

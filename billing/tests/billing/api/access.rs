@@ -26,7 +26,10 @@ use common::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, Caller, Fixture, tenant};
+use super::{
+    fixture::{Answer, Caller, Fixture, tenant},
+    subscriptions,
+};
 
 /// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant
 /// below.
@@ -54,6 +57,13 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/tenants/{tenant}/subscriptions", READ),
     ("POST", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
     ("DELETE", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
+    ("POST", "/v1/tenants/{tenant}/subscriptions/pause", FROM_ABOVE),
+    ("POST", "/v1/tenants/{tenant}/subscriptions/resume", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/add-ons", READ),
+    ("PUT", "/v1/tenants/{tenant}/add-ons", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/coupons", READ),
+    ("POST", "/v1/tenants/{tenant}/coupons", FROM_ABOVE),
+    ("DELETE", "/v1/tenants/{tenant}/coupons/{coupon}", FROM_ABOVE),
     ("GET", "/v1/tenants/{tenant}/credit", READ),
     ("POST", "/v1/tenants/{tenant}/credit", [None, Some(Billing), Some(Billing)]),
     ("POST", "/v1/usage/events", FROM_ABOVE),
@@ -106,6 +116,9 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/plans", "", READ),
     ("GET", "/v1/plans/{plan}", "", READ),
     ("GET", "/v1/plans/{plan}/versions", "", READ),
+    ("GET", "/v1/coupons", "issuer", READ),
+    ("POST", "/v1/coupons", "", [None, Some(Admin), None]),
+    ("POST", "/v1/coupons/{coupon}/archive", "", [None, Some(Admin), None]),
     ("PUT", "/v1/plans", "", [None, Some(Admin), None]),
     ("POST", "/v1/plans/{plan}/deprecate", "", [None, Some(Admin), None]),
     ("POST", "/v1/plans/{plan}/restore", "", [None, Some(Admin), None]),
@@ -132,6 +145,12 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("PATCH", _) => Some(json!({ "name": "Changed" })),
         ("POST", "/v1/tenants/{tenant}/move") => Some(json!({ "parent": elsewhere })),
         ("POST", "/v1/tenants/{tenant}/subscriptions") => Some(json!({ "plan": "starter" })),
+        ("POST", "/v1/tenants/{tenant}/subscriptions/pause" | "/v1/tenants/{tenant}/subscriptions/resume") => {
+            Some(json!({}))
+        }
+        ("PUT", "/v1/tenants/{tenant}/add-ons") => Some(json!({ "plan": "seat", "quantity": 1 })),
+        ("POST", "/v1/tenants/{tenant}/coupons") => Some(json!({ "code": "WALK" })),
+        ("POST", "/v1/coupons") => Some(json!({ "code": "NEW", "percent": "5", "duration": "once" })),
         ("POST", "/v1/tenants/{tenant}/credit") => Some(json!({ "meter": "tokens", "units": 1 })),
         ("POST", "/v1/usage/events") => Some(json!({
             "specversion": "1.0", "id": target, "source": "/walk", "type": "tokens", "subject": target,
@@ -252,6 +271,9 @@ async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     if path.contains("/credit") {
         sell_credit_to_partner(fixture).await;
     }
+    if path.contains("/subscriptions/") || path.contains("/add-ons") || path.contains("/coupons") {
+        subscriptions::prepare(fixture, target, path).await;
+    }
     if path.contains("/usage/events/") {
         report_usage(fixture, target).await;
     }
@@ -288,7 +310,9 @@ async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     if path.contains("{payment}") {
         return path.replace("{payment}", &payment_of(fixture, target).await.to_string());
     }
-    path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth")
+    // What one walker takes away, another cannot redeem.
+    let coupon = if path.contains("{tenant}") { "GONE" } else { "WALK" };
+    path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth").replace("{coupon}", coupon)
 }
 
 async fn send(caller: &Caller<'_>, method: &str, path: &str, body: Option<Value>) -> Answer {

@@ -1,6 +1,12 @@
 //! Subscriptions: a plan given to a tenant, now, later, or at the end of its period.
 
-use common::admin::Role;
+use common::{
+    admin::Role,
+    coupon::{CouponDiscount, CouponDuration, NewCoupon},
+    id::TenantId,
+    plan::{PlanFile, subscription::PlanStart},
+    time::{Clock as _, SystemClock},
+};
 use serde_json::{Value, json};
 
 use super::{fixture::Fixture, plans::plan};
@@ -57,4 +63,29 @@ async fn superseded_version_is_assigned_by_the_plans_owner_only() {
     partner.post(&path, json!({ "plan": "custom", "version": 1 })).await.problem(409, "conflict");
     let held = owner.get(&path).await.document(200);
     assert_eq!(held["items"].as_array().unwrap().last().unwrap()["status"], "scheduled", "{held}");
+}
+
+/// Gives a tenant what operations on its subscription, add-ons and coupons need: a plan, the plan of an
+/// add-on and a coupon, each of its own.
+pub(super) async fn prepare(fixture: &Fixture, target: TenantId, path: &str) {
+    let (store, now) = (&fixture.store, SystemClock.now());
+    if path.contains("/coupons") {
+        let coupon = NewCoupon {
+            issuer: Some(target),
+            code: "WALK".into(),
+            discount: CouponDiscount::Percent(5.into()),
+            duration: CouponDuration::Forever,
+            plans: Vec::new(),
+            meter: None,
+            redeem_by: None,
+            max_redemptions: None,
+        };
+        store.create_coupon(&coupon, now).await.unwrap();
+        store.create_coupon(&NewCoupon { code: "GONE".into(), ..coupon }, now).await.unwrap();
+    } else {
+        let plan = "id: seat, name: Seat, currency: USD, flat_fee: '1.00'";
+        let plans = PlanFile::parse(&format!("plans: [{{ {plan} }}]"), "test").unwrap().plans;
+        store.apply_plans_of(Some(target), &plans, now).await.unwrap();
+        store.assign_plan(target, &"growth".parse().unwrap(), None, PlanStart::Now, now).await.unwrap();
+    }
 }

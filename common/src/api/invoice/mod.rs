@@ -47,6 +47,9 @@ pub struct InvoiceDocument {
     /// The currency of all amounts.
     #[schema(example = "USD")]
     pub currency: String,
+    /// 0: it closes its period, or has none. From 1 on: it bills a part of the period before that, as
+    /// fees in advance do.
+    pub part: u32,
     /// The period that it bills; null for a one-off invoice.
     #[schema(required = true)]
     pub period: Option<PeriodDocument>,
@@ -176,6 +179,9 @@ pub struct InvoiceLineDocument {
     /// The period that it bills, if that is not the invoice's own.
     #[schema(required = true)]
     pub period: Option<PeriodDocument>,
+    /// The code of the coupon that takes it off.
+    #[schema(required = true, example = "SPRING-26")]
+    pub coupon: Option<String>,
 }
 
 /// A rule by which amounts are taxed.
@@ -240,6 +246,7 @@ impl From<Invoice> for InvoiceDocument {
             issuer: content.issuer.into(),
             buyer: content.buyer.into(),
             currency: currency.code().into(),
+            part: invoice.part,
             period: content
                 .period
                 .map(|period| PeriodDocument { zone: Some(period.zone), ..PeriodDocument::from(period.window) }),
@@ -279,6 +286,7 @@ impl InvoiceLineDocument {
             amount: Money::from_minor(line.amount_minor, currency).into(),
             tax: line.tax.into(),
             period: line.period.map(Into::into),
+            coupon: line.coupon,
         }
     }
 }

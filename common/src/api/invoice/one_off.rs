@@ -61,6 +61,7 @@ impl NewInvoiceBody {
                 amount_minor: amount(&format!("lines[{place}].amount"), &line.amount, self.currency)?.minor(),
                 tax: TaxRule::NONE,
                 period: None,
+                coupon: None,
             })
         };
         Ok(NewInvoice {
@@ -68,6 +69,8 @@ impl NewInvoiceBody {
             tenant: self.tenant,
             currency: self.currency,
             period: None,
+            part: 0,
+            last_part: 0,
             plan: None,
             counts: Counts::default(),
             lines: self.lines.into_iter().enumerate().map(line).collect::<Result<_, AmountError>>()?,

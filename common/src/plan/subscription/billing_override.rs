@@ -28,6 +28,9 @@ pub struct BillingOverride {
     /// True in a trial: neither fee nor usage is charged.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub trial: bool,
+    /// True while it is paused: fee, minimum and maximum do not count, usage does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Percent off every line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount_percent: Option<Decimal>,
@@ -54,7 +57,8 @@ pub struct Agreement {
 
 impl BillingOverride {
     /// Terms that differ in nothing.
-    pub const NONE: Self = Self { trial: false, discount_percent: None, flat_fee: None, anchor_day: None };
+    pub const NONE: Self =
+        Self { trial: false, paused: false, discount_percent: None, flat_fee: None, anchor_day: None };
 
     /// Returns true if they differ in nothing.
     pub fn is_none(&self) -> bool {
@@ -102,6 +106,7 @@ impl Agreement {
     pub(super) fn after_trial(&self) -> BillingOverride {
         BillingOverride {
             trial: false,
+            paused: false,
             discount_percent: self.discount_percent.filter(|percent| !percent.is_zero()),
             flat_fee: self.flat_fee.clone(),
             anchor_day: self.anchor_day,

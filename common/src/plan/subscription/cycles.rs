@@ -17,6 +17,7 @@ use crate::{
 /// The cycles of one bill over time.
 #[derive(Debug)]
 pub struct BillCycles {
+    zone: Zone,
     stretches: Vec<Stretch>,
 }
 
@@ -74,7 +75,12 @@ impl BillCycles {
             let end = found.get(place + 1).map_or(Micros(i64::MAX), |next| next.start);
             stretches.push(Stretch { cycle: one.rule.cycle(one.anchor, zone)?, bounds: Window { start, end } });
         }
-        Ok(Self { stretches })
+        Ok(Self { zone: zone.clone(), stretches })
+    }
+
+    /// The time zone of the periods.
+    pub const fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The period that holds an instant.

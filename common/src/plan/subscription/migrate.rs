@@ -3,8 +3,7 @@
 use super::{
     PlanStart,
     assign::finish,
-    billing_override,
-    pool_shares,
+    billing_override, pool_shares,
     rows::{end_at, of, subscribe},
 };
 use crate::{

@@ -3,11 +3,13 @@
 //! A tenant has one plan of its own at a time, and at most one change of it ahead. A past range
 //! never changes: a change of plan starts now or later.
 
+pub mod add_on;
 mod assign;
 mod billing_override;
 pub mod cycles;
 mod list;
 mod migrate;
+mod pause;
 pub(crate) mod pool_shares;
 pub(crate) mod rows;
 mod terms;

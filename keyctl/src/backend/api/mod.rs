@@ -2,6 +2,7 @@
 
 mod call;
 pub(crate) mod error;
+mod coupons;
 mod invoices;
 mod keys;
 mod plans;

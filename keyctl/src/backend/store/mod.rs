@@ -1,5 +1,6 @@
 //! The store itself. Changes are logged under the user who typed the command.
 
+mod coupons;
 mod invoices;
 mod keys;
 mod plans;

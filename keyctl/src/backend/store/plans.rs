@@ -96,8 +96,7 @@ impl Plans for StoreBackend {
         agreement: &Agreement,
     ) -> Result<SubscriptionDocument, Failure> {
         let assigned = self.store.assign_plan_by(tenant, plan, version, start, agreement, self.now).await?;
-        let terms = self.store.billing_overrides_of(tenant).await?.remove(&assigned.starts_at);
-        Ok(SubscriptionDocument::of(assigned, self.now).with_terms(terms))
+        self.with_terms(assigned).await
     }
 
     async fn end_subscription(&self, tenant: TenantId, end: PlanStart) -> Result<(), Failure> {

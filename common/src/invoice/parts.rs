@@ -1,0 +1,110 @@
+//! Parts of a period: what invoices have billed of it so far.
+
+use sqlx::{AnyConnection, Row as _};
+
+use super::{BilledUsage, InvoiceContent, InvoiceLine, NewInvoice};
+use crate::{
+    id::{InvoiceId, TenantId},
+    money::Currency,
+    store::{
+        Store, StoreError,
+        row::{corrupt, instant},
+    },
+    time::Micros,
+};
+
+/// What invoices of an issuer have billed a tenant of a period. Void ones bill nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BilledBefore {
+    /// Usage.
+    pub usage: Vec<BilledUsage>,
+    /// Lines, whichever invoices they are on.
+    pub lines: Vec<InvoiceLine>,
+    /// The greatest part that was billed; 0 if none was.
+    pub last_part: u32,
+    /// True if an invoice has closed the period.
+    pub is_closed: bool,
+}
+
+impl Store {
+    /// What was billed of the period that began at `period_start`, in a currency; if an invoice is named,
+    /// only what was billed before that one.
+    pub async fn billed_before(
+        &self,
+        issuer: TenantId,
+        tenant: TenantId,
+        currency: Currency,
+        period_start: Micros,
+        before: Option<InvoiceId>,
+    ) -> Result<BilledBefore, StoreError> {
+        // Fees in advance are on the invoice of the period before, late usage on those of later ones.
+        let rows = sqlx::query(
+            "SELECT period_start, part, content, usage FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 \
+             AND currency = $3 AND period_end >= $4 AND kind = 'period' AND status <> 'void' \
+             AND ($5 = '' OR seq < (SELECT named.seq FROM invoices AS named WHERE named.id = $5)) ORDER BY seq",
+        )
+        .bind(issuer.to_string())
+        .bind(tenant.to_string())
+        .bind(currency.code())
+        .bind(period_start.0)
+        .bind(before.map(|id| id.to_string()).unwrap_or_default())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found = BilledBefore::default();
+        for row in &rows {
+            let (content, usage): (String, String) = (row.try_get("content")?, row.try_get("usage")?);
+            let content: InvoiceContent = serde_json::from_str(&content).map_err(|error| corrupt("invoice", error))?;
+            let usage: Vec<BilledUsage> =
+                serde_json::from_str(&usage).map_err(|error| corrupt("billed usage", error))?;
+            let own = instant(row, "period_start")?;
+            if own == period_start {
+                match row.try_get::<i64, _>("part")? {
+                    0 => found.is_closed = true,
+                    part => found.last_part = found.last_part.max(u32::try_from(part).unwrap_or(u32::MAX)),
+                }
+            }
+            let is_of_period = |line: &InvoiceLine| line.period.map_or(own, |period| period.start) == period_start;
+            found.lines.extend(content.lines.into_iter().filter(is_of_period));
+            found.usage.extend(usage.into_iter().filter(|one| one.period_start == period_start));
+        }
+        Ok(found)
+    }
+}
+
+/// The greatest part that was billed of a period; 0 if none was.
+pub(super) async fn last(
+    connection: &mut AnyConnection,
+    issuer: TenantId,
+    tenant: TenantId,
+    period_start: Micros,
+) -> Result<u32, StoreError> {
+    let row = sqlx::query(
+        "SELECT COALESCE(MAX(part), 0) AS part FROM invoices \
+         WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 AND kind = 'period' AND status <> 'void'",
+    )
+    .bind(issuer.to_string())
+    .bind(tenant.to_string())
+    .bind(period_start.0)
+    .fetch_one(connection)
+    .await?;
+    u32::try_from(row.try_get::<i64, _>("part")?).map_err(|error| corrupt("part", error))
+}
+
+/// Returns true if an invoice has closed the period of a part.
+pub(super) async fn is_closed(
+    connection: &mut AnyConnection,
+    new: &NewInvoice,
+    period_start: Micros,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT 1 AS one FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND currency = $3 \
+         AND period_start = $4 AND part = 0 AND kind = 'period' AND status <> 'void' LIMIT 1",
+    )
+    .bind(new.issuer.to_string())
+    .bind(new.tenant.to_string())
+    .bind(new.currency.code())
+    .bind(period_start.0)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
