@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{CommandError, log, output::Output, print, store::StoreArguments};
 use crate::{
     config::Environment,
-    job::{KINDS, run_due},
+    job::{JobSettings, KINDS, run_due},
 };
 
 const HELP: &str = "\
@@ -104,13 +104,20 @@ pub(super) async fn execute(arguments: &JobsArguments, environment: &Environment
         None => &arguments.common,
         Some(Action::Runs { common, .. } | Action::Due { common, .. } | Action::Run { common, .. }) => common,
     };
-    let store = Store::open(&common.store.url(environment)?).await?;
-    let done = act(arguments.action.as_ref(), common.output, &store).await;
+    let (url, config) = common.store.resolve(environment)?;
+    let settings = config.map(|config| JobSettings::of(&config, environment)).unwrap_or_default();
+    let store = Store::open(&url).await?;
+    let done = act(arguments.action.as_ref(), common.output, &store, Arc::new(settings)).await;
     store.close().await;
     print(&done?)
 }
 
-async fn act(action: Option<&Action>, output: Output, store: &Store) -> Result<String, CommandError> {
+async fn act(
+    action: Option<&Action>,
+    output: Output,
+    store: &Store,
+    settings: Arc<JobSettings>,
+) -> Result<String, CommandError> {
     match action {
         None => jobs(store, output).await,
         Some(Action::Runs { kind, limit, .. }) => {
@@ -130,7 +137,7 @@ async fn act(action: Option<&Action>, output: Output, store: &Store) -> Result<S
                 None => Arc::new(SystemClock),
             };
             let worker = format!("billing jobs {}", std::process::id());
-            let (runs, failed) = run_due(store, &clock, KINDS, &worker).await?;
+            let (runs, failed) = run_due(store, &clock, &settings, KINDS, &worker).await?;
             match output {
                 Output::Json => json(&RunReport { runs, failed }),
                 Output::Table => Ok(format!("{runs} jobs were due, {failed} of them failed\n")),

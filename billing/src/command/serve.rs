@@ -29,7 +29,7 @@ use crate::{
     api::{self, RequestMetrics, Services},
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
-    job::{JobWorker, KINDS},
+    job::{JobSettings, JobWorker, KINDS},
     publish::Publisher,
     upkeep::Upkeep,
     watch::Watch,
@@ -59,7 +59,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let watch = Watch::new(store.clone(), &registry)?;
-    let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), KINDS, worker_name(), &registry)?;
+    let settings = Arc::new(JobSettings::of(&config, environment));
+    let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings, KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;

@@ -5,6 +5,7 @@
 mod access;
 mod changes;
 mod ingest;
+mod invoices;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,6 +20,7 @@ use common::{
     tls::{ServerTls, TlsFile},
 };
 pub use ingest::IngestConfig;
+pub use invoices::InvoicesConfig;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// Settings of the publisher of changes in `billing serve`.
     pub changes: ChangesConfig,
+    /// Settings of the job of `billing serve` that issues invoices.
+    pub invoices: InvoicesConfig,
 }
 
 /// Settings from environment variables, which override the file.
@@ -85,6 +89,7 @@ impl Default for Config {
             access: AccessConfig::default(),
             ingest: IngestConfig::default(),
             changes: ChangesConfig::default(),
+            invoices: InvoicesConfig::default(),
         }
     }
 }

@@ -268,12 +268,11 @@ impl Recorded {
         let bill = [sum.hour, end].into_iter().find_map(nearest);
         let Some(bill) = bill.and_then(|bill| period.of_bill_at(bill, sum.hour)) else { return };
         let refused = self.refused.entry(bill).or_default();
-        match refused.checked_add(sum.count) {
-            Some(total) => *refused = total,
-            None => {
-                let tenant = bill.into();
-                self.failed.entry(tenant).or_insert(InvoiceError::Refusals(tenant));
-            }
+        if let Some(total) = refused.checked_add(sum.count) {
+            *refused = total;
+        } else {
+            let tenant = bill.into();
+            self.failed.entry(tenant).or_insert(InvoiceError::Refusals(tenant));
         }
     }
 

@@ -107,6 +107,22 @@ pub async fn issue_due(store: &Store, only: Option<TenantId>, options: IssueOpti
     Ok(run)
 }
 
+/// Number of bills whose period has ended for long enough and that no invoice has closed.
+pub async fn bills_due(store: &Store, options: IssueOptions) -> Result<usize, InvoiceError> {
+    let ended_by = options.now.plus_seconds(-options.grace_seconds);
+    let last = last_ended(options.now, options.grace_seconds)?;
+    let mut due = 0;
+    for month in [last, last.next()] {
+        for draft in draft(store, PeriodChoice::Ended(month, ended_by), None).await?.invoices {
+            let is_owed = draft.tenant != draft.issuer;
+            if is_owed && store.billed_usage(draft.issuer, draft.tenant, draft.window).await?.is_none() {
+                due += 1;
+            }
+        }
+    }
+    Ok(due)
+}
+
 impl Run {
     async fn issue_drafts(
         &mut self,

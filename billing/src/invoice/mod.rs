@@ -36,7 +36,7 @@ use common::{
 pub use complete::{Missing, missing};
 pub use draft::draft;
 pub use explain::{Comparison, Explanation, explain};
-pub use issue::{IssueOptions, NotDue, Run, issue, issue_due, last_ended};
+pub use issue::{IssueOptions, NotDue, Run, bills_due, issue, issue_due, last_ended};
 pub use json::{run_to_json, to_json};
 pub use period::PeriodChoice;
 pub use preview::preview;

@@ -4,6 +4,7 @@
 //! Another kind is one line of [`KINDS`]. Its work may be cut off anywhere and run again, so it
 //! changes the store in transactions that a repetition finds done.
 
+mod invoices;
 mod wallet;
 mod worker;
 
@@ -16,10 +17,13 @@ use common::{
 };
 pub use worker::{JobWorker, run_due};
 
+use crate::config::{Config, Environment, IngestConfig, InvoicesConfig};
+
 /// Kinds of jobs.
 pub const KINDS: &[JobKind] = &[
     JobKind::whole("expire_credit", "*/10 * * * *", |work| Box::pin(wallet::expire(work))),
     JobKind::whole("request_top_ups", "* * * * *", |work| Box::pin(wallet::request_top_ups(work))),
+    JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
 ];
 
 /// A kind of job.
@@ -55,6 +59,19 @@ pub struct JobWork {
     pub issuer: Option<TenantId>,
     /// Time at which the job was due.
     pub due_at: Micros,
+    /// Settings of the process.
+    pub settings: Arc<JobSettings>,
+}
+
+/// Settings that jobs need.
+#[derive(Clone, Default)]
+pub struct JobSettings {
+    /// Those of the job that issues invoices.
+    pub invoices: InvoicesConfig,
+    /// Those of `billing ingest`, by which Kafka is asked for usage that is not booked.
+    pub ingest: IngestConfig,
+    /// True if brokers are named: then Kafka has to answer.
+    pub has_kafka: bool,
 }
 
 /// The work under way; it ends with what was done, in words.
@@ -72,6 +89,13 @@ pub enum JobError {
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
+}
+
+impl JobSettings {
+    /// Those of a configuration and an environment.
+    pub fn of(config: &Config, environment: &Environment) -> Self {
+        Self { invoices: config.invoices, ingest: config.ingest.clone(), has_kafka: environment.kafka.is_some() }
+    }
 }
 
 impl JobKind {

@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{JobError, JobKind, JobScope, JobWork};
+use super::{JobError, JobKind, JobScope, JobSettings, JobWork};
 
 /// Time for which a claim holds unless it is renewed.
 const LEASE_SECONDS: i64 = 60;
@@ -41,6 +41,7 @@ const AT_ONCE: usize = 4;
 pub struct JobWorker {
     store: Store,
     clock: Arc<dyn Clock>,
+    settings: Arc<JobSettings>,
     kinds: &'static [JobKind],
     name: String,
     runs: IntCounterVec,
@@ -50,11 +51,12 @@ pub struct JobWorker {
 }
 
 impl JobWorker {
-    /// A worker for these kinds of jobs, with metrics that `registry` collects. `name` tells it from
+    /// A worker for these kinds of jobs by these settings, with metrics that `registry` collects. `name` tells it from
     /// other workers.
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,
+        settings: Arc<JobSettings>,
         kinds: &'static [JobKind],
         name: String,
         registry: &Registry,
@@ -69,7 +71,7 @@ impl JobWorker {
                 runs.with_label_values(&[kind.name, outcome]).inc_by(0);
             }
         }
-        Ok(Self { store, clock, kinds, name, runs, stuck, told: BTreeSet::new() })
+        Ok(Self { store, clock, settings, kinds, name, runs, stuck, told: BTreeSet::new() })
     }
 
     /// Works for ever.
@@ -131,9 +133,9 @@ impl JobWorker {
     fn begin(&self, under_way: &mut JoinSet<()>, claim: Claim, permit: OwnedSemaphorePermit) {
         let Some(kind) = self.kinds.iter().find(|kind| kind.name == claim.job.kind) else { return };
         let (store, clock, runs) = (self.store.clone(), Arc::clone(&self.clock), self.runs.clone());
-        let kind = *kind;
+        let (kind, settings) = (*kind, Arc::clone(&self.settings));
         under_way.spawn(async move {
-            let outcome = run(&store, &clock, kind, &claim).await;
+            let outcome = run((&store, &clock, &settings), kind, &claim).await;
             runs.with_label_values(&[kind.name, outcome]).inc();
             drop(permit);
         });
@@ -166,9 +168,18 @@ async fn ensure(store: &Store, kinds: &[JobKind], clock: &dyn Clock) -> Result<(
 }
 
 /// Does a job and keeps its lease; the outcome in a word.
-async fn run(store: &Store, clock: &Arc<dyn Clock>, kind: JobKind, claim: &Claim) -> &'static str {
-    let work =
-        JobWork { store: store.clone(), clock: Arc::clone(clock), issuer: claim.job.issuer, due_at: claim.due_at };
+async fn run(
+    (store, clock, settings): (&Store, &Arc<dyn Clock>, &Arc<JobSettings>),
+    kind: JobKind,
+    claim: &Claim,
+) -> &'static str {
+    let work = JobWork {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+        issuer: claim.job.issuer,
+        due_at: claim.due_at,
+        settings: Arc::clone(settings),
+    };
     let mut working = tokio::spawn((kind.run)(work));
     let result = loop {
         tokio::select! {
@@ -207,6 +218,7 @@ async fn run(store: &Store, clock: &Arc<dyn Clock>, kind: JobKind, claim: &Claim
 pub async fn run_due(
     store: &Store,
     clock: &Arc<dyn Clock>,
+    settings: &Arc<JobSettings>,
     kinds: &'static [JobKind],
     worker: &str,
 ) -> Result<(u32, u32), JobError> {
@@ -216,7 +228,7 @@ pub async fn run_due(
     while let Some(claim) = store.claim_job(worker, &names, LEASE_SECONDS, clock.now()).await? {
         let Some(kind) = kinds.iter().find(|kind| kind.name == claim.job.kind) else { break };
         runs += 1;
-        failed += u32::from(run(store, clock, *kind, &claim).await != "done");
+        failed += u32::from(run((store, clock, settings), *kind, &claim).await != "done");
     }
     Ok((runs, failed))
 }

@@ -5,12 +5,13 @@ use common::{
     money::{Currency, Money},
     store::Store,
     time::{Clock as _, Micros, SystemClock},
+    usage::UsageEntry,
     wallet::{GrantKind, NewWalletGrant},
 };
 use serde_json::Value;
 
 use crate::{
-    deployment::{Deployment, customer, eventually, instant, stderr, stdout},
+    deployment::{Deployment, batch, customer, eventually, instant, request, stderr, stdout},
     topic::deployments,
 };
 
@@ -46,7 +47,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         let server = deployment.serve().await;
         // A second process works on the same jobs.
         let other = deployment.serve().await;
-        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 2).await;
+        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 3).await;
         store.make_job_due(&JobName::whole("expire_credit"), SystemClock.now()).await.unwrap();
         eventually("the grant has expired", async || {
             store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero()
@@ -62,7 +63,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         assert_eq!(server.metric("tollgate_jobs_stuck").await, 0);
         let jobs = json(&deployment, &["jobs"]).await;
         let kinds: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["expire_credit", "request_top_ups"]);
+        assert_eq!(kinds, ["expire_credit", "issue_invoices", "request_top_ups"]);
         let told = json(&deployment, &["jobs", "runs", "--kind", "expire_credit"]).await;
         assert_eq!((&told[0]["outcome"], &told[0]["detail"]), (&"done".into(), &"1 grants expired".into()));
         assert_eq!(store.ledger_faults().await.unwrap(), []);
@@ -77,7 +78,7 @@ async fn travelling_clock_runs_what_is_due_then() {
     let grant = grant(&store, "Acme", 30, now).await;
     let run = async |at: &str| json(&deployment, &["jobs", "run", "--now", at]).await;
     assert_eq!(run("2026-06-01T00:00:00Z").await["runs"], 0, "the jobs begin then");
-    assert_eq!(run("2026-06-20T00:00:00Z").await["runs"], 2, "missed runs are caught up once");
+    assert_eq!(run("2026-06-20T00:00:00Z").await["runs"], 3, "missed runs are caught up once");
     assert_eq!(store.money_grant(grant.tenant, grant.id).await.unwrap().left, grant.amount);
     assert_eq!(run("2026-07-01T00:00:00Z").await["failed"], 0);
     assert!(store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero());
@@ -105,4 +106,41 @@ async fn stuck_job_is_told_by_log_and_metric() {
     assert_eq!(told["job"], "expire_credit");
     assert_eq!(server.metric("tollgate_jobs_stuck").await, 1);
     assert!(store.end_job(&claim, &Ended::Done(String::new()), SystemClock.now()).await.unwrap());
+}
+
+#[tokio::test]
+async fn invoices_are_issued_by_the_job_once_all_usage_is_in() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let acme = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let config = deployment.path("automatic.yaml");
+    let text = format!("store: {}\ninvoices: {{ automatic: true }}\n", deployment.url());
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let run = async |now: &str| {
+        let arguments = ["jobs", "run", "--now", now, "--config", &config, "--output", "json"];
+        let output = deployment.run(&arguments).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    let detail = async || store.job_runs(Some("issue_invoices"), 1).await.unwrap().remove(0).detail;
+    run("2026-06-01T00:00:00Z").await;
+    run("2026-06-01T02:10:00Z").await;
+    assert_eq!(detail().await, "1 invoices issued", "that of May");
+    // Numbers 0 to 9 of the stream have not come.
+    let used = |first, at: &str| batch(first, [UsageEntry::Request(request(acme, at, 3_200_000))]);
+    store.book_usage(&used(10, "2026-06-10T00:00:00Z"), instant("2026-06-10T00:00:00Z")).await.unwrap();
+    assert_eq!(run("2026-06-20T00:00:00Z").await["failed"], 0);
+    assert!(detail().await.starts_with("nothing is due; usage may be missing: 1 gaps are open"), "{}", detail().await);
+    assert_eq!(run("2026-07-01T01:10:00Z").await["failed"], 1);
+    assert!(detail().await.starts_with("1 bills are due, and usage may be missing"), "{}", detail().await);
+    for seq in 0..10 {
+        let free = batch(seq, [UsageEntry::Request(request(acme, "2026-06-11T00:00:00Z", 0))]);
+        store.book_usage(&free, instant("2026-07-01T01:11:00Z")).await.unwrap();
+    }
+    assert_eq!(run("2026-07-01T02:10:00Z").await["failed"], 0, "{}", detail().await);
+    assert_eq!(detail().await, "1 invoices issued");
+    let page = common::store::PageRequest { after: None, limit: 10 };
+    let issued = store.invoices(common::invoice::InvoiceFilter::default(), page).await.unwrap().items;
+    assert_eq!((issued.len(), issued[1].total.digits().as_str()), (2, "103.80"));
 }

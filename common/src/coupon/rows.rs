@@ -6,7 +6,7 @@ use super::{Coupon, CouponDiscount, CouponDuration, NewCoupon};
 use crate::{
     acting::Scope,
     id::TenantId,
-    money::{Currency, Decimal},
+    money::{Currency, Decimal, Money},
     plan::owner,
     store::{
         Page, PageRequest, Store, StoreError,
@@ -130,7 +130,7 @@ async fn insert(connection: &mut AnyConnection, coupon: &Coupon) -> Result<(), S
     .bind(coupon.issuer.to_string())
     .bind(&coupon.code)
     .bind(percent)
-    .bind(amount.map(|amount| amount.minor()))
+    .bind(amount.map(Money::minor))
     .bind(amount.map(|amount| amount.currency().code()))
     .bind(coupon.duration.word())
     .bind(coupon.duration.periods().map(i64::from))

@@ -1,9 +1,10 @@
-//! Answers and errors, as a table for people or as JSON for programs.
+//! Answers and errors: as a table for people, as JSON for programs, as CSV for spreadsheets.
 //!
 //! Invariant: nothing printed here contains a control character, so that a name in the store or an
 //! error of a driver can neither move the cursor nor forge a line.
 
 mod fit;
+mod spreadsheet;
 
 use std::{
     fmt::Write as _,
@@ -18,13 +19,14 @@ use serde_json::json;
 
 use crate::error::Failure;
 
-/// The form of an answer: aligned columns for people, or JSON for programs.
+/// The form of an answer: aligned columns for people, JSON for programs, or CSV for spreadsheets.
 // The variants bear no documentation: it would become help text and stretch every page of it to
 // twice its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,
     Json,
+    Csv,
 }
 
 /// Prints answers and errors in one form.
@@ -70,6 +72,7 @@ impl Output {
         match self.format {
             Format::Table => self.show_table(view.table()),
             Format::Json => print(&json_without_controls(&serde_json::to_string_pretty(view)?)),
+            Format::Csv => print(spreadsheet::text(&view.table())?.trim_end()),
         }
     }
 
@@ -98,7 +101,7 @@ impl Output {
     pub(crate) fn warn(self, text: &str) {
         let message = without_controls(text);
         let text = match self.format {
-            Format::Table => format!("warning: {message}"),
+            Format::Table | Format::Csv => format!("warning: {message}"),
             Format::Json => json!({ "warning": { "message": message } }).to_string(),
         };
         let _ = writeln!(io::stderr().lock(), "{text}");
@@ -113,7 +116,7 @@ impl Output {
             _ => without_controls(&message),
         };
         let text = match self.format {
-            Format::Table => format!("error: {message}"),
+            Format::Table | Format::Csv => format!("error: {message}"),
             Format::Json => json!({ "error": { "code": failure.class().code(), "message": message } }).to_string(),
         };
         let _ = writeln!(io::stderr().lock(), "{text}");

@@ -51,6 +51,10 @@ plans:
     flat_fee: "0.00"
     prepaid: [tokens]
     limits: { tenant: { per_second: 100 }, pool: { per_second: 500 } }
+  - id: seat
+    name: Seat
+    currency: EUR
+    flat_fee: "5.00"
 "#;
 
 const SCRIPT: &[Step] = &[
@@ -85,6 +89,26 @@ const SCRIPT: &[Step] = &[
     ("", "plan apply changed.yaml"),
     ("", "plan versions basic"),
     ("", "plan migrate basic"),
+    ("", "plan pause --tenant {inheriting} --until 2099-01-01T00:00:00Z"),
+    ("", "tenant plans {inheriting}"),
+    ("", "plan resume --tenant {inheriting}"),
+    ("", "plan pause --tenant {south}"),
+    ("", "plan add-on seat --tenant {acme} --quantity 5 --from period-end"),
+    ("", "plan add-on basic --tenant {acme} --quantity 5"),
+    ("", "plan add-on --tenant {acme}"),
+    ("", "coupon create SPRING-26 --percent 20 --periods 3 --plan basic"),
+    ("", "coupon create SPRING-26 --percent 21"),
+    ("", "coupon create WELCOME --amount 5.00 --currency EUR --most 1"),
+    ("", "coupon create TOO-MUCH --percent 120 --forever"),
+    ("", "coupon redeem SPRING-26 --tenant {acme}"),
+    ("", "coupon redeem WELCOME --tenant {acme}"),
+    ("", "coupon redeem WELCOME --tenant {inheriting}"),
+    ("", "coupon redeem NOTHING --tenant {acme}"),
+    ("", "coupon remove WELCOME --tenant {acme}"),
+    ("", "coupon list --tenant {acme}"),
+    ("", "coupon archive SPRING-26"),
+    ("", "coupon redeem SPRING-26 --tenant {inheriting}"),
+    ("", "coupon list"),
     ("", "plan end --tenant {inheriting}"),
     ("main", "key create --tenant {acme} --name main --scopes search --allowed-ips 203.0.113.7"),
     ("ci", "key create --tenant {inheriting} --name ci --test --expires 2099-01-01T00:00:00Z"),

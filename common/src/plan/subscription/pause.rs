@@ -14,6 +14,28 @@ use crate::{
     time::Micros,
 };
 
+/// What a subscription is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// To be paused, up to an instant if there is one.
+    Pause(Option<Micros>),
+    /// To go on.
+    Resume,
+}
+
+impl Change {
+    const fn pauses(self) -> bool {
+        matches!(self, Self::Pause(_))
+    }
+
+    const fn until(self) -> Option<Micros> {
+        match self {
+            Self::Pause(until) => until,
+            Self::Resume => None,
+        }
+    }
+}
+
 impl Store {
     /// Pauses a tenant's own subscription from `start` on, up to `until` if there is one. The pause is a
     /// subscription by itself, to the same version and with the same terms; if it ends, the one that
@@ -26,7 +48,7 @@ impl Store {
         until: Option<Micros>,
         now: Micros,
     ) -> Result<Subscription, StoreError> {
-        self.set_paused(tenant, start, Some(until), now).await
+        self.set_paused(tenant, start, Change::Pause(until), now).await
     }
 
     /// Ends the pause of a tenant's subscription at `start`. Without a pause then, nothing changes.
@@ -36,21 +58,20 @@ impl Store {
         start: PlanStart,
         now: Micros,
     ) -> Result<Subscription, StoreError> {
-        self.set_paused(tenant, start, None, now).await
+        self.set_paused(tenant, start, Change::Resume, now).await
     }
 
-    /// Pauses up to an instant, if there is one, or resumes.
     async fn set_paused(
         &self,
         tenant: TenantId,
         start: PlanStart,
-        pause: Option<Option<Micros>>,
+        to: Change,
         now: Micros,
     ) -> Result<Subscription, StoreError> {
         let mut change = self.begin_change(now).await?;
         let zone = tenants::present(&mut change, tenant).await?.tenant.zone;
         let starts_at = start.instant(change.connection(), tenant, &zone, now).await?;
-        if let Some(end) = pause.flatten().filter(|end| *end <= starts_at) {
+        if let Some(end) = to.until().filter(|end| *end <= starts_at) {
             return Err(StoreError::refused(format!("until: {end} is not after the start of the pause, {starts_at}")));
         }
         let before = of(change.connection(), tenant).await?;
@@ -65,7 +86,7 @@ impl Store {
         if own.trial {
             return Err(StoreError::conflict("the subscription is in its trial then: nothing is charged for it"));
         }
-        if own.paused == pause.is_some() && current.ends_at == pause.flatten() {
+        if own.paused == to.pauses() && current.ends_at == to.until() {
             return Ok(current.clone());
         }
         let owner = current.plan_owner.to_string();
@@ -74,16 +95,16 @@ impl Store {
         end_at(change.connection(), tenant, starts_at, now).await?;
         billing_override::drop_orphans(change.connection(), tenant).await?;
         subscribe(change.connection(), tenant, &version, starts_at).await?;
-        let paused = BillingOverride { paused: pause.is_some(), ..own.clone() };
+        let paused = BillingOverride { paused: to.pauses(), ..own.clone() };
         billing_override::write(change.connection(), tenant, starts_at, &paused).await?;
-        if let Some(end) = pause.flatten() {
+        if let Some(end) = to.until() {
             set_end(change.connection(), tenant, starts_at, end).await?;
             subscribe(change.connection(), tenant, &version, end).await?;
             let resumed = BillingOverride { paused: false, ..own };
             billing_override::write(change.connection(), tenant, end, &resumed).await?;
         }
         finish(&mut change, AuditAction::SubscriptionPause, tenant, &before).await?;
-        let after = Subscription { starts_at, ends_at: pause.flatten(), ..current.clone() };
+        let after = Subscription { starts_at, ends_at: to.until(), ..current.clone() };
         change.commit().await?;
         Ok(after)
     }

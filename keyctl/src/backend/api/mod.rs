@@ -1,8 +1,8 @@
 //! The admin API of `billing serve`. Changes are logged under the owner of the token.
 
 mod call;
-pub(crate) mod error;
 mod coupons;
+pub(crate) mod error;
 mod invoices;
 mod keys;
 mod plans;

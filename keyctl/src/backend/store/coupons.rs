@@ -24,7 +24,7 @@ const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 #[async_trait]
 impl Coupons for StoreBackend {
     async fn create_coupon(&self, new: NewCouponBody) -> Result<CouponDocument, Failure> {
-        let new = new.coupon().map_err(StoreError::refused)?;
+        let new = new.coupon().map_err(StoreError::Refused)?;
         Ok(self.store.create_coupon(&new, self.now).await?.into())
     }
 

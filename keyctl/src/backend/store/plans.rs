@@ -105,7 +105,12 @@ impl Plans for StoreBackend {
 
     async fn subscriptions_of(&self, tenant: TenantId) -> Result<Vec<SubscriptionDocument>, Failure> {
         let found = self.store.subscriptions_of(tenant).await?;
-        Ok(found.into_iter().map(|one| SubscriptionDocument::of(one, self.now)).collect())
+        let mut terms = self.store.billing_overrides_of(tenant).await?;
+        let document = |one: Subscription| {
+            let terms = terms.remove(&one.starts_at);
+            SubscriptionDocument::of(one, self.now).with_terms(terms)
+        };
+        Ok(found.into_iter().map(document).collect())
     }
 
     async fn own_plans(&self, tenants: &[TenantId]) -> Result<HashMap<TenantId, PlanRef>, Failure> {
