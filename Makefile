@@ -67,8 +67,8 @@ bench: ## Run the criterion benchmarks; ARGS are passed on
 	$(CARGO) bench -p benches -- $(ARGS)
 
 .PHONY: loadtest
-loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleaved run; ARGS=--checks: decisions; ARGS=--help
-	@scripts/install.sh build loadtest
+loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleaved run; ARGS=--checks: decisions; ARGS=--edge: TLS and HTTP/2; ARGS=--help
+	@scripts/install.sh build loadtest $(if $(findstring --edge,$(ARGS)),edge)
 	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough --bin redis_limiter \
 		--bin upstream
 	@exec target/dist/loadtest $(ARGS)
