@@ -9,12 +9,12 @@ use common::{
     time::{Clock as _, Micros, Period, SystemClock, Zone},
 };
 
-use super::{CommandError, log, output::Output, print, store::StoreArguments};
+use super::{CommandError, log, output::Output, print, progress::ProgressReport, store::StoreArguments};
 use crate::{
     config::{Config, Environment},
     invoice::{
-        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue, last_ended, missing,
-        run_to_json, run_to_table, to_json, to_table,
+        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue_watched, last_ended,
+        missing, run_to_json, run_to_table, to_json, to_table,
     },
     number::grouped,
     reconcile::kafka_backlog,
@@ -69,7 +69,7 @@ pub(super) struct RunArguments {
 }
 
 pub(super) async fn execute(arguments: &RunArguments, environment: &Environment) -> Result<(), CommandError> {
-    log::start("warn");
+    log::start("warn,billing::command::progress=info");
     let (url, config) = arguments.store.resolve(environment)?;
     let store = Store::open(&url).await?;
     let done = if arguments.dry_run {
@@ -121,7 +121,10 @@ async fn issue_all(
         }
     }
     let options = IssueOptions { now, grace_seconds, late_periods: arguments.late_months };
-    let run: Run = issue(store, period, arguments.tenant, options).await?;
+    let report = ProgressReport::new();
+    let run = issue_watched(store, period, arguments.tenant, options, &|progress| report.tell(progress)).await;
+    report.finish();
+    let run: Run = run?;
     let unknown = if arguments.output == Output::Table { run.unknown_tenants.as_slice() } else { &[] };
     warn_of_unbilled_usage(unknown, &run.unsubscribed_tenants, &run.failed);
     match arguments.output {

@@ -1,8 +1,9 @@
 //! Issuing: the drafts of a period that has ended become invoices.
 //!
-//! Each invoice is one transaction, so a run that is killed, repeated or made twice at once bills
-//! nobody twice and leaves no gap in numbers; what is missing, the next run makes. A tenant that
-//! cannot be billed stops no other.
+//! Invoices are written in batches, each batch in one transaction, so a run that is killed, repeated
+//! or made twice at once bills nobody twice and leaves no gap in numbers; what is missing, the next
+//! run makes. A tenant that cannot be billed stops no other: a batch that the store does not take is
+//! written again, one invoice at a time.
 //!
 //! Usage of earlier periods that was booked after their invoices is on the next invoice, on lines
 //! that name their period.
@@ -10,17 +11,23 @@
 use std::collections::BTreeMap;
 
 use common::{
-    id::TenantId,
+    id::{InvoiceId, TenantId},
     invoice::{BilledPeriod, Finalized, Invoice as Issued, NewInvoice, PinnedPlan},
+    money::Money,
     store::{Store, StoreError},
     time::{Micros, Period, Zone},
 };
 
 use super::{
-    Drafts, FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage, draft,
+    FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage,
+    draft::{Basis, Supposed},
     late::{self, Late},
     payers::Bill,
+    progress::{Progress, Watch},
 };
+
+/// Invoices of one transaction. Other changes of the store wait for it.
+const BATCH_SIZE: usize = 200;
 
 /// The rules of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +46,9 @@ pub struct Run {
     /// The period; if none was named, the last month that had ended in UTC.
     pub period: Period,
     /// Invoices that this run issued, by the tenants' creation.
-    pub issued: Vec<Issued>,
+    pub issued: Vec<IssuedInvoice>,
     /// Invoices of the period that were there before.
-    pub before: Vec<Issued>,
+    pub before: Vec<IssuedInvoice>,
     /// Bills whose period has not ended for long enough.
     pub not_due: Vec<NotDue>,
     /// Tenants that could not be billed.
@@ -50,6 +57,29 @@ pub struct Run {
     pub unknown_tenants: Vec<UnbilledUsage>,
     /// Billable usage of tenants without a subscription.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
+}
+
+/// An invoice of a run, without its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedInvoice {
+    /// Its id.
+    pub id: InvoiceId,
+    /// Its number in the issuer's books.
+    pub number: String,
+    /// The tenant that sells.
+    pub issuer: TenantId,
+    /// The tenant that owes.
+    pub tenant: TenantId,
+    /// Name of the tenant that owes, as the invoice has it.
+    pub tenant_name: String,
+    /// Sum of the lines without tax.
+    pub subtotal: Money,
+    /// Sum of the tax.
+    pub tax: Money,
+    /// Sum of its lines and their tax.
+    pub total: Money,
+    /// Time by which it is to be paid.
+    pub due_at: Micros,
 }
 
 /// A bill whose period has not ended for long enough.
@@ -70,62 +100,78 @@ pub async fn issue(
     only: Option<TenantId>,
     options: IssueOptions,
 ) -> Result<Run, InvoiceError> {
-    let Drafts { period, invoices, failed, unknown_tenants, unsubscribed_tenants } =
-        draft(store, PeriodChoice::Named(period), only).await?;
-    let mut late = late::find(store, period, only, options.late_periods).await?;
+    issue_watched(store, period, only, options, &|_| ()).await
+}
+
+/// Issues the invoices of a period, and tells `watch` how far it is.
+pub async fn issue_watched(
+    store: &Store,
+    period: Period,
+    only: Option<TenantId>,
+    options: IssueOptions,
+    watch: Watch<'_>,
+) -> Result<Run, InvoiceError> {
+    let mut basis = Basis::read(store, PeriodChoice::Named(period), only, Supposed::default(), watch).await?;
+    let mut late = late::find(store, period, only, options.late_periods, watch).await?;
     let mut run = Run {
         period,
         issued: Vec::new(),
         before: Vec::new(),
         not_due: Vec::new(),
-        failed,
-        unknown_tenants,
-        unsubscribed_tenants,
+        failed: Vec::new(),
+        unknown_tenants: basis.unknown_tenants(),
+        unsubscribed_tenants: basis.unsubscribed_tenants(),
     };
-    for invoice in invoices {
-        let bill = Bill { tenant: invoice.tenant, issuer: invoice.issuer };
-        let late = late.remove(&bill).unwrap_or_default();
-        // Nobody owes to itself.
-        if bill.tenant != bill.issuer {
-            run.issue(store, invoice.tenant_name.clone(), new_invoice(invoice, &late), options).await?;
+    let places = basis.places();
+    let mut batch = Vec::new();
+    for (done, place) in places.iter().enumerate() {
+        match basis.draft(store, *place).await? {
+            Ok(invoices) => {
+                for invoice in invoices {
+                    let bill = Bill { tenant: invoice.tenant, issuer: invoice.issuer };
+                    let late = late.remove(&bill).unwrap_or_default();
+                    // Nobody owes to itself.
+                    if bill.tenant != bill.issuer {
+                        batch.extend(run.due(invoice.tenant_name.clone(), new_invoice(invoice, &late), options));
+                    }
+                }
+            }
+            Err(failed) => run.failed.push(failed),
+        }
+        if batch.len() >= BATCH_SIZE {
+            run.write(store, std::mem::take(&mut batch), options.now).await?;
+            watch(Progress::Issued { done: done + 1, of: places.len() });
         }
     }
-    run.issue_late(store, late, options).await?;
+    batch.extend(run.due_late(store, late, options).await?);
+    run.write(store, batch, options.now).await?;
+    watch(Progress::Issued { done: places.len(), of: places.len() });
     Ok(run)
 }
 
+/// An invoice that is to be issued, with the tenant's name for people.
+type Due = (String, NewInvoice);
+
 impl Run {
-    async fn issue(
-        &mut self,
-        store: &Store,
-        tenant_name: String,
-        new: NewInvoice,
-        options: IssueOptions,
-    ) -> Result<(), InvoiceError> {
+    /// The invoice, if its period has ended for long enough.
+    fn due(&mut self, tenant_name: String, new: NewInvoice, options: IssueOptions) -> Option<Due> {
         let tenant = new.tenant;
         let due_at = new.period.as_ref().map(|period| period.window.end.plus_seconds(options.grace_seconds));
         if let Some(due_at) = due_at.filter(|due_at| *due_at > options.now) {
             self.not_due.push(NotDue { tenant, tenant_name, due_at });
-            return Ok(());
+            return None;
         }
-        match store.finalize_invoice(&new, options.now).await.map_err(InvoiceError::Store) {
-            Ok(Finalized::New(invoice)) => self.issued.push(*invoice),
-            Ok(Finalized::Before(invoice)) => self.before.push(*invoice),
-            Err(error) if error.is_of_one_tenant() || is_refused(&error) => {
-                self.failed.push(FailedDraft { tenant, tenant_name, reason: error.to_string() });
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        Some((tenant_name, new))
     }
 
-    /// Issues late usage of tenants that have no other bill of the period: invoices of their own.
-    async fn issue_late(
+    /// Invoices of late usage of tenants that have no other bill of the period.
+    async fn due_late(
         &mut self,
         store: &Store,
         late: BTreeMap<Bill, Late>,
         options: IssueOptions,
-    ) -> Result<(), InvoiceError> {
+    ) -> Result<Vec<Due>, InvoiceError> {
+        let mut due = Vec::new();
         for (bill, late) in late {
             let Some(part) = late.parts.first() else { continue };
             let account = store.tenant(bill.tenant).await?;
@@ -142,9 +188,56 @@ impl Run {
                 memo: None,
                 input_hash: None,
             };
-            self.issue(store, account.name, new, options).await?;
+            due.extend(self.due(account.name, new, options));
+        }
+        Ok(due)
+    }
+
+    async fn write(&mut self, store: &Store, batch: Vec<Due>, now: Micros) -> Result<(), InvoiceError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (names, new): (Vec<String>, Vec<NewInvoice>) = batch.into_iter().unzip();
+        if let Ok(finalized) = store.finalize_invoices(&new, now).await {
+            for one in finalized {
+                self.keep(one);
+            }
+            return Ok(());
+        }
+        for (tenant_name, new) in names.into_iter().zip(new) {
+            match store.finalize_invoice(&new, now).await.map_err(InvoiceError::Store) {
+                Ok(finalized) => self.keep(finalized),
+                Err(error) if error.is_of_one_tenant() || is_refused(&error) => {
+                    self.failed.push(FailedDraft { tenant: new.tenant, tenant_name, reason: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, finalized: Finalized) {
+        match finalized {
+            Finalized::New(invoice) => self.issued.push((*invoice).into()),
+            Finalized::Before(invoice) => self.before.push((*invoice).into()),
+        }
+    }
+}
+
+impl From<Issued> for IssuedInvoice {
+    fn from(invoice: Issued) -> Self {
+        let money = |minor| Money::from_minor(minor, invoice.content.currency);
+        Self {
+            id: invoice.id,
+            number: invoice.number,
+            issuer: invoice.issuer,
+            tenant: invoice.tenant,
+            subtotal: money(invoice.content.subtotal_minor),
+            tax: money(invoice.content.tax_minor),
+            total: invoice.total,
+            due_at: invoice.due_at,
+            tenant_name: invoice.content.buyer.name,
+        }
     }
 }
 

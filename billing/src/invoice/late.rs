@@ -1,21 +1,18 @@
 //! Late usage: what was booked of a period after its invoice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use common::{
     id::TenantId,
-    invoice::{BilledUsage, InvoiceLine},
+    invoice::{BilledInvoice, BilledUsage, InvoiceLine},
     money::Currency,
     store::Store,
-    time::{Period, Window},
+    time::{Micros, Period, Window, Zone},
 };
 
 use super::{
-    InvoiceError, PeriodChoice, billed,
-    draft::{Recorded, terms},
-    payers::Bill,
-    period::BillingPeriod,
-    plans::Plans,
+    InvoiceError, PeriodChoice, billed, draft::terms, payers::Bill, period::BillingPeriod, plans::Plans,
+    progress::Watch, recorded::Recorded,
 };
 use crate::rating::{self, Line, TenantTotals};
 
@@ -48,6 +45,9 @@ impl Late {
     }
 }
 
+/// Invoices that were issued before, by bill.
+type Before = HashMap<Bill, Vec<BilledInvoice>>;
+
 /// Usage of the periods before `period` that no invoice has billed, although their bills were
 /// issued.
 pub(super) async fn find(
@@ -55,52 +55,78 @@ pub(super) async fn find(
     period: Period,
     only: Option<TenantId>,
     periods: u32,
+    watch: Watch<'_>,
 ) -> Result<BTreeMap<Bill, Late>, InvoiceError> {
     let mut found: BTreeMap<Bill, Late> = BTreeMap::new();
-    let mut earlier = period;
-    for _ in 0..periods {
-        earlier = earlier.previous();
-        find_in(store, earlier, only, &mut found).await?;
+    let earlier: Vec<Period> =
+        std::iter::successors(Some(period), |period| Some(period.previous())).skip(1).take(periods as usize).collect();
+    let Some(first) = earlier.last() else { return Ok(found) };
+    let mut before = None;
+    for period in &earlier {
+        let mut plans = Plans::of(store, Vec::new()).await?;
+        let choice = PeriodChoice::Named(*period);
+        let billing = BillingPeriod::read(store, choice, only, &mut plans, None).await?;
+        if before.is_none() {
+            before = Some(issued(store, everywhere(*first)?, only).await?);
+        }
+        if let Some(before) = &before {
+            find_in(store, &billing, plans, before, &mut found, watch).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// The first instant of a month in any time zone.
+fn everywhere(period: Period) -> Result<Micros, InvoiceError> {
+    const DAY_SECONDS: i64 = 86_400;
+    Ok(PeriodChoice::Named(period).window(&Zone::utc())?.start.plus_seconds(-DAY_SECONDS))
+}
+
+/// The invoices of periods from `start` on.
+async fn issued(store: &Store, start: Micros, only: Option<TenantId>) -> Result<Before, InvoiceError> {
+    let (mut found, mut after) = (Before::new(), 0);
+    while let Some(page) = store.billed_since(start, after).await? {
+        after = page.last().map_or(i64::MAX, |last| last.seq);
+        for one in page.into_iter().filter(|one| only.is_none_or(|only| only == one.tenant)) {
+            found.entry(Bill { tenant: one.tenant, issuer: one.issuer }).or_default().push(one);
+        }
     }
     Ok(found)
 }
 
 async fn find_in(
     store: &Store,
-    period: Period,
-    only: Option<TenantId>,
+    billing: &BillingPeriod,
+    mut plans: Plans,
+    before: &Before,
     found: &mut BTreeMap<Bill, Late>,
+    watch: Watch<'_>,
 ) -> Result<(), InvoiceError> {
-    let mut plans = Plans::of(store, Vec::new()).await?;
-    let billing = BillingPeriod::read(store, PeriodChoice::Named(period), only, &mut plans, None).await?;
-    let issued: Vec<Bill> = store
-        .bills_of(billing.hull())
-        .await?
-        .into_iter()
-        .map(|(issuer, tenant)| Bill { tenant, issuer })
-        .filter(|bill| only.is_none_or(|only| only == bill.tenant))
-        .collect();
+    let is_issued = |(bill, invoices): (&Bill, &Vec<BilledInvoice>)| {
+        let window = billing.windows.get(&bill.tenant).copied()?;
+        invoices.iter().any(|invoice| invoice.period_start == window.start).then_some((*bill, window))
+    };
+    let mut issued: Vec<(Bill, Window)> = before.iter().filter_map(is_issued).collect();
+    issued.sort_unstable_by_key(|(bill, _)| *bill);
     if issued.is_empty() {
         return Ok(());
     }
     let caps = billing.caps(store, &mut plans).await?;
-    let recorded = Recorded::read(store, &billing, caps).await?;
-    for bill in issued {
-        let Some(window) = billing.windows.get(&bill.tenant).copied() else { continue };
+    let recorded = Recorded::read(store, billing, caps, watch).await?;
+    let unused = TenantTotals::default();
+    for (bill, window) in issued {
         // A bill that cannot be computed is told by the run of its own period.
         if recorded.failed.contains_key(&bill.tenant) {
             continue;
         }
-        let usage = store.billed_usage(bill.issuer, bill.tenant, window).await?;
-        let Some(usage) = usage else { continue };
-        let before = billed::totals(window.start, &usage);
-        let unused = TenantTotals::default();
+        let usage = before.get(&bill).into_iter().flatten().flat_map(|invoice| &invoice.usage);
+        let before = billed::totals(window.start, usage);
         let now = recorded.billed.tenant(bill).unwrap_or(&unused);
         let late = billed::usage(window.start, &before, now);
         if late.is_empty() {
             continue;
         }
-        if let Some(part) = part(store, &billing, (bill, window), (&before, now), late, &mut plans).await? {
+        if let Some(part) = part(store, billing, (bill, window), (&before, now), late, &mut plans).await? {
             found.entry(bill).or_default().parts.push(part);
         }
     }

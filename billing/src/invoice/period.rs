@@ -122,6 +122,14 @@ impl BillingPeriod {
         Window { start, end: widened.end.max(hull.end) }
     }
 
+    /// The instants at which it may change who pays for what the tenant uses, by which plan and in
+    /// which period.
+    pub(super) fn turns(&self, tenant: TenantId) -> impl Iterator<Item = Micros> {
+        let payers = self.payers.ever_above(tenant).into_iter();
+        let windows = payers.filter_map(|payer| self.windows.get(&payer));
+        windows.flat_map(|window| [window.start, window.end]).chain(self.payers.turns(tenant))
+    }
+
     /// The place of the paying plan among the plans of the bill's period.
     pub(super) fn place(&self, payer: Payer) -> usize {
         let tenant = payer.bill.tenant;

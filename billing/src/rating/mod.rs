@@ -38,7 +38,7 @@ use common::{
 };
 pub use late::rate_late;
 pub use line::{Line, price_digits};
-pub use totals::{MeterTotals, TenantTotals, Totals};
+pub use totals::{MeterTotals, TenantTotals, Totals, Used};
 
 /// A failure to rate usage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
