@@ -80,7 +80,7 @@ drill: ## Pull plugs under load and check that the books balance: all drills, or
 	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)
 
 .PHONY: simulate
-simulate: ## Simulate the token bank beside other limiters, under failures: a table, JSON, docs/limits.svg; ARGS are passed on
+simulate: ## Simulate the token bank beside other limiters, under failures: a table, JSON, docs/limits.svg; ARGS=--money: histories of invoices and payments beside a plain model
 	@scripts/install.sh build
 	@$(CARGO) build --release --bin simulate
 	@exec target/release/simulate $(ARGS)
