@@ -67,8 +67,8 @@ bench: ## Run the criterion benchmarks; ARGS are passed on
 	$(CARGO) bench -p benches -- $(ARGS)
 
 .PHONY: loadtest
-loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleaved run; ARGS=--checks: decisions; ARGS=--help
-	@scripts/install.sh build loadtest
+loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleaved run; ARGS=--checks: decisions; ARGS=--edge: TLS and HTTP/2; ARGS=--help
+	@scripts/install.sh build loadtest $(if $(findstring --edge,$(ARGS)),edge)
 	$(CARGO) build --profile dist --bin gateway --bin billing --bin loadtest --bin passthrough --bin redis_limiter \
 		--bin upstream
 	@exec target/dist/loadtest $(ARGS)
@@ -80,7 +80,7 @@ drill: ## Pull plugs under load and check that the books balance: all drills, or
 	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)
 
 .PHONY: simulate
-simulate: ## Simulate the token bank beside other limiters, under failures: a table, JSON, docs/limits.svg; ARGS are passed on
+simulate: ## Simulate the token bank beside other limiters, under failures: a table, JSON, docs/limits.svg; ARGS=--money: histories of invoices and payments beside a plain model
 	@scripts/install.sh build
 	@$(CARGO) build --release --bin simulate
 	@exec target/release/simulate $(ARGS)

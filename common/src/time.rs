@@ -228,7 +228,7 @@ pub struct Period {
 }
 
 /// A half-open range of instants: `start <= t < end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// The first instant inside.
     pub start: Micros,

@@ -3,12 +3,17 @@
 //!
 //! Its own cost is Pingora's; the cost of the gateway beyond it is what Tollgate adds.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use pingora_core::{
-    Result,
+    Error, ErrorType, Result,
     apps::HttpServerOptions,
+    listeners::tls::TlsSettings,
     server::{Server, configuration::ServerConf},
     upstreams::peer::HttpPeer,
 };
@@ -23,9 +28,18 @@ struct Passthrough {
     upstream: SocketAddr,
 }
 
+/// Files of a certificate and its private key.
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
 /// A proxy from `listen` to `upstream` on `threads` threads, ready to run. Clients may speak
-/// HTTP/1.1, and HTTP/2 with prior knowledge.
-pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> Server {
+/// HTTP/1.1, and HTTP/2 with prior knowledge; with an `identity`, both over TLS. Fails if TLS
+/// cannot be spoken with it.
+pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize, identity: Option<&Identity>) -> Result<Server> {
     let settings = ServerConf {
         threads,
         work_stealing: false,
@@ -42,9 +56,23 @@ pub fn server(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> Serve
         options.h2c = true;
         proxy.server_options = Some(options);
     }
-    service.add_tcp(&listen.to_string());
+    match identity {
+        None => service.add_tcp(&listen.to_string()),
+        Some(identity) => service.add_tls_with_settings(&listen.to_string(), None, tls(identity)?),
+    }
     server.add_service(service);
-    server
+    Ok(server)
+}
+
+/// TLS as Pingora sets it up, with HTTP/2 on offer.
+fn tls(identity: &Identity) -> Result<TlsSettings> {
+    let text = |file: &Path| {
+        let unreadable = || Error::explain(ErrorType::FileOpenError, format!("{} is not UTF-8", file.display()));
+        file.to_str().map(str::to_owned).ok_or_else(unreadable)
+    };
+    let mut settings = TlsSettings::intermediate(&text(&identity.certificate)?, &text(&identity.key)?)?;
+    settings.enable_h2();
+    Ok(settings)
 }
 
 #[async_trait]
@@ -91,7 +119,7 @@ mod tests {
         let (stop, told) = oneshot::channel();
         let running = std::thread::spawn(move || {
             let shutdown_signal = Box::new(Told(Mutex::new(Some(told))));
-            server(listen, target, 1).run(RunArgs { shutdown_signal });
+            server(listen, target, 1, None).unwrap().run(RunArgs { shutdown_signal });
         });
         while processes::get(listen, upstream::ACCEPTED_PATH).await.is_err() {
             tokio::task::yield_now().await;

@@ -26,6 +26,12 @@ pub(crate) fn resident_mib(pid: u32) -> io::Result<f64> {
     Ok(kib(&text, "VmRSS:").ok_or_else(|| unreadable(&file))? as f64 / 1_024.0)
 }
 
+/// Most memory that a process has occupied so far (peak RSS), in MiB.
+pub(crate) fn peak_resident_mib(pid: u32) -> io::Result<f64> {
+    let (file, text) = read(&format!("{pid}/status"))?;
+    Ok(kib(&text, "VmHWM:").ok_or_else(|| unreadable(&file))? as f64 / 1_024.0)
+}
+
 /// Memory of a process that holds no file, in MiB: its heap and its stacks, as far as they are in
 /// use.
 pub(crate) fn anonymous_mib(pid: u32) -> io::Result<f64> {

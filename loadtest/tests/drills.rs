@@ -72,3 +72,8 @@ async fn faults_of_servers_fail_no_request_that_may_be_repeated() {
 async fn killed_billing_invoices_nobody_twice_and_misses_nobody() {
     the_books_balance_after("billing-kill9", 6).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn month_of_many_tenants_is_closed_with_clean_books() {
+    the_books_balance_after("close-month", 1).await;
+}

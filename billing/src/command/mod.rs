@@ -10,6 +10,7 @@ mod listen;
 mod log;
 mod migrate;
 mod output;
+mod progress;
 mod quarantine;
 mod reconcile;
 mod run;

@@ -9,12 +9,12 @@ use common::{
     time::{Clock as _, Micros, Period, SystemClock, Zone},
 };
 
-use super::{CommandError, log, output::Output, print, store::StoreArguments};
+use super::{CommandError, log, output::Output, print, progress::ProgressReport, store::StoreArguments};
 use crate::{
     config::{Config, Environment},
     invoice::{
-        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue, issue_due, last_ended,
-        missing, run_to_json, run_to_table, to_json, to_table,
+        FailedDraft, IssueOptions, Missing, PeriodChoice, Run, UnbilledUsage, draft, issue_due_watched, issue_watched,
+        last_ended, missing, run_to_json, run_to_table, to_json, to_table,
     },
     number::grouped,
     reconcile::kafka_backlog,
@@ -69,7 +69,7 @@ pub(super) struct RunArguments {
 }
 
 pub(super) async fn execute(arguments: &RunArguments, environment: &Environment) -> Result<(), CommandError> {
-    log::start("warn");
+    log::start("warn,billing::command::progress=info");
     let (url, config) = arguments.store.resolve(environment)?;
     let store = Store::open(&url).await?;
     let done = if arguments.dry_run {
@@ -108,9 +108,9 @@ async fn issue_all(
     let now = arguments.now.unwrap_or_else(|| SystemClock.now());
     let grace_seconds = i64::from(arguments.grace) * 60;
     let period = arguments.period.map_or_else(|| last_ended(now, grace_seconds), Ok)?;
-    let ended_by = now.plus_seconds(-grace_seconds);
     // The last payer's period ends half a day after the one in UTC.
     let everywhere = period.window(&Zone::utc()).map_or(now, |window| window.end.plus_seconds(43_200));
+    let ended_by = now.plus_seconds(-grace_seconds);
     let until = if arguments.period.is_some() { everywhere.min(ended_by) } else { ended_by };
     let mut found = missing(store, until).await?;
     let kafka = kafka_backlog(store, config.map(|config| &config.ingest), environment.kafka.is_some()).await?;
@@ -123,10 +123,14 @@ async fn issue_all(
         }
     }
     let options = IssueOptions { now, grace_seconds, late_periods: arguments.late_months };
-    let run: Run = match arguments.period {
-        Some(period) => issue(store, period, arguments.tenant, options).await?,
-        None => issue_due(store, arguments.tenant, options).await?,
+    let report = ProgressReport::new();
+    let watch = |progress| report.tell(progress);
+    let run = match arguments.period {
+        Some(period) => issue_watched(store, period, arguments.tenant, options, &watch).await,
+        None => issue_due_watched(store, arguments.tenant, options, &watch).await,
     };
+    report.finish();
+    let run: Run = run?;
     let unknown = if arguments.output == Output::Table { run.unknown_tenants.as_slice() } else { &[] };
     warn_of_unbilled_usage(unknown, &run.unsubscribed_tenants, &run.failed);
     match arguments.output {

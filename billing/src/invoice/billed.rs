@@ -47,9 +47,9 @@ pub(super) fn usage(period_start: Micros, before: &TenantTotals, now: &TenantTot
 }
 
 /// The usage that invoices have billed of the period that began at `period_start`.
-pub(super) fn totals(period_start: Micros, billed: &[BilledUsage]) -> TenantTotals {
+pub(super) fn totals<'a>(period_start: Micros, billed: impl IntoIterator<Item = &'a BilledUsage>) -> TenantTotals {
     let mut meters: BTreeMap<String, MeterTotals> = BTreeMap::new();
-    for one in billed.iter().filter(|one| one.period_start == period_start) {
+    for one in billed.into_iter().filter(|one| one.period_start == period_start) {
         let totals = meters.entry(one.meter.clone()).or_default();
         if let Some(place) = one.plan {
             if totals.charged.len() <= place {

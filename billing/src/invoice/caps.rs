@@ -126,6 +126,11 @@ impl Caps {
             && payers.ever_above(tenant).iter().any(|above| *above != tenant && self.holders.contains_key(above))
     }
 
+    /// Returns true if the tenant, or anybody who was ever above it, holds a quota.
+    pub(super) fn bear_on(&self, payers: &Payers, tenant: TenantId) -> bool {
+        !self.holders.is_empty() && payers.ever_above(tenant).iter().any(|holder| self.holders.contains_key(holder))
+    }
+
     /// The smallest window that holds `hull` and every month, on its holder's clock, of a quota
     /// that units of `windows` count against.
     pub(super) fn widen(

@@ -1,28 +1,35 @@
 //! Issuing: the drafts of a period that has ended become invoices.
 //!
-//! Each invoice is one transaction, so a run that is killed, repeated or made twice at once bills
-//! nobody twice and leaves no gap in numbers; what is missing, the next run makes. A tenant that
-//! cannot be billed stops no other.
+//! Invoices are written in batches, each batch in one transaction, so a run that is killed, repeated
+//! or made twice at once bills nobody twice and leaves no gap in numbers; what is missing, the next
+//! run makes. A tenant that cannot be billed stops no other: a batch that the store does not take is
+//! written again, one invoice at a time.
 //!
 //! Usage of earlier periods that was booked after their invoices is on the next invoice, on lines
 //! that name their period. A run also issues what is due of periods that have not ended ([`parts`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
-    id::TenantId,
+    id::{InvoiceId, TenantId},
     invoice::{BilledPeriod, Finalized, Invoice as Issued, NewInvoice, PinnedPlan},
+    money::Money,
     store::{Store, StoreError},
     time::{Micros, Period, Zone},
 };
 
 use super::{
-    Drafts, FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage, draft,
+    FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage,
+    draft::{Basis, Supposed, draft},
     late::{self, Late},
     parts,
     payers::Bill,
+    progress::{Progress, Watch},
 };
 use crate::rating::Line;
+
+/// Invoices of one transaction. Other changes of the store wait for it.
+const BATCH_SIZE: usize = 200;
 
 /// The rules of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +48,9 @@ pub struct Run {
     /// The period; if none was named, the last month that had ended in UTC.
     pub period: Period,
     /// Invoices that this run issued, by the tenants' creation.
-    pub issued: Vec<Issued>,
+    pub issued: Vec<IssuedInvoice>,
     /// Invoices of the period that were there before.
-    pub before: Vec<Issued>,
+    pub before: Vec<IssuedInvoice>,
     /// Bills whose period has not ended for long enough.
     pub not_due: Vec<NotDue>,
     /// Tenants that could not be billed.
@@ -52,6 +59,29 @@ pub struct Run {
     pub unknown_tenants: Vec<UnbilledUsage>,
     /// Billable usage of tenants without a subscription.
     pub unsubscribed_tenants: Vec<UnbilledUsage>,
+}
+
+/// An invoice of a run, without its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedInvoice {
+    /// Its id.
+    pub id: InvoiceId,
+    /// Its number in the issuer's books.
+    pub number: String,
+    /// The tenant that sells.
+    pub issuer: TenantId,
+    /// The tenant that owes.
+    pub tenant: TenantId,
+    /// Name of the tenant that owes, as the invoice has it.
+    pub tenant_name: String,
+    /// Sum of the lines without tax.
+    pub subtotal: Money,
+    /// Sum of the tax.
+    pub tax: Money,
+    /// Sum of its lines and their tax.
+    pub total: Money,
+    /// Time by which it is to be paid.
+    pub due_at: Micros,
 }
 
 /// A bill whose period has not ended for long enough.
@@ -73,49 +103,68 @@ pub async fn issue(
     only: Option<TenantId>,
     options: IssueOptions,
 ) -> Result<Run, InvoiceError> {
-    let Drafts { period, invoices, failed, unknown_tenants, unsubscribed_tenants } =
-        draft(store, PeriodChoice::Named(period), only).await?;
+    issue_watched(store, period, only, options, &|_| ()).await
+}
+
+/// The same, and tells `watch` how far it is.
+pub async fn issue_watched(
+    store: &Store,
+    period: Period,
+    only: Option<TenantId>,
+    options: IssueOptions,
+    watch: Watch<'_>,
+) -> Result<Run, InvoiceError> {
+    let mut basis = Basis::read(store, PeriodChoice::Named(period), only, Supposed::default(), watch).await?;
+    let late = late::find(store, period, only, options.late_periods, watch).await?;
     let mut run = Run {
         period,
         issued: Vec::new(),
         before: Vec::new(),
         not_due: Vec::new(),
-        failed,
-        unknown_tenants,
-        unsubscribed_tenants,
+        failed: Vec::new(),
+        unknown_tenants: basis.unknown_tenants(),
+        unsubscribed_tenants: basis.unsubscribed_tenants(),
     };
-    let late = late::find(store, period, only, options.late_periods).await?;
-    run.issue_drafts(store, invoices, late, options).await?;
-    for (tenant_name, part) in parts::due(store, options.now, only).await? {
-        run.issue(store, tenant_name, part, options).await?;
-    }
+    run.issue_drafts(store, &mut basis, late, options, watch).await?;
+    let due = parts::due(store, options.now, only).await?;
+    run.write(store, due, options.now).await?;
     Ok(run)
 }
 
 /// Issues all that is due: the invoices of the month that ended last, and those of shorter periods that
 /// have ended since.
 pub async fn issue_due(store: &Store, only: Option<TenantId>, options: IssueOptions) -> Result<Run, InvoiceError> {
+    issue_due_watched(store, only, options, &|_| ()).await
+}
+
+/// The same, and tells `watch` how far it is.
+pub async fn issue_due_watched(
+    store: &Store,
+    only: Option<TenantId>,
+    options: IssueOptions,
+    watch: Watch<'_>,
+) -> Result<Run, InvoiceError> {
     let period = last_ended(options.now, options.grace_seconds)?;
-    let mut run = issue(store, period, only, options).await?;
-    let ended_by = options.now.plus_seconds(-options.grace_seconds);
-    let since = draft(store, PeriodChoice::Ended(period.next(), ended_by), only).await?;
+    let mut run = issue_watched(store, period, only, options, watch).await?;
+    let since = PeriodChoice::Ended(period.next(), options.ended_by());
+    let mut basis = Basis::read(store, since, only, Supposed::default(), watch).await?;
+    let told = run.failed.len();
+    run.issue_drafts(store, &mut basis, BTreeMap::new(), options, watch).await?;
     // Whoever cannot be billed is told once.
-    let is_new = |failed: &FailedDraft| run.failed.iter().all(|known| known.tenant != failed.tenant);
-    let failed: Vec<_> = since.failed.into_iter().filter(is_new).collect();
-    run.failed.extend(failed);
-    run.issue_drafts(store, since.invoices, BTreeMap::new(), options).await?;
+    let again = run.failed.split_off(told);
+    let known: BTreeSet<TenantId> = run.failed.iter().map(|failed| failed.tenant).collect();
+    run.failed.extend(again.into_iter().filter(|failed| !known.contains(&failed.tenant)));
     Ok(run)
 }
 
 /// Number of bills whose period has ended for long enough and that no invoice has closed.
 pub async fn bills_due(store: &Store, options: IssueOptions) -> Result<usize, InvoiceError> {
-    let ended_by = options.now.plus_seconds(-options.grace_seconds);
     let last = last_ended(options.now, options.grace_seconds)?;
     let mut due = 0;
     for month in [last, last.next()] {
-        for draft in draft(store, PeriodChoice::Ended(month, ended_by), None).await?.invoices {
+        for draft in draft(store, PeriodChoice::Ended(month, options.ended_by()), None).await?.invoices {
             let is_owed = draft.tenant != draft.issuer;
-            if is_owed && store.billed_usage(draft.issuer, draft.tenant, draft.window).await?.is_none() {
+            if is_owed && !store.is_period_closed(draft.issuer, draft.tenant, draft.window).await? {
                 due += 1;
             }
         }
@@ -123,58 +172,71 @@ pub async fn bills_due(store: &Store, options: IssueOptions) -> Result<usize, In
     Ok(due)
 }
 
+impl IssueOptions {
+    /// The instant by which a period must have ended to be due.
+    const fn ended_by(self) -> Micros {
+        self.now.plus_seconds(-self.grace_seconds)
+    }
+}
+
+/// An invoice that is to be issued, with the tenant's name for people.
+type Due = (String, NewInvoice);
+
 impl Run {
     async fn issue_drafts(
         &mut self,
         store: &Store,
-        drafts: Vec<Invoice>,
+        basis: &mut Basis,
         mut late: BTreeMap<Bill, Late>,
         options: IssueOptions,
+        watch: Watch<'_>,
     ) -> Result<(), InvoiceError> {
-        for draft in drafts {
-            let bill = Bill { tenant: draft.tenant, issuer: draft.issuer };
-            let late = late.remove(&bill).unwrap_or_default();
-            // Nobody owes to itself.
-            if bill.tenant != bill.issuer {
-                self.issue(store, draft.tenant_name.clone(), new_invoice(draft, &late), options).await?;
+        let places = basis.places();
+        let mut batch = Vec::new();
+        for (done, place) in places.iter().enumerate() {
+            match basis.draft(store, *place).await? {
+                Ok(invoices) => {
+                    for invoice in invoices {
+                        let bill = Bill { tenant: invoice.tenant, issuer: invoice.issuer };
+                        let late = late.remove(&bill).unwrap_or_default();
+                        // Nobody owes to itself.
+                        if bill.tenant != bill.issuer {
+                            batch.extend(self.due(invoice.tenant_name.clone(), new_invoice(invoice, &late), options));
+                        }
+                    }
+                }
+                Err(failed) => self.failed.push(failed),
+            }
+            if batch.len() >= BATCH_SIZE {
+                self.write(store, std::mem::take(&mut batch), options.now).await?;
+                watch(Progress::Issued { done: done + 1, of: places.len() });
             }
         }
-        self.issue_late(store, late, options).await
-    }
-
-    async fn issue(
-        &mut self,
-        store: &Store,
-        tenant_name: String,
-        new: NewInvoice,
-        options: IssueOptions,
-    ) -> Result<(), InvoiceError> {
-        let tenant = new.tenant;
-        // A part of a period is due as it is asked for.
-        let closes = new.period.as_ref().filter(|_| new.part == 0);
-        let due_at = closes.map(|period| period.window.end.plus_seconds(options.grace_seconds));
-        if let Some(due_at) = due_at.filter(|due_at| *due_at > options.now) {
-            self.not_due.push(NotDue { tenant, tenant_name, due_at });
-            return Ok(());
-        }
-        match store.finalize_invoice(&new, options.now).await.map_err(InvoiceError::Store) {
-            Ok(Finalized::New(invoice)) => self.issued.push(*invoice),
-            Ok(Finalized::Before(invoice)) => self.before.push(*invoice),
-            Err(error) if error.is_of_one_tenant() || is_refused(&error) => {
-                self.failed.push(FailedDraft { tenant, tenant_name, reason: error.to_string() });
-            }
-            Err(error) => return Err(error),
-        }
+        batch.extend(self.due_late(store, late, options).await?);
+        self.write(store, batch, options.now).await?;
+        watch(Progress::Issued { done: places.len(), of: places.len() });
         Ok(())
     }
 
-    /// Issues late usage of tenants that have no other bill of the period: invoices of their own.
-    async fn issue_late(
+    /// The invoice, if its period has ended for long enough.
+    fn due(&mut self, tenant_name: String, new: NewInvoice, options: IssueOptions) -> Option<Due> {
+        let tenant = new.tenant;
+        let due_at = new.period.as_ref().map(|period| period.window.end.plus_seconds(options.grace_seconds));
+        if let Some(due_at) = due_at.filter(|due_at| *due_at > options.now) {
+            self.not_due.push(NotDue { tenant, tenant_name, due_at });
+            return None;
+        }
+        Some((tenant_name, new))
+    }
+
+    /// Invoices of late usage of tenants that have no other bill of the period.
+    async fn due_late(
         &mut self,
         store: &Store,
         late: BTreeMap<Bill, Late>,
         options: IssueOptions,
-    ) -> Result<(), InvoiceError> {
+    ) -> Result<Vec<Due>, InvoiceError> {
+        let mut due = Vec::new();
         for (bill, late) in late {
             let Some(part) = late.parts.first() else { continue };
             let account = store.tenant(bill.tenant).await?;
@@ -185,7 +247,7 @@ impl Run {
                 currency: part.currency,
                 period: Some(BilledPeriod { window, zone: account.zone.name().to_owned() }),
                 part: 0,
-                last_part: 0,
+                last_part: u32::MAX,
                 plan: None,
                 counts: super::Counts::default(),
                 lines: late.lines(),
@@ -193,9 +255,56 @@ impl Run {
                 memo: None,
                 input_hash: None,
             };
-            self.issue(store, account.name, new, options).await?;
+            due.extend(self.due(account.name, new, options));
+        }
+        Ok(due)
+    }
+
+    async fn write(&mut self, store: &Store, batch: Vec<Due>, now: Micros) -> Result<(), InvoiceError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (names, new): (Vec<String>, Vec<NewInvoice>) = batch.into_iter().unzip();
+        if let Ok(finalized) = store.finalize_invoices(&new, now).await {
+            for one in finalized {
+                self.keep(one);
+            }
+            return Ok(());
+        }
+        for (tenant_name, new) in names.into_iter().zip(new) {
+            match store.finalize_invoice(&new, now).await.map_err(InvoiceError::Store) {
+                Ok(finalized) => self.keep(finalized),
+                Err(error) if error.is_of_one_tenant() || is_refused(&error) => {
+                    self.failed.push(FailedDraft { tenant: new.tenant, tenant_name, reason: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, finalized: Finalized) {
+        match finalized {
+            Finalized::New(invoice) => self.issued.push((*invoice).into()),
+            Finalized::Before(invoice) => self.before.push((*invoice).into()),
+        }
+    }
+}
+
+impl From<Issued> for IssuedInvoice {
+    fn from(invoice: Issued) -> Self {
+        let money = |minor| Money::from_minor(minor, invoice.content.currency);
+        Self {
+            id: invoice.id,
+            number: invoice.number,
+            issuer: invoice.issuer,
+            tenant: invoice.tenant,
+            subtotal: money(invoice.content.subtotal_minor),
+            tax: money(invoice.content.tax_minor),
+            total: invoice.total,
+            due_at: invoice.due_at,
+            tenant_name: invoice.content.buyer.name,
+        }
     }
 }
 

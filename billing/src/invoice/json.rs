@@ -2,13 +2,12 @@
 
 use common::{
     id::{InvoiceId, TenantId},
-    invoice::Invoice as Issued,
     plan::PlanId,
     time::Period,
 };
 use serde::Serialize;
 
-use super::{Drafts, FailedDraft, Invoice, Run, UnbilledUsage};
+use super::{Drafts, FailedDraft, Invoice, IssuedInvoice, Run, UnbilledUsage};
 use crate::rating::{Line, LineKind, price_digits};
 
 #[derive(Serialize)]
@@ -131,16 +130,16 @@ pub fn run_to_json(run: &Run) -> Result<String, serde_json::Error> {
     })
 }
 
-impl<'a> From<&'a Issued> for IssuedJson<'a> {
-    fn from(invoice: &'a Issued) -> Self {
+impl<'a> From<&'a IssuedInvoice> for IssuedJson<'a> {
+    fn from(invoice: &'a IssuedInvoice) -> Self {
         Self {
             id: invoice.id,
             number: &invoice.number,
             issuer: invoice.issuer,
             tenant: invoice.tenant,
             currency: invoice.total.currency().code(),
-            subtotal_minor: invoice.content.subtotal_minor,
-            tax_minor: invoice.content.tax_minor,
+            subtotal_minor: invoice.subtotal.minor(),
+            tax_minor: invoice.tax.minor(),
             total: invoice.total.digits(),
             total_minor: invoice.total.minor(),
         }

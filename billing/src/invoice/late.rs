@@ -1,22 +1,23 @@
 //! Late usage: what was booked of a period after its invoice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use common::{
     id::TenantId,
-    invoice::{BilledUsage, InvoiceLine},
+    invoice::{BilledInvoice, BilledUsage, InvoiceLine},
     money::Currency,
     store::Store,
-    time::{CyclePeriod, Period, Window},
+    time::{CyclePeriod, Micros, Period, Window, Zone},
 };
 
 use super::{
     InvoiceError, PeriodChoice, billed,
-    draft::Recorded,
     parts::failed,
     payers::{Bill, PeriodBill},
     period::BillingPeriod,
     plans::Plans,
+    progress::Watch,
+    recorded::Recorded,
 };
 use crate::rating::{self, Line, TenantTotals};
 
@@ -38,7 +39,8 @@ pub(super) struct LatePart {
 impl Late {
     pub(super) fn lines(&self) -> Vec<InvoiceLine> {
         let of_part = |part: &LatePart| {
-            part.lines.iter().map(|line| line.clone().of_period(part.window).frozen()).collect::<Vec<_>>()
+            let lines = part.lines.iter().map(|line| line.clone().of_period(part.window).frozen());
+            lines.collect::<Vec<_>>()
         };
         self.parts.iter().flat_map(of_part).collect()
     }
@@ -48,6 +50,9 @@ impl Late {
     }
 }
 
+/// Invoices that were issued before, by bill.
+type Before = HashMap<Bill, Vec<BilledInvoice>>;
+
 /// Usage of the periods before `period` that no invoice has billed, although their bills were
 /// issued.
 pub(super) async fn find(
@@ -55,53 +60,79 @@ pub(super) async fn find(
     period: Period,
     only: Option<TenantId>,
     periods: u32,
+    watch: Watch<'_>,
 ) -> Result<BTreeMap<Bill, Late>, InvoiceError> {
     let mut found: BTreeMap<Bill, Late> = BTreeMap::new();
-    let mut earlier = period;
-    for _ in 0..periods {
-        earlier = earlier.previous();
-        find_in(store, earlier, only, &mut found).await?;
+    let earlier: Vec<Period> =
+        std::iter::successors(Some(period), |period| Some(period.previous())).skip(1).take(periods as usize).collect();
+    let Some(first) = earlier.last() else { return Ok(found) };
+    let mut before = None;
+    for period in &earlier {
+        let mut plans = Plans::of(store, Vec::new()).await?;
+        let choice = PeriodChoice::Named(*period);
+        let billing = BillingPeriod::read(store, choice, only, &mut plans, None).await?;
+        if before.is_none() {
+            before = Some(issued(store, everywhere(*first, plans.longest_period_days())?, only).await?);
+        }
+        if let Some(before) = &before {
+            find_in(store, &billing, plans, before, &mut found, watch).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// The first instant, in any time zone, of periods of so many days that end in a month.
+fn everywhere(period: Period, days: i64) -> Result<Micros, InvoiceError> {
+    const DAY_SECONDS: i64 = 86_400;
+    Ok(PeriodChoice::Named(period).month(&Zone::utc())?.start.plus_seconds(-(days + 1) * DAY_SECONDS))
+}
+
+/// The invoices of periods from `start` on.
+async fn issued(store: &Store, start: Micros, only: Option<TenantId>) -> Result<Before, InvoiceError> {
+    let (mut found, mut after) = (Before::new(), 0);
+    while let Some(page) = store.billed_since(start, after).await? {
+        after = page.last().map_or(i64::MAX, |last| last.seq);
+        for one in page.into_iter().filter(|one| only.is_none_or(|only| only == one.tenant)) {
+            found.entry(Bill { tenant: one.tenant, issuer: one.issuer }).or_default().push(one);
+        }
     }
     Ok(found)
 }
 
 async fn find_in(
     store: &Store,
-    period: Period,
-    only: Option<TenantId>,
+    billing: &BillingPeriod,
+    mut plans: Plans,
+    before: &Before,
     found: &mut BTreeMap<Bill, Late>,
+    watch: Watch<'_>,
 ) -> Result<(), InvoiceError> {
-    let mut plans = Plans::of(store, Vec::new()).await?;
-    let billing = BillingPeriod::read(store, PeriodChoice::Named(period), only, &mut plans, None).await?;
-    let issued: Vec<Bill> = store
-        .bills_of(billing.hull())
-        .await?
-        .into_iter()
-        .map(|(issuer, tenant)| Bill { tenant, issuer })
-        .filter(|bill| only.is_none_or(|only| only == bill.tenant))
-        .collect();
+    let mut issued: Vec<(Bill, CyclePeriod)> = Vec::new();
+    for (bill, invoices) in before {
+        let closes = |start: Micros| invoices.iter().any(|one| one.closes && one.period_start == start);
+        issued.extend(billing.of(*bill).iter().filter(|one| closes(one.window.start)).map(|one| (*bill, *one)));
+    }
+    issued.sort_unstable_by_key(|(bill, period)| (*bill, period.window.start));
     if issued.is_empty() {
         return Ok(());
     }
     let caps = billing.caps(store, &mut plans).await?;
-    let recorded = Recorded::read(store, &billing, caps).await?;
-    let periods = issued.iter().flat_map(|bill| billing.of(*bill).iter().map(move |period| (*bill, *period)));
-    for (bill, period) in periods {
+    let recorded = Recorded::read(store, billing, caps, watch).await?;
+    let unused = TenantTotals::default();
+    for (bill, period) in issued {
         let window = period.window;
         // A bill that cannot be computed is told by the run of its own period.
         if recorded.failed.contains_key(&bill.tenant) {
             continue;
         }
-        let usage = store.billed_usage(bill.issuer, bill.tenant, window).await?;
-        let Some(usage) = usage else { continue };
-        let before = billed::totals(window.start, &usage);
-        let unused = TenantTotals::default();
+        let usage = before.get(&bill).into_iter().flatten().flat_map(|invoice| &invoice.usage);
+        let before = billed::totals(window.start, usage);
         let now = recorded.billed.tenant(PeriodBill { bill, start: window.start }).unwrap_or(&unused);
         let late = billed::usage(window.start, &before, now);
         if late.is_empty() {
             continue;
         }
-        if let Some(part) = part(store, &billing, (bill, period), (&before, now), late, &mut plans).await? {
+        if let Some(part) = part(store, billing, (bill, period), (&before, now), late, &mut plans).await? {
             found.entry(bill).or_default().parts.push(part);
         }
     }

@@ -21,6 +21,8 @@ mod payers;
 mod period;
 mod plans;
 mod preview;
+mod progress;
+mod recorded;
 mod simulate;
 mod table;
 
@@ -36,10 +38,13 @@ use common::{
 pub use complete::{Missing, missing};
 pub use draft::draft;
 pub use explain::{Comparison, Explanation, explain};
-pub use issue::{IssueOptions, NotDue, Run, bills_due, issue, issue_due, last_ended};
+pub use issue::{
+    IssueOptions, IssuedInvoice, NotDue, Run, bills_due, issue, issue_due, issue_due_watched, issue_watched, last_ended,
+};
 pub use json::{run_to_json, to_json};
 pub use period::PeriodChoice;
 pub use preview::preview;
+pub use progress::{Progress, Watch};
 pub use simulate::{MONTHS_MAX, Simulated, Simulation, simulate};
 pub use table::{run_to_table, simulation_to_table, to_table};
 

@@ -12,10 +12,10 @@ use common::{
 
 use super::{
     Counts, Invoice, InvoiceError, PeriodChoice, billed,
-    draft::Recorded,
     payers::{Bill, PeriodBill},
     period::BillingPeriod,
     plans::{At, BillTerms, Plans},
+    recorded::Recorded,
 };
 use crate::rating::{self, Before, CouponUse, Line, RatingError, TenantTotals};
 
@@ -150,7 +150,7 @@ pub(super) async fn due(
     }
     let recorded = if needs_usage {
         let caps = billing.caps(store, &mut plans).await?;
-        Recorded::read(store, &billing, caps).await?
+        Recorded::read(store, &billing, caps, &|_| ()).await?
     } else {
         Recorded::default()
     };

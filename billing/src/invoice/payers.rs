@@ -121,6 +121,18 @@ impl Payers {
         found
     }
 
+    /// The instants at which a plan or parent of the tenant, or of anybody who was ever above it,
+    /// begins or ends.
+    pub(super) fn turns(&self, tenant: TenantId) -> BTreeSet<Micros> {
+        let mut turns = BTreeSet::new();
+        for level in self.ever_above(tenant) {
+            let plans = self.subscriptions.get(&level).into_iter().flatten().map(|one| (one.starts_at, one.ends_at));
+            let parents = self.parents.get(&level).into_iter().flatten().map(|one| (one.starts_at, one.ends_at));
+            turns.extend(plans.chain(parents).flat_map(|(start, end)| [Some(start), end]).flatten());
+        }
+        turns
+    }
+
     /// The subscriptions of a tenant that are in force at some instant of `window`, by start, and
     /// the place of the first of them among all.
     pub(super) fn within(&self, tenant: TenantId, window: Window) -> (usize, &[Subscription]) {

@@ -57,7 +57,7 @@ impl PeriodChoice {
         }
     }
 
-    fn month(self, zone: &Zone) -> Result<Window, InvoiceError> {
+    pub(super) fn month(self, zone: &Zone) -> Result<Window, InvoiceError> {
         let period = self.period(zone)?;
         period.window(zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
     }
@@ -178,6 +178,18 @@ impl BillingPeriod {
         let hull = self.hull();
         let start = widened.start.plus_seconds(-HOUR_SECONDS).min(hull.start);
         Window { start, end: widened.end.max(hull.end) }
+    }
+
+    /// The instants at which it may change who pays for what the tenant uses, by which plan and in
+    /// which period.
+    pub(super) fn turns(&self, tenant: TenantId) -> impl Iterator<Item = Micros> {
+        let above = self.payers.ever_above(tenant).into_iter();
+        let windows = above.flat_map(move |payer| {
+            let issuers = self.payers.issuers_of(payer).into_iter();
+            let billed = issuers.flat_map(move |issuer| self.of(Bill { tenant: payer, issuer }));
+            billed.map(|period| period.window).chain(self.months.get(&payer).copied())
+        });
+        windows.flat_map(|window| [window.start, window.end]).chain(self.payers.turns(tenant))
     }
 
     /// The place of the paying plan among the plans of the bill's period.

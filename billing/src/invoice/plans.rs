@@ -114,6 +114,11 @@ impl Plans {
         self.overrides.get(&(subscription.tenant, subscription.starts_at)).unwrap_or(&PLAIN)
     }
 
+    /// Days of the longest period of any plan that was read.
+    pub(super) fn longest_period_days(&self) -> i64 {
+        self.known.values().map(|version| version.plan.billing.cycle.days_at_most()).max().unwrap_or(0)
+    }
+
     /// What says of the cycle of a subscription's bills.
     pub(super) fn cycle_terms<'a>(&'a self, subscription: &'a Subscription) -> CycleTerms<'a> {
         let billing = self.known(subscription).map(|version| &version.plan.billing);

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use common::{invoice::Invoice as Issued, money::Money};
+use common::money::Money;
 
-use super::{Drafts, FailedDraft, Invoice, Run, Simulation};
+use super::{Drafts, FailedDraft, Invoice, IssuedInvoice, Run, Simulation};
 use crate::{
     number::grouped,
     rating::{Line, LineKind, price_digits},
@@ -25,9 +25,9 @@ pub fn run_to_table(run: &Run) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
     table.set_header(["Number", "Tenant", "Total", "Due", ""].map(Cell::new));
-    let row = |invoice: &Issued, note: &str| {
+    let row = |invoice: &IssuedInvoice, note: &str| {
         let due = invoice.due_at.to_string();
-        [invoice.number.clone(), invoice.content.buyer.name.clone(), invoice.total.to_string(), due, note.to_owned()]
+        [invoice.number.clone(), invoice.tenant_name.clone(), invoice.total.to_string(), due, note.to_owned()]
     };
     for invoice in &run.issued {
         table.add_row(row(invoice, "issued"));

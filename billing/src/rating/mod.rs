@@ -43,7 +43,7 @@ pub use coupon::{Coupon, CouponUse, Discount};
 pub use late::rate_late;
 pub use line::{Line, price_digits};
 pub use parts::{Before, rate_advance, rate_interim, rate_rest};
-pub use totals::{MeterTotals, TenantTotals, Totals};
+pub use totals::{MeterTotals, TenantTotals, Totals, Used};
 
 /// A failure to rate usage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

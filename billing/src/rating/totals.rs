@@ -9,10 +9,29 @@ use common::{
     id::TenantId,
     key::Mode,
     plan::price::Measured,
-    usage::{PaidBy, rollup::UsageRollup},
+    usage::{PaidBy, rollup::UsageRollup, sum::UsageSum},
 };
 
 use super::RatingError;
+
+/// Usage that is added to totals.
+#[derive(Debug, Clone, Copy)]
+pub struct Used<'a> {
+    /// Tenant that used it.
+    pub tenant: TenantId,
+    /// Meter that is counted.
+    pub meter: &'a str,
+    /// Mode of the key.
+    pub mode: Mode,
+    /// True if it is billed.
+    pub billable: bool,
+    /// Source that pays for it.
+    pub paid: PaidBy,
+    /// Requests.
+    pub requests: u128,
+    /// Units.
+    pub units: u128,
+}
 
 /// Usage of a period per tenant and meter, or per bill of a tenant that gets several. It allocates
 /// per bill and meter, never per row.
@@ -54,18 +73,35 @@ impl<K> Default for Totals<K> {
     }
 }
 
+impl<'a> From<&'a UsageRollup> for Used<'a> {
+    fn from(sum: &'a UsageRollup) -> Self {
+        let UsageRollup { tenant, meter, mode, billable, paid, requests, units, .. } = sum;
+        let (requests, units) = ((*requests).into(), (*units).into());
+        Self { tenant: *tenant, meter, mode: *mode, billable: *billable, paid: *paid, requests, units }
+    }
+}
+
+impl<'a> From<&'a UsageSum> for Used<'a> {
+    fn from(sum: &'a UsageSum) -> Self {
+        let UsageSum { tenant, meter, mode, billable, paid, requests, units, .. } = sum;
+        let (requests, units) = (*requests, *units);
+        Self { tenant: *tenant, meter, mode: *mode, billable: *billable, paid: *paid, requests, units }
+    }
+}
+
 impl Totals {
     /// Adds one row for the tenant that used it, of a period with one plan. After an error the
     /// tenant's totals are incomplete and must not be used.
-    pub fn add(&mut self, sum: &UsageRollup) -> Result<(), RatingError> {
-        self.add_for(sum.tenant, 0, sum)
+    pub fn add<'a>(&mut self, used: impl Into<Used<'a>>) -> Result<(), RatingError> {
+        let used = used.into();
+        self.add_for(used.tenant, 0, &used)
     }
 }
 
 impl<K: Copy + Eq + Hash + Into<TenantId>> Totals<K> {
     /// Adds one row to the bill of whoever pays for it, under the plan that has this place among the
     /// plans of the period. After an error the bill is incomplete and must not be used.
-    pub fn add_for(&mut self, bill: K, plan: usize, sum: &UsageRollup) -> Result<(), RatingError> {
+    pub fn add_for(&mut self, bill: K, plan: usize, sum: &Used<'_>) -> Result<(), RatingError> {
         let totals = self.bills.entry(bill).or_default();
         totals.add(plan, sum).map_err(|what| RatingError::Overflow { tenant: bill.into(), what })
     }
@@ -130,7 +166,7 @@ impl TenantTotals {
         Self { billable_by_meter: meters, ..Self::default() }
     }
 
-    fn add(&mut self, plan: usize, sum: &UsageRollup) -> Result<(), &'static str> {
+    fn add(&mut self, plan: usize, sum: &Used<'_>) -> Result<(), &'static str> {
         add_to(&mut self.requests, sum.requests, "requests")?;
         add_to(&mut self.units, sum.units, "units")?;
         if sum.mode == Mode::Test {
@@ -141,15 +177,15 @@ impl TenantTotals {
         }
         add_to(&mut self.billable_requests, sum.requests, "billable requests")?;
         add_to(&mut self.billable_units, sum.units, "billable units")?;
-        if let Some(totals) = self.billable_by_meter.get_mut(&sum.meter) {
+        if let Some(totals) = self.billable_by_meter.get_mut(sum.meter) {
             return totals.add(plan, sum);
         }
-        self.billable_by_meter.entry(sum.meter.clone()).or_default().add(plan, sum)
+        self.billable_by_meter.entry(sum.meter.to_owned()).or_default().add(plan, sum)
     }
 }
 
 impl MeterTotals {
-    fn add(&mut self, plan: usize, sum: &UsageRollup) -> Result<(), &'static str> {
+    fn add(&mut self, plan: usize, sum: &Used<'_>) -> Result<(), &'static str> {
         if sum.paid == PaidBy::Credit {
             return add_to(&mut self.credit, sum.units, "units paid from credit");
         }
@@ -161,7 +197,7 @@ impl MeterTotals {
     }
 }
 
-fn add_to(total: &mut u64, more: u64, what: &'static str) -> Result<(), &'static str> {
-    *total = total.checked_add(more).ok_or(what)?;
+fn add_to(total: &mut u64, more: u128, what: &'static str) -> Result<(), &'static str> {
+    *total = u64::try_from(more).ok().and_then(|more| total.checked_add(more)).ok_or(what)?;
     Ok(())
 }

@@ -207,6 +207,45 @@ async fn void_invoice_is_issued_anew_with_all_usage() {
 }
 
 #[tokio::test]
+async fn invoice_whose_late_usage_is_billed_cannot_be_voided_before_that_bill() {
+    // Found by the simulation of money, history 7: the late usage was billed by both.
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let acme = customer(&store, root, "Acme", "UTC", "growth").await.id;
+    let id = |run: &Value| run["issued"][0]["id"].as_str().unwrap().parse().unwrap();
+    let first = id(&november(&deployment).await);
+    book(&store, 0, vec![request(acme, "2026-11-10T12:00:00Z", 3_200_000)]).await;
+    let second = id(&december(&deployment).await);
+    let refused = store.void_invoice(first, "a test", instant("2027-01-03T00:00:00Z")).await.unwrap_err();
+    assert!(refused.to_string().contains("INV-000002 bills late usage"), "{refused}");
+    for invoice in [second, first] {
+        store.void_invoice(invoice, "a test", instant("2027-01-03T00:00:00Z")).await.unwrap();
+    }
+    assert_eq!(november(&deployment).await["issued"][0]["total"], "103.80");
+    assert_eq!(december(&deployment).await["issued"][0]["total"], "99.00");
+}
+
+#[tokio::test]
+async fn tenant_whose_invoice_is_refused_stops_no_other_of_its_batch() {
+    let deployment = Deployment::new();
+    let (store, root) = deployment.store().await;
+    let [acme, ..] = [
+        customer(&store, root, "Acme", "UTC", "growth").await.id,
+        customer(&store, root, "Beta", "UTC", "growth").await.id,
+    ];
+    let pool = sqlx::SqlitePool::connect(&deployment.url()).await.unwrap();
+    let details = r#"INSERT INTO billing_details (tenant_id, body, updated_at) VALUES ($1, '{"legal_name": 1}', 0)"#;
+    sqlx::query(details).bind(acme.to_string()).execute(&pool).await.unwrap();
+    let url = deployment.url();
+    let arguments = ["run", "--period", "2026-11", "--now", DECEMBER, "--store", &url, "--output", "json"];
+    let output = deployment.run(&arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&run["failed"][0]["name"], run["issued"].as_array().unwrap().len()), (&json!("Acme"), 1));
+    assert_eq!(run["issued"][0]["number"], "INV-000001");
+}
+
+#[tokio::test]
 async fn reseller_pays_wholesale_for_its_subtree_and_bills_retail() {
     let deployment = Deployment::new();
     let (store, root) = deployment.store().await;

@@ -8,6 +8,7 @@ mod caps;
 mod command;
 mod deployment;
 mod drills;
+mod golden;
 mod histories;
 mod ingest;
 mod ingest_kafka;

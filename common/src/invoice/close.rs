@@ -1,6 +1,8 @@
 //! Ends of an invoice that nobody pays: void, or uncollectible.
 
-use super::{Invoice, InvoiceStatus, lock, set_open};
+use sqlx::{AnyConnection, Row as _};
+
+use super::{BilledUsage, Invoice, InvoiceStatus, lock, set_open};
 use crate::{
     id::InvoiceId,
     ledger::{Account, Cause, CauseKind, Posting, rows::post},
@@ -10,6 +12,7 @@ use crate::{
         Store, StoreError,
         audit_action::AuditAction,
         audit_log::{Audited, state},
+        row::corrupt,
         transaction::ChangeTransaction,
     },
     time::Micros,
@@ -19,7 +22,8 @@ use crate::{
 impl Store {
     /// Voids an invoice, as if it had never been issued: the next run bills its period and usage
     /// anew. Its number stays, and credit goes back to the wallet. A second time changes nothing. Refused: an empty reason. A conflict:
-    /// an invoice of which something is paid or credited, or that was given up.
+    /// an invoice of which something is paid or credited, that was given up, or of whose period a later
+    /// invoice bills late usage.
     pub async fn void_invoice(&self, id: InvoiceId, reason: &str, now: Micros) -> Result<Invoice, StoreError> {
         check_reason(reason)?;
         let mut change = self.begin_change(now).await?;
@@ -37,6 +41,7 @@ impl Store {
             }
             InvoiceStatus::Finalized | InvoiceStatus::Paid => {}
         }
+        refuse_if_billed_later(change.connection(), &invoice).await?;
         let content = &invoice.content;
         let money = |minor: i64| Money::from_minor(minor, content.currency);
         let entries = [
@@ -68,6 +73,70 @@ impl Store {
         post_close(&mut change, &invoice, CauseKind::WriteOff, &entries).await?;
         finish(change, invoice, InvoiceStatus::Uncollectible, AuditAction::InvoiceWriteOff, reason).await
     }
+}
+
+/// Refuses to void an invoice of whose period another one bills late usage: the next run would bill
+/// that again.
+async fn refuse_if_billed_later(connection: &mut AnyConnection, invoice: &Invoice) -> Result<(), StoreError> {
+    let Some(period) = invoice.period else { return Ok(()) };
+    refuse_if_part_of_more(connection, invoice, period.start).await?;
+    let rows = sqlx::query(
+        "SELECT number, usage FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start > $3 \
+         AND status <> 'void' ORDER BY seq",
+    )
+    .bind(invoice.issuer.to_string())
+    .bind(invoice.tenant.to_string())
+    .bind(period.start.0)
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        let text: String = row.try_get("usage")?;
+        let usage: Vec<BilledUsage> = serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;
+        if usage.iter().any(|one| one.period_start == period.start) {
+            let number: String = row.try_get("number")?;
+            return Err(StoreError::conflict(format!(
+                "{number} bills late usage of the period of {}: void that one first, or correct this one by a credit note",
+                invoice.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to void an invoice that a later one takes as billed: one with fees in advance or a part of a
+/// period, once another part of it or its end was billed.
+async fn refuse_if_part_of_more(
+    connection: &mut AnyConnection,
+    invoice: &Invoice,
+    own: Micros,
+) -> Result<(), StoreError> {
+    let mut starts: Vec<Micros> =
+        invoice.content.lines.iter().filter_map(|line| line.period).map(|one| one.start).collect();
+    starts.retain(|start| *start > own);
+    if invoice.part > 0 {
+        starts.push(own);
+    }
+    starts.dedup();
+    for start in starts {
+        let row = sqlx::query(
+            "SELECT number FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
+             AND status <> 'void' AND seq > (SELECT own.seq FROM invoices AS own WHERE own.id = $4) ORDER BY seq LIMIT 1",
+        )
+        .bind(invoice.issuer.to_string())
+        .bind(invoice.tenant.to_string())
+        .bind(start.0)
+        .bind(invoice.id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = row {
+            let number: String = row.try_get("number")?;
+            return Err(StoreError::conflict(format!(
+                "{number} takes what {} bills as billed: void that one first, or correct this one by a credit note",
+                invoice.id
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The invoice, in the actor's scope, which nobody else changes up to the end of the transaction.

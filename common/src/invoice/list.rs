@@ -1,7 +1,7 @@
 //! Reading invoices, in the actor's scope: a tenant sees those that it owes, and those of every
 //! tenant below it.
 
-use sqlx::Row as _;
+use sqlx::{Row as _, any::AnyRow};
 
 use super::{
     BilledUsage, Invoice, InvoiceStatus,
@@ -11,10 +11,10 @@ use crate::{
     id::{InvoiceId, TenantId},
     store::{
         Page, PageRequest, Store, StoreError,
-        row::{corrupt, instant_or_null, parsed},
+        row::{corrupt, instant, parsed},
         scope::{self, PathRange},
     },
-    time::Window,
+    time::{Micros, Window},
 };
 
 /// Selects invoices.
@@ -27,6 +27,26 @@ pub struct InvoiceFilter {
     /// With this status.
     pub status: Option<InvoiceStatus>,
 }
+
+/// Usage that an invoice bills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BilledInvoice {
+    /// Its place among all invoices.
+    pub seq: i64,
+    /// The tenant that sells.
+    pub issuer: TenantId,
+    /// The tenant that owes.
+    pub tenant: TenantId,
+    /// Start of its period.
+    pub period_start: Micros,
+    /// True if it closes that period; false for a part of it.
+    pub closes: bool,
+    /// The usage, of its own period and of earlier ones.
+    pub usage: Vec<BilledUsage>,
+}
+
+/// Invoices whose usage is read at once.
+const PAGE_ROWS: i64 = 1_000;
 
 impl Store {
     /// An invoice.
@@ -80,20 +100,6 @@ impl Store {
         Ok(page.page(found?))
     }
 
-    /// Issuers and tenants of invoices whose period overlaps a window, each once. Void invoices do
-    /// not count.
-    pub async fn bills_of(&self, window: Window) -> Result<Vec<(TenantId, TenantId)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT DISTINCT issuer_id, tenant_id FROM invoices \
-             WHERE period_start < $2 AND period_end > $1 AND status <> 'void' ORDER BY tenant_id, issuer_id",
-        )
-        .bind(window.start.0)
-        .bind(window.end.0)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| Ok((parsed(row, "issuer_id")?, parsed(row, "tenant_id")?))).collect()
-    }
-
     /// Usage that an invoice bills.
     pub async fn usage_of_invoice(&self, id: InvoiceId) -> Result<Vec<BilledUsage>, StoreError> {
         let row = sqlx::query("SELECT usage FROM invoices WHERE id = $1")
@@ -105,32 +111,52 @@ impl Store {
         serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))
     }
 
-    /// Usage that invoices of an issuer have billed to a tenant, if one of them closes this period.
-    /// Void ones bill nothing.
-    pub async fn billed_usage(
+    /// Returns true if an invoice of an issuer has closed the period of a tenant. Void ones close none.
+    pub async fn is_period_closed(
         &self,
         issuer: TenantId,
         tenant: TenantId,
         period: Window,
-    ) -> Result<Option<Vec<BilledUsage>>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start, part, usage FROM invoices \
-             WHERE issuer_id = $1 AND tenant_id = $2 AND period_start >= $3 AND status <> 'void' ORDER BY seq",
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT 1 AS one FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
+             AND part = 0 AND status <> 'void' LIMIT 1",
         )
         .bind(issuer.to_string())
         .bind(tenant.to_string())
         .bind(period.start.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Usage that invoices of periods from `start` on have billed, page by page, in the order of the
+    /// invoices; none is the end. Void ones bill nothing. Usage of earlier periods is left out.
+    pub async fn billed_since(&self, start: Micros, after: i64) -> Result<Option<Vec<BilledInvoice>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, issuer_id, tenant_id, period_start, part, usage FROM invoices \
+             WHERE seq > $1 AND period_start >= $2 AND status <> 'void' ORDER BY seq LIMIT $3",
+        )
+        .bind(after)
+        .bind(start.0)
+        .bind(PAGE_ROWS)
         .fetch_all(&self.pool)
         .await?;
-        let (mut billed, mut is_issued) = (Vec::new(), false);
-        for row in &rows {
-            let closes = row.try_get::<i64, _>("part")? == 0;
-            is_issued |= closes && instant_or_null(row, "period_start")? == Some(period.start);
+        let read = |row: &AnyRow| {
             let text: String = row.try_get("usage")?;
-            let usage: Vec<BilledUsage> =
+            let mut usage: Vec<BilledUsage> =
                 serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;
-            billed.extend(usage);
-        }
-        Ok(is_issued.then_some(billed))
+            usage.retain(|one| one.period_start >= start);
+            Ok::<_, StoreError>(BilledInvoice {
+                seq: row.try_get("seq")?,
+                issuer: parsed(row, "issuer_id")?,
+                tenant: parsed(row, "tenant_id")?,
+                period_start: instant(row, "period_start")?,
+                closes: row.try_get::<i64, _>("part")? == 0,
+                usage,
+            })
+        };
+        let page: Result<Vec<_>, _> = rows.iter().map(read).collect();
+        page.map(|page| (!page.is_empty()).then_some(page))
     }
 }

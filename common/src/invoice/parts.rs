@@ -1,8 +1,8 @@
 //! Parts of a period: what invoices have billed of it so far.
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
-use super::{BilledUsage, InvoiceContent, InvoiceLine, NewInvoice};
+use super::{BilledUsage, InvoiceContent, InvoiceLine};
 use crate::{
     id::{InvoiceId, TenantId},
     money::Currency,
@@ -69,42 +69,4 @@ impl Store {
         }
         Ok(found)
     }
-}
-
-/// The greatest part that was billed of a period; 0 if none was.
-pub(super) async fn last(
-    connection: &mut AnyConnection,
-    issuer: TenantId,
-    tenant: TenantId,
-    period_start: Micros,
-) -> Result<u32, StoreError> {
-    let row = sqlx::query(
-        "SELECT COALESCE(MAX(part), 0) AS part FROM invoices \
-         WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 AND kind = 'period' AND status <> 'void'",
-    )
-    .bind(issuer.to_string())
-    .bind(tenant.to_string())
-    .bind(period_start.0)
-    .fetch_one(connection)
-    .await?;
-    u32::try_from(row.try_get::<i64, _>("part")?).map_err(|error| corrupt("part", error))
-}
-
-/// Returns true if an invoice has closed the period of a part.
-pub(super) async fn is_closed(
-    connection: &mut AnyConnection,
-    new: &NewInvoice,
-    period_start: Micros,
-) -> Result<bool, StoreError> {
-    let row = sqlx::query(
-        "SELECT 1 AS one FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND currency = $3 \
-         AND period_start = $4 AND part = 0 AND kind = 'period' AND status <> 'void' LIMIT 1",
-    )
-    .bind(new.issuer.to_string())
-    .bind(new.tenant.to_string())
-    .bind(new.currency.code())
-    .bind(period_start.0)
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.is_some())
 }

@@ -9,16 +9,29 @@ use crate::{id::TenantId, store::StoreError};
 
 /// Takes the next number of a series. The series is locked up to the end of the transaction.
 pub(super) async fn next(connection: &mut AnyConnection, issuer: TenantId, series: &str) -> Result<i64, StoreError> {
+    take(connection, issuer, series, 1).await
+}
+
+/// Takes the next `count` numbers of a series, at least one, and gives the first of them. The series
+/// is locked up to the end of the transaction.
+pub(super) async fn take(
+    connection: &mut AnyConnection,
+    issuer: TenantId,
+    series: &str,
+    count: i64,
+) -> Result<i64, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO number_series (issuer_id, series, last_number) VALUES ($1, $2, 1) \
-         ON CONFLICT (issuer_id, series) DO UPDATE SET last_number = number_series.last_number + 1 \
+        "INSERT INTO number_series (issuer_id, series, last_number) VALUES ($1, $2, $3) \
+         ON CONFLICT (issuer_id, series) DO UPDATE SET last_number = number_series.last_number + excluded.last_number \
          RETURNING last_number",
     )
     .bind(issuer.to_string())
     .bind(series)
+    .bind(count)
     .fetch_one(connection)
     .await?;
-    Ok(row.try_get("last_number")?)
+    let last: i64 = row.try_get("last_number")?;
+    Ok(last - count + 1)
 }
 
 /// The number as people read it.

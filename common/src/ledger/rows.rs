@@ -1,5 +1,7 @@
 //! Rows of the ledger.
 
+use std::collections::HashMap;
+
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{Account, Cause, Entry, Posting};
@@ -7,6 +9,7 @@ use crate::{
     money::{Currency, Money},
     store::{
         StoreError,
+        bulk::{self, Value},
         row::{corrupt, instant, parsed},
     },
 };
@@ -47,6 +50,46 @@ pub(crate) async fn post(connection: &mut AnyConnection, posting: &Posting) -> R
             .await?;
     }
     Ok(Posted::New)
+}
+
+/// Writes new postings, in the transaction of their causes. Refused by the store if one has a key that
+/// is in the ledger already.
+pub(crate) async fn post_all(connection: &mut AnyConnection, postings: &[Posting]) -> Result<(), StoreError> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let row = |posting: &Posting| {
+        [
+            text(&posting.key),
+            Value::Text(posting.issuer.to_string()),
+            Value::Text(posting.tenant.to_string()),
+            text(posting.currency.code()),
+            text(posting.cause.kind.as_str()),
+            text(&posting.cause.id),
+            Value::Number(posting.at.0),
+        ]
+    };
+    let inserted = bulk::fetch(
+        connection,
+        "INSERT INTO ledger_postings (idempotency_key, issuer_id, tenant_id, currency, cause_kind, cause_id, at)",
+        "RETURNING seq, idempotency_key",
+        &postings.iter().map(row).collect::<Vec<_>>(),
+    )
+    .await?;
+    let seqs: Result<HashMap<String, i64>, StoreError> =
+        inserted.iter().map(|row| Ok((row.try_get("idempotency_key")?, row.try_get("seq")?))).collect();
+    let seqs = seqs?;
+    let mut entries = Vec::new();
+    for posting in postings {
+        let Some(seq) = seqs.get(&posting.key) else {
+            return Err(corrupt("posting", format!("`{}` was not written", posting.key)));
+        };
+        let row = |(place, entry): (i64, &Entry)| {
+            let (account, amount) = (text(entry.account.as_str()), Value::Number(entry.amount.minor()));
+            [Value::Number(*seq), Value::Number(place), account, amount]
+        };
+        entries.extend((0_i64..).zip(&posting.entries).map(row));
+    }
+    let head = "INSERT INTO ledger_entries (posting_seq, place, account, amount)";
+    bulk::execute(connection, head, "", &entries).await
 }
 
 /// Compares with the posting that has the key. Its time is not compared: a step that is run again

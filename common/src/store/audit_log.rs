@@ -11,6 +11,7 @@ use sqlx::{
 
 use super::{
     audit_action::AuditAction,
+    bulk,
     connect::Store,
     error::StoreError,
     page::{Page, PageRequest},
@@ -186,26 +187,42 @@ pub(crate) async fn insert(
     audited: Audited<'_>,
     now: Micros,
 ) -> Result<(), StoreError> {
+    insert_all(connection, acting, vec![audited], now).await
+}
+
+/// Logs several changes, in their order.
+pub(crate) async fn insert_all(
+    connection: &mut AnyConnection,
+    acting: &Acting,
+    audited: Vec<Audited<'_>>,
+    now: Micros,
+) -> Result<(), StoreError> {
     let actor = &acting.actor;
-    sqlx::query(
+    let text = |text: Option<String>| text.map_or(bulk::Value::NoText, bulk::Value::Text);
+    let row = |one: Audited<'_>| {
+        [
+            bulk::Value::Number(now.0),
+            bulk::Value::Text(actor.kind.as_str().into()),
+            bulk::Value::Text(actor.name.clone()),
+            text(actor.address.map(|address| address.to_string())),
+            text(actor.request_id.clone()),
+            bulk::Value::Text(one.action.as_str().into()),
+            bulk::Value::Text(one.subject_kind.into()),
+            bulk::Value::Text(one.subject),
+            text(one.tenant.map(|tenant| tenant.to_string())),
+            text(one.before.map(|state| state.to_string())),
+            text(one.after.map(|state| state.to_string())),
+            text(acting.scope.tenant().map(|tenant| tenant.to_string())),
+        ]
+    };
+    bulk::execute(
+        connection,
         "INSERT INTO audit_log (at, actor_kind, actor, address, request_id, action, subject_kind, subject, tenant_id, \
-         before, after, actor_tenant) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         before, after, actor_tenant)",
+        "",
+        &audited.into_iter().map(row).collect::<Vec<_>>(),
     )
-    .bind(now.0)
-    .bind(actor.kind.as_str())
-    .bind(&actor.name)
-    .bind(actor.address.map(|address| address.to_string()))
-    .bind(actor.request_id.as_deref())
-    .bind(audited.action.as_str())
-    .bind(audited.subject_kind)
-    .bind(audited.subject)
-    .bind(audited.tenant.map(|tenant| tenant.to_string()))
-    .bind(audited.before.map(|value| value.to_string()))
-    .bind(audited.after.map(|value| value.to_string()))
-    .bind(acting.scope.tenant().map(|tenant| tenant.to_string()))
-    .execute(connection)
-    .await?;
-    Ok(())
+    .await
 }
 
 fn read(row: &AnyRow, viewer: &Viewer) -> Result<AuditEntry, StoreError> {

@@ -1,4 +1,5 @@
-//! Few statements for many rows: inserting them, or changing stored rows by them.
+//! Few statements for many rows: inserting them, changing stored rows by them, or finding those of a
+//! list.
 
 use sqlx::{
     Any, AnyConnection, AssertSqlSafe,
@@ -6,7 +7,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::error::StoreError;
+use super::{connect::Engine, error::StoreError};
 
 /// Rows per statement, largest first. Few sizes, so that every statement is prepared once and found
 /// again; the largest stays below the 32,766 parameters that SQLite takes, up to 127 columns.
@@ -19,6 +20,8 @@ pub(crate) enum Value {
     Number(i64),
     /// No number.
     Null,
+    /// No text.
+    NoText,
 }
 
 /// Runs `head VALUES (..), (..) tail` for all rows, in their order.
@@ -62,11 +65,26 @@ pub(crate) async fn fetch<const COLUMNS: usize>(
     Ok(returned)
 }
 
+/// A list of texts as one parameter, for [`in_list`].
+pub(crate) fn list<T: std::fmt::Display>(texts: impl IntoIterator<Item = T>) -> String {
+    let texts: serde_json::Value = texts.into_iter().map(|text| text.to_string()).collect();
+    texts.to_string()
+}
+
+/// SQL for the texts of the list that is bound at `place`, as in `id IN ..`.
+pub(crate) fn in_list(engine: Engine, place: usize) -> String {
+    match engine {
+        Engine::Sqlite => format!("IN (SELECT value FROM json_each(${place}))"),
+        Engine::Postgres => format!("IN (SELECT jsonb_array_elements_text(CAST(${place} AS JSONB)))"),
+    }
+}
+
 fn bind<'q>(query: Query<'q, Any, AnyArguments>, value: &Value) -> Query<'q, Any, AnyArguments> {
     match value {
         Value::Text(text) => query.bind(text.clone()),
         Value::Number(number) => query.bind(*number),
         Value::Null => query.bind(None::<i64>),
+        Value::NoText => query.bind(None::<String>),
     }
 }
 

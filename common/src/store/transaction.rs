@@ -94,6 +94,11 @@ impl ChangeTransaction {
         self.write.connection()
     }
 
+    /// The database engine.
+    pub(crate) const fn engine(&self) -> Engine {
+        self.engine
+    }
+
     /// On whose behalf.
     pub(crate) fn acting(&self) -> &Acting {
         &self.acting
@@ -126,6 +131,11 @@ impl ChangeTransaction {
     /// Writes into the audit log an action of the actor.
     pub(crate) async fn audit(&mut self, audited: Audited<'_>) -> Result<(), StoreError> {
         audit_log::insert(self.write.connection(), &self.acting, audited, self.now).await
+    }
+
+    /// Writes several actions of the actor into the audit log.
+    pub(crate) async fn audit_all(&mut self, audited: Vec<Audited<'_>>) -> Result<(), StoreError> {
+        audit_log::insert_all(self.write.connection(), &self.acting, audited, self.now).await
     }
 
     /// Logs a change and gives its number. On PostgreSQL, who listens hears of it once it is

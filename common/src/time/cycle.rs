@@ -130,6 +130,16 @@ impl Cycle {
 }
 
 impl CycleUnit {
+    /// Most days of a period.
+    pub const fn days_at_most(self) -> i64 {
+        match self {
+            Self::Week => 7,
+            Self::Month => 31,
+            Self::Quarter => 92,
+            Self::Year => 366,
+        }
+    }
+
     /// Months of a period; none for a week.
     const fn months(self) -> Option<i64> {
         match self {

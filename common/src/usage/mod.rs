@@ -18,6 +18,7 @@ pub mod reconcile;
 pub mod report;
 pub mod retention;
 pub mod rollup;
+pub mod sum;
 mod wire;
 
 use std::{fmt, str::FromStr, sync::Arc};

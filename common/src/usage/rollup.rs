@@ -7,7 +7,7 @@ use crate::{
     id::{KeyId, TenantId},
     key::Mode,
     store::{
-        Store, StoreError,
+        Store, StoreError, bulk,
         row::{corrupt, count, instant, parsed},
     },
     time::{Micros, Window},
@@ -80,6 +80,24 @@ impl Store {
         rows.iter().map(read_usage).collect()
     }
 
+    /// Rollups of some tenants, of hours that start inside `window`, by hour, tenant, key, route and
+    /// meter.
+    pub async fn usage_of(&self, tenants: &[TenantId], window: Window) -> Result<Vec<UsageRollup>, StoreError> {
+        let statement = format!(
+            "SELECT hour, since, tenant_id, key_id, route, meter, mode, billable, paid, requests, aborted, units \
+             FROM usage_hourly WHERE hour >= $1 AND hour < $2 AND tenant_id {} \
+             ORDER BY hour, tenant_id, key_id, route, meter, mode, since, paid",
+            bulk::in_list(self.engine, 3)
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(window.start.0)
+            .bind(window.end.0)
+            .bind(bulk::list(tenants))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_usage).collect()
+    }
+
     /// Hourly refusals, by hour, tenant, key and reason.
     pub async fn refusals(&self, filter: &UsageFilter) -> Result<Vec<RefusalRollup>, StoreError> {
         let statement = filter.statement(
@@ -118,16 +136,20 @@ fn read_usage(row: &AnyRow) -> Result<UsageRollup, StoreError> {
         route: row.try_get("route")?,
         meter: row.try_get("meter")?,
         mode: parsed(row, "mode")?,
-        billable: match row.try_get("billable")? {
-            0_i64 => false,
-            1 => true,
-            other => return Err(corrupt("usage sum", format!("billable is {other}"))),
-        },
+        billable: billable(row)?,
         paid: parsed(row, "paid")?,
         requests: count(row, "requests")?,
         aborted: count(row, "aborted")?,
         units: count(row, "units")?,
     })
+}
+
+fn billable(row: &AnyRow) -> Result<bool, StoreError> {
+    match row.try_get("billable")? {
+        0_i64 => Ok(false),
+        1 => Ok(true),
+        other => Err(corrupt("usage sum", format!("billable is {other}"))),
+    }
 }
 
 fn read_refusals(row: &AnyRow) -> Result<RefusalRollup, StoreError> {

@@ -9,6 +9,7 @@
 //! | [`redis`] | a server that runs the script in Lua 5.1, with its clock, its keys and its faults |
 //! | [`rival`] | other ways to share a limit, on the same schedule |
 //! | [`matrix`], [`table`], [`picture`] | the comparison |
+//! | [`money`] | whole histories of money, beside a plain model; nothing of the above |
 //!
 //! Every promise is watched all the time, as a bucket whose level must never go below zero.
 
@@ -16,6 +17,7 @@ mod bound;
 pub mod gateway;
 mod keyspace;
 pub mod matrix;
+pub mod money;
 mod pack;
 mod permits;
 pub mod picture;

@@ -104,7 +104,7 @@ fn cpu_ratio(rounds: &[Round], peer: &[Round]) -> Option<f64> {
     median(rounds.iter().zip(peer).filter(|(_, peer)| cost(peer) > 0.0).map(|(own, peer)| cost(own) / cost(peer)))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,6 +1,6 @@
-//! The gateway's cost in one interleaved run: beside nginx, a bare Pingora and no proxy at all; or,
-//! where it only decides and another proxy forwards, beside a limiter that asks Redis about every
-//! request.
+//! The gateway's cost in one interleaved run: beside nginx, a bare Pingora and no proxy at all; at
+//! the edge, with TLS and HTTP/2, beside HAProxy and Envoy too; or, where it only decides and
+//! another proxy forwards, beside a limiter that asks Redis about every request.
 //!
 //! Absolute numbers drift with the machine and with whatever else it does; ratios within a round
 //! hold. So every round measures every row, ratios are taken within each round, and what is shown
@@ -13,6 +13,7 @@ mod contestant;
 mod cores;
 mod customers;
 mod decisions;
+pub mod edge;
 mod figures;
 mod fixture;
 mod kind;
@@ -46,6 +47,9 @@ pub struct Options {
     /// proxies.
     #[arg(long)]
     pub checks: bool,
+    /// Compares TLS handshakes and requests over HTTP/2, with HAProxy and Envoy as well.
+    #[arg(long, conflicts_with = "checks")]
+    pub edge: bool,
     /// Rounds; each measures every row once.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
@@ -58,9 +62,16 @@ pub struct Options {
     /// Requests per second of the open loop; 10000 unless stated for --checks.
     #[arg(long, default_value_t = 2_000, default_value_if("checks", "true", "10000"), value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: u32,
-    /// Leaves nginx out.
+    /// Leaves nginx out; with --edge, HAProxy and Envoy too.
     #[arg(long, conflicts_with = "checks")]
     pub without_nginx: bool,
+}
+
+impl Default for Options {
+    /// As the program takes them where nothing is stated.
+    fn default() -> Self {
+        Self { checks: false, edge: false, rounds: 3, seconds: 10, connections: 64, rate: 2_000, without_nginx: false }
+    }
 }
 
 /// A comparison that could not be made.
@@ -164,13 +175,17 @@ mod tests {
         Some(report)
     }
 
+    fn short() -> Options {
+        Options { rounds: 1, seconds: 1, connections: 8, rate: 100, ..Options::default() }
+    }
+
     fn names(report: &Report) -> Vec<&'static str> {
         report.rows.iter().map(|row| row.name).collect()
     }
 
     #[tokio::test]
     async fn short_comparison_of_proxies_reports_correct_usage() {
-        let options = Options { checks: false, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: true };
+        let options = Options { without_nginx: true, ..short() };
         let Some(report) = measured(&options).await else { return };
         assert_eq!(names(&report), ["upstream alone", "bare Pingora", "gateway"]);
         assert!(report.ok, "{report}");
@@ -181,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn short_comparison_of_decisions_reports_correct_usage() {
-        let options = Options { checks: true, rounds: 1, seconds: 1, connections: 8, rate: 100, without_nginx: false };
+        let options = Options { checks: true, ..short() };
         let Some(report) = measured(&options).await else { return };
         assert_eq!(names(&report), ["check", "check, peek", "check, shared", "Redis limiter"]);
         let redis: Vec<_> = report.rows.iter().map(|row| row.median.redis_cpu_seconds_per_100k.is_some()).collect();

@@ -22,6 +22,18 @@ pub(super) async fn start(
     upstream: SocketAddr,
     core: String,
 ) -> Result<Process, CompareError> {
+    let mut process = launch(directory, &format!("listen {listen};"), upstream, core)?;
+    wait_ready(&mut process, listen, "/").await?;
+    Ok(process)
+}
+
+/// Starts nginx to `upstream`, held to `core`. `listen`: the directives by which it listens.
+pub(super) fn launch(
+    directory: &Path,
+    listen: &str,
+    upstream: SocketAddr,
+    core: String,
+) -> Result<Process, CompareError> {
     let hint = ", or leave it out with --without-nginx";
     let program =
         find_program("nginx").ok_or(CompareError::ProgramMissing { program: "nginx", package: "nginx-light", hint })?;
@@ -30,7 +42,7 @@ pub(super) async fn start(
     let failed = |source| ProcessError::File { file: file.display().to_string(), source };
     std::fs::create_dir_all(&directory).map_err(failed)?;
     std::fs::write(&file, config(&directory, listen, upstream)).map_err(failed)?;
-    let mut process = Launch {
+    let launch = Launch {
         name: "nginx".into(),
         program,
         arguments: vec![
@@ -44,10 +56,8 @@ pub(super) async fn start(
         directory,
         cores: Some(core),
         yields: false,
-    }
-    .start()?;
-    wait_ready(&mut process, listen, "/").await?;
-    Ok(process)
+    };
+    Ok(launch.start()?)
 }
 
 /// The program `name` on the path, or where Debian puts servers.
@@ -58,7 +68,7 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 /// One process that is master and worker at once, so that its CPU and memory are nginx's.
-fn config(directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> String {
+fn config(directory: &Path, listen: &str, upstream: SocketAddr) -> String {
     let directory = directory.display();
     format!(
         "daemon off;
@@ -83,7 +93,7 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {listen};
+        {listen}
         location / {{
             proxy_pass http://demo;
             proxy_http_version 1.1;

@@ -85,7 +85,7 @@ fn statuses(rounds: &[Round]) -> String {
 }
 
 impl Machine {
-    fn this() -> Self {
+    pub(super) fn this() -> Self {
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let named = processors.lines().filter_map(|line| line.split_once(':'));

@@ -43,6 +43,8 @@ pub struct Times {
     pub(super) reloads_per_upgrade: u32,
     /// Time from one reload to the next.
     pub(super) reload_interval: Duration,
+    /// Tenants whose month is closed.
+    pub(super) tenants: u32,
     /// An outage that is measured.
     pub(super) outage: OutageTiming,
 }
@@ -59,6 +61,7 @@ impl Times {
         judges_speed: true,
         reloads_per_upgrade: 40,
         reload_interval: Duration::from_millis(270),
+        tenants: 10_000,
         outage: OutageTiming {
             rate: 10_000,
             undisturbed: Duration::from_mins(1),
@@ -78,6 +81,7 @@ impl Times {
         judges_speed: false,
         reloads_per_upgrade: 12,
         reload_interval: Duration::from_millis(400),
+        tenants: 200,
         // Rings small enough to be full within seconds, and a spool that then lasts for more than a
         // minute.
         outage: OutageTiming {

@@ -8,6 +8,7 @@
 
 mod billing_kill9;
 mod broker_down;
+mod close_month;
 mod error;
 mod gateway_kill9;
 mod harm;
@@ -26,6 +27,7 @@ mod upgrade;
 mod upstream_faults;
 
 pub use billing_kill9::closing::Closing;
+pub use close_month::figures::MonthFigures;
 pub use error::DrillError;
 pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;
@@ -35,7 +37,7 @@ pub use reload_upgrade::counts::{Changeover, ClientCounts};
 pub use revocation::reach::Reach;
 
 /// Every drill.
-pub static DRILLS: [Drill; 14] = [
+pub static DRILLS: [Drill; 15] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -50,4 +52,5 @@ pub static DRILLS: [Drill; 14] = [
     outage::DRILL,
     upstream_faults::DRILL,
     billing_kill9::DRILL,
+    close_month::DRILL,
 ];

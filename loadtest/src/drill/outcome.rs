@@ -5,8 +5,9 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use super::{
-    billing_kill9::closing::Closing, error::DrillError, harm::Times, limits_fleet::phase::LimitPhase,
-    outage::figures::OutageFigures, reload_upgrade::counts::Changeover, revocation::reach::Reach,
+    billing_kill9::closing::Closing, close_month::figures::MonthFigures, error::DrillError, harm::Times,
+    limits_fleet::phase::LimitPhase, outage::figures::OutageFigures, reload_upgrade::counts::Changeover,
+    revocation::reach::Reach,
 };
 use crate::deployment::{Books, Deployment};
 
@@ -61,6 +62,9 @@ pub struct Outcome {
     /// Figures of the drill about invoices.
     #[serde(flatten)]
     pub closing: Option<Closing>,
+    /// Figures of the drill about the end of a month.
+    #[serde(flatten)]
+    pub month: Option<MonthFigures>,
     /// True if the books balance for every key, the audit is clean, and the drill's own targets are
     /// met.
     pub ok: bool,
@@ -119,6 +123,7 @@ pub(super) async fn close_books(
         outages: Vec::new(),
         changeover: None,
         closing: None,
+        month: None,
         ok: wrong.is_none(),
         wrong,
     })

@@ -74,6 +74,7 @@ async fn run(faults: u32, _times: Times) -> Result<Outcome, DrillError> {
         outages: Vec::new(),
         changeover: None,
         closing: Some(closing),
+        month: None,
         ok: wrong.is_none(),
         wrong,
     })

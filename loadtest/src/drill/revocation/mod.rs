@@ -60,6 +60,7 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
         outages: Vec::new(),
         changeover: None,
         closing: None,
+        month: None,
         drill: DRILL.name,
         faults,
         at_risk: sqlite.at_risk + postgres.at_risk,

@@ -89,6 +89,7 @@ impl FaultBooks {
             outages: Vec::new(),
             changeover: None,
             closing: None,
+            month: None,
             ok: wrong.is_none(),
             wrong,
         })

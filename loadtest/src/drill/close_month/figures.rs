@@ -1,0 +1,18 @@
+//! The figures of the drill.
+
+use serde::Serialize;
+
+/// What the end of the month took.
+#[derive(Debug, Clone, Serialize)]
+pub struct MonthFigures {
+    /// Time of `billing run`, in seconds.
+    pub seconds: f64,
+    /// Tenants that are billed.
+    pub tenants: u32,
+    /// Invoices that were issued.
+    pub invoices: i64,
+    /// Hourly rollups of the month.
+    pub rollups: i64,
+    /// Most memory of `billing run`, in MiB.
+    pub peak_rss_mib: f64,
+}
