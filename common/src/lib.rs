@@ -14,6 +14,7 @@ pub mod api;
 pub mod change;
 pub mod config;
 pub mod files;
+pub mod hex;
 pub mod id;
 pub mod invoice;
 pub mod job;
