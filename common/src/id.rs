@@ -9,6 +9,12 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
+/// Bytes of every identifier's text.
+pub const TEXT_BYTES: usize = PREFIX_BYTES + ulid::ULID_LEN;
+
+/// Bytes of every prefix.
+const PREFIX_BYTES: usize = 4;
+
 /// The reason why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -41,14 +47,22 @@ macro_rules! opaque_id {
             pub const fn as_u128(self) -> u128 {
                 self.0
             }
+
+            /// The text form, which is ASCII, without the machinery of formatting.
+            pub fn text(self) -> [u8; TEXT_BYTES] {
+                let mut text = [0; TEXT_BYTES];
+                let (prefix, number) = text.split_at_mut(PREFIX_BYTES);
+                prefix.copy_from_slice($prefix.as_bytes());
+                let mut buffer = [0; ulid::ULID_LEN];
+                Ulid(self.0).array_to_str(&mut buffer).make_ascii_lowercase();
+                number.copy_from_slice(&buffer);
+                text
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut buffer = [0; ulid::ULID_LEN];
-                let text = Ulid(self.0).array_to_str(&mut buffer);
-                text.make_ascii_lowercase();
-                write!(formatter, concat!($prefix, "{}"), text)
+                formatter.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
             }
         }
 

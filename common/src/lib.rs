@@ -15,6 +15,7 @@ pub mod change;
 pub mod config;
 pub mod coupon;
 pub mod files;
+pub mod hex;
 pub mod id;
 pub mod invoice;
 pub mod job;

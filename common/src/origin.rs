@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+use crate::hex;
+
 /// The header in which each proxy adds the address that it was called from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -61,7 +63,7 @@ pub fn request_id(sent: Option<&HeaderValue>) -> String {
     };
     match sent.and_then(|value| value.to_str().ok()).filter(sane) {
         Some(id) => id.to_owned(),
-        None => format!("{:032x}", rand::random::<u128>()),
+        None => String::from_utf8_lossy(&hex::digits(rand::random())).into_owned(),
     }
 }
 

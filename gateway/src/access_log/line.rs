@@ -52,8 +52,8 @@ impl Line<'_> {
         out.push(b'"');
         text(out, "request_id", self.request_id, TEXT_MAX_BYTES);
         shown(out, "client", self.client);
-        shown(out, "tenant", self.tenant);
-        shown(out, "key", self.key);
+        plain(out, "tenant", self.tenant.map(TenantId::text));
+        plain(out, "key", self.key.map(KeyId::text));
         text(out, "route", self.route, TEXT_MAX_BYTES);
         text(out, "method", beginning(self.method, METHOD_MAX_BYTES), TEXT_MAX_BYTES);
         text(out, "path", self.path, TEXT_MAX_BYTES);
@@ -87,6 +87,15 @@ fn name(out: &mut Vec<u8>, name: &str) {
 fn number(out: &mut Vec<u8>, field: &str, value: impl itoa::Integer) {
     name(out, field);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes plain letters.
+fn plain(out: &mut Vec<u8>, field: &str, value: Option<impl AsRef<[u8]>>) {
+    let Some(value) = value else { return };
+    name(out, field);
+    out.push(b'"');
+    out.extend_from_slice(value.as_ref());
+    out.push(b'"');
 }
 
 /// Writes what shows itself in plain letters.

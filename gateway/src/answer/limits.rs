@@ -1,14 +1,15 @@
 //! The state of the caller's limits in headers: those of the IETF draft, and the older ones that
 //! most clients read.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::limit::{
     LimitState,
     headers::{LIMIT, POLICY, RATE_HEADERS, RATE_LIMIT, REMAINING, RESET},
 };
+
+/// Room for what is told of one limit.
+const LIMIT_BYTES: usize = 48;
 
 /// Largest integer of a structured field.
 const STRUCTURED_INTEGER_MAX: u64 = 999_999_999_999_999;
@@ -22,21 +23,17 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
     let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
         return Vec::new();
     };
-    let mut state = String::with_capacity(32 * limits.len());
-    let mut policy = String::with_capacity(32 * limits.len());
+    let mut state = String::with_capacity(LIMIT_BYTES * limits.len());
+    let mut policy = String::with_capacity(LIMIT_BYTES * limits.len());
     for limit in limits {
-        let separator = if state.is_empty() { "" } else { ", " };
-        let (name, bounded) = (limit.policy, |number: u64| number.min(STRUCTURED_INTEGER_MAX));
-        let remaining = told_remaining(limit);
-        let _ = write!(state, "{separator}\"{name}\";r={}", bounded(remaining));
-        let _ = write!(policy, "{separator}\"{name}\";q={}", bounded(limit.quota));
-        let _ = if limit.is_concurrency() {
-            policy.write_str(";qu=\"concurrent-requests\"")
+        begin(&mut state, limit, "r", told_remaining(limit));
+        begin(&mut policy, limit, "q", limit.quota);
+        if limit.is_concurrency() {
+            policy.push_str(";qu=\"concurrent-requests\"");
         } else {
-            let window = limit.window_seconds.max(1);
-            let _ = write!(state, ";t={}", bounded(limit.reset_seconds));
-            write!(policy, ";w={}", bounded(window))
-        };
+            parameter(&mut state, "t", limit.reset_seconds);
+            parameter(&mut policy, "w", limit.window_seconds.max(1));
+        }
     }
     let text = |name, value: String| HeaderValue::try_from(value).ok().map(|value| (name, value));
     [text(RATE_LIMIT, state), text(POLICY, policy)]
@@ -48,6 +45,21 @@ pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
             (RESET, HeaderValue::from(strictest.reset_seconds)),
         ])
         .collect()
+}
+
+/// Writes the name of a limit and its first parameter.
+fn begin(text: &mut String, limit: &LimitState, first: &str, number: u64) {
+    text.push_str(if text.is_empty() { "\"" } else { ", \"" });
+    text.push_str(limit.policy);
+    text.push('"');
+    parameter(text, first, number);
+}
+
+fn parameter(text: &mut String, name: &str, number: u64) {
+    text.push(';');
+    text.push_str(name);
+    text.push('=');
+    text.push_str(itoa::Buffer::new().format(number.min(STRUCTURED_INTEGER_MAX)));
 }
 
 /// Returns the remaining requests as clients are told them. A saved-up burst is not promised: the

@@ -33,8 +33,8 @@ pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> p
         request.remove_header(name);
     }
     if let Some(caller) = caller {
-        request.insert_header("X-Tenant-Id", caller.tenant.id.to_string())?;
-        request.insert_header("X-Key-Id", caller.key.id.to_string())?;
+        request.insert_header("X-Tenant-Id", &caller.tenant.id.text()[..])?;
+        request.insert_header("X-Key-Id", &caller.key.id.text()[..])?;
         request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
     }
     if let Some(certificate) = certificate {

@@ -1,24 +1,43 @@
 //! W3C trace context: a client's trace goes on with a span of the gateway's own; a broken one
 //! starts anew.
 
+use common::hex;
+use http::HeaderValue;
+use pingora_core::{ErrorType, OrErr as _};
 use pingora_http::RequestHeader;
+use smallvec::SmallVec;
 
 const TRACEPARENT: &str = "traceparent";
+
+/// Room for version, trace, span and flags, with the dashes between them: 55 bytes.
+const HEADER_ROOM: usize = 64;
 
 /// Replaces `traceparent` by one that names this gateway as the parent.
 pub(super) fn propagate(request: &mut RequestHeader) -> pingora_core::Result<()> {
     let mut sent = request.headers.get_all(TRACEPARENT).iter();
     let only = sent.next().filter(|_| sent.next().is_none());
-    let span: u64 = rand::random::<u64>() | 1;
-    let (value, continued) = match only.and_then(|value| value.to_str().ok()).and_then(parse) {
-        Some((trace, flags)) => (format!("00-{trace}-{span:016x}-{flags}"), true),
-        None => (format!("00-{:032x}-{span:016x}-00", rand::random::<u128>() | 1), false),
+    let continued = only.and_then(|value| value.to_str().ok()).and_then(parse);
+    let value = match continued {
+        Some((trace, flags)) => written(trace.as_bytes(), flags.as_bytes()),
+        None => written(&hex::digits(rand::random::<u128>() | 1), b"00"),
     };
-    if !continued {
+    if continued.is_none() {
         // The state belongs to the trace that was dropped.
         request.remove_header("tracestate");
     }
+    let value =
+        HeaderValue::from_bytes(&value).or_err(ErrorType::InternalError, "a trace context that is no header")?;
     request.insert_header(TRACEPARENT, value)
+}
+
+/// The header with a new span; 32 digits of the trace, 2 of its flags.
+fn written(trace: &[u8], flags: &[u8]) -> SmallVec<[u8; HEADER_ROOM]> {
+    let span = hex::digits(u128::from(rand::random::<u64>() | 1));
+    let mut value = SmallVec::new();
+    for part in [b"00-", trace, b"-", &span[16..], b"-", flags] {
+        value.extend_from_slice(part);
+    }
+    value
 }
 
 /// Trace id and flags of a valid header.
