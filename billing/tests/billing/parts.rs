@@ -103,6 +103,13 @@ async fn fees_in_advance_are_billed_as_the_period_begins_and_once() {
     assert_eq!(totals(&first), ["30.00"]);
     assert_eq!(explained(&deployment, &first["issued"][0]).await["from_frozen_usage"], "same");
     assert_eq!(totals(&at(&deployment, "2026-04-02T00:00:00Z").await), [""; 0]);
+    let void = async |issued: &Value| {
+        let id = issued["issued"][0]["id"].as_str().unwrap().parse().unwrap();
+        store.void_invoice(id, "a slip", instant("2026-06-02T00:00:00Z")).await
+    };
+    void(&first).await.unwrap();
+    let first = at(&deployment, "2026-04-03T00:00:00Z").await;
+    assert_eq!(totals(&first), ["30.00"], "a void part is billed anew");
     book(&store, 0, vec![request(acme, "2026-04-10T00:00:00Z", 5)]).await;
     // Half of April: 45 for the one, less half of what was paid for the other.
     subscribe(&store, acme, "big", "2026-04-16T00:00:00Z").await;
@@ -125,6 +132,10 @@ async fn fees_in_advance_are_billed_as_the_period_begins_and_once() {
     let last = at(&deployment, "2026-06-01T01:00:00Z").await;
     let expected = [("requests: from 1 on", 100), ("requests: from 1 on (late)", 200)];
     assert_eq!(lines(&store, &last["issued"][0]).await, expected.map(|(text, minor)| (text.to_owned(), minor)));
+    for taken in [&first, &closed] {
+        let refused = void(taken).await.unwrap_err();
+        assert!(refused.to_string().contains("as billed: void that one first"), "{refused}");
+    }
     clean(&deployment).await;
 }
 

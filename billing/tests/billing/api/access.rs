@@ -3,33 +3,22 @@
 //!
 //! The expected answers are written down here again, and not taken from the table that decides.
 
+mod things;
+
 use std::collections::BTreeSet;
 
 use billing::access::rules::{Needs, RULES};
 use common::{
-    admin::{
-        NewAdminKey,
-        Role::{self, Admin, Billing, Owner, Viewer},
-    },
-    api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
-    id::{InvoiceId, PaymentId, TenantId},
-    invoice::{BilledPeriod, Finalized, NewCreditNote, NewInvoice},
-    key::NewKey,
-    money::{Currency, Money},
-    quota::credit::TopUp,
-    store::PageRequest,
+    admin::Role::{self, Admin, Billing, Owner, Viewer},
+    id::TenantId,
     tenant::TenantKind,
-    time::{Clock as _, SystemClock, Window},
-    usage::event::UsageEvent,
-    wallet::{AutoTopUp, GrantKind, NewWalletGrant, WalletPolicy},
+    time::{Clock as _, SystemClock},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use things::path_for;
 
-use super::{
-    fixture::{Answer, Caller, Fixture, tenant},
-    subscriptions,
-};
+use super::fixture::{Answer, Caller, Fixture, tenant};
 
 /// The least roles that may: to the own tenant, to the own tenant if it is a root, and to a tenant
 /// below.
@@ -179,140 +168,6 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/plans/{plan}/migrate") => Some(json!({ "starts": "now" })),
         _ => None,
     }
-}
-
-/// Gives the partner credit: what it grants moves from there.
-async fn sell_credit_to_partner(fixture: &Fixture) {
-    let top_up = TopUp {
-        reference: "walk".into(),
-        tenant: fixture.partner,
-        meter: "tokens".into(),
-        units: 1_000_000,
-        reason: None,
-        added_at: SystemClock.now(),
-    };
-    // A second time, it changes nothing.
-    fixture.store.add_credit(&top_up).await.unwrap();
-}
-
-/// Records the events that are corrected.
-async fn report_usage(fixture: &Fixture, target: TenantId) {
-    let event = |id: &str| UsageEvent {
-        tenant: target,
-        source: format!("/walk/{target}"),
-        id: id.into(),
-        at: None,
-        meter: "tokens".into(),
-        units: 1,
-        mode: common::key::Mode::Live,
-    };
-    fixture.store.record_usage_events(&[event("amend"), event("revert")], SystemClock.now()).await.unwrap();
-}
-
-/// A grant of the tenant.
-async fn grant_money(fixture: &Fixture, target: TenantId) -> String {
-    let new = NewWalletGrant {
-        issuer: None,
-        tenant: target,
-        amount: Money::from_minor(1, Currency::USD),
-        kind: GrantKind::Paid,
-        priority: 50,
-        expires_at: None,
-        reference: "walk".into(),
-        reason: None,
-    };
-    fixture.store.grant_money(&new, SystemClock.now()).await.unwrap().id.to_string()
-}
-
-/// A top-up of the tenant that can be confirmed, or one that can be cancelled: of wallets of their
-/// own.
-async fn top_up(fixture: &Fixture, target: TenantId, path: &str) -> String {
-    let currency = if path.ends_with("/confirm") { Currency::JPY } else { Currency::EUR };
-    let money = |minor| Money::from_minor(minor, currency);
-    let top_up = AutoTopUp { threshold: money(5), target: money(9), per_day: 100 };
-    let policy = WalletPolicy { overdraft: money(0), top_up: Some(top_up) };
-    let now = SystemClock.now();
-    fixture.store.set_wallet_policy((None, target, currency), &policy, now).await.unwrap();
-    fixture.store.request_top_ups(now).await.unwrap();
-    let page = PageRequest { after: None, limit: 1_000 };
-    let all = fixture.store.wallet_top_ups(target, page).await.unwrap().items;
-    all.iter().rfind(|one| one.amount.currency() == currency).unwrap().id.to_string()
-}
-
-/// An invoice that the tenant owes to itself, so that it is both of its sides.
-async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
-    let line = NewLineBody { description: "Work".into(), amount: "10.00".into(), meter: None };
-    let body = NewInvoiceBody { issuer: None, tenant, currency: Currency::USD, lines: vec![line], memo: None };
-    let now = SystemClock.now();
-    // Each has a period of its own.
-    let window = Window { start: now, end: now.plus_seconds(1) };
-    let period = Some(BilledPeriod { window, zone: "UTC".into() });
-    let new = NewInvoice { period, ..body.invoice(tenant).unwrap() };
-    match fixture.store.finalize_invoice(&new, now).await.unwrap() {
-        Finalized::New(invoice) | Finalized::Before(invoice) => invoice.id,
-    }
-}
-
-/// A payment of such an invoice, all of which may go back.
-async fn payment_of(fixture: &Fixture, tenant: TenantId) -> PaymentId {
-    let (invoice, now) = (invoice_of(fixture, tenant).await, SystemClock.now());
-    let reference = invoice.to_string();
-    let body = NewPaymentBody { amount: "10.00".into(), method: None, reference, received_at: None };
-    let new = body.payment(invoice, Currency::USD, now).unwrap();
-    let payment = fixture.store.record_payment(&new, now).await.unwrap().id;
-    let all = NewCreditNote { lines: Vec::new(), reason: "a test".into() };
-    fixture.store.issue_credit_note(invoice, &all, now).await.unwrap();
-    payment
-}
-
-/// The path, with what is the tenant's put in.
-async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
-    let now = SystemClock.now();
-    if path.contains("/credit") {
-        sell_credit_to_partner(fixture).await;
-    }
-    if path.contains("/subscriptions/") || path.contains("/add-ons") || path.contains("/coupons") {
-        subscriptions::prepare(fixture, target, path).await;
-    }
-    if path.contains("/usage/events/") {
-        report_usage(fixture, target).await;
-    }
-    if path.contains("{grant}") {
-        let grant = grant_money(fixture, target).await;
-        return path.replace("{tenant}", &target.to_string()).replace("{grant}", &grant);
-    }
-    if path.contains("{top_up}") {
-        let top_up = top_up(fixture, target, path).await;
-        return path.replace("{tenant}", &target.to_string()).replace("{top_up}", &top_up);
-    }
-    if path.contains("{key}") {
-        let secret = common::key::Secret::generate(common::key::Mode::Live);
-        let new = NewKey::new(target, "k", &secret, &Fixture::pepper());
-        return path.replace("{key}", &fixture.store.create_key(&new, now).await.unwrap().id.to_string());
-    }
-    if path.contains("{admin_key}") {
-        let secret = common::admin::AdminSecret::generate();
-        let new = NewAdminKey {
-            tenant: target,
-            name: "k".into(),
-            role: Viewer,
-            scopes: Vec::new(),
-            hash: Fixture::pepper().hash_admin(&secret),
-            pepper_id: Fixture::pepper().id().into(),
-            hint: secret.hint().into(),
-            expires_at: None,
-        };
-        return path.replace("{admin_key}", &fixture.store.create_admin_key(&new, now).await.unwrap().id.to_string());
-    }
-    if path.contains("{invoice}") {
-        return path.replace("{invoice}", &invoice_of(fixture, target).await.to_string());
-    }
-    if path.contains("{payment}") {
-        return path.replace("{payment}", &payment_of(fixture, target).await.to_string());
-    }
-    // What one walker takes away, another cannot redeem.
-    let coupon = if path.contains("{tenant}") { "GONE" } else { "WALK" };
-    path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth").replace("{coupon}", coupon)
 }
 
 async fn send(caller: &Caller<'_>, method: &str, path: &str, body: Option<Value>) -> Answer {
