@@ -88,7 +88,8 @@ pub(super) async fn add_advance(
             return Ok(());
         }
         draft.total = draft.total.checked_add(line.amount).map_err(failed)?;
-        draft.lines.push(line.of_period(next.window));
+        let description = format!("{} (in advance)", line.description);
+        draft.lines.push(Line { description, ..line }.of_period(next.window));
     }
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn fees_in_advance_are_billed_as_the_period_begins_and_once() {
         ("Pro, flat fee from 2026-04-01T00:00:00Z up to 2026-04-16T00:00:00Z", 1_500),
         ("fees that were billed in advance", -3_000),
         ("requests: from 1 on", 500),
-        ("Big, flat fee", 9_000),
+        ("Big, flat fee (in advance)", 9_000),
     ];
     assert_eq!(lines(&store, &closed["issued"][0]).await, expected.map(|(text, minor)| (text.to_owned(), minor)));
     let explanation = explained(&deployment, &closed["issued"][0]).await;
