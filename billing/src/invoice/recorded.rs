@@ -33,6 +33,10 @@ use crate::rating::{RatingError, Totals, Used};
 /// Longest part of the period that one query sums.
 const SLICE_MICROS: i64 = 86_400 * Micros::PER_SECOND;
 
+/// Tenants about which something changes at the same instant: from so many on, a slice is cut there,
+/// so that they need not be read in more detail. Months of one time zone begin together.
+const TURNING_TOGETHER: usize = 8;
+
 /// Slices that are read at the same time.
 const SLICES_AT_ONCE: usize = 2;
 
@@ -93,6 +97,12 @@ impl Scan {
         Self { asked, is_capped: capped.iter().copied().collect(), capped, turns, hull }
     }
 
+    /// Instants at which something changes about many tenants, in order.
+    fn cuts(&self) -> Vec<Micros> {
+        let together = self.turns.chunk_by(|(one, _), (other, _)| one == other);
+        together.filter(|turns| turns.len() >= TURNING_TOGETHER).filter_map(|turns| Some(turns.first()?.0)).collect()
+    }
+
     /// Tenants about which something changes within a window, after its start.
     fn turning(&self, window: Window) -> BTreeSet<TenantId> {
         let first = self.turns.partition_point(|(at, _)| *at <= window.start);
@@ -133,7 +143,7 @@ impl Recorded {
         watch: Watch<'_>,
     ) -> Result<Self, InvoiceError> {
         let scan = Scan::new(period, &caps);
-        let windows: Vec<Window> = slices(period.window(&caps), scan.hull).collect();
+        let windows: Vec<Window> = slices(period.window(&caps), scan.hull, &scan.cuts()).collect();
         let (mut done, of) = (0, windows.len());
         let mut slices = stream::iter(windows).map(|window| scan.slice(store, window)).buffered(SLICES_AT_ONCE);
         let mut recorded = Self::default();
@@ -235,13 +245,14 @@ impl Recorded {
     }
 }
 
-/// The window cut at every midnight in UTC and at the ends of `hull`; every instant of it lies in
-/// exactly one slice.
-fn slices(window: Window, hull: Window) -> impl Iterator<Item = Window> {
+/// The window cut at every midnight in UTC, at the ends of `hull` and at `cuts`, which come in order; every
+/// instant of it lies in exactly one slice.
+fn slices(window: Window, hull: Window, cuts: &[Micros]) -> impl Iterator<Item = Window> {
     let mut start = window.start;
     std::iter::from_fn(move || {
         let midnight = Micros((start.0.div_euclid(SLICE_MICROS) + 1).saturating_mul(SLICE_MICROS));
-        let ends = [midnight, window.end, hull.start, hull.end].into_iter().filter(|end| *end > start);
+        let cut = cuts.get(cuts.partition_point(|cut| *cut <= start)).copied();
+        let ends = [midnight, window.end, hull.start, hull.end].into_iter().chain(cut).filter(|end| *end > start);
         let slice = Window { start, end: ends.min()? };
         start = slice.end;
         (slice.start < window.end).then_some(slice)
@@ -258,10 +269,13 @@ mod tests {
 
     #[test]
     fn slices_cover_a_window_without_overlap() {
-        let found: Vec<_> = slices(hours(5, 60), hours(30, 50)).collect();
+        let found: Vec<_> = slices(hours(5, 60), hours(30, 50), &[]).collect();
         assert_eq!(found, [hours(5, 24), hours(24, 30), hours(30, 48), hours(48, 50), hours(50, 60)]);
-        assert_eq!(slices(hours(24, 24), hours(0, 9)).count(), 0);
-        assert_eq!(slices(hours(-5, 3), hours(-5, 3)).collect::<Vec<_>>(), [hours(-5, 0), hours(0, 3)]);
+        assert_eq!(slices(hours(24, 24), hours(0, 9), &[]).count(), 0);
+        assert_eq!(slices(hours(-5, 3), hours(-5, 3), &[]).collect::<Vec<_>>(), [hours(-5, 0), hours(0, 3)]);
+        let cuts = [3, 5, 23, 40].map(|hour| hours(hour, hour).start);
+        let found: Vec<_> = slices(hours(5, 30), hours(5, 30), &cuts).collect();
+        assert_eq!(found, [hours(5, 23), hours(23, 24), hours(24, 30)]);
     }
 
     #[test]
@@ -274,5 +288,6 @@ mod tests {
         assert_eq!(scan.turning(hours(24, 48)), BTreeSet::from([tenants[1]]));
         assert_eq!(scan.turning(hours(47, 72)), BTreeSet::from([tenants[0]]));
         assert_eq!(scan.turning(hours(48, 72)), BTreeSet::new());
+        assert_eq!(scan.cuts(), [], "few turn at the same instant");
     }
 }
