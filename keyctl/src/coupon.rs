@@ -213,7 +213,7 @@ impl CouponCommand {
     }
 }
 
-/// What a coupon takes off, in words.
+/// The percentage or amount of a coupon, in words.
 fn off(coupon: &CouponDocument) -> String {
     match (&coupon.percent, &coupon.amount, &coupon.currency) {
         (Some(percent), ..) => format!("{percent} %"),

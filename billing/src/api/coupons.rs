@@ -93,7 +93,7 @@ pub(super) async fn create(
 
 /// Archive a coupon
 ///
-/// Whoever has redeemed it keeps it; nobody else redeems it. The same again changes nothing.
+/// Tenants that have redeemed it keep it; no other tenant can redeem it. The same again changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/coupons/{coupon}/archive",

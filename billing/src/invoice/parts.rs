@@ -26,8 +26,8 @@ pub(super) struct Parts {
     pub(super) is_closed: bool,
 }
 
-/// What was billed of a period before, up to an invoice if one is named; nothing of a period that is
-/// billed in one part.
+/// The parts of a period that were billed before, up to an invoice if one is named; none of a period
+/// that is billed in one part.
 pub(super) async fn before(
     store: &Store,
     (bill, period, _): At<'_>,

@@ -38,7 +38,7 @@ pub(super) struct Plans {
 /// A period of a bill, among those of its cycles.
 pub(super) type At<'a> = (Bill, CyclePeriod, &'a BillCycles);
 
-/// What rates a period of a bill.
+/// Plans, add-ons and coupons that rate a period of a bill.
 pub(super) struct BillTerms<'a> {
     period: CyclePeriod,
     pub(super) plans: Vec<Term<'a>>,
@@ -81,7 +81,8 @@ impl Plans {
         Ok(plans)
     }
 
-    /// What rates a period of a bill whose plans were read; its subscriptions come by start.
+    /// Plans, add-ons and coupons that rate a period of a bill. Its plans were read before, and its
+    /// subscriptions come by start.
     pub(super) fn rating<'a>(
         &'a self,
         (bill, period, cycles): At<'_>,
@@ -119,7 +120,7 @@ impl Plans {
         self.known.values().map(|version| version.plan.billing.cycle.days_at_most()).max().unwrap_or(0)
     }
 
-    /// What says of the cycle of a subscription's bills.
+    /// The terms of a subscription that decide about its billing cycle.
     pub(super) fn cycle_terms<'a>(&'a self, subscription: &'a Subscription) -> CycleTerms<'a> {
         let billing = self.known(subscription).map(|version| &version.plan.billing);
         (subscription, billing, self.terms_of(subscription))

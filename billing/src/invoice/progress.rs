@@ -1,6 +1,6 @@
 //! Progress of a run, for whoever watches it.
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Slices of the usage of a period that are read.

@@ -68,7 +68,7 @@ struct Scan {
     hull: Window,
 }
 
-/// What was read of a slice.
+/// Usage and refusals that were read of a slice.
 struct Slice {
     window: Window,
     sums: Vec<UsageSum>,

@@ -18,7 +18,7 @@ pub enum Discount {
 pub struct Coupon {
     /// Its code, which invoices name.
     pub code: String,
-    /// What it takes off.
+    /// The percentage or amount that it takes off.
     pub discount: Discount,
     /// The only meter whose lines it is for; none: all lines.
     pub meter: Option<String>,
@@ -35,8 +35,8 @@ pub struct CouponUse {
     pub off: Money,
 }
 
-/// What the coupons take off `lines`: a line for each coupon and meter, so that it is taxed as what it
-/// takes off. A coupon applies to what those before it have left, and never to more than there is.
+/// The lines that the coupons take off `lines`: one for each coupon and meter, so that it is taxed as
+/// what it takes off. A coupon applies to what those before it have left, and never to more than there is.
 pub(super) fn lines(terms: &PeriodTerms<'_>, lines: &[Line]) -> Result<Vec<Line>, RatingError> {
     Ok(uses(terms, lines)?.iter().map(|one| Line::coupon(one, one.off)).collect())
 }
@@ -68,7 +68,7 @@ pub(super) fn lines_since(
     Ok(found)
 }
 
-/// What each coupon takes off, by meter.
+/// The amounts that each coupon takes off, by meter.
 pub(super) fn uses(terms: &PeriodTerms<'_>, lines: &[Line]) -> Result<Vec<CouponUse>, RatingError> {
     let Some(last) = terms.plans.last().filter(|_| !terms.coupons.is_empty()) else { return Ok(Vec::new()) };
     let currency = last.plan.currency;

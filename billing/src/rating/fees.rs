@@ -82,7 +82,7 @@ pub(super) fn spends(terms: &PeriodTerms<'_>, charged: Money) -> Result<Option<L
     beyond(terms, Money::zero(charged.currency()), charged)
 }
 
-/// What is beyond the maximum of the period, if `before` was billed of it before and `charged` is what
+/// The amount beyond the maximum of the period, if `before` was billed of it before and `charged` is what
 /// lines come to now.
 pub(super) fn beyond(terms: &PeriodTerms<'_>, before: Money, charged: Money) -> Result<Option<Line>, RatingError> {
     let Some(last) = terms.plans.last().map(|last| last.plan) else { return Ok(None) };

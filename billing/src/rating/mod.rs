@@ -96,7 +96,7 @@ pub enum RatingError {
     Plan(#[from] PlanError),
 }
 
-/// What rates a period of a bill.
+/// A period of a bill, with the plans, add-ons and coupons that rate it.
 #[derive(Debug, Clone, Copy)]
 pub struct PeriodTerms<'a> {
     /// The period.

@@ -12,14 +12,14 @@ use super::{
     discount, fees, rate_period, total, usage,
 };
 
-/// What invoices have billed of a period before.
+/// Usage and amounts of a period that invoices have billed before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Before {
     /// Usage.
     pub usage: TenantTotals,
     /// Sum of fees.
     pub fees: Money,
-    /// What coupons have taken off.
+    /// Amounts that coupons have taken off.
     pub coupons: Vec<CouponUse>,
     /// Sum of all lines but those of coupons.
     pub total: Money,
@@ -136,7 +136,7 @@ mod tests {
         TenantTotals::of_meters(BTreeMap::from([("requests".to_owned(), meter)]))
     }
 
-    /// What these lines have billed, of this usage.
+    /// These lines, of this usage, as they were billed before.
     fn before(lines: &[Line], usage: TenantTotals) -> Before {
         let zero = Money::zero(common::money::Currency::USD);
         let sum = |wanted: &dyn Fn(&&Line) -> bool| {

@@ -1,7 +1,7 @@
 //! Coupons: what an issuer takes off the bills of tenants that redeem them.
 //!
-//! Whether a coupon counts for a period of a bill follows from the instant at which it was redeemed and
-//! from nothing else: no counter runs down, so a bill that is computed again has the same coupons.
+//! The instant at which a coupon was redeemed decides for which periods of a bill it counts. No counter
+//! runs down, so a bill that is computed again has the same coupons.
 
 mod redeem;
 mod rows;
@@ -35,7 +35,7 @@ pub struct Coupon {
     pub issuer: TenantId,
     /// The code by which it is redeemed, unique within the issuer.
     pub code: String,
-    /// What it takes off.
+    /// The percentage or amount that it takes off.
     pub discount: CouponDiscount,
     /// The periods for which it counts.
     pub duration: CouponDuration,
@@ -76,7 +76,7 @@ impl FromStr for CouponCode {
     }
 }
 
-/// What a coupon takes off each period's bill.
+/// The percentage or amount that a coupon takes off each period's bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum CouponDiscount {
     /// Percent, above 0 and up to 100.
@@ -103,7 +103,7 @@ pub struct NewCoupon {
     pub issuer: Option<TenantId>,
     /// The code.
     pub code: String,
-    /// What it takes off.
+    /// The percentage or amount that it takes off.
     pub discount: CouponDiscount,
     /// The periods for which it counts.
     pub duration: CouponDuration,

@@ -13,7 +13,7 @@ use crate::{
     time::Micros,
 };
 
-/// What invoices of an issuer have billed a tenant of a period. Void ones bill nothing.
+/// Lines and usage of a period that an issuer's invoices have billed to a tenant. Void ones bill nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BilledBefore {
     /// Usage.
@@ -27,8 +27,8 @@ pub struct BilledBefore {
 }
 
 impl Store {
-    /// What was billed of the period that began at `period_start`, in a currency; if an invoice is named,
-    /// only what was billed before that one.
+    /// Lines and usage that were billed of the period that began at `period_start`, in a currency; if an
+    /// invoice is named, only those that were billed before it.
     pub async fn billed_before(
         &self,
         issuer: TenantId,

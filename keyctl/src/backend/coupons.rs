@@ -14,7 +14,7 @@ use common::{
 
 use crate::error::Failure;
 
-/// What changes the bills of a tenant beside its plan.
+/// Coupons, add-ons and pauses, which change a tenant's bills beside its plan.
 #[async_trait]
 pub(crate) trait Coupons: Send + Sync {
     /// Makes a coupon.

@@ -35,7 +35,7 @@ macro_rules! select_add_ons {
 /// An add-on of a tenant, over a half-open range of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AddOn {
-    /// Whose.
+    /// The tenant that owes it.
     pub tenant: TenantId,
     /// The tenant that the plan belongs to.
     pub plan_owner: TenantId,

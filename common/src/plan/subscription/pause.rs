@@ -14,7 +14,7 @@ use crate::{
     time::Micros,
 };
 
-/// What a subscription is to do.
+/// The change that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     /// To be paused, up to an instant if there is one.

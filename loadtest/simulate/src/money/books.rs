@@ -7,7 +7,7 @@ use super::{
     price::{Tax, rounded},
 };
 
-/// How an invoice stands.
+/// State of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Open,
@@ -29,7 +29,7 @@ pub(super) struct Invoice {
     pub(super) credit_used: i128,
     pub(super) open: i128,
     pub(super) status: Status,
-    /// What is left of the net and of the tax.
+    /// The rest of the net and of the tax.
     left: (i128, i128),
     /// Credit that it has used, by grant.
     from: Vec<(usize, i128)>,

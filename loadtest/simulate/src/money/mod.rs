@@ -1,4 +1,4 @@
-//! Whole histories of money: tenants come, change plans, move, use, pay late or too much, get money
+//! Histories of money: tenants come, change plans, move, use, pay late or too much, get money
 //! back, and the program dies at any write; a plain model says what every invoice and every account
 //! must come to.
 //!
@@ -28,7 +28,7 @@ use self::{
 /// Months of a history.
 pub const MONTHS: u32 = 8;
 
-/// What a history was.
+/// Outcome of a history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct History {
     /// Months of tenants other than the root.

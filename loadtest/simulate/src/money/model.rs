@@ -156,7 +156,7 @@ impl Model {
         Ok(usage)
     }
 
-    /// Who pays for what a tenant uses: for each issuer the nearest on the way up that has a plan
+    /// The payers of a tenant's usage: for each issuer the nearest on the way up that has a plan
     /// of it, and above that whoever has a wholesale plan.
     fn payers(&self, tenant: usize, at: i64) -> Vec<(Bill, Plan)> {
         let (mut payers, mut level): (Vec<(Bill, Plan)>, _) = (Vec::new(), tenant);
@@ -172,7 +172,7 @@ impl Model {
         payers
     }
 
-    /// What the lines of a bill come to if so many units are owed, in cents.
+    /// The sum of a bill's lines if so many units are owed, in cents.
     pub(super) fn due(&self, (tenant, issuer): Bill, month: u32, units: i128) -> Result<i128, jiff::Error> {
         let tenant = &self.tenants[tenant];
         let window = tenant.window(month)?;

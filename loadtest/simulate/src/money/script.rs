@@ -1,4 +1,4 @@
-//! What happens in a history: all of it follows from the seed.
+//! The steps of a history: all of them follow from the seed.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 

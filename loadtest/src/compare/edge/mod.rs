@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::{CompareError, Options, fixture::Fixture, kind::Contest, proxies, usage};
 
-/// What is counted.
+/// The kind of work that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {

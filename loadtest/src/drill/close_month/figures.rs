@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What the end of the month took.
+/// Time and memory that the close of the month took.
 #[derive(Debug, Clone, Serialize)]
 pub struct MonthFigures {
     /// Time of `billing run`, in seconds.

@@ -34,7 +34,7 @@ pub(super) struct Fixture {
     pub(super) hours: u32,
 }
 
-/// What invoices must come to.
+/// Sums that invoices must have.
 pub(super) struct Expected {
     pub(super) tenants: i64,
     pub(super) rollups: i64,
@@ -44,7 +44,7 @@ pub(super) struct Expected {
     pub(super) fees: i64,
 }
 
-/// What invoices came to.
+/// Sums that invoices have.
 pub(super) struct Billed {
     pub(super) invoices: i64,
     pub(super) requests: i64,
@@ -178,7 +178,7 @@ impl Fixture {
     }
 }
 
-/// What invoices came to.
+/// Sums that invoices have.
 pub(super) async fn billed(url: &str) -> Result<Billed, DrillError> {
     let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
     let row = sqlx::query(BILLED).fetch_one(&pool).await?;

@@ -1,4 +1,4 @@
-//! What operations are asked about: something of a tenant, made as the path needs it.
+//! Things of a tenant that operations are about, made as the path needs them.
 
 use common::{
     admin::{NewAdminKey, Role::Viewer},
