@@ -33,6 +33,8 @@ mod redis;
 mod schema;
 mod schemathesis;
 mod server;
+mod smtp;
+mod standard_webhooks;
 mod terminal;
 mod wait;
 
@@ -55,5 +57,7 @@ pub use redis::{Redis, RedisOptions};
 pub use schema::StoreFile;
 pub use schemathesis::schemathesis;
 pub use server::{Program, Server};
+pub use smtp::{Smtp, SmtpAccess, SmtpProgram};
+pub use standard_webhooks::verify_webhook;
 pub use terminal::{Act, Seen, Step, in_terminal};
 pub use wait::{Attempt, DEADLINE, POLL_INTERVAL, eventually, within};
