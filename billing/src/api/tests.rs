@@ -40,6 +40,7 @@ impl Served {
             clock,
             store: store.clone(),
             requests,
+            reach: crate::outbox::webhook::Reach::default(),
             registry,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -6,6 +6,8 @@ mod access;
 mod changes;
 mod ingest;
 mod invoices;
+mod mail;
+mod webhooks;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -21,8 +23,10 @@ use common::{
 };
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
+pub use mail::{MailConfig, MailPasswordError, MailServer, MailTls};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
+pub use webhooks::WebhooksConfig;
 
 /// The settings file unless the command line names another.
 pub const DEFAULT_FILE: &str = "config/billing.yaml";
@@ -64,6 +68,10 @@ pub struct Config {
     pub changes: ChangesConfig,
     /// Settings of the job of `billing serve` that issues invoices.
     pub invoices: InvoicesConfig,
+    /// Networks that webhooks may go to.
+    pub webhooks: WebhooksConfig,
+    /// The server that takes mail. Without it, nobody gets mail.
+    pub mail: Option<MailConfig>,
 }
 
 /// Settings from environment variables, which override the file.
@@ -77,6 +85,8 @@ pub struct Environment {
     pub kafka: Option<String>,
     /// The bootstrap token, which creates the first admin key.
     pub bootstrap_token: Option<String>,
+    /// The password at the server that takes mail.
+    pub smtp_password: Option<String>,
 }
 
 impl Default for Config {
@@ -90,6 +100,8 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             changes: ChangesConfig::default(),
             invoices: InvoicesConfig::default(),
+            webhooks: WebhooksConfig::default(),
+            mail: None,
         }
     }
 }
@@ -102,6 +114,7 @@ impl Environment {
             pepper: config::environment(PEPPER_VARIABLE),
             kafka: config::environment(KAFKA_VARIABLE),
             bootstrap_token: config::environment(BOOTSTRAP_VARIABLE),
+            smtp_password: config::environment(mail::PASSWORD_VARIABLE),
         }
     }
 }
@@ -206,6 +219,7 @@ mod tests {
             pepper: Some("0123456789abcdef".into()),
             kafka: Some("kafka-1:9092,kafka-2:9092".into()),
             bootstrap_token: Some("0123456789abcdef".into()),
+            smtp_password: None,
         };
         let config = Config::load(&file, &environment).unwrap();
         assert_eq!(config.store, "postgres://db/tollgate");
