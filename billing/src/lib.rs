@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod invoice;
 pub mod job;
 mod number;
+pub mod payment;
 pub mod problem;
 pub mod publish;
 pub mod rating;

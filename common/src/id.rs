@@ -133,6 +133,10 @@ opaque_id!(
     /// A payment.
     PaymentId, "payment", "pay_"
 );
+opaque_id!(
+    /// An attempt to collect a payment.
+    PaymentAttemptId, "payment attempt", "pat_"
+);
 
 #[cfg(test)]
 mod tests {

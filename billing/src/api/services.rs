@@ -10,7 +10,7 @@ use common::{
 use prometheus::Registry;
 
 use super::requests::RequestMetrics;
-use crate::{access::Access, ingest::Intake};
+use crate::{access::Access, ingest::Intake, payment::Providers};
 
 /// The state that all handlers share.
 pub struct Services {
@@ -30,4 +30,6 @@ pub struct Services {
     pub requests: RequestMetrics,
     /// The metrics that `/metrics` shows.
     pub registry: Registry,
+    /// Payment providers of issuers.
+    pub providers: Providers,
 }

@@ -6,6 +6,7 @@ mod access;
 mod changes;
 mod ingest;
 mod invoices;
+mod payments;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -21,6 +22,7 @@ use common::{
 };
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
+pub use payments::{PaymentsConfig, PaymentsError};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub changes: ChangesConfig,
     /// Settings of the job of `billing serve` that issues invoices.
     pub invoices: InvoicesConfig,
+    /// Accounts of issuers with payment providers.
+    pub payments: PaymentsConfig,
 }
 
 /// Settings from environment variables, which override the file.
@@ -90,6 +94,7 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             changes: ChangesConfig::default(),
             invoices: InvoicesConfig::default(),
+            payments: PaymentsConfig::default(),
         }
     }
 }

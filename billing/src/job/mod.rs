@@ -5,6 +5,7 @@
 //! changes the store in transactions that a repetition finds done.
 
 mod invoices;
+mod payments;
 mod wallet;
 mod worker;
 
@@ -17,13 +18,17 @@ use common::{
 };
 pub use worker::{JobWorker, run_due};
 
-use crate::config::{Config, Environment, IngestConfig, InvoicesConfig};
+use crate::{
+    config::{Config, Environment, IngestConfig, InvoicesConfig, PaymentsError},
+    payment::Providers,
+};
 
 /// Kinds of jobs.
 pub const KINDS: &[JobKind] = &[
     JobKind::whole("expire_credit", "*/10 * * * *", |work| Box::pin(wallet::expire(work))),
     JobKind::whole("request_top_ups", "* * * * *", |work| Box::pin(wallet::request_top_ups(work))),
     JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
+    JobKind::whole("collect_payments", "* * * * *", |work| Box::pin(payments::collect_all(work))),
 ];
 
 /// A kind of job.
@@ -72,6 +77,8 @@ pub struct JobSettings {
     pub ingest: IngestConfig,
     /// True if brokers are named: then Kafka has to answer.
     pub has_kafka: bool,
+    /// Payment providers of issuers.
+    pub providers: Providers,
 }
 
 /// The work under way; it ends with what was done, in words.
@@ -92,9 +99,14 @@ pub enum JobError {
 }
 
 impl JobSettings {
-    /// Those of a configuration and an environment.
-    pub fn of(config: &Config, environment: &Environment) -> Self {
-        Self { invoices: config.invoices, ingest: config.ingest.clone(), has_kafka: environment.kafka.is_some() }
+    /// Those of a configuration and an environment, with the secrets that it names.
+    pub fn of(config: &Config, environment: &Environment) -> Result<Self, PaymentsError> {
+        Ok(Self {
+            invoices: config.invoices,
+            ingest: config.ingest.clone(),
+            has_kafka: environment.kafka.is_some(),
+            providers: config.payments.providers()?,
+        })
     }
 }
 

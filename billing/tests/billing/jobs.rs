@@ -47,7 +47,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         let server = deployment.serve().await;
         // A second process works on the same jobs.
         let other = deployment.serve().await;
-        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 3).await;
+        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 4).await;
         store.make_job_due(&JobName::whole("expire_credit"), SystemClock.now()).await.unwrap();
         eventually("the grant has expired", async || {
             store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero()
@@ -63,7 +63,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         assert_eq!(server.metric("tollgate_jobs_stuck").await, 0);
         let jobs = json(&deployment, &["jobs"]).await;
         let kinds: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["expire_credit", "issue_invoices", "request_top_ups"]);
+        assert_eq!(kinds, ["collect_payments", "expire_credit", "issue_invoices", "request_top_ups"]);
         let told = json(&deployment, &["jobs", "runs", "--kind", "expire_credit"]).await;
         assert_eq!((&told[0]["outcome"], &told[0]["detail"]), (&"done".into(), &"1 grants expired".into()));
         assert_eq!(store.ledger_faults().await.unwrap(), []);

@@ -17,6 +17,7 @@ mod issue;
 mod jobs;
 mod parts;
 mod payers;
+mod payments;
 mod publish;
 mod reconcile;
 mod retention;

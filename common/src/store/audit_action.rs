@@ -117,6 +117,12 @@ actions! {
     PaymentRecord = "payment.record",
     /// A payment went back.
     PaymentRefund = "payment.refund",
+    /// A tenant has another payment method.
+    PaymentMethodSave = "payment_method.save",
+    /// A tenant is refused until an invoice is paid.
+    DunningSuspend = "dunning.suspend",
+    /// A tenant is served again, as the invoice is paid.
+    DunningResume = "dunning.resume",
 }
 
 impl fmt::Display for AuditAction {

@@ -33,6 +33,7 @@ mod redis;
 mod schema;
 mod schemathesis;
 mod server;
+mod stripe;
 mod terminal;
 mod wait;
 
@@ -55,5 +56,6 @@ pub use redis::{Redis, RedisOptions};
 pub use schema::StoreFile;
 pub use schemathesis::schemathesis;
 pub use server::{Program, Server};
+pub use stripe::{LocalStripe, StripeMock};
 pub use terminal::{Act, Seen, Step, in_terminal};
 pub use wait::{Attempt, DEADLINE, POLL_INTERVAL, eventually, within};
