@@ -41,6 +41,7 @@ impl Served {
             store: store.clone(),
             requests,
             registry,
+            providers: crate::payment::Providers::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

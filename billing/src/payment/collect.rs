@@ -10,7 +10,10 @@ use common::{
     time::Micros,
 };
 
-use super::provider::{Intent, PaymentProvider, ProviderError, Providers};
+use super::{
+    provider::{Intent, PaymentProvider, ProviderError},
+    providers::Providers,
+};
 
 /// Attempts that one look asks about.
 const DUE_AT_ONCE: u32 = 200;

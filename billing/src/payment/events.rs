@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::{
     collect::advance,
-    provider::{ProviderError, Providers},
+    provider::ProviderError,
+    providers::Providers,
     stripe::{NAME, Stripe},
 };
 

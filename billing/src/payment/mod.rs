@@ -9,8 +9,10 @@
 mod collect;
 mod events;
 mod provider;
+mod providers;
 pub mod stripe;
 
 pub use collect::{advance, collect, follow_due};
 pub use events::{EventError, handle, handle_open};
-pub use provider::{Answer, Intent, PaymentProvider, ProviderError, Providers, SetupPage};
+pub use provider::{Answer, Intent, PaymentProvider, ProviderError, SetupPage};
+pub use providers::Providers;

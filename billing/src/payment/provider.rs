@@ -1,13 +1,11 @@
 //! Payment providers, as the rest of billing sees them.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use common::{
     id::TenantId,
     payment::{AttemptFailure, IntentState, PaymentAttempt, SavedMethod},
 };
-
-use super::stripe::Stripe;
 
 /// The answer of a provider, on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
@@ -102,27 +100,4 @@ pub enum ProviderError {
         /// The reason.
         reason: &'static str,
     },
-}
-
-/// Providers of issuers.
-#[derive(Clone, Default)]
-pub struct Providers {
-    by_issuer: HashMap<TenantId, Arc<Stripe>>,
-}
-
-impl Providers {
-    /// Those of a list of accounts.
-    pub fn new(accounts: impl IntoIterator<Item = Stripe>) -> Self {
-        Self { by_issuer: accounts.into_iter().map(|stripe| (stripe.issuer(), Arc::new(stripe))).collect() }
-    }
-
-    /// The provider that collects for an issuer.
-    pub fn of(&self, issuer: TenantId) -> Option<&Arc<Stripe>> {
-        self.by_issuer.get(&issuer)
-    }
-
-    /// Returns true if nobody has one.
-    pub fn is_empty(&self) -> bool {
-        self.by_issuer.is_empty()
-    }
 }

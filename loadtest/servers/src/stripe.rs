@@ -1,4 +1,4 @@
-//! Stand-ins for Stripe that others wrote: localstripe (from PyPI), which keeps customers, methods and
+//! Stand-ins for Stripe that others wrote: localstripe (a Python package), which keeps customers, methods and
 //! intents and signs webhooks, and stripe-mock, Stripe's own, which checks requests against its OpenAPI
 //! document and keeps nothing.
 

@@ -66,7 +66,7 @@ pub(in crate::api) async fn save(
 ) -> Result<Json<PaymentMethodDocument>, Problem> {
     let (issuer, stripe) = issuer(&services, &caller, tenant, body.issuer).await?;
     let customer = customer(&services, &stripe, (issuer, tenant)).await?;
-    let method = stripe.attach_method(&customer, &body.method).await.map_err(refused)?;
+    let method = stripe.attach_method(&customer, &body.method).await.map_err(|error| refused(&error))?;
     let (store, now) = (caller.store(), services.clock.now());
     let account = store.save_payment_account((issuer, tenant), stripe.name(), &customer, Some(&method), now).await?;
     Ok(Json(account.into()))
@@ -98,7 +98,7 @@ pub(in crate::api) async fn page(
     }
     let (issuer, stripe) = issuer(&services, &caller, tenant, body.issuer).await?;
     let customer = customer(&services, &stripe, (issuer, tenant)).await?;
-    let page = stripe.setup_page(&customer, &body.back_to).await.map_err(refused)?;
+    let page = stripe.setup_page(&customer, &body.back_to).await.map_err(|error| refused(&error))?;
     Ok(Json(PaymentPageDocument { url: page.url }))
 }
 
@@ -137,7 +137,7 @@ async fn customer(
         return Ok(account.customer);
     }
     let name = store.tenant(tenant).await?.name;
-    let customer = stripe.create_customer(tenant, &name).await.map_err(refused)?;
+    let customer = stripe.create_customer(tenant, &name).await.map_err(|error| refused(&error))?;
     let kept =
         store.save_payment_account((issuer, tenant), stripe.name(), &customer, None, services.clock.now()).await?;
     Ok(kept.customer)

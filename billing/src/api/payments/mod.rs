@@ -24,7 +24,7 @@ fn provider(services: &Services, issuer: TenantId) -> Result<Arc<Stripe>, Proble
 }
 
 /// The problem that a provider's error is to the caller.
-fn refused(error: ProviderError) -> Problem {
+fn refused(error: &ProviderError) -> Problem {
     match error {
         ProviderError::Silent { .. } | ProviderError::Unexpected { .. } => {
             tracing::warn!(event = "payment_provider_failed", %error);

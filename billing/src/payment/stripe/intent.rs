@@ -7,7 +7,7 @@ use common::{
 use serde::Deserialize;
 
 use super::amount::of_stripe;
-use crate::payment::Intent;
+use crate::payment::provider::Intent;
 
 /// Reasons that the same card will give again.
 ///
