@@ -44,8 +44,8 @@ pub struct DunningPolicy {
     pub grace_days: u32,
     /// False: the tenant is never suspended.
     pub suspend: bool,
-    /// Address at which an invoice is paid, as in `https://pay.example.com/{invoice}`; refused requests
-    /// name it.
+    /// Address at which an invoice is paid; `{invoice}` in it stands for the id. Refused requests name
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pay_at: Option<String>,
 }

@@ -58,8 +58,12 @@ pub(in crate::api) struct ReceiptDocument {
     security(()),
     responses(
         (status = 200, description = "Taken", body = ReceiptDocument),
+        (status = 400, description = "No event", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "The signature is missing, wrong or old", body = ProblemDocument,
             content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store or Stripe does not answer", body = ProblemDocument,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
     ),
 )]
 pub(in crate::api) async fn take(

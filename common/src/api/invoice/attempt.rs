@@ -81,7 +81,7 @@ pub struct NewPaymentPageBody {
     #[schema(value_type = Option<String>)]
     pub issuer: Option<TenantId>,
     /// Where the page leads in the end.
-    #[schema(max_length = 2_000, example = "https://example.com/account")]
+    #[schema(max_length = 2_000)]
     pub back_to: String,
 }
 
