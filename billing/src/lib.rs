@@ -17,6 +17,7 @@ pub mod invoice;
 pub mod job;
 mod number;
 pub mod outbox;
+pub mod payment;
 pub mod problem;
 pub mod publish;
 pub mod rating;

@@ -111,6 +111,9 @@ const fn row(code: ProblemCode) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::SERVICE_UNAVAILABLE, "identity_provider_unavailable", "Identity provider unavailable")
         }
         ProblemCode::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store unavailable"),
+        ProblemCode::PaymentProviderUnavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "payment_provider_unavailable", "Payment provider unavailable")
+        }
         ProblemCode::KafkaUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "kafka_unavailable", "Kafka unavailable"),
         ProblemCode::TopicMissing => (StatusCode::SERVICE_UNAVAILABLE, "topic_missing", "Topic missing"),
         ProblemCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -136,6 +139,7 @@ impl IntoResponse for Problem {
             }
             ProblemCode::StoreUnavailable
             | ProblemCode::IdentityProviderUnavailable
+            | ProblemCode::PaymentProviderUnavailable
             | ProblemCode::KafkaUnavailable
             | ProblemCode::TopicMissing => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);

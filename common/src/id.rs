@@ -146,6 +146,10 @@ opaque_id!(
     /// An endpoint that hears of events.
     WebhookEndpointId, "webhook endpoint", "whk_"
 );
+opaque_id!(
+    /// An attempt to collect a payment.
+    PaymentAttemptId, "payment attempt", "pat_"
+);
 
 #[cfg(test)]
 mod tests {

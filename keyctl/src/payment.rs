@@ -1,10 +1,11 @@
-//! `keyctl payment`: payments of invoices that came in by a way that Tollgate does not follow
-//! itself.
+//! `keyctl payment`: payments of invoices, and what is done to get them.
 
 use clap::{Args, Subcommand};
 use common::{
-    api::invoice::{NewPaymentBody, PaymentDocument, RefundBody},
-    id::{InvoiceId, PaymentId},
+    api::invoice::{
+        DunningStepDocument, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, RefundBody,
+    },
+    id::{InvoiceId, PaymentId, TenantId},
     time::Micros,
 };
 
@@ -17,7 +18,30 @@ use crate::{
 const HELP: &str = "\
 Examples:
   keyctl payment record inv_01jd0000000000000000000001 --amount 103.80 --reference 'line 7'
-  keyctl payment list inv_01jd0000000000000000000001";
+  keyctl payment list inv_01jd0000000000000000000001
+  keyctl payment collect inv_01jd0000000000000000000001
+  keyctl payment methods ten_01jd0000000000000000000000";
+
+const COLLECT_HELP: &str = "\
+What is open is charged to the method that the tenant has saved at the issuer's payment provider. An attempt that has
+not ended is taken on, so the command can be repeated. With --store, `billing serve` does it within a minute.
+
+Examples:
+  keyctl payment collect inv_01jd0000000000000000000001";
+
+const ATTEMPTS_HELP: &str = "\
+Examples:
+  keyctl payment attempts inv_01jd0000000000000000000001";
+
+const DUNNING_HELP: &str = "\
+The issuer's billing details say which steps there are (`dunning`).
+
+Examples:
+  keyctl payment dunning inv_01jd0000000000000000000001";
+
+const METHODS_HELP: &str = "\
+Examples:
+  keyctl payment methods ten_01jd0000000000000000000000";
 
 const RECORD_HELP: &str = "\
 At most what is open of the invoice. The same method and reference count once, so the command can be repeated.
@@ -48,6 +72,18 @@ pub(crate) enum PaymentCommand {
     /// List the payments of an invoice and their refunds
     #[command(after_help = LIST_HELP)]
     List(ListArgs),
+    /// Collect an invoice now
+    #[command(after_help = COLLECT_HELP)]
+    Collect(ListArgs),
+    /// List attempts to collect an invoice
+    #[command(after_help = ATTEMPTS_HELP)]
+    Attempts(ListArgs),
+    /// List the steps of dunning that were taken against an invoice
+    #[command(after_help = DUNNING_HELP)]
+    Dunning(ListArgs),
+    /// List the payment methods that a tenant has saved
+    #[command(after_help = METHODS_HELP)]
+    Methods(MethodsArgs),
 }
 
 /// The arguments of `keyctl payment record`.
@@ -90,12 +126,20 @@ pub(crate) struct RefundArgs {
     reference: String,
 }
 
-/// The arguments of `keyctl payment list`.
+/// The argument of commands about one invoice.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Id of the invoice
     #[arg(value_name = "INVOICE")]
     invoice: InvoiceId,
+}
+
+/// The arguments of `keyctl payment methods`.
+#[derive(Debug, Args)]
+pub(crate) struct MethodsArgs {
+    /// Id of the tenant
+    #[arg(value_name = "TENANT")]
+    tenant: TenantId,
 }
 
 impl PaymentCommand {
@@ -112,6 +156,16 @@ impl PaymentCommand {
                 backend.refund_payment(payment, RefundBody { amount, reference }).await?
             }
             Self::List(ListArgs { invoice }) => return context.output.show(&backend.payments(invoice).await?),
+            Self::Collect(ListArgs { invoice }) => {
+                return context.output.show(&backend.collect_invoice(invoice).await?);
+            }
+            Self::Attempts(ListArgs { invoice }) => {
+                return context.output.show(&backend.payment_attempts(invoice).await?);
+            }
+            Self::Dunning(ListArgs { invoice }) => return context.output.show(&backend.dunning_steps(invoice).await?),
+            Self::Methods(MethodsArgs { tenant }) => {
+                return context.output.show(&backend.payment_methods(tenant).await?);
+            }
         };
         context.output.show(&payment)
     }
@@ -142,5 +196,52 @@ impl ListRow for PaymentDocument {
             self.reference.clone(),
             self.received_at.to_string(),
         ]
+    }
+}
+
+impl View for PaymentAttemptDocument {
+    fn table(&self) -> Rows {
+        Rows::properties([
+            ("id", self.id.to_string()),
+            ("invoice", self.invoice.to_string()),
+            ("provider", self.provider.clone()),
+            ("amount", self.amount.amount.clone()),
+            ("status", self.status.to_string()),
+            ("failure", or_dash(self.failure.as_ref())),
+            ("intent", or_dash(self.intent.as_ref())),
+            ("to confirm at", or_dash(self.action_url.as_ref())),
+            ("began", self.created_at.to_string()),
+        ])
+    }
+}
+
+impl ListRow for PaymentAttemptDocument {
+    const COLUMNS: &'static [&'static str] = &["ID", "PROVIDER", "AMOUNT", "STATUS", "FAILURE", "BEGAN"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.provider.clone(),
+            self.amount.amount.clone(),
+            self.status.to_string(),
+            or_dash(self.failure.as_ref()),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+impl ListRow for DunningStepDocument {
+    const COLUMNS: &'static [&'static str] = &["STEP", "ACTION", "TAKEN"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.number.to_string(), self.action.to_string(), self.taken_at.to_string()]
+    }
+}
+
+impl ListRow for PaymentMethodDocument {
+    const COLUMNS: &'static [&'static str] = &["ISSUER", "PROVIDER", "METHOD", "CHANGED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.issuer.to_string(), self.provider.clone(), or_dash(self.label.as_ref()), self.updated_at.to_string()]
     }
 }

@@ -202,6 +202,14 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/invoices/{invoice}/payments", reads(read(Invoices), Target::Invoice, Viewer)),
     row("POST", "/v1/invoices/{invoice}/payments", within(write(Invoices), Target::InvoiceIssuer, Billing)),
     row("POST", "/v1/payments/{payment}/refund", within(write(Invoices), Target::PaymentIssuer, Billing)),
+    // Payments that a provider collects: whoever pays says with what.
+    row("GET", "/v1/invoices/{invoice}/payment-attempts", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("POST", "/v1/invoices/{invoice}/payment-attempts", within(write(Invoices), Target::Invoice, Billing)),
+    row("GET", "/v1/invoices/{invoice}/dunning", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/payment-methods", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/payment-methods", within(write(Invoices), Target::Tenant, Billing)),
+    row("POST", "/v1/tenants/{tenant}/payment-methods/page", within(write(Invoices), Target::Tenant, Billing)),
+    row("POST", "/v1/providers/stripe/{issuer}/events", Needs::OwnToken),
     // Credit and usage.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/credit", from_above(write(Credit), Target::Tenant, Billing)),

@@ -28,6 +28,7 @@ mod outbox;
 mod page;
 mod parameters;
 mod paths;
+mod payments;
 mod plans;
 mod requests;
 mod secret;
@@ -131,6 +132,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
         ("/v1/invoices/{invoice}/payments", get(invoices::payments::list).post(invoices::payments::record)),
         ("/v1/payments/{payment}/refund", post(invoices::payments::refund)),
+        ("/v1/invoices/{invoice}/payment-attempts", get(payments::attempts::list).post(payments::attempts::collect)),
+        ("/v1/invoices/{invoice}/dunning", get(payments::attempts::dunning)),
+        ("/v1/tenants/{tenant}/payment-methods", get(payments::methods::list).post(payments::methods::save)),
+        ("/v1/tenants/{tenant}/payment-methods/page", post(payments::methods::page)),
+        ("/v1/providers/stripe/{issuer}/events", post(payments::events::take)),
         ("/v1/coupons", get(coupons::list).post(coupons::create)),
         ("/v1/coupons/{coupon}/archive", post(coupons::archive)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),

@@ -10,7 +10,7 @@ use common::{
 use prometheus::Registry;
 
 use super::requests::RequestMetrics;
-use crate::{access::Access, ingest::Intake, outbox::webhook::Reach};
+use crate::{access::Access, ingest::Intake, outbox::webhook::Reach, payment::Providers};
 
 /// The state that all handlers share.
 pub struct Services {
@@ -32,4 +32,6 @@ pub struct Services {
     pub reach: Reach,
     /// The metrics that `/metrics` shows.
     pub registry: Registry,
+    /// Payment providers of issuers.
+    pub providers: Providers,
 }

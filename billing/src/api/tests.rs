@@ -42,6 +42,7 @@ impl Served {
             requests,
             reach: crate::outbox::webhook::Reach::default(),
             registry,
+            providers: crate::payment::Providers::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

@@ -105,7 +105,7 @@ pub(super) async fn execute(arguments: &JobsArguments, environment: &Environment
         Some(Action::Runs { common, .. } | Action::Due { common, .. } | Action::Run { common, .. }) => common,
     };
     let (url, config) = common.store.resolve(environment)?;
-    let settings = config.map(|config| JobSettings::of(&config, environment)).unwrap_or_default();
+    let settings = config.map(|config| JobSettings::of(&config, environment)).transpose()?.unwrap_or_default();
     let store = Store::open(&url).await?;
     let done = act(arguments.action.as_ref(), common.output, &store, Arc::new(settings)).await;
     store.close().await;

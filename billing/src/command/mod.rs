@@ -28,7 +28,7 @@ use common::{config::ConfigError, key::PepperError, store::StoreError};
 
 use crate::{
     access::{BootstrapTokenError, oidc::IssuerSetupError},
-    config::{Config, DEFAULT_FILE, Environment},
+    config::{Config, DEFAULT_FILE, Environment, PaymentsError},
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
     job::JobError,
@@ -124,6 +124,9 @@ pub enum CommandError {
     /// The settings are not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Payments cannot be collected as the settings say.
+    #[error(transparent)]
+    Payments(#[from] PaymentsError),
     /// The pepper is missing or unusable.
     #[error(transparent)]
     Pepper(#[from] PepperError),

@@ -60,7 +60,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let metrics = IngestMetrics::register(&registry)?;
     let upkeep = Upkeep::new(store.clone(), Arc::new(SystemClock), &registry)?;
     let watch = Watch::new(store.clone(), &registry)?;
-    let settings = Arc::new(JobSettings::of(&config, environment));
+    let settings = Arc::new(JobSettings::of(&config, environment)?);
+    let providers = settings.providers.clone();
     let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings, KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
@@ -84,6 +85,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         requests,
         reach: Reach::of(&config.webhooks),
         registry,
+        providers,
     });
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     tracing::info!(

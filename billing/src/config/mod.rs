@@ -7,6 +7,7 @@ mod changes;
 mod ingest;
 mod invoices;
 mod mail;
+mod payments;
 mod webhooks;
 
 use std::{
@@ -24,6 +25,7 @@ use common::{
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
 pub use mail::{MailConfig, MailPasswordError, MailServer, MailTls};
+pub use payments::{PaymentsConfig, PaymentsError};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
 pub use webhooks::WebhooksConfig;
@@ -72,6 +74,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// The server that takes mail. Without it, nobody gets mail.
     pub mail: Option<MailConfig>,
+    /// Accounts of issuers with payment providers.
+    pub payments: PaymentsConfig,
 }
 
 /// Settings from environment variables, which override the file.
@@ -102,6 +106,7 @@ impl Default for Config {
             invoices: InvoicesConfig::default(),
             webhooks: WebhooksConfig::default(),
             mail: None,
+            payments: PaymentsConfig::default(),
         }
     }
 }

@@ -60,7 +60,7 @@ struct Row {
     owed: VecDeque<(usize, usize)>,
 }
 
-/// A sum that some row did not let pass whole.
+/// A sum that some row did not let pass whole, and of which a later limit may let pass more.
 struct Beyond {
     /// The payers whose bills have it.
     payers: Vec<Payer>,
@@ -71,6 +71,14 @@ struct Beyond {
     measured: Measured,
     /// Its last units, as many as each of those rows did not let pass.
     parts: Vec<u64>,
+}
+
+/// Usage of one sum that no bill may hold, whatever comes later.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    /// The payers whose bills have it.
+    pub(super) payers: Vec<Payer>,
+    pub(super) beyond: Measured,
 }
 
 /// A quota that bears on a bill is not known.
@@ -156,13 +164,20 @@ impl Caps {
     }
 
     /// Counts a sum against every row on its way up; sums come in the order of their time. `billed`
-    /// are those who have it on the bill of the period. An error: what bears on their bills is not
-    /// known.
-    pub(super) fn count(&mut self, payers: &Payers, sum: &UsageRollup, billed: &[Payer]) -> Result<(), UnknownCap> {
+    /// are those who have it on the bill of the period. Returns what is beyond for good; what a
+    /// later limit may let pass is told by [`Self::beyond`]. An error: what bears on their bills is
+    /// not known.
+    pub(super) fn count(
+        &mut self,
+        payers: &Payers,
+        sum: &UsageRollup,
+        billed: &[Payer],
+    ) -> Result<HeldBack, UnknownCap> {
+        let mut held = HeldBack::default();
         if self.holders.is_empty() || !sum.billable || sum.mode == Mode::Test {
-            return Ok(());
+            return Ok(held);
         }
-        let (mut parts, mut result) = (Vec::new(), Ok(()));
+        let (mut parts, mut may_pass, mut result) = (Vec::new(), false, Ok(()));
         for (tenant, subscription) in payers.plans_above(sum.tenant, sum.since) {
             // What its own credit pays for is not of the month.
             if tenant == sum.tenant && sum.paid == PaidBy::Credit {
@@ -170,7 +185,12 @@ impl Caps {
             }
             let Some(holder) = self.holders.get(&tenant) else { continue };
             match holder.caps(tenant, subscription, &sum.meter) {
-                Ok(true) => parts.extend(self.beyond_row(payers, tenant, sum, parts.len())),
+                Ok(true) => {
+                    if let Some((part, may_pass_later)) = self.beyond_row(payers, tenant, sum, parts.len()) {
+                        parts.push(part);
+                        may_pass |= may_pass_later;
+                    }
+                }
                 Ok(false) => {}
                 // A payer that holds it cannot be billed by that plan, and says so itself.
                 Err(_) if billed.iter().any(|payer| payer.bill.tenant == tenant) => {}
@@ -181,34 +201,41 @@ impl Caps {
             let owes = |payer: &&Payer| sum.paid == PaidBy::Charge || payer.wholesale;
             let payers = billed.iter().filter(owes).copied().collect();
             let measured = Measured { units: sum.units, requests: sum.requests };
-            self.sums.push(Beyond { payers, at: sum.since, meter: sum.meter.clone(), measured, parts });
+            let sum = Beyond { payers, at: sum.since, meter: sum.meter.clone(), measured, parts };
+            // Most months have one limit. What is beyond it is not kept: there may be millions.
+            if may_pass {
+                self.sums.push(sum);
+            } else {
+                held = HeldBack { beyond: sum.beyond(), payers: sum.payers };
+            }
         }
-        result
+        result.map(|()| held)
     }
 
-    /// Units of a sum that the row of a holder does not let pass, if there are any. They will be
-    /// the part of this number of the next one of `sums`.
-    fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageRollup, part: usize) -> Option<u64> {
+    /// Units of a sum that the row of a holder does not let pass, if there are any, and true if a
+    /// later limit may let them pass. Then they will be the part of this number of the next one of
+    /// `sums`.
+    fn beyond_row(&mut self, payers: &Payers, tenant: TenantId, sum: &UsageRollup, part: usize) -> Option<(u64, bool)> {
         let place = self.sums.len();
         let (row, sums) = self.row(payers, tenant, sum)?;
         row.advance(sum.since, sums);
         let beyond = row.pass(sum.units);
-        (beyond > 0).then(|| {
+        let may_pass = !row.steps.is_empty();
+        if may_pass && beyond > 0 {
             row.owed.push_back((place, part));
-            beyond
-        })
+        }
+        (beyond > 0).then_some((beyond, may_pass))
     }
 
-    /// Usage that no bill may hold, by payer, time and meter, once all sums are counted. A request counts
-    /// among it if all its units do; of several in one sum, as many as units, rounded down.
+    /// Usage that no bill may hold, by payer, time and meter, once all sums are counted: of sums
+    /// that a later limit might have let pass.
     pub(super) fn beyond(mut self) -> impl Iterator<Item = (Payer, Micros, String, Measured)> {
         for (_, row) in self.rows.values_mut().flatten() {
             row.advance(Micros(i64::MAX), &mut self.sums);
         }
         self.sums.into_iter().flat_map(|sum| {
-            let units = sum.parts.iter().copied().max().unwrap_or(0);
-            let beyond = Measured { units, requests: sum.measured.requests_of(units) };
-            let held = if units > 0 { sum.payers } else { Vec::new() };
+            let beyond = sum.beyond();
+            let held = if beyond.units > 0 { sum.payers } else { Vec::new() };
             held.into_iter().map(move |payer| (payer, sum.at, sum.meter.clone(), beyond))
         })
     }
@@ -226,6 +253,15 @@ impl Caps {
         }
         let place = known.unwrap_or(rows.len() - 1);
         Some((&mut rows.get_mut(place)?.1, &mut self.sums))
+    }
+}
+
+impl Beyond {
+    /// Its usage that no row lets pass. A request counts among it if all its units do; of several in
+    /// one sum, as many as units, rounded down.
+    fn beyond(&self) -> Measured {
+        let units = self.parts.iter().copied().max().unwrap_or(0);
+        Measured { units, requests: self.measured.requests_of(units) }
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use common::{
     id::TenantId,
+    plan::price::Measured,
     store::{Store, StoreError},
     tenant::TenantAccount,
     time::{Micros, Window},
@@ -23,7 +24,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     InvoiceError, UnbilledUsage,
-    caps::{Caps, UnknownCap},
+    caps::{Caps, HeldBack, UnknownCap},
     payers::{Payer, PeriodBill},
     period::BillingPeriod,
     progress::{Progress, Watch},
@@ -151,7 +152,7 @@ impl Recorded {
         let mut later = Vec::new();
         while let Some(slice) = slices.try_next().await? {
             for sum in &slice.sums {
-                recorded.add_usage(period, (sum.since, Used::from(sum)), |_| Ok(()));
+                recorded.add_usage(period, (sum.since, Used::from(sum)), |_| Ok(HeldBack::default()));
             }
             let mut rollups = std::mem::take(&mut later);
             rollups.extend(slice.rollups);
@@ -166,11 +167,16 @@ impl Recorded {
         }
         recorded.add_rollups(period, &mut caps, &later);
         for (payer, at, meter, beyond) in caps.beyond() {
-            if let Some(bill) = period.of_bill_at(payer.bill, at) {
-                recorded.billed.hold_back(bill, period.place(payer, at), &meter, beyond);
-            }
+            recorded.hold_back(period, (payer, at), &meter, beyond);
         }
         Ok(recorded)
+    }
+
+    /// Takes usage beyond hard quotas off the bill of a payer.
+    fn hold_back(&mut self, period: &BillingPeriod, (payer, at): (Payer, Micros), meter: &str, beyond: Measured) {
+        if let Some(bill) = period.of_bill_at(payer.bill, at) {
+            self.billed.hold_back(bill, period.place(payer, at), meter, beyond);
+        }
     }
 
     fn add_rollups(&mut self, period: &BillingPeriod, caps: &mut Caps, rollups: &[UsageRollup]) {
@@ -185,12 +191,15 @@ impl Recorded {
         &mut self,
         period: &BillingPeriod,
         (since, used): (Micros, Used<'_>),
-        count: impl FnOnce(&[Payer]) -> Result<(), UnknownCap>,
+        count: impl FnOnce(&[Payer]) -> Result<HeldBack, UnknownCap>,
     ) {
         let payers = period.payers.payers(used.tenant, since);
         let of_bill = |payer: &Payer| Some((*payer, period.of_bill_at(payer.bill, since)?));
         let (billed, bills): (Vec<Payer>, Vec<PeriodBill>) = payers.iter().filter_map(of_bill).unzip();
-        let capped = count(&billed);
+        let (held, capped) = match count(&billed) {
+            Ok(held) => (held, Ok(())),
+            Err(error) => (HeldBack::default(), Err(error)),
+        };
         if payers.is_empty() && period.counts_unpaid(used.tenant, since) {
             self.keep(used.tenant, &capped, |recorded| recorded.unpaid.add(used));
         }
@@ -200,6 +209,9 @@ impl Recorded {
             let owed = if is_owed { Used { paid: PaidBy::Charge, ..used } } else { used };
             let place = period.place(payer, since);
             self.keep(payer.bill.tenant, &capped, |recorded| recorded.billed.add_for(bill, place, &owed));
+        }
+        for payer in held.payers {
+            self.hold_back(period, (payer, since), used.meter, held.beyond);
         }
     }
 

@@ -7,6 +7,7 @@
 mod invoices;
 mod keys;
 mod outbox;
+mod payments;
 mod wallet;
 mod worker;
 
@@ -19,7 +20,10 @@ use common::{
 };
 pub use worker::{JobWorker, run_due};
 
-use crate::config::{Config, Environment, IngestConfig, InvoicesConfig};
+use crate::{
+    config::{Config, Environment, IngestConfig, InvoicesConfig, PaymentsError},
+    payment::Providers,
+};
 
 /// Kinds of jobs.
 pub const KINDS: &[JobKind] = &[
@@ -28,6 +32,7 @@ pub const KINDS: &[JobKind] = &[
     JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
     JobKind::whole("tell_expiring_keys", "*/10 * * * *", |work| Box::pin(keys::tell_expiring(work))),
     JobKind::whole("tidy_outbox", "20 3 * * *", |work| Box::pin(outbox::tidy(work))),
+    JobKind::whole("collect_payments", "* * * * *", |work| Box::pin(payments::collect_all(work))),
 ];
 
 /// A kind of job.
@@ -76,6 +81,8 @@ pub struct JobSettings {
     pub ingest: IngestConfig,
     /// True if brokers are named: then Kafka has to answer.
     pub has_kafka: bool,
+    /// Payment providers of issuers.
+    pub providers: Providers,
 }
 
 /// The work under way; it ends with what was done, in words.
@@ -96,9 +103,14 @@ pub enum JobError {
 }
 
 impl JobSettings {
-    /// Those of a configuration and an environment.
-    pub fn of(config: &Config, environment: &Environment) -> Self {
-        Self { invoices: config.invoices, ingest: config.ingest.clone(), has_kafka: environment.kafka.is_some() }
+    /// Those of a configuration and an environment, with the secrets that it names.
+    pub fn of(config: &Config, environment: &Environment) -> Result<Self, PaymentsError> {
+        Ok(Self {
+            invoices: config.invoices,
+            ingest: config.ingest.clone(),
+            has_kafka: environment.kafka.is_some(),
+            providers: config.payments.providers()?,
+        })
     }
 }
 

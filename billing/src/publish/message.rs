@@ -7,6 +7,7 @@
 use common::{
     api::instant::Instant,
     change::DatedChange,
+    dunning::Unpaid,
     id::{KeyId, TenantId},
     key::{IpNet, Key, KeyStatus, Mode},
     plan::{EffectiveTerms, PlanId, subscription::Subscription},
@@ -58,6 +59,9 @@ struct TenantDocument {
     time_zone: Zone,
     created_at: Instant,
     revision: i64,
+    /// The invoice because of which it is refused until that is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpaid: Option<Unpaid>,
     /// Its own, past and to come.
     subscriptions: Vec<SubscriptionDocument>,
     /// The terms in force, whether the plan is its own or inherited.
@@ -116,7 +120,7 @@ pub(super) async fn load(store: &Store, dated: &DatedChange, now: Micros) -> Res
 }
 
 async fn tenant(store: &Store, id: TenantId, now: Micros) -> Result<Document, StoreError> {
-    let Tenant { id, parent, kind, name, status, zone, created_at, revision } = store.tenant(id).await?;
+    let Tenant { id, parent, kind, name, status, zone, created_at, revision, unpaid } = store.tenant(id).await?;
     Ok(Document::Tenant(Box::new(TenantDocument {
         id,
         parent,
@@ -126,6 +130,7 @@ async fn tenant(store: &Store, id: TenantId, now: Micros) -> Result<Document, St
         time_zone: zone,
         created_at: Instant(created_at),
         revision,
+        unpaid,
         subscriptions: store.subscriptions_of(id).await?.into_iter().map(SubscriptionDocument::from).collect(),
         effective: store.effective_terms(id, now).await?,
     })))

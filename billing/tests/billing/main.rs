@@ -19,6 +19,7 @@ mod mail;
 mod outbox_kills;
 mod parts;
 mod payers;
+mod payments;
 mod publish;
 mod receiver;
 mod reconcile;

@@ -62,6 +62,8 @@ pub enum ProblemCode {
     StoreUnavailable,
     /// The identity provider does not answer, and its keys are not known.
     IdentityProviderUnavailable,
+    /// The payment provider does not answer.
+    PaymentProviderUnavailable,
     /// Kafka does not answer.
     KafkaUnavailable,
     /// Kafka does not have the topic.

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::instant::Instant;
 use crate::{
-    id::TenantId,
+    id::{InvoiceId, TenantId},
     plan::PlanId,
     tenant::{Tenant, TenantKind, TenantStatus},
     time::Zone,
@@ -39,6 +39,21 @@ pub struct TenantDocument {
     #[serde(default)]
     #[schema(required = true)]
     pub revision: i64,
+    /// The invoice because of which it is refused until that is paid; left out if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaid: Option<UnpaidDocument>,
+}
+
+/// An unpaid invoice because of which a tenant, and everybody below it, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = UnpaidInvoice)]
+pub struct UnpaidDocument {
+    /// The invoice.
+    #[schema(value_type = String, example = "inv_01jd0000000000000000000000")]
+    pub invoice: InvoiceId,
+    /// The address at which it is paid, if the issuer has stated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pay_at: Option<String>,
 }
 
 /// A tenant to be created.
@@ -85,8 +100,9 @@ pub struct TenantMoveBody {
 
 impl From<Tenant> for TenantDocument {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, parent, kind, name, status, zone, created_at, revision } = tenant;
-        Self { id, parent, kind, name, status, zone, created_at: created_at.into(), revision }
+        let Tenant { id, parent, kind, name, status, zone, created_at, revision, unpaid } = tenant;
+        let unpaid = unpaid.map(|unpaid| UnpaidDocument { invoice: unpaid.invoice, pay_at: unpaid.pay_at });
+        Self { id, parent, kind, name, status, zone, created_at: created_at.into(), revision, unpaid }
     }
 }
 

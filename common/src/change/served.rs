@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{catalog::cutoff, mark::ChangeMark};
 use crate::{
+    dunning::Unpaid,
     id::{KeyId, TenantId},
     key::{IpNet, Key, KeyHash, Mode},
     plan::{PlanId, PlanVersion, subscription::Subscription, versions as plans},
@@ -18,7 +19,7 @@ use crate::{
         row::{corrupt, instant, instant_or_null, list, parsed, parsed_or_null, zone},
         transaction,
     },
-    tenant::{Tenant, TenantStatus},
+    tenant::{Tenant, TenantStatus, row as tenants},
     time::{Micros, Zone},
 };
 
@@ -28,7 +29,7 @@ const ROWS_DEADLINE: Duration = Duration::from_secs(20);
 /// Rows that are asked for by id at once.
 const IDS_AT_ONCE: usize = 500;
 
-const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone FROM tenants ";
+const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone, unpaid_invoice, pay_at FROM tenants ";
 const SUBSCRIPTIONS: &str =
     "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
 const PLANS: &str = "SELECT owner_id, plan_id, version, body, created_at FROM plan_versions ";
@@ -62,6 +63,8 @@ pub struct ServedTenant {
     /// In which its months begin. If this program does not know it, the tenant has none, so no
     /// quota of a month.
     pub zone: Zone,
+    /// The invoice because of which it is refused until that is paid.
+    pub unpaid: Option<Unpaid>,
 }
 
 /// Columns of a key that a gateway needs.
@@ -106,7 +109,8 @@ pub struct Changes {
 
 impl From<&Tenant> for ServedTenant {
     fn from(tenant: &Tenant) -> Self {
-        Self { id: tenant.id, parent: tenant.parent, status: tenant.status, zone: tenant.zone.clone() }
+        let (zone, unpaid) = (tenant.zone.clone(), tenant.unpaid.clone());
+        Self { id: tenant.id, parent: tenant.parent, status: tenant.status, zone, unpaid }
     }
 }
 
@@ -309,7 +313,8 @@ fn tenant(row: &AnyRow) -> Result<ServedTenant, StoreError> {
         Some(_) => TenantStatus::Deleted,
         None => parsed(row, "status")?,
     };
-    Ok(ServedTenant { id: parsed(row, "id")?, parent: parsed_or_null(row, "parent_id")?, status, zone: zone(row)? })
+    let (id, parent) = (parsed(row, "id")?, parsed_or_null(row, "parent_id")?);
+    Ok(ServedTenant { id, parent, status, zone: zone(row)?, unpaid: tenants::unpaid(row)? })
 }
 
 fn subscription(row: &AnyRow) -> Result<Subscription, StoreError> {

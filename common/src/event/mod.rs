@@ -54,10 +54,14 @@ types! {
     InvoiceVoided = "invoice.voided",
     /// An invoice was given up.
     InvoiceUncollectible = "invoice.uncollectible",
+    /// A step of dunning was taken: a reminder is due, or the tenant is suspended.
+    InvoiceUnpaid = "invoice.unpaid",
     /// A credit note was issued.
     CreditNoteCreated = "credit_note.created",
     /// A payment came in.
     PaymentSucceeded = "payment.succeeded",
+    /// A provider could not collect a payment.
+    PaymentFailed = "payment.failed",
     /// A payment went back, in whole or in part.
     PaymentRefunded = "payment.refunded",
     /// A tenant has used 80 % or all of a quota.

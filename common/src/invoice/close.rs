@@ -172,7 +172,7 @@ async fn finish(
     reason: &str,
 ) -> Result<Invoice, StoreError> {
     let nothing = Money::zero(invoice.total.currency());
-    set_open(change.connection(), &invoice, nothing, status).await?;
+    set_open(&mut change, &invoice, nothing, status).await?;
     let before = state(&serde_json::json!({ "status": invoice.status, "open": invoice.open.to_string() }))?;
     let after = state(&serde_json::json!({ "status": status, "reason": reason }))?;
     let (subject_kind, subject, tenant) = ("invoice", invoice.id.to_string(), Some(invoice.tenant));

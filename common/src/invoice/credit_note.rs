@@ -257,7 +257,7 @@ async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Conte
     post(change.connection(), &posting).await?;
     let open = invoice.open.checked_sub(total).map_err(|error| StoreError::refused(error.to_string()))?;
     let status = if open.minor() > 0 { invoice.status } else { InvoiceStatus::Paid };
-    set_open(change.connection(), invoice, open, status).await?;
+    set_open(change, invoice, open, status).await?;
     let (action, subject_kind) = (AuditAction::CreditNoteIssue, "credit_note");
     let (subject, tenant) = (note.id.to_string(), Some(note.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(&note)? }).await?;

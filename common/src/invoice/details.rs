@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::tax::{TaxRounding, TaxRule};
 use crate::{
+    dunning::DunningPolicy,
     id::TenantId,
     name::validate_name,
     store::{
@@ -58,6 +59,12 @@ pub struct BillingDetails {
     /// As an issuer: place of rounding of tax.
     #[serde(skip_serializing_if = "is_default")]
     pub tax_rounding: TaxRounding,
+    /// As an issuer: the campaign against invoices that are not paid. None unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dunning: Option<DunningPolicy>,
+    /// As a buyer: true if no campaign runs against its invoices.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dunning_hold: bool,
 }
 
 /// A postal address.
@@ -139,6 +146,9 @@ impl BillingDetails {
         }
         if self.payment_days.is_some_and(|days| days > PAYMENT_DAYS_MAX) {
             return fault("payment_days", format!("use 0 to {PAYMENT_DAYS_MAX}"));
+        }
+        if let Some(Err((field, reason))) = self.dunning.as_ref().map(DunningPolicy::validate) {
+            return fault(&format!("dunning.{field}"), reason);
         }
         Ok(())
     }
@@ -240,6 +250,7 @@ mod tests {
             (r#"{"email":"nobody"}"#, "email: "),
             (r#"{"series":"inv"}"#, "series: "),
             (r#"{"payment_days":366}"#, "payment_days: "),
+            (r#"{"dunning":{"days":[5,3]}}"#, "dunning.days: "),
             (r#"{"legal_name":" "}"#, "legal_name: "),
             (r#"{"address":{"lines":[],"city":"Berlin","country":"Germany"}}"#, "address.country: "),
         ] {

@@ -21,6 +21,14 @@ pub(super) fn of_status(invoice: &Invoice) -> Option<NewEvent> {
     Some(of_invoice(kind, invoice))
 }
 
+/// The event of a step of dunning.
+pub(crate) fn of_unpaid(invoice: &Invoice, action: &str, pay_at: Option<&str>) -> NewEvent {
+    let mut event = of_invoice(EventType::InvoiceUnpaid, invoice);
+    event.data["action"] = action.into();
+    event.data["pay_at"] = pay_at.into();
+    event
+}
+
 /// The event of a credit note. It keeps its order with the events of its invoice.
 pub(super) fn of_credit_note(note: &CreditNote, invoice: &Invoice) -> NewEvent {
     let data = json!({

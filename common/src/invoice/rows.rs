@@ -4,12 +4,14 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{Invoice, InvoiceStatus};
 use crate::{
+    dunning::resume_if_paid,
     id::InvoiceId,
     ledger::rows::currency,
     money::Money,
     store::{
         StoreError,
         row::{corrupt, instant, instant_or_null, parsed},
+        transaction::ChangeTransaction,
     },
     time::Window,
 };
@@ -64,9 +66,10 @@ pub(crate) async fn lock(connection: &mut AnyConnection, id: InvoiceId) -> Resul
     find(connection, id).await
 }
 
-/// Writes what is open of an invoice, and the status that follows.
+/// Writes what is open of an invoice, and the status that follows. A tenant that is refused because
+/// of it is served again once nothing is to be paid.
 pub(crate) async fn set_open(
-    connection: &mut AnyConnection,
+    change: &mut ChangeTransaction,
     invoice: &Invoice,
     open: Money,
     status: InvoiceStatus,
@@ -75,7 +78,10 @@ pub(crate) async fn set_open(
         .bind(open.minor())
         .bind(status.as_str())
         .bind(invoice.id.to_string())
-        .execute(connection)
+        .execute(change.connection())
         .await?;
+    if status != InvoiceStatus::Finalized || open.minor() <= 0 {
+        resume_if_paid(change, invoice.tenant, invoice.id).await?;
+    }
     Ok(())
 }

@@ -73,7 +73,7 @@ words! {
     CreditNote = "credit_note",
     /// A payment failed.
     PaymentFailed = "payment_failed",
-    /// An invoice is overdue.
+    /// An invoice is not paid.
     Reminder = "reminder",
     /// 80 % or all of a quota is used.
     UsageThreshold = "usage_threshold",
@@ -113,6 +113,8 @@ impl MailKind {
         match event {
             EventType::InvoiceFinalized => Some(Self::Invoice),
             EventType::PaymentSucceeded => Some(Self::Receipt),
+            EventType::PaymentFailed => Some(Self::PaymentFailed),
+            EventType::InvoiceUnpaid => Some(Self::Reminder),
             EventType::CreditNoteCreated => Some(Self::CreditNote),
             EventType::UsageThresholdReached => Some(Self::UsageThreshold),
             EventType::KeyExpiring => Some(Self::KeyExpiring),

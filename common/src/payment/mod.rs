@@ -5,8 +5,17 @@
 //! count once. Nobody pays more than is open, and no more goes back than credit notes have taken
 //! back of what was paid.
 
+mod account;
+mod attempt;
+mod event;
+mod unpaid;
+
+pub use account::{PaymentAccount, SavedMethod};
+pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
+pub use event::{NewProviderEvent, ProviderEvent};
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
+pub use unpaid::{DunningStep, UnpaidInvoice};
 
 use crate::{
     event::{EventType, NewEvent, emit},
@@ -81,28 +90,7 @@ impl Store {
         if let Some(before) = by_reference(&mut change, &invoice, &new.method, &new.reference).await? {
             return same(before, new);
         }
-        if new.amount.currency() != invoice.open.currency() {
-            let currency = invoice.open.currency().code();
-            return Err(StoreError::refused(format!("amount: {} is owed in {currency}", invoice.id)));
-        }
-        if new.amount.minor() > invoice.open.minor() || invoice.status != InvoiceStatus::Finalized {
-            let open = Money::from_minor(invoice.open.minor().max(0), invoice.open.currency());
-            let status = invoice.status;
-            return Err(StoreError::conflict(format!("{} is {status}, and {open} of it is open", invoice.id)));
-        }
-        let payment = Payment {
-            id: PaymentId::generate(),
-            issuer: invoice.issuer,
-            tenant: invoice.tenant,
-            invoice: invoice.id,
-            amount: new.amount,
-            method: new.method.clone(),
-            reference: new.reference.clone(),
-            refund_of: None,
-            received_at: new.received_at,
-            recorded_at: now,
-        };
-        write(&mut change, &invoice, &payment, (CauseKind::Payment, AuditAction::PaymentRecord)).await?;
+        let payment = record(&mut change, &invoice, new).await?;
         change.commit().await?;
         Ok(payment)
     }
@@ -199,6 +187,34 @@ fn same(before: Payment, new: &NewPayment) -> Result<Payment, StoreError> {
     Err(StoreError::conflict(format!("another payment by {method} has the reference `{reference}`: {}", before.id)))
 }
 
+/// Records a payment of a locked invoice. Refused: another currency. A conflict: more than is open, an
+/// invoice that is not to be paid.
+async fn record(change: &mut ChangeTransaction, invoice: &Invoice, new: &NewPayment) -> Result<Payment, StoreError> {
+    if new.amount.currency() != invoice.open.currency() {
+        let currency = invoice.open.currency().code();
+        return Err(StoreError::refused(format!("amount: {} is owed in {currency}", invoice.id)));
+    }
+    if new.amount.minor() > invoice.open.minor() || invoice.status != InvoiceStatus::Finalized {
+        let open = Money::from_minor(invoice.open.minor().max(0), invoice.open.currency());
+        let status = invoice.status;
+        return Err(StoreError::conflict(format!("{} is {status}, and {open} of it is open", invoice.id)));
+    }
+    let payment = Payment {
+        id: PaymentId::generate(),
+        issuer: invoice.issuer,
+        tenant: invoice.tenant,
+        invoice: invoice.id,
+        amount: new.amount,
+        method: new.method.clone(),
+        reference: new.reference.clone(),
+        refund_of: None,
+        received_at: new.received_at,
+        recorded_at: change.now(),
+    };
+    write(change, invoice, &payment, (CauseKind::Payment, AuditAction::PaymentRecord)).await?;
+    Ok(payment)
+}
+
 /// Writes a payment with its posting, and what is open of the invoice then.
 async fn write(
     change: &mut ChangeTransaction,
@@ -233,7 +249,7 @@ async fn write(
     post(change.connection(), &posting).await?;
     let open = invoice.open.checked_sub(payment.amount).map_err(|error| refused(&error))?;
     let status = if open.minor() > 0 { invoice.status } else { InvoiceStatus::Paid };
-    set_open(change.connection(), invoice, open, status).await?;
+    set_open(change, invoice, open, status).await?;
     let (subject_kind, subject, tenant) = ("payment", payment.id.to_string(), Some(payment.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(payment)? }).await?;
     let after = Invoice { status, open, ..invoice.clone() };

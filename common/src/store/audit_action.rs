@@ -131,6 +131,12 @@ actions! {
     OutboxReplay = "outbox.replay",
     /// Other people of a tenant get its mail, or in another language.
     MailSettings = "tenant.mail_settings",
+    /// A tenant has another payment method.
+    PaymentMethodSave = "payment_method.save",
+    /// A tenant is refused until an invoice is paid.
+    DunningSuspend = "dunning.suspend",
+    /// A tenant is served again, as the invoice is paid.
+    DunningResume = "dunning.resume",
 }
 
 impl fmt::Display for AuditAction {

@@ -59,6 +59,7 @@ impl Store {
             zone: new.zone.clone(),
             created_at: now,
             revision: 1,
+            unpaid: None,
         };
         let mut change = self.begin_change(now).await?;
         idempotency::refuse_repetition(&mut change).await?;

@@ -17,6 +17,7 @@ pub use self::{
     update::TenantUpdate,
 };
 use crate::{
+    dunning::Unpaid,
     id::TenantId,
     time::{Micros, Zone},
     word::UnknownWord,
@@ -45,6 +46,9 @@ pub struct Tenant {
     pub created_at: Micros,
     /// Counts its changes, from 1.
     pub revision: i64,
+    /// The invoice because of which it is refused until that is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaid: Option<Unpaid>,
 }
 
 /// A tenant's place in the tree: a root sells the API, a reseller sells it on, a customer uses it.

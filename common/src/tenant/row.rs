@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::{Tenant, TenantStatus};
 use crate::{
     acting::Scope,
+    dunning::Unpaid,
     id::TenantId,
     store::{
         StoreError,
@@ -24,8 +25,8 @@ use crate::{
 macro_rules! select_tenants {
     ($rest:literal) => {
         concat!(
-            "SELECT id, parent_id, kind, name, status, zone, path, depth, created_seq, created_at, deleted_at, revision \
-             FROM tenants ",
+            "SELECT id, parent_id, kind, name, status, zone, path, depth, created_seq, created_at, deleted_at, revision, \
+             unpaid_invoice, pay_at FROM tenants ",
             $rest
         )
     };
@@ -172,5 +173,12 @@ fn read(row: &AnyRow) -> Result<Tenant, StoreError> {
         zone: zone(row)?,
         created_at: instant(row, "created_at")?,
         revision: row.try_get("revision")?,
+        unpaid: unpaid(row)?,
     })
+}
+
+/// The unpaid invoice because of which a tenant is refused.
+pub(crate) fn unpaid(row: &AnyRow) -> Result<Option<Unpaid>, StoreError> {
+    let pay_at = row.try_get("pay_at")?;
+    Ok(parsed_or_null(row, "unpaid_invoice")?.map(|invoice| Unpaid { invoice, pay_at }))
 }

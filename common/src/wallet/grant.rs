@@ -116,7 +116,7 @@ impl WalletGrant {
 }
 
 /// Writes a grant with its movement and posting; what was used beyond all grants is paid from it.
-pub(super) async fn insert(
+pub(crate) async fn insert(
     connection: &mut AnyConnection,
     key: &WalletKey,
     new: &NewWalletGrant,

@@ -11,7 +11,7 @@
 mod balance;
 pub(crate) mod draw;
 mod expire;
-mod grant;
+pub(crate) mod grant;
 mod policy;
 mod proof;
 mod rows;

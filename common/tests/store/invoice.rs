@@ -39,11 +39,11 @@ on_both_engines!(
 
 const DAY: i64 = 86_400;
 
-fn usd(minor: i64) -> Money {
+pub(crate) fn usd(minor: i64) -> Money {
     Money::from_minor(minor, Currency::USD)
 }
 
-fn line(minor: i64, meter: Option<&str>) -> InvoiceLine {
+pub(crate) fn line(minor: i64, meter: Option<&str>) -> InvoiceLine {
     InvoiceLine {
         kind: LineKind::Custom,
         description: "A line".into(),
@@ -58,7 +58,7 @@ fn line(minor: i64, meter: Option<&str>) -> InvoiceLine {
     }
 }
 
-fn bill(issuer: TenantId, tenant: TenantId, month: i64, lines: Vec<InvoiceLine>) -> NewInvoice {
+pub(crate) fn bill(issuer: TenantId, tenant: TenantId, month: i64, lines: Vec<InvoiceLine>) -> NewInvoice {
     let start = NOW.plus_seconds(month * 30 * DAY);
     let window = Window { start, end: start.plus_seconds(30 * DAY) };
     NewInvoice {
@@ -77,7 +77,7 @@ fn bill(issuer: TenantId, tenant: TenantId, month: i64, lines: Vec<InvoiceLine>)
     }
 }
 
-async fn finalized(store: &Store, new: &NewInvoice) -> Invoice {
+pub(crate) async fn finalized(store: &Store, new: &NewInvoice) -> Invoice {
     match store.finalize_invoice(new, NOW).await.unwrap() {
         Finalized::New(invoice) => *invoice,
         Finalized::Before(invoice) => panic!("{} was there before", invoice.number),

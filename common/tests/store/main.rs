@@ -27,6 +27,7 @@ mod lives;
 mod lost_entries;
 mod migrations;
 mod outbox;
+mod payment_attempt;
 mod plan;
 mod positions;
 mod quarantine;

@@ -127,6 +127,7 @@ fn rows() -> Rows {
             zone: Zone::utc(),
             created_at: Micros(0),
             revision: 1,
+            unpaid: None,
         });
     }
     let plan = PlanFile::parse(PLANS, "plans.yaml").expect("it is right").plans.remove(0);

@@ -68,6 +68,8 @@ codes! {
     InvalidToken = "invalid_token", UNAUTHORIZED, "The token is not accepted";
     /// The credit is spent.
     CreditSpent = "credit_spent", PAYMENT_REQUIRED, "The prepaid credit is spent";
+    /// An invoice of the tenant or of one above it is not paid.
+    InvoiceUnpaid = "invoice_unpaid", PAYMENT_REQUIRED, "An invoice is not paid";
     /// The tenant or one above it is suspended.
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The account is suspended";
     /// No subscription is in force.
@@ -141,6 +143,7 @@ impl From<&AuthError> for Code {
             AuthError::Revoked => Self::RevokedKey,
             AuthError::Expired => Self::ExpiredKey,
             AuthError::Suspended => Self::TenantSuspended,
+            AuthError::Unpaid(_) => Self::InvoiceUnpaid,
             AuthError::NoPlan => Self::NoPlan,
         }
     }

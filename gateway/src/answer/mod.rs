@@ -7,10 +7,11 @@ mod code;
 pub(crate) mod grpc;
 mod limits;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 pub use code::Code;
+use common::{dunning::Unpaid, id::InvoiceId};
 use http::{StatusCode, header};
 pub use limits::{has_rate_headers, rate_headers, told_remaining};
 use pingora_http::ResponseHeader;
@@ -44,6 +45,7 @@ pub struct Problem {
     limits: Vec<LimitState>,
     violated: Option<&'static str>,
     retry_after_seconds: Option<u64>,
+    unpaid: Option<Arc<Unpaid>>,
 }
 
 /// A problem as clients read it.
@@ -61,6 +63,10 @@ struct Document<'a> {
     violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice: Option<InvoiceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_at: Option<&'a str>,
 }
 
 impl Problem {
@@ -74,6 +80,7 @@ impl Problem {
             limits: Vec::new(),
             violated: None,
             retry_after_seconds: None,
+            unpaid: None,
         }
     }
 
@@ -138,6 +145,8 @@ impl Problem {
             request_id,
             violated_policies: self.violated.map(|policy| [policy]),
             retry_after_seconds: self.retry_after_seconds,
+            invoice: self.unpaid.as_ref().map(|unpaid| unpaid.invoice),
+            pay_at: self.unpaid.as_ref().and_then(|unpaid| unpaid.pay_at.as_deref()),
         };
         // Serializing plain strings and numbers cannot fail; a client would still get status and
         // headers.
@@ -172,7 +181,11 @@ impl Problem {
 
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
-        Self::new((&error).into(), error.to_string())
+        let problem = Self::new((&error).into(), error.to_string());
+        match error {
+            AuthError::Unpaid(unpaid) => Self { unpaid: Some(unpaid), ..problem },
+            _ => problem,
+        }
     }
 }
 

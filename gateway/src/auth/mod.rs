@@ -13,6 +13,7 @@ mod token;
 use std::sync::Arc;
 
 use common::{
+    dunning::Unpaid,
     id::{KeyId, TenantId},
     key::{KeyStatus, Pepper, Secret, SecretError},
     time::Micros,
@@ -40,7 +41,7 @@ pub struct Authenticator {
 }
 
 /// The reason for which a credential is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No credential at all.
     #[error("no API key: send it as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")]
@@ -69,13 +70,16 @@ pub enum AuthError {
     /// The tenant or one above it is suspended.
     #[error("tenant is suspended")]
     Suspended,
+    /// An invoice of the tenant or of one above it is not paid.
+    #[error("{}", unpaid(.0))]
+    Unpaid(Arc<Unpaid>),
     /// No subscription is in force.
     #[error("tenant has no plan")]
     NoPlan,
 }
 
 /// A refusal with its owner, if the key was recognised, so that it can be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthRefusal {
     /// The reason.
     pub error: AuthError,
@@ -116,7 +120,7 @@ impl Authenticator {
 
 impl AuthError {
     /// Returns true if a key was looked up and is not, or not any more, one that lets anybody in.
-    pub(crate) const fn is_failed_key(self) -> bool {
+    pub(crate) const fn is_failed_key(&self) -> bool {
         matches!(self, Self::Unknown | Self::Revoked | Self::Expired)
     }
 }
@@ -137,10 +141,17 @@ fn standing(key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> 
     match key.standing() {
         Standing::Served(tenant) => Ok(tenant),
         Standing::Suspended => Err(AuthError::Suspended),
+        Standing::Unpaid(unpaid) => Err(AuthError::Unpaid(unpaid)),
         // Its keys were revoked with it.
         Standing::Deleted => Err(AuthError::Revoked),
         Standing::NoPlan => Err(AuthError::NoPlan),
     }
+}
+
+fn unpaid(unpaid: &Unpaid) -> String {
+    let Unpaid { invoice, pay_at } = unpaid;
+    let place = pay_at.as_ref().map_or_else(String::new, |address| format!(" at {address}"));
+    format!("invoice {invoice} is not paid: requests are served again once it is paid{place}")
 }
 
 /// The key in a credential that [`credential`] or [`one_of`] found; what cannot be one is refused

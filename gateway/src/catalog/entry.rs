@@ -11,6 +11,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use common::{
     change::ServedKey,
+    dunning::Unpaid,
     id::{KeyId, TenantId},
     key::{IpNet, KeyHash, KeyStatus, Mode},
     plan::{PlanId, effective::SubtreeCap},
@@ -71,6 +72,8 @@ pub enum Standing {
     Served(Arc<TenantEntry>),
     /// It or one above it is suspended.
     Suspended,
+    /// An invoice of it or of one above it is not paid.
+    Unpaid(Arc<Unpaid>),
     /// No subscription is in force, neither its own nor one of those above it.
     NoPlan,
     /// It was deleted.

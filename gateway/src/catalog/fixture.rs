@@ -32,6 +32,7 @@ impl Rows {
                 zone: Zone::utc(),
                 created_at: now,
                 revision: 1,
+                unpaid: None,
             });
         }
         let root = tenants[0].id;

@@ -133,7 +133,7 @@ impl Decision {
 
     async fn judge(&self, question: &Question<'_>) -> Result<Verdict, Problem> {
         let identified = self.admission().identify(Arrival {
-            credential: question.credential.map(Credential::Key),
+            credential: question.credential.clone().map(Credential::Key),
             certificate_key: None,
             route: self.route(question.target.as_ref()),
             // The other proxy's own address is not the client's, and what it says of that is
@@ -152,7 +152,7 @@ impl Decision {
                 self.admission().peek(&request, units).await.map(|limits| (limits, None)).map_err(Halt::Denied)
             }
             Mode::Consume => self.consume(&request, units).await.map(|limits| (limits, None)).map_err(Halt::Denied),
-            Mode::Reserve => self.reserve(&request, units, question.credential).await,
+            Mode::Reserve => self.reserve(&request, units, question.credential.clone()).await,
         };
         match outcome {
             Ok((limits, reservation)) => Ok(Verdict::Allow(Allowed { caller: request.caller, limits, reservation })),

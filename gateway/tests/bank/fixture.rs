@@ -233,6 +233,7 @@ fn tenant(id: TenantId, parent: Option<TenantId>, kind: TenantKind) -> Tenant {
         zone: Zone::utc(),
         created_at: NOW,
         revision: 1,
+        unpaid: None,
     }
 }
 

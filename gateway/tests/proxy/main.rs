@@ -43,6 +43,7 @@ mod support;
 mod timeouts;
 mod tls;
 mod tls_changes;
+mod unpaid;
 mod upgrade;
 mod upstream_tls;
 mod upstreams;

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody, PaymentDocument,
-            RefundBody,
+            CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
+            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
@@ -53,6 +53,18 @@ pub(crate) trait Invoices: Send + Sync {
 
     /// Records that a payment went back.
     async fn refund_payment(&self, payment: PaymentId, body: RefundBody) -> Result<PaymentDocument, Failure>;
+
+    /// Lists attempts to collect an invoice, oldest first.
+    async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure>;
+
+    /// Begins to collect an invoice, or takes on what has begun.
+    async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure>;
+
+    /// Lists the steps of dunning that were taken against an invoice.
+    async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStepDocument>, Failure>;
+
+    /// Lists the payment methods of a tenant.
+    async fn payment_methods(&self, tenant: TenantId) -> Result<Vec<PaymentMethodDocument>, Failure>;
 
     /// Reads the billing details of a tenant.
     async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure>;

@@ -1,7 +1,10 @@
 //! Tables of tenants, with the plan that each has of its own.
 
 use common::{
-    api::{instant::Instant, tenant::TenantDocument},
+    api::{
+        instant::Instant,
+        tenant::{TenantDocument, UnpaidDocument},
+    },
     id::TenantId,
     tenant::{TenantKind, TenantStatus},
     time::Zone,
@@ -24,12 +27,23 @@ pub(super) struct TenantView {
     plan: Option<PlanRef>,
     time_zone: Zone,
     created_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpaid: Option<UnpaidDocument>,
 }
 
 impl TenantView {
     pub(super) fn new(tenant: TenantDocument, plan: Option<PlanRef>) -> Self {
-        let TenantDocument { id, parent, kind, name, status, zone: time_zone, created_at, revision: _ } = tenant;
-        Self { id, parent, kind, name, status, plan, time_zone, created_at }
+        let TenantDocument { id, parent, kind, name, status, zone: time_zone, created_at, revision: _, unpaid } =
+            tenant;
+        Self { id, parent, kind, name, status, plan, time_zone, created_at, unpaid }
+    }
+
+    /// The status, or what else has the tenant refused.
+    fn status_text(&self) -> String {
+        match (self.status, &self.unpaid) {
+            (TenantStatus::Active, Some(_)) => "unpaid".into(),
+            (status, _) => status.to_string(),
+        }
     }
 
     fn plan_text(&self) -> String {
@@ -39,7 +53,9 @@ impl TenantView {
 
 impl View for TenantView {
     fn table(&self) -> Rows {
-        Rows::properties([
+        let unpaid = self.unpaid.as_ref().map(|unpaid| unpaid.invoice.to_string());
+        let unpaid = unpaid.map(|invoice| ("refused until paid", invoice));
+        let properties = [
             ("id", self.id.to_string()),
             ("name", self.name.clone()),
             ("kind", self.kind.to_string()),
@@ -48,7 +64,8 @@ impl View for TenantView {
             ("plan", self.plan_text()),
             ("time zone", self.time_zone.to_string()),
             ("created", self.created_at.to_string()),
-        ])
+        ];
+        Rows::properties(properties.into_iter().chain(unpaid))
     }
 }
 
@@ -63,7 +80,7 @@ impl ListRow for TenantView {
             self.name.clone(),
             self.kind.to_string(),
             or_dash(self.parent),
-            self.status.to_string(),
+            self.status_text(),
             self.plan_text(),
             self.time_zone.to_string(),
             self.created_at.to_string(),

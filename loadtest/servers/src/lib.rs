@@ -35,6 +35,7 @@ mod schemathesis;
 mod server;
 mod smtp;
 mod standard_webhooks;
+mod stripe;
 mod terminal;
 mod wait;
 
@@ -59,5 +60,6 @@ pub use schemathesis::schemathesis;
 pub use server::{Program, Server};
 pub use smtp::{Smtp, SmtpAccess, SmtpProgram};
 pub use standard_webhooks::verify_webhook;
+pub use stripe::{LocalStripe, StripeMock};
 pub use terminal::{Act, Seen, Step, in_terminal};
 pub use wait::{Attempt, DEADLINE, POLL_INTERVAL, eventually, within};

@@ -18,7 +18,7 @@ use super::{
     add_ons, admin_keys, audit_log, batches, billing_details, coupons, credit, invoices, keys, ledger, mail, me,
     observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
-    plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
+    payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
 };
 
 /// A policy for a page that loads nothing and runs nothing.
@@ -49,6 +49,7 @@ static PAGE: LazyLock<String> =
         (name = "keys", description = "API keys, which gateways accept"),
         (name = "credit", description = "Units paid for in advance"),
         (name = "invoices", description = "Invoices, credit notes, payments and billing details"),
+        (name = "payments", description = "Payments that a provider collects, and dunning"),
         (name = "ledger", description = "Balances and statements"),
         (name = "wallets", description = "Money paid in advance, or given"),
         (name = "webhooks", description = "Endpoints that hear of events"),
@@ -75,6 +76,8 @@ static PAGE: LazyLock<String> =
         invoices::list, invoices::show, invoices::one_off::issue, invoices::ends::void, invoices::ends::write_off,
         invoices::credit_notes::list, invoices::credit_notes::issue,
         invoices::payments::list, invoices::payments::record, invoices::payments::refund, invoices::preview::show,
+        payments::attempts::list, payments::attempts::collect, payments::attempts::dunning,
+        payments::methods::list, payments::methods::save, payments::methods::page, payments::events::take,
         ledger::balances, ledger::entries, ledger::trial_balance,
         webhook_endpoints::list, webhook_endpoints::create, webhook_endpoints::show, webhook_endpoints::update,
         webhook_endpoints::delete, webhook_endpoints::deliveries::rotate, webhook_endpoints::deliveries::replay,

@@ -67,11 +67,14 @@ fn caps(plans: &[Steps]) -> Caps {
 /// Units beyond by tenant that pays.
 fn beyond(plans: &[Steps], used: &[(usize, Micros, u64)]) -> HashMap<TenantId, u64> {
     let (payers, mut caps) = (payers(plans), caps(plans));
+    let mut found = HashMap::new();
     for (tenant, at, units) in used {
         let billed = payers.payers(TENANTS[*tenant], *at);
-        caps.count(&payers, &sum(*tenant, *at, *units), &billed).unwrap();
+        let held = caps.count(&payers, &sum(*tenant, *at, *units), &billed).unwrap();
+        for payer in held.payers {
+            *found.entry(payer.bill.tenant).or_default() += held.beyond.units;
+        }
     }
-    let mut found = HashMap::new();
     for (payer, _, meter, beyond) in caps.beyond() {
         assert_eq!(meter, "requests");
         *found.entry(payer.bill.tenant).or_default() += beyond.units;
@@ -93,6 +96,19 @@ fn last_units_of_a_month_exceed_the_cap_and_a_higher_cap_bills_them() {
     assert_eq!(of(&[(10, Some(5))]), 10 + 15, "what had passed has passed; February is under the lower limit");
     assert_eq!(of(&[(10, None)]), 10, "a plan without a cap pays no debt");
     assert_eq!(of(&[(35, Some(100))]), 10, "the next month's limit pays no debt of this month");
+}
+
+#[test]
+fn usage_beyond_the_last_limit_of_a_month_is_told_at_once_and_not_kept() {
+    let one_limit = [vec![], vec![(0, Some(5))], vec![]];
+    let (payers, mut caps) = (payers(&one_limit), caps(&one_limit));
+    for hour in 0..1_000 {
+        let at = Micros(0).plus_seconds(hour);
+        let billed = payers.payers(TENANTS[1], at);
+        let held = caps.count(&payers, &sum(1, at, 1), &billed).unwrap();
+        assert_eq!(held.beyond.units, u64::from(hour >= 5));
+    }
+    assert_eq!(caps.sums.len(), 0);
 }
 
 #[test]

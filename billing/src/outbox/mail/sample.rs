@@ -27,8 +27,10 @@ pub(super) fn sample(kind: MailKind, language: Language) -> MailBody {
 
 fn told(kind: MailKind) -> (EventType, Value) {
     match kind {
-        MailKind::Invoice | MailKind::Reminder => (EventType::InvoiceFinalized, invoice()),
-        MailKind::Receipt | MailKind::PaymentFailed => (EventType::PaymentSucceeded, payment()),
+        MailKind::Invoice => (EventType::InvoiceFinalized, invoice()),
+        MailKind::Reminder => (EventType::InvoiceUnpaid, unpaid()),
+        MailKind::Receipt => (EventType::PaymentSucceeded, payment()),
+        MailKind::PaymentFailed => (EventType::PaymentFailed, failed_payment()),
         MailKind::CreditNote => (EventType::CreditNoteCreated, credit_note()),
         MailKind::UsageThreshold => (
             EventType::UsageThresholdReached,
@@ -69,6 +71,13 @@ fn invoice() -> Value {
     })
 }
 
+fn unpaid() -> Value {
+    let mut data = invoice();
+    data["action"] = "suspend".into();
+    data["pay_at"] = "https://pay.example.com/inv_01jd0000000000000000000042".into();
+    data
+}
+
 fn credit_note() -> Value {
     let [issuer, buyer] = parties();
     json!({
@@ -84,6 +93,14 @@ fn payment() -> Value {
         "id": "pay_01jd0000000000000000000009", "invoice": "inv_01jd0000000000000000000042",
         "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "amount": "1234.50",
         "open": "0.00", "method": "bank_transfer", "refund_of": null, "received_at": "2026-11-30T08:00:00Z",
-        "reason": "the card was declined",
+    })
+}
+
+fn failed_payment() -> Value {
+    let [issuer, buyer] = parties();
+    json!({
+        "id": "pat_01jd0000000000000000000004", "invoice": "inv_01jd0000000000000000000042",
+        "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "amount": "1234.50",
+        "open": "1234.50", "method": "stripe", "reason": "insufficient_funds", "final": false,
     })
 }

@@ -1,11 +1,16 @@
 //! Invoices, their credit notes and payments. Amounts are in major units as text, and in minor
 //! units as a number; times are RFC 3339 in UTC.
 
+mod attempt;
 mod credit_note;
 mod draft;
 mod one_off;
 mod payment;
 
+pub use attempt::{
+    DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, PaymentAttemptDocument, PaymentMethodDocument,
+    PaymentPageDocument,
+};
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
 pub use draft::{DraftDocument, PreviewDocument};
 pub use one_off::{NewInvoiceBody, NewLineBody};

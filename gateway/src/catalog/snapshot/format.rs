@@ -7,7 +7,8 @@
 
 use common::{
     change::{CatalogRow, ChangeMark, ServedKey, ServedTenant},
-    id::{KeyId, TenantId},
+    dunning::Unpaid,
+    id::{InvoiceId, KeyId, TenantId},
     key::{KeyHash, Mode, Pepper},
     plan::{PlanVersion, subscription::Subscription},
     tenant::TenantStatus,
@@ -15,7 +16,7 @@ use common::{
 };
 
 /// Begins every snapshot; the last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"TOLLCAT\x02";
+const MAGIC: &[u8; 8] = b"TOLLCAT\x03";
 
 /// Bytes of a pepper's id, which follow.
 const PEPPER_ID: usize = 8;
@@ -97,6 +98,10 @@ impl Writing {
         self.optional(tenant.parent, |writing, parent| writing.id(parent.as_u128()));
         self.text(tenant.status.as_str());
         self.text(tenant.zone.name());
+        self.optional(tenant.unpaid.as_ref(), |writing, unpaid| {
+            writing.id(unpaid.invoice.as_u128());
+            writing.optional(unpaid.pay_at.as_deref(), Self::text);
+        });
     }
 
     fn plan(&mut self, version: &PlanVersion) -> Result<(), serde_json::Error> {
@@ -208,6 +213,10 @@ impl<'a> Reading<'a> {
             parent: self.optional(|reading| reading.id().map(TenantId::from_u128))?,
             status: self.parsed::<TenantStatus>("a tenant has an unknown status")?,
             zone: Zone::stored(self.text()?),
+            unpaid: self.optional(|reading| {
+                let invoice = InvoiceId::from_u128(reading.id()?);
+                Ok(Unpaid { invoice, pay_at: reading.optional(|reading| reading.text().map(str::to_owned))? })
+            })?,
         })
     }
 

@@ -231,6 +231,10 @@ impl Tree {
         if self.upwards(id).any(|(_, node)| node.is(TenantStatus::Suspended)) {
             return Standing::Suspended;
         }
+        let unpaid = self.upwards(id).find_map(|(_, node)| node.tenant.as_ref()?.unpaid.clone());
+        if let Some(unpaid) = unpaid {
+            return Standing::Unpaid(Arc::new(unpaid));
+        }
         let terms = self.plans.terms(&chain);
         let node = self.nodes.get(&id).filter(|node| node.tenant.is_some());
         let (Some(node), Some(terms)) = (node, terms) else {

@@ -47,7 +47,8 @@ fn row(number: usize) -> impl Strategy<Value = Row> {
 }
 
 fn put(tree: &mut Tree, number: usize, row: &Row) {
-    tree.put_tenant(ServedTenant { id: id(number), parent: row.parent.map(id), status: row.status, zone: Zone::utc() });
+    let (parent, status) = (row.parent.map(id), row.status);
+    tree.put_tenant(ServedTenant { id: id(number), parent, status, zone: Zone::utc(), unpaid: None });
     if let Some(plan) = row.plan {
         tree.add_subscription(&Subscription {
             tenant: id(number),
@@ -80,6 +81,7 @@ fn shown(tree: &mut Tree) -> Vec<String> {
             format!("{} {:?} {:?} {quotas:?} {pools:?} {limits:?}", terms.plan, rates.key, rates.tenant)
         }
         Standing::Suspended => "suspended".to_owned(),
+        Standing::Unpaid(unpaid) => format!("unpaid {}", unpaid.invoice),
         Standing::NoPlan => "no plan".to_owned(),
         Standing::Deleted => "deleted".to_owned(),
     };

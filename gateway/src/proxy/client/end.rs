@@ -11,7 +11,7 @@ const TRY_AGAIN_LATER: u16 = 1013;
 pub(in crate::proxy) enum End {
     /// The key was revoked, has expired or was deleted.
     Key = 1,
-    /// The tenant, or one above it, is suspended, deleted or without a plan.
+    /// The tenant, or one above it, is suspended, has an unpaid invoice, is deleted or without a plan.
     Tenant = 2,
     /// The key may not be used for this route or from this address any more.
     Restricted = 3,
@@ -64,7 +64,7 @@ impl End {
     pub(super) const fn close(self) -> (u16, &'static str) {
         match self {
             Self::Key => (POLICY, "the API key was revoked or has expired"),
-            Self::Tenant => (POLICY, "the account is suspended or has no plan"),
+            Self::Tenant => (POLICY, "the account is suspended, has an unpaid invoice or no plan"),
             Self::Restricted => (POLICY, "the API key may not be used here any more"),
             Self::Route => (POLICY, "the route is gone"),
             Self::Idle => (GOING_AWAY, "nothing was said for too long"),

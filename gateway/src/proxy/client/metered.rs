@@ -105,7 +105,7 @@ impl ConnectionUnits {
         }
         match key.standing() {
             Standing::Served(tenant) => Ok(Caller { key: Arc::clone(key), tenant }),
-            Standing::Suspended | Standing::NoPlan | Standing::Deleted => Err(End::Tenant),
+            Standing::Suspended | Standing::Unpaid(_) | Standing::NoPlan | Standing::Deleted => Err(End::Tenant),
         }
     }
 

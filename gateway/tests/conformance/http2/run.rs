@@ -9,6 +9,9 @@ use crate::{
 /// The error code of a stream that breaks a rule.
 const PROTOCOL_ERROR: u32 = 1;
 
+/// The header that says the number of a case.
+const CASE: &str = "x-case";
+
 /// The required outcome of a case. The connection serves another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -83,10 +86,12 @@ impl Case {
         self
     }
 
-    fn frames(&self) -> Vec<Frame> {
+    /// The frames of the request, which says its number: the upstream may see an earlier one late.
+    fn frames(&self, number: &str) -> Vec<Frame> {
         let block = |fields: Fields| fields.iter().flat_map(|(name, value)| field(name, value)).collect::<Vec<u8>>();
         let end = if self.parts.is_empty() { END_STREAM } else { 0 };
-        let head = Frame::new(HEADERS, END_HEADERS | end, 1, block(self.fields));
+        let head = [block(self.fields), field(CASE, number)].concat();
+        let head = Frame::new(HEADERS, END_HEADERS | end, 1, head);
         let parts = self.parts.iter().map(|part| match part {
             Part::Data(text) => Frame::new(DATA, 0, 1, *text),
             Part::Last(text) => Frame::new(DATA, END_STREAM, 1, *text),
@@ -101,20 +106,19 @@ impl Case {
 pub(super) async fn run(suite: &Suite, rules: &[(&str, &[Case])]) {
     suite.upstream.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let mut failed = Vec::new();
-    for (rule, cases) in rules {
-        for case in *cases {
-            if let Err(reason) = check(suite, case).await {
-                failed.push(format!("{rule}: {}: {:?}: {reason}", case.name, case.outcome));
-            }
+    let cases = rules.iter().flat_map(|(rule, cases)| cases.iter().map(move |case| (rule, case)));
+    for (number, (rule, case)) in cases.enumerate() {
+        if let Err(reason) = check(suite, case, &number.to_string()).await {
+            failed.push(format!("{rule}: {}: {:?}: {reason}", case.name, case.outcome));
         }
     }
     assert!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
 }
 
-async fn check(suite: &Suite, case: &Case) -> Result<(), String> {
+async fn check(suite: &Suite, case: &Case, number: &str) -> Result<(), String> {
     let mut client = Frames::connect(suite.gateway.address).await;
     let behind = Frame::new(HEADERS, END_HEADERS | END_STREAM, 3, fields("GET", "/behind", &[]));
-    client.send(&case.frames()).await;
+    client.send(&case.frames(number)).await;
     client.send(&[behind]).await;
     let (mut status, mut reset, mut behind, mut is_over) = (None, None, None, false);
     while !is_over && (behind.is_none() || (status.is_none() && reset.is_none())) {
@@ -130,7 +134,9 @@ async fn check(suite: &Suite, case: &Case) -> Result<(), String> {
         }
     }
     let seen: Vec<Message> = suite.upstream.take();
-    let seen: Vec<&Message> = seen.iter().filter(|request| !request.start.contains("/behind")).collect();
+    let is_of_another = |request: &Message| request.value(CASE).is_some_and(|said| said != number);
+    let is_seen = |request: &&Message| !request.start.contains("/behind") && !is_of_another(request);
+    let seen: Vec<&Message> = seen.iter().filter(is_seen).collect();
     let is_right = (behind == Some(200) || is_over && case.outcome == Malformed)
         && match case.outcome {
             Reset => reset == Some(PROTOCOL_ERROR),

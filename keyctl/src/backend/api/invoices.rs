@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody, PaymentDocument,
-            ReasonBody, RefundBody,
+            CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
+            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, ReasonBody, RefundBody,
         },
         ledger::{BalanceDocument, BalancesDocument, EntryDocument},
     },
@@ -75,6 +75,22 @@ impl Invoices for ApiBackend {
     async fn refund_payment(&self, payment: PaymentId, body: RefundBody) -> Result<PaymentDocument, Failure> {
         let path = ["payments", &payment.to_string(), "refund"];
         Ok(self.call(Method::POST, &path).with(&body)?.read().await?)
+    }
+
+    async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure> {
+        Ok(self.get(&["invoices", &invoice.to_string(), "payment-attempts"]).list().await?)
+    }
+
+    async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure> {
+        Ok(self.call(Method::POST, &["invoices", &invoice.to_string(), "payment-attempts"]).read().await?)
+    }
+
+    async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStepDocument>, Failure> {
+        Ok(self.get(&["invoices", &invoice.to_string(), "dunning"]).list().await?)
+    }
+
+    async fn payment_methods(&self, tenant: TenantId) -> Result<Vec<PaymentMethodDocument>, Failure> {
+        Ok(self.get(&["tenants", &tenant.to_string(), "payment-methods"]).list().await?)
     }
 
     async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure> {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            AmountError, CreditNoteDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody, NewPaymentBody,
-            PaymentDocument, RefundBody,
+            AmountError, CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
+            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
@@ -18,6 +18,9 @@ use common::{
 
 use super::{ALL, StoreBackend};
 use crate::{backend::Invoices, error::Failure};
+
+/// The provider that collects.
+const PROVIDER: &str = "stripe";
 
 fn refused(error: &AmountError) -> Failure {
     StoreError::Refused(error.to_string()).into()
@@ -85,6 +88,23 @@ impl Invoices for StoreBackend {
         let currency = self.store.payment(payment).await?.amount.currency();
         let amount = body.amount(currency).map_err(|error| refused(&error))?;
         Ok(self.store.refund_payment(payment, amount, &body.reference, self.now).await?.into())
+    }
+
+    async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure> {
+        Ok(self.store.payment_attempts(invoice).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure> {
+        // The job of `billing serve`, which has the provider's secrets, takes it on.
+        Ok(self.store.begin_payment(invoice, PROVIDER, self.now).await?.into())
+    }
+
+    async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStepDocument>, Failure> {
+        Ok(self.store.dunning_steps(invoice).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn payment_methods(&self, tenant: TenantId) -> Result<Vec<PaymentMethodDocument>, Failure> {
+        Ok(self.store.payment_accounts(tenant).await?.into_iter().map(Into::into).collect())
     }
 
     async fn billing_details(&self, tenant: TenantId) -> Result<BillingDetails, Failure> {

@@ -1,0 +1,184 @@
+//! Collecting what is open of invoices: the first attempt, the steps of dunning, and asking again what
+//! has not been decided.
+
+use common::{
+    dunning::DunningAction,
+    id::InvoiceId,
+    invoice::{Invoice, InvoiceStatus},
+    payment::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt, UnpaidInvoice},
+    store::{Store, StoreError},
+    time::Micros,
+};
+
+use super::{
+    provider::{Intent, PaymentProvider, ProviderError},
+    providers::Providers,
+};
+
+/// Attempts that one look asks about.
+const DUE_AT_ONCE: u32 = 200;
+
+/// What one look did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Attempts that were begun.
+    pub begun: u32,
+    /// Attempts that the provider was asked about.
+    pub followed: u32,
+    /// Steps of dunning that were taken.
+    pub steps: u32,
+}
+
+/// Takes an attempt as far as the provider lets it go now. Whatever fails on the way is tried again from
+/// the job; an error is the store's.
+pub async fn advance(
+    store: &Store,
+    provider: &dyn PaymentProvider,
+    attempt: PaymentAttempt,
+    now: Micros,
+) -> Result<PaymentAttempt, StoreError> {
+    let answer = match &attempt.intent {
+        None => provider.create_intent(&attempt).await,
+        Some(intent) if attempt.status == AttemptStatus::Created => {
+            let invoice = store.invoice(attempt.invoice).await?;
+            if is_owed(&invoice, &attempt) {
+                provider.confirm_intent(&attempt, intent).await
+            } else {
+                provider.cancel_intent(&attempt, intent).await
+            }
+        }
+        Some(intent) => provider.intent(&attempt, intent).await,
+    };
+    match answer {
+        Ok(Intent { id, state }) if attempt.intent.is_none() => {
+            let named = store.name_intent(attempt.id, &id, now).await?;
+            let named =
+                if state == IntentState::Unconfirmed { named } else { follow(store, named, &state, now).await? };
+            // Its first confirmation follows at once.
+            if named.status == AttemptStatus::Created {
+                Box::pin(advance(store, provider, named, now)).await
+            } else {
+                Ok(named)
+            }
+        }
+        Ok(Intent { state, .. }) => follow(store, attempt, &state, now).await,
+        Err(error) => refused(store, attempt, error, now).await,
+    }
+}
+
+/// Returns true if the invoice still asks for what the attempt is to charge.
+fn is_owed(invoice: &Invoice, attempt: &PaymentAttempt) -> bool {
+    invoice.status == InvoiceStatus::Finalized && invoice.open == attempt.amount
+}
+
+async fn follow(
+    store: &Store,
+    attempt: PaymentAttempt,
+    state: &IntentState,
+    now: Micros,
+) -> Result<PaymentAttempt, StoreError> {
+    let after = store.follow_payment(attempt.id, state, now).await?;
+    if after.status != attempt.status {
+        let (invoice, status) = (after.invoice, after.status);
+        let failure = after.failure.as_ref().map_or("", |failure| failure.code.as_str());
+        tracing::info!(event = "payment_attempt", attempt = %after.id, %invoice, %status, failure);
+    }
+    Ok(after)
+}
+
+async fn refused(
+    store: &Store,
+    attempt: PaymentAttempt,
+    error: ProviderError,
+    now: Micros,
+) -> Result<PaymentAttempt, StoreError> {
+    let failure = match &error {
+        ProviderError::Silent { .. } | ProviderError::Unexpected { .. } => None,
+        ProviderError::Declined { failure, .. } => Some(failure.clone()),
+        ProviderError::Refused { code, .. } => Some(AttemptFailure { code: code.clone(), is_final: true }),
+        ProviderError::Amount { .. } => Some(AttemptFailure { code: "amount_not_chargeable".into(), is_final: true }),
+    };
+    tracing::warn!(event = "payment_attempt_refused", attempt = %attempt.id, invoice = %attempt.invoice, %error);
+    match failure {
+        // An intent that exists may have been charged: only the provider's word on it ends the attempt.
+        Some(failure) if attempt.intent.is_none() => store.fail_payment(attempt.id, failure, now).await,
+        _ => {
+            store.delay_payment(attempt.id, now).await?;
+            Ok(attempt)
+        }
+    }
+}
+
+/// Asks the providers about attempts that have not ended.
+pub async fn follow_due(store: &Store, providers: &Providers, now: Micros) -> Result<u32, StoreError> {
+    let mut followed = 0;
+    for attempt in store.due_payment_attempts(now, DUE_AT_ONCE).await? {
+        let Some(provider) = providers.of(attempt.issuer) else {
+            store.delay_payment(attempt.id, now).await?;
+            continue;
+        };
+        advance(store, provider.as_ref(), attempt, now).await?;
+        followed += 1;
+    }
+    Ok(followed)
+}
+
+/// Begins to collect invoices that are new, and takes the steps of dunning that are due.
+pub async fn collect(store: &Store, providers: &Providers, now: Micros) -> Result<Collected, StoreError> {
+    let mut done = Collected::default();
+    let mut last = 0;
+    loop {
+        let page = store.unpaid_invoices(last).await?;
+        let Some(end) = page.last() else { return Ok(done) };
+        last = end.seq;
+        for unpaid in &page {
+            collect_one(store, providers, unpaid, now, &mut done).await?;
+        }
+    }
+}
+
+async fn collect_one(
+    store: &Store,
+    providers: &Providers,
+    unpaid: &UnpaidInvoice,
+    now: Micros,
+    done: &mut Collected,
+) -> Result<(), StoreError> {
+    let provider = providers.of(unpaid.issuer);
+    let method = match provider {
+        Some(provider) => {
+            let account = store.payment_account((unpaid.issuer, unpaid.tenant), provider.name()).await?;
+            account.and_then(|account| account.method).map(|method| method.id)
+        }
+        None => None,
+    };
+    let can_charge = method.is_some() && method != unpaid.useless_method;
+    let is_new = unpaid.attempts == 0 || unpaid.useless_method.is_some();
+    let mut begins = is_new && can_charge && !unpaid.is_attempted;
+    if let Some(step) = unpaid.due_step(can_charge, now)
+        && store.take_dunning_step(unpaid, step, now).await?
+    {
+        done.steps += 1;
+        tracing::info!(event = "dunning_step", invoice = %unpaid.id, tenant = %unpaid.tenant, step = step.number, action = %step.action);
+        begins |= step.action == DunningAction::Retry && !unpaid.is_attempted;
+    }
+    let Some(provider) = provider.filter(|_| begins) else { return Ok(()) };
+    if begin(store, provider.as_ref(), unpaid.id, now).await? {
+        done.begun += 1;
+    }
+    Ok(())
+}
+
+/// Begins to collect an invoice; false if it was paid or its method taken away meanwhile.
+async fn begin(
+    store: &Store,
+    provider: &dyn PaymentProvider,
+    invoice: InvoiceId,
+    now: Micros,
+) -> Result<bool, StoreError> {
+    match store.begin_payment(invoice, provider.name(), now).await {
+        Ok(attempt) => advance(store, provider, attempt, now).await.map(|_| true),
+        Err(StoreError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

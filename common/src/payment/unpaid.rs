@@ -1,0 +1,168 @@
+//! Unpaid invoices, and the steps that were taken against them.
+
+use serde::Serialize;
+use sqlx::{Row as _, any::AnyRow};
+
+use crate::{
+    dunning::{CampaignStep, DunningAction, DunningPolicy, suspend},
+    event::emit,
+    id::{InvoiceId, TenantId},
+    invoice::{BillingDetails, InvoiceStatus, event::of_unpaid, locked},
+    store::{
+        Store, StoreError,
+        row::{corrupt, instant, instant_or_null, parsed},
+    },
+    time::Micros,
+};
+
+/// Invoices that are read at once.
+const PAGE: i64 = 500;
+
+/// A step that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DunningStep {
+    /// Its number in the campaign, from 0 on.
+    pub number: u32,
+    /// What it did.
+    pub action: DunningAction,
+    /// Time at which it was taken.
+    pub taken_at: Micros,
+}
+
+/// An invoice that is to be paid, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpaidInvoice {
+    /// Its place among all invoices.
+    pub seq: i64,
+    /// The invoice.
+    pub id: InvoiceId,
+    /// The tenant that is paid.
+    pub issuer: TenantId,
+    /// The tenant that pays.
+    pub tenant: TenantId,
+    /// Time by which it is to be paid.
+    pub due_at: Micros,
+    /// Time at which an attempt to collect it first failed.
+    pub failed_at: Option<Micros>,
+    /// Attempts to collect it so far.
+    pub attempts: u32,
+    /// The method of the last attempt, if that method will not do later either.
+    pub useless_method: Option<String>,
+    /// True while an attempt may still succeed.
+    pub is_attempted: bool,
+    /// The last step that was taken.
+    pub taken: Option<u32>,
+    /// The campaign of its issuer, if there is one.
+    pub policy: Option<DunningPolicy>,
+    /// True if nothing is to be done about it.
+    pub on_hold: bool,
+}
+
+impl UnpaidInvoice {
+    /// The beginning of the campaign: the first failure, or the end of the time to pay.
+    pub fn campaign_start(&self) -> Micros {
+        self.failed_at.map_or(self.due_at, |failed| failed.min(self.due_at))
+    }
+
+    /// The step to take at `now`. `can_retry`: the tenant has a saved method that may yet do.
+    pub fn due_step(&self, can_retry: bool, now: Micros) -> Option<CampaignStep> {
+        let policy = self.policy.as_ref().filter(|_| !self.on_hold)?;
+        policy.due(self.campaign_start(), can_retry, self.taken, now)
+    }
+}
+
+const UNPAID: &str = "SELECT invoices.seq AS seq, invoices.id AS id, invoices.issuer_id AS issuer_id, \
+    invoices.tenant_id AS tenant_id, due_at, \
+    (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed') AS failed_at, \
+    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id) AS attempts, \
+    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND check_at IS NOT NULL) AS under_way, \
+    (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id AND is_final = 1 AND payment_attempts.seq = \
+     (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id)) AS useless_method, \
+    (SELECT MAX(step) FROM dunning_steps WHERE invoice_id = invoices.id) AS taken, \
+    (SELECT body FROM billing_details WHERE billing_details.tenant_id = invoices.issuer_id) AS issuer_details, \
+    (SELECT body FROM billing_details WHERE billing_details.tenant_id = invoices.tenant_id) AS payer_details \
+    FROM invoices WHERE status = 'finalized' AND open > 0 AND invoices.seq > $1 ORDER BY invoices.seq LIMIT $2";
+
+impl Store {
+    /// Invoices of which something is open, behind `after`, by their place; a page of them.
+    pub async fn unpaid_invoices(&self, after: i64) -> Result<Vec<UnpaidInvoice>, StoreError> {
+        let rows = sqlx::query(UNPAID).bind(after).bind(PAGE).fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Takes a step against an invoice; false if it was taken before, or the invoice is not to be paid
+    /// any more. A suspension is in force for gateways with it.
+    pub async fn take_dunning_step(
+        &self,
+        unpaid: &UnpaidInvoice,
+        step: CampaignStep,
+        now: Micros,
+    ) -> Result<bool, StoreError> {
+        let mut change = self.begin_change(now).await?;
+        let invoice = locked(&mut change, unpaid.id).await?;
+        if invoice.status != InvoiceStatus::Finalized || invoice.open.minor() <= 0 {
+            return Ok(false);
+        }
+        let taken = sqlx::query(
+            "INSERT INTO dunning_steps (invoice_id, step, action, taken_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (invoice_id, step) DO NOTHING",
+        )
+        .bind(invoice.id.to_string())
+        .bind(i64::from(step.number))
+        .bind(step.action.as_str())
+        .bind(now.0)
+        .execute(change.connection())
+        .await?;
+        if taken.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if step.action == DunningAction::Suspend {
+            let pay_at = unpaid.policy.as_ref().and_then(|policy| policy.pay_at(invoice.id));
+            suspend(&mut change, invoice.tenant, invoice.id, pay_at).await?;
+        }
+        if step.action != DunningAction::Retry {
+            let pay_at = unpaid.policy.as_ref().and_then(|policy| policy.pay_at(invoice.id));
+            let told = of_unpaid(&invoice, step.action.as_str(), pay_at.as_deref());
+            emit(change.connection(), &[told], now).await?;
+        }
+        change.commit().await?;
+        Ok(true)
+    }
+
+    /// Steps that were taken against an invoice, in their order.
+    pub async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStep>, StoreError> {
+        self.invoice(invoice).await?;
+        let rows = sqlx::query("SELECT step, action, taken_at FROM dunning_steps WHERE invoice_id = $1 ORDER BY step")
+            .bind(invoice.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let read = |row: &AnyRow| {
+            let number = u32::try_from(row.try_get::<i64, _>("step")?).map_err(|error| corrupt("step", error))?;
+            Ok(DunningStep { number, action: parsed(row, "action")?, taken_at: instant(row, "taken_at")? })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn read(row: &AnyRow) -> Result<UnpaidInvoice, StoreError> {
+    let details = |column: &str| {
+        let body: Option<String> = row.try_get(column)?;
+        let details = body.map(|body| serde_json::from_str::<BillingDetails>(&body)).transpose();
+        details.map_err(|error| corrupt("billing details", error))
+    };
+    let number = |value: i64| u32::try_from(value).map_err(|error| corrupt("count", error));
+    Ok(UnpaidInvoice {
+        seq: row.try_get("seq")?,
+        id: parsed(row, "id")?,
+        issuer: parsed(row, "issuer_id")?,
+        tenant: parsed(row, "tenant_id")?,
+        due_at: instant(row, "due_at")?,
+        failed_at: instant_or_null(row, "failed_at")?,
+        attempts: number(row.try_get("attempts")?)?,
+        useless_method: row.try_get("useless_method")?,
+        is_attempted: row.try_get::<i64, _>("under_way")? > 0,
+        taken: row.try_get::<Option<i64>, _>("taken")?.map(number).transpose()?,
+        policy: details("issuer_details")?.and_then(|details| details.dunning),
+        on_hold: details("payer_details")?.is_some_and(|details| details.dunning_hold),
+    })
+}

@@ -1,0 +1,155 @@
+//! Attempts to collect payments: written before the provider hears of them, and paid once.
+
+use common::{
+    dunning::{CampaignStep, DunningAction},
+    id::PaymentAttemptId,
+    invoice::InvoiceStatus,
+    money::{Currency, Money},
+    payment::{AttemptFailure, AttemptStatus, IntentState, NewPayment, NewProviderEvent, PaymentAttempt, SavedMethod},
+    store::{Store, StoreError},
+};
+
+use crate::{
+    fixture::{Fixture, NOW, assert_conflict, customer, on_both_engines, root},
+    invoice::{bill, finalized, line, usd},
+};
+
+on_both_engines!(
+    invoice_has_one_attempt_at_a_time,
+    attempt_pays_once_whatever_is_told_and_however_often,
+    charge_beyond_what_is_open_goes_to_the_wallet,
+    event_is_kept_once_and_handled_until_it_was,
+    suspension_is_in_the_change_log_and_ends_with_the_payment,
+);
+
+const CARD: &str = "pm_1";
+
+async fn attempt(fixture: &Fixture) -> (Store, PaymentAttempt) {
+    let store = fixture.store().await;
+    let (root, now) = (root(&store).await.id, NOW);
+    let tenant = customer(&store, root).await;
+    let invoice = finalized(&store, &bill(root, tenant, 0, vec![line(1_000, None)])).await;
+    let sides = (root, tenant);
+    assert_conflict(store.begin_payment(invoice.id, "stripe", now).await, "has saved no payment method");
+    let saved = SavedMethod { id: CARD.into(), label: "visa 4242".into() };
+    store.save_payment_account(sides, "stripe", "cus_1", Some(&saved), now).await.unwrap();
+    let attempt = store.begin_payment(invoice.id, "stripe", now).await.unwrap();
+    (store, attempt)
+}
+
+fn succeeded(minor: i64) -> IntentState {
+    IntentState::Succeeded(Money::from_minor(minor, Currency::USD))
+}
+
+fn failed() -> IntentState {
+    IntentState::Failed(AttemptFailure { code: "insufficient_funds".into(), is_final: false })
+}
+
+async fn invoice_has_one_attempt_at_a_time(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    assert_eq!((attempt.amount, attempt.method.as_str()), (usd(1_000), CARD));
+    let again = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(1)).await.unwrap();
+    assert_eq!(again.id, attempt.id);
+    assert_eq!(store.due_payment_attempts(NOW, 9).await.unwrap().len(), 1);
+    store.delay_payment(attempt.id, NOW).await.unwrap();
+    assert_eq!(store.due_payment_attempts(NOW, 9).await.unwrap(), []);
+    store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
+    assert_conflict(store.name_intent(attempt.id, "pi_2", NOW).await, "and not pi_2");
+    store.follow_payment(attempt.id, &failed(), NOW).await.unwrap();
+    let next = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(2)).await.unwrap();
+    assert_ne!(next.id, attempt.id, "one that failed makes room");
+    let unknown = store.payment_attempt(PaymentAttemptId::generate()).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
+}
+
+async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
+    let told = [
+        IntentState::Processing,
+        failed(),
+        IntentState::Processing,
+        succeeded(1_000),
+        failed(),
+        succeeded(1_000),
+        IntentState::ActionRequired(None),
+    ];
+    for state in &told {
+        store.follow_payment(attempt.id, state, NOW).await.unwrap();
+    }
+    let after = store.payment_attempt(attempt.id).await.unwrap();
+    assert_eq!((after.status, after.check_at), (AttemptStatus::Succeeded, None));
+    let invoice = store.invoice(attempt.invoice).await.unwrap();
+    assert_eq!((invoice.status, invoice.open), (InvoiceStatus::Paid, usd(0)));
+    let payments = store.payments(attempt.invoice).await.unwrap();
+    assert_eq!((payments.len(), payments[0].method.as_str(), payments[0].reference.as_str()), (1, "stripe", "pi_1"));
+    assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW).await, "nothing is to be paid");
+    for (told, count) in [
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.failed'", 1),
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.succeeded'", 1),
+        ("SELECT COUNT(*) FROM events WHERE type = 'invoice.paid'", 1),
+    ] {
+        assert_eq!(fixture.number(told).await, count, "{told}");
+    }
+    assert_eq!(store.ledger_faults().await.unwrap(), []);
+}
+
+async fn charge_beyond_what_is_open_goes_to_the_wallet(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
+    let transfer = NewPayment {
+        invoice: attempt.invoice,
+        amount: usd(400),
+        method: "bank_transfer".into(),
+        reference: "1".into(),
+        received_at: NOW,
+    };
+    store.record_payment(&transfer, NOW).await.unwrap();
+    store.follow_payment(attempt.id, &succeeded(1_000), NOW).await.unwrap();
+    assert_eq!(store.invoice(attempt.invoice).await.unwrap().status, InvoiceStatus::Paid);
+    assert_eq!(store.wallets(attempt.tenant, NOW).await.unwrap()[0].balance, usd(400));
+    assert_eq!(store.ledger_faults().await.unwrap(), []);
+    assert_eq!(store.wallet_faults().await.unwrap(), []);
+    assert_eq!(store.invoice_faults().await.unwrap(), []);
+}
+
+async fn event_is_kept_once_and_handled_until_it_was(fixture: Fixture) {
+    let store = fixture.store().await;
+    let issuer = root(&store).await.id;
+    let event = NewProviderEvent {
+        provider: "stripe".into(),
+        issuer,
+        id: "evt_1".into(),
+        kind: "odd".into(),
+        body: "{}".into(),
+    };
+    assert!(store.keep_provider_event(&event, NOW).await.unwrap());
+    assert!(store.keep_provider_event(&event, NOW.plus_seconds(9)).await.unwrap(), "it was not handled");
+    let open = store.open_provider_events(NOW, 9).await.unwrap();
+    assert_eq!((open.len(), &open[0].event, open[0].received_at), (1, &event, NOW));
+    store.finish_provider_event(&event, "nothing follows", NOW).await.unwrap();
+    assert_eq!(store.open_provider_events(NOW, 9).await.unwrap(), []);
+    assert!(!store.keep_provider_event(&event, NOW).await.unwrap());
+}
+
+async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    let unpaid = store.unpaid_invoices(0).await.unwrap().remove(0);
+    assert_eq!((unpaid.attempts, unpaid.is_attempted, unpaid.failed_at), (1, true, None));
+    let step = |number| CampaignStep { number, at: NOW, action: DunningAction::Suspend };
+    let before = store.catalog().await.unwrap().seq;
+    assert!(store.take_dunning_step(&unpaid, step(4), NOW).await.unwrap());
+    assert!(!store.take_dunning_step(&unpaid, step(4), NOW).await.unwrap(), "a step is taken once");
+    let catalog = store.catalog().await.unwrap();
+    assert!(catalog.seq > before, "gateways are told");
+    let tenant = catalog.tenants.iter().find(|tenant| tenant.id == attempt.tenant).unwrap();
+    assert_eq!(tenant.unpaid.as_ref().map(|unpaid| unpaid.invoice), Some(attempt.invoice));
+    store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
+    store.follow_payment(attempt.id, &succeeded(1_000), NOW).await.unwrap();
+    assert_eq!(store.tenant(attempt.tenant).await.unwrap().unpaid, None);
+    assert!(store.catalog().await.unwrap().seq > catalog.seq);
+    assert!(!store.take_dunning_step(&unpaid, step(5), NOW).await.unwrap(), "it is paid");
+    let steps = store.dunning_steps(attempt.invoice).await.unwrap();
+    assert_eq!(steps.iter().map(|step| step.number).collect::<Vec<_>>(), [4]);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM events WHERE type = 'invoice.unpaid'").await, 1, "told once");
+}
