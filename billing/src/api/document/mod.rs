@@ -74,6 +74,7 @@ static PAGE: LazyLock<String> =
         invoices::payments::list, invoices::payments::record, invoices::payments::refund, invoices::preview::show,
         payments::attempts::list, payments::attempts::collect, payments::attempts::dunning,
         payments::methods::list, payments::methods::save, payments::methods::page, payments::events::take,
+        payments::refunds::list, payments::refunds::begin,
         ledger::balances, ledger::entries, ledger::trial_balance,
         usage_report::report, thresholds::list, batches::take_batch,
         usage_events::record, usage_events::list, usage_events::amend, usage_events::revert,
