@@ -33,7 +33,7 @@ const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
 pub(super) struct Buyers {
     store: Store,
     pub(super) root: TenantId,
-    buyers: Vec<TenantId>,
+    tenants: Vec<TenantId>,
     next: AtomicUsize,
 }
 
@@ -44,23 +44,23 @@ impl Buyers {
         let now = SystemClock.now();
         let new = |parent, kind, name: String| NewTenant { parent, kind, name, zone: Zone::utc(), plan: None };
         let root = store.create_tenant(&new(None, TenantKind::Root, "Root".into()), now).await?.id;
-        let mut buyers = Vec::new();
+        let mut tenants = Vec::new();
         for number in 0..BUYERS {
             let name = format!("Customer {number}");
             let buyer = store.create_tenant(&new(Some(root), TenantKind::Customer, name.clone()), now).await?.id;
             let (customer, method) = provider.customer(&name).await?;
             let saved = SavedMethod { id: method, label: "visa 4242".into() };
             store.save_payment_account((root, buyer), "stripe", &customer, Some(&saved), now).await?;
-            buyers.push(buyer);
+            tenants.push(buyer);
         }
-        Ok(Self { store, root, buyers, next: AtomicUsize::new(0) })
+        Ok(Self { store, root, tenants, next: AtomicUsize::new(0) })
     }
 
     /// Issues so many invoices, to one buyer after the other.
     pub(super) async fn issue(&self, count: usize) -> Result<Vec<InvoiceId>, DrillError> {
         let mut issued = Vec::new();
         for _ in 0..count {
-            let tenant = self.buyers[self.next.fetch_add(1, Ordering::Relaxed) % self.buyers.len()];
+            let tenant = self.tenants[self.next.fetch_add(1, Ordering::Relaxed) % self.tenants.len()];
             let new = NewInvoice {
                 issuer: self.root,
                 tenant,
