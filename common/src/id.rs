@@ -150,6 +150,10 @@ opaque_id!(
     /// An attempt to collect a payment.
     PaymentAttemptId, "payment attempt", "pat_"
 );
+opaque_id!(
+    /// A payment that goes back by its provider.
+    RefundAttemptId, "refund", "ref_"
+);
 
 #[cfg(test)]
 mod tests {

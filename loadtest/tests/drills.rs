@@ -77,3 +77,8 @@ async fn killed_billing_invoices_nobody_twice_and_misses_nobody() {
 async fn month_of_many_tenants_is_closed_with_clean_books() {
     the_books_balance_after("close-month", 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_collector_and_failing_provider_charge_nobody_twice_and_forget_nobody() {
+    the_books_balance_after("payments-kill9", 6).await;
+}

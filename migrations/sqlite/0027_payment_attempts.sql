@@ -44,6 +44,25 @@ CREATE UNIQUE INDEX payment_attempts_open ON payment_attempts (invoice_id) WHERE
 CREATE INDEX payment_attempts_invoice ON payment_attempts (invoice_id, seq);
 CREATE INDEX payment_attempts_due ON payment_attempts (check_at) WHERE check_at IS NOT NULL;
 
+-- A payment that goes back by its provider. `provider_refund` is the provider's name of it; while it may
+-- still end either way, `check_at` is when to ask again.
+CREATE TABLE refund_attempts (
+    seq             INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    id              TEXT    NOT NULL UNIQUE CHECK (length(id) = 30),
+    payment_id      TEXT    NOT NULL REFERENCES payments (id),
+    currency        TEXT    NOT NULL,
+    amount          INTEGER NOT NULL CHECK (amount > 0),
+    status          TEXT    NOT NULL CHECK (status IN ('created', 'processing', 'succeeded', 'failed')),
+    provider_refund TEXT,
+    failure         TEXT,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    check_at        INTEGER,
+    CHECK ((status IN ('succeeded', 'failed')) = (check_at IS NULL))
+) STRICT;
+CREATE INDEX refund_attempts_payment ON refund_attempts (payment_id, seq);
+CREATE INDEX refund_attempts_due ON refund_attempts (check_at) WHERE check_at IS NOT NULL;
+
 -- What a provider told, as it told it, once for each of its ids. `handled_at` is when what follows was
 -- done; `outcome` says what that was.
 CREATE TABLE provider_events (

@@ -206,6 +206,8 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/invoices/{invoice}/payment-attempts", reads(read(Invoices), Target::Invoice, Viewer)),
     row("POST", "/v1/invoices/{invoice}/payment-attempts", within(write(Invoices), Target::Invoice, Billing)),
     row("GET", "/v1/invoices/{invoice}/dunning", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/payments/{payment}/provider-refunds", within(read(Invoices), Target::PaymentIssuer, Viewer)),
+    row("POST", "/v1/payments/{payment}/provider-refunds", within(write(Invoices), Target::PaymentIssuer, Billing)),
     row("GET", "/v1/tenants/{tenant}/payment-methods", reads(read(Invoices), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/payment-methods", within(write(Invoices), Target::Tenant, Billing)),
     row("POST", "/v1/tenants/{tenant}/payment-methods/page", within(write(Invoices), Target::Tenant, Billing)),

@@ -133,6 +133,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/invoices/{invoice}/payments", get(invoices::payments::list).post(invoices::payments::record)),
         ("/v1/payments/{payment}/refund", post(invoices::payments::refund)),
         ("/v1/invoices/{invoice}/payment-attempts", get(payments::attempts::list).post(payments::attempts::collect)),
+        ("/v1/payments/{payment}/provider-refunds", get(payments::refunds::list).post(payments::refunds::begin)),
         ("/v1/invoices/{invoice}/dunning", get(payments::attempts::dunning)),
         ("/v1/tenants/{tenant}/payment-methods", get(payments::methods::list).post(payments::methods::save)),
         ("/v1/tenants/{tenant}/payment-methods/page", post(payments::methods::page)),

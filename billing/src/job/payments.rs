@@ -1,7 +1,7 @@
 //! The job that collects payments.
 
 use super::{JobError, JobWork};
-use crate::payment::{collect, follow_due, handle_open};
+use crate::payment::{collect, follow_due, follow_due_refunds, handle_open};
 
 /// Age of an event, in seconds, from which on the job handles it: whoever took it had its chance.
 const EVENT_AGE_SECONDS: i64 = 60;
@@ -10,7 +10,7 @@ const EVENT_AGE_SECONDS: i64 = 60;
 pub(super) async fn collect_all(work: JobWork) -> Result<String, JobError> {
     let (store, providers, now) = (&work.store, &work.settings.providers, work.clock.now());
     let handled = handle_open(store, providers, now.plus_seconds(-EVENT_AGE_SECONDS), now).await?;
-    let followed = follow_due(store, providers, now).await?;
+    let followed = follow_due(store, providers, now).await? + follow_due_refunds(store, providers, now).await?;
     let done = collect(store, providers, now).await?;
     let (begun, steps) = (done.begun, done.steps);
     Ok(format!("{begun} attempts begun, {followed} followed, {handled} events handled, {steps} steps of dunning"))

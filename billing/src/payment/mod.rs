@@ -10,9 +10,11 @@ mod collect;
 mod events;
 mod provider;
 mod providers;
+mod refund;
 pub mod stripe;
 
 pub use collect::{advance, collect, follow_due};
 pub use events::{EventError, handle, handle_open};
-pub use provider::{Answer, Intent, PaymentProvider, ProviderError, SetupPage};
+pub use provider::{Answer, Intent, PaymentProvider, ProviderError, Refund, SetupPage};
 pub use providers::Providers;
+pub use refund::{advance_refund, follow_due_refunds};

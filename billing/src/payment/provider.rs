@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use common::{
     id::TenantId,
-    payment::{AttemptFailure, IntentState, PaymentAttempt, SavedMethod},
+    payment::{AttemptFailure, IntentState, PaymentAttempt, RefundAttempt, RefundState, SavedMethod},
 };
 
 /// The answer of a provider, on its way.
@@ -17,6 +17,15 @@ pub struct Intent {
     pub id: String,
     /// Its state.
     pub state: IntentState,
+}
+
+/// A refund at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    /// Its name at the provider.
+    pub id: String,
+    /// Its state.
+    pub state: RefundState,
 }
 
 /// A page of the provider on which a tenant saves a payment method.
@@ -51,6 +60,12 @@ pub trait PaymentProvider: Send + Sync {
 
     /// The present state of an intent.
     fn intent<'a>(&'a self, attempt: &'a PaymentAttempt, intent: &'a str) -> Answer<'a, Intent>;
+
+    /// The refund of an attempt, if the provider has heard of it.
+    fn find_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Option<Refund>>;
+
+    /// Gives a payment back.
+    fn create_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Refund>;
 }
 
 /// The reason for which a provider did not do what it was asked for.

@@ -8,11 +8,13 @@
 mod account;
 mod attempt;
 mod event;
+mod refund;
 mod unpaid;
 
 pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
 pub use event::{NewProviderEvent, ProviderEvent};
+pub use refund::{RefundAttempt, RefundState};
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 pub use unpaid::{DunningStep, UnpaidInvoice};

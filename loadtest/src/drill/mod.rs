@@ -16,6 +16,7 @@ mod ingest_kill9;
 mod limits_fleet;
 mod outage;
 mod outcome;
+mod payments_kill9;
 mod postgres_down;
 mod quota_kill9;
 mod relay;
@@ -33,11 +34,12 @@ pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;
 pub use outage::figures::{Cores, OutageFigures, StageFigures};
 pub use outcome::{Drill, Outcome};
+pub use payments_kill9::charges::Charges;
 pub use reload_upgrade::counts::{Changeover, ClientCounts};
 pub use revocation::reach::Reach;
 
 /// Every drill.
-pub static DRILLS: [Drill; 15] = [
+pub static DRILLS: [Drill; 16] = [
     gateway_kill9::DRILL,
     ingest_kill9::DRILL,
     broker_down::DRILL,
@@ -52,5 +54,6 @@ pub static DRILLS: [Drill; 15] = [
     outage::DRILL,
     upstream_faults::DRILL,
     billing_kill9::DRILL,
+    payments_kill9::DRILL,
     close_month::DRILL,
 ];

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     billing_kill9::closing::Closing, close_month::figures::MonthFigures, error::DrillError, harm::Times,
-    limits_fleet::phase::LimitPhase, outage::figures::OutageFigures, reload_upgrade::counts::Changeover,
-    revocation::reach::Reach,
+    limits_fleet::phase::LimitPhase, outage::figures::OutageFigures, payments_kill9::charges::Charges,
+    reload_upgrade::counts::Changeover, revocation::reach::Reach,
 };
 use crate::deployment::{Books, Deployment};
 
@@ -62,6 +62,9 @@ pub struct Outcome {
     /// Figures of the drill about invoices.
     #[serde(flatten)]
     pub closing: Option<Closing>,
+    /// Figures of the drill about payments.
+    #[serde(flatten)]
+    pub charges: Option<Charges>,
     /// Figures of the drill about the end of a month.
     #[serde(flatten)]
     pub month: Option<MonthFigures>,
@@ -76,6 +79,31 @@ pub struct Outcome {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 const fn is_nothing(count: &u64) -> bool {
     *count == 0
+}
+
+impl Outcome {
+    /// An outcome of this drill that tells nothing yet.
+    pub(super) fn of(drill: &'static str) -> Self {
+        Self {
+            drill,
+            faults: 0,
+            at_risk: 0,
+            received: 0,
+            billed: 0,
+            accepted: 0,
+            failed: None,
+            lost: None,
+            phases: Vec::new(),
+            engines: Vec::new(),
+            outages: Vec::new(),
+            changeover: None,
+            closing: None,
+            charges: None,
+            month: None,
+            ok: false,
+            wrong: None,
+        }
+    }
 }
 
 impl Drill {
@@ -110,21 +138,13 @@ pub(super) async fn close_books(
     let wrong = wrong.or(unbalanced).or(audit);
     let total = books.total();
     Ok(Outcome {
-        drill: drill.name,
         faults,
         at_risk: books.at_risk,
         received: total.received,
         billed: total.billed,
         accepted: total.accepted,
-        failed: None,
-        lost: None,
-        phases: Vec::new(),
-        engines: Vec::new(),
-        outages: Vec::new(),
-        changeover: None,
-        closing: None,
-        month: None,
         ok: wrong.is_none(),
         wrong,
+        ..Outcome::of(drill.name)
     })
 }

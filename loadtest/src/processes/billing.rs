@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use servers::Process;
 
 use super::{Launch, ProcessError, binary, pepper, pepper_file, port, wait_ready, write_yaml};
@@ -26,7 +26,12 @@ impl BillingProcess {
     /// Starts billing on `store` and waits until it answers. `billing.yaml`, `billing.log` and the
     /// pepper stand in `directory`; port 0 takes a free one, which it keeps over restarts.
     pub async fn start(directory: &Path, store: &str, port: u16) -> Result<Self, ProcessError> {
-        Self::start_at(directory, store, port, None, false).await
+        Self::start_at(directory, store, port, None, false, &json!({})).await
+    }
+
+    /// As [`BillingProcess::start`] on a free port, with more settings.
+    pub async fn start_with(directory: &Path, store: &str, settings: &Value) -> Result<Self, ProcessError> {
+        Self::start_at(directory, store, 0, None, false, settings).await
     }
 
     /// As [`BillingProcess::start`], held to `cores`.
@@ -36,12 +41,12 @@ impl BillingProcess {
         port: u16,
         cores: Option<String>,
     ) -> Result<Self, ProcessError> {
-        Self::start_at(directory, store, port, cores, false).await
+        Self::start_at(directory, store, port, cores, false, &json!({})).await
     }
 
     /// As [`BillingProcess::start`], giving way to everything else on this machine.
     pub async fn start_yielding(directory: &Path, store: &str, port: u16) -> Result<Self, ProcessError> {
-        Self::start_at(directory, store, port, None, true).await
+        Self::start_at(directory, store, port, None, true, &json!({})).await
     }
 
     async fn start_at(
@@ -50,11 +55,15 @@ impl BillingProcess {
         port: u16,
         cores: Option<String>,
         yields: bool,
+        more: &Value,
     ) -> Result<Self, ProcessError> {
         let address = port::resolve(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "`listen` of billing")?;
         pepper(directory)?;
         let config = directory.join("billing.yaml");
-        let settings = json!({ "listen": address, "store": store, "pepper_file": pepper_file(directory) });
+        let mut settings = json!({ "listen": address, "store": store, "pepper_file": pepper_file(directory) });
+        if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
+            settings.extend(more.clone());
+        }
         write_yaml(&config, &settings)?;
         let process = Launch {
             name: "billing".into(),

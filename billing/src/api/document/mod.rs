@@ -78,6 +78,7 @@ static PAGE: LazyLock<String> =
         invoices::payments::list, invoices::payments::record, invoices::payments::refund, invoices::preview::show,
         payments::attempts::list, payments::attempts::collect, payments::attempts::dunning,
         payments::methods::list, payments::methods::save, payments::methods::page, payments::events::take,
+        payments::refunds::list, payments::refunds::begin,
         ledger::balances, ledger::entries, ledger::trial_balance,
         webhook_endpoints::list, webhook_endpoints::create, webhook_endpoints::show, webhook_endpoints::update,
         webhook_endpoints::delete, webhook_endpoints::deliveries::rotate, webhook_endpoints::deliveries::replay,

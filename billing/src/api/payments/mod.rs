@@ -3,6 +3,7 @@
 pub(super) mod attempts;
 pub(super) mod events;
 pub(super) mod methods;
+pub(super) mod refunds;
 
 use std::sync::Arc;
 

@@ -5,22 +5,24 @@
 
 mod amount;
 mod intent;
+mod refund;
 mod signature;
 
 use std::time::Duration;
 
 use common::{
     id::TenantId,
-    payment::{PaymentAttempt, SavedMethod},
+    payment::{PaymentAttempt, RefundAttempt, SavedMethod},
     time::Micros,
 };
 pub(super) use intent::SetupDocument;
 use intent::{ErrorDocument, IntentDocument, MethodDocument};
+use refund::{RefundDocument, RefundsDocument};
 use reqwest::{Client, Method, StatusCode, Url, header, redirect};
 use serde::{Deserialize, de::DeserializeOwned};
 pub use signature::{SignatureError, verify};
 
-use super::provider::{Answer, Intent, PaymentProvider, ProviderError, SetupPage};
+use super::provider::{Answer, Intent, PaymentProvider, ProviderError, Refund, SetupPage};
 
 /// Its name in the store.
 pub const NAME: &str = "stripe";
@@ -139,6 +141,9 @@ impl Stripe {
             segments.pop_if_empty().push("v1").extend(path);
         }
         let is_form = method == Method::POST;
+        if !is_form && !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
         let mut request =
             self.client.request(method, url).bearer_auth(&self.secret_key).header("Stripe-Version", VERSION);
         if is_form {
@@ -167,7 +172,7 @@ impl Stripe {
         key: Option<&'a str>,
     ) -> Result<Intent, ProviderError> {
         let document: IntentDocument = self.ask(method, path, parameters, key).await?;
-        document.intent().map_err(|reason| ProviderError::Unexpected { provider: NAME, reason })
+        document.intent().map_err(unexpected)
     }
 
     /// Changes an intent; what became of it counts, whatever was answered.
@@ -261,6 +266,42 @@ impl PaymentProvider for Stripe {
     fn intent<'a>(&'a self, _attempt: &'a PaymentAttempt, intent: &'a str) -> Answer<'a, Intent> {
         Box::pin(async move { self.intent_of(Method::GET, &["payment_intents", intent], &[], None).await })
     }
+
+    fn find_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Option<Refund>> {
+        Box::pin(async move {
+            let query = [("payment_intent", attempt.payment.reference.as_str()), ("limit", "100")];
+            let found: RefundsDocument = self.ask(Method::GET, &["refunds"], &query, None).await?;
+            let id = attempt.id.to_string();
+            let own = found.data.into_iter().find(|refund| refund.is_of(&id));
+            own.map(|refund| refund.refund().map_err(unexpected)).transpose()
+        })
+    }
+
+    fn create_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Refund> {
+        Box::pin(async move {
+            let amount = amount::to_stripe(attempt.amount).filter(|amount| {
+                // What is rounded up would be more than is owed.
+                amount::of_stripe(*amount, attempt.amount.currency()) == Some(attempt.amount)
+            });
+            let amount = amount.ok_or_else(|| ProviderError::Amount {
+                provider: NAME,
+                amount: attempt.amount.to_string(),
+                reason: "Stripe takes no such amounts",
+            })?;
+            let (amount, id) = (amount.to_string(), attempt.id.to_string());
+            let parameters = [
+                ("payment_intent", attempt.payment.reference.as_str()),
+                ("amount", amount.as_str()),
+                ("metadata[tollgate_refund]", id.as_str()),
+            ];
+            let made: RefundDocument = self.ask(Method::POST, &["refunds"], &parameters, Some(&id)).await?;
+            made.refund().map_err(unexpected)
+        })
+    }
+}
+
+fn unexpected(reason: String) -> ProviderError {
+    ProviderError::Unexpected { provider: NAME, reason }
 }
 
 /// Parameters as the body of a form. `base` is any URL, whose machinery escapes them.

@@ -93,6 +93,8 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/invoices/{invoice}/payment-attempts", READ),
     ("GET", "/v1/invoices/{invoice}/dunning", READ),
     ("GET", "/v1/tenants/{tenant}/payment-methods", READ),
+    ("GET", "/v1/payments/{payment}/provider-refunds", READ),
+    ("POST", "/v1/payments/{payment}/provider-refunds", BILL),
     ("POST", "/v1/invoices/{invoice}/payment-attempts", BILL),
     ("POST", "/v1/tenants/{tenant}/payment-methods", BILL),
     ("POST", "/v1/tenants/{tenant}/payment-methods/page", BILL),
@@ -138,7 +140,8 @@ const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("
 const ON_TWO: [(&str, &str); 1] = [("POST", "/v1/invoices")];
 
 /// Operations that go to a payment provider, which no issuer here has: whoever may is told that.
-const AT_PROVIDER: [(&str, &str); 3] = [
+const AT_PROVIDER: [(&str, &str); 4] = [
+    ("POST", "/v1/payments/{payment}/provider-refunds"),
     ("POST", "/v1/invoices/{invoice}/payment-attempts"),
     ("POST", "/v1/tenants/{tenant}/payment-methods"),
     ("POST", "/v1/tenants/{tenant}/payment-methods/page"),
@@ -193,6 +196,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
             Some(json!({ "amount": "1.00", "reference": SystemClock.now().to_string() }))
         }
         ("POST", "/v1/invoices/{invoice}/payment-attempts") => None,
+        ("POST", "/v1/payments/{payment}/provider-refunds") => Some(json!({ "amount": "1.00" })),
         ("POST", "/v1/tenants/{tenant}/payment-methods") => Some(json!({ "method": "pm_1" })),
         ("POST", "/v1/tenants/{tenant}/payment-methods/page") => Some(json!({ "back_to": "https://example.com" })),
         ("POST", path) if path.contains("{invoice}") => Some(json!({ "reason": "a test" })),

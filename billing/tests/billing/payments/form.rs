@@ -2,9 +2,9 @@
 
 use billing::payment::{PaymentProvider as _, stripe::Stripe};
 use common::{
-    id::{InvoiceId, PaymentAttemptId, TenantId},
+    id::{InvoiceId, PaymentAttemptId, PaymentId, RefundAttemptId, TenantId},
     money::{Currency, Money},
-    payment::{AttemptStatus, PaymentAttempt},
+    payment::{AttemptStatus, Payment, PaymentAttempt, RefundAttempt},
     time::Micros,
 };
 use servers::StripeMock;
@@ -29,6 +29,32 @@ fn attempt() -> PaymentAttempt {
     }
 }
 
+fn refund(attempt: &PaymentAttempt) -> RefundAttempt {
+    let payment = Payment {
+        id: PaymentId::generate(),
+        issuer: attempt.issuer,
+        tenant: attempt.tenant,
+        invoice: attempt.invoice,
+        amount: attempt.amount,
+        method: "stripe".into(),
+        reference: "pi_123".into(),
+        refund_of: None,
+        received_at: Micros(0),
+        recorded_at: Micros(0),
+    };
+    RefundAttempt {
+        id: RefundAttemptId::generate(),
+        payment,
+        amount: attempt.amount,
+        status: AttemptStatus::Created,
+        provider_refund: None,
+        failure: None,
+        created_at: Micros(0),
+        updated_at: Micros(0),
+        check_at: Some(Micros(0)),
+    }
+}
+
 #[tokio::test]
 async fn requests_have_the_form_that_stripes_own_document_asks_for() {
     let mock = StripeMock::start().unwrap();
@@ -43,7 +69,10 @@ async fn requests_have_the_form_that_stripes_own_document_asks_for() {
     let _ = stripe.confirm_intent(&attempt, "pi_123").await;
     let _ = stripe.cancel_intent(&attempt, "pi_123").await;
     let _ = stripe.intent(&attempt, "pi_123").await;
+    let refund = refund(&attempt);
+    let _ = stripe.find_refund(&refund).await;
+    let _ = stripe.create_refund(&refund).await;
     let told = mock.log().unwrap();
     let count = |text: &str| told.matches(text).count();
-    assert_eq!((count("Request: "), count("status=200"), count("status=4")), (7, 7, 0), "{told}");
+    assert_eq!((count("Request: "), count("status=200"), count("status=4")), (9, 9, 0), "{told}");
 }

@@ -6,4 +6,5 @@ mod dunning;
 mod faults;
 mod fixture;
 mod form;
+mod refunds;
 mod webhooks;

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{AmountError, amount};
 use crate::{
     api::{instant::Instant, money::AmountDocument},
     dunning::DunningAction,
-    id::{InvoiceId, PaymentAttemptId, TenantId},
-    payment::{AttemptStatus, DunningStep, PaymentAccount, PaymentAttempt},
+    id::{InvoiceId, PaymentAttemptId, PaymentId, RefundAttemptId, TenantId},
+    money::{Currency, Money},
+    payment::{AttemptStatus, DunningStep, PaymentAccount, PaymentAttempt, RefundAttempt},
 };
 
 /// An attempt to collect a payment.
@@ -138,5 +140,63 @@ impl From<PaymentAccount> for PaymentMethodDocument {
 impl From<DunningStep> for DunningStepDocument {
     fn from(step: DunningStep) -> Self {
         Self { number: step.number, action: step.action, taken_at: step.taken_at.into() }
+    }
+}
+
+/// A payment that is to go back by its provider.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewProviderRefund)]
+pub struct NewProviderRefundBody {
+    /// The amount in major units, above zero. A credit note says first that the buyer does not owe it.
+    #[schema(example = "10.00")]
+    pub amount: String,
+}
+
+/// A payment that goes back by its provider.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProviderRefund)]
+pub struct ProviderRefundDocument {
+    /// Its id.
+    #[schema(value_type = String, example = "ref_01jd0000000000000000000000")]
+    pub id: RefundAttemptId,
+    /// The payment.
+    #[schema(value_type = String)]
+    pub payment: PaymentId,
+    /// The amount, above zero.
+    pub amount: AmountDocument,
+    /// Its status.
+    pub status: AttemptStatus,
+    /// The provider's name of it; null until there is one.
+    #[schema(required = true)]
+    pub provider_refund: Option<String>,
+    /// The provider's word for the reason for which it failed; null if it did not.
+    #[schema(required = true)]
+    pub failure: Option<String>,
+    /// Time at which it began.
+    pub created_at: Instant,
+    /// Time of the last change.
+    pub updated_at: Instant,
+}
+
+impl NewProviderRefundBody {
+    /// The amount, in the currency of the payment.
+    pub fn amount(&self, currency: Currency) -> Result<Money, AmountError> {
+        amount("amount", &self.amount, currency)
+    }
+}
+
+impl From<RefundAttempt> for ProviderRefundDocument {
+    fn from(attempt: RefundAttempt) -> Self {
+        Self {
+            id: attempt.id,
+            payment: attempt.payment.id,
+            amount: attempt.amount.into(),
+            status: attempt.status,
+            provider_refund: attempt.provider_refund,
+            failure: attempt.failure,
+            created_at: attempt.created_at.into(),
+            updated_at: attempt.updated_at.into(),
+        }
     }
 }

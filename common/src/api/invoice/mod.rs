@@ -8,8 +8,8 @@ mod one_off;
 mod payment;
 
 pub use attempt::{
-    DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, PaymentAttemptDocument, PaymentMethodDocument,
-    PaymentPageDocument,
+    DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody, PaymentAttemptDocument,
+    PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
 };
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
 pub use draft::{DraftDocument, PreviewDocument};

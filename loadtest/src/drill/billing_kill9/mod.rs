@@ -61,21 +61,13 @@ async fn run(faults: u32, _times: Times) -> Result<Outcome, DrillError> {
     let audit = runs.audit().await.err().map(|error| error.to_string());
     let wrong = closing.wrong().or_else(|| payments.wrong(&recorded)).or(audit);
     Ok(Outcome {
-        drill: DRILL.name,
         faults,
         at_risk: payments.repeated,
         received: payments.acknowledged(),
         billed: recorded.len() as u64,
-        accepted: 0,
-        failed: None,
-        lost: None,
-        phases: Vec::new(),
-        engines: Vec::new(),
-        outages: Vec::new(),
-        changeover: None,
         closing: Some(closing),
-        month: None,
         ok: wrong.is_none(),
         wrong,
+        ..Outcome::of(DRILL.name)
     })
 }

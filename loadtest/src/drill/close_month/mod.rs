@@ -47,22 +47,12 @@ async fn run(hours: u32, times: Times) -> Result<Outcome, DrillError> {
     };
     let wrong = billed.wrong(&expected).or(audit).or_else(|| too_much(&figures, times));
     Ok(Outcome {
-        drill: DRILL.name,
-        faults: 0,
-        at_risk: 0,
         received: u64::try_from(expected.requests).unwrap_or_default(),
         billed: u64::try_from(billed.requests).unwrap_or_default(),
-        accepted: 0,
-        failed: None,
-        lost: None,
-        phases: Vec::new(),
-        engines: Vec::new(),
-        outages: Vec::new(),
-        changeover: None,
-        closing: None,
         month: Some(figures),
         ok: wrong.is_none(),
         wrong,
+        ..Outcome::of(DRILL.name)
     })
 }
 

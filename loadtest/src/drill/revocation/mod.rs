@@ -57,22 +57,15 @@ async fn run(faults: u32, times: Times) -> Result<Outcome, DrillError> {
     let (sqlite, on_sqlite) = on_engine(false, faults, times).await?;
     let (postgres, on_postgres) = on_engine(true, faults, times).await?;
     Ok(Outcome {
-        outages: Vec::new(),
-        changeover: None,
-        closing: None,
-        month: None,
-        drill: DRILL.name,
         faults,
         at_risk: sqlite.at_risk + postgres.at_risk,
         received: sqlite.received + postgres.received,
         billed: sqlite.billed + postgres.billed,
         accepted: sqlite.accepted + postgres.accepted,
-        failed: None,
-        lost: None,
-        phases: Vec::new(),
         engines: vec![on_sqlite, on_postgres],
         ok: sqlite.ok && postgres.ok,
         wrong: sqlite.wrong.or(postgres.wrong),
+        ..Outcome::of(DRILL.name)
     })
 }
 

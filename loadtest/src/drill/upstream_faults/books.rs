@@ -76,22 +76,15 @@ impl FaultBooks {
         let audit = deployment.audit().await.err().map(|error| error.to_string());
         let wrong = wrong.or(audit);
         Ok(Outcome {
-            drill: drill.name,
             faults,
             at_risk: self.keys.values().map(|counts| counts.broken).sum(),
             received: self.keys.values().map(|counts| counts.received).sum(),
             billed: self.keys.keys().map(billed).sum(),
-            accepted: 0,
             failed: Some(self.failed_repeatable + self.failed_other),
             lost: Some(lost),
-            phases: Vec::new(),
-            engines: Vec::new(),
-            outages: Vec::new(),
-            changeover: None,
-            closing: None,
-            month: None,
             ok: wrong.is_none(),
             wrong,
+            ..Outcome::of(drill.name)
         })
     }
 }
