@@ -9,6 +9,7 @@ pub struct OutboxMetrics {
     tries: IntCounterVec,
     pending: IntGaugeVec,
     age_seconds: IntGaugeVec,
+    kinds: Vec<String>,
 }
 
 impl OutboxMetrics {
@@ -33,7 +34,8 @@ impl OutboxMetrics {
             pending.with_label_values(&[*kind]).set(0);
             age_seconds.with_label_values(&[*kind]).set(0);
         }
-        Ok(Self { tries, pending, age_seconds })
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        Ok(Self { tries, pending, age_seconds, kinds })
     }
 
     pub(super) fn tried(&self, kind: &str, outcome: &str) {
@@ -42,8 +44,10 @@ impl OutboxMetrics {
 
     pub(super) fn show(&self, depths: &[OutboxDepth], now: Micros) {
         // A kind of which nothing waits any more is not among them.
-        self.pending.reset();
-        self.age_seconds.reset();
+        for kind in self.kinds.iter().filter(|kind| !depths.iter().any(|depth| depth.kind == **kind)) {
+            self.pending.with_label_values(&[kind.as_str()]).set(0);
+            self.age_seconds.with_label_values(&[kind.as_str()]).set(0);
+        }
         for depth in depths {
             let age = depth.oldest.map_or(0, |oldest| now.seconds().saturating_sub(oldest.seconds()).max(0));
             let pending = i64::try_from(depth.pending).unwrap_or(i64::MAX);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{
-    outbox::{ClaimedMessage, Sent},
+    outbox::{ClaimedMessage, DueMessage, Sent},
     store::{Store, StoreError},
     time::Clock,
 };
@@ -115,8 +115,18 @@ impl OutboxWorker {
         targets: &mut HashMap<tokio::task::Id, (String, usize)>,
     ) -> Result<(), StoreError> {
         self.sender.tell_events().await?;
-        while under_way.len() < AT_ONCE {
-            let Some(claimed) = self.sender.claim(&busy(targets)).await? else { return Ok(()) };
+        if under_way.len() >= AT_ONCE {
+            return Ok(());
+        }
+        for due in self.sender.due(&busy(targets)).await? {
+            if under_way.len() >= AT_ONCE {
+                break;
+            }
+            // What was begun since may have made the receiver busy.
+            if busy(targets).contains(&due.target) {
+                continue;
+            }
+            let Some(claimed) = self.sender.claim_due(&due).await? else { continue };
             let at_once = self.sender.deliverer(&claimed).map_or(1, Deliverer::at_once);
             let (target, sender) = (claimed.message.target.clone(), self.sender.clone());
             let handle = under_way.spawn(async move {
@@ -166,6 +176,15 @@ impl Sender {
         let mail = self.deliverers.iter().any(|deliverer| deliverer.kind() == common::outbox::MAIL);
         while self.store.tell_events(EVENTS_AT_ONCE, mail, self.clock.now()).await? > 0 {}
         Ok(())
+    }
+
+    async fn due(&self, busy: &[String]) -> Result<Vec<DueMessage>, StoreError> {
+        let kinds: Vec<_> = self.deliverers.iter().map(|deliverer| deliverer.kind()).collect();
+        self.store.due_messages(&kinds, busy, self.clock.now()).await
+    }
+
+    async fn claim_due(&self, due: &DueMessage) -> Result<Option<ClaimedMessage>, StoreError> {
+        self.store.claim_due_message(due, &self.name, LEASE_SECONDS, self.clock.now()).await
     }
 
     async fn claim(&self, busy: &[String]) -> Result<Option<ClaimedMessage>, StoreError> {

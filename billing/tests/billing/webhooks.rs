@@ -197,7 +197,7 @@ async fn nothing_is_sent_inside_unless_the_settings_allow() {
         (plain, "is spoken without TLS"),
         (literal, "127.0.0.1 is not reachable by everybody"),
         (disguised, "127.0.0.1 is not reachable by everybody"),
-        (named, "is not reachable by everybody"),
+        (named, "localhost is not reachable by everybody"),
         (metadata, "169.254.169.254 is not reachable by everybody"),
     ] {
         let message = messages(&store, &endpoint).await.remove(0);
@@ -218,7 +218,13 @@ async fn silent_endpoint_does_not_hold_up_others() {
     for number in 0..30 {
         customer(&store, root, &format!("Customer {number}"), "UTC", "growth").await;
     }
-    let _server = deployment.serve().await;
+    let server = deployment.serve().await;
     eventually("the quick one has all", async || receiver.received("/quick").len() == 30).await;
     assert!(receiver.received("/silent").len() < 30, "few are on their way to one endpoint at a time");
+    let waits = "tollgate_outbox_pending{kind=\"webhook\"}";
+    eventually("what waits is counted", async || server.metric(waits).await > 0).await;
+    let output = deployment.run(&["outbox", "depth", "--output", "json", "--store", &deployment.url()]).await;
+    let depths: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let webhooks = depths.as_array().unwrap().iter().find(|depth| depth["kind"] == "webhook").unwrap();
+    assert!(webhooks["pending"].as_u64() > Some(0) && webhooks["oldest"].is_string(), "{depths}");
 }

@@ -1,6 +1,6 @@
 //! Claims: one worker at a time sends a message, and one message of a lane at a time is sent.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     Message,
@@ -14,8 +14,18 @@ use crate::{
 /// Longest result that is kept, in characters.
 const RESULT_MAX_CHARS: usize = 1_000;
 
-/// Messages that one look considers.
-const CANDIDATES: i64 = 20;
+/// Messages that one look finds.
+const DUE_AT_ONCE: i64 = 64;
+
+/// A message that is due: the first of its lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueMessage {
+    /// The kind of message.
+    pub kind: String,
+    /// The receiver.
+    pub target: String,
+    seq: i64,
+}
 
 /// A message that a worker sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,33 +59,48 @@ impl Store {
         lease_seconds: i64,
         now: Micros,
     ) -> Result<Option<ClaimedMessage>, StoreError> {
-        let statement = format!(
-            "SELECT seq FROM outbox WHERE state = 'pending' AND due_at <= $1 \
-             AND (lease_until IS NULL OR lease_until <= $1) AND kind {} AND NOT (target {}) AND NOT EXISTS \
-             (SELECT 1 FROM outbox AS earlier WHERE earlier.lane = outbox.lane AND earlier.state = 'pending' \
-             AND earlier.seq < outbox.seq) ORDER BY due_at, seq LIMIT $4",
-            bulk::in_list(self.engine, 2),
-            bulk::in_list(self.engine, 3),
-        );
-        let candidates: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(statement))
-            .bind(now.0)
-            .bind(bulk::list(kinds))
-            .bind(bulk::list(busy))
-            .bind(CANDIDATES)
-            .fetch_all(&self.pool)
-            .await?;
-        for seq in candidates {
-            if let Some(claimed) = self.claim_candidate(seq, worker, lease_seconds, now).await? {
+        for due in self.due_messages(kinds, busy, now).await? {
+            if let Some(claimed) = self.claim_due_message(&due, worker, lease_seconds, now).await? {
                 return Ok(Some(claimed));
             }
         }
         Ok(None)
     }
 
-    /// Claims a message, unless somebody else was faster.
-    async fn claim_candidate(
+    /// Messages of these kinds that are due, each the first of its lane, those first that are due for
+    /// longest. Messages to `busy` targets are left out.
+    pub async fn due_messages(
         &self,
-        seq: i64,
+        kinds: &[&str],
+        busy: &[String],
+        now: Micros,
+    ) -> Result<Vec<DueMessage>, StoreError> {
+        let statement = format!(
+            "SELECT seq, kind, target FROM outbox WHERE state = 'pending' AND due_at <= $1 \
+             AND (lease_until IS NULL OR lease_until <= $1) AND kind {} AND NOT (target {}) AND NOT EXISTS \
+             (SELECT 1 FROM outbox AS earlier WHERE earlier.lane = outbox.lane AND earlier.state = 'pending' \
+             AND earlier.seq < outbox.seq) ORDER BY due_at, seq LIMIT $4",
+            bulk::in_list(self.engine, 2),
+            bulk::in_list(self.engine, 3),
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(now.0)
+            .bind(bulk::list(kinds))
+            .bind(bulk::list(busy))
+            .bind(DUE_AT_ONCE)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DueMessage { kind: row.try_get("kind")?, target: row.try_get("target")?, seq: row.try_get("seq")? })
+            })
+            .collect()
+    }
+
+    /// Claims a message that was due, unless somebody else was faster.
+    pub async fn claim_due_message(
+        &self,
+        due: &DueMessage,
         worker: &str,
         lease_seconds: i64,
         now: Micros,
@@ -89,11 +114,11 @@ impl Store {
         .bind(worker.to_owned())
         .bind(now.plus_seconds(lease_seconds).0)
         .bind(now.0)
-        .bind(seq)
+        .bind(due.seq)
         .fetch_optional(write.connection())
         .await?;
         let Some(number) = number else { return Ok(None) };
-        let row = sqlx::query(select_messages!("WHERE seq = $1")).bind(seq).fetch_one(write.connection()).await?;
+        let row = sqlx::query(select_messages!("WHERE seq = $1")).bind(due.seq).fetch_one(write.connection()).await?;
         let message = read(&row)?;
         write.commit().await?;
         Ok(Some(ClaimedMessage { message, worker: worker.to_owned(), number }))

@@ -17,7 +17,7 @@ mod rows;
 use std::{fmt, str::FromStr};
 
 pub(crate) use claim::shortened;
-pub use claim::{ClaimedMessage, Sent};
+pub use claim::{ClaimedMessage, DueMessage, Sent};
 pub use list::{MessageFilter, OutboxDepth};
 pub use replay::Replay;
 pub(crate) use rows::{NewMessage, enqueue};
