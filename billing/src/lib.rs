@@ -4,7 +4,8 @@
 //! prices the usage of a period by a plan, [`invoice`] puts the lines of a payer and period
 //! together. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
 //! its errors. [`command`] is the command line, [`config`] the settings, [`upkeep`] the periodic
-//! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`publish`] the feed of changes for other
+//! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`outbox`] sends what leaves the
+//! system, [`publish`] the feed of changes for other
 //! systems.
 
 pub mod access;
@@ -15,6 +16,7 @@ pub mod ingest;
 pub mod invoice;
 pub mod job;
 mod number;
+pub mod outbox;
 pub mod payment;
 pub mod problem;
 pub mod publish;

@@ -134,6 +134,19 @@ opaque_id!(
     PaymentId, "payment", "pay_"
 );
 opaque_id!(
+    /// Something that happened, of which receivers are told. The id is the same for every try and
+    /// every receiver.
+    EventId, "event", "evt_"
+);
+opaque_id!(
+    /// A message of the outbox.
+    MessageId, "message", "msg_"
+);
+opaque_id!(
+    /// An endpoint that hears of events.
+    WebhookEndpointId, "webhook endpoint", "whk_"
+);
+opaque_id!(
     /// An attempt to collect a payment.
     PaymentAttemptId, "payment attempt", "pat_"
 );

@@ -2,8 +2,9 @@
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`] says
-//! what that costs, and a [`payment`] pays it, or [`dunning`] follows; the [`ledger`] says who owes what; the [`store`] keeps
-//! all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
+//! what that costs, and a [`payment`] pays it, or [`dunning`] follows; the [`ledger`] says who owes what;
+//! an [`event`] tells others of it through the [`outbox`], by [`webhook`] and by [`mail`]; the [`store`]
+//! keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
 //! small types that make wrong states impossible, [`files`] keeps what is written to disk private,
 //! [`listen`] and [`tls`] are the listeners of every program.
 
@@ -15,6 +16,7 @@ pub mod change;
 pub mod config;
 pub mod coupon;
 pub mod dunning;
+pub mod event;
 pub mod files;
 pub mod hex;
 pub mod id;
@@ -28,9 +30,11 @@ pub mod key;
 pub mod ledger;
 pub mod limit;
 pub mod listen;
+pub mod mail;
 pub mod money;
 pub mod name;
 pub mod origin;
+pub mod outbox;
 pub mod payment;
 pub mod plan;
 pub mod quota;
@@ -41,6 +45,7 @@ pub mod time;
 pub mod tls;
 pub mod usage;
 pub mod wallet;
+pub mod webhook;
 pub mod word;
 
 use std::sync::LazyLock;

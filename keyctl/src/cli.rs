@@ -20,6 +20,8 @@ use crate::{
     invoice::InvoiceCommand,
     key::KeyCommand,
     ledger::LedgerCommand,
+    mail::MailCommand,
+    outbox::OutboxCommand,
     output::{Format, Output},
     payment::PaymentCommand,
     plan::PlanCommand,
@@ -27,6 +29,7 @@ use crate::{
     terminal::Asking,
     usage::UsageCommand,
     wallet::WalletCommand,
+    webhook::WebhookCommand,
 };
 
 /// The store that `config/` names for the gateway and billing.
@@ -178,6 +181,15 @@ pub(crate) enum Command {
     /// Show balances and statements
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Make, list and change endpoints that hear of events
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Show and set who of a tenant gets which mail
+    #[command(subcommand)]
+    Mail(MailCommand),
+    /// List messages that leave the system, and send them again
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Show who changed what
     #[command(subcommand, alias = "audit")]
     AuditLog(AuditLogCommand),

@@ -20,6 +20,8 @@ mod key;
 mod leaked;
 mod ledger;
 mod lifetime;
+mod mail;
+mod outbox;
 mod output;
 mod patience;
 mod payment;
@@ -31,6 +33,7 @@ mod tenant;
 mod terminal;
 mod usage;
 mod wallet;
+mod webhook;
 mod words;
 
 use std::process::ExitCode;

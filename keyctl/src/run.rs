@@ -58,6 +58,9 @@ async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Opt
         Command::Invoice(command) => command.run(&context).await,
         Command::Payment(command) => command.run(&context).await,
         Command::Ledger(command) => command.run(&context).await,
+        Command::Webhook(command) => command.run(&context).await,
+        Command::Mail(command) => command.run(&context).await,
+        Command::Outbox(command) => command.run(&context).await,
         Command::AuditLog(command) => command.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };

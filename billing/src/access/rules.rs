@@ -7,7 +7,7 @@
 
 use axum::http::Method;
 use common::admin::{
-    AdminArea::{AdminKeys, Audit, Credit, Invoices, Keys, Plans, Subscriptions, Tenants, Usage},
+    AdminArea::{AdminKeys, Audit, Credit, Invoices, Keys, Notifications, Plans, Subscriptions, Tenants, Usage},
     AdminScope,
     Role::{self, Admin, Billing, Owner, Viewer},
 };
@@ -239,6 +239,34 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/usage/events/amend", from_above(write(Usage), Target::Body, Billing)),
     row("POST", "/v1/usage/events/revert", from_above(write(Usage), Target::Body, Billing)),
     row("GET", "/v1/usage/thresholds", reads(read(Usage), Target::Own, Viewer)),
+    // Webhooks, mail, and what leaves the system. An endpoint hears of its own subtree only.
+    row("GET", "/v1/tenants/{tenant}/webhook-endpoints", reads(read(Notifications), Target::Tenant, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/webhook-endpoints", within(write(Notifications), Target::Tenant, Admin)),
+    row("GET", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}", reads(read(Notifications), Target::Tenant, Viewer)),
+    row(
+        "PATCH",
+        "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",
+        within(write(Notifications), Target::Tenant, Admin),
+    ),
+    row(
+        "DELETE",
+        "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",
+        within(write(Notifications), Target::Tenant, Admin),
+    ),
+    row(
+        "POST",
+        "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate",
+        within(write(Notifications), Target::Tenant, Admin),
+    ),
+    row(
+        "POST",
+        "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay",
+        within(write(Notifications), Target::Tenant, Admin),
+    ),
+    row("GET", "/v1/tenants/{tenant}/mail", reads(read(Notifications), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/mail", within(write(Notifications), Target::Tenant, Billing)),
+    row("GET", "/v1/outbox", reads(read(Notifications), Target::Own, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/outbox/{message}/replay", within(write(Notifications), Target::Tenant, Admin)),
     row("GET", "/v1/audit", reads(read(Audit), Target::Own, Admin)),
 ];
 

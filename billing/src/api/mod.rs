@@ -21,8 +21,10 @@ mod ingester;
 mod invoices;
 mod keys;
 mod ledger;
+mod mail;
 mod me;
 mod observe;
+mod outbox;
 mod page;
 mod parameters;
 mod paths;
@@ -39,6 +41,7 @@ mod thresholds;
 mod usage_events;
 mod usage_report;
 mod wallet;
+mod webhook_endpoints;
 
 use std::sync::Arc;
 
@@ -109,6 +112,16 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
         ("/v1/tenants/{tenant}/billing-details", get(billing_details::show).put(billing_details::replace)),
         ("/v1/tenants/{tenant}/invoice-preview", get(invoices::preview::show)),
+        ("/v1/tenants/{tenant}/webhook-endpoints", get(webhook_endpoints::list).post(webhook_endpoints::create)),
+        (
+            "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",
+            get(webhook_endpoints::show).patch(webhook_endpoints::update).delete(webhook_endpoints::delete),
+        ),
+        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate", post(webhook_endpoints::deliveries::rotate)),
+        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay", post(webhook_endpoints::deliveries::replay)),
+        ("/v1/tenants/{tenant}/mail", get(mail::show).put(mail::replace)),
+        ("/v1/tenants/{tenant}/outbox/{message}/replay", post(outbox::replay)),
+        ("/v1/outbox", get(outbox::list)),
         ("/v1/tenants/{tenant}/ledger/balances", get(ledger::balances)),
         ("/v1/tenants/{tenant}/ledger/entries", get(ledger::entries)),
         ("/v1/tenants/{tenant}/ledger/trial-balance", get(ledger::trial_balance)),

@@ -71,6 +71,14 @@ impl Name for common::id::PaymentId {
     const WHAT: &'static str = "payment";
 }
 
+impl Name for common::id::WebhookEndpointId {
+    const WHAT: &'static str = "webhook endpoint";
+}
+
+impl Name for common::id::MessageId {
+    const WHAT: &'static str = "message";
+}
+
 impl Name for common::coupon::CouponCode {
     const WHAT: &'static str = "coupon";
 }

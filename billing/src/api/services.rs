@@ -10,7 +10,7 @@ use common::{
 use prometheus::Registry;
 
 use super::requests::RequestMetrics;
-use crate::{access::Access, ingest::Intake, payment::Providers};
+use crate::{access::Access, ingest::Intake, outbox::webhook::Reach, payment::Providers};
 
 /// The state that all handlers share.
 pub struct Services {
@@ -28,6 +28,8 @@ pub struct Services {
     pub store: Store,
     /// Counts and times requests by route.
     pub requests: RequestMetrics,
+    /// The URLs that webhooks may go to.
+    pub reach: Reach,
     /// The metrics that `/metrics` shows.
     pub registry: Registry,
     /// Payment providers of issuers.

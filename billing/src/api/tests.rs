@@ -40,6 +40,7 @@ impl Served {
             clock,
             store: store.clone(),
             requests,
+            reach: crate::outbox::webhook::Reach::default(),
             registry,
             providers: crate::payment::Providers::default(),
         };

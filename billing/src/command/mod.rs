@@ -8,7 +8,9 @@ mod ingest;
 mod jobs;
 mod listen;
 mod log;
+mod mail;
 mod migrate;
+mod outbox;
 mod output;
 mod progress;
 mod quarantine;
@@ -30,6 +32,7 @@ use crate::{
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
     job::JobError,
+    outbox::{deliverers::DelivererError, mail::TemplateError},
     publish::PublishSetupError,
     reconcile::ReconcileError,
 };
@@ -44,6 +47,8 @@ Environment:
   TOLLGATE_STORE   URL of the store, in place of the file's `store`
   TOLLGATE_KAFKA   brokers of Kafka, in place of the file's `ingest.brokers` and `changes.brokers`
   TOLLGATE_PEPPER  the pepper itself, in place of the file's `pepper_file`
+  TOLLGATE_SMTP_PASSWORD
+                   the password for mail, in place of the file's `mail.password_file`
   TOLLGATE_BOOTSTRAP_TOKEN
                    the bootstrap token, in place of the file's `access.bootstrap_token_file`
   RUST_LOG         level of the logs, as in `debug` or `billing=debug,info`
@@ -96,6 +101,10 @@ enum Command {
     DropRecords(drop_records::DropRecordsArguments),
     /// List the jobs of this store and their runs, and do what is due
     Jobs(jobs::JobsArguments),
+    /// List messages that are to leave the system, send what is due, and send messages again
+    Outbox(outbox::OutboxArguments),
+    /// Show what templates of mail write
+    Mail(mail::MailArguments),
     /// Issue the invoices of a period, or draft them
     Run(run::RunArguments),
     /// Show what the lines of an invoice were computed from
@@ -180,6 +189,12 @@ pub enum CommandError {
     /// Invoices could not be drafted.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
+    /// Messages cannot be sent.
+    #[error(transparent)]
+    Deliverer(#[from] DelivererError),
+    /// A template of mail is not usable.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Jobs could not be done.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -208,6 +223,8 @@ impl Cli {
             Command::Quarantine(arguments) => quarantine::execute(&arguments, &environment).await,
             Command::DropRecords(arguments) => drop_records::execute(&arguments, &environment).await,
             Command::Jobs(arguments) => jobs::execute(&arguments, &environment).await,
+            Command::Outbox(arguments) => outbox::execute(&arguments, &environment).await,
+            Command::Mail(arguments) => mail::execute(&arguments, &environment),
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
             Command::Explain(arguments) => explain::execute(&arguments, &environment).await,
             Command::Simulate(arguments) => simulate::execute(&arguments, &environment).await,

@@ -30,6 +30,7 @@ use crate::{
     config::{Config, DEFAULT_FILE, Environment},
     ingest::{IngestMetrics, Intake},
     job::{JobSettings, JobWorker, KINDS},
+    outbox::{OutboxWorker, deliverers::deliverers, webhook::Reach},
     publish::Publisher,
     upkeep::Upkeep,
     watch::Watch,
@@ -64,6 +65,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings, KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
+    let deliverers = deliverers(&store, &pepper, &config, environment)?;
+    let outbox = OutboxWorker::new(store.clone(), Arc::new(SystemClock), deliverers, worker_name(), &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;
     let clock = Arc::new(SystemClock);
     let access = Access::new(store.clone(), pepper.clone(), clock.clone())
@@ -80,6 +83,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         clock,
         store: store.clone(),
         requests,
+        reach: Reach::of(&config.webhooks),
         registry,
         providers,
     });
@@ -92,7 +96,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         schema = migrated.to,
         pepper = pepper.id(),
     );
-    let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run(), jobs.work()) });
+    let upkeep = tokio::spawn(async move { tokio::join!(upkeep.keep(), watch.run(), jobs.work(), outbox.work()) });
     let publisher = publisher.map(|publisher| tokio::spawn(publisher.publish()));
     let served = serve_until_stopped(listener, router, guard, signals, store).await;
     upkeep.abort();
@@ -102,7 +106,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     served
 }
 
-/// A name that tells this process from others that do jobs.
+/// A name that tells this process from others that do jobs and send messages.
 fn worker_name() -> String {
     format!("billing serve {} {}", std::process::id(), SystemClock.now().0)
 }

@@ -6,7 +6,9 @@ mod access;
 mod changes;
 mod ingest;
 mod invoices;
+mod mail;
 mod payments;
+mod webhooks;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -22,9 +24,11 @@ use common::{
 };
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
+pub use mail::{MailConfig, MailPasswordError, MailServer, MailTls};
 pub use payments::{PaymentsConfig, PaymentsError};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
+pub use webhooks::WebhooksConfig;
 
 /// The settings file unless the command line names another.
 pub const DEFAULT_FILE: &str = "config/billing.yaml";
@@ -66,6 +70,10 @@ pub struct Config {
     pub changes: ChangesConfig,
     /// Settings of the job of `billing serve` that issues invoices.
     pub invoices: InvoicesConfig,
+    /// Networks that webhooks may go to.
+    pub webhooks: WebhooksConfig,
+    /// The server that takes mail. Without it, nobody gets mail.
+    pub mail: Option<MailConfig>,
     /// Accounts of issuers with payment providers.
     pub payments: PaymentsConfig,
 }
@@ -81,6 +89,8 @@ pub struct Environment {
     pub kafka: Option<String>,
     /// The bootstrap token, which creates the first admin key.
     pub bootstrap_token: Option<String>,
+    /// The password at the server that takes mail.
+    pub smtp_password: Option<String>,
 }
 
 impl Default for Config {
@@ -94,6 +104,8 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             changes: ChangesConfig::default(),
             invoices: InvoicesConfig::default(),
+            webhooks: WebhooksConfig::default(),
+            mail: None,
             payments: PaymentsConfig::default(),
         }
     }
@@ -107,6 +119,7 @@ impl Environment {
             pepper: config::environment(PEPPER_VARIABLE),
             kafka: config::environment(KAFKA_VARIABLE),
             bootstrap_token: config::environment(BOOTSTRAP_VARIABLE),
+            smtp_password: config::environment(mail::PASSWORD_VARIABLE),
         }
     }
 }
@@ -211,6 +224,7 @@ mod tests {
             pepper: Some("0123456789abcdef".into()),
             kafka: Some("kafka-1:9092,kafka-2:9092".into()),
             bootstrap_token: Some("0123456789abcdef".into()),
+            smtp_password: None,
         };
         let config = Config::load(&file, &environment).unwrap();
         assert_eq!(config.store, "postgres://db/tollgate");

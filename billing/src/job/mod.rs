@@ -5,6 +5,8 @@
 //! changes the store in transactions that a repetition finds done.
 
 mod invoices;
+mod keys;
+mod outbox;
 mod payments;
 mod wallet;
 mod worker;
@@ -28,6 +30,8 @@ pub const KINDS: &[JobKind] = &[
     JobKind::whole("expire_credit", "*/10 * * * *", |work| Box::pin(wallet::expire(work))),
     JobKind::whole("request_top_ups", "* * * * *", |work| Box::pin(wallet::request_top_ups(work))),
     JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
+    JobKind::whole("tell_expiring_keys", "*/10 * * * *", |work| Box::pin(keys::tell_expiring(work))),
+    JobKind::whole("tidy_outbox", "20 3 * * *", |work| Box::pin(outbox::tidy(work))),
     JobKind::whole("collect_payments", "* * * * *", |work| Box::pin(payments::collect_all(work))),
 ];
 

@@ -74,6 +74,8 @@ pub enum AdminArea {
     Audit,
     /// Admin keys.
     AdminKeys,
+    /// Webhook endpoints, settings of mail, and the outbox.
+    Notifications,
 }
 
 /// An admin key as it stands in the store.
@@ -169,7 +171,7 @@ pub fn validate_scopes(scopes: &[AdminScope]) -> Result<(), AdminScopesError> {
 
 impl AdminArea {
     /// Every area.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tenants,
         Self::Plans,
         Self::Subscriptions,
@@ -179,6 +181,7 @@ impl AdminArea {
         Self::Usage,
         Self::Audit,
         Self::AdminKeys,
+        Self::Notifications,
     ];
 
     /// The word before the colon.
@@ -193,6 +196,7 @@ impl AdminArea {
             Self::Usage => "usage",
             Self::Audit => "audit",
             Self::AdminKeys => "admin_keys",
+            Self::Notifications => "notifications",
         }
     }
 }
@@ -244,8 +248,8 @@ impl FromStr for AdminScope {
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
         let unknown = || {
-            let expected = "read or write of tenants, plans, subscriptions, keys, credit, usage, audit, admin_keys, as in \
-                            `keys:read`";
+            let expected = "read or write of tenants, plans, subscriptions, keys, credit, invoices, usage, audit, \
+                            admin_keys, notifications, as in `keys:read`";
             UnknownWord::new("scope", expected, word)
         };
         let (area, access) = word.split_once(':').ok_or_else(unknown)?;

@@ -2,8 +2,9 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{BilledUsage, Invoice, InvoiceStatus, lock, set_open};
+use super::{BilledUsage, Invoice, InvoiceStatus, event::of_status, lock, set_open};
 use crate::{
+    event::emit,
     id::InvoiceId,
     ledger::{Account, Cause, CauseKind, Posting, rows::post},
     money::Money,
@@ -176,8 +177,12 @@ async fn finish(
     let after = state(&serde_json::json!({ "status": status, "reason": reason }))?;
     let (subject_kind, subject, tenant) = ("invoice", invoice.id.to_string(), Some(invoice.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before, after }).await?;
+    let ended = Invoice { status, open: nothing, ..invoice };
+    let events: Vec<_> = of_status(&ended).into_iter().collect();
+    let now = change.now();
+    emit(change.connection(), &events, now).await?;
     change.commit().await?;
-    Ok(Invoice { status, open: nothing, ..invoice })
+    Ok(ended)
 }
 
 /// Refuses a reason that says nothing.

@@ -13,10 +13,13 @@ use super::{
     Invoice, InvoiceContent, InvoiceStatus, TaxLine,
     close::{check_reason, locked},
     correction::{CorrectionError, Credited, Left},
-    details, series, set_open,
+    details,
+    event::{of_credit_note, of_status},
+    series, set_open,
     tax::{TaxRule, Treatment},
 };
 use crate::{
+    event::emit,
     id::{CreditNoteId, InvoiceId, TenantId},
     ledger::{
         Account, Cause, CauseKind, Posting,
@@ -258,6 +261,11 @@ async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Conte
     let (action, subject_kind) = (AuditAction::CreditNoteIssue, "credit_note");
     let (subject, tenant) = (note.id.to_string(), Some(note.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(&note)? }).await?;
+    let after = Invoice { status, open, ..invoice.clone() };
+    let paid = (status != invoice.status).then(|| of_status(&after)).flatten();
+    let events: Vec<_> = std::iter::once(of_credit_note(&note, invoice)).chain(paid).collect();
+    let now = change.now();
+    emit(change.connection(), &events, now).await?;
     Ok(note)
 }
 

@@ -6,10 +6,13 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::{
     BilledUsage, BillingDetails, Invoice, InvoiceContent, InvoiceKind, InvoiceLine, InvoiceStatus, NewInvoice, Party,
-    TaxLine, series,
+    TaxLine,
+    event::{of_invoice, of_status},
+    series,
     tax::{self, TaxGroup},
 };
 use crate::{
+    event::{EventType, NewEvent, emit},
     id::{InvoiceId, TenantId},
     ledger::{
         Account, Cause, CauseKind, Posting,
@@ -169,6 +172,8 @@ pub(super) async fn write(change: &mut ChangeTransaction, frozen: Vec<Frozen<'_>
     .await?;
     let audited: Result<Vec<_>, StoreError> = invoices.iter().map(audited).collect();
     change.audit_all(audited?).await?;
+    let events: Vec<_> = invoices.iter().flat_map(events).collect();
+    emit(change.connection(), &events, now).await?;
     Ok(invoices)
 }
 
@@ -247,6 +252,11 @@ fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) ->
         Value::Text(serde_json::to_string(&invoice.content).map_err(json)?),
         Value::Text(serde_json::to_string(usage).map_err(json)?),
     ])
+}
+
+/// An invoice of which nothing is open is paid as soon as it is finalized.
+fn events(invoice: &Invoice) -> impl Iterator<Item = NewEvent> {
+    [Some(of_invoice(EventType::InvoiceFinalized, invoice)), of_status(invoice)].into_iter().flatten()
 }
 
 fn audited(invoice: &Invoice) -> Result<Audited<'static>, StoreError> {

@@ -13,6 +13,7 @@ mod content;
 pub mod correction;
 mod credit_note;
 mod details;
+pub(crate) mod event;
 mod finalize;
 mod freeze;
 mod incomplete;

@@ -110,6 +110,11 @@ impl Pepper {
         IngestToken(hex(&self.mac(b"tollgate usage ingest")))
     }
 
+    /// A secret of its own for each label. A label begins with `tollgate`, as no secret of a key does.
+    pub(crate) fn derive(&self, label: &str) -> [u8; 32] {
+        self.mac(label.as_bytes())
+    }
+
     /// Seals and checks the files from which gateways start while the store is down.
     pub fn snapshot_seal(&self) -> Seal {
         let mut keyed = self.keyed.clone();

@@ -5,6 +5,7 @@
 //! creation, in [`Secret`]. Everything else works on [`KeyHash`].
 
 mod change;
+mod expiring;
 mod hash;
 mod list;
 mod network;
@@ -19,6 +20,7 @@ mod used;
 use std::{fmt, str::FromStr};
 
 pub use change::{KeyUpdate, NewKey};
+pub use expiring::NOTICE_SECONDS;
 pub use hash::{IngestToken, KeyHash, Pepper, PepperError, Seal};
 pub use ipnet::IpNet;
 pub use list::KeyFilter;

@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{NewPayment, account, by_reference, record};
 use crate::{
+    event::{EventType, NewEvent, emit},
     id::{InvoiceId, PaymentAttemptId, TenantId},
     invoice::{Invoice, InvoiceStatus, locked},
     ledger::rows::currency,
@@ -238,6 +239,10 @@ impl Store {
             take(&mut change, &after, *amount).await?;
         }
         save(change.connection(), &after).await?;
+        if let Some(failure) = &after.failure {
+            let invoice = locked(&mut change, after.invoice).await?;
+            emit(change.connection(), &[failed(&after, failure, &invoice)], now).await?;
+        }
         change.commit().await?;
         Ok(after)
     }
@@ -333,6 +338,24 @@ impl PaymentAttempt {
             }
         }
     }
+}
+
+/// The event of a failure. It keeps its order with the events of its invoice.
+fn failed(attempt: &PaymentAttempt, failure: &AttemptFailure, invoice: &Invoice) -> NewEvent {
+    let data = serde_json::json!({
+        "id": attempt.id,
+        "invoice": attempt.invoice,
+        "invoice_number": invoice.number,
+        "issuer": { "tenant": attempt.issuer, "name": invoice.content.issuer.name },
+        "buyer": { "tenant": attempt.tenant, "name": invoice.content.buyer.name },
+        "currency": attempt.amount.currency().code(),
+        "amount": attempt.amount.digits(),
+        "open": invoice.open.digits(),
+        "method": attempt.provider,
+        "reason": failure.code,
+        "final": failure.is_final,
+    });
+    NewEvent { kind: EventType::PaymentFailed, tenant: attempt.tenant, object: attempt.invoice.to_string(), data }
 }
 
 /// Records what an attempt has brought: as much as is open pays the invoice, the rest is the tenant's

@@ -20,8 +20,9 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 pub use unpaid::{DunningStep, UnpaidInvoice};
 
 use crate::{
+    event::{EventType, NewEvent, emit},
     id::{InvoiceId, PaymentId, TenantId},
-    invoice::{Invoice, InvoiceStatus, check_reason, locked, set_open},
+    invoice::{Invoice, InvoiceStatus, check_reason, event::of_invoice, locked, set_open},
     ledger::{
         Account, Cause, CauseKind, Posting,
         rows::{currency, post},
@@ -252,7 +253,31 @@ async fn write(
     let status = if open.minor() > 0 { invoice.status } else { InvoiceStatus::Paid };
     set_open(change, invoice, open, status).await?;
     let (subject_kind, subject, tenant) = ("payment", payment.id.to_string(), Some(payment.tenant));
-    change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(payment)? }).await
+    change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(payment)? }).await?;
+    let after = Invoice { status, open, ..invoice.clone() };
+    let paid =
+        (status == InvoiceStatus::Paid && invoice.status != status).then(|| of_invoice(EventType::InvoicePaid, &after));
+    let events: Vec<_> = std::iter::once(event(payment, &after)).chain(paid).collect();
+    emit(change.connection(), &events, payment.recorded_at).await
+}
+
+/// The event of a payment or a refund. It keeps its order with the events of its invoice.
+fn event(payment: &Payment, invoice: &Invoice) -> NewEvent {
+    let kind = if payment.refund_of.is_some() { EventType::PaymentRefunded } else { EventType::PaymentSucceeded };
+    let data = serde_json::json!({
+        "id": payment.id,
+        "invoice": payment.invoice,
+        "invoice_number": invoice.number,
+        "issuer": { "tenant": payment.issuer, "name": invoice.content.issuer.name },
+        "buyer": { "tenant": payment.tenant, "name": invoice.content.buyer.name },
+        "currency": payment.amount.currency().code(),
+        "amount": payment.amount.digits(),
+        "open": invoice.open.digits(),
+        "method": payment.method,
+        "refund_of": payment.refund_of,
+        "received_at": payment.received_at.to_string(),
+    });
+    NewEvent { kind, tenant: payment.tenant, object: payment.invoice.to_string(), data }
 }
 
 async fn by_reference(

@@ -5,8 +5,9 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
     dunning::{CampaignStep, DunningAction, DunningPolicy, suspend},
+    event::emit,
     id::{InvoiceId, TenantId},
-    invoice::{BillingDetails, InvoiceStatus, locked},
+    invoice::{BillingDetails, InvoiceStatus, event::of_unpaid, locked},
     store::{
         Store, StoreError,
         row::{corrupt, instant, instant_or_null, parsed},
@@ -118,6 +119,11 @@ impl Store {
         if step.action == DunningAction::Suspend {
             let pay_at = unpaid.policy.as_ref().and_then(|policy| policy.pay_at(invoice.id));
             suspend(&mut change, invoice.tenant, invoice.id, pay_at).await?;
+        }
+        if step.action != DunningAction::Retry {
+            let pay_at = unpaid.policy.as_ref().and_then(|policy| policy.pay_at(invoice.id));
+            let told = of_unpaid(&invoice, step.action.as_str(), pay_at.as_deref());
+            emit(change.connection(), &[told], now).await?;
         }
         change.commit().await?;
         Ok(true)

@@ -117,6 +117,20 @@ actions! {
     PaymentRecord = "payment.record",
     /// A payment went back.
     PaymentRefund = "payment.refund",
+    /// A webhook endpoint was made.
+    WebhookCreate = "webhook_endpoint.create",
+    /// A webhook endpoint was changed, enabled or disabled.
+    WebhookUpdate = "webhook_endpoint.update",
+    /// A webhook endpoint has another secret.
+    WebhookRotate = "webhook_endpoint.rotate",
+    /// A webhook endpoint was given up after long failure.
+    WebhookDisable = "webhook_endpoint.disable",
+    /// A webhook endpoint was deleted.
+    WebhookDelete = "webhook_endpoint.delete",
+    /// Messages of the outbox are sent again.
+    OutboxReplay = "outbox.replay",
+    /// Other people of a tenant get its mail, or in another language.
+    MailSettings = "tenant.mail_settings",
     /// A tenant has another payment method.
     PaymentMethodSave = "payment_method.save",
     /// A tenant is refused until an invoice is paid.

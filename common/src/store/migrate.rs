@@ -80,6 +80,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(22, "0022_handed_in"),
     migration!(23, "0023_subscription_terms"),
     migration!(24, "0024_parts_of_periods"),
+    migration!(25, "0025_outbox"),
     migration!(27, "0027_payment_attempts"),
 ];
 

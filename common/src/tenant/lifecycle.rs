@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{
     admin,
+    event::emit,
     id::TenantId,
     key,
     name::validate_name,
     plan::{
         PlanId, apply,
-        subscription::{Subscription, pool_shares, rows as subscriptions},
+        subscription::{Subscription, pool_shares, rows as subscriptions, told},
         versions,
     },
     store::{
@@ -75,6 +76,8 @@ impl Store {
             let scope = change.scope();
             let version = versions::on_offer(change.connection(), scope, tenant.id, plan, None).await?;
             subscriptions::subscribe(change.connection(), tenant.id, &version, now).await?;
+            let all = subscriptions::of(change.connection(), tenant.id).await?;
+            emit(change.connection(), &[told::event(tenant.id, &all, now)], now).await?;
         }
         pool_shares::check_around(change.connection(), tenant.id, now).await?;
         audit(&mut change, AuditAction::TenantCreate, None, Some(&tenant)).await?;

@@ -26,6 +26,7 @@ mod limit_bank;
 mod lives;
 mod lost_entries;
 mod migrations;
+mod outbox;
 mod payment_attempt;
 mod plan;
 mod positions;

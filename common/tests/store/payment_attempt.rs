@@ -84,6 +84,13 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     let payments = store.payments(attempt.invoice).await.unwrap();
     assert_eq!((payments.len(), payments[0].method.as_str(), payments[0].reference.as_str()), (1, "stripe", "pi_1"));
     assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW).await, "nothing is to be paid");
+    for (told, count) in [
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.failed'", 1),
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.succeeded'", 1),
+        ("SELECT COUNT(*) FROM events WHERE type = 'invoice.paid'", 1),
+    ] {
+        assert_eq!(fixture.number(told).await, count, "{told}");
+    }
     assert_eq!(store.ledger_faults().await.unwrap(), []);
 }
 
@@ -144,4 +151,5 @@ async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixt
     assert!(!store.take_dunning_step(&unpaid, step(5), NOW).await.unwrap(), "it is paid");
     let steps = store.dunning_steps(attempt.invoice).await.unwrap();
     assert_eq!(steps.iter().map(|step| step.number).collect::<Vec<_>>(), [4]);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM events WHERE type = 'invoice.unpaid'").await, 1, "told once");
 }

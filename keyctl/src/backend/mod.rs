@@ -8,6 +8,7 @@
 pub(crate) mod api;
 mod coupons;
 mod invoices;
+mod notifications;
 pub(crate) mod store;
 mod usage;
 mod wallets;
@@ -49,6 +50,7 @@ use common::{
 };
 pub(crate) use coupons::Coupons;
 pub(crate) use invoices::Invoices;
+pub(crate) use notifications::{MessageQuery, Notifications};
 use serde::Serialize;
 pub(crate) use usage::Used;
 pub(crate) use wallets::Wallets;
@@ -57,7 +59,9 @@ use crate::{class::Class, error::Failure, pepper::PepperArgs};
 
 /// Everything that commands ask for.
 #[async_trait]
-pub(crate) trait Backend: Tenants + Plans + Coupons + Keys + Records + Invoices + Wallets {
+pub(crate) trait Backend:
+    Tenants + Plans + Coupons + Keys + Records + Invoices + Wallets + Notifications
+{
     /// Closes connections to the store.
     async fn close(&self);
 }

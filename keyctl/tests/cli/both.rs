@@ -143,6 +143,24 @@ const SCRIPT: &[Step] = &[
     ("", "wallet policy --tenant {acme} --currency EUR --below 5 --to 4"),
     ("", "wallet top-ups --tenant {acme}"),
     ("", "wallet confirm top_01jd0000000000000000000009 --tenant {acme}"),
+    ("hooks", "webhook create --tenant {acme} --name CRM --url https://hooks.invalid/x --types invoice.paid"),
+    ("", "webhook create --tenant {acme} --name CRM --url ftp://192.0.2.1/hooks"),
+    ("", "webhook list --tenant {acme}"),
+    ("", "webhook update {hooks} --tenant {acme} --all-types --below true --disable"),
+    ("", "webhook update {hooks} --tenant {acme} --name ,"),
+    ("", "webhook show {hooks} --tenant {acme}"),
+    ("", "webhook show {hooks} --tenant {north}"),
+    ("", "webhook replay {hooks} --tenant {acme} --last 365d"),
+    ("", "webhook update {hooks} --tenant {acme} --enable"),
+    ("", "webhook replay {hooks} --tenant {acme} --last 365d --delivered"),
+    ("", "webhook rotate {hooks} --tenant {acme} --grace 1h"),
+    ("", "webhook delete {hooks} --tenant {acme}"),
+    ("", "mail set --tenant {acme} --language de --to invoices=a@example.com --to invoices=b@example.com --none usage"),
+    ("", "mail set --tenant {acme} --to keys=a@example.com --to keys=a@example.com"),
+    ("", "mail show --tenant {acme}"),
+    ("", "outbox list"),
+    ("", "outbox list --tenant ten_01jd0000000000000000000009"),
+    ("", "outbox replay msg_01jd0000000000000000000009 --tenant {acme}"),
     ("", "tenant delete {inheriting}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
@@ -236,7 +254,9 @@ impl Side {
         let said = if ended.code == 0 { &ended.stdout } else { &ended.stderr };
         let said: Value = serde_json::from_str(said).unwrap_or_else(|error| panic!("{line}: {error}: {ended:?}"));
         if !name.is_empty() {
-            let created = [&said["id"], &said["key"]["id"], &said["new"]["id"]].into_iter().find(|id| id.is_string());
+            let created = [&said["id"], &said["key"]["id"], &said["new"]["id"], &said["endpoint"]["id"]]
+                .into_iter()
+                .find(|id| id.is_string());
             let id = text(created.unwrap_or_else(|| panic!("{line}: {ended:?}")));
             self.ids.insert(name.to_owned(), id);
         }
@@ -267,7 +287,7 @@ impl Side {
 
     fn alike_word(&mut self, word: &str) -> String {
         let bare = word.trim_end_matches([':', ',', ';']);
-        if ["ten_", "key_", "adk_", "grt_"].iter().any(|prefix| bare.starts_with(prefix)) {
+        if ["ten_", "key_", "adk_", "grt_", "whk_", "msg_", "evt_"].iter().any(|prefix| bare.starts_with(prefix)) {
             let known = self.seen.iter().position(|id| id == bare);
             let place = known.unwrap_or_else(|| {
                 self.seen.push(bare.to_owned());

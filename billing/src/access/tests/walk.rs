@@ -108,6 +108,8 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{invoice}", &place.invoice.to_string())
         .replace("{payment}", &place.payment.to_string())
         .replace("{coupon}", "SPRING-26")
+        .replace("{endpoint}", "whk_01jd0000000000000000000001")
+        .replace("{message}", "msg_01jd0000000000000000000001")
         .replace("{plan}", "starter");
     if grant.target == Target::Body { format!("{path}?tenant={}", place.tenant) } else { path }
 }

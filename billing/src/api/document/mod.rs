@@ -15,9 +15,10 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, batches, billing_details, coupons, credit, invoices, keys, ledger, me, observe,
+    add_ons, admin_keys, audit_log, batches, billing_details, coupons, credit, invoices, keys, ledger, mail, me,
+    observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
-    payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet,
+    payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
 };
 
 /// A policy for a page that loads nothing and runs nothing.
@@ -51,6 +52,9 @@ static PAGE: LazyLock<String> =
         (name = "payments", description = "Payments that a provider collects, and dunning"),
         (name = "ledger", description = "Balances and statements"),
         (name = "wallets", description = "Money paid in advance, or given"),
+        (name = "webhooks", description = "Endpoints that hear of events"),
+        (name = "mail", description = "Who of a tenant gets which mail"),
+        (name = "outbox", description = "Messages that leave the system"),
         (name = "usage", description = "Usage reports, events and batches"),
         (name = "access", description = "Admin keys, and the caller"),
         (name = "audit", description = "The audit log"),
@@ -76,6 +80,9 @@ static PAGE: LazyLock<String> =
         payments::methods::list, payments::methods::save, payments::methods::page, payments::events::take,
         payments::refunds::list, payments::refunds::begin,
         ledger::balances, ledger::entries, ledger::trial_balance,
+        webhook_endpoints::list, webhook_endpoints::create, webhook_endpoints::show, webhook_endpoints::update,
+        webhook_endpoints::delete, webhook_endpoints::deliveries::rotate, webhook_endpoints::deliveries::replay,
+        mail::show, mail::replace, outbox::list, outbox::replay,
         usage_report::report, thresholds::list, batches::take_batch,
         usage_events::record, usage_events::list, usage_events::amend, usage_events::revert,
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,

@@ -66,6 +66,16 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/tenants/{tenant}/wallet/top-ups", READ),
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", FROM_ABOVE),
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", FROM_ABOVE),
+    ("GET", "/v1/tenants/{tenant}/webhook-endpoints", READ),
+    ("POST", "/v1/tenants/{tenant}/webhook-endpoints", MANAGE),
+    ("GET", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}", READ),
+    ("PATCH", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}", MANAGE),
+    ("DELETE", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}", MANAGE),
+    ("POST", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate", MANAGE),
+    ("POST", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay", MANAGE),
+    ("GET", "/v1/tenants/{tenant}/mail", READ),
+    ("PUT", "/v1/tenants/{tenant}/mail", BILL),
+    ("POST", "/v1/tenants/{tenant}/outbox/{message}/replay", MANAGE),
     ("GET", "/v1/tenants/{tenant}/billing-details", READ),
     ("PUT", "/v1/tenants/{tenant}/billing-details", [None, Some(Billing), Some(Billing)]),
     ("GET", "/v1/tenants/{tenant}/invoice-preview", READ),
@@ -109,6 +119,7 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/usage", "tenant", READ),
     ("GET", "/v1/usage/events", "tenant", READ),
     ("GET", "/v1/usage/thresholds", "tenant", READ),
+    ("GET", "/v1/outbox", "tenant", READ),
     ("GET", "/v1/audit", "tenant", MANAGE),
     ("GET", "/v1/plans", "", READ),
     ("GET", "/v1/plans/{plan}", "", READ),
@@ -166,6 +177,14 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/usage/events/revert") => {
             Some(json!({ "subject": target, "source": format!("/walk/{target}"), "id": "revert", "reason": "walk" }))
         }
+        ("POST", "/v1/tenants/{tenant}/webhook-endpoints") => {
+            Some(json!({ "name": "New", "url": "https://example.com/hooks" }))
+        }
+        ("POST", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate") => Some(json!({ "grace_seconds": 60 })),
+        ("POST", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay") => {
+            Some(json!({ "since": "2026-01-01T00:00:00Z" }))
+        }
+        ("PUT", "/v1/tenants/{tenant}/mail") => Some(json!({ "language": "de" })),
         ("PUT", "/v1/tenants/{tenant}/wallet") => Some(json!({ "currency": "CHF", "overdraft": 1 })),
         ("POST", "/v1/tenants/{tenant}/wallet/grants") => {
             Some(json!({ "amount": 1, "currency": "CHF", "kind": "paid" }))

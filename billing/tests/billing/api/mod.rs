@@ -10,6 +10,7 @@ mod fixture;
 mod idempotency;
 mod invoices;
 mod keys;
+mod notifications;
 mod plans;
 mod schemathesis;
 mod subscriptions;

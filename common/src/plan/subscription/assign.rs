@@ -3,8 +3,10 @@
 use super::{
     Agreement, PlanStart, Subscription, billing_override, pool_shares,
     rows::{end_at, of, owner_of, set_end, subscribe},
+    told,
 };
 use crate::{
+    event::emit,
     id::TenantId,
     plan::{PlanId, PlanVersion, owner, versions},
     store::{
@@ -151,6 +153,8 @@ pub(super) async fn finish(
 ) -> Result<(), StoreError> {
     change.record(Changed::Tenant(tenant)).await?;
     let after = of(change.connection(), tenant).await?;
+    let now = change.now();
+    emit(change.connection(), &[told::event(tenant, &after, now)], now).await?;
     let recent = |all: &[Subscription]| state(&all.iter().rev().take(2).rev().collect::<Vec<_>>());
     let (before, after) = (recent(before)?, recent(&after)?);
     let subject_kind = "subscription";

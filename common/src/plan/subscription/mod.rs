@@ -13,6 +13,7 @@ mod pause;
 pub(crate) mod pool_shares;
 pub(crate) mod rows;
 mod terms;
+pub(crate) mod told;
 
 use serde::Serialize;
 use sqlx::AnyConnection;

@@ -114,7 +114,7 @@ pub(super) async fn set_end(
 }
 
 /// The subscriptions of one tenant, by start.
-pub(super) async fn of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Vec<Subscription>, StoreError> {
+pub(crate) async fn of(connection: &mut AnyConnection, tenant: TenantId) -> Result<Vec<Subscription>, StoreError> {
     let rows = sqlx::query(select_subscriptions!("WHERE tenant_id = $1 ORDER BY starts_at"))
         .bind(tenant.to_string())
         .fetch_all(connection)

@@ -14,6 +14,7 @@ use serde::Serialize;
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
+    event::{EventType, NewEvent, emit},
     id::TenantId,
     store::{
         Page, PageRequest, Store, StoreError,
@@ -112,14 +113,31 @@ impl Store {
             &rows,
         )
         .await?;
+        let raised: Vec<ThresholdEvent> = inserted.iter().map(read).collect::<Result<_, _>>()?;
+        for event in &raised {
+            emit(write.connection(), &[event.told()], event.raised_at).await?;
+        }
         write.commit().await?;
-        inserted.iter().map(read).collect()
+        Ok(raised)
     }
 }
 
 impl ThresholdEvent {
     fn key(&self) -> EventKey {
         (self.tenant, self.meter.clone(), self.limit, self.percent)
+    }
+
+    /// What others hear of it.
+    fn told(&self) -> NewEvent {
+        let data = serde_json::json!({
+            "meter": self.meter,
+            "period": self.period.to_string(),
+            "percent": self.percent,
+            "limit": self.limit,
+            "used": self.used,
+        });
+        let object = format!("{}/{}", self.tenant, self.meter);
+        NewEvent { kind: EventType::UsageThresholdReached, tenant: self.tenant, object, data }
     }
 }
 

@@ -5,6 +5,7 @@ mod coupons;
 pub(crate) mod error;
 mod invoices;
 mod keys;
+mod notifications;
 mod plans;
 mod records;
 mod tenants;

@@ -141,7 +141,7 @@ impl StoreBackend {
     }
 
     /// The pepper, if it is the one that the store's keys are hashed under.
-    async fn pepper(&self, pepper: &PepperArgs) -> Result<Pepper, Failure> {
+    pub(super) async fn pepper(&self, pepper: &PepperArgs) -> Result<Pepper, Failure> {
         let pepper = pepper.load()?;
         self.store.check_pepper(&pepper, self.now).await?;
         Ok(pepper)

@@ -3,6 +3,7 @@
 mod coupons;
 mod invoices;
 mod keys;
+mod notifications;
 mod plans;
 mod records;
 mod tenants;

@@ -3,18 +3,21 @@
 use common::{
     admin::{NewAdminKey, Role::Viewer},
     api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
-    id::{InvoiceId, PaymentId, TenantId},
+    id::{InvoiceId, MessageId, PaymentId, TenantId, WebhookEndpointId},
     invoice::{BilledPeriod, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
+    outbox::MessageFilter,
     quota::credit::TopUp,
     store::PageRequest,
     time::{Clock as _, SystemClock, Window},
     usage::event::UsageEvent,
     wallet::{AutoTopUp, GrantKind, NewWalletGrant, WalletPolicy},
+    webhook::NewEndpoint,
 };
 
 use super::super::{fixture::Fixture, subscriptions};
+use crate::deployment::eventually;
 
 /// Gives the partner credit: what it grants moves from there.
 async fn sell_credit_to_partner(fixture: &Fixture) {
@@ -74,6 +77,42 @@ async fn top_up(fixture: &Fixture, target: TenantId, path: &str) -> String {
     all.iter().rfind(|one| one.amount.currency() == currency).unwrap().id.to_string()
 }
 
+/// The endpoint of the tenant. Nothing is sent to its address.
+async fn endpoint_of(fixture: &Fixture, tenant: TenantId) -> WebhookEndpointId {
+    let known = fixture.store.webhook_endpoints(tenant).await.unwrap();
+    if let Some(endpoint) = known.iter().find(|endpoint| endpoint.name == "walk" && endpoint.disabled.is_none()) {
+        return endpoint.id;
+    }
+    let new = NewEndpoint {
+        tenant,
+        name: "walk".into(),
+        url: "https://192.0.2.1/hooks".parse().unwrap(),
+        types: Vec::new(),
+        below: false,
+        pepper_id: Fixture::pepper().id().into(),
+    };
+    fixture.store.create_webhook_endpoint(&new, SystemClock.now()).await.unwrap().id
+}
+
+/// A message to that endpoint.
+async fn message_of(fixture: &Fixture, tenant: TenantId) -> MessageId {
+    let endpoint = endpoint_of(fixture, tenant).await;
+    let filter = MessageFilter { target: Some(endpoint.to_string()), ..MessageFilter::default() };
+    let page = PageRequest { after: None, limit: 1 };
+    let newest = async || fixture.store.messages(&filter, page).await.unwrap().items.pop().map(|message| message.id);
+    if let Some(message) = newest().await {
+        return message;
+    }
+    let (secret, now) = (common::key::Secret::generate(common::key::Mode::Live), SystemClock.now());
+    let key = NewKey::new(tenant, "expiring", &secret, &Fixture::pepper());
+    let key = NewKey { expires_at: Some(now.plus_seconds(3_600)), ..key };
+    fixture.store.create_key(&key, now).await.unwrap();
+    fixture.store.tell_expiring_keys(now).await.unwrap();
+    // The serving process may be faster than this one.
+    fixture.store.tell_events(1_000, false, now).await.unwrap();
+    eventually("there is a message", newest).await
+}
+
 /// An invoice that the tenant owes to itself, so that it is both of its sides.
 async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
     let line = NewLineBody { description: "Work".into(), amount: "10.00".into(), meter: None };
@@ -111,6 +150,14 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
     }
     if path.contains("/usage/events/") {
         report_usage(fixture, target).await;
+    }
+    if path.contains("{endpoint}") {
+        let endpoint = endpoint_of(fixture, target).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{endpoint}", &endpoint.to_string());
+    }
+    if path.contains("{message}") {
+        let message = message_of(fixture, target).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{message}", &message.to_string());
     }
     if path.contains("{grant}") {
         let grant = grant_money(fixture, target).await;

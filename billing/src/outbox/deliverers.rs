@@ -1,0 +1,43 @@
+//! The deliverers that the settings ask for.
+
+use std::sync::Arc;
+
+use common::{key::Pepper, store::Store};
+
+use super::{
+    Deliverer,
+    mail::{MailDeliverer, MailSetupError},
+    webhook::WebhookDeliverer,
+    worker::Deliverers,
+};
+use crate::config::{Config, Environment, MailPasswordError};
+
+/// The reason why messages cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DelivererError {
+    /// The client of webhooks cannot be made.
+    #[error("webhooks: {0}")]
+    Webhooks(#[from] reqwest::Error),
+    /// Mail cannot be sent.
+    #[error(transparent)]
+    Mail(#[from] MailSetupError),
+    /// The password for mail is missing.
+    #[error(transparent)]
+    Password(#[from] MailPasswordError),
+}
+
+/// One for each kind of message that is sent by these settings.
+pub fn deliverers(
+    store: &Store,
+    pepper: &Pepper,
+    config: &Config,
+    environment: &Environment,
+) -> Result<Deliverers, DelivererError> {
+    let mut all: Vec<Box<dyn Deliverer>> =
+        vec![Box::new(WebhookDeliverer::new(store.clone(), pepper.clone(), &config.webhooks)?)];
+    if let Some(mail) = &config.mail {
+        let credentials = mail.credentials(environment.smtp_password.as_deref())?;
+        all.push(Box::new(MailDeliverer::new(store.clone(), mail, credentials)?));
+    }
+    Ok(Arc::new(all))
+}

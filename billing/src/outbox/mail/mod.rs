@@ -1,0 +1,144 @@
+//! Sends mail: written by templates, handed to an SMTP server.
+//!
+//! Invariant: each try of a message has the same `Message-ID` and `Date`, so that a mailbox that gets it
+//! twice can show it once.
+
+mod format;
+mod letter;
+pub mod preview;
+mod sample;
+mod smtp;
+mod templates;
+
+use std::sync::Arc;
+
+use common::{
+    mail::{Language, MailBody, MailPurpose},
+    outbox::{MAIL, Message},
+    store::Store,
+    time::Micros,
+};
+pub use letter::Letter;
+use lettre::message::Mailbox;
+pub use smtp::{MailServerError, Smtp};
+pub use templates::{TemplateError, TemplateFolder, Templates};
+
+use super::{Deliverer, Delivering, Outcome, TellingEnd};
+use crate::config::MailConfig;
+
+/// Waits between tries: 1, 5 and 15 min, 1, 2, 4, 8, 12 and 24 h; more than two days in all.
+const WAITS: [i64; 9] = [60, 300, 900, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
+
+/// Most messages to one address that are on their way at a time.
+const AT_ONCE: usize = 1;
+
+/// Sends mail.
+pub struct MailDeliverer {
+    store: Store,
+    smtp: Smtp,
+    templates: TemplateFolder,
+    envelope: Envelope,
+    language: Language,
+}
+
+/// What all mail has in common.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The sender.
+    pub from: Mailbox,
+    /// The address that answers go to.
+    pub reply_to: Option<Mailbox>,
+    /// Where people say that they want no more notices.
+    pub unsubscribe: Option<String>,
+}
+
+/// The reason why mail cannot be sent at all.
+#[derive(Debug, thiserror::Error)]
+pub enum MailSetupError {
+    /// The server's settings are not usable.
+    #[error(transparent)]
+    Server(#[from] MailServerError),
+    /// A template is not usable.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl MailDeliverer {
+    /// A deliverer by these settings.
+    pub fn new(
+        store: Store,
+        config: &MailConfig,
+        credentials: Option<(String, String)>,
+    ) -> Result<Self, MailSetupError> {
+        Ok(Self {
+            store,
+            smtp: Smtp::new(config, credentials)?,
+            templates: TemplateFolder::open(config.templates.clone())?,
+            envelope: Envelope::of(config),
+            language: config.language,
+        })
+    }
+
+    async fn send(&self, message: &Message, now: Micros) -> Outcome {
+        let body: MailBody = match serde_json::from_value(message.body.clone()) {
+            Ok(body) => body,
+            Err(error) => return Outcome::Refused(format!("the message is no mail: {error}")),
+        };
+        let Some(address) = body.address.clone() else {
+            return match self.store.address_mail(message.id, now).await {
+                Ok(Ok(count)) => Outcome::Delivered(format!("addressed to {count} recipients")),
+                Ok(Err(nobody)) => Outcome::Refused(nobody),
+                Err(error) => Outcome::Failed(error.to_string()),
+            };
+        };
+        let templates: Arc<Templates> = self.templates.current();
+        let letter = match templates.letter(&body, body.language.unwrap_or(self.language)) {
+            Ok(letter) => letter,
+            // A template can be mended.
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        match letter.to_mail(&self.envelope, &address, message, body.mail.purpose()) {
+            Ok(mail) => self.smtp.send(mail).await,
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+}
+
+impl Envelope {
+    /// That of the settings.
+    pub fn of(config: &MailConfig) -> Self {
+        Self { from: config.from.clone(), reply_to: config.reply_to.clone(), unsubscribe: config.unsubscribe.clone() }
+    }
+
+    /// Where people say that they want no more mail of this purpose. Who owes money gets the mail about
+    /// it.
+    fn unsubscribe_from(&self, purpose: MailPurpose) -> Option<&str> {
+        match purpose {
+            MailPurpose::Usage | MailPurpose::Keys | MailPurpose::Webhooks => self.unsubscribe.as_deref(),
+            MailPurpose::Invoices | MailPurpose::Payments => None,
+        }
+    }
+}
+
+impl Deliverer for MailDeliverer {
+    fn kind(&self) -> &'static str {
+        MAIL
+    }
+
+    fn at_once(&self) -> usize {
+        AT_ONCE
+    }
+
+    fn waits(&self) -> &'static [i64] {
+        &WAITS
+    }
+
+    fn deliver<'a>(&'a self, message: &'a Message, now: Micros) -> Delivering<'a> {
+        Box::pin(self.send(message, now))
+    }
+
+    fn given_up<'a>(&'a self, _message: &'a Message, _error: &'a str, _now: Micros) -> TellingEnd<'a> {
+        // The log and the metrics tell of it.
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,106 @@
+//! Samples: mail that templates are tried and shown with.
+
+use common::{
+    event::EventType,
+    mail::{Language, MailBody, MailKind},
+    time::Micros,
+};
+use serde_json::{Value, json};
+
+/// 2026-11-30T08:00:00Z.
+const AT: Micros = Micros(1_796_025_600_000_000);
+
+/// Mail of a kind, with everything that templates may name.
+pub(super) fn sample(kind: MailKind, language: Language) -> MailBody {
+    let (event, data) = told(kind);
+    MailBody {
+        mail: kind,
+        address: "billing@acme.example".parse().ok(),
+        language: Some(language),
+        tenant_name: "Acme GmbH".into(),
+        zone: "Europe/Berlin".into(),
+        event,
+        at: AT,
+        data,
+    }
+}
+
+fn told(kind: MailKind) -> (EventType, Value) {
+    match kind {
+        MailKind::Invoice => (EventType::InvoiceFinalized, invoice()),
+        MailKind::Reminder => (EventType::InvoiceUnpaid, unpaid()),
+        MailKind::Receipt => (EventType::PaymentSucceeded, payment()),
+        MailKind::PaymentFailed => (EventType::PaymentFailed, failed_payment()),
+        MailKind::CreditNote => (EventType::CreditNoteCreated, credit_note()),
+        MailKind::UsageThreshold => (
+            EventType::UsageThresholdReached,
+            json!({ "meter": "requests", "period": "2026-11", "percent": 80, "limit": 1_000_000, "used": 812_345 }),
+        ),
+        MailKind::KeyExpiring => (
+            EventType::KeyExpiring,
+            json!({
+                "id": "key_01jd0000000000000000000007", "name": "production", "hint": "x4f2",
+                "expires_at": "2026-12-06T08:00:00Z",
+            }),
+        ),
+        MailKind::EndpointDisabled => (
+            EventType::EndpointDisabled,
+            json!({
+                "id": "whk_01jd0000000000000000000003", "name": "CRM", "url": "https://crm.acme.example/hooks",
+                "reason": "nothing could be delivered since 2026-11-26T20:00:00Z: answered 500",
+                "failing_since": "2026-11-26T20:00:00Z",
+            }),
+        ),
+    }
+}
+
+fn parties() -> [Value; 2] {
+    [
+        json!({ "tenant": "ten_01jd0000000000000000000000", "name": "Example API" }),
+        json!({ "tenant": "ten_01jd0000000000000000000001", "name": "Acme GmbH" }),
+    ]
+}
+
+fn invoice() -> Value {
+    let [issuer, buyer] = parties();
+    json!({
+        "id": "inv_01jd0000000000000000000042", "number": "INV-000042", "status": "finalized", "issuer": issuer,
+        "buyer": buyer, "period": { "start": "2026-10-31T23:00:00Z", "end": "2026-11-30T23:00:00Z" },
+        "currency": "EUR", "total": "1234.50", "credit_used": "0.00", "open": "1234.50",
+        "finalized_at": "2026-11-30T08:00:00Z", "due_at": "2026-12-14T08:00:00Z",
+    })
+}
+
+fn unpaid() -> Value {
+    let mut data = invoice();
+    data["action"] = "suspend".into();
+    data["pay_at"] = "https://pay.example.com/inv_01jd0000000000000000000042".into();
+    data
+}
+
+fn credit_note() -> Value {
+    let [issuer, buyer] = parties();
+    json!({
+        "id": "crn_01jd0000000000000000000005", "number": "INV-CN-000005", "invoice": "inv_01jd0000000000000000000042",
+        "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "total": "119.00",
+        "reason": "a day of outage", "issued_at": "2026-11-30T08:00:00Z",
+    })
+}
+
+fn payment() -> Value {
+    let [issuer, buyer] = parties();
+    json!({
+        "id": "pay_01jd0000000000000000000009", "invoice": "inv_01jd0000000000000000000042",
+        "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "amount": "1234.50",
+        "open": "0.00", "method": "bank_transfer", "refund_of": null, "received_at": "2026-11-30T08:00:00Z",
+    })
+}
+
+fn failed_payment() -> Value {
+    let [issuer, buyer] = parties();
+    json!({
+        "id": "pat_01jd0000000000000000000004", "invoice": "inv_01jd0000000000000000000042",
+        "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "amount": "1234.50",
+        "open": "1234.50", "method": "stripe", "reason": "insufficient_funds", "final": false,
+    })
+}

@@ -1,0 +1,35 @@
+//! Settings of a tenant's mail.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::mail::{Language, MailAddress, MailPurpose, MailSettings};
+
+/// Who of a tenant gets which mail, and in which language.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MailSettings)]
+pub struct MailSettingsDocument {
+    /// `en` or `de`; that of the settings file if null or left out.
+    #[serde(default)]
+    pub language: Option<Language>,
+    /// Addresses by purpose: `invoices`, `payments`, `usage`, `keys`, `webhooks`. An empty list: nobody. A
+    /// purpose that is left out goes to `email` of the billing details.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Vec<String>>, example = json!({ "invoices": ["billing@example.com"] }))]
+    pub recipients: BTreeMap<MailPurpose, Vec<MailAddress>>,
+}
+
+impl From<MailSettings> for MailSettingsDocument {
+    fn from(MailSettings { language, recipients }: MailSettings) -> Self {
+        Self { language, recipients }
+    }
+}
+
+impl From<MailSettingsDocument> for MailSettings {
+    fn from(MailSettingsDocument { language, recipients }: MailSettingsDocument) -> Self {
+        Self { language, recipients }
+    }
+}
