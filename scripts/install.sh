@@ -110,10 +110,15 @@ pebble() { # the authority that signs certificates
   go_program github.com/letsencrypt/pebble/v2 github.com/letsencrypt/pebble/v2/cmd/pebble pebble
 }
 
+stripe() { # two stand-ins for the payment provider
+  go_program github.com/stripe/stripe-mock github.com/stripe/stripe-mock stripe
+  python_package localstripe stripe
+}
+
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; pebble; python_package schemathesis schemathesis; python_package grpcio grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

@@ -72,7 +72,8 @@ routes:
         let (answer, mut sending) = client.send(request, false).await;
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         let framed = [&[0][..], &length, message.as_bytes()].concat();
-        sending.send_data(framed.into(), is_last).unwrap();
+        // The gateway may have refused the call already, and the stream be over: the answer tells.
+        let _ = sending.send_data(framed.into(), is_last);
         (answer, sending)
     }
 }

@@ -82,7 +82,8 @@ impl Http2 {
     pub(crate) async fn post(&mut self, path: &str, secret: &Secret, body: &'static str) -> ResponseFuture {
         let request = Self::request("POST", path).header("x-api-key", secret.expose());
         let (answer, mut sending) = self.send(request, false).await;
-        sending.send_data(body.into(), true).unwrap();
+        // The gateway may have refused it already, and the stream be over: the answer tells.
+        let _ = sending.send_data(body.into(), true);
         answer
     }
 
