@@ -200,10 +200,12 @@ impl Sender {
     async fn send(&self, claimed: &ClaimedMessage) -> &'static str {
         let Some(deliverer) = self.deliverer(claimed) else { return "lost" };
         let message = &claimed.message;
-        let trying = deliverer.deliver(message, self.clock.now());
-        let outcome = tokio::time::timeout(TRY_TIME_LIMIT, trying)
-            .await
-            .unwrap_or_else(|_| Outcome::Failed(format!("no answer within {} s", TRY_TIME_LIMIT.as_secs())));
+        let outcome = match lost_tries(message.attempt, deliverer.waits()) {
+            Some(refused) => refused,
+            None => tokio::time::timeout(TRY_TIME_LIMIT, deliverer.deliver(message, self.clock.now()))
+                .await
+                .unwrap_or_else(|_| Outcome::Failed(format!("no answer within {} s", TRY_TIME_LIMIT.as_secs()))),
+        };
         let sent = outcome.after(message.attempt, deliverer.waits());
         let now = self.clock.now();
         match self.store.end_message(claimed, &sent, now).await {
@@ -221,6 +223,13 @@ impl Sender {
             }
         }
     }
+}
+
+/// Gives up a message whose tries were cut off, one after the other: it may be what ends the process.
+fn lost_tries(attempt: i64, waits: &[i64]) -> Option<Outcome> {
+    let before = attempt - 1;
+    let is_last = usize::try_from(before).is_ok_and(|before| before > waits.len());
+    is_last.then(|| Outcome::Refused(format!("given up: {before} tries began, and the last was cut off")))
 }
 
 const fn word(sent: &Sent) -> &'static str {

@@ -228,3 +228,27 @@ async fn silent_endpoint_does_not_hold_up_others() {
     let webhooks = depths.as_array().unwrap().iter().find(|depth| depth["kind"] == "webhook").unwrap();
     assert!(webhooks["pending"].as_u64() > Some(0) && webhooks["oldest"].is_string(), "{depths}");
 }
+
+#[tokio::test]
+async fn message_whose_tries_are_all_cut_off_is_given_up() {
+    let deployment = open(Deployment::new());
+    let (store, root) = deployment.store().await;
+    let receiver = Receiver::start().await;
+    let hooks = endpoint(&store, root, &format!("{}/hooks", receiver.url)).await;
+    customer(&store, root, "Acme", "UTC", "growth").await;
+    let mut now = SystemClock.now();
+    store.tell_events(10, false, now).await.unwrap();
+    for _ in 0..10 {
+        // Workers that begin and never end.
+        assert!(store.claim_message("gone", &["webhook"], &[], 60, now).await.unwrap().is_some());
+        now = now.plus_seconds(60);
+    }
+    assert_eq!(run(&deployment, now).await, (1, 1));
+    let given_up = messages(&store, &hooks).await.remove(0);
+    assert_eq!(given_up.state, MessageState::GivenUp);
+    assert_eq!(given_up.result.as_deref(), Some("given up: 10 tries began, and the last was cut off"));
+    assert_eq!(receiver.received("/hooks").len(), 0);
+    store.replay_message(root, given_up.id, now).await.unwrap();
+    assert_eq!(run(&deployment, now).await, (1, 0));
+    assert_eq!(receiver.received("/hooks").len(), 1);
+}
