@@ -15,14 +15,18 @@ run: ## Start gateway, billing and a demo upstream with live traffic and a live 
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
 .PHONY: build
-build: ## Build the programs gateway, billing and keyctl into target/release
+build: ## Build the programs gateway, billing, keyctl and documents into target/release
 	@scripts/install.sh build
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl
+	@$(CARGO) build --release --manifest-path documents/Cargo.toml --target-dir target/documents
+	@cp target/documents/release/documents target/release/
 
 .PHONY: test
 test: ## Run every test against real servers (starts its own PostgreSQL and Kafka)
 	@scripts/install.sh build test
+	$(CARGO) build --manifest-path documents/Cargo.toml --target-dir target/documents
 	$(CARGO) test --workspace --exclude fuzz --no-fail-fast
+	$(CARGO) test --manifest-path documents/Cargo.toml --target-dir target/documents --no-fail-fast
 
 .PHONY: autobahn
 autobahn: ## Compare WebSockets with and without the gateway by the Autobahn suite; needs Python 2.7; ARGS=whole: every case
@@ -60,6 +64,12 @@ lint: ## Check format, lints, documentation and licences
 	$(CARGO) run --quiet -p circles
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 	$(CARGO) deny check licenses bans sources
+	@# The program that typesets documents is a workspace of its own.
+	$(CARGO) fmt --manifest-path documents/Cargo.toml --check
+	$(CARGO) clippy --manifest-path documents/Cargo.toml --target-dir target/documents --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --manifest-path documents/Cargo.toml --target-dir target/documents \
+		--no-deps --document-private-items --quiet
+	$(CARGO) deny --manifest-path documents/Cargo.toml --config deny.toml check licenses bans sources
 
 .PHONY: bench
 bench: ## Run the criterion benchmarks; ARGS are passed on

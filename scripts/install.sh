@@ -93,6 +93,11 @@ oidc() { # the OIDC provider that tests start: npm from Debian, the provider thr
   resolve oidc "$(cat "$servers/oidc/package.json")" "$(cat "$servers/oidc/package-lock.json")"
 }
 
+invoice_judge() { # what judges electronic invoices and PDF/A: a Java with its compiler, and validators through Maven
+  java --list-modules 2>/dev/null | grep -q '^jdk.compiler' || debian openjdk-$java_needed-jdk-headless
+  resolve judge "$(cat "$servers/judge/pom.xml")"
+}
+
 python_package() { # PACKAGE FOLDER: what tests run with Python: venv from Debian, the folder's requirements.txt through pip
   resolve python "$1" "$(cat "$servers/$2/requirements.txt")"
 }
@@ -118,7 +123,7 @@ stripe() { # two stand-ins for the payment provider
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client; kafka; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

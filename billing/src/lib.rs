@@ -2,7 +2,7 @@
 //!
 //! In the order of a cent: [`ingest`] books usage exactly once, [`reconcile`] proves it, [`rating`]
 //! prices the usage of a period by a plan, [`invoice`] puts the lines of a payer and period
-//! together. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
+//! together, [`document`] and [`e_invoice`] write it down for people and for programs. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
 //! its errors. [`command`] is the command line, [`config`] the settings, [`upkeep`] the periodic
 //! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`outbox`] sends what leaves the
 //! system, [`publish`] the feed of changes for other
@@ -12,6 +12,8 @@ pub mod access;
 pub mod api;
 pub mod command;
 pub mod config;
+pub mod document;
+pub mod e_invoice;
 pub mod ingest;
 pub mod invoice;
 pub mod job;

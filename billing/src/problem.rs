@@ -116,6 +116,9 @@ const fn row(code: ProblemCode) -> (StatusCode, &'static str, &'static str) {
         }
         ProblemCode::KafkaUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "kafka_unavailable", "Kafka unavailable"),
         ProblemCode::TopicMissing => (StatusCode::SERVICE_UNAVAILABLE, "topic_missing", "Topic missing"),
+        ProblemCode::DocumentsUnavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "documents_unavailable", "Documents unavailable")
+        }
         ProblemCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }
 }

@@ -7,11 +7,13 @@
 
 mod cron;
 mod cycle;
+mod date;
 
 use std::{fmt, str::FromStr, sync::LazyLock};
 
 pub use cron::{Cron, CronError};
 pub use cycle::{Alignment, Cycle, CyclePeriod, CycleUnit};
+pub use date::Date;
 use jiff::{
     Timestamp, civil,
     tz::{TimeZone, TimeZoneDatabase},

@@ -1,6 +1,8 @@
 //! Failures of a command, each with its class.
 
-use common::{config::ConfigError, key::PepperError, money::MoneyError, store::StoreError, time::TimeError};
+use common::{
+    branding::ImageError, config::ConfigError, key::PepperError, money::MoneyError, store::StoreError, time::TimeError,
+};
 use reqwest::StatusCode;
 
 use crate::{backend::api::error::ApiError, class::Class};
@@ -34,6 +36,12 @@ pub(crate) enum Failure {
     /// The window of the report is empty.
     #[error("--from has to be before --to")]
     EmptyWindow,
+    /// Only `billing serve` can do it.
+    #[error("{0} takes `billing serve`: give --api URL instead of --store")]
+    ByApi(&'static str),
+    /// A logo is no image.
+    #[error("--logo: {0}")]
+    Image(#[from] ImageError),
     /// A period that cannot be computed with.
     #[error(transparent)]
     Time(#[from] TimeError),
@@ -68,7 +76,12 @@ impl Failure {
     /// The class that decides the exit code.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::PepperMissing | Self::EmptyWindow | Self::NotASecret(_) | Self::Money(_) => Class::Usage,
+            Self::PepperMissing
+            | Self::EmptyWindow
+            | Self::NotASecret(_)
+            | Self::Money(_)
+            | Self::ByApi(_)
+            | Self::Image(_) => Class::Usage,
             Self::Api(error) => error.class(),
             Self::Store(error) => store_class(error),
             Self::SecretUnknown => Class::NotFound,

@@ -188,6 +188,9 @@ pub const RULES: &[Rule] = &[
     // Invoices. Whoever owes one reads it; only its issuer, and those above, change something.
     row("GET", "/v1/tenants/{tenant}/billing-details", reads(read(Invoices), Target::Tenant, Viewer)),
     row("PUT", "/v1/tenants/{tenant}/billing-details", from_above(write(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/branding", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/branding", within(write(Invoices), Target::Tenant, Admin)),
+    row("GET", "/v1/tenants/{tenant}/statement/pdf", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/invoice-preview", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/ledger/balances", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/ledger/entries", reads(read(Invoices), Target::Tenant, Viewer)),
@@ -201,6 +204,11 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/invoices/{invoice}/credit-notes", within(write(Invoices), Target::InvoiceIssuer, Billing)),
     row("GET", "/v1/invoices/{invoice}/payments", reads(read(Invoices), Target::Invoice, Viewer)),
     row("POST", "/v1/invoices/{invoice}/payments", within(write(Invoices), Target::InvoiceIssuer, Billing)),
+    row("GET", "/v1/invoices/{invoice}/pdf", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoices/{invoice}/xml", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoices/{invoice}/credit-notes/{credit_note}/pdf", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoices/{invoice}/credit-notes/{credit_note}/xml", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoices/{invoice}/payments/{payment}/pdf", reads(read(Invoices), Target::Invoice, Viewer)),
     row("POST", "/v1/payments/{payment}/refund", within(write(Invoices), Target::PaymentIssuer, Billing)),
     // Payments that a provider collects: whoever pays says with what.
     row("GET", "/v1/invoices/{invoice}/payment-attempts", reads(read(Invoices), Target::Invoice, Viewer)),

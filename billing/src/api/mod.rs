@@ -11,6 +11,7 @@ mod audit_log;
 mod batches;
 mod billing_details;
 mod body;
+mod branding;
 mod coupons;
 mod credit;
 mod document;
@@ -111,6 +112,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", post(wallet::top_ups::confirm)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
         ("/v1/tenants/{tenant}/billing-details", get(billing_details::show).put(billing_details::replace)),
+        ("/v1/tenants/{tenant}/branding", get(branding::show).put(branding::replace)),
+        ("/v1/tenants/{tenant}/statement/pdf", get(invoices::papers::statement)),
         ("/v1/tenants/{tenant}/invoice-preview", get(invoices::preview::show)),
         ("/v1/tenants/{tenant}/webhook-endpoints", get(webhook_endpoints::list).post(webhook_endpoints::create)),
         (
@@ -131,6 +134,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/invoices/{invoice}/write-off", post(invoices::ends::write_off)),
         ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
         ("/v1/invoices/{invoice}/payments", get(invoices::payments::list).post(invoices::payments::record)),
+        ("/v1/invoices/{invoice}/pdf", get(invoices::papers::invoice)),
+        ("/v1/invoices/{invoice}/xml", get(invoices::papers::invoice_xml)),
+        ("/v1/invoices/{invoice}/credit-notes/{credit_note}/pdf", get(invoices::papers::credit_note)),
+        ("/v1/invoices/{invoice}/credit-notes/{credit_note}/xml", get(invoices::papers::credit_note_xml)),
+        ("/v1/invoices/{invoice}/payments/{payment}/pdf", get(invoices::papers::receipt)),
         ("/v1/payments/{payment}/refund", post(invoices::payments::refund)),
         ("/v1/invoices/{invoice}/payment-attempts", get(payments::attempts::list).post(payments::attempts::collect)),
         ("/v1/payments/{payment}/provider-refunds", get(payments::refunds::list).post(payments::refunds::begin)),

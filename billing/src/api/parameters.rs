@@ -67,6 +67,10 @@ impl Name for common::id::InvoiceId {
     const WHAT: &'static str = "invoice";
 }
 
+impl Name for common::id::CreditNoteId {
+    const WHAT: &'static str = "credit note";
+}
+
 impl Name for common::id::PaymentId {
     const WHAT: &'static str = "payment";
 }

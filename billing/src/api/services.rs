@@ -10,7 +10,7 @@ use common::{
 use prometheus::Registry;
 
 use super::requests::RequestMetrics;
-use crate::{access::Access, ingest::Intake, outbox::webhook::Reach, payment::Providers};
+use crate::{access::Access, document::Documents, ingest::Intake, outbox::webhook::Reach, payment::Providers};
 
 /// The state that all handlers share.
 pub struct Services {
@@ -26,6 +26,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// The store, seeing everything; the health check pings it.
     pub store: Store,
+    /// Makes PDF documents.
+    pub documents: Documents,
     /// Counts and times requests by route.
     pub requests: RequestMetrics,
     /// The URLs that webhooks may go to.

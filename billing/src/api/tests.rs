@@ -11,6 +11,8 @@ use utoipa::OpenApi as _;
 use super::*;
 use crate::{
     access::Access,
+    config::DocumentsConfig,
+    document::{Documents, Languages},
     ingest::{IngestMetrics, Intake},
 };
 
@@ -39,6 +41,7 @@ impl Served {
             pepper,
             clock,
             store: store.clone(),
+            documents: Documents::new(DocumentsConfig::default().typesetter(), Languages::load(None).unwrap()),
             requests,
             reach: crate::outbox::webhook::Reach::default(),
             registry,

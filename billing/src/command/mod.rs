@@ -29,6 +29,7 @@ use common::{config::ConfigError, key::PepperError, store::StoreError};
 use crate::{
     access::{BootstrapTokenError, oidc::IssuerSetupError},
     config::{Config, DEFAULT_FILE, Environment, PaymentsError},
+    document::LanguageError,
     ingest::kafka::{IngestSetupError, KafkaIngestError},
     invoice::InvoiceError,
     job::JobError,
@@ -136,6 +137,9 @@ pub enum CommandError {
     /// The identity provider cannot be asked.
     #[error(transparent)]
     Identity(#[from] IssuerSetupError),
+    /// The languages of documents cannot be read.
+    #[error("documents.languages: {0}")]
+    Languages(#[from] LanguageError),
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),

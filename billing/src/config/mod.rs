@@ -4,6 +4,7 @@
 
 mod access;
 mod changes;
+mod documents;
 mod ingest;
 mod invoices;
 mod mail;
@@ -22,6 +23,7 @@ use common::{
     key::{Pepper, PepperError},
     tls::{ServerTls, TlsFile},
 };
+pub use documents::DocumentsConfig;
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
 pub use mail::{MailConfig, MailPasswordError, MailServer, MailTls};
@@ -76,6 +78,8 @@ pub struct Config {
     pub mail: Option<MailConfig>,
     /// Accounts of issuers with payment providers.
     pub payments: PaymentsConfig,
+    /// Settings of PDF documents.
+    pub documents: DocumentsConfig,
 }
 
 /// Settings from environment variables, which override the file.
@@ -107,6 +111,7 @@ impl Default for Config {
             webhooks: WebhooksConfig::default(),
             mail: None,
             payments: PaymentsConfig::default(),
+            documents: DocumentsConfig::default(),
         }
     }
 }

@@ -68,6 +68,8 @@ pub enum ProblemCode {
     KafkaUnavailable,
     /// Kafka does not have the topic.
     TopicMissing,
+    /// Documents cannot be typeset here.
+    DocumentsUnavailable,
     /// A fault of the server.
     Internal,
 }

@@ -32,6 +32,7 @@ use crate::{
         audit_log::{Audited, state},
         idempotency,
         row::{corrupt, instant, parsed},
+        scope,
         transaction::ChangeTransaction,
     },
     time::Micros,
@@ -89,6 +90,15 @@ struct Content {
     reason: String,
 }
 
+macro_rules! select_credit_notes {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, number, issuer_id, tenant_id, invoice_id, currency, total, issued_at, content FROM credit_notes ",
+            $rest
+        )
+    };
+}
+
 impl Store {
     /// Issues a credit note. Refused: a line that the invoice does not have, an amount of nothing or
     /// less, an empty reason. A conflict: more than is left of a line or tax rule, nothing left, an
@@ -113,6 +123,21 @@ impl Store {
         idempotency::remember(&mut change, &note.id.to_string()).await?;
         change.commit().await?;
         Ok(note)
+    }
+
+    /// A credit note.
+    pub async fn credit_note(&self, id: CreditNoteId) -> Result<CreditNote, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let row = sqlx::query(select_credit_notes!("WHERE id = $1"))
+            .bind(id.to_string())
+            .fetch_optional(&mut *connection)
+            .await?;
+        let note = row.as_ref().map(read).transpose()?;
+        let note = note.ok_or_else(|| StoreError::not_found("credit note", &id))?;
+        if scope::holds_tenant(&mut connection, self.acting.scope, note.tenant).await? {
+            return Ok(note);
+        }
+        Err(StoreError::not_found("credit note", &id))
     }
 
     /// Credit notes of an invoice, oldest first.
@@ -270,13 +295,10 @@ async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Conte
 }
 
 async fn of_invoice(connection: &mut AnyConnection, invoice: InvoiceId) -> Result<Vec<CreditNote>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, number, issuer_id, tenant_id, invoice_id, currency, total, issued_at, content FROM credit_notes \
-         WHERE invoice_id = $1 ORDER BY seq",
-    )
-    .bind(invoice.to_string())
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(select_credit_notes!("WHERE invoice_id = $1 ORDER BY seq"))
+        .bind(invoice.to_string())
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(read).collect()
 }
 

@@ -103,6 +103,8 @@ actions! {
     UsageRevert = "usage.revert",
     /// Billing details of a tenant changed.
     BillingDetails = "tenant.billing_details",
+    /// The looks of a tenant's documents changed.
+    Branding = "tenant.branding",
     /// An invoice was finalized.
     InvoiceFinalize = "invoice.finalize",
     /// Invoices are issued although usage may be missing.

@@ -81,6 +81,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(23, "0023_subscription_terms"),
     migration!(24, "0024_parts_of_periods"),
     migration!(25, "0025_outbox"),
+    migration!(26, "0026_branding"),
     migration!(27, "0027_payment_attempts"),
 ];
 

@@ -9,6 +9,7 @@ use common::{
         },
         ledger::{BalanceDocument, EntryDocument},
     },
+    branding::Branding,
     id::{InvoiceId, PaymentId, TenantId},
     invoice::{BillingDetails, InvoiceFilter},
     ledger::Account,
@@ -16,6 +17,13 @@ use common::{
 };
 
 use crate::error::Failure;
+
+/// A document: its path behind `/v1/`, part by part, and its query.
+#[derive(Debug)]
+pub(crate) struct DocumentCall {
+    pub(crate) path: Vec<String>,
+    pub(crate) query: Vec<(&'static str, String)>,
+}
 
 /// Invoices, payments and the ledger.
 #[async_trait]
@@ -71,6 +79,15 @@ pub(crate) trait Invoices: Send + Sync {
 
     /// Replaces the billing details of a tenant.
     async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure>;
+
+    /// Reads the branding of a tenant's documents.
+    async fn branding(&self, tenant: TenantId) -> Result<Branding, Failure>;
+
+    /// Replaces the branding of a tenant's documents.
+    async fn set_branding(&self, tenant: TenantId, branding: &Branding) -> Result<(), Failure>;
+
+    /// Reads the bytes of a document.
+    async fn document(&self, call: DocumentCall) -> Result<Vec<u8>, Failure>;
 
     /// Reads the balances of a tenant's accounts.
     async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure>;

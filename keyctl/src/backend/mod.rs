@@ -49,7 +49,7 @@ use common::{
     },
 };
 pub(crate) use coupons::Coupons;
-pub(crate) use invoices::Invoices;
+pub(crate) use invoices::{DocumentCall, Invoices};
 pub(crate) use notifications::{MessageQuery, Notifications};
 use serde::Serialize;
 pub(crate) use usage::Used;

@@ -1,5 +1,6 @@
 //! `keyctl invoice`: finalized invoices, and what ends or corrects them.
 
+mod document;
 mod table;
 
 use clap::{Args, Subcommand};
@@ -87,6 +88,12 @@ pub(crate) enum InvoiceCommand {
     /// List the credit notes of an invoice
     #[command(after_help = CREDITS_HELP)]
     Credits(InvoiceArgs),
+    /// Write an invoice, a credit note or a receipt as PDF
+    #[command(after_help = document::PDF_HELP)]
+    Pdf(document::PdfArgs),
+    /// Write an invoice or a credit note as XML
+    #[command(after_help = document::XML_HELP)]
+    Xml(document::XmlArgs),
 }
 
 /// The arguments of `keyctl invoice list`.
@@ -190,6 +197,8 @@ impl InvoiceCommand {
                 let note = backend.issue_credit_note(id, NewCreditNoteBody { lines, reason }).await?;
                 return context.output.show(&note);
             }
+            Self::Pdf(arguments) => return arguments.run(context).await,
+            Self::Xml(arguments) => return arguments.run(context).await,
             Self::Credits(InvoiceArgs { id }) => return context.output.show(&backend.credit_notes(id).await?),
         };
         context.output.show(&invoice)

@@ -1,6 +1,7 @@
 //! `keyctl tenant`: the companies and people who use the API.
 
 mod billing;
+mod branding;
 mod limits;
 mod quotas;
 mod table;
@@ -126,6 +127,9 @@ pub(crate) enum TenantCommand {
     /// Show what invoices say of a tenant, or replace it
     #[command(after_help = billing::HELP)]
     Billing(billing::BillingArgs),
+    /// Show the looks of the documents that a tenant issues, or replace them
+    #[command(after_help = branding::HELP)]
+    Branding(branding::BrandingArgs),
     /// Change the name of a tenant
     #[command(after_help = UPDATE_HELP)]
     Update(UpdateArgs),
@@ -235,6 +239,7 @@ impl TenantCommand {
             Self::Delete(TenantArgs { id }) => backend.delete_tenant(id).await?,
             Self::List(arguments) => return list(arguments, context).await,
             Self::Billing(arguments) => return arguments.run(context).await,
+            Self::Branding(arguments) => return arguments.run(context).await,
             Self::Limits(TenantArgs { id }) => return context.output.show(&backend.limits(id).await?),
             Self::Quotas(TenantArgs { id }) => return context.output.show(&backend.quotas(id).await?),
             Self::Plans(TenantArgs { id }) => return context.output.show(&backend.subscriptions_of(id).await?),

@@ -9,6 +9,7 @@ mod api;
 mod audit_log;
 mod both;
 mod credit;
+mod documents;
 mod keys;
 mod plans;
 mod schema;

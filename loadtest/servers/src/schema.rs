@@ -32,12 +32,12 @@ impl StoreFile {
         let mut steps = steps()?;
         let missing = steps.pop().ok_or_else(|| failed("find migrations", "there are none"))?;
         self.run(VERSIONS).await?;
-        for (index, step) in steps.iter().enumerate() {
+        for step in &steps {
+            let version: u32 = step.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
             let path = Path::new(MIGRATIONS).join(format!("{step}.sql"));
             let statements = std::fs::read_to_string(&path).map_err(|error| failed("read a migration", error))?;
             self.run(&statements).await?;
-            self.run(&format!("INSERT INTO schema_migrations (version, name) VALUES ({}, '{step}')", index + 1))
-                .await?;
+            self.run(&format!("INSERT INTO schema_migrations (version, name) VALUES ({version}, '{step}')")).await?;
         }
         Ok(missing)
     }

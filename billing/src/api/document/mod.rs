@@ -15,8 +15,8 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, batches, billing_details, coupons, credit, invoices, keys, ledger, mail, me,
-    observe, outbox,
+    add_ons, admin_keys, audit_log, batches, billing_details, branding, coupons, credit, invoices, keys, ledger, mail,
+    me, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
 };
@@ -72,7 +72,9 @@ static PAGE: LazyLock<String> =
         credit::show, credit::add,
         wallet::show, wallet::set_policy, wallet::grants::list, wallet::grants::grant, wallet::grants::void,
         wallet::top_ups::list, wallet::top_ups::confirm, wallet::top_ups::cancel,
-        billing_details::show, billing_details::replace,
+        billing_details::show, billing_details::replace, branding::show, branding::replace,
+        invoices::papers::invoice, invoices::papers::invoice_xml, invoices::papers::credit_note,
+        invoices::papers::credit_note_xml, invoices::papers::receipt, invoices::papers::statement,
         invoices::list, invoices::show, invoices::one_off::issue, invoices::ends::void, invoices::ends::write_off,
         invoices::credit_notes::list, invoices::credit_notes::issue,
         invoices::payments::list, invoices::payments::record, invoices::payments::refund, invoices::preview::show,

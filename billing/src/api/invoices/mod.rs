@@ -3,6 +3,7 @@
 pub(super) mod credit_notes;
 pub(super) mod ends;
 pub(super) mod one_off;
+pub(super) mod papers;
 pub(super) mod payments;
 pub(super) mod preview;
 

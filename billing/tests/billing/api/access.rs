@@ -78,6 +78,9 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/tenants/{tenant}/outbox/{message}/replay", MANAGE),
     ("GET", "/v1/tenants/{tenant}/billing-details", READ),
     ("PUT", "/v1/tenants/{tenant}/billing-details", [None, Some(Billing), Some(Billing)]),
+    ("GET", "/v1/tenants/{tenant}/branding", READ),
+    ("PUT", "/v1/tenants/{tenant}/branding", MANAGE),
+    ("GET", "/v1/tenants/{tenant}/statement/pdf", READ),
     ("GET", "/v1/tenants/{tenant}/invoice-preview", READ),
     ("GET", "/v1/tenants/{tenant}/ledger/balances", READ),
     ("GET", "/v1/tenants/{tenant}/ledger/entries", READ),
@@ -85,6 +88,11 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/invoices/{invoice}", READ),
     ("GET", "/v1/invoices/{invoice}/credit-notes", READ),
     ("GET", "/v1/invoices/{invoice}/payments", READ),
+    ("GET", "/v1/invoices/{invoice}/pdf", READ),
+    ("GET", "/v1/invoices/{invoice}/xml", READ),
+    ("GET", "/v1/invoices/{invoice}/credit-notes/{credit_note}/pdf", READ),
+    ("GET", "/v1/invoices/{invoice}/credit-notes/{credit_note}/xml", READ),
+    ("GET", "/v1/invoices/{invoice}/payments/{payment}/pdf", READ),
     ("POST", "/v1/invoices/{invoice}/void", BILL),
     ("POST", "/v1/invoices/{invoice}/write-off", BILL),
     ("POST", "/v1/invoices/{invoice}/credit-notes", BILL),
@@ -190,6 +198,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
             Some(json!({ "amount": 1, "currency": "CHF", "kind": "paid" }))
         }
         ("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void") => Some(json!({ "reason": "walk" })),
+        ("PUT", "/v1/tenants/{tenant}/branding") => Some(json!({ "colour": "#000000" })),
         ("PUT", "/v1/tenants/{tenant}/billing-details") => Some(json!({ "legal_name": "Somebody Ltd" })),
         ("POST", "/v1/invoices/{invoice}/payments" | "/v1/payments/{payment}/refund") => {
             // References of an issuer count once.
@@ -223,7 +232,7 @@ fn assert_told(answer: &Answer, may: bool, what: &str) {
 
 #[tokio::test]
 async fn every_role_at_every_place_may_do_exactly_what_this_table_says() {
-    let fixture = Fixture::open().await;
+    let fixture = Fixture::with_documents(60).await;
     for role in ROLES {
         for (at, own) in [(fixture.partner, 0), (fixture.root, 1)] {
             let caller = fixture.caller(at, role).await;

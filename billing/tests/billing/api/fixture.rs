@@ -61,6 +61,19 @@ impl Fixture {
         Self::at(Deployment::new()).await
     }
 
+    /// One whose documents are typeset, each within so many seconds.
+    pub(super) async fn with_documents(seconds: u32) -> Self {
+        Self::at_with_documents(Deployment::new(), seconds).await
+    }
+
+    pub(super) async fn at_with_documents(deployment: Deployment, seconds: u32) -> Self {
+        let program = servers::documents_program().unwrap();
+        let settings = std::fs::read_to_string(deployment.path("billing.yaml")).unwrap();
+        let documents = format!("documents: {{ program: {}, timeout_seconds: {seconds} }}\n", program.display());
+        std::fs::write(deployment.path("billing.yaml"), settings + &documents).unwrap();
+        Self::at(deployment).await
+    }
+
     pub(super) async fn at(deployment: Deployment) -> Self {
         let (store, root) = deployment.store().await;
         // Tests ask more often than people.
@@ -148,6 +161,14 @@ impl Caller<'_> {
     /// Something without a body.
     pub(super) async fn order(&self, path: &str) -> Answer {
         self.send(Method::POST, path, None).await
+    }
+
+    /// Status, content type and bytes of an answer.
+    pub(super) async fn bytes(&self, path: &str) -> (StatusCode, String, Vec<u8>) {
+        let url = format!("http://{}{path}", self.fixture.server.address);
+        let response = self.fixture.client.get(url).bearer_auth(&self.secret).send().await.unwrap();
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (response.status(), kind, response.bytes().await.unwrap().to_vec())
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<String>) -> Answer {

@@ -11,6 +11,7 @@ mod idempotency;
 mod invoices;
 mod keys;
 mod notifications;
+mod papers;
 mod plans;
 mod schemathesis;
 mod subscriptions;

@@ -15,7 +15,7 @@ const EXAMPLES: &str = "8";
 
 #[tokio::test]
 async fn fuzzer_finds_no_fault_and_nothing_undocumented() {
-    let fixture = Fixture::at(deployment_on_postgres()).await;
+    let fixture = Fixture::at_with_documents(deployment_on_postgres(), 60).await;
     let owner = fixture.owner().await;
     owner.post("/v1/keys", json!({ "tenant": fixture.shop, "name": "live" })).await.document(201);
     let program = tokio::task::spawn_blocking(servers::schemathesis).await.unwrap().unwrap();

@@ -1,8 +1,12 @@
 //! Golden invoices: whole stories, whose invoices are compared byte by byte with files in
 //! `billing/tests/golden`, as JSON and as the text of `billing explain`. `UPDATE=1` writes the files.
 //!
+//! So are the electronic forms of the invoices and credit notes that EN 16931 covers; a validator
+//! judges these files.
+//!
 //! Each story says in its comment what its invoices must come to, worked out by hand.
 
+mod electronic;
 mod stories;
 
 use std::path::Path;
@@ -97,14 +101,18 @@ impl Story {
         let found: Vec<String> = invoices.iter().map(|invoice| invoice.total.to_string()).collect();
         assert_eq!(found, totals, "{name}");
         let (mut documents, mut text) = (Vec::new(), String::new());
-        for invoice in invoices {
+        for (place, invoice) in invoices.into_iter().enumerate() {
             let (id, tenant) = (invoice.id, invoice.tenant);
+            let notes = self.store.credit_notes(id).await.unwrap();
+            for (file, xml) in electronic::forms(&invoice, &notes) {
+                compare(&format!("{name}.{place}-{file}"), &self.named(xml));
+            }
             self.names.push((id.to_string(), format!("inv_{}", invoice.number.to_lowercase())));
             if let Some(hash) = &invoice.content.input_hash {
                 self.names.push((hash.clone(), "hash of the inputs".into()));
             }
             documents.push(serde_json::to_value(InvoiceDocument::from(invoice)).unwrap());
-            for note in self.store.credit_notes(id).await.unwrap() {
+            for note in notes {
                 self.names.push((note.id.to_string(), format!("crn_{}", note.number.to_lowercase())));
                 documents.push(serde_json::to_value(CreditNoteDocument::from(note)).unwrap());
             }

@@ -88,6 +88,11 @@ impl Call<'_> {
         serde_json::from_slice(&body).map_err(|error| ApiError::Answer(error.to_string()))
     }
 
+    /// Sends the request and gives the bytes of the answer.
+    pub(super) async fn bytes(self) -> Result<Vec<u8>, ApiError> {
+        self.answer().await
+    }
+
     /// Sends the request and ignores the body of the answer.
     pub(super) async fn done(self) -> Result<(), ApiError> {
         self.answer().await.map(drop)

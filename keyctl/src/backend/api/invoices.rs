@@ -9,6 +9,7 @@ use common::{
         },
         ledger::{BalanceDocument, BalancesDocument, EntryDocument},
     },
+    branding::Branding,
     id::{InvoiceId, PaymentId, TenantId},
     invoice::{BillingDetails, InvoiceFilter},
     ledger::Account,
@@ -17,7 +18,10 @@ use common::{
 use reqwest::Method;
 
 use super::ApiBackend;
-use crate::{backend::Invoices, error::Failure};
+use crate::{
+    backend::{DocumentCall, Invoices},
+    error::Failure,
+};
 
 impl ApiBackend {
     /// Sends a reason to an operation on an invoice.
@@ -100,6 +104,21 @@ impl Invoices for ApiBackend {
     async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure> {
         let path = ["tenants", &tenant.to_string(), "billing-details"];
         Ok(self.call(Method::PUT, &path).with(details)?.done().await?)
+    }
+
+    async fn branding(&self, tenant: TenantId) -> Result<Branding, Failure> {
+        Ok(self.get(&["tenants", &tenant.to_string(), "branding"]).read().await?)
+    }
+
+    async fn set_branding(&self, tenant: TenantId, branding: &Branding) -> Result<(), Failure> {
+        let path = ["tenants", &tenant.to_string(), "branding"];
+        Ok(self.call(Method::PUT, &path).with(branding)?.done().await?)
+    }
+
+    async fn document(&self, DocumentCall { path, query }: DocumentCall) -> Result<Vec<u8>, Failure> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let call = query.into_iter().fold(self.get(&path), |call, (name, value)| call.query(name, Some(value)));
+        Ok(call.bytes().await?)
     }
 
     async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure> {

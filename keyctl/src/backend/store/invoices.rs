@@ -9,6 +9,7 @@ use common::{
         },
         ledger::{BalanceDocument, EntryDocument},
     },
+    branding::Branding,
     id::{InvoiceId, PaymentId, TenantId},
     invoice::{BillingDetails, Finalized, InvoiceFilter},
     ledger::Account,
@@ -17,7 +18,10 @@ use common::{
 };
 
 use super::{ALL, StoreBackend};
-use crate::{backend::Invoices, error::Failure};
+use crate::{
+    backend::{DocumentCall, Invoices},
+    error::Failure,
+};
 
 /// The provider that collects.
 const PROVIDER: &str = "stripe";
@@ -113,6 +117,22 @@ impl Invoices for StoreBackend {
 
     async fn set_billing_details(&self, tenant: TenantId, details: &BillingDetails) -> Result<(), Failure> {
         Ok(self.store.set_billing_details(tenant, details, self.now).await?)
+    }
+
+    async fn branding(&self, tenant: TenantId) -> Result<Branding, Failure> {
+        Ok(self.store.branding(tenant).await?)
+    }
+
+    async fn set_branding(&self, tenant: TenantId, branding: &Branding) -> Result<(), Failure> {
+        // Nobody here could try them.
+        if branding.logo.is_some() || branding.template.is_some() {
+            return Err(Failure::ByApi("a logo or template"));
+        }
+        Ok(self.store.set_branding(tenant, branding, self.now).await?)
+    }
+
+    async fn document(&self, _call: DocumentCall) -> Result<Vec<u8>, Failure> {
+        Err(Failure::ByApi("a document"))
     }
 
     async fn balances(&self, tenant: TenantId) -> Result<Vec<BalanceDocument>, Failure> {

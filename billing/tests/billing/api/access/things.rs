@@ -4,7 +4,7 @@ use common::{
     admin::{NewAdminKey, Role::Viewer},
     api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
     id::{InvoiceId, MessageId, PaymentId, TenantId, WebhookEndpointId},
-    invoice::{BilledPeriod, Finalized, NewCreditNote, NewInvoice},
+    invoice::{Address, BilledPeriod, BillingDetails, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
     outbox::MessageFilter,
@@ -127,6 +127,15 @@ async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
     }
 }
 
+/// Gives the tenant what electronic invoices ask for.
+async fn have_address(fixture: &Fixture, tenant: TenantId) {
+    let address =
+        Address { lines: vec!["Street 1".into()], postal_code: None, city: "Berlin".into(), country: "DE".into() };
+    let tax_id = Some("DE123456788".into());
+    let details = BillingDetails { address: Some(address), tax_id, ..BillingDetails::default() };
+    fixture.store.set_billing_details(tenant, &details, SystemClock.now()).await.unwrap();
+}
+
 /// A payment of such an invoice, all of which may go back.
 async fn payment_of(fixture: &Fixture, tenant: TenantId) -> PaymentId {
     let (invoice, now) = (invoice_of(fixture, tenant).await, SystemClock.now());
@@ -185,6 +194,19 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
             expires_at: None,
         };
         return path.replace("{admin_key}", &fixture.store.create_admin_key(&new, now).await.unwrap().id.to_string());
+    }
+    if path.ends_with("/xml") {
+        have_address(fixture, target).await;
+    }
+    if path.contains("/statement/") {
+        return path.replace("{tenant}", &target.to_string()) + "?currency=USD";
+    }
+    if path.contains("{credit_note}") || path.contains("/payments/{payment}") {
+        let payment = payment_of(fixture, target).await;
+        let invoice = fixture.store.payment(payment).await.unwrap().invoice;
+        let note = fixture.store.credit_notes(invoice).await.unwrap().remove(0).id;
+        let path = path.replace("{invoice}", &invoice.to_string()).replace("{payment}", &payment.to_string());
+        return path.replace("{credit_note}", &note.to_string());
     }
     if path.contains("{invoice}") {
         return path.replace("{invoice}", &invoice_of(fixture, target).await.to_string());

@@ -1,0 +1,6 @@
+-- As JSON: the looks of the documents that a tenant issues.
+CREATE TABLE branding (
+    tenant_id  TEXT   NOT NULL PRIMARY KEY REFERENCES tenants (id),
+    body       TEXT   NOT NULL,
+    updated_at BIGINT NOT NULL
+);
