@@ -10,7 +10,10 @@ use super::{
     webhook::WebhookDeliverer,
     worker::Deliverers,
 };
-use crate::config::{Config, Environment, MailPasswordError};
+use crate::{
+    config::{Config, Environment, MailPasswordError},
+    document::{Documents, LanguageError},
+};
 
 /// The reason why messages cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,9 @@ pub enum DelivererError {
     /// Mail cannot be sent.
     #[error(transparent)]
     Mail(#[from] MailSetupError),
+    /// The words of documents cannot be read.
+    #[error(transparent)]
+    Languages(#[from] LanguageError),
     /// The password for mail is missing.
     #[error(transparent)]
     Password(#[from] MailPasswordError),
@@ -37,7 +43,8 @@ pub fn deliverers(
         vec![Box::new(WebhookDeliverer::new(store.clone(), pepper.clone(), &config.webhooks)?)];
     if let Some(mail) = &config.mail {
         let credentials = mail.credentials(environment.smtp_password.as_deref())?;
-        all.push(Box::new(MailDeliverer::new(store.clone(), mail, credentials)?));
+        let documents = Documents::new(config.documents.typesetter(), config.documents.languages()?);
+        all.push(Box::new(MailDeliverer::new(store.clone(), mail, credentials, documents)?));
     }
     Ok(Arc::new(all))
 }

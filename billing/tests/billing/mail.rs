@@ -3,10 +3,11 @@
 use common::{
     api::invoice::{NewInvoiceBody, NewLineBody},
     id::{InvoiceId, TenantId},
-    invoice::{BillingDetails, Finalized},
+    invoice::{BillingDetails, Finalized, NewCreditNote},
     mail::{Language, MailPurpose, MailSettings},
-    money::Currency,
+    money::{Currency, Money},
     outbox::{Message, MessageFilter, MessageState},
+    payment::NewPayment,
     store::{PageRequest, Store},
     time::{Clock as _, Micros, SystemClock},
 };
@@ -269,4 +270,42 @@ async fn templates_are_checked_and_previewed() {
     assert!(stderr(&serve).contains("de/invoice.txt:3: syntax error"), "{}", stderr(&serve));
     let unknown = deployment.run(&["mail", "preview", "greeting"]).await;
     assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn invoices_credit_notes_and_receipts_are_attached_as_pdf_and_go_out_without_it_if_nothing_makes_it() {
+    let server = Smtp::start().unwrap();
+    let documents = servers::documents_program().unwrap().display().to_string();
+    for (address, program, is_attached) in
+        [("pdf@acme.example", documents.as_str(), true), ("plain@acme.example", "/nowhere/documents", false)]
+    {
+        let deployment = with_mail(server.port(), "tls: none");
+        let settings = std::fs::read_to_string(deployment.path("billing.yaml")).unwrap();
+        let more = format!("documents: {{ program: '{program}', timeout_seconds: 300 }}\n");
+        std::fs::write(deployment.path("billing.yaml"), settings + &more).unwrap();
+        let (store, root) = deployment.store().await;
+        let tenant = buyer(&store, root, address).await;
+        let (id, now) = (invoice(&store, root, tenant).await, SystemClock.now());
+        let note = NewCreditNote { lines: vec![(0, 10_000)], reason: "a day of outage".into() };
+        store.issue_credit_note(id, &note, now).await.unwrap();
+        let payment = NewPayment {
+            invoice: id,
+            amount: Money::from_minor(113_450, Currency::EUR),
+            method: "bank_transfer".into(),
+            reference: "1".into(),
+            received_at: now,
+        };
+        store.record_payment(&payment, now).await.unwrap();
+        run(&deployment, now.plus_seconds(60)).await;
+        let all = taken(&server);
+        let raw: Vec<&str> = all.iter().filter(|(to, _)| to[0] == address).map(|(_, raw)| raw.as_str()).collect();
+        assert_eq!(raw.len(), 3, "{all:?}");
+        for name in ["INV-000001.pdf", "INV-CN-000001.pdf", "receipt-INV-000001.pdf"] {
+            let named = raw.iter().filter(|raw| raw.contains(&format!("filename=\"{name}\""))).count();
+            assert_eq!(named, usize::from(is_attached), "{name}");
+        }
+        // The beginning of a PDF, in base64.
+        let files = raw.iter().filter(|raw| raw.contains("application/pdf") && raw.contains("JVBERi0")).count();
+        assert_eq!(files, if is_attached { 3 } else { 0 });
+    }
 }

@@ -6,11 +6,11 @@ use common::{
 };
 use lettre::message::{
     Mailbox, MultiPart,
-    header::{Header, HeaderName, HeaderValue},
+    header::{ContentType, Header, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 
-use super::Envelope;
+use super::{Attachment, Envelope};
 
 /// Subject and text of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,13 +60,13 @@ impl Header for AutoSubmitted {
 }
 
 impl Letter {
-    /// The mail to an address. An error in words if the letter cannot be one.
+    /// The mail to an address, with a document if one belongs to it. An error in words if the letter cannot be one.
     pub(super) fn to_mail(
         &self,
-        envelope: &Envelope,
-        address: &MailAddress,
+        (envelope, address): (&Envelope, &MailAddress),
         message: &Message,
         purpose: MailPurpose,
+        attached: Option<Attachment>,
     ) -> Result<lettre::Message, String> {
         let to: Mailbox = address.as_str().parse().map_err(|error| format!("{address}: {error}"))?;
         let domain = envelope.from.email.domain();
@@ -84,7 +84,15 @@ impl Letter {
         if let Some(url) = envelope.unsubscribe_from(purpose) {
             builder = builder.header(ListUnsubscribe(url.to_owned()));
         }
-        let content = MultiPart::alternative_plain_html(self.text.clone(), self.html.clone());
+        let text = MultiPart::alternative_plain_html(self.text.clone(), self.html.clone());
+        let content = match attached {
+            Some(Attachment { name, bytes }) => {
+                let kind = ContentType::parse("application/pdf").map_err(|error| error.to_string())?;
+                let file = lettre::message::Attachment::new(name).body(bytes, kind);
+                MultiPart::mixed().multipart(text).singlepart(file)
+            }
+            None => text,
+        };
         builder.multipart(content).map_err(|error| error.to_string())
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: each try of a message has the same `Message-ID` and `Date`, so that a mailbox that gets it
 //! twice can show it once.
 
+mod attachment;
 mod format;
 mod letter;
 pub mod preview;
@@ -18,13 +19,15 @@ use common::{
     store::Store,
     time::Micros,
 };
+pub use attachment::Attachment;
 pub use letter::Letter;
 use lettre::message::Mailbox;
 pub use smtp::{MailServerError, Smtp};
 pub use templates::{TemplateError, TemplateFolder, Templates};
 
+use self::attachment::attachment;
 use super::{Deliverer, Delivering, Outcome, TellingEnd};
-use crate::config::MailConfig;
+use crate::{config::MailConfig, document::Documents};
 
 /// Waits between tries: 1, 5 and 15 min, 1, 2, 4, 8, 12 and 24 h; more than two days in all.
 const WAITS: [i64; 9] = [60, 300, 900, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
@@ -39,6 +42,7 @@ pub struct MailDeliverer {
     templates: TemplateFolder,
     envelope: Envelope,
     language: Language,
+    documents: Documents,
 }
 
 /// What all mail has in common.
@@ -64,11 +68,13 @@ pub enum MailSetupError {
 }
 
 impl MailDeliverer {
-    /// A deliverer by these settings.
+    /// A deliverer by these settings. Invoices, credit notes and receipts are attached, as `documents`
+    /// makes them.
     pub fn new(
         store: Store,
         config: &MailConfig,
         credentials: Option<(String, String)>,
+        documents: Documents,
     ) -> Result<Self, MailSetupError> {
         Ok(Self {
             store,
@@ -76,6 +82,7 @@ impl MailDeliverer {
             templates: TemplateFolder::open(config.templates.clone())?,
             envelope: Envelope::of(config),
             language: config.language,
+            documents,
         })
     }
 
@@ -92,12 +99,22 @@ impl MailDeliverer {
             };
         };
         let templates: Arc<Templates> = self.templates.current();
-        let letter = match templates.letter(&body, body.language.unwrap_or(self.language)) {
+        let language = body.language.unwrap_or(self.language);
+        let letter = match templates.letter(&body, language) {
             Ok(letter) => letter,
             // A template can be mended.
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        match letter.to_mail(&self.envelope, &address, message, body.mail.purpose()) {
+        let attached = match attachment(&self.store, &self.documents, &body, language.as_str()).await {
+            Ok(attached) => attached,
+            Err(error) if error.is_passing() => return Outcome::Failed(error.to_string()),
+            Err(error) => {
+                // The mail says what is owed, and the document can be had elsewhere.
+                tracing::warn!(event = "mail_without_document", message = %message.id, %error);
+                None
+            }
+        };
+        match letter.to_mail((&self.envelope, &address), message, body.mail.purpose(), attached) {
             Ok(mail) => self.smtp.send(mail).await,
             Err(error) => Outcome::Refused(error),
         }
