@@ -5,12 +5,12 @@
 //! booked becomes a dead letter and is acknowledged: the gateway goes on, the numbers show as a
 //! gap, and a later version may still read the batch.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequest as _, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -23,14 +23,11 @@ use common::{
     usage::{BATCH_CONTENT_TYPE, BATCH_MAX_BYTES, BATCH_PATH, BATCH_STREAM_HEADER, StreamId},
 };
 
-use super::services::Services;
+use super::{body::read_up_to, services::Services};
 use crate::{
     ingest::{IngestError, Taken},
     problem::Problem,
 };
-
-/// Longest time until the body of a batch has arrived.
-const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Hand in a usage batch
 ///
@@ -93,17 +90,7 @@ fn origin(headers: &HeaderMap) -> String {
 async fn authorized_body(token: &IngestToken, request: Request) -> Result<Bytes, Problem> {
     authorize(token, request.headers())?;
     require_batch_type(request.headers())?;
-    match tokio::time::timeout(BODY_TIME_LIMIT, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::new(ProblemCode::BodyTooLarge, format!("a batch has at most {BATCH_MAX_BYTES} bytes")))
-        }
-        Ok(Err(rejection)) => Err(Problem::new(ProblemCode::BodyUnreadable, rejection.body_text())),
-        Err(_) => {
-            let seconds = BODY_TIME_LIMIT.as_secs();
-            Err(Problem::new(ProblemCode::BodyTimeout, format!("the body did not arrive within {seconds} s")))
-        }
-    }
+    read_up_to(request.into_body(), BATCH_MAX_BYTES, "a batch").await
 }
 
 fn authorize(token: &IngestToken, headers: &HeaderMap) -> Result<(), Problem> {

@@ -1,13 +1,18 @@
-//! JSON bodies: content type, size, time of arrival, and strict parsing.
+//! Bodies: content type, size, time of arrival, and strict parsing of JSON.
+//!
+//! A body that is too large is read to its end, and dropped, before it is refused, as far as that is
+//! within bounds: a client that is still sending when the connection is closed may never see the
+//! answer.
 
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
+    body::{Body as RequestBody, Bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
 };
 use common::api::problem::ProblemCode;
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -17,6 +22,9 @@ pub(super) const BODY_MAX_BYTES: usize = 1 << 20;
 
 /// Longest time until a body has arrived.
 pub(super) const BODY_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Most bytes of a refused body that are read and dropped.
+const DROPPED_MAX_BYTES: usize = 64 << 20;
 
 /// The body of a request, read from JSON.
 pub(super) struct Body<T>(pub(super) T);
@@ -44,17 +52,36 @@ pub(super) async fn read_as(
 }
 
 async fn read_bytes(request: Request) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(ProblemCode::BodyTooLarge, format!("a body has at most {BODY_MAX_BYTES} bytes"));
-    match tokio::time::timeout(BODY_TIME_LIMIT, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) if bytes.len() > BODY_MAX_BYTES => Err(too_large()),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
-        Ok(Err(rejection)) => Err(Problem::new(ProblemCode::BodyUnreadable, rejection.body_text())),
+    read_up_to(request.into_body(), BODY_MAX_BYTES, "a body").await
+}
+
+/// Reads a whole body of at most so many bytes; `what` names it in problems.
+pub(super) async fn read_up_to(body: RequestBody, most: usize, what: &str) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIME_LIMIT, collect(body, most)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(Problem::new(ProblemCode::BodyTooLarge, format!("{what} has at most {most} bytes"))),
+        Ok(Err(error)) => Err(Problem::new(ProblemCode::BodyUnreadable, format!("the body cannot be read: {error}"))),
         Err(_) => {
             let seconds = BODY_TIME_LIMIT.as_secs();
             Err(Problem::new(ProblemCode::BodyTimeout, format!("the body did not arrive within {seconds} s")))
         }
     }
+}
+
+/// The bytes of a body; none if there are more than `most`.
+async fn collect(body: RequestBody, most: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut parts = body.into_data_stream();
+    let (mut bytes, mut came) = (Vec::new(), 0_usize);
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        came = came.saturating_add(part.len());
+        if came <= most {
+            bytes.extend_from_slice(&part);
+        } else if came > DROPPED_MAX_BYTES.max(most) {
+            break;
+        }
+    }
+    Ok((came <= most).then(|| bytes.into()))
 }
 
 /// Parses a body; a problem names the position of the fault. Repeated members, an array in place of

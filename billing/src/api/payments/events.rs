@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{FromRequest as _, Path, Request, State},
-    http::StatusCode,
+    extract::{Path, Request, State},
 };
 use common::{
     api::problem::{ProblemCode, ProblemDocument},
@@ -17,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    api::services::Services,
+    api::{body::read_up_to, services::Services},
     payment::{EventError, handle, stripe},
     problem::Problem,
 };
@@ -79,14 +77,7 @@ pub(in crate::api) async fn take(
     };
     let signature = request.headers().get("stripe-signature").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let signature = signature.ok_or_else(|| unauthorized("the header Stripe-Signature is missing".into()))?;
-    let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        let is_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let code = if is_long { ProblemCode::BodyTooLarge } else { ProblemCode::BodyUnreadable };
-        Problem::new(code, rejection.body_text())
-    })?;
-    if body.len() > EVENT_MAX_BYTES {
-        return Err(Problem::new(ProblemCode::BodyTooLarge, format!("an event has at most {EVENT_MAX_BYTES} bytes")));
-    }
+    let body = read_up_to(request.into_body(), EVENT_MAX_BYTES, "an event").await?;
     let now = services.clock.now();
     account.check(&signature, &body, now).map_err(|error| unauthorized(error.to_string()))?;
     let invalid = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BodyInvalid, error.to_string());

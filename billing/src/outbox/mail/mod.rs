@@ -13,13 +13,13 @@ mod templates;
 
 use std::sync::Arc;
 
+pub use attachment::Attachment;
 use common::{
     mail::{Language, MailBody, MailPurpose},
     outbox::{MAIL, Message},
     store::Store,
     time::Micros,
 };
-pub use attachment::Attachment;
 pub use letter::Letter;
 use lettre::message::Mailbox;
 pub use smtp::{MailServerError, Smtp};

@@ -3,6 +3,7 @@
 use common::{admin::Role, tenant::TenantKind};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::fixture::{Fixture, tenant};
 use crate::topic::deployments;
@@ -261,4 +262,22 @@ async fn unknown_paths_and_methods_return_problems() {
     for secret in ["", "adm_nonsense", "sk_live_x", "a.b.c"] {
         fixture.with_secret(secret).get("/v1/tenants").await.problem(401, "unauthorized");
     }
+}
+
+#[tokio::test]
+async fn client_that_reads_only_once_it_has_sent_too_large_a_body_gets_the_answer() {
+    const LENGTH: usize = 32 << 20;
+    let fixture = Fixture::open().await;
+    let owner = fixture.owner().await;
+    let mut stream = tokio::net::TcpStream::connect(&fixture.server.address).await.unwrap();
+    let head = format!(
+        "POST /v1/tenants HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {LENGTH}\r\nconnection: close\r\n\r\n",
+        owner.secret
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; LENGTH]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
 }
