@@ -19,7 +19,7 @@ const TEMPLATE: &str = "template.typ";
 /// Name of the data.
 const DATA: &str = "data.json";
 
-/// What every document shares.
+/// Parts that every document shares.
 pub(crate) struct Shared {
     library: LazyHash<Library>,
     fonts: Fonts,

@@ -89,7 +89,7 @@ struct Common {
     store: StoreArguments,
 }
 
-/// How much waits of one kind.
+/// Messages of one kind that wait.
 #[derive(Serialize)]
 struct DepthReport {
     kind: String,
@@ -98,7 +98,7 @@ struct DepthReport {
     oldest: Option<String>,
 }
 
-/// What was sent at once.
+/// Messages that were sent at once.
 #[derive(Serialize)]
 struct RunReport {
     tries: u32,

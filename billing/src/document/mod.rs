@@ -176,7 +176,7 @@ impl Documents {
     }
 }
 
-/// What a template gets at its end when an electronic invoice goes with it.
+/// End of a template when an electronic invoice goes with it.
 const ATTACH: &str = "\n#pdf.attach(\"factur-x.xml\", relationship: \"alternative\", mime-type: \"text/xml\", \
      description: \"Electronic invoice (EN 16931)\")\n";
 

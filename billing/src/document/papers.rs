@@ -1,4 +1,4 @@
-//! What each kind of document says: from frozen content to the data of a template.
+//! Content of each kind of document: from frozen content to the data of a template.
 
 use common::{
     branding::{Branding, Paper},

@@ -26,7 +26,7 @@ const DOCUMENTS_PER_PROCESS: u32 = 5_000;
 /// Most bytes of an answer.
 const ANSWER_MAX_BYTES: u32 = 64 << 20;
 
-/// How documents are typeset.
+/// Settings by which documents are typeset.
 #[derive(Debug, Clone)]
 pub struct TypesetterSettings {
     /// The program `documents`.

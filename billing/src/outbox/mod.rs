@@ -54,7 +54,7 @@ pub trait Deliverer: Send + Sync {
 /// The work that follows a message's end.
 pub type TellingEnd<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What came of a try.
+/// Outcome of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver has it; with the answer.
@@ -68,7 +68,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What becomes of a message after this outcome of a try.
+    /// State of a message after this outcome of a try.
     fn after(self, attempt: i64, waits: &[i64]) -> Sent {
         let wait = usize::try_from(attempt - 1).ok().and_then(|place| waits.get(place)).copied();
         match (self, wait) {

@@ -41,7 +41,7 @@ pub struct OutboxWorker {
     told: Option<&'static str>,
 }
 
-/// What a try needs.
+/// Inputs of a try.
 #[derive(Clone)]
 struct Sender {
     store: Store,

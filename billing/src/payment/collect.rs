@@ -18,7 +18,7 @@ use super::{
 /// Attempts that one look asks about.
 const DUE_AT_ONCE: u32 = 200;
 
-/// What one look did.
+/// Counts of one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Collected {
     /// Attempts that were begun.
@@ -117,8 +117,14 @@ pub async fn follow_due(store: &Store, providers: &Providers, now: Micros) -> Re
             store.delay_payment(attempt.id, now).await?;
             continue;
         };
-        advance(store, provider.as_ref(), attempt, now).await?;
-        followed += 1;
+        let (id, invoice) = (attempt.id, attempt.invoice);
+        match advance(store, provider.as_ref(), attempt, now).await {
+            Ok(_) => followed += 1,
+            Err(error) => {
+                pass_by(invoice, error)?;
+                store.delay_payment(id, now).await?;
+            }
+        }
     }
     Ok(followed)
 }
@@ -132,9 +138,21 @@ pub async fn collect(store: &Store, providers: &Providers, now: Micros) -> Resul
         let Some(end) = page.last() else { return Ok(done) };
         last = end.seq;
         for unpaid in &page {
-            collect_one(store, providers, unpaid, now, &mut done).await?;
+            if let Err(error) = collect_one(store, providers, unpaid, now, &mut done).await {
+                pass_by(unpaid.id, error)?;
+            }
         }
     }
+}
+
+/// Logs the fault of one invoice, so that the others go on; an error if the store is not reached, as
+/// they would fail as well.
+fn pass_by(invoice: InvoiceId, error: StoreError) -> Result<(), StoreError> {
+    if error.is_unreachable() {
+        return Err(error);
+    }
+    tracing::error!(event = "invoice_not_collected", %invoice, %error);
+    Ok(())
 }
 
 async fn collect_one(

@@ -1,4 +1,4 @@
-//! What follows from the events of a provider.
+//! Handles the events of a provider.
 //!
 //! An event is only a reason to ask: what the provider says now is taken over, so events may come twice,
 //! late, in any order, or before the answer to our own request.

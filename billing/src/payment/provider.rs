@@ -71,7 +71,7 @@ pub trait PaymentProvider: Send + Sync {
 /// The reason for which a provider did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// Whether it was done is not known; ask again.
+    /// It may have been done or not; ask again.
     #[error("{provider} does not answer: {reason}")]
     Silent {
         /// The provider.

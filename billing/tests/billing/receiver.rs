@@ -23,7 +23,7 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// What the receiver does with a message.
+/// Ways in which the receiver treats a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// This status.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::mail::{Language, MailAddress, MailPurpose, MailSettings};
 
-/// Who of a tenant gets which mail, and in which language.
+/// Recipients of a tenant's mail, and their language.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MailSettings)]

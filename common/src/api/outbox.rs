@@ -24,7 +24,7 @@ pub struct MessageDocument {
     pub tenant: TenantId,
     /// The receiver: the id of an endpoint, or an address.
     pub target: String,
-    /// What it is about.
+    /// Its subject.
     #[schema(example = "invoice.finalized inv_01jd0000000000000000000042")]
     pub subject: String,
     /// The event that it tells of. Webhooks carry this id, whatever the try.

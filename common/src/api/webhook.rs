@@ -106,7 +106,7 @@ pub struct EndpointSecretDocument {
     pub secret: Option<String>,
 }
 
-/// How an endpoint gets another secret.
+/// Request for another secret of an endpoint.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookRotation)]

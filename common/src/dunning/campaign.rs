@@ -10,7 +10,7 @@ use crate::{time::Micros, word::UnknownWord};
 /// Length of a day of a campaign. It counts from an instant, so no clock is set within it.
 const DAY_SECONDS: i64 = 86_400;
 
-/// What a step does.
+/// Action of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "api", derive(serde::Deserialize, utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -30,7 +30,7 @@ pub struct CampaignStep {
     pub number: u32,
     /// Time from which on it is due.
     pub at: Micros,
-    /// What it does.
+    /// Its action.
     pub action: DunningAction,
 }
 

@@ -20,7 +20,7 @@ const STEPS_MAX: usize = 12;
 /// Longest campaign, in days.
 const DAYS_MAX: u32 = 365;
 
-/// What stands for the invoice's id in an address at which it is paid.
+/// Mark that stands for the invoice's id in an address at which it is paid.
 const INVOICE_MARK: &str = "{invoice}";
 
 /// The unpaid invoice because of which a tenant, and everybody below it, is refused.

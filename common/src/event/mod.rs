@@ -85,7 +85,7 @@ pub struct Event {
     pub tenant: TenantId,
     /// The thing whose events keep their order, by its id.
     pub object: String,
-    /// What is told of it.
+    /// Data about it.
     pub data: Value,
     /// Time at which it happened.
     pub at: Micros,

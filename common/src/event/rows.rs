@@ -22,7 +22,7 @@ pub(crate) struct NewEvent {
     pub(crate) tenant: TenantId,
     /// The thing whose events keep their order, by its id.
     pub(crate) object: String,
-    /// What is told of it. No secret, as receivers may be anybody's.
+    /// Data about it. No secret, as receivers may be anybody's.
     pub(crate) data: Value,
 }
 

@@ -1,4 +1,4 @@
-//! What events tell of an invoice.
+//! Events of an invoice.
 
 use serde_json::{Value, json};
 

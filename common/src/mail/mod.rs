@@ -84,7 +84,7 @@ words! {
 }
 
 words! {
-    /// What mail is for: people of a tenant get it by purpose.
+    /// Purpose of mail: people of a tenant get it by purpose.
     MailPurpose, "purpose of mail",
     /// Invoices and credit notes.
     Invoices = "invoices",

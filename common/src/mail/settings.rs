@@ -18,7 +18,7 @@ use crate::{
     time::Micros,
 };
 
-/// Who of a tenant gets which mail, and in which language.
+/// Recipients of a tenant's mail, and their language.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailSettings {

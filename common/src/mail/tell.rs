@@ -19,7 +19,7 @@ use crate::{
     time::Micros,
 };
 
-/// What is kept of mail until it is sent. It is written by the template that is in force then.
+/// Mail as it is kept until it is sent. It is written by the template that is in force then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailBody {
     /// The kind of mail.
@@ -36,7 +36,7 @@ pub struct MailBody {
     pub event: EventType,
     /// Time of the event.
     pub at: Micros,
-    /// What is told of it.
+    /// Data about it.
     pub data: Value,
 }
 

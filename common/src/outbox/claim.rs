@@ -36,7 +36,7 @@ pub struct ClaimedMessage {
     number: i64,
 }
 
-/// What came of a try.
+/// Outcome of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// The receiver has it; with the answer.

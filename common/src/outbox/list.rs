@@ -29,7 +29,7 @@ pub struct MessageFilter {
     pub target: Option<String>,
 }
 
-/// What waits of one kind of message.
+/// Messages of one kind that wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxDepth {
     /// The kind of message, `event` for events of which nobody was told yet, or the name of a feed of
@@ -80,7 +80,7 @@ impl Store {
         Err(StoreError::not_found("message", &id))
     }
 
-    /// What waits, by kind; events of which nobody was told yet come as kind `event`, changes of which a
+    /// Messages that wait, by kind; events of which nobody was told yet come as kind `event`, changes of which a
     /// feed is behind under the name of the feed.
     pub async fn outbox_depth(&self) -> Result<Vec<OutboxDepth>, StoreError> {
         let rows = sqlx::query(

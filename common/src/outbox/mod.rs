@@ -6,7 +6,7 @@
 //! was delivered or given up, and what was given up can be replayed. A message may be sent more than
 //! once, always with the same id: receivers tell repetitions by it.
 //!
-//! What happens to tenants, keys and plans goes to Kafka out of the change log, which is written in
+//! Changes of tenants, keys and plans go to Kafka out of the change log, which is written in
 //! the same way and read in its own order ([`crate::change`]).
 
 mod claim;
@@ -49,11 +49,11 @@ pub struct Message {
     pub lane: String,
     /// The receiver: the id of an endpoint, an address of mail.
     pub target: String,
-    /// What it is about, in words.
+    /// Its subject, in words.
     pub subject: String,
     /// The event that it tells of.
     pub event: Option<EventId>,
-    /// What its deliverer needs.
+    /// Data for its deliverer.
     pub body: Value,
     /// Its state.
     pub state: MessageState,

@@ -35,11 +35,11 @@ pub(crate) struct NewMessage {
     pub(crate) lane: String,
     /// The receiver.
     pub(crate) target: String,
-    /// What it is about, in words.
+    /// Its subject, in words.
     pub(crate) subject: String,
     /// The event that it tells of. A receiver is told of an event once.
     pub(crate) event: Option<EventId>,
-    /// What its deliverer needs.
+    /// Data for its deliverer.
     pub(crate) body: Value,
     /// The reason why nobody can be sent to: then it is given up from the beginning, and told.
     pub(crate) given_up: Option<String>,

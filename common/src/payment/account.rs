@@ -30,7 +30,7 @@ pub struct PaymentAccount {
     pub provider: String,
     /// The tenant's name at the provider.
     pub customer: String,
-    /// What the provider may charge without the payer; none: nothing is saved.
+    /// Method that the provider may charge without the payer; none: nothing is saved.
     pub method: Option<SavedMethod>,
     /// Time of the last change.
     pub updated_at: Micros,
@@ -41,7 +41,7 @@ pub struct PaymentAccount {
 pub struct SavedMethod {
     /// Its name at the provider.
     pub id: String,
-    /// What people read of it, as in `visa 4242`.
+    /// Text by which people know it, as in `visa 4242`.
     pub label: String,
 }
 

@@ -57,7 +57,7 @@ pub struct PaymentAttempt {
     pub intent: Option<String>,
     /// The reason for which it failed.
     pub failure: Option<AttemptFailure>,
-    /// Where the payer confirms it, if it waits for that.
+    /// Address at which the payer confirms it, if it waits for that.
     pub action_url: Option<String>,
     /// Time at which it began.
     pub created_at: Micros,

@@ -38,7 +38,7 @@ pub struct ProviderEvent {
     pub received_at: Micros,
     /// Time at which what follows was done.
     pub handled_at: Option<Micros>,
-    /// What that was, in words.
+    /// The outcome, in words.
     pub outcome: Option<String>,
 }
 

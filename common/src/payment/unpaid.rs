@@ -23,7 +23,7 @@ const PAGE: i64 = 500;
 pub struct DunningStep {
     /// Its number in the campaign, from 0 on.
     pub number: u32,
-    /// What it did.
+    /// The action that it took.
     pub action: DunningAction,
     /// Time at which it was taken.
     pub taken_at: Micros,

@@ -1,4 +1,4 @@
-//! What deliveries tell of an endpoint: that it works, that it fails, and that it is not sent to any
+//! State of an endpoint, as deliveries show it: that it works, that it fails, and that it is not sent to any
 //! more.
 
 use super::{Disabled, WebhookEndpoint, rows};

@@ -192,14 +192,14 @@ async fn receivers_are_told_of_an_event_once(fixture: Fixture) {
     for minor in 1..=40 {
         invoice(&store, issuer, tenant, minor).await;
     }
-    let tellers: Vec<_> = (0..4)
+    let tasks: Vec<_> = (0..4)
         .map(|_| {
             let store = store.clone();
             tokio::spawn(async move { while store.tell_events(7, true, NOW).await.unwrap() > 0 {} })
         })
         .collect();
-    for teller in tellers {
-        teller.await.unwrap();
+    for task in tasks {
+        task.await.unwrap();
     }
     assert_eq!(store.tell_events(7, true, NOW).await.unwrap(), 0);
     let webhooks: Vec<_> = messages(&store).await.into_iter().filter(|message| message.kind == WEBHOOK).collect();

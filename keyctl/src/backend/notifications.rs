@@ -16,7 +16,7 @@ use common::{
 
 use crate::{error::Failure, pepper::PepperArgs};
 
-/// What tells others of events. Secrets of endpoints are derived from the pepper: only the store needs it.
+/// Tools that tell others of events. Secrets of endpoints are derived from the pepper: only the store needs it.
 #[async_trait]
 pub(crate) trait Notifications: Send + Sync {
     /// Makes a webhook endpoint.

@@ -228,7 +228,7 @@ pub(in crate::api) async fn receipt(
 
 /// Show a statement of account as PDF
 ///
-/// What a tenant was charged and what it paid in a time, with the balance after each entry.
+/// Charges and payments of a tenant in a time, with the balance after each entry.
 #[utoipa::path(
     get,
     operation_id = "statement_pdf",

@@ -21,7 +21,7 @@ use crate::{
 
 /// Collect an invoice now
 ///
-/// What is open is charged to the method that the tenant has saved. An attempt that has not ended is
+/// The open amount is charged to the method that the tenant has saved. An attempt that has not ended is
 /// taken on, so that a repeated request charges nobody twice. The answer is the attempt as far as it got.
 #[utoipa::path(
     post,

@@ -136,7 +136,7 @@ pub(super) async fn update(
 
 /// Delete a webhook endpoint
 ///
-/// What waits for it is given up.
+/// Messages that wait for it are given up.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",

@@ -45,14 +45,14 @@ pub struct MailDeliverer {
     documents: Documents,
 }
 
-/// What all mail has in common.
+/// Headers that all mail has in common.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// The sender.
     pub from: Mailbox,
     /// The address that answers go to.
     pub reply_to: Option<Mailbox>,
-    /// Where people say that they want no more notices.
+    /// Address at which people say that they want no more notices.
     pub unsubscribe: Option<String>,
 }
 
@@ -127,7 +127,7 @@ impl Envelope {
         Self { from: config.from.clone(), reply_to: config.reply_to.clone(), unsubscribe: config.unsubscribe.clone() }
     }
 
-    /// Where people say that they want no more mail of this purpose. Who owes money gets the mail about
+    /// Address at which people refuse mail of this purpose. Who owes money gets the mail about
     /// it.
     fn unsubscribe_from(&self, purpose: MailPurpose) -> Option<&str> {
         match purpose {

@@ -82,7 +82,7 @@ pub enum TemplateError {
 /// Templates of all kinds of mail in all languages.
 pub struct Templates {
     languages: BTreeMap<Language, Environment<'static>>,
-    /// Where the folder's templates are.
+    /// The folder of the templates.
     files: BTreeMap<String, PathBuf>,
 }
 

@@ -52,7 +52,7 @@ pub struct WebhookDeliverer {
 
 /// The reason why a message cannot be sent, found before it is.
 #[derive(Debug, thiserror::Error)]
-enum Obstacle {
+enum SendError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -80,7 +80,7 @@ impl WebhookDeliverer {
         Ok(Self { store, pepper, client, reach })
     }
 
-    async fn send(&self, message: &Message, now: Micros) -> Result<Outcome, Obstacle> {
+    async fn send(&self, message: &Message, now: Micros) -> Result<Outcome, SendError> {
         let Some(endpoint) = self.endpoint(message).await? else {
             return Ok(Outcome::Refused("the endpoint is deleted".into()));
         };
@@ -88,7 +88,7 @@ impl WebhookDeliverer {
             return Ok(Outcome::Refused(format!("the endpoint is disabled: {}", disabled.reason)));
         }
         let url = self.reach.check(&endpoint.url)?;
-        let event = message.event.ok_or(Obstacle::NoEvent)?;
+        let event = message.event.ok_or(SendError::NoEvent)?;
         let body = message.body.to_string();
         let signature = self.signature(&endpoint, event, now, &body)?;
         let request = self
@@ -125,10 +125,10 @@ impl WebhookDeliverer {
         event: EventId,
         now: Micros,
         body: &str,
-    ) -> Result<Signature, Obstacle> {
+    ) -> Result<Signature, SendError> {
         if endpoint.pepper_id != self.pepper.id() {
             let (found, own) = (endpoint.pepper_id.clone(), self.pepper.id().to_owned());
-            return Err(Obstacle::Pepper { found, own });
+            return Err(SendError::Pepper { found, own });
         }
         let secret = |number| WebhookSecret::of(&self.pepper, endpoint.id, number);
         let secrets: Vec<_> = endpoint.secrets(now).into_iter().map(secret).collect();
@@ -164,9 +164,9 @@ impl Deliverer for WebhookDeliverer {
     }
 
     fn deliver<'a>(&'a self, message: &'a Message, now: Micros) -> Delivering<'a> {
-        Box::pin(async move {
-            self.send(message, now).await.unwrap_or_else(|obstacle| Outcome::Failed(obstacle.to_string()))
-        })
+        Box::pin(
+            async move { self.send(message, now).await.unwrap_or_else(|error| Outcome::Failed(error.to_string())) },
+        )
     }
 
     fn given_up<'a>(&'a self, message: &'a Message, error: &'a str, now: Micros) -> TellingEnd<'a> {
@@ -178,7 +178,7 @@ impl Deliverer for WebhookDeliverer {
     }
 }
 
-/// What an answer says. Of a good one, only the status is read.
+/// Meaning of an answer. Of a good one, only the status is read.
 async fn outcome(response: Response) -> Outcome {
     let status = response.status();
     if status.is_success() {

@@ -1,4 +1,4 @@
-//! What is open is charged to the saved method.
+//! The open amount is charged to the saved method.
 
 use common::{
     invoice::InvoiceStatus,
@@ -6,6 +6,8 @@ use common::{
     payment::{AttemptStatus, NewPayment},
     time::{Clock as _, SystemClock},
 };
+
+use sqlx::Connection as _;
 
 use super::fixture::{DECLINED, Fixture, GOOD, TO_CONFIRM};
 use crate::deployment::instant;
@@ -125,5 +127,32 @@ async fn currency_that_stripe_does_not_take_fails_with_a_reason_and_a_dinar_is_r
     assert_eq!(wallets[0].balance, Money::from_minor(6, Currency::KWD));
     let failure = fixture.attempts(rials.id).await.remove(0).failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.is_final), ("amount_not_chargeable", true));
+    fixture.assert_books_balance().await;
+}
+
+#[tokio::test]
+async fn invoice_whose_payment_cannot_be_recorded_keeps_no_other_from_being_collected() {
+    let fixture = Fixture::open().await;
+    let now = instant("2026-11-01T00:00:00Z");
+    fixture.save_card(GOOD).await;
+    let (first, second) = (fixture.invoice(now).await, fixture.invoice(now).await);
+    let execute = async |statement: String| {
+        let mut store = sqlx::SqliteConnection::connect(&fixture.deployment.url()).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut store).await.unwrap();
+    };
+    execute(format!(
+        "CREATE TRIGGER odd BEFORE INSERT ON payments WHEN NEW.invoice_id = '{}' BEGIN SELECT RAISE(ABORT, 'odd'); END",
+        first.id
+    ))
+    .await;
+    fixture.look(now).await;
+    fixture.look(now.plus_seconds(61)).await;
+    assert_eq!(fixture.store.invoice(first.id).await.unwrap().status, InvoiceStatus::Finalized);
+    assert_eq!(fixture.store.invoice(second.id).await.unwrap().status, InvoiceStatus::Paid);
+    execute("DROP TRIGGER odd".into()).await;
+    fixture.look(now.plus_seconds(122)).await;
+    assert_eq!(fixture.store.invoice(first.id).await.unwrap().status, InvoiceStatus::Paid);
+    let charges: Vec<_> = fixture.charged().await.into_iter().map(|(_, _, charges)| charges).collect();
+    assert_eq!(charges, [1, 1], "nobody was charged twice meanwhile");
     fixture.assert_books_balance().await;
 }

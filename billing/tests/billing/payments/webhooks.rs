@@ -1,4 +1,4 @@
-//! What Stripe tells `billing serve`, signed.
+//! Signed events that Stripe sends to `billing serve`.
 
 use std::fs;
 

@@ -36,7 +36,7 @@ pub struct PaymentAttemptDocument {
     pub failure: Option<String>,
     /// True if the same method will not do later either.
     pub is_final: bool,
-    /// Where the payer confirms it, if it waits for that.
+    /// Address at which the payer confirms it, if it waits for that.
     #[schema(required = true)]
     pub action_url: Option<String>,
     /// Time at which it began.
@@ -54,7 +54,7 @@ pub struct PaymentMethodDocument {
     pub issuer: TenantId,
     /// The provider, as in `stripe`.
     pub provider: String,
-    /// What people read of it, as in `visa 4242`; null if the tenant has saved none.
+    /// Text by which people know it, as in `visa 4242`; null if the tenant has saved none.
     #[schema(required = true)]
     pub label: Option<String>,
     /// Time of the last change.
@@ -82,7 +82,7 @@ pub struct NewPaymentPageBody {
     /// The tenant that is paid by it; the tenant above unless stated.
     #[schema(value_type = Option<String>)]
     pub issuer: Option<TenantId>,
-    /// Where the page leads in the end.
+    /// Address that the page leads to in the end.
     #[schema(max_length = 2_000)]
     pub back_to: String,
 }
@@ -101,7 +101,7 @@ pub struct PaymentPageDocument {
 pub struct DunningStepDocument {
     /// Its number in the campaign, from 0 on.
     pub number: u32,
-    /// What it did.
+    /// The action that it took.
     pub action: DunningAction,
     /// Time at which it was taken.
     pub taken_at: Instant,

@@ -1,4 +1,4 @@
-//! What events tell of subscriptions.
+//! Events of subscriptions.
 
 use serde_json::json;
 

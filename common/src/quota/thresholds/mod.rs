@@ -127,7 +127,7 @@ impl ThresholdEvent {
         (self.tenant, self.meter.clone(), self.limit, self.percent)
     }
 
-    /// What others hear of it.
+    /// The events that others hear of it.
     fn told(&self) -> NewEvent {
         let data = serde_json::json!({
             "meter": self.meter,

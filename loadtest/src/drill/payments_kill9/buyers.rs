@@ -24,7 +24,7 @@ use crate::drill::error::DrillError;
 /// Tenants that buy.
 const BUYERS: usize = 12;
 
-/// What each invoice comes to, in cents.
+/// Total of each invoice, in cents.
 const AMOUNT: i64 = 10_380;
 
 const ALL: PageRequest = PageRequest { after: None, limit: u32::MAX };
