@@ -9,14 +9,27 @@ help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 .PHONY: run
-run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit
-	@scripts/install.sh build
+run: ## Start gateway, billing and a demo upstream with live traffic, a live bill and the console; ONCE=1: one JSON line, then exit
+	@scripts/install.sh build $(if $(filter 1,$(ONCE)),,console)
+	@$(if $(filter 1,$(ONCE)),true,scripts/console.sh build)
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin demo
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
+.PHONY: console
+console: ## Build the pages of console and portal, which `billing` embeds when it is built next; needs Node, which it installs
+	@scripts/install.sh console
+	@scripts/console.sh build
+
+.PHONY: console-test
+console-test: ## Test the console: units, and journeys in a browser against the programs with live traffic; ARGS are passed on
+	@scripts/install.sh build console test
+	$(CARGO) build --bin billing --bin gateway --bin keyctl --bin demo
+	scripts/console.sh test $(ARGS)
+
 .PHONY: build
-build: ## Build the programs gateway, billing, keyctl and documents into target/release
-	@scripts/install.sh build
+build: ## Build the programs gateway, billing, keyctl and documents into target/release, with the console
+	@scripts/install.sh build console
+	@scripts/console.sh build
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl
 	@$(CARGO) build --release --manifest-path documents/Cargo.toml --target-dir target/documents
 	@cp target/documents/release/documents target/release/
@@ -25,8 +38,11 @@ build: ## Build the programs gateway, billing, keyctl and documents into target/
 test: ## Run every test against real servers (starts its own PostgreSQL and Kafka)
 	@scripts/install.sh build test
 	$(CARGO) build --manifest-path documents/Cargo.toml --target-dir target/documents
+	scripts/console.sh build
 	$(CARGO) test --workspace --exclude fuzz --no-fail-fast
 	$(CARGO) test --manifest-path documents/Cargo.toml --target-dir target/documents --no-fail-fast
+	@# The tests have built the programs that the journeys start.
+	scripts/console.sh test
 
 .PHONY: autobahn
 autobahn: ## Compare WebSockets with and without the gateway by the Autobahn suite; needs Python 2.7; ARGS=whole: every case

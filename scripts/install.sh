@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks, by package name, and says so. Nothing is said or done otherwise.
-#   scripts/install.sh build|test|lint|loadtest|edge|miri|fuzz ...
+#   scripts/install.sh build|console|test|lint|loadtest|edge|miri|fuzz ...
 set -euo pipefail
 
 rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
 java_needed=17
+node_needed=20.19
 servers=$(dirname "$0")/../loadtest/servers
 
 as_root() {
@@ -93,6 +94,17 @@ oidc() { # the OIDC provider that tests start: npm from Debian, the provider thr
   resolve oidc "$(cat "$servers/oidc/package.json")" "$(cat "$servers/oidc/package-lock.json")"
 }
 
+node() { # what builds the console: Debian's, or a newer one through npm where that is too old
+  command -v npm >/dev/null || debian nodejs npm
+  local found own="$(dirname "$0")/../target/node"
+  found=$(command node --version | tr -d v)
+  [ "$(printf '%s\n' "$node_needed" "$found" | sort -V | head -n1)" != "$node_needed" ] || return 0
+  [ ! -x "$own/node_modules/node/bin/node" ] || return 0
+  echo "install: Node 22 from npm, as $found is older than $node_needed" >&2
+  mkdir -p "$own"
+  npm install --prefix "$own" --no-audit --no-fund --loglevel=error node@22 >&2
+}
+
 invoice_judge() { # what judges electronic invoices and PDF/A: a Java with its compiler, and validators through Maven
   java --list-modules 2>/dev/null | grep -q '^jdk.compiler' || debian openjdk-$java_needed-jdk-headless
   resolve judge "$(cat "$servers/judge/pom.xml")"
@@ -123,7 +135,8 @@ stripe() { # two stand-ins for the payment provider
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
+    console) node ;;
+    test) node; debian chromium postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

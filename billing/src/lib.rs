@@ -26,3 +26,4 @@ pub mod rating;
 pub mod reconcile;
 pub mod upkeep;
 pub mod watch;
+pub mod web;

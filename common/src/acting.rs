@@ -59,6 +59,8 @@ pub enum ActorKind {
     Person,
     /// A machine with an admin key.
     AdminKey,
+    /// Somebody who signed in by a link that was made for them.
+    LinkUser,
     /// Whoever sets up the first tenant.
     Bootstrap,
 }
@@ -125,6 +127,7 @@ impl ActorKind {
             Self::Operator => "operator",
             Self::Person => "person",
             Self::AdminKey => "admin_key",
+            Self::LinkUser => "link_user",
             Self::Bootstrap => "bootstrap",
         }
     }
@@ -140,9 +143,9 @@ impl FromStr for ActorKind {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Program, Self::Operator, Self::Person, Self::AdminKey, Self::Bootstrap]
+        [Self::Program, Self::Operator, Self::Person, Self::AdminKey, Self::LinkUser, Self::Bootstrap]
             .into_iter()
             .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownWord::new("kind of actor", "program, operator, person, admin_key, bootstrap", word))
+            .ok_or_else(|| UnknownWord::new("kind of actor", "program, operator, person, admin_key, link_user, bootstrap", word))
     }
 }

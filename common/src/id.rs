@@ -155,6 +155,11 @@ opaque_id!(
     RefundAttemptId, "refund", "ref_"
 );
 
+opaque_id!(
+    /// A session of a person in a browser; it is not the secret in the cookie.
+    SessionId, "session", "sid_"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

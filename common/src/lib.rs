@@ -39,6 +39,7 @@ pub mod outbox;
 pub mod payment;
 pub mod plan;
 pub mod quota;
+pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod tenant;

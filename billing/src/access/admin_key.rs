@@ -16,6 +16,11 @@ impl Access {
         let Some(key) = found else {
             return Err(Refused::unknown("no such admin key"));
         };
+        self.principal_of(key)
+    }
+
+    /// Returns the principal of an admin key that was found, if the key is active.
+    pub(super) fn principal_of(&self, key: AdminKey) -> Result<Principal, Refused> {
         match key.status(self.clock.now()) {
             KeyStatus::Active => {
                 self.note_use(&key);
@@ -26,6 +31,7 @@ impl Access {
                     role: key.role,
                     scopes: key.scopes,
                     expires_at: key.expires_at,
+                    session: None,
                 })
             }
             KeyStatus::Revoked => Err(Refused::known("this admin key was revoked")),

@@ -1,8 +1,10 @@
-//! The credential in the header `Authorization`, and the reason if it is refused.
+//! The credential in the header `Authorization` or in the cookie of a session, and the reason if it is
+//! refused.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use common::{admin::AdminSecret, api::problem::ProblemCode, store::StoreError};
 
+use super::session::{SessionCookie, SessionRules};
 use crate::problem::Problem;
 
 /// Longest credential that is accepted: a token with many claims has some kilobytes.
@@ -19,6 +21,8 @@ pub(super) enum Bearer<'a> {
     Token(&'a str),
     /// Any other text, which can only be the bootstrap token.
     Other(&'a str),
+    /// The cookie of a session, sent by a page of this program.
+    Session(SessionCookie),
 }
 
 /// Refusal of a credential.
@@ -31,7 +35,12 @@ pub(super) struct Refused {
 
 impl<'a> Bearer<'a> {
     /// Reads the credential of a request.
-    pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refused> {
+    pub(super) fn of(method: &Method, headers: &'a HeaderMap, rules: SessionRules) -> Result<Self, Refused> {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            if let Some(cookie) = SessionCookie::of(method, headers, rules)? {
+                return Ok(Self::Session(cookie));
+            }
+        }
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Refused::known(EXPECTED));

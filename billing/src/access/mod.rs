@@ -14,6 +14,7 @@ mod guard;
 pub mod oidc;
 mod principal;
 pub mod rules;
+mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -39,6 +40,7 @@ pub use guard::{Checkpoint, guard};
 use ipnet::IpNet;
 use oidc::IdentityProvider;
 pub use principal::Principal;
+pub use session::SessionRules;
 use throttle::Throttle;
 
 /// Requests per minute of all callers of a tenant together, unless the settings say otherwise.
@@ -56,6 +58,7 @@ pub struct Access {
     bootstrap: Option<BootstrapToken>,
     people: Option<IdentityProvider>,
     trusted_proxies: Vec<IpNet>,
+    sessions: SessionRules,
     throttle: Arc<Throttle>,
     /// True once this process has recorded that a person is an owner.
     owner_noted: Arc<AtomicBool>,
@@ -67,7 +70,8 @@ impl Access {
     pub fn new(store: Store, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
         let throttle = Arc::new(Throttle::new(TENANT_RATE, GUESS_RATE, limit::Clock::default()));
         let (trusted_proxies, owner_noted) = (Vec::new(), Arc::default());
-        Self { store, pepper, bootstrap: None, people: None, trusted_proxies, throttle, owner_noted, clock }
+        let sessions = SessionRules::default();
+        Self { store, pepper, bootstrap: None, people: None, trusted_proxies, sessions, throttle, owner_noted, clock }
     }
 
     /// Also accepts this bootstrap token while there is no owner.
@@ -80,6 +84,22 @@ impl Access {
     #[must_use]
     pub fn with_people(self, people: Option<IdentityProvider>) -> Self {
         Self { people, ..self }
+    }
+
+    /// Sets how long sessions last, and the name of their cookies.
+    #[must_use]
+    pub fn with_sessions(self, sessions: SessionRules) -> Self {
+        Self { sessions, ..self }
+    }
+
+    /// The rules of sessions.
+    pub const fn sessions(&self) -> SessionRules {
+        self.sessions
+    }
+
+    /// The identity provider through which people sign in to pages, if there is one.
+    pub fn sign_in(&self) -> Option<&IdentityProvider> {
+        self.people.as_ref().filter(|people| people.signs_in())
     }
 
     /// Sets the limits per minute: requests of a tenant, and failed logins from an address.
@@ -114,6 +134,7 @@ impl Access {
                 None => Err(Refused::unknown("no identity provider is configured: use an admin key")),
             },
             Bearer::Other(text) => self.bootstrap_token(text).await,
+            Bearer::Session(cookie) => self.session(cookie).await,
         }
     }
 }

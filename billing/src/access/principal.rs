@@ -6,7 +6,7 @@ use common::{
     acting::{Acting, Actor, ActorKind, IdempotencyKey, Scope},
     admin::{AdminScope, Role},
     api::{me::PrincipalKind, problem::ProblemCode},
-    id::TenantId,
+    id::{SessionId, TenantId},
     time::Micros,
 };
 
@@ -28,6 +28,8 @@ pub struct Principal {
     pub scopes: Vec<AdminScope>,
     /// Expiry of the credential; credentials that the principal creates end no later.
     pub expires_at: Option<Micros>,
+    /// The session by which the principal acts, if it does so in a browser.
+    pub session: Option<SessionId>,
 }
 
 impl Principal {
@@ -40,6 +42,7 @@ impl Principal {
             role: Role::Owner,
             scopes: Vec::new(),
             expires_at: None,
+            session: None,
         }
     }
 
@@ -53,6 +56,7 @@ impl Principal {
         let kind = match self.kind {
             PrincipalKind::Person => ActorKind::Person,
             PrincipalKind::AdminKey => ActorKind::AdminKey,
+            PrincipalKind::LinkUser => ActorKind::LinkUser,
             PrincipalKind::Bootstrap => ActorKind::Bootstrap,
         };
         Acting {
@@ -68,8 +72,19 @@ impl Principal {
         self.scopes.is_empty() || self.scopes.iter().any(|held| held.includes(scope))
     }
 
+    /// Checks that the principal may make credentials. A person who signed in by a link may not: what
+    /// they made would outlive the admin key that made the link.
+    pub fn may_make_credentials(&self) -> Result<(), Problem> {
+        if self.kind != PrincipalKind::LinkUser {
+            return Ok(());
+        }
+        let detail = "you signed in by a link: sign in with an admin key to make admin keys or links";
+        Err(Problem::new(ProblemCode::Forbidden, detail))
+    }
+
     /// Checks that the principal may grant a role with these scopes: at most its own.
     pub fn may_grant(&self, role: Role, scopes: &[AdminScope]) -> Result<(), Problem> {
+        self.may_make_credentials()?;
         let refuse = |detail: String| Err(Problem::new(ProblemCode::Forbidden, detail));
         if !reaches(self.role, role) {
             return refuse(format!("the role {role} is above your own, {}", self.role));
@@ -98,6 +113,7 @@ mod tests {
             role,
             scopes: scopes.to_vec(),
             expires_at: None,
+            session: None,
         }
     }
 

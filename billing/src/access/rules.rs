@@ -132,6 +132,20 @@ pub const RULES: &[Rule] = &[
     row("GET", "/docs", Needs::Nothing),
     row("POST", "/v1/usage/batches", Needs::OwnToken),
     row("GET", "/v1/me", Needs::Somebody),
+    // Sessions. The handler of a link checks its secret; a session has at most the role of whoever
+    // made the link.
+    row("POST", "/v1/sessions", Needs::Somebody),
+    row("DELETE", "/v1/sessions", Needs::Somebody),
+    row("POST", "/v1/sessions/redeem", Needs::OwnToken),
+    row("GET", "/v1/sessions/ways", Needs::Nothing),
+    row("GET", "/v1/sessions/oidc", Needs::Nothing),
+    row("GET", "/v1/sessions/oidc/callback", Needs::Nothing),
+    row("GET", "/v1/sessions/current", Needs::Somebody),
+    row("DELETE", "/v1/sessions/current", Needs::Somebody),
+    row("POST", "/v1/portal/sessions", within(write(AdminKeys), Target::Body, Admin)),
+    // The books are those of the installation.
+    row("GET", "/v1/books", at_root(read(Usage), Viewer)),
+    row("GET", "/v1/books/audit", at_root(read(Usage), Viewer)),
     // Tenants. A suspension refuses the whole subtree, so a tenant cannot lift the one that came
     // from above.
     row("GET", "/v1/tenants", reads(read(Tenants), Target::Own, Viewer)),
@@ -143,12 +157,15 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/tenants/{tenant}/resume", only_below(write(Tenants), Target::Tenant, Admin)),
     row("POST", "/v1/tenants/{tenant}/move", only_below(write(Tenants), Target::Tenant, Admin)),
     row("GET", "/v1/tenants/{tenant}/limits", reads(read(Tenants), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/seller", reads(read(Tenants), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/quotas", reads(read(Tenants), Target::Tenant, Viewer)),
     // Subscriptions.
     row("GET", "/v1/subscriptions", reads(read(Subscriptions), Target::Own, Viewer)),
     row("GET", "/v1/tenants/{tenant}/subscriptions", reads(read(Subscriptions), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("DELETE", "/v1/tenants/{tenant}/subscriptions", from_above(write(Subscriptions), Target::Tenant, Billing)),
+    // A tenant chooses among the plans that their owner has opened to that.
+    row("POST", "/v1/tenants/{tenant}/plan-choice", within(write(Subscriptions), Target::Tenant, Billing)),
     row("POST", "/v1/tenants/{tenant}/subscriptions/pause", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("POST", "/v1/tenants/{tenant}/subscriptions/resume", from_above(write(Subscriptions), Target::Tenant, Billing)),
     row("GET", "/v1/tenants/{tenant}/add-ons", reads(read(Subscriptions), Target::Tenant, Viewer)),
@@ -169,6 +186,7 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/plans/{plan}/versions", reads(read(Plans), Target::Own, Viewer)),
     row("POST", "/v1/plans/{plan}/deprecate", at_root(write(Plans), Admin)),
     row("POST", "/v1/plans/{plan}/restore", at_root(write(Plans), Admin)),
+    row("PUT", "/v1/plans/{plan}/self-service", at_root(write(Plans), Admin)),
     row("POST", "/v1/plans/{plan}/migrate", at_root(write(Plans), Admin)),
     // API keys.
     row("GET", "/v1/keys", reads(read(Keys), Target::Own, Viewer)),
@@ -198,6 +216,9 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/invoices", reads(read(Invoices), Target::Own, Viewer)),
     row("POST", "/v1/invoices", within(write(Invoices), Target::Body, Billing)),
     row("GET", "/v1/invoices/{invoice}", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoices/{invoice}/explanation", reads(read(Invoices), Target::Invoice, Viewer)),
+    row("GET", "/v1/invoice-drafts", at_root(read(Invoices), Viewer)),
+    row("POST", "/v1/invoice-runs", at_root(write(Invoices), Billing)),
     row("POST", "/v1/invoices/{invoice}/void", within(write(Invoices), Target::InvoiceIssuer, Billing)),
     row("POST", "/v1/invoices/{invoice}/write-off", within(write(Invoices), Target::InvoiceIssuer, Billing)),
     row("GET", "/v1/invoices/{invoice}/credit-notes", reads(read(Invoices), Target::Invoice, Viewer)),
@@ -230,6 +251,7 @@ pub const RULES: &[Rule] = &[
     row("POST", "/v1/tenants/{tenant}/wallet/grants", from_above(write(Credit), Target::Tenant, Billing)),
     row("POST", "/v1/tenants/{tenant}/wallet/grants/{grant}/void", from_above(write(Credit), Target::Tenant, Billing)),
     row("GET", "/v1/tenants/{tenant}/wallet/top-ups", reads(read(Credit), Target::Tenant, Viewer)),
+    row("POST", "/v1/tenants/{tenant}/wallet/top-ups", within(write(Credit), Target::Tenant, Billing)),
     row(
         "POST",
         "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm",
@@ -241,6 +263,7 @@ pub const RULES: &[Rule] = &[
         from_above(write(Credit), Target::Tenant, Billing),
     ),
     row("GET", "/v1/usage", reads(read(Usage), Target::Own, Viewer)),
+    row("GET", "/v1/usage/refusals", reads(read(Usage), Target::Own, Viewer)),
     // Whoever pays for usage does not report it or correct it.
     row("GET", "/v1/usage/events", reads(read(Usage), Target::Own, Viewer)),
     row("POST", "/v1/usage/events", from_above(write(Usage), Target::Body, Billing)),

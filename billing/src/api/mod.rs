@@ -11,6 +11,7 @@ mod audit_log;
 mod batches;
 mod billing_details;
 mod body;
+mod books;
 mod branding;
 mod coupons;
 mod credit;
@@ -31,9 +32,12 @@ mod parameters;
 mod paths;
 mod payments;
 mod plans;
+mod refusals;
 mod requests;
 mod secret;
+mod seller;
 mod services;
+mod sessions;
 mod subscriptions;
 mod tenants;
 #[cfg(test)]
@@ -50,7 +54,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use common::usage::{BATCH_MAX_BYTES, BATCH_PATH};
 pub use ingester::{IngesterServices, ingester_router};
@@ -59,7 +63,10 @@ use requests::Counted;
 pub use requests::RequestMetrics;
 pub use services::Services;
 
-use crate::access::{Checkpoint, guard};
+use crate::{
+    access::{Checkpoint, guard},
+    web,
+};
 
 /// All routes of the API, each behind the checkpoint.
 pub fn router(services: Services) -> Router {
@@ -73,6 +80,7 @@ pub fn router(services: Services) -> Router {
     routes()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
+        .merge(web::router(&services.pages))
         .fallback(fallback::unknown_path)
         .method_not_allowed_fallback(fallback::unknown_method)
         .layer(DefaultBodyLimit::max(BATCH_MAX_BYTES))
@@ -92,12 +100,23 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/suspend", post(tenants::changes::suspend)),
         ("/v1/tenants/{tenant}/resume", post(tenants::changes::resume)),
         ("/v1/tenants/{tenant}/move", post(tenants::changes::relocate)),
+        ("/v1/sessions", post(sessions::sign_in).delete(sessions::sign_out_everywhere)),
+        ("/v1/sessions/redeem", post(sessions::redeem)),
+        ("/v1/sessions/ways", get(sessions::oidc::ways)),
+        ("/v1/sessions/oidc", get(sessions::oidc::begin)),
+        ("/v1/sessions/oidc/callback", get(sessions::oidc::callback)),
+        ("/v1/sessions/current", get(sessions::current).delete(sessions::sign_out)),
+        ("/v1/portal/sessions", post(sessions::link)),
+        ("/v1/books", get(books::show)),
+        ("/v1/books/audit", get(books::audit)),
+        ("/v1/tenants/{tenant}/seller", get(seller::show)),
         ("/v1/tenants/{tenant}/limits", get(tenants::limits::limits)),
         ("/v1/tenants/{tenant}/quotas", get(tenants::quotas::quotas)),
         (
             "/v1/tenants/{tenant}/subscriptions",
             get(subscriptions::list).post(subscriptions::assign).delete(subscriptions::end),
         ),
+        ("/v1/tenants/{tenant}/plan-choice", post(subscriptions::choose)),
         ("/v1/tenants/{tenant}/subscriptions/pause", post(subscriptions::pause)),
         ("/v1/tenants/{tenant}/subscriptions/resume", post(subscriptions::resume)),
         ("/v1/tenants/{tenant}/add-ons", get(add_ons::list).put(add_ons::set)),
@@ -108,7 +127,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/wallet", get(wallet::show).put(wallet::set_policy)),
         ("/v1/tenants/{tenant}/wallet/grants", get(wallet::grants::list).post(wallet::grants::grant)),
         ("/v1/tenants/{tenant}/wallet/grants/{grant}/void", post(wallet::grants::void)),
-        ("/v1/tenants/{tenant}/wallet/top-ups", get(wallet::top_ups::list)),
+        ("/v1/tenants/{tenant}/wallet/top-ups", get(wallet::top_ups::list).post(wallet::top_ups::request)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", post(wallet::top_ups::confirm)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
         ("/v1/tenants/{tenant}/billing-details", get(billing_details::show).put(billing_details::replace)),
@@ -130,6 +149,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/ledger/trial-balance", get(ledger::trial_balance)),
         ("/v1/invoices", get(invoices::list).post(invoices::one_off::issue)),
         ("/v1/invoices/{invoice}", get(invoices::show)),
+        ("/v1/invoices/{invoice}/explanation", get(invoices::explanation::show)),
+        ("/v1/invoice-drafts", get(invoices::runs::drafts)),
+        ("/v1/invoice-runs", post(invoices::runs::run)),
         ("/v1/invoices/{invoice}/void", post(invoices::ends::void)),
         ("/v1/invoices/{invoice}/write-off", post(invoices::ends::write_off)),
         ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
@@ -153,6 +175,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/plans/{plan}/versions", get(plans::versions)),
         ("/v1/plans/{plan}/deprecate", post(plans::changes::deprecate)),
         ("/v1/plans/{plan}/restore", post(plans::changes::restore)),
+        ("/v1/plans/{plan}/self-service", put(plans::changes::set_self_service)),
         ("/v1/plans/{plan}/migrate", post(plans::changes::migrate)),
         ("/v1/keys", get(keys::list).post(keys::create)),
         ("/v1/keys/find", post(keys::find::find)),
@@ -165,6 +188,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/admin-keys/{admin_key}/rotate", post(admin_keys::rotate::rotate)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),
+        ("/v1/usage/refusals", get(refusals::list)),
         ("/v1/usage/events", get(usage_events::list).post(usage_events::record)),
         ("/v1/usage/events/amend", post(usage_events::amend)),
         ("/v1/usage/events/revert", post(usage_events::revert)),

@@ -10,7 +10,10 @@ use common::{
 use prometheus::Registry;
 
 use super::requests::RequestMetrics;
-use crate::{access::Access, document::Documents, ingest::Intake, outbox::webhook::Reach, payment::Providers};
+use crate::{
+    access::Access, config::PagesConfig, document::Documents, ingest::Intake, job::JobSettings,
+    outbox::webhook::Reach, payment::Providers,
+};
 
 /// The state that all handlers share.
 pub struct Services {
@@ -36,4 +39,8 @@ pub struct Services {
     pub registry: Registry,
     /// Payment providers of issuers.
     pub providers: Providers,
+    /// Settings of jobs, for runs that somebody asks for.
+    pub settings: Arc<JobSettings>,
+    /// Settings of console and portal.
+    pub pages: PagesConfig,
 }

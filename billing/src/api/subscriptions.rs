@@ -8,7 +8,7 @@ use common::{
     api::{
         page::ListDocument,
         problem::ProblemCode,
-        subscription::{AssignmentBody, PauseBody, ResumeBody, SubscriptionDocument, When},
+        subscription::{AssignmentBody, PauseBody, PlanChoiceBody, ResumeBody, SubscriptionDocument, When},
     },
     id::TenantId,
     plan::{PlanId, subscription::Subscription},
@@ -136,6 +136,30 @@ pub(super) async fn assign(
     let assigned = store.assign_plan_by(tenant, &plan, version, start, &agreement, now).await?;
     let terms = store.billing_overrides_of(tenant).await?.remove(&assigned.starts_at);
     Ok(Json(SubscriptionDocument::of(assigned, now).with_terms(terms)))
+}
+
+/// Choose a plan
+///
+/// Gives the tenant another plan, in its latest version, if the plan's owner lets tenants change to it
+/// by themselves. The preview of the tenant's bill shows first what that costs. The same again
+/// changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/plan-choice",
+    tag = "subscriptions",
+    params(("tenant" = String, Path, description = "The tenant's id")),
+    request_body = PlanChoiceBody,
+    responses((status = 200, description = "The subscription", body = SubscriptionDocument)),
+)]
+pub(super) async fn choose(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(tenant): Named<TenantId>,
+    Body(PlanChoiceBody { plan, starts: When(start) }): Body<PlanChoiceBody>,
+) -> Result<Json<SubscriptionDocument>, Problem> {
+    let (store, now) = (caller.store(), services.clock.now());
+    let chosen = store.choose_plan(tenant, &plan, start, now).await?;
+    Ok(Json(SubscriptionDocument::of(chosen, now)))
 }
 
 /// End a tenant's own subscription

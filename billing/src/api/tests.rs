@@ -46,6 +46,8 @@ impl Served {
             reach: crate::outbox::webhook::Reach::default(),
             registry,
             providers: crate::payment::Providers::default(),
+            settings: Arc::default(),
+            pages: crate::config::PagesConfig::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

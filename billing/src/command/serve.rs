@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{
-        Access,
+        Access, SessionRules,
         oidc::{IdentityProvider, OidcConfig},
     },
     api::{self, RequestMetrics, Services},
@@ -63,7 +63,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let watch = Watch::new(store.clone(), &registry)?;
     let settings = Arc::new(JobSettings::of(&config, environment)?);
     let providers = settings.providers.clone();
-    let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings, KINDS, worker_name(), &registry)?;
+    let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings.clone(), KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
     let deliverers = deliverers(&store, &pepper, &config, environment)?;
@@ -74,6 +74,11 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         .with_people(people)
         .with_bootstrap(config.access.bootstrap_token(environment)?)
         .limited_to(config.access.tenant_requests_per_minute, config.access.failed_credentials_per_minute)
+        .with_sessions(SessionRules {
+            idle_minutes: config.pages.session_idle_minutes,
+            hours: config.pages.session_hours,
+            has_tls: config.tls.is_some(),
+        })
         .behind_proxies(config.access.trusted_proxies.clone());
     let guard = guard(&registry, config.tls.as_ref(), "listen")?;
     let router = api::router(Services {
@@ -88,6 +93,8 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         reach: Reach::of(&config.webhooks),
         registry,
         providers,
+        settings,
+        pages: config.pages.clone(),
     });
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     tracing::info!(

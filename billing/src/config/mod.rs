@@ -8,6 +8,7 @@ mod documents;
 mod ingest;
 mod invoices;
 mod mail;
+mod pages;
 mod payments;
 mod webhooks;
 
@@ -27,6 +28,7 @@ pub use documents::DocumentsConfig;
 pub use ingest::IngestConfig;
 pub use invoices::InvoicesConfig;
 pub use mail::{MailConfig, MailPasswordError, MailServer, MailTls};
+pub use pages::PagesConfig;
 pub use payments::{PaymentsConfig, PaymentsError};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de};
@@ -80,6 +82,8 @@ pub struct Config {
     pub payments: PaymentsConfig,
     /// Settings of PDF documents.
     pub documents: DocumentsConfig,
+    /// Console and portal, and the sessions of people who use them.
+    pub pages: PagesConfig,
 }
 
 /// Settings from environment variables, which override the file.
@@ -112,6 +116,7 @@ impl Default for Config {
             mail: None,
             payments: PaymentsConfig::default(),
             documents: DocumentsConfig::default(),
+            pages: PagesConfig::default(),
         }
     }
 }

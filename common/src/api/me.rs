@@ -14,7 +14,8 @@ use crate::{
 pub struct MeDocument {
     /// Kind of credential.
     pub kind: PrincipalKind,
-    /// The subject of a person's token, the id of an admin key, or `bootstrap`.
+    /// The subject of a person's token, the id of an admin key, the name that a sign-in link was made
+    /// for, or `bootstrap`.
     pub name: String,
     /// The tenant at which the role is held; null is above every tenant.
     #[schema(value_type = Option<String>, required = true)]
@@ -34,6 +35,8 @@ pub enum PrincipalKind {
     Person,
     /// A machine, with an admin key.
     AdminKey,
+    /// A person, who signed in by a link that was made for them.
+    LinkUser,
     /// The bootstrap token, which sets up the first tenant.
     Bootstrap,
 }

@@ -33,6 +33,10 @@ pub struct PlanVersionDocument {
     /// True if the plan is no longer offered: tenants that have it keep it, and no other tenant
     /// gets it.
     pub deprecated: bool,
+    /// True if tenants below the owner may change to the plan by themselves.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub self_service: bool,
     /// The plan.
     #[serde(serialize_with = "with_every_member")]
     #[schema(value_type = PlanDocument)]
@@ -60,6 +64,15 @@ pub struct AppliedPlanDocument {
     pub version: i64,
     /// Effect of applying it.
     pub outcome: PlanOutcome,
+}
+
+/// Whether tenants below the owner of a plan may change to it by themselves.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlanSelfService)]
+pub struct SelfServiceBody {
+    /// True if they may.
+    pub allowed: bool,
 }
 
 /// Moves the tenants that have a plan to its latest version.
@@ -272,13 +285,14 @@ fn with_every_member<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok,
 }
 
 impl From<OfferedPlan> for PlanVersionDocument {
-    fn from(OfferedPlan { stored, deprecated }: OfferedPlan) -> Self {
+    fn from(OfferedPlan { stored, deprecated, self_service }: OfferedPlan) -> Self {
         Self {
             owner: stored.owner,
             id: stored.plan.id.clone(),
             version: stored.version,
             created_at: stored.created_at.into(),
             deprecated,
+            self_service,
             plan: stored.plan,
         }
     }

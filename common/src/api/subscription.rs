@@ -43,6 +43,20 @@ pub struct SubscriptionDocument {
     pub terms: Option<TermsDocument>,
 }
 
+/// A plan that a tenant chooses by itself.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlanChoice)]
+pub struct PlanChoiceBody {
+    /// The plan.
+    #[schema(value_type = String, example = "business")]
+    pub plan: PlanId,
+    /// `now`, `period_end` for the end of the billing period, or an instant; now unless stated.
+    #[serde(default)]
+    #[schema(value_type = String, required = false, example = "now")]
+    pub starts: When,
+}
+
 /// Terms of a subscription that differ from those of its plan.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = SubscriptionTerms)]

@@ -7,7 +7,7 @@ use super::instant::Instant;
 use crate::{
     id::{KeyId, TenantId},
     key::Mode,
-    usage::report::UsageReportRow,
+    usage::{refusals::RefusalSum, report::UsageReportRow},
 };
 
 /// One sum. A dimension that rows are not grouped by is null.
@@ -68,5 +68,22 @@ impl From<UsageReportRow> for UsageDocument {
         } = row;
         let (start, end) = (start.into(), end.into());
         Self { start, end, zone, whole, tenant, key, route, meter, mode, requests, aborted, units, billable_units }
+    }
+}
+
+/// Requests that gateways refused for one reason.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Refusals)]
+pub struct RefusalsDocument {
+    /// The reason: the code in the answers.
+    #[schema(example = "quota_exceeded")]
+    pub reason: String,
+    /// Their number.
+    pub count: u64,
+}
+
+impl From<RefusalSum> for RefusalsDocument {
+    fn from(RefusalSum { reason, count }: RefusalSum) -> Self {
+        Self { reason, count }
     }
 }

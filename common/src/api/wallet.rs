@@ -113,6 +113,23 @@ pub struct NewWalletGrantBody {
     pub reason: Option<String>,
 }
 
+/// A top-up that a tenant asks for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewWalletTopUp)]
+pub struct NewWalletTopUpBody {
+    /// The issuer; the tenant above unless stated, and a root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub issuer: Option<TenantId>,
+    /// The money, in minor units.
+    #[schema(minimum = 1, maximum = 10_000_000_000_000_i64, example = 5000)]
+    pub amount: i64,
+    /// Its currency.
+    #[schema(value_type = String, example = "USD")]
+    pub currency: Currency,
+}
+
 /// Money that was granted.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = WalletGrant)]

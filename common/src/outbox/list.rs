@@ -104,6 +104,15 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// Counts the messages that were given up since an instant.
+    pub async fn given_up_messages(&self, since: Micros) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) AS messages FROM outbox WHERE state = 'given_up' AND ended_at >= $1")
+            .bind(since.0)
+            .fetch_one(&self.pool)
+            .await?;
+        count(&row, "messages")
+    }
+
     /// Deletes what has ended, and events of which everybody was told, before `before`; gives how many
     /// messages and events went. Events that a waiting message tells of stay.
     pub async fn tidy_outbox(&self, before: Micros) -> Result<(u64, u64), StoreError> {

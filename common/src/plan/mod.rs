@@ -14,6 +14,7 @@ mod file;
 mod limit;
 pub(crate) mod owner;
 pub mod price;
+mod self_service;
 pub mod subscription;
 pub(crate) mod versions;
 

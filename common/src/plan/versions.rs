@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{PlanId, PlanVersion, owner};
+use super::{PlanId, PlanVersion, owner, self_service::is_self_service};
 use crate::{
     acting::Scope,
     id::TenantId,
@@ -56,6 +56,8 @@ pub struct OfferedPlan {
     pub stored: PlanVersion,
     /// True if the plan is off offer: subscribers keep it, and nobody else gets it.
     pub deprecated: bool,
+    /// True if tenants below the owner may change to the plan by themselves.
+    pub self_service: bool,
 }
 
 /// End of a page of plans. Lists are sorted by name, then by owner.
@@ -94,9 +96,11 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let own = owner::own_path(&mut connection, self.acting.scope).await?;
         let rows = sqlx::query(
-            "SELECT stored.owner_id, stored.plan_id, version, body, stored.created_at, deprecated_at \
+            "SELECT stored.owner_id, stored.plan_id, version, body, stored.created_at, deprecated_at, allowed_at \
              FROM plan_versions AS stored LEFT JOIN tenants ON tenants.id = stored.owner_id \
              LEFT JOIN plan_deprecations AS gone ON gone.owner_id = stored.owner_id AND gone.plan_id = stored.plan_id \
+             LEFT JOIN plan_self_service AS chosen ON chosen.owner_id = stored.owner_id \
+             AND chosen.plan_id = stored.plan_id \
              WHERE ($1 = '' OR (path >= $1 AND path < $2) OR substr($1, 1, length(path)) = path) \
              AND ($3 = '' OR stored.owner_id = $3) AND (stored.plan_id, stored.owner_id) > ($4, $5) \
              AND version = (SELECT MAX(other.version) FROM plan_versions AS other \
@@ -114,7 +118,8 @@ impl Store {
         let mut items = Vec::with_capacity(rows.len());
         for row in rows.iter().take(limit as usize) {
             let deprecated = row.try_get::<Option<i64>, _>("deprecated_at")?.is_some();
-            items.push(OfferedPlan { stored: read_version(row)?, deprecated });
+            let self_service = row.try_get::<Option<i64>, _>("allowed_at")?.is_some();
+            items.push(OfferedPlan { stored: read_version(row)?, deprecated, self_service });
         }
         let is_last = rows.len() <= limit as usize;
         let place = |plan: &OfferedPlan| PlanPlace { plan: plan.stored.plan.id.clone(), owner: plan.stored.owner };
@@ -141,7 +146,9 @@ impl Store {
             Some(version) => version_of(&mut connection, &owner, id, version).await?,
         };
         let stored = found.ok_or_else(|| missing(id, version))?;
-        Ok(OfferedPlan { stored, deprecated: is_deprecated(&mut connection, &owner, id).await? })
+        let deprecated = is_deprecated(&mut connection, &owner, id).await?;
+        let self_service = is_self_service(&mut connection, &owner, id).await?;
+        Ok(OfferedPlan { stored, deprecated, self_service })
     }
 
     /// Versions of a plan, the latest first; of `owner`'s, or of the one that this name means to
@@ -155,6 +162,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let owner = owner::meant(&mut connection, self.acting.scope, owner, id).await?;
         let deprecated = is_deprecated(&mut connection, &owner, id).await?;
+        let self_service = is_self_service(&mut connection, &owner, id).await?;
         let rows = sqlx::query(select_plans!(
             "WHERE owner_id = $1 AND plan_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4"
         ))
@@ -166,7 +174,7 @@ impl Store {
         .await?;
         let found: Result<Vec<_>, StoreError> = rows
             .iter()
-            .map(|row| read_version(row).map(|stored| (stored.version, OfferedPlan { stored, deprecated })))
+            .map(|row| read_version(row).map(|stored| (stored.version, OfferedPlan { stored, deprecated, self_service })))
             .collect();
         Ok(page.page(found?))
     }

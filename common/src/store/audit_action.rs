@@ -83,6 +83,14 @@ actions! {
     AdminKeyRotate = "admin_key.rotate",
     /// An admin key ended.
     AdminKeyRevoke = "admin_key.revoke",
+    /// Somebody signed in.
+    SessionBegin = "session.begin",
+    /// A sign-in link was made.
+    SessionLink = "session.link",
+    /// Somebody signed out.
+    SessionEnd = "session.end",
+    /// Tenants below may, or may not, change to a plan by themselves.
+    PlanSelfService = "plan.self_service",
     /// Credit was added.
     CreditAdd = "credit.add",
     /// Credit was taken back.
@@ -93,6 +101,8 @@ actions! {
     WalletVoid = "wallet.void",
     /// A wallet has other rules.
     WalletPolicy = "wallet.policy",
+    /// A tenant asked for a top-up of a wallet.
+    WalletTopUpRequest = "wallet.top_up_request",
     /// A top-up of a wallet was confirmed as paid.
     WalletTopUpConfirm = "wallet.top_up_confirm",
     /// A top-up of a wallet was cancelled.

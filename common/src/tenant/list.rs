@@ -10,7 +10,7 @@ use crate::{
     id::TenantId,
     store::{
         Page, PageRequest, Store, StoreError,
-        row::{parsed, parsed_or_null},
+        row::{count, parsed, parsed_or_null},
         scope::{self, PathRange},
         search::NamePattern,
     },
@@ -45,6 +45,14 @@ pub struct TenantAccount {
 }
 
 impl Store {
+    /// Counts the roots that are not deleted.
+    pub async fn root_count(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) AS roots FROM tenants WHERE parent_id IS NULL AND status <> 'deleted'")
+            .fetch_one(&self.pool)
+            .await?;
+        count(&row, "roots")
+    }
+
     /// The tenant with this id.
     pub async fn tenant(&self, id: TenantId) -> Result<Tenant, StoreError> {
         let mut connection = self.pool.acquire().await?;

@@ -184,6 +184,20 @@ pub(super) async fn issuer(
     tenant: TenantId,
     named: Option<TenantId>,
 ) -> Result<TenantId, StoreError> {
+    let issuer = issuer_above(write, tenant, named).await?;
+    let scope = write.scope();
+    if scope::holds_tenant(write.connection(), scope, issuer).await? {
+        return Ok(issuer);
+    }
+    Err(StoreError::refused(format!("issuer: {issuer} does not issue invoices to {tenant} for you")))
+}
+
+/// The same, whether or not the actor may act for the issuer.
+pub(super) async fn issuer_above(
+    write: &mut ChangeTransaction,
+    tenant: TenantId,
+    named: Option<TenantId>,
+) -> Result<TenantId, StoreError> {
     let row = sqlx::query("SELECT parent_id, path FROM tenants WHERE id = $1")
         .bind(tenant.to_string())
         .fetch_optional(write.connection())
@@ -197,8 +211,7 @@ pub(super) async fn issuer(
     let issuer = named.unwrap_or(above);
     let path: String = row.try_get("path")?;
     let is_above = path.contains(&format!("/{issuer}/")) && (issuer != tenant || above == tenant);
-    let scope = write.scope();
-    if is_above && scope::holds_tenant(write.connection(), scope, issuer).await? {
+    if is_above {
         return Ok(issuer);
     }
     Err(StoreError::refused(format!("issuer: {issuer} does not issue invoices to {tenant} for you")))

@@ -1,14 +1,16 @@
 //! Top-ups that a wallet asks for: a request, which somebody confirms as paid, or cancels.
 //!
-//! Invariant: a wallet has one open request at most, and no more requests within 24 hours than its
-//! policy allows, whatever is used meanwhile.
+//! Invariant: a wallet has one open request at most, and asks by itself no more often within 24 hours
+//! than its policy allows, whatever is used meanwhile.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletGrant, WalletKey, balance, grant, policy, rows};
+use super::{
+    GRANT_MINOR_MAX, GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletGrant, WalletKey, balance, grant, policy, rows,
+};
 use crate::{
     id::{TenantId, WalletTopUpId},
     money::Money,
@@ -19,6 +21,7 @@ use crate::{
         row::{instant, instant_or_null, parsed},
         transaction::ChangeTransaction,
     },
+    tenant::row as tenants,
     time::Micros,
     word::UnknownWord,
 };
@@ -109,29 +112,47 @@ impl Store {
         let connection = write.connection();
         rows::lock(connection, key, now).await?;
         let Some(amount) = missing(connection, key, now).await? else { return Ok(None) };
-        let top_up = WalletTopUp {
-            id: WalletTopUpId::generate(),
-            issuer: key.issuer,
-            tenant: key.tenant,
-            amount,
-            status: TopUpStatus::Open,
-            requested_at: now,
-            decided_at: None,
-        };
-        sqlx::query(
-            "INSERT INTO wallet_top_ups (id, issuer_id, tenant_id, currency, amount, status, requested_at) \
-             VALUES ($1, $2, $3, $4, $5, 'open', $6)",
+        let top_up = insert(connection, key, amount, now).await?;
+        write.commit().await?;
+        Ok(Some(top_up))
+    }
+
+    /// Asks for a top-up on behalf of the tenant itself. Refused: an amount that is not above zero or
+    /// too large, an issuer that is not above the tenant. A conflict: another top-up is open.
+    pub async fn ask_for_top_up(
+        &self,
+        issuer: Option<TenantId>,
+        tenant: TenantId,
+        amount: Money,
+        now: Micros,
+    ) -> Result<WalletTopUp, StoreError> {
+        if !(1..=GRANT_MINOR_MAX).contains(&amount.minor()) {
+            return Err(StoreError::refused(format!("amount: from 1 to {GRANT_MINOR_MAX} minor units")));
+        }
+        let mut write = self.begin_change(now).await?;
+        tenants::present(&mut write, tenant).await?;
+        let issuer = grant::issuer_above(&mut write, tenant, issuer).await?;
+        let key = WalletKey { issuer, tenant, currency: amount.currency() };
+        rows::lock(write.connection(), &key, now).await?;
+        let open = sqlx::query(
+            "SELECT id FROM wallet_top_ups WHERE issuer_id = $1 AND tenant_id = $2 AND currency = $3 AND status = 'open'",
         )
-        .bind(top_up.id.to_string())
         .bind(key.issuer.to_string())
         .bind(key.tenant.to_string())
         .bind(key.currency.code())
-        .bind(amount.minor())
-        .bind(now.0)
-        .execute(connection)
+        .fetch_optional(write.connection())
         .await?;
+        if let Some(open) = open {
+            let id: WalletTopUpId = parsed(&open, "id")?;
+            return Err(StoreError::conflict(format!("top-up {id} is open: it is to be paid or cancelled first")));
+        }
+        let top_up = insert(write.connection(), &key, amount, now).await?;
+        let (action, subject, after) = (AuditAction::WalletTopUpRequest, top_up.id.to_string(), state(&top_up)?);
+        let audited =
+            Audited { action, subject_kind: "wallet_top_up", subject, tenant: Some(tenant), before: None, after };
+        write.audit(audited).await?;
         write.commit().await?;
-        Ok(Some(top_up))
+        Ok(top_up)
     }
 
     /// Confirms a top-up as paid: its money is granted. The same again changes nothing. A conflict:
@@ -224,6 +245,37 @@ impl WalletTopUp {
         }
         Ok(())
     }
+}
+
+/// Writes a top-up of a locked wallet.
+async fn insert(
+    connection: &mut AnyConnection,
+    key: &WalletKey,
+    amount: Money,
+    now: Micros,
+) -> Result<WalletTopUp, StoreError> {
+    let top_up = WalletTopUp {
+        id: WalletTopUpId::generate(),
+        issuer: key.issuer,
+        tenant: key.tenant,
+        amount,
+        status: TopUpStatus::Open,
+        requested_at: now,
+        decided_at: None,
+    };
+    sqlx::query(
+        "INSERT INTO wallet_top_ups (id, issuer_id, tenant_id, currency, amount, status, requested_at) \
+         VALUES ($1, $2, $3, $4, $5, 'open', $6)",
+    )
+    .bind(top_up.id.to_string())
+    .bind(key.issuer.to_string())
+    .bind(key.tenant.to_string())
+    .bind(key.currency.code())
+    .bind(amount.minor())
+    .bind(now.0)
+    .execute(connection)
+    .await?;
+    Ok(top_up)
 }
 
 /// What a locked wallet is to ask for now; none if it is above its threshold, has asked, or has

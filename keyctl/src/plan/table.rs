@@ -30,7 +30,7 @@ pub(super) struct PlanView {
 
 impl From<PlanVersionDocument> for PlanView {
     fn from(document: PlanVersionDocument) -> Self {
-        let PlanVersionDocument { owner, id: _, version, created_at, deprecated, plan } = document;
+        let PlanVersionDocument { owner, id: _, version, created_at, deprecated, self_service: _, plan } = document;
         Self { plan, owner, version, deprecated, created_at }
     }
 }

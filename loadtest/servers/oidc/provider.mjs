@@ -37,7 +37,7 @@ const clientOf = (id) => {
       token_endpoint_auth_method: 'none',
       grant_types: ['authorization_code'],
       response_types: ['code'],
-      redirect_uris: ['https://console.example/callback'],
+      redirect_uris: ['https://console.example/callback', 'https://console.example/v1/sessions/oidc/callback'],
     };
   }
   return id.startsWith('machine.')

@@ -7,7 +7,7 @@ use std::{
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{tenants::Tenants, traffic::Traffic};
+use super::{pages::Pages, tenants::Tenants, traffic::Traffic};
 use crate::processes::Bill;
 
 /// Width of what is not printed on a terminal, and of a terminal that does not tell its own.
@@ -25,11 +25,12 @@ pub(super) struct Places<'a> {
     pub(super) operators: String,
     pub(super) billing: String,
     pub(super) directory: &'a Path,
+    pub(super) pages: &'a Pages,
 }
 
 /// The introduction: tenants, keys, addresses, and commands to try.
 pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
-    let Places { gateway, operators, billing, directory } = places;
+    let Places { gateway, operators, billing, directory, pages } = places;
     let directory = directory.display();
     let mut lines = vec![
         format!("Tollgate is running; its data is in {directory}"),
@@ -63,11 +64,14 @@ pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
         "  keyctl tenant list".to_owned(),
         "  billing run --dry-run".to_owned(),
         String::new(),
-        "The business API takes an admin key, which this makes:".to_owned(),
+        "The business API takes an admin key, and so does the console's sign-in:".to_owned(),
         String::new(),
-        "  keyctl admin-key create --name me --role owner \\".to_owned(),
-        format!("    --tenant {}", tenants.root),
-        format!("  curl -H \"Authorization: Bearer adm_...\" {billing}/v1/me"),
+        format!("  curl -H \"Authorization: Bearer {}\" {billing}/v1/me", pages.admin_key),
+        String::new(),
+        "In a browser; each link signs in once, within ten minutes:".to_owned(),
+        String::new(),
+        format!("  console  {}", pages.console),
+        format!("  portal   {}", pages.portal),
     ]);
     lines.join("\n") + "\n"
 }

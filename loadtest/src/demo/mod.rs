@@ -5,10 +5,12 @@
 //! It holds the bill against what its own client counted; it never looks inside the servers.
 
 mod display;
+mod pages;
 mod run;
 mod tenants;
 mod traffic;
 
+pub use pages::{Pages, PagesError};
 pub use run::{DemoError, Options, run};
 pub use tenants::{Customer, Tenants};
 pub use traffic::{Counted, Traffic};

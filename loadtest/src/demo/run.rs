@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     display::{LiveBill, Places, introduction},
+    pages::{Pages, PagesError},
     tenants::Tenants,
     traffic::{Counted, Traffic},
 };
@@ -78,6 +79,9 @@ pub enum DemoError {
     /// A tenant or a key could not be created.
     #[error(transparent)]
     Keyctl(#[from] KeyctlError),
+    /// Console and portal could not be set up.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     /// The bill could not be read.
     #[error(transparent)]
     Bill(#[from] BillError),
@@ -123,6 +127,7 @@ struct Outcome {
 struct Running {
     gateway: GatewayProcess,
     billing: BillingProcess,
+    keyctl: Keyctl,
     _upstream: upstream::Upstream,
 }
 
@@ -163,7 +168,11 @@ async fn play(
     if options.once {
         return play_once(tenants, traffic, bills).await;
     }
+    let (billing, gateway) = (running.billing.url(), running.gateway.url());
+    let pages = Pages::open(&running.keyctl, tenants, billing, gateway).await?;
+    pages.write(&options.directory)?;
     let places = Places {
+        pages: &pages,
         gateway: running.gateway.url(),
         operators: format!("http://{}", running.gateway.admin()),
         billing: running.billing.url(),
@@ -277,7 +286,7 @@ async fn build(options: &Options, store: &str) -> Result<(Running, Tenants), Dem
         ..GatewayOptions::new(directory, store, UsageSink::Http(billing.url()), upstream.address())
     })
     .await?;
-    Ok((Running { gateway, billing, _upstream: upstream }, tenants))
+    Ok((Running { gateway, billing, keyctl, _upstream: upstream }, tenants))
 }
 
 /// Empties the directory of an earlier demo. A directory with other files is refused.

@@ -105,6 +105,19 @@ impl Keyctl {
         Ok(CreatedKey { id: created.key.id, secret: created.secret })
     }
 
+    /// Creates an admin key with a role at `tenant`, and gives its secret.
+    pub async fn create_admin_key(&self, tenant: TenantId, name: &str, role: &str) -> Result<String, KeyctlError> {
+        #[derive(Deserialize)]
+        struct Created {
+            secret: String,
+        }
+
+        let tenant = tenant.to_string();
+        let arguments = ["admin-key", "create", "--tenant", &tenant, "--name", name, "--role", role];
+        let created: Created = serde_json::from_slice(&self.call(arguments).await?)?;
+        Ok(created.secret)
+    }
+
     /// Runs one command with JSON output and returns what it printed.
     pub async fn call<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Vec<u8>, KeyctlError> {
         let mut command = Command::new(&self.binary);

@@ -43,6 +43,7 @@ pub(super) fn principal(settings: &OidcConfig, claims: &Value) -> Result<Princip
         role,
         scopes: Vec::new(),
         expires_at: Some(expires_at),
+        session: None,
     })
 }
 
@@ -75,6 +76,10 @@ mod tests {
             tenant_claim: tenant_claim.into(),
             role_claim: role_claim.into(),
             clock_skew_seconds: 0,
+            client_id: None,
+            client_secret_file: None,
+            scope: "openid".into(),
+            resource: None,
         }
     }
 

@@ -1,7 +1,8 @@
-//! Tokens of people from an OIDC provider: a role at a tenant.
+//! Tokens of people from an OIDC provider: a role at a tenant; and their sign-in to pages.
 
 mod claims;
 mod settings;
+mod sign_in;
 
 pub use common::jwt::IssuerSetupError;
 use common::{
@@ -9,6 +10,7 @@ use common::{
     jwt::{TokenError, TokenIssuer},
 };
 pub use settings::OidcConfig;
+pub use sign_in::BegunSignIn;
 
 use super::{credential::Refused, principal::Principal};
 use crate::problem::Problem;

@@ -1,5 +1,7 @@
 //! The section `access.oidc`: the identity provider, and the claims for role and tenant.
 
+use std::path::PathBuf;
+
 use common::jwt::{CLOCK_SKEW_DEFAULT_SECONDS, CLOCK_SKEW_MAX_SECONDS, IssuerSettings, check_issuer_url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -23,6 +25,22 @@ pub struct OidcConfig {
     /// Largest difference between the provider's clock and ours.
     #[serde(default = "default_clock_skew", deserialize_with = "clock_skew")]
     pub clock_skew_seconds: u64,
+    /// The client as which people sign in to console and portal; without it, they do not.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// File with the secret of that client; a public client has none.
+    #[serde(default)]
+    pub client_secret_file: Option<PathBuf>,
+    /// Scopes that a sign-in asks for, separated by blanks.
+    #[serde(default = "default_scope", deserialize_with = "filled")]
+    pub scope: String,
+    /// Resource that the access token is asked for (RFC 8707), where the provider wants one.
+    #[serde(default)]
+    pub resource: Option<String>,
+}
+
+fn default_scope() -> String {
+    "openid".into()
 }
 
 fn default_tenant_claim() -> String {

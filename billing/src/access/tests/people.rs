@@ -30,6 +30,10 @@ impl Setup {
             tenant_claim: "tollgate.tenant".into(),
             role_claim: "tollgate.role".into(),
             clock_skew_seconds: 30,
+            client_id: None,
+            client_secret_file: None,
+            scope: "openid".into(),
+            resource: None,
         };
         adjust(&mut settings);
         let fixture = Fixture::open().await;

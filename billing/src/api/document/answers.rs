@@ -9,7 +9,7 @@ use utoipa::{
         Content, Header, OpenApi, PathItem, Ref, RefOr, Response,
         path::{Operation, ParameterIn},
         schema::{Object, Type},
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
@@ -23,6 +23,9 @@ pub(crate) struct Credentials;
 
 /// Adds the possible problems of each operation.
 pub(crate) struct Problems;
+
+/// The scheme of sessions: the cookie of the console, or that of the portal.
+const SESSION_SCHEME: &str = "session";
 
 const SCHEMES: [(&str, &str); 3] = [
     ("admin_key", "An admin key, `adm_…`: for machines"),
@@ -43,11 +46,20 @@ impl Modify for Names {
 impl Modify for Credentials {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
-        let own = [("ingest_token", "Derived from the pepper that the gateways and billing share")];
+        let own = [
+            ("ingest_token", "Derived from the pepper that the gateways and billing share"),
+            ("sign_in_link", "The secret of a sign-in link, `lnk_…`, which works once"),
+        ];
         for (name, description) in SCHEMES.into_iter().chain(own) {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }
+        let cookie = ApiKeyValue::with_description(
+            "tollgate_console",
+            "The cookie of a session, with the header `Tollgate-App: console`; for the portal, `tollgate_portal`. \
+             Over TLS, the names begin with `__Host-`",
+        );
+        components.add_security_scheme(SESSION_SCHEME, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         for_each(document, |method, path, operation| {
             let Some(rule) = RULES.iter().find(|rule| rule.method == method && rule.path == path) else {
                 return;
@@ -59,8 +71,8 @@ impl Modify for Credentials {
             };
             let said = operation.description.take().filter(|said| !said.is_empty());
             operation.description = Some(said.map_or(who.clone(), |said| format!("{said}\n\n{who}")));
-            let schemes = SCHEMES.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new()));
-            operation.security = Some(schemes.to_vec());
+            let names = SCHEMES.iter().map(|(name, _)| *name).chain([SESSION_SCHEME]);
+            operation.security = Some(names.map(|name| SecurityRequirement::new(name, Vec::<String>::new())).collect());
         });
     }
 }
@@ -103,7 +115,7 @@ fn problems(method: &str, operation: &Operation) -> Vec<(StatusCode, &'static st
     let has = |place: &ParameterIn| parameters.iter().any(|(_, found)| *found == place);
     let names = |name: &str| parameters.iter().any(|(found, _)| *found == name);
     let (has_body, is_change) = (operation.request_body.is_some(), method != "GET");
-    let is_guarded = operation.security.as_ref().is_some_and(|taken| taken.len() == SCHEMES.len());
+    let is_guarded = operation.security.as_ref().is_some_and(|taken| taken.len() == SCHEMES.len() + 1);
     let mut problems = vec![
         (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method; `Allow` lists its methods"),
         (StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),

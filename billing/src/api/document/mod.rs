@@ -15,10 +15,10 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, batches, billing_details, branding, coupons, credit, invoices, keys, ledger, mail,
+    add_ons, admin_keys, audit_log, batches, billing_details, books, branding, coupons, credit, invoices, keys, ledger, mail,
     me, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
-    payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
+    payments, plans, refusals, seller, sessions, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
 };
 
 /// A policy for a page that loads nothing and runs nothing.
@@ -57,6 +57,7 @@ static PAGE: LazyLock<String> =
         (name = "outbox", description = "Messages that leave the system"),
         (name = "usage", description = "Usage reports, events and batches"),
         (name = "access", description = "Admin keys, and the caller"),
+        (name = "sessions", description = "Sessions of people in console and portal, and links that sign them in"),
         (name = "audit", description = "The audit log"),
         (name = "operations", description = "Health, metrics and this document"),
     ),
@@ -89,6 +90,10 @@ static PAGE: LazyLock<String> =
         usage_events::record, usage_events::list, usage_events::amend, usage_events::revert,
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,
         audit_log::list,
+        sessions::sign_in, sessions::redeem, sessions::current, sessions::sign_out, sessions::sign_out_everywhere, sessions::link,
+        sessions::oidc::ways, sessions::oidc::begin, sessions::oidc::callback,
+        books::show, books::audit, seller::show, refusals::list, subscriptions::choose, plans::changes::set_self_service,
+        invoices::explanation::show, invoices::runs::drafts, invoices::runs::run, wallet::top_ups::request,
         observe::health, observe::metrics, document, page,
     ),
     modifiers(&Names, &Credentials, &Problems),

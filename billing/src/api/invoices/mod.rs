@@ -2,10 +2,12 @@
 
 pub(super) mod credit_notes;
 pub(super) mod ends;
+pub(super) mod explanation;
 pub(super) mod one_off;
 pub(super) mod papers;
 pub(super) mod payments;
 pub(super) mod preview;
+pub(super) mod runs;
 
 use axum::Json;
 use common::{

@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use common::{
     api::{
         page::WholeListDocument,
-        plan::{AppliedPlanDocument, MigratedDocument, MigrationBody, PlanVersionDocument, PlansBody},
+        plan::{AppliedPlanDocument, MigratedDocument, MigrationBody, PlanVersionDocument, PlansBody, SelfServiceBody},
     },
     id::TenantId,
     plan::{PlanId, subscription::MIGRATED_AT_ONCE},
@@ -110,6 +110,30 @@ pub(crate) async fn restore(
     Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
 ) -> Result<Json<PlanVersionDocument>, Problem> {
     set_deprecated(&services, &caller, owner, &id, false).await
+}
+
+/// Say who may change to a plan
+///
+/// Whether tenants below its owner may change to it by themselves; no tenant may unless stated. The
+/// same again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/v1/plans/{plan}/self-service",
+    tag = "plans",
+    params(("plan" = String, Path, description = "Its id"), OwnerParameters),
+    request_body = SelfServiceBody,
+    responses((status = 200, description = "The current plan", body = PlanVersionDocument)),
+)]
+pub(crate) async fn set_self_service(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(id): Named<PlanId>,
+    Parameters(OwnerParameters { owner }): Parameters<OwnerParameters>,
+    Body(SelfServiceBody { allowed }): Body<SelfServiceBody>,
+) -> Result<Json<PlanVersionDocument>, Problem> {
+    let store = caller.store();
+    store.set_plan_self_service(owner, &id, allowed, services.clock.now()).await?;
+    Ok(Json(store.plan_of(owner, &id, None).await?.into()))
 }
 
 /// Move tenants to the latest version of a plan

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use common::{
     api::{
         page::ListDocument,
-        wallet::{WalletGrantDocument, WalletTopUpDocument},
+        wallet::{NewWalletTopUpBody, WalletGrantDocument, WalletTopUpDocument},
     },
     id::{TenantId, WalletTopUpId},
+    money::Money,
 };
 
 use crate::{
     access::Caller,
     api::{
+        body::Body,
         page::{self, PageParameters},
         parameters::{Named, NamedPair, Parameters},
         services::Services,
@@ -42,6 +44,29 @@ pub(crate) async fn list(
 ) -> Result<Json<ListDocument<WalletTopUpDocument>>, Problem> {
     let page = parameters.request(LIST)?;
     Ok(Json(page::list(LIST, caller.store().wallet_top_ups(tenant, page).await?)))
+}
+
+/// Ask for a top-up
+///
+/// The issuer of the tenant's invoices confirms it once it is paid. A conflict: another one is open.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/wallet/top-ups",
+    operation_id = "request_top_up",
+    tag = "wallets",
+    params(("tenant" = String, Path, description = "The tenant's id")),
+    request_body = NewWalletTopUpBody,
+    responses((status = 201, description = "The top-up", body = WalletTopUpDocument)),
+)]
+pub(crate) async fn request(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Named(tenant): Named<TenantId>,
+    Body(NewWalletTopUpBody { issuer, amount, currency }): Body<NewWalletTopUpBody>,
+) -> Result<(StatusCode, Json<WalletTopUpDocument>), Problem> {
+    let amount = Money::from_minor(amount, currency);
+    let top_up = caller.store().ask_for_top_up(issuer, tenant, amount, services.clock.now()).await?;
+    Ok((StatusCode::CREATED, Json(top_up.into())))
 }
 
 /// Confirm a top-up as paid

@@ -4,8 +4,10 @@
 mod attempt;
 mod credit_note;
 mod draft;
+mod explanation;
 mod one_off;
 mod payment;
+mod run;
 
 pub use attempt::{
     DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody, PaymentAttemptDocument,
@@ -13,8 +15,10 @@ pub use attempt::{
 };
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
 pub use draft::{DraftDocument, PreviewDocument};
+pub use explanation::{BilledUsageDocument, ComparisonDocument, ExplanationDocument};
 pub use one_off::{NewInvoiceBody, NewLineBody};
 pub use payment::{NewPaymentBody, PaymentDocument, RefundBody};
+pub use run::{DraftSummaryDocument, DraftsDocument, FailedBillDocument, IssuedDocument, NewRunBody, RunDocument};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

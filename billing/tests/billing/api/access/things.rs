@@ -77,6 +77,16 @@ async fn top_up(fixture: &Fixture, target: TenantId, path: &str) -> String {
     all.iter().rfind(|one| one.amount.currency() == currency).unwrap().id.to_string()
 }
 
+/// Cancels the top-ups that the tenant itself has asked for: one is open at most.
+async fn cancel_top_ups(fixture: &Fixture, target: TenantId) {
+    let (now, page) = (SystemClock.now(), PageRequest { after: None, limit: 1_000 });
+    for one in fixture.store.wallet_top_ups(target, page).await.unwrap().items {
+        if one.amount.currency().code() == "SEK" {
+            fixture.store.cancel_top_up(target, one.id, now).await.unwrap();
+        }
+    }
+}
+
 /// The endpoint of the tenant. Nothing is sent to its address.
 async fn endpoint_of(fixture: &Fixture, tenant: TenantId) -> WebhookEndpointId {
     let known = fixture.store.webhook_endpoints(tenant).await.unwrap();
@@ -156,6 +166,13 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
     }
     if path.contains("/subscriptions/") || path.contains("/add-ons") || path.contains("/coupons") {
         subscriptions::prepare(fixture, target, path).await;
+    }
+    if path.ends_with("/plan-choice") {
+        let (root, plan) = (Some(fixture.root), "starter".parse().unwrap());
+        fixture.store.set_plan_self_service(root, &plan, true, now).await.unwrap();
+    }
+    if path.ends_with("/wallet/top-ups") {
+        cancel_top_ups(fixture, target).await;
     }
     if path.contains("/usage/events/") {
         report_usage(fixture, target).await;

@@ -1,0 +1,74 @@
+//! Refusals of gateways by reason, summed over time.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::{
+    id::TenantId,
+    store::{
+        Store, StoreError,
+        row::count,
+        scope, spans,
+    },
+    time::Window,
+};
+
+/// Most reasons of a sum: gateways have a table of codes, which is far shorter.
+const REASONS_MAX: i64 = 200;
+
+/// Requests that gateways refused for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalSum {
+    /// The reason: the code of the answer.
+    pub reason: String,
+    /// Their number.
+    pub count: u64,
+}
+
+impl Store {
+    /// Refusals of a tenant, and of every tenant below it if asked for, in the hours that begin in
+    /// the window; the most frequent reason first. As usage, refusals count where their tenant was
+    /// at the time.
+    pub async fn refusals_by_reason(
+        &self,
+        tenant: TenantId,
+        subtree: bool,
+        window: Window,
+    ) -> Result<Vec<RefusalSum>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let not_found = || StoreError::not_found("tenant", &tenant);
+        scope::path_of(&mut connection, tenant).await?.ok_or_else(not_found)?;
+        let top = self.acting.scope.tenant().unwrap_or(tenant);
+        let spans = spans::spans_under(&mut connection, tenant, top).await?;
+        if spans.is_empty() {
+            return Err(not_found());
+        }
+        // Constants and numbers of placeholders alone.
+        let known: Vec<_> = (0..spans.len())
+            .map(|place| format!("(CAST(${} AS BIGINT), CAST(${} AS BIGINT))", 4 + 2 * place, 5 + 2 * place))
+            .collect();
+        let below = if subtree { BELOW } else { "" };
+        let statement = format!(
+            "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT CAST($1 AS TEXT), column1, column2 \
+             FROM (VALUES {}) AS known{below}) \
+             SELECT reason, CAST(SUM(count) AS BIGINT) AS refusals FROM refusals_hourly \
+             JOIN spans ON spans.tenant_id = refusals_hourly.tenant_id AND hour >= spans.from_at \
+             AND hour < spans.to_at WHERE hour >= $2 AND hour < $3 \
+             GROUP BY reason ORDER BY refusals DESC, reason LIMIT {REASONS_MAX}",
+            known.join(", ")
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+        let query = query.bind(tenant.to_string()).bind(window.start.0).bind(window.end.0);
+        let query = spans.iter().fold(query, |query, span| query.bind(span.start.0).bind(span.end.0));
+        let rows = query.fetch_all(&mut *connection).await?;
+        rows.iter()
+            .map(|row| Ok(RefusalSum { reason: row.try_get("reason")?, count: count(row, "refusals")? }))
+            .collect()
+    }
+}
+
+/// Everybody below a tenant, each at the times at which it was there.
+const BELOW: &str = " UNION SELECT below.tenant_id, \
+    CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
+    CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
+    FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
+    WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)";

@@ -1,0 +1,85 @@
+/** Whoever is signed in, and what they may do. */
+import { api, onSessionEnd, Problem, read, signIn, type Schemas } from './api/client';
+
+const ROLES: Schemas['Role'][] = ['viewer', 'billing', 'admin', 'owner'];
+
+class SessionState {
+  me = $state.raw<Schemas['Me'] | undefined>(undefined);
+  current = $state.raw<Schemas['Session'] | undefined>(undefined);
+  tenant = $state.raw<Schemas['Tenant'] | undefined>(undefined);
+  state = $state<'unknown' | 'out' | 'in'>('unknown');
+  problem = $state.raw<Problem | undefined>(undefined);
+
+  /** Redeems the link in the address, if there is one; then asks who is signed in. */
+  async begin(): Promise<void> {
+    onSessionEnd(() => this.end());
+    const told = new URLSearchParams(location.hash.slice(1));
+    const link = told.get('link');
+    if (told.get('sign-in') === 'failed') {
+      history.replaceState(null, '', location.pathname + location.search);
+      await this.learn(true);
+      const text = 'Your organisation did not sign you in. The log of billing says why.';
+      if (this.state === 'out') this.problem = new Problem(401, 'refused', text, null);
+      return;
+    }
+    if (link) {
+      // Neither history nor a copied address keeps the secret.
+      history.replaceState(null, '', location.pathname + location.search);
+      await this.enter(link);
+      return;
+    }
+    await this.learn(true);
+  }
+
+  async enter(credential: string): Promise<void> {
+    this.problem = undefined;
+    try {
+      await signIn(credential.trim());
+      await this.learn(false);
+    } catch (error) {
+      this.problem = error as Problem;
+      this.state = 'out';
+    }
+  }
+
+  async learn(quiet: boolean): Promise<void> {
+    try {
+      this.current = await read(api.GET('/v1/sessions/current'));
+      this.me = await read(api.GET('/v1/me'));
+      const tenant = this.current.tenant;
+      this.tenant = await read(api.GET('/v1/tenants/{tenant}', { params: { path: { tenant } } }));
+      this.state = 'in';
+    } catch (error) {
+      const problem = error as Problem;
+      this.state = 'out';
+      if (!quiet && problem.status === 401 && location.protocol === 'http:') {
+        this.problem = new Problem(401, 'insecure', 'Your browser did not keep the session: open this page by HTTPS.', null);
+      } else if (!quiet || problem.status !== 401) {
+        this.problem = problem;
+      }
+    }
+  }
+
+  async leave(everywhere = false): Promise<void> {
+    if (everywhere) await read(api.DELETE('/v1/sessions'));
+    else await read(api.DELETE('/v1/sessions/current'));
+    this.end();
+    this.problem = undefined;
+  }
+
+  end(): void {
+    if (this.state === 'in') {
+      this.problem = new Problem(401, 'ended', 'Your session has ended. Sign in again.', null);
+    }
+    this.state = 'out';
+    this.me = undefined;
+    this.current = undefined;
+  }
+
+  /** True if the role of whoever is signed in includes this one; the API decides in the end. */
+  may(role: Schemas['Role']): boolean {
+    return this.me !== undefined && ROLES.indexOf(this.me.role) >= ROLES.indexOf(role);
+  }
+}
+
+export const session = new SessionState();
