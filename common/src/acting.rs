@@ -146,6 +146,8 @@ impl FromStr for ActorKind {
         [Self::Program, Self::Operator, Self::Person, Self::AdminKey, Self::LinkUser, Self::Bootstrap]
             .into_iter()
             .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownWord::new("kind of actor", "program, operator, person, admin_key, link_user, bootstrap", word))
+            .ok_or_else(|| {
+                UnknownWord::new("kind of actor", "program, operator, person, admin_key, link_user, bootstrap", word)
+            })
     }
 }

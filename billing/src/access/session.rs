@@ -65,9 +65,8 @@ impl SessionRules {
     pub fn set_sign_in(self, value: Option<&str>, headers: &HeaderMap) -> HeaderValue {
         let secure = if self.is_secure(headers) { "; Secure" } else { "" };
         let (value, age) = value.map_or(("", 0), |value| (value, SIGN_IN_SECONDS));
-        let text = format!(
-            "{SIGN_IN_COOKIE}={value}; Path=/v1/sessions/oidc; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"
-        );
+        let text =
+            format!("{SIGN_IN_COOKIE}={value}; Path=/v1/sessions/oidc; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
@@ -245,7 +244,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]

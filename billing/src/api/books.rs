@@ -37,14 +37,14 @@ const DAY_SECONDS: i64 = 86_400;
     tag = "operations",
     responses((status = 200, description = "The state", body = BooksDocument)),
 )]
-pub(super) async fn show(State(services): State<Arc<Services>>, caller: Caller) -> Result<Json<BooksDocument>, Problem> {
+pub(super) async fn show(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<Json<BooksDocument>, Problem> {
     require_only_root(&services, &caller).await?;
     let (store, now) = (&services.store, services.clock.now());
-    let stream = |StreamHeard { stream, entries, updated_at }| StreamDocument {
-        stream,
-        entries,
-        updated_at: updated_at.into(),
-    };
+    let stream =
+        |StreamHeard { stream, entries, updated_at }| StreamDocument { stream, entries, updated_at: updated_at.into() };
     Ok(Json(BooksDocument {
         as_of: now.into(),
         open_gaps: store.open_gap_count().await?,

@@ -11,8 +11,8 @@ use prometheus::Registry;
 
 use super::requests::RequestMetrics;
 use crate::{
-    access::Access, config::PagesConfig, document::Documents, ingest::Intake, job::JobSettings,
-    outbox::webhook::Reach, payment::Providers,
+    access::Access, config::PagesConfig, document::Documents, ingest::Intake, job::JobSettings, outbox::webhook::Reach,
+    payment::Providers,
 };
 
 /// The state that all handlers share.

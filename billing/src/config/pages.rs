@@ -42,7 +42,9 @@ fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
     if is_origin(&text) {
         return Ok(Some(text));
     }
-    Err(de::Error::custom(format!("`{text}` is not an origin: write scheme and host, as in https://billing.example.com")))
+    Err(de::Error::custom(format!(
+        "`{text}` is not an origin: write scheme and host, as in https://billing.example.com"
+    )))
 }
 
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

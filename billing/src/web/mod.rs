@@ -43,7 +43,8 @@ pub fn router<S: Clone + Send + Sync + 'static>(config: &PagesConfig) -> Router<
         is_framed: !config.frame_ancestors.is_empty(),
     });
     let routes = [App::Console, App::Portal].into_iter().fold(Router::new(), |router, app| {
-        let page = move |State(pages): State<Arc<Pages>>, headers: HeaderMap| async move { show(&pages, app, "", &headers) };
+        let page =
+            move |State(pages): State<Arc<Pages>>, headers: HeaderMap| async move { show(&pages, app, "", &headers) };
         let file = move |State(pages): State<Arc<Pages>>, Path(path): Path<String>, headers: HeaderMap| async move {
             show(&pages, app, &path, &headers)
         };

@@ -4,12 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::instant::Instant;
-use crate::{
-    id::TenantId,
-    job::Job,
-    outbox::OutboxDepth,
-    time::Micros,
-};
+use crate::{id::TenantId, job::Job, outbox::OutboxDepth, time::Micros};
 
 /// What is open in the books of the installation. All counts are 0 if there is nothing to do.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

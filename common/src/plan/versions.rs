@@ -174,7 +174,9 @@ impl Store {
         .await?;
         let found: Result<Vec<_>, StoreError> = rows
             .iter()
-            .map(|row| read_version(row).map(|stored| (stored.version, OfferedPlan { stored, deprecated, self_service })))
+            .map(|row| {
+                read_version(row).map(|stored| (stored.version, OfferedPlan { stored, deprecated, self_service }))
+            })
             .collect();
         Ok(page.page(found?))
     }

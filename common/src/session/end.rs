@@ -65,13 +65,7 @@ impl Store {
     }
 }
 
-async fn end(
-    change: &mut ChangeTransaction,
-    session: &Session,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM sessions WHERE id = $1")
-        .bind(session.id.to_string())
-        .execute(change.connection())
-        .await?;
+async fn end(change: &mut ChangeTransaction, session: &Session) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM sessions WHERE id = $1").bind(session.id.to_string()).execute(change.connection()).await?;
     audit(change, AuditAction::SessionEnd, session).await
 }

@@ -39,11 +39,7 @@ impl Store {
     }
 
     /// The session whose link has this hash and can still be redeemed, if there is one.
-    pub async fn session_by_link(
-        &self,
-        hash: &KeyHash,
-        now: Micros,
-    ) -> Result<Option<Session>, StoreError> {
+    pub async fn session_by_link(&self, hash: &KeyHash, now: Micros) -> Result<Option<Session>, StoreError> {
         let query = sqlx::query(select_sessions!("WHERE link_hash = $1 AND link_until > $2"));
         let query = query.bind(hash.to_hex()).bind(now.0);
         query.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()

@@ -84,7 +84,10 @@ impl fmt::Debug for SessionSecret {
 
 #[cfg(test)]
 mod tests {
-    use super::{SessionSecretKind::{Cookie, Link}, *};
+    use super::{
+        SessionSecretKind::{Cookie, Link},
+        *,
+    };
 
     #[test]
     fn secret_of_a_link_is_no_secret_of_a_cookie() {

@@ -4,11 +4,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::{
     id::TenantId,
-    store::{
-        Store, StoreError,
-        row::count,
-        scope, spans,
-    },
+    store::{Store, StoreError, row::count, scope, spans},
     time::Window,
 };
 

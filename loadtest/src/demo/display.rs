@@ -64,14 +64,15 @@ pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
         "  keyctl tenant list".to_owned(),
         "  billing run --dry-run".to_owned(),
         String::new(),
-        "The business API takes an admin key, and so does the console's sign-in:".to_owned(),
+        "The business API and the console take this admin key:".to_owned(),
         String::new(),
-        format!("  curl -H \"Authorization: Bearer {}\" {billing}/v1/me", pages.admin_key),
+        format!("  curl -H \"Authorization: Bearer {}\" \\", pages.admin_key),
+        format!("    {billing}/v1/me"),
         String::new(),
-        "In a browser; each link signs in once, within ten minutes:".to_owned(),
+        "Console and portal; each link signs in once, within ten minutes:".to_owned(),
         String::new(),
-        format!("  console  {}", pages.console),
-        format!("  portal   {}", pages.portal),
+        format!("  {}", pages.console),
+        format!("  {}", pages.portal),
     ]);
     lines.join("\n") + "\n"
 }

@@ -84,7 +84,8 @@ impl IdentityProvider {
         code: &str,
         back_to: &str,
     ) -> Result<(App, Principal), Problem> {
-        let stale = || Problem::new(ProblemCode::Unauthorized, "this sign-in was not begun in this browser, or is over");
+        let stale =
+            || Problem::new(ProblemCode::Unauthorized, "this sign-in was not begun in this browser, or is over");
         let mut parts = cookie.splitn(3, '.');
         let (Some(app), Some(own), Some(verifier)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(stale());
@@ -115,7 +116,8 @@ impl IdentityProvider {
         if let Some(resource) = &self.settings.resource {
             pairs.push(("resource", resource));
         }
-        let form = Url::parse_with_params("http://form.invalid", &pairs).map_err(|error| unavailable(&error.to_string()))?;
+        let form =
+            Url::parse_with_params("http://form.invalid", &pairs).map_err(|error| unavailable(&error.to_string()))?;
         let request = client
             .post(&endpoints.token_endpoint)
             .header("content-type", "application/x-www-form-urlencoded")

@@ -15,10 +15,11 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, batches, billing_details, books, branding, coupons, credit, invoices, keys, ledger, mail,
-    me, observe, outbox,
+    add_ons, admin_keys, audit_log, batches, billing_details, books, branding, coupons, credit, invoices, keys, ledger,
+    mail, me, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
-    payments, plans, refusals, seller, sessions, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
+    payments, plans, refusals, seller, sessions, subscriptions, tenants, thresholds, usage_events, usage_report,
+    wallet, webhook_endpoints,
 };
 
 /// A policy for a page that loads nothing and runs nothing.

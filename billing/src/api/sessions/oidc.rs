@@ -91,7 +91,7 @@ pub(in crate::api) async fn begin(
     let provider = provider(&services)?;
     let begun = provider.begin(app.unwrap_or(App::Console), &back_to(&services, &headers)).await?;
     let cookie = services.access.sessions().set_sign_in(Some(&begun.cookie), &headers);
-    Ok((see_other(&begun.url), [(header::SET_COOKIE, cookie)], NO_STORE).into_response())
+    Ok(see_other(&begun.url, cookie))
 }
 
 /// Finish a sign-in through the identity provider
@@ -128,14 +128,14 @@ pub(in crate::api) async fn callback(
     };
     match begun {
         Ok((app, session)) => {
-            let mut response = (see_other(&format!("/{app}/")), [(header::SET_COOKIE, session)], NO_STORE).into_response();
+            let mut response = see_other(&format!("/{app}/"), session);
             response.headers_mut().append(header::SET_COOKIE, over);
             Ok(response)
         }
         Err(problem) => {
             tracing::info!(event = "sign_in_refused", reason = problem.detail());
             // The address says nothing that somebody else could have written.
-            Ok((see_other("/console/#sign-in=failed"), [(header::SET_COOKIE, over)], NO_STORE).into_response())
+            Ok(see_other("/console/#sign-in=failed", over))
         }
     }
 }
@@ -176,7 +176,9 @@ fn back_to(services: &Services, headers: &HeaderMap) -> String {
     format!("{}{CALLBACK}", origin.trim_end_matches('/'))
 }
 
-fn see_other(url: &str) -> (StatusCode, [(header::HeaderName, HeaderValue); 1]) {
+/// Leads the browser elsewhere, with a cookie.
+fn see_other(url: &str, cookie: HeaderValue) -> Response {
     let location = HeaderValue::from_str(url).unwrap_or(HeaderValue::from_static("/console/"));
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location)])
+    let headers = [(header::LOCATION, location), (header::SET_COOKIE, cookie)];
+    (StatusCode::SEE_OTHER, NO_STORE, headers).into_response()
 }

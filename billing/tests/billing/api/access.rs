@@ -154,12 +154,8 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
 
 /// Operations on the books of the installation, which a root beside another root is refused;
 /// [`super::books`] tries them where there is one root.
-const AT_ONLY_ROOT: [(&str, &str); 4] = [
-    ("GET", "/v1/books"),
-    ("GET", "/v1/books/audit"),
-    ("GET", "/v1/invoice-drafts"),
-    ("POST", "/v1/invoice-runs"),
-];
+const AT_ONLY_ROOT: [(&str, &str); 4] =
+    [("GET", "/v1/books"), ("GET", "/v1/books/audit"), ("GET", "/v1/invoice-drafts"), ("POST", "/v1/invoice-runs")];
 
 /// An operation that finds what is a tenant's by its secret.
 const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
@@ -298,8 +294,7 @@ async fn lists_show_the_callers_subtree_and_plans_up_to_the_root() {
             for (method, path, query, least) in ON_ONES_OWN {
                 let what = format!("{method} {path} by {role} at {at}");
                 let is_of_installation = AT_ONLY_ROOT.contains(&(*method, *path));
-                let (may, body) =
-                    (reaches(role, least[own]) && !is_of_installation, body(method, path, at, at));
+                let (may, body) = (reaches(role, least[own]) && !is_of_installation, body(method, path, at, at));
                 let path = path_for(&fixture, path, at).await;
                 assert_told(&send(&caller, method, &path, body).await, may, &what);
                 if !query.is_empty() && may {

@@ -127,7 +127,12 @@ async fn link_signs_in_once_at_its_tenant_with_at_most_the_role_of_its_maker() {
     }
     let owner = json!({ "tenant": fixture.shop, "user": "anna", "role": "owner" });
     backend.post("/v1/portal/sessions", owner).await.problem(403, "forbidden");
-    fixture.caller(fixture.partner, Role::Billing).await.post("/v1/portal/sessions", again).await.problem(403, "forbidden");
+    fixture
+        .caller(fixture.partner, Role::Billing)
+        .await
+        .post("/v1/portal/sessions", again)
+        .await
+        .problem(403, "forbidden");
     let markup = json!({ "tenant": fixture.shop, "user": "a\u{0}b" });
     backend.post("/v1/portal/sessions", markup).await.problem(422, "refused");
     for text in ["", "lnk_x", "adm_x", "lnk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
